@@ -1,0 +1,149 @@
+"""Files that are whole or absent: written beside, synced, then renamed into place.
+
+What this does not cover: a disk that lies about fsync, and network file systems whose rename is not atomic.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tutelage.core.errors import InputError, MachineError
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file atomically; the parents are made. Raises MachineError when the disk does not take it."""
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise disk_error(path, error) from error
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a whole UTF-8 file atomically."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder that appears under its name only when the block ends well; one that stood there is replaced.
+
+    Yields a scratch folder beside `path`. On any error the scratch folder is removed and `path` is as before.
+    """
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        part.mkdir(parents=True)
+        yield part
+        for file in sorted(part.rglob("*")):
+            if file.is_file():
+                sync_file(file)
+        for folder in [*(p for p in part.rglob("*") if p.is_dir()), part]:
+            sync_folder(folder)
+        if path.exists():
+            old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
+            path.rename(old)
+            part.rename(path)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            part.rename(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise disk_error(path, error) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's content durable."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Make a folder's names durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sweep_parts(folder: Path) -> None:
+    """Remove what a killed process left half-written in a folder. Only for folders that this process has locked."""
+    if not folder.is_dir():
+        return
+    for entry in folder.iterdir():
+        if entry.name.startswith(".") and entry.name.endswith((".part", ".old")):
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+
+
+def require_space(folder: Path, needed: int, *, what: str) -> None:
+    """Raise MachineError when the disk under `folder` has fewer than `needed` bytes free."""
+    probe = folder
+    while not probe.exists():
+        probe = probe.parent
+    free = shutil.disk_usage(probe).free
+    if free < needed:
+        raise MachineError(
+            f"not enough room on the disk for {what}",
+            where=str(folder),
+            found=f"{free:,} bytes free",
+            expected=f"{needed:,} bytes",
+            fix="free some space, or name another place with --out",
+        )
+
+
+def disk_error(path: Path, error: OSError) -> MachineError:
+    """An operating system's refusal to write, in words."""
+    if error.errno == errno.ENOSPC:
+        return MachineError(
+            "the disk is full",
+            where=str(path),
+            found=f"{shutil.disk_usage(existing_parent(path)).free:,} bytes free",
+            fix="free some space and run the same command again: what was finished is kept",
+        )
+    return MachineError(
+        "the file could not be written",
+        where=str(path),
+        found=error.strerror or str(error),
+        fix="check that the folder exists and may be written to, then run the same command again",
+    )
+
+
+def existing_parent(path: Path) -> Path:
+    """The nearest folder above `path` that exists."""
+    for parent in path.absolute().parents:
+        if parent.exists():
+            return parent
+    return Path("/")
+
+
+def read_bytes(path: Path, *, what: str, fix: str) -> bytes:
+    """Read a file that a person named, or raise an InputError that says what is wrong with it."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{what} is not there", where=str(path), found="no such file", fix=fix) from None
+    except IsADirectoryError:
+        raise InputError(
+            f"{what} is a folder", where=str(path), found="a folder", expected="a file", fix=fix
+        ) from None
+    except PermissionError:
+        raise InputError(f"{what} may not be read", where=str(path), found="no permission", fix=fix) from None

@@ -1,0 +1,30 @@
+"""Content hashes: what decides whether a stage was done already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+
+def of_json(value: Any) -> str:
+    """The sha256 of a JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def of_text(text: str) -> str:
+    """The sha256 of a text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def of_file(path: Path) -> str:
+    """The sha256 of a file's bytes, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def of_folder(path: Path) -> str:
+    """One sha256 over every file below a folder: names and contents."""
+    return of_json({str(p.relative_to(path)): of_file(p) for p in sorted(path.rglob("*")) if p.is_file()})

@@ -1,0 +1,104 @@
+"""The nouns of the way of the data: one frozen dataclass a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a row came from: the file, and its physical line (1-based)."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One row of a data file: its fields as they stand there, and where it stood."""
+
+    id: str
+    fields: Mapping[str, Json]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """An example put into words: what the model reads, and what it shall answer.
+
+    `prompt` is the user's turn, before the model's chat template; `fields` are the example's, for metrics that
+    look at more than the completion. `spans` names the parts of `prompt` that came from a field, as
+    (field, start, end) in characters: what may be shortened when the prompt is too long.
+    """
+
+    id: str
+    task: str
+    prompt: str
+    completion: str
+    template: str
+    origin: Origin
+    fields: Mapping[str, Json] = field(default_factory=dict)
+    spans: tuple[tuple[str, int, int], ...] = ()
+    shots: int = 0
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids with the loss mask: `loss_mask[i]` says whether `ids[i]` is to be predicted.
+
+    For an encoder-decoder model `source` holds the encoder's ids and `ids` the decoder's targets.
+    `dropped` counts prompt tokens that were cut to fit.
+    """
+
+    id: str
+    task: str
+    ids: tuple[int, ...]
+    loss_mask: tuple[bool, ...]
+    source: tuple[int, ...] | None = None
+    dropped: int = 0
+
+    @property
+    def n_loss(self) -> int:
+        """How many tokens bear loss."""
+        return sum(self.loss_mask)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a model.
+
+    `choose`: the log-likelihood of each of `choices` after the prompt; `generate`: at most `max_new_tokens`
+    greedy tokens, ending at the model's end of turn or at a stop string. `prompt` is the user's turn.
+    """
+
+    id: str
+    kind: Literal["generate", "choose"]
+    prompt: str
+    choices: tuple[str, ...] = ()
+    max_new_tokens: int = 0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A model's answer to one request.
+
+    `text` is the generated text or the best choice; `logprobs` (nats, one a choice, summed over its tokens) and
+    `choice` (index of the largest) are there for `choose`.
+    """
+
+    id: str
+    text: str
+    finish: Literal["stop", "length", "choice"]
+    tokens: int
+    choice: int | None = None
+    logprobs: tuple[float, ...] = ()

@@ -1,0 +1,67 @@
+"""What a metric takes and gives: rows in; a value with its n, interval and signature out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tutelage.core.nouns import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One prediction with what it should have been.
+
+    `fields` are the row's further fields, for metrics that read them (`states_fact` reads `must_contain`);
+    `cluster` names what several rows share (a document, a reference set), None when rows are independent.
+    """
+
+    prediction: str
+    references: tuple[str, ...]
+    fields: Mapping[str, Json] = field(default_factory=dict)
+    task: str = ""
+    cluster: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A metric's value over `n` rows with a 95 % interval; `signature` names metric, options and version."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    signature: str
+
+    def as_json(self) -> dict[str, float | int | str]:
+        """The score as results.json holds it."""
+        return {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "n": self.n,
+            "signature": self.signature,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Tuned minus base on the same rows: value, 95 % interval, two-sided paired p; `p_adjusted` once a family is known."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    p: float
+    p_adjusted: float | None = None
+
+    def as_json(self) -> dict[str, float | int | None]:
+        """The difference as results.json holds it."""
+        return {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "n": self.n,
+            "p": self.p,
+            "p_adjusted": self.p_adjusted,
+        }
