@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from tutelage.core.nouns import Json
 
 
@@ -65,3 +68,24 @@ class Difference:
             "p": self.p,
             "p_adjusted": self.p_adjusted,
         }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """One metric over a list of rows, with what is needed to compare it with another model's without scoring again.
+
+    Attributes:
+        metric: the metric's name with its options, as asked for.
+        score: value, interval, n, signature.
+        rows: for each counted item the index of its row; metrics such as `states_fact` count some rows only.
+        items: the metric's value on each counted item alone, float64 of shape (n,); NaN where it has none.
+        statistics: sufficient statistics, float64 of shape (n, k): the metric is a function of their sum.
+        higher_is_better: the metric's direction.
+    """
+
+    metric: str
+    score: Score
+    rows: tuple[int, ...]
+    items: npt.NDArray[np.float64]
+    statistics: npt.NDArray[np.float64]
+    higher_is_better: bool = True
