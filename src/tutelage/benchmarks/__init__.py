@@ -1,0 +1,1 @@
+"""What is watched: specs and items as data, one runner."""

@@ -1,0 +1,1 @@
+"""Two evaluations of the same items: gain, forgetting, the verdict."""

@@ -1,0 +1,1 @@
+"""Files in, examples with file and line out."""

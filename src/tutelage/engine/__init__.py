@@ -1,0 +1,1 @@
+"""Answers from a model: batched generation and log-likelihoods."""

@@ -1,0 +1,1 @@
+"""Strings or numbers in, scores with intervals out."""

@@ -1,0 +1,1 @@
+"""Which row comes next: a pure function of seed and position."""

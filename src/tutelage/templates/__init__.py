@@ -1,0 +1,1 @@
+"""Examples put into words."""

@@ -1,0 +1,1 @@
+"""The loop: objective, optimizer, schedule, checkpoints."""
