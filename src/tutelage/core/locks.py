@@ -1,0 +1,121 @@
+"""One process at a time: a lock file that says who holds it.
+
+The lock is the kernel's (`flock`), so it ends with the process that held it, however that died; the file's text
+is only for people. The file itself stays: removing it would let two processes lock two files of one name.
+
+What this does not cover: network file systems without `flock`, and children made by a bare `os.fork`, which share
+the lock of their parent.
+"""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import fcntl
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tutelage.core.errors import MachineError
+from tutelage.core.files import disk_error
+
+POLL = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock: the process, its command, and since when (UTC, ISO 8601)."""
+
+    pid: int
+    command: str
+    since: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} since {self.since}: {self.command}"
+
+
+@contextmanager
+def locked(
+    path: Path, *, what: str, wait: float = 0.0, on_wait: Callable[[Holder | None], None] | None = None
+) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs.
+
+    Args:
+        path: the lock file; it and its folder are made when they are not there.
+        what: what is locked, for the error.
+        wait: how many seconds to wait for another process; 0 is not at all.
+        on_wait: called once, with the holder, when there is something to wait for.
+
+    Raises:
+        MachineError: another process holds it (it says which), or the file system cannot lock.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise disk_error(path, error) from error
+    try:
+        _acquire(handle, path, what=what, wait=wait, on_wait=on_wait)
+        _sign(handle)
+        yield
+    finally:
+        os.close(handle)
+
+
+def holder(path: Path) -> Holder | None:
+    """Who last signed the lock file, or None when nobody did. Whether it is still held only `locked` can tell."""
+    try:
+        value = json.loads(path.read_bytes())
+        return Holder(int(value["pid"]), str(value["command"]), str(value["since"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _acquire(
+    handle: int, path: Path, *, what: str, wait: float, on_wait: Callable[[Holder | None], None] | None
+) -> None:
+    deadline = time.monotonic() + wait
+    told = False
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise _cannot_lock(path, error) from error
+        else:
+            return
+        if time.monotonic() >= deadline:
+            other = holder(path)
+            raise MachineError(
+                f"another process is using {what}",
+                where=str(path),
+                found=str(other) if other else "a process that did not say its name",
+                fix="wait until it has ended, or stop it, then run the same command again",
+            )
+        if not told and on_wait is not None:
+            on_wait(holder(path))
+            told = True
+        time.sleep(POLL)
+
+
+def _cannot_lock(path: Path, error: OSError) -> MachineError:
+    return MachineError(
+        "the file system cannot lock a file",
+        where=str(path),
+        found=error.strerror or str(error),
+        expected="a file system with flock",
+        fix="name a folder on a local disk",
+    )
+
+
+def _sign(handle: int) -> None:
+    since = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    text = json.dumps({"pid": os.getpid(), "command": shlex.join(sys.argv), "since": since})
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, text.encode("utf-8", "surrogatepass"), 0)
