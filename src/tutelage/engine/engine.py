@@ -1,0 +1,233 @@
+"""Answers to many requests: sorted by length, in batches, the same for base and tuned.
+
+Greedy generation ends a row at the model's end of turn, at a stop string, or at its limit; finished rows leave the
+batch. Log-likelihoods of choices read the prompt once, whatever the number of choices. Every answer is a function
+of its own request: batch and order change log-probabilities by rounding only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from tutelage.core.nouns import Request, Response
+from tutelage.engine import state as states
+from tutelage.tokens import chat
+from tutelage.tokens.encode import Encoder
+
+Listener = Callable[[list[Response]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much goes through the model at once: prompt tokens and rows of a batch."""
+
+    tokens: int = 4096
+    rows: int = 32
+
+
+@dataclass(slots=True)
+class _Row:
+    """A generation under way."""
+
+    request: Request
+    ids: list[int]
+    finish: str = ""
+
+
+class Engine:
+    """Asks one model.
+
+    Args:
+        model: a transformers or peft model.
+        tokenizer: its tokenizer, with the chat template in use.
+        encoder_decoder: which kind the model is.
+        limits: batch limits; they change memory and speed, not answers.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any, *, encoder_decoder: bool, limits: Limits | None = None
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.encoder_decoder = encoder_decoder
+        self.limits = limits or Limits()
+        self.encoder = Encoder(tokenizer, encoder_decoder=encoder_decoder)
+        self.stop_ids = stop_ids(model, tokenizer, self.encoder.stop_id)
+        self.pad_id = int(
+            tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.encoder.stop_id
+        )
+
+    def answer(self, requests: Sequence[Request], *, on_done: Listener | None = None) -> list[Response]:
+        """Answer all requests; gives the responses in the requests' order.
+
+        Args:
+            requests: any mixture of kinds.
+            on_done: is given each batch's responses as soon as they are there.
+        """
+        self.model.eval()
+        prompts = {r.id: self.encoder.prompt_ids(r.prompt) for r in requests}
+        done: dict[str, Response] = {}
+        for batch in self._batches(requests, prompts):
+            ask = self._generate if batch[0].kind == "generate" else self._choose
+            with torch.inference_mode():
+                responses = ask(batch, [prompts[r.id] for r in batch])
+            done.update((r.id, r) for r in responses)
+            if on_done:
+                on_done(responses)
+        return [done[r.id] for r in requests]
+
+    def stream(
+        self,
+        messages: Sequence[chat.Message],
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """Answer a conversation piece by piece.
+
+        Args:
+            messages: `{"role": ..., "content": ...}`, the last one the user's.
+            max_new_tokens: the most tokens of the answer.
+            temperature: 0 takes the likeliest token; above, tokens are drawn from the softened distribution.
+            seed: of the draw.
+        """
+        self.model.eval()
+        if self.encoder_decoder:
+            prompt = self.encoder.prompt_ids(messages[-1]["content"])
+        else:
+            prompt = chat.encode_messages(self.tokenizer, messages, generate=True)
+        draw = torch.Generator().manual_seed(seed)
+        ids: list[int] = []
+        said = ""
+        with torch.inference_mode():
+            state = self._start([prompt])
+            logits = state.logits
+            for _ in range(max_new_tokens):
+                token = _pick(logits[0], temperature, draw)
+                if token in self.stop_ids:
+                    break
+                ids.append(token)
+                text = self._text(ids)
+                if not text.endswith("\ufffd") and len(text) > len(said):
+                    yield text[len(said) :]
+                    said = text
+                logits = state.feed(torch.tensor([[token]], device=logits.device))[:, -1]
+        text = self._text(ids)
+        if len(text) > len(said):
+            yield text[len(said) :]
+
+    def _start(self, prompts: Sequence[Sequence[int]]) -> states.State:
+        return states.start(self.model, prompts, pad_id=self.pad_id, encoder_decoder=self.encoder_decoder)
+
+    def _text(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def _batches(self, requests: Sequence[Request], prompts: dict[str, list[int]]) -> Iterator[list[Request]]:
+        """Batches of one kind, longest first, so that rows of like length meet."""
+        for kind in ("generate", "choose"):
+            batch: list[Request] = []
+            widest = 0
+            copies = 0
+            for request in sorted(
+                (r for r in requests if r.kind == kind), key=lambda r: (-len(prompts[r.id]), r.id)
+            ):
+                cost = max(widest, len(prompts[request.id]))
+                more = copies + max(1, len(request.choices))
+                if batch and (cost * more > self.limits.tokens or len(batch) == self.limits.rows):
+                    yield batch
+                    batch, widest, more = [], 0, max(1, len(request.choices))
+                batch.append(request)
+                widest, copies = max(widest, len(prompts[request.id])), more
+            if batch:
+                yield batch
+
+    def _generate(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Response]:
+        rows = [_Row(r, []) for r in requests]
+        state = self._start(prompts)
+        active = list(rows)
+        logits = state.logits
+        while True:
+            tokens = logits.argmax(-1)
+            for row, token in zip(active, tokens.tolist(), strict=True):
+                self._take(row, token)
+            going = [i for i, row in enumerate(active) if not row.finish]
+            if not going:
+                break
+            if len(going) < len(active):
+                chosen = torch.tensor(going, device=tokens.device)
+                state.select(chosen)
+                tokens = tokens[chosen]
+                active = [active[i] for i in going]
+            logits = state.feed(tokens[:, None])[:, -1]
+        return [self._response(row) for row in rows]
+
+    def _take(self, row: _Row, token: int) -> None:
+        if token in self.stop_ids:
+            row.finish = "stop"
+            return
+        row.ids.append(token)
+        if row.request.stop and any(s in self._text(row.ids) for s in row.request.stop):
+            row.finish = "stop"
+        elif len(row.ids) >= row.request.max_new_tokens:
+            row.finish = "length"
+
+    def _response(self, row: _Row) -> Response:
+        text = self._text(row.ids)
+        for stop in row.request.stop:
+            text = text.partition(stop)[0]
+        finish = "stop" if row.finish == "stop" else "length"
+        return Response(row.request.id, text, finish, len(row.ids))  # type: ignore[arg-type]
+
+    def _choose(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Response]:
+        """Summed log-probabilities (nats) of each choice's tokens after the prompt."""
+        choices = [[chat.encode_text(self.tokenizer, c, control=False) for c in r.choices] for r in requests]
+        state = self._start(prompts)
+        first = torch.log_softmax(state.logits.float(), -1)
+        sums = [[float(first[i, ids[0]]) for ids in row] for i, row in enumerate(choices)]
+        owners = [(i, j) for i, row in enumerate(choices) for j, ids in enumerate(row) if len(ids) > 1]
+        if owners:
+            state.select(torch.tensor([i for i, _ in owners], device=first.device))
+            self._add_rest(state, [choices[i][j] for i, j in owners], owners, sums)
+        return [_chosen(r, row) for r, row in zip(requests, sums, strict=True)]
+
+    def _add_rest(
+        self,
+        state: states.State,
+        texts: Sequence[list[int]],
+        owners: Sequence[tuple[int, int]],
+        sums: list[list[float]],
+    ) -> None:
+        width = max(len(t) for t in texts) - 1
+        fed = torch.tensor([t[:-1] + [self.pad_id] * (width - len(t) + 1) for t in texts])
+        real = torch.tensor([[1] * (len(t) - 1) + [0] * (width - len(t) + 1) for t in texts])
+        device = state.logits.device
+        after = torch.log_softmax(state.feed(fed.to(device), real=real.to(device)).float(), -1)
+        for k, (i, j) in enumerate(owners):
+            rest = texts[k][1:]
+            places = torch.arange(len(rest), device=device)
+            sums[i][j] += float(after[k, places, torch.tensor(rest, device=device)].sum())
+
+
+def stop_ids(model: Any, tokenizer: Any, turn_end: int) -> frozenset[int]:
+    """Every token that ends an answer: the template's end of turn and the model's own eos ids."""
+    own = getattr(model.generation_config, "eos_token_id", None)
+    own = own if isinstance(own, list) else [own]
+    ids = {turn_end, *own, tokenizer.eos_token_id}
+    return frozenset(int(i) for i in ids if i is not None)
+
+
+def _chosen(request: Request, sums: Sequence[float]) -> Response:
+    best = max(range(len(sums)), key=lambda j: sums[j])
+    return Response(request.id, request.choices[best], "choice", 0, choice=best, logprobs=tuple(sums))
+
+
+def _pick(logits: torch.Tensor, temperature: float, draw: torch.Generator) -> int:
+    if temperature <= 0:
+        return int(logits.argmax())
+    weights = torch.softmax(logits.float().cpu() / temperature, -1)
+    return int(torch.multinomial(weights, 1, generator=draw))

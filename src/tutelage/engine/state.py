@@ -1,0 +1,104 @@
+"""A batch of sequences under way in a model: the same few moves for decoder-only and encoder-decoder models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import DynamicCache, EncoderDecoderCache
+from transformers.modeling_outputs import BaseModelOutput
+
+
+class DecoderState:
+    """Prompts of a decoder-only model, padded at the left so that all end at the same place.
+
+    Args:
+        model: the model, in evaluation mode.
+        prompts: token ids a row, none empty.
+        pad_id: what fills the left; masked, so any id will do.
+    """
+
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], *, pad_id: int) -> None:
+        self.model = model
+        width = max(len(p) for p in prompts)
+        device = model.device
+        ids = torch.tensor([[pad_id] * (width - len(p)) + list(p) for p in prompts], device=device)
+        self.mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
+        self.cache = DynamicCache(config=model.config)
+        positions = (self.mask.cumsum(-1) - 1).clamp(min=0)
+        self.logits = self._forward(ids, positions, last_only=True)[:, -1]
+        self.next_position = positions[:, -1:] + 1
+
+    def feed(self, ids: torch.Tensor, *, real: torch.Tensor | None = None) -> torch.Tensor:
+        """Append tokens, int64 (B, T); `real` (B, T) marks those that are not padding. Gives logits (B, T, V)."""
+        fresh = torch.ones_like(ids) if real is None else real
+        self.mask = torch.cat([self.mask, fresh], dim=1)
+        steps = torch.arange(ids.shape[1], device=ids.device)
+        logits = self._forward(ids, self.next_position + steps, last_only=False)
+        self.next_position = self.next_position + ids.shape[1]
+        return logits
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Keep (or repeat) the rows of these indices, int64 (R,)."""
+        self.cache.batch_select_indices(rows)
+        self.mask = self.mask[rows]
+        self.next_position = self.next_position[rows]
+        self.logits = self.logits[rows]
+
+    def _forward(self, ids: torch.Tensor, positions: torch.Tensor, *, last_only: bool) -> torch.Tensor:
+        out = self.model(
+            input_ids=ids,
+            attention_mask=self.mask,
+            position_ids=positions,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1 if last_only else 0,
+        )
+        logits: torch.Tensor = out.logits
+        return logits
+
+
+class EncoderDecoderState:
+    """Prompts of an encoder-decoder model: the encoder runs once, the decoder starts with its start token."""
+
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], *, pad_id: int) -> None:
+        self.model = model
+        width = max(len(p) for p in prompts)
+        device = model.device
+        source = torch.tensor([list(p) + [pad_id] * (width - len(p)) for p in prompts], device=device)
+        self.mask = torch.tensor([[1] * len(p) + [0] * (width - len(p)) for p in prompts], device=device)
+        encoder = model.get_encoder()
+        self.encoded = encoder(input_ids=source, attention_mask=self.mask).last_hidden_state
+        self.cache = EncoderDecoderCache(DynamicCache(config=model.config), DynamicCache(config=model.config))
+        start = torch.full((len(prompts), 1), model.config.decoder_start_token_id, device=device)
+        self.logits = self.feed(start)[:, -1]
+
+    def feed(self, ids: torch.Tensor, *, real: torch.Tensor | None = None) -> torch.Tensor:
+        """Append decoder tokens, int64 (B, T); padding may only stand at the right end. Gives logits (B, T, V)."""
+        del real  # what is padded at the right is causal future: it changes no earlier logits
+        out = self.model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=self.encoded),
+            attention_mask=self.mask,
+            decoder_input_ids=ids,
+            past_key_values=self.cache,
+            use_cache=True,
+        )
+        logits: torch.Tensor = out.logits
+        return logits
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Keep (or repeat) the rows of these indices, int64 (R,)."""
+        self.cache.batch_select_indices(rows)
+        self.mask = self.mask[rows]
+        self.encoded = self.encoded[rows]
+        self.logits = self.logits[rows]
+
+
+State = DecoderState | EncoderDecoderState
+
+
+def start(model: Any, prompts: Sequence[Sequence[int]], *, pad_id: int, encoder_decoder: bool) -> State:
+    """Run the prompts through the model; the state's `logits` (B, V) are those of the first answer token."""
+    kind = EncoderDecoderState if encoder_decoder else DecoderState
+    return kind(model, prompts, pad_id=pad_id)

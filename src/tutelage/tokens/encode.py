@@ -1,0 +1,134 @@
+"""`Prompted` to `Encoded`: ids and loss mask, for decoder-only and encoder-decoder models.
+
+The prompt's ids are made exactly as they will be when the model is asked; the completion and the end of the turn
+follow as tokens of their own, and only they bear loss. A prompt that is too long loses the end of its longest
+field (or the field and side that the recipe names); template text and completion are never cut.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tutelage.core.errors import InputError
+from tutelage.core.nouns import Encoded, Prompted
+from tutelage.tokens import chat
+
+
+@dataclass(frozen=True, slots=True)
+class Truncation:
+    """Which field of a too long prompt is shortened (None: the longest) and at which side."""
+
+    field: str | None = None
+    side: Literal["start", "end"] = "end"
+
+
+class Encoder:
+    """Encodes for one tokenizer.
+
+    Args:
+        tokenizer: a fast transformers tokenizer; its `chat_template` is what is used.
+        encoder_decoder: whether the prompt goes to an encoder of its own.
+        max_length: the most tokens that a row may have (prompt and completion; each side for encoder-decoder);
+            None for no limit.
+        truncation: what is shortened when a row has more.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        encoder_decoder: bool,
+        max_length: int | None = None,
+        truncation: Truncation | None = None,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.encoder_decoder = encoder_decoder
+        self.max_length = sys.maxsize if max_length is None else max_length
+        self.truncation = truncation or Truncation()
+        if encoder_decoder:
+            self._end = [int(tokenizer.eos_token_id)]
+        else:
+            self._end = chat.encode_text(tokenizer, chat.turn_end(tokenizer), control=True)
+
+    @property
+    def stop_id(self) -> int:
+        """The token that ends a turn: learned in training, awaited in generation."""
+        return self._end[-1]
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """The ids that the model reads before it answers, whatever their number."""
+        if self.encoder_decoder:
+            text = chat.encode_text(self.tokenizer, prompt, control=False)
+            return [*text, int(self.tokenizer.eos_token_id)]
+        return chat.encode_messages(self.tokenizer, [{"role": "user", "content": prompt}], generate=True)
+
+    def completion_ids(self, completion: str) -> list[int]:
+        """The ids that the model shall answer with, the end of the turn included."""
+        return [*chat.encode_text(self.tokenizer, completion, control=False), *self._end]
+
+    def encode(self, row: Prompted) -> Encoded:
+        """Ids and loss mask of one row, the prompt shortened if it must be.
+
+        Raises:
+            InputError: the row does not fit even so; names the row's file and line.
+        """
+        target = self.completion_ids(row.completion)
+        room = self.max_length - (0 if self.encoder_decoder else len(target))
+        if len(target) > self.max_length or room < 1:
+            raise self._too_long(row, f"a completion of {len(target)} tokens")
+        prompt, dropped = self._fit(row, room)
+        if self.encoder_decoder:
+            mask = (True,) * len(target)
+            return Encoded(row.id, row.task, tuple(target), mask, source=tuple(prompt), dropped=dropped)
+        mask = (False,) * len(prompt) + (True,) * len(target)
+        return Encoded(row.id, row.task, (*prompt, *target), mask, dropped=dropped)
+
+    def fit_prompt(self, row: Prompted, *, new_tokens: int) -> str:
+        """The prompt's text, shortened so that `new_tokens` tokens of answer still fit into `max_length`."""
+        room = self.max_length - (0 if self.encoder_decoder else new_tokens)
+        if len(self.prompt_ids(row.prompt)) <= room:
+            return row.prompt
+        return self._shorten(row, room)[0]
+
+    def _fit(self, row: Prompted, room: int) -> tuple[list[int], int]:
+        ids = self.prompt_ids(row.prompt)
+        if len(ids) <= room:
+            return ids, 0
+        _, short = self._shorten(row, room)
+        return short, len(ids) - len(short)
+
+    def _shorten(self, row: Prompted, room: int) -> tuple[str, list[int]]:
+        """The longest prompt that fits when characters leave one field; found by bisection."""
+        field, start, end = self._span(row)
+        best: tuple[str, list[int]] | None = None
+        low, high = 0, end - start
+        while low <= high:
+            kept = (low + high) // 2
+            value = row.prompt[start:end]
+            value = value[:kept] if self.truncation.side == "end" else value[len(value) - kept :]
+            text = row.prompt[:start] + value + row.prompt[end:]
+            ids = self.prompt_ids(text)
+            if len(ids) <= room:
+                best, low = (text, ids), kept + 1
+            else:
+                high = kept - 1
+        if best is None:
+            raise self._too_long(row, f"a prompt that has no room even without its field {field!r}")
+        return best
+
+    def _span(self, row: Prompted) -> tuple[str, int, int]:
+        spans = [s for s in row.spans if self.truncation.field in (None, s[0])]
+        if not spans:
+            raise self._too_long(row, "a prompt in which no field stands as it is in the data")
+        return max(spans, key=lambda span: span[2] - span[1])
+
+    def _too_long(self, row: Prompted, found: str) -> InputError:
+        return InputError(
+            f"task {row.task!r}: a row does not fit into {self.max_length} tokens",
+            where=str(row.origin),
+            found=found,
+            expected=f"at most {self.max_length} tokens in all; the completion is never cut",
+            fix="raise tune.max_length, or shorten or remove the row",
+        )

@@ -1,0 +1,45 @@
+"""What the loop tells while it runs: the live line, the store and the report read these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One optimizer step done.
+
+    `loss` is the mean over the step's completion tokens (nats a token); `norm` the gradient's norm before clipping;
+    `tokens` what went through the model in this step, `seconds` how long it took, `memory` resident bytes.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    rate: float
+    norm: float
+    rows: int
+    tokens: int
+    loss_tokens: int
+    seconds: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """The validation rows' loss (nats a completion token) after `step` steps; `best` when it is the lowest yet."""
+
+    step: int
+    loss: float
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The loop goes on from a checkpoint; `passed_over` names newer ones that were found damaged."""
+
+    step: int
+    passed_over: tuple[str, ...]
+
+
+Event = Step | Validation | Resumed

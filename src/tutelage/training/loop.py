@@ -1,0 +1,250 @@
+"""The training loop.
+
+One optimizer step: its rows by the order function, cut into micro-batches; each adds the gradient of its summed
+loss over the step's number of completion tokens; clip; AdamW. Nothing but the step is needed to go on after a stop.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tutelage.core import files, hashing, seeds
+from tutelage.core.errors import InputError, TutelageError
+from tutelage.core.nouns import Encoded
+from tutelage.tokens.batch import collate, micro_batches
+from tutelage.training import checkpoint, schedule
+from tutelage.training.checkpoint import Position
+from tutelage.training.events import Event, Resumed, Step, Validation
+from tutelage.training.objective import loss_sum
+from tutelage.training.settings import TuneSettings
+
+Order = Callable[[int], Encoded]
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What a tuning came to: the step whose weights the model now holds, and the best validation loss."""
+
+    step: int
+    best_loss: float | None
+    kept: str
+
+
+class Loop:
+    """One tuning of one model.
+
+    Args:
+        model: a transformers or peft model; what requires a gradient is trained.
+        pad_id: for encoder-decoder batches.
+        row_at: position (0-based, in rows over all epochs) to row: a pure function.
+        validation: rows whose loss is watched, may be empty.
+        settings: how to tune.
+        folder: where checkpoints go.
+        identity: hash of what the weights depend on beside the settings: model, rows, order.
+        listen: is told what happens.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        pad_id: int,
+        row_at: Order,
+        validation: Sequence[Encoded],
+        settings: TuneSettings,
+        folder: Path,
+        identity: str,
+        listen: Listener,
+    ) -> None:
+        self.model = model
+        self.pad_id = pad_id
+        self.row_at = row_at
+        self.validation = validation
+        self.settings = settings
+        self.folder = folder
+        self.listen = listen
+        self.run = hashing.of_json({"identity": identity, "settings": identity_of(settings)})
+        self.trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        if not self.trained:
+            raise InputError(
+                "nothing of the model is to be trained", where="tune", found="no trainable weight"
+            )
+        self.device = next(iter(self.trained.values())).device
+        self.optimizer = make_optimizer(self.trained, settings)
+
+    def tune(self) -> Tuned:
+        """Train from the newest checkpoint, or from the start, to the last step; the model then holds the kept weights."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        files.sweep_parts(self.folder)
+        position = self._resume()
+        if self.settings.activation_checkpointing:
+            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        while position.step < self.settings.steps:
+            self._step(position.step)
+            position = replace(position, step=position.step + 1)
+            last = position.step == self.settings.steps
+            if self.validation and (last or position.step % self.settings.validate_every == 0):
+                position = self._validate(position)
+            if last or position.step % self.settings.checkpoint_every == 0:
+                self._save(position)
+        return self._finish(position)
+
+    def _step(self, step: int) -> None:
+        started = time.perf_counter()
+        settings = self.settings
+        first = step * settings.batch_size
+        rows = [self.row_at(first + i) for i in range(settings.batch_size)]
+        wanted = sum(row.n_loss for row in rows)
+        self.model.train()
+        torch.manual_seed(seeds.derive(settings.seed, "dropout", step))
+        total = 0.0
+        for micro in micro_batches(rows, tokens=settings.micro_batch_tokens):
+            loss = loss_sum(self.model, collate(micro, pad_id=self.pad_id, device=self.device))
+            (loss / wanted).backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+        limit = settings.clip or math.inf
+        norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), limit))
+        if not math.isfinite(total) or not math.isfinite(norm):
+            raise self._not_finite(step, total, norm, rows)
+        rate = schedule.rate(settings, step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.listen(
+            Step(
+                step=step + 1,
+                steps=settings.steps,
+                loss=total / wanted,
+                rate=rate,
+                norm=norm,
+                rows=len(rows),
+                tokens=sum(len(r.ids) + len(r.source or ()) for r in rows),
+                loss_tokens=wanted,
+                seconds=time.perf_counter() - started,
+                memory=resident_bytes(),
+            )
+        )
+
+    def _validate(self, position: Position) -> Position:
+        loss = validation_loss(
+            self.model,
+            self.validation,
+            tokens=self.settings.micro_batch_tokens,
+            pad_id=self.pad_id,
+            device=self.device,
+        )
+        best = position.best_loss is None or loss < position.best_loss
+        if best:
+            position = replace(position, best_loss=loss, best_step=position.step)
+            if self.settings.keep == "best" and position.step < self.settings.steps:
+                checkpoint.save(self.folder, "best", self._weights(), position, self.run)
+        self.listen(Validation(position.step, loss, best))
+        return position
+
+    def _save(self, position: Position) -> None:
+        state = self._weights()
+        for name, parameter in self.trained.items():
+            moments = self.optimizer.state[parameter]
+            state[f"first.{name}"] = moments["exp_avg"]
+            state[f"second.{name}"] = moments["exp_avg_sq"]
+        checkpoint.save(self.folder, checkpoint.name_of(position.step), state, position, self.run)
+        checkpoint.prune(self.folder)
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        return {f"weight.{name}": parameter.detach() for name, parameter in self.trained.items()}
+
+    def _resume(self) -> Position:
+        found = checkpoint.newest(self.folder, self.run)
+        if found is None:
+            return Position(0)
+        state = checkpoint.load(found.folder)
+        self._put_weights(state)
+        for name, parameter in self.trained.items():
+            self.optimizer.state[parameter] = {
+                "step": torch.tensor(float(found.position.step)),
+                "exp_avg": state[f"first.{name}"].to(self.device),
+                "exp_avg_sq": state[f"second.{name}"].to(self.device),
+            }
+        self.listen(Resumed(found.position.step, found.damaged))
+        return found.position
+
+    def _put_weights(self, state: dict[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter in self.trained.items():
+                parameter.copy_(state[f"weight.{name}"])
+
+    def _finish(self, position: Position) -> Tuned:
+        self.model.eval()
+        if self.settings.activation_checkpointing:
+            self.model.gradient_checkpointing_disable()
+        if self.settings.keep == "last" or position.best_step in (None, position.step):
+            return Tuned(position.step, position.best_loss, "last")
+        best = self.folder / "best"
+        if checkpoint.check(best, self.run) is None:
+            raise TutelageError(
+                "the weights of the best validation loss are damaged",
+                where=str(best),
+                fix="remove the checkpoints to tune again, or set tune.keep to last",
+            )
+        self._put_weights(checkpoint.load(best))
+        return Tuned(position.best_step or 0, position.best_loss, "best")
+
+    def _not_finite(self, step: int, loss: float, norm: float, rows: Sequence[Encoded]) -> TutelageError:
+        return InputError(
+            "the loss is no longer a finite number",
+            where=f"step {step + 1}",
+            found=f"loss {loss}, gradient norm {norm}; rows {', '.join(row.id for row in rows)}",
+            fix="lower tune.learning_rate or tune.clip, and look at these rows; the last checkpoint is kept",
+        )
+
+
+def make_optimizer(trained: dict[str, torch.nn.Parameter], settings: TuneSettings) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019), torch's fused one; decay on matrices only."""
+    matrices = [p for p in trained.values() if p.ndim >= 2]
+    others = [p for p in trained.values() if p.ndim < 2]
+    groups = [
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [g for g in groups if g["params"]],
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        fused=True,
+    )
+
+
+def validation_loss(
+    model: Any, rows: Sequence[Encoded], *, tokens: int, pad_id: int, device: torch.device
+) -> float:
+    """Mean loss in nats over all completion tokens of `rows`."""
+    model.eval()
+    total = 0.0
+    with torch.no_grad():
+        for micro in micro_batches(rows, tokens=tokens):
+            total += loss_sum(model, collate(micro, pad_id=pad_id, device=device)).item()
+    return total / sum(row.n_loss for row in rows)
+
+
+def identity_of(settings: TuneSettings) -> dict[str, Any]:
+    """The settings that the finished weights depend on: not how often something is written."""
+    return {k: v for k, v in asdict(settings).items() if k != "checkpoint_every"}
+
+
+def resident_bytes() -> int:
+    """This process's resident memory in bytes, 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - read every step, as cheap as can be
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

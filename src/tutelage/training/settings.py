@@ -1,0 +1,43 @@
+"""How to tune: what the recipe's `tune` says, as the training package takes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class TuneSettings:
+    """Settings of one tuning.
+
+    Attributes:
+        steps: optimizer steps in all.
+        batch_size: rows an optimizer step.
+        micro_batch_tokens: tokens that go through the model at once; changes memory and speed, not the result.
+        learning_rate: the highest rate.
+        schedule: how the rate falls after the warm-up, to zero for `linear` and `cosine`.
+        warmup: share of the steps in which the rate rises linearly from zero.
+        weight_decay: AdamW's decoupled decay, on matrices only.
+        betas: AdamW's decay rates of the moments.
+        clip: the gradient's norm is cut to this; 0 for never.
+        validate_every: steps between validations; the last step is always followed by one.
+        checkpoint_every: steps between checkpoints.
+        keep: weights of the best validation loss, or of the last step.
+        activation_checkpointing: recompute activations in the backward pass: less memory, more time.
+        seed: of order and dropout.
+    """
+
+    steps: int
+    batch_size: int = 8
+    micro_batch_tokens: int = 512
+    learning_rate: float = 5e-4
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup: float = 0.03
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip: float = 1.0
+    validate_every: int = 50
+    checkpoint_every: int = 20
+    keep: Literal["best", "last"] = "best"
+    activation_checkpointing: bool = False
+    seed: int = 0
