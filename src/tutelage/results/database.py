@@ -1,0 +1,194 @@
+"""The SQLite file under the store: opening, its schema's version, durable transactions, errors in words.
+
+The file is in write-ahead mode with `synchronous=FULL`: a transaction that returned is on the disk, a process may be
+killed at any instruction, and other processes read while one writes. What this does not cover: a disk that lies about
+fsync, and network file systems, on which SQLite's shared memory does not work.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tutelage.core.errors import InputError, MachineError, TutelageError
+from tutelage.core.files import disk_error
+
+BUSY_SECONDS = 60.0
+NOT_A_DATABASE = {"SQLITE_NOTADB", "SQLITE_CORRUPT"}
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The schema's version and the statements that make it."""
+    text = files("tutelage.results").joinpath("schema.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """Open a results file; a new one gets its tables unless `read_only`.
+
+    Raises:
+        InputError: it is not a results file, has another schema version, or is not there (`read_only`).
+        MachineError: the disk does not let it be read or written.
+    """
+    if read_only and not path.is_file():
+        raise InputError(
+            "there are no results here",
+            where=str(path),
+            found="a folder" if path.is_dir() else "no such file",
+            expected="the results.sqlite that a run or an evaluation leaves",
+        )
+    with words(path):
+        connection = _connection(path, read_only=read_only)
+        try:
+            _ensure_tables(connection, path, read_only=read_only)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """All of the block's statements or none; durable when the block has ended."""
+    with words(path):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def words(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours; our own pass."""
+    try:
+        yield
+    except TutelageError:
+        raise
+    except sqlite3.Error as error:
+        raise _in_words(path, error) from error
+    except UnicodeEncodeError as error:
+        raise InputError(
+            "a text holds half a character (a lone surrogate) and cannot be kept",
+            where=str(path),
+            found=ascii(error.object[max(0, error.start - 20) : error.end + 20]),
+            fix="mend the row that it came from",
+        ) from error
+    except OSError as error:
+        raise disk_error(path, error) from error
+
+
+def _connection(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    if not read_only:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = _plain(path, "rwc")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+    connection = _plain(path, "ro")
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        # In a folder that may not be written to, SQLite cannot make its shared memory; with no writer it needs none.
+        connection.close()
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        connection = _plain(path, "ro&immutable=1")
+    return connection
+
+
+def _plain(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_SECONDS
+    )
+
+
+def _version_is_known(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether the file has our tables; another version is refused."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
+        return False
+    found = "no version"
+    if "schema_version" in tables:
+        versions = [version for (version,) in connection.execute("SELECT version FROM schema_version")]
+        if versions == [schema()["version"]]:
+            return True
+        found = "version " + ", ".join(str(version) for version in versions)
+    raise InputError(
+        "the results were written by another version of Tutelage, or by another program",
+        where=str(path),
+        found=found,
+        expected=f"version {schema()['version']}",
+        fix="open it with the version that wrote it, or start the run in another folder with --out",
+    )
+
+
+def _ensure_tables(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
+    if _version_is_known(connection, path):
+        return
+    if read_only:
+        raise InputError(
+            "there are no results in this file yet",
+            where=str(path),
+            fix="wait until the run has begun to answer, or start it again",
+        )
+    _create(connection)
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have made the tables while this one waited for the lock.
+        if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
+            for statement in schema()["statements"]:
+                connection.execute(statement)
+            connection.execute("INSERT INTO schema_version VALUES (?)", (schema()["version"],))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _in_words(path: Path, error: sqlite3.Error) -> TutelageError:
+    code = getattr(error, "sqlite_errorname", "") or ""
+    if code in NOT_A_DATABASE:
+        return InputError(
+            "the results cannot be read: the file is damaged or is not a results file",
+            where=str(path),
+            found=str(error),
+            expected="a results.sqlite that Tutelage wrote",
+            fix="bring back a copy, or remove the file and run again: what it held is then answered again",
+        )
+    if code.startswith("SQLITE_FULL"):
+        return MachineError(
+            "the disk is full",
+            where=str(path),
+            fix="free some space and run the same command again: what was finished is kept",
+        )
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return MachineError(
+            "another process is writing these results and did not finish",
+            where=str(path),
+            found=f"locked for {BUSY_SECONDS:.0f} s",
+            fix="wait until it is done, or end it, then run the same command again",
+        )
+    return MachineError(
+        "the results could not be read or written",
+        where=str(path),
+        found=str(error),
+        fix="check that the disk works and the folder may be written to, then run the same command again",
+    )
