@@ -1,0 +1,45 @@
+# Two commands do everything: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    := runs/demo
+export TUTELAGE_DATA ?= $(wildcard ../shared/data)
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+LOCKED := pyproject.toml constraints.txt
+
+.PHONY: demo test test-long lint clean
+.DELETE_ON_ERROR:
+
+# A stamp is written last, so an installation that was killed is taken up again.
+$(VENV)/demo.stamp: $(LOCKED)
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/test.stamp: $(VENV)/demo.stamp
+	$(PIP) --editable '.[dev]'
+	touch $@
+
+# Exit code 1 says that the demo forgot more than its budget: a result, and the report is there all the same.
+demo: $(VENV)/demo.stamp
+	$(BIN)/tutelage models fetch smollm2-135m-instruct
+	$(BIN)/tutelage run recipes/support-bot.yaml --out $(RUN) || [ $$? -eq 1 ]
+	@echo "The report: $(CURDIR)/$(RUN)/report.html"
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/tutelage models fetch smollm2-135m-instruct
+	$(BIN)/python -m pytest -m 'not long'
+
+test-long: $(VENV)/test.stamp
+	$(BIN)/tutelage models fetch smollm2-135m-instruct
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) build src/*.egg-info

@@ -1,0 +1,122 @@
+"""The run folder: one recipe's, one process at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tutelage.core import files, hashing
+from tutelage.core.errors import InputError
+from tutelage.core.locks import locked
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where everything of a run lies; design.md, "What a run leaves"."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe as resolved."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def card(self) -> Path:
+        """What the run was trained and tested on."""
+        return self.path / "data" / "card.json"
+
+    @property
+    def results(self) -> Path:
+        """The scores."""
+        return self.path / "results.json"
+
+    @property
+    def store(self) -> Path:
+        """Every response, score and step."""
+        return self.path / "results.sqlite"
+
+    @property
+    def model(self) -> Path:
+        """The tuned model."""
+        return self.path / "model"
+
+    @property
+    def tuned(self) -> Path:
+        """Says, once the tuned model is whole, which tuning it is of."""
+        return self.path / "tuned.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Resumable state, gone when the run is done."""
+        return self.path / "checkpoints"
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.path / "report.html"
+
+
+def default_folder(name: str, resolved: Mapping[str, Any]) -> Path:
+    """`runs/<recipe name>-<first 8 digits of the resolved recipe's hash>`: different settings never meet."""
+    return Path("runs") / f"{name}-{hashing.of_json(resolved)[:8]}"
+
+
+def check_free(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds another recipe's run, or something that is no run at all.
+
+    Raises:
+        InputError: it does.
+    """
+    if folder.path.exists() and not folder.path.is_dir():
+        raise InputError("the output folder is a file", where=str(folder.path), fix="name another with --out")
+    if not folder.path.exists() or not any(folder.path.iterdir()):
+        return
+    if not folder.recipe.is_file():
+        if all(p.name.startswith(".") for p in folder.path.iterdir()):
+            return
+        raise InputError(
+            "the output folder holds something that is no run",
+            where=str(folder.path),
+            found=", ".join(sorted(p.name for p in folder.path.iterdir())[:5]),
+            expected="an empty folder, or this recipe's run",
+            fix="name another folder with --out",
+        )
+    other = yaml.safe_load(folder.recipe.read_text("utf-8"))
+    if hashing.of_json(other) != hashing.of_json(resolved):
+        raise InputError(
+            "the output folder holds another recipe's run",
+            where=str(folder.path),
+            found=_first_difference(other, dict(resolved), ""),
+            expected="the same recipe and settings",
+            fix="name another folder with --out, or leave --out away: the default folder is named by the settings",
+        )
+
+
+@contextmanager
+def opened(folder: RunFolder, resolved: Mapping[str, Any]) -> Iterator[None]:
+    """Hold the run folder, with the resolved recipe in it, while the block runs."""
+    with locked(folder.path / ".lock", what=f"the run folder {folder.path}"):
+        check_free(folder, resolved)
+        files.sweep_parts(folder.path)
+        if not folder.recipe.is_file():
+            text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
+            files.write_text(folder.recipe, text)
+        yield
+
+
+def _first_difference(old: Any, new: Any, path: str) -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}, key=str):
+            if old.get(key) != new.get(key):
+                return _first_difference(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, (a, b) in enumerate(zip(old, new, strict=True)):
+            if a != b:
+                return _first_difference(a, b, f"{path}.{index}")
+    return f"{path} is {old!r} there and {new!r} here"
