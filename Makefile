@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-RUN    := runs/demo
 export TUTELAGE_DATA ?= $(wildcard ../shared/data)
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 LOCKED := pyproject.toml constraints.txt
@@ -24,8 +23,7 @@ $(VENV)/test.stamp: $(VENV)/demo.stamp
 # Exit code 1 says that the demo forgot more than its budget: a result, and the report is there all the same.
 demo: $(VENV)/demo.stamp
 	$(BIN)/tutelage models fetch smollm2-135m-instruct
-	$(BIN)/tutelage run recipes/support-bot.yaml --out $(RUN) || [ $$? -eq 1 ]
-	@echo "The report: $(CURDIR)/$(RUN)/report.html"
+	$(BIN)/tutelage run recipes/support-bot.yaml || [ $$? -eq 1 ]
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check
