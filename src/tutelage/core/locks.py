@@ -9,7 +9,7 @@ the lock of their parent.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import errno
 import fcntl
 import json
@@ -115,7 +115,7 @@ def _cannot_lock(path: Path, error: OSError) -> MachineError:
 
 
 def _sign(handle: int) -> None:
-    since = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     text = json.dumps({"pid": os.getpid(), "command": shlex.join(sys.argv), "since": since})
     os.ftruncate(handle, 0)
     os.pwrite(handle, text.encode("utf-8", "surrogatepass"), 0)

@@ -1,0 +1,77 @@
+"""The user's cache: where fetched and converted models stay, and the hashes of big files.
+
+    CACHE/models/NAME/    a model in the form that transformers reads, with manifest.json
+    CACHE/wheels/         packages brought by hand, for machines without a network
+    CACHE/hashes/         sha256 of weight files by path, size and times: reading gigabytes for it is slow
+
+CACHE is TUTELAGE_CACHE, else XDG_CACHE_HOME/tutelage, else ~/.cache/tutelage.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tutelage.core import hashing
+from tutelage.core.errors import MachineError
+from tutelage.core.files import write_text
+
+MANIFEST = "manifest.json"
+SCHEMA = 1
+
+
+def root() -> Path:
+    """The cache folder; it may not be there yet."""
+    if named := os.environ.get("TUTELAGE_CACHE"):
+        return Path(named).expanduser()
+    if shared := os.environ.get("XDG_CACHE_HOME"):
+        return Path(shared) / "tutelage"
+    return Path.home() / ".cache" / "tutelage"
+
+
+def models() -> Path:
+    """Where converted models stand."""
+    return root() / "models"
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file, remembered as long as its size, times and inode stay the same."""
+    stat = path.stat()
+    state = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+    memory = root() / "hashes" / f"{hashing.of_text(state[0])[:32]}.json"  # type: ignore[arg-type]  # the path
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        known = json.loads(memory.read_bytes())
+        if known["state"] == state:
+            return str(known["sha256"])
+    sha256 = hashing.of_file(path)
+    # A memory that cannot be kept costs time on the next run and nothing else.
+    with suppress(MachineError):
+        write_text(memory, json.dumps({"state": state, "sha256": sha256}))
+    return sha256
+
+
+def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
+    """Write down size and sha256 of every file of a folder, last of all: a folder without it is not whole."""
+    files = {
+        str(path.relative_to(folder)): {"size": path.stat().st_size, "sha256": hashing.of_file(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    write_text(folder / MANIFEST, json.dumps({"schema": SCHEMA, **facts, "files": files}, indent=1))
+
+
+def whole(folder: Path, facts: dict[str, Any], *, thorough: bool = False) -> bool:
+    """Whether a folder is what `write_manifest` left for these facts: by size, or by sha256 when thorough."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        known = {key: manifest[key] for key in ("schema", *facts)} == {"schema": SCHEMA, **facts}
+        return known and all(
+            (folder / name).stat().st_size == file["size"]
+            and (not thorough or hashing.of_file(folder / name) == file["sha256"])
+            for name, file in manifest["files"].items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False

@@ -1,0 +1,66 @@
+"""Which tokens end an answer and which one pads, settled once and written the same everywhere.
+
+A padding token that is also an end token makes `generate` stop at once in other programs, or makes training hide
+the end of turn from the loss (huggingface/transformers issue 48016 lost a whole benchmark to it).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+PAD_NAMES = ("<pad>", "[PAD]", "<|pad|>", "<|finetune_right_pad_id|>", "<|endoftext|>")
+"""Tokens that exist to pad, or that stand in no chat, in the order in which they are tried."""
+
+
+def end_ids(generation_eos: int | list[int] | None, tokenizer: Any) -> tuple[int, ...]:
+    """The ids that end an answer: the tokenizer's end token first, then what the model's settings add."""
+    stated = generation_eos if isinstance(generation_eos, list) else [generation_eos]
+    ids = [tokenizer.eos_token_id, *stated]
+    return tuple(dict.fromkeys(int(i) for i in ids if i is not None))
+
+
+def settle_padding(tokenizer: Any, ends: tuple[int, ...]) -> int | None:
+    """Give the tokenizer a padding token that does not end answers; its id, or None when there is none.
+
+    Its own is kept when it is not an end token. Else the unknown token (a byte-level tokenizer never
+    writes it), else a token by one of the usual names. Nothing is added to the vocabulary: that would
+    change the model's size.
+    """
+    vocabulary = tokenizer.get_vocab()
+    names = [tokenizer.pad_token, tokenizer.unk_token, *PAD_NAMES]
+    for name in names:
+        if name is not None and name in vocabulary and vocabulary[name] not in ends:
+            tokenizer.pad_token = name
+            return int(vocabulary[name])
+    tokenizer.pad_token = None
+    return None
+
+
+def settle(model: Any, tokenizer: Any) -> None:
+    """Make model, its generation settings and its tokenizer agree, with plain greedy decoding as the default.
+
+    Kept of the model's own generation settings: which ids begin, end and pad, and what an encoder-decoder
+    model must start or end with. Sampling, beams and penalties are dropped: answers are compared greedily,
+    and the saved model shall give the same ones.
+    """
+    from transformers import GenerationConfig
+
+    own = model.generation_config
+    ends = end_ids(own.eos_token_id if own.eos_token_id is not None else model.config.eos_token_id, tokenizer)
+    pad = settle_padding(tokenizer, ends)
+    keep = {
+        name: getattr(own, name, None)
+        for name in ("bos_token_id", "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id")
+    }
+    model.generation_config = GenerationConfig(
+        eos_token_id=ends[0] if len(ends) == 1 else list(ends) or None,
+        pad_token_id=pad,
+        **{name: value for name, value in keep.items() if value is not None},
+    )
+    if ends:
+        model.config.eos_token_id = model.generation_config.eos_token_id
+    if pad is not None or not model.config.is_encoder_decoder:
+        model.config.pad_token_id = pad
+    longest = getattr(model.config, "max_position_embeddings", None)
+    if isinstance(longest, int) and tokenizer.model_max_length > longest:
+        tokenizer.model_max_length = longest

@@ -1,0 +1,100 @@
+"""The tuned model as files that plain transformers and peft load: weights, tokenizer, chat template, settings.
+
+merged, or tuned in full:  FOLDER/config.json, model.safetensors, generation_config.json, the tokenizer,
+                           chat_template.jinja; with an adapter also FOLDER/adapter/
+adapter only:              FOLDER/adapter_config.json, adapter_model.safetensors, the tokenizer,
+                           chat_template.jinja
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tutelage.core.errors import InputError
+from tutelage.core.files import new_folder
+from tutelage.models import bundled, folders
+from tutelage.models.adapters import merge as merged
+from tutelage.models.load import LoadedModel
+from tutelage.models.quiet import quiet
+from tutelage.models.source import ModelSource
+
+
+def export(loaded: LoadedModel, folder: Path, *, merge: bool, base: ModelSource) -> None:
+    """Write a model so that others can load it; whole or absent.
+
+    Args:
+        loaded: the tuned model; it stays as it is.
+        folder: where to; a model that stands there is replaced, anything else is refused.
+        merge: for an adapter, whether the sum of base and adapter is written, with the adapter beside it. Says
+            nothing for a model tuned in full.
+        base: what was tuned: an adapter names it.
+
+    Raises:
+        InputError: the folder holds something that is not a model.
+        MachineError: the disk does not take it.
+    """
+    _check_target(folder)
+    with new_folder(folder) as part, quiet():
+        if loaded.adapter:
+            _save_adapter(loaded, part / "adapter" if merge else part, base)
+        if merge or not loaded.adapter:
+            merged(loaded).model.save_pretrained(part)
+        loaded.tokenizer.save_pretrained(part)
+
+
+def loading_lines(folder: Path, *, shown: str | None = None) -> list[str]:
+    """Three lines of Python that load an exported folder with plain transformers and peft.
+
+    Args:
+        folder: what `export` wrote.
+        shown: how the lines name it; the folder's own path when None.
+    """
+    place = repr(shown or str(folder))
+    tokenizer = f"tokenizer = AutoTokenizer.from_pretrained({place})"
+    if (folder / "config.json").is_file():
+        config = folders.read_json(folder / "config.json")
+        kind = "AutoModelForSeq2SeqLM" if config.get("is_encoder_decoder") else "AutoModelForCausalLM"
+        return [
+            f"from transformers import {kind}, AutoTokenizer",
+            tokenizer,
+            f"model = {kind}.from_pretrained({place})",
+        ]
+    config = folders.read_json(folder / "adapter_config.json")
+    task = "Seq2SeqLM" if config.get("task_type") == "SEQ_2_SEQ_LM" else "CausalLM"
+    name = str(config["base_model_name_or_path"])
+    if name in bundled.table():
+        # Other programs do not know the bundled name: they are given its place in this machine's cache.
+        below = repr(str(bundled.find(name).folder))
+        return [
+            f"from peft import PeftModel; from transformers import AutoModelFor{task}, AutoTokenizer",
+            tokenizer,
+            f"model = PeftModel.from_pretrained(AutoModelFor{task}.from_pretrained({below}), {place})",
+        ]
+    return [
+        f"from peft import AutoPeftModelFor{task}; from transformers import AutoTokenizer",
+        tokenizer,
+        f'model = AutoPeftModelFor{task}.from_pretrained({place}, dtype="float32")',
+    ]
+
+
+def _check_target(folder: Path) -> None:
+    if folder.is_dir() and any(folder.iterdir()) and not folders.is_model(folder):
+        raise InputError(
+            "the folder holds something that is not a model, and would be replaced",
+            where=str(folder),
+            found=", ".join(sorted(path.name for path in folder.iterdir())[:5]),
+            expected="a new or empty folder, or one that holds a model",
+            fix="name another folder",
+        )
+    if folder.exists() and not folder.is_dir():
+        raise InputError("there is a file of the folder's name", where=str(folder), fix="name another folder")
+
+
+def _save_adapter(loaded: LoadedModel, folder: Path, base: ModelSource) -> None:
+    """The adapter in peft's form, naming its base as others can name it."""
+    for config in loaded.model.peft_config.values():
+        config.base_model_name_or_path = base.name
+        config.revision = base.revision
+    loaded.model.save_pretrained(folder)
+    # peft's model card is a form with every field left open.
+    (folder / "README.md").unlink(missing_ok=True)

@@ -1,0 +1,198 @@
+"""What must stand in a model's folder before anything of it is read: the files, whole, and none that runs code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tutelage.core.errors import InputError
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+)
+VOCABULARIES = tuple(
+    name for name in TOKENIZER_FILES if not name.endswith(("config.json", "map.json", "tokens.json"))
+)
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a folder's config says that matters for finding the rest."""
+
+    adapter_base: str | None
+    notes: tuple[str, ...]
+
+
+def is_model(folder: Path) -> bool:
+    """Whether the folder says that it holds a model or an adapter."""
+    return (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file()
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether the folder holds a vocabulary."""
+    return any((folder / name).is_file() for name in VOCABULARIES)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object, or InputError."""
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise InputError(
+            "the file is not JSON",
+            where=str(path),
+            found=str(error)[:200],
+            fix="fetch or save the model again",
+        ) from error
+    if not isinstance(value, dict):
+        raise InputError(
+            "the file holds no JSON object", where=str(path), found=type(value).__name__, expected="an object"
+        )
+    return value
+
+
+def check(folder: Path) -> Checked:
+    """Check a model's or an adapter's folder.
+
+    Raises:
+        InputError: config, tokenizer or weights are missing or damaged; the weights are pickled; the architecture
+            needs code from the model's own folder.
+    """
+    if (folder / "config.json").is_file():
+        config = read_json(folder / "config.json")
+        notes = _no_foreign_code(folder, config)
+        _check_weights(folder, "model")
+        if not has_tokenizer(folder):
+            raise InputError(
+                "the model's folder has no tokenizer",
+                where=str(folder),
+                found=_listing(folder),
+                expected="tokenizer.json and tokenizer_config.json, or another vocabulary",
+                fix="save the tokenizer that the model was trained with into the folder",
+            )
+        return Checked(None, notes)
+    if (folder / "adapter_config.json").is_file():
+        config = read_json(folder / "adapter_config.json")
+        _check_weights(folder, "adapter_model")
+        base = config.get("base_model_name_or_path")
+        if not isinstance(base, str) or not base:
+            raise InputError(
+                "the adapter does not say which model it belongs to",
+                where=str(folder / "adapter_config.json"),
+                found=f"base_model_name_or_path: {base!r}",
+                expected="a hub id, a bundled name or a folder",
+            )
+        return Checked(base, ())
+    raise InputError(
+        "the folder holds no model",
+        where=str(folder),
+        found=_listing(folder),
+        expected="config.json with weights and tokenizer, adapter_config.json, or a run's folder",
+        fix="name the folder that has config.json in it",
+    )
+
+
+def _no_foreign_code(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:
+    """Refuse what only runs with code from the folder; where transformers knows the model, say that it is ignored."""
+    kind = config.get("model_type")
+    if not isinstance(kind, str):
+        raise InputError(
+            "config.json does not say what model it is",
+            where=str(folder / "config.json"),
+            found=f"model_type: {kind!r}",
+            expected="the name of an architecture, such as llama",
+        )
+    from transformers import CONFIG_MAPPING
+
+    if kind not in CONFIG_MAPPING:
+        code = bool(config.get("auto_map"))
+        raise InputError(
+            "the model's architecture is only known to code in its own folder, which is never run"
+            if code
+            else "the installed transformers does not know the model's architecture",
+            where=str(folder / "config.json"),
+            found=f"model_type: {kind}",
+            expected="an architecture that the installed transformers knows",
+            fix="use a model without code of its own" if code else "check model_type, or update transformers",
+        )
+    if config.get("auto_map"):
+        return ("the model's folder names code of its own (auto_map): it is ignored and never run",)
+    return ()
+
+
+def _check_weights(folder: Path, stem: str) -> None:
+    """Weights as whole safetensors: one file, or all the pieces that the index names."""
+    index = folder / f"{stem}.safetensors.index.json"
+    if index.is_file():
+        mapping = read_json(index).get("weight_map")
+        if not isinstance(mapping, dict) or not mapping:
+            raise InputError("the index of the weights names no files", where=str(index))
+        names = sorted({str(name) for name in mapping.values()})
+        missing = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
+        if missing:
+            raise InputError(
+                f"{len(missing)} of {len(names)} files of weights are missing",
+                where=str(folder),
+                found=f"no {missing[0]}",
+                fix="fetch the model again",
+            )
+    else:
+        names = [f"{stem}.safetensors"]
+        if not (folder / names[0]).is_file():
+            raise _no_weights(folder, names[0])
+    for name in names:
+        _check_whole(folder / name)
+
+
+def _no_weights(folder: Path, expected: str) -> InputError:
+    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+    if pickles:
+        return InputError(
+            "the weights are pickled, and pickles can run code: safetensors and GGUF only",
+            where=str(folder / pickles[0]),
+            found=", ".join(pickles[:5]),
+            expected=expected,
+            fix="name a model that has safetensors, or convert it where you trust its maker",
+        )
+    return InputError(
+        "the folder has no weights",
+        where=str(folder),
+        found=_listing(folder),
+        expected=expected,
+        fix="fetch or save the model again",
+    )
+
+
+def _check_whole(path: Path) -> None:
+    """The header of a safetensors file fits the file's length: catches what was cut off, reads no weights."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            "the file of weights is damaged",
+            where=str(path),
+            found=str(error)[:200],
+            expected="whole safetensors",
+            fix="fetch or save the model again",
+        ) from error
+
+
+def _listing(folder: Path) -> str:
+    names = sorted(path.name for path in folder.iterdir())
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return (", ".join(names[:8]) + more) or "an empty folder"

@@ -1,0 +1,120 @@
+"""Models of the Hugging Face hub: safetensors, tokenizer and settings only, at one commit, and no code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tutelage.core.errors import InputError, MachineError
+from tutelage.models.bundled import Say, silent
+from tutelage.models.folders import PICKLES
+
+PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+"""What is fetched: no *.py and no pickles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A model's folder on this disk and the commit that it is."""
+
+    folder: Path
+    commit: str
+
+
+def fetch(repository: str, revision: str | None, *, say: Say = silent) -> Fetched:
+    """A model of the hub, from the hub's own cache on this disk when it is there.
+
+    Args:
+        repository: owner/name.
+        revision: branch, tag or commit; None is the main branch.
+        say: is told what takes long.
+
+    Raises:
+        InputError: no such model, no permission, or no safetensors in it.
+        MachineError: no network and not in the cache.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HTTPError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    # HTTPError is the root of whichever HTTP library the installed hub client uses.
+    try:
+        info = HfApi().model_info(repository, revision=revision)
+    except GatedRepoError as error:
+        raise InputError(
+            "the model is only given to those whom its makers allow",
+            found=repository,
+            fix="ask for access on the model's page and log in with `hf auth login`",
+        ) from error
+    except RevisionNotFoundError as error:
+        raise InputError("the model has no such revision", found=f"{repository}@{revision}") from error
+    except RepositoryNotFoundError as error:
+        raise InputError(
+            "the hub has no such model, or it is not public",
+            found=repository,
+            fix="check owner and name; a folder is named as ./folder",
+        ) from error
+    except (OfflineModeIsEnabled, HfHubHTTPError, HTTPError, OSError) as error:
+        return _from_disk(repository, revision, error)
+    _check_files([file.rfilename for file in info.siblings or []], repository)
+    say(f"{repository}: fetching commit {str(info.sha)[:12]} from the hub, unless it is here already")
+    return _download(repository, str(info.sha))
+
+
+def _check_files(names: list[str], repository: str) -> None:
+    if any(name.endswith(".safetensors") for name in names):
+        return
+    pickles = [name for name in names if Path(name).suffix in PICKLES]
+    raise InputError(
+        "the weights are pickled, and pickles can run code: safetensors and GGUF only"
+        if pickles
+        else "the repository has no weights that can be read",
+        where=repository,
+        found=", ".join((pickles or names)[:5]) or "no files",
+        expected="*.safetensors",
+        fix="name a model or a revision that has safetensors; for a GGUF repository, fetch the .gguf file and name it",
+    )
+
+
+def _download(repository: str, commit: str) -> Fetched:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined]  # imported there, by either name
+
+    try:
+        folder = snapshot_download(repository, revision=commit, allow_patterns=PATTERNS)
+    except (LocalEntryNotFoundError, HfHubHTTPError, HTTPError, OSError) as error:
+        raise _not_fetched(repository, error) from error
+    return Fetched(Path(folder), commit)
+
+
+def _from_disk(repository: str, revision: str | None, error: Any) -> Fetched:
+    """Without a network: what the hub's cache holds, else how to bring it."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(
+            snapshot_download(repository, revision=revision, allow_patterns=PATTERNS, local_files_only=True)
+        )
+    except (LocalEntryNotFoundError, OSError):
+        raise _not_fetched(repository, error) from error
+    # A snapshot's folder is named by its commit.
+    return Fetched(folder, folder.name)
+
+
+def _not_fetched(repository: str, error: Exception) -> MachineError:
+    return MachineError(
+        "the model could not be fetched from the hub",
+        where=repository,
+        found=f"{type(error).__name__}: {error}".splitlines()[0][:200],
+        expected=f"a network, or {repository} in the hub's cache on this disk",
+        fix=f"on a machine with a network: hf download {repository} --local-dir FOLDER; then bring FOLDER here and "
+        "name it instead",
+    )

@@ -1,0 +1,230 @@
+"""From a source to a model and its tokenizer in memory: checked, with one chat template and agreed end tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tutelage.core import hashing
+from tutelage.core.errors import InputError, MachineError
+from tutelage.models import folders
+from tutelage.models.endings import end_ids, settle
+from tutelage.models.quiet import quiet
+from tutelage.models.source import ModelSource, fingerprint
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in memory, in evaluation mode.
+
+    Attributes:
+        model: the transformers model, or the peft model around it.
+        tokenizer: its tokenizer; the chat template in use is set on it.
+        encoder_decoder: whether prompts go to an encoder (T5) or before the answer (Llama).
+        name: what the person called it.
+        fingerprint: sha256 over what decides its answers as loaded, the chat template included.
+        chat_template: the Jinja text in use; None for a model without one.
+        adapter: whether it is a peft model, whose adapter can be switched off.
+    """
+
+    model: Any
+    tokenizer: Any
+    encoder_decoder: bool
+    name: str
+    fingerprint: str
+    chat_template: str | None
+    adapter: bool
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The ids that end an answer, the tokenizer's own end token first."""
+        return end_ids(self.model.generation_config.eos_token_id, self.tokenizer)
+
+    @property
+    def pad(self) -> int:
+        """The id to pad with. It never ends an answer; 0 for a model without one, where masks must say what is real."""
+        return 0 if self.tokenizer.pad_token_id is None else int(self.tokenizer.pad_token_id)
+
+    @property
+    def context(self) -> int | None:
+        """How many tokens fit, or None where the model's positions are relative and nothing is stated."""
+        stated = getattr(self.model.config, "max_position_embeddings", None)
+        limits = [n for n in (stated, self.tokenizer.model_max_length) if isinstance(n, int) and n < 10**9]
+        return min(limits) if limits else None
+
+
+def load(source: ModelSource, *, chat_template: str | None = None, dtype: str = "float32") -> LoadedModel:
+    """Load a model and its tokenizer.
+
+    Args:
+        source: from `resolve`.
+        chat_template: the Jinja text to use; None is the model's own.
+        dtype: of the weights in memory: float32, bfloat16 or float16.
+
+    Raises:
+        InputError: weights that do not fit the config, a tokenizer larger than the model, a broken template.
+        MachineError: not enough memory.
+    """
+    tokenizer = _tokenizer(source.tokenizer)
+    template = _template(tokenizer, chat_template)
+    model = _weights(source.weights, dtype)
+    _check_vocabulary(model, tokenizer, source)
+    settle(model, tokenizer)
+    if source.base is not None:
+        model = _with_adapter(model, source.folder)
+    model.eval()
+    return LoadedModel(
+        model=model,
+        tokenizer=tokenizer,
+        encoder_decoder=bool(model.config.is_encoder_decoder),
+        name=source.name,
+        fingerprint=hashing.of_json(
+            {"files": fingerprint(source), "chat_template": template, "dtype": dtype}
+        ),
+        chat_template=template,
+        adapter=source.base is not None,
+    )
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (ValueError, KeyError, OSError, TypeError, AttributeError, ImportError) as error:
+        raise _unreadable("the tokenizer could not be read", folder, error) from error
+    # Left by transformers, and written into every tokenizer that is saved from here.
+    for key in ("is_local", "local_files_only"):
+        tokenizer.init_kwargs.pop(key, None)
+    return tokenizer
+
+
+def _template(tokenizer: Any, given: str | None) -> str | None:
+    """Set the chat template in use and return its text. Of several named ones the default is taken."""
+    own = tokenizer.chat_template
+    if isinstance(own, dict):
+        own = own.get("default")
+    text = own if given is None else given
+    if text is not None:
+        from jinja2 import TemplateSyntaxError
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        try:
+            # `generation` is transformers' own tag; it takes part in the mask and says nothing about the text.
+            ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"]).parse(
+                text.replace("{% generation %}", "").replace("{% endgeneration %}", "")
+                .replace("{%- generation %}", "").replace("{%- endgeneration %}", "")
+            )  # fmt: skip
+        except TemplateSyntaxError as error:
+            raise InputError(
+                "the chat template is not valid Jinja",
+                where=f"chat template, line {error.lineno}",
+                found=error.message,
+                fix="correct the template",
+            ) from error
+    tokenizer.chat_template = text
+    return str(text) if text is not None else None
+
+
+def _weights(folder: Path, dtype: str) -> Any:
+    """The full model. Weights that are missing would be made up at random: refused."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    try:
+        with quiet():
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+            model, report = kind.from_pretrained(
+                folder,
+                config=config,
+                dtype=getattr(torch, dtype),
+                attn_implementation="sdpa" if _has_sdpa(kind, config) else "eager",
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise _no_memory(folder) from error
+    except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
+        raise _unreadable("the model could not be read", folder, error) from error
+    except RuntimeError as error:
+        if "allocate memory" in str(error):
+            raise _no_memory(folder) from error
+        raise _unreadable("the model could not be read", folder, error) from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise InputError(
+            f"the weights lack {len(missing)} of the tensors that config.json asks for",
+            where=str(folder),
+            found=f"no {missing[0]}",
+            expected=f"all weights of {type(model).__name__}",
+            fix="fetch or save the model again; config.json and weights must belong together",
+        )
+    return model
+
+
+def _has_sdpa(kind: Any, config: Any) -> bool:
+    """Whether the architecture can use torch's fused attention."""
+    model = kind._model_mapping.get(type(config))  # noqa: SLF001  # transformers has no public way to ask
+    classes = model if isinstance(model, tuple) else (model,)
+    return bool(getattr(classes[0], "_supports_sdpa", False))
+
+
+def _check_vocabulary(model: Any, tokenizer: Any, source: ModelSource) -> None:
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise InputError(
+            "the tokenizer knows more tokens than the model",
+            where=str(source.tokenizer),
+            found=f"{len(tokenizer):,} tokens, {rows:,} rows in the embedding",
+            fix="the tokenizer and the weights belong to different models: save the right one into the folder",
+        )
+
+
+def _with_adapter(model: Any, folder: Path) -> Any:
+    from peft import PeftModel
+
+    try:
+        with quiet():
+            return PeftModel.from_pretrained(model, folder, is_trainable=False, local_files_only=True)
+    except (ValueError, KeyError, OSError, TypeError, RuntimeError) as error:
+        raise _unreadable("the adapter does not fit its base model", folder, error) from error
+
+
+def _unreadable(problem: str, folder: Path, error: Exception) -> InputError:
+    return InputError(
+        problem,
+        where=str(folder),
+        found=f"{type(error).__name__}: {error}".splitlines()[0][:300],
+        fix="save the model again with a current transformers; what is in the folder: "
+        + ", ".join(sorted(path.name for path in folder.iterdir())[:12]),
+    )
+
+
+def _no_memory(folder: Path) -> MachineError:
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return MachineError(
+        "there is not enough memory for the model",
+        where=str(folder),
+        found=f"{size:,} bytes of weights",
+        fix="close other programs, or use a smaller model",
+    )
+
+
+def stated_parameters(source: ModelSource) -> int:
+    """How many numbers the weights hold, read from the headers alone."""
+    from safetensors import safe_open
+
+    total = 0
+    for path in sorted(source.weights.glob("*.safetensors")):
+        with safe_open(path, framework="np") as file:
+            for name in file.keys():  # noqa: SIM118  # the handle is no mapping
+                size = 1
+                for length in file.get_slice(name).get_shape():
+                    size *= length
+                total += size
+    return total

@@ -1,0 +1,194 @@
+"""From the name that a person gives to files on this disk: which model, and nothing loaded yet.
+
+smollm2-135m-instruct     the bundled default, fetched and converted once
+owner/name[@revision]     a model of the hub; the revision is resolved to a commit
+a folder                  a model, an adapter, or a run (its tuned model is in model/)
+a .gguf file              converted once into the cache
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tutelage.core import hashing
+from tutelage.core.errors import InputError, nearest
+from tutelage.core.files import existing_parent, new_folder, require_space, sweep_parts
+from tutelage.core.locks import locked
+from tutelage.models import bundled, cache, folders
+from tutelage.models.bundled import PATIENCE, Say, silent
+
+Kind = Literal["bundled", "hub", "folder", "run", "gguf"]
+HUB_ID = re.compile(r"(?P<id>[\w][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
+VOLATILE = ("transformers_version", "_name_or_path", "_model_name_or_path")
+"""What stands in config.json and says nothing about the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A model found: files that are there and are safe to read.
+
+    Attributes:
+        name: as others can name it: a hub id, a bundled name, or the path that the person gave.
+        kind: where it came from.
+        folder: config.json, tokenizer and weights; for an adapter, the adapter's files.
+        revision: the commit, for a model of the hub.
+        base: the model below, for an adapter.
+        notes: what the person should know, such as code in the model's folder that is not run.
+    """
+
+    name: str
+    kind: Kind
+    folder: Path
+    revision: str | None = None
+    base: ModelSource | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def weights(self) -> Path:
+        """The folder with config.json and the full weights."""
+        return self.base.weights if self.base else self.folder
+
+    @property
+    def tokenizer(self) -> Path:
+        """The folder with the tokenizer: an adapter's own, when it has one."""
+        own = (self.folder / "tokenizer_config.json").is_file() and folders.has_tokenizer(self.folder)
+        return self.base.tokenizer if self.base and not own else self.folder
+
+    def config(self) -> dict[str, Any]:
+        """What config.json says: sizes, layers, context. For forecasts; no weights are read."""
+        return folders.read_json(self.weights / "config.json")
+
+
+def resolve(name: str, *, say: Say = silent) -> ModelSource:
+    """Find a model by name, and fetch or convert it when that is needed.
+
+    Args:
+        name: a bundled name, hub id, folder, run folder or .gguf file.
+        say: is told, a line at a time, what takes long.
+
+    Raises:
+        InputError: nothing of this name, or files that are missing, damaged or unsafe (each says which).
+        MachineError: no network, no room.
+    """
+    if name in bundled.table():
+        return ModelSource(name, "bundled", bundled.ensure(bundled.find(name), say=say))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _folder(name, path, say)
+    if path.is_file():
+        return _file(name, path, say)
+    match = HUB_ID.fullmatch(name)
+    if match and not name.startswith(".") and not name.endswith(".gguf"):
+        from tutelage.models import hub
+
+        fetched = hub.fetch(match["id"], match["revision"], say=say)
+        return _of_folder(match["id"], "hub", fetched.folder, say, revision=fetched.commit)
+    raise _unknown(name, path)
+
+
+def fingerprint(source: ModelSource) -> str:
+    """One sha256 over what decides a model's answers: config, tokenizer and weights, and the base below an adapter.
+
+    Left out: the chat template (`LoadedModel.fingerprint` adds the one in use), generation settings, notes and
+    version numbers in config.json. Hashes of weights are remembered while size, times and inode stay the same.
+    """
+    parts: dict[str, Any] = {}
+    for path in sorted(source.folder.iterdir()):
+        if path.suffix == ".safetensors":
+            parts[path.name] = cache.file_sha256(path)
+        elif path.name in ("config.json", "adapter_config.json"):
+            parts[path.name] = _lasting(folders.read_json(path))
+    for path in sorted(source.tokenizer.iterdir()):
+        if path.name in folders.TOKENIZER_FILES:
+            parts[path.name] = hashing.of_file(path)
+    if source.base:
+        parts["base"] = fingerprint(source.base)
+    return hashing.of_json(parts)
+
+
+def _lasting(config: dict[str, Any]) -> dict[str, Any]:
+    leave = (*VOLATILE, "base_model_name_or_path", "revision", "peft_version")
+    return {key: value for key, value in config.items() if key not in leave}
+
+
+def _folder(name: str, path: Path, say: Say) -> ModelSource:
+    """A run's tuned model, or the model or adapter that stands in the folder itself."""
+    inner = path / "model"
+    if folders.is_model(inner):
+        return _of_folder(name, "run", inner, say)
+    if not folders.is_model(path) and (path / "recipe.yaml").is_file():
+        raise InputError(
+            "the run has no tuned model yet",
+            where=str(path),
+            expected=f"{inner} with config.json or adapter_config.json",
+            fix="run its recipe to the end first",
+        )
+    return _of_folder(name, "folder", path, say)
+
+
+def _of_folder(name: str, kind: Kind, folder: Path, say: Say, *, revision: str | None = None) -> ModelSource:
+    config = folders.check(folder)
+    if config.adapter_base is None:
+        return ModelSource(name, kind, folder, revision, notes=config.notes)
+    below = config.adapter_base
+    beside = folder / below
+    base = resolve(str(beside) if beside.is_dir() and not Path(below).exists() else below, say=say)
+    return ModelSource(name, kind, folder, revision, base=base, notes=config.notes)
+
+
+def _file(name: str, path: Path, say: Say) -> ModelSource:
+    """A .gguf file, converted into the cache under the hash of its content."""
+    if path.suffix.lower() != ".gguf":
+        raise InputError(
+            "a model is a folder or a .gguf file",
+            where=str(path),
+            found=f"a file that ends in {path.suffix or 'nothing'}",
+            expected="safetensors in a folder with config.json and a tokenizer, or GGUF",
+            fix="name the folder that holds the file"
+            if path.suffix == ".safetensors"
+            else "pickled weights are never read: they can run code",
+        )
+    from tutelage.models import gguf
+
+    gguf.check(path)
+    sha256 = cache.file_sha256(path)
+    folder = cache.models() / f"gguf-{sha256[:16]}"
+    facts = {"gguf_sha256": sha256, "converter": bundled.CONVERTER}
+    if not cache.whole(folder, facts):
+        # Weights of 4 bits become 32: eight times the file, and some room for what stands around them.
+        require_space(
+            cache.models(), 9 * path.stat().st_size, what=f"the converted {path.name} in the model cache"
+        )
+        with locked(cache.models() / ".lock", what="the model cache", wait=PATIENCE):
+            sweep_parts(cache.models())
+            if not cache.whole(folder, facts):
+                say(f"{name}: converting to safetensors, once")
+                with new_folder(folder) as part:
+                    gguf.convert(path, part)
+                    cache.write_manifest(part, facts)
+    return ModelSource(name, "gguf", folder)
+
+
+def _unknown(name: str, path: Path) -> InputError:
+    """Nothing of this name: with what was probably meant."""
+    known = [*bundled.table()]
+    looks_like_path = (
+        path.is_absolute() or len(path.parts) > 1 or path.suffix == ".gguf" or name.startswith(".")
+    )
+    if looks_like_path:
+        parent = existing_parent(path)
+        known = [str(Path(name).parent / entry.name) for entry in parent.iterdir()] if parent.is_dir() else []
+    else:
+        known += [entry.name for entry in Path().iterdir() if entry.is_dir() or entry.suffix == ".gguf"]
+    close = nearest(name, known)
+    return InputError(
+        "there is no model of this name",
+        found=name,
+        expected=f"{', '.join(bundled.table())}, a hub id as owner/name, a folder, a run folder, or a .gguf file",
+        fix=f"did you mean {close}?"
+        if close
+        else "check the name; `tutelage models list` shows what is at hand",
+    )
