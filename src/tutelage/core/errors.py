@@ -102,6 +102,14 @@ class Stopped(TutelageError):
     exit_code = 130
 
 
+def raise_all(title: str, errors: Sequence[InputError]) -> None:
+    """Raise what was collected: nothing, the one mistake, or all of them together."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise InputErrors(title, errors)
+
+
 def nearest(name: str, known: Sequence[str]) -> str | None:
     """The known name closest to a mistyped one, or None when nothing is close."""
     import difflib

@@ -1,0 +1,21 @@
+"""Bounds on what is read from a person's files: past them it is an error with a name, not a machine that stalls."""
+
+from __future__ import annotations
+
+MAX_LINE_BYTES = 100_000_000
+"""One line of a data file, or one CSV row over all its lines."""
+
+MAX_JSON_DEPTH = 64
+"""Lists and objects inside one another."""
+
+MAX_INTEGER_DIGITS = 100
+"""Digits of an integer in a JSON file; Python itself refuses to read more than 4,300."""
+
+MAX_RENDERED_CHARACTERS = 10_000_000
+"""One prompt or completion as a template writes it."""
+
+MAX_RECIPE_BYTES = 1_000_000
+"""A recipe's file."""
+
+MAX_ERRORS = 20
+"""Mistakes of one input that are told at once."""

@@ -1,0 +1,199 @@
+"""JSON without the leniencies of Python's reader: no NaN, no repeated key, no lone surrogate, bounded depth and integers."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tutelage.core.errors import InputError
+from tutelage.core.limits import MAX_INTEGER_DIGITS, MAX_JSON_DEPTH
+from tutelage.core.nouns import Json
+
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_LITERALS = ("true", "false", "null")
+
+
+class _Fault(Exception):
+    """What a hook of the parser found: problem, found, expected, fix."""
+
+
+def loads(text: str, *, where: str, whole: bool = True) -> Json:
+    """Read one JSON value.
+
+    Args:
+        text: the value's text, decoded.
+        where: `file:line`, for the errors.
+        whole: False when the text may have been cut off at its end, which the error then says.
+
+    Raises:
+        InputError: for anything that is not strict JSON, with the column.
+    """
+    try:
+        value: Json = _DECODER.decode(text)
+    except _Fault as fault:
+        problem, found, expected, fix = fault.args
+        raise InputError(problem, where=where, found=found, expected=expected, fix=fix) from None
+    except json.JSONDecodeError as error:
+        raise _syntax(error, text, where, whole=whole) from None
+    except RecursionError:
+        raise _too_deep(where) from None
+    if text.count("[") + text.count("{") > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH:
+        raise _too_deep(where)
+    if _SURROGATE_ESCAPE.search(text):
+        _refuse_surrogates(value, where)
+    return value
+
+
+def strings(value: Json) -> Iterator[str]:
+    """All strings in a value, keys too."""
+    stack: list[Json] = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, list):
+            stack.extend(reversed(item))
+        elif isinstance(item, dict):
+            for key, inner in reversed(item.items()):
+                stack.append(inner)
+                stack.append(key)
+
+
+def kind(value: Any) -> str:
+    """A value's type in JSON's words: 'text', 'a number', 'null', ..."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "text"
+    return (
+        "a list"
+        if isinstance(value, list)
+        else "an object"
+        if isinstance(value, dict)
+        else type(value).__name__
+    )
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    """A piece of a person's text for an error: one line, quoted, control characters escaped."""
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    return json.dumps(cut, ensure_ascii=False)
+
+
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        names = [key for key, _ in pairs]
+        twice = next(key for key in names if names.count(key) > 1)
+        raise _Fault(
+            f"the key {shorten(twice)} stands twice in one object",
+            f"{names.count(twice)} values for {shorten(twice)}",
+            "every key once",
+            "keep one of them: readers differ in which one they would take",
+        )
+    return made
+
+
+def _constant(name: str) -> Json:
+    raise _Fault(
+        f"{name} is not JSON",
+        name,
+        "a finite number or null",
+        "write null, or leave the row out; NaN comes from pandas' or Python's json writer",
+    )
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise _Fault(
+            "a number is too large", text[:40], "a number below 1.8e308", "write it as text in quotes"
+        )
+    return value
+
+
+def _int(text: str) -> int:
+    if len(text) > MAX_INTEGER_DIGITS:
+        raise _Fault(
+            "an integer is too long",
+            f"{len(text):,} digits",
+            f"at most {MAX_INTEGER_DIGITS} digits",
+            "write it as text in quotes",
+        )
+    return int(text)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int
+)
+
+
+def _syntax(error: json.JSONDecodeError, text: str, where: str, *, whole: bool) -> InputError:
+    tail = text[error.pos :].strip()
+    ends_early = (
+        error.msg.startswith("Unterminated string")
+        or not tail
+        or (len(tail) < 6 and error.msg.startswith("Invalid \\"))
+        or any(literal.startswith(tail) for literal in (*_LITERALS, "-"))
+    )
+    if not whole and ends_early:
+        return InputError(
+            "the last line is cut off",
+            where=where,
+            found=f"it ends with {shorten(text[-40:])} and without a line end",
+            expected="a whole JSON object",
+            fix="the file was not written to its end: write or fetch it again, or delete its last line",
+        )
+    return InputError(
+        f"not valid JSON: {error.msg} (column {error.pos + 1})",
+        where=where,
+        found=shorten(text[max(0, error.pos - 10) : error.pos + 30]) if text.strip() else "nothing",
+        expected="one JSON value",
+        fix="a line break between two rows was the old \\r alone: save the file with \\n"
+        if "\r" in text
+        else "correct the line; a JSON writer such as Python's json.dumps makes no such mistake",
+    )
+
+
+def _depth(value: Json) -> int:
+    level: list[Json] = [value]
+    deep = 0
+    while level:
+        deep += any(isinstance(item, list | dict) for item in level)
+        level = [
+            inner
+            for item in level
+            if isinstance(item, list | dict)
+            for inner in (item if isinstance(item, list) else item.values())
+        ]
+    return deep
+
+
+def _too_deep(where: str) -> InputError:
+    return InputError(
+        "lists or objects are nested too deeply",
+        where=where,
+        found=f"more than {MAX_JSON_DEPTH} levels",
+        expected=f"at most {MAX_JSON_DEPTH} levels",
+        fix="flatten the row: a prompt needs text fields",
+    )
+
+
+def _refuse_surrogates(value: Json, where: str) -> None:
+    for text in strings(value):
+        for position, character in enumerate(text):
+            if "\ud800" <= character <= "\udfff":
+                raise InputError(
+                    "half a character (a lone surrogate) stands in the text",
+                    where=where,
+                    found=f"\\u{ord(character):04x} at character {position} of {shorten(text.encode('ascii', 'backslashreplace').decode())}",
+                    expected="both halves, or none",
+                    fix="the text was cut inside an emoji or a rare letter: cut it elsewhere, or drop that half",
+                )

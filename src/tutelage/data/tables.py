@@ -1,0 +1,205 @@
+r"""CSV and TSV with a header line.
+
+CSV as in RFC 4180: fields split at commas, quoted with `"`, a quote inside doubled, line breaks allowed inside quotes (and read
+as \n). TSV as IANA registered it: tabs and line ends split, and a quote is a character like any other. Python's csv module is
+not used because an unclosed quote there swallows the rest of the file, and the line where it opened is not told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from tutelage.core.errors import InputError
+from tutelage.core.limits import MAX_LINE_BYTES
+from tutelage.core.strictjson import shorten
+from tutelage.data.jsonl import Row
+from tutelage.data.lines import Line, too_long
+
+
+def rows(lines: Iterable[Line | InputError], shown: str, *, delimiter: str) -> Iterator[Row | InputError]:
+    """The rows of a table with a header; all values are text. Blank lines are no rows.
+
+    Raises:
+        InputError: for a header that cannot be used, or a quote that is never closed.
+    """
+    records = csv_records(lines, shown) if delimiter == "," else _tsv_records(lines)
+    header: list[str] | None = None
+    for record in records:
+        if isinstance(record, InputError):
+            if header is None:
+                raise record
+            yield record
+        elif header is None:
+            header = _header(record, shown, delimiter)
+        elif len(record.values) != len(header):
+            yield _ragged(record, header, shown, delimiter)
+        else:
+            yield Row(record.line, dict(zip(header, record.values, strict=True)))
+
+
+@dataclass(slots=True)
+class Record:
+    """The fields of one CSV row, and the physical line on which it starts."""
+
+    line: int
+    values: list[str] = field(default_factory=list)
+
+
+def _tsv_records(lines: Iterable[Line | InputError]) -> Iterator[Record | InputError]:
+    for line in lines:
+        if isinstance(line, InputError):
+            yield line
+        elif line.text.strip():
+            yield Record(line.number, line.text.split("\t"))
+
+
+def csv_records(lines: Iterable[Line | InputError], shown: str) -> Iterator[Record | InputError]:
+    """Split lines into records; a record may span several of them.
+
+    Raises:
+        InputError: for a quote that is not closed before the file's end or the line limit.
+    """
+    row: _Row | None = None
+    for line in lines:
+        if isinstance(line, InputError):
+            yield line
+            continue
+        if row is None:
+            if not line.text.strip():
+                continue
+            row = _Row(line.number)
+        error = row.feed(line, shown)
+        if error is not None:
+            yield error
+            row = None
+        elif not row.inside:
+            yield row.record
+            row = None
+        elif row.size > MAX_LINE_BYTES:
+            raise too_long(f"{shown}:{row.opened}")
+    if row is not None:
+        raise InputError(
+            "a quote is opened and never closed",
+            where=f"{shown}:{row.opened}",
+            found=f'a field that starts with "{row.parts[0][:40]} and runs to the end of the file',
+            expected='a closing "',
+            fix='close the quote on that line; a quote that belongs to the text is doubled: ""',
+        )
+
+
+class _Row:
+    """A record being read: `inside` says that a quoted field goes on in the next line."""
+
+    def __init__(self, number: int) -> None:
+        self.record = Record(number)
+        self.inside = False
+        self.opened = number
+        self.parts: list[str] = []
+        self.size = 0
+
+    def feed(self, line: Line, shown: str) -> InputError | None:
+        """Take one more physical line."""
+        self.size += len(line.text) + 1
+        text, at = line.text, 0
+        while True:
+            if self.inside or text.startswith('"', at):
+                if not self.inside:
+                    self.inside, self.opened, self.parts = True, line.number, []
+                    at += 1
+                at = self._quoted(text, at)
+                if self.inside:
+                    return None
+                if at < len(text) and text[at] != ",":
+                    return _after_quote(text, at, f"{shown}:{line.number}")
+            else:
+                end = text.find(",", at)
+                end = len(text) if end < 0 else end
+                if "\r" in (value := text[at:end]):
+                    return _bare_return(f"{shown}:{line.number}")
+                self.record.values.append(value)
+                at = end
+            if at >= len(text):
+                return None
+            at += 1
+
+    def _quoted(self, text: str, at: int) -> int:
+        """Read on in a quoted field; returns the place after its closing quote, or leaves `inside` set."""
+        while True:
+            end = text.find('"', at)
+            if end < 0:
+                self.parts += [text[at:], "\n"]
+                return len(text)
+            self.parts.append(text[at:end])
+            if not text.startswith('"', end + 1):
+                self.record.values.append("".join(self.parts))
+                self.inside = False
+                return end + 1
+            self.parts.append('"')
+            at = end + 2
+
+
+def _after_quote(text: str, at: int, where: str) -> InputError:
+    return InputError(
+        "text follows a closing quote",
+        where=where,
+        found=shorten(text[max(0, at - 10) : at + 20]),
+        expected="a comma or the end of the line",
+        fix='a quote that belongs to the text is doubled: ""',
+    )
+
+
+def _bare_return(where: str) -> InputError:
+    return InputError(
+        "a carriage return stands alone in the line",
+        where=where,
+        found="\\r without \\n",
+        expected="lines that end in \\n or \\r\\n",
+        fix="save the file with Unix or Windows line ends; put a value that holds a line break in quotes",
+    )
+
+
+def _header(record: Record, shown: str, delimiter: str) -> list[str]:
+    where = f"{shown}:{record.line}"
+    names = record.values
+    for other in ";\t,":
+        if len(names) == 1 and other != delimiter and other in names[0]:
+            name = {";": "semicolons", "\t": "tabs", ",": "commas"}[other]
+            raise InputError(
+                f"the columns seem to be split by {name}",
+                where=where,
+                found=shorten(names[0]),
+                expected="commas in a .csv file, tabs in a .tsv file",
+                fix="save the file with commas, or name it .tsv when it has tabs",
+            )
+    for index, name in enumerate(names):
+        if not name.strip():
+            raise InputError(
+                f"column {index + 1} has no name",
+                where=where,
+                found=shorten(delimiter.join(names)),
+                expected="a header line that names every column",
+                fix="put the columns' names into the first line",
+            )
+        if name in names[:index]:
+            raise InputError(
+                f"two columns are called {shorten(name)}",
+                where=where,
+                found=shorten(delimiter.join(names)),
+                expected="every name once",
+                fix="rename one of them",
+            )
+    return names
+
+
+def _ragged(record: Record, header: list[str], shown: str, delimiter: str) -> InputError:
+    name = "comma" if delimiter == "," else "tab"
+    return InputError(
+        "the row has another number of fields than the header",
+        where=f"{shown}:{record.line}",
+        found=f"{len(record.values)} fields: {shorten(delimiter.join(record.values))}",
+        expected=f"{len(header)} fields: {', '.join(header)}"[:200],
+        fix=f"put a value that holds a {name} in double quotes"
+        if delimiter == ","
+        else "a value in a TSV file can hold no tab and no line break; use CSV or JSONL for those",
+    )

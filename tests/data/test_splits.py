@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tutelage.core.errors import InputError, InputErrors
+from tutelage.core.nouns import Example, Origin
+from tutelage.data import SplitSettings, split
+
+
+def rows(fields_list):
+    return [Example(f"r:{n}", fields, Origin("r.jsonl", n)) for n, fields in enumerate(fields_list, 1)]
+
+
+def plain(count):
+    return rows([{"q": f"question {n}", "a": f"answer {n % 3}"} for n in range(count)])
+
+
+def cut(examples, **kwargs):
+    return split(examples, SplitSettings(**kwargs), prompt_fields=["q"], completion_fields=["a"])
+
+
+def test_fractions_and_counts_are_met_exactly():
+    assert cut(plain(100)).sizes() == {"train": 80, "validation": 10, "test": 10}
+    assert cut(plain(100), train=0.5, validation=0.25, test=0.25).sizes() == {
+        "train": 50,
+        "validation": 25,
+        "test": 25,
+    }
+    parts = cut(plain(100), train=60, validation=7, test=20)
+    assert parts.sizes() == {"train": 60, "validation": 7, "test": 20}
+    assert parts.unused == 13
+    assert cut(plain(7), train=0.8).sizes() == {"train": 5, "validation": 1, "test": 1}
+    assert cut(plain(10), validation=0).sizes() == {"train": 9, "validation": 0, "test": 1}
+
+
+def test_every_row_is_in_one_split_and_in_the_files_order():
+    parts = cut(plain(50))
+    lines = [row.origin.line for part in (parts.train, parts.validation, parts.test) for row in part]
+    assert sorted(lines) == list(range(1, 51))
+    assert [row.origin.line for row in parts.train] == sorted(row.origin.line for row in parts.train)
+
+
+def test_the_split_depends_on_seed_and_content_not_on_the_order_of_rows():
+    examples = plain(60)
+    one, other, reseeded = cut(examples), cut(examples[::-1]), cut(examples, seed=1)
+    names = [{row.fields["q"] for row in parts.test} for parts in (one, other, reseeded)]
+    assert names[0] == names[1]
+    assert names[0] != names[2]
+
+
+@given(st.lists(st.integers(0, 12), min_size=8, max_size=80), st.integers(0, 5))
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_groups_stay_whole_and_nothing_is_lost(groups, seed):
+    examples = rows([{"q": f"q{n}", "a": "x", "g": group} for n, group in enumerate(groups)])
+    parts, problem = None, ""
+    try:
+        parts = cut(examples, by="g", seed=seed)
+    except InputError as error:
+        problem = error.problem
+    if parts is None:
+        assert "would be empty" in problem
+        return
+    sets = [{row.fields["g"] for row in part} for part in (parts.train, parts.validation, parts.test)]
+    assert not sets[0] & sets[1]
+    assert not sets[0] & sets[2]
+    assert not sets[1] & sets[2]
+    assert sum(parts.sizes().values()) == len(examples)
+
+
+def test_counts_are_met_as_nearly_as_whole_groups_allow():
+    examples = rows([{"q": f"q{n}", "a": "x", "g": n // 4} for n in range(40)])
+    assert cut(examples, by="g", validation=4, test=10).sizes()["test"] in (8, 12)
+
+
+def test_equal_prompts_stay_together_without_being_told():
+    examples = rows(
+        [
+            {"q": f"Same  QUESTION {n // 2}" if n % 2 else f"same question {n // 2}", "a": str(n)}
+            for n in range(40)
+        ]
+    )
+    parts = cut(examples)
+    assert parts.leaks == ()
+    assert parts.sizes() == {"train": 32, "validation": 4, "test": 4}
+
+
+def test_a_leak_is_found_whatever_case_and_spaces_and_refused():
+    examples = rows(
+        [
+            {"q": "What is it?", "a": "1", "s": "train"},
+            {"q": "other", "a": "1", "s": "train"},
+            {"q": "what  is IT?", "a": "2", "s": "test"},
+            {"q": "new", "a": "1", "s": "test"},
+        ]
+    )
+    with pytest.raises(InputError) as caught:
+        cut(examples, column="s")
+    assert "1 of 2 test rows also stand in training" in caught.value.problem
+    assert caught.value.found == "r.jsonl:3 as r.jsonl:1"
+    assert "leaks: allow" in caught.value.fix
+    parts = cut(examples, column="s", leaks="allow")
+    assert parts.leaks == ({"test": "r.jsonl:3", "train": "r.jsonl:1"},)
+
+
+def test_a_group_field_that_splits_equal_prompts_is_found_out():
+    examples = rows([{"q": "the same", "a": "x", "id": n} for n in range(20)])
+    with pytest.raises(InputError, match="also stand in training") as caught:
+        cut(examples, by="id")
+    assert "leave split.by out" in caught.value.fix
+
+
+def test_repeated_rows_inside_a_split_are_counted():
+    examples = rows(
+        [{"q": "a", "a": "x", "s": "train"}] * 3
+        + [{"q": "A", "a": "y", "s": "train"}, {"q": "b", "a": "x", "s": "test"}]
+    )
+    assert cut(examples, column="s").repeated == {"train": 2, "validation": 0, "test": 0}
+
+
+def test_a_column_says_it_and_other_values_are_refused_together():
+    examples = rows(
+        [{"q": str(n), "a": "x", "s": s} for n, s in enumerate(["train", "dev", "Test", 1, "test"])]
+    )
+    with pytest.raises(InputErrors) as caught:
+        cut(examples, column="s")
+    errors = caught.value.errors
+    assert [error.where for error in errors] == ["r.jsonl:2", "r.jsonl:3", "r.jsonl:4"]
+    assert [error.found for error in errors] == ['"dev"', '"Test"', "a number"]
+    assert "validation" in errors[0].fix
+    assert "test" in errors[1].fix
+    with pytest.raises(InputErrors) as caught:
+        cut(examples, column="ss")
+    assert caught.value.errors[0].problem == "the row has no field ss"
+
+
+def test_a_column_must_name_test_rows():
+    examples = rows([{"q": str(n), "a": "x", "s": "train"} for n in range(3)])
+    with pytest.raises(InputError, match="no row is for test"):
+        cut(examples, column="s")
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "problem", "where"),
+    [
+        ({"train": 9, "test": 2, "validation": 0}, "more rows than there are", "split"),
+        ({"train": 0.9, "test": 0.2}, "more rows than there are", "split"),
+        ({"test": -1}, "not a share", "split.test"),
+        ({"test": 1.5}, "not a share", "split.test"),
+        ({"validation": 5, "test": 5}, "train would be empty", "split.train"),
+    ],
+)
+def test_shares_that_cannot_be_met(kwargs, problem, where):
+    with pytest.raises(InputError) as caught:
+        cut(plain(10), **kwargs)
+    assert problem in caught.value.problem
+    assert caught.value.where == where
+    assert caught.value.found
+    assert caught.value.fix
+
+
+def test_an_asked_for_split_that_whole_groups_leave_empty_is_refused():
+    examples = rows([{"q": str(n), "a": "x", "g": "one"} for n in range(10)])
+    with pytest.raises(InputError) as caught:
+        cut(examples, by="g")
+    assert "would be empty" in caught.value.problem
+    assert "same g" in caught.value.found
+
+
+def test_a_group_field_that_is_missing_gets_the_nearest_name():
+    examples = rows([{"q": str(n), "a": "x", "dialogue": "d"} for n in range(10)])
+    with pytest.raises(InputErrors) as caught:
+        cut(examples, by="dialoge")
+    assert caught.value.errors[0].where == "r.jsonl:1"
+    assert "dialogue" in caught.value.errors[0].fix
