@@ -1,0 +1,65 @@
+"""`tutelage run RECIPE`: the whole job; the same command again goes on after any stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+
+from tutelage.cli import console
+from tutelage.cli.options import Data, Out, RecipeFile, Sets
+
+
+def run(
+    recipe: RecipeFile,
+    out: Out = None,
+    data: Data = None,
+    sets: Sets = None,
+    json: Annotated[bool, console.Json] = False,
+) -> int:
+    """Prepare, ask the base model, tune, ask the tuned one, compare, and write the report."""
+    from tutelage.cli.live import Live
+    from tutelage.recipe import load
+    from tutelage.recipe.run import run as do
+
+    with Live() as live:
+        outcome = do(load(recipe, sets=sets or ()), out=out, data_dir=data, listen=live)
+    assert outcome is not None
+    if json:
+        console.print_json(outcome.results)
+    else:
+        _show(outcome.results, outcome.folder)
+    return 1 if outcome.over_budget else 0
+
+
+def _show(results: Mapping[str, Any], folder: Path) -> None:
+    rows = [
+        _row(name, metric, measured)
+        for group in ("tasks", "watched")
+        for name, measured in results[group].items()
+        for metric in measured["base"]
+        if metric in measured["tuned"]
+    ]
+    console.show_table(["", "metric", "base", "tuned", "difference", "p"], rows, right=(2, 3, 4, 5))
+    console.show(results["verdict"]["sentence"])
+    console.show(f"report: {folder.absolute() / 'report.html'}")
+    console.show(f"talk to it: tutelage chat {folder} --against base")
+
+
+def _row(name: str, metric: str, measured: Mapping[str, Any]) -> list[str]:
+    base, tuned = measured["base"][metric], measured["tuned"][metric]
+    difference = measured["difference"][metric]
+    p = difference["p_adjusted"] if difference["p_adjusted"] is not None else difference["p"]
+    return [
+        name,
+        metric + (" *" if metric == measured["primary"] else ""),
+        _interval(base),
+        _interval(tuned),
+        f"{difference['value']:+.3f} [{difference['low']:+.3f}, {difference['high']:+.3f}]",
+        f"{p:.4f}",
+    ]
+
+
+def _interval(score: Mapping[str, Any]) -> str:
+    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"

@@ -1,0 +1,29 @@
+"""`tutelage train RECIPE`: only the tuning."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from tutelage.cli import console
+from tutelage.cli.options import Data, Out, RecipeFile, Sets
+
+
+def train(
+    recipe: RecipeFile,
+    out: Out = None,
+    data: Data = None,
+    sets: Sets = None,
+    json: Annotated[bool, console.Json] = False,
+) -> int:
+    """Tune the model and measure nothing; `tutelage run` with the same recipe measures later."""
+    from tutelage.cli.live import Live
+    from tutelage.recipe import load
+    from tutelage.recipe.run import train as do
+
+    with Live() as live:
+        folder = do(load(recipe, sets=sets or ()), out=out, data_dir=data, listen=live)
+    if json:
+        console.print_json({"run": str(folder), "model": str(folder / "model")})
+    else:
+        console.show(f"the tuned model: {(folder / 'model').absolute()}")
+    return 0

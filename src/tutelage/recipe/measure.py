@@ -1,0 +1,109 @@
+"""Ask one model everything that a run measures: the tasks' test rows and the watched benchmarks.
+
+Responses are kept one batch at a time; what was answered before a stop is not asked again. Base and tuned get the
+same prompts and the same decoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tutelage.benchmarks import Benchmark
+from tutelage.core import hashing
+from tutelage.core.nouns import Request, Response
+from tutelage.engine import Engine
+from tutelage.metrics import Row, Scored, score_rows
+from tutelage.recipe.prepare import PreparedTask
+from tutelage.recipe.progress import Listener
+from tutelage.results.store import Evaluation, Item, Store
+
+Wake = Callable[[], Engine]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One model's scores on one task or benchmark: of the whole and of its parts, by metric."""
+
+    primary: str
+    scores: Mapping[str, Scored]
+    parts: Mapping[str, Mapping[str, Scored]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """One model to be asked.
+
+    Attributes:
+        store: where responses go.
+        model: "base" or "tuned", or a label.
+        fingerprint: of weights and chat template.
+        provenance: beside every response.
+        wake: gives the engine; called only when something is left to ask.
+        listen: told how far it is.
+    """
+
+    store: Store
+    model: str
+    fingerprint: str
+    provenance: Mapping[str, Any]
+    wake: Wake
+    listen: Listener
+
+    def task(self, task: PreparedTask) -> Measurement:
+        """Answer and score a task's test rows."""
+        items = [Item(r.id, "", q.prompt, r.references, r.fields) for r, q in task.questions]
+        evaluation, responses = self._ask("task", task.name, items, [q for _, q in task.questions])
+        rows = [Row(responses[item.id].text, item.references, item.fields, task=task.name) for item in items]
+        scored = score_rows(task.metrics, rows)
+        primary = next(iter(scored))
+        evaluation.put_scores("", scored, primary=primary)
+        return Measurement(primary, scored, {})
+
+    def benchmark(self, benchmark: Benchmark) -> Measurement:
+        """Answer and score a benchmark, whole and by part."""
+        items = [Item(i.id, i.part, i.prompt, i.references, {}) for i in benchmark.items]
+        evaluation, responses = self._ask("benchmark", benchmark.name, items, benchmark.requests())
+        found = benchmark.score(responses)
+        evaluation.put_scores("", found.scores, primary=found.primary)
+        for part, scored in found.parts.items():
+            evaluation.put_scores(part, scored, primary=found.primary)
+        return Measurement(found.primary, found.scores, found.parts)
+
+    def _ask(
+        self, suite: str, name: str, items: Sequence[Item], requests: Sequence[Request]
+    ) -> tuple[Evaluation, dict[str, Response]]:
+        evaluation = self.store.evaluation(
+            model=self.model,
+            suite=suite,
+            name=name,
+            fingerprint=hashing.of_json([self.fingerprint, [_decoding(r) for r in requests]]),
+            provenance=self.provenance,
+        )
+        evaluation.declare(items)
+        known = evaluation.responses()
+        missing = [r for r in requests if r.id not in known]
+        done = len(known)
+        self.listen.advance(done, len(requests))
+
+        def keep(responses: list[Response]) -> None:
+            nonlocal done
+            evaluation.add(responses)
+            done += len(responses)
+            self.listen.advance(done, len(requests))
+
+        if missing:
+            self.wake().answer(missing, on_done=keep)
+        return evaluation, evaluation.responses()
+
+
+def _decoding(request: Request) -> list[Any]:
+    return [
+        request.id,
+        request.kind,
+        hashing.of_text(request.prompt),
+        list(request.choices),
+        request.max_new_tokens,
+        list(request.stop),
+    ]

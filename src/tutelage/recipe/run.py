@@ -1,0 +1,253 @@
+"""The whole job: prepare, ask the base, tune, ask the tuned, compare, report.
+
+Every stage is skipped when what it makes is there already and belongs to this recipe and these rows; so the same
+command again, after any stop, goes on where it was. Nothing is written before the rows are read and found good.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tutelage import benchmarks as library
+from tutelage import compare, report
+from tutelage.benchmarks import Benchmark
+from tutelage.core import files, hashing
+from tutelage.core.provenance import now, provenance
+from tutelage.engine import Engine
+from tutelage.models import LoadedModel, ModelSource, fingerprint, load, resolve
+from tutelage.recipe import prepare, tuning
+from tutelage.recipe.folder import RunFolder, check_free, default_folder, opened
+from tutelage.recipe.load import resolved as settled
+from tutelage.recipe.measure import Asker, Measurement
+from tutelage.recipe.prepare import Prepared
+from tutelage.recipe.progress import Listener, Silent
+from tutelage.recipe.schema import Recipe
+from tutelage.recipe.tuning import Job
+from tutelage.results import document
+from tutelage.results.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to: its folder, results.json's content, and whether a budget of `retain` was passed."""
+
+    folder: Path
+    results: Mapping[str, Any]
+    over_budget: bool
+    fresh: bool
+
+
+def run(
+    recipe: Recipe,
+    *,
+    out: Path | None = None,
+    data_dir: Path | None = None,
+    listen: Listener | None = None,
+) -> Outcome:
+    """Do a recipe's whole job, or what is left of it.
+
+    Args:
+        recipe: from `tutelage.recipe.load`.
+        out: the run folder; `runs/<name>-<hash>` by default.
+        data_dir: where `local` data files are looked for.
+        listen: is told what happens.
+
+    Raises:
+        InputError: the recipe's data or model is wrong, or the folder is another run's.
+        MachineError: disk, network or another process stood in the way.
+    """
+    return _Run(recipe, out, data_dir, listen).all()
+
+
+def train(
+    recipe: Recipe,
+    *,
+    out: Path | None = None,
+    data_dir: Path | None = None,
+    listen: Listener | None = None,
+) -> Path:
+    """Only the tuning: arguments and errors as of `run`; gives the run folder, whose `model` is then there."""
+    return _Run(recipe, out, data_dir, listen).train()
+
+
+class _Run:
+    """One run under way: what its stages share."""
+
+    def __init__(
+        self, recipe: Recipe, out: Path | None, data_dir: Path | None, listen: Listener | None
+    ) -> None:
+        self.recipe = recipe
+        self.settled = settled(recipe)
+        self.folder = RunFolder(out or default_folder(recipe.name, self.settled))
+        self.data_dir = data_dir
+        self.listen = listen or Silent()
+        self.started = now()
+        self.clock = time.monotonic()
+        check_free(self.folder, self.settled)
+
+    @cached_property
+    def watched(self) -> list[Benchmark]:
+        """The watched benchmarks, read and checked."""
+        return [
+            library.load(w.benchmark, data=self.data_dir, limit=w.limit, root=self.recipe.root)
+            for w in self.recipe.watch
+        ]
+
+    def all(self) -> Outcome:
+        """Every stage that is not done."""
+        self.listen.stage("prepare")
+        rows = prepare.read(self.recipe, self.data_dir)
+        source = resolve(self.recipe.model)
+        asked = [b.fingerprint for b in self.watched]
+        key = hashing.of_json([self.settled, rows.identity, fingerprint(source), asked])
+        finished = self._finished(key)
+        if finished is not None:
+            self.listen.stage("done", "everything was done before")
+            return finished
+        base, prepared = self._encode(rows, source)
+        with self._opened(prepared) as store:
+            self.listen.stage("baseline")
+            before = self._measure("base", base.fingerprint, lambda: base, prepared, store)
+            job = self._tune(prepared, source, base, store)
+            del base
+            gc.collect()
+            self.listen.stage("evaluate")
+            after = self._measure("tuned", job.identity, self._load_tuned, prepared, store)
+            return self._conclude(before, after, prepared, store, key)
+
+    def train(self) -> Path:
+        """Prepare and tune."""
+        self.listen.stage("prepare")
+        source = resolve(self.recipe.model)
+        base, prepared = self._encode(prepare.read(self.recipe, self.data_dir), source)
+        with self._opened(prepared) as store:
+            self._tune(prepared, source, base, store)
+        return self.folder.path
+
+    def _encode(self, rows: prepare.Rows, source: ModelSource) -> tuple[LoadedModel, Prepared]:
+        base = load(source, chat_template=self.recipe.template_text())
+        return base, prepare.encode(self.recipe, rows, base)
+
+    @contextmanager
+    def _opened(self, prepared: Prepared) -> Iterator[Store]:
+        with opened(self.folder, self.settled), Store.open(self.folder.store) as store:
+            self._write_card(prepared.card)
+            yield store
+
+    def _tune(self, prepared: Prepared, source: ModelSource, base: LoadedModel, store: Store) -> Job:
+        job = tuning.settle(self.recipe, prepared, base.fingerprint)
+        if tuning.done(self.folder, job):
+            self.listen.stage("tune", "was done before")
+            return job
+        self.listen.stage("tune")
+        tuning.tune(
+            self.recipe,
+            prepared,
+            job,
+            base=base,
+            source=source,
+            folder=self.folder,
+            store=store,
+            listen=self.listen,
+        )
+        return job
+
+    def _write_card(self, card: Mapping[str, Any]) -> None:
+        files.write_text(self.folder.card, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+
+    def _load_tuned(self) -> LoadedModel:
+        """The tuned model as it was saved: what is scored is what is delivered."""
+        return load(resolve(str(self.folder.model)), chat_template=None)
+
+    def _measure(
+        self, model: str, fingerprint: str, loaded: Any, prepared: Prepared, store: Store
+    ) -> dict[str, dict[str, Measurement]]:
+        engines: list[Engine] = []
+
+        def wake() -> Engine:
+            if not engines:
+                it = loaded()
+                engines.append(Engine(it.model, it.tokenizer, encoder_decoder=it.encoder_decoder))
+            return engines[0]
+
+        asker = Asker(store, model, fingerprint, provenance(started=self.started), wake, self.listen)
+        found: dict[str, dict[str, Measurement]] = {"tasks": {}, "watched": {}}
+        for task in prepared.tasks:
+            self.listen.stage(f"{model}: {task.name}")
+            found["tasks"][task.name] = asker.task(task)
+        for benchmark in self.watched:
+            self.listen.stage(f"{model}: {benchmark.name}")
+            found["watched"][benchmark.name] = asker.benchmark(benchmark)
+        return found
+
+    def _conclude(
+        self,
+        before: dict[str, dict[str, Measurement]],
+        after: dict[str, dict[str, Measurement]],
+        prepared: Prepared,
+        store: Store,
+        key: str,
+    ) -> Outcome:
+        self.listen.stage("compare")
+        comparison = compare.compare(
+            _pairs(before["tasks"], after["tasks"]),
+            _pairs(before["watched"], after["watched"]),
+            budgets=self.recipe.retain,
+        )
+        self._write_card({**prepared.card, "training": _seen(store)})
+        said = {
+            **provenance(started=self.started, ended=now()),
+            "key": key,
+            "seconds": round(time.monotonic() - self.clock, 1),
+            "over_budget": comparison.over_budget,
+        }
+        results = document.build(recipe=self.settled, provenance=said, comparison=comparison.as_json())
+        document.write(self.folder.results, results)
+        self.listen.stage("report")
+        report.write(self.folder.path)
+        return Outcome(self.folder.path, results, comparison.over_budget, fresh=True)
+
+    def _finished(self, key: str) -> Outcome | None:
+        """The outcome of a run that ended before, when everything is there and still of these rows and this model."""
+        if not (
+            self.folder.results.is_file() and self.folder.report.is_file() and self.folder.tuned.is_file()
+        ):
+            return None
+        results = document.read(self.folder.results)
+        said = results["provenance"]
+        if said.get("key") != key:
+            return None
+        return Outcome(self.folder.path, results, bool(said.get("over_budget")), fresh=False)
+
+
+def _pairs(
+    before: Mapping[str, Measurement], after: Mapping[str, Measurement]
+) -> dict[str, compare.Measured]:
+    return {
+        name: compare.Measured(
+            primary=base.primary,
+            base=base.scores,
+            tuned=after[name].scores,
+            parts={
+                part: compare.Measured(primary=base.primary, base=scores, tuned=after[name].parts[part])
+                for part, scores in base.parts.items()
+            },
+        )
+        for name, base in before.items()
+    }
+
+
+def _seen(store: Store) -> dict[str, float]:
+    steps = store.steps()
+    return {
+        "steps": len(steps),
+        **{f"{k}_seen": sum(int(s[k]) for s in steps) for k in ("rows", "tokens", "loss_tokens")},
+    }

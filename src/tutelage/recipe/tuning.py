@@ -1,0 +1,156 @@
+"""The tuning stage of a run: base weights and rows in, a saved model out, skipped when it is there already."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+from tutelage.core import files, hashing
+from tutelage.models import LoadedModel, ModelSource, add_lora, export
+from tutelage.recipe.folder import RunFolder
+from tutelage.recipe.prepare import Prepared
+from tutelage.recipe.progress import Listener
+from tutelage.recipe.schema import Recipe, Tune
+from tutelage.results.store import Store
+from tutelage.training.events import Event, Resumed, Step, Validation
+from tutelage.training.loop import Loop, Tuned, identity_of
+from tutelage.training.settings import TuneSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One tuning, settled: its settings and the hash of all that its weights depend on."""
+
+    settings: TuneSettings
+    identity: str
+
+
+def settle(recipe: Recipe, prepared: Prepared, base_fingerprint: str) -> Job:
+    """Turn the recipe's epochs and shares into steps, and hash what the weights will depend on."""
+    tune = recipe.tune
+    rows = prepared.n_train
+    epoch = rows / tune.batch_size
+    steps = math.ceil(tune.epochs * epoch)
+    settings = TuneSettings(
+        steps=steps if tune.steps is None else min(steps, tune.steps),
+        batch_size=tune.batch_size,
+        micro_batch_tokens=tune.micro_batch_tokens,
+        learning_rate=tune.rate,
+        schedule=tune.schedule,
+        warmup=tune.warmup,
+        weight_decay=tune.weight_decay,
+        betas=tune.betas,
+        clip=tune.clip,
+        validate_every=max(1, round(tune.validate_every * epoch)),
+        checkpoint_every=tune.checkpoint_every,
+        keep=tune.keep,
+        activation_checkpointing=tune.activation_checkpointing,
+        seed=tune.seed,
+    )
+    identity = hashing.of_json(
+        {
+            "base": base_fingerprint,
+            "rows": prepared.identity,
+            "adapter": _adapter(tune),
+            "settings": identity_of(settings),
+        }
+    )
+    return Job(settings, identity)
+
+
+def done(folder: RunFolder, job: Job) -> bool:
+    """Whether the tuned model is there, whole, and of this tuning."""
+    if not folder.tuned.is_file() or not folder.model.is_dir():
+        return False
+    return bool(json.loads(folder.tuned.read_text("utf-8")).get("identity") == job.identity)
+
+
+def tune(
+    recipe: Recipe,
+    prepared: Prepared,
+    job: Job,
+    *,
+    base: LoadedModel,
+    source: ModelSource,
+    folder: RunFolder,
+    store: Store,
+    listen: Listener,
+) -> None:
+    """Tune `base` in place and save the result; goes on from the newest checkpoint."""
+    loaded = base
+    if recipe.tune.method == "lora":
+        options = _adapter(recipe.tune)
+        loaded = add_lora(base, **{k: v for k, v in options.items() if k != "method"}, seed=recipe.tune.seed)
+    else:
+        loaded.model.requires_grad_(True)  # noqa: FBT003 - torch's signature
+    loop = Loop(
+        loaded.model,
+        pad_id=loaded.pad,
+        row_at=prepared.row_at,
+        validation=prepared.validation,
+        settings=job.settings,
+        folder=folder.checkpoints,
+        identity=job.identity,
+        listen=_Recorder(store, listen),
+    )
+    tuned = loop.tune()
+    del loop
+    merge = recipe.tune.method == "lora" and source.kind == "bundled"
+    export(loaded, folder.model, merge=merge, base=source)
+    _sign(folder, job, tuned)
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+
+
+class _Recorder:
+    """Keeps steps in the store and passes every event on."""
+
+    def __init__(self, store: Store, listen: Listener) -> None:
+        self._store = store
+        self._listen = listen
+        self._last: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Step():
+                self._last = {
+                    "loss": event.loss,
+                    "rate": event.rate,
+                    "norm": event.norm,
+                    "rows": event.rows,
+                    "tokens": event.tokens,
+                    "loss_tokens": event.loss_tokens,
+                    "seconds": event.seconds,
+                    "memory": event.memory,
+                }
+                self._store.log_step(event.step, self._last)
+            case Validation():
+                self._store.log_step(event.step, {**self._last, "validation_loss": event.loss})
+            case Resumed():
+                pass
+        self._listen.event(event)
+
+
+def _adapter(tune: Tune) -> dict[str, Any]:
+    if tune.method == "full":
+        return {"method": "full"}
+    return {
+        "method": tune.method,
+        "rank": tune.rank,
+        "alpha": 2 * tune.rank if tune.alpha is None else tune.alpha,
+        "dropout": tune.dropout,
+        "targets": tune.targets,
+    }
+
+
+def _sign(folder: RunFolder, job: Job, tuned: Tuned) -> None:
+    said = {
+        "identity": job.identity,
+        "step": tuned.step,
+        "steps": job.settings.steps,
+        "kept": tuned.kept,
+        "validation_loss": tuned.best_loss,
+    }
+    files.write_text(folder.tuned, json.dumps(said, indent=1) + "\n")
