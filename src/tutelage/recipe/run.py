@@ -81,6 +81,8 @@ def train(
 class _Run:
     """One run under way: what its stages share."""
 
+    base: LoadedModel
+
     def __init__(
         self, recipe: Recipe, out: Path | None, data_dir: Path | None, listen: Listener | None
     ) -> None:
@@ -112,14 +114,10 @@ class _Run:
         if finished is not None:
             self.listen.stage("done", "everything was done before")
             return finished
-        base, prepared = self._encode(rows, source)
+        prepared = self._encode(rows, source)
         with self._opened(prepared) as store:
-            self.listen.stage("baseline")
-            before = self._measure("base", base.fingerprint, lambda: base, prepared, store)
-            job = self._tune(prepared, source, base, store)
-            del base
-            gc.collect()
-            self.listen.stage("evaluate")
+            before = self._measure("base", self.base.fingerprint, lambda: self.base, prepared, store)
+            job = self._tune(prepared, source, store)
             after = self._measure("tuned", job.identity, self._load_tuned, prepared, store)
             return self._conclude(before, after, prepared, store, key)
 
@@ -127,14 +125,14 @@ class _Run:
         """Prepare and tune."""
         self.listen.stage("prepare")
         source = resolve(self.recipe.model)
-        base, prepared = self._encode(prepare.read(self.recipe, self.data_dir), source)
+        prepared = self._encode(prepare.read(self.recipe, self.data_dir), source)
         with self._opened(prepared) as store:
-            self._tune(prepared, source, base, store)
+            self._tune(prepared, source, store)
         return self.folder.path
 
-    def _encode(self, rows: prepare.Rows, source: ModelSource) -> tuple[LoadedModel, Prepared]:
-        base = load(source, chat_template=self.recipe.template_text())
-        return base, prepare.encode(self.recipe, rows, base)
+    def _encode(self, rows: prepare.Rows, source: ModelSource) -> Prepared:
+        self.base = load(source, chat_template=self.recipe.template_text())
+        return prepare.encode(self.recipe, rows, self.base)
 
     @contextmanager
     def _opened(self, prepared: Prepared) -> Iterator[Store]:
@@ -142,22 +140,25 @@ class _Run:
             self._write_card(prepared.card)
             yield store
 
-    def _tune(self, prepared: Prepared, source: ModelSource, base: LoadedModel, store: Store) -> Job:
-        job = tuning.settle(self.recipe, prepared, base.fingerprint)
+    def _tune(self, prepared: Prepared, source: ModelSource, store: Store) -> Job:
+        """Tune what is not tuned yet; the base model is given up, so that the tuned one has its memory."""
+        job = tuning.settle(self.recipe, prepared, self.base.fingerprint)
         if tuning.done(self.folder, job):
             self.listen.stage("tune", "was done before")
-            return job
-        self.listen.stage("tune")
-        tuning.tune(
-            self.recipe,
-            prepared,
-            job,
-            base=base,
-            source=source,
-            folder=self.folder,
-            store=store,
-            listen=self.listen,
-        )
+        else:
+            self.listen.stage("tune")
+            tuning.tune(
+                self.recipe,
+                prepared,
+                job,
+                base=self.base,
+                source=source,
+                folder=self.folder,
+                store=store,
+                listen=self.listen,
+            )
+        del self.base
+        gc.collect()
         return job
 
     def _write_card(self, card: Mapping[str, Any]) -> None:

@@ -85,7 +85,7 @@ def tune(
         options = _adapter(recipe.tune)
         loaded = add_lora(base, **{k: v for k, v in options.items() if k != "method"}, seed=recipe.tune.seed)
     else:
-        loaded.model.requires_grad_(True)  # noqa: FBT003 - torch's signature
+        loaded.model.requires_grad_(True)
     loop = Loop(
         loaded.model,
         pad_id=loaded.pad,
