@@ -1,1 +1,9 @@
 """Examples put into words."""
+
+from __future__ import annotations
+
+from tutelage.templates.columns import columns_of, detect, guess, named, names
+from tutelage.templates.sandbox import reference
+from tutelage.templates.template import TaskTemplate
+
+__all__ = ["TaskTemplate", "columns_of", "detect", "guess", "named", "names", "reference"]
