@@ -1,0 +1,223 @@
+"""The first stage: rows read, split, put into words and into tokens, and the card that says so.
+
+`read` needs no model and finds every mistake of the data before one is loaded; `encode` adds the tokens.
+Nothing is written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tutelage.core import hashing
+from tutelage.core.errors import InputError
+from tutelage.core.nouns import Encoded, Prompted, Request
+from tutelage.data import Splits, load, split
+from tutelage.mixture.order import Order
+from tutelage.models import LoadedModel
+from tutelage.recipe.schema import Recipe, Task
+from tutelage.tokens.encode import Encoder, Truncation
+
+SHOWN = 12  # training rows that the card shows with their tokens
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRows:
+    """One task's rows in words, by split, and what the card says of them."""
+
+    task: Task
+    train: tuple[Prompted, ...]
+    validation: tuple[Prompted, ...]
+    test: tuple[Prompted, ...]
+    card: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """All tasks' rows in words; `identity` is the hash of what they say."""
+
+    tasks: tuple[TaskRows, ...]
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedTask:
+    """One task, ready: test rows with the questions to ask."""
+
+    name: str
+    metrics: tuple[str, ...]
+    questions: tuple[tuple[Prompted, Request], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything that tuning and measuring read."""
+
+    tasks: tuple[PreparedTask, ...]
+    train: tuple[tuple[Encoded, ...], ...]
+    validation: tuple[Encoded, ...]
+    order: Order
+    card: dict[str, Any]
+    identity: str
+
+    @property
+    def n_train(self) -> int:
+        """Training rows over all tasks."""
+        return sum(len(rows) for rows in self.train)
+
+    def row_at(self, position: int) -> Encoded:
+        """The training row at a position of the endless order."""
+        task, row = self.order.at(position)
+        return self.train[task][row]
+
+
+def read(recipe: Recipe, data_dir: Path | None) -> Rows:
+    """Read, split and render all tasks' rows.
+
+    Raises:
+        InputError: a file, a row, a template or a split is wrong; InputErrors for several.
+    """
+    tasks = tuple(_read_task(recipe, index, data_dir) for index in range(len(recipe.tasks)))
+    said = [
+        [t.task.name, [[r.id, r.prompt, r.completion, list(r.references)] for r in rows]]
+        for t in tasks
+        for rows in (t.train, t.validation, t.test)
+    ]
+    return Rows(tasks, hashing.of_json(said))
+
+
+def encode(recipe: Recipe, rows: Rows, model: LoadedModel) -> Prepared:
+    """Turn the rows into tokens for a model.
+
+    Raises:
+        InputError: a row does not fit, or nothing would bear loss.
+    """
+    tune = recipe.tune
+    truncation = Truncation(tune.truncate.field, tune.truncate.side)
+    limit = min(tune.max_length, model.context or tune.max_length)
+    encoder = Encoder(
+        model.tokenizer, encoder_decoder=model.encoder_decoder, max_length=limit, truncation=truncation
+    )
+    train = tuple(tuple(encoder.encode(row) for row in t.train) for t in rows.tasks)
+    validation = tuple(tuple(encoder.encode(row) for row in t.validation) for t in rows.tasks)
+    if not sum(row.n_loss for task in train for row in task):
+        raise InputError(
+            "nothing in the training rows bears loss, so nothing would be learned",
+            where="tasks",
+            found="no completion token",
+            fix="look at the rows' completions",
+        )
+    card: dict[str, Any] = {
+        "schema": 1,
+        "chat_template": model.chat_template,
+        "max_length": limit,
+        "tasks": {
+            t.task.name: {
+                **t.card,
+                "tokens": {
+                    "train": _lengths(train[i]),
+                    "validation": _lengths(validation[i]),
+                },
+                "examples": [
+                    _shown(model.tokenizer, row, ids)
+                    for row, ids in zip(t.train[:SHOWN], train[i][:SHOWN], strict=True)
+                ],
+            }
+            for i, t in enumerate(rows.tasks)
+        },
+    }
+    return Prepared(
+        tasks=tuple(_questions(t, encoder) for t in rows.tasks),
+        train=train,
+        validation=tuple(row for task in validation for row in task),
+        order=Order(seed=tune.seed, sizes=[len(task) for task in train]),
+        card=card,
+        identity=hashing.of_json([rows.identity, limit, model.chat_template, tune.truncate.model_dump()]),
+    )
+
+
+def _read_task(recipe: Recipe, index: int, data_dir: Path | None) -> TaskRows:
+    task = recipe.tasks[index]
+    where = f"tasks.{index}"
+    loaded = load(task.data.source(), root=recipe.root, data_dir=data_dir)
+    template = task.words(loaded.examples, where=where)
+    template.render_all(loaded.examples, task.name)  # every row's mistakes at once, before any is split away
+    splits = split(
+        loaded.examples,
+        task.split.settings(),
+        prompt_fields=template.prompt_fields,
+        completion_fields=template.completion_fields,
+        where=f"{where}.split",
+    )
+    if not splits.train or not splits.test:
+        raise InputError(
+            f"the task {task.name} has no {'training' if not splits.train else 'test'} rows",
+            where=f"{where}.split",
+            found=", ".join(f"{name}: {n}" for name, n in splits.sizes().items()),
+            expected="at least one training row and one test row",
+            fix="change the shares of the split, or bring more rows",
+        )
+    words = {name: tuple(template.render_all(getattr(splits, name), task.name)) for name in splits.sizes()}
+    card = {
+        "source": loaded.source,
+        "rows": len(loaded.examples),
+        "splits": splits.sizes(),
+        "repeated": dict(splits.repeated),
+        "dropped": [],
+        "leaks": {"exact": list(splits.leaks)},
+        "unused": splits.unused,
+        "template": template.name,
+        "prompt": template.prompt,
+        "completion": template.completion,
+    }
+    return TaskRows(task, words["train"], words["validation"], words["test"], card)
+
+
+def _questions(rows: TaskRows, encoder: Encoder) -> PreparedTask:
+    new = rows.task.max_new_tokens
+    asked = tuple(
+        (row, Request(row.id, "generate", encoder.fit_prompt(row, new_tokens=new), max_new_tokens=new))
+        for row in rows.test
+    )
+    return PreparedTask(rows.task.name, tuple(rows.task.metrics), asked)
+
+
+def _lengths(rows: Sequence[Encoded]) -> dict[str, Any]:
+    prompts = [len(r.source) if r.source is not None else len(r.ids) - r.n_loss for r in rows]
+    return {
+        "rows": len(rows),
+        "tokens": sum(len(r.ids) + len(r.source or ()) for r in rows),
+        "loss_tokens": sum(r.n_loss for r in rows),
+        "truncated": sum(r.dropped > 0 for r in rows),
+        "dropped_tokens": sum(r.dropped for r in rows),
+        "prompt": _quantiles(prompts),
+        "completion": _quantiles([r.n_loss for r in rows]),
+    }
+
+
+def _quantiles(lengths: Sequence[int]) -> dict[str, int]:
+    if not lengths:
+        return {}
+    low, median, high, most = np.quantile(lengths, [0, 0.5, 0.95, 1], method="higher")
+    return {"min": int(low), "median": int(median), "p95": int(high), "max": int(most)}
+
+
+def _shown(tokenizer: Any, row: Prompted, encoded: Encoded) -> dict[str, Any]:
+    ids = [*(encoded.source or ()), *encoded.ids]
+    mask = [False] * len(encoded.source or ()) + list(encoded.loss_mask)
+    return {
+        "id": row.id,
+        "origin": str(row.origin),
+        "prompt": row.prompt,
+        "completion": row.completion,
+        "text": tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False),
+        "tokens": [tokenizer.decode([i], clean_up_tokenization_spaces=False) for i in ids],
+        "mask": mask,
+    }
+
+
+__all__ = ["Prepared", "PreparedTask", "Rows", "Splits", "TaskRows", "encode", "read"]
