@@ -60,9 +60,14 @@ class DecoderState:
 
 
 class EncoderDecoderState:
-    """Prompts of an encoder-decoder model: the encoder runs once, the decoder starts with its start token."""
+    """Prompts of an encoder-decoder model: the encoder runs once.
 
-    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], *, pad_id: int) -> None:
+    The decoder starts with its start token and `prefix`, what stands before every answer.
+    """
+
+    def __init__(
+        self, model: Any, prompts: Sequence[Sequence[int]], *, pad_id: int, prefix: Sequence[int] = ()
+    ) -> None:
         self.model = model
         width = max(len(p) for p in prompts)
         device = model.device
@@ -71,8 +76,8 @@ class EncoderDecoderState:
         encoder = model.get_encoder()
         self.encoded = encoder(input_ids=source, attention_mask=self.mask).last_hidden_state
         self.cache = EncoderDecoderCache(DynamicCache(config=model.config), DynamicCache(config=model.config))
-        start = torch.full((len(prompts), 1), model.config.decoder_start_token_id, device=device)
-        self.logits = self.feed(start)[:, -1]
+        first = torch.tensor([[model.config.decoder_start_token_id, *prefix]], device=device)
+        self.logits = self.feed(first.repeat(len(prompts), 1))[:, -1]
 
     def feed(self, ids: torch.Tensor, *, real: torch.Tensor | None = None) -> torch.Tensor:
         """Append decoder tokens, int64 (B, T); padding may only stand at the right end. Gives logits (B, T, V)."""
@@ -98,7 +103,15 @@ class EncoderDecoderState:
 State = DecoderState | EncoderDecoderState
 
 
-def start(model: Any, prompts: Sequence[Sequence[int]], *, pad_id: int, encoder_decoder: bool) -> State:
+def start(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    pad_id: int,
+    encoder_decoder: bool,
+    prefix: Sequence[int] = (),
+) -> State:
     """Run the prompts through the model; the state's `logits` (B, V) are those of the first answer token."""
-    kind = EncoderDecoderState if encoder_decoder else DecoderState
-    return kind(model, prompts, pad_id=pad_id)
+    if encoder_decoder:
+        return EncoderDecoderState(model, prompts, pad_id=pad_id, prefix=prefix)
+    return DecoderState(model, prompts, pad_id=pad_id)

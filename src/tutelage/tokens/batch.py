@@ -38,11 +38,13 @@ class FlatBatch:
 class PairBatch:
     """Encoder-decoder rows, padded at the right: B rows, S source and T target tokens.
 
-    `source` and `source_mask` int64 (B, S); `labels` int64 (B, T), IGNORED where no loss is.
+    `source` and `source_mask` int64 (B, S); `ids` int64 (B, T), the decoder's side; `labels` the same,
+    IGNORED where no loss is.
     """
 
     source: torch.Tensor
     source_mask: torch.Tensor
+    ids: torch.Tensor
     labels: torch.Tensor
 
     @property
@@ -108,11 +110,13 @@ def _pairs(rows: Sequence[Encoded], *, pad_id: int, device: torch.device | None)
     long = max(len(row.ids) for row in rows)
     source = torch.full((len(rows), wide), pad_id, dtype=torch.long)
     mask = torch.zeros((len(rows), wide), dtype=torch.long)
+    ids = torch.full((len(rows), long), pad_id, dtype=torch.long)
     labels = torch.full((len(rows), long), IGNORED, dtype=torch.long)
     for index, row in enumerate(rows):
         text = row.source or ()
         source[index, : len(text)] = torch.tensor(text)
         mask[index, : len(text)] = 1
         wanted = [token if bears else IGNORED for token, bears in zip(row.ids, row.loss_mask, strict=True)]
+        ids[index, : len(row.ids)] = torch.tensor(row.ids)
         labels[index, : len(wanted)] = torch.tensor(wanted)
-    return PairBatch(source.to(device), mask.to(device), labels.to(device))
+    return PairBatch(source.to(device), mask.to(device), ids.to(device), labels.to(device))

@@ -2,15 +2,21 @@
 
 The template that a run uses is written into the tokenizer, so that training, evaluation, chat and the saved model
 render the same. What a user or a data row wrote never becomes a control token: where such a text spells one, the
-pieces of the template and the text are encoded apart, the text with special tokens switched off.
+pieces of the template and the text are encoded apart, the text with special tokens switched off. A control token is
+one that the tokenizer marks as special, whether or not it has a role such as eos.
 """
 
 from __future__ import annotations
 
+import json
+import secrets
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
+
+from jinja2 import TemplateError
 
 from tutelage.core.errors import InputError, nearest
 
@@ -46,8 +52,29 @@ def text_of(name: str, *, root: Path) -> str:
 
 
 def render(tokenizer: Any, messages: Sequence[Message], *, generate: bool) -> str:
-    """The conversation as text, with the assistant's turn opened when `generate`."""
-    text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=generate)
+    """The conversation as text, with the assistant's turn opened when `generate`.
+
+    Raises:
+        InputError: the tokenizer has no chat template, or the template refuses these messages.
+    """
+    if not tokenizer.chat_template:
+        fitting = "plain-bos" if _begins_texts(tokenizer) else "plain"
+        raise InputError(
+            "this model has no chat template",
+            where="chat_template",
+            found="a tokenizer without one, as base models have it",
+            expected=f"a bundled template ({', '.join(names())}) or the path of a Jinja file",
+            fix=f"write `chat_template: {fitting}` into the recipe: the prompt, a line break, then the answer",
+        )
+    try:
+        text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=generate)
+    except (TemplateError, TypeError, ValueError) as error:
+        raise InputError(
+            "the chat template cannot write this conversation",
+            where="chat_template",
+            found=f"{str(error) or type(error).__name__}; roles: {', '.join(m['role'] for m in messages)}",
+            fix="name another template in `chat_template`, such as " + " or ".join(names()),
+        ) from error
     return str(text)
 
 
@@ -78,12 +105,20 @@ def encode_text(tokenizer: Any, text: str, *, control: bool) -> list[int]:
     if not text:
         return []
     encoded = tokenizer(text, add_special_tokens=False, split_special_tokens=not control)
-    return list(encoded["input_ids"])
+    ids = list(encoded["input_ids"])
+    if control or control_ids(tokenizer).isdisjoint(ids):
+        return ids
+    return list(_tables(tokenizer).plain().encode(text, add_special_tokens=False).ids)
 
 
 def spells_control(tokenizer: Any, text: str) -> bool:
-    """Whether a text holds the spelling of one of the tokenizer's special tokens."""
-    return any(token in text for token in tokenizer.all_special_tokens)
+    """Whether a text, read carelessly, would hold one of the tokenizer's special tokens."""
+    return not control_ids(tokenizer).isdisjoint(encode_text(tokenizer, text, control=True))
+
+
+def control_ids(tokenizer: Any) -> frozenset[int]:
+    """The ids of all special tokens, with a role such as eos or without."""
+    return _tables(tokenizer).ids
 
 
 def turn_end(tokenizer: Any) -> str:
@@ -106,7 +141,7 @@ def turn_end(tokenizer: Any) -> str:
             expected="the finished text to begin with the open one",
             fix="name another template in `chat_template`, such as " + " or ".join(names()),
         )
-    ends = [tail.find(token) + len(token) for token in tokenizer.all_special_tokens if token in tail]
+    ends = [tail.find(token) + len(token) for token in _tables(tokenizer).spellings if token in tail]
     if not ends:
         raise InputError(
             "the chat template does not end the assistant's turn with a special token, "
@@ -117,3 +152,55 @@ def turn_end(tokenizer: Any) -> str:
             fix="name another template in `chat_template`",
         )
     return tail[: min(ends)]
+
+
+class _Tables:
+    """What is asked of one tokenizer again and again."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._backend = tokenizer.backend_tokenizer  # fast tokenizers have one
+        self._plain: Any = None
+        added = {i: str(t) for i, t in tokenizer.added_tokens_decoder.items() if t.special}
+        named = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
+        added.update((i, str(t)) for i, t in named if i is not None)
+        self.ids = frozenset(added)
+        self.spellings = tuple(text for text in added.values() if text)
+
+    def plain(self) -> Any:
+        """A copy of the tokenizer that knows no special token.
+
+        Switching special tokens off is not enough where they stand in the model's own vocabulary too, as in T5's:
+        there the text `</s>` would still be read as one piece.
+        """
+        if self._plain is None:
+            from tokenizers import Tokenizer
+
+            whole = json.loads(self._backend.to_str())
+            hidden = {name: secrets.token_hex(16) for name in self.spellings}
+            whole["added_tokens"] = [t for t in whole["added_tokens"] if not t["special"]]
+            whole["post_processor"] = whole["truncation"] = whole["padding"] = None
+            vocab = whole["model"]["vocab"]
+            if isinstance(vocab, dict):
+                whole["model"]["vocab"] = {hidden.get(k, k): v for k, v in vocab.items()}
+            else:
+                whole["model"]["vocab"] = [[hidden.get(k, k), score] for k, score in vocab]
+            self._plain = Tokenizer.from_str(json.dumps(whole))
+        return self._plain
+
+
+_KNOWN: WeakKeyDictionary[Any, tuple[list[int], _Tables]] = WeakKeyDictionary()
+
+
+def _tables(tokenizer: Any) -> _Tables:
+    """The tables of a tokenizer, made again when its special tokens have changed."""
+    state, tables = _KNOWN.get(tokenizer, (None, None))
+    if tables is None or state != tokenizer.all_special_ids:
+        tables = _Tables(tokenizer)
+        _KNOWN[tokenizer] = (list(tokenizer.all_special_ids), tables)
+    return tables
+
+
+def _begins_texts(tokenizer: Any) -> bool:
+    """Whether the tokenizer puts its bos token before a text."""
+    ids = tokenizer("a")["input_ids"]
+    return tokenizer.bos_token_id is not None and ids[:1] == [tokenizer.bos_token_id]

@@ -24,6 +24,14 @@ class Truncation:
     side: Literal["start", "end"] = "end"
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What an encoder-decoder model's tokenizer puts around a text: T5 ends with </s>, BART begins with <s> too."""
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
 class Encoder:
     """Encodes for one tokenizer.
 
@@ -47,8 +55,12 @@ class Encoder:
         self.encoder_decoder = encoder_decoder
         self.max_length = sys.maxsize if max_length is None else max_length
         self.truncation = truncation or Truncation()
+        self._source_frame = Frame((), ())
+        self._answer_frame = Frame((), ())
         if encoder_decoder:
-            self._end = [int(tokenizer.eos_token_id)]
+            self._source_frame = _frame(tokenizer, "text")
+            self._answer_frame = _frame(tokenizer, "text_target")
+            self._end = list(self._answer_frame.after)
         else:
             self._end = chat.encode_text(tokenizer, chat.turn_end(tokenizer), control=True)
 
@@ -57,11 +69,16 @@ class Encoder:
         """The token that ends a turn: learned in training, awaited in generation."""
         return self._end[-1]
 
+    @property
+    def answer_prefix(self) -> tuple[int, ...]:
+        """What stands before every answer on the decoder's side (BART's <s>): given, never learned; mostly empty."""
+        return self._answer_frame.before
+
     def prompt_ids(self, prompt: str) -> list[int]:
         """The ids that the model reads before it answers, whatever their number."""
         if self.encoder_decoder:
             text = chat.encode_text(self.tokenizer, prompt, control=False)
-            return [*text, int(self.tokenizer.eos_token_id)]
+            return [*self._source_frame.before, *text, *self._source_frame.after]
         return chat.encode_messages(self.tokenizer, [{"role": "user", "content": prompt}], generate=True)
 
     def completion_ids(self, completion: str) -> list[int]:
@@ -75,13 +92,15 @@ class Encoder:
             InputError: the row does not fit even so; names the row's file and line.
         """
         target = self.completion_ids(row.completion)
+        before = self.answer_prefix
         room = self.max_length - (0 if self.encoder_decoder else len(target))
-        if len(target) > self.max_length or room < 1:
+        if len(before) + len(target) > self.max_length or room < 1:
             raise self._too_long(row, f"a completion of {len(target)} tokens")
         prompt, dropped = self._fit(row, room)
         if self.encoder_decoder:
-            mask = (True,) * len(target)
-            return Encoded(row.id, row.task, tuple(target), mask, source=tuple(prompt), dropped=dropped)
+            mask = (False,) * len(before) + (True,) * len(target)
+            ids = (*before, *target)
+            return Encoded(row.id, row.task, ids, mask, source=tuple(prompt), dropped=dropped)
         mask = (False,) * len(prompt) + (True,) * len(target)
         return Encoded(row.id, row.task, (*prompt, *target), mask, dropped=dropped)
 
@@ -132,3 +151,24 @@ class Encoder:
             expected=f"at most {self.max_length} tokens in all; the completion is never cut",
             fix="raise tune.max_length, or shorten or remove the row",
         )
+
+
+def _frame(tokenizer: Any, side: Literal["text", "text_target"]) -> Frame:
+    """Read off what the tokenizer adds to a text; an end is added where it adds none.
+
+    Raises:
+        InputError: there is no token to end with.
+    """
+    bare = chat.encode_text(tokenizer, "a", control=False)
+    whole = list(tokenizer(**{side: "a"})["input_ids"])
+    at = next((i for i in range(len(whole)) if whole[i : i + len(bare)] == bare), 0)
+    before, after = tuple(whole[:at]), tuple(whole[at + len(bare) :])
+    if not after and tokenizer.eos_token_id is None:
+        raise InputError(
+            "the tokenizer has no end token, so the model could not learn when to stop",
+            where="model",
+            found="eos_token: none",
+            expected="an eos token in tokenizer_config.json",
+            fix="use a model whose tokenizer has one",
+        )
+    return Frame(before, after or (int(tokenizer.eos_token_id),))
