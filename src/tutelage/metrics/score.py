@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -36,12 +37,12 @@ class Score:
     n: int
     signature: str
 
-    def as_json(self) -> dict[str, float | int | str]:
-        """The score as results.json holds it."""
+    def as_json(self) -> dict[str, float | int | str | None]:
+        """The score as results.json holds it; what has no value is null."""
         return {
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
+            "value": _known(self.value),
+            "low": _known(self.low),
+            "high": _known(self.high),
             "n": self.n,
             "signature": self.signature,
         }
@@ -49,7 +50,19 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Tuned minus base on the same rows: value, 95 % interval, two-sided paired p; `p_adjusted` once a family is known."""
+    """Tuned minus base on the same rows.
+
+    Attributes:
+        value: the difference.
+        low: where its 95 % interval begins.
+        high: where it ends.
+        n: items compared.
+        p: two-sided, paired.
+        p_adjusted: p for the family of tests it belongs to, once that is known.
+        effect: Cohen's d of the paired item values, None for metrics without item values.
+        detectable: the smallest true difference that this n finds with 80 % power, as spread as these items are.
+        test: which test p is of.
+    """
 
     value: float
     low: float
@@ -57,16 +70,22 @@ class Difference:
     n: int
     p: float
     p_adjusted: float | None = None
+    effect: float | None = None
+    detectable: float | None = None
+    test: str = ""
 
-    def as_json(self) -> dict[str, float | int | None]:
-        """The difference as results.json holds it."""
+    def as_json(self) -> dict[str, float | int | str | None]:
+        """The difference as results.json holds it; what has no value is null."""
         return {
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
+            "value": _known(self.value),
+            "low": _known(self.low),
+            "high": _known(self.high),
             "n": self.n,
             "p": self.p,
             "p_adjusted": self.p_adjusted,
+            "effect": _known(self.effect),
+            "detectable": _known(self.detectable),
+            "test": self.test,
         }
 
 
@@ -79,8 +98,9 @@ class Scored:
         score: value, interval, n, signature.
         rows: for each counted item the index of its row; metrics such as `states_fact` count some rows only.
         items: the metric's value on each counted item alone, float64 of shape (n,); NaN where it has none.
-        statistics: sufficient statistics, float64 of shape (n, k): the metric is a function of their sum.
+        statistics: all that the value depends on, float64 of shape (n, k), one line an item.
         higher_is_better: the metric's direction.
+        clusters: int64 of shape (n,), the number of each item's cluster; None when items are independent.
     """
 
     metric: str
@@ -89,3 +109,8 @@ class Scored:
     items: npt.NDArray[np.float64]
     statistics: npt.NDArray[np.float64]
     higher_is_better: bool = True
+    clusters: npt.NDArray[np.int64] | None = None
+
+
+def _known(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

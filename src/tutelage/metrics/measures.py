@@ -1,0 +1,99 @@
+"""What stands behind a metric's name: rows in, one line of numbers an item out, and lines to a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tutelage.metrics.names import Asked, Option
+from tutelage.metrics.score import Row
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Weigh = Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counted:
+    """What a metric counted in the rows.
+
+    Attributes:
+        rows: for each counted item the index of its row, int64 of shape (n,).
+        items: the metric on each item alone, float64 of shape (n,), NaN where it has none.
+        lines: all that the value depends on, float64 of shape (n, k), one line an item.
+        note: what a foreign program adds to the signature.
+    """
+
+    rows: Ints
+    items: Floats
+    lines: Floats
+    note: str = ""
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the metrics of one call share, so that texts are tokenised and scored once."""
+
+    rows: Sequence[Row]
+    asked: Sequence[Asked]
+    made: dict[Any, Any] = field(default_factory=dict)
+
+
+def ratio(sums: Floats) -> Floats:
+    """First sum over the second, (b, 2) to (b,); NaN where there is nothing to divide by."""
+    top, bottom = sums[..., 0], sums[..., 1]
+    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
+
+
+def of_sums(combine: Callable[[Floats], Floats]) -> Callable[[Asked, Floats], Weigh]:
+    """The way from lines to values for a metric that is a function of the lines' sum."""
+    return lambda _asked, lines: lambda weights: combine(weights @ lines)
+
+
+ratio_of_sums = of_sums(ratio)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Metrics that are counted alike.
+
+    Attributes:
+        count: rows to lines.
+        weigh: for given lines, float64 of shape (m, k), the function that takes how often each is drawn, float64 of
+            shape (b, m), to the metric's values, shape (b,). A value, its bootstrap and its test all go through it.
+    """
+
+    count: Callable[[Shared, Asked], Counted]
+    weigh: Callable[[Asked, Floats], Weigh] = ratio_of_sums
+
+
+def of_means(items: Floats, rows: Ints | None = None, note: str = "") -> Counted:
+    """What a metric counted that is the mean of its items' values."""
+    at = np.arange(len(items)) if rows is None else rows
+    return Counted(at, items, np.stack([items, np.ones(len(items))], axis=1), note)
+
+
+def family(asked: Asked) -> Family:
+    """The family of a metric; its module is imported when it is first asked for."""
+    name = asked.entry.family
+    found: Family = getattr(import_module(f"tutelage.metrics.{_HOME[name]}"), name)
+    return found
+
+
+_HOME: Mapping[str, str] = {
+    "rouge": "rouge.family",
+    "exact": "answers",
+    "states_fact": "facts",
+    "rightly_refuses": "facts",
+    "wrongly_refuses": "facts",
+}
+
+
+def same_options(left: Mapping[str, Option], right: Mapping[str, Option], *, but: str) -> bool:
+    """Whether two metrics were asked for with the same options, one left out."""
+    return {k: v for k, v in left.items() if k != but} == {k: v for k, v in right.items() if k != but}

@@ -1,0 +1,71 @@
+"""Clipped n-gram matches of many pairs of texts at once, by sorting."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tutelage.metrics.rouge.tokens import Corpus, Ints
+
+_ROOM = 1 << 62
+
+
+def gather(corpus: Corpus, which: Ints) -> Corpus:
+    """The corpus that holds the texts `which` (int64 of shape (texts,)), in that order, repeated where asked."""
+    if np.array_equal(which, np.arange(len(corpus.starts) - 1)):
+        return corpus
+    lengths = corpus.lengths[which]
+    starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
+    shift = np.repeat(corpus.starts[which] - starts[:-1], lengths)
+    return Corpus(corpus.ids[np.arange(starts[-1]) + shift], starts, corpus.size)
+
+
+def overlaps(sides: Corpus, orders: list[int]) -> dict[int, Ints]:
+    """Matches of each pair for each n-gram order.
+
+    Args:
+        sides: 2 p texts: the p references, then the p predictions that stand against them.
+        orders: the orders n to count, each at least 1.
+
+    Returns:
+        For each order the matches of each pair, int64 of shape (p,): each different n-gram counts as often as the
+        side that has fewer of it. That minimum is ROUGE's clipping.
+    """
+    pairs = (len(sides.starts) - 1) // 2
+    owner = np.repeat(np.arange(2 * pairs), sides.lengths)
+    left = sides.starts[owner + 1] - np.arange(len(owner))
+    codes, size = sides.ids, sides.size
+    found: dict[int, Ints] = {}
+    for order in range(1, max(orders, default=0) + 1):
+        if order > 1:
+            if size * sides.size * max(pairs, 1) >= _ROOM:
+                distinct, codes = np.unique(codes, return_inverse=True)
+                size = len(distinct)
+            last = len(sides.ids) - order + 1
+            codes = codes[: max(last, 0)] * sides.size + sides.ids[order - 1 :]
+            size *= sides.size
+        if order in orders:
+            whole = left[: len(codes)] >= order
+            text = owner[: len(codes)][whole]
+            found[order] = _clipped(text, codes[whole], pairs, size)
+    return found
+
+
+def _clipped(text: Ints, codes: Ints, pairs: int, size: int) -> Ints:
+    """Sum of the smaller counts, for each pair. `text` is sorted: references first."""
+    split = int(np.searchsorted(text, pairs))
+    keys_r, count_r = _tally(text[:split] * size + codes[:split])
+    keys_h, count_h = _tally((text[split:] - pairs) * size + codes[split:])
+    if not len(keys_r) or not len(keys_h):
+        return np.zeros(pairs, np.int64)
+    at = np.searchsorted(keys_h, keys_r)
+    at[at == len(keys_h)] = 0
+    same = keys_h[at] == keys_r
+    smaller = np.minimum(count_r[same], count_h[at[same]])
+    return np.bincount(keys_r[same] // size, smaller, minlength=pairs).astype(np.int64)
+
+
+def _tally(keys: Ints) -> tuple[Ints, Ints]:
+    """The different keys in order, and how often each occurs."""
+    keys = np.sort(keys)
+    first = np.flatnonzero(np.concatenate((np.ones(min(len(keys), 1), bool), keys[1:] != keys[:-1])))
+    return keys[first], np.diff(np.append(first, len(keys)))

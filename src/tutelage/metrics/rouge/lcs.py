@@ -1,0 +1,113 @@
+"""Longest common subsequences: lengths for ROUGE-L, positions for ROUGE-Lsum and for explanations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from math import isqrt
+
+import numpy as np
+
+from tutelage.metrics.rouge.tokens import Corpus, Ints
+
+_MOST_CODE_POINTS = 0x110000
+
+
+def lengths(references: Corpus, predictions: Corpus) -> Ints:
+    """The LCS length of each pair, int64 of shape (pairs,); bit-parallel, in memory linear in the texts."""
+    from rapidfuzz.distance import LCSseq
+    from rapidfuzz.process import cpdist
+
+    if not len(references.lengths):
+        return np.zeros(0, np.int64)
+    sides = _strings(references), _strings(predictions)
+    return np.asarray(cpdist(*sides, scorer=LCSseq.similarity, workers=1), np.int64)
+
+
+def _strings(texts: Corpus) -> list[str] | list[list[int]]:
+    """Each text as a string with one character a token: what the C++ routine is fastest on."""
+    at = texts.starts.tolist()
+    if texts.size > _MOST_CODE_POINTS:
+        ids = texts.ids.tolist()
+        return [ids[start:end] for start, end in pairwise(at)]
+    text = texts.ids.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+    return [text[start:end] for start, end in pairwise(at)]
+
+
+def positions(reference: Sequence[int], prediction: Sequence[int]) -> list[tuple[int, int]]:
+    """One longest common subsequence as (place in the reference, place in the prediction), in order.
+
+    Of several longest ones this is the one that rouge_score reads out of its table: from the end, a step back in
+    the prediction only where that keeps more than a step back in the reference does. Rows of the table are held
+    as bit vectors, every block-th one, and the others made again, so memory stays below a few bits a token.
+    """
+    if not reference or not prediction:
+        return []
+    width = len(prediction)
+    masks = _masks(prediction)
+    block = max(256, isqrt(len(reference)))
+    heads = [(1 << width) - 1]
+    for start in range(0, len(reference), block):
+        heads.append(_rows(reference[start : start + block], masks, heads[-1], width)[-1])
+    found: list[tuple[int, int]] = []
+    i, j = len(reference), width
+    value = j - heads[-1].bit_count()
+    while value:
+        base = (i - 1) // block * block
+        rows = [heads[base // block], *_rows(reference[base:i], masks, heads[base // block], width)]
+        while i > base and value:
+            token = reference[i - 1]
+            if token == prediction[j - 1]:
+                i, j, value = i - 1, j - 1, value - 1
+                found.append((i, j))
+                continue
+            flat = rows[i - base] >> (j - 1) & 1
+            above = j - (rows[i - 1 - base] & ((1 << j) - 1)).bit_count() if flat else value
+            if above < value:
+                j -= 1
+            else:
+                i -= 1
+    return found[::-1]
+
+
+def _masks(tokens: Sequence[int]) -> dict[int, int]:
+    """For each token the places where it stands, as bits."""
+    masks: dict[int, int] = {}
+    for place, token in enumerate(tokens):
+        masks[token] = masks.get(token, 0) | 1 << place
+    return masks
+
+
+def _rows(tokens: Sequence[int], masks: dict[int, int], row: int, width: int) -> list[int]:
+    """The table's rows after each token; a zero bit at place j says that the LCS grows by one there.
+
+    H. Hyyrö, "Bit-parallel LCS-length computation revisited", 2004.
+    """
+    whole = (1 << width) - 1
+    rows = []
+    for token in tokens:
+        hit = row & masks.get(token, 0)
+        row = ((row + hit) | (row - hit)) & whole
+        rows.append(row)
+    return rows
+
+
+def union_hits(references: Sequence[Sequence[int]], predictions: Sequence[Sequence[int]]) -> int:
+    """ROUGE-Lsum's hits: for each reference sentence the union of its LCSs with all predicted sentences.
+
+    No token counts more often than the prediction has it, as in ROUGE-1.5.5 (the paper does not say so).
+    """
+    if len(references) == 1 and len(predictions) == 1:
+        return len(positions(references[0], predictions[0]))
+    available = Counter(token for sentence in predictions for token in sentence)
+    bags = [set(sentence) for sentence in predictions]
+    wanted: Counter[int] = Counter()
+    for sentence in references:
+        own = set(sentence)
+        union: set[int] = set()
+        for bag, other in zip(bags, predictions, strict=True):
+            if not own.isdisjoint(bag):
+                union.update(place for place, _ in positions(sentence, other))
+        wanted.update(sentence[place] for place in union)
+    return sum((wanted & available).values())

@@ -1,0 +1,108 @@
+"""Rows to scores with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from tutelage.core import seeds
+from tutelage.core.errors import InputError
+from tutelage.metrics import names
+from tutelage.metrics.measures import Counted, Floats, Ints, Shared, Weigh, family
+from tutelage.metrics.names import Asked
+from tutelage.metrics.score import Row, Score, Scored
+from tutelage.metrics.stats import bootstrap, intervals
+
+
+def score_rows(metrics: Sequence[str], rows: Sequence[Row], *, seed: int = 0) -> dict[str, Scored]:
+    """Score predictions.
+
+    Args:
+        metrics: names, with options as `name:key=value`; a group's name stands for its members.
+        rows: the predictions with their references.
+        seed: where a bootstrap starts; the same seed gives the same interval.
+
+    Returns:
+        For each metric, by the name asked for, its score and what a comparison needs. A metric that counts some
+        rows only and found none has n 0 and the value NaN.
+
+    Raises:
+        InputError: a metric is not known, there are no rows, or a metric cannot read a row.
+    """
+    wanted = [names.parse(text) for text in names.expand(metrics)]
+    if not rows:
+        raise InputError("there are no rows to score", found="0 rows", expected="at least one")
+    shared = Shared(rows, wanted)
+    return {asked.text: _scored(shared, asked, seed) for asked in wanted}
+
+
+def units(lines: Floats, clusters: Ints | None) -> tuple[Floats, Ints]:
+    """What is resampled or exchanged as a whole: lines folded into equal ones, and how many units each stands for."""
+    return bootstrap.fold(lines) if clusters is None else (lines, np.ones(len(lines), np.int64))
+
+
+def spread(weigh: Weigh, clusters: Ints | None) -> tuple[Weigh, int | None]:
+    """The same function for weights of clusters instead of lines, and how many clusters there are."""
+    if clusters is None:
+        return weigh, None
+    return (lambda weights: weigh(weights[:, clusters])), int(clusters.max(initial=-1)) + 1
+
+
+def _scored(shared: Shared, asked: Asked, seed: int) -> Scored:
+    counted = family(asked).count(shared, asked)
+    clusters = _clusters([shared.rows[index] for index in counted.rows.tolist()])
+    low, high, how = _interval(asked, counted, clusters, seed)
+    parts = [asked.signature, *([counted.note] if counted.note else []), f"ci:{how}"]
+    return Scored(
+        metric=asked.text,
+        score=Score(_value(asked, counted), low, high, len(counted.items), "|".join(parts)),
+        rows=tuple(counted.rows.tolist()),
+        items=counted.items,
+        statistics=counted.lines,
+        higher_is_better=asked.entry.better == "higher",
+        clusters=clusters,
+    )
+
+
+def _value(asked: Asked, counted: Counted) -> float:
+    if not len(counted.items):
+        return math.nan
+    if asked.entry.kind != "other":
+        return float(counted.items.mean())
+    weigh = family(asked).weigh(asked, counted.lines)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return float(weigh(np.ones((1, len(counted.lines))))[0])
+
+
+def _interval(asked: Asked, counted: Counted, clusters: Ints | None, seed: int) -> tuple[float, float, str]:
+    """The 95 % interval and the name of the way it was made."""
+    entry, n = asked.entry, len(counted.items)
+    if n == 0:
+        return math.nan, math.nan, "none"
+    if entry.kind != "other":
+        if clusters is not None:
+            ends = intervals.clustered_mean(counted.items, clusters, low=entry.low, high=entry.high)
+            return *ends, f"clustered-t|clusters:{clusters.max() + 1}"
+        if entry.kind == "proportion":
+            return *intervals.wilson(float(counted.items.sum()), n), "wilson"
+        return *intervals.mean(counted.items, low=entry.low, high=entry.high), "t"
+    lines, counts = units(counted.lines, clusters)
+    weigh, groups = spread(family(asked).weigh(asked, lines), clusters)
+    if groups is not None:
+        counts = np.ones(groups, np.int64)
+    rng = seeds.generator(seed, "bootstrap", asked.text)
+    drawn = bootstrap.resample(weigh, counts, rng=rng)
+    ends = bootstrap.interval(drawn, groups or n, low=entry.low, high=entry.high)
+    return *ends, f"bootstrap|bs:{bootstrap.RESAMPLES}|seed:{seed}"
+
+
+def _clusters(rows: Sequence[Row]) -> Ints | None:
+    """The number of each row's cluster, None when no two rows share one. A row that names none stands alone."""
+    numbers: dict[tuple[str, str] | int, int] = {}
+    found = [
+        numbers.setdefault(index if row.cluster is None else (row.task, row.cluster), len(numbers))
+        for index, row in enumerate(rows)
+    ]
+    return None if len(numbers) == len(rows) else np.array(found, np.int64)
