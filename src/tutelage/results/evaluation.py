@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
@@ -134,23 +135,30 @@ class Evaluation:
     ) -> None:
         """Keep the scores of one part ('' is the whole) and their values per item; what stood there is replaced.
 
+        A metric that counts none of the part's items (n is 0) has no value and is left out.
+
         Args:
             part: the part's name.
             scored: by metric; `rows` are indices into the part's items in declared order.
             primary: the metric that decides.
             ids: the items that `rows` are indices into, when they are not the part's items in declared order.
         """
-        if primary not in scored:
+        counted = {metric: value for metric, value in scored.items() if value.score.n > 0}
+        if primary not in counted:
             raise InputError(
-                "the primary metric was not scored",
-                where=self.name,
+                "the primary metric was not scored, or counts none of these items",
+                where=f"{self.name}: {part}" if part else self.name,
                 found=primary,
-                expected=", ".join(scored),
+                expected=", ".join(counted),
             )
         names = list(ids) if ids is not None else self._names(part)
         with transaction(self._connection, self._path):
+            self._connection.execute(
+                "UPDATE evaluations SET scored = 1 + (SELECT max(scored) FROM evaluations) WHERE id = ?",
+                (self._id,),
+            )
             self._connection.execute("DELETE FROM scores WHERE evaluation = ? AND part = ?", (self._id, part))
-            for position, (metric, value) in enumerate(scored.items()):
+            for position, (metric, value) in enumerate(counted.items()):
                 self._put_one(part, metric, position, value, names, is_primary=metric == primary)
 
     def parts(self) -> list[str]:
@@ -285,8 +293,10 @@ class Evaluation:
                 score.signature, scored.higher_is_better,
             ),
         )  # fmt: skip
+        clusters = [None] * len(scored.rows) if scored.clusters is None else scored.clusters.tolist()
+        statistics = np.asarray(scored.statistics, dtype="<f8")
         self._connection.executemany(
-            "INSERT INTO item_scores VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO item_scores VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     self._id,
@@ -296,12 +306,10 @@ class Evaluation:
                     names[row],
                     None if math.isnan(value) else value,
                     line.tobytes(),
+                    cluster,
                 )
-                for row, value, line in zip(
-                    scored.rows,
-                    scored.items.tolist(),
-                    np.asarray(scored.statistics, dtype="<f8"),
-                    strict=True,
+                for row, value, line, cluster in zip(
+                    scored.rows, scored.items.tolist(), statistics, clusters, strict=True
                 )
             ],
         )
@@ -309,7 +317,7 @@ class Evaluation:
     def _scored(self, part: str, head: tuple[Any, ...]) -> tuple[Scored, tuple[str, ...]]:
         metric, value, low, high, n, signature, higher = head
         lines = self._select(
-            "SELECT position, item_id, value, statistics FROM item_scores WHERE evaluation = ? AND part = ? AND metric = ? "
+            "SELECT position, item_id, value, statistics, cluster FROM item_scores WHERE evaluation = ? AND part = ? AND metric = ? "
             "ORDER BY position",
             part,
             metric,
@@ -322,6 +330,7 @@ class Evaluation:
             items=np.array([math.nan if line[2] is None else line[2] for line in lines], dtype=np.float64),
             statistics=np.array(statistics, dtype=np.float64).reshape(len(lines), -1 if lines else 0),
             higher_is_better=bool(higher),
+            clusters=_clusters([line[4] for line in lines]),
         )
         return scored, tuple(line[1] for line in lines)
 
@@ -334,6 +343,11 @@ def _refuse_twins(items: Sequence[Item], *, where: str) -> None:
                 "two items have the same id", where=where, found=repr(item.id), fix="give each its own"
             )
         seen.add(item.id)
+
+
+def _clusters(found: Sequence[int | None]) -> npt.NDArray[np.int64] | None:
+    numbers = [cluster for cluster in found if cluster is not None]
+    return np.array(numbers, dtype=np.int64) if numbers else None
 
 
 def _json(value: object) -> str:

@@ -62,11 +62,14 @@ class Store:
     def evaluations(
         self, *, model: str | None = None, suite: str | None = None, name: str | None = None
     ) -> list[Evaluation]:
-        """What is there, oldest first, for reading; only those of a model, suite or name when these are given."""
+        """What is there, for reading; only those of a model, suite or name when these are given.
+
+        In the order in which they were last scored: the last of several under one name is the one that counts.
+        """
         with words(self.path):
             rows = self._connection.execute(
                 "SELECT id, model, suite, name, fingerprint FROM evaluations WHERE model = coalesce(?, model) "
-                "AND suite = coalesce(?, suite) AND name = coalesce(?, name) ORDER BY id",
+                "AND suite = coalesce(?, suite) AND name = coalesce(?, name) ORDER BY scored, id",
                 (model, suite, name),
             ).fetchall()
         return [Evaluation(self._connection, self.path, row, None) for row in rows]

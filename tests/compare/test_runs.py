@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import pytest
+
+from tutelage.compare import compare_runs
+from tutelage.core.errors import InputError
+from tutelage.core.nouns import Response
+from tutelage.metrics import Row, score_rows
+from tutelage.results.store import Item, Store
+
+ITEMS = [
+    Item(id=f"q{n}", part="even" if n % 2 == 0 else "odd", prompt=f"Question {n}?", references=("yes",))
+    for n in range(30)
+]
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """A folder with results: for each (model, suite, name) which of the items were answered rightly."""
+
+    def make(folder, answers, *, items=ITEMS, metrics=("accuracy", "rouge1"), clusters=False):
+        with Store.open(tmp_path / folder / "results.sqlite") as store:
+            for (model, suite, name), right in answers.items():
+                one = store.evaluation(
+                    model=model, suite=suite, name=name, fingerprint=str(right), provenance={}
+                )
+                one.declare(items)
+                one.add(
+                    [
+                        Response(id=i.id, text="yes" if i.id in right else "no", finish="stop", tokens=1)
+                        for i in items
+                    ]
+                )
+                rows = [
+                    Row(
+                        "yes" if i.id in right else "no", i.references, cluster=i.id[:2] if clusters else None
+                    )
+                    for i in items
+                ]
+                one.put_scores("", score_rows(list(metrics), rows), primary=metrics[0])
+                for part in sorted({i.part for i in items}):
+                    own = [row for i, row in zip(items, rows, strict=True) if i.part == part]
+                    one.put_scores(part, score_rows(list(metrics), own), primary=metrics[0])
+        return tmp_path / folder
+
+    return make
+
+
+def ids(count):
+    return tuple(f"q{n}" for n in range(count))
+
+
+def test_tuned_models_of_two_runs_are_paired_item_by_item(make_run):
+    a = make_run(
+        "a",
+        {
+            ("base", "task", "bot"): ids(0),
+            ("tuned", "task", "bot"): ids(10),
+            ("tuned", "benchmark", "w"): ids(20),
+        },
+    )
+    b = make_run(
+        "b",
+        {
+            ("base", "task", "bot"): ids(0),
+            ("tuned", "task", "bot"): ids(30),
+            ("tuned", "benchmark", "w"): ids(20),
+        },
+    )
+    (found,) = compare_runs(a, b)
+    task = found.comparison.tasks["bot"]
+    assert task.main.value == pytest.approx(20 / 30)
+    assert task.main.n == 30
+    assert set(task.parts) == {"even", "odd"}
+    assert task.parts["even"].main.value == pytest.approx(10 / 15)
+    assert found.comparison.verdict.learned == "yes"
+    assert found.comparison.watched["w"].main.value == 0
+    assert found.as_json()["base"] == "a"
+    assert set(found.as_json()) == {"base", "tuned", "tasks", "watched", "verdict", "not_compared"}
+
+
+def test_the_order_of_items_does_not_matter(make_run):
+    a = make_run("a", {("m", "benchmark", "w"): ids(7)}, clusters=True, metrics=("rouge1",))
+    b = make_run("b", {("m", "benchmark", "w"): ids(25)}, clusters=True, metrics=("rouge1",))
+    shuffled = make_run(
+        "c", {("m", "benchmark", "w"): ids(25)}, items=ITEMS[::-1], clusters=True, metrics=("rouge1",)
+    )
+    straight, turned = compare_runs(a, b, shuffled)
+    assert straight.as_json()["watched"] == turned.as_json()["watched"]
+
+
+def test_an_evaluation_scored_last_is_the_one_that_counts(make_run):
+    a = make_run("a", {("tuned", "task", "bot"): ids(10)})
+    make_run("b", {("tuned", "task", "bot"): ids(10)})
+    make_run("b", {("tuned", "task", "bot"): ids(20)})
+    b = make_run("b", {("tuned", "task", "bot"): ids(10)})
+    (found,) = compare_runs(a, b / "results.sqlite")
+    assert found.comparison.tasks["bot"].main.value == 0
+    assert (found.base, found.tuned) == ("a", "b")
+
+
+def test_what_only_one_measured_is_said(make_run):
+    a = make_run("a", {("m", "benchmark", "w"): ids(3), ("m", "benchmark", "x"): ids(3)})
+    b = make_run("b", {("n", "benchmark", "w"): ids(3), ("n", "benchmark", "y"): ids(3)})
+    (found,) = compare_runs(a, b)
+    assert list(found.comparison.watched) == ["w"]
+    assert found.not_compared == (("x", "a"), ("y", "b"))
+
+
+def test_other_items_are_refused_and_named(make_run):
+    a = make_run("a", {("m", "benchmark", "w"): ids(3)})
+    changed = [
+        *ITEMS[1:-1],
+        Item(id="q29", part="odd", prompt="Changed?", references=("yes",)),
+        Item("new", "odd", "?", ()),
+    ]
+    b = make_run("b", {("m", "benchmark", "w"): ids(3)}, items=changed[:-1], metrics=("accuracy",))
+    with pytest.raises(InputError) as caught:
+        compare_runs(a, b)
+    assert "1 only in a (q0); 1 asked otherwise (q29)" in caught.value.block()
+
+
+def test_other_primaries_and_other_options_are_refused(make_run):
+    a = make_run("a", {("m", "benchmark", "w"): ids(3)}, metrics=("rouge1", "accuracy"))
+    b = make_run("b", {("m", "benchmark", "w"): ids(3)}, metrics=("accuracy",))
+    with pytest.raises(InputError, match="same primary metric"):
+        compare_runs(a, b)
+
+
+def test_folders_without_results_are_refused_in_words(make_run, tmp_path):
+    a = make_run("a", {("m", "benchmark", "w"): ids(3)})
+    other = make_run("other", {("m", "benchmark", "z"): ids(3)})
+    several = make_run("several", {("m", "benchmark", "w"): ids(3), ("n", "benchmark", "w"): ids(4)})
+    empty = make_run("empty", {})
+    (tmp_path / "folder").mkdir()
+    for path, says in [
+        (tmp_path / "folder", "no results.sqlite"),
+        (tmp_path / "gone", "no such file"),
+        (other, "nothing was measured with both"),
+        (several, "none of them is called tuned"),
+        (empty, "nothing has been scored"),
+    ]:
+        with pytest.raises(InputError, match=says):
+            compare_runs(a, path)
+
+
+def test_runs_of_the_same_name_are_told_apart(make_run):
+    a = make_run("x/run", {("m", "benchmark", "w"): ids(3)})
+    b = make_run("y/run", {("m", "benchmark", "w"): ids(3)})
+    (found,) = compare_runs(a, b)
+    assert (found.base, found.tuned) == (str(a), str(b))
