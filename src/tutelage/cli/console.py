@@ -1,0 +1,104 @@
+"""What goes to a terminal: plain text without control sequences, one JSON document, tables.
+
+Texts of data and models may hold escape sequences that move the cursor, change the title or paste into the shell. All
+that commands print goes through this file, and this file strips them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Any, TextIO
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# For every command: `json: Annotated[bool, console.Json] = False`.
+Json = typer.Option(
+    "--json", help="One JSON document on standard output; progress and logs on standard error."
+)
+
+_kept: list[TextIO] = []  # the real standard output, while a command with --json runs
+
+SEQUENCES = re.compile(
+    r"""
+    (?:\x1b[P\]X^_]|[\x90\x98\x9d-\x9f])    # DCS, OSC, SOS, PM, APC: strings that a terminal obeys,
+    [^\x07\x1b\x9c]*                        # their content,
+    (?:\x07|\x1b\\|\x9c|$)                  # and their end;
+    | (?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?     # CSI: colours, cursor, screen;
+    | \x1b[ -/]*[0-~]?                      # two-character escapes
+    """,
+    re.VERBOSE,
+)
+CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 without tab and line feed, delete, C1
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"  # marks that turn the direction of what follows
+)
+
+
+def plain(text: str) -> str:
+    """The text without escape sequences, control characters (but tab and line feed) and direction marks."""
+    return CONTROLS.sub("", SEQUENCES.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+@contextmanager
+def standard_output_for_json(wanted: bool) -> Iterator[None]:
+    """Keep standard output for `print_json` alone: what anything else prints there goes to standard error."""
+    if not wanted:
+        yield
+        return
+    _kept.append(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _kept.pop()
+
+
+def print_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Print the command's one JSON document on standard output. Never NaN."""
+    stream = _kept[-1] if _kept else sys.stdout
+    stream.write(json.dumps(document, ensure_ascii=True, allow_nan=False, indent=1) + "\n")
+    stream.flush()
+
+
+def show(text: str = "") -> None:
+    """Print text for people on standard output."""
+    _write(sys.stdout, text)
+
+
+def say(text: str = "") -> None:
+    """Print a line beside the result, on standard error: progress, a note, an error."""
+    _write(sys.stderr, text)
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+    """Print a table on standard output; `right` are the columns whose cells stand at the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for position, column in enumerate(columns):
+        table.add_column(Text(plain(column)), justify="right" if position in right else "left")
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    console().print(table)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console that takes no markup from texts and does not colour them. Strip what you print with `plain`."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+
+def _write(stream: Any, text: str) -> None:
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(plain(text).encode(encoding, "replace").decode(encoding) + "\n")
+    stream.flush()

@@ -1,0 +1,53 @@
+"""Any error as one that a person can act on."""
+
+from __future__ import annotations
+
+import errno
+
+import typer
+
+from tutelage.core.errors import InputError, MachineError, Stopped, TutelageError
+
+# What Typer raises for words that it cannot parse, in the releases that bring their own Click and in those that do not.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+FULL = {errno.ENOSPC, errno.EDQUOT}
+NO_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "out of memory")
+
+
+def in_words(error: BaseException, *, command: str) -> TutelageError:
+    """The error as ours: itself, or what a person can do about it. `command` is what was typed."""
+    if isinstance(error, TutelageError):
+        return error
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return Stopped("stopped: what was finished is kept", fix=f"to go on, run it again: {command}")
+    if isinstance(error, UsageError):
+        return _usage(error)
+    if isinstance(error, OSError) and error.errno in FULL:
+        return MachineError(
+            "the disk is full",
+            where=str(error.filename) if error.filename else None,
+            fix=f"free some space and run it again; what was finished is kept: {command}",
+        )
+    if isinstance(error, MemoryError) or _is_out_of_memory(error):
+        return MachineError(
+            "there is not enough memory",
+            found=str(error).strip().split("\n")[0][:200] or None,
+            fix="end other programs, or make the work smaller: a smaller model, shorter rows, a smaller batch",
+        )
+    return MachineError(
+        "something went wrong that Tutelage does not know",
+        found=f"{type(error).__name__}: {error}".strip()[:2000],
+        fix="run it again with --debug: it shows where in the program, which helps whoever mends it",
+    )
+
+
+def _usage(error: Exception) -> InputError:
+    message = getattr(error, "format_message", lambda: str(error))()
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "tutelage"
+    return InputError(message.rstrip(".").replace("\n", " "), where=path, fix=f"see `{path} --help`")
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Torch's, which comes as a RuntimeError; torch itself is not imported to know it."""
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in NO_MEMORY)

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from typing import Annotated
+
+import pytest
+import typer
+
+from tutelage import __version__
+from tutelage.cli import console
+from tutelage.cli.main import commands, main
+from tutelage.core.errors import InputError, InputErrors, MachineError, Stopped
+
+HEAVY = ("torch", "transformers", "peft", "scipy", "pandas", "sklearn", "datasets")
+AUDIT = f"""
+import sys
+from tutelage.cli.main import main
+code = main(sys.argv[1:])
+print("HEAVY", sorted(set(sys.modules) & set({HEAVY!r})), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["report", "--help"], ["compare", "--help"]])
+def test_light_commands_import_nothing_heavy(tutelage, words):
+    done = tutelage(*words, program=AUDIT)
+    assert done.returncode == 0, done.stderr
+    assert "HEAVY []" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["report", "gone"], ["compare", "gone", "away"], ["compare", "gone"]])
+def test_light_commands_fail_without_importing_anything_heavy(tutelage, words):
+    done = tutelage(*words, program=AUDIT)
+    assert done.returncode == 2
+    assert "HEAVY []" in done.stderr
+
+
+def test_the_help_of_all_lists_every_command_with_its_line(tutelage):
+    done = tutelage("--help", env={**os.environ, "COLUMNS": "200"})
+    assert done.returncode == 0
+    for name, told in commands().items():
+        assert any(name in line and told["help"] in line for line in done.stdout.splitlines()), name
+
+
+def test_every_command_of_the_table_is_there_and_takes_json():
+    import importlib
+    import inspect
+
+    for name, told in commands().items():
+        function = getattr(importlib.import_module(told["module"]), told["function"])
+        options = [
+            one
+            for parameter in inspect.signature(function, eval_str=True).parameters.values()
+            for one in getattr(parameter.annotation, "__metadata__", ())
+        ]
+        assert console.Json in options, name
+        assert function.__doc__, name
+
+
+def test_the_installed_program_says_its_version(tutelage):
+    done = tutelage("--version")
+    assert done.stdout == f"tutelage {__version__}\n"
+
+
+def test_no_words_show_the_help_and_are_a_usage_error(capsys):
+    assert main([]) == 2
+    assert "Usage" in capsys.readouterr().out
+
+
+def test_a_mistyped_command_gets_the_nearest(capsys):
+    assert main(["reprot", "x"]) == 2
+    assert "did you mean `tutelage report`?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["report"], ["report", "a", "b"], ["report", "--nonsense", "a"], ["--nonsense"]]
+)
+def test_usage_errors_exit_with_2_and_name_the_help(capsys, words):
+    assert main(words) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "--help`" in told.err
+    assert "Traceback" not in told.err
+
+
+def test_what_a_command_returns_is_the_exit_code(command):
+    def probe(code: int = 0):
+        """Return it."""
+        return code or None
+
+    run = command(probe)
+    assert [run(["probe", "--code", str(code)]) for code in (0, 1, 3)] == [0, 1, 3]
+
+    def leave():
+        """Leave."""
+        raise typer.Exit(1)
+
+    assert command(leave)(["probe"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (InputError("wrong", where="x.jsonl:3", found="a", expected="b", fix="c"), 2, "x.jsonl:3: wrong"),
+        (InputErrors("recipe.yaml", [InputError("one"), InputError("two")]), 2, "2 mistakes"),
+        (MachineError("no network"), 3, "no network"),
+        (Stopped("stopped at step 3"), 130, "stopped at step 3"),
+        (KeyboardInterrupt(), 130, "to go on, run it again: tutelage probe"),
+        (typer.Abort(), 130, "what was finished is kept"),
+        (MemoryError(), 3, "not enough memory"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+            3,
+            "not enough memory",
+        ),
+        (OSError(errno.ENOSPC, "No space left on device", "/x/y"), 3, "the disk is full"),
+        (OSError(errno.EIO, "Input/output error"), 3, "--debug"),
+        (ValueError("odd"), 3, "ValueError: odd"),
+        (EOFError(), 3, "EOFError"),
+        (typer.BadParameter("no good"), 2, "no good"),
+    ],
+)
+def test_every_error_becomes_a_block_or_one_json_document(command, capsys, error, code, says):
+    def probe(*, json: Annotated[bool, console.Json] = False):
+        """Fail."""
+        print("a library's noise")  # noqa: T201
+        raise error
+
+    run = command(probe)
+    assert run(["probe"]) == code
+    told = capsys.readouterr()
+    assert says in told.err
+    assert "Traceback" not in told.err
+    assert run(["probe", "--json"]) == code
+    told = capsys.readouterr()
+    document = json.loads(told.out)
+    assert document["error"]["exit_code"] == code
+    assert says.split(": ")[-1].split(" mistakes")[0] in told.out
+    assert "a library's noise" in told.err
+
+
+def test_debug_shows_where_and_may_stand_anywhere(command, capsys):
+    def probe(name: str):
+        """Fail."""
+        raise ValueError(name)
+
+    run = command(probe)
+    for words in (["probe", "x", "--debug"], ["--debug", "probe", "x"], ["probe", "--debug", "x"]):
+        assert run(words) == 3
+        assert "Traceback" in capsys.readouterr().err
+    assert run(["probe", "--", "--debug"]) == 3
+    told = capsys.readouterr().err
+    assert "ValueError: --debug" in told
+    assert "Traceback" not in told
+
+
+def test_with_json_standard_output_holds_one_document_and_nothing_else(command, capsys):
+    def probe(*, json: Annotated[bool, console.Json] = False):
+        """Print."""
+        print("noise")  # noqa: T201
+        console.show("words")
+        console.show_table(["a"], [["b"]])
+        console.print_json({"value": "ü\x1b[31m"})
+
+    assert command(probe)(["probe", "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {"value": "ü\x1b[31m"}
+    assert "\x1b" not in told.out
+    assert "noise" in told.err
+    assert "words" in told.err
+
+
+def test_escape_sequences_in_an_error_do_not_reach_the_terminal(command, capsys):
+    def probe():
+        """Fail."""
+        raise InputError("bad row", where="x.jsonl:1", found="\x1b]0;owned\x07\x1b[2Jtext")
+
+    assert command(probe)(["probe"]) == 2
+    assert "found:    text" in capsys.readouterr().err
+
+
+def test_ctrl_c_in_a_child_process_stops_with_130(tutelage):
+    program = """
+import os, signal, sys
+from tutelage.cli import main as module
+holder = type(sys)("holder")
+def probe(recipe: str):
+    "Stop."
+    os.kill(os.getpid(), signal.SIGINT)
+    import time; time.sleep(60)
+holder.probe = probe
+sys.modules["holder"] = holder
+module.commands = lambda: {"probe": {"module": "holder", "function": "probe", "help": "x"}}
+sys.argv[0] = "tutelage"
+module.entry()
+"""
+    done = tutelage("probe", "my recipe.yaml", program=program)
+    assert done.returncode == 130
+    assert "run it again: tutelage probe 'my recipe.yaml'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
+    program = """
+import sys
+from tutelage.cli import console, main as module
+holder = type(sys)("holder")
+def probe():
+    "Print."
+    for _ in range(100000):
+        console.show("a line that nobody reads")
+holder.probe = probe
+sys.modules["holder"] = holder
+module.commands = lambda: {"probe": {"module": "holder", "function": "probe", "help": "x"}}
+module.entry()
+"""
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, "probe"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "a line that nobody reads\n"
+    child.stdout.close()
+    assert child.stderr is not None
+    said = child.stderr.read()
+    child.stderr.close()
+    assert child.wait(60) == 3
+    assert said == ""
