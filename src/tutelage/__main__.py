@@ -1,0 +1,5 @@
+"""`python -m tutelage`: the same as the installed program."""
+
+from tutelage.cli.main import entry
+
+entry()

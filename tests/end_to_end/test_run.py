@@ -1,0 +1,231 @@
+"""`tutelage run` on a tiny model: what it leaves, what it refuses, and that it goes on after any stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tutelage import recipe as recipes
+from tutelage.cli.main import main
+from tutelage.core import hashing
+from tutelage.recipe.run import run
+from tutelage.results.store import Store
+
+
+def tensors(folder: Path) -> dict[str, str]:
+    """The sha256 of every tensor of a saved adapter or model."""
+    from safetensors.torch import load_file
+
+    files = sorted(folder.rglob("*.safetensors"))
+    assert files
+    return {
+        f"{file.name}:{name}": hashing.of_text(repr(tensor.tolist()))
+        for file in files
+        for name, tensor in load_file(file).items()
+    }
+
+
+def test_a_run_leaves_what_design_says(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = job / "out"
+    assert main(["run", str(job / "recipe.yaml"), "--out", str(out), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    results = json.loads((out / "results.json").read_text("utf-8"))
+    assert printed == results
+    assert results["schema"] == 1
+    task = results["tasks"]["colours"]
+    assert task["primary"] == "rougeL"
+    for side in ("base", "tuned", "difference"):
+        assert task[side]["rougeL"]["n"] == 6
+    assert results["watched"]["general-probe"]["parts"]
+    assert results["verdict"]["learned"] in ("yes", "no", "unclear")
+    card = json.loads((out / "data" / "card.json").read_text("utf-8"))
+    assert card["tasks"]["colours"]["splits"] == {"train": 12, "validation": 6, "test": 6}
+    assert card["training"] == {
+        "steps": 12,
+        "rows_seen": 48,
+        "tokens_seen": 4 * card["tasks"]["colours"]["tokens"]["train"]["tokens"],
+        "loss_tokens_seen": 4 * card["tasks"]["colours"]["tokens"]["train"]["loss_tokens"],
+    }
+    assert (out / "report.html").stat().st_size > 5000
+    assert (out / "recipe.yaml").is_file()
+    assert not (out / "checkpoints").exists()
+    with Store.open(out / "results.sqlite", read_only=True) as store:
+        assert len(store.steps()) == 12
+        assert any("validation_loss" in step for step in store.steps())
+        answered = {(e.model, e.name): len(e.responses()) for e in store.evaluations()}
+    assert answered["base", "colours"] == answered["tuned", "colours"] == 6
+    assert answered["base", "general-probe"] == answered["tuned", "general-probe"] > 6
+
+
+def test_again_it_finds_everything_done(job: Path) -> None:
+    recipe = recipes.load(job / "recipe.yaml")
+    first = run(recipe, out=job / "out")
+    before = {p: p.stat().st_mtime_ns for p in sorted((job / "out").rglob("*")) if p.is_file()}
+    again = run(recipe, out=job / "out")
+    assert first.fresh
+    assert not again.fresh
+    assert again.results == first.results
+    assert before == {p: p.stat().st_mtime_ns for p in sorted((job / "out").rglob("*")) if p.is_file()}
+
+
+def test_a_job_killed_anywhere_goes_on_to_the_same_model_and_scores(job: Path) -> None:
+    """Killed with SIGKILL at five moments spread over the whole job, then run to its end."""
+    whole = run(recipes.load(job / "recipe.yaml"), out=job / "whole")
+    words = [sys.executable, "-m", "tutelage", "run", "recipe.yaml", "--out", "killed"]
+    env = {**os.environ, "OMP_NUM_THREADS": str(_threads())}
+    began = time.monotonic()
+    done = subprocess.run(
+        [*words[:-1], "timed"], cwd=job, env=env, capture_output=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    lasted = time.monotonic() - began
+    for share in (0.5, 0.6, 0.7, 0.8, 0.9):
+        child = subprocess.Popen(
+            words, cwd=job, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(lasted * share)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    done = subprocess.run(words, cwd=job, env=env, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    killed = json.loads((job / "killed" / "results.json").read_text("utf-8"))
+    assert tensors(job / "killed" / "model") == tensors(job / "whole" / "model")
+    assert killed["tasks"] == whole.results["tasks"]
+    assert killed["watched"] == whole.results["watched"]
+    assert not list((job / "killed").rglob(".*.part"))
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def test_another_recipe_in_the_same_folder_is_refused(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", str(job / "recipe.yaml"), "--out", str(job / "out")]
+    assert main([*words, "--set", "tune.steps=1"]) == 0
+    capsys.readouterr()
+    assert main([*words, "--set", "tune.steps=2"]) == 2
+    said = capsys.readouterr().err
+    assert "another recipe's run" in said
+    assert "tune.steps is 1 there and 2 here" in said
+
+
+def test_a_folder_that_is_no_run_is_refused_and_kept(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (job / "out").mkdir()
+    (job / "out" / "thesis.txt").write_text("years of work", encoding="utf-8")
+    assert main(["run", str(job / "recipe.yaml"), "--out", str(job / "out")]) == 2
+    assert "thesis.txt" in capsys.readouterr().err
+    assert [p.name for p in (job / "out").iterdir()] == ["thesis.txt"]
+
+
+def test_a_second_process_is_told_who_holds_the_folder(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tutelage.core.locks import locked
+
+    with locked(job / "out" / ".lock", what="the run folder"):
+        assert main(["run", str(job / "recipe.yaml"), "--out", str(job / "out")]) == 3
+    said = capsys.readouterr().err
+    assert "another process is using" in said
+    assert str(os.getpid()) in said
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ('{"question": "Who?", "split": "train"}', "answer"),
+        ('{"question": "Who?", "answer": null, "split": "train"}', "null"),
+        ('{"question": "Who?", "answer": "", "split": "train"}', "empty"),
+        ('{"question": "Who?", "answer": 7, "split": "train"}', "a number"),
+        ('{"question": "Who?", "answer": "I', "cut off"),
+    ],
+)
+def test_a_bad_row_names_its_line_and_writes_nothing(
+    job: Path, capsys: pytest.CaptureFixture[str], row: str, says: str
+) -> None:
+    with (job / "rows.jsonl").open("a", encoding="utf-8") as file:
+        file.write(row)
+    before = sorted(job.rglob("*"))
+    assert main(["run", str(job / "recipe.yaml"), "--out", str(job / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "rows.jsonl:25" in said
+    assert says in said
+    assert sorted(job.rglob("*")) == before
+
+
+def test_a_completion_that_does_not_fit_is_refused_not_cut(
+    job: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (job / "rows.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"question": "Who?", "answer": "blue " * 300, "split": "train"}) + "\n")
+    assert (
+        main(["run", str(job / "recipe.yaml"), "--out", str(job / "out"), "--set", "tune.max_length=128"])
+        == 2
+    )
+    said = capsys.readouterr().err
+    assert "rows.jsonl:25" in said
+    assert "the completion is never cut" in said
+    assert not (job / "out").exists()
+
+
+def test_a_model_that_is_not_there_is_refused(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", str(job / "recipe.yaml"), "--out", str(job / "out")]
+    assert main([*words, "--set", "model=smollm2-135m-instuct"]) == 2
+    assert "smollm2-135m-instruct" in capsys.readouterr().err
+    assert not (job / "out").exists()
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(
+    job: Path, program: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    words = [sys.executable, "-m", "tutelage", "run", "recipe.yaml", "--out", "out"]
+    words += ["--set", "tune.epochs=500", "--set", "watch=[]", "--set", "retain={}"]
+    child = subprocess.Popen(words, cwd=job, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(job.glob("out/checkpoints/step-*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "again" in said
+    assert "Traceback" not in said
+    assert list(job.glob("out/checkpoints/step-*"))
+
+
+def test_the_saved_adapter_answers_the_same_with_plain_peft(job: Path, tiny_model_folder: Path) -> None:
+    """The lines that the report prints, run as they stand, and plain `generate` beside the stored answers."""
+    import torch
+
+    run(recipes.load(job / "recipe.yaml"), out=job / "out")
+    from tutelage.models import loading_lines
+
+    names: dict[str, object] = {}
+    exec("\n".join(loading_lines(job / "out" / "model")), names)  # noqa: S102 - our own lines, as a person would
+    model, tokenizer = names["model"], names["tokenizer"]
+    with Store.open(job / "out" / "results.sqlite", read_only=True) as store:
+        (kept,) = store.evaluations(model="tuned", suite="task")
+        items, responses = kept.items(), kept.responses()
+    for item in items:
+        turn = [{"role": "user", "content": item.prompt}]
+        text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        ids = tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids
+        with torch.no_grad():
+            made = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=8, do_sample=False)
+        answer = tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True)
+        assert answer == responses[item.id].text
+
+
+def test_full_tuning_saves_a_whole_model(job: Path) -> None:
+    recipe = recipes.load(
+        job / "recipe.yaml", sets=["tune.method=full", "tune.steps=2", "watch=[]", "retain={}"]
+    )
+    run(recipe, out=job / "out")
+    assert (job / "out" / "model" / "model.safetensors").is_file()
+    assert not (job / "out" / "model" / "adapter_config.json").exists()
