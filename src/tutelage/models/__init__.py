@@ -1,6 +1,6 @@
 """Where a model comes from, loading, adapters, export."""
 
-from tutelage.models.adapters import add_lora, adapter_off, merge, target_names
+from tutelage.models.adapters import adapter_off, add_lora, merge, target_names
 from tutelage.models.export import export, loading_lines
 from tutelage.models.load import LoadedModel, load, stated_parameters
 from tutelage.models.source import ModelSource, fingerprint, resolve

@@ -67,7 +67,7 @@ def target_names(model: Any) -> list[str]:
 
 
 def _checked_targets(model: Any, targets: str | Sequence[str]) -> list[str]:
-    """peft ignores names that match nothing as long as one does; here each must."""
+    """The names, each of which must match: peft ignores those that match nothing as long as one does."""
     import torch
 
     wanted = [targets] if isinstance(targets, str) else list(targets)

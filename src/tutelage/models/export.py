@@ -8,10 +8,11 @@ adapter only:              FOLDER/adapter_config.json, adapter_model.safetensors
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tutelage.core.errors import InputError
-from tutelage.core.files import new_folder
+from tutelage.core.files import new_folder, write_text
 from tutelage.models import bundled, folders
 from tutelage.models.adapters import merge as merged
 from tutelage.models.load import LoadedModel
@@ -98,3 +99,9 @@ def _save_adapter(loaded: LoadedModel, folder: Path, base: ModelSource) -> None:
     loaded.model.save_pretrained(folder)
     # peft's model card is a form with every field left open.
     (folder / "README.md").unlink(missing_ok=True)
+    # peft keeps the targets as a set, whose order changes from process to process: the same run, the same bytes.
+    path = folder / "adapter_config.json"
+    written = folders.read_json(path)
+    if isinstance(written.get("target_modules"), list):
+        written["target_modules"] = sorted(written["target_modules"])
+    write_text(path, json.dumps(written, indent=2, sort_keys=True) + "\n")

@@ -114,22 +114,20 @@ def _no_foreign_code(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:
             found=f"model_type: {kind!r}",
             expected="the name of an architecture, such as llama",
         )
+    if not config.get("auto_map"):
+        # Whether transformers knows it is found when it is loaded: asking here would load torch.
+        return ()
     from transformers import CONFIG_MAPPING
 
     if kind not in CONFIG_MAPPING:
-        code = bool(config.get("auto_map"))
         raise InputError(
-            "the model's architecture is only known to code in its own folder, which is never run"
-            if code
-            else "the installed transformers does not know the model's architecture",
+            "the model's architecture is only known to code in its own folder, which is never run",
             where=str(folder / "config.json"),
             found=f"model_type: {kind}",
             expected="an architecture that the installed transformers knows",
-            fix="use a model without code of its own" if code else "check model_type, or update transformers",
+            fix="use a model without code of its own, or a transformers that knows it",
         )
-    if config.get("auto_map"):
-        return ("the model's folder names code of its own (auto_map): it is ignored and never run",)
-    return ()
+    return ("the model's folder names code of its own (auto_map): it is ignored and never run",)
 
 
 def _check_weights(folder: Path, stem: str) -> None:

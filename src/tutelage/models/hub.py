@@ -35,7 +35,9 @@ def fetch(repository: str, revision: str | None, *, say: Say = silent) -> Fetche
         MachineError: no network and not in the cache.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import (
+
+    # HTTPError is the root of whichever HTTP library the installed hub client uses.
+    from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is only imported there
         GatedRepoError,
         HfHubHTTPError,
         HTTPError,
@@ -44,7 +46,6 @@ def fetch(repository: str, revision: str | None, *, say: Say = silent) -> Fetche
         RevisionNotFoundError,
     )
 
-    # HTTPError is the root of whichever HTTP library the installed hub client uses.
     try:
         info = HfApi().model_info(repository, revision=revision)
     except GatedRepoError as error:

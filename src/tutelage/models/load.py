@@ -8,7 +8,6 @@ from typing import Any
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
-from tutelage.models import folders
 from tutelage.models.endings import end_ids, settle
 from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource, fingerprint
@@ -107,25 +106,34 @@ def _template(tokenizer: Any, given: str | None) -> str | None:
     if isinstance(own, dict):
         own = own.get("default")
     text = own if given is None else given
-    if text is not None:
-        from jinja2 import TemplateSyntaxError
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-        try:
-            # `generation` is transformers' own tag; it takes part in the mask and says nothing about the text.
-            ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"]).parse(
-                text.replace("{% generation %}", "").replace("{% endgeneration %}", "")
-                .replace("{%- generation %}", "").replace("{%- endgeneration %}", "")
-            )  # fmt: skip
-        except TemplateSyntaxError as error:
-            raise InputError(
-                "the chat template is not valid Jinja",
-                where=f"chat template, line {error.lineno}",
-                found=error.message,
-                fix="correct the template",
-            ) from error
     tokenizer.chat_template = text
-    return str(text) if text is not None else None
+    if text is None:
+        return None
+    _try_template(tokenizer)
+    return str(text)
+
+
+def _try_template(tokenizer: Any) -> None:
+    """Render one turn: a template that cannot is found now, not after the model's weights are read."""
+    from jinja2 import TemplateError, TemplateSyntaxError
+
+    turn = [{"role": "user", "content": "Hello"}]
+    try:
+        tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+    except TemplateSyntaxError as error:
+        raise InputError(
+            "the chat template is not valid Jinja",
+            where=f"chat template, line {error.lineno}",
+            found=error.message,
+            fix="correct the template",
+        ) from error
+    except (TemplateError, TypeError, ValueError) as error:
+        raise InputError(
+            "the chat template cannot render a user's turn",
+            where="chat template",
+            found=str(error)[:200],
+            fix="correct the template: it is given `messages` (role, content) and `add_generation_prompt`",
+        ) from error
 
 
 def _weights(folder: Path, dtype: str) -> Any:
@@ -141,7 +149,6 @@ def _weights(folder: Path, dtype: str) -> Any:
                 folder,
                 config=config,
                 dtype=getattr(torch, dtype),
-                attn_implementation="sdpa" if _has_sdpa(kind, config) else "eager",
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,
@@ -165,13 +172,6 @@ def _weights(folder: Path, dtype: str) -> Any:
             fix="fetch or save the model again; config.json and weights must belong together",
         )
     return model
-
-
-def _has_sdpa(kind: Any, config: Any) -> bool:
-    """Whether the architecture can use torch's fused attention."""
-    model = kind._model_mapping.get(type(config))  # noqa: SLF001  # transformers has no public way to ask
-    classes = model if isinstance(model, tuple) else (model,)
-    return bool(getattr(classes[0], "_supports_sdpa", False))
 
 
 def _check_vocabulary(model: Any, tokenizer: Any, source: ModelSource) -> None:

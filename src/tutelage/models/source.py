@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, nearest
-from tutelage.core.files import existing_parent, new_folder, require_space, sweep_parts
+from tutelage.core.files import new_folder, require_space, sweep_parts
 from tutelage.core.locks import locked
 from tutelage.models import bundled, cache, folders
 from tutelage.models.bundled import PATIENCE, Say, silent
@@ -111,7 +111,10 @@ def fingerprint(source: ModelSource) -> str:
 
 def _lasting(config: dict[str, Any]) -> dict[str, Any]:
     leave = (*VOLATILE, "base_model_name_or_path", "revision", "peft_version")
-    return {key: value for key, value in config.items() if key not in leave}
+    kept = {key: value for key, value in config.items() if key not in leave}
+    # peft writes a set in any order.
+    targets = kept.get("target_modules")
+    return {**kept, "target_modules": sorted(targets)} if isinstance(targets, list) else kept
 
 
 def _folder(name: str, path: Path, say: Say) -> ModelSource:
@@ -174,16 +177,13 @@ def _file(name: str, path: Path, say: Say) -> ModelSource:
 
 def _unknown(name: str, path: Path) -> InputError:
     """Nothing of this name: with what was probably meant."""
-    known = [*bundled.table()]
     looks_like_path = (
         path.is_absolute() or len(path.parts) > 1 or path.suffix == ".gguf" or name.startswith(".")
     )
-    if looks_like_path:
-        parent = existing_parent(path)
-        known = [str(Path(name).parent / entry.name) for entry in parent.iterdir()] if parent.is_dir() else []
-    else:
-        known += [entry.name for entry in Path().iterdir() if entry.is_dir() or entry.suffix == ".gguf"]
-    close = nearest(name, known)
+    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    close = nearest(path.name, beside if looks_like_path else [*bundled.table(), *beside])
+    if close and looks_like_path:
+        close = str(Path(name).parent / close)
     return InputError(
         "there is no model of this name",
         found=name,

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tutelage.core.errors import InputError
+from tutelage.models import load, resolve, stated_parameters
+
+PADS_WITH_THE_END = {"pad_token": "<|im_end|>"}
+OTHER_TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
+
+
+@pytest.fixture
+def copy(tiny_model_folder, tmp_path) -> Path:
+    return Path(shutil.copytree(tiny_model_folder, tmp_path / "copy"))
+
+
+def edit(path: Path, **changes) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_a_decoder_only_model_comes_ready_to_answer(tiny_model_folder, capfd):
+    import torch
+
+    loaded = load(resolve(str(tiny_model_folder)))
+    assert (loaded.encoder_decoder, loaded.adapter, loaded.ends, loaded.pad, loaded.context) == (
+        False,
+        False,
+        (2,),
+        0,
+        512,
+    )
+    assert not loaded.model.training
+    assert {p.dtype for p in loaded.model.parameters()} == {torch.float32}
+    assert loaded.model.config._attn_implementation == "sdpa"
+    assert "<|im_start|>" in loaded.chat_template
+    # Progress bars and advice of the libraries stay out of the person's sight.
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_encoder_decoder_model_is_told_apart(tiny_t5_folder):
+    loaded = load(resolve(str(tiny_t5_folder)))
+    assert (loaded.encoder_decoder, loaded.ends, loaded.pad, loaded.chat_template) == (True, (1,), 0, None)
+    assert type(loaded.model).__name__ == "T5ForConditionalGeneration"
+    assert loaded.model.generation_config.decoder_start_token_id == 0
+
+
+def test_the_chat_template_in_use_is_part_of_the_fingerprint(tiny_model_folder):
+    source = resolve(str(tiny_model_folder))
+    own = load(source)
+    other = load(source, chat_template=OTHER_TEMPLATE)
+    assert other.chat_template == other.tokenizer.chat_template == OTHER_TEMPLATE
+    assert own.fingerprint != other.fingerprint
+    # Naming the model's own template changes nothing.
+    assert load(source, chat_template=own.chat_template).fingerprint == own.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("{% for m in messages %}", "not valid Jinja"),
+        ("{{ messages[5].content.x }}", "cannot render"),
+        ("{{ raise_exception('no') }}", "cannot render"),
+        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "cannot render"),
+    ],
+)
+def test_a_broken_or_hostile_chat_template_is_refused(tiny_model_folder, template, problem):
+    with pytest.raises(InputError, match=problem):
+        load(resolve(str(tiny_model_folder)), chat_template=template)
+
+
+def test_weights_that_are_missing_are_never_made_up(copy):
+    edit(copy / "config.json", num_hidden_layers=3)
+    with pytest.raises(InputError, match="lack 9 of the tensors") as caught:
+        load(resolve(str(copy)))
+    assert "layers.2." in caught.value.found
+
+
+def test_weights_of_another_shape_are_refused(copy):
+    edit(copy / "config.json", intermediate_size=128)
+    with pytest.raises(InputError, match="could not be read"):
+        load(resolve(str(copy)))
+
+
+def test_a_tokenizer_larger_than_the_model_is_refused(copy):
+    tokenizer = json.loads((copy / "tokenizer.json").read_text())
+    token = {**tokenizer["added_tokens"][0], "id": 300, "content": "<new>"}
+    edit(copy / "tokenizer.json", added_tokens=[*tokenizer["added_tokens"], token])
+    with pytest.raises(InputError, match="more tokens than the model"):
+        load(resolve(str(copy)))
+
+
+def test_a_damaged_tokenizer_is_named(copy):
+    (copy / "tokenizer.json").write_text("{}")
+    with pytest.raises(InputError, match="tokenizer could not be read"):
+        load(resolve(str(copy)))
+
+
+def test_padding_with_an_end_token_is_put_right_for_model_settings_and_tokenizer_alike(copy):
+    """What huggingface/transformers issue 48016 tells of: pad among the end tokens, and every answer is empty."""
+    edit(copy / "tokenizer_config.json", **PADS_WITH_THE_END)
+    edit(
+        copy / "generation_config.json", eos_token_id=[2, 5], pad_token_id=2, do_sample=True, temperature=0.6
+    )
+    loaded = load(resolve(str(copy)))
+    settings = loaded.model.generation_config
+    assert (loaded.ends, loaded.pad) == ((2, 5), 0)
+    assert (settings.eos_token_id, settings.pad_token_id, loaded.model.config.pad_token_id) == ([2, 5], 0, 0)
+    assert loaded.tokenizer.pad_token_id == 0
+    assert not settings.do_sample
+    assert settings.temperature is None
+
+
+def test_without_any_token_to_pad_with_none_is_invented(copy):
+    edit(copy / "tokenizer_config.json", **PADS_WITH_THE_END)
+    edit(copy / "generation_config.json", eos_token_id=[0, 2], pad_token_id=2)
+    edit(copy / "config.json", pad_token_id=2)
+    loaded = load(resolve(str(copy)))
+    assert loaded.tokenizer.pad_token is None
+    assert loaded.model.generation_config.pad_token_id is None
+    assert (loaded.ends, loaded.pad, len(loaded.tokenizer)) == ((2, 0), 0, 300)
+
+
+def test_the_number_of_parameters_is_read_from_headers(tiny_model_folder):
+    source = resolve(str(tiny_model_folder))
+    assert stated_parameters(source) == sum(p.numel() for p in load(source).model.parameters())
+
+
+def test_bfloat16_when_it_is_asked_for(tiny_model_folder):
+    import torch
+
+    loaded = load(resolve(str(tiny_model_folder)), dtype="bfloat16")
+    assert {p.dtype for p in loaded.model.parameters()} == {torch.bfloat16}
+
+
+def test_an_architecture_that_transformers_does_not_know_is_named(copy):
+    edit(copy / "config.json", model_type="lama")
+    with pytest.raises(InputError, match="could not be read") as caught:
+        load(resolve(str(copy)))
+    assert "lama" in caught.value.found
