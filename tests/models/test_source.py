@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import errors as hub_errors
 
 from tutelage.core.errors import InputError, MachineError
-from tutelage.models import fingerprint, resolve
+from tutelage.models import base_of, fingerprint, resolve
 
 
 @pytest.fixture
@@ -280,6 +280,32 @@ def test_an_adapter_brings_its_base(tiny_model_folder, tmp_path):
     (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
     with pytest.raises(InputError, match="safetensors and GGUF only"):
         resolve(str(adapter))
+
+
+def test_an_adapters_base_is_asked_for_at_the_revision_that_it_was_trained_on(
+    hub, tiny_model_folder, tmp_path
+):
+    config = {"peft_type": "LORA", "base_model_name_or_path": "some/model", "revision": "c0ffee"}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    shutil.copy(tiny_model_folder / "model.safetensors", tmp_path / "adapter_model.safetensors")
+    assert resolve(str(tmp_path)).base.name == "some/model"
+    assert hub.asked[0] == ("some/model", "c0ffee")
+
+
+def test_what_a_run_was_tuned_from_is_read_from_its_adapter_or_its_recipe(copy, tiny_model_folder, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    copy.rename(run / "model")
+    with pytest.raises(InputError, match="nothing says which model"):
+        base_of(resolve(str(run)))
+    (run / "recipe.yaml").write_text(f"model: {tiny_model_folder}\n")
+    assert base_of(resolve(str(run))).folder == tiny_model_folder
+    # The adapter beside merged weights says more: it holds the revision.
+    (run / "recipe.yaml").write_text("model: some/thing\n")
+    (run / "model" / "adapter").mkdir()
+    edited = {"base_model_name_or_path": str(tiny_model_folder)}
+    (run / "model" / "adapter" / "adapter_config.json").write_text(json.dumps(edited))
+    assert base_of(resolve(str(run))).folder == tiny_model_folder
 
 
 def test_finding_a_model_does_not_load_torch(tiny_model_folder):

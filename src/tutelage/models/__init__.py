@@ -3,13 +3,14 @@
 from tutelage.models.adapters import adapter_off, add_lora, merge, target_names
 from tutelage.models.export import export, loading_lines
 from tutelage.models.load import LoadedModel, load, stated_parameters
-from tutelage.models.source import ModelSource, fingerprint, resolve
+from tutelage.models.source import ModelSource, base_of, fingerprint, resolve
 
 __all__ = [
     "LoadedModel",
     "ModelSource",
     "adapter_off",
     "add_lora",
+    "base_of",
     "export",
     "fingerprint",
     "load",

@@ -29,7 +29,7 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a folder's config says that matters for finding the rest."""
+    """What a folder's config says that matters for finding the rest: an adapter's base, as `resolve` takes it."""
 
     adapter_base: str | None
     notes: tuple[str, ...]
@@ -84,17 +84,8 @@ def check(folder: Path) -> Checked:
             )
         return Checked(None, notes)
     if (folder / "adapter_config.json").is_file():
-        config = read_json(folder / "adapter_config.json")
         _check_weights(folder, "adapter_model")
-        base = config.get("base_model_name_or_path")
-        if not isinstance(base, str) or not base:
-            raise InputError(
-                "the adapter does not say which model it belongs to",
-                where=str(folder / "adapter_config.json"),
-                found=f"base_model_name_or_path: {base!r}",
-                expected="a hub id, a bundled name or a folder",
-            )
-        return Checked(base, ())
+        return Checked(adapter_base(folder), ())
     raise InputError(
         "the folder holds no model",
         where=str(folder),
@@ -102,6 +93,20 @@ def check(folder: Path) -> Checked:
         expected="config.json with weights and tokenizer, adapter_config.json, or a run's folder",
         fix="name the folder that has config.json in it",
     )
+
+
+def adapter_base(folder: Path) -> str:
+    """The name of the model below an adapter, with its revision when the adapter states one."""
+    config = read_json(folder / "adapter_config.json")
+    base, revision = config.get("base_model_name_or_path"), config.get("revision")
+    if not isinstance(base, str) or not base:
+        raise InputError(
+            "the adapter does not say which model it belongs to",
+            where=str(folder / "adapter_config.json"),
+            found=f"base_model_name_or_path: {base!r}",
+            expected="a hub id, a bundled name or a folder",
+        )
+    return f"{base}@{revision}" if isinstance(revision, str) and revision else base
 
 
 def _no_foreign_code(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:

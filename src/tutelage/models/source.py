@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.files import new_folder, require_space, sweep_parts
@@ -87,6 +89,36 @@ def resolve(name: str, *, say: Say = silent) -> ModelSource:
         fetched = hub.fetch(match["id"], match["revision"], say=say)
         return _of_folder(match["id"], "hub", fetched.folder, say, revision=fetched.commit)
     raise _unknown(name, path)
+
+
+def base_of(source: ModelSource, *, say: Say = silent) -> ModelSource:
+    """The model that a tuned one was made from: below its adapter, beside its merged weights, or in its run's recipe.
+
+    Raises:
+        InputError: nothing says what it was made from. And what `resolve` raises.
+    """
+    if source.base is not None:
+        return source.base
+    if (source.folder / "adapter" / "adapter_config.json").is_file():
+        return resolve(folders.adapter_base(source.folder / "adapter"), say=say)
+    recipe = source.folder.parent / "recipe.yaml"
+    name = None
+    if recipe.is_file():
+        try:
+            value = yaml.safe_load(recipe.read_bytes())
+        except yaml.YAMLError as error:
+            raise InputError(
+                "the run's recipe is not YAML", where=str(recipe), found=str(error)[:200]
+            ) from error
+        name = value.get("model") if isinstance(value, dict) else None
+    if not isinstance(name, str):
+        raise InputError(
+            "nothing says which model this one was tuned from",
+            where=source.name,
+            found=f"a {source.kind} without adapter and without a run's recipe.yaml",
+            fix="name the base model itself: --against MODEL",
+        )
+    return resolve(name, say=say)
 
 
 def fingerprint(source: ModelSource) -> str:
