@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tutelage.templates.columns import columns_of, detect, guess, named, names
-from tutelage.templates.sandbox import reference
+from tutelage.templates.sandbox import check, reference
 from tutelage.templates.template import TaskTemplate
 
-__all__ = ["TaskTemplate", "columns_of", "detect", "guess", "named", "names", "reference"]
+__all__ = ["TaskTemplate", "check", "columns_of", "detect", "guess", "named", "names", "reference"]

@@ -1,0 +1,381 @@
+"""The recipe: every field with its meaning, its limits and a default that works.
+
+The models only say what may stand in a recipe; `load` reads files and words the mistakes, and each block hands the packages
+below their own frozen settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    PrivateAttr,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from tutelage import metrics as all_metrics
+from tutelage import templates
+from tutelage.core.errors import InputError
+from tutelage.core.nouns import Example
+from tutelage.core.strictjson import kind
+from tutelage.data import DataSource, SplitSettings
+from tutelage.templates import TaskTemplate
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+def wrong(problem: str, *, found: str = "", expected: str = "", fix: str = "") -> PydanticCustomError:
+    """A mistake that pydantic carries to `mistakes` with all that a person needs."""
+    told = {"problem": problem, "found": found, "expected": expected, "fix": fix}
+    return PydanticCustomError("tutelage", "{problem}", told)
+
+
+def _told(error: InputError) -> PydanticCustomError:
+    return wrong(error.problem, found=error.found or "", expected=error.expected or "", fix=error.fix or "")
+
+
+def _share(value: Any) -> float | int:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong(
+            "not a share of the rows",
+            expected="a fraction from 0.0 to 1.0, or a count of rows",
+            fix="write 0.1 for a tenth, or 100 for a hundred rows",
+        )
+    if value < 0 or (isinstance(value, float) and value > 1):
+        raise wrong(
+            "not a share of the rows",
+            found=str(value),
+            expected="a fraction from 0.0 to 1.0, or a count of rows",
+            fix=f"write {int(value)} for a count of rows" if value > 1 else "write 0 for none",
+        )
+    return value
+
+
+def _targets(value: Any) -> Literal["all-linear"] | tuple[str, ...]:
+    if value == "all-linear":
+        return "all-linear"
+    if isinstance(value, list | tuple) and value and all(isinstance(name, str) and name for name in value):
+        return tuple(value)
+    raise wrong(
+        "not a choice of layers",
+        found=f"{value}" if isinstance(value, str) else kind(value),
+        expected="all-linear, or a list of layer names such as [q_proj, v_proj]",
+        fix=f"write [{value}]" if isinstance(value, str) else "write all-linear",
+    )
+
+
+def _metric(value: str) -> str:
+    try:
+        all_metrics.check(value)
+    except InputError as error:
+        raise _told(error) from None
+    return value
+
+
+def _jinja(value: str) -> str:
+    try:
+        templates.check(value, where="template")
+    except InputError as error:
+        raise _told(error) from None
+    return value
+
+
+def _library(value: str) -> str:
+    try:
+        templates.named(value)
+    except InputError as error:
+        raise _told(error) from None
+    return value
+
+
+Share = Annotated[
+    float | int,
+    PlainValidator(_share),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "integer", "minimum": 0}]}
+    ),
+]
+Targets = Annotated[
+    Literal["all-linear"] | tuple[str, ...],
+    PlainValidator(_targets),
+    WithJsonSchema(
+        {"anyOf": [{"const": "all-linear"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    ),
+]
+Name = Annotated[str, Field(pattern=NAME)]
+Text = Annotated[str, Field(min_length=1)]
+Jinja = Annotated[str, AfterValidator(_jinja)]
+Metric = Annotated[str, AfterValidator(_metric)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Block(BaseModel):
+    """A part of the recipe: unknown fields are mistakes, a text is no number, and nothing changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Data(Block):
+    """Where a task's rows are: a file of your own, or a data set of the hub."""
+
+    path: Text | None = Field(None, description="A .jsonl, .csv or .tsv file, relative to the recipe's file.")
+    hub: Text | None = Field(
+        None, description="A data set of the Hugging Face hub: owner/name, or owner/name@revision."
+    )
+    hub_split: Text | None = Field(
+        None, description="The hub's name of the split to read; train when not given."
+    )
+    local: Text | None = Field(
+        None,
+        description="The same rows as a file under --data or TUTELAGE_DATA; used instead of the hub when it is there.",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.path is None) == (self.hub is None):
+            raise wrong(
+                "the rows come from a path or from the hub",
+                found="both" if self.path else "neither",
+                expected="path: rows.jsonl, or hub: owner/name",
+                fix="keep one of them" if self.path else "write  path:  and a file relative to the recipe",
+            )
+        for field in ("hub_split", "local"):
+            if self.path is not None and getattr(self, field) is not None:
+                raise wrong(
+                    f"{field} goes with hub, not with path",
+                    found=f"path and {field}",
+                    expected=f"hub and {field}",
+                    fix=f"remove {field}, or replace path by hub",
+                )
+        return self
+
+    def source(self) -> DataSource:
+        """The block as the data package takes it."""
+        return DataSource(path=self.path, hub=self.hub, hub_split=self.hub_split or "train", local=self.local)
+
+    def default_name(self) -> str:
+        """What a task with these rows is called when it has no name."""
+        named = PurePosixPath(self.path).stem if self.path is not None else str(self.hub).partition("@")[0]
+        return named.rpartition("/")[2]
+
+
+class Split(Block):
+    """Which rows train, which choose the best weights, and which test. Each test row is scored once for each model."""
+
+    train: Share | None = Field(
+        None, description="A fraction (0.8) or a count (400) of rows; all that is left when not given."
+    )
+    validation: Share = Field(
+        0.1, description="A fraction or a count of rows, for the loss during training; 0 for none."
+    )
+    test: Share = Field(0.1, description="A fraction or a count of rows, for the scores before and after.")
+    by: Text | None = Field(
+        None,
+        description="A field: rows with the same value stay together. Without it, rows with equal prompts stay together.",
+    )
+    column: Text | None = Field(
+        None, description="A field that says train, validation or test for each row, instead of shares."
+    )
+    seed: Seed = Field(0, description="Another seed gives another split.")
+    leaks: Literal["refuse", "allow"] = Field(
+        "refuse", description="Whether a test row may also stand in training (same prompt-side values)."
+    )
+
+    @model_validator(mode="after")
+    def _column_or_shares(self) -> Self:
+        others = sorted(self.model_fields_set & {"train", "validation", "test", "by", "seed"})
+        if self.column is not None and others:
+            raise wrong(
+                "a column says the split, or shares do",
+                found=f"column and {', '.join(others)}",
+                expected="one of the two",
+                fix=f"remove column, or remove {', '.join(others)}",
+            )
+        return self
+
+    def settings(self) -> SplitSettings:
+        """The block as the data package takes it."""
+        return SplitSettings(**self.model_dump())
+
+
+class Task(Block):
+    """Something to teach: rows, how they are put into words, and how answers are scored."""
+
+    data: Data = Field(description="Where the rows are.")
+    name: Name = Field(
+        default_factory=lambda told: told["data"].default_name(),
+        description="What the task is called in results; the data's name when not given.",
+    )
+    prompt: Jinja | None = Field(
+        None,
+        description="Jinja over the row's fields: what the model reads. Detected from the columns when not given.",
+    )
+    completion: Jinja | None = Field(
+        None, description="Jinja over the row's fields: what the model shall answer."
+    )
+    template: Annotated[str, AfterValidator(_library)] | None = Field(
+        None, description="A template of the library by name, instead of prompt and completion."
+    )
+    split: Split = Field(default_factory=Split, description="Which rows train and which test.")
+    metrics: tuple[Metric, ...] = Field(
+        ("rougeL", "rouge1", "rouge2"),
+        min_length=1,
+        description="How answers are scored; the first one is the primary metric.",
+    )
+    max_new_tokens: int = Field(64, ge=1, le=100_000, description="Tokens that an answer may have at most.")
+    references: Text | None = Field(
+        None,
+        description="A field with the right answers (a text or a list) for the metrics; the completion when not given.",
+    )
+
+    @model_validator(mode="after")
+    def _one_template(self) -> Self:
+        given = [name for name in ("prompt", "completion", "template") if getattr(self, name) is not None]
+        if given not in ([], ["prompt", "completion"], ["template"]):
+            raise wrong(
+                "a task has prompt and completion, or a template, or neither",
+                found=" and ".join(given),
+                expected="prompt and completion together; or template alone; or none, when the columns' names say it",
+                fix="remove template"
+                if "template" in given
+                else "add the other one of prompt and completion",
+            )
+        return self
+
+    def words(self, examples: Sequence[Example], *, where: str) -> TaskTemplate:
+        """The task's template: its own, the library's, or the one that the rows' columns ask for.
+
+        Args:
+            examples: the task's rows, for the detection.
+            where: the task's path in the recipe, for errors.
+
+        Raises:
+            InputError: the columns do not say what they are; it spells the lines to write.
+        """
+        if self.prompt is not None and self.completion is not None:
+            return TaskTemplate(self.prompt, self.completion, references=self.references, where=where)
+        if self.template is not None:
+            return templates.named(self.template, references=self.references, where=where)
+        return templates.detect(examples, references=self.references, where=where)
+
+
+class Truncate(Block):
+    """Which part of a prompt goes when it is too long. Template text and completions are never cut."""
+
+    field: Text | None = Field(
+        None, description="The field that is shortened; the longest one when not given."
+    )
+    side: Literal["start", "end"] = Field("end", description="The side of it that goes.")
+
+
+class Tune(Block):
+    """How the model is tuned."""
+
+    method: Literal["lora", "full"] = Field(
+        "lora", description="Small added matrices (LoRA), or all weights."
+    )
+    rank: int = Field(16, ge=1, le=4096, description="LoRA: rank of the added matrices.")
+    alpha: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="LoRA: the change is scaled by alpha / rank; twice the rank when not given."
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="LoRA: dropout on the added matrices' input.")
+    targets: Targets = Field(
+        "all-linear", description="LoRA: which layers; all-linear, or a list of layer names."
+    )
+    epochs: float = Field(2.0, gt=0, le=10_000, description="Times that every training row is seen.")
+    steps: Annotated[int, Field(ge=1)] | None = Field(None, description="At most so many optimizer steps.")
+    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="The highest learning rate; 5e-4 for lora and 2e-5 for full when not given."
+    )
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear",
+        description="How the rate goes on after the warm-up: falls to 0 in a line or a cosine, or stays.",
+    )
+    warmup: Fraction = Field(0.03, description="Share of the steps in which the rate rises from 0.")
+    weight_decay: float = Field(0.0, ge=0, le=1, description="AdamW's weight decay.")
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.9, 0.999), description="AdamW's decay rates of the moments."
+    )
+    clip: float = Field(1.0, ge=0, description="The gradient's norm is cut to this; 0 for never.")
+    batch_size: int = Field(8, ge=1, description="Rows an optimizer step.")
+    micro_batch_tokens: int = Field(
+        1024,
+        ge=1,
+        description="Tokens that go through the model at once; changes memory and speed, not the result.",
+    )
+    max_length: int = Field(
+        1024, ge=8, description="Tokens of a row at most; a prompt that is too long is shortened."
+    )
+    truncate: Truncate = Field(default_factory=Truncate, description="What of a too long prompt goes.")
+    activation_checkpointing: bool = Field(False, description="Less memory for more time.")
+    validate_every: float = Field(0.5, gt=0, description="Epochs between two looks at the validation loss.")
+    checkpoint_every: int = Field(20, ge=1, description="Steps between two checkpoints.")
+    keep: Literal["best", "last"] = Field(
+        "best", description="Weights of the best validation loss, or of the last step."
+    )
+    seed: Seed = Field(0, description="Of the order of rows, of new weights and of dropout.")
+
+    @property
+    def rate(self) -> float:
+        """The learning rate, given or by method."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return 5e-4 if self.method == "lora" else 2e-5
+
+    @property
+    def scale(self) -> float:
+        """LoRA's alpha, given or by rank."""
+        return 2.0 * self.rank if self.alpha is None else self.alpha
+
+
+class Watch(Block):
+    """A benchmark that is run before and after, to see what was forgotten."""
+
+    benchmark: Text = Field(description="A benchmark's name, or the path of your own.")
+    limit: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Only the first so many items of each part."
+    )
+
+
+class Recipe(Block):
+    """A model, the tasks to teach it, how, and what must not be lost."""
+
+    name: Name = Field("recipe", description="Names the run's folder; the recipe's file name when not given.")
+    model: Text = Field(
+        "smollm2-135m-instruct",
+        description="A hub id, a folder, a .gguf file, a run folder, or the bundled default.",
+    )
+    chat_template: Text | None = Field(
+        None, description="A bundled chat template's name or a .jinja file; the model's own when not given."
+    )
+    tasks: tuple[Task, ...] = Field(min_length=1, description="What is taught.")
+    tune: Tune = Field(default_factory=Tune, description="How it is taught.")
+    watch: tuple[Watch, ...] = Field((), description="Benchmarks that are run before and after.")
+    retain: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
+        default_factory=dict,
+        description="Watched benchmarks, with the points (0-100) that may be lost at most; more gives exit code 1.",
+    )
+    _root: Path = PrivateAttr(default_factory=Path)
+
+    @property
+    def root(self) -> Path:
+        """The folder to which the recipe's paths are relative."""
+        return self._root
+
+    def template_text(self) -> str | None:
+        """The text of the chat template that the recipe names; None for the model's own."""
+        if self.chat_template is None:
+            return None
+        from tutelage.tokens import chat
+
+        return chat.text_of(self.chat_template, root=self.root)
