@@ -58,9 +58,10 @@ def _proportions(base: Scored, tuned: Scored, value: float) -> Difference:
 
 
 def _resampled(asked: Asked, base: Scored, tuned: Scored, value: float, seed: int) -> Difference:
-    clusters, width = base.clusters, base.statistics.shape[1]
-    both, counts = units(np.hstack((base.statistics, tuned.statistics)), clusters)
-    weigh = family(asked).weigh(asked, np.vstack((both[:, :width], both[:, width:])))
+    clusters = base.clusters
+    left, right = _same_width(base.statistics, tuned.statistics)
+    both, counts = units(np.hstack((left, right)), clusters)
+    weigh = family(asked).weigh(asked, np.vstack(np.split(both, 2, axis=1)))
     pairs, groups = spread(lambda weights: tests.differences(weigh, weights), clusters)
     sides = None if clusters is None else np.concatenate((clusters, clusters + (groups or 0)))
     exchanged, _ = spread(weigh, sides)
@@ -69,7 +70,6 @@ def _resampled(asked: Asked, base: Scored, tuned: Scored, value: float, seed: in
     drawn = bootstrap.resample(pairs, counts, rng=seeds.generator(seed, "paired bootstrap", asked.text))
     low, high = bootstrap.interval(drawn, int(counts.sum()))
     rng = seeds.generator(seed, "randomisation", asked.text)
-    per_item = not np.isnan(base.items).any() and not np.isnan(tuned.items).any()
     changes = tuned.items - base.items
     if asked.entry.kind == "other":
         p = tests.approximate_randomisation(exchanged, counts, rng=rng)
@@ -82,7 +82,7 @@ def _resampled(asked: Asked, base: Scored, tuned: Scored, value: float, seed: in
         max(high, value),
         len(changes),
         p,
-        effect=tests.effect_size(changes) if per_item else None,
+        effect=tests.effect_size(changes) if asked.entry.kind != "other" else None,
         detectable=tests.detectable(float(known.std())) if known.any() else None,
         test="approximate randomisation",
     )
@@ -91,6 +91,12 @@ def _resampled(asked: Asked, base: Scored, tuned: Scored, value: float, seed: in
 def _detectable_share(changed: int, n: int) -> float:
     """From the share of items that changed, with one changed and one unchanged item added: 0 of n is not never."""
     return tests.detectable(math.sqrt((changed + 1) / (n + 2) / n))
+
+
+def _same_width(left: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """Columns of zeros say nothing: entity types that only one side met take some more."""
+    width = max(left.shape[1], right.shape[1])
+    return tuple(np.pad(own, ((0, 0), (0, width - own.shape[1]))) for own in (left, right))  # type: ignore[return-value]
 
 
 def _by_cluster(changes: Floats, clusters: Ints | None) -> Floats:

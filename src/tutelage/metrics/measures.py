@@ -85,13 +85,18 @@ def family(asked: Asked) -> Family:
     return found
 
 
-_HOME: Mapping[str, str] = {
-    "rouge": "rouge.family",
-    "exact": "answers",
-    "states_fact": "facts",
-    "rightly_refuses": "facts",
-    "wrongly_refuses": "facts",
+_MODULES = {
+    "answers": "exact squad_em token_f1 bbh whole_questions",
+    "calibration": "brier ece selective_accuracy selective_area",
+    "correlation": "pearson spearman",
+    "entities": "entity_f",
+    "facts": "states_fact rightly_refuses wrongly_refuses",
+    "labels": "label_f balanced_accuracy mcc",
+    "likelihood": "perplexity bits_per_byte",
+    "rouge.family": "rouge",
+    "translation": "bleu sentence_bleu chrf ter",
 }
+_HOME = {name: module for module, held in _MODULES.items() for name in held.split()}
 
 
 def same_options(left: Mapping[str, Option], right: Mapping[str, Option], *, but: str) -> bool:

@@ -159,13 +159,13 @@ def _read(value: str, kind: str, allowed: Sequence[str]) -> Option | None:
         return {"true": True, "false": False}.get(value.lower())
     if kind == "choice":
         return value if value in allowed else None
-    if kind in ("int", "float"):
-        try:
-            number = int(value) if kind == "int" else float(value)
-        except ValueError:
-            return None
-        return number if math.isfinite(number) else None
-    return value
+    if kind == "text" or value in allowed:
+        return value
+    try:
+        number = int(value) if kind == "int" else float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _entry(name: str, told: Mapping[str, Any], shared: Mapping[str, Mapping[str, Any]]) -> Entry:
@@ -180,7 +180,7 @@ def _entry(name: str, told: Mapping[str, Any], shared: Mapping[str, Mapping[str,
         summary=told["summary"],
         paper=told.get("paper", ""),
         program=told.get("program", ""),
-        options={key: shared[key] for key in told.get("options", [])},
+        options={shared[key].get("name", key): shared[key] for key in told.get("options", [])},
         fixed=told.get("fixed", {}),
     )
 

@@ -7,6 +7,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -75,6 +76,16 @@ def intern(texts: Sequence[str], *, stemmer: bool, tokenizer: Tokenizer = "refer
     ids = ids[ids != 0]
     starts = np.concatenate(([0], ends, [len(ids)])) if texts else np.zeros(1, np.int64)
     return Corpus(ids, starts.astype(np.int64), len(vocabulary))
+
+
+def intern_words(texts: Sequence[str]) -> Corpus:
+    """The same for texts that were tokenised already, with space between their tokens."""
+    split = [text.split() for text in texts]
+    vocabulary: defaultdict[str, int] = defaultdict()
+    vocabulary.default_factory = vocabulary.__len__
+    lengths = np.fromiter(map(len, split), np.int64, len(split))
+    ids = np.fromiter(map(vocabulary.__getitem__, chain.from_iterable(split)), np.int64, int(lengths.sum()))
+    return Corpus(ids, np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths))), len(vocabulary))
 
 
 def _joined(texts: Sequence[str]) -> str:

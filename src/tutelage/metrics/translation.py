@@ -1,0 +1,162 @@
+"""BLEU, chrF, chrF++ and TER through sacrebleu: its tokenizers, its statistics; summed and resampled here.
+
+M. Post, "A call for clarity in reporting BLEU scores", 2018. Values lie in 0 to 100 (TER can pass 100).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tutelage.core.errors import InputError
+from tutelage.metrics.measures import Counted, Family, Floats, Shared, Weigh, of_means, of_sums
+from tutelage.metrics.names import Asked
+from tutelage.metrics.rouge.counts import overlaps
+from tutelage.metrics.rouge.tokens import Corpus, intern_words
+
+_ORDERS = 4
+
+
+def bleu_statistics(metric: Any, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Floats:
+    """BLEU's sufficient statistics as sacrebleu counts them, float64 of shape (n, 10).
+
+    Prediction's and reference's length, then matches and n-grams of order 1 to 4. With one reference a row the
+    counting is done here for all rows at once; with several sacrebleu does it, which takes the largest count.
+    """
+    if any(len(own) != 1 for own in references):
+        return _statistics(metric, predictions, references)
+    texts = [*(own[0] for own in references), *predictions]
+    sides: Corpus = intern_words([metric._preprocess_segment(text) for text in texts])  # noqa: SLF001 - as its own tests do
+    of_references, of_predictions = np.split(sides.lengths, 2)
+    hits = overlaps(sides, list(range(1, _ORDERS + 1)))
+    metric.num_refs = 1
+    columns = [of_predictions, of_references]
+    columns += [hits[n] for n in hits]
+    columns += [np.maximum(of_predictions - n + 1, 0) for n in hits]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def combine_bleu(sums: Floats, *, smooth: str, effective: bool) -> Floats:
+    """BLEU from summed statistics, float64 of shape (b, 10) to (b,), as sacrebleu's `compute_bleu`."""
+    length, reference = sums[:, 0], sums[:, 1]
+    right, total = sums[:, 2:6].copy(), sums[:, 6:].copy()
+    none = ~right.any(1)
+    if smooth == "add-k":
+        right[:, 1:] += 1
+        total[:, 1:] += 1
+    known = np.logical_and.accumulate(total > 0, axis=1)
+    missed = known & (right == 0)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        precision = np.where(known, 100 * right / total, 0.0)
+        if smooth == "exp":
+            precision = np.where(missed, 100 / (2.0 ** np.cumsum(missed, axis=1) * total), precision)
+        elif smooth == "floor":
+            precision = np.where(missed, 100 * 0.1 / total, precision)
+        penalty = np.where(length < reference, np.exp(1 - reference / length), 1.0)
+        # sacrebleu's logarithm of 0: finite, so that a lost order makes the score very small instead of undefined
+        logs = np.where(precision > 0, np.log(precision), -9999999999.0)
+        if effective:
+            orders = np.maximum(known.sum(1), 1)
+            mean = np.where(np.arange(_ORDERS) < orders[:, None], logs, 0.0).sum(1) / orders
+        else:
+            mean = logs.sum(1) / _ORDERS
+        score: Floats = penalty * np.exp(mean)
+    score[none | (length == 0)] = 0.0
+    return score
+
+
+def combine_chrf(sums: Floats) -> Floats:
+    """ChrF from summed statistics, float64 of shape (b, 3 orders) to (b,); beta is 2."""
+    counts = sums.reshape(len(sums), -1, 3)
+    predicted, true, right = counts[:, :, 0], counts[:, :, 1], counts[:, :, 2]
+    known = (predicted > 0) & (true > 0)
+    orders = np.maximum(known.sum(1), 1)
+    precision = np.divide(right, predicted, out=np.zeros_like(right), where=known).sum(1) / orders
+    recall = np.divide(right, true, out=np.zeros_like(right), where=known).sum(1) / orders
+    both = 4 * precision + recall
+    f: Floats = np.divide(5 * precision * recall, both, out=np.zeros_like(both), where=both > 0)
+    return 100 * f
+
+
+def combine_ter(sums: Floats) -> Floats:
+    """TER from summed edits and reference lengths, float64 of shape (b, 2) to (b,)."""
+    edits, length = sums[:, 0], sums[:, 1]
+    return 100 * np.divide(edits, length, out=(edits > 0).astype(np.float64), where=length > 0)
+
+
+def _statistics(metric: Any, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Floats:
+    most = max(map(len, references))
+    streams = [[own[place] if place < len(own) else None for own in references] for place in range(most)]
+    counted = metric._extract_corpus_statistics(list(predictions), streams)  # noqa: SLF001 - as its own tests do
+    return np.array(counted, np.float64)
+
+
+def _bleu_metric(asked: Asked) -> Any:
+    from sacrebleu.metrics import BLEU
+
+    options = asked.options
+    return BLEU(
+        lowercase=options["lowercase"],
+        tokenize=options["tokenize"],
+        smooth_method=options["smooth"],
+        effective_order=asked.entry.name == "sentence_bleu",
+        force=True,
+    )
+
+
+def _texts(shared: Shared, asked: Asked) -> tuple[list[str], list[tuple[str, ...]]]:
+    for index, row in enumerate(shared.rows):
+        if not row.references:
+            raise InputError(f"{asked.text} needs a reference", where=f"row {index + 1}", found="none")
+    return [row.prediction for row in shared.rows], [row.references for row in shared.rows]
+
+
+def _count_bleu(shared: Shared, asked: Asked) -> Counted:
+    metric = _bleu_metric(asked)
+    lines = bleu_statistics(metric, *_texts(shared, asked))
+    items = combine_bleu(lines, smooth=str(asked.options["smooth"]), effective=True)
+    note = _note(metric)
+    if asked.entry.name == "sentence_bleu":
+        return of_means(items, note=note)
+    return Counted(np.arange(len(lines)), items, lines, note)
+
+
+def _weigh_bleu(asked: Asked, lines: Floats) -> Weigh:
+    smooth = str(asked.options["smooth"])
+    return lambda weights: combine_bleu(weights @ lines, smooth=smooth, effective=False)
+
+
+def _count_chrf(shared: Shared, asked: Asked) -> Counted:
+    from sacrebleu.metrics import CHRF
+
+    words = asked.options["word_order"]
+    metric = CHRF(
+        char_order=asked.options["char_order"], word_order=words, lowercase=asked.options["lowercase"]
+    )
+    lines = _statistics(metric, *_texts(shared, asked))
+    return Counted(np.arange(len(lines)), combine_chrf(lines), lines, _note(metric))
+
+
+def _count_ter(shared: Shared, asked: Asked) -> Counted:
+    from sacrebleu.metrics import TER
+
+    options = asked.options
+    metric = TER(
+        normalized=options["normalized"],
+        no_punct=options["no_punct"],
+        case_sensitive=options["case_sensitive"],
+    )
+    lines = _statistics(metric, *_texts(shared, asked))
+    return Counted(np.arange(len(lines)), combine_ter(lines), lines, _note(metric))
+
+
+def _note(metric: Any) -> str:
+    return f"sacrebleu:{metric.get_signature()}"
+
+
+bleu = Family(_count_bleu, _weigh_bleu)
+sentence_bleu = Family(_count_bleu)
+chrf = Family(_count_chrf, of_sums(combine_chrf))
+ter = Family(_count_ter, of_sums(combine_ter))
