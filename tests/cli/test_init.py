@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tutelage.cli.main import main
+from tutelage.recipe import load
+
+
+@pytest.fixture
+def rows(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("question,answer\nWhy?,So.\nHow?,Thus.\n")
+    return path
+
+
+def test_it_prints_a_recipe(rows, capsys):
+    assert main(["init", str(rows)]) == 0
+    out = capsys.readouterr().out
+    assert "tasks:" in out
+    assert "{{ question }}" in out
+
+
+def test_it_writes_a_recipe_that_loads_and_never_overwrites(rows, tmp_path, capsys):
+    out = tmp_path / "new" / "mine.yaml"
+    assert main(["init", str(rows), "--out", str(out), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said == {"file": str(out), "recipe": out.read_text()}
+    assert load(out).tasks[0].data.path == "../rows.csv"
+    before = out.read_bytes()
+    assert main(["init", str(rows), "--out", str(out)]) == 2
+    assert "overwrite" in capsys.readouterr().err
+    assert out.read_bytes() == before
+
+
+def test_a_bad_file_is_exit_code_2_and_writes_nothing(rows, tmp_path, capsys):
+    rows.write_text('question,answer\nWhy?,"never closed\n')
+    out = tmp_path / "mine.yaml"
+    assert main(["init", str(rows), "--out", str(out)]) == 2
+    assert f"{rows}:2" in capsys.readouterr().err
+    assert not out.exists()

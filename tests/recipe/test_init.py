@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tutelage.core.errors import InputError, InputErrors
+from tutelage.recipe import load
+from tutelage.recipe.init import init
+
+LONG = "a summary of more than a handful of words, number {}"
+
+
+def made(tmp_path, rows, name="rows.jsonl", folder=None):
+    data = tmp_path / name
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = (folder or tmp_path) / "mine.yaml"
+    recipe.parent.mkdir(exist_ok=True)
+    recipe.write_text(init(data, folder=recipe.parent))
+    return recipe.read_text(), load(recipe, benchmarks=["general-probe"])
+
+
+def test_known_columns_make_a_recipe_that_loads_and_renders(tmp_path):
+    rows = [{"dialogue": f"Hello {n}.", "summary": LONG.format(n), "id": n} for n in range(50)]
+    text, recipe = made(tmp_path, rows)
+    task = recipe.tasks[0]
+    assert "50 rows with the columns dialogue, summary, id" in text
+    assert "the template dialogue-summary fits them" in text
+    assert task.prompt == "Summarize the following conversation.\n\n{{ dialogue }}"
+    assert task.metrics == ("rougeL", "rouge1", "rouge2")
+    assert task.max_new_tokens == 24
+    assert recipe.tune.max_length == 128
+    assert (tmp_path / task.data.path).is_file()
+
+
+def test_the_path_is_relative_to_where_the_recipe_lies(tmp_path):
+    rows = [{"prompt": f"p{n}", "completion": LONG.format(n)} for n in range(5)]
+    _, recipe = made(tmp_path, rows, folder=tmp_path / "recipes")
+    assert recipe.tasks[0].data.path == "../rows.jsonl"
+
+
+def test_repeated_short_completions_are_labels(tmp_path):
+    rows = [{"text": f"text {n}", "label": ["good", "quite bad"][n % 2]} for n in range(20)]
+    text, recipe = made(tmp_path, rows)
+    assert recipe.tasks[0].metrics == ("accuracy",)
+    assert "for 2 labels" in text
+    assert recipe.tasks[0].max_new_tokens == 8
+
+
+def test_short_answers_that_differ_are_matched_exactly(tmp_path):
+    rows = [{"question": f"What is {n}+1?", "answer": str(n + 1)} for n in range(20)]
+    assert made(tmp_path, rows)[1].tasks[0].metrics == ("exact_match", "rougeL")
+
+
+def test_unknown_columns_are_guessed_and_it_says_so(tmp_path):
+    rows = [{"who": "x", "odd name": LONG.format(n), "talk": "long " * 50 + str(n)} for n in range(9)]
+    text, recipe = made(tmp_path, rows)
+    assert "a guess: check which column is which" in text
+    assert recipe.tasks[0].prompt == "{{ talk }}"
+    assert recipe.tasks[0].completion == "{{ row['odd name'] }}"
+
+
+def test_a_column_that_says_the_split_is_found(tmp_path):
+    rows = [
+        {"prompt": str(n), "completion": LONG.format(n), "part": "test" if n % 5 else "train"}
+        for n in range(10)
+    ]
+    assert made(tmp_path, rows)[1].tasks[0].split.column == "part"
+
+
+def test_names_with_signs_do_not_break_the_recipe(tmp_path):
+    rows = [{'a: "b" #\n!': LONG.format(n), "{{ c }}": "é" * 90 + str(n)} for n in range(4)]
+    _, recipe = made(tmp_path, rows, name="my rows: #1.jsonl")
+    assert recipe.tasks[0].name == "my-rows-1"
+    assert recipe.tasks[0].data.path == "my rows: #1.jsonl"
+
+
+def test_long_rows_get_the_largest_length_and_are_told(tmp_path):
+    text, recipe = made(tmp_path, [{"prompt": "x" * 30_000, "completion": LONG.format(0)}])
+    assert recipe.tune.max_length == 1024
+    assert "may have about 10," in text
+
+
+def test_rows_without_two_texts_and_bad_files_are_refused(tmp_path):
+    with pytest.raises(InputError) as caught:
+        made(tmp_path, [{"a": 1, "b": "text"}])
+    assert caught.value.found == "a: a number, b: text"
+    with pytest.raises(InputErrors):
+        made(tmp_path, [{"prompt": "x", "completion": ""}, {"prompt": "x", "completion": None}])
+    with pytest.raises(InputError, match="not there"):
+        init(tmp_path / "none.csv")
