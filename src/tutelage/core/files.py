@@ -56,7 +56,11 @@ def new_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
             path.rename(old)
-            part.rename(path)
+            try:
+                part.rename(path)
+            except OSError:
+                old.rename(path)
+                raise
             shutil.rmtree(old, ignore_errors=True)
         else:
             part.rename(path)
@@ -83,12 +87,18 @@ def sync_folder(path: Path) -> None:
 
 
 def sweep_parts(folder: Path) -> None:
-    """Remove what a killed process left half-written in a folder. Only for folders that this process has locked."""
+    """Remove what a killed process left half-written in a folder. Only for folders that this process has locked.
+
+    A folder that was set aside to be replaced, and whose successor did not come, gets its name back.
+    """
     if not folder.is_dir():
         return
-    for entry in folder.iterdir():
+    for entry in sorted(folder.iterdir()):
         if entry.name.startswith(".") and entry.name.endswith((".part", ".old")):
-            if entry.is_dir():
+            name = entry.name[1:].rsplit(".", 2)[0]
+            if entry.name.endswith(".old") and name and not (folder / name).exists():
+                entry.rename(folder / name)
+            elif entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
             else:
                 entry.unlink(missing_ok=True)

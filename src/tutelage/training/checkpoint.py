@@ -1,8 +1,9 @@
 """Checkpoints that are whole or absent, hold no pickle, and are checked before they are used.
 
 A checkpoint is a folder `step-00000040` with `state.safetensors` (trained weights and the optimizer's moments) and
-`manifest.json`, written last, with the size and sha256 of the former and what the run was. Position is one number,
-the step: order, rate and dropout are functions of (seed, step), so there is no generator state to keep.
+`manifest.json`, written last, with the size and sha256 of the former, what the run was, and its own checksum.
+Position is one number, the step: order, rate and dropout are functions of (seed, step), so there is no generator
+state to keep.
 """
 
 from __future__ import annotations
@@ -62,13 +63,14 @@ def save(folder: Path, name: str, tensors: Mapping[str, torch.Tensor], position:
             raise MachineError(
                 "a checkpoint could not be written", where=str(folder), found=str(error)
             ) from error
-        manifest = {
+        manifest: dict[str, Any] = {
             "format": _FORMAT,
             "run": run,
             "position": asdict(position),
             "bytes": state.stat().st_size,
             "sha256": hashing.of_file(state),
         }
+        manifest["checksum"] = hashing.of_json(manifest)
         files.write_text(part / "manifest.json", json.dumps(manifest, indent=1))
     return folder / name
 
@@ -127,22 +129,23 @@ def load(folder: Path) -> dict[str, torch.Tensor]:
     return dict(load_file(folder / "state.safetensors"))
 
 
-def prune(folder: Path, *, keep: int = 2) -> None:
-    """Remove all but the newest `keep` step checkpoints."""
-    for old in sorted(p for p in folder.glob("step-*") if p.is_dir())[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+def prune(folder: Path, *, upto: int, keep: int = 2) -> None:
+    """Remove all step checkpoints but the newest `keep` of those up to step `upto`.
+
+    What is newer than the step just written was found damaged before, and must not take a good one's place.
+    """
+    names = sorted(p.name for p in folder.glob("step-*") if p.is_dir())
+    kept = [name for name in names if name <= name_of(upto)][-keep:]
+    for name in names:
+        if name not in kept:
+            shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
     try:
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-        whole = (
-            manifest["format"] == _FORMAT
-            and isinstance(manifest["run"], str)
-            and isinstance(manifest["bytes"], int)
-            and isinstance(manifest["sha256"], str)
-            and set(manifest["position"]) == {"step", "best_loss", "best_step"}
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        checksum = manifest.pop("checksum")
+        whole = hashing.of_json(manifest) == checksum and manifest["format"] == _FORMAT
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return manifest if whole else None

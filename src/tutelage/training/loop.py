@@ -17,13 +17,13 @@ from typing import Any
 import torch
 
 from tutelage.core import files, hashing, seeds
-from tutelage.core.errors import InputError, TutelageError
+from tutelage.core.errors import InputError, MachineError
 from tutelage.core.nouns import Encoded
 from tutelage.tokens.batch import collate, micro_batches
 from tutelage.training import checkpoint, schedule
 from tutelage.training.checkpoint import Position
 from tutelage.training.events import Event, Resumed, Step, Validation
-from tutelage.training.objective import loss_sum
+from tutelage.training.objective import keeps_rows_apart, loss_sum
 from tutelage.training.settings import TuneSettings
 
 Order = Callable[[int], Encoded]
@@ -46,7 +46,7 @@ class Loop:
         model: a transformers or peft model; what requires a gradient is trained.
         pad_id: for encoder-decoder batches.
         row_at: position (0-based, in rows over all epochs) to row: a pure function.
-        validation: rows whose loss is watched, may be empty.
+        validation: rows whose loss is watched, may be empty; none without a token that bears loss.
         settings: how to tune.
         folder: where checkpoints go.
         identity: hash of what the weights depend on beside the settings: model, rows, order.
@@ -78,7 +78,11 @@ class Loop:
             raise InputError(
                 "nothing of the model is to be trained", where="tune", found="no trainable weight"
             )
+        if validation and not any(row.n_loss for row in validation):
+            raise _no_loss("validation", validation)
         self.device = next(iter(self.trained.values())).device
+        apart = keeps_rows_apart(model, self.device)
+        self.micro_batch_tokens = settings.micro_batch_tokens if apart else 0
         self.optimizer = make_optimizer(self.trained, settings)
 
     def tune(self) -> Tuned:
@@ -87,7 +91,7 @@ class Loop:
         files.sweep_parts(self.folder)
         position = self._resume()
         if self.settings.activation_checkpointing:
-            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            _recompute(self.model)
         while position.step < self.settings.steps:
             self._step(position.step)
             position = replace(position, step=position.step + 1)
@@ -104,17 +108,20 @@ class Loop:
         first = step * settings.batch_size
         rows = [self.row_at(first + i) for i in range(settings.batch_size)]
         wanted = sum(row.n_loss for row in rows)
+        if not wanted:
+            raise _no_loss(f"step {step + 1}", rows)
         self.model.train()
         torch.manual_seed(seeds.derive(settings.seed, "dropout", step))
         total = 0.0
-        for micro in micro_batches(rows, tokens=settings.micro_batch_tokens):
+        for micro in micro_batches(rows, tokens=self.micro_batch_tokens):
             loss = loss_sum(self.model, collate(micro, pad_id=self.pad_id, device=self.device))
             (loss / wanted).backward()  # type: ignore[no-untyped-call]
             total += loss.item()
         limit = settings.clip or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), limit))
         if not math.isfinite(total) or not math.isfinite(norm):
-            raise self._not_finite(step, total, norm, rows)
+            self.optimizer.zero_grad(set_to_none=True)
+            raise _not_finite(f"step {step + 1}", f"loss {total}, gradient norm {norm}", rows)
         rate = schedule.rate(settings, step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -139,10 +146,12 @@ class Loop:
         loss = validation_loss(
             self.model,
             self.validation,
-            tokens=self.settings.micro_batch_tokens,
+            tokens=self.micro_batch_tokens,
             pad_id=self.pad_id,
             device=self.device,
         )
+        if not math.isfinite(loss):
+            raise _not_finite(f"validation after step {position.step}", f"loss {loss}", self.validation)
         best = position.best_loss is None or loss < position.best_loss
         if best:
             position = replace(position, best_loss=loss, best_step=position.step)
@@ -154,11 +163,11 @@ class Loop:
     def _save(self, position: Position) -> None:
         state = self._weights()
         for name, parameter in self.trained.items():
-            moments = self.optimizer.state[parameter]
-            state[f"first.{name}"] = moments["exp_avg"]
-            state[f"second.{name}"] = moments["exp_avg_sq"]
+            # A weight that no row has reached yet (an expert, an unused head) has no moments.
+            for key, moment in self.optimizer.state.get(parameter, {}).items():
+                state[f"{key}.{name}"] = moment
         checkpoint.save(self.folder, checkpoint.name_of(position.step), state, position, self.run)
-        checkpoint.prune(self.folder)
+        checkpoint.prune(self.folder, upto=position.step)
 
     def _weights(self) -> dict[str, torch.Tensor]:
         return {f"weight.{name}": parameter.detach() for name, parameter in self.trained.items()}
@@ -170,11 +179,11 @@ class Loop:
         state = checkpoint.load(found.folder)
         self._put_weights(state)
         for name, parameter in self.trained.items():
-            self.optimizer.state[parameter] = {
-                "step": torch.tensor(float(found.position.step)),
-                "exp_avg": state[f"first.{name}"].to(self.device),
-                "exp_avg_sq": state[f"second.{name}"].to(self.device),
-            }
+            moments = {key: state.get(f"{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
+            if moments["step"] is not None:
+                self.optimizer.state[parameter] = {
+                    key: moment.to(parameter.device) for key, moment in moments.items() if moment is not None
+                }
         self.listen(Resumed(found.position.step, found.damaged))
         return found.position
 
@@ -186,12 +195,13 @@ class Loop:
     def _finish(self, position: Position) -> Tuned:
         self.model.eval()
         if self.settings.activation_checkpointing:
-            self.model.gradient_checkpointing_disable()
+            _keep(self.model)
         if self.settings.keep == "last" or position.best_step in (None, position.step):
             return Tuned(position.step, position.best_loss, "last")
         best = self.folder / "best"
-        if checkpoint.check(best, self.run) is None:
-            raise TutelageError(
+        kept = checkpoint.check(best, self.run)
+        if kept is None or kept.step != position.best_step:
+            raise MachineError(
                 "the weights of the best validation loss are damaged",
                 where=str(best),
                 fix="remove the checkpoints to tune again, or set tune.keep to last",
@@ -199,13 +209,24 @@ class Loop:
         self._put_weights(checkpoint.load(best))
         return Tuned(position.best_step or 0, position.best_loss, "best")
 
-    def _not_finite(self, step: int, loss: float, norm: float, rows: Sequence[Encoded]) -> TutelageError:
-        return InputError(
-            "the loss is no longer a finite number",
-            where=f"step {step + 1}",
-            found=f"loss {loss}, gradient norm {norm}; rows {', '.join(row.id for row in rows)}",
-            fix="lower tune.learning_rate or tune.clip, and look at these rows; the last checkpoint is kept",
-        )
+
+def _recompute(model: Any) -> None:
+    """Compute activations again in the backward pass. Before 5.23 transformers had it under another name."""
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    try:
+        enable({"use_reentrant": False})
+    except ValueError as error:
+        raise InputError(
+            "this model cannot compute its activations again",
+            where="tune.activation_checkpointing",
+            found=str(error),
+            fix="set it to false; a smaller tune.micro_batch_tokens saves memory too",
+        ) from error
+
+
+def _keep(model: Any) -> None:
+    disable = getattr(model, "activation_checkpointing_disable", None) or model.gradient_checkpointing_disable
+    disable()
 
 
 def make_optimizer(trained: dict[str, torch.nn.Parameter], settings: TuneSettings) -> torch.optim.AdamW:
@@ -234,6 +255,31 @@ def validation_loss(
         for micro in micro_batches(rows, tokens=tokens):
             total += loss_sum(model, collate(micro, pad_id=pad_id, device=device)).item()
     return total / sum(row.n_loss for row in rows)
+
+
+def _not_finite(where: str, found: str, rows: Sequence[Encoded]) -> InputError:
+    return InputError(
+        "the loss is no longer a finite number",
+        where=where,
+        found=f"{found}; {_named(rows)}",
+        fix="lower tune.learning_rate or tune.clip, and look at these rows; the last checkpoint is kept",
+    )
+
+
+def _no_loss(where: str, rows: Sequence[Encoded]) -> InputError:
+    return InputError(
+        "nothing in these rows bears loss, so there is nothing to learn from them",
+        where=where,
+        found=_named(rows),
+        expected="at least one completion token",
+        fix="remove these rows, or give them a completion",
+    )
+
+
+def _named(rows: Sequence[Encoded]) -> str:
+    names = [row.id for row in rows]
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return f"rows {', '.join(names[:20])}{more}"
 
 
 def identity_of(settings: TuneSettings) -> dict[str, Any]:

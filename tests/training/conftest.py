@@ -1,0 +1,150 @@
+"""Rows, tiny models of many families, and a plain reference, for the training tests."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import transformers as tf
+from torch.nn import functional
+
+from tutelage.core.nouns import Encoded
+
+VOCABULARY = 40
+_IDS = {"vocab_size": VOCABULARY, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+_SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+_LLAMA = {**_IDS, **_SHAPE, "intermediate_size": 24, "num_key_value_heads": 1}
+_BART = {
+    "d_model": 16,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 24,
+    "decoder_ffn_dim": 24,
+}
+
+
+def _config(family: str) -> Any:
+    makers: dict[str, Callable[[], Any]] = {
+        "llama": lambda: tf.LlamaConfig(**_LLAMA),
+        "gpt2": lambda: tf.GPT2Config(**_IDS, n_embd=16, n_layer=2, n_head=2, n_positions=64),
+        "qwen2": lambda: tf.Qwen2Config(**_LLAMA),
+        "gemma2": lambda: tf.Gemma2Config(**_LLAMA, head_dim=8, sliding_window=5),
+        "gemma3": lambda: tf.Gemma3TextConfig(
+            **_LLAMA, head_dim=8, sliding_window=5, layer_types=["sliding_attention", "full_attention"]
+        ),
+        "opt": lambda: tf.OPTConfig(
+            **_IDS, **_SHAPE, ffn_dim=24, word_embed_proj_dim=16, max_position_embeddings=64
+        ),
+        "bloom": lambda: tf.BloomConfig(**_IDS, hidden_size=16, n_layer=2, n_head=2),
+        "t5": lambda: tf.T5Config(
+            vocab_size=VOCABULARY,
+            d_model=16,
+            d_kv=8,
+            d_ff=24,
+            num_layers=2,
+            num_heads=2,
+            pad_token_id=0,
+            eos_token_id=2,
+            decoder_start_token_id=0,
+        ),
+        "bart": lambda: tf.BartConfig(**_IDS, **_BART, decoder_start_token_id=2, max_position_embeddings=64),
+    }
+    return makers[family]()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet() -> None:
+    tf.logging.set_verbosity_error()
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def make_model() -> Callable[..., Any]:
+    """A tiny model of a family with random weights; dropout is off unless asked for."""
+
+    def make(family: str = "llama", *, dtype: torch.dtype = torch.float64, dropout: float = 0.0) -> Any:
+        config = _config(family)
+        for name in (
+            "attention_dropout",
+            "dropout",
+            "dropout_rate",
+            "resid_pdrop",
+            "embd_pdrop",
+            "attn_pdrop",
+        ):
+            if hasattr(config, name):
+                setattr(config, name, dropout)
+        for name in ("hidden_dropout", "activation_dropout"):
+            if hasattr(config, name):
+                setattr(config, name, 0.0)
+        kind = tf.AutoModelForSeq2SeqLM if config.is_encoder_decoder else tf.AutoModelForCausalLM
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            model = kind.from_config(config)
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    if parameter.ndim > 1:
+                        parameter.normal_(0, 0.2)
+        return model.to(dtype)
+
+    return make
+
+
+@pytest.fixture
+def make_rows() -> Callable[..., list[Encoded]]:
+    """Rows of uneven lengths whose loss lies at the end, in places in the middle, or on one token only."""
+
+    def make(count: int, *, pairs: bool = False, seed: int = 0) -> list[Encoded]:
+        random_ = random.Random(seed)
+        rows = []
+        for i in range(count):
+            prompt, answer = random_.randint(1, 12), random_.choice([1, 2, 3, 9])
+            ids = [random_.randrange(3, VOCABULARY) for _ in range(prompt + answer)]
+            mask = [False] * prompt + [True] * answer
+            if i % 4 == 3 and answer > 2:
+                mask[prompt + 1] = False
+            source = tuple(ids[:prompt]) if pairs else None
+            if pairs:
+                ids, mask = ids[prompt:], mask[prompt:]
+            rows.append(Encoded(f"row{i}", "t", tuple(ids), tuple(mask), source=source))
+        return rows
+
+    return make
+
+
+@pytest.fixture
+def reference_loss() -> Callable[[Any, Encoded], torch.Tensor]:
+    """One row's summed loss the plain way: alone, no positions given, all logits, no masks of ours."""
+
+    def loss(model: Any, row: Encoded) -> torch.Tensor:
+        ids = torch.tensor([row.ids])
+        mask = torch.tensor(row.loss_mask)
+        if row.source is None:
+            logits = model(input_ids=ids, use_cache=False).logits[0, :-1]
+            targets, mask = ids[0, 1:], mask[1:]
+        else:
+            start = torch.tensor([[model.config.decoder_start_token_id]])
+            given = torch.cat([start, ids[:, :-1]], dim=1)
+            logits = model(
+                input_ids=torch.tensor([row.source]), decoder_input_ids=given, use_cache=False
+            ).logits[0]
+            targets = ids[0]
+        each = functional.cross_entropy(logits, targets, reduction="none")
+        return each[mask].sum()
+
+    return loss
+
+
+@pytest.fixture
+def gradients() -> Callable[[Any], dict[str, torch.Tensor]]:
+    """Copies of a model's gradients by name."""
+
+    def take(model: Any) -> dict[str, torch.Tensor]:
+        return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+    return take
