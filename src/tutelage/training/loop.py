@@ -20,7 +20,7 @@ from tutelage.core import files, hashing, seeds
 from tutelage.core.errors import InputError, MachineError
 from tutelage.core.nouns import Encoded
 from tutelage.tokens.batch import collate, micro_batches
-from tutelage.training import checkpoint, schedule
+from tutelage.training import checkpoint, gradients, schedule
 from tutelage.training.checkpoint import Position
 from tutelage.training.events import Event, Resumed, Step, Validation
 from tutelage.training.objective import keeps_rows_apart, loss_sum
@@ -113,10 +113,11 @@ class Loop:
         self.model.train()
         torch.manual_seed(seeds.derive(settings.seed, "dropout", step))
         total = 0.0
-        for micro in micro_batches(rows, tokens=self.micro_batch_tokens):
-            loss = loss_sum(self.model, collate(micro, pad_id=self.pad_id, device=self.device))
-            (loss / wanted).backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
+        with gradients.in_place(self.model):
+            for micro in micro_batches(rows, tokens=self.micro_batch_tokens):
+                loss = loss_sum(self.model, collate(micro, pad_id=self.pad_id, device=self.device))
+                (loss / wanted).backward()  # type: ignore[no-untyped-call]
+                total += loss.item()
         limit = settings.clip or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), limit))
         if not math.isfinite(total) or not math.isfinite(norm):
