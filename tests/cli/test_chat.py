@@ -40,7 +40,7 @@ def test_models_lists_what_is_bundled_and_whether_it_is_there(tutelage):
         "not fetched",
         "Apache-2.0",
     )
-    assert "not fetched" in tutelage("models").stdout
+    assert tutelage("models").stdout.startswith("smollm2-135m-instruct  (not fetched; 134,515,008 parameters")
 
 
 def test_models_shows_a_folder_without_loading_it(tutelage, tiny_model_folder):

@@ -46,7 +46,8 @@ def models(
     if json:
         console.print_json(facts)
     else:
-        console.show_table(["", ""], [[key, _cell(value)] for key, value in facts.items()])
+        width = max(map(len, facts)) + 2
+        console.show("\n".join(f"{key:<{width}}{_cell(value)}" for key, value in facts.items()))
     return 0
 
 
@@ -57,10 +58,9 @@ def _list(*, as_json: bool) -> None:
     if as_json:
         console.print_json({"models": found})
         return
-    rows = [
-        [one["name"], f"{one['parameters']:,}", one["license"], one["state"], one["about"]] for one in found
-    ]
-    console.show_table(["name", "parameters", "licence", "state", "what it is"], rows, right=(1,))
+    for one in found:
+        console.show(f"{one['name']}  ({one['state']}; {one['parameters']:,} parameters; {one['license']})")
+        console.show(f"    {one['about']}")
 
 
 def _bundled(spec: Any) -> dict[str, Any]:
