@@ -8,9 +8,8 @@ import numpy as np
 
 from tutelage.core import seeds
 from tutelage.core.errors import InputError
-from tutelage.metrics import names
 from tutelage.metrics.measures import Floats, Ints, family
-from tutelage.metrics.names import Asked
+from tutelage.metrics.names import Asked, parse
 from tutelage.metrics.score import Difference, Scored
 from tutelage.metrics.scoring import spread, units
 from tutelage.metrics.stats import bootstrap, intervals
@@ -32,7 +31,7 @@ def paired(base: Scored, tuned: Scored, *, seed: int = 0) -> Difference:
         InputError: the two are not the same metric on the same rows.
     """
     _same_rows(base, tuned)
-    asked = names.parse(base.metric)
+    asked = parse(base.metric)
     value, n = tuned.score.value - base.score.value, base.score.n
     if n == 0:
         return Difference(math.nan, math.nan, math.nan, 0, 1.0, test="none")

@@ -9,9 +9,8 @@ import numpy as np
 
 from tutelage.core import seeds
 from tutelage.core.errors import InputError
-from tutelage.metrics import names
 from tutelage.metrics.measures import Counted, Floats, Ints, Shared, Weigh, family
-from tutelage.metrics.names import Asked
+from tutelage.metrics.names import Asked, expand, parse
 from tutelage.metrics.score import Row, Score, Scored
 from tutelage.metrics.stats import bootstrap, intervals
 
@@ -31,7 +30,7 @@ def score_rows(metrics: Sequence[str], rows: Sequence[Row], *, seed: int = 0) ->
     Raises:
         InputError: a metric is not known, there are no rows, or a metric cannot read a row.
     """
-    wanted = [names.parse(text) for text in names.expand(metrics)]
+    wanted = [parse(text) for text in expand(metrics)]
     if not rows:
         raise InputError("there are no rows to score", found="0 rows", expected="at least one")
     shared = Shared(rows, wanted)

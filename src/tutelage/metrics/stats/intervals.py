@@ -57,18 +57,21 @@ def clustered_mean(
 ) -> tuple[float, float]:
     """The interval of a mean whose values come in clusters (rows about one document, answers to one question).
 
-    The standard error sums the residuals by cluster, with C / (C - 1) and t with C - 1 degrees of freedom for C
-    clusters. E. Miller, "Adding error bars to evals", 2024, section 2.2.
+    The standard error sums the residuals by cluster (E. Miller, "Adding error bars to evals", 2024, section 2.2), each
+    cluster's sum over the share of items outside it: the jackknife that leaves a cluster out (R. Bell, D. McCaffrey,
+    "Bias reduction in standard errors for linear regression with multi-stage samples", 2002), because the plain sum
+    is too small for few clusters of unequal size. Student's t has C - 1 degrees of freedom for C clusters.
     """
     n = len(values)
     if n == 0:
         return math.nan, math.nan
     centre = float(values.mean())
-    residuals = np.bincount(clusters, values - centre)
-    count = len(residuals)
+    sums = np.bincount(clusters, values - centre)
+    count = len(sums)
     if count == 1:
         return low, high
-    error = math.sqrt(count / (count - 1) * float(residuals @ residuals)) / n
+    residuals: Floats = sums / (1 - np.bincount(clusters) / n)
+    error = math.sqrt((count - 1) / count * float(residuals @ residuals)) / n
     if error == 0.0:
         return mean(np.full(count, centre), low=low, high=high)
     half = t_quantile(count - 1) * error

@@ -1,0 +1,226 @@
+"""Do the intervals cover and the tests keep quiet? Answered by simulation, on made-up models whose truth is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tutelage.core import seeds
+from tutelage.metrics.measures import family
+from tutelage.metrics.names import parse
+from tutelage.metrics.stats import bootstrap, intervals
+from tutelage.metrics.stats import paired as tests
+from tutelage.metrics.stats.bootstrap import Floats, Weigh
+
+SEED = 20261122
+ALARM_TRIALS = 499  # arrangements or resamples a test: p keeps its meaning at any number of them
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How often something happened in repetitions of an experiment.
+
+    Attributes:
+        what: the interval or test.
+        truth: the model behind it, in words.
+        n: items a repetition.
+        count: how often it happened.
+        repetitions: of how many.
+    """
+
+    what: str
+    truth: str
+    n: int
+    count: int
+    repetitions: int
+
+    @property
+    def share(self) -> float:
+        """The rate seen."""
+        return self.count / self.repetitions
+
+    @property
+    def error(self) -> float:
+        """The Monte-Carlo standard error of the rate."""
+        return math.sqrt(self.share * (1 - self.share) / self.repetitions)
+
+    @property
+    def bound(self) -> float:
+        """The one-sided exact (Clopper-Pearson) 99 % upper bound of the true rate."""
+        from scipy.special import betaincinv
+
+        missed = self.repetitions - self.count
+        return 1.0 if missed == 0 else float(betaincinv(self.count + 1, missed, 0.99))
+
+
+def wilson_coverage(repetitions: int) -> Iterator[Rate]:
+    """Wilson's interval for proportions of .1, .5, .9 at n of 30, 100, 1,000."""
+    for n in (30, 100, 1000):
+        for p in (0.1, 0.5, 0.9):
+            rng = seeds.generator(SEED, "wilson", n, str(p))
+            drawn = rng.binomial(n, p, repetitions)
+            inside = {right: _within(intervals.wilson(right, n), p) for right in set(drawn.tolist())}
+            yield Rate("Wilson", f"p {p}", n, sum(inside[own] for own in drawn.tolist()), repetitions)
+
+
+def mean_coverage(repetitions: int) -> Iterator[Rate]:
+    """The t interval of a mean of ROUGE-like values."""
+    for n in (30, 100, 1000):
+        rng = seeds.generator(SEED, "mean", n)
+        values = rng.beta(1.2, 2.8, (repetitions, n))
+        count = sum(_within(intervals.mean(own, low=0, high=1), 0.3) for own in values)
+        yield Rate("t", "mean of beta(1.2, 2.8)", n, count, repetitions)
+
+
+def clustered_coverage(repetitions: int) -> Iterator[Rate]:
+    """The clustered t interval: right answers that share a document, 1 to 9 to a document."""
+    for n in (30, 100, 300, 1000):
+        rng = seeds.generator(SEED, "clustered", n)
+        count = 0
+        for _ in range(repetitions):
+            sizes = rng.integers(1, 10, n)
+            clusters = np.repeat(np.arange(n), sizes)[:n]
+            level = rng.beta(1.4, 0.6, n)[clusters]
+            right = (rng.random(n) < level).astype(np.float64)
+            count += _within(intervals.clustered_mean(right, clusters, low=0, high=1), 0.7)
+        yield Rate("clustered t", "p 0.7, 1 to 9 items a cluster, correlation 0.33", n, count, repetitions)
+
+
+def bootstrap_coverage(metric: str, repetitions: int) -> Iterator[Rate]:
+    """The bootstrap interval of a metric of all items: `f1`, `mcc` or `bleu`."""
+    asked = parse(metric)
+    for n in (30, 100, 300, 1000):
+        pool, truth = _pool(metric)
+        rng = seeds.generator(SEED, "bootstrap", metric, n)
+        weigh_pool = family(asked).weigh(asked, pool)
+        value = float(weigh_pool(np.ones((1, len(pool))))[0])
+        count = 0
+        for _ in range(repetitions):
+            lines, counts = bootstrap.fold(pool[rng.integers(0, len(pool), n)])
+            drawn = bootstrap.resample(family(asked).weigh(asked, lines), counts, rng=rng)
+            count += _within(bootstrap.interval(drawn, n, low=asked.entry.low, high=asked.entry.high), value)
+        yield Rate(f"bootstrap {metric}", truth, n, count, repetitions)
+
+
+def false_alarms(test: str, repetitions: int, *, sizes: tuple[int, ...] = (30, 100, 1000)) -> Iterator[Rate]:
+    """How often a test says p < 0.05 when base and tuned are the same model drawn twice.
+
+    `test` is one of `ALARMS`.
+    """
+    p_of, truth = ALARMS[test]
+    for n in sizes:
+        rng = seeds.generator(SEED, "alarm", test, n)
+        count = sum(p_of(n, rng) < 0.05 for _ in range(repetitions))
+        yield Rate(test, truth, n, count, repetitions)
+
+
+def _mcnemar(n: int, rng: np.random.Generator) -> float:
+    level = rng.beta(1.4, 0.6, n)
+    base, tuned = rng.random(n) < level, rng.random(n) < level
+    return tests.mcnemar(int((tuned & ~base).sum()), int((base & ~tuned).sum()))
+
+
+def _changes(n: int, rng: np.random.Generator) -> Floats:
+    """Changes of a skewed score with many ties at zero, as ROUGE-2 has them."""
+    level = rng.beta(0.8, 2.5, n)
+    sides = [
+        np.where(rng.random(n) < 0.3, 0.0, np.clip(level + rng.normal(0, 0.15, n), 0, 1)) for _ in range(2)
+    ]
+    return sides[1] - sides[0]
+
+
+def _sign_flips(n: int, rng: np.random.Generator) -> float:
+    return tests.sign_flips(_changes(n, rng), rng=rng, trials=ALARM_TRIALS)
+
+
+def _bootstrap_mean(n: int, rng: np.random.Generator) -> float:
+    changes = _changes(n, rng)
+    counts = np.ones(n, np.int64)
+    drawn = bootstrap.resample(lambda own: own @ changes / n, counts, rng=rng, resamples=ALARM_TRIALS)
+    return tests.bootstrap_p(drawn, float(changes.mean()), n)
+
+
+def _randomised(metric: str) -> Callable[[int, np.random.Generator], float]:
+    def p_of(n: int, rng: np.random.Generator) -> float:
+        weigh, counts = _exchangeable(metric, n, rng)
+        return tests.approximate_randomisation(weigh, counts, rng=rng, trials=ALARM_TRIALS)
+
+    return p_of
+
+
+def _bootstrapped(metric: str) -> Callable[[int, np.random.Generator], float]:
+    def p_of(n: int, rng: np.random.Generator) -> float:
+        weigh, counts = _exchangeable(metric, n, rng)
+        drawn = bootstrap.resample(
+            lambda own: tests.differences(weigh, own), counts, rng=rng, resamples=ALARM_TRIALS
+        )
+        return tests.bootstrap_p(
+            drawn, float(tests.differences(weigh, counts[None].astype(np.float64))[0]), n
+        )
+
+    return p_of
+
+
+def _exchangeable(
+    metric: str, n: int, rng: np.random.Generator
+) -> tuple[Weigh, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """The same model twice on the same items: each item's two lines come from one pool of lines in random order."""
+    asked = parse(metric)
+    if metric == "bleu":
+        base, tuned = _segments(n, rng), np.empty((n, 10))
+        tuned[:] = _segments(n, rng, like=base)
+    else:
+        true = rng.integers(0, 3, n)
+        base, tuned = (_labelled(true, rng) for _ in range(2))
+    both, counts = bootstrap.fold(np.hstack((base, tuned)))
+    return family(asked).weigh(asked, np.vstack(np.split(both, 2, axis=1))), counts
+
+
+def _labelled(true: np.ndarray[tuple[int], np.dtype[np.int64]], rng: np.random.Generator) -> Floats:
+    """Lines of labels: three classes, right in 70 %, the rest drawn toward the first class."""
+    other = np.minimum(rng.integers(0, 4, len(true)), rng.integers(0, 3, len(true)))
+    guessed = np.where(rng.random(len(true)) < 0.7, true, other)
+    return np.stack((true, guessed), axis=1) + 1.0
+
+
+def _segments(n: int, rng: np.random.Generator, like: Floats | None = None) -> Floats:
+    """Lines of BLEU statistics: segments of different length and difficulty, matches falling with the order."""
+    reference = np.maximum(np.rint(rng.gamma(4, 6, n)), 4.0) if like is None else like[:, 1]
+    length = np.maximum(np.rint(reference * rng.normal(0.97, 0.12, n)), 4.0)
+    quality = rng.beta(6, 4, n)
+    totals = [length - own for own in range(4)]
+    matches = [np.minimum(length, reference)]
+    for order, total in enumerate(totals):
+        most = np.minimum(total, matches[-1] if order else matches[0])
+        matches.append(
+            rng.binomial(most.astype(np.int64), quality if order == 0 else quality**0.7).astype(np.float64)
+        )
+    return np.stack([length, reference, *matches[1:], *totals], axis=1)
+
+
+def _pool(metric: str) -> tuple[Floats, str]:
+    rng = seeds.generator(SEED, "pool", metric)
+    if metric == "bleu":
+        return _segments(20_000, rng), "20,000 segments of mixed length and quality"
+    true = rng.choice(3, 20_000, p=[0.6, 0.3, 0.1])
+    return _labelled(true, rng), "three classes (60, 30, 10 %)"
+
+
+def _within(ends: tuple[float, float], value: float) -> bool:
+    return ends[0] <= value <= ends[1]
+
+
+ALARMS: dict[str, tuple[Callable[[int, np.random.Generator], float], str]] = {
+    "McNemar exact": (_mcnemar, "right or wrong, 70 % right"),
+    "randomisation, mean": (_sign_flips, "skewed scores, 30 % zeros"),
+    "paired bootstrap, mean": (_bootstrap_mean, "skewed scores, 30 % zeros"),
+    "randomisation, f1": (_randomised("f1"), "three classes"),
+    "paired bootstrap, f1": (_bootstrapped("f1"), "three classes"),
+    "randomisation, mcc": (_randomised("mcc"), "three classes"),
+    "paired bootstrap, mcc": (_bootstrapped("mcc"), "three classes"),
+    "randomisation, bleu": (_randomised("bleu"), "segments of mixed length and quality"),
+    "paired bootstrap, bleu": (_bootstrapped("bleu"), "segments of mixed length and quality"),
+}
