@@ -1,0 +1,67 @@
+"""Named rules that take an answer out of a generated text; the table is `extraction.yaml`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+import yaml
+
+from tutelage.core.errors import InputError, nearest
+
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: `answer` is the pattern's group, of the first or last match, letter case ignored if `fold`."""
+
+    name: str
+    summary: str
+    pattern: re.Pattern[str]
+    take: Literal["first", "last"]
+    fold: bool
+
+    def __call__(self, text: str) -> str:
+        """The answer that stands in a text, or "" when none does."""
+        found = [match["answer"] for match in self.pattern.finditer(text)]
+        if not found:
+            return ""
+        answer = found[0 if self.take == "first" else -1].strip()
+        if self.name.endswith("-number"):
+            answer = _THOUSANDS.sub("", answer)
+        return answer.casefold() if self.fold else answer
+
+
+@cache
+def rules() -> Mapping[str, Rule]:
+    """All rules by name."""
+    text = resources.files("tutelage.benchmarks").joinpath("extraction.yaml").read_text("utf-8")
+    table: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    return {
+        name: Rule(name, row["summary"], re.compile(row["pattern"]), row["take"], row["fold"])
+        for name, row in table.items()
+    }
+
+
+def rule(name: str, *, where: str) -> Rule:
+    """The rule of a name.
+
+    Raises:
+        InputError: there is no such rule; the nearest name is given.
+    """
+    known = rules()
+    if name in known:
+        return known[name]
+    close = nearest(name, list(known))
+    raise InputError(
+        "there is no such extraction rule",
+        where=where,
+        found=name,
+        expected=", ".join(known),
+        fix=f"did you mean {close}?" if close else "take one of these",
+    )
