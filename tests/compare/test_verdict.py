@@ -107,7 +107,7 @@ def test_a_part_that_fell_is_not_hidden_by_the_whole(make_outcome, judge):
     whole = make_outcome("probe", value=-0.01, low=-0.03, high=0.01, parts={"arithmetic": part})
     found = judge([], [whole])
     assert found.forgot == "no"
-    assert "probe: arithmetic: right answers fell from 50.0 to 30.0" in found.sentence
+    assert "Parts that got worse: arithmetic of probe: right answers fell from 50.0 to 30.0" in found.sentence
 
 
 def test_many_are_named_shortly(make_outcome, judge):

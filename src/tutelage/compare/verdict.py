@@ -118,10 +118,11 @@ def _forgot_sentence(watched: Sequence[Outcome], budgets: Mapping[str, float], s
 
 def _parts_sentence(watched: Sequence[Outcome], say: Mapping[str, str]) -> str:
     """Parts that fell, so that a mean does not hide them."""
-    fell = [part for one in watched for part in one.parts.values() if part.fell]
+    fell = [(name, one, part) for one in watched for name, part in one.parts.items() if part.fell]
     if not fell:
         return ""
-    return say["parts"].format(changes=_listed([f"{part.name}: {_change(part)}" for part in fell]))
+    changes = [f"{name} of {one.name}: {_change(part)}" for name, one, part in fell[:MOST_NAMED]]
+    return say["parts"].format(changes=_listed(changes, more=len(fell) - MOST_NAMED))
 
 
 def _grouped(

@@ -17,26 +17,32 @@ MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True, slots=True)
 class MetricWords:
-    """A metric for people: `points` is what one unit of its value is on a scale of 0 to 100, None when it has none."""
+    """A metric for people.
+
+    `points` is what one unit of its value is on a scale of 0 to 100, None when it has none; `higher_is_better` its
+    direction.
+    """
 
     label: str
     phrase: str
     points: float | None
     explain: str
+    higher_is_better: bool = True
 
 
 def of_metric(name: str) -> MetricWords:
     """The words for a metric; its options, as in `rouge1:stemmer=false`, are kept in the label."""
     base, _, options = name.partition(":")
+    known = catalogue().get(base)
+    higher = known is None or known.better == "higher"
     entry = _table("metrics.yaml").get(base)
     if entry is not None:
-        words = MetricWords(**entry)
+        words = MetricWords(**entry, higher_is_better=higher)
         return replace(words, label=f"{words.label} ({options})") if options else words
-    known = catalogue().get(base)
     if known is None:
         return MetricWords(label=name, phrase=name, points=None, explain="")
     points = {1.0: 100.0, 100.0: 1.0}.get(known.high)
-    return MetricWords(label=name, phrase=name, points=points, explain=f"{known.summary.capitalize()}.")
+    return MetricWords(name, name, points, f"{known.summary.capitalize()}.", higher)
 
 
 def sentences(kind: str) -> Mapping[str, str]:
