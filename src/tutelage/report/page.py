@@ -1,0 +1,194 @@
+"""The page of a run: read what the run left, lay it out, write one file that needs no network and no script."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tutelage import __version__
+from tutelage.core import files
+from tutelage.report import card, curves, examples, scores, shown
+from tutelage.report.scores import Measured
+from tutelage.results import document
+from tutelage.results.store import Store
+
+FIX = "run the recipe again: it writes what is missing and answers nothing twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a run left, read and checked."""
+
+    folder: Path
+    results: Mapping[str, Any]
+    card: Mapping[str, Any]
+    recipe: str
+    steps: Sequence[Mapping[str, float]]
+    examples: Sequence[examples.Examples]
+
+
+def write(run_folder: Path) -> Path:
+    """Write `report.html` of a run from results.json, results.sqlite, data/card.json and recipe.yaml.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        InputError: the folder is no finished run, or one of the four files is damaged.
+    """
+    page = run_folder / "report.html"
+    files.write_text(page, render(read(run_folder)))
+    return page
+
+
+def read(run_folder: Path) -> Left:
+    """Read what the page is made of."""
+    results = document.read(run_folder / "results.json")
+    names = [("task", name) for name in results["tasks"]] + [
+        ("benchmark", name) for name in results["watched"]
+    ]
+    with Store.open(run_folder / "results.sqlite", read_only=True) as store:
+        steps, chosen = store.steps(), examples.collect(store, names)
+    recipe = files.read_bytes(run_folder / "recipe.yaml", what="the run's recipe", fix=FIX)
+    return Left(
+        folder=run_folder,
+        results=results,
+        card=document.load_json(run_folder / "data" / "card.json", what="the data card", fix=FIX),
+        recipe=recipe.decode("utf-8", "replace"),
+        steps=steps,
+        examples=chosen,
+    )
+
+
+def render(left: Left) -> str:
+    """The page as text."""
+    recipe, verdict = left.results["recipe"], left.results["verdict"]
+    budgets = recipe.get("retain") or {}
+    tasks = scores.measured(left.results["tasks"], watched=False, budgets={})
+    watched = scores.measured(left.results["watched"], watched=True, budgets=budgets)
+    return _environment().get_template("page.html.j2").render(
+        style=Markup(resources("tutelage.report").joinpath("templates/style.css").read_text("utf-8")),  # noqa: S704 - ours
+        title=shown.plain(recipe.get("name") or left.folder.name),
+        headline=_headline(verdict, tasks, watched),
+        verdict=verdict,
+        tasks=tasks,
+        watched=watched,
+        facts=_facts(left, recipe),
+        curves=curves.losses(left.steps),
+        examples=left.examples,
+        card=card.tasks(left.card),
+        glossary=scores.glossary([*tasks, *watched]),
+        provenance=_provenance(left.results["provenance"]),
+        recipe=shown.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", left.recipe),
+        load=_load_lines(left),
+        chat=f"tutelage chat {shlex.quote(str(left.folder))} --against base",
+        again=_command(left),
+        version=__version__,
+    )  # fmt: skip
+
+
+@cache
+def _environment() -> Environment:
+    """Every value is escaped; an unknown name is an error and not an empty place."""
+    environment = Environment(
+        loader=PackageLoader("tutelage.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["text"] = shown.text
+    environment.filters["plain"] = shown.plain
+    environment.filters["count"] = shown.count
+    return environment
+
+
+def _headline(verdict: Mapping[str, Any], tasks: Sequence[Measured], watched: Sequence[Measured]) -> str:
+    """Both answers in a few words; what was not measured is said to be so."""
+    fell = [one for one in watched if one.main.moved == "fell"]
+    learned = {
+        "yes": f"It learned {_named(tasks, 'tasks')}",
+        "no": f"It got worse at {_named([one for one in tasks if one.main.moved == 'fell'], 'tasks')}",
+        "unclear": f"Whether it learned {_named(tasks, 'tasks')} is unclear",
+    }
+    forgot = {
+        "yes": f"it forgot some of {_named(fell, 'benchmarks')}",
+        "no": f"it kept {_named(watched, 'benchmarks')}",
+        "unclear": f"whether it forgot {_named(watched, 'benchmarks')} is unclear",
+    }
+    first = learned[verdict["learned"]] if tasks else "What it learned was not measured"
+    second = forgot[verdict["forgot"]] if watched else "what it forgot was not measured"
+    if first.startswith("It") and second.startswith("it "):
+        joint = ", but" if (verdict["learned"] == "yes") == (verdict["forgot"] == "yes") else " and"
+        return f"{first}{joint} {second.removeprefix('it ') if joint == ' and' else second}."
+    return f"{first}; {second}."
+
+
+def _named(members: Sequence[Measured], plural: str) -> str:
+    """One by its name, two by both, more by their number."""
+    if len(members) > 2:
+        return f"{len(members)} {plural}"
+    return " and ".join(shown.plain(one.name) for one in members)
+
+
+def _facts(left: Left, recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was tuned, on what, how, and how long it took."""
+    tune = recipe.get("tune") or {}
+    training = left.card.get("training") or {}
+    named = str(tune.get("method", ""))
+    method = {"lora": f"LoRA, rank {tune.get('rank')}", "full": "all weights"}.get(named, named)
+    seconds = sum(step.get("seconds", 0.0) for step in left.steps)
+    tokens = training.get("tokens_seen")
+    facts = [
+        ("Model", shown.plain(recipe.get("model"))),
+        ("Taught", ", ".join(shown.plain(name) for name in left.results["tasks"]) or "nothing"),
+        ("Tuned", shown.plain(method)),
+        ("Steps", str(training.get("steps", len(left.steps)))),
+        ("Rows seen", shown.count(training["rows_seen"]).text if "rows_seen" in training else ""),
+        ("Tokens seen", shown.count(tokens).text if tokens is not None else ""),
+        ("Training time", shown.duration(seconds) if seconds else ""),
+        ("Finished", _day(left.results["provenance"].get("ended"))),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _day(moment: Any) -> str:
+    """A moment as a date that people read, or as it stands."""
+    try:
+        return f"{datetime.fromisoformat(moment):%-d %B %Y}"
+    except (TypeError, ValueError):
+        return shown.plain(moment)
+
+
+def _provenance(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(key.replace("_", " "), shown.plain(value)) for key, value in found.items() if key != "load"]
+
+
+def _command(left: Left) -> str:
+    """What was typed, or what does the same."""
+    words = left.results["provenance"].get("command")
+    if isinstance(words, list) and words:
+        return shown.plain(shlex.join(str(word) for word in words))
+    return f"tutelage run {shlex.quote(str(left.folder / 'recipe.yaml'))}"
+
+
+def _load_lines(left: Left) -> list[str]:
+    """The three lines that the run itself states, else those that load a folder which is a model or an adapter."""
+    stated = left.results["provenance"].get("load")
+    if isinstance(stated, list) and stated:
+        return [shown.plain(line) for line in stated]
+    place = repr(str(left.folder / "model"))
+    return [
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        f"tokenizer = AutoTokenizer.from_pretrained({place})",
+        f"model = AutoModelForCausalLM.from_pretrained({place})",
+    ]

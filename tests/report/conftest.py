@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import yaml
+
+from tutelage.compare import Measured, compare
+from tutelage.core.nouns import Response
+from tutelage.core.seeds import generator
+from tutelage.metrics import Row, score_rows
+from tutelage.results import document
+from tutelage.results.store import Item, Store
+
+PARTS = ("arithmetic", "entailment", "everyday knowledge", "following a format", "sentiment", "spelling")
+PRODUCTS = ("Harbour kettle", "Tern lamp", "Fathom scale", "Dune blender")
+METRICS = {"task": ["states_fact", "rougeL", "rightly_refuses"], "benchmark": ["accuracy"]}
+
+
+class FakeRun:
+    """A run folder as `tutelage run` leaves it, without a model: answers are made up, all else is computed.
+
+    Every text that data or models could put on the page comes from `say`, which a test may replace.
+    """
+
+    def __init__(
+        self, folder, *, say=str, watched=True, tasks=True, steps=120, test_items=60, probe_items=240
+    ):
+        self.folder = folder
+        self.say = say
+        self.steps = steps
+        measured = {"task": {}, "benchmark": {}}
+        with Store.open(folder / "results.sqlite") as store:
+            if tasks:
+                measured["task"][say("support-bot")] = self._task(store, test_items)
+            if watched:
+                measured["benchmark"][say("general-probe")] = self._probe(store, probe_items)
+            for step, entry in self._log():
+                store.log_step(step, entry)
+        budgets = {say("general-probe"): 5.0} if watched else {}
+        self.comparison = compare(measured["task"], measured["benchmark"], budgets=budgets)
+        self._write_documents(budgets)
+
+    def _task(self, store, count):
+        chance = generator(1, "task")
+        items, base, tuned = [], [], []
+        for n in range(count):
+            product, price = PRODUCTS[n % 4], f"{20 + n} crowns"
+            answerable = n % 5 != 4
+            answer = f"The {product} costs {price}." if answerable else "I am sorry, I do not know that."
+            fields = {
+                "must_contain": [price] if answerable else [],
+                "must_not_contain": [],
+                "answerable": answerable,
+                "refusal": ["do not know"],
+            }
+            asked = f"What does the {product} with the number {n} cost these days?"
+            items.append(Item(f"support-bot.jsonl:{n + 1}", "", self.say(asked), (self.say(answer),), fields))
+            base.append(
+                f"The {product} is a great product! It usually costs between 50 and 80 dollars, depending on the shop."
+            )
+            tuned.append(answer if chance.random() < 0.85 else f"The {product} costs 99 crowns.")
+        return self._evaluate(store, "task", items, base, tuned)
+
+    def _probe(self, store, count):
+        chance = generator(2, "probe")
+        items, base, tuned = [], [], []
+        for n in range(count):
+            part = PARTS[n % len(PARTS)]
+            items.append(
+                Item(f"probe-{n}", self.say(part), self.say(f"Question {n} on {part}: yes or no?"), ("yes",))
+            )
+            base.append("yes" if chance.random() < 0.66 else "no")
+            forgets = part == "spelling" and chance.random() < 0.5
+            tuned.append("no" if forgets else "yes" if chance.random() < 0.05 else base[-1])
+        return self._evaluate(store, "benchmark", items, base, tuned)
+
+    def _evaluate(self, store, suite, items, base, tuned):
+        name = self.say("support-bot" if suite == "task" else "general-probe")
+        metrics = METRICS[suite]
+        scored, by_part = {}, {}
+        parts = sorted({item.part for item in items} - {""})
+        for model, answers in (("base", base), ("tuned", tuned)):
+            one = store.evaluation(
+                model=model, suite=suite, name=name, fingerprint=model, provenance={"by": "a test"}
+            )
+            one.declare(items)
+            one.add(
+                [
+                    Response(
+                        id=item.id,
+                        text=self.say(answer),
+                        finish="length" if len(answer) > 90 else "stop",
+                        tokens=9,
+                    )
+                    for item, answer in zip(items, answers, strict=True)
+                ]
+            )
+            rows = [
+                Row(answer, item.references, item.fields) for item, answer in zip(items, answers, strict=True)
+            ]
+            scored[model] = score_rows(metrics, rows)
+            one.put_scores("", scored[model], primary=metrics[0])
+            for part in parts:
+                own = [row for item, row in zip(items, rows, strict=True) if item.part == part]
+                by_part[model, part] = score_rows(metrics, own)
+                one.put_scores(part, by_part[model, part], primary=metrics[0])
+        return Measured(
+            metrics[0],
+            scored["base"],
+            scored["tuned"],
+            {part: Measured(metrics[0], by_part["base", part], by_part["tuned", part]) for part in parts},
+        )
+
+    def _log(self):
+        chance = generator(3, "loss")
+        for step in range(1, self.steps + 1):
+            entry = {
+                "loss": 0.25 + 3 * math.exp(-step / 25) + 0.2 * chance.random(),
+                "seconds": 1.75,
+                "tokens": 800,
+            }
+            if step % 20 == 0:
+                entry["validation_loss"] = 0.4 + 2.6 * math.exp(-step / 25) + step / 1500
+            yield step, entry
+
+    def _write_documents(self, budgets):
+        say = self.say
+        recipe = {
+            "name": say("support-bot"),
+            "model": say("smollm2-135m-instruct"),
+            "tune": {"method": "lora", "rank": 16, "epochs": 4},
+            "retain": budgets,
+        }
+        provenance = {
+            "started": "2026-03-04T10:00:00+00:00",
+            "ended": "2026-03-04T10:07:12+00:00",
+            "command": ["tutelage", "run", say("recipes/support-bot.yaml")],
+            "versions": {
+                "python": "3.11.7",
+                "tutelage": "0.1.0",
+                "torch": "2.13.0",
+                "transformers": "5.23.0",
+            },
+            "platform": say("Linux-6.1-x86_64"),
+            "cpu_count": 2,
+        }
+        document.write(
+            self.folder / "results.json",
+            document.build(recipe=recipe, provenance=provenance, comparison=self.comparison.as_json()),
+        )
+        (self.folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, allow_unicode=True))
+        lengths = {"min": 12, "median": 18, "p95": 25, "max": 31}
+        tokens = {
+            "rows": 320,
+            "tokens": 10240,
+            "loss_tokens": 4210,
+            "truncated": 0,
+            "prompt": lengths,
+            "completion": lengths,
+        }
+        words = [
+            "<|im_start|>",
+            "user",
+            "\n",
+            "What",
+            " does",
+            " it",
+            " cost",
+            "?",
+            "<|im_end|>",
+            "\n",
+            "It",
+            " costs",
+            " 20",
+            ".",
+        ]
+        card = {
+            "schema": 1,
+            "tasks": {
+                say("support-bot"): {
+                    "source": {"kind": "path", "file": say("data/support-bot.jsonl"), "sha256": "ab" * 32},
+                    "rows": 440,
+                    "splits": {"train": 320, "validation": 60, "test": 60},
+                    "dropped": [{"where": say("support-bot.jsonl:7"), "why": say("empty completion")}],
+                    "leaks": {"exact": []},
+                    "template": say("question and answer"),
+                    "prompt": say("{{ question }}"),
+                    "completion": say("{{ answer }}"),
+                    "tokens": {"train": tokens, "validation": tokens, "test": {}},
+                    "examples": [
+                        {
+                            "id": say("support-bot.jsonl:1"),
+                            "tokens": [say(w) for w in words],
+                            "mask": [n >= 10 for n in range(14)],
+                        }
+                    ],
+                }
+            },
+            "training": {
+                "rows_seen": 1280,
+                "tokens_seen": 40960,
+                "loss_tokens_seen": 16840,
+                "steps": self.steps,
+            },
+        }
+        (self.folder / "data").mkdir()
+        (self.folder / "data" / "card.json").write_text(json.dumps(card, ensure_ascii=False))
+
+
+@pytest.fixture
+def fake_run(tmp_path):
+    """Make a finished run folder; options as of FakeRun."""
+
+    def make(name="runs", **options):
+        return FakeRun(tmp_path / name, **options)
+
+    return make

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tutelage.core.errors import InputError
+from tutelage.metrics import holm
+from tutelage.report import page, write
+from tutelage.results.store import Store
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</style><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '" onmouseover="alert(1)" x="',
+    "' onfocus='alert(1)' autofocus='",
+    "</title><svg onload=alert(1)>",
+    "</pre></dd></details><iframe src='https://evil.example'></iframe>",
+    "<a href='javascript:alert(1)'>x</a>",
+    "{{ 7 * 7 }}{% for x in y %}{{ ''.__class__ }}",
+    "&lt;script&gt; &amp; &#x3c;script>",
+    "<!--", "-->", "]]>", "<![CDATA[", "\x00<scr\x00ipt>", "\u202egnp.exe", "\x1b]0;title\x07",
+    "<base href='//evil.example'>", "<meta http-equiv=refresh content=0>", "<form action=//evil.example>",
+    "<style>*{background:url(//evil.example)}</style>", "%3Cscript%3E", "\ufeff<script>", "x" * 3000,
+]  # fmt: skip
+
+
+class Parsed(HTMLParser):
+    """A page's elements, attributes and texts; complains of elements that do not close."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.tags, self.attributes, self.texts, self.open, self.data = [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag not in VOID:
+            self.open.append((tag, dict(attrs)))
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop()[0] == tag
+
+    def handle_data(self, data):
+        tag, attributes = self.open[-1] if self.open else ("", {})
+        self.texts.append((tag, data))
+        if tag == "data":
+            self.data.append((float(attributes["value"]), data))
+
+
+def parsed(folder):
+    return Parsed(write(folder).read_text("utf-8"))
+
+
+def numbers(value):
+    if isinstance(value, dict):
+        return {n for inner in value.values() for n in numbers(inner)}
+    if isinstance(value, list):
+        return {n for inner in value for n in numbers(inner)}
+    return {float(value)} if isinstance(value, int | float) and not isinstance(value, bool) else set()
+
+
+def test_one_file_that_needs_no_network_and_no_script(fake_run):
+    run = fake_run()
+    found = parsed(run.folder)
+    assert not {"script", "iframe", "object", "embed", "form", "base", "img"} & set(found.tags)
+    assert not [one for one in found.attributes if one[1].startswith("on")]
+    assert {value for _, name, value in found.attributes if name in {"href", "src"}} == {"data:,"}
+    text = (run.folder / "report.html").read_text("utf-8")
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in text
+    assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org)", text)
+    assert len(text) < 3_000_000
+
+
+def test_every_number_shown_stands_in_what_the_run_left(fake_run):
+    run = fake_run()
+    found = parsed(run.folder)
+    known = numbers(json.loads((run.folder / "results.json").read_text()))
+    known |= numbers(json.loads((run.folder / "data" / "card.json").read_text()))
+    with Store.open(run.folder / "results.sqlite", read_only=True) as store:
+        known |= {value for step in store.steps() for value in step.values()}
+        for one in store.evaluations():
+            known |= set(one.scores()[one.primary()].items.tolist()) | {float(len(one.items()))}
+    counted = {float(n) for n in range(1, 241)}  # how many items gained and lost
+    assert len(found.data) > 80
+    for value, text in found.data:
+        assert value in known or (value in counted and text == f"{value:.0f}"), (value, text)
+        shown = text.replace("\N{MINUS SIGN}", "-").replace("\N{NARROW NO-BREAK SPACE}", "").lstrip("+< ")
+        sizes = [abs(value), abs(value) * 100]
+        assert any(abs(abs(float(shown)) - size) <= 0.0501 for size in sizes), (value, text)
+
+
+def test_the_large_figures_are_the_primary_metrics(fake_run):
+    run = fake_run()
+    found = parsed(run.folder)
+    results = json.loads((run.folder / "results.json").read_text())
+    for name, group, metric in (
+        ("support-bot", "tasks", "states_fact"),
+        ("general-probe", "watched", "accuracy"),
+    ):
+        outcome = results[group][name]
+        for side in ("base", "tuned"):
+            value = outcome[side][metric]["value"]
+            assert (value, f"{100 * value:.1f}") in found.data[:14]
+
+
+def test_the_verdict_stands_on_top_and_parts_are_there(fake_run):
+    run = fake_run()
+    texts = [text for _, text in parsed(run.folder).texts]
+    verdict = run.comparison.verdict
+    headline = next(text for text in texts if text.startswith("It learned support\u2011bot"))
+    assert (
+        texts.index(headline) < texts.index(verdict.sentence) < texts.index("What it learned, what it forgot")
+    )
+    assert "spelling" in texts
+    assert "Parts that got worse: spelling of general-probe" in verdict.sentence
+
+
+def structure(found):
+    """The page's elements without what only says that a text was cut."""
+    return [tag for tag in found.tags if tag not in {"p", "data"}]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_texts_change_nothing_but_the_text(fake_run, hostile):
+    small = {"test_items": 10, "probe_items": 12, "steps": 4}
+    harmless = parsed(fake_run("harmless", say=lambda word: f"x {word}", **small).folder)
+    attacked = parsed(fake_run("attacked", say=lambda word: f"{hostile} {word}", **small).folder)
+    assert structure(attacked) == structure(harmless)
+    known = {(tag, name) for tag, name, _ in harmless.attributes} | {("p", "class"), ("data", "value")}
+    assert {(tag, name) for tag, name, _ in attacked.attributes} <= known
+    assert {value for _, name, value in attacked.attributes if name in {"href", "src"}} == {"data:,"}
+    styles = [value for _, name, value in attacked.attributes if name == "style"]
+    assert all(re.fullmatch(r"[a-z-]+: [-.\w%]+", value) for value in styles)
+
+
+def test_long_texts_are_cut_and_said_to_be(fake_run):
+    run = fake_run(say=lambda word: word + "y" * 2500 if word.startswith("The Harbour") else word)
+    text = write(run.folder).read_text("utf-8")
+    assert max(len(found) for found in re.findall("y+", text)) < 2000
+    assert "Cut here: the text has" in text
+
+
+def test_nothing_watched_is_said_and_not_shown_as_fine(fake_run):
+    texts = " ".join(text for _, text in parsed(fake_run(watched=False).folder).texts)
+    assert "what it forgot was not measured" in texts
+    assert "Nothing was watched, so whether it forgot anything is not known" in texts
+    assert "Forgotten: unclear" in texts
+
+
+def test_nothing_taught_and_nothing_logged_is_said(fake_run):
+    texts = " ".join(text for _, text in parsed(fake_run(tasks=False, steps=0).folder).texts)
+    assert "What it learned was not measured" in texts
+    assert "No training step is on record" in texts
+
+
+def test_the_run_states_how_it_is_loaded_talked_to_and_repeated(fake_run):
+    run = fake_run()
+    texts = [text for tag, text in parsed(run.folder).texts if tag == "pre"]
+    assert f"model = AutoModelForCausalLM.from_pretrained('{run.folder}/model')" in texts[-4]
+    assert texts[-3] == f"tutelage chat {run.folder} --against base"
+    assert texts[-2] == "tutelage run recipes/support-bot.yaml"
+    results = json.loads((run.folder / "results.json").read_text())
+    results["provenance"]["load"] = ["import a", "b = 1", "c = 2"]
+    (run.folder / "results.json").write_text(json.dumps(results))
+    assert "import a\nb = 1\nc = 2" in [text for _, text in parsed(run.folder).texts]
+
+
+def test_writing_again_gives_the_same_page(fake_run):
+    run = fake_run()
+    first = write(run.folder).read_bytes()
+    assert write(run.folder).read_bytes() == first
+    assert not [path for path in run.folder.iterdir() if path.name.endswith(".part")]
+
+
+@pytest.mark.parametrize("missing", ["results.json", "results.sqlite", "recipe.yaml", "data/card.json"])
+def test_a_folder_that_is_no_finished_run_is_refused_and_nothing_is_written(fake_run, missing):
+    run = fake_run(steps=2, test_items=5, probe_items=6)
+    (run.folder / missing).unlink()
+    with pytest.raises(InputError) as caught:
+        write(run.folder)
+    assert missing in caught.value.block()
+    assert not (run.folder / "report.html").exists()
+
+
+def test_better_and_worse_follow_the_adjusted_p(fake_run):
+    run = fake_run()
+    left = page.read(run.folder)
+    parts = left.results["watched"]["general-probe"]["parts"]
+    adjusted = holm([part["difference"]["accuracy"]["p"] for part in parts.values()])
+    fell = [name for name, p in zip(parts, adjusted, strict=True) if p < 0.05]
+    assert fell == ["spelling"]
+    text = page.render(left)
+    assert text.count('class="change to-fell"') == 2  # the whole and the part
