@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-
 from tutelage.cli import console
 from tutelage.cli.options import Data, Out, RecipeFile, Sets
 

@@ -139,9 +139,9 @@ def _adapter(tune: Tune) -> dict[str, Any]:
     return {
         "method": tune.method,
         "rank": tune.rank,
-        "alpha": 2 * tune.rank if tune.alpha is None else tune.alpha,
+        "alpha": tune.scale,
         "dropout": tune.dropout,
-        "targets": tune.targets,
+        "targets": tune.targets if isinstance(tune.targets, str) else list(tune.targets),
     }
 
 
