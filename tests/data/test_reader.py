@@ -119,7 +119,8 @@ def test_a_folder_and_a_pipe_are_no_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "found"), [("rows.parquet", ".parquet"), ("rows", "without an ending"), ("a.jsonl.gz", ".gz")]
+    ("name", "found"),
+    [("rows.parquet", ".parquet"), ("rows", "without an ending"), ("a.parquet.gz", ".parquet")],
 )
 def test_an_unknown_ending_is_refused_with_the_known_ones(tmp_path, name, found):
     error = refused(write(tmp_path, GOOD, name))

@@ -6,11 +6,14 @@ inside JSON strings (datasets #3910 is one of several such bugs).
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from tutelage.core.errors import InputError, MachineError, nearest
 from tutelage.core.limits import MAX_LINE_BYTES
@@ -40,7 +43,8 @@ class Lines:
     """The lines of one file, read once from first to last.
 
     Iterating yields a `Line`, or an `InputError` for a line that cannot be read; what makes the rest unreadable (no
-    such file, a line beyond the limit) is raised. After the last line `sha256` is the hash of the bytes read.
+    such file, a line beyond the limit) is raised. A name that ends in .gz is unpacked while it is read. After the last
+    line `sha256` is the hash of the bytes read, unpacked.
 
     Args:
         path: the file.
@@ -56,8 +60,16 @@ class Lines:
     def __iter__(self) -> Iterator[Line | InputError]:
         require_file(self.path, self.shown)
         try:
-            with self.path.open("rb") as file:
+            with _opened(self.path) as file:
                 yield from self._read(file)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise InputError(
+                "the gzip file is damaged or cut off",
+                where=self.shown,
+                found=str(error),
+                expected="a whole gzip file",
+                fix="make or fetch it again; `gzip -t FILE` checks one",
+            ) from None
         except PermissionError:
             raise InputError(
                 "the data file may not be read",
@@ -93,6 +105,17 @@ class Lines:
         if offset == 0:
             raise empty(self.shown, "0 bytes")
         self.sha256 = digest.hexdigest()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file's bytes, unpacked if its name says that it is gzip."""
+    with path.open("rb") as file:
+        if path.suffix.lower() != ".gz":
+            yield file
+            return
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            yield cast("BinaryIO", unpacked)
 
 
 def _decode(raw: bytes, where: str, number: int, start: int) -> Line | InputError:

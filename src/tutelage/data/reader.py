@@ -20,7 +20,7 @@ def read(path: Path, *, shown: str | None = None) -> Iterator[Example]:
     """Read a data file row by row.
 
     Args:
-        path: a .jsonl, .ndjson, .json (one object a line), .csv or .tsv file; UTF-8.
+        path: a .jsonl, .ndjson, .json (one object a line), .csv or .tsv file; UTF-8; any of them with .gz behind it.
         shown: the file's name in errors and origins; `path` when not given.
 
     Yields:
@@ -68,16 +68,17 @@ class Reader:
             raise empty(self.shown, "no rows")
 
     def _rows(self) -> Iterator[jsonl.Row | InputError]:
-        suffix = self._lines.path.suffix.lower()
+        path = self._lines.path
+        suffix = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
         if suffix in _DELIMITERS:
             return tables.rows(self._lines, self.shown, delimiter=_DELIMITERS[suffix])
         if suffix in _JSON_LINES:
             return jsonl.rows(self._lines, self.shown)
-        require_file(self._lines.path, self.shown)
+        require_file(path, self.shown)
         raise InputError(
             "the kind of file is not known",
             where=self.shown,
             found=f"a name that ends in {suffix}" if suffix else "a name without an ending",
-            expected="one of " + " ".join(EXTENSIONS),
+            expected="one of " + " ".join(EXTENSIONS) + ", or one of them with .gz behind it",
             fix="unpack or convert the file, and give it the ending that says what it is",
         )
