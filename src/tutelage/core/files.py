@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tutelage.core.errors import InputError, MachineError
+
+_LEFTOVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<kind>part|old)")
+"""The names that `write_bytes` and `new_folder` give to what is not done; a person's `.zshrc.old` is none of them."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -48,8 +52,10 @@ def new_folder(path: Path) -> Iterator[Path]:
     try:
         part.mkdir(parents=True)
         yield part
+        readable = 0o666 & ~_umask()
         for file in sorted(part.rglob("*")):
             if file.is_file():
+                file.chmod(readable)  # safetensors writes files that only their owner may read
                 sync_file(file)
         for folder in [*(p for p in part.rglob("*") if p.is_dir()), part]:
             sync_folder(folder)
@@ -69,6 +75,13 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise disk_error(path, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _umask() -> int:
+    """The process's mask; it can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def sync_file(path: Path) -> None:
@@ -94,14 +107,15 @@ def sweep_parts(folder: Path) -> None:
     if not folder.is_dir():
         return
     for entry in sorted(folder.iterdir()):
-        if entry.name.startswith(".") and entry.name.endswith((".part", ".old")):
-            name = entry.name[1:].rsplit(".", 2)[0]
-            if entry.name.endswith(".old") and name and not (folder / name).exists():
-                entry.rename(folder / name)
-            elif entry.is_dir():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                entry.unlink(missing_ok=True)
+        match = _LEFTOVER.fullmatch(entry.name)
+        if match is None:
+            continue
+        if match["kind"] == "old" and not (folder / match["name"]).exists():
+            entry.rename(folder / match["name"])
+        elif entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def require_space(folder: Path, needed: int, *, what: str) -> None:
@@ -149,7 +163,7 @@ def read_bytes(path: Path, *, what: str, fix: str) -> bytes:
     """Read a file that a person named, or raise an InputError that says what is wrong with it."""
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{what} is not there", where=str(path), found="no such file", fix=fix) from None
     except IsADirectoryError:
         raise InputError(
@@ -157,3 +171,7 @@ def read_bytes(path: Path, *, what: str, fix: str) -> bytes:
         ) from None
     except PermissionError:
         raise InputError(f"{what} may not be read", where=str(path), found="no permission", fix=fix) from None
+    except OSError as error:
+        raise InputError(
+            f"{what} could not be read", where=str(path), found=error.strerror or str(error), fix=fix
+        ) from error
