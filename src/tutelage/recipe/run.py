@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from tutelage import benchmarks as library
-from tutelage import compare, report
+from tutelage import report
 from tutelage.benchmarks import Benchmark
+from tutelage.compare import Measured, compare
 from tutelage.core import files, hashing
 from tutelage.core.provenance import now, provenance
 from tutelage.engine import Engine
-from tutelage.models import LoadedModel, ModelSource, fingerprint, load, resolve
+from tutelage.models import LoadedModel, ModelSource, fingerprint, load, loading_lines, resolve
 from tutelage.recipe import prepare, tuning
 from tutelage.recipe.folder import RunFolder, check_free, default_folder, opened
 from tutelage.recipe.load import resolved as settled
@@ -109,7 +110,8 @@ class _Run:
         rows = prepare.read(self.recipe, self.data_dir)
         source = resolve(self.recipe.model)
         asked = [b.fingerprint for b in self.watched]
-        key = hashing.of_json([self.settled, rows.identity, fingerprint(source), asked])
+        weights = fingerprint(source)
+        key = hashing.of_json([self.settled, rows.identity, weights, asked])
         finished = self._finished(key)
         if finished is not None:
             self.listen.stage("done", "everything was done before")
@@ -119,7 +121,7 @@ class _Run:
             before = self._measure("base", self.base.fingerprint, lambda: self.base, prepared, store)
             job = self._tune(prepared, source, store)
             after = self._measure("tuned", job.identity, self._load_tuned, prepared, store)
-            return self._conclude(before, after, prepared, store, key)
+            return self._conclude(before, after, prepared, store, {"key": key, "weights": weights})
 
     def train(self) -> Path:
         """Prepare and tune."""
@@ -195,10 +197,10 @@ class _Run:
         after: dict[str, dict[str, Measurement]],
         prepared: Prepared,
         store: Store,
-        key: str,
+        identity: Mapping[str, str],
     ) -> Outcome:
         self.listen.stage("compare")
-        comparison = compare.compare(
+        comparison = compare(
             _pairs(before["tasks"], after["tasks"]),
             _pairs(before["watched"], after["watched"]),
             budgets=self.recipe.retain,
@@ -206,9 +208,10 @@ class _Run:
         self._write_card({**prepared.card, "training": _seen(store)})
         said = {
             **provenance(started=self.started, ended=now()),
-            "key": key,
+            **identity,
             "seconds": round(time.monotonic() - self.clock, 1),
             "over_budget": comparison.over_budget,
+            "load": loading_lines(self.folder.model),
         }
         results = document.build(recipe=self.settled, provenance=said, comparison=comparison.as_json())
         document.write(self.folder.results, results)
@@ -229,16 +232,14 @@ class _Run:
         return Outcome(self.folder.path, results, bool(said.get("over_budget")), fresh=False)
 
 
-def _pairs(
-    before: Mapping[str, Measurement], after: Mapping[str, Measurement]
-) -> dict[str, compare.Measured]:
+def _pairs(before: Mapping[str, Measurement], after: Mapping[str, Measurement]) -> dict[str, Measured]:
     return {
-        name: compare.Measured(
+        name: Measured(
             primary=base.primary,
             base=base.scores,
             tuned=after[name].scores,
             parts={
-                part: compare.Measured(primary=base.primary, base=scores, tuned=after[name].parts[part])
+                part: Measured(primary=base.primary, base=scores, tuned=after[name].parts[part])
                 for part, scores in base.parts.items()
             },
         )

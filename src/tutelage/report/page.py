@@ -14,8 +14,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tutelage import __version__
 from tutelage.core import files
+from tutelage.core.version import __version__
 from tutelage.report import card, curves, examples, scores, shown
 from tutelage.report.scores import Measured
 from tutelage.results import document
