@@ -1,3 +1,59 @@
-"""Tutelage: fine-tune a language model on instructions, and see what it learned and what it forgot."""
+"""Tutelage: fine-tune a language model on instructions, and see what it learned and what it forgot.
 
-__version__ = "0.1.0"
+The public names are those of `__all__`. They are imported when they are first asked for, so that `import tutelage` and
+light commands start at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tutelage.core.version import __version__
+
+if TYPE_CHECKING:
+    from tutelage.api import evaluate as evaluate
+    from tutelage.api import run as run
+    from tutelage.api import score as score
+    from tutelage.compare import compare_runs as compare
+    from tutelage.core.errors import InputError as InputError
+    from tutelage.core.errors import MachineError as MachineError
+    from tutelage.core.errors import TutelageError as TutelageError
+    from tutelage.metrics import Row as Row
+    from tutelage.recipe import Recipe as Recipe
+
+_HOMES = {
+    "InputError": "tutelage.core.errors",
+    "MachineError": "tutelage.core.errors",
+    "Recipe": "tutelage.recipe",
+    "Row": "tutelage.metrics",
+    "TutelageError": "tutelage.core.errors",
+    "evaluate": "tutelage.api",
+    "run": "tutelage.api",
+    "score": "tutelage.api",
+}
+
+__all__ = [
+    "InputError",
+    "MachineError",
+    "Recipe",
+    "Row",
+    "TutelageError",
+    "__version__",
+    "compare",
+    "evaluate",
+    "run",
+    "score",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "compare":
+        return import_module("tutelage.compare")  # the package, which can be called
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tutelage' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

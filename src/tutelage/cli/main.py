@@ -21,10 +21,10 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from tutelage import __version__
 from tutelage.cli import console
 from tutelage.cli.errors import in_words
 from tutelage.core.errors import InputError, TutelageError, nearest
+from tutelage.core.version import __version__
 
 PROGRAM = "tutelage"
 ABOUT = "Teach a language model by instruction, and see what it learned and what it forgot."

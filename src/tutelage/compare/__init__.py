@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from types import ModuleType
+
 from tutelage.compare.comparison import Comparison, compare
 from tutelage.compare.outcome import ALPHA, DEFAULT_BUDGET, Measured, Outcome
 from tutelage.compare.runs import RunComparison, compare_runs
@@ -19,3 +23,14 @@ __all__ = [
     "compare",
     "compare_runs",
 ]
+
+
+class _Callable(ModuleType):
+    """`tutelage.compare` is this package and also a function that users call: both names were promised."""
+
+    def __call__(self, first: str | Path, *others: str | Path, seed: int = 0) -> list[RunComparison]:
+        """`compare_runs` with paths as text too."""
+        return compare_runs(Path(first), *map(Path, others), seed=seed)
+
+
+sys.modules[__name__].__class__ = _Callable

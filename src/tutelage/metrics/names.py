@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Literal
 
-from tutelage import __version__
 from tutelage.core.errors import InputError, nearest
+from tutelage.core.version import __version__
 
 Option = bool | int | float | str
 Kind = Literal["proportion", "mean", "other"]

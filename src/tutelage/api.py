@@ -1,0 +1,125 @@
+"""What `import tutelage` offers: the command line's jobs as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tutelage.core.nouns import Json
+
+if TYPE_CHECKING:
+    from tutelage.compare.scorecard import Scorecard
+    from tutelage.metrics import Row
+    from tutelage.recipe import Recipe
+    from tutelage.recipe.evaluate import Evaluated
+    from tutelage.recipe.progress import Listener
+    from tutelage.recipe.run import Outcome
+
+
+def run(
+    recipe: Recipe | Mapping[str, Json] | str | Path,
+    *,
+    sets: Sequence[str] = (),
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    listen: Listener | None = None,
+) -> Outcome:
+    """Do a recipe's whole job, or what is left of it: measure the base, tune, measure again, compare, report.
+
+    Args:
+        recipe: a recipe's file, its content as a mapping (paths are then relative to the current folder), or a
+            `Recipe`.
+        sets: changes of a recipe's file, as `path.to.field=value`.
+        out: the run folder; `runs/<name>-<hash>` by default.
+        data_dir: where `local` data files are looked for.
+        listen: is told what happens.
+
+    Raises:
+        InputError: recipe, data or model is wrong, or the folder is another run's.
+        MachineError: disk, network or another process stood in the way.
+    """
+    from tutelage.core.errors import InputError
+    from tutelage.recipe import Recipe, from_mapping, load
+    from tutelage.recipe.run import run as do
+
+    if isinstance(recipe, str | Path):
+        read = load(Path(recipe), sets=sets)
+    elif sets:
+        raise InputError("`sets` changes a recipe's file", where="sets", fix="change the recipe itself")
+    else:
+        read = recipe if isinstance(recipe, Recipe) else from_mapping(recipe)
+    return do(read, out=_path(out), data_dir=_path(data_dir), listen=listen)
+
+
+def evaluate(
+    model: str,
+    benchmarks: str | Sequence[str],
+    *,
+    limit: int | None = None,
+    data_dir: str | Path | None = None,
+    out: str | Path | None = None,
+    chat_template: str | None = None,
+    listen: Listener | None = None,
+) -> Evaluated:
+    """Score a model as it is on benchmarks.
+
+    Args:
+        model: a hub id, a folder, a .gguf file, a run folder, or the bundled default's name.
+        benchmarks: names from `tutelage benchmarks list`, or paths of your own specs; one or several.
+        limit: the first items of each part only.
+        data_dir: where benchmarks look for their files.
+        out: the folder for responses and scores.
+        chat_template: a bundled template's name or a file; the model's own by default.
+        listen: is told what happens.
+
+    Raises:
+        InputError: the model, a benchmark or the folder is not what it should be.
+    """
+    from tutelage.recipe.evaluate import evaluate as do
+
+    names = [benchmarks] if isinstance(benchmarks, str) else benchmarks
+    return do(
+        model,
+        names,
+        limit=limit,
+        data_dir=_path(data_dir),
+        out=_path(out),
+        chat_template=chat_template,
+        listen=listen,
+    )
+
+
+def score(
+    metrics: str | Sequence[str],
+    predictions: str | Path | Sequence[Row],
+    *,
+    against: str | Path | Sequence[Row] | None = None,
+    seed: int = 0,
+) -> Scorecard:
+    """Score predictions, and compare them with another model's on the same items. Imports neither torch nor transformers.
+
+    Args:
+        metrics: a name or names, with options as `name:key=value`.
+        predictions: a .jsonl file (or .jsonl.gz) of rows, or `tutelage.Row` objects.
+        against: the same items with another model's predictions; differences are `predictions` minus `against`.
+        seed: of bootstrap and tests.
+
+    Raises:
+        InputError: a metric is not known or cannot read a row, or the two do not hold the same items.
+    """
+    from tutelage.compare import scorecard
+    from tutelage.compare.predictions import Predictions, read
+
+    def rows(given: str | Path | Sequence[Row]) -> Predictions:
+        if isinstance(given, str | Path):
+            return read(Path(given))
+        return Predictions("rows", tuple(given), tuple(range(1, len(given) + 1)))
+
+    names = [metrics] if isinstance(metrics, str) else metrics
+    other = None if against is None else rows(against)
+    return scorecard.score(names, rows(predictions), against=other, seed=seed)
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
