@@ -25,7 +25,10 @@ sys.exit(code)
 """
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["report", "--help"], ["compare", "--help"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["--version"], ["report", "--help"], ["compare", "--help"], ["score", "--help"]],
+)
 def test_light_commands_import_nothing_heavy(tutelage, words):
     done = tutelage(*words, program=AUDIT)
     assert done.returncode == 0, done.stderr

@@ -7,11 +7,12 @@ that commands print goes through this file, and this file strips them.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import typer
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 Json = typer.Option(
     "--json", help="One JSON document on standard output; progress and logs on standard error."
 )
+
+WHOLE = 24  # characters of a name that a narrow table keeps on one line
+WIDTH = 120  # of tables that go into a file or a pipe
 
 _kept: list[TextIO] = []  # the real standard output, while a command with --json runs
 
@@ -83,11 +87,14 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
     from rich.table import Table
     from rich.text import Text
 
+    cells = [[plain(cell) for cell in row] for row in rows]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for position, column in enumerate(columns):
-        table.add_column(Text(plain(column)), justify="right" if position in right else "left")
-    for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in row))
+        names = position not in right and all(len(row[position]) <= WHOLE for row in cells)
+        justify: Literal["left", "right"] = "right" if position in right else "left"
+        table.add_column(Text(plain(column)), justify=justify, overflow="fold", no_wrap=names)
+    for row in cells:
+        table.add_row(*map(Text, row))
     console().print(table)
 
 
@@ -95,7 +102,10 @@ def console(*, stderr: bool = False) -> Console:
     """A rich console that takes no markup from texts and does not colour them. Strip what you print with `plain`."""
     from rich.console import Console
 
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=False)
+    found = Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=False)
+    if not found.is_terminal and "COLUMNS" not in os.environ:
+        found.width = WIDTH
+    return found
 
 
 def _write(stream: Any, text: str) -> None:
