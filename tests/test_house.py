@@ -1,0 +1,125 @@
+"""What the house promises of itself: sizes, names, light imports, pins, a README that tells the truth."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import tutelage
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+PUBLIC = [
+    "InputError",
+    "MachineError",
+    "Recipe",
+    "Row",
+    "TutelageError",
+    "__version__",
+    "compare",
+    "evaluate",
+    "run",
+    "score",
+]
+
+
+def test_no_source_file_passes_400_lines():
+    long = {path.name: n for path in SOURCES if (n := len(path.read_text("utf-8").splitlines())) > 400}
+    assert not long
+
+
+def test_the_public_names_are_these():
+    assert sorted(tutelage.__all__) == PUBLIC
+    assert sorted(dir(tutelage)) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(tutelage, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        tutelage.trian  # noqa: B018 - reading it is the test
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import tutelage",
+        "import tutelage; tutelage.score('rouge1', [tutelage.Row('a b', ('a c',))])",
+        "import tutelage; tutelage.compare",
+        "import tutelage.report",
+    ],
+)
+def test_scoring_comparing_and_reporting_import_no_torch(code):
+    heavy = "torch", "transformers", "peft"
+    probe = f"{code}\nimport sys; print(sorted(set(sys.modules) & set({heavy!r})))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_version_stands_in_pyproject_too():
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert told["project"]["version"] == tutelage.__version__
+
+
+def test_every_dependency_is_pinned_and_nothing_else_than_packages():
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    asked = [*told["dependencies"], *told["optional-dependencies"]["dev"]]
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line) for line in pins)
+    pinned = {_canonical(line.partition("==")[0]): line.partition("==")[2] for line in pins}
+    assert {_canonical(re.split(r"[<>=]", line)[0]) for line in asked} <= set(pinned)
+    assert pinned["torch"] == "2.13.0"
+
+
+def test_nothing_loads_a_pickle():
+    """torch.load, pickle, marshal, shelve, joblib and numpy's allow_pickle stand nowhere in the source."""
+    found = []
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+                found += [
+                    (path.name, name) for name in names & {"pickle", "marshal", "shelve", "joblib", "dill"}
+                ]
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+                found.append((path.name, "torch.load"))
+            if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+                found.append((path.name, "allow_pickle"))
+    assert not found
+
+
+def test_the_readme_shows_every_package_and_no_file_that_is_not_there():
+    text = (ROOT / "README.md").read_text("utf-8")
+    tree = re.search(r"```text\n(.*?)```", text, re.DOTALL)
+    assert tree
+    shown = set()
+    above: list[str] = []
+    for line in tree[1].splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        above[depth:] = [line.split()[0].rstrip("/")]
+        place = "/".join(above)
+        assert (ROOT / place).exists(), place
+        shown.add(place)
+    packages = {p.parent.relative_to(ROOT).as_posix() for p in (ROOT / "src/tutelage").glob("*/__init__.py")}
+    assert packages <= shown
+
+
+def test_links_of_the_documents_lead_somewhere():
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)", document.read_text("utf-8")):
+            if not target.startswith(("http://", "https://", "mailto:")):
+                assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_files_that_the_architecture_names_are_there():
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    for name in re.findall(r"`([a-z_]+/[a-z_/]+\.py)`", text):
+        assert (ROOT / "src" / "tutelage" / name).is_file() or (ROOT / name).is_file(), name
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
