@@ -49,6 +49,13 @@ def score(
     from tutelage.compare import scorecard
 
     asked = [name.strip() for name in metrics.split(",") if name.strip()]
+    if not asked:
+        raise InputError(
+            "no metric is named",
+            where="score",
+            found=metrics,
+            expected="names such as rouge,bleu or accuracy",
+        )
     rows = _read(file, predictions, references or [])
     other = None if against is None else _read_like(against, file, references or [])
     found = scorecard.score(asked, rows, against=other, seed=seed)
