@@ -230,7 +230,7 @@ def _of_generation(fields: Mapping[str, Json], part: PartSpec, where: str) -> It
         return
     try:
         pattern = re.compile(str(fields["pattern"])) if "pattern" in fields else None
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         yield InputError(
             "the pattern is no regular expression",
             where=f"{where}: pattern",

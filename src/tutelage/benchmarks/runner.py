@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -94,7 +95,8 @@ class Benchmark:
         references = tuple(part.rule(reference) for reference in item.references)
         if item.accepts is not None:
             # What follows the pattern is right whatever it says; what does not equals no reference, as those follow it.
-            answer = references[0] if item.accepts.fullmatch(answer) else answer
+            # No answer is wrong even where the pattern would take it.
+            answer = references[0] if answer and item.accepts.fullmatch(answer) else answer
         return Row(answer, references, task=item.part)
 
     def _reading(self, part: str) -> Sequence[str | int | bool]:
@@ -107,11 +109,11 @@ class Benchmark:
 
 def _chosen(item: BenchmarkItem, part: PartSpec, response: Response) -> str:
     """The choice of the largest log-probability, as the part normalises it; the first of equals."""
-    if len(response.logprobs) != len(item.choices):
+    if len(response.logprobs) != len(item.choices) or any(map(math.isnan, response.logprobs)):
         raise InputError(
             f"the response to {item.id} does not fit its choices",
-            found=f"{len(response.logprobs)} log-probabilities",
-            expected=f"{len(item.choices)}, one a choice",
+            found=f"log-probabilities: {', '.join(f'{value:.3g}' for value in response.logprobs) or 'none'}",
+            expected=f"{len(item.choices)} numbers, one a choice",
             fix="remove the evaluation's folder and evaluate again",
         )
     lengths = [len(choice) if part.normalise == "characters" else 1 for choice in item.choices]

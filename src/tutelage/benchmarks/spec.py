@@ -5,6 +5,7 @@ The spec is YAML beside its items (JSONL). Every mistake is reported with file a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,17 @@ from tutelage.core.yamltext import read
 
 INPUT = "{input}"
 CHOICE = "{choice}"
+_WORDS = {
+    "int_type": "a whole number",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "dict_type": "names with values",
+    "model_type": "fields with values",
+    "string_too_short": "some text",
+    "too_short": "at least one",
+    "string_pattern_mismatch": "letters, digits, . _ and -, beginning with a letter or digit",
+}
+"""What was expected, where pydantic says it in the words of Python."""
 
 
 class _Block(BaseModel):
@@ -176,9 +188,21 @@ def _mistake(details: Any, places: _Places) -> InputError:
     return InputError(
         "the value does not fit",
         where=places(path),
-        found=shorten(found) if isinstance(found, str) else f"{found!r}"[:60],
-        expected=details["msg"].removeprefix("Input should be "),
+        found=shorten(found) if isinstance(found, str) else json.dumps(found, ensure_ascii=False)[:60],
+        expected=_WORDS.get(details["type"], details["msg"].removeprefix("Input should be ")),
+        fix=_fix(details, fields),
     )
+
+
+def _fix(details: Any, fields: Mapping[str, Any]) -> str | None:
+    """What to do about a value that does not fit: the nearest choice, or what the field is for."""
+    path, value = details["loc"], details["input"]
+    if details["type"] == "literal_error" and isinstance(value, str):
+        allowed = str(details["ctx"]["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
+        if close := nearest(value, allowed):
+            return f"did you mean {close}?"
+    field = fields.get(str(path[-1]))
+    return f"{path[-1]}: {field.description}" if field is not None else None
 
 
 def _contradictions(spec: Spec, places: _Places) -> list[InputError]:
@@ -223,13 +247,15 @@ def _of_part(part: PartSpec, path: FieldPath, places: _Places) -> list[InputErro
             InputError(
                 f"{field} has no meaning for kind: {part.kind}",
                 where=places((*path, field)),
-                found=f"{getattr(part, field)!r}"[:60],
+                found=json.dumps(getattr(part, field), ensure_ascii=False)[:60],
                 fix="remove it, or change kind",
             )
         )
     if part.kind == "generate":
         errors += _of_generation(part, path, places)
-    elif part.choices and (len(part.choices) < 2 or len(set(part.choices)) < len(part.choices)):
+    elif part.choices and (
+        len(set(part.choices)) < max(2, len(part.choices)) or not all(map(str.strip, part.choices))
+    ):
         errors.append(
             InputError(
                 "the choices must be two or more different texts",
