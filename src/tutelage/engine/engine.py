@@ -122,7 +122,13 @@ class Engine:
             yield text[len(said) :]
 
     def _start(self, prompts: Sequence[Sequence[int]]) -> states.State:
-        return states.start(self.model, prompts, pad_id=self.pad_id, encoder_decoder=self.encoder_decoder)
+        return states.start(
+            self.model,
+            prompts,
+            pad_id=self.pad_id,
+            encoder_decoder=self.encoder_decoder,
+            prefix=self.encoder.answer_prefix,
+        )
 
     def _text(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))

@@ -34,9 +34,10 @@ class DecoderState:
         """Append tokens, int64 (B, T); `real` (B, T) marks those that are not padding. Gives logits (B, T, V)."""
         fresh = torch.ones_like(ids) if real is None else real
         self.mask = torch.cat([self.mask, fresh], dim=1)
-        steps = torch.arange(ids.shape[1], device=ids.device)
+        # Padding stays at the last real token's position: the next one may be beyond the model's last.
+        steps = (fresh.cumsum(-1) - 1).clamp(min=0)
         logits = self._forward(ids, self.next_position + steps, last_only=False)
-        self.next_position = self.next_position + ids.shape[1]
+        self.next_position = self.next_position + fresh.sum(-1, keepdim=True)
         return logits
 
     def select(self, rows: torch.Tensor) -> None:
