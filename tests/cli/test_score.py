@@ -73,3 +73,22 @@ def test_what_is_wrong_is_said(files, monkeypatch, capsys, words, says):
     monkeypatch.chdir(files)
     assert main(["score", *words]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_explain_shows_the_lowest_rows_in_the_terminal_as_json_and_as_a_page(files, capsys):
+    page = files / "why.html"
+    words = ["score", "rouge1,bleu", str(files / "a.jsonl"), "--explain", "--rows", "2", "--html", str(page)]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "All 9 rows together, bleu" in said
+    assert said.count(", rouge1 = ") == 2
+    assert "Content-Security-Policy" in page.read_text("utf-8")
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["explained"]
+    of_rows = [one for one in found if one["line"] is not None and one["metric"] == "rouge1"]
+    assert [one["value"] for one in of_rows] == [0.5, 0.5]
+
+
+def test_a_metric_without_an_explanation_is_refused_before_the_file_is_read(files, capsys):
+    assert main(["score", "mcc", str(files / "gone.jsonl"), "--explain"]) == 2
+    assert "rouge1" in capsys.readouterr().err

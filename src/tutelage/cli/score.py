@@ -11,6 +11,7 @@ from tutelage.cli import console
 from tutelage.core.errors import InputError
 
 if TYPE_CHECKING:
+    from tutelage.compare.explained import Explained
     from tutelage.compare.predictions import Predictions
     from tutelage.compare.scorecard import Scorecard, Scores
 
@@ -42,6 +43,16 @@ def score(
         typer.Option("--against", metavar="FILE", help="Another model's predictions of the same items."),
     ] = None,
     per_item: Annotated[bool, typer.Option("--per-item", help="Each row's own value too.")] = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Show how the scores come about, on the rows with the lowest first metric."
+        ),
+    ] = False,
+    rows: Annotated[int, typer.Option("--rows", metavar="N", min=1, help="How many rows to explain.")] = 5,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the explanation as a page.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of bootstrap and tests.", min=0)] = 0,
     json: Annotated[bool, console.Json] = False,
 ) -> None:
@@ -56,13 +67,48 @@ def score(
             found=metrics,
             expected="names such as rouge,bleu or accuracy",
         )
-    rows = _read(file, predictions, references or [])
+    if explain or html is not None:
+        from tutelage.metrics.explain import explained
+
+        explained(asked)
+    given = _read(file, predictions, references or [])
     other = None if against is None else _read_like(against, file, references or [])
-    found = scorecard.score(asked, rows, against=other, seed=seed)
+    found = scorecard.score(asked, given, against=other, seed=seed)
+    why = _explained(asked, found, rows) if explain or html is not None else ()
+    if html is not None:
+        from tutelage.core import files
+        from tutelage.report.explained import page_of
+
+        files.write_text(html, page_of(why))
     if json:
-        console.print_json(found.as_json(per_item=per_item))
+        told = found.as_json(per_item=per_item)
+        console.print_json({**told, "explained": [one.as_json() for one in why]} if explain else told)
         return
     _show(found, per_item=per_item)
+    if explain:
+        from tutelage.compare.explained import text_of
+
+        console.show(text_of(why))
+    if html is not None:
+        console.show(f"explanation: {html}")
+
+
+def _explained(asked: list[str], found: Scorecard, count: int) -> tuple[Explained, ...]:
+    """How the whole came about where a metric is one of the whole, and the rows with the lowest value of the first."""
+    from tutelage.compare.explained import explain_all, explain_rows
+
+    predictions = found.predictions
+    first = next(iter(found.side.scores.values()))
+    order = sorted(zip(first.items.tolist(), first.rows, strict=True))
+    if not first.higher_is_better:
+        order.reverse()
+    chosen = [row for _, row in order[:count]]
+    return explain_all(asked, predictions.rows) + explain_rows(
+        asked,
+        [predictions.rows[row] for row in chosen],
+        [predictions.lines[row] for row in chosen],
+        shown=predictions.shown,
+    )
 
 
 def _read(file: Path | None, predictions: Path | None, references: list[Path]) -> Predictions:

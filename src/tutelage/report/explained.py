@@ -1,0 +1,120 @@
+"""The page of explanations: one file that needs no network and no script, every text in it escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from itertools import groupby
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tutelage.compare import reasons, words
+from tutelage.compare.explained import Explained
+from tutelage.core.version import __version__
+from tutelage.metrics.explain import Gram, Marked
+from tutelage.report import shown
+
+LONGEST = 20_000  # characters of one text
+MOST = 60  # n-grams of one list
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """An n-gram in a list: its forms, how often it counts there, and how often clipping cut it."""
+
+    text: str
+    count: int
+    cut: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chips:
+    """The first of a list of n-grams, and how many more there are."""
+
+    shown: tuple[Chip, ...]
+    more: int
+
+
+def page_of(explanations: Sequence[Explained]) -> str:
+    """The explanations as one HTML page, in the order given, rows under their line."""
+    groups = [(title, list(own)) for title, own in groupby(explanations, key=lambda one: one.title)]
+    folder = files("tutelage.report").joinpath("templates")
+    style = "".join(folder.joinpath(name).read_text("utf-8") for name in ("style.css", "explained.css"))
+    page = _environment().get_template("explained.html.j2").render(
+        style=Markup(style),  # noqa: S704 - ours
+        groups=groups,
+        glossary=_glossary(explanations),
+        version=__version__,
+    )  # fmt: skip
+    return page.lstrip()
+
+
+@cache
+def _environment() -> Environment:
+    """Every value is escaped; an unknown name is an error and not an empty place."""
+    environment = Environment(
+        loader=PackageLoader("tutelage.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(clean=_clean, pieces=_pieces, kind=_kind, label=_label, sentence=_sentence)
+    environment.filters.update(matched=_matched, only=_only, missing=_missing)
+    environment.globals.update(reasons=reasons, LONGEST=LONGEST)
+    return environment
+
+
+def _kind(told: object) -> str:
+    return type(told).__name__
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _clean(text: object) -> str:
+    return shown.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", reasons.clean(str(text)))
+
+
+def _label(metric: str) -> str:
+    return _clean(words.of_metric(metric).label)
+
+
+def _pieces(marked: Marked) -> Iterator[tuple[str | None, str]]:
+    """The text's pieces as far as the page shows it."""
+    room = LONGEST
+    for kind, piece in marked.pieces():
+        if room > 0:
+            yield kind, _clean(piece[:room])
+        room -= len(piece)
+
+
+def _matched(grams: Iterable[Gram]) -> Chips:
+    return _chips(Chip(_forms(gram), gram.counted, gram.cut) for gram in grams if gram.counted)
+
+
+def _only(grams: Iterable[Gram]) -> Chips:
+    return _chips(Chip(_forms(gram), gram.prediction) for gram in grams if not gram.reference)
+
+
+def _missing(grams: Iterable[Gram]) -> Chips:
+    return _chips(Chip(_forms(gram), gram.reference) for gram in grams if not gram.prediction)
+
+
+def _chips(every: Iterable[Chip]) -> Chips:
+    found = tuple(every)
+    return Chips(found[:MOST], max(0, len(found) - MOST))
+
+
+def _forms(gram: Gram) -> str:
+    return shown.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", reasons.forms(gram))
+
+
+def _glossary(explanations: Sequence[Explained]) -> list[tuple[str, str]]:
+    """Each metric's name for people and what it means, once."""
+    told = dict.fromkeys(one.explanation.metric.partition(":")[0] for one in explanations)
+    return [(words.of_metric(metric).label, words.of_metric(metric).explain) for metric in told]
