@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tutelage.metrics import Row, score_rows
+from tutelage.metrics import Row, entities, score_rows
 
 seqeval = pytest.importorskip("seqeval.metrics")
 schemes = pytest.importorskip("seqeval.scheme")
@@ -127,3 +127,30 @@ def test_a_real_corpus_with_noise() -> None:
     for measure, wanted in expected(true, guessed, "micro").items():
         name = f"entity_{measure}"
         assert score_rows([name], rows(true, guessed))[name].score.value == pytest.approx(wanted, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_all_rows_at_once_are_read_as_each_alone(seed: int) -> None:
+    """Tags of any kind, untyped and misspelt ones too, with empty rows between."""
+    dice = np.random.default_rng(seed)
+    kinds = ["O", "B", "I", "E-A", "S-A", "B-A", "I-A", "I-B", "X-A", "B-A-B", "-", ".", "I-", "o"]
+    found = [[str(tag) for tag in dice.choice(kinds, dice.integers(0, 9))] for _ in range(40)]
+    names: dict[str, int] = {}
+    together = entities._read_as_conlleval(found, names)
+    starts = np.cumsum([0, *map(len, found)])
+    kinds_of = list(names)
+    read = list(
+        zip(
+            together.row.tolist(),
+            together.kind.tolist(),
+            together.first.tolist(),
+            together.last.tolist(),
+            strict=True,
+        )
+    )
+    alone = [
+        (row, kind, int(starts[row]) + a, int(starts[row]) + b)
+        for row, tags in enumerate(found)
+        for kind, a, b in entities.conlleval(tags)
+    ]
+    assert [(row, kinds_of[kind], a, b) for row, kind, a, b in read] == alone

@@ -7,17 +7,20 @@ needs E- at the end): on tags that break the scheme they differ, so they are met
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, repeat
 
 import numpy as np
 
 from tutelage.core.errors import InputError
 from tutelage.metrics.grouping import code
 from tutelage.metrics.labels import averaged
-from tutelage.metrics.measures import Counted, Family, Floats, Shared, Weigh
+from tutelage.metrics.measures import Counted, Family, Floats, Ints, Shared, Weigh
 from tutelage.metrics.names import Asked
+from tutelage.metrics.score import Row
+from tutelage.metrics.stats.bootstrap import OfSums
 
 Entity = tuple[str, int, int]
 
@@ -25,15 +28,13 @@ Entity = tuple[str, int, int]
 def conlleval(tags: Sequence[str]) -> list[Entity]:
     """The entities that conlleval reads: (type, first token, last token)."""
     found: list[Entity] = []
-    start, before, before_type = 0, "O", ""
+    start, before = 0, ""
     for place, tag in enumerate([*tags, "O"]):
-        prefix, kind = _split(tag)
-        changed = before_type != kind
-        if before in "ES" or (before in "BI" and (prefix in "BSO" or changed)) or _other(before, changed):
-            found.append((before_type, start, place - 1))
-        opens = prefix in "BS" or (before in "ESO" and prefix in "EI") or _other(prefix, changed)
+        closes, opens = _turns(before, tag)
+        if closes:
+            found.append((_split(before)[1] if before else "", start, place - 1))
         start = place if opens else start
-        before, before_type = prefix, kind
+        before = tag
     return found
 
 
@@ -69,36 +70,50 @@ def _other(prefix: str, changed: bool) -> bool:  # noqa: FBT001 - two facts abou
     return changed and prefix not in "O."
 
 
-_SCHEMES: dict[str, Callable[[Sequence[str]], list[Entity]]] = {
-    "conlleval": conlleval,
-    "iob2": lambda tags: strict(tags, "IOB"),
-    "iobes": lambda tags: strict(tags, "IOBES"),
-}
+_PREFIXES = {"iob2": "IOB", "iobes": "IOBES"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The entities of many rows, each int64 of shape (entities,): row, type, first token, last token."""
+
+    row: Ints
+    kind: Ints
+    first: Ints
+    last: Ints
+
+    def keys(self, kinds: int, tokens: int) -> Ints:
+        """A number for each entity: equal for equal ones. Tokens are numbered through all rows."""
+        return (self.first * (tokens + 1) + self.last) * kinds + self.kind
 
 
 def _count(shared: Shared, asked: Asked) -> Counted:
     """A line has, for each type met in the rows, its number, then entities true, guessed and guessed rightly."""
-    read = _SCHEMES[str(asked.options["scheme"])]
-    each = [_entities(shared, index, read, asked) for index in range(len(shared.rows))]
-    kinds = sorted({kind for sides in each for side in sides for kind, _, _ in side})
-    lines = np.zeros((len(each), len(kinds), 4))
-    column = {kind: place for place, kind in enumerate(kinds)}
-    lines[:, :, 0] = [code(kind) for kind in kinds]
-    for line, (true, guessed) in zip(lines, each, strict=True):
-        for place, side in enumerate((true, guessed, set(true) & set(guessed)), start=1):
-            for kind, count in Counter(kind for kind, _, _ in side).items():
-                line[column[kind], place] = count
-    table = lines.reshape(len(each), -1)
+    pairs = [_tags(row, index, asked) for index, row in enumerate(shared.rows)]
+    names: dict[str, int] = {}
+    true, guessed = (
+        _read([pair[side] for pair in pairs], names, str(asked.options["scheme"]), asked) for side in (0, 1)
+    )
+    tokens, rows = sum(len(own) for own, _ in pairs), len(pairs)
+    kinds = sorted({*true.kind.tolist(), *guessed.kind.tolist()}, key=list(names).__getitem__)
+    place = np.zeros(len(names), np.int64)
+    place[kinds] = np.arange(len(kinds))
+    right = np.isin(true.keys(len(names), tokens), guessed.keys(len(names), tokens))
+    lines = np.zeros((rows, len(kinds), 4))
+    lines[:, :, 0] = [code(list(names)[kind]) for kind in kinds]
+    cells = rows * len(kinds)
+    counted = (true.row, true.kind), (guessed.row, guessed.kind), (true.row[right], true.kind[right])
+    for column, (row, kind) in enumerate(counted, start=1):
+        at = row * len(kinds) + place[kind]
+        lines[:, :, column] = np.bincount(at, minlength=cells).reshape(rows, len(kinds))
     sums = lines[:, :, 1:].sum(1)
     items = averaged(sums[:, :1], sums[:, 1:2], sums[:, 2:], str(asked.options["measure"]), "micro")
     # A row with no entity on either side is neither right nor wrong about one.
-    return Counted(np.arange(len(each)), np.where(sums.any(1), items, np.nan), table)
+    return Counted(np.arange(rows), np.where(sums.any(1), items, np.nan), lines.reshape(rows, -1))
 
 
-def _entities(
-    shared: Shared, index: int, read: Callable[[Sequence[str]], list[Entity]], asked: Asked
-) -> tuple[list[Entity], list[Entity]]:
-    row = shared.rows[index]
+def _tags(row: Row, index: int, asked: Asked) -> tuple[list[str], list[str]]:
+    """A row's true and predicted tags."""
     if len(row.references) != 1:
         raise InputError(
             f"{asked.text} needs one true tag sequence a row",
@@ -113,31 +128,82 @@ def _entities(
             found=f"{len(guessed)} tags",
             expected=f"{len(true)}",
         )
-    try:
-        return read(true), read(guessed)
-    except ValueError as error:
-        raise InputError(
-            f"a tag is not of the scheme {asked.options['scheme']}",
-            where=f"row {index + 1}",
-            found=str(error),
-        ) from None
+    return true, guessed
+
+
+def _read(rows: Sequence[list[str]], names: dict[str, int], scheme: str, asked: Asked) -> _Found:
+    """The entities of all rows; `names` numbers the types and is added to."""
+    if scheme != "conlleval":
+        return _read_strictly(rows, names, _PREFIXES[scheme], asked)
+    return _read_as_conlleval(rows, names)
+
+
+def _read_strictly(rows: Sequence[list[str]], names: dict[str, int], allowed: str, asked: Asked) -> _Found:
+    found: list[tuple[int, int, int, int]] = []
+    base = 0
+    for index, tags in enumerate(rows):
+        try:
+            own = strict(tags, allowed)
+        except ValueError as error:
+            raise InputError(
+                f"a tag is not of the scheme {asked.options['scheme']}",
+                where=f"row {index + 1}",
+                found=str(error),
+            ) from None
+        found += [(index, names.setdefault(kind, len(names)), base + a, base + b) for kind, a, b in own]
+        base += len(tags)
+    table = np.array(found, np.int64).reshape(-1, 4)
+    return _Found(*(table[:, column] for column in range(4)))
+
+
+def _read_as_conlleval(rows: Sequence[list[str]], names: dict[str, int]) -> _Found:
+    """`conlleval` on all rows at once: what one tag does depends on it and the tag before, so each pair is asked once."""
+    flat = list(chain.from_iterable(chain.from_iterable(zip(rows, repeat(("O",)), strict=False))))
+    tags = ["", *dict.fromkeys(flat)]  # "" stands before a row, O after it
+    vocabulary = {tag: number for number, tag in enumerate(tags)}
+    ids = np.fromiter(map(vocabulary.__getitem__, flat), np.int64, len(flat))
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows)) + 1
+    starts = np.cumsum(lengths) - lengths
+    before = np.concatenate((np.zeros(min(len(ids), 1), np.int64), ids[:-1]))
+    before[starts] = 0
+    closing, opening = (np.zeros((len(tags), len(tags)), bool) for _ in range(2))
+    for pair in np.unique(before * len(tags) + ids).tolist():
+        a, b = divmod(pair, len(tags))
+        closing[a, b], opening[a, b] = _turns(tags[a], tags[b])
+    place = np.arange(len(ids))
+    row = np.repeat(np.arange(len(rows)), lengths)
+    opened = np.maximum.accumulate(np.where(opening[before, ids], place, -1)) if len(ids) else place
+    ends = np.flatnonzero(closing[before, ids])
+    first = np.maximum(opened[ends - 1], starts[row[ends]])
+    kinds = np.array([names.setdefault(_split(tag)[1], len(names)) if tag else -1 for tag in tags])
+    # One more O a row stands in `flat` than in the row: places are those of the rows' own tokens.
+    return _Found(row[ends], kinds[before[ends]], first - row[ends], ends - 1 - row[ends])
+
+
+def _turns(before: str, tag: str) -> tuple[bool, bool]:
+    """Whether an entity closes before a tag, and whether one opens with it. `before` is "" at the beginning."""
+    last, last_kind = _split(before) if before else ("O", "")
+    prefix, kind = _split(tag)
+    changed = last_kind != kind
+    closes = last in "ES" or (last in "BI" and (prefix in "BSO" or changed)) or _other(last, changed)
+    opens = prefix in "BS" or (last in "ESO" and prefix in "EI") or _other(prefix, changed)
+    return closes, opens
 
 
 def _weigh(asked: Asked, lines: Floats) -> Weigh:
     slots = lines.reshape(len(lines), -1, 4)
     kinds = np.unique(slots[:, :, 0])
     kinds = kinds[kinds != 0]
-    tables = (
-        np.stack([(slots[:, :, 1:] * (slots[:, :, :1] == kind)).sum(1) for kind in kinds], axis=1)
-        if len(kinds)
-        else np.zeros((len(lines), 1, 3))
-    )
+    tables = np.zeros((len(lines), max(len(kinds), 1), 3))
+    for place, kind in enumerate(kinds):
+        tables[:, place] = (slots[:, :, 1:] * (slots[:, :, :1] == kind)).sum(1)
+    measure, average = str(asked.options["measure"]), str(asked.options["average"])
 
-    def value(weights: Floats) -> Floats:
-        true, guessed, right = (weights @ tables[:, :, place] for place in range(3))
-        return averaged(true, guessed, right, str(asked.options["measure"]), str(asked.options["average"]))
+    def value(sums: Floats) -> Floats:
+        true, guessed, right = np.moveaxis(sums.reshape(len(sums), -1, 3), 2, 0)
+        return averaged(true, guessed, right, measure, average)
 
-    return value
+    return OfSums(value, tables.reshape(len(lines), -1))
 
 
 entity_f = Family(_count, _weigh)

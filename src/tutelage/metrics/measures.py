@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tutelage.metrics.names import Asked, Option
 from tutelage.metrics.score import Row
+from tutelage.metrics.stats.bootstrap import OfSums
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -52,7 +53,7 @@ def ratio(sums: Floats) -> Floats:
 
 def of_sums(combine: Callable[[Floats], Floats]) -> Callable[[Asked, Floats], Weigh]:
     """The way from lines to values for a metric that is a function of the lines' sum."""
-    return lambda _asked, lines: lambda weights: combine(weights @ lines)
+    return lambda _asked, lines: OfSums(combine, lines)
 
 
 ratio_of_sums = of_sums(ratio)

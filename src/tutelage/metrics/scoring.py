@@ -46,6 +46,9 @@ def spread(weigh: Weigh, clusters: Ints | None) -> tuple[Weigh, int | None]:
     """The same function for weights of clusters instead of lines, and how many clusters there are."""
     if clusters is None:
         return weigh, None
+    if isinstance(weigh, bootstrap.OfSums):
+        grouped = weigh.by_cluster(clusters)
+        return grouped, len(grouped.lines)
     return (lambda weights: weigh(weights[:, clusters])), int(clusters.max(initial=-1)) + 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,30 @@ Weigh = Callable[[Floats], Floats]
 
 RESAMPLES = 1000
 _BLOCK = 4_000_000  # numbers held at once while resampling
+_CACHED = 120_000  # numbers counted at once: what a processor's cache holds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OfSums:
+    """A `Weigh` for metrics that are a function of the lines' sum.
+
+    Attributes:
+        combine: sums, float64 of shape (b, k), to the metric's values, shape (b,).
+        lines: float64 of shape (m, k).
+    """
+
+    combine: Callable[[Floats], Floats]
+    lines: Floats
+
+    def __call__(self, weights: Floats) -> Floats:
+        """Values under given weights, float64 of shape (b, m) to (b,)."""
+        return self.combine(weights @ self.lines)
+
+    def by_cluster(self, clusters: Ints) -> OfSums:
+        """The same function of weights of whole clusters."""
+        sums = np.zeros((int(clusters.max(initial=-1)) + 1, self.lines.shape[1]))
+        np.add.at(sums, clusters, self.lines)
+        return OfSums(self.combine, sums)
 
 
 def resample(weigh: Weigh, counts: Ints, *, rng: np.random.Generator, resamples: int = RESAMPLES) -> Floats:
@@ -43,9 +68,14 @@ def draw(counts: Ints, resamples: int, rng: np.random.Generator) -> Floats:
     n, m = int(counts.sum()), len(counts)
     if m < n:
         return rng.multinomial(n, counts / n, size=resamples).astype(np.float64)
-    drawn = rng.integers(0, n, (resamples, n), dtype=np.int64)
-    drawn += (np.arange(resamples) * n)[:, None]
-    return np.bincount(drawn.ravel(), minlength=resamples * n).reshape(resamples, n).astype(np.float64)
+    weights = np.empty((resamples, n))
+    step = max(1, _CACHED // max(n, 1))
+    for start in range(0, resamples, step):
+        part = weights[start : start + step]
+        drawn = rng.integers(0, n, part.shape, dtype=np.int64)
+        drawn += (np.arange(len(part)) * n)[:, None]
+        part[:] = np.bincount(drawn.ravel(), minlength=part.size).reshape(part.shape)
+    return weights
 
 
 def fold(lines: Floats) -> tuple[Floats, Ints]:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tutelage.metrics.stats.bootstrap import Floats, Ints, Weigh, blocks, expansion
+from tutelage.metrics.stats.bootstrap import Floats, Ints, OfSums, Weigh, blocks, expansion
 from tutelage.metrics.stats.intervals import Z
 
 TRIALS = 10_000
@@ -72,6 +72,10 @@ def sign_flips(changes: Floats, *, rng: np.random.Generator, trials: int = TRIAL
 
 def differences(weigh: Weigh, weights: Floats) -> Floats:
     """Tuned minus base under given weights of the m pairs of lines, float64 of shape (b, m) to (b,)."""
+    if isinstance(weigh, OfSums):
+        base, tuned = np.split(weigh.lines, 2)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return weigh.combine(weights @ tuned) - weigh.combine(weights @ base)
     none = np.zeros_like(weights)
     with np.errstate(invalid="ignore", divide="ignore"):
         return weigh(np.hstack((none, weights))) - weigh(np.hstack((weights, none)))
@@ -111,6 +115,12 @@ def detectable(standard_error: float) -> float:
 
 
 def _exchange(weigh: Weigh, counts: Ints, moved: Floats) -> Floats:
+    """Tuned minus base after `moved` of each pair's units, float64 of shape (b, m), have changed sides."""
+    if isinstance(weigh, OfSums):
+        base, tuned = np.split(weigh.lines, 2)
+        shift = moved @ (tuned - base)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return weigh.combine(counts @ tuned - shift) - weigh.combine(counts @ base + shift)
     with np.errstate(invalid="ignore", divide="ignore"):
         left = np.hstack((counts - moved, moved))
         right = np.hstack((moved, counts - moved))

@@ -1,0 +1,299 @@
+"""Metrics beside the programs that they equal: the same values, and how many times faster.
+
+    python perf/metrics_vs_reference.py --data DIR [--runs 5] [--only rouge entity bleu labels]
+
+needs the extras `dev` and `perf-metrics`. One process, one thread; a corpus call of `score_rows` (intervals included)
+against a loop over the reference program. Both sides take turns, processor time is counted, and the ratio is the median
+over the turns. Values are compared in the same run, and a mismatch fails the script. Nothing is kept between calls: the
+one cache that outlives a call, of stems and patterns, is emptied before each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import functools
+import gc
+import gzip
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tutelage.metrics import Row, paired, score_rows
+from tutelage.metrics.measures import Shared, family
+from tutelage.metrics.names import parse
+
+ROUGE = ["rouge1", "rouge2", "rougeL"]
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the table."""
+
+    what: str
+    peer: str
+    ours: float
+    theirs: float
+    ratio: float
+    goal: float
+    differs: float
+    allowed: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the goal is reached with equal values."""
+        return self.ratio >= self.goal and self.differs <= self.allowed
+
+
+def emptied() -> None:
+    """Forget what functions of the package remember between calls, but for tables read from files."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("tutelage.metrics") and not name.endswith(".names"):
+            for held in vars(module).values():
+                if hasattr(held, "cache_clear"):
+                    held.cache_clear()
+    gc.collect()
+
+
+def measured(
+    ours: Callable[[], Any], theirs: Callable[[], Any], runs: int
+) -> tuple[float, float, float, Any, Any]:
+    """Processor seconds of both sides (medians), the median ratio, and what each gave."""
+    found: list[tuple[float, float]] = []
+    left = right = None
+    for _ in range(runs):
+        emptied()
+        began = time.process_time()
+        left = ours()
+        middle = time.process_time()
+        right = theirs()
+        found.append((middle - began, time.process_time() - middle))
+    a, b = (statistics.median(side) for side in zip(*found, strict=True))
+    return a, b, statistics.median(t / o for o, t in found), left, right
+
+
+def compared(
+    what: str,
+    peer: str,
+    ours: Callable[[], Any],
+    theirs: Callable[[], Any],
+    *,
+    runs: int,
+    goal: float,
+    allowed: float = 1e-12,
+) -> Finding:
+    mine, other, ratio, left, right = measured(ours, theirs, runs)
+    differs = float(np.max(np.abs(np.asarray(left, float) - np.asarray(right, float)), initial=0.0))
+    return Finding(what, peer, mine, other, ratio, goal, differs, allowed)
+
+
+def rouge(data: Path, runs: int) -> Iterator[Finding]:
+    """ROUGE-1, 2 and L of every pair, F."""
+    import rapidrouge.rouge_scorer
+    import rouge_score.rouge_scorer
+    import rouge_score_rs.rouge_scorer
+
+    peers = {
+        "rouge_score": rouge_score.rouge_scorer,
+        "rapidrouge": rapidrouge.rouge_scorer,
+        "rouge-score-rs": rouge_score_rs.rouge_scorer,
+    }
+    texts = {
+        "1,500 pairs of about 20 words": (short_pairs(data), 12.0),
+        "MTS-Dialog, both sides above 200 words": (long_pairs(data), 25.0),
+        "40 pairs of 800 words": (pairs_of(data, 800, 40), 25.0),
+    }
+    for what, (pairs, goal) in texts.items():
+        rows = [Row(prediction, (target,)) for target, prediction in pairs]
+        for stemmer in (False, True):
+            names = [f"{name}:stemmer={str(stemmer).lower()}" for name in ROUGE]
+            for peer, module in peers.items():
+                scorer = module.RougeScorer(ROUGE, use_stemmer=stemmer)
+                yield compared(
+                    f"ROUGE, {what}, {'with' if stemmer else 'without'} stemmer",
+                    peer,
+                    functools.partial(ours_rouge, names, rows),
+                    functools.partial(theirs_rouge, scorer, pairs),
+                    runs=runs,
+                    goal=goal if peer == "rouge_score" else 1.0,
+                )
+
+
+def ours_rouge(names: Sequence[str], rows: Sequence[Row]) -> list[list[float]]:
+    found = score_rows(names, rows)
+    return [found[name].items.tolist() for name in names]
+
+
+def theirs_rouge(scorer: Any, pairs: Sequence[Pair]) -> list[list[float]]:
+    scores = [scorer.score(target, prediction) for target, prediction in pairs]
+    return [[score[name].fmeasure for score in scores] for name in ROUGE]
+
+
+def entity(data: Path, runs: int) -> Iterator[Finding]:
+    """Entity F1 over WNUT-17's training sentences, every ninth tag of a prediction changed."""
+    from seqeval.metrics import f1_score
+
+    rng = np.random.default_rng(0)
+    true = [[line.split("\t")[1] for line in block] for block in conll(data / "ner/wnut17/wnut17train.conll")]
+    kinds = sorted({tag for tags in true for tag in tags})
+    guessed = [[str(rng.choice(kinds)) if rng.random() < 1 / 9 else tag for tag in tags] for tags in true]
+    rows = [Row(" ".join(g), (" ".join(t),)) for t, g in zip(true, guessed, strict=True)]
+    asked = parse("entity_f1")
+
+    def value_only() -> float:
+        counted = family(asked).count(Shared(rows, [asked]), asked)
+        return float(family(asked).weigh(asked, counted.lines)(np.ones((1, len(rows))))[0])
+
+    sides = {
+        "entity F1, the value alone": (value_only, 5.0),
+        "entity F1 with its interval": (
+            lambda: score_rows(["entity_f1"], rows)["entity_f1"].score.value,
+            1.0,
+        ),
+    }
+    for what, (ours, goal) in sides.items():
+        yield compared(
+            f"{what}, {len(rows):,} sentences",
+            "seqeval (no interval)",
+            ours,
+            lambda: f1_score(true, guessed),
+            runs=runs,
+            goal=goal,
+        )
+
+
+def bleu(data: Path, runs: int) -> Iterator[Finding]:
+    """The paired bootstrap of BLEU, two systems of WMT17, 1,000 resamples; without sacrebleu's child processes."""
+    from sacrebleu.metrics import BLEU
+    from sacrebleu.significance import PairedTest
+
+    folder = data / "wmt17_en_de"
+    reference = gzip.decompress((folder / "ref.de.gz").read_bytes()).decode().splitlines()
+    systems = [
+        gzip.decompress((folder / f"newstest2017.{name}.en-de.txt.gz").read_bytes()).decode().splitlines()
+        for name in ("uedin-nmt.4722", "online-A.0")
+    ]
+    rows = [[Row(p, (r,)) for p, r in zip(one, reference, strict=True)] for one in systems]
+
+    def ours() -> list[float]:
+        base, tuned = (score_rows(["bleu"], one)["bleu"] for one in rows)
+        difference = paired(base, tuned)
+        return [base.score.value, base.score.value + difference.value]
+
+    def theirs() -> list[float]:
+        metrics = {"BLEU": BLEU(references=[reference])}
+        test = PairedTest(
+            [("a", systems[0]), ("b", systems[1])], metrics, references=None, test_type="bs", n_samples=1000
+        )
+        return [float(result.score) for result in test()[1]["BLEU"]]
+
+    yield compared(
+        f"paired bootstrap and randomisation of BLEU, {len(reference):,} segments",
+        "sacrebleu paired-bs",
+        ours,
+        theirs,
+        runs=min(runs, 3),
+        goal=5.0,
+        allowed=1e-9,
+    )
+
+
+def labels(_: Path, runs: int) -> Iterator[Finding]:
+    """Intervals of macro F1 and MCC, 10,000 items, 1,000 resamples, against resampling with scikit-learn."""
+    from sklearn.metrics import f1_score, matthews_corrcoef
+
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, 3, 10_000)
+    guessed = np.where(rng.random(10_000) < 0.7, true, rng.integers(0, 3, 10_000))
+    rows = [Row(str(g), (str(t),)) for t, g in zip(true.tolist(), guessed.tolist(), strict=True)]
+    peers = {"f1": functools.partial(f1_score, average="macro"), "mcc": matthews_corrcoef}
+    for name, function in peers.items():
+
+        def theirs(function: Callable[..., float] = function) -> float:
+            draw = np.random.default_rng(1)
+            for _ in range(1000):
+                at = draw.integers(0, len(true), len(true))
+                function(true[at], guessed[at])
+            return float(function(true, guessed))
+
+        yield compared(
+            f"interval of {name}, 10,000 items, 1,000 resamples",
+            "scikit-learn a resample",
+            lambda name=name: score_rows([name], rows)[name].score.value,
+            theirs,
+            runs=min(runs, 3),
+            goal=100.0,
+        )
+
+
+def short_pairs(data: Path) -> list[Pair]:
+    """DialogSum's summaries against one another: 1,500 pairs of about 20 words."""
+    said = [row["summary"] for row in dialogsum(data)]
+    return [(said[i], said[(i + step) % len(said)]) for step in (1, 2, 3) for i in range(len(said))]
+
+
+def long_pairs(data: Path) -> list[Pair]:
+    """MTS-Dialog's dialogues against their notes, where both have more than 200 words."""
+    found = []
+    for name in ("TrainingSet", "ValidationSet", "TestSet-1-MEDIQA-Chat-2023"):
+        with (data / "mts_dialog" / f"MTS-Dialog-{name}.csv").open(encoding="utf-8", newline="") as file:
+            found += [(row["section_text"], row["dialogue"]) for row in csv.DictReader(file)]
+    return [pair for pair in found if all(len(side.split()) > 200 for side in pair)]
+
+
+def pairs_of(data: Path, words: int, count: int) -> list[Pair]:
+    """Texts of so many words, cut from DialogSum's dialogues put end to end."""
+    run = " ".join(row["dialogue"] for row in dialogsum(data)).split()
+    texts = [" ".join(run[i * words : (i + 1) * words]) for i in range(2 * count)]
+    return list(zip(texts[:count], texts[count:], strict=True))
+
+
+def dialogsum(data: Path) -> list[dict[str, str]]:
+    text = (data / "dialogsum" / "dialogsum.dev.jsonl").read_text("utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def conll(path: Path) -> list[list[str]]:
+    blocks = path.read_text("utf-8").replace("\r\n", "\n").split("\n\n")
+    return [[line for line in block.split("\n") if line.strip()] for block in blocks if block.strip()]
+
+
+SUITES = {"rouge": rouge, "entity": entity, "bleu": bleu, "labels": labels}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=os.environ.get("TUTELAGE_DATA", "../shared/data"))
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=SUITES, default=list(SUITES))
+    given = parser.parse_args()
+    score_rows(
+        ["rouge1", "bleu", "f1", "mcc", "entity_f1"], [Row("O", ("O",))] * 2
+    )  # imports are not counted
+    print("| what | peer | Tutelage s | peer s | times faster | goal | largest difference | |")
+    print("|---|---|---:|---:|---:|---:|---:|---|")
+    missed = 0
+    for name in given.only:
+        for one in SUITES[name](given.data, given.runs):
+            missed += not one.holds
+            print(
+                f"| {one.what} | {one.peer} | {one.ours:.4f} | {one.theirs:.3f} | {one.ratio:.1f} | {one.goal:g} | "
+                f"{one.differs:.1e} | {'yes' if one.holds else 'NO'} |",
+                flush=True,
+            )
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
