@@ -135,14 +135,12 @@ def test_chrf_of_the_other_systems_of_wmt17(wmt17: Path) -> None:
 
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(
-    st.lists(st.lists(st.sampled_from(CHARACTERS), max_size=12).map("".join), max_size=6),
-    st.booleans(),
-    st.sampled_from(["13a", "intl", "none", "char", "zh"]),
+    texts=st.lists(st.lists(st.sampled_from(CHARACTERS), max_size=12).map("".join), max_size=6),
+    lowercase=st.booleans(),
+    tokenizer=st.sampled_from(["13a", "intl", "none", "char", "zh"]),
 )
 def test_texts_tokenised_together_are_tokenised_as_one_by_one(
-    texts: list[str],
-    lowercase: bool,
-    tokenizer: str,  # noqa: FBT001 - hypothesis gives them by place
+    *, texts: list[str], lowercase: bool, tokenizer: str
 ) -> None:
     metric = sacre.BLEU(tokenize=tokenizer, lowercase=lowercase, force=True)
     together = [text.split() for text in translation._tokenised(metric, texts)]
