@@ -11,7 +11,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from tutelage.core.errors import InputError
+from tutelage.core.errors import InputError, InputErrors
 from tutelage.core.nouns import Request
 from tutelage.engine import Limits
 from tutelage.engine.engine import Engine, stop_ids
@@ -474,3 +474,18 @@ def test_a_model_without_a_chat_template_is_refused_before_anything_is_asked(ask
     bare.chat_template = None
     with pytest.raises(InputError, match="this model has no chat template"):
         Engine(one.model, bare, encoder_decoder=False)
+
+
+def test_what_does_not_fit_into_the_context_is_refused_by_name_before_anything_is_asked(asked):
+    own = asked("gpt2")
+    engine = Engine(own.model, own.tokenizer, encoder_decoder=False, context=256)
+    fits = Request("fits", "generate", "What is the price?", max_new_tokens=4)
+    long = Request("long", "choose", "a " * 300, choices=("yes", "no"))
+    much = Request("much", "generate", "What?", max_new_tokens=255)
+    told = []
+    with pytest.raises(InputErrors) as caught:
+        engine.answer([fits, long, much], on_done=told.extend)
+    assert [error.where for error in caught.value.errors] == ["long", "much"]
+    assert "at most 256 together" in caught.value.block()
+    assert told == []
+    assert len(engine.answer([fits])) == 1

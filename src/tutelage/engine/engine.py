@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from tutelage.core.errors import InputError, raise_all
+from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.nouns import Request, Response
 from tutelage.engine import state as states
 from tutelage.tokens import chat
@@ -46,11 +48,19 @@ class Engine:
         tokenizer: its tokenizer, with the chat template in use.
         encoder_decoder: which kind the model is.
         limits: batch limits; they change memory and speed, not answers.
+        context: how many tokens the model can read; None where nothing bounds them.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, *, encoder_decoder: bool, limits: Limits | None = None
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        encoder_decoder: bool,
+        limits: Limits | None = None,
+        context: int | None = None,
     ) -> None:
+        self.context = context
         self.model = model
         self.tokenizer = tokenizer
         self.encoder_decoder = encoder_decoder
@@ -67,9 +77,14 @@ class Engine:
         Args:
             requests: any mixture of kinds.
             on_done: is given each batch's responses as soon as they are there.
+
+        Raises:
+            InputError: a request does not fit into the model's context; InputErrors for the first 20. Nothing is asked.
         """
         self.model.eval()
         prompts = {r.id: self.encoder.prompt_ids(r.prompt) for r in requests}
+        too_long = [error for r in requests if (error := self._too_long(r, len(prompts[r.id])))]
+        raise_all("the requests", too_long[:MAX_ERRORS])
         done: dict[str, Response] = {}
         for batch in self._batches(requests, prompts):
             ask = self._generate if batch[0].kind == "generate" else self._choose
@@ -120,6 +135,23 @@ class Engine:
         text = self._text(ids)
         if len(text) > len(said):
             yield text[len(said) :]
+
+    def _too_long(self, request: Request, prompt: int) -> InputError | None:
+        if self.context is None or self.encoder_decoder:
+            return None  # an encoder-decoder model's sides are bounded apart, and most by nothing
+        if request.kind == "generate":
+            answer = request.max_new_tokens
+        else:
+            answer = max(len(chat.encode_text(self.tokenizer, c, control=False)) for c in request.choices)
+        if prompt + answer <= self.context:
+            return None
+        return InputError(
+            "the question and its answer do not fit into the model's context",
+            where=request.id,
+            found=f"{prompt} tokens of prompt and {answer} of answer",
+            expected=f"at most {self.context} together",
+            fix="shorten it, allow fewer new tokens, or take a model with a longer context",
+        )
 
     def _start(self, prompts: Sequence[Sequence[int]]) -> states.State:
         return states.start(

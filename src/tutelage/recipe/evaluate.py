@@ -98,7 +98,9 @@ def _ask_all(
     started: str,
     tell: Listener,
 ) -> dict[str, Measurement]:
-    engine = Engine(loaded.model, loaded.tokenizer, encoder_decoder=loaded.encoder_decoder)
+    engine = Engine(
+        loaded.model, loaded.tokenizer, encoder_decoder=loaded.encoder_decoder, context=loaded.context
+    )
     said = provenance(started=started)
     asker = Asker(store, loaded.name, loaded.fingerprint, said, lambda: engine, tell)
     found = {}

@@ -178,7 +178,8 @@ class _Run:
         def wake() -> Engine:
             if not engines:
                 it = loaded()
-                engines.append(Engine(it.model, it.tokenizer, encoder_decoder=it.encoder_decoder))
+                kind = it.encoder_decoder
+                engines.append(Engine(it.model, it.tokenizer, encoder_decoder=kind, context=it.context))
             return engines[0]
 
         asker = Asker(store, model, fingerprint, provenance(started=self.started), wake, self.listen)
