@@ -7,6 +7,7 @@ needs E- at the end): on tags that break the scheme they differ, so they are met
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -158,16 +159,18 @@ def _read_strictly(rows: Sequence[list[str]], names: dict[str, int], allowed: st
 
 def _read_as_conlleval(rows: Sequence[list[str]], names: dict[str, int]) -> _Found:
     """`conlleval` on all rows at once: what one tag does depends on it and the tag before, so each pair is asked once."""
-    flat = list(chain.from_iterable(chain.from_iterable(zip(rows, repeat(("O",)), strict=False))))
-    tags = ["", *dict.fromkeys(flat)]  # "" stands before a row, O after it
-    vocabulary = {tag: number for number, tag in enumerate(tags)}
-    ids = np.fromiter(map(vocabulary.__getitem__, flat), np.int64, len(flat))
+    vocabulary: defaultdict[str, int] = defaultdict()
+    vocabulary.default_factory = vocabulary.__len__
+    vocabulary[""], vocabulary["O"] = 0, 1  # what stands before a row, and after it
     lengths = np.fromiter(map(len, rows), np.int64, len(rows)) + 1
+    flat = chain.from_iterable(chain.from_iterable(zip(rows, repeat(("O",)), strict=False)))
+    ids = np.fromiter(map(vocabulary.__getitem__, flat), np.int64, int(lengths.sum()))
+    tags = list(vocabulary)
     starts = np.cumsum(lengths) - lengths
     before = np.concatenate((np.zeros(min(len(ids), 1), np.int64), ids[:-1]))
     before[starts] = 0
     closing, opening = (np.zeros((len(tags), len(tags)), bool) for _ in range(2))
-    for pair in np.unique(before * len(tags) + ids).tolist():
+    for pair in _distinct(before * len(tags) + ids, len(tags) ** 2):
         a, b = divmod(pair, len(tags))
         closing[a, b], opening[a, b] = _turns(tags[a], tags[b])
     place = np.arange(len(ids))
@@ -178,6 +181,13 @@ def _read_as_conlleval(rows: Sequence[list[str]], names: dict[str, int]) -> _Fou
     kinds = np.array([names.setdefault(_split(tag)[1], len(names)) if tag else -1 for tag in tags])
     # One more O a row stands in `flat` than in the row: places are those of the rows' own tokens.
     return _Found(row[ends], kinds[before[ends]], first - row[ends], ends - 1 - row[ends])
+
+
+def _distinct(numbers: Ints, below: int) -> list[int]:
+    """The different ones of numbers from 0 to `below`, by counting where a count for each fits."""
+    few = below <= max(4 * len(numbers), 10_000)
+    found: list[int] = (np.flatnonzero(np.bincount(numbers)) if few else np.unique(numbers)).tolist()
+    return found
 
 
 def _turns(before: str, tag: str) -> tuple[bool, bool]:
