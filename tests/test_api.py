@@ -42,3 +42,16 @@ def test_scores_of_rows_and_of_files(tmp_path):
     assert tutelage.score("accuracy", rows).side.scores["accuracy"].score.value == 0.5
     found = tutelage.score(["accuracy", "rouge1"], path, against=rows)
     assert found.difference["accuracy"].value == 0.0
+
+
+def test_the_data_folder_of_the_environment_counts_here_too(tmp_path, tiny_model_folder, monkeypatch):
+    rows = [{"prompt": f"Plan {i}?", "completion": "Yes." if i % 2 else "No."} for i in range(20)]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    monkeypatch.setenv("TUTELAGE_DATA", str(tmp_path / "data"))
+    recipe = {
+        "model": str(tiny_model_folder),
+        "tasks": [{"data": {"hub": "nobody/rows", "local": "rows.jsonl"}, "max_new_tokens": 4}],
+        "tune": {"steps": 1},
+    }
+    assert tutelage.run(recipe, out=tmp_path / "out").fresh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ def run(
             `Recipe`.
         sets: changes of a recipe's file, as `path.to.field=value`.
         out: the run folder; `runs/<name>-<hash>` by default.
-        data_dir: where `local` data files are looked for.
+        data_dir: where `local` data files are looked for; TUTELAGE_DATA when not given.
         listen: is told what happens.
 
     Raises:
@@ -49,7 +50,7 @@ def run(
         raise InputError("`sets` changes a recipe's file", where="sets", fix="change the recipe itself")
     else:
         read = recipe if isinstance(recipe, Recipe) else from_mapping(recipe)
-    return do(read, out=_path(out), data_dir=_path(data_dir), listen=listen)
+    return do(read, out=_path(out), data_dir=_data(data_dir), listen=listen)
 
 
 def evaluate(
@@ -68,7 +69,7 @@ def evaluate(
         model: a hub id, a folder, a .gguf file, a run folder, or the bundled default's name.
         benchmarks: names from `tutelage benchmarks list`, or paths of your own specs; one or several.
         limit: the first items of each part only.
-        data_dir: where benchmarks look for their files.
+        data_dir: where benchmarks look for their files; TUTELAGE_DATA when not given.
         out: the folder for responses and scores.
         chat_template: a bundled template's name or a file; the model's own by default.
         listen: is told what happens.
@@ -83,7 +84,7 @@ def evaluate(
         model,
         names,
         limit=limit,
-        data_dir=_path(data_dir),
+        data_dir=_data(data_dir),
         out=_path(out),
         chat_template=chat_template,
         listen=listen,
@@ -119,6 +120,10 @@ def score(
     names = [metrics] if isinstance(metrics, str) else metrics
     other = None if against is None else rows(against)
     return scorecard.score(names, rows(predictions), against=other, seed=seed)
+
+
+def _data(given: str | Path | None) -> Path | None:
+    return _path(given or os.environ.get("TUTELAGE_DATA") or None)
 
 
 def _path(given: str | Path | None) -> Path | None:

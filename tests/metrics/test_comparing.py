@@ -67,3 +67,9 @@ def test_different_rows_are_refused():
     clustered = score_rows(["accuracy"], rows(["x"] * 3, ["a", "a", "b"]))
     with pytest.raises(InputError, match="clustered"):
         paired(one["accuracy"], clustered["accuracy"])
+
+
+def test_the_difference_of_one_row_alone_stays_inside_the_metrics_range():
+    base, tuned = (score_rows(["rouge1"], [Row(said, ("a b c",))])["rouge1"] for said in ("a", "a b"))
+    found = paired(base, tuned)
+    assert (found.low, found.high) == (-1.0, 1.0)

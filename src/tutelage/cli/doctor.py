@@ -37,7 +37,9 @@ def look() -> dict[str, Any]:
         "fp32 matrix products in GFLOP/s": matrix_rate(torch.float32),
         "bf16 matrix products in GFLOP/s": matrix_rate(torch.bfloat16),
         "cache": str(cache.root()),
-        "bundled model": "in the cache" if _bundled_is_there() else "not fetched: tutelage models fetch",
+        "bundled model": "in the cache"
+        if _bundled_is_there()
+        else "not fetched: tutelage models fetch smollm2-135m-instruct",
         **{f"version of {name}": version for name, version in versions().items()},
     }
 

@@ -25,7 +25,7 @@ def export(
 
     source = resolve(run, say=console.say)
     write(load(source), to, merge=merge, base=source.base or source)
-    lines = loading_lines(to)
+    lines = loading_lines(to, shown=str(to.absolute()))
     if json:
         console.print_json({"folder": str(to), "load": lines})
     else:

@@ -24,7 +24,6 @@ def run(
 
     with Live() as live:
         outcome = do(load(recipe, sets=sets or ()), out=out, data_dir=data, listen=live)
-    assert outcome is not None
     if json:
         console.print_json(outcome.results)
     else:

@@ -67,7 +67,8 @@ def _resampled(asked: Asked, base: Scored, tuned: Scored, value: float, seed: in
     if groups is not None:
         counts = np.ones(groups, np.int64)
     drawn = bootstrap.resample(pairs, counts, rng=seeds.generator(seed, "paired bootstrap", asked.text))
-    low, high = bootstrap.interval(drawn, int(counts.sum()))
+    most = asked.entry.high - asked.entry.low
+    low, high = bootstrap.interval(drawn, int(counts.sum()), low=-most, high=most)
     rng = seeds.generator(seed, "randomisation", asked.text)
     changes = tuned.items - base.items
     if asked.entry.kind == "other":

@@ -3,7 +3,7 @@
 from tutelage.models.adapters import adapter_off, add_lora, merge, target_names
 from tutelage.models.export import export, loading_lines
 from tutelage.models.load import LoadedModel, load, stated_parameters
-from tutelage.models.source import ModelSource, base_of, fingerprint, resolve
+from tutelage.models.source import ModelSource, base_of, fingerprint, own_template, resolve
 
 __all__ = [
     "LoadedModel",
@@ -16,6 +16,7 @@ __all__ = [
     "load",
     "loading_lines",
     "merge",
+    "own_template",
     "resolve",
     "stated_parameters",
     "target_names",

@@ -141,6 +141,12 @@ def fingerprint(source: ModelSource) -> str:
     return hashing.of_json(parts)
 
 
+def own_template(source: ModelSource) -> str:
+    """What decides the chat template that a model brings itself: its file and its tokenizer's settings, hashed."""
+    files = [source.tokenizer / name for name in ("chat_template.jinja", "tokenizer_config.json")]
+    return hashing.of_json([hashing.of_file(path) for path in files if path.is_file()])
+
+
 def _lasting(config: dict[str, Any]) -> dict[str, Any]:
     leave = (*VOLATILE, "base_model_name_or_path", "revision", "peft_version")
     kept = {key: value for key, value in config.items() if key not in leave}

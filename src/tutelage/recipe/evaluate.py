@@ -63,7 +63,8 @@ def evaluate(
     chosen = [library.load(name, data=data_dir, limit=limit, root=Path.cwd()) for name in benchmarks]
     template = None if chat_template is None else chat.text_of(chat_template, root=Path.cwd())
     tell.stage("load")
-    loaded = load(resolve(model), chat_template=template)
+    source = resolve(model, say=lambda line: tell.stage("model", line))
+    loaded = load(source, chat_template=template)
     identity = hashing.of_json([loaded.fingerprint, [b.fingerprint for b in chosen]])
     folder = out or Path("runs") / f"evaluate-{_slug(model)}-{identity[:8]}"
     started = now()

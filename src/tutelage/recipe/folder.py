@@ -14,6 +14,10 @@ from tutelage.core import files, hashing
 from tutelage.core.errors import InputError
 from tutelage.core.locks import locked
 
+HEAD = (
+    "# The recipe as resolved, a record: its paths are relative to the folder of the recipe that was run.\n"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
@@ -106,7 +110,7 @@ def opened(folder: RunFolder, resolved: Mapping[str, Any]) -> Iterator[None]:
         files.sweep_parts(folder.path)
         if not folder.recipe.is_file():
             text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
-            files.write_text(folder.recipe, text)
+            files.write_text(folder.recipe, HEAD + text)
         yield
 
 

@@ -17,7 +17,7 @@ from tutelage.data import SPLITS, read
 from tutelage.templates import columns
 
 CHARACTERS_A_TOKEN = 3
-"""A low guess for European languages, so that the lengths come out high; `inspect` counts real tokens."""
+"""A low guess for European languages, so that the lengths come out high; the data card of a run counts real tokens."""
 LABEL_WORDS = 4
 """Completions of at most so many words that come again and again are taken for labels."""
 DEFAULT_LENGTH = 1024

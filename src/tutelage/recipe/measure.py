@@ -78,7 +78,9 @@ class Asker:
             model=self.model,
             suite=suite,
             name=name,
-            fingerprint=hashing.of_json([self.fingerprint, [_decoding(r) for r in requests]]),
+            fingerprint=hashing.of_json(
+                [self.fingerprint, [_decoding(r) for r in requests], [item.key for item in items]]
+            ),
             provenance=self.provenance,
         )
         evaluation.declare(items)

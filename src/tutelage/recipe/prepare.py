@@ -38,10 +38,11 @@ class TaskRows:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """All tasks' rows in words; `identity` is the hash of what they say."""
+    """All tasks' rows in words; `identity` is the hash of all that they say, `taught` of what is learned from."""
 
     tasks: tuple[TaskRows, ...]
     identity: str
+    taught: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +83,19 @@ def read(recipe: Recipe, data_dir: Path | None) -> Rows:
         InputError: a file, a row, a template or a split is wrong; InputErrors for several.
     """
     tasks = tuple(_read_task(recipe, index, data_dir) for index in range(len(recipe.tasks)))
-    said = [
-        [t.task.name, [[r.id, r.prompt, r.completion, list(r.references)] for r in rows]]
-        for t in tasks
-        for rows in (t.train, t.validation, t.test)
+    taught = [[_said(t, t.train), _said(t, t.validation)] for t in tasks]
+    return Rows(
+        tasks,
+        identity=hashing.of_json([taught, [_said(t, t.test) for t in tasks]]),
+        taught=hashing.of_json(taught),
+    )
+
+
+def _said(task: TaskRows, rows: Sequence[Prompted]) -> list[Any]:
+    return [
+        task.task.name,
+        *([r.id, r.prompt, r.completion, list(r.references), dict(r.fields)] for r in rows),
     ]
-    return Rows(tasks, hashing.of_json(said))
 
 
 def encode(recipe: Recipe, rows: Rows, model: LoadedModel) -> Prepared:
@@ -130,13 +138,17 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel) -> Prepared:
             for i, t in enumerate(rows.tasks)
         },
     }
+    tasks = tuple(_questions(t, encoder) for t in rows.tasks)
+    for asked in tasks:
+        shortened = sum(row.prompt != request.prompt for row, request in asked.questions)
+        card["tasks"][asked.name]["tokens"]["test"] = {"rows": len(asked.questions), "truncated": shortened}
     return Prepared(
-        tasks=tuple(_questions(t, encoder) for t in rows.tasks),
+        tasks=tasks,
         train=train,
         validation=tuple(row for task in validation for row in task),
         order=Order(seed=tune.seed, sizes=[len(task) for task in train]),
         card=card,
-        identity=hashing.of_json([rows.identity, limit, model.chat_template, tune.truncate.model_dump()]),
+        identity=hashing.of_json([rows.taught, limit, model.chat_template, tune.truncate.model_dump()]),
     )
 
 
@@ -153,12 +165,12 @@ def _read_task(recipe: Recipe, index: int, data_dir: Path | None) -> TaskRows:
         completion_fields=template.completion_fields,
         where=f"{where}.split",
     )
-    if not splits.train or not splits.test:
+    if not splits.train or len(splits.test) < 2:  # one item alone has no interval
         raise InputError(
-            f"the task {task.name} has no {'training' if not splits.train else 'test'} rows",
+            f"the task {task.name} has too few {'training' if not splits.train else 'test'} rows",
             where=f"{where}.split",
             found=", ".join(f"{name}: {n}" for name, n in splits.sizes().items()),
-            expected="at least one training row and one test row",
+            expected="at least one training row and two test rows",
             fix="change the shares of the split, or bring more rows",
         )
     words = {name: tuple(template.render_all(getattr(splits, name), task.name)) for name in splits.sizes()}

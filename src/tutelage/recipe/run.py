@@ -21,9 +21,18 @@ from tutelage import report
 from tutelage.benchmarks import Benchmark
 from tutelage.compare import Measured, compare
 from tutelage.core import files, hashing
+from tutelage.core.errors import InputError
 from tutelage.core.provenance import now, provenance
 from tutelage.engine import Engine
-from tutelage.models import LoadedModel, ModelSource, fingerprint, load, loading_lines, resolve
+from tutelage.models import (
+    LoadedModel,
+    ModelSource,
+    fingerprint,
+    load,
+    loading_lines,
+    own_template,
+    resolve,
+)
 from tutelage.recipe import prepare, tuning
 from tutelage.recipe.folder import RunFolder, check_free, default_folder, opened
 from tutelage.recipe.load import resolved as settled
@@ -108,10 +117,11 @@ class _Run:
         """Every stage that is not done."""
         self.listen.stage("prepare")
         rows = prepare.read(self.recipe, self.data_dir)
-        source = resolve(self.recipe.model)
+        source = self._find()
         asked = [b.fingerprint for b in self.watched]
         weights = fingerprint(source)
-        key = hashing.of_json([self.settled, rows.identity, weights, asked])
+        template = self.recipe.template_text() or own_template(source)
+        key = hashing.of_json([self.settled, rows.identity, weights, template, asked])
         finished = self._finished(key)
         if finished is not None:
             self.listen.stage("done", "everything was done before")
@@ -126,11 +136,18 @@ class _Run:
     def train(self) -> Path:
         """Prepare and tune."""
         self.listen.stage("prepare")
-        source = resolve(self.recipe.model)
+        source = self._find()
         prepared = self._encode(prepare.read(self.recipe, self.data_dir), source)
         with self._opened(prepared) as store:
             self._tune(prepared, source, store)
         return self.folder.path
+
+    def _find(self) -> ModelSource:
+        """The recipe's model; what is fetched, converted or passed over is told."""
+        source = resolve(self.recipe.model, say=lambda line: self.listen.stage("model", line))
+        for note in source.notes:
+            self.listen.stage("model", note)
+        return source
 
     def _encode(self, rows: prepare.Rows, source: ModelSource) -> Prepared:
         self.base = load(source, chat_template=self.recipe.template_text())
@@ -147,6 +164,7 @@ class _Run:
         job = tuning.settle(self.recipe, prepared, self.base.fingerprint)
         if tuning.done(self.folder, job):
             self.listen.stage("tune", "was done before")
+            tuning.clean(self.folder)
         else:
             self.listen.stage("tune")
             tuning.tune(
@@ -164,6 +182,12 @@ class _Run:
         return job
 
     def _write_card(self, card: Mapping[str, Any]) -> None:
+        """Write the card; what a finished tuning has seen of the same rows stays in it."""
+        if "training" not in card and self.folder.card.is_file():
+            before = json.loads(self.folder.card.read_text("utf-8"))
+            seen = before.pop("training", None)
+            if seen is not None and before == json.loads(json.dumps(card)):
+                return
         files.write_text(self.folder.card, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
 
     def _load_tuned(self) -> LoadedModel:
@@ -212,9 +236,10 @@ class _Run:
             **identity,
             "seconds": round(time.monotonic() - self.clock, 1),
             "over_budget": comparison.over_budget,
-            "load": loading_lines(self.folder.model),
+            "load": loading_lines(self.folder.model, shown=str(self.folder.model.absolute())),
         }
         results = document.build(recipe=self.settled, provenance=said, comparison=comparison.as_json())
+        self.folder.report.unlink(missing_ok=True)  # a page of older results must not pass for this one's
         document.write(self.folder.results, results)
         self.listen.stage("report")
         report.write(self.folder.path)
@@ -223,10 +248,16 @@ class _Run:
     def _finished(self, key: str) -> Outcome | None:
         """The outcome of a run that ended before, when everything is there and still of these rows and this model."""
         if not (
-            self.folder.results.is_file() and self.folder.report.is_file() and self.folder.tuned.is_file()
+            self.folder.results.is_file()
+            and self.folder.report.is_file()
+            and self.folder.tuned.is_file()
+            and self.folder.model.is_dir()
         ):
             return None
-        results = document.read(self.folder.results)
+        try:
+            results = document.read(self.folder.results)
+        except InputError:
+            return None  # damaged: written anew from the store
         said = results["provenance"]
         if said.get("key") != key:
             return None

@@ -100,7 +100,13 @@ def tune(
     del loop
     merge = recipe.tune.method == "lora" and source.kind == "bundled"
     export(loaded, folder.model, merge=merge, base=source)
+    store.trim_steps(job.settings.steps)
     _sign(folder, job, tuned)
+    clean(folder)
+
+
+def clean(folder: RunFolder) -> None:
+    """Remove the resumable state of a tuning that is done."""
     shutil.rmtree(folder.checkpoints, ignore_errors=True)
 
 

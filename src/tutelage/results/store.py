@@ -94,6 +94,11 @@ class Store:
                 (step, json.dumps(dict(values), allow_nan=False)),
             )
 
+    def trim_steps(self, last: int) -> None:
+        """Remove what the training log has after step `last`: an earlier, longer tuning of other rows left it."""
+        with transaction(self._connection, self.path):
+            self._connection.execute("DELETE FROM steps WHERE step > ?", (last,))
+
     def steps(self) -> list[dict[str, float]]:
         """The training log in the order of steps: each entry has `step` and the values given to `log_step`."""
         with words(self.path):
