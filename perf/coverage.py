@@ -47,9 +47,11 @@ def table(rates: Iterable[Rate], *, covered: bool) -> list[str]:
         "|---|---|---:|---:|---:|---:|---|",
     ]
     print("\n".join(lines), flush=True)
-    for one in rates:
+    for one in with_means(rates):
         holds = 0.92 <= one.share <= 0.97 if covered else one.bound < 0.065
         verdict = "yes" if holds else "**no**"
+        if one.what == "Wilson":
+            verdict = "the mean over p counts"
         if not covered:
             verdict += f" ({100 * one.bound:.2f})"
         lines.append(
@@ -58,6 +60,19 @@ def table(rates: Iterable[Rate], *, covered: bool) -> list[str]:
         )
         print(lines[-1], flush=True)
     return lines
+
+
+def with_means(rates: Iterable[Rate]) -> Iterator[Rate]:
+    """The rates, with Wilson's mean over p behind those of each n."""
+    held: list[Rate] = []
+    for one in rates:
+        yield one
+        held = [*(own for own in held if own.n == one.n), one] if one.what == "Wilson" else []
+        if len(held) == 3:
+            count, repetitions = (
+                sum(getattr(own, name) for own in held) for name in ("count", "repetitions")
+            )
+            yield Rate("Wilson, mean over p", "p .1, .5, .9", one.n, count, repetitions)
 
 
 def write(covered: list[str], quiet: list[str]) -> None:

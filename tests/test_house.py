@@ -108,6 +108,11 @@ def test_the_readme_shows_every_package_and_no_file_that_is_not_there():
     assert packages <= shown
 
 
+def test_no_document_waits_for_a_figure():
+    for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        assert not re.findall(r"@[A-Z]+@", document.read_text("utf-8")), document.name
+
+
 def test_links_of_the_documents_lead_somewhere():
     for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#\s]+)", document.read_text("utf-8")):
