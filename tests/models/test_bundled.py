@@ -166,7 +166,7 @@ def test_a_conversion_that_stops_half_way_leaves_nothing_under_the_models_name(
             bundled.ensure(spec)
     assert [p.name for p in (cache / "models").iterdir()] == [".lock"]
     # What a killed process left, which could not clean up behind itself, is swept.
-    (cache / "models" / ".tiny.0.part").mkdir()
+    (cache / "models" / ".tiny.0a1b2c3d.part").mkdir()
     bundled.ensure(spec)
     assert sorted(p.name for p in (cache / "models").iterdir()) == [".lock", "tiny"]
 
