@@ -283,4 +283,4 @@ def test_the_options_are_the_catalogues():
 
 
 def test_the_section_for_the_simulation_is_there():
-    assert "`perf/coverage.py`" in SECTIONS["How far the intervals can be trusted"].text
+    assert "`perf/coverage.py --write`" in SECTIONS["How far the intervals can be trusted"].text

@@ -167,20 +167,22 @@ def _read_as_conlleval(rows: Sequence[list[str]], names: dict[str, int]) -> _Fou
     ids = np.fromiter(map(vocabulary.__getitem__, flat), np.int64, int(lengths.sum()))
     tags = list(vocabulary)
     starts = np.cumsum(lengths) - lengths
-    before = np.concatenate((np.zeros(min(len(ids), 1), np.int64), ids[:-1]))
-    before[starts] = 0
-    closing, opening = (np.zeros((len(tags), len(tags)), bool) for _ in range(2))
-    for pair in _distinct(before * len(tags) + ids, len(tags) ** 2):
-        a, b = divmod(pair, len(tags))
-        closing[a, b], opening[a, b] = _turns(tags[a], tags[b])
-    place = np.arange(len(ids))
-    row = np.repeat(np.arange(len(rows)), lengths)
-    opened = np.maximum.accumulate(np.where(opening[before, ids], place, -1)) if len(ids) else place
-    ends = np.flatnonzero(closing[before, ids])
-    first = np.maximum(opened[ends - 1], starts[row[ends]])
+    turn = np.empty_like(ids)
+    turn[1:] = ids[:-1]
+    turn[starts] = 0
+    turn *= len(tags)
+    turn += ids
+    closing, opening = (np.zeros(len(tags) ** 2, bool) for _ in range(2))
+    for pair in _distinct(turn, len(tags) ** 2):
+        before, tag = divmod(pair, len(tags))
+        closing[pair], opening[pair] = _turns(tags[before], tags[tag])
+    ends, opens = np.flatnonzero(closing[turn]), np.flatnonzero(opening[turn])
+    row = np.searchsorted(starts, ends, side="right") - 1
+    opened = np.concatenate(([-1], opens))[np.searchsorted(opens, ends)]
+    first = np.maximum(opened, starts[row])
     kinds = np.array([names.setdefault(_split(tag)[1], len(names)) if tag else -1 for tag in tags])
     # One more O a row stands in `flat` than in the row: places are those of the rows' own tokens.
-    return _Found(row[ends], kinds[before[ends]], first - row[ends], ends - 1 - row[ends])
+    return _Found(row, kinds[ids[ends - 1]], first - row, ends - 1 - row)
 
 
 def _distinct(numbers: Ints, below: int) -> list[int]:

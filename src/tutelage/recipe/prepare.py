@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded, Prompted, Request
 from tutelage.data import Splits, load, split
 from tutelage.mixture.order import Order
 from tutelage.models import LoadedModel
+from tutelage.recipe import card as card_of
 from tutelage.recipe.schema import Recipe, Task
 from tutelage.tokens.encode import Encoder, Truncation
 
@@ -127,11 +126,11 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel) -> Prepared:
             t.task.name: {
                 **t.card,
                 "tokens": {
-                    "train": _lengths(train[i]),
-                    "validation": _lengths(validation[i]),
+                    "train": card_of.lengths(train[i]),
+                    "validation": card_of.lengths(validation[i]),
                 },
                 "examples": [
-                    _shown(model.tokenizer, row, ids)
+                    card_of.shown(model.tokenizer, row, ids)
                     for row, ids in zip(t.train[:SHOWN], train[i][:SHOWN], strict=True)
                 ],
             }
@@ -196,40 +195,6 @@ def _questions(rows: TaskRows, encoder: Encoder) -> PreparedTask:
         for row in rows.test
     )
     return PreparedTask(rows.task.name, tuple(rows.task.metrics), asked)
-
-
-def _lengths(rows: Sequence[Encoded]) -> dict[str, Any]:
-    prompts = [len(r.source) if r.source is not None else len(r.ids) - r.n_loss for r in rows]
-    return {
-        "rows": len(rows),
-        "tokens": sum(len(r.ids) + len(r.source or ()) for r in rows),
-        "loss_tokens": sum(r.n_loss for r in rows),
-        "truncated": sum(r.dropped > 0 for r in rows),
-        "dropped_tokens": sum(r.dropped for r in rows),
-        "prompt": _quantiles(prompts),
-        "completion": _quantiles([r.n_loss for r in rows]),
-    }
-
-
-def _quantiles(lengths: Sequence[int]) -> dict[str, int]:
-    if not lengths:
-        return {}
-    low, median, high, most = np.quantile(lengths, [0, 0.5, 0.95, 1], method="higher")
-    return {"min": int(low), "median": int(median), "p95": int(high), "max": int(most)}
-
-
-def _shown(tokenizer: Any, row: Prompted, encoded: Encoded) -> dict[str, Any]:
-    ids = [*(encoded.source or ()), *encoded.ids]
-    mask = [False] * len(encoded.source or ()) + list(encoded.loss_mask)
-    return {
-        "id": row.id,
-        "origin": str(row.origin),
-        "prompt": row.prompt,
-        "completion": row.completion,
-        "text": tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False),
-        "tokens": [tokenizer.decode([i], clean_up_tokenization_spaces=False) for i in ids],
-        "mask": mask,
-    }
 
 
 __all__ = ["Prepared", "PreparedTask", "Rows", "Splits", "TaskRows", "encode", "read"]
