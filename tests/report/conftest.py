@@ -50,10 +50,10 @@ class FakeRun:
             answerable = n % 5 != 4
             answer = f"The {product} costs {price}." if answerable else "I am sorry, I do not know that."
             fields = {
-                "must_contain": [price] if answerable else [],
-                "must_not_contain": [],
+                "must_contain": [self.say(price)] if answerable else [],
+                "must_not_contain": [self.say("99 crowns")] if answerable else [],
                 "answerable": answerable,
-                "refusal": ["do not know"],
+                "refusal": [self.say("do not know")],
             }
             asked = f"What does the {product} with the number {n} cost these days?"
             items.append(Item(f"support-bot.jsonl:{n + 1}", "", self.say(asked), (self.say(answer),), fields))
@@ -120,6 +120,8 @@ class FakeRun:
                 "loss": 0.25 + 3 * math.exp(-step / 25) + 0.2 * chance.random(),
                 "seconds": 1.75,
                 "tokens": 800,
+                "rate": 1e-3 * (1 - step / (self.steps + 1)),
+                "memory": 1_600_000_000 + step * 1_000_000,
             }
             if step % 20 == 0:
                 entry["validation_loss"] = 0.4 + 2.6 * math.exp(-step / 25) + step / 1500
@@ -145,6 +147,8 @@ class FakeRun:
             },
             "platform": say("Linux-6.1-x86_64"),
             "cpu_count": 2,
+            "seconds": 432.0,
+            "load": [say("import a"), "b = 1", "c = 2"],
         }
         document.write(
             self.folder / "results.json",
@@ -159,6 +163,10 @@ class FakeRun:
             "truncated": 0,
             "prompt": lengths,
             "completion": lengths,
+            "histograms": {
+                side: {"start": 10, "width": 2, "bars": [3, 40, 0, 90, 120, 50, 9, 0, 6, 1, 1]}
+                for side in ("prompt", "completion")
+            },
         }
         words = [
             "<|im_start|>",
@@ -184,17 +192,22 @@ class FakeRun:
                     "rows": 440,
                     "splits": {"train": 320, "validation": 60, "test": 60},
                     "dropped": [{"where": say("support-bot.jsonl:7"), "why": say("empty completion")}],
-                    "leaks": {"exact": []},
+                    "repeated": {"train": 3, "validation": 0, "test": 0},
+                    "leaks": {
+                        "exact": [{"test": say("support-bot.jsonl:9"), "train": say("support-bot.jsonl:8")}]
+                    },
                     "template": say("question and answer"),
                     "prompt": say("{{ question }}"),
                     "completion": say("{{ answer }}"),
                     "tokens": {"train": tokens, "validation": tokens, "test": {}},
                     "examples": [
                         {
-                            "id": say("support-bot.jsonl:1"),
-                            "tokens": [say(w) for w in words],
-                            "mask": [n >= 10 for n in range(14)],
+                            "id": say(f"support-bot.jsonl:{row}"),
+                            "origin": say(f"support-bot.jsonl:{row}"),
+                            "tokens": [say(w) for w in words] * (1 if row else 40),
+                            "mask": [n >= 10 for n in range(14)] * (1 if row else 40),
                         }
+                        for row in range(14)
                     ],
                 }
             },

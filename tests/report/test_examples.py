@@ -1,34 +1,80 @@
 from __future__ import annotations
 
-from tutelage.report.examples import MOST, collect
+from tutelage.report.examples import EACH, MOST, collect
 from tutelage.results.store import Store
+
+BOTH = [("task", "support-bot"), ("benchmark", "general-probe")]
 
 
 def open_store(run):
     return Store.open(run.folder / "results.sqlite", read_only=True)
 
 
-def test_examples_are_the_largest_changes_of_the_primary_metric_and_some_at_random(fake_run):
-    run = fake_run()
-    with open_store(run) as store:
-        task, probe = collect(store, [("task", "support-bot"), ("benchmark", "general-probe")])
-        again = collect(store, [("task", "support-bot"), ("benchmark", "general-probe")])
-    assert (task.metric, task.total) == ("states_fact", 60)
-    groups = {key: items for key, _, items in probe.groups}
-    assert [item.base.score.text for item in groups["gained"]] == ["0.0"] * 4
-    assert [item.tuned.score.text for item in groups["gained"]] == ["100.0"] * 4
-    assert [item.tuned.score.text for item in groups["lost"]] == ["0.0"] * 4
-    assert len(groups["random"]) == 4
-    assert [task, probe] == again
-    gained = round(run.comparison.tasks["support-bot"].main.value * 48)
-    assert task.gained_count - task.lost_count == gained
+def by_key(examples):
+    return {group.key: group for group in examples.groups}
+
+
+def test_what_turned_right_or_wrong_is_shown_by_the_metric_that_tells(fake_run):
+    with open_store(fake_run()) as store:
+        task, probe = collect(store, BOTH)
+        assert [task, probe] == collect(store, BOTH)
+        values = [
+            dict(zip(ids, scored.items.tolist(), strict=True))
+            for model in ("base", "tuned")
+            for scored, ids in [
+                store.evaluations(model=model, suite="benchmark", name="general-probe")[0].item_scores()[
+                    "accuracy"
+                ]
+            ]
+        ]
+    assert (task.right_by, task.graded_by, task.total) == ("States the fact", "ROUGE-L", 60)
+    assert (probe.right_by, probe.graded_by) == ("Accuracy", "")
+    groups = by_key(probe)
+    assert list(groups) == ["wrong", "right", "random"]
+    change = {item: values[1][item] - values[0][item] for item in values[0]}
+    assert groups["wrong"].count == sum(value < 0 for value in change.values())
+    assert groups["right"].count == sum(value > 0 for value in change.values())
+    assert len(groups["wrong"].items) == EACH
+    assert all((item.base.right, item.tuned.right) == (True, False) for item in groups["wrong"].items)
+    assert all((item.base.right, item.tuned.right) == (False, True) for item in groups["right"].items)
+
+
+def test_most_gained_and_most_lost_are_in_order_and_stand_once(fake_run):
+    with open_store(fake_run()) as store:
+        task, _ = collect(store, BOTH)
+    everything = [item for group in task.groups for item in group.items]
+    assert len({item.id for item in everything}) == len(everything) == task.count
+    for group in task.groups:
+        chosen = [item for item in everything if group.key in item.groups]
+        assert len(chosen) == len(group.items) + group.above
+        assert all(item.groups[0] == group.key for item in group.items)
+    gained = [item for item in everything if "gained" in item.groups]
+    assert len(gained) == EACH
+    least = min(item.tuned.score.raw - item.base.score.raw for item in gained)
+    others = [item for item in everything if "gained" not in item.groups and item.base.score]
+    assert others
+    assert all(item.tuned.score.raw - item.base.score.raw <= least for item in others)
 
 
 def test_nothing_that_got_worse_is_shown_as_most_lost_when_nothing_did(fake_run):
     with open_store(fake_run()) as store:
-        (task,) = collect(store, [("task", "support-bot")])
-    assert [items for key, _, items in task.groups if key == "lost"] == [()]
-    assert task.lost_count == 0
+        (task,) = collect(store, BOTH[:1])
+    groups = by_key(task)
+    assert groups["wrong"].items == ()
+    assert groups["wrong"].count == 0
+
+
+def test_what_both_have_is_marked_and_the_score_is_explained(fake_run):
+    with open_store(fake_run()) as store:
+        task, _ = collect(store, BOTH)
+    item = next(item for item in by_key(task)["right"].items if item.tuned.score.raw == 1)
+    assert [text for marked, text in item.tuned.text.parts if marked] == [
+        "".join(text for _, text in item.references[0].parts).rstrip(".")
+    ]
+    assert ("States the fact", "Must have: “") in [(label, said[:12]) for label, said in item.tuned.why]
+    assert any(
+        said.startswith("precision 6/6 = 1.0000") for label, said in item.tuned.why if label == "ROUGE-L"
+    )
 
 
 def test_what_only_one_model_answered_is_left_out(fake_run):
@@ -39,4 +85,4 @@ def test_what_only_one_model_answered_is_left_out(fake_run):
 def test_many_benchmarks_do_not_fill_the_page(fake_run):
     with open_store(fake_run()) as store:
         found = collect(store, [("benchmark", "general-probe")] * 150)
-    assert sum(len(items) for one in found for _, _, items in one.groups) <= MOST
+    assert 0 < sum(one.count for one in found) <= MOST

@@ -1,32 +1,40 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from tutelage.core.errors import InputError
 from tutelage.metrics import holm
-from tutelage.report import page, write
+from tutelage.report import page, shown, write
 from tutelage.results.store import Store
 
+from .conftest import FakeRun
+from .payloads import PAYLOADS
+
+OUTLINE = {
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "header",
+    "nav",
+    "main",
+    "section",
+    "h1",
+    "h2",
+    "footer",
+    "script",
+}
 VOID = {"meta", "link", "br", "hr", "img", "input"}
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "</style><script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    '" onmouseover="alert(1)" x="',
-    "' onfocus='alert(1)' autofocus='",
-    "</title><svg onload=alert(1)>",
-    "</pre></dd></details><iframe src='https://evil.example'></iframe>",
-    "<a href='javascript:alert(1)'>x</a>",
-    "{{ 7 * 7 }}{% for x in y %}{{ ''.__class__ }}",
-    "&lt;script&gt; &amp; &#x3c;script>",
-    "<!--", "-->", "]]>", "<![CDATA[", "\x00<scr\x00ipt>", "\u202egnp.exe", "\x1b]0;title\x07",
-    "<base href='//evil.example'>", "<meta http-equiv=refresh content=0>", "<form action=//evil.example>",
-    "<style>*{background:url(//evil.example)}</style>", "%3Cscript%3E", "\ufeff<script>", "x" * 3000,
-]  # fmt: skip
+LINKS = {"data:,", "#measured", "#training", "#examples", "#data", "#use"}
 
 
 class Parsed(HTMLParser):
@@ -74,13 +82,26 @@ def numbers(value):
 def test_one_file_that_needs_no_network_and_no_script(fake_run):
     run = fake_run()
     found = parsed(run.folder)
-    assert not {"script", "iframe", "object", "embed", "form", "base", "img"} & set(found.tags)
+    assert not {"iframe", "object", "embed", "form", "base", "img"} & set(found.tags)
     assert not [one for one in found.attributes if one[1].startswith("on")]
-    assert {value for _, name, value in found.attributes if name in {"href", "src"}} == {"data:,"}
+    assert {value for _, name, value in found.attributes if name in {"href", "src"}} == LINKS
     text = (run.folder / "report.html").read_text("utf-8")
-    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in text
     assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org)", text)
     assert len(text) < 3_000_000
+
+
+def test_the_one_script_is_ours_and_the_only_one_the_policy_lets_run(fake_run):
+    run = fake_run()
+    found = parsed(run.folder)
+    ours = (Path(page.__file__).parent / "templates" / "page.js").read_text("utf-8")
+    assert [text for tag, text in found.texts if tag == "script"] == [ours]
+    hashed = base64.b64encode(hashlib.sha256(ours.encode()).digest()).decode()
+    policy = next(
+        value for _, name, value in found.attributes if name == "content" and "default-src" in value
+    )
+    assert policy == (
+        f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{hashed}'"
+    )
 
 
 def test_every_number_shown_stands_in_what_the_run_left(fake_run):
@@ -91,8 +112,9 @@ def test_every_number_shown_stands_in_what_the_run_left(fake_run):
     with Store.open(run.folder / "results.sqlite", read_only=True) as store:
         known |= {value for step in store.steps() for value in step.values()}
         for one in store.evaluations():
-            known |= set(one.scores()[one.primary()].items.tolist()) | {float(len(one.items()))}
-    counted = {float(n) for n in range(1, 241)}  # how many items gained and lost
+            known |= {value for scored in one.scores().values() for value in scored.items.tolist()}
+            known |= {float(len(one.items()))}
+    counted = {float(n) for n in range(241)}  # how many items gained and lost
     assert len(found.data) > 80
     for value, text in found.data:
         assert value in known or (value in counted and text == f"{value:.0f}"), (value, text)
@@ -127,22 +149,36 @@ def test_the_verdict_stands_on_top_and_parts_are_there(fake_run):
     assert "Parts that got worse: spelling of general-probe" in verdict.sentence
 
 
-def structure(found):
-    """The page's elements without what only says that a text was cut."""
-    return [tag for tag in found.tags if tag not in {"p", "data"}]
+SMALL = {"test_items": 10, "probe_items": 12, "steps": 4}
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
-def test_hostile_texts_change_nothing_but_the_text(fake_run, hostile):
-    small = {"test_items": 10, "probe_items": 12, "steps": 4}
-    harmless = parsed(fake_run("harmless", say=lambda word: f"x {word}", **small).folder)
-    attacked = parsed(fake_run("attacked", say=lambda word: f"{hostile} {word}", **small).folder)
-    assert structure(attacked) == structure(harmless)
+@pytest.fixture(scope="module")
+def harmless(tmp_path_factory):
+    return parsed(FakeRun(tmp_path_factory.mktemp("harmless"), say=lambda word: f"x {word}", **SMALL).folder)
+
+
+@pytest.mark.parametrize("hostile", PAYLOADS, ids=range(len(PAYLOADS)))
+def test_hostile_texts_change_nothing_but_the_text(fake_run, harmless, hostile):
+    attacked = parsed(fake_run("attacked", say=lambda word: f"{hostile} {word}", **SMALL).folder)
+    assert set(attacked.tags) <= set(harmless.tags)
+    assert [tag for tag in attacked.tags if tag in OUTLINE] == [
+        tag for tag in harmless.tags if tag in OUTLINE
+    ]
     known = {(tag, name) for tag, name, _ in harmless.attributes} | {("p", "class"), ("data", "value")}
     assert {(tag, name) for tag, name, _ in attacked.attributes} <= known
-    assert {value for _, name, value in attacked.attributes if name in {"href", "src"}} == {"data:,"}
+    assert {value for _, name, value in attacked.attributes if name in {"href", "src"}} == LINKS
+    classes = [
+        {value for _, name, value in page.attributes if name == "class"} for page in (attacked, harmless)
+    ]
+    assert classes[0] <= classes[1] | {"cut"}
     styles = [value for _, name, value in attacked.attributes if name == "style"]
     assert all(re.fullmatch(r"[a-z-]+: [-.\w%]+", value) for value in styles)
+    scripts, ours = ([text for tag, text in page.texts if tag == "script"] for page in (attacked, harmless))
+    assert scripts == ours
+    told = shown.text(f"{hostile} What does the").content[
+        :1900
+    ]  # each stands whole in one text, as it was written
+    assert sum(told in text for _, text in attacked.texts) >= 5
 
 
 def test_long_texts_are_cut_and_said_to_be(fake_run):
@@ -168,13 +204,15 @@ def test_nothing_taught_and_nothing_logged_is_said(fake_run):
 def test_the_run_states_how_it_is_loaded_talked_to_and_repeated(fake_run):
     run = fake_run()
     texts = [text for tag, text in parsed(run.folder).texts if tag == "pre"]
-    assert f"model = AutoModelForCausalLM.from_pretrained('{run.folder}/model')" in texts[-4]
-    assert texts[-3] == f"tutelage chat {run.folder} --against base"
-    assert texts[-2] == "tutelage run recipes/support-bot.yaml"
+    assert texts[-4:-1] == [
+        "import a\nb = 1\nc = 2",
+        f"tutelage chat {run.folder} --against base",
+        "tutelage run recipes/support-bot.yaml",
+    ]
     results = json.loads((run.folder / "results.json").read_text())
-    results["provenance"]["load"] = ["import a", "b = 1", "c = 2"]
+    del results["provenance"]["load"]
     (run.folder / "results.json").write_text(json.dumps(results))
-    assert "import a\nb = 1\nc = 2" in [text for _, text in parsed(run.folder).texts]
+    assert "Load it in Python" not in [text for _, text in parsed(run.folder).texts]
 
 
 def test_writing_again_gives_the_same_page(fake_run):

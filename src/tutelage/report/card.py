@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tutelage.report import shown
+from tutelage.report.chart import Bars, bars
 from tutelage.report.shown import Text
 
-MOST = 8
-MOST_TOKENS = 400
+MOST = 8  # places of one list
+MOST_TASKS = 40
+MOST_ROWS = 12  # rows with their tokens, over all tasks
+ENDS = 200  # tokens at either end of a row that is shown
 LENGTHS = ("min", "median", "p95", "max")
 SPLITS = ("train", "validation", "test")
 
@@ -23,6 +26,7 @@ class SplitRow:
     rows: str
     tokens: str
     loss_tokens: str
+    loss_share: str
     truncated: str
     prompt: str
     completion: str
@@ -30,34 +34,61 @@ class SplitRow:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """One row as the model met it: each token with whether the model is asked to learn it."""
+    """One row as the model met it: each token with whether the model is asked to learn it.
+
+    `skipped` tokens are left out between `head` and `tail`; `learned` counts those of the whole row.
+    """
 
     id: str
-    tokens: tuple[tuple[str, bool], ...]
-    more: int
+    head: tuple[tuple[str, bool], ...]
+    skipped: int
+    tail: tuple[tuple[str, bool], ...]
+    learned: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How long the training rows are: what was counted, the sentence, the bars."""
+
+    title: str
+    said: str
+    bars: Bars
 
 
 @dataclass(frozen=True, slots=True)
 class TaskCard:
-    """One task's card."""
+    """One task's card; `loss_percent` is the share of the training tokens that bear loss, in percent."""
 
     name: str
     source: tuple[tuple[str, str], ...]
     words: tuple[tuple[str, Text], ...]
     splits: tuple[SplitRow, ...]
+    loss_percent: float | None
+    histograms: tuple[Histogram, ...]
+    repeated: tuple[tuple[str, str], ...]
     dropped: tuple[tuple[str, str], ...]
     dropped_count: int
-    leaks: tuple[tuple[str, int], ...]
+    leaks: tuple[tuple[str, str], ...] | None
+    leaks_count: int
     examples: tuple[Trained, ...]
 
 
 def tasks(card: Mapping[str, Any]) -> list[TaskCard]:
-    """The cards of all tasks."""
-    return [_task(name, told) for name, told in (card.get("tasks") or {}).items()]
+    """The cards of the first 40 tasks."""
+    told: Mapping[str, Mapping[str, Any]] = card.get("tasks") or {}
+    rows = max(1, MOST_ROWS // max(1, len(told)))
+    return [
+        _task(name, one, rows if place * rows < MOST_ROWS else 0)
+        for place, (name, one) in enumerate(list(told.items())[:MOST_TASKS])
+    ]
 
 
-def _task(name: str, told: Mapping[str, Any]) -> TaskCard:
+def _task(name: str, told: Mapping[str, Any], rows: int) -> TaskCard:
     dropped: Sequence[Mapping[str, Any]] = told.get("dropped") or []
+    train = (told.get("tokens") or {}).get("train") or {}
+    leaks = told.get("leaks")
+    pairs = [pair for found in (leaks or {}).values() for pair in found]
     return TaskCard(
         name=shown.plain(name),
         source=tuple(
@@ -71,17 +102,39 @@ def _task(name: str, told: Mapping[str, Any]) -> TaskCard:
             if isinstance(told.get(key), str)
         ),
         splits=tuple(_split(split, told) for split in SPLITS if split in (told.get("splits") or {})),
+        loss_percent=_percent(train),
+        histograms=tuple(_histograms(train)),
+        repeated=tuple((split, _count(n)) for split, n in (told.get("repeated") or {}).items() if n),
         dropped=tuple((shown.plain(one.get("where")), shown.plain(one.get("why"))) for one in dropped[:MOST]),
         dropped_count=len(dropped),
-        leaks=tuple((shown.plain(kind), len(found)) for kind, found in (told.get("leaks") or {}).items()),
-        examples=tuple(_trained(one) for one in _examples(told)),
+        leaks=None
+        if leaks is None
+        else tuple((shown.plain(pair["test"]), shown.plain(pair["train"])) for pair in pairs[:MOST]),
+        leaks_count=len(pairs),
+        examples=tuple(_trained(one) for one in _examples(told)[:rows]),
     )
 
 
 def _examples(told: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Two rows, wherever the card has put them."""
-    found = told.get("examples") or (told.get("tokens") or {}).get("examples") or []
-    return list(found)[:2]
+    return list(told.get("examples") or [])
+
+
+def _histograms(train: Mapping[str, Any]) -> Iterator[Histogram]:
+    titles = {"prompt": "Prompt lengths", "completion": "Completion lengths"}
+    for side, title in titles.items():
+        found = (train.get("histograms") or {}).get(side)
+        extent = train.get(side) or {}
+        if found and extent:
+            said = (
+                f"{_count(extent['min'])} to {_count(extent['max'])} tokens, half of the rows at most "
+                f"{_count(extent['median'])}, 95 of 100 at most {_count(extent['p95'])}"
+            )
+            yield Histogram(title, said, bars(found["start"], found["width"], found["bars"]))
+
+
+def _percent(tokens: Mapping[str, Any]) -> float | None:
+    whole = tokens.get("tokens")
+    return round(100 * tokens["loss_tokens"] / whole, 1) if whole else None
 
 
 def _split(name: str, told: Mapping[str, Any]) -> SplitRow:
@@ -91,6 +144,7 @@ def _split(name: str, told: Mapping[str, Any]) -> SplitRow:
         rows=_count(told["splits"][name]),
         tokens=_count(tokens.get("tokens")),
         loss_tokens=_count(tokens.get("loss_tokens")),
+        loss_share="" if _percent(tokens) is None else f"{_percent(tokens)} %",
         truncated=_count(tokens.get("truncated")),
         prompt=_lengths(tokens.get("prompt")),
         completion=_lengths(tokens.get("completion")),
@@ -98,11 +152,18 @@ def _split(name: str, told: Mapping[str, Any]) -> SplitRow:
 
 
 def _trained(one: Mapping[str, Any]) -> Trained:
-    pairs = list(zip(one.get("tokens") or [], one.get("mask") or [], strict=False))
+    pairs = [
+        (shown.text(token).content, bool(learned))
+        for token, learned in zip(one.get("tokens") or [], one.get("mask") or [], strict=False)
+    ]
+    cut = max(ENDS, len(pairs) - ENDS)
     return Trained(
-        id=shown.plain(one.get("id")),
-        tokens=tuple((shown.text(token).content, bool(learned)) for token, learned in pairs[:MOST_TOKENS]),
-        more=max(0, len(pairs) - MOST_TOKENS),
+        id=shown.plain(one.get("origin") or one.get("id")),
+        head=tuple(pairs[:ENDS]),
+        skipped=len(pairs[ENDS:cut]),
+        tail=tuple(pairs[cut:]),
+        learned=sum(learned for _, learned in pairs),
+        total=len(pairs),
     )
 
 

@@ -65,6 +65,27 @@ def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Bars in percent of the chart: (left, width, height) of each, and ticks below as (percent, label)."""
+
+    bars: tuple[tuple[float, float, float], ...]
+    ticks: tuple[tuple[float, str], ...]
+
+
+def bars(start: int, width: int, counts: Sequence[int]) -> Bars:
+    """A histogram whose bar i counts `start + i * width` and up to the next."""
+    highest, step = max(counts, default=0) or 1, 100 / max(1, len(counts))
+    end = start + width * len(counts)
+    marks = sorted({0, len(counts) // 2, len(counts)})
+    return Bars(
+        tuple(
+            (round(i * step, 3), round(step, 3), round(100 * n / highest, 3)) for i, n in enumerate(counts)
+        ),
+        tuple((round(i * step, 3), f"{min(end, start + i * width):,}") for i in marks),
+    )
+
+
 def _round_up(width: float) -> float:
     """The next of 1, 2, 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(width))

@@ -1,137 +1,235 @@
-"""Answers of both models side by side: most gained, most lost, and some at random."""
+"""Answers of both models side by side: newly wrong, newly right, most gained, most lost, and some at random."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tutelage.compare import words
 from tutelage.core import seeds
-from tutelage.report import shown
+from tutelage.metrics import Row
+from tutelage.metrics.names import catalogue
+from tutelage.report import marks, shown
+from tutelage.report.marks import Pieces
 from tutelage.report.shown import Number, Text
 from tutelage.results.store import Evaluation, Item, Store
 
-MOST = 200
-EACH = 4
+MOST = 200  # items on the page
+EACH = 10  # of one group
+GROUPS = {
+    "wrong": "Newly wrong",
+    "right": "Newly right",
+    "lost": "Most lost",
+    "gained": "Most gained",
+    "random": "At random",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One model's answer and what it scored by the primary metric (None where that metric does not count it)."""
+    """One model's answer.
 
-    text: Text
+    Attributes:
+        text: the answer, marked.
+        right: whether it is right, None where no metric says so of a single answer.
+        score: what it scored by a graded metric, None where none counts it.
+        why: each metric's label and what its value is made of.
+    """
+
+    text: Pieces
+    right: bool | None
     score: Number | None
     cut_short: bool
+    why: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One item with both answers."""
+    """One item with both answers; `groups` are all it was chosen for."""
 
     id: str
     part: str
+    groups: tuple[str, ...]
     prompt: Text
-    references: tuple[Text, ...]
+    references: tuple[Pieces, ...]
     base: Answer
     tuned: Answer
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """Items chosen for one reason; `count` is how many there are in all, `above` how many stand in a group before."""
+
+    key: str
+    title: str
+    items: tuple[Shown, ...]
+    count: int | None
+    above: int
+
+
+@dataclass(frozen=True, slots=True)
 class Examples:
-    """The examples of one task or benchmark; `total` is how many items it has, `gained` and `lost` how many changed."""
+    """The examples of one task or benchmark.
+
+    Attributes:
+        right_by: the label of the metric by which an answer is right or wrong, '' when there is none.
+        graded_by: the label of the metric by which answers gain and lose, '' when there is none.
+        total: how many items it has.
+    """
 
     name: str
-    metric: str
+    right_by: str
+    graded_by: str
     total: int
-    gained_count: int
-    lost_count: int
-    groups: tuple[tuple[str, str, tuple[Shown, ...]], ...]
+    groups: tuple[Group, ...]
+
+    @property
+    def count(self) -> int:
+        """How many are on the page."""
+        return sum(len(group.items) for group in self.groups)
 
 
 def collect(store: Store, names: Sequence[tuple[str, str]]) -> list[Examples]:
     """Examples for each (suite, name), at most 200 items in all. Those without both models' answers are left out."""
-    each = max(1, min(EACH, MOST // (3 * max(1, len(names)))))
-    found = [_examples(store, suite, name, each) for suite, name in names[: MOST // (3 * each)]]
+    each = max(1, min(EACH, MOST // (len(GROUPS) * max(1, len(names)))))
+    found = [_examples(store, suite, name, each) for suite, name in names[: MOST // (len(GROUPS) * each)]]
     return [one for one in found if one is not None]
 
 
 def _examples(store: Store, suite: str, name: str, each: int) -> Examples | None:
-    base, tuned = _last_scored(store, "base", suite, name), _last_scored(store, "tuned", suite, name)
+    base, tuned = (_last_scored(store, model, suite, name) for model in ("base", "tuned"))
     if base is None or tuned is None:
         return None
-    metric = tuned.primary() or ""
-    before, after = _by_item(base, metric), _by_item(tuned, metric)
-    change = {
-        item: (after[item] - before[item]) * _direction(tuned, metric)
-        for item in before
-        if item in after and math.isfinite(after[item] - before[item])
-    }
-    by_change = sorted(change, key=lambda item: -change[item])
     items = {item.id: item for item in tuned.items()}
-    sides = (_Side(base, before, metric), _Side(tuned, after, metric))
+    sides = _Side(base), _Side(tuned)
     answered = [item for item in items if all(item in side.responses for side in sides)]
-    chosen = seeds.generator(0, "report", suite, name).permutation(len(answered))[:each]
-    picked = {
-        "gained": [item for item in by_change[:each] if change[item] > 0],
-        "lost": [item for item in reversed(by_change[-each:]) if change[item] < 0],
-        "random": [answered[n] for n in sorted(chosen.tolist())],
-    }
-    titles = {"gained": "Most gained", "lost": "Most lost", "random": "At random"}
+    flips, graded = _first(sides, proportion=True), _first(sides, proportion=False)
+    changes = {metric: _changes(sides, metric, answered) for metric in {flips, graded} - {None}}
+    chance = seeds.generator(0, "report", suite, name)
+    mixed = [answered[n] for n in chance.permutation(len(answered)).tolist()]
+    picked = _picked(mixed, changes.get(flips), changes.get(graded))
+    chosen = {key: found[:each] for key, found in picked.items()}
+    explained_by = marks.marking([metric for metric in sides[1].scores if metric in sides[0].scores])
+    groups, done = [], set[str]()
+    for key, found in chosen.items():
+        fresh = [item for item in found if item not in done]
+        done.update(fresh)
+        shown_items = tuple(
+            _shown(items[item], sides, _keys(chosen, item), (flips, graded), explained_by) for item in fresh
+        )
+        count = None if key == "random" else len(picked[key])
+        groups.append(Group(key, GROUPS[key], shown_items, count, len(found) - len(fresh)))
     return Examples(
         name=name,
-        metric=metric,
+        right_by=words.of_metric(flips).label if flips else "",
+        graded_by=words.of_metric(graded).label if graded else "",
         total=len(items),
-        gained_count=sum(value > 0 for value in change.values()),
-        lost_count=sum(value < 0 for value in change.values()),
-        groups=tuple(
-            (key, titles[key], tuple(_shown(items[item], *sides) for item in ids))
-            for key, ids in picked.items()
-        ),
+        groups=tuple(groups),
     )
 
 
+def _picked(
+    mixed: Sequence[str], flips: Mapping[str, float] | None, graded: Mapping[str, float] | None
+) -> dict[str, list[str]]:
+    """The items of each group, the most telling first; of equal ones chance says which."""
+    found: dict[str, list[str]] = {}
+    by = graded or {}
+    if flips is not None:
+        found["wrong"] = sorted((i for i in mixed if flips.get(i, 0) < 0), key=lambda i: by.get(i, 0.0))
+        found["right"] = sorted((i for i in mixed if flips.get(i, 0) > 0), key=lambda i: -by.get(i, 0.0))
+    if graded is not None:
+        found["lost"] = sorted((i for i in mixed if graded.get(i, 0) < 0), key=graded.__getitem__)
+        found["gained"] = sorted((i for i in mixed if graded.get(i, 0) > 0), key=lambda i: -graded[i])
+    return {**found, "random": list(mixed)}
+
+
+def _keys(chosen: Mapping[str, Sequence[str]], item: str) -> tuple[str, ...]:
+    return tuple(key for key, found in chosen.items() if item in found)
+
+
 class _Side:
-    """One model's answers and item scores."""
+    """One model's answers, and its items' values by metric."""
 
-    def __init__(self, evaluation: Evaluation, scores: dict[str, float], metric: str) -> None:
+    def __init__(self, evaluation: Evaluation) -> None:
         self.responses = evaluation.responses()
-        self.scores = scores
-        self.metric = metric
+        found = evaluation.item_scores()
+        self.primary = evaluation.primary() or ""
+        order = sorted(found, key=lambda metric: metric != self.primary)
+        self.scores = {
+            metric: dict(zip(found[metric][1], found[metric][0].items.tolist(), strict=True))
+            for metric in order
+        }
+        self.signs = {metric: 1 if found[metric][0].higher_is_better else -1 for metric in order}
 
-    def answer(self, item: str) -> Answer:
-        response = self.responses[item]
-        value = self.scores.get(item)
-        return Answer(
-            text=shown.text(response.text),
-            score=None if value is None or not math.isfinite(value) else shown.score(self.metric, value),
-            cut_short=response.finish == "length",
-        )
+    def value(self, metric: str | None, item: str) -> float | None:
+        """An item's value, None where the metric does not count the item."""
+        value = self.scores.get(metric or "", {}).get(item, math.nan)
+        return value if math.isfinite(value) else None
 
 
-def _shown(item: Item, base: _Side, tuned: _Side) -> Shown:
+def _first(sides: tuple[_Side, _Side], *, proportion: bool) -> str | None:
+    """The first metric, the primary before others, that tells right from wrong, or that grades."""
+    for metric in sides[1].scores:
+        entry = catalogue().get(metric.partition(":")[0])
+        kind = entry.kind if entry else "other"
+        if metric in sides[0].scores and (kind == "proportion") == proportion:
+            return metric
+    return None
+
+
+def _changes(sides: tuple[_Side, _Side], metric: str | None, items: Sequence[str]) -> dict[str, float]:
+    """How much better each item is answered, where both models' answers count."""
+    found = {}
+    for item in items:
+        before, after = (side.value(metric, item) for side in sides)
+        if before is not None and after is not None:
+            found[item] = (after - before) * sides[1].signs[metric or ""]
+    return found
+
+
+def _shown(
+    item: Item,
+    sides: tuple[_Side, _Side],
+    groups: tuple[str, ...],
+    by: tuple[str | None, str | None],
+    explained_by: Sequence[str],
+) -> Shown:
+    told = [
+        marks.why(explained_by, Row(side.responses[item.id].text, item.references, item.fields))
+        for side in sides
+    ]
+    references = [marks.plain(reference) for reference in item.references]
+    marked = told[1].reference
+    if marked is not None:  # the one that the tuned answer was compared with comes first
+        del references[told[1].chosen]
+        references.insert(0, marked)
+    base, tuned = (_answer(item.id, side, own, by) for side, own in zip(sides, told, strict=True))
     return Shown(
         id=shown.plain(item.id),
         part=shown.plain(item.part),
+        groups=groups,
         prompt=shown.text(item.prompt),
-        references=tuple(shown.text(reference) for reference in item.references[:3]),
-        base=base.answer(item.id),
-        tuned=tuned.answer(item.id),
+        references=tuple(references[:3]),
+        base=base,
+        tuned=tuned,
+    )
+
+
+def _answer(item: str, side: _Side, why: marks.Why, by: tuple[str | None, str | None]) -> Answer:
+    flips, graded = by
+    right, score = side.value(flips, item), side.value(graded, item)
+    response = side.responses[item]
+    better = flips is None or side.signs[flips] > 0
+    return Answer(
+        text=why.prediction,
+        right=None if right is None else (right > 0.5) == better,
+        score=None if score is None or graded is None else shown.score(graded, score),
+        cut_short=response.finish == "length",
+        why=why.sentences,
     )
 
 
 def _last_scored(store: Store, model: str, suite: str, name: str) -> Evaluation | None:
     found = [one for one in store.evaluations(model=model, suite=suite, name=name) if one.parts()]
     return found[-1] if found else None
-
-
-def _by_item(evaluation: Evaluation, metric: str) -> dict[str, float]:
-    found = evaluation.item_scores().get(metric)
-    if found is None:
-        return {}
-    scored, ids = found
-    return dict(zip(ids, scored.items.tolist(), strict=True))
-
-
-def _direction(evaluation: Evaluation, metric: str) -> int:
-    scored = evaluation.scores().get(metric)
-    return 1 if scored is None or scored.higher_is_better else -1

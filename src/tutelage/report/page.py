@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
@@ -72,11 +74,15 @@ def read(run_folder: Path) -> Left:
 def render(left: Left) -> str:
     """The page as text."""
     recipe, verdict = left.results["recipe"], left.results["verdict"]
+    folder = resources("tutelage.report").joinpath("templates")
+    script = folder.joinpath("page.js").read_text("utf-8")
     budgets = recipe.get("retain") or {}
     tasks = scores.measured(left.results["tasks"], watched=False, budgets={})
     watched = scores.measured(left.results["watched"], watched=True, budgets=budgets)
     return _environment().get_template("page.html.j2").render(
-        style=Markup(resources("tutelage.report").joinpath("templates/style.css").read_text("utf-8")),  # noqa: S704 - ours
+        style=Markup(folder.joinpath("style.css").read_text("utf-8")),  # noqa: S704 - ours
+        script=Markup(script),  # noqa: S704 - ours
+        script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
         title=shown.plain(recipe.get("name") or left.folder.name),
         headline=_headline(verdict, tasks, watched),
         verdict=verdict,
@@ -84,14 +90,18 @@ def render(left: Left) -> str:
         watched=watched,
         facts=_facts(left, recipe),
         curves=curves.losses(left.steps),
+        other_curves=curves.others(left.steps),
         examples=left.examples,
+        groups=examples.GROUPS,
+        left_out=len(tasks) + len(watched) - len(left.examples),
         card=card.tasks(left.card),
+        more_tasks=max(0, len(left.card.get("tasks") or {}) - card.MOST_TASKS),
         glossary=scores.glossary([*tasks, *watched]),
         provenance=_provenance(left.results["provenance"]),
         recipe=shown.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", left.recipe),
-        load=_load_lines(left),
+        load=_stated(left, "load"),
         chat=f"tutelage chat {shlex.quote(str(left.folder))} --against base",
-        again=_command(left),
+        again=shlex.join(_stated(left, "command")),
         version=__version__,
     )  # fmt: skip
 
@@ -148,6 +158,7 @@ def _facts(left: Left, recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
     method = {"lora": f"LoRA, rank {tune.get('rank')}", "full": "all weights"}.get(named, named)
     seconds = sum(step.get("seconds", 0.0) for step in left.steps)
     tokens = training.get("tokens_seen")
+    whole = left.results["provenance"].get("seconds")
     facts = [
         ("Model", shown.plain(recipe.get("model"))),
         ("Taught", ", ".join(shown.plain(name) for name in left.results["tasks"]) or "nothing"),
@@ -156,6 +167,7 @@ def _facts(left: Left, recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Rows seen", shown.count(training["rows_seen"]).text if "rows_seen" in training else ""),
         ("Tokens seen", shown.count(tokens).text if tokens is not None else ""),
         ("Training time", shown.duration(seconds) if seconds else ""),
+        ("Whole job", shown.duration(whole) if whole else ""),
         ("Finished", _day(left.results["provenance"].get("ended"))),
     ]
     return [(name, value) for name, value in facts if value]
@@ -173,22 +185,7 @@ def _provenance(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(key.replace("_", " "), shown.plain(value)) for key, value in found.items() if key != "load"]
 
 
-def _command(left: Left) -> str:
-    """What was typed, or what does the same."""
-    words = left.results["provenance"].get("command")
-    if isinstance(words, list) and words:
-        return shown.plain(shlex.join(str(word) for word in words))
-    return f"tutelage run {shlex.quote(str(left.folder / 'recipe.yaml'))}"
-
-
-def _load_lines(left: Left) -> list[str]:
-    """The three lines that the run itself states, else those that load a folder which is a model or an adapter."""
-    stated = left.results["provenance"].get("load")
-    if isinstance(stated, list) and stated:
-        return [shown.plain(line) for line in stated]
-    place = repr(str(left.folder / "model"))
-    return [
-        "from transformers import AutoModelForCausalLM, AutoTokenizer",
-        f"tokenizer = AutoTokenizer.from_pretrained({place})",
-        f"model = AutoModelForCausalLM.from_pretrained({place})",
-    ]
+def _stated(left: Left, key: str) -> list[str]:
+    """Words or lines that the run itself stated; a run that stated none gets none made up."""
+    stated = left.results["provenance"].get(key)
+    return [shown.plain(one) for one in stated] if isinstance(stated, list) else []

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from tutelage.metrics import Row
+from tutelage.report import marks
+
+
+def marked(pieces):
+    return [text for is_marked, text in pieces.parts if is_marked]
+
+
+def test_the_metrics_own_marks_are_used():
+    told = marks.why(marks.marking(["rouge2"]), Row("a red cat sat", ("the red cat ran",)))
+    assert marked(told.prediction) == marked(told.reference) == ["red cat"]
+    assert told.sentences == (("ROUGE-2", "precision 1/3 = 0.3333, recall 1/3 = 0.3333, F = 0.3333."),)
+
+
+def test_words_in_common_are_marked_where_the_metrics_mark_nothing():
+    metrics = marks.marking(["accuracy", "exact_match"])
+    told = marks.why(metrics, Row("Мы едем завтра утром", ("мы едем домой утром", "no")))
+    assert marked(told.prediction) == ["Мы едем", "утром"]
+    assert [label for label, _ in told.sentences] == ["Accuracy", "Exact match", "Words in common"]
+
+
+def test_a_reference_of_one_word_is_not_marked():
+    told = marks.why(marks.marking(["accuracy"]), Row("yes", ("yes",)))
+    assert (told.reference, marked(told.prediction)) == (None, [])
+    assert [label for label, _ in told.sentences] == ["Accuracy"]
+
+
+def test_several_references_say_which_one_was_taken():
+    told = marks.why(("rougeL",), Row("b c d", ("x y", "b c d")))
+    assert told.chosen == 1
+    assert marked(told.reference) == ["b c d"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("It costs 5 crowns.", "Must have: “5 crowns” found."),
+        ("It is free.", "Must have: “5 crowns” not found."),
+    ],
+)
+def test_facts_say_what_was_looked_for(answer, said):
+    fields = {"must_contain": ["5 crowns"], "must_not_contain": [], "answerable": True, "refusal": ["sorry"]}
+    told = marks.why(("states_fact",), Row(answer, ("It costs 5 crowns.",), fields))
+    assert told.sentences == (("States the fact", said),)
+
+
+def test_clipping_is_said():
+    told = marks.why(("rouge1",), Row("the the the cat", ("the cat",)))
+    assert "Clipped: the x" in told.sentences[1][1] or "Clipped: the (" in told.sentences[1][1]
+    assert "2 cut" in told.sentences[1][1]
+
+
+def test_a_long_text_is_cut_within_its_marks_and_said_to_be():
+    text = "word " * 1000
+    pieces = marks.why(("rougeL",), Row(text, (text,))).prediction
+    assert pieces.cut == 5000
+    assert sum(len(piece) for _, piece in pieces.parts) == 2000
+    assert not marks.plain("x").empty
+    assert marks.plain(" \n").empty
