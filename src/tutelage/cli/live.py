@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
+from tutelage.cli.console import plain
 from tutelage.training.events import Event, Resumed, Step, Validation
 
 EVERY = 10.0  # seconds between two plain lines
@@ -21,10 +22,11 @@ class Live:
     def __init__(self, *, console: Console | None = None) -> None:
         self.console = console or Console(file=sys.stderr, highlight=False, soft_wrap=True)
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=28),
+            TaskProgressColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,
@@ -32,6 +34,7 @@ class Live:
         self._task: TaskID | None = None
         self._stage = ""
         self._began = self._told = time.monotonic()
+        self._already: int | None = None
         self._trained = 0.0
         self._steps = 0
 
@@ -49,14 +52,24 @@ class Live:
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None
-        self._stage = name
+        self._stage = plain(name)
         self._began = self._told = time.monotonic()
-        self.console.print(f"{name}{': ' + note if note else ''}", markup=False)
+        self._already = None
+        self._say(f"{name}{': ' + note if note else ''}")
 
     def advance(self, done: int, total: int) -> None:
-        """How many questions are answered, and how long the rest will take."""
-        spent = time.monotonic() - self._began
-        left = f"{clock(spent / done * (total - done))} left" if done else ""
+        """How many questions are answered, how fast, and how long the rest will take.
+
+        The first call of a stage says how many were answered before it; they count as done, not as fast.
+        """
+        if self._already is None:
+            self._already, self._began = done, time.monotonic()
+        fresh, spent = done - self._already, time.monotonic() - self._began
+        left = (
+            f"{fresh / spent:.1f} a second  {clock(spent / fresh * (total - done))} left"
+            if fresh and spent
+            else ""
+        )
         self._show(done, total, left, last=done == total)
 
     def event(self, event: Event) -> None:
@@ -65,14 +78,11 @@ class Live:
             case Step():
                 self._step(event)
             case Validation(step, loss, best):
-                self.console.print(
-                    f"  step {step}: validation loss {loss:.4f}{', the best yet' if best else ''}",
-                    markup=False,
-                )
+                self._say(f"  step {step}: validation loss {loss:.4f}{', the best yet' if best else ''}")
             case Resumed(step, passed_over):
                 if passed_over:
-                    self.console.print(f"  damaged and passed over: {', '.join(passed_over)}", markup=False)
-                self.console.print(f"  goes on from step {step}", markup=False)
+                    self._say(f"  damaged and passed over: {', '.join(passed_over)}")
+                self._say(f"  goes on from step {step}")
 
     def _step(self, event: Step) -> None:
         self._trained += event.seconds
@@ -91,7 +101,11 @@ class Live:
             self._bar.update(self._task, completed=done, total=total, note=note)
         elif last or time.monotonic() - self._told >= EVERY:
             self._told = time.monotonic()
-            self.console.print(f"  {done}/{total}  {note}".rstrip(), markup=False)
+            self._say(f"  {done}/{total}  {100 * done // max(total, 1)} %  {note}".rstrip())
+
+    def _say(self, line: str) -> None:
+        """A line without what a terminal might obey: names of data and models stand in it."""
+        self.console.print(plain(line), markup=False)
 
 
 def clock(seconds: float) -> str:
