@@ -86,3 +86,19 @@ def test_many_benchmarks_do_not_fill_the_page(fake_run):
     with open_store(fake_run()) as store:
         found = collect(store, [("benchmark", "general-probe")] * 150)
     assert 0 < sum(one.count for one in found) <= MOST
+
+
+def test_long_texts_make_it_fewer_but_never_none(fake_run, monkeypatch):
+    with open_store(fake_run()) as store:
+        every = collect(store, BOTH)
+        monkeypatch.setattr("tutelage.report.examples.ROOM", 30_000)
+        fewer = collect(store, BOTH)
+        monkeypatch.setattr("tutelage.report.examples.ROOM", 1)
+        single = collect(store, BOTH)
+    for all_of, some, one in zip(every, fewer, single, strict=True):
+        assert one.count < some.count <= all_of.count
+        assert all_of.name == "general-probe" or some.count < all_of.count
+        for group, cut, least in zip(all_of.groups, some.groups, one.groups, strict=True):
+            assert cut.items == group.items[: len(cut.items)]
+            assert sum(item.weight for item in cut.items) <= 30_000 // 10 or len(cut.items) == 1
+            assert len(least.items) == min(1, len(group.items))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tutelage.compare import words
 from tutelage.core import seeds
@@ -17,6 +17,7 @@ from tutelage.results.store import Evaluation, Item, Store
 
 MOST = 200  # items on the page
 EACH = 10  # of one group
+ROOM = 1_200_000  # characters of all items' texts and marks: what keeps the page quick to open
 GROUPS = {
     "wrong": "Newly wrong",
     "right": "Newly right",
@@ -56,6 +57,14 @@ class Shown:
     base: Answer
     tuned: Answer
 
+    @property
+    def weight(self) -> int:
+        """About how many characters of the page its texts take."""
+        answers = (self.base, self.tuned)
+        told = sum(len(label) + len(said) for answer in answers for label, said in answer.why)
+        pieces = (*self.references, *(answer.text for answer in answers))
+        return len(self.prompt.content) + told + sum(one.weight for one in pieces)
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -91,10 +100,26 @@ class Examples:
 
 
 def collect(store: Store, names: Sequence[tuple[str, str]]) -> list[Examples]:
-    """Examples for each (suite, name), at most 200 items in all. Those without both models' answers are left out."""
+    """Examples for each (suite, name), at most 200 items in all, and fewer when their texts are very long.
+
+    What lacks one model's answers is left out.
+    """
     each = max(1, min(EACH, MOST // (len(GROUPS) * max(1, len(names)))))
-    found = [_examples(store, suite, name, each) for suite, name in names[: MOST // (len(GROUPS) * each)]]
-    return [one for one in found if one is not None]
+    taken = names[: MOST // (len(GROUPS) * each)]
+    found = [_examples(store, suite, name, each) for suite, name in taken]
+    room = ROOM // (len(GROUPS) * max(1, len(taken)))
+    return [replace(one, groups=tuple(_fitting(group, room) for group in one.groups)) for one in found if one]
+
+
+def _fitting(group: Group, room: int) -> Group:
+    """The first items of a group that fit: very long texts make it shorter, but never empty."""
+    kept: list[Shown] = []
+    for item in group.items:
+        room -= item.weight
+        if room < 0 and kept:
+            break
+        kept.append(item)
+    return replace(group, items=tuple(kept))
 
 
 def _examples(store: Store, suite: str, name: str, each: int) -> Examples | None:

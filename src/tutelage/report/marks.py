@@ -26,6 +26,11 @@ class Pieces:
     cut: int | None = None
 
     @property
+    def weight(self) -> int:
+        """About how many characters of the page it takes."""
+        return sum(len(text) + 13 * marked for marked, text in self.parts)
+
+    @property
     def empty(self) -> bool:
         """Whether there is nothing to read in it."""
         return not any(text.strip() for _, text in self.parts)
