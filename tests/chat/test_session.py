@@ -36,8 +36,19 @@ def test_the_oldest_exchanges_go_first_and_whole_and_the_system_prompt_stays():
     asked = talk.ask("x y z")
     assert asked.dropped == 2
     assert roles(asked) == [("system", "s s"), ("user", "c c"), ("assistant", "c"), ("user", "x y z")]
-    # What was forgotten is not counted again.
+    # Nothing is forgotten until that is said, and then for good.
+    assert talk.ask("x y z").dropped == 2
+    talk.forget_oldest(asked.dropped)
     assert talk.ask("x y z").dropped == 0
+
+
+def test_the_newest_exchange_can_be_forgotten_and_nothing_before_it():
+    talk = Conversation(count=words, context=None, room=1)
+    talk.forget_last()
+    talk.hear("one", "first")
+    talk.hear("two", "second")
+    talk.forget_last()
+    assert roles(talk.ask("x")) == [("user", "one"), ("assistant", "first"), ("user", "x")]
 
 
 def test_exactly_what_fits_is_kept():

@@ -48,7 +48,7 @@ class Conversation:
     def ask(self, question: str) -> Asked:
         """What the model reads for a question: system prompt, earlier exchanges as far as they fit, question.
 
-        Exchanges that do not fit are forgotten for good, the oldest first and always question and answer together.
+        Exchanges that do not fit are left out, the oldest first and always question and answer together.
 
         Raises:
             InputError: the question alone does not fit.
@@ -65,9 +65,15 @@ class Conversation:
                 expected=f"at most {max(self._budget or 0, 0):,} tokens, beside the room for the answer",
                 fix="shorten the question or the system prompt, or lower --max-new-tokens",
             )
-        dropped = len(self._exchanges) - len(kept)
-        self._exchanges = kept
-        return Asked(tuple(messages), dropped)
+        return Asked(tuple(messages), len(self._exchanges) - len(kept))
+
+    def forget_oldest(self, count: int) -> None:
+        """Forget so many exchanges for good."""
+        del self._exchanges[:count]
+
+    def forget_last(self) -> None:
+        """Forget the newest exchange, if there is one."""
+        del self._exchanges[-1:]
 
     def hear(self, question: str, answer: str) -> None:
         """Keep an exchange."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,8 +36,8 @@ class Voice(Protocol):
 
     def stream(
         self, messages: Sequence[Message], *, max_new_tokens: int, temperature: float, seed: int
-    ) -> Iterator[str]:
-        """Its answer, piece by piece."""
+    ) -> Generator[str, None, None]:
+        """Its answer, piece by piece; it ends when the generator is closed."""
 
 
 class ModelVoice:
@@ -64,7 +64,7 @@ class ModelVoice:
 
     def stream(
         self, messages: Sequence[Message], *, max_new_tokens: int, temperature: float, seed: int
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, None]:
         """The answer, piece by piece."""
         from tutelage.models import adapter_off
 

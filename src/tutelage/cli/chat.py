@@ -1,14 +1,19 @@
-"""`tutelage chat MODEL`: a conversation in the terminal, or questions through a pipe."""
+"""`tutelage chat MODEL`: a conversation in the terminal or on a local page, or questions through a pipe."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tutelage.cli import console
+from tutelage.core.errors import InputError
+
+if TYPE_CHECKING:
+    from tutelage.chat import Talk
 
 
 def chat(
@@ -31,7 +36,9 @@ def chat(
     ] = 256,
     temperature: Annotated[
         float,
-        typer.Option("--temperature", min=0.0, help="0 takes the likeliest token; above, tokens are drawn."),
+        typer.Option(
+            "--temperature", min=0.0, max=5.0, help="0 takes the likeliest token; above, tokens are drawn."
+        ),
     ] = 0.0,
     seed: Annotated[int, typer.Option("--seed", help="Of the draw.")] = 0,
     chat_template: Annotated[
@@ -40,34 +47,78 @@ def chat(
             "--chat-template", metavar="NAME", help="A bundled chat template or a file; else the model's own."
         ),
     ] = None,
+    web: Annotated[
+        bool, typer.Option("--web", help="On a page in the browser, which only this machine can reach.")
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port", metavar="N", min=1024, max=65535, help="Of the page, with --web; else any free one."
+        ),
+    ] = None,
     json: Annotated[bool, console.Json] = False,
 ) -> int:
     """Talk to a model; answers come as they are made. Ctrl-C stops an answer, /help lists the commands.
 
-    Through a pipe every line is a question. With --json the whole talk is printed when the input ends.
+    Through a pipe every line is a question. With --json the whole talk is printed when it ends.
     """
-    from tutelage.chat import Settings, Terminal, piped, typed, voices
+    from tutelage.chat import Settings, Talk, voices
     from tutelage.tokens import chat as templates
 
-    person = sys.stdin.isatty()
+    if port is not None and not web:
+        raise InputError("--port is of the page", where="--port", found=str(port), fix="add --web")
     template = None if chat_template is None else templates.text_of(chat_template, root=Path.cwd())
     answering = voices(model, against=against, chat_template=template, say=console.say)
-    settings = Settings(max_new_tokens, temperature, seed, system)
-    terminal = Terminal(answering, settings, out=sys.stdout, interactive=person, show=person or not json)
+    talk = Talk(answering, Settings(max_new_tokens, temperature, seed, system))
+    if web:
+        _on_a_page(talk, port or 0)
+    else:
+        _in_the_terminal(talk, model, show=not json)
+    if json:
+        console.print_json(talk.as_json())
+    return 0
+
+
+def _on_a_page(talk: Talk, port: int) -> None:
+    """Serve the page until Ctrl-C."""
+    import asyncio
+
+    from tutelage.chat import web
+
+    def ready(address: str) -> None:
+        console.show(f"Open {address} in a browser of this machine. Ctrl-C ends.")
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(web.serve(talk, ready=ready, port=port))
+
+
+def _in_the_terminal(talk: Talk, model: str, *, show: bool) -> None:
+    """Talk to a person, or answer what comes through a pipe."""
+    from rich.console import Console
+
+    from tutelage.chat import Terminal, piped, typed
+
+    person = sys.stdin.isatty()
+    drawn = (
+        Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
+        if person and sys.stdout.isatty()
+        else None
+    )
+    terminal = Terminal(talk, out=sys.stdout, interactive=person, show=person or show, console=drawn)
     if person:
         _edit_lines()
         console.show(f"Talking to {model}. /help lists the commands, Ctrl-D ends.")
     terminal.run(typed(input, console.show) if person else piped(sys.stdin.buffer))
-    if json:
-        console.print_json(terminal.as_json())
-    return 0
 
 
 def _edit_lines() -> None:
-    """Arrow keys and history in `input`, where Python was built with them."""
-    import importlib
+    """Arrow keys and history in `input`, where Python was built with them; nothing of it is kept on disk.
 
+    What is pasted with several lines stays one question.
+    """
     try:
-        importlib.import_module("readline")
+        import readline
     except ImportError:
         console.say("(this Python has no readline: lines cannot be edited)")
+    else:
+        readline.parse_and_bind("set enable-bracketed-paste on")

@@ -1,0 +1,95 @@
+"""Answers side by side on a terminal, as they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from tutelage.chat.text import encodable, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+WIDE = 80
+"""Columns that a terminal needs for two answers side by side."""
+
+PAUSE = 1 / 20
+"""Seconds between two pictures."""
+
+
+def fits(console: Console | None) -> bool:
+    """Whether answers can stand side by side here: a terminal that is wide enough and can be drawn on."""
+    return (
+        console is not None and console.is_terminal and not console.is_dumb_terminal and console.width >= WIDE
+    )
+
+
+class Columns:
+    """One column a voice, drawn in place while it is used in a `with` block; at its end all text stands there.
+
+    While it is drawn only as many lines are shown as the screen has, the newest ones.
+    """
+
+    def __init__(self, labels: Sequence[str], console: Console) -> None:
+        from rich.live import Live
+
+        self._texts = dict.fromkeys(labels, "")
+        self._console = console
+        self._drawn = 0.0
+        self._live = Live(
+            self._picture(), console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.update(self._picture(whole=True))
+        self._live.stop()
+
+    def add(self, label: str, text: str) -> None:
+        """Append to a column."""
+        self._texts[label] += text
+        now = time.monotonic()
+        if now - self._drawn >= PAUSE:
+            self._drawn = now
+            self._live.update(self._picture(), refresh=True)
+
+    def _picture(self, *, whole: bool = False) -> Table:
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+        from rich.text import Text
+
+        room = max(self._console.width // len(self._texts) - 4, 10)
+        table = Table(
+            box=SIMPLE_HEAD,
+            expand=True,
+            show_edge=False,
+            pad_edge=False,
+            padding=(0, 3, 0, 0),
+            header_style="bold",
+        )
+        cells = []
+        for label, text in self._texts.items():
+            table.add_column(Text(self._safe(" ".join(label.split()))), ratio=1, overflow="fold")
+            lines = self._lines(text, room)
+            shown = lines if whole else lines[-max(self._console.height - 5, 3) :]
+            cells.append(Text("\n").join(shown) if shown else Text("(no answer)" if whole else "...", "dim"))
+        table.add_row(*cells)
+        return table
+
+    def _lines(self, text: str, room: int) -> list[Text]:
+        from rich.text import Text
+
+        shown = Text(self._safe(text.strip("\n")).expandtabs(4))
+        return list(shown.wrap(self._console, room)) if text else []
+
+    def _safe(self, text: str) -> str:
+        return encodable(visible(text), self._console.encoding)

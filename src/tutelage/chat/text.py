@@ -1,0 +1,28 @@
+"""Model output and other foreign text, shown so that a terminal cannot obey it.
+
+Control characters become visible signs, one by one, so that a sequence that comes in pieces is caught too.
+"""
+
+from __future__ import annotations
+
+TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Marks that turn the direction of what follows: text that reads otherwise than it is."""
+
+SIGNS = {
+    **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"},
+    0x7F: "\u2421",
+    **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
+    **dict.fromkeys(map(ord, TURNING), "\ufffd"),
+    **dict.fromkeys((0x2028, 0x2029), "\n"),
+}
+
+
+def visible(text: str) -> str:
+    """The text with every control character but tab and line feed as a visible sign."""
+    return text.replace("\r\n", "\n").translate(SIGNS)
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    """The text with a question mark for every letter that the encoding does not have."""
+    name = encoding or "utf-8"
+    return text.encode(name, "replace").decode(name)
