@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import random
+import string
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -174,3 +177,112 @@ def test_a_group_field_that_is_missing_gets_the_nearest_name():
         cut(examples, by="dialoge")
     assert caught.value.errors[0].where == "r.jsonl:1"
     assert "dialogue" in caught.value.errors[0].fix
+
+
+def alike(count):
+    """Pairs of rows that say nearly the same."""
+    chance = random.Random(0)
+    texts = [
+        " ".join("".join(chance.choices(string.ascii_lowercase, k=6)) for _ in range(20))
+        for _ in range(count)
+    ]
+    return rows([{"q": f"{text} {end}", "a": "x"} for text in texts for end in ("now", "then")])
+
+
+def test_rows_that_say_nearly_the_same_stay_together():
+    parts = cut(alike(40))
+    assert parts.near_leaks == ()
+    assert sum(parts.near.values()) == 40
+    assert {name: len(getattr(parts, name)) % 2 for name in ("train", "validation", "test")} == {
+        "train": 0,
+        "validation": 0,
+        "test": 0,
+    }
+
+
+def test_a_test_row_that_stands_nearly_in_training_stops_the_run_and_names_both():
+    examples = alike(2)
+    for place, name in enumerate(("train", "test", "train", "train")):
+        examples[place].fields["s"] = name
+    with pytest.raises(InputError, match="1 of 1 test rows also stand nearly in training") as caught:
+        cut(examples, column="s")
+    assert caught.value.found.startswith("r.jsonl:2 nearly as r.jsonl:1 (0.9")
+    assert "raise split.near" in caught.value.fix
+    allowed = cut(examples, column="s", leaks="allow")
+    assert [(one["test"], one["train"]) for one in allowed.near_leaks] == [("r.jsonl:2", "r.jsonl:1")]
+    assert cut(examples, column="s", near=1.0).near_leaks == ()
+
+
+def test_equal_and_near_ones_are_counted_apart():
+    examples = alike(3)
+    examples += rows([{"q": examples[0].fields["q"].upper(), "a": "x"}])
+    parts = cut(examples, validation=0, test=1, leaks="allow")
+    assert sum(parts.repeated.values()) + len(parts.leaks) == 1
+    assert len(parts.train) == 6
+
+
+@given(st.lists(st.sampled_from("aaaaaabbbc"), min_size=30, max_size=120), st.integers(0, 3))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_stratified_splits_have_every_value_in_its_share(values, seed):
+    examples = rows([{"q": f"q{n}", "a": "x", "v": value} for n, value in enumerate(values)])
+    parts = cut(examples, stratify="v", validation=0.2, test=0.2, seed=seed)
+    for name, share in (("validation", 0.2), ("test", 0.2)):
+        part = getattr(parts, name)
+        assert len(part) == max(1, round(share * len(values)))
+        for value in set(values):
+            own = sum(row.fields["v"] == value for row in part)
+            assert abs(own - values.count(value) * len(part) / len(values)) < 1
+
+
+def test_a_stable_split_moves_no_row_when_others_come():
+    few, many = cut(plain(400), stable=True), cut(plain(1000), stable=True)
+    for name in ("train", "validation", "test"):
+        known = {row.fields["q"] for row in getattr(many, name)}
+        assert {row.fields["q"] for row in getattr(few, name)} <= known
+    assert 60 < len(many.test) < 140
+    assert cut(plain(400), stable=True, seed=1).test != few.test
+
+
+def test_a_stable_split_takes_fractions_only():
+    with pytest.raises(InputError, match="takes fractions"):
+        cut(plain(40), stable=True, test=10)
+    with pytest.raises(InputError, match="takes fractions"):
+        cut(plain(40), stable=True, test=0.8, validation=0.5)
+
+
+def test_the_newest_rows_test():
+    days = [f"2026-01-{1 + (9 * n) % 28:02d}" for n in range(28)]
+    examples = rows([{"q": f"q{n}", "a": "x", "day": day} for n, day in enumerate(days)])
+    parts = cut(examples, date="day", validation=4, test=6)
+    latest = {
+        name: max(row.fields["day"] for row in getattr(parts, name)) for name in ("train", "validation")
+    }
+    earliest = {
+        name: min(row.fields["day"] for row in getattr(parts, name)) for name in ("validation", "test")
+    }
+    assert latest["train"] < earliest["validation"] <= latest["validation"] < earliest["test"]
+    assert parts.sizes() == {"train": 18, "validation": 4, "test": 6}
+
+
+def test_rows_of_one_day_stay_together_and_dates_may_be_numbers_or_have_zones():
+    examples = rows([{"q": f"q{n}", "a": "x", "t": [1, 2, 3, 3, 3][n % 5]} for n in range(20)])
+    assert {row.fields["t"] for row in cut(examples, date="t", validation=4, test=10).test} == {3}
+    zoned = rows(
+        [
+            {"q": "q1", "a": "x", "t": "2026-03-01T00:30:00+02:00"},
+            {"q": "q2", "a": "x", "t": "2026-02-28T23:00:00Z"},
+            {"q": "q3", "a": "x", "t": "2026-02-27"},
+        ]
+    )
+    assert [row.fields["q"] for row in cut(zoned, date="t", validation=0, test=1).test] == ["q2"]
+
+
+def test_what_is_no_date_is_said_with_its_row():
+    with pytest.raises(InputErrors) as caught:
+        cut(rows([{"q": "a", "a": "x", "t": "soon"}, {"q": "b", "a": "x", "t": True}]), date="t")
+    assert [(one.where, one.found) for one in caught.value.errors] == [
+        ("r.jsonl:1", '"soon"'),
+        ("r.jsonl:2", "true or false"),
+    ]
+    with pytest.raises(InputError, match="has no field"):
+        cut(plain(5), stratify="nothing")

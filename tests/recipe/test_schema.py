@@ -70,3 +70,16 @@ def test_a_tasks_words_are_its_own_the_librarys_or_detected():
     with pytest.raises(InputError, match="do not say which") as caught:
         Task(data=data).words(unclear, where="tasks.0")
     assert 'prompt: "{{ x }}"' in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("split", "problem"),
+    [
+        ({"stratify": "label", "date": "day"}, "rows are split in one way"),
+        ({"stable": True, "test": 50}, "a stable split takes fractions of the rows"),
+        ({"column": "split", "stratify": "label"}, "a column says the split, or shares do"),
+    ],
+)
+def test_ways_to_split_that_exclude_each_other_are_refused(split, problem):
+    with pytest.raises(ValidationError, match=problem):
+        schema.Split.model_validate(split)

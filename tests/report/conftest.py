@@ -211,6 +211,15 @@ class FakeRun:
                     ],
                 }
             },
+            "overlap": {
+                say("general-probe"): {
+                    "items": 240,
+                    "found": 1,
+                    "first": [
+                        {"item": say("probe-3"), "train": say("support-bot.jsonl:4"), "how": "13 words"}
+                    ],
+                }
+            },
             "training": {
                 "rows_seen": 1280,
                 "tokens_seen": 40960,

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from tutelage.models import (
     own_template,
     resolve,
 )
-from tutelage.recipe import prepare, tuning
+from tutelage.recipe import contamination, prepare, tuning
 from tutelage.recipe.folder import RunFolder, check_free, default_folder, opened
 from tutelage.recipe.load import resolved as settled
 from tutelage.recipe.measure import Asker, Measurement
@@ -151,7 +151,15 @@ class _Run:
 
     def _encode(self, rows: prepare.Rows, source: ModelSource) -> Prepared:
         self.base = load(source, chat_template=self.recipe.template_text())
-        return prepare.encode(self.recipe, rows, self.base)
+        prepared = prepare.encode(self.recipe, rows, self.base)
+        near = min((task.split.near for task in self.recipe.tasks), default=1.0)
+        overlap = contamination.found(self.watched, rows, near=near)
+        for name, told in overlap.items():
+            if told["found"]:
+                self.listen.stage(
+                    "prepare", f"{told['found']} items of {name} stand in training: see the card"
+                )
+        return replace(prepared, card={**prepared.card, "overlap": overlap})
 
     @contextmanager
     def _opened(self, prepared: Prepared) -> Iterator[Store]:

@@ -8,121 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    PrivateAttr,
-    WithJsonSchema,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
-from tutelage import metrics as all_metrics
 from tutelage import templates
-from tutelage.core.errors import InputError
 from tutelage.core.nouns import Example
-from tutelage.core.strictjson import kind
-from tutelage.data import DataSource, SplitSettings
+from tutelage.data import SPLITS, DataSource, SplitSettings
+from tutelage.recipe.fields import (
+    Block,
+    Fraction,
+    Jinja,
+    Metric,
+    Name,
+    Seed,
+    Share,
+    Targets,
+    Text,
+    library,
+    wrong,
+)
 from tutelage.templates import TaskTemplate
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-
-
-def wrong(problem: str, *, found: str = "", expected: str = "", fix: str = "") -> PydanticCustomError:
-    """A mistake that pydantic carries to `mistakes` with all that a person needs."""
-    told = {"problem": problem, "found": found, "expected": expected, "fix": fix}
-    return PydanticCustomError("tutelage", "{problem}", told)
-
-
-def _told(error: InputError) -> PydanticCustomError:
-    return wrong(error.problem, found=error.found or "", expected=error.expected or "", fix=error.fix or "")
-
-
-def _share(value: Any) -> float | int:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise wrong(
-            "not a share of the rows",
-            expected="a fraction from 0.0 to 1.0, or a count of rows",
-            fix="write 0.1 for a tenth, or 100 for a hundred rows",
-        )
-    if value < 0 or (isinstance(value, float) and value > 1):
-        raise wrong(
-            "not a share of the rows",
-            found=str(value),
-            expected="a fraction from 0.0 to 1.0, or a count of rows",
-            fix=f"write {int(value)} for a count of rows" if value > 1 else "write 0 for none",
-        )
-    return value
-
-
-def _targets(value: Any) -> Literal["all-linear"] | tuple[str, ...]:
-    if value == "all-linear":
-        return "all-linear"
-    if isinstance(value, list | tuple) and value and all(isinstance(name, str) and name for name in value):
-        return tuple(value)
-    raise wrong(
-        "not a choice of layers",
-        found=f"{value}" if isinstance(value, str) else kind(value),
-        expected="all-linear, or a list of layer names such as [q_proj, v_proj]",
-        fix=f"write [{value}]" if isinstance(value, str) else "write all-linear",
-    )
-
-
-def _metric(value: str) -> str:
-    try:
-        all_metrics.check(value)
-    except InputError as error:
-        raise _told(error) from None
-    return value
-
-
-def _jinja(value: str) -> str:
-    try:
-        templates.check(value, where="template")
-    except InputError as error:
-        raise _told(error) from None
-    return value
-
-
-def _library(value: str) -> str:
-    try:
-        templates.named(value)
-    except InputError as error:
-        raise _told(error) from None
-    return value
-
-
-Share = Annotated[
-    float | int,
-    PlainValidator(_share),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "integer", "minimum": 0}]}
-    ),
-]
-Targets = Annotated[
-    Literal["all-linear"] | tuple[str, ...],
-    PlainValidator(_targets),
-    WithJsonSchema(
-        {"anyOf": [{"const": "all-linear"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
-    ),
-]
-Name = Annotated[str, Field(pattern=NAME)]
-Text = Annotated[str, Field(min_length=1)]
-Jinja = Annotated[str, AfterValidator(_jinja)]
-Metric = Annotated[str, AfterValidator(_metric)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-class Block(BaseModel):
-    """A part of the recipe: unknown fields are mistakes, a text is no number, and nothing changes afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Data(Block):
@@ -183,17 +89,52 @@ class Split(Block):
         None,
         description="A field: rows with the same value stay together. Without it, rows with equal prompts stay together.",
     )
+    stratify: Text | None = Field(
+        None, description="A field: each of its values has the same share in every split."
+    )
+    stable: bool = Field(
+        False,
+        description="Each row's split follows from its own content: rows added later move no other. Fractions only.",
+    )
+    date: Text | None = Field(None, description="A field: the newest rows test, those before them validate.")
     column: Text | None = Field(
         None, description="A field that says train, validation or test for each row, instead of shares."
     )
     seed: Seed = Field(0, description="Another seed gives another split.")
+    near: float = Field(
+        0.8,
+        gt=0.3,
+        le=1,
+        description="From which similarity on rows count as nearly the same; 1.0 looks for equal rows only.",
+    )
     leaks: Literal["refuse", "allow"] = Field(
-        "refuse", description="Whether a test row may also stand in training (same prompt-side values)."
+        "refuse",
+        description="Whether a test row may also stand in training (same prompt-side values, exactly or nearly).",
     )
 
     @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        ways = sorted(self.model_fields_set & {"stratify", "stable", "date"})
+        if len(ways) > 1:
+            raise wrong(
+                "rows are split in one way",
+                found=" and ".join(ways),
+                expected="one of stratify, stable, date",
+                fix=f"keep {ways[0]}, or another one of them",
+            )
+        counts = [name for name in SPLITS if isinstance(share := getattr(self, name), int) and share]
+        if self.stable and counts:
+            raise wrong(
+                "a stable split takes fractions of the rows",
+                found=", ".join(f"{name}: {getattr(self, name)}" for name in counts),
+                expected="such as validation: 0.1 and test: 0.1",
+                fix="write fractions, or leave stable out",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _column_or_shares(self) -> Self:
-        others = sorted(self.model_fields_set & {"train", "validation", "test", "by", "seed"})
+        others = sorted(self.model_fields_set & {*SPLITS, "by", "seed", "stratify", "stable", "date"})
         if self.column is not None and others:
             raise wrong(
                 "a column says the split, or shares do",
@@ -223,7 +164,7 @@ class Task(Block):
     completion: Jinja | None = Field(
         None, description="Jinja over the row's fields: what the model shall answer."
     )
-    template: Annotated[str, AfterValidator(_library)] | None = Field(
+    template: Annotated[str, AfterValidator(library)] | None = Field(
         None, description="A template of the library by name, instead of prompt and completion."
     )
     split: Split = Field(default_factory=Split, description="Which rows train and which test.")

@@ -67,11 +67,39 @@ class TaskCard:
     loss_percent: float | None
     histograms: tuple[Histogram, ...]
     repeated: tuple[tuple[str, str], ...]
+    near: tuple[tuple[str, str], ...]
     dropped: tuple[tuple[str, str], ...]
     dropped_count: int
     leaks: tuple[tuple[str, str], ...] | None
     leaks_count: int
     examples: tuple[Trained, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """One watched benchmark: how many of its items were looked for, how many stand in training, the first of them."""
+
+    name: str
+    items: str
+    found: int
+    first: tuple[tuple[str, str, str], ...]
+
+
+def overlaps(card: Mapping[str, Any]) -> list[Overlap]:
+    """The watched benchmarks' items among the training rows."""
+    told: Mapping[str, Mapping[str, Any]] = card.get("overlap") or {}
+    return [
+        Overlap(
+            name=shown.plain(name),
+            items=_count(one["items"]),
+            found=one["found"],
+            first=tuple(
+                (shown.plain(hit["item"]), shown.plain(hit["train"]), shown.plain(hit["how"]))
+                for hit in one["first"][:MOST]
+            ),
+        )
+        for name, one in told.items()
+    ]
 
 
 def tasks(card: Mapping[str, Any]) -> list[TaskCard]:
@@ -105,6 +133,7 @@ def _task(name: str, told: Mapping[str, Any], rows: int) -> TaskCard:
         loss_percent=_percent(train),
         histograms=tuple(_histograms(train)),
         repeated=tuple((split, _count(n)) for split, n in (told.get("repeated") or {}).items() if n),
+        near=tuple((split, _count(n)) for split, n in (told.get("near") or {}).items() if n),
         dropped=tuple((shown.plain(one.get("where")), shown.plain(one.get("why"))) for one in dropped[:MOST]),
         dropped_count=len(dropped),
         leaks=None

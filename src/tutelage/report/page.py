@@ -95,6 +95,7 @@ def render(left: Left) -> str:
         groups=examples.GROUPS,
         left_out=len(tasks) + len(watched) - len(left.examples),
         card=card.tasks(left.card),
+        overlaps=card.overlaps(left.card),
         more_tasks=max(0, len(left.card.get("tasks") or {}) - card.MOST_TASKS),
         glossary=scores.glossary([*tasks, *watched]),
         provenance=_provenance(left.results["provenance"]),

@@ -1,0 +1,108 @@
+"""The kinds of values that a recipe's fields take, each with the error for a value that is none."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from tutelage import metrics as all_metrics
+from tutelage import templates
+from tutelage.core.errors import InputError
+from tutelage.core.strictjson import kind
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+def wrong(problem: str, *, found: str = "", expected: str = "", fix: str = "") -> PydanticCustomError:
+    """A mistake that pydantic carries to `mistakes` with all that a person needs."""
+    told = {"problem": problem, "found": found, "expected": expected, "fix": fix}
+    return PydanticCustomError("tutelage", "{problem}", told)
+
+
+def _told(error: InputError) -> PydanticCustomError:
+    return wrong(error.problem, found=error.found or "", expected=error.expected or "", fix=error.fix or "")
+
+
+def _share(value: Any) -> float | int:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong(
+            "not a share of the rows",
+            expected="a fraction from 0.0 to 1.0, or a count of rows",
+            fix="write 0.1 for a tenth, or 100 for a hundred rows",
+        )
+    if value < 0 or (isinstance(value, float) and value > 1):
+        raise wrong(
+            "not a share of the rows",
+            found=str(value),
+            expected="a fraction from 0.0 to 1.0, or a count of rows",
+            fix=f"write {int(value)} for a count of rows" if value > 1 else "write 0 for none",
+        )
+    return value
+
+
+def _targets(value: Any) -> Literal["all-linear"] | tuple[str, ...]:
+    if value == "all-linear":
+        return "all-linear"
+    if isinstance(value, list | tuple) and value and all(isinstance(name, str) and name for name in value):
+        return tuple(value)
+    raise wrong(
+        "not a choice of layers",
+        found=f"{value}" if isinstance(value, str) else kind(value),
+        expected="all-linear, or a list of layer names such as [q_proj, v_proj]",
+        fix=f"write [{value}]" if isinstance(value, str) else "write all-linear",
+    )
+
+
+def _metric(value: str) -> str:
+    try:
+        all_metrics.check(value)
+    except InputError as error:
+        raise _told(error) from None
+    return value
+
+
+def _jinja(value: str) -> str:
+    try:
+        templates.check(value, where="template")
+    except InputError as error:
+        raise _told(error) from None
+    return value
+
+
+def library(value: str) -> str:
+    """The name of a template of the library."""
+    try:
+        templates.named(value)
+    except InputError as error:
+        raise _told(error) from None
+    return value
+
+
+Share = Annotated[
+    float | int,
+    PlainValidator(_share),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "integer", "minimum": 0}]}
+    ),
+]
+Targets = Annotated[
+    Literal["all-linear"] | tuple[str, ...],
+    PlainValidator(_targets),
+    WithJsonSchema(
+        {"anyOf": [{"const": "all-linear"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    ),
+]
+Name = Annotated[str, Field(pattern=NAME)]
+Text = Annotated[str, Field(min_length=1)]
+Jinja = Annotated[str, AfterValidator(_jinja)]
+Metric = Annotated[str, AfterValidator(_metric)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Block(BaseModel):
+    """A part of the recipe: unknown fields are mistakes, a text is no number, and nothing changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
