@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tutelage.core.errors import InputError
-from tutelage.models import load, resolve, stated_parameters
+from tutelage.models import load, load_tokenizer, resolve, stated_parameters
 
 PADS_WITH_THE_END = {"pad_token": "<|im_end|>"}
 OTHER_TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
@@ -141,3 +141,41 @@ def test_an_architecture_that_transformers_does_not_know_is_named(copy):
     with pytest.raises(InputError, match="could not be read") as caught:
         load(resolve(str(copy)))
     assert "lama" in caught.value.found
+
+
+@pytest.mark.parametrize("kind", ["llama", "t5", "pads with the end", "two ends", "no generation settings"])
+def test_the_tokenizer_alone_is_the_one_that_the_model_comes_with(kind, tiny_t5_folder, copy, monkeypatch):
+    folder = tiny_t5_folder if kind == "t5" else copy
+    if kind == "pads with the end":
+        edit(copy / "tokenizer_config.json", **PADS_WITH_THE_END)
+    if kind == "two ends":
+        edit(copy / "generation_config.json", eos_token_id=[2, 0])
+    if kind == "no generation settings":
+        (copy / "generation_config.json").unlink()
+        edit(copy / "config.json", eos_token_id=[2, 1], max_position_embeddings=200)
+    source = resolve(str(folder))
+    whole = load(source)
+    monkeypatch.setattr("safetensors.safe_open", lambda *_, **__: pytest.fail("weights were read"))
+    light = load_tokenizer(source)
+    assert (light.encoder_decoder, light.chat_template, light.context, light.ends) == (
+        whole.encoder_decoder,
+        whole.chat_template,
+        whole.context,
+        whole.ends,
+    )
+    assert light.tokenizer.pad_token_id == whole.tokenizer.pad_token_id
+    assert light.tokenizer.model_max_length == whole.tokenizer.model_max_length
+    assert light.stated_pad == (2 if kind == "pads with the end" else 0)
+    assert light.tokenizer("Hello<|im_end|>")["input_ids"] == whole.tokenizer("Hello<|im_end|>")["input_ids"]
+
+
+def test_the_tokenizer_alone_is_refused_as_with_the_model(copy):
+    source = resolve(str(copy))
+    with pytest.raises(InputError, match="not valid Jinja"):
+        load_tokenizer(source, chat_template="{% for %}")
+    edit(copy / "config.json", vocab_size=100)
+    with pytest.raises(InputError, match="more tokens than the model"):
+        load_tokenizer(source)
+    (copy / "config.json").write_text('{"model_type": "unheard-of"}')
+    with pytest.raises(InputError, match="settings could not be read"):
+        load_tokenizer(source)

@@ -2,11 +2,12 @@
 
 from tutelage.models.adapters import adapter_off, add_lora, merge, target_names
 from tutelage.models.export import export, loading_lines
-from tutelage.models.load import LoadedModel, load, stated_parameters
+from tutelage.models.load import LoadedModel, LoadedTokenizer, load, load_tokenizer, stated_parameters
 from tutelage.models.source import ModelSource, base_of, fingerprint, own_template, resolve
 
 __all__ = [
     "LoadedModel",
+    "LoadedTokenizer",
     "ModelSource",
     "adapter_off",
     "add_lora",
@@ -14,6 +15,7 @@ __all__ = [
     "export",
     "fingerprint",
     "load",
+    "load_tokenizer",
     "loading_lines",
     "merge",
     "own_template",

@@ -46,8 +46,8 @@ def settle(model: Any, tokenizer: Any) -> None:
     from transformers import GenerationConfig
 
     own = model.generation_config
-    ends = end_ids(own.eos_token_id if own.eos_token_id is not None else model.config.eos_token_id, tokenizer)
-    pad = settle_padding(tokenizer, ends)
+    eos = own.eos_token_id if own.eos_token_id is not None else model.config.eos_token_id
+    ends, pad = settle_tokenizer(tokenizer, eos, model.config)
     keep = {
         name: getattr(own, name, None)
         for name in ("bos_token_id", "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id")
@@ -61,6 +61,15 @@ def settle(model: Any, tokenizer: Any) -> None:
         model.config.eos_token_id = model.generation_config.eos_token_id
     if pad is not None or not model.config.is_encoder_decoder:
         model.config.pad_token_id = pad
-    longest = getattr(model.config, "max_position_embeddings", None)
+
+
+def settle_tokenizer(
+    tokenizer: Any, eos: int | list[int] | None, config: Any
+) -> tuple[tuple[int, ...], int | None]:
+    """The tokenizer's share of `settle`: padding and the longest text; gives the ids that end and the one that pads."""
+    ends = end_ids(eos, tokenizer)
+    pad = settle_padding(tokenizer, ends)
+    longest = getattr(config, "max_position_embeddings", None)
     if isinstance(longest, int) and tokenizer.model_max_length > longest:
         tokenizer.model_max_length = longest
+    return ends, pad

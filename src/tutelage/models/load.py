@@ -8,7 +8,7 @@ from typing import Any
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
-from tutelage.models.endings import end_ids, settle
+from tutelage.models.endings import end_ids, settle, settle_tokenizer
 from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource, fingerprint
 
@@ -48,9 +48,28 @@ class LoadedModel:
     @property
     def context(self) -> int | None:
         """How many tokens fit, or None where the model's positions are relative and nothing is stated."""
-        stated = getattr(self.model.config, "max_position_embeddings", None)
-        limits = [n for n in (stated, self.tokenizer.model_max_length) if isinstance(n, int) and n < 10**9]
-        return min(limits) if limits else None
+        return _context(self.model.config, self.tokenizer)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTokenizer:
+    """What turns words into ids for a model, settled as `load` settles it; no weights were read.
+
+    Attributes:
+        tokenizer: the chat template in use is set on it.
+        encoder_decoder: whether prompts go to an encoder or before the answer.
+        chat_template: the Jinja text in use; None for a model without one.
+        context: how many tokens fit, or None.
+        ends: the ids that end an answer, the tokenizer's own end token first.
+        stated_pad: the padding id that the model's files name; the tokenizer has another when that one ends answers.
+    """
+
+    tokenizer: Any
+    encoder_decoder: bool
+    chat_template: str | None
+    context: int | None
+    ends: tuple[int, ...]
+    stated_pad: int | None
 
 
 def load(source: ModelSource, *, chat_template: str | None = None, dtype: str = "float32") -> LoadedModel:
@@ -68,7 +87,7 @@ def load(source: ModelSource, *, chat_template: str | None = None, dtype: str = 
     tokenizer = _tokenizer(source.tokenizer)
     template = _template(tokenizer, chat_template)
     model = _weights(source.weights, dtype)
-    _check_vocabulary(model, tokenizer, source)
+    _check_vocabulary(model.get_input_embeddings().weight.shape[0], tokenizer, source)
     settle(model, tokenizer)
     if source.base is not None:
         model = _with_adapter(model, source.folder)
@@ -84,6 +103,46 @@ def load(source: ModelSource, *, chat_template: str | None = None, dtype: str = 
         chat_template=template,
         adapter=source.base is not None,
     )
+
+
+def load_tokenizer(source: ModelSource, *, chat_template: str | None = None) -> LoadedTokenizer:
+    """Load what turns words into ids: the same ids and ends as `load` gives, without reading a weight.
+
+    Args:
+        source: from `resolve`.
+        chat_template: the Jinja text to use; None is the model's own.
+
+    Raises:
+        InputError: a damaged tokenizer or config, a tokenizer larger than the model, a broken template.
+    """
+    from transformers import GenerationConfig
+
+    tokenizer = _tokenizer(source.tokenizer)
+    template = _template(tokenizer, chat_template)
+    try:
+        config = _config(source.weights)
+        stated = source.weights / "generation_config.json"
+        with quiet():
+            own = GenerationConfig.from_pretrained(source.weights).eos_token_id if stated.is_file() else None
+    except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
+        raise _unreadable("the model's settings could not be read", source.weights, error) from error
+    _check_vocabulary(config.get_text_config().vocab_size, tokenizer, source)
+    pad = tokenizer.pad_token_id
+    ends, _ = settle_tokenizer(tokenizer, own if own is not None else config.eos_token_id, config)
+    return LoadedTokenizer(
+        tokenizer=tokenizer,
+        encoder_decoder=bool(config.is_encoder_decoder),
+        chat_template=template,
+        context=_context(config, tokenizer),
+        ends=ends,
+        stated_pad=pad,
+    )
+
+
+def _context(config: Any, tokenizer: Any) -> int | None:
+    stated = getattr(config, "max_position_embeddings", None)
+    limits = [n for n in (stated, tokenizer.model_max_length) if isinstance(n, int) and n < 10**9]
+    return min(limits) if limits else None
 
 
 def _tokenizer(folder: Path) -> Any:
@@ -136,15 +195,22 @@ def _try_template(tokenizer: Any) -> None:
         ) from error
 
 
+def _config(folder: Path) -> Any:
+    from transformers import AutoConfig
+
+    with quiet():
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
 def _weights(folder: Path, dtype: str) -> Any:
     """The full model. Weights that are missing would be made up at random: refused."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     try:
+        config = _config(folder)
+        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         with quiet():
-            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
             model, report = kind.from_pretrained(
                 folder,
                 config=config,
@@ -174,8 +240,7 @@ def _weights(folder: Path, dtype: str) -> Any:
     return model
 
 
-def _check_vocabulary(model: Any, tokenizer: Any, source: ModelSource) -> None:
-    rows = model.get_input_embeddings().weight.shape[0]
+def _check_vocabulary(rows: int, tokenizer: Any, source: ModelSource) -> None:
     if len(tokenizer) > rows:
         raise InputError(
             "the tokenizer knows more tokens than the model",

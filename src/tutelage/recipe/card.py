@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,10 @@ import numpy as np
 from tutelage.core.nouns import Encoded, Prompted
 
 BARS = 24  # of a histogram, at most
+_BYTE = re.compile("<0x([0-9A-F]{2})>")
+_LONE = re.compile(
+    "[\udc80-\udcff]"
+)  # a byte that is no whole character, as Python's surrogateescape writes it
 
 
 def lengths(rows: Sequence[Encoded]) -> dict[str, Any]:
@@ -63,6 +68,42 @@ def shown(tokenizer: Any, row: Prompted, encoded: Encoded) -> dict[str, Any]:
         "prompt": row.prompt,
         "completion": row.completion,
         "text": tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False),
-        "tokens": [tokenizer.decode([i], clean_up_tokenization_spaces=False) for i in ids],
+        "tokens": pieces(tokenizer, ids),
         "mask": mask,
     }
+
+
+def pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
+    """Each token's own text, with the spaces that it holds; bytes that are no whole character as <0xF0>."""
+    added = tokenizer.added_tokens_decoder
+    decoder = tokenizer.backend_tokenizer.decoder
+    by_bytes = decoder is not None and b'"ByteLevel"' in decoder.__getstate__()
+    own = _of_bytes if by_bytes else _of_words
+    names = tokenizer.convert_ids_to_tokens(list(ids))
+    return [str(added[i]) if i in added else own(name) for i, name in zip(ids, names, strict=True)]
+
+
+def _of_bytes(name: str) -> str:
+    """A byte-level token: its name has one printable character for each byte."""
+    if not _BYTES.keys() >= set(name):
+        return name
+    raw = bytes(_BYTES[char] for char in name)
+    return _LONE.sub(lambda lone: f"<0x{ord(lone[0]) - 0xDC00:02X}>", raw.decode("utf-8", "surrogateescape"))
+
+
+def _of_words(name: str) -> str:
+    """A token of words or their parts, where a low line stands for a space and rare characters come as bytes."""
+    byte = _BYTE.fullmatch(name)
+    if byte and int(byte[1], 16) < 0x80:
+        return chr(int(byte[1], 16))
+    return name.replace("\N{LOWER ONE EIGHTH BLOCK}", " ")
+
+
+def _names_of_bytes() -> dict[str, int]:
+    """GPT-2's table: printable Latin-1 stands for itself, the other bytes follow from U+0100 on."""
+    own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    rest = [byte for byte in range(256) if byte not in own]
+    return {chr(byte): byte for byte in own} | {chr(0x100 + n): byte for n, byte in enumerate(rest)}
+
+
+_BYTES = _names_of_bytes()

@@ -16,7 +16,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded, Prompted, Request
 from tutelage.data import Splits, load, split
 from tutelage.mixture.order import Order
-from tutelage.models import LoadedModel
+from tutelage.models import LoadedModel, LoadedTokenizer
 from tutelage.recipe import card as card_of
 from tutelage.recipe.schema import Recipe, Task
 from tutelage.tokens.encode import Encoder, Truncation
@@ -97,18 +97,29 @@ def _said(task: TaskRows, rows: Sequence[Prompted]) -> list[Any]:
     ]
 
 
-def encode(recipe: Recipe, rows: Rows, model: LoadedModel) -> Prepared:
+def encoder_of(recipe: Recipe, model: LoadedModel | LoadedTokenizer) -> Encoder:
+    """What turns this recipe's rows into ids for a model.
+
+    Raises:
+        InputError: the chat template ends no turn, or opens it otherwise in training than in use.
+    """
+    tune = recipe.tune
+    return Encoder(
+        model.tokenizer,
+        encoder_decoder=model.encoder_decoder,
+        max_length=min(tune.max_length, model.context or tune.max_length),
+        truncation=Truncation(tune.truncate.field, tune.truncate.side),
+    )
+
+
+def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> Prepared:
     """Turn the rows into tokens for a model.
 
     Raises:
         InputError: a row does not fit, or nothing would bear loss.
     """
     tune = recipe.tune
-    truncation = Truncation(tune.truncate.field, tune.truncate.side)
-    limit = min(tune.max_length, model.context or tune.max_length)
-    encoder = Encoder(
-        model.tokenizer, encoder_decoder=model.encoder_decoder, max_length=limit, truncation=truncation
-    )
+    encoder = encoder_of(recipe, model)
     train = tuple(tuple(encoder.encode(row) for row in t.train) for t in rows.tasks)
     validation = tuple(tuple(encoder.encode(row) for row in t.validation) for t in rows.tasks)
     if not sum(row.n_loss for task in train for row in task):
@@ -121,7 +132,7 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel) -> Prepared:
     card: dict[str, Any] = {
         "schema": 1,
         "chat_template": model.chat_template,
-        "max_length": limit,
+        "max_length": encoder.max_length,
         "tasks": {
             t.task.name: {
                 **t.card,
@@ -147,7 +158,9 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel) -> Prepared:
         validation=tuple(row for task in validation for row in task),
         order=Order(seed=tune.seed, sizes=[len(task) for task in train]),
         card=card,
-        identity=hashing.of_json([rows.taught, limit, model.chat_template, tune.truncate.model_dump()]),
+        identity=hashing.of_json(
+            [rows.taught, encoder.max_length, model.chat_template, tune.truncate.model_dump()]
+        ),
     )
 
 
@@ -179,7 +192,8 @@ def _read_task(recipe: Recipe, index: int, data_dir: Path | None) -> TaskRows:
         "splits": splits.sizes(),
         "repeated": dict(splits.repeated),
         "dropped": [],
-        "leaks": {"exact": list(splits.leaks)},
+        "near": dict(splits.near),
+        "leaks": {"exact": list(splits.leaks), "near": list(splits.near_leaks)},
         "unused": splits.unused,
         "template": template.name,
         "prompt": template.prompt,
@@ -197,4 +211,4 @@ def _questions(rows: TaskRows, encoder: Encoder) -> PreparedTask:
     return PreparedTask(rows.task.name, tuple(rows.task.metrics), asked)
 
 
-__all__ = ["Prepared", "PreparedTask", "Rows", "Splits", "TaskRows", "encode", "read"]
+__all__ = ["Prepared", "PreparedTask", "Rows", "Splits", "TaskRows", "encode", "encoder_of", "read"]

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from itertools import groupby
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from tutelage.compare import reasons, words
 from tutelage.compare.explained import Explained
 from tutelage.core.version import __version__
 from tutelage.metrics.explain import Gram, Marked
 from tutelage.report import shown
+from tutelage.report.environment import environment, style
 
 LONGEST = 20_000  # characters of one text
 MOST = 60  # n-grams of one list
@@ -41,10 +40,8 @@ class Chips:
 def page_of(explanations: Sequence[Explained]) -> str:
     """The explanations as one HTML page, in the order given, rows under their line."""
     groups = [(title, list(own)) for title, own in groupby(explanations, key=lambda one: one.title)]
-    folder = files("tutelage.report").joinpath("templates")
-    style = "".join(folder.joinpath(name).read_text("utf-8") for name in ("style.css", "explained.css"))
     page = _environment().get_template("explained.html.j2").render(
-        style=Markup(style),  # noqa: S704 - ours
+        style=style("style.css", "explained.css"),
         groups=groups,
         glossary=_glossary(explanations),
         version=__version__,
@@ -54,18 +51,10 @@ def page_of(explanations: Sequence[Explained]) -> str:
 
 @cache
 def _environment() -> Environment:
-    """Every value is escaped; an unknown name is an error and not an empty place."""
-    environment = Environment(
-        loader=PackageLoader("tutelage.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(clean=_clean, pieces=_pieces, kind=_kind, label=_label, sentence=_sentence)
-    environment.filters.update(matched=_matched, only=_only, missing=_missing)
-    environment.globals.update(reasons=reasons, LONGEST=LONGEST)
-    return environment
+    made = environment(clean=_clean, pieces=_pieces, kind=_kind, label=_label, sentence=_sentence)
+    made.filters.update(matched=_matched, only=_only, missing=_missing)
+    made.globals.update(reasons=reasons, LONGEST=LONGEST)
+    return made
 
 
 def _kind(told: object) -> str:

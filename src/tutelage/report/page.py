@@ -7,18 +7,17 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from hashlib import sha256
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tutelage.core import files
 from tutelage.core.version import __version__
 from tutelage.report import card, curves, examples, scores, shown
+from tutelage.report.environment import environment, style
 from tutelage.report.scores import Measured
 from tutelage.results import document
 from tutelage.results.store import Store
@@ -74,13 +73,12 @@ def read(run_folder: Path) -> Left:
 def render(left: Left) -> str:
     """The page as text."""
     recipe, verdict = left.results["recipe"], left.results["verdict"]
-    folder = resources("tutelage.report").joinpath("templates")
-    script = folder.joinpath("page.js").read_text("utf-8")
+    script = resources("tutelage.report").joinpath("templates", "page.js").read_text("utf-8")
     budgets = recipe.get("retain") or {}
     tasks = scores.measured(left.results["tasks"], watched=False, budgets={})
     watched = scores.measured(left.results["watched"], watched=True, budgets=budgets)
-    return _environment().get_template("page.html.j2").render(
-        style=Markup(folder.joinpath("style.css").read_text("utf-8")),  # noqa: S704 - ours
+    return environment(text=shown.text, plain=shown.plain, count=shown.count).get_template("page.html.j2").render(
+        style=style("style.css"),
         script=Markup(script),  # noqa: S704 - ours
         script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
         title=shown.plain(recipe.get("name") or left.folder.name),
@@ -105,22 +103,6 @@ def render(left: Left) -> str:
         again=shlex.join(_stated(left, "command")),
         version=__version__,
     )  # fmt: skip
-
-
-@cache
-def _environment() -> Environment:
-    """Every value is escaped; an unknown name is an error and not an empty place."""
-    environment = Environment(
-        loader=PackageLoader("tutelage.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["text"] = shown.text
-    environment.filters["plain"] = shown.plain
-    environment.filters["count"] = shown.count
-    return environment
 
 
 def _headline(verdict: Mapping[str, Any], tasks: Sequence[Measured], watched: Sequence[Measured]) -> str:
