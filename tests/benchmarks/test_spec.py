@@ -342,3 +342,11 @@ def test_a_spec_that_is_not_there_or_a_folder_is_said(tmp_path):
         read_spec(tmp_path / "spec.yaml", shown="spec.yaml")
     with pytest.raises(InputError, match="the benchmark's spec is a folder"):
         read_spec(tmp_path, shown="spec.yaml")
+
+
+@pytest.mark.parametrize("metric", ["states_fact", "multirc_em", "brier", "perplexity"])
+def test_a_metric_that_reads_what_items_do_not_have_is_refused(refusal, metric):
+    lines = ["version: 1", "name: shop", "title: A shop", "items: i", "parts: {a: {title: A, kind: choose}}"]
+    error = refusal("\n".join([*lines, f"metrics: [{metric}]"]))
+    assert (error.where, error.found) == ("my/spec.yaml:6: metrics.0", metric)
+    assert "which these answers do not have" in error.problem

@@ -8,7 +8,6 @@ import threading
 import pytest
 from playwright.sync_api import Error, expect
 
-
 HOSTILE = (
     "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
     "</div></section><a href='javascript:document.title=1'>x</a> &lt;b&gt; ${1} \u202eabc\x1b[2J\n# head\n  two  blanks"

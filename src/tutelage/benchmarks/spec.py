@@ -209,7 +209,7 @@ def _contradictions(spec: Spec, places: _Places) -> list[InputError]:
     errors = []
     for index, name in enumerate(spec.metrics):
         try:
-            metrics.check(name)
+            metrics.check_for_answers(name, bare=True)
         except InputError as error:
             place = places(("metrics", index))
             errors.append(

@@ -32,6 +32,8 @@ class Entry:
         program: the program whose values it equals.
         options: each option's type or choices, default and meaning.
         fixed: option values that the name itself stands for.
+        reads: fields that a row must bring beside its references.
+        predicted: fields that only the row of a prediction can bring, such as a confidence: `tutelage score` reads them.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Entry:
     program: str
     options: Mapping[str, Mapping[str, Any]]
     fixed: Mapping[str, Option] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+    predicted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,29 @@ def _read(value: str, kind: str, allowed: Sequence[str]) -> Option | None:
     return number if math.isfinite(number) else None
 
 
+def check_for_answers(text: str, *, bare: bool = False) -> None:
+    """Check that a metric can score the answers of a model to a recipe's or benchmark's questions.
+
+    Args:
+        text: a metric's name with its options, or a group's.
+        bare: whether the questions have no fields beside prompt and references.
+
+    Raises:
+        InputError: the metric is not known, or reads what such answers do not have.
+    """
+    for one in expand([text]):
+        entry = parse(one).entry
+        needs = entry.predicted or (entry.reads if bare else ())
+        if needs:
+            raise InputError(
+                f"the metric reads {' and '.join(needs)}, which these answers do not have",
+                where=f"metric {text!r}",
+                found=entry.name,
+                expected="a metric of prediction and references, such as rougeL, accuracy or exact_match",
+                fix="choose another metric; `tutelage score` takes this one for files that have the field",
+            )
+
+
 def _entry(name: str, told: Mapping[str, Any], shared: Mapping[str, Mapping[str, Any]]) -> Entry:
     low, high = told["range"]
     return Entry(
@@ -182,6 +209,8 @@ def _entry(name: str, told: Mapping[str, Any], shared: Mapping[str, Mapping[str,
         program=told.get("program", ""),
         options={shared[key].get("name", key): shared[key] for key in told.get("options", [])},
         fixed=told.get("fixed", {}),
+        reads=tuple(told.get("reads", ())),
+        predicted=tuple(told.get("predicted", ())),
     )
 
 

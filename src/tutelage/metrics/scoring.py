@@ -14,6 +14,8 @@ from tutelage.metrics.names import Asked, expand, parse
 from tutelage.metrics.score import Row, Score, Scored
 from tutelage.metrics.stats import bootstrap, intervals
 
+_FIRST = 20  # rows that tell whether a metric can be counted at all
+
 
 def score_rows(metrics: Sequence[str], rows: Sequence[Row], *, seed: int = 0) -> dict[str, Scored]:
     """Score predictions.
@@ -35,6 +37,18 @@ def score_rows(metrics: Sequence[str], rows: Sequence[Row], *, seed: int = 0) ->
         raise InputError("there are no rows to score", found="0 rows", expected="at least one")
     shared = Shared(rows, wanted)
     return {asked.text: _scored(shared, asked, seed) for asked in wanted}
+
+
+def check_rows(metrics: Sequence[str], rows: Sequence[Row]) -> None:
+    """Raise what `score_rows` would raise for answers that are right, without making a score.
+
+    Metrics that read fields look at every row, the others at the first ones only.
+    """
+    wanted = [parse(text) for text in expand(metrics)]
+    right = [Row(row.references[0] if row.references else "", row.references, row.fields) for row in rows]
+    for asked in wanted:
+        own = right if asked.entry.reads else right[:_FIRST]
+        family(asked).count(Shared(own, [asked]), asked)
 
 
 def units(lines: Floats, clusters: Ints | None) -> tuple[Floats, Ints]:

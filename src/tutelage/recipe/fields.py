@@ -57,7 +57,7 @@ def _targets(value: Any) -> Literal["all-linear"] | tuple[str, ...]:
 
 def _metric(value: str) -> str:
     try:
-        all_metrics.check(value)
+        all_metrics.check_for_answers(value)
     except InputError as error:
         raise _told(error) from None
     return value

@@ -15,6 +15,7 @@ from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded, Prompted, Request
 from tutelage.data import Splits, load, split
+from tutelage.metrics import Row, check_rows
 from tutelage.mixture.order import Order
 from tutelage.models import LoadedModel, LoadedTokenizer
 from tutelage.recipe import card as card_of
@@ -186,6 +187,7 @@ def _read_task(recipe: Recipe, index: int, data_dir: Path | None) -> TaskRows:
             fix="change the shares of the split, or bring more rows",
         )
     words = {name: tuple(template.render_all(getattr(splits, name), task.name)) for name in splits.sizes()}
+    _check_metrics(task, words["test"], where)
     card = {
         "source": loaded.source,
         "rows": len(loaded.examples),
@@ -200,6 +202,28 @@ def _read_task(recipe: Recipe, index: int, data_dir: Path | None) -> TaskRows:
         "completion": template.completion,
     }
     return TaskRows(task, words["train"], words["validation"], words["test"], card)
+
+
+def _check_metrics(task: Task, test: Sequence[Prompted], where: str) -> None:
+    """Find out now, and not when a model has answered, that a metric cannot read the test rows.
+
+    Raises:
+        InputError: with the first such row's file and line.
+    """
+    rows = [Row("", row.references or (row.completion,), row.fields) for row in test]
+    for place, metric in enumerate(task.metrics):
+        try:
+            check_rows([metric], rows)
+        except InputError as error:
+            number, _, rest = (error.where or "").removeprefix("row ").partition(", ")
+            at = f"{test[int(number) - 1].origin}{', ' + rest if rest else ''}" if number.isdigit() else where
+            raise InputError(
+                error.problem,
+                where=at,
+                found=error.found,
+                expected=error.expected,
+                fix=error.fix or f"mend the row, or take the metric out of {where}.metrics.{place}",
+            ) from None
 
 
 def _questions(rows: TaskRows, encoder: Encoder) -> PreparedTask:

@@ -1,0 +1,66 @@
+"""Few-shot prompts: exemplars of the training split before a row's own prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from tutelage.core.nouns import Prompted
+from tutelage.core.seeds import generator
+
+BETWEEN = "\n\n"
+"""What stands between two exemplars, and before the row's own prompt."""
+
+
+class Exemplar(NamedTuple):
+    """A row shown with its answer."""
+
+    prompt: str
+    completion: str
+
+
+def choose(
+    train: Sequence[Prompted], row: Prompted, count: int, *, fixed: bool, seed: int
+) -> tuple[Exemplar, ...]:
+    """The exemplars for a row.
+
+    Args:
+        train: the task's training rows: exemplars come from nowhere else.
+        row: the row that is asked; neither it nor a row that asks the same is an exemplar.
+        count: how many; fewer when there are not so many others.
+        fixed: the same ones for the whole task (one that is the row itself gives way to the next), or fresh ones for
+            each row.
+        seed: another seed chooses others.
+
+    Returns:
+        The exemplars in the order in which they are shown.
+    """
+    found: list[Prompted] = []
+    taken = {row.prompt}
+    for place in _order(len(train), seed, "" if fixed else row.id):
+        if len(found) == count:
+            break
+        one = train[place]
+        if one.id != row.id and one.prompt not in taken:
+            taken.add(one.prompt)
+            found.append(one)
+    return tuple(Exemplar(one.prompt, one.completion) for one in found)
+
+
+def _order(total: int, seed: int, purpose: str) -> Iterator[int]:
+    """All places in a seeded order; only as many are drawn as are asked for."""
+    chance = generator(seed, "shots", purpose)
+    seen: set[int] = set()
+    while 2 * len(seen) < total:
+        place = int(chance.integers(total))
+        if place not in seen:
+            seen.add(place)
+            yield place
+    rest = [place for place in range(total) if place not in seen]
+    for at in chance.permutation(len(rest)).tolist():
+        yield rest[at]
+
+
+def before(exemplars: Sequence[Exemplar]) -> str:
+    """What stands before the row's own prompt; empty without exemplars."""
+    return "".join(f"{one.prompt}\n{one.completion}{BETWEEN}" for one in exemplars)
