@@ -20,6 +20,7 @@ from tutelage.mixture.order import Order
 from tutelage.models import LoadedModel, LoadedTokenizer
 from tutelage.recipe import card as card_of
 from tutelage.recipe.schema import Recipe, Task
+from tutelage.tokens.bulk import encode_all
 from tutelage.tokens.encode import Encoder, Truncation
 
 SHOWN = 12  # training rows that the card shows with their tokens
@@ -121,8 +122,8 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
     """
     tune = recipe.tune
     encoder = encoder_of(recipe, model)
-    train = tuple(tuple(encoder.encode(row) for row in t.train) for t in rows.tasks)
-    validation = tuple(tuple(encoder.encode(row) for row in t.validation) for t in rows.tasks)
+    train = tuple(tuple(encode_all(encoder, t.train)) for t in rows.tasks)
+    validation = tuple(tuple(encode_all(encoder, t.validation)) for t in rows.tasks)
     if not sum(row.n_loss for task in train for row in task):
         raise InputError(
             "nothing in the training rows bears loss, so nothing would be learned",

@@ -51,6 +51,11 @@ def text_of(name: str, *, root: Path) -> str:
     )
 
 
+def messages(prompt: str) -> list[Message]:
+    """A prompt as a conversation."""
+    return [{"role": "user", "content": prompt}]
+
+
 def render(tokenizer: Any, messages: Sequence[Message], *, generate: bool) -> str:
     """The conversation as text, with the assistant's turn opened when `generate`.
 

@@ -8,6 +8,7 @@ field (or the field and side that the recipe names); template text and completio
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -97,6 +98,25 @@ class Encoder:
         if len(before) + len(target) > self.max_length or room < 1:
             raise self._too_long(row, f"a completion of {len(target)} tokens")
         prompt, dropped = self._fit(row, room)
+        return self._joined(row, prompt, target, dropped)
+
+    def join(self, row: Prompted, prompt: Sequence[int], completion: Sequence[int]) -> Encoded | None:
+        """The row from ids that were made for many rows at once; None when it must be shortened.
+
+        Args:
+            row: the row.
+            prompt: for a decoder-only model the ids of the rendered conversation, else those of the bare prompt.
+            completion: the ids of the bare completion.
+        """
+        target = [*completion, *self._end]
+        source = [*self._source_frame.before, *prompt, *self._source_frame.after]
+        lengths = (len(source), len(self.answer_prefix) + len(target))
+        if (max(lengths) if self.encoder_decoder else sum(lengths)) > self.max_length or not prompt:
+            return None
+        return self._joined(row, source, target, 0)
+
+    def _joined(self, row: Prompted, prompt: list[int], target: list[int], dropped: int) -> Encoded:
+        before = self.answer_prefix
         if self.encoder_decoder:
             mask = (False,) * len(before) + (True,) * len(target)
             ids = (*before, *target)
