@@ -88,8 +88,8 @@ def edit(path: Path, **changes: object) -> None:
 
 def spoil(monkeypatch, change):
     """Make the encoder give other ids or another mask than it should."""
-    own = Encoder.encode
-    monkeypatch.setattr(Encoder, "encode", lambda self, row: change(own(self, row)))
+    own = Encoder._joined
+    monkeypatch.setattr(Encoder, "_joined", lambda self, *args: change(own(self, *args)))
 
 
 def kinds(inspection) -> dict[str, str]:
