@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export TUTELAGE_DATA ?= $(wildcard ../shared/data)
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-LOCKED := pyproject.toml constraints.txt
+LOCKED := pyproject.toml constraints.txt $(wildcard src/tutelage/metrics/rouge/c/*)
 
 .PHONY: demo test test-long lint clean
 .DELETE_ON_ERROR:
@@ -40,4 +40,4 @@ test-long: $(VENV)/test.stamp
 	$(BIN)/python -m pytest
 
 clean:
-	rm -rf $(VENV) build src/*.egg-info
+	rm -rf $(VENV) build src/*.egg-info src/tutelage/metrics/rouge/*.so

@@ -12,7 +12,7 @@ from tutelage.cli import console
 
 
 def doctor(json: Annotated[bool, console.Json] = False) -> int:
-    """Look at processors, memory, disk, accelerators, speed of matrix products, and the model cache."""
+    """Look at processors, memory, disk, accelerators, speed of matrix products, the model cache, the compiled core."""
     found = look()
     if json:
         console.print_json(found)
@@ -40,6 +40,7 @@ def look() -> dict[str, Any]:
         "bundled model": "in the cache"
         if _bundled_is_there()
         else "not fetched: tutelage models fetch smollm2-135m-instruct",
+        "compiled core of ROUGE and BLEU": _compiled_core(),
         **{f"version of {name}": version for name, version in versions().items()},
     }
 
@@ -61,6 +62,14 @@ def _bundled_is_there() -> bool:
     from tutelage.models import bundled
 
     return any(bundled.ready(spec) for spec in bundled.table().values())
+
+
+def _compiled_core() -> str:
+    from tutelage.metrics.rouge import core
+
+    if core.BUILT:
+        return "in use"
+    return "not built, numpy counts instead: install a C compiler and Python's headers, then install Tutelage again"
 
 
 def _gigabytes(count: int) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tutelage.core.errors import InputError
-from tutelage.metrics.rouge import lcs
+from tutelage.metrics.rouge import core, lcs
 from tutelage.metrics.rouge.counts import gather, overlaps
 from tutelage.metrics.rouge.tokens import Corpus, Ints, Tokenizer, intern
 
@@ -87,8 +87,11 @@ def _chunk(
     scored: dict[str, Floats] = {}
     if any(name != "rougeLsum" for name in names):
         corpus = intern([*flat, *predictions], stemmer=stemmer, tokenizer=tokenizer)
-        sides = gather(corpus, np.concatenate((np.arange(len(flat)), len(flat) + row_of)))
-        length_r, length_h = np.split(sides.lengths, 2)
+        sides = corpus
+        if len(flat) > len(predictions):
+            sides = gather(corpus, np.concatenate((np.arange(len(flat)), len(flat) + row_of)))
+        lengths = sides.lengths
+        length_r, length_h = lengths[: len(flat)], lengths[len(flat) :]
         orders = [int(name[5]) for name in names if name[5].isdigit()]
         for n, hits in overlaps(sides, orders).items():
             scored[f"rouge{n}"] = _shares(hits, length_r - n + 1, length_h - n + 1)
@@ -101,6 +104,8 @@ def _chunk(
 
 
 def _lcs(sides: Corpus) -> Ints:
+    if core.BUILT:
+        return core.lcs(sides.ids, sides.starts, sides.size)
     pairs = len(sides.lengths) // 2
     middle = sides.starts[pairs]
     references = Corpus(sides.ids[:middle], sides.starts[: pairs + 1], sides.size)

@@ -15,7 +15,10 @@ _MOST_CODE_POINTS = 0x110000
 
 
 def lengths(references: Corpus, predictions: Corpus) -> Ints:
-    """The LCS length of each pair, int64 of shape (pairs,); bit-parallel, in memory linear in the texts."""
+    """The LCS length of each pair, int64 of shape (pairs,); bit-parallel, in memory linear in the texts.
+
+    Where the compiled core was built, it is asked instead.
+    """
     from rapidfuzz.distance import LCSseq
     from rapidfuzz.process import cpdist
 

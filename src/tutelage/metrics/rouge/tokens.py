@@ -13,10 +13,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from tutelage.metrics.rouge import core
 from tutelage.metrics.rouge.porter import stem
 
 Tokenizer = Literal["reference", "unicode", "cjk"]
 Ints = npt.NDArray[np.int64]
+Ids = npt.NDArray[np.int32]
 
 _ASCII_WORDS = bytes(code if code == 0 or (code < 128 and chr(code).isalnum()) else 32 for code in range(256))
 # The scripts that are written without spaces between words and whose characters bear meaning one by one.
@@ -33,12 +35,12 @@ class Corpus:
     """Tokens of many texts, one after the other.
 
     Attributes:
-        ids: int64 of shape (tokens,), each below `size`; equal tokens have equal ids.
+        ids: int32 of shape (tokens,), each below `size`; equal tokens have equal ids.
         starts: int64 of shape (texts + 1,); text t is `ids[starts[t]:starts[t + 1]]`.
         size: how many different tokens there are.
     """
 
-    ids: Ints
+    ids: Ids
     starts: Ints
     size: int
 
@@ -56,6 +58,8 @@ def intern(texts: Sequence[str], *, stemmer: bool, tokenizer: Tokenizer = "refer
     every Han, Hiragana and Katakana character a token of its own. The stemmer touches ASCII tokens of more than
     three characters.
     """
+    if core.BUILT and tokenizer == "reference":
+        return Corpus(*core.intern(texts, stemmer=stemmer))
     tokens: list[bytes] | list[str]
     vocabulary: defaultdict[bytes | str, int] = defaultdict()
     vocabulary.default_factory = vocabulary.__len__
@@ -67,7 +71,7 @@ def intern(texts: Sequence[str], *, stemmer: bool, tokenizer: Tokenizer = "refer
         folded = unicodedata.normalize("NFKC", _joined(texts)).casefold()
         folded = _CJK.sub(r" \g<0> ", folded) if tokenizer == "cjk" else folded
         tokens = folded.translate(_separators(folded)).split()
-    ids = np.fromiter(map(vocabulary.__getitem__, tokens), np.int64, len(tokens))
+    ids = np.fromiter(map(vocabulary.__getitem__, tokens), np.int32, len(tokens))
     if stemmer:
         table = _stem_table(vocabulary)
         ids = table[ids]
@@ -84,7 +88,7 @@ def intern_words(texts: Sequence[str]) -> Corpus:
     vocabulary: defaultdict[str, int] = defaultdict()
     vocabulary.default_factory = vocabulary.__len__
     lengths = np.fromiter(map(len, split), np.int64, len(split))
-    ids = np.fromiter(map(vocabulary.__getitem__, chain.from_iterable(split)), np.int64, int(lengths.sum()))
+    ids = np.fromiter(map(vocabulary.__getitem__, chain.from_iterable(split)), np.int32, int(lengths.sum()))
     return Corpus(ids, np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths))), len(vocabulary))
 
 
@@ -105,10 +109,10 @@ def _separators(text: str) -> dict[int, str]:
     }
 
 
-def _stem_table(vocabulary: Mapping[bytes | str, int]) -> Ints:
+def _stem_table(vocabulary: Mapping[bytes | str, int]) -> Ids:
     """Old id to the id of the stem; ids stay below the size of the vocabulary."""
     seen: dict[str, int] = {}
-    table = np.empty(len(vocabulary), np.int64)
+    table = np.empty(len(vocabulary), np.int32)
     for token, number in vocabulary.items():
         word = token.decode("ascii") if isinstance(token, bytes) else token
         table[number] = seen.setdefault(_stemmed(word), len(seen))
@@ -116,4 +120,6 @@ def _stem_table(vocabulary: Mapping[bytes | str, int]) -> Ints:
 
 
 def _stemmed(word: str) -> str:
-    return stem(word) if len(word) > 3 and word.isascii() else word
+    if len(word) <= 3 or not word.isascii():
+        return word
+    return core.stem(word) if core.BUILT else stem(word)

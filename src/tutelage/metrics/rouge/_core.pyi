@@ -1,0 +1,13 @@
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+_Numbers: TypeAlias = bytes | memoryview | npt.NDArray[np.int32 | np.int64]
+
+REVISION: int
+
+def intern(texts: list[str | bytes], stem: bool, /) -> tuple[bytearray, bytearray, int]: ...
+def stem(word: bytes, /) -> bytes: ...
+def overlaps(ids: _Numbers, starts: _Numbers, size: int, orders: int, /) -> bytearray: ...
+def lcs(ids: _Numbers, starts: _Numbers, size: int, /) -> bytearray: ...
