@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tutelage
 from tutelage.core.errors import MachineError
 from tutelage.core.limits import MAX_RENDERED_CHARACTERS, MAX_TEMPLATE_BYTES, MAX_TEMPLATE_SECONDS
 from tutelage.templates import sandbox
@@ -157,7 +156,7 @@ class Keeper:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._folder = tempfile.TemporaryDirectory(prefix="tutelage-templates-", ignore_cleanup_errors=True)
-        package = str(Path(tutelage.__file__).parent.parent)
+        package = str(Path(__file__).parents[2])
         paths = [package, *(path for path in sys.path if path not in ("", package))]
         words = [json.dumps(paths), json.dumps([self.limits.memory, self.limits.seconds])]
         process = subprocess.Popen(  # noqa: S603  # our own interpreter and our own code
