@@ -20,7 +20,6 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from tutelage import metrics as all_metrics
 from tutelage import templates
@@ -28,19 +27,11 @@ from tutelage.core.errors import InputError
 from tutelage.core.nouns import Example
 from tutelage.core.strictjson import kind
 from tutelage.data import DataSource, SplitSettings
-from tutelage.templates import TaskTemplate
+from tutelage.recipe import wording
+from tutelage.recipe.refusals import told, wrong
+from tutelage.templates import LibraryTemplate, TaskTemplate
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-
-
-def wrong(problem: str, *, found: str = "", expected: str = "", fix: str = "") -> PydanticCustomError:
-    """A mistake that pydantic carries to `mistakes` with all that a person needs."""
-    told = {"problem": problem, "found": found, "expected": expected, "fix": fix}
-    return PydanticCustomError("tutelage", "{problem}", told)
-
-
-def _told(error: InputError) -> PydanticCustomError:
-    return wrong(error.problem, found=error.found or "", expected=error.expected or "", fix=error.fix or "")
 
 
 def _share(value: Any) -> float | int:
@@ -77,7 +68,7 @@ def _metric(value: str) -> str:
     try:
         all_metrics.check(value)
     except InputError as error:
-        raise _told(error) from None
+        raise told(error) from None
     return value
 
 
@@ -85,15 +76,7 @@ def _jinja(value: str) -> str:
     try:
         templates.check(value, where="template")
     except InputError as error:
-        raise _told(error) from None
-    return value
-
-
-def _library(value: str) -> str:
-    try:
-        templates.named(value)
-    except InputError as error:
-        raise _told(error) from None
+        raise told(error) from None
     return value
 
 
@@ -223,8 +206,30 @@ class Task(Block):
     completion: Jinja | None = Field(
         None, description="Jinja over the row's fields: what the model shall answer."
     )
-    template: Annotated[str, AfterValidator(_library)] | None = Field(
-        None, description="A template of the library by name, instead of prompt and completion."
+    template: wording.Template | None = Field(
+        None,
+        description="Instead of prompt and completion: a kind of the library (sentiment), one wording of it "
+        "(sentiment/direct-question), your own file (./my.yaml), or a layout of columns (question-answer).",
+    )
+    fields: wording.Fields | None = Field(
+        None,
+        description="For a kind: which column holds which of its fields; those that are called the same need none.",
+    )
+    labels: wording.Labels | None = Field(
+        None,
+        description="For a kind with labels: the words in order, or raw values with their words; the model answers with these.",
+    )
+    options: Literal["listed", "none", "mixed"] | None = Field(
+        None,
+        description="For a kind with choices: whether prompts list them, do not, or half of them; listed when not given.",
+    )
+    inverted: Fraction = Field(
+        0.0, description="For a kind: the share of training rows that are turned around. Test rows never are."
+    )
+    wording_seed: Seed = Field(0, description="For a kind: another seed gives the rows other wordings.")
+    answer: Literal["generate", "choose"] = Field(
+        "generate",
+        description="How test questions are asked: for free text, or for the likeliest of the answer choices.",
     )
     split: Split = Field(default_factory=Split, description="Which rows train and which test.")
     metrics: tuple[Metric, ...] = Field(
@@ -240,33 +245,14 @@ class Task(Block):
 
     @model_validator(mode="after")
     def _one_template(self) -> Self:
-        given = [name for name in ("prompt", "completion", "template") if getattr(self, name) is not None]
-        if given not in ([], ["prompt", "completion"], ["template"]):
-            raise wrong(
-                "a task has prompt and completion, or a template, or neither",
-                found=" and ".join(given),
-                expected="prompt and completion together; or template alone; or none, when the columns' names say it",
-                fix="remove template"
-                if "template" in given
-                else "add the other one of prompt and completion",
-            )
+        wording.check(self)
         return self
 
-    def words(self, examples: Sequence[Example], *, where: str) -> TaskTemplate:
-        """The task's template: its own, the library's, or the one that the rows' columns ask for.
-
-        Args:
-            examples: the task's rows, for the detection.
-            where: the task's path in the recipe, for errors.
-
-        Raises:
-            InputError: the columns do not say what they are; it spells the lines to write.
-        """
-        if self.prompt is not None and self.completion is not None:
-            return TaskTemplate(self.prompt, self.completion, references=self.references, where=where)
-        if self.template is not None:
-            return templates.named(self.template, references=self.references, where=where)
-        return templates.detect(examples, references=self.references, where=where)
+    def words(
+        self, examples: Sequence[Example], *, where: str, root: Path | None = None
+    ) -> TaskTemplate | LibraryTemplate:
+        """The task's template, as `wording.template_of` finds it for its rows."""
+        return wording.template_of(self, examples, where=where, root=root or Path())
 
 
 class Truncate(Block):
