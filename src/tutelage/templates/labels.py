@@ -83,8 +83,10 @@ def labels_for(
 
 
 def _themselves(words: Sequence[str]) -> dict[str, str]:
-    """Each word, as it stands and in small letters, for itself."""
-    return {**{word.casefold(): word for word in words}, **{word: word for word in words}}
+    """Each word, as it stands and in small letters, for itself; true and false for yes and no."""
+    own = {**{word.casefold(): word for word in words}, **{word: word for word in words}}
+    truth = {"true": own["yes"], "false": own["no"]} if {"yes", "no"} <= set(own) else {}
+    return {**truth, **own}
 
 
 def _say_which(
