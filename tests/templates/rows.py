@@ -8,7 +8,10 @@ ROWS = {
         "answer": "48",
         "rationale": "One crate holds twelve jars, so four crates hold four times as many.",
     },
-    "closed-book-questions": {"question": "Which planet has the most rings?", "answer": ["Saturn", "the planet Saturn"]},
+    "closed-book-questions": {
+        "question": "Which planet has the most rings?",
+        "answer": ["Saturn", "the planet Saturn"],
+    },
     "commonsense": {
         "situation": "Mira left the ice cream in the sun.",
         "ask": "What happened next?",

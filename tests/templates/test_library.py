@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from itertools import combinations
-from pathlib import Path
 
 import pytest
 
@@ -16,10 +14,7 @@ from tutelage.templates.kind import LETTER, OPTIONS
 from tutelage.templates.layouts import LAYOUTS, laid_out, letter
 from tutelage.templates.library import all_names, load, names
 
-_spec = importlib.util.spec_from_file_location("rows", Path(__file__).with_name("rows.py"))
-_module = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_module)
-ROWS = _module.ROWS
+from .rows import ROWS
 
 EVERY = [(kind, wording) for kind in names() for wording in load(kind).wordings]
 ASKED = {
@@ -27,7 +22,10 @@ ASKED = {
     "closed-book-questions", "multiple-choice", "topic-classification", "intent-classification", "translation",
     "data-to-text", "commonsense", "coreference", "arithmetic", "reasoning", "support-dialogue",
 }  # fmt: skip
-OTHERS = {"topic-classification": ["culture", "sport"], "intent-classification": ["cancel order", "track order"]}
+OTHERS = {
+    "topic-classification": ["culture", "sport"],
+    "intent-classification": ["cancel order", "track order"],
+}
 
 
 def rows(kind, **changes):
@@ -36,7 +34,9 @@ def rows(kind, **changes):
 
 
 def rendered(kind, wording, examples=None, **manner):
-    template = use(find(f"{kind}/{wording}"), examples or rows(kind), Manner(**manner), labels=OTHERS.get(kind))
+    template = use(
+        find(f"{kind}/{wording}"), examples or rows(kind), Manner(**manner), labels=OTHERS.get(kind)
+    )
     return template.render_all(examples or rows(kind), "task")[0]
 
 
@@ -163,7 +163,7 @@ def test_a_rationale_comes_before_its_answer_which_alone_is_the_reference(kind):
     assert row.completion == f"{ROWS[kind]['rationale']}\nSo the answer is {answer}."
     assert row.references == (answer,)
     assert row.choices == ()
-    with pytest.raises(InputError, match="what .* needs: rationale"):
+    with pytest.raises(InputError, match=r"what .* needs: rationale"):
         use(find(f"{kind}/rationale"), rows(kind, rationale=None))
 
 

@@ -186,9 +186,7 @@ def _render(
         done = named(name).render_all(examples[:rows], file.stem)
     else:
         manner = Manner(options, 1.0 if inverted else 0.0)
-        template = use(
-            find(name), examples, manner, fields=fields, labels=labels, where="options"
-        )
+        template = use(find(name), examples, manner, fields=fields, labels=labels, where="options")
         try:
             done = template.render_all(examples[:rows], file.stem, training=inverted)
         finally:

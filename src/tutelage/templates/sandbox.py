@@ -6,6 +6,7 @@ by the process in which templates that are not ours are rendered (`apart`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -30,10 +31,13 @@ from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_RENDERED_CHARACTERS
 from tutelage.core.nouns import Json
 from tutelage.core.strictjson import kind as json_kind
-from tutelage.core.strictjson import shorten
+from tutelage.core.strictjson import shorten, strings
 
 Span = tuple[str, int, int]
 Why = Literal["missing", "not-text", "too-long", "forbidden", "failed", "memory", "time", "died"]
+_PYTHON = re.compile(
+    r"<(?:class|built-in|bound|function|generator|module|method|Macro|Namespace)\b[^<>]*>|<[^<>]* at 0x[0-9a-f]+>"
+)
 NOTHING: Mapping[str, Json] = MappingProxyType({})
 WHOLE_ROW = "row"
 """The name under which a template finds all fields, unless a field itself is called so."""
@@ -262,9 +266,19 @@ def render(source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = 
             spans.append((piece._field, start, length))  # noqa: SLF001  # the underscore keeps templates out
         pieces.append(piece)
     text = "".join(pieces)
+    if "<" in text:
+        _refuse_python(text, source, row)
     if not text.isascii():
         text.encode("utf-8")  # a template can write half a character, which no file or tokenizer takes
     return Rendered(text, tuple(spans))
+
+
+def _refuse_python(text: str, source: str, row: Mapping[str, Any]) -> None:
+    """Filters print a method or a generator as Python does, with an address that differs from run to run."""
+    for found in _PYTHON.finditer(text):
+        said = found.group()
+        if said not in source and not any(said in one for one in strings(dict(row))):
+            raise NotTextError(said)
 
 
 def attempt(

@@ -118,7 +118,8 @@ class LibraryTemplate:
             try:
                 rows.append(self._row(example, training=training))
             except InputError as error:
-                errors.append(error)
+                if error.where not in {known.where for known in errors}:
+                    errors.append(error)
             if len(errors) >= MAX_ERRORS:
                 break
         done: list[Prompted] = []
