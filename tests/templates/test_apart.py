@@ -222,6 +222,23 @@ def test_a_child_that_dies_by_itself_is_replaced(keeper):
     assert keeper([job("{{ a }}"), job("{{ n }}")]) == here([job("{{ a }}"), job("{{ n }}")])
 
 
+def test_a_value_that_is_no_json_stops_at_once(keeper):
+    with pytest.raises(TypeError, match="JSON"):
+        keeper([job("{{ a }}"), job("{{ a }}", a=object())])
+    assert keeper([job("{{ a }}")]) == here([job("{{ a }}")])
+
+
+def test_rows_after_a_stop_get_their_own_texts(keeper, monkeypatch):
+    def stop(process):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keeper, "_answer", stop)
+        with pytest.raises(KeyboardInterrupt):
+            keeper([job("{{ a }}") for _ in range(1000)])
+    assert keeper([job("{{ n }}")]) == here([job("{{ n }}")])
+
+
 def test_batches_are_bounded_and_nothing_is_lost(monkeypatch, keeper):
     monkeypatch.setattr(apart, "ROWS", 7)
     monkeypatch.setattr(apart, "CHARACTERS", 50)

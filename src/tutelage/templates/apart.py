@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,18 +59,20 @@ class Keeper:
         self._lock = threading.RLock()
         self._since: float | None = None  # when the text under way began
         self._late = False
+        self._unsent: Exception | None = None
 
     def __call__(self, jobs: Sequence[Job]) -> list[list[Outcome]]:
         """Render all jobs; after a text that ended the child, the rest is left out."""
         done: list[list[Outcome]] = []
         with self._lock:
-            for batch in batches(jobs):
-                outcomes = self._batch(batch)
-                if len(outcomes) < len(batch):
-                    # The child ended with texts not handed over: one by one it shows at which.
-                    outcomes += self._batch(batch[len(outcomes) :], singly=True)
-                done += outcomes
-                if len(outcomes) < len(batch) or _ended(outcomes[-1]):
+            while len(done) < len(jobs):
+                before = len(done)
+                done += self._stream(jobs[before:])
+                if len(done) == len(jobs):
+                    break
+                # The child ended with at most a batch of texts not handed over: one by one it shows at which.
+                done += self._stream(jobs[len(done) : len(done) + ROWS], singly=True)
+                if _ended(done[-1]):
                     break
         return done
 
@@ -102,16 +105,17 @@ class Keeper:
         weak = "" if all(self.held.values()) else "; this system sets no limit to a process's memory"
         return "in a process of its own: " + ", ".join(filter(None, held)) + weak
 
-    def _batch(self, jobs: Sequence[Job], *, singly: bool = False) -> list[list[Outcome]]:
+    def _stream(self, jobs: Sequence[Job], *, singly: bool = False) -> list[list[Outcome]]:
         """The rows that the child finished; when it is asked singly, with the one that ended it."""
         process = self._process or self._start()
-        assert process.stdin is not None
+        # What is to be done is written beside: the child renders while this process reads what is done.
+        send = partial(self._send, process, jobs, singly=singly)
+        sender = threading.Thread(target=send, daemon=True, name="template rows")
         done: list[list[Outcome]] = []
         row: list[Outcome] = []
         self._since = time.monotonic()
+        sender.start()
         try:
-            process.stdin.write(written(jobs, singly=singly))
-            process.stdin.flush()
             for job in jobs:
                 row = []
                 for _ in job.asks:
@@ -119,13 +123,34 @@ class Keeper:
                     self._since = time.monotonic()
                 done.append(row)
         except (OSError, ValueError):  # the pipe is broken, or what came is no answer
-            failure = self._ended(process)
+            failure = self._ended(process, sender)
+            if self._unsent is not None:
+                raise self._unsent from None
             if singly:
                 short = len(jobs[len(done)].asks) - len(row)
                 done.append([*row, *[failure] * short])
+        except BaseException:
+            # Ctrl-C in the middle of a stream: what is still in the pipe belongs to no later job
+            self._ended(process, sender)
+            raise
         finally:
             self._since = None
+            sender.join()
         return done
+
+    def _send(self, process: subprocess.Popen[bytes], jobs: Sequence[Job], *, singly: bool) -> None:
+        """Write all jobs to the child. It may be gone, which whoever reads from it will see."""
+        assert process.stdin is not None
+        try:
+            for batch in batches(jobs):
+                process.stdin.write(written(batch, singly=singly))
+                process.stdin.flush()
+        except OSError:
+            return
+        except (TypeError, ValueError) as error:
+            # A field is no JSON value: the reader must not wait for its text.
+            self._unsent = error
+            process.kill()
 
     def _answer(self, process: subprocess.Popen[bytes]) -> Outcome:
         assert process.stdout is not None
@@ -138,13 +163,14 @@ class Keeper:
         text, spans = told
         return Rendered(text, tuple((name, start, end) for name, start, end in spans))
 
-    def _ended(self, process: subprocess.Popen[bytes]) -> Failure:
+    def _ended(self, process: subprocess.Popen[bytes], sender: threading.Thread) -> Failure:
         """Why the child is gone, or of no more use; a new one will do what comes next."""
         late = self._late
         with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=1)
+            process.wait(timeout=0.2)
         process.kill()
         code = process.wait()
+        sender.join()
         self.close()
         import signal
 
@@ -168,7 +194,7 @@ class Keeper:
             env=_environment(),
             start_new_session=True,  # Ctrl-C is this process's business, which then ends the child
         )
-        self._process, self._late = process, False
+        self._process, self._late, self._unsent = process, False, None
         assert process.stdout is not None
         hello = process.stdout.readline(1000)
         if not hello:

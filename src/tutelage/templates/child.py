@@ -14,6 +14,7 @@ from typing import Any
 
 from tutelage.templates.sandbox import Failure, attempt
 
+TOO_MUCH = {"why": "memory", "found": "", "name": "", "inside": False}
 FLUSH = 0.02
 """Seconds of work after which finished texts are handed over, so that the keeper sees that something moves."""
 
@@ -38,7 +39,10 @@ def main(memory: int, seconds: int) -> None:
                     sys.stdout.buffer.flush()
                     flushed = time.monotonic()
                     allow(seconds)
-                _write(said(batch["sources"][source], fields, extra))
+                try:
+                    _write(said(batch["sources"][source], fields, extra))
+                except MemoryError:
+                    _write(TOO_MUCH)
         sys.stdout.buffer.flush()
 
 
