@@ -244,6 +244,19 @@ def test_a_text_for_every_row_may_stand_for_a_column():
     assert made.prompt_fields == ("translation",)
 
 
+def test_a_column_with_a_dot_in_its_name_is_a_column():
+    rows = [Example("1", {"a.b": "Fine.", "label": "positive"}, Origin("f.jsonl", 1))]
+    made = template("sentiment/direct-question", rows, fields={"text": "a.b"}, labels=None)
+    assert made.prompt_fields == ("a.b",)
+    assert "Fine." in made.render_all(rows, "t")[0].prompt
+
+
+def test_the_line_to_write_keeps_what_was_written():
+    rows = [Example("1", {"p": "x", "q": "y", "stem": "Which?", "key": "A"}, Origin("f.jsonl", 1))]
+    error = refused(asked="multiple-choice", rows=rows, fields={"choices": ("p", "q")}, labels=None)
+    assert error.fix.endswith("fields: {question: stem, choices: [p, q], answer: key}")
+
+
 def test_prompt_and_completion_fields_are_the_rows_columns():
     made = template()
     assert (made.prompt_fields, made.completion_fields) == (("review",), ("stars",))

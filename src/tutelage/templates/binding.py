@@ -49,12 +49,13 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Where each field of a kind is. Optional ones that the rows do not have are left out."""
+    """Where each field of a kind is, among which columns. Optional ones that the rows do not have are left out."""
 
     kind: Kind
     sources: Mapping[str, Source]
     labels: Labels | None
     where: str
+    known: frozenset[str]
 
     def columns(self, names: Sequence[str]) -> tuple[str, ...]:
         """The rows' columns that hold some of the kind's fields."""
@@ -62,7 +63,7 @@ class Binding:
         for name in names:
             source = self.sources.get(name)
             parts = source if isinstance(source, tuple) else (source,) if isinstance(source, str) else ()
-            found.update((part if _is_flat(part) else part.partition(".")[0], None) for part in parts)
+            found.update((part if part in self.known else part.partition(".")[0], None) for part in parts)
         return tuple(found)
 
     def column(self, name: str) -> str:
@@ -162,10 +163,6 @@ class Binding:
 MISSING: Any = object()
 
 
-def _is_flat(column: str) -> bool:
-    return "." not in column
-
-
 def look_up(fields: Mapping[str, Json], column: str) -> Any:
     """A column's value, or that of a part of it: `answers.text`. MISSING when the row does not have it."""
     if column in fields:
@@ -226,7 +223,7 @@ def bind(
             expected="no labels: its answers stand in the rows",
             fix="remove labels",
         )
-    return Binding(kind, sources, found, where)
+    return Binding(kind, sources, found, where, frozenset(here))
 
 
 def _check_given(kind: Kind, given: Mapping[str, Source], examples: Sequence[Example], where: str) -> None:
@@ -259,7 +256,10 @@ def _not_found(
     kind: Kind, missing: Sequence[str], given: Mapping[str, Source], examples: Sequence[Example], where: str
 ) -> InputError:
     columns = columns_of(examples)
-    free = [name for name in columns if name not in given.values() and name not in kind.fields]
+    used = {
+        part for source in given.values() for part in (source if isinstance(source, tuple) else (source,))
+    }
+    free = [name for name in columns if name not in used and name not in kind.fields]
     guesses: dict[str, str] = {}
     length = {name: sum(len(str(row.fields[name])) for row in examples[:200]) for name in free}
     for name in sorted(missing, key=lambda name: name == kind.answer):
@@ -269,7 +269,7 @@ def _not_found(
         guess = next(iter([*known, *ranked]), None)
         guesses[name] = guess or "COLUMN"
         free = [column for column in free if column != guess]
-    line = {**{name: str(source) for name, source in given.items() if isinstance(source, str)}, **guesses}
+    line = {**{name: _written(source) for name, source in given.items()}, **guesses}
     told = ", ".join(f"{name}: {line[name]}" for name in kind.fields if name in line)
     return InputError(
         f"the rows do not say what {kind.name} needs: {', '.join(missing)}",
@@ -278,3 +278,10 @@ def _not_found(
         expected="; ".join(f"{name}: {kind.fields[name].about}" for name in missing),
         fix=f"write into the task  fields: {{{told}}}",
     )
+
+
+def _written(source: Source) -> str:
+    """A source as a recipe says it."""
+    if isinstance(source, Same):
+        return f"{{value: {source.value}}}"
+    return f"[{', '.join(source)}]" if isinstance(source, tuple) else source
