@@ -14,6 +14,12 @@ MAX_INTEGER_DIGITS = 100
 MAX_RENDERED_CHARACTERS = 10_000_000
 """One prompt or completion as a template writes it."""
 
+MAX_TEMPLATE_SECONDS = 5
+"""Processor time for one text of a template that is not ours."""
+
+MAX_TEMPLATE_BYTES = 1 << 30
+"""Memory of the process that renders templates that are not ours."""
+
 MAX_RECIPE_BYTES = 1_000_000
 """A recipe's file."""
 

@@ -37,6 +37,7 @@ class Prompted:
     `prompt` is the user's turn, before the model's chat template; `fields` are the example's, for metrics that
     look at more than the completion. `spans` names the parts of `prompt` that came from a field, as
     (field, start, end) in characters: what may be shortened when the prompt is too long.
+    `choices` are the answers to choose from, the completion among them, where the row has such.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Prompted:
     spans: tuple[tuple[str, int, int], ...] = ()
     shots: int = 0
     references: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def derive(seed: int, *purpose: str | int) -> int:
@@ -15,4 +17,6 @@ def derive(seed: int, *purpose: str | int) -> int:
 
 def generator(seed: int, *purpose: str | int) -> np.random.Generator:
     """A numpy generator for one purpose."""
+    import numpy as np
+
     return np.random.default_rng(derive(seed, *purpose))

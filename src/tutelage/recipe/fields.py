@@ -5,24 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 from tutelage import metrics as all_metrics
 from tutelage import templates
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import kind
+from tutelage.recipe.refusals import told, wrong
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-
-
-def wrong(problem: str, *, found: str = "", expected: str = "", fix: str = "") -> PydanticCustomError:
-    """A mistake that pydantic carries to `mistakes` with all that a person needs."""
-    told = {"problem": problem, "found": found, "expected": expected, "fix": fix}
-    return PydanticCustomError("tutelage", "{problem}", told)
-
-
-def _told(error: InputError) -> PydanticCustomError:
-    return wrong(error.problem, found=error.found or "", expected=error.expected or "", fix=error.fix or "")
 
 
 def _share(value: Any) -> float | int:
@@ -59,7 +49,7 @@ def _metric(value: str) -> str:
     try:
         all_metrics.check_for_answers(value)
     except InputError as error:
-        raise _told(error) from None
+        raise told(error) from None
     return value
 
 
@@ -67,16 +57,7 @@ def _jinja(value: str) -> str:
     try:
         templates.check(value, where="template")
     except InputError as error:
-        raise _told(error) from None
-    return value
-
-
-def library(value: str) -> str:
-    """The name of a template of the library."""
-    try:
-        templates.named(value)
-    except InputError as error:
-        raise _told(error) from None
+        raise told(error) from None
     return value
 
 

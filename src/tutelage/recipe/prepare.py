@@ -6,11 +6,13 @@ Nothing is written here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tutelage import templates
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded, Prompted, Request
@@ -83,7 +85,10 @@ def read(recipe: Recipe, data_dir: Path | None) -> Rows:
     Raises:
         InputError: a file, a row, a template or a split is wrong; InputErrors for several.
     """
-    tasks = tuple(_read_task(recipe, index, data_dir) for index in range(len(recipe.tasks)))
+    try:
+        tasks = tuple(_read_task(recipe, index, data_dir) for index in range(len(recipe.tasks)))
+    finally:
+        templates.close()
     taught = [[_said(t, t.train), _said(t, t.validation)] for t in tasks]
     return Rows(
         tasks,
@@ -95,7 +100,7 @@ def read(recipe: Recipe, data_dir: Path | None) -> Rows:
 def _said(task: TaskRows, rows: Sequence[Prompted]) -> list[Any]:
     return [
         task.task.name,
-        *([r.id, r.prompt, r.completion, list(r.references), dict(r.fields)] for r in rows),
+        *([r.id, r.prompt, r.completion, list(r.references), dict(r.fields), list(r.choices)] for r in rows),
     ]
 
 
@@ -170,7 +175,7 @@ def _read_task(recipe: Recipe, index: int, data_dir: Path | None) -> TaskRows:
     task = recipe.tasks[index]
     where = f"tasks.{index}"
     loaded = load(task.data.source(), root=recipe.root, data_dir=data_dir)
-    template = task.words(loaded.examples, where=where)
+    template = task.words(loaded.examples, where=where, root=recipe.root)
     template.render_all(loaded.examples, task.name)  # every row's mistakes at once, before any is split away
     splits = split(
         loaded.examples,
@@ -187,7 +192,10 @@ def _read_task(recipe: Recipe, index: int, data_dir: Path | None) -> TaskRows:
             expected="at least one training row and two test rows",
             fix="change the shares of the split, or bring more rows",
         )
-    words = {name: tuple(template.render_all(getattr(splits, name), task.name)) for name in splits.sizes()}
+    words = {
+        name: tuple(template.render_all(getattr(splits, name), task.name, training=name == "train"))
+        for name in splits.sizes()
+    }
     _check_metrics(task, words["test"], where)
     card = {
         "source": loaded.source,
@@ -198,10 +206,13 @@ def _read_task(recipe: Recipe, index: int, data_dir: Path | None) -> TaskRows:
         "near": dict(splits.near),
         "leaks": {"exact": list(splits.leaks), "near": list(splits.near_leaks)},
         "unused": splits.unused,
-        "template": template.name,
-        "prompt": template.prompt,
-        "completion": template.completion,
+        **template.card(),
     }
+    wordings = {
+        name: dict(sorted(Counter(row.template for row in rows).items())) for name, rows in words.items()
+    }
+    if any(set(counts) - {template.name} for counts in wordings.values()):
+        card["wordings"] = wordings
     return TaskRows(task, words["train"], words["validation"], words["test"], card)
 
 
@@ -228,12 +239,27 @@ def _check_metrics(task: Task, test: Sequence[Prompted], where: str) -> None:
 
 
 def _questions(rows: TaskRows, encoder: Encoder) -> PreparedTask:
-    new = rows.task.max_new_tokens
-    asked = tuple(
-        (row, Request(row.id, "generate", encoder.fit_prompt(row, new_tokens=new), max_new_tokens=new))
-        for row in rows.test
-    )
+    ask = _to_choose if rows.task.answer == "choose" else _to_generate
+    asked = tuple((row, ask(row, rows.task, encoder)) for row in rows.test)
     return PreparedTask(rows.task.name, tuple(rows.task.metrics), asked)
+
+
+def _to_generate(row: Prompted, task: Task, encoder: Encoder) -> Request:
+    new = task.max_new_tokens
+    return Request(row.id, "generate", encoder.fit_prompt(row, new_tokens=new), max_new_tokens=new)
+
+
+def _to_choose(row: Prompted, _task: Task, encoder: Encoder) -> Request:
+    if row.completion not in row.choices:
+        raise InputError(
+            "the row has no choices, and the task's answer is to choose",
+            where=str(row.origin),
+            found=f"the wording {row.template} with {len(row.choices)} choices",
+            expected="a list of choices in every row",
+            fix="fill the row's choices, or remove answer: choose",
+        )
+    longest = max(len(encoder.completion_ids(choice)) for choice in row.choices)
+    return Request(row.id, "choose", encoder.fit_prompt(row, new_tokens=longest), choices=row.choices)
 
 
 __all__ = ["Prepared", "PreparedTask", "Rows", "Splits", "TaskRows", "encode", "encoder_of", "read"]

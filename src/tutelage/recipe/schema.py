@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from tutelage import templates
 from tutelage.core.nouns import Example
 from tutelage.data import SPLITS, DataSource, SplitSettings
+from tutelage.recipe import wording
 from tutelage.recipe.fields import (
     Block,
     Fraction,
@@ -25,10 +25,9 @@ from tutelage.recipe.fields import (
     Share,
     Targets,
     Text,
-    library,
-    wrong,
 )
-from tutelage.templates import TaskTemplate
+from tutelage.recipe.refusals import wrong
+from tutelage.templates import LibraryTemplate, TaskTemplate
 
 
 class Data(Block):
@@ -164,8 +163,30 @@ class Task(Block):
     completion: Jinja | None = Field(
         None, description="Jinja over the row's fields: what the model shall answer."
     )
-    template: Annotated[str, AfterValidator(library)] | None = Field(
-        None, description="A template of the library by name, instead of prompt and completion."
+    template: wording.Template | None = Field(
+        None,
+        description="Instead of prompt and completion: a kind of the library (sentiment), one wording of it "
+        "(sentiment/direct-question), your own file (./my.yaml), or a layout of columns (question-answer).",
+    )
+    fields: wording.Fields | None = Field(
+        None,
+        description="For a kind: which column holds which of its fields; those that are called the same need none.",
+    )
+    labels: wording.Labels | None = Field(
+        None,
+        description="For a kind with labels: the words in order, or raw values with their words; the model answers with these.",
+    )
+    options: Literal["listed", "none", "mixed"] | None = Field(
+        None,
+        description="For a kind with choices: whether prompts list them, do not, or half of them; listed when not given.",
+    )
+    inverted: Fraction = Field(
+        0.0, description="For a kind: the share of training rows that are turned around. Test rows never are."
+    )
+    wording_seed: Seed = Field(0, description="For a kind: another seed gives the rows other wordings.")
+    answer: Literal["generate", "choose"] = Field(
+        "generate",
+        description="How test questions are asked: for free text, or for the likeliest of the answer choices.",
     )
     split: Split = Field(default_factory=Split, description="Which rows train and which test.")
     metrics: tuple[Metric, ...] = Field(
@@ -181,33 +202,14 @@ class Task(Block):
 
     @model_validator(mode="after")
     def _one_template(self) -> Self:
-        given = [name for name in ("prompt", "completion", "template") if getattr(self, name) is not None]
-        if given not in ([], ["prompt", "completion"], ["template"]):
-            raise wrong(
-                "a task has prompt and completion, or a template, or neither",
-                found=" and ".join(given),
-                expected="prompt and completion together; or template alone; or none, when the columns' names say it",
-                fix="remove template"
-                if "template" in given
-                else "add the other one of prompt and completion",
-            )
+        wording.check(self)
         return self
 
-    def words(self, examples: Sequence[Example], *, where: str) -> TaskTemplate:
-        """The task's template: its own, the library's, or the one that the rows' columns ask for.
-
-        Args:
-            examples: the task's rows, for the detection.
-            where: the task's path in the recipe, for errors.
-
-        Raises:
-            InputError: the columns do not say what they are; it spells the lines to write.
-        """
-        if self.prompt is not None and self.completion is not None:
-            return TaskTemplate(self.prompt, self.completion, references=self.references, where=where)
-        if self.template is not None:
-            return templates.named(self.template, references=self.references, where=where)
-        return templates.detect(examples, references=self.references, where=where)
+    def words(
+        self, examples: Sequence[Example], *, where: str, root: Path | None = None
+    ) -> TaskTemplate | LibraryTemplate:
+        """The task's template, as `wording.template_of` finds it for its rows."""
+        return wording.template_of(self, examples, where=where, root=root or Path())
 
 
 class Truncate(Block):

@@ -1,26 +1,44 @@
 """Jinja with the doors shut: plain JSON values in, bounded text out, and where in it each field stands.
 
-Not covered: a template may use much time or memory before its output is seen to be too long. A recipe's templates are its
-author's own.
+Nothing of a template is run when it is checked or compiled. Rendering bounds the output alone: time and memory are bounded
+by the process in which templates that are not ours are rendered (`apart`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
-from jinja2 import StrictUndefined, Template, TemplateSyntaxError, Undefined, UndefinedError, meta, nodes
-from jinja2.exceptions import TemplateRuntimeError
+from jinja2 import (
+    StrictUndefined,
+    Template,
+    TemplateSyntaxError,
+    Undefined,
+    UndefinedError,
+    meta,
+    nodes,
+    pass_eval_context,
+)
+from jinja2.exceptions import SecurityError, TemplateRuntimeError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_RENDERED_CHARACTERS
 from tutelage.core.nouns import Json
-from tutelage.core.strictjson import shorten
+from tutelage.core.strictjson import kind as json_kind
+from tutelage.core.strictjson import shorten, strings
 
 Span = tuple[str, int, int]
+Why = Literal["missing", "not-text", "too-long", "forbidden", "failed", "memory", "time", "died"]
+_PYTHON = re.compile(
+    r"<(?:class|built-in|bound|function|generator|module|method|Macro|Namespace)\b[^<>]*>|<[^<>]* at 0x[0-9a-f]+>"
+)
+NOTHING: Mapping[str, Json] = MappingProxyType({})
 WHOLE_ROW = "row"
 """The name under which a template finds all fields, unless a field itself is called so."""
 _RESERVED = {
@@ -46,6 +64,23 @@ class Rendered(NamedTuple):
 
     text: str
     spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a template gave no text for a row, in plain values.
+
+    Attributes:
+        why: the kind of failure; the last three are set by the process that renders, and by its keeper.
+        found: what the message is to show.
+        name: the field that is missing or not text; '' where no field is to blame.
+        inside: whether a missing name was looked up in a value of the row.
+    """
+
+    why: Why
+    found: str = ""
+    name: str = ""
+    inside: bool = False
 
 
 class MissingFieldError(TemplateRuntimeError):
@@ -100,8 +135,13 @@ class _Undefined(StrictUndefined):
         super().__init__(hint, obj, name, exc)
 
 
-def _printable(value: Any) -> Any:
-    """What may be put into the text: None would read 'None', a list would read as Python writes it."""
+@pass_eval_context
+def _printable(_context: nodes.EvalContext, value: Any) -> Any:
+    """What may be put into the text: None would read 'None', a list would read as Python writes it.
+
+    It asks for the context because Jinja then computes no constant while it compiles: `{{ 'a' * 10**10 }}` costs nothing
+    before it is rendered.
+    """
     if isinstance(value, str | Undefined) or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
     raise NotTextError(value)
@@ -110,8 +150,9 @@ def _printable(value: Any) -> Any:
 def _environment() -> ImmutableSandboxedEnvironment:
     # Autoescape is off because the text goes to a model, not into HTML; the report escapes what it shows.
     made = ImmutableSandboxedEnvironment(
-        autoescape=False, undefined=_Undefined, finalize=_printable, loader=None
+        autoescape=False, undefined=_Undefined, finalize=_printable, loader=None, optimized=False
     )
+    del made.filters["random"]  # the same row has the same words, today and tomorrow
     # A row's fields are the only names: a missing field called `dict` shall be missing, not Python's dict.
     made.globals = {name: made.globals[name] for name in ("range", "namespace")}
     return made
@@ -144,9 +185,17 @@ def check(source: str, *, where: str) -> tuple[str, ...]:
             expected="text with {{ field }} and {% if field %}...{% endif %}",
             fix="correct that line",
         ) from None
-    except RecursionError:
+    except (RecursionError, MemoryError, SyntaxError):
         raise InputError(
             "the template is nested too deeply", where=where, found=shorten(source), fix="make it simpler"
+        ) from None
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            "the template is not valid Jinja",
+            where=where,
+            found=f"{shorten(source)}: {error}",
+            expected="text with {{ field }} and {% if field %}...{% endif %}",
+            fix="correct it",
         ) from None
     if not names:
         raise InputError(
@@ -163,7 +212,10 @@ def check(source: str, *, where: str) -> tuple[str, ...]:
 def reads(source: str) -> tuple[str, ...]:
     """The fields that a template reads, sorted: `{{ name }}`, and `{{ row['any name'] }}` for names with spaces and the like."""
     tree = _ENVIRONMENT.parse(source)
-    names = meta.find_undeclared_variables(tree) - set(_ENVIRONMENT.globals)
+    finder = meta.TrackingCodeGenerator(_ENVIRONMENT)
+    finder.optimizer = None  # as above: nothing is computed here
+    finder.visit(tree)
+    names = finder.undeclared_identifiers - set(_ENVIRONMENT.globals)
     for node in tree.find_all(nodes.Getitem):
         if (
             isinstance(node.node, nodes.Name)
@@ -174,14 +226,27 @@ def reads(source: str) -> tuple[str, ...]:
     return tuple(sorted(names - {WHOLE_ROW} or names))
 
 
+@lru_cache(maxsize=4096)
+def reads_all(source: str) -> bool:
+    """Whether a template may read fields that it does not name, as `{% for name in row %}` does."""
+    tree = _ENVIRONMENT.parse(source)
+    named = {id(node.node) for node in tree.find_all(nodes.Getitem) if isinstance(node.arg, nodes.Const)}
+    return any(node.name == WHOLE_ROW and id(node) not in named for node in tree.find_all(nodes.Name))
+
+
 def reference(name: str) -> str:
     """How a template puts a field into the text."""
     plain = name.isidentifier() and name not in _RESERVED
     return f"{{{{ {name} }}}}" if plain else f"{{{{ {WHOLE_ROW}[{name!r}] }}}}"
 
 
-def render(source: str, fields: Mapping[str, Json]) -> Rendered:
+def render(source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = NOTHING) -> Rendered:
     """Render a template over a row's fields.
+
+    Args:
+        source: the template.
+        fields: the row's; text that stands untouched in the output has a span.
+        extra: values beside them that have none.
 
     Raises:
         TypeError: a field is no JSON value.
@@ -192,14 +257,47 @@ def render(source: str, fields: Mapping[str, Json]) -> Rendered:
     spans: list[Span] = []
     length = 0
     row = {name: _plain(value, name) for name, value in fields.items()}
-    for piece in compiled(source).generate({WHOLE_ROW: row, **row}):
+    beside = {name: _plain(value) for name, value in extra.items()}
+    for piece in compiled(source).generate({WHOLE_ROW: row, **row, **beside}):
         start, length = length, length + len(piece)
         if length > MAX_RENDERED_CHARACTERS:
             raise TooLongError(f"more than {MAX_RENDERED_CHARACTERS:,} characters")
         if isinstance(piece, _FieldText) and piece:
             spans.append((piece._field, start, length))  # noqa: SLF001  # the underscore keeps templates out
         pieces.append(piece)
-    return Rendered("".join(pieces), tuple(spans))
+    text = "".join(pieces)
+    if "<" in text:
+        _refuse_python(text, source, row)
+    if not text.isascii():
+        text.encode("utf-8")  # a template can write half a character, which no file or tokenizer takes
+    return Rendered(text, tuple(spans))
+
+
+def _refuse_python(text: str, source: str, row: Mapping[str, Any]) -> None:
+    """Filters print a method or a generator as Python does, with an address that differs from run to run."""
+    for found in _PYTHON.finditer(text):
+        said = found.group()
+        if said not in source and not any(said in one for one in strings(dict(row))):
+            raise NotTextError(said)
+
+
+def attempt(
+    source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = NOTHING
+) -> Rendered | Failure:
+    """Render a template; what goes wrong comes back as a value, whatever it is."""
+    try:
+        return render(source, fields, extra)
+    except MissingFieldError as error:
+        return Failure("missing", name=error.name, inside=error.inside)
+    except NotTextError as error:
+        same = [n for n, v in fields.items() if type(v) is type(error.value) and v == error.value]
+        return Failure("not-text", json_kind(error.value), name=same[0] if same else "")
+    except (TooLongError, SecurityError) as error:
+        return Failure("too-long" if isinstance(error, TooLongError) else "forbidden", str(error))
+    except MemoryError:
+        return Failure("memory")
+    except Exception as error:  # noqa: BLE001  # a filter may raise anything on values it was not made for
+        return Failure("failed", f"{type(error).__name__}: {shorten(str(error), 200)[1:-1]}")
 
 
 def _plain(value: Json, name: str | None = None) -> Any:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from jinja2.exceptions import SecurityError, TemplateError
+from typing import Any
 
 from tutelage.core.errors import InputError, nearest, raise_all
 from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.nouns import Example, Prompted
 from tutelage.core.strictjson import kind, shorten
-from tutelage.templates import sandbox
+from tutelage.templates import apart, sandbox
+from tutelage.templates.failures import in_words
+from tutelage.templates.jobs import Job, Outcome, Renderer, here
+from tutelage.templates.sandbox import NOTHING, Failure, Rendered
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class TaskTemplate:
         references: a field with further right answers (a text or a list of texts) for the metrics; the completion
             is the only one when it is not given.
         where: the task's place in the recipe, for errors.
+        foreign: whether it came with a recipe: it is then rendered in a process of its own, with bounded memory and time.
     """
 
     prompt: str
@@ -33,6 +36,7 @@ class TaskTemplate:
     name: str = "own"
     references: str | None = None
     where: str = field(default="template", compare=False)
+    foreign: bool = False
 
     def __post_init__(self) -> None:
         errors = []
@@ -67,8 +71,50 @@ class TaskTemplate:
             InputError: a field that the template uses is missing, null or of the wrong type, the prompt or the
                 completion comes out empty, or the references are no texts.
         """
-        prompt = self._part(self.prompt, example, "prompt")
-        completion = self._part(self.completion, example, "completion").text
+        (outcome,) = self._renderer()([self._job(example)])
+        return self._prompted(example, task, outcome)
+
+    def render_all(self, examples: Sequence[Example], task: str, *, training: bool = False) -> list[Prompted]:
+        """Put all rows of a task into words.
+
+        Args:
+            examples: the rows.
+            task: the task's name.
+            training: whether they are trained on; here it makes no difference.
+
+        Raises:
+            InputError: as `render`, or InputErrors with the first 20; also for a field that is text in some rows
+                and a number in others.
+        """
+        del training
+        errors = mixed_types(examples, sorted({*self.prompt_fields, *self.completion_fields}))
+        rows: list[Prompted] = []
+        outcomes = self._renderer()([self._job(example) for example in examples])
+        for example, outcome in zip(
+            examples, outcomes, strict=False
+        ):  # a row that takes too much is the last
+            try:
+                rows.append(self._prompted(example, task, outcome))
+            except InputError as error:
+                if len(errors) < MAX_ERRORS and error.where not in {known.where for known in errors}:
+                    errors.append(error)
+        raise_all(f"the rows of the task {task}", errors[:MAX_ERRORS])
+        return rows
+
+    def card(self) -> dict[str, Any]:
+        """What the data card says of the template."""
+        said = {"template": self.name, "prompt": self.prompt, "completion": self.completion}
+        return {**said, "rendered": apart.render.words()} if self.foreign else said
+
+    def _renderer(self) -> Renderer:
+        return apart.render if self.foreign else here
+
+    def _job(self, example: Example) -> Job:
+        return Job(example.fields, ((self.prompt, NOTHING), (self.completion, NOTHING)))
+
+    def _prompted(self, example: Example, task: str, outcome: Sequence[Outcome]) -> Prompted:
+        prompt = self._text(outcome[0], example, "prompt")
+        completion = self._text(outcome[1], example, "completion").text
         return Prompted(
             id=example.id,
             task=task,
@@ -78,64 +124,15 @@ class TaskTemplate:
             origin=example.origin,
             fields=example.fields,
             spans=prompt.spans,
-            references=self._references(example, completion),
+            references=references_of(example, self.references, where=self.where) or (completion,),
         )
 
-    def render_all(self, examples: Sequence[Example], task: str) -> list[Prompted]:
-        """Put all rows of a task into words.
-
-        Raises:
-            InputError: as `render`, or InputErrors with the first 20; also for a field that is text in some rows
-                and a number in others.
-        """
-        errors = _mixed_types(examples, sorted({*self.prompt_fields, *self.completion_fields}))
-        rows: list[Prompted] = []
-        for example in examples:
-            try:
-                rows.append(self.render(example, task))
-            except InputError as error:
-                if len(errors) < MAX_ERRORS and error.where not in {known.where for known in errors}:
-                    errors.append(error)
-        raise_all(f"the rows of the task {task}", errors[:MAX_ERRORS])
-        return rows
-
-    def _part(self, source: str, example: Example, part: str) -> sandbox.Rendered:
-        try:
-            rendered = sandbox.render(source, example.fields)
-        except sandbox.MissingFieldError as error:
-            raise _missing(error, example, part) from None
-        except sandbox.NotTextError as error:
-            raise _not_text(error, example, part) from None
-        except SecurityError as error:
-            raise InputError(
-                f"the {part} template does what a template may not",
-                where=str(example.origin),
-                found=str(error),
-                expected="fields, filters, conditions and loops",
-                fix=f"take it out of {self.where}.{part}",
-            ) from None
-        except sandbox.TooLongError as error:
-            raise InputError(
-                f"the {part} is too long", where=str(example.origin), found=str(error), fix="shorten the row"
-            ) from None
-        except (
-            TemplateError,
-            TypeError,
-            ValueError,
-            ArithmeticError,
-            LookupError,
-            AttributeError,
-            RecursionError,
-        ) as error:
-            raise InputError(
-                f"the {part} template cannot be rendered for this row",
-                where=str(example.origin),
-                found=f"{type(error).__name__}: {error}",
-                fix=f"correct {self.where}.{part}, or the row",
-            ) from None
-        if not rendered.text.strip():
+    def _text(self, outcome: Outcome, example: Example, part: str) -> Rendered:
+        if isinstance(outcome, Failure):
+            raise in_words(outcome, example, part, f"{self.where}.{part}")
+        if not outcome.text.strip():
             raise self._empty(example, part)
-        return rendered
+        return outcome
 
     def _empty(self, example: Example, part: str) -> InputError:
         fields = self.prompt_fields if part == "prompt" else self.completion_fields
@@ -148,69 +145,29 @@ class TaskTemplate:
             fix=f"fill the field {fields[0]}, or delete the row",
         )
 
-    def _references(self, example: Example, completion: str) -> tuple[str, ...]:
-        if self.references is None:
-            return (completion,)
-        value = example.fields.get(self.references)
-        texts = [value] if isinstance(value, str) else value
-        if (
-            isinstance(texts, list)
-            and texts
-            and all(isinstance(text, str) and text.strip() for text in texts)
-        ):
-            return tuple(str(text) for text in texts)
-        close = nearest(self.references, list(example.fields))
-        missing = self.references not in example.fields
-        raise InputError(
-            f"the field {self.references} holds no references",
-            where=str(example.origin),
-            found="the fields " + ", ".join(example.fields)
-            if missing
-            else f"{kind(value)}: {shorten(str(value), 40)}",
-            expected="a text, or a list of texts that are not empty",
-            fix=f"did you mean {close}?"
-            if missing and close
-            else f"fill it, or leave out {self.where}.references",
-        )
 
-
-def _missing(error: sandbox.MissingFieldError, example: Example, part: str) -> InputError:
-    close = None if error.inside else nearest(error.name, list(example.fields))
-    return InputError(
-        f"the {part} uses {error.name}, which the row does not have"
-        if not error.inside
-        else f"the {part} uses a part {error.name} that its value does not have",
+def references_of(example: Example, field: str | None, *, where: str) -> tuple[str, ...]:
+    """The texts of the field with the right answers; none where no field is named."""
+    if field is None:
+        return ()
+    value = example.fields.get(field)
+    texts = [value] if isinstance(value, str) else value
+    if isinstance(texts, list) and texts and all(isinstance(text, str) and text.strip() for text in texts):
+        return tuple(str(text) for text in texts)
+    close = nearest(field, list(example.fields))
+    missing = field not in example.fields
+    raise InputError(
+        f"the field {field} holds no references",
         where=str(example.origin),
-        found="the fields " + ", ".join(example.fields),
-        expected=f"a field {error.name}" if not error.inside else None,
-        fix=f"did you mean {{{{ {close} }}}}?" if close else f"add the field, or correct the {part} template",
+        found="the fields " + ", ".join(example.fields)
+        if missing
+        else f"{kind(value)}: {shorten(str(value), 40)}",
+        expected="a text, or a list of texts that are not empty",
+        fix=f"did you mean {close}?" if missing and close else f"fill it, or leave out {where}.references",
     )
 
 
-def _not_text(error: sandbox.NotTextError, example: Example, part: str) -> InputError:
-    what = kind(error.value)
-    same = [
-        name
-        for name, value in example.fields.items()
-        if type(value) is type(error.value) and value == error.value
-    ]
-    name = same[0] if same else "a value"
-    fixes = {
-        "null": "fill it, delete the row, or guard it: {% if FIELD %}...{% endif %}",
-        "a list": "join it: {{ FIELD | join(', ') }}",
-        "an object": "name a part of it: {{ FIELD.part }}",
-        "true or false": "say it in words: {{ 'yes' if FIELD else 'no' }}",
-    }
-    return InputError(
-        f"the {part} needs text in the field {name}" if same else f"the {part} needs text",
-        where=str(example.origin),
-        found=f"{name} is {what}",
-        expected="text or a number",
-        fix=fixes.get(what, "call it, or name another field").replace("FIELD", name),
-    )
-
-
-def _mixed_types(examples: Sequence[Example], fields: Sequence[str]) -> list[InputError]:
+def mixed_types(examples: Sequence[Example], fields: Sequence[str]) -> list[InputError]:
     """An error for each row whose field is of another type than in most rows; null counts as no type."""
     errors: list[InputError] = []
     for name in fields:

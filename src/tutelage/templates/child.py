@@ -1,0 +1,89 @@
+"""The process that renders templates that are not ours: it bounds its own memory and time, then answers until its input ends.
+
+A line in is a batch, `{"sources": [...], "rows": [[fields, [[source, extra], ...]], ...], "singly": bool}`; a line out is
+one text, `[text, [span, ...]]`, or a failure as an object. The first line out says which limits hold.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+from tutelage.templates.sandbox import Failure, attempt
+
+TOO_MUCH = {"why": "memory", "found": "", "name": "", "inside": False}
+FLUSH = 0.02
+"""Seconds of work after which finished texts are handed over, so that the keeper sees that something moves."""
+
+
+def main(memory: int, seconds: int) -> None:
+    """Answer batches until standard input ends.
+
+    Args:
+        memory: bytes of address space that this process may have.
+        seconds: processor time for one text.
+    """
+    _warm_up()
+    _write(limit(memory))
+    sys.stdout.buffer.flush()
+    for line in sys.stdin.buffer:
+        batch: Any = json.loads(line)
+        waits = 0.0 if batch["singly"] else FLUSH
+        flushed = 0.0
+        for fields, asks in batch["rows"]:
+            for source, extra in asks:
+                if time.monotonic() - flushed >= waits:
+                    sys.stdout.buffer.flush()
+                    flushed = time.monotonic()
+                    allow(seconds)
+                try:
+                    _write(said(batch["sources"][source], fields, extra))
+                except MemoryError:
+                    _write(TOO_MUCH)
+        sys.stdout.buffer.flush()
+
+
+def said(source: str, fields: dict[str, Any], extra: dict[str, Any]) -> Any:
+    """One text or failure as it goes over the pipe."""
+    found = attempt(source, fields, extra)
+    if isinstance(found, Failure):
+        return {"why": found.why, "found": found.found, "name": found.name, "inside": found.inside}
+    return found
+
+
+def limit(memory: int) -> dict[str, bool]:
+    """Bound this process for good where the system can; says what it could."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return {"memory": False, "time": False}
+    held = {"memory": False, "time": True}
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        held["memory"] = True
+    for name, value in (("RLIMIT_FSIZE", 0), ("RLIMIT_CORE", 0), ("RLIMIT_NOFILE", 3)):
+        with suppress(ValueError, OSError):  # nothing here opens a file, a socket or a process
+            resource.setrlimit(getattr(resource, name), (value, value))
+    return held
+
+
+def allow(seconds: int) -> None:
+    """Let the next text have so much processor time; the system ends the process that takes more."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + seconds + 1, hard))
+
+
+def _warm_up() -> None:
+    """Import what Jinja imports only when it is needed: no file can be opened later."""
+    for source in ("{{ a | pprint | urlize }}", "{{ a.b }}", "{{ [a] | tojson }}", "{{ 1 / 0 }}{{ 'x' }}"):
+        attempt(source, {"a": "x"})
+
+
+def _write(value: Any) -> None:
+    sys.stdout.buffer.write(json.dumps(value).encode("ascii") + b"\n")

@@ -1,0 +1,92 @@
+"""Why a template gave no text, as an error that a person can act on."""
+
+from __future__ import annotations
+
+from tutelage.core.errors import InputError, nearest
+from tutelage.core.limits import MAX_TEMPLATE_BYTES
+from tutelage.core.nouns import Example
+from tutelage.templates.sandbox import Failure
+
+_FIXES = {
+    "null": "fill it, delete the row, or guard it: {% if FIELD %}...{% endif %}",
+    "a list": "join it: {{ FIELD | join(', ') }}",
+    "an object": "name a part of it: {{ FIELD.part }}",
+    "true or false": "say it in words: {{ 'yes' if FIELD else 'no' }}",
+}
+
+
+def in_words(failure: Failure, example: Example, part: str, where: str) -> InputError:
+    """A failure as an error.
+
+    Args:
+        failure: what happened.
+        example: the row that was rendered.
+        part: `prompt` or `completion`.
+        where: the template's place in the recipe, with the part.
+    """
+    match failure.why:
+        case "missing":
+            return _missing(failure, example, part)
+        case "not-text":
+            return _not_text(failure, example, part)
+        case "memory" | "time" | "died":
+            return _too_much(failure, example, part, where)
+        case "forbidden":
+            told = (
+                "does what a template may not",
+                "fields, filters, conditions and loops",
+                f"take it out of {where}",
+            )
+        case "too-long":
+            told = ("gives a text that is too long", "a shorter text", f"shorten the row, or correct {where}")
+        case _:
+            told = ("cannot be rendered for this row", "", f"correct {where}, or the row")
+    problem, expected, fix = told
+    return InputError(
+        f"the {part} template {problem}",
+        where=str(example.origin),
+        found=failure.found,
+        expected=expected or None,
+        fix=fix,
+    )
+
+
+def _missing(failure: Failure, example: Example, part: str) -> InputError:
+    close = None if failure.inside else nearest(failure.name, list(example.fields))
+    return InputError(
+        f"the {part} uses {failure.name}, which the row does not have"
+        if not failure.inside
+        else f"the {part} uses a part {failure.name} that its value does not have",
+        where=str(example.origin),
+        found="the fields " + ", ".join(example.fields),
+        expected=f"a field {failure.name}" if not failure.inside else None,
+        fix=f"did you mean {{{{ {close} }}}}?" if close else f"add the field, or correct the {part} template",
+    )
+
+
+def _not_text(failure: Failure, example: Example, part: str) -> InputError:
+    name = failure.name or "a value"
+    return InputError(
+        f"the {part} needs text in the field {name}" if failure.name else f"the {part} needs text",
+        where=str(example.origin),
+        found=f"{name} is {failure.found}",
+        expected="text or a number",
+        fix=_FIXES.get(failure.found, "call it, or name another field").replace("FIELD", name),
+    )
+
+
+def _too_much(failure: Failure, example: Example, part: str, where: str) -> InputError:
+    memory = f"more than {MAX_TEMPLATE_BYTES >> 20:,} MB of memory"
+    said = {
+        "memory": ("needs too much memory for this row", memory),
+        "time": ("takes too long for this row", failure.found),
+        "died": ("ended the process that renders it", failure.found),
+    }
+    problem, found = said[failure.why]
+    return InputError(
+        f"the {part} template {problem}",
+        where=str(example.origin),
+        found=found,
+        expected="a text in milliseconds and a few megabytes",
+        fix=f"take loops and repetitions out of {where}, or shorten the row; nothing was written",
+    )

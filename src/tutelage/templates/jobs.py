@@ -1,0 +1,30 @@
+"""Rendering in bulk: what is to be made of each row, and the two places where that is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tutelage.core.nouns import Json
+from tutelage.templates.sandbox import Failure, Rendered, attempt
+
+Ask = tuple[str, Mapping[str, Json]]
+"""One text to be made: its template, and values beside the row's fields."""
+Outcome = Rendered | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row: its fields, and the texts to be made of them."""
+
+    fields: Mapping[str, Json]
+    asks: tuple[Ask, ...]
+
+
+Renderer = Callable[[Sequence[Job]], list[list[Outcome]]]
+"""Gives for every job, in order, one outcome an ask. It may end early, after a row whose failure ended the rendering."""
+
+
+def here(jobs: Sequence[Job]) -> list[list[Outcome]]:
+    """Render in this process: for templates that come with Tutelage."""
+    return [[attempt(source, job.fields, extra) for source, extra in job.asks] for job in jobs]
