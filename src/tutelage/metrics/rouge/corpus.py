@@ -93,10 +93,14 @@ def _chunk(
         lengths = sides.lengths
         length_r, length_h = lengths[: len(flat)], lengths[len(flat) :]
         orders = [int(name[5]) for name in names if name[5].isdigit()]
-        for n, hits in overlaps(sides, orders).items():
-            scored[f"rouge{n}"] = _shares(hits, length_r - n + 1, length_h - n + 1)
+        hits = {f"rouge{n}": matches for n, matches in overlaps(sides, orders).items()}
+        shorter = [n - 1 for n in sorted(set(orders))]  # a text has that many fewer n-grams than words
         if "rougeL" in names:
-            scored["rougeL"] = _shares(_lcs(sides), length_r, length_h)
+            hits["rougeL"] = _lcs(sides)
+            shorter.append(0)
+        fewer = np.array(shorter)[:, None]
+        values = _shares(np.array(list(hits.values())), length_r - fewer, length_h - fewer)
+        scored.update(zip(hits, values, strict=True))
     if "rougeLsum" in names:
         tokens = _sentences(flat, predictions, stemmer=stemmer, tokenizer=tokenizer)
         scored["rougeLsum"] = _summary_level(tokens, len(flat), len(flat) + row_of)
@@ -114,12 +118,12 @@ def _lcs(sides: Corpus) -> Ints:
 
 
 def _shares(hits: Ints, of_references: Ints, of_predictions: Ints) -> Floats:
-    """Precision, recall and F, in the reference program's order of operations, so that the last bit agrees."""
+    """Precision, recall and F on a new last axis, in the reference program's order of operations: the last bit agrees."""
     precision = hits / np.maximum(of_predictions, 1)
     recall = hits / np.maximum(of_references, 1)
     both = precision + recall
     f = np.divide(2 * precision * recall, both, out=np.zeros_like(both), where=both > 0)
-    return np.stack([precision, recall, f], axis=1)
+    return np.stack([precision, recall, f], axis=-1)
 
 
 def _sentences(
