@@ -312,6 +312,10 @@ def test_parts_of_python_are_no_text():
     assert sandbox.attempt("{{ a }}<function f at 0x12>", {"a": said}).text == f"{said}<function f at 0x12>"
 
 
+def test_a_list_with_something_missing_in_it_is_no_text():
+    assert sandbox.attempt("{{ l | map(attribute='x') }}", FIELDS) == Failure("not-text", "a list")
+
+
 def test_half_a_character_is_no_text():
     outcome = sandbox.attempt("{{ '\\ud800' }}{{ a }}", {"a": "x"})
     assert isinstance(outcome, Failure)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial, wraps
 from types import MappingProxyType
@@ -321,6 +322,13 @@ def render(source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = 
     return Rendered(text, tuple(spans))
 
 
+def _field_of(value: Any, fields: Mapping[str, Json]) -> str:
+    """The field that holds a value, '' where none does; a list with something missing in it compares with nothing."""
+    with suppress(Exception):
+        return next((n for n, v in fields.items() if type(v) is type(value) and v == value), "")
+    return ""
+
+
 def _refuse_python(text: str, source: str, row: Mapping[str, Any]) -> None:
     """Filters print a method or a generator as Python does, with an address that differs from run to run."""
     for found in _PYTHON.finditer(text):
@@ -338,8 +346,7 @@ def attempt(
     except MissingFieldError as error:
         return Failure("missing", name=error.name, inside=error.inside)
     except NotTextError as error:
-        same = [n for n, v in fields.items() if type(v) is type(error.value) and v == error.value]
-        return Failure("not-text", json_kind(error.value), name=same[0] if same else "")
+        return Failure("not-text", json_kind(error.value), name=_field_of(error.value, fields))
     except (TooLongError, SecurityError) as error:
         return Failure("too-long" if isinstance(error, TooLongError) else "forbidden", str(error))
     except MemoryError:
