@@ -239,6 +239,16 @@ def test_rows_after_a_stop_get_their_own_texts(keeper, monkeypatch):
     assert keeper([job("{{ n }}")]) == here([job("{{ n }}")])
 
 
+@pytest.mark.parametrize("value", ["<b>Tom &amp; x</b> http://a.b", ["b", "a"], {"k": 1}, 3.5])
+def test_every_filter_does_in_the_child_what_it_does_here(keeper, value):
+    sources = [f"{{{{ a | {name} | string }}}}{{{{ n }}}}" for name in sandbox.filter_names()]
+    assert len(sources) > 40
+    jobs = [Job({"a": value, "n": 1}, tuple((source, {}) for source in sources))]
+    found = keeper(jobs)
+    assert found == here(jobs)
+    assert not any("OSError" in one.found for one in found[0] if isinstance(one, Failure))
+
+
 def test_batches_are_bounded_and_nothing_is_lost(monkeypatch, keeper):
     monkeypatch.setattr(apart, "ROWS", 7)
     monkeypatch.setattr(apart, "CHARACTERS", 50)
@@ -275,12 +285,35 @@ def test_a_template_gives_the_same_words_twice():
 
 
 @pytest.mark.parametrize(
-    "source", ["{{ o.items | safe }}{{ a }}", "{{ (l | map('upper')) ~ a }}", "{{ range | string }}{{ a }}"]
+    ("source", "text"),
+    [
+        ("{{ o.items | safe }}", "a method"),
+        ("{{ range | upper }}{{ namespace | string }}", "A METHODa method"),
+        (
+            "{% set s = namespace(k=1) %}{% for i in range(3) %}{% set s.k = s.k + i %}{% endfor %}{{ s.k }}",
+            "4",
+        ),
+        ("{{ o.items | escape | upper }}", "A METHOD"),
+        ("{{ [o.items] | string }}", "[a method]"),
+        ("{{ (l | map('upper')) ~ '' }}", "['P', 'Q']"),
+        ("{{ l | reverse | string }}", "['q', 'p']"),
+        ("{{ (l | attr('index')) | string }}", "a method"),
+        ("{{ a.upper() }}{{ o.items() | list | length }}{{ l | map('upper') | join }}", "TEXT1PQ"),
+        ("{{ '{}-{}'.format(a, n) }}", "text-3"),
+    ],
 )
-def test_parts_of_python_are_no_text(source):
-    assert sandbox.attempt(source, FIELDS).why == "not-text"
+def test_no_address_gets_into_a_text(source, text):
+    assert sandbox.attempt(source, FIELDS).text == text
+
+
+def test_parts_of_python_are_no_text():
+    assert sandbox.attempt("{{ '<' ~ 'function f at 0x12>' }}{{ a }}", FIELDS).why == "not-text"
     said = "<class 'x'> <generator object at 0x7f>"
     assert sandbox.attempt("{{ a }}<function f at 0x12>", {"a": said}).text == f"{said}<function f at 0x12>"
+
+
+def test_a_list_with_something_missing_in_it_is_no_text():
+    assert sandbox.attempt("{{ l | map(attribute='x') }}", FIELDS) == Failure("not-text", "a list")
 
 
 def test_half_a_character_is_no_text():

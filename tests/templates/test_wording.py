@@ -45,6 +45,7 @@ def test_rows_get_all_wordings_and_the_same_ones_always():
     done = made.render_all(reviews(), "t")
     assert len({row.template for row in done}) == len(made.wordings) >= 10
     assert [row.prompt for row in done] == [row.prompt for row in template().render_all(reviews(), "t")]
+    assert made.render(reviews()[3], "t") == done[3]
     other = template(seed=1)
     assert [r.template for r in other.render_all(reviews(), "t")] != [r.template for r in done]
 

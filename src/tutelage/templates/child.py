@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from tutelage.templates.sandbox import Failure, attempt
+from tutelage.templates.sandbox import Failure, attempt, filter_names
 
 TOO_MUCH = {"why": "memory", "found": "", "name": "", "inside": False}
 FLUSH = 0.02
@@ -80,8 +80,10 @@ def allow(seconds: int) -> None:
 
 
 def _warm_up() -> None:
-    """Import what Jinja imports only when it is needed: no file can be opened later."""
-    for source in ("{{ a | pprint | urlize }}", "{{ a.b }}", "{{ [a] | tojson }}", "{{ 1 / 0 }}{{ 'x' }}"):
+    """Use every filter once, and fail once: what Python imports only when it is needed cannot be opened later."""
+    for name in filter_names():
+        attempt(f"{{{{ a | {name} }}}}", {"a": "<b>x &amp; y</b> http://a.b"})
+    for source in ("{{ a.b }}", "{{ 1 / 0 }}{{ 'x' }}", "{{ a.encode('latin-1') }}"):
         attempt(source, {"a": "x"})
 
 

@@ -7,9 +7,10 @@ by the process in which templates that are not ours are rendered (`apart`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -24,6 +25,7 @@ from jinja2 import (
     pass_eval_context,
 )
 from jinja2.exceptions import SecurityError, TemplateRuntimeError
+from jinja2.runtime import Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
@@ -127,11 +129,12 @@ class _Undefined(StrictUndefined):
         self,
         hint: str | None = None,
         obj: Any = missing,
-        name: str | None = None,
+        name: Any = None,
         exc: Any = UndefinedError,
     ) -> None:
         if exc is UndefinedError:
-            exc = partial(MissingFieldError, name=str(name), inside=obj is not missing)
+            said = str(name) if isinstance(name, str | int) else type(name).__name__
+            exc = partial(MissingFieldError, name=said, inside=obj is not missing)
         super().__init__(hint, obj, name, exc)
 
 
@@ -147,18 +150,64 @@ def _printable(_context: nodes.EvalContext, value: Any) -> Any:
     raise NotTextError(value)
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
+class Method:
+    """A method as a template gets it: it can be called, and says nothing of itself, no address above all."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def __call__(self, *words: Any, **named: Any) -> Any:
+        """Call it; what comes back is shut too."""
+        return _shut(self._call(*words, **named))
+
+    def __repr__(self) -> str:
+        return "a method"
+
+
+def _shut(value: Any) -> Any:
+    """No generator, whose text would have an address, another one in every run; no bare method for the same reason."""
+    if isinstance(value, Iterator):
+        return list(value)
+    return Method(value) if callable(value) and not isinstance(value, Undefined | Macro | Method) else value
+
+
+def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)  # with the marks by which Jinja knows what to pass
+    def shut(*words: Any, **named: Any) -> Any:
+        return _shut(function(*words, **named))
+
+    return shut
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return _shut(super().getattr(obj, attribute))
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        return _shut(super().getitem(obj, argument))
+
+
+def _environment() -> _Environment:
     # Autoescape is off because the text goes to a model, not into HTML; the report escapes what it shows.
-    made = ImmutableSandboxedEnvironment(
+    made = _Environment(
         autoescape=False, undefined=_Undefined, finalize=_printable, loader=None, optimized=False
     )
     del made.filters["random"]  # the same row has the same words, today and tomorrow
+    made.filters.update({name: _filter(function) for name, function in made.filters.items()})
     # A row's fields are the only names: a missing field called `dict` shall be missing, not Python's dict.
-    made.globals = {name: made.globals[name] for name in ("range", "namespace")}
+    known: dict[str, Any] = dict(made.globals)
+    made.globals = {name: Method(known[name]) for name in ("range", "namespace")}
     return made
 
 
 _ENVIRONMENT = _environment()
+
+
+def filter_names() -> list[str]:
+    """The filters that a template may use."""
+    return sorted(_ENVIRONMENT.filters)
 
 
 @lru_cache(maxsize=4096)
@@ -273,6 +322,13 @@ def render(source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = 
     return Rendered(text, tuple(spans))
 
 
+def _field_of(value: Any, fields: Mapping[str, Json]) -> str:
+    """The field that holds a value, '' where none does; a list with something missing in it compares with nothing."""
+    with suppress(Exception):
+        return next((n for n, v in fields.items() if type(v) is type(value) and v == value), "")
+    return ""
+
+
 def _refuse_python(text: str, source: str, row: Mapping[str, Any]) -> None:
     """Filters print a method or a generator as Python does, with an address that differs from run to run."""
     for found in _PYTHON.finditer(text):
@@ -290,8 +346,7 @@ def attempt(
     except MissingFieldError as error:
         return Failure("missing", name=error.name, inside=error.inside)
     except NotTextError as error:
-        same = [n for n, v in fields.items() if type(v) is type(error.value) and v == error.value]
-        return Failure("not-text", json_kind(error.value), name=same[0] if same else "")
+        return Failure("not-text", json_kind(error.value), name=_field_of(error.value, fields))
     except (TooLongError, SecurityError) as error:
         return Failure("too-long" if isinstance(error, TooLongError) else "forbidden", str(error))
     except MemoryError:

@@ -100,6 +100,10 @@ class LibraryTemplate:
         read = {name for one in self.wordings for name in sandbox.reads(one.completion)} - {LETTER}
         return self.binding.columns(sorted(read or {self.kind.answer}))
 
+    def render(self, example: Example, task: str) -> Prompted:
+        """Put one row into words, as it is tested. Raises InputError as `render_all`."""
+        return self.render_all([example], task)[0]
+
     def render_all(self, examples: Sequence[Example], task: str, *, training: bool = False) -> list[Prompted]:
         """Put rows into words.
 
