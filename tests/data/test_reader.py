@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tutelage.core.errors import InputError, InputErrors
-from tutelage.data import lines, read, tables
-from tutelage.data.lines import Line
+from tutelage.data import read
+from tutelage.data.formats import lines, tables
+from tutelage.data.formats.lines import Line
 
 GOOD = '{"prompt": "a", "completion": "b"}\n'
 
@@ -120,7 +121,7 @@ def test_a_folder_and_a_pipe_are_no_files(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "found"),
-    [("rows.parquet", ".parquet"), ("rows", "without an ending"), ("a.parquet.gz", ".parquet")],
+    [("rows.xlsx", ".xlsx"), ("rows", "without an ending"), ("a.xml.gz", ".xml"), ("rows.jsonl.zip", ".zip")],
 )
 def test_an_unknown_ending_is_refused_with_the_known_ones(tmp_path, name, found):
     error = refused(write(tmp_path, GOOD, name))

@@ -6,6 +6,7 @@ import pytest
 
 from tutelage.core.errors import InputError, MachineError
 from tutelage.data import DataSource, hub, load
+from tutelage.data.repository import choose
 
 ROWS = '{"a": "1"}\n{"a": "2"}\n'
 
@@ -17,6 +18,8 @@ def test_a_path_is_relative_to_the_recipe_and_hashed(tmp_path):
     assert loaded.source == {
         "kind": "path",
         "file": "rows.jsonl",
+        "format": "jsonl",
+        "layout": "plain",
         "sha256": hashlib.sha256(ROWS.encode()).hexdigest(),
         "rows": 2,
         "notes": [],
@@ -63,7 +66,7 @@ def fake_hub(tmp_path, monkeypatch):
 
 def test_the_hub_is_pinned_to_one_commit_and_only_the_split_is_fetched(tmp_path, fake_hub):
     folder, asked = fake_hub
-    for name in ("train.csv", "test.csv", "script.py", "README.md"):
+    for name in ("train.csv", "test.csv", "script.py"):
         (folder / name).write_text("a,b\n1,2\n")
     loaded = load(
         DataSource(hub="who/what@v1", hub_split="test", local="none.csv"), root=tmp_path, data_dir=tmp_path
@@ -87,23 +90,24 @@ def test_shards_of_a_split_are_read_in_order(tmp_path, fake_hub):
 @pytest.mark.parametrize(
     ("names", "problem", "fix"),
     [
-        (["train.parquet"], "no data file", "Parquet"),
+        (["train.bin"], "no data file", "name it as path"),
         (["validation.csv"], "no data file", "hub_split"),
         (["trian.csv"], "no data file", "trian"),
-        (["a/train.csv", "b/train.csv"], "several files", "hub_split"),
+        (["a/train.csv", "b/train.csv"], "several files", "hub_config: a"),
+        (["x-train.csv", "train-y.csv"], "several files", "hub_split"),
         ([], "no data file", "hub_split"),
     ],
 )
 def test_a_split_that_is_not_one_file_is_refused(names, problem, fix):
     with pytest.raises(InputError) as caught:
-        hub.choose(names, "train", where="who/what")
+        choose(names, "train", where="who/what")
     assert problem in caught.value.problem
     assert fix in caught.value.fix
     assert "who/what" in caught.value.where
 
 
 def test_the_split_is_found_in_longer_names():
-    assert hub.choose(["x.train.jsonl", "x.constrained.jsonl"], "train", where="r") == ["x.train.jsonl"]
+    assert choose(["x.train.jsonl", "x.constrained.jsonl"], "train", where="r") == ["x.train.jsonl"]
 
 
 def offline(monkeypatch, tmp_path):
@@ -152,3 +156,33 @@ def test_a_source_is_one_thing():
     for wrong in ({}, {"path": "a", "hub": "b/c"}):
         with pytest.raises(InputError, match="a path or a data set"):
             DataSource(**wrong)
+
+
+def test_a_folder_and_a_list_are_read_in_order_and_their_rows_have_names_of_their_own(tmp_path):
+    for name in ("b/rows.jsonl", "a/rows.jsonl", "a/.hidden.jsonl", "a/README.md"):
+        (tmp_path / "all" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "all" / name).write_text(ROWS.replace("1", name))
+    loaded = load(DataSource(path="all"), root=tmp_path)
+    assert [row.fields["a"] for row in loaded.examples] == ["a/rows.jsonl", "2", "b/rows.jsonl", "2"]
+    assert [row.id for row in loaded.examples][::2] == ["a/rows.jsonl:1", "b/rows.jsonl:1"]
+    assert loaded.source["files"] == ["a/rows.jsonl", "b/rows.jsonl"]
+    turned = load(DataSource(path=("all/b/rows.jsonl", "all/a/rows.jsonl")), root=tmp_path)
+    assert [row.fields["a"] for row in turned.examples] == ["b/rows.jsonl", "2", "a/rows.jsonl", "2"]
+    assert turned.source["sha256"] != loaded.source["sha256"]
+
+
+def test_files_called_after_splits_that_are_read_as_one_set_are_noted(tmp_path):
+    for name in ("train.jsonl", "test.jsonl"):
+        (tmp_path / name).write_text(ROWS)
+    assert load(DataSource(path="*.jsonl"), root=tmp_path).source["notes"] == [
+        "2 files called after several splits were read as one set, which is split anew"
+    ]
+
+
+def test_shards_have_the_layout_of_the_first_one(tmp_path):
+    talk = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
+    (tmp_path / "1.jsonl").write_text(talk)
+    (tmp_path / "2.jsonl").write_text(ROWS)
+    with pytest.raises(InputError, match="no conversation") as caught:
+        load(DataSource(path="*.jsonl"), root=tmp_path)
+    assert "2.jsonl:1" in caught.value.block()

@@ -89,3 +89,28 @@ def test_rows_without_two_texts_and_bad_files_are_refused(tmp_path):
         made(tmp_path, [{"prompt": "x", "completion": ""}, {"prompt": "x", "completion": None}])
     with pytest.raises(InputError, match="not there"):
         init(tmp_path / "none.csv")
+
+
+def test_a_file_of_conversations_makes_a_recipe_that_loads_as_it_stands(tmp_path):
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": LONG.format(1)}]
+    text, recipe = made(tmp_path, [{"messages": turns + turns}] * 4)
+    assert "rows.jsonl (messages): 8 rows" in text
+    assert "the turns of a conversation stay together" in text
+    assert recipe.tasks[0].prompt == "{{ prompt }}"
+
+
+def test_a_file_of_entities_is_scored_as_entities(tmp_path):
+    (tmp_path / "x.conll").write_text("Anna\tB-PER\nruns\tO\n\n" * 5)
+    (tmp_path / "x.yaml").write_text(init(tmp_path / "x.conll", folder=tmp_path))
+    recipe = load(tmp_path / "x.yaml", benchmarks=["general-probe"])
+    assert recipe.tasks[0].metrics == ("entity_f1:form=text",)
+
+
+def test_an_instance_of_super_ni_keeps_all_its_references(tmp_path):
+    task = {
+        "Definition": ["Say it."],
+        "Instances": [{"input": str(n), "output": ["a", "b"]} for n in range(4)],
+    }
+    (tmp_path / "t.json").write_text(json.dumps(task))
+    (tmp_path / "t.yaml").write_text(init(tmp_path / "t.json", folder=tmp_path))
+    assert load(tmp_path / "t.yaml", benchmarks=["general-probe"]).tasks[0].references == "references"

@@ -14,13 +14,17 @@ def rows(*fields):
 
 def test_every_layout_is_found_by_its_own_columns_and_renders():
     for layout in layouts():
-        example = rows({name: f"<{name}>" for name in (*layout.columns, *layout.optional)})[0]
+        example = rows(
+            {n: f"<{n}>" for n in (*layout.columns, *layout.optional, *layout.beside, *layout.ignored)}
+        )[0]
         template = detect([example])
         assert template.name == layout.name
         prompted = template.render(example, "t")
-        for name in (*layout.columns[:-1], *layout.optional):
-            assert f"<{name}>" in prompted.prompt
-        assert prompted.completion == f"<{layout.columns[-1]}>"
+        said = prompted.prompt + prompted.completion
+        for name in (*layout.columns, *layout.optional):
+            assert f"<{name}>" in said
+        assert f"<{layout.columns[-1]}>" in prompted.completion
+        assert f"<{layout.columns[0]}>" in prompted.prompt
     assert len(set(names())) == len(names())
 
 

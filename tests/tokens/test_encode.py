@@ -133,10 +133,10 @@ def test_truncation_never_makes_control_tokens(tokenizer):
 def test_fitting_a_prompt_leaves_room_for_the_answer(tokenizer):
     prompted = row(context="long " * 100)
     encoder = Encoder(tokenizer, encoder_decoder=False, max_length=160)
-    text = encoder.fit_prompt(prompted, new_tokens=40)
+    text = encoder.fit_prompt(prompted, new_tokens=40)[0]
     assert 115 <= len(encoder.prompt_ids(text)) <= 120
     short = row(context="a")
-    assert encoder.fit_prompt(short, new_tokens=40) == short.prompt
+    assert encoder.fit_prompt(short, new_tokens=40)[0] == short.prompt
 
 
 @pytest.mark.parametrize(

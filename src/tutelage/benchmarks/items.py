@@ -14,8 +14,8 @@ from tutelage.core.errors import InputError, nearest, raise_all
 from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.nouns import Json, Request
 from tutelage.core.strictjson import kind, shorten
-from tutelage.data import jsonl
-from tutelage.data.lines import Lines
+from tutelage.data.formats import jsonl
+from tutelage.data.formats.lines import Lines
 
 _TEXTS = ("id", "part", "input", "answer", "pattern", "topic", "difficulty")
 _LISTS = ("choices", "references")

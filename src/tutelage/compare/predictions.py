@@ -10,8 +10,8 @@ from tutelage.core.errors import InputError, nearest, raise_all
 from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.nouns import Json
 from tutelage.core.strictjson import kind, shorten
-from tutelage.data import jsonl
-from tutelage.data.lines import Line, Lines
+from tutelage.data.formats import jsonl
+from tutelage.data.formats.lines import Line, Lines
 from tutelage.metrics import Row
 
 _OWN = ("prediction", "references", "target", "task", "cluster")

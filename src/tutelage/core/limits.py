@@ -5,6 +5,15 @@ from __future__ import annotations
 MAX_LINE_BYTES = 100_000_000
 """One line of a data file, or one CSV row over all its lines."""
 
+MAX_UNPACKED_BYTES = 100_000_000_000
+"""What one compressed file may unpack to."""
+
+MAX_UNPACK_RATIO = 200
+"""How much larger a compressed file may become by unpacking, once it has given the bytes below; text gives 3 to 30."""
+
+FREE_UNPACKED_BYTES = 50_000_000
+"""Bytes that a compressed file may unpack to whatever its ratio."""
+
 MAX_JSON_DEPTH = 64
 """Lists and objects inside one another."""
 

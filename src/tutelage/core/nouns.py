@@ -8,26 +8,40 @@ from typing import Literal
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Split = Literal["train", "validation", "test"]
+History = tuple[tuple[str, str], ...]
+"""Messages before a prompt, each (role, content): a system prompt, earlier turns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a row came from: the file, and its physical line (1-based)."""
+    """Where a row came from: the file, and its physical line (1-based).
+
+    A binary table has no lines: `unit` is then "row", and `line` the row's number, counted from 1. `item` tells rows apart
+    that start on one line; 0 for the first.
+    """
 
     file: str
     line: int
+    unit: Literal["line", "row"] = "line"
+    item: int = 0
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        if self.unit == "row":
+            return f"{self.file}, row {self.line}"
+        return f"{self.file}:{self.line}, item {self.item}" if self.item else f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One row of a data file: its fields as they stand there, and where it stood."""
+    """One row of a data file: its fields as they stand there, and where it stood.
+
+    `history` is what was said before the prompt, for a turn of a conversation: (role, content), the oldest first.
+    """
 
     id: str
     fields: Mapping[str, Json]
     origin: Origin
+    history: History = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +51,8 @@ class Prompted:
     `prompt` is the user's turn, before the model's chat template; `fields` are the example's, for metrics that
     look at more than the completion. `spans` names the parts of `prompt` that came from a field, as
     (field, start, end) in characters: what may be shortened when the prompt is too long.
-    `choices` are the answers to choose from, the completion among them, where the row has such.
+    `choices` are the answers to choose from, the completion among them, where the row has such. `history` stands
+    before the prompt, as messages of their own.
     """
 
     id: str
@@ -51,6 +66,7 @@ class Prompted:
     shots: int = 0
     references: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    history: History = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +95,8 @@ class Request:
     """One question to a model.
 
     `choose`: the log-likelihood of each of `choices` after the prompt; `generate`: at most `max_new_tokens`
-    greedy tokens, ending at the model's end of turn or at a stop string. `prompt` is the user's turn.
+    greedy tokens, ending at the model's end of turn or at a stop string. `prompt` is the user's turn, `history` the
+    messages before it.
     """
 
     id: str
@@ -88,6 +105,7 @@ class Request:
     choices: tuple[str, ...] = ()
     max_new_tokens: int = 0
     stop: tuple[str, ...] = ()
+    history: History = ()
 
 
 @dataclass(frozen=True, slots=True)

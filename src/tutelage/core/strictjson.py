@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_INTEGER_DIGITS, MAX_JSON_DEPTH
@@ -14,6 +14,10 @@ from tutelage.core.nouns import Json
 
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _LITERALS = ("true", "false", "null")
+
+
+_NEAR = 32
+"""Characters: longer than what a cut can leave of a number, a literal or an escape."""
 
 
 class _Fault(Exception):
@@ -40,11 +44,82 @@ def loads(text: str, *, where: str, whole: bool = True) -> Json:
         raise _syntax(error, text, where, whole=whole) from None
     except RecursionError:
         raise _too_deep(where) from None
-    if text.count("[") + text.count("{") > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH:
-        raise _too_deep(where)
-    if _SURROGATE_ESCAPE.search(text):
-        _refuse_surrogates(value, where)
+    _check(value, text, where)
     return value
+
+
+def quick(text: str) -> dict[str, Json] | None:
+    """An object's value as `loads` gives it, when nothing is wrong or doubtful; else None, and `loads` has to look.
+
+    Python's lenient scanner reads it, and what that lets pass is looked for afterwards: a repeated key loses strings, so that
+    there are fewer than the text has pairs of quotes.
+    """
+    try:
+        value, end = _lenient(text, 0)
+    except (StopIteration, ValueError, RecursionError):
+        return None
+    if end != len(text) or not isinstance(value, dict) or "\\ud" in text or "\\uD" in text:
+        return None
+    quotes = text.count('"')
+    if "\\" in text:
+        if "\\\\" in text:
+            return None  # which quotes are escaped is then not to be seen by counting
+        quotes -= text.count('\\"')
+    return value if quotes == 2 * _strings(value, MAX_JSON_DEPTH) else None
+
+
+def _strings(value: dict[str, Json] | list[Json], depth: int) -> int:
+    """How many strings a value holds, keys too; a number that no count can equal when something in it is doubtful."""
+    count = len(value) if isinstance(value, dict) else 0
+    if depth <= 0:
+        return _DOUBTFUL
+    for item in value.values() if isinstance(value, dict) else value:
+        kind_of = type(item)
+        if kind_of is str:
+            count += 1
+        elif isinstance(item, float):
+            if not math.isfinite(item):
+                return _DOUBTFUL
+        elif isinstance(item, dict | list):
+            count += _strings(item, depth - 1)
+        elif isinstance(item, int) and not -_LARGE < item < _LARGE:
+            return _DOUBTFUL
+    return count
+
+
+def scan(text: str, at: int, *, where: str, line: int, whole: bool) -> tuple[Json, int] | None:
+    """Read the value that begins at a place of a longer text, and find its end.
+
+    Args:
+        text: what is there of the text.
+        at: where the value begins.
+        where: the file, for the errors.
+        line: the physical line of `at`.
+        whole: whether the text goes no further.
+
+    Returns:
+        The value and the place after it; None when the value may go on behind what is there.
+
+    Raises:
+        InputError: for anything that is not strict JSON, with file and line.
+    """
+    place = f"{where}:{line}"
+    try:
+        value, end = _DECODER.raw_decode(text, at)
+    except _Fault as fault:
+        problem, found, expected, fix = fault.args
+        raise InputError(problem, where=place, found=found, expected=expected, fix=fix) from None
+    except json.JSONDecodeError as error:
+        # A fault near the end of what is there, or a text without its closing quote, may be no fault at all.
+        if not whole and (len(text) - error.pos < _NEAR or error.msg.startswith("Unterminated string")):
+            return None
+        raise _in_file(error, text, where, line + text.count("\n", at, error.pos), whole=whole) from None
+    except RecursionError:
+        raise _too_deep(place) from None
+    if end == len(text) and not whole:
+        return None
+    _check(value, text[at:end], place)
+    return value, end
 
 
 def strings(value: Json) -> Iterator[str]:
@@ -133,6 +208,9 @@ def _int(text: str) -> int:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int
 )
+_lenient: Callable[[str, int], tuple[Json, int]] = cast("Any", json.JSONDecoder()).scan_once
+_DOUBTFUL = -(10**12)
+_LARGE = 10 ** (MAX_INTEGER_DIGITS - 1)
 
 
 def _syntax(error: json.JSONDecodeError, text: str, where: str, *, whole: bool) -> InputError:
@@ -162,6 +240,33 @@ def _syntax(error: json.JSONDecodeError, text: str, where: str, *, whole: bool) 
     )
 
 
+def _in_file(error: json.JSONDecodeError, text: str, where: str, line: int, *, whole: bool) -> InputError:
+    """A syntax error of a value that spans lines: the line and column of the fault itself."""
+    start = text.rfind("\n", 0, error.pos) + 1
+    if whole and not text[error.pos :].strip():
+        return InputError(
+            "the file is cut off",
+            where=f"{where}:{line}",
+            found=f"it ends with {shorten(text[-40:])}",
+            expected="a whole JSON value",
+            fix="the file was not written to its end: write or fetch it again",
+        )
+    return InputError(
+        f"not valid JSON: {error.msg} (column {error.pos - start + 1})",
+        where=f"{where}:{line}",
+        found=shorten(text[max(0, error.pos - 10) : error.pos + 30]),
+        expected="one JSON value",
+        fix="correct the place; a JSON writer such as Python's json.dump makes no such mistake",
+    )
+
+
+def _check(value: Json, text: str, where: str) -> None:
+    if text.count("[") + text.count("{") > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH:
+        raise _too_deep(where)
+    if "\\u" in text and _SURROGATE_ESCAPE.search(text):
+        _refuse_surrogates(value, where)
+
+
 def _depth(value: Json) -> int:
     level: list[Json] = [value]
     deep = 0
@@ -188,12 +293,13 @@ def _too_deep(where: str) -> InputError:
 
 def _refuse_surrogates(value: Json, where: str) -> None:
     for text in strings(value):
-        for position, character in enumerate(text):
-            if "\ud800" <= character <= "\udfff":
-                raise InputError(
-                    "half a character (a lone surrogate) stands in the text",
-                    where=where,
-                    found=f"\\u{ord(character):04x} at character {position} of {shorten(text.encode('ascii', 'backslashreplace').decode())}",
-                    expected="both halves, or none",
-                    fix="the text was cut inside an emoji or a rare letter: cut it elsewhere, or drop that half",
-                )
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(
+                "half a character (a lone surrogate) stands in the text",
+                where=where,
+                found=f"\\u{ord(text[error.start]):04x} at character {error.start} of {shorten(text.encode('ascii', 'backslashreplace').decode())}",
+                expected="both halves, or none",
+                fix="the text was cut inside an emoji or a rare letter: cut it elsewhere, or drop that half",
+            ) from None

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from tutelage.data.formats import EXTENSIONS
+from tutelage.data.layouts import NAMES as LAYOUTS
+from tutelage.data.layouts import How
 from tutelage.data.partition import SPLITS, SplitSettings
-from tutelage.data.reader import EXTENSIONS, read
-from tutelage.data.source import DataSource, Loaded, load
+from tutelage.data.reader import Dropped, read, too_many
+from tutelage.data.source import DataSource, LabelNames, Loaded, load
 from tutelage.data.splits import Splits, split
 
-__all__ = ["EXTENSIONS", "SPLITS", "DataSource", "Loaded", "SplitSettings", "Splits", "load", "read", "split"]
+__all__ = [
+    "EXTENSIONS", "LAYOUTS", "SPLITS", "DataSource", "Dropped", "How", "LabelNames", "Loaded", "SplitSettings", "Splits",
+    "load", "read", "split", "too_many",
+]  # fmt: skip

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
-from tutelage.core.errors import InputError, MachineError, nearest
-from tutelage.data.reader import EXTENSIONS
+from tutelage.core.errors import InputError, MachineError
+from tutelage.data import repository
 
 _TIMEOUT = 10.0
 """Seconds to wait for the hub's answer before it counts as out of reach."""
@@ -21,13 +20,14 @@ class Fetched(NamedTuple):
     paths: list[Path]
 
 
-def fetch(name: str, split: str, *, by_hand: str) -> Fetched:
+def fetch(name: str, split: str, *, by_hand: str, config: str | None = None) -> Fetched:
     """Fetch the files of one split of a data set, or find them in the hub's cache when the hub is out of reach.
 
     Args:
         name: `owner/name`, with `@revision` for another revision than the newest.
         split: the hub's name of the split.
         by_hand: what a person can do without network, for the error.
+        config: the data set's configuration, when it has several.
 
     Raises:
         InputError: there is no such data set or split, or its files are of another kind.
@@ -42,44 +42,23 @@ def fetch(name: str, split: str, *, by_hand: str) -> Fetched:
             raise MachineError(
                 error.problem, where=error.where, found=error.found, expected=error.expected, fix=by_hand
             ) from error
-        inside = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file()]
-        chosen = choose(inside, split, where=repo)
-        return Fetched(folder.name, chosen, [folder / file for file in chosen])
-    chosen = choose(names, split, where=repo)
+        return in_folder(folder, repo, split, config)
     try:
+        readme = ""
+        if repository.README in names:
+            readme = repository.readme_of(download(repo, commit, repository.README).parent)
+        chosen = repository.choose(names, split, where=f"{repo} on the hub", config=config, readme=readme)
         return Fetched(commit, chosen, [download(repo, commit, file) for file in chosen])
     except MachineError as error:
         raise MachineError(error.problem, where=error.where, found=error.found, fix=by_hand) from error
 
 
-def choose(names: list[str], split: str, *, where: str) -> list[str]:
-    """The data files that hold one split: `train.jsonl`, `data/train-00000-of-00002.csv` and the like.
-
-    Raises:
-        InputError: there is none, or there is more than one candidate.
-    """
-    data = [name for name in names if PurePosixPath(name).suffix.lower() in EXTENSIONS]
-    exact = [name for name in data if PurePosixPath(name).stem == split]
-    shard = re.compile(re.escape(split) + r"-\d+-of-\d+")
-    shards = [name for name in data if shard.fullmatch(PurePosixPath(name).stem)]
-    word = re.compile(rf"(?<![a-z]){re.escape(split)}(?![a-z])", re.IGNORECASE)
-    found = exact or shards or [name for name in data if word.search(name)]
-    if len(found) == 1 or (found and found == shards):
-        return sorted(found)
-    if found:
-        problem, shown = f"several files could be the split {split}", found
-    else:
-        problem, shown = f"no data file for the split {split}", data or names
-    close = nearest(split, [PurePosixPath(name).stem for name in data])
-    raise InputError(
-        problem,
-        where=f"the data set {where} on the hub",
-        found=", ".join(sorted(shown)[:10]) or "no files",
-        expected=f"{split} as one of " + " ".join(EXTENSIONS),
-        fix=f"did you mean hub_split: {close}?"
-        if close and close != split
-        else "set hub_split, or fetch the file you want (a Parquet file: convert it to JSONL) and name it as path",
-    )
+def in_folder(folder: Path, name: str, split: str, config: str | None) -> Fetched:
+    """The files of one split in a folder laid out as the data set's repository; the folder's name is its commit."""
+    inside = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file()]
+    readme = repository.readme_of(folder)
+    chosen = repository.choose(inside, split, where=name, config=config, readme=readme)
+    return Fetched(folder.name, chosen, [folder / file for file in chosen])
 
 
 def list_files(repo: str, revision: str | None) -> tuple[str, list[str]]:

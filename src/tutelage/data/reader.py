@@ -1,27 +1,52 @@
-"""The strict reader: JSONL, CSV and TSV files to examples with file and physical line."""
+"""The strict reader: data files of any known kind to examples with file and physical line."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
-from tutelage.core.errors import InputError, raise_all
+from tutelage.core.errors import InputError, InputErrors, raise_all
 from tutelage.core.limits import MAX_ERRORS
-from tutelage.core.nouns import Example, Origin
-from tutelage.data import jsonl, tables
-from tutelage.data.lines import Lines, empty, require_file
+from tutelage.core.nouns import Example, Json, Origin
+from tutelage.data import layouts
+from tutelage.data.formats import Opened, open_file
+from tutelage.data.formats.blocks import empty
+from tutelage.data.formats.jsonl import Row
+from tutelage.data.layouts import How, Layout
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_JSON_LINES = (".jsonl", ".ndjson", ".json")
-EXTENSIONS = (*_JSON_LINES, *_DELIMITERS)
+_LOOKED_AT = 64
+"""First rows that say which layout a file has."""
+_HIDDEN = re.compile("[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+
+_MANY = 10_000
+"""Bad rows from which on it is not waited for the file's end to see that they are the most."""
+_PLAIN_TYPES = (int, float, bool, type(None))
 
 
-def read(path: Path, *, shown: str | None = None) -> Iterator[Example]:
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A row that was left out because of a mistake."""
+
+    where: str
+    why: str
+
+    @classmethod
+    def of(cls, error: InputError) -> Dropped:
+        """The row that an error is about."""
+        found = f" ({error.found})" if error.found else ""
+        return cls(error.where or "", f"{error.problem}{found}")
+
+
+def read(path: Path, *, shown: str | None = None, how: How | None = None) -> Iterator[Example]:
     """Read a data file row by row.
 
     Args:
-        path: a .jsonl, .ndjson, .json (one object a line), .csv or .tsv file; UTF-8; any of them with .gz behind it.
+        path: a file whose ending says what it is (see `formats.EXTENSIONS`), any text one with .gz or .zst behind it.
         shown: the file's name in errors and origins; `path` when not given.
+        how: how rows are to be read.
 
     Yields:
         The examples in the file's order, up to the first mistake.
@@ -29,56 +54,148 @@ def read(path: Path, *, shown: str | None = None) -> Iterator[Example]:
     Raises:
         InputError: a mistake, or InputErrors with the first 20, when the file was read.
     """
-    yield from Reader(path, shown or str(path))
+    yield from reader(path, shown or str(path), how or How())
+
+
+def reader(path: Path, shown: str, how: How, *, layout: Layout | None = None, name: str = "") -> Reader:
+    """A reader of one file.
+
+    Args:
+        path: the file.
+        shown: its name in errors and origins.
+        how: how rows are to be read.
+        layout: the one that the file before it had.
+        name: what its rows are called by; the file's name when not given.
+    """
+    chains = how.layout == "flan-cot" and not how.columns
+    opened = open_file(
+        path,
+        shown,
+        columns=("question", "answer", "rationale") if chains else how.columns,
+        sure=how.layout == "plain",
+        sentences=how.layout == "entities",
+    )
+    return Reader(opened, shown, how, layout=layout, name=name)
 
 
 class Reader:
-    """One file to be read once; after the last row `sha256` and `notes` say what was read."""
+    """One file to be read once.
 
-    def __init__(self, path: Path, shown: str) -> None:
+    After the last row `sha256` and `notes` say what was read, `layout` which layout was taken, and `dropped` which rows
+    were left out.
+    """
+
+    def __init__(
+        self, opened: Opened, shown: str, how: How, *, layout: Layout | None = None, name: str = ""
+    ) -> None:
         self.shown = shown
-        self._lines = Lines(path, shown)
+        self._name = name or Path(shown).name
+        self.layout = layout
+        self.dropped: list[Dropped] = []
+        self._opened = opened
+        self._how = how
+        self._errors: list[InputError] = []
+        self._count = 0
+        self._hidden = 0
+        self._first_hidden = ""
+
+    @property
+    def format(self) -> str:
+        """What kind of file it is."""
+        return self._opened.format
 
     @property
     def sha256(self) -> str:
         """The hash of the bytes read."""
-        return self._lines.sha256
+        return self._opened.sha256
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was unusual about the file and harmless."""
-        return tuple(self._lines.notes)
+        if not self._hidden:
+            return self._opened.notes
+        note = f"invisible or direction-changing characters stand in {self._hidden} rows and were kept, first in "
+        return (*self._opened.notes, note + self._first_hidden)
 
     def __iter__(self) -> Iterator[Example]:
-        errors: list[InputError] = []
-        count = 0
-        for row in self._rows():
+        for row in self._detected():
             if isinstance(row, InputError):
-                errors.append(row)
-                if len(errors) == MAX_ERRORS:
+                self._bad(row)
+                if len(self._errors) == MAX_ERRORS:
                     break
                 continue
-            count += 1
-            if not errors:
-                # The name and line, not the content: two rows may be equal and are still two rows.
-                identity = f"{Path(self.shown).name}:{row.line}"
-                yield Example(identity, row.fields, Origin(self.shown, row.line))
-        raise_all(self.shown, errors)
-        if not count:
+            try:
+                made = self._examples(row)
+            except InputError as error:
+                self._bad(error)
+                continue
+            self._count += 1
+            if not self._errors:
+                yield from made
+        raise_all(self.shown, self._errors)
+        if not self._count and not self.dropped:
             raise empty(self.shown, "no rows")
 
-    def _rows(self) -> Iterator[jsonl.Row | InputError]:
-        path = self._lines.path
-        suffix = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
-        if suffix in _DELIMITERS:
-            return tables.rows(self._lines, self.shown, delimiter=_DELIMITERS[suffix])
-        if suffix in _JSON_LINES:
-            return jsonl.rows(self._lines, self.shown)
-        require_file(path, self.shown)
-        raise InputError(
-            "the kind of file is not known",
-            where=self.shown,
-            found=f"a name that ends in {suffix}" if suffix else "a name without an ending",
-            expected="one of " + " ".join(EXTENSIONS) + ", or one of them with .gz behind it",
-            fix="unpack or convert the file, and give it the ending that says what it is",
-        )
+    def _detected(self) -> Iterator[Row | InputError]:
+        """The rows, once the first ones have said which layout they have."""
+        if self.layout is not None:
+            return self._opened.rows
+        first = list(islice(self._opened.rows, _LOOKED_AT))
+        fields = [row.fields for row in first if isinstance(row, Row)]
+        self.layout = layouts.detect(fields, self._how, self._opened.format)
+        return chain(first, self._opened.rows)
+
+    def _examples(self, row: Row) -> list[Example]:
+        assert self.layout is not None
+        # The name and line, not the content: two rows may be equal and are still two rows.
+        identity = f"{self._name}:{row.line}.{row.item}" if row.item else f"{self._name}:{row.line}"
+        origin = Origin(self.shown, row.line, self._opened.unit, row.item)
+        for value in row.fields.values():
+            if not (value.isascii() if type(value) is str else type(value) in _PLAIN_TYPES):
+                self._look(row.fields, origin)
+                break
+        if self.layout is layouts.PLAIN:
+            return [Example(identity, row.fields, origin)]
+        return [
+            Example(f"{identity}#{made.part}" if made.part else identity, made.fields, origin, made.history)
+            for made in self.layout.read(row.fields, self._how, str(origin))
+        ]
+
+    def _look(self, fields: dict[str, Json], origin: Origin) -> None:
+        """Count the row when some of its text hides in it, or changes the direction of what stands beside it."""
+        stack: list[Json] = list(fields.values())
+        while stack:
+            value = stack.pop()
+            if isinstance(value, str):
+                if not value.isascii() and _HIDDEN.search(value):
+                    self._hidden += 1
+                    self._first_hidden = self._first_hidden or str(origin)
+                    return
+            elif isinstance(value, list):
+                stack.extend(value)
+            elif isinstance(value, dict):
+                stack.extend(value.values())
+
+    def _bad(self, error: InputError) -> None:
+        if self._how.on_bad_row == "drop":
+            self.dropped.append(Dropped.of(error))
+            if len(self.dropped) > max(_MANY, self._count):
+                raise too_many(self.shown, self.dropped, self._count)
+        elif len(self._errors) < MAX_ERRORS:
+            self._errors.append(error)
+
+
+def too_many(shown: str, dropped: list[Dropped], count: int) -> InputError:
+    """The error for data of which more than half was dropped."""
+    first = [
+        InputError(one.why, where=one.where, fix="correct the row, or the recipe's data block")
+        for one in dropped[: MAX_ERRORS - 1]
+    ]
+    head = InputError(
+        "more than half of the rows would be dropped",
+        where=shown,
+        found=f"{len(dropped)} with a mistake, {count} without",
+        expected="a few bad rows in good data",
+        fix="look at the first ones below: the data is of another kind than the recipe says",
+    )
+    return InputErrors(shown, [head, *first])

@@ -1,15 +1,38 @@
-"""Where a task's rows come from: a file beside the recipe, a file under the data folder, or the hub."""
+"""Where a task's rows come from: files beside the recipe or under the data folder, or the hub."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
 from tutelage.core.nouns import Example, Json
-from tutelage.data import hub
-from tutelage.data.reader import Reader
+from tutelage.data import hub, repository
+from tutelage.data.files import expand, of_several_splits, one_kind, parallel_columns, short_names
+from tutelage.data.formats import open_parallel
+from tutelage.data.layouts import How, Labels
+from tutelage.data.layouts.names import read_names
+from tutelage.data.reader import Dropped, Reader, reader, too_many
+
+
+@dataclass(frozen=True, slots=True)
+class LabelNames:
+    """What the values of a label column are called, as a recipe says it.
+
+    Attributes:
+        names: value to name, or the names in the order of the values 0, 1, 2, ...
+        file: a file that holds the same: a JSON list or object, or a name a line. Relative as the data's path is.
+        column: the column; found by its name when not given.
+        options: whether each row gets all names as the field `options`.
+    """
+
+    names: Mapping[str, str] | Sequence[str] = ()
+    file: str | None = None
+    column: str | None = None
+    options: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,16 +40,29 @@ class DataSource:
     """Either `path`, or `hub` with its split and, before it, a local copy under the data folder.
 
     Attributes:
-        path: a data file, relative to the recipe's folder.
+        path: a data file, a glob, a folder, or several of them, relative to the recipe's folder.
         hub: a data set on the hub as `owner/name` or `owner/name@revision`.
         hub_split: the hub's name of the split to read.
-        local: the same rows as a file relative to the data folder; used instead of the hub when it is there.
+        hub_config: the data set's configuration, when it has several.
+        local: the same rows as a file, or as a folder laid out like the repository, relative to the data folder; used
+            instead of the hub when it is there.
+        layout: what shape the rows have; detected when not given.
+        turns: which assistant turns of a conversation are rows.
+        columns: the columns' names, where the file has none.
+        labels: label names, for classification.
+        on_bad_row: whether a row with a mistake stops the reading or is left out.
     """
 
-    path: str | None = None
+    path: str | tuple[str, ...] | None = None
     hub: str | None = None
     hub_split: str = "train"
+    hub_config: str | None = None
     local: str | None = None
+    layout: str | None = None
+    turns: Literal["every", "last"] = "every"
+    columns: tuple[str, ...] = ()
+    labels: LabelNames | None = None
+    on_bad_row: Literal["stop", "drop"] = "stop"
 
     def __post_init__(self) -> None:
         if (self.path is None) == (self.hub is None):
@@ -40,10 +76,19 @@ class DataSource:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The rows of a source, and what the card says about it: kind, file, sha256, revision, notes."""
+    """The rows of a source.
+
+    Attributes:
+        examples: the rows.
+        source: what the card says about it: kind, file, format, layout, sha256, revision, notes.
+        dropped: rows that were left out because of a mistake.
+        template: the library's template that the layout comes with; None where the columns say it.
+    """
 
     examples: tuple[Example, ...]
     source: dict[str, Json] = field(default_factory=dict)
+    dropped: tuple[Dropped, ...] = ()
+    template: str | None = None
 
 
 def load(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Loaded:
@@ -59,25 +104,30 @@ def load(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Loa
         MachineError: the hub is needed and out of reach; the error says what to bring by hand, and where to.
     """
     if source.path is not None:
-        path = root / source.path
-        return _read([path], [str(path)], {"kind": "path", "file": source.path})
+        named = (source.path,) if isinstance(source.path, str) else source.path
+        paths = expand(root, named)
+        said: dict[str, Json] = {"kind": "path", "file": ", ".join(named)}
+        how = _how(source, root)
+        if len(paths) > 1:
+            said["files"] = [*short_names(paths)]
+        if of_several_splits(paths):
+            how.note(
+                "files called after several splits were read as one set, which is split anew", len(paths)
+            )
+        return _read(paths, [str(path) for path in paths], said, how)
+    assert source.hub is not None
+    name, _, revision = source.hub.partition("@")
     if source.local is not None and data_dir is not None and (data_dir / source.local).exists():
         path = data_dir / source.local
-        return _read([path], [str(path)], {"kind": "local", "file": source.local, "hub": source.hub})
-    assert source.hub is not None
-    try:
-        fetched = hub.fetch(source.hub, source.hub_split, by_hand=_by_hand(source, data_dir))
-    except MachineError as error:
-        looked = data_dir / source.local if source.local is not None and data_dir is not None else None
-        if looked is None:
-            raise
-        raise MachineError(
-            error.problem,
-            where=error.where,
-            found=f"{error.found}; no local copy at {looked} either",
-            fix=error.fix,
-        ) from error
-    name = source.hub.partition("@")[0]
+        said = {"kind": "local", "file": source.local, "hub": source.hub}
+        paths = [path]
+        if path.is_dir():
+            folder, commit = repository.local(path, revision or None)
+            found = hub.in_folder(folder, str(path), source.hub_split, source.hub_config)
+            paths = found.paths
+            said |= {"split": source.hub_split, "revision": commit, "files": [*found.names]}
+        return _read(paths, [str(path) for path in paths], said, _how(source, data_dir))
+    fetched = _fetch(source, data_dir)
     return _read(
         fetched.paths,
         [f"{name}@{fetched.commit[:8]}/{file}" for file in fetched.names],
@@ -88,11 +138,29 @@ def load(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Loa
             "revision": fetched.commit,
             "files": [*fetched.names],
         },
+        _how(source, root),
     )
 
 
+def _fetch(source: DataSource, data_dir: Path | None) -> hub.Fetched:
+    assert source.hub is not None
+    try:
+        by_hand = _by_hand(source, data_dir)
+        return hub.fetch(source.hub, source.hub_split, by_hand=by_hand, config=source.hub_config)
+    except MachineError as error:
+        looked = data_dir / source.local if source.local is not None and data_dir is not None else None
+        if looked is None:
+            raise
+        raise MachineError(
+            error.problem,
+            where=error.where,
+            found=f"{error.found}; no local copy at {looked} either",
+            fix=error.fix,
+        ) from error
+
+
 def _by_hand(source: DataSource, data_dir: Path | None) -> str:
-    where = f"the split {source.hub_split} of {source.hub} (as JSONL or CSV)"
+    where = f"the split {source.hub_split} of {source.hub}"
     if source.local is None:
         return (
             f"on a machine with network fetch {where}, bring it here and name it as data.path in the recipe"
@@ -102,14 +170,63 @@ def _by_hand(source: DataSource, data_dir: Path | None) -> str:
     return f"on a machine with network fetch {where} and put it at {data_dir / source.local}"
 
 
-def _read(paths: list[Path], shown: list[str], said: dict[str, Json]) -> Loaded:
+def _how(source: DataSource, root: Path) -> How:
+    labels = source.labels
+    names: dict[str, str] = {}
+    if labels is not None:
+        told = read_names(root / labels.file, str(root / labels.file)) if labels.file else labels.names
+        names = dict(told) if isinstance(told, Mapping) else {str(i): name for i, name in enumerate(told)}
+    return How(
+        layout=source.layout,
+        turns=source.turns,
+        columns=source.columns,
+        labels=None if labels is None else Labels(names, labels.column, labels.options),
+        on_bad_row=source.on_bad_row,
+    )
+
+
+def _read(paths: Sequence[Path], shown: Sequence[str], said: dict[str, Json], how: How) -> Loaded:
     examples: list[Example] = []
-    hashes: list[str] = []
+    dropped: list[Dropped] = []
     notes: list[Json] = []
-    for path, name in zip(paths, shown, strict=True):
-        reader = Reader(path, name)
-        examples.extend(reader)
-        hashes.append(reader.sha256)
-        notes.extend(reader.notes)
-    sha256 = hashes[0] if len(hashes) == 1 else hashing.of_json(hashes)
-    return Loaded(tuple(examples), {**said, "sha256": sha256, "rows": len(examples), "notes": notes})
+    readers: list[Reader] = []
+    for one in _readers(paths, shown, how):
+        if readers:
+            one.layout = readers[0].layout
+        examples.extend(one)
+        dropped += one.dropped
+        notes.extend(one.notes)
+        readers.append(one)
+    notes.extend(f"{count} {note}" for note, count in how.notes.items())
+    taken = readers[0].layout
+    assert taken is not None
+    hashes = [one.sha256 for one in readers]
+    rows = len({str(example.origin) for example in examples}) if dropped else len(examples)
+    if len(dropped) > rows:
+        raise too_many(", ".join(shown[:3]), dropped, rows)
+    return Loaded(
+        tuple(examples),
+        {
+            **said,
+            "format": readers[0].format,
+            "layout": taken.name,
+            "sha256": hashes[0] if len(hashes) == 1 else hashing.of_json(hashes),
+            "rows": len(examples),
+            "notes": notes,
+        },
+        tuple(dropped),
+        taken.template,
+    )
+
+
+def _readers(paths: Sequence[Path], shown: Sequence[str], how: How) -> list[Reader]:
+    columns = parallel_columns(paths, how.columns)
+    if columns is not None:
+        how = replace(how, columns=columns)
+        opened = open_parallel(paths, shown, columns)
+        return [Reader(opened, shown[0], how)]
+    one_kind(paths, "data.path")
+    return [
+        reader(path, name, how, name=short)
+        for path, name, short in zip(paths, shown, short_names(paths), strict=True)
+    ]

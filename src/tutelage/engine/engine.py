@@ -82,7 +82,7 @@ class Engine:
             InputError: a request does not fit into the model's context; InputErrors for the first 20. Nothing is asked.
         """
         self.model.eval()
-        prompts = {r.id: self.encoder.prompt_ids(r.prompt) for r in requests}
+        prompts = {r.id: self.encoder.prompt_ids(r.prompt, r.history) for r in requests}
         too_long = [error for r in requests if (error := self._too_long(r, len(prompts[r.id])))]
         raise_all("the requests", too_long[:MAX_ERRORS])
         done: dict[str, Response] = {}

@@ -7,7 +7,7 @@ needs E- at the end): on tags that break the scheme they differ, so they are met
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +16,7 @@ from itertools import chain, repeat
 import numpy as np
 
 from tutelage.core.errors import InputError
+from tutelage.metrics import mentions
 from tutelage.metrics.grouping import code
 from tutelage.metrics.labels import averaged
 from tutelage.metrics.measures import Counted, Family, Floats, Ints, Shared, Weigh
@@ -121,6 +122,8 @@ def _tags(row: Row, index: int, asked: Asked) -> tuple[list[str], list[str]]:
             where=f"row {index + 1}",
             found=f"{len(row.references)} references",
         )
+    if asked.options["form"] == "text":
+        return _tags_of_text(row, index, asked)
     true, guessed = row.references[0].split(), row.prediction.split()
     if len(true) != len(guessed):
         raise InputError(
@@ -128,7 +131,40 @@ def _tags(row: Row, index: int, asked: Asked) -> tuple[list[str], list[str]]:
             where=f"row {index + 1}",
             found=f"{len(guessed)} tags",
             expected=f"{len(true)}",
+            fix="answers that name entities in words are scored by " + asked.entry.name + ":form=text",
         )
+    return true, guessed
+
+
+def _tags_of_text(row: Row, index: int, asked: Asked) -> tuple[list[str], list[str]]:
+    """A row's true and predicted tags, when both are said in words; what has no place in the sentence gets one behind it."""
+    tokens = row.fields.get("tokens")
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        raise InputError(
+            f"{asked.text} needs the sentence's tokens",
+            where=f"row {index + 1}, field tokens",
+            found="no such field" if "tokens" not in row.fields else "no list of texts",
+            expected="a list of texts, as rows of CoNLL files have it",
+        )
+    said = row.references[0]
+    lines = sum(bool(line.strip()) for line in said.split("\n"))
+    if said.strip().lower() != mentions.NONE and len(mentions.from_text(said)) != lines:
+        raise InputError(
+            f"{asked.text} cannot read the reference",
+            where=f"row {index + 1}",
+            found=said[:60],
+            expected=f"one entity a line as type: words, or {mentions.NONE}",
+        )
+    words = [str(token) for token in tokens]
+    closed = asked.options.get("scheme") == "iobes"
+    sides = [mentions.to_tags(mentions.from_text(t), words, closed=closed) for t in (said, row.prediction)]
+    (true, missing), (guessed, invented) = sides
+    wanted, named = Counter(missing), Counter(invented)
+    for mention in wanted | named:
+        tag = f"{'S' if closed else 'B'}-{mention[0]}"
+        for place in range(max(wanted[mention], named[mention])):
+            true.append(tag if place < wanted[mention] else "O")
+            guessed.append(tag if place < named[mention] else "O")
     return true, guessed
 
 

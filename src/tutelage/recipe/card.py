@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tutelage.core.nouns import Encoded, Prompted
+from tutelage.tokens.encode import plain
 
 BARS = 24  # of a histogram, at most
 _BYTE = re.compile("<0x([0-9A-F]{2})>")
@@ -65,7 +66,7 @@ def shown(tokenizer: Any, row: Prompted, encoded: Encoded) -> dict[str, Any]:
     return {
         "id": row.id,
         "origin": str(row.origin),
-        "prompt": row.prompt,
+        "prompt": plain(row.prompt, row.history),
         "completion": row.completion,
         "text": tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False),
         "tokens": pieces(tokenizer, ids),

@@ -235,7 +235,7 @@ def kept_prompt(encoder: Encoder, row: Prompted, encoded: Encoded) -> str:
     """The prompt's text as far as truncation left it in the encoded row."""
     if not encoded.dropped:
         return row.prompt
-    return encoder.fit_prompt(row, new_tokens=len(encoder.completion_ids(row.completion)))
+    return encoder.fit_prompt(row, new_tokens=len(encoder.completion_ids(row.completion)))[0]
 
 
 def repeats(rows: Sequence[Prompted], key: Callable[[Prompted], Any]) -> list[tuple[Prompted, Prompted]]:

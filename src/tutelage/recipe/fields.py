@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from tutelage import metrics as all_metrics
 from tutelage import templates
@@ -76,14 +76,7 @@ Targets = Annotated[
     ),
 ]
 Name = Annotated[str, Field(pattern=NAME)]
-Text = Annotated[str, Field(min_length=1)]
 Jinja = Annotated[str, AfterValidator(_jinja)]
 Metric = Annotated[str, AfterValidator(_metric)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-class Block(BaseModel):
-    """A part of the recipe: unknown fields are mistakes, a text is no number, and nothing changes afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

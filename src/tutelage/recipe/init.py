@@ -13,7 +13,7 @@ from tutelage import templates
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Example
 from tutelage.core.strictjson import kind
-from tutelage.data import SPLITS, read
+from tutelage.data import SPLITS, DataSource, Loaded, load
 from tutelage.templates import columns
 
 CHARACTERS_A_TOKEN = 3
@@ -21,6 +21,7 @@ CHARACTERS_A_TOKEN = 3
 LABEL_WORDS = 4
 """Completions of at most so many words that come again and again are taken for labels."""
 DEFAULT_LENGTH = 1024
+CONVERSATIONS = ("messages", "sharegpt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,9 @@ class _Seen:
 
     prompt: str
     completion: str
+    references: str | None
     template: str | None
+    layout: str
     split_column: str | None
     prompts: tuple[int, ...]
     completions: tuple[str, ...]
@@ -50,6 +53,8 @@ class _Seen:
     @property
     def metrics(self) -> tuple[str, list[str]]:
         """Why these metrics, and their names."""
+        if self.layout == "entities":
+            return "entities in words", ["entity_f1:form=text"]
         if self.labels:
             return f"{len(set(self.completions))} labels", ["accuracy"]
         if self.short:
@@ -61,7 +66,7 @@ def init(file: Path, *, folder: Path | None = None) -> str:
     """Make a recipe for a data file.
 
     Args:
-        file: JSONL, CSV or TSV.
+        file: a data file of any kind that a recipe's `path` may name.
         folder: where the recipe will lie; the data's path is written relative to it. The current one by default.
 
     Returns:
@@ -70,16 +75,18 @@ def init(file: Path, *, folder: Path | None = None) -> str:
     Raises:
         InputError: the file is not as it should be, or it has no two columns of text.
     """
-    examples = list(read(file))
-    seen = _look(examples, file)
-    return _write(seen, file, folder or Path(), len(examples), templates.columns_of(examples))
+    loaded = load(DataSource(path=str(file)), root=Path())
+    seen = _look(loaded, file)
+    return _write(seen, file, folder or Path(), len(loaded.examples), templates.columns_of(loaded.examples))
 
 
-def _look(examples: Sequence[Example], file: Path) -> _Seen:
+def _look(loaded: Loaded, file: Path) -> _Seen:
+    examples = loaded.examples
     names = templates.columns_of(examples)
     fits = columns.fitting(names)
-    if len(fits) == 1:
-        template = fits[0].template()
+    name = loaded.template or (fits[0].name if len(fits) == 1 else None)
+    if name is not None:
+        template = templates.named(name)
     else:
         texts = [name for name in names if any(isinstance(row.fields[name], str) for row in examples)]
         if len(texts) < 2:
@@ -97,7 +104,9 @@ def _look(examples: Sequence[Example], file: Path) -> _Seen:
     return _Seen(
         prompt=template.prompt,
         completion=template.completion,
-        template=fits[0].name if len(fits) == 1 else None,
+        references=template.references,
+        template=name,
+        layout=str(loaded.source["layout"]),
         split_column=_split_column(examples, names),
         prompts=tuple(len(row.prompt) for row in rendered),
         completions=tuple(row.completion for row in rendered),
@@ -123,10 +132,13 @@ def _write(seen: _Seen, file: Path, folder: Path, rows: int, names: Sequence[str
     split = (
         f"    split: {{column: {_text(seen.split_column)}}} # this column says train, validation or test"
         if seen.split_column
-        else "    split: {train: 0.8, validation: 0.1, test: 0.1, seed: 0} # rows with equal prompts stay together"
+        else "    split: {train: 0.8, validation: 0.1, test: 0.1, seed: 0} # "
+        + ("the turns of a conversation" if seen.layout in CONVERSATIONS else "rows with equal prompts")
+        + " stay together"
     )
+    shape = f" ({seen.layout})" if seen.layout != "plain" else ""
     lines = [
-        f"# Made from {_plain(file.name)}: {rows:,} rows with the columns {_plain(', '.join(names))}.",
+        f"# Made from {_plain(file.name)}{shape}: {rows:,} rows with the columns {_plain(', '.join(names))}.",
         f"# Then: tutelage run {_plain(name)}.yaml",
         "model: smollm2-135m-instruct # or a hub id, a folder, a .gguf file",
         "tasks:",
@@ -135,6 +147,7 @@ def _write(seen: _Seen, file: Path, folder: Path, rows: int, names: Sequence[str
         f"    # {said}",
         f"    prompt: {_text(seen.prompt)}",
         f"    completion: {_text(seen.completion)}",
+        *([f"    references: {_text(seen.references)}"] if seen.references else []),
         split,
         f"    metrics: [{', '.join(metrics)}] # for {why}; the first one decides whether the model has learned",
         f"    max_new_tokens: {_answer_tokens(seen)} # of an answer",

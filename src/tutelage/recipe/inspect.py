@@ -18,7 +18,6 @@ from tutelage.recipe.checks import Checks, kept_prompt, leaks_of, repeats
 from tutelage.recipe.prepare import Prepared, Rows, TaskRows
 from tutelage.recipe.schema import Recipe
 from tutelage.report.inspected import Cut, InspectedRow, InspectedTask, Inspection, Token
-from tutelage.templates import sandbox
 from tutelage.tokens import chat
 from tutelage.tokens.encode import Encoder
 
@@ -177,18 +176,16 @@ def _task(task: TaskRows, prepared: Prepared, rows: Sequence[InspectedRow]) -> I
 
 def _content(task: TaskRows) -> Callable[[Prompted], str]:
     """What makes two rows the same: the values of the fields that the templates read, as the split counts them."""
-    parts = (task.card["prompt"], task.card["completion"])
-    fields = [name for part in parts for name in sandbox.check(part, where="template")]
-    return lambda row: content_key(Example(row.id, row.fields, row.origin), fields)
+    return lambda row: content_key(Example(row.id, row.fields, row.origin), task.content)
 
 
 def _look(encoder: Encoder, task: TaskRows, split: Split, row: Prompted) -> InspectedRow:
     """One row as the model meets it: with its answer, or for test as it is asked."""
     source = 0
     if split == "test":
-        kept = encoder.fit_prompt(row, new_tokens=task.task.max_new_tokens)
-        ids = encoder.prompt_ids(kept)
-        dropped = len(encoder.prompt_ids(row.prompt)) - len(ids)
+        kept, history = encoder.fit_prompt(row, new_tokens=task.task.max_new_tokens)
+        ids = encoder.prompt_ids(kept, history)
+        dropped = len(encoder.prompt_ids(row.prompt, row.history)) - len(ids)
         mask = [False] * len(ids)
         source = len(ids) if encoder.encoder_decoder else 0
     else:

@@ -18,7 +18,7 @@ from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.nouns import Json
 from tutelage.core.strictjson import kind, shorten
 from tutelage.core.yamltext import Path as FieldPath
-from tutelage.data.lines import refuse_foreign
+from tutelage.data.formats.blocks import refuse_foreign
 from tutelage.recipe import mistakes
 from tutelage.recipe.schema import Recipe
 

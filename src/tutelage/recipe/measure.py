@@ -18,6 +18,7 @@ from tutelage.metrics import Row, Scored, score_rows
 from tutelage.recipe.prepare import PreparedTask
 from tutelage.recipe.progress import Listener
 from tutelage.results.store import Evaluation, Item, Store
+from tutelage.tokens.encode import plain
 
 Wake = Callable[[], Engine]
 
@@ -53,7 +54,9 @@ class Asker:
 
     def task(self, task: PreparedTask) -> Measurement:
         """Answer and score a task's test rows."""
-        items = [Item(r.id, "", q.prompt, r.references, r.fields) for r, q in task.questions]
+        items = [
+            Item(r.id, "", plain(q.prompt, q.history), r.references, r.fields) for r, q in task.questions
+        ]
         evaluation, responses = self._ask("task", task.name, items, [q for _, q in task.questions])
         rows = [Row(responses[item.id].text, item.references, item.fields, task=task.name) for item in items]
         scored = score_rows(task.metrics, rows)
@@ -104,7 +107,7 @@ def _decoding(request: Request) -> list[Any]:
     return [
         request.id,
         request.kind,
-        hashing.of_text(request.prompt),
+        hashing.of_text(request.prompt if not request.history else plain(request.prompt, request.history)),
         list(request.choices),
         request.max_new_tokens,
         list(request.stop),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.strictjson import kind, shorten
 from tutelage.core.yamltext import Path
+from tutelage.recipe.data_block import Data
 from tutelage.recipe.schema import Recipe
 
 Where = Callable[[Path], str]
@@ -199,12 +200,12 @@ def _names(items: Any, field: str) -> dict[int, str]:
 
 def _task_names(tasks: Any) -> dict[int, str]:
     """Tasks' names, given or by default."""
-    from tutelage.recipe.schema import Data
-
     names = _names(tasks, "name")
     for index, task in enumerate(tasks if isinstance(tasks, list) else []):
         data = task.get("data") if isinstance(task, Mapping) and "name" not in task else None
-        if isinstance(data, Mapping) and isinstance(data.get("path") or data.get("hub"), str):
+        named = (data.get("path") or data.get("hub")) if isinstance(data, Mapping) else None
+        listed = isinstance(named, list) and named and isinstance(named[0], str)
+        if isinstance(data, Mapping) and (isinstance(named, str) or listed):
             names[index] = Data.model_construct(path=data.get("path"), hub=data.get("hub")).default_name()
     return dict(sorted(names.items()))
 

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tutelage import templates
 from tutelage.core import hashing
-from tutelage.core.errors import InputError
-from tutelage.core.nouns import Encoded, Prompted, Request
-from tutelage.data import Splits, load, split
+from tutelage.core.errors import InputError, InputErrors
+from tutelage.core.nouns import Encoded, Example, Prompted, Request
+from tutelage.data import Dropped, Loaded, Splits, load, split, too_many
 from tutelage.metrics import Row, check_rows
 from tutelage.mixture.order import Order
 from tutelage.models import LoadedModel, LoadedTokenizer
 from tutelage.recipe import card as card_of
 from tutelage.recipe.schema import Recipe, Task
+from tutelage.templates import LibraryTemplate, TaskTemplate
 from tutelage.tokens.bulk import encode_all
 from tutelage.tokens.encode import Encoder, Truncation
 
@@ -30,13 +31,14 @@ SHOWN = 12  # training rows that the card shows with their tokens
 
 @dataclass(frozen=True, slots=True)
 class TaskRows:
-    """One task's rows in words, by split, and what the card says of them."""
+    """One task's rows in words, by split, and what the card says of them; `content` are the fields that the words use."""
 
     task: Task
     train: tuple[Prompted, ...]
     validation: tuple[Prompted, ...]
     test: tuple[Prompted, ...]
     card: Mapping[str, Any]
+    content: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,15 @@ def read(recipe: Recipe, data_dir: Path | None) -> Rows:
 def _said(task: TaskRows, rows: Sequence[Prompted]) -> list[Any]:
     return [
         task.task.name,
-        *([r.id, r.prompt, r.completion, list(r.references), dict(r.fields), list(r.choices)] for r in rows),
+        *(
+            [r.id, r.prompt, r.completion, list(r.references), dict(r.fields), list(r.choices), *_before(r)]
+            for r in rows
+        ),
     ]
+
+
+def _before(row: Prompted) -> list[Any]:
+    return [[list(message) for message in row.history]] if row.history else []
 
 
 def encoder_of(recipe: Recipe, model: LoadedModel | LoadedTokenizer) -> Encoder:
@@ -157,7 +166,9 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
     }
     tasks = tuple(_questions(t, encoder) for t in rows.tasks)
     for asked in tasks:
-        shortened = sum(row.prompt != request.prompt for row, request in asked.questions)
+        shortened = sum(
+            (row.prompt, row.history) != (request.prompt, request.history) for row, request in asked.questions
+        )
         card["tasks"][asked.name]["tokens"]["test"] = {"rows": len(asked.questions), "truncated": shortened}
     return Prepared(
         tasks=tasks,
@@ -175,12 +186,16 @@ def _read_task(recipe: Recipe, index: int, data_dir: Path | None) -> TaskRows:
     task = recipe.tasks[index]
     where = f"tasks.{index}"
     loaded = load(task.data.source(), root=recipe.root, data_dir=data_dir)
-    template = task.words(loaded.examples, where=where, root=recipe.root)
-    template.render_all(loaded.examples, task.name)  # every row's mistakes at once, before any is split away
+    template = task.words(loaded.examples, where=where, root=recipe.root, default=loaded.template)
+    examples, dropped = _good(task, template, loaded)
+    conversations = any("conversation" in row.fields and "history" in row.fields for row in examples[:1])
+    settings = task.split.settings()
+    if conversations and settings.by is None and settings.column is None:
+        settings = replace(settings, by="conversation")  # its turns tell each other's answers
     splits = split(
-        loaded.examples,
-        task.split.settings(),
-        prompt_fields=template.prompt_fields,
+        examples,
+        settings,
+        prompt_fields=(*template.prompt_fields, *(["history"] if conversations else [])),
         completion_fields=template.completion_fields,
         where=f"{where}.split",
     )
@@ -199,10 +214,10 @@ def _read_task(recipe: Recipe, index: int, data_dir: Path | None) -> TaskRows:
     _check_metrics(task, words["test"], where)
     card = {
         "source": loaded.source,
-        "rows": len(loaded.examples),
+        "rows": len(examples),
         "splits": splits.sizes(),
         "repeated": dict(splits.repeated),
-        "dropped": [],
+        "dropped": [{"where": row.where, "why": row.why} for row in dropped],
         "near": dict(splits.near),
         "leaks": {"exact": list(splits.leaks), "near": list(splits.near_leaks)},
         "unused": splits.unused,
@@ -213,7 +228,8 @@ def _read_task(recipe: Recipe, index: int, data_dir: Path | None) -> TaskRows:
     }
     if any(set(counts) - {template.name} for counts in wordings.values()):
         card["wordings"] = wordings
-    return TaskRows(task, words["train"], words["validation"], words["test"], card)
+    content = (*template.prompt_fields, *template.completion_fields)
+    return TaskRows(task, words["train"], words["validation"], words["test"], card, content)
 
 
 def _check_metrics(task: Task, test: Sequence[Prompted], where: str) -> None:
@@ -238,6 +254,49 @@ def _check_metrics(task: Task, test: Sequence[Prompted], where: str) -> None:
             ) from None
 
 
+def _good(
+    task: Task, template: TaskTemplate | LibraryTemplate, loaded: Loaded
+) -> tuple[tuple[Example, ...], tuple[Dropped, ...]]:
+    """The rows that can be put into words, and those that were left out; every mistake is told unless rows may be dropped.
+
+    Raises:
+        InputError: a row cannot be rendered, or more than half of them would be dropped.
+    """
+    examples = loaded.examples
+    if task.data.on_bad_row == "stop":
+        template.render_all(examples, task.name)  # every row's mistakes at once, before any is split away
+        return examples, loaded.dropped
+    dropped = list(loaded.dropped)
+    while True:
+        bad = {error.where or "": error for error in _mistakes(template, examples, task.name)}
+        if not bad:
+            return examples, tuple(dropped)
+        dropped += [Dropped.of(error) for error in bad.values()]
+        examples = tuple(row for row in examples if str(row.origin) not in bad)
+        if len(dropped) > len(examples):
+            raise too_many(str(loaded.source.get("file") or loaded.source.get("hub")), dropped, len(examples))
+
+
+def _mistakes(
+    template: TaskTemplate | LibraryTemplate, examples: Sequence[Example], name: str
+) -> list[InputError]:
+    found: list[InputError] = []
+    for row in examples:
+        try:
+            template.render(row, name)
+        except InputError as error:
+            found.append(error)
+    if found:
+        return found
+    try:
+        template.render_all(examples, name)
+    except InputErrors as errors:
+        return list(errors.errors)
+    except InputError as error:
+        return [error]
+    return []
+
+
 def _questions(rows: TaskRows, encoder: Encoder) -> PreparedTask:
     ask = _to_choose if rows.task.answer == "choose" else _to_generate
     asked = tuple((row, ask(row, rows.task, encoder)) for row in rows.test)
@@ -246,7 +305,8 @@ def _questions(rows: TaskRows, encoder: Encoder) -> PreparedTask:
 
 def _to_generate(row: Prompted, task: Task, encoder: Encoder) -> Request:
     new = task.max_new_tokens
-    return Request(row.id, "generate", encoder.fit_prompt(row, new_tokens=new), max_new_tokens=new)
+    prompt, history = encoder.fit_prompt(row, new_tokens=new)
+    return Request(row.id, "generate", prompt, max_new_tokens=new, history=history)
 
 
 def _to_choose(row: Prompted, _task: Task, encoder: Encoder) -> Request:
@@ -259,7 +319,8 @@ def _to_choose(row: Prompted, _task: Task, encoder: Encoder) -> Request:
             fix="fill the row's choices, or remove answer: choose",
         )
     longest = max(len(encoder.completion_ids(choice)) for choice in row.choices)
-    return Request(row.id, "choose", encoder.fit_prompt(row, new_tokens=longest), choices=row.choices)
+    prompt, history = encoder.fit_prompt(row, new_tokens=longest)
+    return Request(row.id, "choose", prompt, choices=row.choices, history=history)
 
 
 __all__ = ["Prepared", "PreparedTask", "Rows", "Splits", "TaskRows", "encode", "encoder_of", "read"]

@@ -7,71 +7,19 @@ below their own frozen settings.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
 from tutelage.core.nouns import Example
-from tutelage.data import SPLITS, DataSource, SplitSettings
+from tutelage.data import SPLITS, SplitSettings
 from tutelage.recipe import wording
-from tutelage.recipe.fields import (
-    Block,
-    Fraction,
-    Jinja,
-    Metric,
-    Name,
-    Seed,
-    Share,
-    Targets,
-    Text,
-)
+from tutelage.recipe.block import Block, Text
+from tutelage.recipe.data_block import Data
+from tutelage.recipe.fields import Fraction, Jinja, Metric, Name, Seed, Share, Targets
 from tutelage.recipe.refusals import wrong
 from tutelage.templates import LibraryTemplate, TaskTemplate
-
-
-class Data(Block):
-    """Where a task's rows are: a file of your own, or a data set of the hub."""
-
-    path: Text | None = Field(None, description="A .jsonl, .csv or .tsv file, relative to the recipe's file.")
-    hub: Text | None = Field(
-        None, description="A data set of the Hugging Face hub: owner/name, or owner/name@revision."
-    )
-    hub_split: Text | None = Field(
-        None, description="The hub's name of the split to read; train when not given."
-    )
-    local: Text | None = Field(
-        None,
-        description="The same rows as a file under --data or TUTELAGE_DATA; used instead of the hub when it is there.",
-    )
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.path is None) == (self.hub is None):
-            raise wrong(
-                "the rows come from a path or from the hub",
-                found="both" if self.path else "neither",
-                expected="path: rows.jsonl, or hub: owner/name",
-                fix="keep one of them" if self.path else "write  path:  and a file relative to the recipe",
-            )
-        for field in ("hub_split", "local"):
-            if self.path is not None and getattr(self, field) is not None:
-                raise wrong(
-                    f"{field} goes with hub, not with path",
-                    found=f"path and {field}",
-                    expected=f"hub and {field}",
-                    fix=f"remove {field}, or replace path by hub",
-                )
-        return self
-
-    def source(self) -> DataSource:
-        """The block as the data package takes it."""
-        return DataSource(path=self.path, hub=self.hub, hub_split=self.hub_split or "train", local=self.local)
-
-    def default_name(self) -> str:
-        """What a task with these rows is called when it has no name."""
-        named = PurePosixPath(self.path).stem if self.path is not None else str(self.hub).partition("@")[0]
-        return named.rpartition("/")[2]
 
 
 class Split(Block):
@@ -206,10 +154,15 @@ class Task(Block):
         return self
 
     def words(
-        self, examples: Sequence[Example], *, where: str, root: Path | None = None
+        self,
+        examples: Sequence[Example],
+        *,
+        where: str,
+        root: Path | None = None,
+        default: str | None = None,
     ) -> TaskTemplate | LibraryTemplate:
         """The task's template, as `wording.template_of` finds it for its rows."""
-        return wording.template_of(self, examples, where=where, root=root or Path())
+        return wording.template_of(self, examples, where=where, root=root or Path(), default=default)
 
 
 class Truncate(Block):

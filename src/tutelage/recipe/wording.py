@@ -140,7 +140,7 @@ def check(task: Task) -> None:
 
 
 def template_of(
-    task: Task, examples: Sequence[Example], *, where: str, root: Path
+    task: Task, examples: Sequence[Example], *, where: str, root: Path, default: str | None = None
 ) -> TaskTemplate | LibraryTemplate:
     """The task's template: its own, the library's, or the one that the rows' columns ask for.
 
@@ -149,6 +149,7 @@ def template_of(
         examples: its rows.
         where: its path in the recipe, for errors.
         root: the folder to which a file of templates is relative.
+        default: the template of the layout that the rows came in, where it has one.
 
     Raises:
         InputError: the columns do not say what they are, or not what the kind needs; it spells the lines to write.
@@ -156,6 +157,8 @@ def template_of(
     references = task.references
     if task.prompt is not None and task.completion is not None:
         return TaskTemplate(task.prompt, task.completion, references=references, where=where, foreign=True)
+    if task.template is None and default is not None:
+        return templates.named(default, references=references, where=where)
     if task.template is None:
         return templates.detect(examples, references=references, where=where)
     if task.template in templates.names():

@@ -10,43 +10,59 @@ from importlib import resources
 import yaml
 
 from tutelage.core.errors import InputError, nearest
-from tutelage.core.nouns import Example
+from tutelage.core.nouns import Example, Json
 from tutelage.templates.sandbox import reference
 from tutelage.templates.template import TaskTemplate
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Columns that say what they are, and the template for them."""
+    """Columns that say what they are, and the template for them.
+
+    Attributes:
+        name: what a recipe's `template` calls it.
+        columns: those that it needs, the one to be answered last.
+        optional: those that it uses where they are there.
+        beside: those that must be there too, and are not used.
+        ignored: those that may be there, and are not used.
+        prompt, completion: the template.
+        references: the field with all right answers, where the table has one.
+    """
 
     name: str
     columns: tuple[str, ...]
     optional: tuple[str, ...]
+    beside: tuple[str, ...]
+    ignored: tuple[str, ...]
     prompt: str
     completion: str
+    references: str | None
 
     def covers(self, columns: Sequence[str]) -> frozenset[str]:
-        """The columns that this layout would use; empty when it does not fit."""
-        if not set(self.columns) <= set(columns):
+        """The columns that this layout would use or knows to leave; empty when it does not fit."""
+        needed = {*self.columns, *self.beside}
+        if not needed <= set(columns):
             return frozenset()
-        return frozenset({*self.columns, *(name for name in self.optional if name in columns)})
+        return frozenset(needed.union({*self.optional, *self.ignored} & set(columns)))
 
     def template(self, *, references: str | None = None, where: str = "template") -> TaskTemplate:
         """The layout as a task's template."""
-        return TaskTemplate(self.prompt, self.completion, name=self.name, references=references, where=where)
+        told = references or self.references
+        return TaskTemplate(self.prompt, self.completion, name=self.name, references=told, where=where)
 
 
 @cache
 def layouts() -> tuple[Layout, ...]:
     """All known layouts, from columns.yaml."""
     rows = yaml.safe_load(resources.files(__package__).joinpath("columns.yaml").read_text("utf-8"))
+    lists = ("columns", "optional", "beside", "ignored")
     return tuple(
         Layout(
-            row["name"],
-            tuple(row["columns"]),
-            tuple(row.get("optional", ())),
-            row["prompt"],
-            row["completion"],
+            name=row["name"],
+            prompt=row["prompt"],
+            completion=row["completion"],
+            references=row.get("references"),
+            **{key: tuple(row.get(key, ())) for key in lists},
         )
         for row in rows
     )
@@ -117,17 +133,27 @@ def detect(
 
 def mapping(examples: Sequence[Example]) -> str:
     """The two lines that a recipe needs for these rows, by the best guess: the longest text asks, the next answers."""
-    prompt, completion = guess(examples)
-    return f'prompt: "{reference(prompt)}"  and  completion: "{reference(completion)}"'
+    prompt, completion = guess(examples, lists=True)
+    return f'prompt: "{_put(prompt, examples)}"  and  completion: "{_put(completion, examples)}"'
 
 
-def guess(examples: Sequence[Example]) -> tuple[str, str]:
-    """The two columns with the longest texts, as names; place-holders where there are fewer."""
+def guess(examples: Sequence[Example], *, lists: bool = False) -> tuple[str, str]:
+    """The two columns with the longest texts (or lists of texts), as names; place-holders where there are fewer."""
     columns = columns_of(examples)
-    length = {
-        name: sum(len(v) for row in examples[:200] if isinstance(v := row.fields[name], str))
-        for name in columns
-    }
+    length = {name: sum(_length(row.fields[name], lists=lists) for row in examples[:200]) for name in columns}
     texts = sorted((name for name in columns if length[name]), key=lambda name: -length[name])
     first, second, *_ = [*texts, "question", "answer"] if len(texts) < 2 else texts
     return first, second
+
+
+def _length(value: Json, *, lists: bool) -> int:
+    if lists and isinstance(value, list):
+        return sum(len(item) for item in value if isinstance(item, str))
+    return len(value) if isinstance(value, str) else 0
+
+
+def _put(name: str, examples: Sequence[Example]) -> str:
+    """A column in a template: a list is joined."""
+    said = reference(name)
+    listed = any(isinstance(row.fields.get(name), list) for row in examples[:200])
+    return f"{said[:-3]} | join(', ') }}}}" if listed else said

@@ -125,6 +125,7 @@ class TaskTemplate:
             fields=example.fields,
             spans=prompt.spans,
             references=references_of(example, self.references, where=self.where) or (completion,),
+            history=example.history,
         )
 
     def _text(self, outcome: Outcome, example: Example, part: str) -> Rendered:

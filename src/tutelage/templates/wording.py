@@ -206,6 +206,7 @@ class LibraryTemplate:
             spans=tuple((self.binding.column(name), start, end) for name, start, end in prompt.spans),
             references=references or self._right(row, completion),
             choices=tuple(others),
+            history=row.example.history,
         )
 
     def _right(self, row: _Row, completion: str) -> tuple[str, ...]:

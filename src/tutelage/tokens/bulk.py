@@ -15,7 +15,7 @@ BATCH = 1000  # rows
 def encode_all(encoder: Encoder, rows: Sequence[Prompted]) -> Iterator[Encoded]:
     """Encode rows in their order.
 
-    Rows whose texts spell control tokens, or that do not fit, take the careful way of `Encoder.encode`.
+    Rows whose texts spell control tokens, that have a history, or that do not fit, take the careful way of `Encoder.encode`.
 
     Raises:
         InputError: a row does not fit even when its prompt is shortened; names the row's file and line.
@@ -32,7 +32,11 @@ def _batch(encoder: Encoder, rows: Sequence[Prompted]) -> Iterator[Encoded]:
         rows, _ids(tokenizer, texts), _ids(tokenizer, [row.completion for row in rows]), strict=True
     ):
         # Control tokens that the template did not write were spelled by the row.
-        fits = [i for i in prompt if i in control] == frame and control.isdisjoint(completion)
+        fits = (
+            not row.history
+            and [i for i in prompt if i in control] == frame
+            and control.isdisjoint(completion)
+        )
         made = encoder.join(row, prompt, completion) if fits else None
         yield encoder.encode(row) if made is None else made
 

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 from jinja2 import TemplateError
 
 from tutelage.core.errors import InputError, nearest
+from tutelage.core.nouns import History
 
 Message = Mapping[str, str]
 _MARK = "\ue0f1{}\ue0f2"
@@ -51,9 +52,9 @@ def text_of(name: str, *, root: Path) -> str:
     )
 
 
-def messages(prompt: str) -> list[Message]:
-    """A prompt as a conversation."""
-    return [{"role": "user", "content": prompt}]
+def messages(prompt: str, history: History = ()) -> list[Message]:
+    """A prompt and what was said before it, as messages."""
+    return [{"role": role, "content": content} for role, content in (*history, ("user", prompt))]
 
 
 def render(tokenizer: Any, messages: Sequence[Message], *, generate: bool) -> str:

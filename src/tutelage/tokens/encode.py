@@ -2,7 +2,8 @@
 
 The prompt's ids are made exactly as they will be when the model is asked; the completion and the end of the turn
 follow as tokens of their own, and only they bear loss. A prompt that is too long loses the end of its longest
-field (or the field and side that the recipe names); template text and completion are never cut.
+field (or the field and side that the recipe names); of a conversation the oldest turns go first. Template text, system
+prompts and completions are never cut.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Encoded, Prompted
+from tutelage.core.nouns import Encoded, History, Prompted
 from tutelage.tokens import chat
 
 
@@ -75,12 +76,12 @@ class Encoder:
         """What stands before every answer on the decoder's side (BART's <s>): given, never learned; mostly empty."""
         return self._answer_frame.before
 
-    def prompt_ids(self, prompt: str) -> list[int]:
+    def prompt_ids(self, prompt: str, history: History = ()) -> list[int]:
         """The ids that the model reads before it answers, whatever their number."""
         if self.encoder_decoder:
-            text = chat.encode_text(self.tokenizer, prompt, control=False)
+            text = chat.encode_text(self.tokenizer, plain(prompt, history), control=False)
             return [*self._source_frame.before, *text, *self._source_frame.after]
-        return chat.encode_messages(self.tokenizer, [{"role": "user", "content": prompt}], generate=True)
+        return chat.encode_messages(self.tokenizer, chat.messages(prompt, history), generate=True)
 
     def completion_ids(self, completion: str) -> list[int]:
         """The ids that the model shall answer with, the end of the turn included."""
@@ -124,37 +125,51 @@ class Encoder:
         mask = (False,) * len(prompt) + (True,) * len(target)
         return Encoded(row.id, row.task, (*prompt, *target), mask, dropped=dropped)
 
-    def fit_prompt(self, row: Prompted, *, new_tokens: int) -> str:
-        """The prompt's text, shortened so that `new_tokens` tokens of answer still fit into `max_length`."""
+    def fit_prompt(self, row: Prompted, *, new_tokens: int) -> tuple[str, History]:
+        """The prompt and its history, shortened so that `new_tokens` tokens of answer still fit into `max_length`.
+
+        Raises:
+            InputError: it does not fit even so; names the row's file and line.
+        """
         room = self.max_length - (0 if self.encoder_decoder else new_tokens)
-        if len(self.prompt_ids(row.prompt)) <= room:
-            return row.prompt
-        return self._shorten(row, room)[0]
+        if len(self.prompt_ids(row.prompt, row.history)) <= room:
+            return row.prompt, row.history
+        return self._shorten(row, room)[:2]
 
     def _fit(self, row: Prompted, room: int) -> tuple[list[int], int]:
-        ids = self.prompt_ids(row.prompt)
+        ids = self.prompt_ids(row.prompt, row.history)
         if len(ids) <= room:
             return ids, 0
-        _, short = self._shorten(row, room)
+        short = self._shorten(row, room)[2]
         return short, len(ids) - len(short)
 
-    def _shorten(self, row: Prompted, room: int) -> tuple[str, list[int]]:
+    def _shorten(self, row: Prompted, room: int) -> tuple[str, History, list[int]]:
+        """The longest conversation that fits: without its oldest turns, then with one field of the prompt shortened."""
+        history = row.history
+        while (shorter := _without_oldest(history)) != history:
+            history = shorter
+            if len(ids := self.prompt_ids(row.prompt, history)) <= room:
+                return row.prompt, history, ids
+        return self._cut(row, history, room)
+
+    def _cut(self, row: Prompted, history: History, room: int) -> tuple[str, History, list[int]]:
         """The longest prompt that fits when characters leave one field; found by bisection."""
         field, start, end = self._span(row)
-        best: tuple[str, list[int]] | None = None
+        best: tuple[str, History, list[int]] | None = None
         low, high = 0, end - start
         while low <= high:
             kept = (low + high) // 2
             value = row.prompt[start:end]
             value = value[:kept] if self.truncation.side == "end" else value[len(value) - kept :]
             text = row.prompt[:start] + value + row.prompt[end:]
-            ids = self.prompt_ids(text)
+            ids = self.prompt_ids(text, history)
             if len(ids) <= room:
-                best, low = (text, ids), kept + 1
+                best, low = (text, history, ids), kept + 1
             else:
                 high = kept - 1
         if best is None:
-            raise self._too_long(row, f"a prompt that has no room even without its field {field!r}")
+            behind = " behind its system prompt" if history else ""
+            raise self._too_long(row, f"a prompt that has no room{behind} even without its field {field!r}")
         return best
 
     def _span(self, row: Prompted) -> tuple[str, int, int]:
@@ -171,6 +186,25 @@ class Encoder:
             expected=f"at most {self.max_length} tokens in all; the completion is never cut",
             fix="raise tune.max_length, or shorten or remove the row",
         )
+
+
+def _without_oldest(history: History) -> History:
+    """The history without its oldest exchange: up to the next user's turn; a system prompt stays."""
+    kept = 1 if history and history[0][0] == "system" else 0
+    users = [place for place in range(kept + 1, len(history)) if history[place][0] == "user"]
+    return history[:kept] + (history[users[0] :] if users else ())
+
+
+def plain(prompt: str, history: History) -> str:
+    """A conversation as one text, for models without roles: who speaks before each turn, a blank line between them.
+
+    A system prompt stands as it is, and so does a prompt without history.
+    """
+    if not history:
+        return prompt
+    said = [*history, ("user", prompt)]
+    turns = [content if role == "system" else f"{role.capitalize()}: {content}" for role, content in said]
+    return "\n\n".join(turns)
 
 
 def _frame(tokenizer: Any, side: Literal["text", "text_target"]) -> Frame:

@@ -7,15 +7,16 @@ from typing import NamedTuple
 
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Json
-from tutelage.core.strictjson import kind, loads, shorten, strings
-from tutelage.data.lines import Line
+from tutelage.core.strictjson import kind, loads, quick, shorten, strings
+from tutelage.data.formats.lines import Line
 
 
 class Row(NamedTuple):
-    """A row's physical line, where it starts, and its fields."""
+    """A row's physical line, where it starts, and its fields; `item` counts rows that start on one line, 0 for the first."""
 
     line: int
     fields: dict[str, Json]
+    item: int = 0
 
 
 def rows(lines: Iterable[Line | InputError], shown: str) -> Iterator[Row | InputError]:
@@ -28,6 +29,8 @@ def rows(lines: Iterable[Line | InputError], shown: str) -> Iterator[Row | Input
     for line in lines:
         if isinstance(line, InputError):
             yield line
+        elif (value := quick(line.text)) and "\\u0000" not in line.text:
+            yield Row(line.number, value)
         elif text := line.text.strip(" \t\r"):
             if first and text.startswith("["):
                 raise _not_an_object(line, f"{shown}:{line.number}", "a list")

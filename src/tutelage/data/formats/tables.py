@@ -7,31 +7,45 @@ not used because an unclosed quote there swallows the rest of the file, and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_LINE_BYTES
 from tutelage.core.strictjson import shorten
-from tutelage.data.jsonl import Row
-from tutelage.data.lines import Line, too_long
+from tutelage.data.formats.jsonl import Row
+from tutelage.data.formats.lines import Line, too_long
 
 
-def rows(lines: Iterable[Line | InputError], shown: str, *, delimiter: str) -> Iterator[Row | InputError]:
-    """The rows of a table with a header; all values are text. Blank lines are no rows.
+def rows(
+    lines: Iterable[Line | InputError],
+    shown: str,
+    *,
+    delimiter: str,
+    columns: Sequence[str] = (),
+    sure: bool = False,
+) -> Iterator[Row | InputError]:
+    """The rows of a table; all values are text. Blank lines are no rows.
+
+    Args:
+        lines: the file's lines.
+        shown: its name in errors.
+        delimiter: comma or tab.
+        columns: the columns' names, when the file has no header line.
+        sure: whether a first line that reads like a row is a header all the same.
 
     Raises:
         InputError: for a header that cannot be used, or a quote that is never closed.
     """
     records = csv_records(lines, shown) if delimiter == "," else _tsv_records(lines)
-    header: list[str] | None = None
+    header: list[str] | None = list(columns) or None
     for record in records:
         if isinstance(record, InputError):
             if header is None:
                 raise record
             yield record
         elif header is None:
-            header = _header(record, shown, delimiter)
+            header = _header(record, shown, delimiter, sure=sure)
         elif len(record.values) != len(header):
             yield _ragged(record, header, shown, delimiter)
         else:
@@ -66,7 +80,8 @@ def csv_records(lines: Iterable[Line | InputError], shown: str) -> Iterator[Reco
             yield line
             continue
         if row is None:
-            if not line.text.strip():
+            if (simple := _simple(line)) is not None:
+                yield from simple
                 continue
             row = _Row(line.number)
         error = row.feed(line, shown)
@@ -86,6 +101,14 @@ def csv_records(lines: Iterable[Line | InputError], shown: str) -> Iterator[Reco
             expected='a closing "',
             fix='close the quote on that line; a quote that belongs to the text is doubled: ""',
         )
+
+
+def _simple(line: Line) -> list[Record] | None:
+    """The record of a line in which nothing is quoted, none for a blank one; None when there is more to look at."""
+    text = line.text
+    if not text.strip():
+        return []
+    return None if '"' in text or "\r" in text else [Record(line.number, text.split(","))]
 
 
 class _Row:
@@ -159,7 +182,7 @@ def _bare_return(where: str) -> InputError:
     )
 
 
-def _header(record: Record, shown: str, delimiter: str) -> list[str]:
+def _header(record: Record, shown: str, delimiter: str, *, sure: bool) -> list[str]:
     where = f"{shown}:{record.line}"
     names = record.values
     for other in ";\t,":
@@ -189,7 +212,25 @@ def _header(record: Record, shown: str, delimiter: str) -> list[str]:
                 expected="every name once",
                 fix="rename one of them",
             )
+    if not sure and any(map(_reads_like_a_value, names)):
+        raise _no_header(names, where)
     return names
+
+
+def _reads_like_a_value(name: str) -> bool:
+    return len(name) > 60 or (" " in name and name[-1] in ".?!")
+
+
+def _no_header(names: list[str], where: str) -> InputError:
+    placeholders = ", ".join(f"column{n}" for n in range(1, len(names) + 1))
+    chains = "  or, for FLAN's chains of thought,  layout: flan-cot" if len(names) == 3 else ""
+    return InputError(
+        "the first line reads like a row, not like the columns' names",
+        where=where,
+        found=shorten(names[0]),
+        expected="a header line that names the columns",
+        fix=f"write into data  columns: [{placeholders}]{chains}  or  layout: plain  when it is the header",
+    )
 
 
 def _ragged(record: Record, header: list[str], shown: str, delimiter: str) -> InputError:

@@ -1,0 +1,145 @@
+"""Question: what does strict reading cost beside `datasets.load_dataset`?
+
+    python perf/data.py --what reading [--megabytes 100] [--rounds 3]
+
+needs `datasets`. For each kind of file, written on the fly: Tutelage reads and checks every row; datasets reads the same file
+and writes its own cache, without a cache to begin with. Each measurement is a process of its own, the two sides take
+turns, and the best of the rounds counts: wall-clock seconds without imports, and the ratio (above 1: Tutelage is faster).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+OURS = """
+import sys, time
+from pathlib import Path
+from tutelage.data import read
+import pyarrow.parquet
+start = time.perf_counter()
+rows = sum(1 for _ in read(Path(sys.argv[1])))
+print(rows, time.perf_counter() - start)
+"""
+THEIRS = """
+import sys, time
+import datasets
+datasets.disable_progress_bars()
+path, kind, cache = sys.argv[1:]
+start = time.perf_counter()
+found = datasets.load_dataset(kind, data_files=path, split="train", cache_dir=cache)
+print(len(found), time.perf_counter() - start)
+"""
+
+
+def words(rng: random.Random, count: int, vocabulary: list[str]) -> str:
+    return " ".join(rng.choices(vocabulary, k=count))
+
+
+def rows(megabytes: int) -> Iterator[dict[str, Any]]:
+    """Rows as instruction data has them: an id, a prompt of some hundred characters, a shorter answer, a number."""
+    rng = random.Random(0)  # noqa: S311 - the same rows every time
+    vocabulary = [
+        "".join(rng.choices("abcdefghijklmnopqrstuvwxyzäöü", k=rng.randint(2, 9))) for _ in range(5000)
+    ]
+    size = number = 0
+    while size < megabytes * 1_000_000:
+        prompt = f'{words(rng, 80, vocabulary)}\n"{words(rng, 3, vocabulary)}"?'
+        row = {"id": number, "prompt": prompt, "completion": words(rng, 30, vocabulary), "score": 0.5}
+        size += len(row["prompt"].encode()) + len(row["completion"].encode()) + 60
+        number += 1
+        yield row
+
+
+def conversations(megabytes: int) -> Iterator[dict[str, Any]]:
+    for row in rows(megabytes):
+        said = [("system", "Be short."), ("user", row["prompt"]), ("assistant", row["completion"])]
+        yield {"messages": [{"role": role, "content": content} for role, content in said]}
+
+
+def jsonl(path: Path, made: Iterator[dict[str, Any]], *, ascii_only: bool = False) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for row in made:
+            file.write(json.dumps(row, ensure_ascii=ascii_only) + "\n")
+
+
+def table(path: Path, made: Iterator[dict[str, Any]]) -> None:
+    import csv
+
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["id", "prompt", "completion", "score"])
+        writer.writeheader()
+        writer.writerows(made)
+
+
+def parquet(path: Path, made: Iterator[dict[str, Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_pylist(list(made)), path, row_group_size=10_000)
+
+
+KINDS: dict[str, tuple[str, str, Callable[[Path, int], None]]] = {
+    "JSONL": ("rows.jsonl", "json", lambda path, size: jsonl(path, rows(size))),
+    "JSONL, \\u escapes": (
+        "escaped.jsonl",
+        "json",
+        lambda path, size: jsonl(path, rows(size), ascii_only=True),
+    ),
+    "JSONL of messages": ("talk.jsonl", "json", lambda path, size: jsonl(path, conversations(size))),
+    "CSV": ("rows.csv", "csv", lambda path, size: table(path, rows(size))),
+    "Parquet": ("rows.parquet", "parquet", lambda path, size: parquet(path, rows(size))),
+}
+
+
+def timed(program: str, *words_: str) -> tuple[int, float]:
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words_], capture_output=True, text=True, check=True, env=env
+    )
+    count, seconds = done.stdout.split()[-2:]
+    return int(count), float(seconds)
+
+
+def reading(folder: Path, megabytes: int, rounds: int) -> None:
+    print("| file | MB | rows | datasets, s | Tutelage, s | ratio |\n|---|---:|---:|---:|---:|---:|")
+    for name, (file, kind, make) in KINDS.items():
+        path = folder / file
+        make(path, megabytes)
+        ours: list[float] = []
+        theirs: list[float] = []
+        for turn in range(rounds):
+            found, seconds = timed(OURS, str(path))
+            ours.append(seconds)
+            count, seconds = timed(THEIRS, str(path), kind, str(folder / f"cache-{turn}-{file}"))
+            theirs.append(seconds)
+            assert found == count, f"{found} rows here, {count} there"
+        size = path.stat().st_size / 1e6
+        ratio = min(theirs) / min(ours)
+        print(
+            f"| {name} | {size:.0f} | {count:,} | {min(theirs):.2f} | {min(ours):.2f} | {ratio:.2f} |",
+            flush=True,
+        )
+        path.unlink()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--what", choices=["reading"], default="reading")
+    parser.add_argument("--megabytes", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        reading(Path(folder), asked.megabytes, asked.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,7 @@
+"""Bytes to raw rows with their physical line: what a file is, before anyone asks what its rows mean."""
+
+from __future__ import annotations
+
+from tutelage.data.formats.opening import EXTENSIONS, Opened, format_of, open_file, open_parallel
+
+__all__ = ["EXTENSIONS", "Opened", "format_of", "open_file", "open_parallel"]

@@ -1,0 +1,229 @@
+"""A file as blocks of bytes: unpacked within bounds while it is read, hashed, and watched for changes."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from tutelage.core.errors import InputError, MachineError, nearest
+from tutelage.core.limits import FREE_UNPACKED_BYTES, MAX_UNPACK_RATIO, MAX_UNPACKED_BYTES
+
+PACKED = (".gz", ".zst")
+BLOCK = 1 << 20
+_FOREIGN = {
+    b"\xff\xfe": "UTF-16 (little endian)",
+    b"\xfe\xff": "UTF-16 (big endian)",
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "zip",
+    b"\x28\xb5\x2f\xfd": "zstandard",
+    b"PAR1": "Parquet",
+    b"ARROW1": "Arrow",
+}
+_ENDINGS = {"gzip": ".gz", "zstandard": ".zst", "Parquet": ".parquet", "Arrow": ".arrow"}
+FIX_ENCODING = "save the file as UTF-8, for example: iconv -f {} -t UTF-8 FILE > NEW"
+
+
+class Blocks:
+    """The bytes of one file, read once.
+
+    Iterating yields blocks of at most `size` bytes. A name that ends in .gz or .zst is unpacked on the way. After the
+    last block `sha256` is the hash of what was read, unpacked. The file must be one that starts as text does; with
+    `binary` it may start with anything.
+
+    Args:
+        path: the file.
+        shown: its name in errors.
+        size: of a block.
+        binary: whether other bytes than text are expected.
+    """
+
+    def __init__(self, path: Path, shown: str, *, size: int = BLOCK, binary: bool = False) -> None:
+        self.path = path
+        self.shown = shown
+        self.sha256 = ""
+        self._size = size
+        self._binary = binary
+        self._line = 1
+
+    def __iter__(self) -> Iterator[bytes]:
+        require_file(self.path, self.shown)
+        digest = hashlib.sha256()
+        total = 0
+        with opened(self.path, self.shown) as file:
+            before = os.fstat(file.fileno())
+            source = _unpacking(self.path, file)
+            while block := self._next(source):
+                if not total and not self._binary:
+                    refuse_foreign(block, self.shown)
+                digest.update(block)
+                total += len(block)
+                if source is not file:
+                    self._bound(total, file.tell())
+                self._line += block.count(b"\n")
+                yield block
+            after = os.fstat(file.fileno())
+            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+                raise _changed(f"{self.shown}:{self._line}", before.st_size, after.st_size)
+        if not total:
+            raise empty(self.shown, "0 bytes")
+        self.sha256 = digest.hexdigest()
+
+    def _next(self, source: Any) -> bytes:
+        try:
+            return bytes(source.read(self._size))
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise self._damaged("gzip", str(error)) from None
+        except OSError as error:
+            if error.errno is not None or self.path.suffix.lower() != ".zst":
+                raise
+            raise self._damaged("zstd", str(error)) from None
+
+    def _damaged(self, program: str, found: str) -> InputError:
+        return InputError(
+            f"the {program} file is damaged or cut off",
+            where=f"{self.shown}:{self._line}",
+            found=found,
+            expected=f"a whole {program} file",
+            fix=f"make or fetch it again; `{program} -t FILE` checks one",
+        )
+
+    def _bound(self, unpacked: int, packed: int) -> None:
+        ratio = unpacked / max(packed, 1)
+        if unpacked <= FREE_UNPACKED_BYTES or (ratio <= MAX_UNPACK_RATIO and unpacked <= MAX_UNPACKED_BYTES):
+            return
+        raise InputError(
+            "the file unpacks to far more than data does",
+            where=f"{self.shown}:{self._line}",
+            found=f"{unpacked:,} bytes so far out of {packed:,} packed ones ({ratio:,.0f} times)",
+            expected=f"at most {MAX_UNPACK_RATIO} times, and {MAX_UNPACKED_BYTES:,} bytes",
+            fix="unpack it yourself when it is what you think it is, and name the unpacked file",
+        )
+
+
+def _unpacking(path: Path, file: BinaryIO) -> Any:
+    """What the unpacked bytes are read from."""
+    suffix = path.suffix.lower()
+    if suffix == ".gz":
+        return gzip.GzipFile(fileobj=file)
+    if suffix == ".zst":
+        import pyarrow as pa
+
+        # Arrow's reader unpacks a bounded piece at a time and says when the last frame is cut off.
+        return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
+    return file
+
+
+@contextmanager
+def opened(path: Path, shown: str) -> Iterator[BinaryIO]:
+    """The file's own bytes; what the machine says against it comes out in words."""
+    try:
+        with path.open("rb") as file:
+            yield cast("BinaryIO", file)
+    except PermissionError:
+        raise InputError(
+            "the data file may not be read",
+            where=shown,
+            found="no permission",
+            fix="give yourself the right to read it (chmod u+r)",
+        ) from None
+    except OSError as error:
+        raise MachineError(
+            "the data file could not be read",
+            where=shown,
+            found=error.strerror or str(error),
+            fix="check the disk, then run the same command again",
+        ) from error
+
+
+def packed(path: Path) -> bool:
+    """Whether the name says that the file is compressed."""
+    return path.suffix.lower() in PACKED
+
+
+def ending(path: Path) -> str:
+    """The ending that says what the file is, in lower case: `.jsonl` of rows.jsonl.gz; "" where there is none."""
+    return (path.with_suffix("") if packed(path) else path).suffix.lower()
+
+
+def require_file(path: Path, shown: str) -> None:
+    """Raise unless `path` is a plain file."""
+    try:
+        if path.is_file():
+            return
+        if path.is_dir():
+            raise _folder(path, shown)
+        there = path.exists()
+    except ValueError:  # a NUL in the name
+        there = False
+    if there:
+        raise InputError(
+            "the data file is not a plain file",
+            where=shown,
+            found="a pipe, socket or device",
+            fix="name a file",
+        )
+    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    close = nearest(path.name, beside)
+    raise InputError(
+        "the data file is not there",
+        where=shown,
+        found="no such file" if path.parent.is_dir() else f"no such folder: {path.parent}",
+        fix=f"did you mean {close}?"
+        if close
+        else "check the name; a path is relative to the recipe's folder",
+    )
+
+
+def refuse_foreign(head: bytes, shown: str) -> None:
+    """Raise when a file's first bytes say that it is not plain UTF-8 text."""
+    for mark, name in _FOREIGN.items():
+        if head.startswith(mark):
+            raise InputError(
+                f"the file is {name}",
+                where=f"{shown}:1",
+                found="bytes " + head[:4].hex(" "),
+                expected="UTF-8 text",
+                fix=FIX_ENCODING.format("UTF-16")
+                if name.startswith("UTF-16")
+                else f"let its name end in {_ENDINGS[name]}"
+                if name in _ENDINGS
+                else "unpack it first",
+            )
+
+
+def empty(shown: str, found: str) -> InputError:
+    """The error for a file without rows."""
+    return InputError(
+        "the data file is empty",
+        where=shown,
+        found=found,
+        expected="at least one row",
+        fix="check what wrote it, or name another file",
+    )
+
+
+def _folder(path: Path, shown: str) -> InputError:
+    inside = sorted(entry.name for entry in path.iterdir() if entry.is_file())[:5]
+    return InputError(
+        "the data file is a folder",
+        where=shown,
+        found=f"a folder with {', '.join(inside)}" if inside else "a folder without files",
+        expected="one file",
+        fix=f"name a file in it, such as {inside[0]}" if inside else "name a data file",
+    )
+
+
+def _changed(where: str, before: int, after: int) -> InputError:
+    return InputError(
+        "the file changed while it was read",
+        where=where,
+        found=f"{before:,} bytes at the start and {after:,} at the end",
+        expected="a file that nothing writes to",
+        fix="wait until it is written, or read a copy of it",
+    )

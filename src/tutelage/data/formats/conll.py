@@ -1,0 +1,111 @@
+"""CoNLL columns: one token a line with its tags, a blank line between sentences. One sentence is one row.
+
+The first column is the token and the last its tag; `columns` names them where that is not so. Columns are split by tabs, or
+by spaces in a file whose first line has no tab. `-DOCSTART-` lines, and lines of a tab-separated file that begin with # and
+have no tab, are skipped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from tutelage.core.errors import InputError
+from tutelage.core.nouns import Json
+from tutelage.core.strictjson import shorten
+from tutelage.data.formats.jsonl import Row
+from tutelage.data.formats.lines import Line
+
+TOKENS, TAGS = "tokens", "tags"
+_TAG = re.compile(r"O|[BIESLUM]-\S+")
+
+
+def rows(
+    lines: Iterable[Line | InputError], shown: str, *, columns: Sequence[str] = ()
+) -> Iterator[Row | InputError]:
+    """The sentences: `tokens` and `tags`, and a list for each further column that `columns` names.
+
+    A sentence with a bad line is one error, with that line; the next sentence is read again.
+    """
+    sentence = _Sentence(shown, columns)
+    for line in lines:
+        if isinstance(line, InputError):
+            sentence.fail(line)
+        elif line.text.strip():
+            sentence.take(line)
+        else:
+            yield from sentence.close()
+    yield from sentence.close()
+
+
+class _Sentence:
+    """The sentence being read; what a file's first line decides stays for all of it."""
+
+    def __init__(self, shown: str, columns: Sequence[str]) -> None:
+        self._shown = shown
+        self._columns = list(columns)
+        self._tab: bool | None = None
+        self._width = len(columns)
+        self._line = 0
+        self._cells: list[list[str]] = []
+        self._error: InputError | None = None
+
+    def fail(self, error: InputError) -> None:
+        self._error = self._error or error
+
+    def take(self, line: Line) -> None:
+        if self._tab is None:
+            self._tab = "\t" in line.text
+        if line.text.startswith("-DOCSTART-") or (
+            self._tab and line.text.startswith("#") and "\t" not in line.text
+        ):
+            return
+        cells = line.text.split("\t") if self._tab else line.text.split()
+        self._width = self._width or len(cells)
+        if (error := self._mistake(cells, f"{self._shown}:{line.number}")) is not None:
+            self.fail(error)
+        self._line = self._line or line.number
+        self._cells.append(cells)
+
+    def close(self) -> Iterator[Row | InputError]:
+        if self._error is not None:
+            yield self._error
+        elif self._cells:
+            names = self._columns or [TOKENS, *[""] * (self._width - 2), TAGS]
+            told = zip(names, zip(*self._cells, strict=True), strict=True)
+            fields: dict[str, Json] = {name: list(cells) for name, cells in told if name}
+            yield Row(self._line, fields)
+        self._line, self._cells, self._error = 0, [], None
+
+    def _mistake(self, cells: list[str], where: str) -> InputError | None:
+        if self._width < 2 or len(cells) != self._width:
+            return InputError(
+                "the line has another number of columns than the first one"
+                if self._width > 1
+                else "the line has one column",
+                where=where,
+                found=f"{len(cells)}: {shorten(' '.join(cells))}",
+                expected=f"{self._width} columns" if self._width > 1 else "a token and its tag",
+                fix="a token and its tags stand on one line, split by a tab or by spaces, a blank line between sentences",
+            )
+        place = self._columns.index(TAGS) if TAGS in self._columns else self._width - 1
+        tag = cells[place].strip()
+        first = self._columns.index(TOKENS) if TOKENS in self._columns else 0
+        cells[place] = tag
+        if not _TAG.fullmatch(tag):
+            return InputError(
+                "the field tags has a tag that names no part of an entity",
+                where=where,
+                found=shorten(tag),
+                expected="O, or B-, I-, E-, S- and a type, such as B-PER",
+                fix="correct the tag; columns: [tokens, pos, tags] in data says which column is which",
+            )
+        if not cells[first].strip() and tag != "O":
+            return InputError(
+                "the field tokens is empty, and the tag says that it is part of an entity",
+                where=where,
+                found=f'"" with {tag}',
+                expected="a token",
+                fix="write the token, or the tag O",
+            )
+        return None

@@ -1,0 +1,139 @@
+r"""A file as physical lines: decoded strictly and bounded.
+
+Only \n and \r\n end a line. U+2028, U+0085 and the like are ordinary characters: `str.splitlines` would split
+inside JSON strings (datasets #3910 is one of several such bugs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tutelage.core.errors import InputError
+from tutelage.core.limits import MAX_LINE_BYTES
+from tutelage.data.formats.blocks import BLOCK, FIX_ENCODING, Blocks
+
+BOM = b"\xef\xbb\xbf"
+BOM_NOTE = "the file starts with a byte order mark, which was skipped"
+
+
+class Line(NamedTuple):
+    """One physical line without its end; `ended` says whether a line end followed."""
+
+    number: int
+    text: str
+    ended: bool
+
+
+class Lines:
+    """The lines of one file, read once from first to last.
+
+    Iterating yields a `Line`, or an `InputError` for a line that cannot be read; what makes the rest unreadable (no
+    such file, a line beyond the limit) is raised. A name that ends in .gz or .zst is unpacked while it is read. After the
+    last line `sha256` is the hash of the bytes read, unpacked.
+
+    Args:
+        path: the file.
+        shown: its name in errors.
+    """
+
+    def __init__(self, path: Path, shown: str) -> None:
+        self.path = path
+        self.shown = shown
+        self.notes: list[str] = []
+        # With blocks of the limit's size only the first line that ends in a block can pass the limit.
+        self._blocks = Blocks(path, shown, size=min(BLOCK, MAX_LINE_BYTES + 1))
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the bytes read."""
+        return self._blocks.sha256
+
+    def __iter__(self) -> Iterator[Line | InputError]:
+        number = start = held = 0
+        waiting: list[bytes] = []
+        first = True
+        for read in self._blocks:
+            block = read
+            if first and block.startswith(BOM):
+                self.notes.append(BOM_NOTE)
+                block, start = block[len(BOM) :], len(BOM)
+            first = False
+            cut = block.rfind(b"\n") + 1
+            if cut:
+                whole = b"".join([*waiting, block[:cut]])
+                if whole.find(b"\n") >= MAX_LINE_BYTES:
+                    raise too_long(f"{self.shown}:{number + 1}")
+                yield from self._split(whole, number, start)
+                number += whole.count(b"\n")
+                start += len(whole)
+                waiting, held = [], 0
+            waiting.append(block[cut:])
+            held += len(block) - cut
+            if held > MAX_LINE_BYTES:
+                raise too_long(f"{self.shown}:{number + 1}")
+        if rest := b"".join(waiting):
+            yield _decode(rest, f"{self.shown}:{number + 1}", number + 1, start)
+
+    def _split(self, whole: bytes, number: int, start: int) -> Iterator[Line | InputError]:
+        """The lines of some bytes that end with a line end; decoded at once where nothing is wrong with them."""
+        try:
+            text = whole.decode("utf-8") if b"\0" not in whole else None
+        except UnicodeDecodeError:
+            text = None
+        if text is not None:
+            if "\r" in text:
+                text = text.replace("\r\n", "\n")
+            texts = text.split("\n")
+            del texts[-1]
+            for found, line in enumerate(texts, number + 1):
+                yield Line(found, line, True)
+            return
+        for found, raw in enumerate(whole.split(b"\n")[:-1], number + 1):
+            yield _decode(raw + b"\n", f"{self.shown}:{found}", found, start)
+            start += len(raw) + 1
+
+
+def _decode(raw: bytes, where: str, number: int, start: int) -> Line | InputError:
+    ended = raw.endswith(b"\n")
+    body = raw.removesuffix(b"\n").removesuffix(b"\r") if ended else raw
+    if b"\0" in body:
+        return nul(where, body.index(b"\0"), start)
+    try:
+        return Line(number, body.decode("utf-8"), ended)
+    except UnicodeDecodeError as error:
+        return not_utf8(where, body[error.start], error.start, start, error.reason)
+
+
+def nul(where: str, at: int, start: int) -> InputError:
+    """The error for a NUL byte at a place of a line that starts at a byte of the file."""
+    return InputError(
+        "a NUL byte stands in the line",
+        where=where,
+        found=f"0x00 at byte {at + 1} of the line (byte {start + at + 1} of the file)",
+        expected="text",
+        fix="the file is binary, UTF-16 or damaged: write it again as UTF-8 text",
+    )
+
+
+def not_utf8(where: str, byte: int, at: int, start: int, reason: str) -> InputError:
+    """The error for a byte that is no UTF-8."""
+    return InputError(
+        "the line is not UTF-8",
+        where=where,
+        found=f"0x{byte:02x} at byte {at + 1} of the line (byte {start + at + 1} of the file): {reason}",
+        expected="UTF-8",
+        fix=FIX_ENCODING.format("WINDOWS-1252"),
+    )
+
+
+def too_long(where: str) -> InputError:
+    """The error for a line, or a CSV row, beyond the limit."""
+    return InputError(
+        "the line is too long",
+        where=where,
+        found=f"more than {MAX_LINE_BYTES:,} bytes without an end",
+        expected=f"at most {MAX_LINE_BYTES:,} bytes",
+        fix="a data file has one row a line: write a JSON array as JSONL, and check for an unclosed quote",
+    )

@@ -1,0 +1,77 @@
+"""The layouts by name, and which one some rows have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tutelage.core.errors import InputError, nearest
+from tutelage.data.layouts import conversations, tasks
+from tutelage.data.layouts.made import Fields, How, Made
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A shape in which data sets come.
+
+    Attributes:
+        name: what a recipe calls it.
+        fits: whether a raw row has this shape; layouts that are only ever asked for have none.
+        read: the rows that a raw row gives; raises InputError for one that has not the shape after all.
+        template: the library's template for what it makes; None where the columns say it.
+        formats: the formats of files in which it is looked for; all when empty.
+    """
+
+    name: str
+    read: Callable[[Fields, How, str], Iterator[Made]]
+    fits: Callable[[Fields], bool] = lambda _: False
+    template: str | None = None
+    formats: tuple[str, ...] = ()
+
+
+def _plain(fields: Fields, _how: How, _where: str) -> Iterator[Made]:
+    yield Made(dict(fields))
+
+
+PLAIN = Layout("plain", _plain)
+_LAYOUTS = (
+    Layout("messages", conversations.messages, conversations.fits_messages, "prompt-completion"),
+    Layout("sharegpt", conversations.sharegpt, conversations.fits_sharegpt, "prompt-completion"),
+    Layout("super-ni", tasks.super_ni, tasks.fits_super_ni, "super-ni"),
+    Layout("self-instruct", tasks.self_instruct, tasks.fits_self_instruct, "instruction-output"),
+    Layout("flan-cot", tasks.flan_cot, tasks.fits_flan_cot, "flan-cot", ("tsv",)),
+    Layout("entities", tasks.entities, tasks.fits_entities, "entities"),
+    Layout("translation", tasks.translation, tasks.fits_translation, "translation-pair"),
+    Layout("classification", tasks.classification),
+    PLAIN,
+)
+NAMES = tuple(layout.name for layout in _LAYOUTS)
+
+
+def named(name: str) -> Layout:
+    """A layout by its name. Raises InputError with the nearest one."""
+    for layout in _LAYOUTS:
+        if layout.name == name:
+            return layout
+    close = nearest(name, NAMES)
+    raise InputError(
+        "there is no such layout",
+        where="data.layout",
+        found=name,
+        expected=", ".join(NAMES),
+        fix=f"did you mean {close}?" if close else "take one of these, or leave it out",
+    )
+
+
+def detect(rows: Sequence[Fields], how: How, file_format: str) -> Layout:
+    """The layout that was asked for, or that most of the first rows have."""
+    if how.layout is not None:
+        return named(how.layout)
+    if how.labels is not None:
+        return named("classification")
+    for layout in _LAYOUTS:
+        if layout.formats and file_format not in layout.formats:
+            continue
+        if sum(layout.fits(row) for row in rows) * 2 > len(rows):
+            return layout
+    return PLAIN

@@ -1,0 +1,225 @@
+"""Super-NaturalInstructions, Self-Instruct, FLAN's chains of thought, entities, translation pairs and classification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+
+import yaml
+
+from tutelage.core.errors import InputError, nearest
+from tutelage.core.nouns import Json
+from tutelage.core.strictjson import kind, shorten
+from tutelage.data.layouts.made import Fields, How, Labels, Made
+from tutelage.metrics import mentions
+
+CHAIN = ("question", "answer", "rationale")
+_TAGS = ("tags", "ner_tags")
+_LABELS = ("label", "category", "intent", "labels", "class", "sentiment", "topic")
+_FIX = "correct the row, or leave it out"
+
+
+@cache
+def languages() -> dict[str, str]:
+    """Language codes and their names."""
+    text = resources.files(__package__).joinpath("languages.yaml").read_text("utf-8")
+    return {str(code): str(name) for code, name in yaml.safe_load(text).items()}
+
+
+def fits_super_ni(fields: Fields) -> bool:
+    """Whether a row is an instance of a task with a definition."""
+    return "Definition" in fields and "output" in fields
+
+
+def super_ni(fields: Fields, _how: How, where: str) -> Iterator[Made]:
+    """An instance: definition, input, the first output, and all of them as references."""
+    definition = _joined(fields.get("Definition"), "Definition", where)
+    outputs = fields.get("output")
+    texts = [outputs] if isinstance(outputs, str) else outputs
+    if not isinstance(texts, list) or not texts or not all(isinstance(t, str) and t.strip() for t in texts):
+        raise _wrong("output", where, outputs, "a text, or a list of texts that are not empty")
+    kept: dict[str, Json] = {name: fields[name] for name in ("id", "Categories") if name in fields}
+    text = fields.get("input", "")
+    if not isinstance(text, str):
+        raise _wrong("input", where, text, "text")
+    references: list[Json] = [*texts]
+    yield Made(
+        {**kept, "definition": definition, "input": text, "output": texts[0], "references": references}
+    )
+
+
+def fits_self_instruct(fields: Fields) -> bool:
+    """Whether a row is an instruction with instances."""
+    return isinstance(fields.get("instances"), list) and "instruction" in fields
+
+
+def self_instruct(fields: Fields, _how: How, where: str) -> Iterator[Made]:
+    """One row for each instance: instruction, input, output."""
+    instances = fields.get("instances")
+    if not isinstance(instances, list) or not instances:
+        raise _wrong("instances", where, instances, "a list of objects with input and output")
+    rest = {name: value for name, value in fields.items() if name != "instances"}
+    for number, instance in enumerate(instances, 1):
+        if not isinstance(instance, dict) or "output" not in instance:
+            raise _wrong(f"instances[{number - 1}]", where, instance, "an object with input and output")
+        yield Made({**rest, **instance}, number)
+
+
+def fits_flan_cot(fields: Fields) -> bool:
+    """Whether a row is a question with its answer and the reasoning, as FLAN's files write it."""
+    return set(fields) == set(CHAIN)
+
+
+def flan_cot(fields: Fields, _how: How, where: str) -> Iterator[Made]:
+    r"""Question, answer and rationale; \n in them is a line break."""
+    made: dict[str, Json] = dict(fields)
+    for name in CHAIN:
+        value = fields.get(name)
+        if not isinstance(value, str):
+            raise _wrong(name, where, value, "text")
+        made[name] = value.replace("\\n", "\n").strip()
+    yield Made(made)
+
+
+def fits_entities(fields: Fields) -> bool:
+    """Whether a row is a sentence as tokens with a tag for each."""
+    return isinstance(fields.get("tokens"), list) and any(isinstance(fields.get(n), list) for n in _TAGS)
+
+
+def entities(fields: Fields, how: How, where: str) -> Iterator[Made]:
+    """Tokens, tags, the sentence as text, and its entities as text."""
+    name = next((name for name in _TAGS if name in fields), "tags")
+    tokens, tags = _texts(fields, "tokens", where), _texts(fields, name, where)
+    if len(tokens) != len(tags):
+        raise _wrong(name, where, f"{len(tags)} tags", f"{len(tokens)} tags, one a token")
+    odd = next(
+        (tag for tag in tags if tag != "O" and tag[:2] not in ("B-", "I-", "E-", "S-", "L-", "U-", "M-")),
+        None,
+    )
+    if odd is not None:
+        raise _wrong(name, where, odd, "O, or B-, I-, E-, S- and a type")
+    text = mentions.words(tokens)
+    if not text:
+        how.note("sentences have no text, and are no rows")
+        return
+    for _ in range(sum(not token.strip() for token in tokens)):
+        how.note("tokens are empty, and stand in no text")
+    rest = {key: value for key, value in fields.items() if key not in (name, "tokens")}
+    said = mentions.to_text(tokens, tags)
+    yield Made({**rest, "tokens": [*tokens], "tags": [*tags], "text": text, "entities": said})
+
+
+def fits_translation(fields: Fields) -> bool:
+    """Whether a row is a text in two languages, named by their codes."""
+    return _pair(fields, ()) is not None
+
+
+def translation(fields: Fields, how: How, where: str) -> Iterator[Made]:
+    """Source, target and their languages' names; the direction is that of the columns."""
+    pair = _pair(fields, how.columns)
+    if pair is None:
+        raise InputError(
+            "the row is no pair of texts in two languages",
+            where=where,
+            found="the fields " + ", ".join(fields),
+            expected='columns such as en and de, or {"translation": {"en": "...", "de": "..."}}',
+            fix="name the two columns: columns: [en, de]",
+        )
+    (source, target), texts = pair
+    for name in (source, target):
+        value = texts[name]
+        if not isinstance(value, str) or not value.strip():
+            raise _wrong(name, where, value, "a text that is not empty")
+    rest = {n: v for n, v in fields.items() if n not in (source, target, "translation")}
+    yield Made(
+        {
+            **rest,
+            "source": texts[source],
+            "target": texts[target],
+            "source_language": languages().get(source, source),
+            "target_language": languages().get(target, target),
+        }
+    )
+
+
+def _pair(fields: Fields, asked: tuple[str, ...]) -> tuple[tuple[str, str], Fields] | None:
+    inside = fields.get("translation")
+    texts = inside if isinstance(inside, dict) else fields
+    # A column called id names rows far more often than it holds Indonesian.
+    names = asked or tuple(n for n in texts if n in languages() and (n != "id" or texts is inside))
+    if len(names) == 2 and all(name in texts for name in names):
+        return (names[0], names[1]), texts
+    return None
+
+
+def classification(fields: Fields, how: How, where: str) -> Iterator[Made]:
+    """A row with its label's name as `label`, and with all names as `options` when they are asked for."""
+    labels = how.labels or Labels({})
+    column = labels.column or _label_column(fields, where)
+    if column not in fields:
+        close = nearest(column, list(fields))
+        raise InputError(
+            f"the row has no field {column}",
+            where=where,
+            found="the fields " + ", ".join(fields),
+            expected="a field that holds the label",
+            fix=f"did you mean labels.column: {close}?" if close else "correct labels.column",
+        )
+    value = fields[column]
+    key = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    known = list(dict.fromkeys(labels.names.values()))
+    name = labels.names.get(key, key if key in known or not known else None)
+    if not name:
+        close = nearest(key, known)
+        raise InputError(
+            f"the field {column} names no label",
+            where=where,
+            found=shorten(key) if key else kind(value),
+            expected=", ".join([*known[:8], "..."] if len(known) > 8 else known),
+            fix=f"did you mean {close}?" if close else _FIX,
+        )
+    rest = {n: v for n, v in fields.items() if n != column}
+    yield Made({**rest, "label": name, **({"options": [*known]} if labels.options else {})})
+
+
+def _label_column(fields: Fields, where: str) -> str:
+    found = [name for name in _LABELS if name in fields]
+    if len(found) == 1:
+        return found[0]
+    guess = found[0] if found else next(reversed(list(fields)), "label")
+    raise InputError(
+        "the columns do not say which one holds the label",
+        where=where,
+        found="the columns " + ", ".join(fields),
+        expected="one column such as " + ", ".join(_LABELS[:3]),
+        fix=f"write into labels  column: {guess}",
+    )
+
+
+def _joined(value: Json, name: str, where: str) -> str:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        raise _wrong(name, where, value, "a text, or a list of texts")
+    return "\n".join(str(text) for text in texts)
+
+
+def _texts(fields: Fields, name: str, where: str) -> list[str]:
+    value = fields.get(name)
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return [str(item) for item in value]
+    numbers = isinstance(value, list) and any(isinstance(item, int) for item in value)
+    raise _wrong(
+        name, where, "numbers without their names" if numbers else value, "a list of texts, at least one"
+    )
+
+
+def _wrong(name: str, where: str, value: Json, expected: str) -> InputError:
+    found = f"{kind(value)}: {shorten(str(value), 40)}" if value is not None else "null, or no such field"
+    return InputError(
+        f"the field {name} is not what its layout has there",
+        where=where,
+        found=found,
+        expected=expected,
+        fix=_FIX,
+    )

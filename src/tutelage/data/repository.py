@@ -1,0 +1,221 @@
+"""Which files of a data set's repository hold a split, by its README's `configs:` or by the files' names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import yaml
+
+from tutelage.core.errors import InputError, nearest
+from tutelage.core.limits import MAX_RECIPE_BYTES
+from tutelage.data.formats import EXTENSIONS, format_of
+
+README = "README.md"
+
+
+class _Config(NamedTuple):
+    """One configuration of a README: its name, the patterns of each split, the folder, and whether it is the default."""
+
+    name: str
+    splits: dict[str, list[str]]
+    folder: str
+    default: bool
+
+
+def choose(
+    names: Sequence[str], split: str, *, where: str, config: str | None = None, readme: str = ""
+) -> list[str]:
+    """The data files that hold one split.
+
+    Args:
+        names: all files of the repository.
+        split: the split's name.
+        where: the data set's name, for errors.
+        config: the configuration's name, for a data set that has several.
+        readme: the README's text; its `configs:` say more than the files' names do.
+
+    Raises:
+        InputError: there is none, or there is more than one candidate.
+    """
+    shown = f"the data set {where}"
+    configs = _configs(readme, shown)
+    if configs:
+        found = _config(configs, config, shown)
+        data = [name for name in names if _is_data(name) and name.startswith(found.folder)]
+        if not found.splits:
+            return by_names(data, split, shown)
+        if split not in found.splits:
+            raise _no_split(split, list(found.splits), shown)
+        patterns = [_pattern(found.folder + glob) for glob in found.splits[split]]
+        chosen = sorted({n for n in names if _is_data(n) and any(p.fullmatch(n) for p in patterns)})
+        if not chosen:
+            raise InputError(
+                f"the README names files for the split {split}, and none of them is a data file that is there",
+                where=shown,
+                found=", ".join(found.splits[split])[:200],
+                expected="files that end in one of " + " ".join(EXTENSIONS),
+                fix="fetch the file you want and name it as path",
+            )
+        return chosen
+    data = [name for name in names if _is_data(name)]
+    if config is None:
+        return by_names(data, split, shown, everything=names)
+    folders = sorted({name.partition("/")[0] for name in data if "/" in name})
+    if config not in folders:
+        raise _no_config(config, folders, shown)
+    return by_names([name for name in data if name.startswith(f"{config}/")], split, shown)
+
+
+def by_names(data: Sequence[str], split: str, shown: str, *, everything: Sequence[str] = ()) -> list[str]:
+    """The files called as the split: `train.jsonl`, `data/train-00000-of-00002.parquet` and the like."""
+    stems = {name: _stem(name) for name in data}
+    shard = re.compile(re.escape(split) + r"-\d+-of-\d+(-[0-9a-f]+)?")
+    word = re.compile(rf"(?<![a-z]){re.escape(split)}(?![a-z])", re.IGNORECASE)
+    shards = [name for name in data if shard.fullmatch(stems[name])]
+    found = [name for name in data if stems[name] == split] or shards or [n for n in data if word.search(n)]
+    if len(found) == 1 or (found and found == shards and len({_folder(name) for name in found}) == 1):
+        return sorted(found)
+    if not found:
+        raise _no_split(split, [*stems.values()], shown, data or everything)
+    folders = sorted({_folder(name) for name in found})
+    raise InputError(
+        f"several files could be the split {split}",
+        where=shown,
+        found=", ".join(sorted(found)[:10]),
+        expected=f"{split} as one of " + " ".join(EXTENSIONS),
+        fix=f"say which configuration: hub_config: {folders[0].partition('/')[0]}"
+        if len(folders) > 1 and all(folders)
+        else "set hub_split, or fetch the file you want and name it as path",
+    )
+
+
+def local(folder: Path, revision: str | None) -> tuple[Path, str | None]:
+    """A folder laid out as the hub's cache, or as a repository: where its files are, and their commit.
+
+    Raises:
+        InputError: the cache holds no such revision, or several and none is named.
+    """
+    snapshots = folder / "snapshots"
+    if not snapshots.is_dir():
+        return folder, None
+    ref = folder / "refs" / (revision or "main")
+    commit = ref.read_text("utf-8").strip() if ref.is_file() else revision
+    there = sorted(entry.name for entry in snapshots.iterdir() if entry.is_dir())
+    if commit is None and len(there) == 1:
+        commit = there[0]
+    if commit not in there:
+        raise InputError(
+            "the cached data set does not hold that revision",
+            where=str(folder),
+            found=", ".join(there) or "no revision",
+            expected=revision or "refs/main, or one revision alone",
+            fix="write the revision behind the name: owner/name@revision",
+        )
+    return snapshots / commit, commit
+
+
+def readme_of(folder: Path) -> str:
+    """A folder's README; "" when there is none."""
+    path = folder / README
+    return path.read_text("utf-8", "replace")[:MAX_RECIPE_BYTES] if path.is_file() else ""
+
+
+def _is_data(name: str) -> bool:
+    return format_of(Path(name)) is not None
+
+
+def _stem(name: str) -> str:
+    base = PurePosixPath(name).name
+    return (
+        base[: base.lower().rindex(next(e for e in EXTENSIONS if e in base.lower()))]
+        if _is_data(name)
+        else base
+    )
+
+
+def _folder(name: str) -> str:
+    parent = PurePosixPath(name).parent.as_posix()
+    return "" if parent == "." else parent
+
+
+def _configs(readme: str, shown: str) -> list[_Config]:
+    match = re.match(r"\ufeff?---\r?\n(.*?)\n---", readme, re.DOTALL)
+    if match is None:
+        return []
+    try:
+        front = yaml.safe_load(match[1])
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(
+            "the YAML at the top of the README cannot be read, and it may say which files are which split",
+            where=f"{shown}, {README}",
+            found=str(error).splitlines()[0],
+            fix="fetch the file you want and name it as path",
+        ) from None
+    told = front.get("configs") if isinstance(front, dict) else None
+    return [_one_config(one) for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+
+
+def _one_config(told: dict[str, Any]) -> _Config:
+    files = told.get("data_files")
+    splits: dict[str, list[str]] = {}
+    for entry in files if isinstance(files, list) else [files]:
+        if isinstance(entry, dict) and "split" in entry:
+            paths = entry.get("path")
+            splits[str(entry["split"])] = [str(p) for p in (paths if isinstance(paths, list) else [paths])]
+        elif isinstance(entry, str):
+            splits.setdefault("train", []).append(entry)
+    folder = str(told.get("data_dir") or "").strip("/").removeprefix("./")
+    name = str(told.get("config_name", "default"))
+    return _Config(name, splits, f"{folder}/" if folder else "", told.get("default") is True)
+
+
+def _config(configs: Sequence[_Config], asked: str | None, shown: str) -> _Config:
+    names = [one.name for one in configs]
+    if asked is not None:
+        if asked not in names:
+            raise _no_config(asked, names, shown)
+        return configs[names.index(asked)]
+    default = [one for one in configs if one.default] or [one for one in configs if one.name == "default"]
+    if len(configs) == 1 or default:
+        return (default or list(configs))[0]
+    raise InputError(
+        "the data set has several configurations",
+        where=shown,
+        found=", ".join(names)[:200],
+        expected="the one to read",
+        fix=f"write into data  hub_config: {names[0]}",
+    )
+
+
+def _no_config(asked: str, names: Sequence[str], shown: str) -> InputError:
+    close = nearest(asked, names)
+    return InputError(
+        "the data set has no such configuration",
+        where=shown,
+        found=asked,
+        expected=", ".join(names)[:200] or "none: leave hub_config out",
+        fix=f"did you mean hub_config: {close}?" if close else "take one of these, or leave hub_config out",
+    )
+
+
+def _no_split(split: str, known: Sequence[str], shown: str, files: Sequence[str] = ()) -> InputError:
+    close = nearest(split, known)
+    return InputError(
+        f"no data file for the split {split}",
+        where=shown,
+        found=", ".join(sorted(files or known)[:10]) or "no files",
+        expected=f"{split} as one of " + " ".join(EXTENSIONS),
+        fix=f"did you mean hub_split: {close}?"
+        if close and close != split
+        else "set hub_split, or fetch the file you want and name it as path",
+    )
+
+
+def _pattern(glob: str) -> re.Pattern[str]:
+    """A glob over a repository's names: `*` stays within a folder, `**` does not."""
+    parts = re.split(r"(\*\*/|\*\*|\*|\?)", glob.removeprefix("./"))
+    signs = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(signs.get(part, re.escape(part)) for part in parts))
