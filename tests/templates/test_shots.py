@@ -53,7 +53,12 @@ def test_neither_the_row_nor_one_that_asks_the_same_is_an_exemplar():
     assert shots.choose([row(9)], row(9), 3, fixed=False, seed=0) == ()
 
 
-def test_exemplars_stand_whole_before_the_prompt():
+def test_exemplars_are_turns_that_went_before():
     exemplars = (shots.Exemplar("2 + 2?", "4"), shots.Exemplar("3 + 3?", "6"))
-    assert shots.before(exemplars) + "4 + 4?" == "2 + 2?\n4\n\n3 + 3?\n6\n\n4 + 4?"
-    assert shots.before(()) == ""
+    assert shots.turns(exemplars) == (
+        ("user", "2 + 2?"),
+        ("assistant", "4"),
+        ("user", "3 + 3?"),
+        ("assistant", "6"),
+    )
+    assert shots.turns(()) == ()

@@ -38,9 +38,16 @@ def encoder(request, tiny_model_folder, tiny_t5_folder):
     return Encoder(loaded.tokenizer, encoder_decoder=loaded.encoder_decoder, max_length=48)
 
 
-def row(n, prompt, completion):
+def row(n, prompt, completion, history=()):
     return Prompted(
-        f"r:{n}", "t", prompt, completion, "own", Origin("r.jsonl", n), spans=(("text", 0, len(prompt)),)
+        f"r:{n}",
+        "t",
+        prompt,
+        completion,
+        "own",
+        Origin("r.jsonl", n),
+        spans=(("text", 0, len(prompt)),),
+        history=history,
     )
 
 
@@ -52,7 +59,12 @@ def outcome(make):
         return str(error)
 
 
-@given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=9))
+TURNS = st.lists(st.tuples(TEXTS, TEXTS), max_size=2).map(
+    lambda pairs: tuple(turn for a, b in pairs for turn in (("user", a), ("assistant", b)))
+)
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS, TURNS), min_size=1, max_size=9))
 @settings(
     max_examples=150,
     deadline=None,
@@ -60,7 +72,7 @@ def outcome(make):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_many_rows_get_the_ids_that_each_gets_alone(encoder, pairs):
-    rows = [row(n, prompt, completion) for n, (prompt, completion) in enumerate(pairs)]
+    rows = [row(n, *texts) for n, texts in enumerate(pairs)]
     assert outcome(lambda: list(encode_all(encoder, rows))) == outcome(
         lambda: [encoder.encode(one) for one in rows]
     )

@@ -21,8 +21,8 @@ from tutelage.metrics import Row, check_rows
 from tutelage.mixture.order import Order
 from tutelage.models import LoadedModel, LoadedTokenizer
 from tutelage.recipe import card as card_of
-from tutelage.recipe.schema import Recipe, Task
-from tutelage.templates import LibraryTemplate, TaskTemplate
+from tutelage.recipe.schema import Recipe, Shots, Task
+from tutelage.templates import LibraryTemplate, TaskTemplate, shots
 from tutelage.tokens.bulk import encode_all
 from tutelage.tokens.encode import Encoder, Truncation
 
@@ -113,6 +113,15 @@ def _before(row: Prompted) -> list[Any]:
     return [[list(message) for message in row.history]] if row.history else []
 
 
+def _kept_shots(encoder: Encoder, rows: Sequence[Prompted], encoded: Sequence[Encoded]) -> dict[str, int]:
+    """How many training rows have how many exemplars, after those that did not fit were dropped."""
+    counts = Counter(
+        len(encoder.fit_prompt(row, new_tokens=made.n_loss)[1]) // 2 if made.dropped else row.shots
+        for row, made in zip(rows, encoded, strict=True)
+    )
+    return {str(number): count for number, count in sorted(counts.items())}
+
+
 def encoder_of(recipe: Recipe, model: LoadedModel | LoadedTokenizer) -> Encoder:
     """What turns this recipe's rows into ids for a model.
 
@@ -165,6 +174,9 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
         },
     }
     tasks = tuple(_questions(t, encoder) for t in rows.tasks)
+    for i, task in enumerate(rows.tasks):
+        if task.task.shots is not None:
+            card["tasks"][task.task.name]["shots"] = _kept_shots(encoder, task.train, train[i])
     for asked in tasks:
         shortened = sum(
             (row.prompt, row.history) != (request.prompt, request.history) for row, request in asked.questions
@@ -212,6 +224,8 @@ def _read_task(recipe: Recipe, index: int, data_dir: Path | None) -> TaskRows:
         for name in splits.sizes()
     }
     _check_metrics(task, words["test"], where)
+    if task.shots is not None:
+        words = {name: _shown_before(task.shots, rows, words["train"]) for name, rows in words.items()}
     card = {
         "source": loaded.source,
         "rows": len(examples),
@@ -230,6 +244,26 @@ def _read_task(recipe: Recipe, index: int, data_dir: Path | None) -> TaskRows:
         card["wordings"] = wordings
     content = (*template.prompt_fields, *template.completion_fields)
     return TaskRows(task, words["train"], words["validation"], words["test"], card, content)
+
+
+def _shown_before(asked: Shots, rows: Sequence[Prompted], train: Sequence[Prompted]) -> tuple[Prompted, ...]:
+    """The rows with their exemplars, which come from the training rows alone.
+
+    Raises:
+        InputError: a row is a turn of a conversation, which brings its own history.
+    """
+    found = []
+    for row in rows:
+        if row.history:
+            raise InputError(
+                "a conversation takes no exemplars: its own turns stand before each answer",
+                where=str(row.origin),
+                found=f"{len(row.history)} earlier messages",
+                fix="leave shots out of this task",
+            )
+        exemplars = shots.choose(train, row, asked.count, fixed=asked.each == "task", seed=asked.seed)
+        found.append(replace(row, history=shots.turns(exemplars), shots=len(exemplars)))
+    return tuple(found)
 
 
 def _check_metrics(task: Task, test: Sequence[Prompted], where: str) -> None:

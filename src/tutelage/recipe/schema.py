@@ -96,6 +96,18 @@ class Split(Block):
         return SplitSettings(**self.model_dump())
 
 
+class Shots(Block):
+    """Few-shot prompts: training rows with their answers stand before each row, as turns of a conversation."""
+
+    count: int = Field(
+        ge=1, le=64, description="Exemplars before each row; the first go where a row is too long."
+    )
+    each: Literal["row", "task"] = Field(
+        "row", description="Fresh exemplars for each row, or the same ones for the whole task."
+    )
+    seed: Seed = Field(0, description="Another seed chooses other exemplars.")
+
+
 class Task(Block):
     """Something to teach: rows, how they are put into words, and how answers are scored."""
 
@@ -135,6 +147,9 @@ class Task(Block):
     answer: Literal["generate", "choose"] = Field(
         "generate",
         description="How test questions are asked: for free text, or for the likeliest of the answer choices.",
+    )
+    shots: Shots | None = Field(
+        None, description="Exemplars of the training split before every row; none when not given."
     )
     split: Split = Field(default_factory=Split, description="Which rows train and which test.")
     metrics: tuple[Metric, ...] = Field(

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tutelage.core.nouns import Prompted
+from tutelage.core.nouns import History, Prompted
 from tutelage.core.seeds import generator
-
-BETWEEN = "\n\n"
-"""What stands between two exemplars, and before the row's own prompt."""
 
 
 class Exemplar(NamedTuple):
@@ -61,6 +58,8 @@ def _order(total: int, seed: int, purpose: str) -> Iterator[int]:
         yield rest[at]
 
 
-def before(exemplars: Sequence[Exemplar]) -> str:
-    """What stands before the row's own prompt; empty without exemplars."""
-    return "".join(f"{one.prompt}\n{one.completion}{BETWEEN}" for one in exemplars)
+def turns(exemplars: Sequence[Exemplar]) -> History:
+    """The exemplars as a conversation that went before: what is too long for the model loses the first of them whole."""
+    return tuple(
+        message for one in exemplars for message in (("user", one.prompt), ("assistant", one.completion))
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 from tutelage.core.nouns import Encoded, Prompted
 from tutelage.tokens import chat
-from tutelage.tokens.encode import Encoder
+from tutelage.tokens.encode import Encoder, plain
 
 BATCH = 1000  # rows
 
@@ -15,7 +15,7 @@ BATCH = 1000  # rows
 def encode_all(encoder: Encoder, rows: Sequence[Prompted]) -> Iterator[Encoded]:
     """Encode rows in their order.
 
-    Rows whose texts spell control tokens, that have a history, or that do not fit, take the careful way of `Encoder.encode`.
+    Rows whose texts spell control tokens, or that do not fit, take the careful way of `Encoder.encode`.
 
     Raises:
         InputError: a row does not fit even when its prompt is shortened; names the row's file and line.
@@ -27,29 +27,41 @@ def encode_all(encoder: Encoder, rows: Sequence[Prompted]) -> Iterator[Encoded]:
 def _batch(encoder: Encoder, rows: Sequence[Prompted]) -> Iterator[Encoded]:
     tokenizer = encoder.tokenizer
     control = chat.control_ids(tokenizer)
-    texts, frame = _prompts(encoder, rows)
-    for row, prompt, completion in zip(
-        rows, _ids(tokenizer, texts), _ids(tokenizer, [row.completion for row in rows]), strict=True
-    ):
+    frames = _Frames(encoder)
+    prompts = _ids(tokenizer, [_text(encoder, row) for row in rows])
+    completions = _ids(tokenizer, [row.completion for row in rows])
+    for row, prompt, completion in zip(rows, prompts, completions, strict=True):
         # Control tokens that the template did not write were spelled by the row.
-        fits = (
-            not row.history
-            and [i for i in prompt if i in control] == frame
-            and control.isdisjoint(completion)
-        )
+        fits = [i for i in prompt if i in control] == frames.of(row) and control.isdisjoint(completion)
         made = encoder.join(row, prompt, completion) if fits else None
         yield encoder.encode(row) if made is None else made
 
 
-def _prompts(encoder: Encoder, rows: Sequence[Prompted]) -> tuple[list[str], list[int]]:
-    """What is tokenised of each row's prompt, and the control tokens that a harmless prompt has."""
+def _text(encoder: Encoder, row: Prompted) -> str:
+    """What is tokenised of a row's prompt."""
     if encoder.encoder_decoder:
-        return [row.prompt for row in rows], []
-    tokenizer = encoder.tokenizer
-    texts = [chat.render(tokenizer, chat.messages(row.prompt), generate=True) for row in rows]
-    harmless = chat.encode_messages(tokenizer, chat.messages("a"), generate=True)
-    control = chat.control_ids(tokenizer)
-    return texts, [i for i in harmless if i in control]
+        return plain(row.prompt, row.history)
+    return chat.render(encoder.tokenizer, chat.messages(row.prompt, row.history), generate=True)
+
+
+class _Frames:
+    """The control tokens that the template itself writes, by the roles of a conversation."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._known: dict[tuple[str, ...], list[int]] = {}
+
+    def of(self, row: Prompted) -> list[int]:
+        if self._encoder.encoder_decoder:
+            return []
+        roles = tuple(role for role, _ in row.history)
+        if roles not in self._known:
+            tokenizer = self._encoder.tokenizer
+            harmless = chat.messages("a", tuple((role, "a") for role in roles))
+            ids = chat.encode_messages(tokenizer, harmless, generate=True)
+            control = chat.control_ids(tokenizer)
+            self._known[roles] = [i for i in ids if i in control]
+        return self._known[roles]
 
 
 def _ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
