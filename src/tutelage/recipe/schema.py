@@ -100,7 +100,7 @@ class Shots(Block):
     """Few-shot prompts: training rows with their answers stand before each row, as turns of a conversation."""
 
     count: int = Field(
-        ge=1, le=64, description="Exemplars before each row; the first go where a row is too long."
+        3, ge=1, le=64, description="Exemplars before each row; the first go where a row is too long."
     )
     each: Literal["row", "task"] = Field(
         "row", description="Fresh exemplars for each row, or the same ones for the whole task."
