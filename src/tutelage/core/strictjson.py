@@ -13,6 +13,8 @@ from tutelage.core.limits import MAX_INTEGER_DIGITS, MAX_JSON_DEPTH
 from tutelage.core.nouns import Json
 
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_DOUBTFUL_ESCAPE = re.compile(r"\\(?:u[dD]|u0000|\\)")
+"""Perhaps half a character, a NUL, or a backslash, behind which counting does not tell which quotes are escaped."""
 _LITERALS = ("true", "false", "null")
 
 
@@ -58,12 +60,12 @@ def quick(text: str) -> dict[str, Json] | None:
         value, end = _lenient(text, 0)
     except (StopIteration, ValueError, RecursionError):
         return None
-    if end != len(text) or not isinstance(value, dict) or "\\ud" in text or "\\uD" in text:
+    if end != len(text) or not isinstance(value, dict):
         return None
     quotes = text.count('"')
     if "\\" in text:
-        if "\\\\" in text:
-            return None  # which quotes are escaped is then not to be seen by counting
+        if _DOUBTFUL_ESCAPE.search(text):
+            return None
         quotes -= text.count('\\"')
     return value if quotes == 2 * _strings(value, MAX_JSON_DEPTH) else None
 

@@ -151,7 +151,12 @@ class Reader:
         identity = f"{self._name}:{row.line}.{row.item}" if row.item else f"{self._name}:{row.line}"
         origin = Origin(self.shown, row.line, self._opened.unit, row.item)
         for value in row.fields.values():
-            if not (value.isascii() if type(value) is str else type(value) in _PLAIN_TYPES):
+            plain = (
+                (value.isascii() or not _HIDDEN.search(value))
+                if type(value) is str
+                else type(value) in _PLAIN_TYPES
+            )
+            if not plain:
                 self._look(row.fields, origin)
                 break
         if self.layout is layouts.PLAIN:

@@ -29,7 +29,7 @@ def rows(lines: Iterable[Line | InputError], shown: str) -> Iterator[Row | Input
     for line in lines:
         if isinstance(line, InputError):
             yield line
-        elif (value := quick(line.text)) and "\\u0000" not in line.text:
+        elif value := quick(line.text):
             yield Row(line.number, value)
         elif text := line.text.strip(" \t\r"):
             if first and text.startswith("["):
