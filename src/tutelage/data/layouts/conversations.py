@@ -116,6 +116,9 @@ def _turns(fields: Fields, where: str, key: str) -> tuple[list[str], list[Json]]
 def _read(turns: Sequence[Json], name: str, where: str, shape: _Shape) -> list[_Message]:
     found: list[_Message] = []
     for index, turn in enumerate(turns):
+        if (usual := _usual(turn, shape)) is not None and (index == 0 or usual.role != "system"):
+            found.append(usual)
+            continue
         place = f"{name}[{index}]"
         if not isinstance(turn, dict):
             raise _wrong(f"the field {place} is {kind(turn)}", where, shorten(str(turn), 40), "an object")
@@ -137,6 +140,17 @@ def _read(turns: Sequence[Json], name: str, where: str, shape: _Shape) -> list[_
             )
         found.append(_Message(role, content, taught=role == "assistant" and weight == 1))
     return found
+
+
+def _usual(turn: Json, shape: _Shape) -> _Message | None:
+    """A turn of a known speaker and a text, as nearly all are; None for one that has to be looked at."""
+    if not isinstance(turn, dict) or len(turn) != 2:
+        return None
+    who, content = turn.get(shape.who), turn.get(shape.what)
+    role = shape.roles.get(who) if isinstance(who, str) else None
+    if role is None or not isinstance(content, str) or not content or content.isspace():
+        return None
+    return _Message(role, content, role == "assistant")
 
 
 def _role(value: Json, place: str, where: str, roles: dict[str, str]) -> str:
