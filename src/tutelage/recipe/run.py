@@ -29,6 +29,7 @@ from tutelage.models import (
     ModelSource,
     fingerprint,
     load,
+    load_tokenizer,
     loading_lines,
     own_template,
     resolve,
@@ -39,6 +40,7 @@ from tutelage.recipe.load import resolved as settled
 from tutelage.recipe.measure import Asker, Measurement
 from tutelage.recipe.prepare import Prepared
 from tutelage.recipe.progress import Listener, Silent
+from tutelage.recipe.replay import replay
 from tutelage.recipe.schema import Recipe
 from tutelage.recipe.tuning import Job
 from tutelage.results import document
@@ -152,6 +154,8 @@ class _Run:
     def _encode(self, rows: prepare.Rows, source: ModelSource) -> Prepared:
         self.base = load(source, chat_template=self.recipe.template_text())
         prepared = prepare.encode(self.recipe, rows, self.base)
+        words = load_tokenizer(source, chat_template=self.recipe.template_text())
+        replay(self.recipe, rows, prepared, words)
         near = min((task.split.near for task in self.recipe.tasks), default=1.0)
         overlap = contamination.found(self.watched, rows, near=near)
         for name, told in overlap.items():
