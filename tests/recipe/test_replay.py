@@ -54,3 +54,20 @@ def test_what_would_be_trained_otherwise_than_asked_stops_the_run(ready, change,
         replay(recipe, read, spoiled(prepared, change), words)
     assert said in str(caught.value)
     assert "tasks.rows" in str(caught.value)
+
+
+def test_turns_before_a_prompt_are_replayed_with_it(tmp_path, tiny_model_folder):
+    turns = [
+        {"role": role, "content": f"{role} says {k}"} for k in range(2) for role in ("user", "assistant")
+    ]
+    rows = [
+        {"messages": [{**turn, "content": f"{turn['content']} in {n}"} for turn in turns]} for n in range(12)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = {"model": str(tiny_model_folder), "tasks": [{"data": {"path": "rows.jsonl"}}]}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(told))
+    recipe = load(tmp_path / "recipe.yaml")
+    words = load_tokenizer(resolve(str(tiny_model_folder)))
+    read = prepare.read(recipe, None)
+    assert any(row.history for row in read.tasks[0].train)
+    replay(recipe, read, prepare.encode(recipe, read, words), words)

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from tutelage.core.nouns import Encoded, Prompted
+from tutelage.core.nouns import Encoded, History, Prompted
 from tutelage.core.strictjson import shorten
 from tutelage.models import LoadedTokenizer
 from tutelage.recipe.card import pieces
@@ -117,12 +117,13 @@ class Checks:
         kept = kept_prompt(self.encoder, row, encoded)
         whole = expected = ""
         if not self.encoder.encoder_decoder:
-            user = {"role": "user", "content": kept}
+            before = chat.messages(*kept)
             answer = {"role": "assistant", "content": row.completion}
-            whole = chat.render(self.tokenizer, [user, answer], generate=False)
-            expected = chat.render(self.tokenizer, [user], generate=True) + row.completion + self.turn_end
-        control = dict.fromkeys((*self._spelled(row.prompt), *self._spelled(row.completion)))
-        asked = tuple(self.encoder.prompt_ids(kept))
+            whole = chat.render(self.tokenizer, [*before, answer], generate=False)
+            expected = chat.render(self.tokenizer, before, generate=True) + row.completion + self.turn_end
+        said = (*(content for _, content in row.history), row.prompt, row.completion)
+        control = dict.fromkeys(i for text in said for i in self._spelled(text))
+        asked = tuple(self.encoder.prompt_ids(*kept))
         return Seen(row, encoded, asked, whole, expected, tuple(control))
 
     def _spelled(self, text: str) -> list[int]:
@@ -231,11 +232,11 @@ class Checks:
         return " ".join(repr(text) for text in pieces(self.tokenizer, list(ids))) or "nothing"
 
 
-def kept_prompt(encoder: Encoder, row: Prompted, encoded: Encoded) -> str:
-    """The prompt's text as far as truncation left it in the encoded row."""
+def kept_prompt(encoder: Encoder, row: Prompted, encoded: Encoded) -> tuple[str, History]:
+    """The prompt and what stands before it, as far as truncation left them in the encoded row."""
     if not encoded.dropped:
-        return row.prompt
-    return encoder.fit_prompt(row, new_tokens=len(encoder.completion_ids(row.completion)))[0]
+        return row.prompt, row.history
+    return encoder.fit_prompt(row, new_tokens=len(encoder.completion_ids(row.completion)))
 
 
 def repeats(rows: Sequence[Prompted], key: Callable[[Prompted], Any]) -> list[tuple[Prompted, Prompted]]:
@@ -270,7 +271,7 @@ def _repeated(where: str, task: TaskRows) -> Iterator[Finding]:
     count = task.card["repeated"].get("train", 0)
     if count > MANY * len(task.train):
         found = f"{count} of {len(task.train)} training rows"
-        same = repeats(task.train, lambda row: (folded(row.prompt), folded(row.completion)))
+        same = repeats(task.train, lambda row: (*_asked(row), folded(row.completion)))
         yield _finding("repeated", where, found, rows=[row for row, _ in same])
 
 
@@ -284,11 +285,13 @@ def _constant(where: str, rows: Sequence[Prompted]) -> Iterator[Finding]:
         )
 
 
-def _conflicting(where: str, rows: Sequence[Prompted]) -> Iterator[Finding]:
-    def asked(row: Prompted) -> str:
-        return folded(row.prompt)
+def _asked(row: Prompted) -> tuple[History, str]:
+    """What a row asks: its prompt and the turns before it; exemplars are no part of that."""
+    return (() if row.shots else row.history), folded(row.prompt)
 
-    groups = [list(own) for _, own in groupby(sorted(rows, key=asked), key=asked)]
+
+def _conflicting(where: str, rows: Sequence[Prompted]) -> Iterator[Finding]:
+    groups = [list(own) for _, own in groupby(sorted(rows, key=_asked), key=_asked)]
     torn = [own for own in groups if len({folded(row.completion) for row in own}) > 1]
     if torn:
         first = torn[0]

@@ -190,7 +190,7 @@ def _look(encoder: Encoder, task: TaskRows, split: Split, row: Prompted) -> Insp
         source = len(ids) if encoder.encoder_decoder else 0
     else:
         encoded = encoder.encode(row)
-        kept, dropped = kept_prompt(encoder, row, encoded), encoded.dropped
+        kept, dropped = kept_prompt(encoder, row, encoded)[0], encoded.dropped
         source = len(encoded.source or ())
         ids = [*(encoded.source or ()), *encoded.ids]
         mask = [False] * source + list(encoded.loss_mask)
