@@ -83,3 +83,10 @@ def test_a_tasks_words_are_its_own_the_librarys_or_detected():
 def test_ways_to_split_that_exclude_each_other_are_refused(split, problem):
     with pytest.raises(ValidationError, match=problem):
         schema.Split.model_validate(split)
+
+
+@pytest.mark.parametrize("targets", ["all-linear", ("q_proj", "v_proj")])
+def test_layers_are_written_back_as_they_were_read(targets):
+    told = schema.Tune.model_validate({"targets": targets})
+    written = told.model_dump(mode="json")["targets"]
+    assert written == (targets if isinstance(targets, str) else list(targets))

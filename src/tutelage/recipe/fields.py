@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from tutelage import metrics as all_metrics
 from tutelage import templates
@@ -71,6 +71,7 @@ Share = Annotated[
 Targets = Annotated[
     Literal["all-linear"] | tuple[str, ...],
     PlainValidator(_targets),
+    PlainSerializer(lambda value: list(value) if isinstance(value, tuple) else value),
     WithJsonSchema(
         {"anyOf": [{"const": "all-linear"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
     ),
