@@ -192,6 +192,9 @@ class FakeRun:
                     "rows": 440,
                     "splits": {"train": 320, "validation": 60, "test": 60},
                     "dropped": [{"where": say("support-bot.jsonl:7"), "why": say("empty completion")}],
+                    "wordings": {"train": {say("sentiment/one-word"): 200, say("sentiment/judge"): 120}},
+                    "shots": {"3": 318, "2": 2},
+                    "near": {"train": 2, "validation": 0, "test": 0},
                     "repeated": {"train": 3, "validation": 0, "test": 0},
                     "leaks": {
                         "exact": [{"test": say("support-bot.jsonl:9"), "train": say("support-bot.jsonl:8")}]

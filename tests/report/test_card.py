@@ -20,6 +20,8 @@ def test_lengths_shares_leaks_and_a_dozen_rows(told):
     assert (train.loss_share, one.loss_percent) == ("41.1 %", 41.1)
     assert [hist.title for hist in one.histograms] == ["Prompt lengths", "Completion lengths"]
     assert one.repeated == (("train", "3"),)
+    assert one.wordings == (("train", "sentiment/one-word 200, sentiment/judge 120"),)
+    assert one.shots == "3 before 318 rows, 2 before 2 rows"
     assert (one.leaks, one.leaks_count) == ((("support-bot.jsonl:9", "support-bot.jsonl:8"),), 1)
     assert len(one.examples) == 12
     long, short = one.examples[0], one.examples[1]

@@ -63,6 +63,8 @@ class TaskCard:
     name: str
     source: tuple[tuple[str, str], ...]
     words: tuple[tuple[str, Text], ...]
+    wordings: tuple[tuple[str, str], ...]
+    shots: str
     splits: tuple[SplitRow, ...]
     loss_percent: float | None
     histograms: tuple[Histogram, ...]
@@ -128,6 +130,13 @@ def _task(name: str, told: Mapping[str, Any], rows: int) -> TaskCard:
             (key, shown.text(told[key]))
             for key in ("template", "prompt", "completion")
             if isinstance(told.get(key), str)
+        ),
+        wordings=tuple(
+            (split, ", ".join(f"{shown.plain(name)} {_count(n)}" for name, n in counts.items()))
+            for split, counts in (told.get("wordings") or {}).items()
+        ),
+        shots=", ".join(
+            f"{shown.plain(kept)} before {_count(n)} rows" for kept, n in (told.get("shots") or {}).items()
         ),
         splits=tuple(_split(split, told) for split in SPLITS if split in (told.get("splits") or {})),
         loss_percent=_percent(train),
