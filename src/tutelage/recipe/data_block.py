@@ -13,8 +13,7 @@ from tutelage.core.strictjson import kind
 from tutelage.data import LAYOUTS, DataSource, LabelNames
 from tutelage.data.formats.blocks import packed
 from tutelage.data.layouts import named
-from tutelage.recipe.block import Block, Text
-from tutelage.recipe.refusals import told, wrong
+from tutelage.recipe.block import Block, Text, told, wrong
 
 
 def _paths(value: Any) -> str | tuple[str, ...]:

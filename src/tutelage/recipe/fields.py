@@ -10,7 +10,7 @@ from tutelage import metrics as all_metrics
 from tutelage import templates
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import kind
-from tutelage.recipe.refusals import told, wrong
+from tutelage.recipe.block import told, wrong
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 

@@ -15,10 +15,9 @@ from pydantic import Field, PrivateAttr, model_validator
 from tutelage.core.nouns import Example
 from tutelage.data import SPLITS, SplitSettings
 from tutelage.recipe import wording
-from tutelage.recipe.block import Block, Text
+from tutelage.recipe.block import Block, Text, wrong
 from tutelage.recipe.data_block import Data
 from tutelage.recipe.fields import Fraction, Jinja, Metric, Name, Seed, Share, Targets
-from tutelage.recipe.refusals import wrong
 from tutelage.templates import LibraryTemplate, TaskTemplate
 
 

@@ -12,7 +12,7 @@ from tutelage import templates
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Example
 from tutelage.core.strictjson import kind
-from tutelage.recipe.refusals import told, wrong
+from tutelage.recipe.block import told, wrong
 from tutelage.templates import LibraryTemplate, Manner, Same, TaskTemplate
 
 if TYPE_CHECKING:
