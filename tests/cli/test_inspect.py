@@ -48,7 +48,8 @@ def recipe(tmp_path, tiny_model_folder):
 
 
 @pytest.fixture(autouse=True)
-def no_colours_of_this_terminal(monkeypatch):
+def no_colours_of_this_terminal(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "TUTELAGE_DATA"):
         monkeypatch.delenv(name, raising=False)
 
@@ -119,10 +120,17 @@ def test_what_truncation_cut_is_shown(recipe, capsys):
 
 
 def test_a_test_row_is_read_and_not_learned(recipe, capsys):
-    assert main(["inspect", str(recipe), "--split", "test", "--rows", "1"]) == 0
+    assert main(["inspect", str(recipe), "--split", "test", "--rows", "1", "--look-at-test"]) == 0
     said = capsys.readouterr().out
     assert "colours rows.jsonl:10 (test) " in said
     assert "\nlearned " not in said
+
+
+def test_a_test_row_needs_a_flag_before_the_tuning_has_ended(recipe, capsys):
+    for words in (["--split", "test"], ["--row", "rows.jsonl:10"]):
+        assert main(["inspect", str(recipe), *words]) == 2
+        assert "test rows are not shown before the tuning has ended" in capsys.readouterr().err
+    assert not (recipe.parent / "runs").exists()
 
 
 def test_lines_are_no_wider_than_the_terminal(recipe, capsys, monkeypatch):

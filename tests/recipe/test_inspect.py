@@ -40,6 +40,12 @@ def healthy() -> list[dict[str, object]]:
     return [*train, *test, row("Is a plan red?", "Plan 0 is red.", "validation")]
 
 
+@pytest.fixture(autouse=True)
+def _there(tmp_path, monkeypatch):
+    """The record of test rows that were looked at lies in the working folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def looked(tmp_path, tiny_model_folder):
     """Write rows and a recipe, inspect them, and give the inspection."""
@@ -142,7 +148,7 @@ def test_a_training_row_is_shown_as_it_is_learned(looked):
 
 
 def test_a_test_row_is_shown_as_it_is_asked(looked):
-    asked = looked(wanted=Wanted(split="test", count=1)).tasks[0].rows[0]
+    asked = looked(wanted=Wanted(split="test", count=1, early=True)).tasks[0].rows[0]
     assert (asked.split, asked.learned) == ("test", 0)
     assert asked.text == "<|im_start|>user\nAnd the colour of plan 0?<|im_end|>\n<|im_start|>assistant\n"
     assert asked.completion == "Plan 0 is red."
@@ -156,7 +162,7 @@ def test_an_encoder_decoder_model_has_two_sides(looked, t5):
     assert "".join(token.text for token in first.tokens[: first.source]).endswith("plan 0?</s>")
     assert all(token.learned for token in first.tokens[first.source :])
     assert "".join(token.text for token in first.tokens[first.source :]) == "Plan 0 is red.</s>"
-    asked = looked(model=t5, wanted=Wanted(split="test", count=1)).tasks[0].rows[0]
+    asked = looked(model=t5, wanted=Wanted(split="test", count=1, early=True)).tasks[0].rows[0]
     assert asked.source == len(asked.tokens)
 
 
@@ -164,14 +170,17 @@ def test_any_row_is_found_by_file_and_line_its_own_id_and_its_task(looked, tmp_p
     rows = healthy()
     rows[11]["id"] = "plan-test-1"
     names = ("rows.jsonl:2", "plan-test-1", "colours:rows.jsonl:14", f"{tmp_path}/rows.jsonl:3")
-    found = looked(rows, wanted=Wanted(names=names, count=1)).tasks[0].rows
+    found = looked(rows, wanted=Wanted(names=names, count=1, early=True)).tasks[0].rows
     assert [(one.id, one.split) for one in found] == [
         ("rows.jsonl:2", "train"),
         ("rows.jsonl:12", "test"),
         ("rows.jsonl:14", "validation"),
         ("rows.jsonl:3", "train"),
     ]
-    assert len(looked(rows, wanted=Wanted(names=["rows.jsonl:12", "plan-test-1"])).tasks[0].rows) == 1
+    assert (
+        len(looked(rows, wanted=Wanted(names=["rows.jsonl:12", "plan-test-1"], early=True)).tasks[0].rows)
+        == 1
+    )
     assert looked(wanted=Wanted(count=0)).tasks[0].rows == ()
 
 
@@ -202,7 +211,11 @@ def test_what_truncation_cut_is_told_and_many_cut_rows_are_a_warning(looked):
     assert cut.cut.tokens == len(whole.tokens) - len(cut.tokens)
     assert cut.text.partition("user\n")[2].partition("<|im_end|>")[0] + cut.cut.text == long
     assert f"tune.max_length to {len(whole.tokens)}:" in told.fix
-    asked = looked(rows, tune={"max_length": 96}, wanted=Wanted(names=["rows.jsonl:16"])).tasks[0].rows[0]
+    asked = (
+        looked(rows, tune={"max_length": 96}, wanted=Wanted(names=["rows.jsonl:16"], early=True))
+        .tasks[0]
+        .rows[0]
+    )
     assert asked.cut.tokens > 0
     assert len(asked.tokens) <= 96 - 8
 
@@ -409,7 +422,7 @@ def test_padding_with_the_end_token_is_a_warning_where_it_stays(looked, llama, m
 
 def test_leaks_are_shown_and_not_refused(looked):
     rows = [*healthy(), row("what is the COLOUR of  plan 3?", "Plan 3 is black.", "test")]
-    found = looked(rows, wanted=Wanted(names=["rows.jsonl:15", "rows.jsonl:4"]))
+    found = looked(rows, wanted=Wanted(names=["rows.jsonl:15", "rows.jsonl:4"], early=True))
     told = only(found, "leaks")
     assert told.rows == ("rows.jsonl:15",)
     (pair,) = found.tasks[0].leaks
@@ -421,7 +434,7 @@ def test_leaks_are_shown_and_not_refused(looked):
 
 def test_repeated_rows_are_told_with_the_row_they_repeat(looked):
     rows = [*healthy(), row("What is the colour of plan 3?", "plan 3 is  Black.")]
-    found = looked(rows, wanted=Wanted(names=["rows.jsonl:15"]))
+    found = looked(rows, wanted=Wanted(names=["rows.jsonl:15"], early=True))
     assert only(found, "repeated").rows == ("rows.jsonl:15",)
     (pair,) = found.tasks[0].repeats
     assert (pair["row"][-3:], pair["first"][-2:], pair["split"]) == (":15", ":4", "train")

@@ -51,6 +51,10 @@ def inspect(
     split: Annotated[
         Literal["train", "validation", "test"], typer.Option("--split", help="Which rows --rows shows.")
     ] = "train",
+    look_at_test: Annotated[
+        bool,
+        typer.Option("--look-at-test", help="Let test rows be shown before the tuning has ended; recorded."),
+    ] = False,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page.")] = None,
     data: Data = None,
     sets: Sets = None,
@@ -61,7 +65,7 @@ def inspect(
     from tutelage.recipe.inspect import Wanted
     from tutelage.recipe.inspect import inspect as look
 
-    wanted = Wanted(names=row or (), count=rows, split=split)
+    wanted = Wanted(names=row or (), count=rows, split=split, early=look_at_test)
     found = look(load(recipe, sets=sets or ()), data_dir=data, wanted=wanted, say=console.say)
     if html is not None:
         from tutelage.core import files

@@ -13,7 +13,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded, Example, Prompted, Split
 from tutelage.data.splits import content_key
 from tutelage.models import load_tokenizer, resolve
-from tutelage.recipe import card, prepare
+from tutelage.recipe import card, looked, prepare
 from tutelage.recipe.checks import Checks, kept_prompt, leaks_of, repeats
 from tutelage.recipe.prepare import Prepared, Rows, TaskRows
 from tutelage.recipe.schema import Recipe
@@ -29,12 +29,14 @@ NEAR = 3  # names told for a row that is not there
 class Wanted:
     """Which rows to look at: those of these names, or else `count` of a split of each task.
 
-    These are the first, but that one training row that was cut stands among them when there is one.
+    These are the first, but that one training row that was cut stands among them when there is one. `early` lets test
+    rows be shown before the recipe's tuning has ended, which is then recorded.
     """
 
     names: Sequence[str] = ()
     count: int = 3
     split: Split = "train"
+    early: bool = False
 
 
 def inspect(
@@ -53,7 +55,8 @@ def inspect(
         say: is told what takes long.
 
     Raises:
-        InputError: the recipe's data, template or model is wrong, or there is no row of a wanted name.
+        InputError: the recipe's data, template or model is wrong, there is no row of a wanted name, or it is a test row
+            before its time.
         MachineError: the model has to be fetched and cannot be.
     """
     wanted = wanted or Wanted()
@@ -67,6 +70,8 @@ def inspect(
         if wanted.names
         else [_first(task, ids, wanted) for task, ids in zip(rows.tasks, prepared.train, strict=True)]
     )
+    shown = [row for own_rows in chosen for split, row in own_rows if split == "test"]
+    looked.allow(recipe, shown, early=wanted.early)
     checks = Checks(words, encoder)
     found = [*checks.of_model()]
     for task, encoded in zip(rows.tasks, prepared.train, strict=True):

@@ -34,7 +34,7 @@ from tutelage.models import (
     own_template,
     resolve,
 )
-from tutelage.recipe import contamination, prepare, tuning
+from tutelage.recipe import contamination, looked, prepare, tuning
 from tutelage.recipe.folder import RunFolder, check_free, default_folder, opened
 from tutelage.recipe.load import resolved as settled
 from tutelage.recipe.measure import Asker, Measurement
@@ -163,7 +163,19 @@ class _Run:
                 self.listen.stage(
                     "prepare", f"{told['found']} items of {name} stand in training: see the card"
                 )
-        return replace(prepared, card={**prepared.card, "overlap": overlap})
+        return replace(
+            prepared, card={**prepared.card, "tasks": self._looked(prepared.card, rows), "overlap": overlap}
+        )
+
+    def _looked(self, card: Mapping[str, Any], rows: prepare.Rows) -> dict[str, Any]:
+        """The tasks' cards, with how many of their test rows a person has seen before; told when there are any."""
+        tasks = dict(card["tasks"])
+        for task in rows.tasks:
+            name = task.task.name
+            if told := looked.before(task.test):
+                tasks[name] = {**tasks[name], "looked": told}
+                self.listen.stage("prepare", f"{told['rows']} test rows of {name} were looked at before")
+        return tasks
 
     @contextmanager
     def _opened(self, prepared: Prepared) -> Iterator[Store]:

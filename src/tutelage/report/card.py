@@ -74,6 +74,7 @@ class TaskCard:
     dropped_count: int
     leaks: tuple[tuple[str, str], ...] | None
     leaks_count: int
+    looked: str
     examples: tuple[Trained, ...]
 
 
@@ -149,8 +150,13 @@ def _task(name: str, told: Mapping[str, Any], rows: int) -> TaskCard:
         if leaks is None
         else tuple((shown.plain(pair["test"]), shown.plain(pair["train"])) for pair in pairs[:MOST]),
         leaks_count=len(pairs),
+        looked=_looked(told.get("looked") or {}),
         examples=tuple(_trained(one) for one in _examples(told)[:rows]),
     )
+
+
+def _looked(told: Mapping[str, Any]) -> str:
+    return f"{_count(told['rows'])}, first on {shown.plain(told['first'])}" if told else ""
 
 
 def _examples(told: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
