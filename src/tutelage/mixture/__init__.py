@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from tutelage.mixture.mixed import MixedOrder, Pick, Picks
 from tutelage.mixture.order import Order, Place, row_at
+from tutelage.mixture.presets import Preset, preset
+from tutelage.mixture.rates import Mix, Part, Rate, rates
 
-__all__ = ["Order", "Place", "row_at"]
+__all__ = [
+    "Mix", "MixedOrder", "Order", "Part", "Pick", "Picks", "Place", "Preset", "Rate", "preset", "rates", "row_at",
+]  # fmt: skip

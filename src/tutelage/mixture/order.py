@@ -1,8 +1,7 @@
 """Which training row comes at which position: a pure function of the seed and the position.
 
 There is no generator state to save and nothing to replay: a resumed run asks for its position. Each epoch is its own permutation of
-all rows, made by a Feistel network over the next power of four with cycle walking (Black and Rogaway, "Ciphers with arbitrary
-finite domains", 2002), so a position costs the same whatever the number of rows.
+all rows, made by a Feistel network (`feistel.py`), so a position costs the same whatever the number of rows.
 """
 
 from __future__ import annotations
@@ -15,9 +14,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from tutelage.core.seeds import derive
-
-_ROUNDS = 8
-_MASK = (1 << 64) - 1
+from tutelage.mixture.feistel import ROUNDS, permuted
 
 
 class Place(NamedTuple):
@@ -69,33 +66,4 @@ def row_at(seed: int, sizes: Sequence[int], position: int) -> Place:
 @lru_cache(maxsize=64)
 def derive_key(seed: int, epoch: int) -> tuple[int, ...]:
     """The round keys of one epoch's permutation."""
-    return tuple(derive(seed, "order", epoch, number) for number in range(_ROUNDS))
-
-
-def permuted(size: int, keys: Sequence[int], offset: int) -> int:
-    """Where a permutation of range(size) takes `offset`.
-
-    Args:
-        size: at least 1.
-        keys: 64-bit integers, one a round.
-        offset: in range(size).
-    """
-    half = max(1, ((size - 1).bit_length() + 1) // 2)
-    low = (1 << half) - 1
-    value = offset
-    # The network permutes range(4 ** half), which holds range(size): walk until the value falls into it again.
-    while True:
-        left, right = value >> half, value & low
-        for key in keys:
-            left, right = right, left ^ (_mix(right ^ key) & low)
-        value = left << half | right
-        if value < size:
-            return value
-
-
-def _mix(value: int) -> int:
-    """SplitMix64's finaliser (Steele, Lea and Flood 2014): 64 bits in, 64 well-mixed bits out."""
-    value = (value + 0x9E3779B97F4A7C15) & _MASK
-    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
-    return value ^ (value >> 31)
+    return tuple(derive(seed, "order", epoch, number) for number in range(ROUNDS))

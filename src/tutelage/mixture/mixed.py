@@ -1,0 +1,190 @@
+"""Which row comes at which position when tasks come by shares: a pure function of the seed and the position.
+
+Positions are cut into blocks of 1,000. In each block the tasks are drawn by systematic sampling: the interval from 0 to 1 is
+divided among the tasks by their shares, slot i of block b is the point (i + t_b) / 1000 of it, and belongs to the task in
+whose part that point lies. So a task has in every block its share of 1,000 slots, rounded down or up. The t_b are a van der
+Corput sequence (b's binary digits read backwards) with a seeded digital shift, which keeps the counts of any number of
+blocks within a few rows of the shares (the excess grows with the logarithm of the number of blocks). Its terms below a
+bound are counted in closed form, and that gives how often a task came before a block, without a replay. Inside a block the
+slots are permuted.
+
+A task's rows come in an own permutation a turn: no row comes again before all its task's rows came.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from tutelage.core.seeds import derive
+from tutelage.mixture.feistel import Ints, permuted, permuted_all, round_keys, round_keys_all
+
+BLOCK = 1000
+"""Positions a block."""
+_BITS = 32
+_SLOT = 1 << _BITS
+"""Into how many units a slot is divided: shares are exact to 1 / 4,294,967,296,000."""
+_UNIT = _SLOT - 1
+_MOST_ROWS = 1 << 53
+_Bound = TypeVar("_Bound", int, Ints)
+
+
+class Pick(NamedTuple):
+    """One of a task's rows, and the how-many-th turn through the task's rows it belongs to, from 0."""
+
+    task: int
+    row: int
+    turn: int
+
+
+class Picks(NamedTuple):
+    """`Pick`s of consecutive positions, as arrays of one length."""
+
+    task: Ints
+    row: Ints
+    turn: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class MixedOrder:
+    """An endless order over the rows of several tasks, each task with its share of every 1,000 positions.
+
+    Blocks of positions begin at multiples of 1,000. In each a task comes floor or ceil of 1000 * share times.
+
+    Attributes:
+        seed: another seed gives another order.
+        sizes: how many rows of each task are used; at least 1 where its share is above 0.
+        shares: how often each task comes; they add up to 1. They are kept to 13 digits, and a share above 0 stays above 0.
+        totals: how many rows each task has, where `sizes` is less: the used ones are then a seeded sample of
+            range(total), the same in every turn. `sizes` when not given.
+
+    Raises:
+        ValueError: lists of different lengths, shares that do not add up to 1, sizes beyond the totals.
+    """
+
+    seed: int
+    sizes: Sequence[int]
+    shares: Sequence[float]
+    totals: Sequence[int] | None = None
+    _sizes: Ints = field(init=False, repr=False, compare=False)
+    _totals: Ints = field(init=False, repr=False, compare=False)
+    _bounds: Ints = field(init=False, repr=False, compare=False)
+    _keys: tuple[int, int, int, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        totals = self.sizes if self.totals is None else self.totals
+        _check(self.sizes, self.shares, totals)
+        bounds = np.concatenate([[0], np.cumsum(_units(self.shares))]).astype(np.int64)
+        keys = tuple(derive(self.seed, "mixed", purpose) for purpose in ("slots", "rows", "sample", "shift"))
+        object.__setattr__(self, "_sizes", np.asarray(self.sizes, np.int64))
+        object.__setattr__(self, "_totals", np.asarray(totals, np.int64))
+        object.__setattr__(self, "_bounds", bounds)
+        object.__setattr__(self, "_keys", keys)
+
+    def at(self, position: int) -> Pick:
+        """The row at a position, counted from 0; the time it takes grows with the logarithm of the position."""
+        block, offset = divmod(position, BLOCK)
+        slots, rows, sample, _ = self._keys
+        slot = permuted(BLOCK, round_keys(slots, block), offset)
+        shift = self._shift(block)
+        task = int(np.searchsorted(self._bounds, slot * _SLOT + shift, side="right")) - 1
+        low, high = self._bounds[task : task + 2].tolist()
+        earlier = self._before(block, high) - self._before(block, low)
+        turn, place = divmod(earlier + slot - _first(low, shift), int(self._sizes[task]))
+        row = permuted(int(self._sizes[task]), round_keys(rows, task, turn), place)
+        if self._totals[task] > self._sizes[task]:
+            row = permuted(int(self._totals[task]), round_keys(sample, task), row)
+        return Pick(task, row, turn)
+
+    def span(self, start: int, stop: int) -> Picks:
+        """The rows at the positions from `start` up to `stop`, the same as `at` gives one by one, sooner."""
+        blocks = range(start // BLOCK, -(-max(start, stop) // BLOCK))
+        parts = [self._block(block, start, stop) for block in blocks]
+        if not parts:
+            return Picks(*(np.empty(0, np.int64) for _ in range(3)))
+        task = np.concatenate([part[0] for part in parts])
+        sizes, totals = self._sizes[task], self._totals[task]
+        turn, place = np.divmod(np.concatenate([part[1] for part in parts]), sizes)
+        _, rows, sample, _ = self._keys
+        row = permuted_all(sizes, round_keys_all(rows, task, turn), place)
+        part_of = totals > sizes
+        if part_of.any():
+            keys = round_keys_all(sample, task[part_of])
+            row[part_of] = permuted_all(totals[part_of], keys, row[part_of])
+        return Picks(task, row, turn)
+
+    def counts(self, position: int) -> Ints:
+        """How often each task comes before a position that is a multiple of 1,000: (tasks)."""
+        block, rest = divmod(position, BLOCK)
+        if rest:
+            raise ValueError(f"counts are known at multiples of {BLOCK}, not at {position}")
+        return np.diff(self._before(block, self._bounds))
+
+    def _block(self, block: int, start: int, stop: int) -> tuple[Ints, Ints]:
+        """The tasks at a block's positions, and how often each of them came before."""
+        first = block * BLOCK
+        offsets = np.arange(max(start, first) - first, min(stop - first, BLOCK), dtype=np.int64)
+        keys = np.array(round_keys(self._keys[0], block), np.uint64)[:, None].repeat(len(offsets), axis=1)
+        slots = permuted_all(np.full(len(offsets), BLOCK, np.int64), keys, offsets)
+        shift = self._shift(block)
+        task = np.searchsorted(self._bounds, slots * _SLOT + shift, side="right") - 1
+        low, high = self._bounds[task], self._bounds[task + 1]
+        earlier = self._before(block, high) - self._before(block, low)
+        return task, earlier + slots - _first(low, shift)
+
+    def _shift(self, block: int) -> int:
+        """t_b, in units of a slot."""
+        backwards = int(f"{block % _SLOT:0{_BITS}b}"[::-1], 2)
+        return backwards ^ (self._keys[3] & _UNIT)
+
+    def _before(self, block: int, bound: _Bound) -> _Bound:
+        """How many of the earlier blocks' slots lie below a bound (units): block * floor, and one where t_b < rest."""
+        whole, rest = bound >> _BITS, bound & _UNIT
+        rounds, left = divmod(block, _SLOT)
+        count = block * whole + rounds * rest
+        fixed = 0
+        shift = self._keys[3]
+        # The numbers below `left` fall into runs that share their upper digits, one for each digit 1 of it. Read backwards,
+        # these are the lower digits, and the others take every value: an arithmetic progression a run.
+        for bit in range(left.bit_length() - 1, -1, -1):
+            if left >> bit & 1:
+                step = 1 << (_BITS - bit)
+                low = (fixed ^ shift) & (step - 1)
+                count = count + ((rest - low + step - 1) >> (_BITS - bit))
+                fixed |= 1 << (_BITS - 1 - bit)
+        return count
+
+
+def _first(bound: _Bound, shift: int) -> _Bound:
+    """The first slot of a block that lies at or above a bound."""
+    return (bound - shift + _UNIT) >> _BITS
+
+
+def _units(shares: Sequence[float]) -> list[int]:
+    """The shares as whole units of a block that add up to it, by largest remainders; at least one where a share is above 0."""
+    total = math.fsum(shares)
+    exact = [share / total * (BLOCK * _SLOT) for share in shares]
+    units = [max(math.floor(one), 1 if one > 0 else 0) for one in exact]
+    left = BLOCK * _SLOT - sum(units)
+    order = sorted(range(len(units)), key=lambda place: units[place] - exact[place])
+    if left < 0:  # many shares were raised to one unit: the largest can bear it
+        units[max(range(len(units)), key=units.__getitem__)] += left
+    for place in order[: max(left, 0)]:
+        units[place] += 1
+    return units
+
+
+def _check(sizes: Sequence[int], shares: Sequence[float], totals: Sequence[int]) -> None:
+    if not len(sizes) == len(shares) == len(totals) or not sizes:
+        raise ValueError(
+            f"{len(sizes)} sizes, {len(shares)} shares and {len(totals)} totals are not one a task"
+        )
+    if not all(0 <= share < math.inf for share in shares) or abs(math.fsum(shares) - 1) > 1e-6:
+        raise ValueError(f"shares of 0 or more that add up to 1 are needed, not {list(shares)[:10]}")
+    for size, share, total in zip(sizes, shares, totals, strict=True):
+        if not (size > 0 or (size == share == 0)) or not size <= total < _MOST_ROWS:
+            raise ValueError(f"a task with the share {share} cannot use {size} of {total} rows")

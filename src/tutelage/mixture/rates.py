@@ -1,0 +1,245 @@
+"""How often each task comes: a tree of mixes to shares.
+
+A task's rate is min(rows, K) ** (1 / T): its rows, clipped at the rate maximum K before the temperature T, as seqio's
+`mixing_rate_num_examples`. With T = 1 this is r_m = min(e_m, K) / sum of min(e_n, K) of the T5 paper (Raffel et al. 2020,
+section 3.5.2); K = 3,000 is FLAN's (Wei et al. 2022; `mixing_rate_3k` in FLAN's flan/mixtures.py).
+
+Mixes nest as seqio's do: a mix inside another gets a share among its siblings and divides that among its own parts. seqio
+wants a number for every mix that stands in another one. Here a mix whose parent says no weights counts as the sum of its
+parts' rates, so that grouping tasks without weighing the groups changes no share.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tutelage.core.errors import InputError, nearest, raise_all
+from tutelage.core.limits import MAX_ERRORS
+from tutelage.core.strictjson import kind
+
+_COLDEST = 0.05
+"""The least temperature: a billion rows to the power of 20 is still a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A task: its name, and how many training rows it has."""
+
+    name: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Tasks and mixes that are drawn from together.
+
+    `cap`, `rate_maximum` and `temperature` hold for every task under this mix, unless a mix nearer to the task says its
+    own.
+
+    Attributes:
+        name: what it is called; no sibling is called so.
+        parts: tasks and further mixes, at least one.
+        weights: what each part is drawn in proportion to, by its name: for all parts or for none. They win over rates.
+        cap: how many rows of a task are used at all (FLAN: 30,000).
+        rate_maximum: the most that a task's rows count for its rate (K; FLAN: 3,000).
+        temperature: T; 1 when no mix says one. Above 1 small tasks come more often than their rows say.
+    """
+
+    name: str
+    parts: Sequence[Part | Mix]
+    weights: Mapping[str, float] | None = None
+    cap: int | None = None
+    rate_maximum: float | None = None
+    temperature: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A task's place in a mixture.
+
+    Attributes:
+        name: the task's.
+        path: the names from the outermost mix to the task, both included.
+        share: of all drawn rows; those of a mixture add up to 1.
+        rows: how many of the task's rows are used: all, or as many as the cap allows.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    share: float
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What holds for the tasks under a mix."""
+
+    cap: int | None = None
+    rate_maximum: float | None = None
+    temperature: float = 1.0
+
+    def within(self, mix: Mix) -> _Rules:
+        return _Rules(
+            self.cap if mix.cap is None else mix.cap,
+            self.rate_maximum if mix.rate_maximum is None else mix.rate_maximum,
+            self.temperature if mix.temperature is None else mix.temperature,
+        )
+
+    def rows(self, part: Part) -> int:
+        return part.rows if self.cap is None else min(part.rows, self.cap)
+
+    def rate(self, part: Part) -> float:
+        rows: float = self.rows(part)
+        clipped = rows if self.rate_maximum is None else min(rows, self.rate_maximum)
+        return float(clipped ** (1.0 / self.temperature))
+
+
+def rates(tree: Mix, *, where: str = "mixture") -> tuple[Rate, ...]:
+    """The share of every task in a tree of mixes.
+
+    Args:
+        tree: the outermost mix.
+        where: its place in the recipe, for errors; a mix inside is `where.parts.<name>`.
+
+    Returns:
+        One a task, in the tree's order.
+
+    Raises:
+        InputError: a mix without parts; a task without rows; two siblings, or two tasks anywhere, of one name; weights of
+            parts that are not there, or not for all parts; a weight, cap, rate maximum or temperature that is not a
+            positive number; InputErrors for several.
+    """
+    errors = [*_mistakes(tree, where), *_twice(tree, where)]
+    raise_all(where, errors[:MAX_ERRORS])
+    found = list(_shared(tree, _Rules(), (tree.name,), 1.0))
+    total = math.fsum(one.share for one in found)
+    return tuple(Rate(one.name, one.path, one.share / total, one.rows) for one in found)
+
+
+def _shared(mix: Mix, outer: _Rules, path: tuple[str, ...], share: float) -> Iterator[Rate]:
+    rules = outer.within(mix)
+    if mix.weights is None:
+        own = [_rate(part, rules) for part in mix.parts]
+    else:
+        own = [float(mix.weights[part.name]) for part in mix.parts]
+    top = max(own)  # divided by first, so that huge weights do not add up to infinity
+    total = math.fsum(one / top for one in own)
+    for part, one in zip(mix.parts, own, strict=True):
+        part_share = share * (one / top / total)
+        if isinstance(part, Mix):
+            yield from _shared(part, rules, (*path, part.name), part_share)
+        else:
+            yield Rate(part.name, (*path, part.name), part_share, rules.rows(part))
+
+
+def _rate(part: Part | Mix, rules: _Rules) -> float:
+    """A task's rate, or a mix's: the sum of the rates under it, whatever it weighs them by inside."""
+    if isinstance(part, Part):
+        return rules.rate(part)
+    inner = rules.within(part)
+    return math.fsum(_rate(one, inner) for one in part.parts)
+
+
+def _mistakes(mix: Mix, where: str) -> Iterator[InputError]:
+    yield from _numbers(mix, where)
+    if not mix.parts:
+        yield InputError(
+            f"the mix {mix.name} has no parts",
+            where=f"{where}.parts",
+            found="nothing",
+            expected="at least one task",
+            fix="name its tasks, or remove it",
+        )
+        return
+    if mix.weights is not None:
+        yield from _weights(mix, mix.weights, where)
+    for part in mix.parts:
+        place = f"{where}.parts.{part.name}"
+        if isinstance(part, Mix):
+            yield from _mistakes(part, place)
+        elif part.rows < 1:
+            yield InputError(
+                f"the task {part.name} has no rows",
+                where=place,
+                found=f"{part.rows} rows",
+                expected="at least one training row",
+                fix="look at its data and split, or leave it out of the mixture",
+            )
+
+
+def _numbers(mix: Mix, where: str) -> Iterator[InputError]:
+    if mix.cap is not None and not (_positive(mix.cap) and float(mix.cap).is_integer()):
+        yield _wrong(f"{where}.cap", "the cap", mix.cap, "a whole number of rows, 1 or more")
+    if mix.rate_maximum is not None and not _positive(mix.rate_maximum):
+        yield _wrong(f"{where}.rate_maximum", "the rate maximum", mix.rate_maximum, "a number above 0")
+    if mix.temperature is not None and not _positive(mix.temperature, _COLDEST):
+        yield _wrong(
+            f"{where}.temperature", "the temperature", mix.temperature, f"a number of {_COLDEST} or more"
+        )
+
+
+def _weights(mix: Mix, weights: Mapping[str, float], where: str) -> Iterator[InputError]:
+    names = [part.name for part in mix.parts]
+    for name, weight in weights.items():
+        place = f"{where}.weights.{name}"
+        if name not in names:
+            close = nearest(name, [one for one in names if one not in weights])
+            yield InputError(
+                f"the mix {mix.name} has no part of this name",
+                where=place,
+                found=name,
+                expected=", ".join(names[:MAX_ERRORS]) + (", ..." if len(names) > MAX_ERRORS else ""),
+                fix=f"did you mean {close}?" if close else "remove it, or add the part",
+            )
+        elif not _positive(weight):
+            yield _wrong(place, "the weight", weight, "a number above 0; leave a part out to draw none of it")
+    missing = [name for name in names if name not in weights]
+    if missing:
+        yield InputError(
+            "some parts have a weight and some have none",
+            where=f"{where}.weights",
+            found="no weight for "
+            + ", ".join(missing[:3])
+            + (f" and {len(missing) - 3} more" if len(missing) > 3 else ""),
+            expected="a weight for every part, or for none",
+            fix="weigh these too: a weight and a rate made of rows cannot be compared",
+        )
+
+
+def _twice(tree: Mix, where: str) -> Iterator[InputError]:
+    """An error for a name that two siblings have, or two tasks wherever they stand: counts are told by task."""
+    tasks: dict[str, str] = {}
+
+    def look(mix: Mix, place: str) -> Iterator[InputError]:
+        names: set[str] = set()
+        for number, part in enumerate(mix.parts):
+            inner = f"{place}.parts.{part.name}"
+            first = tasks.get(part.name) if isinstance(part, Part) else None
+            if part.name in names or first is not None:
+                yield InputError(
+                    "the name stands twice in the mixture",
+                    where=f"{place}.parts.{number}",
+                    found=part.name,
+                    expected="a name of its own" + (f": {first} is called so" if first else ""),
+                    fix="rename one of them",
+                )
+            names.add(part.name)
+            if isinstance(part, Mix):
+                yield from look(part, inner)
+            else:
+                tasks.setdefault(part.name, inner)
+
+    yield from look(tree, where)
+
+
+def _positive(value: object, least: float = 0.0) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and least <= value <= sys.float_info.max and value > 0  # type: ignore[operator]  # a number
+
+
+def _wrong(where: str, said: str, value: object, expected: str) -> InputError:
+    shown = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else kind(value)
+    return InputError(f"{said} is not {expected}", where=where, found=shown, expected=expected)
