@@ -21,7 +21,7 @@ def names(exemplars):
 def test_fixed_ones_are_the_same_for_every_row_but_the_row_itself():
     asked = row(99)
     fixed = shots.choose(TRAIN, asked, 4, fixed=True, seed=0)
-    assert len(set(fixed)) == 4
+    assert len(set(names(fixed))) == 4
     assert shots.choose(TRAIN, row(98), 4, fixed=True, seed=0) == fixed
     own = next(one for one in TRAIN if one.completion == fixed[1].completion)
     others = shots.choose(TRAIN, own, 4, fixed=True, seed=0)
@@ -54,11 +54,11 @@ def test_neither_the_row_nor_one_that_asks_the_same_is_an_exemplar():
 
 
 def test_exemplars_are_turns_that_went_before():
-    exemplars = (shots.Exemplar("2 + 2?", "4"), shots.Exemplar("3 + 3?", "6"))
+    exemplars = (row(1, "2 + 2?"), row(2, "3 + 3?"))
     assert shots.turns(exemplars) == (
         ("user", "2 + 2?"),
-        ("assistant", "4"),
+        ("assistant", "answer 1"),
         ("user", "3 + 3?"),
-        ("assistant", "6"),
+        ("assistant", "answer 2"),
     )
     assert shots.turns(()) == ()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tutelage.compare import words
+from tutelage.compare.groups import Group, summed
 from tutelage.compare.outcome import Measured, Outcome, adjusted, outcome
 from tutelage.compare.verdict import Names, Verdict, verdict
 from tutelage.core.errors import InputError, nearest
@@ -19,6 +20,7 @@ class Comparison:
     tasks: Mapping[str, Outcome]
     watched: Mapping[str, Outcome]
     verdict: Verdict
+    groups: Sequence[Group] = ()
 
     @property
     def over_budget(self) -> bool:
@@ -26,9 +28,10 @@ class Comparison:
         return bool(self.verdict.over_budget)
 
     def as_json(self) -> dict[str, Any]:
-        """`tasks`, `watched` and `verdict` as results.json holds them."""
+        """`tasks`, `watched` and `verdict` as results.json holds them, and `groups` where tasks are summed up."""
         return {
             "tasks": {name: one.as_json() for name, one in self.tasks.items()},
+            **({"groups": {one.name: one.as_json() for one in self.groups}} if self.groups else {}),
             "watched": {name: one.as_json() for name, one in self.watched.items()},
             "verdict": self.verdict.as_json(),
         }
@@ -39,6 +42,7 @@ def compare(
     watched: Mapping[str, Measured],
     *,
     budgets: Mapping[str, float] | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
     seed: int = 0,
     names: Names | None = None,
 ) -> Comparison:
@@ -49,6 +53,7 @@ def compare(
         watched: what must not be lost, by name.
         budgets: points (0-100) that a watched benchmark may lose at most; 5 for those without one, which never makes
             `over_budget`.
+        groups: names of tasks that are summed up together, by what they have in common.
         seed: of the paired tests.
         names: how the two sides are called in the sentence.
 
@@ -59,7 +64,12 @@ def compare(
     _check_budgets(budgets, watched)
     taught = adjusted(outcome(name, measured, seed=seed) for name, measured in tasks.items())
     kept = adjusted(outcome(name, measured, seed=seed) for name, measured in watched.items())
+    means = [
+        summed(name, {task: tasks[task] for task in members}, seed=seed)
+        for name, members in (groups or {}).items()
+    ]
     return Comparison(
+        groups=tuple(one for one in means if one is not None),
         tasks={one.name: one for one in taught},
         watched={one.name: one for one in kept},
         verdict=verdict(taught, kept, budgets=budgets, names=names or Names()),

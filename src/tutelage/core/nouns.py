@@ -53,6 +53,9 @@ class Prompted:
     (field, start, end) in characters: what may be shortened when the prompt is too long.
     `choices` are the answers to choose from, the completion among them, where the row has such. `history` stands
     before the prompt, as messages of their own.
+
+    `source` is the data set that the row comes from; `listed` says whether the prompt lists the answer options, `group`
+    whether it is turned around (the input is asked for) or asks for reasons first.
     """
 
     id: str
@@ -67,6 +70,19 @@ class Prompted:
     references: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     history: History = ()
+    source: str = ""
+    listed: bool = False
+    group: str = "wordings"
+
+    @property
+    def style(self) -> str:
+        """FLAN's name of the row's form: zero-shot or few-shot, with options, with reasons (cot), turned around."""
+        parts = [
+            "few-shot" if self.shots else "zero-shot",
+            *(["options"] if self.listed else []),
+            *({"rationales": ["cot"], "inverted": ["inverted"]}.get(self.group, [])),
+        ]
+        return "-".join(parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class LabelNames:
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """Either `path`, or `hub` with its split and, before it, a local copy under the data folder.
+    """`path`; or `hub` with its split and, before it, a local copy under the data folder; or `local` alone.
 
     Attributes:
         path: a data file, a glob, a folder, or several of them, relative to the recipe's folder.
@@ -45,7 +45,7 @@ class DataSource:
         hub_split: the hub's name of the split to read.
         hub_config: the data set's configuration, when it has several.
         local: the same rows as a file, or as a folder laid out like the repository, relative to the data folder; used
-            instead of the hub when it is there.
+            instead of the hub when it is there. Without `hub`: a file, a glob or a folder under the data folder.
         layout: what shape the rows have; detected when not given.
         turns: which assistant turns of a conversation are rows.
         columns: the columns' names, where the file has none.
@@ -65,11 +65,12 @@ class DataSource:
     on_bad_row: Literal["stop", "drop"] = "stop"
 
     def __post_init__(self) -> None:
-        if (self.path is None) == (self.hub is None):
+        alone = self.local is not None and self.path is None
+        if (self.path is None) == (self.hub is None) and not alone:
             raise InputError(
-                "a data source is a path or a data set on the hub",
+                "a data source is a path, a data set on the hub, or a local one under the data folder",
                 found="both" if self.path else "neither",
-                expected="one of path, hub",
+                expected="one of path, hub, local",
                 fix="keep one of them",
             )
 
@@ -103,11 +104,13 @@ def load(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Loa
         InputError: the file or its rows are wrong; InputErrors for several rows.
         MachineError: the hub is needed and out of reach; the error says what to bring by hand, and where to.
     """
-    if source.path is not None:
-        named = (source.path,) if isinstance(source.path, str) else source.path
-        paths = expand(root, named)
-        said: dict[str, Json] = {"kind": "path", "file": ", ".join(named)}
-        how = _how(source, root)
+    if source.hub is None:
+        paths = files_of(source, root=root, data_dir=data_dir)
+        said: dict[str, Json] = {
+            "kind": "path" if source.path else "local",
+            "file": ", ".join(_named(source)),
+        }
+        how = _how(source, root if source.path else data_dir or root)
         if len(paths) > 1:
             said["files"] = [*short_names(paths)]
         if of_several_splits(paths):
@@ -115,7 +118,6 @@ def load(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Loa
                 "files called after several splits were read as one set, which is split anew", len(paths)
             )
         return _read(paths, [str(path) for path in paths], said, how)
-    assert source.hub is not None
     name, _, revision = source.hub.partition("@")
     if source.local is not None and data_dir is not None and (data_dir / source.local).exists():
         path = data_dir / source.local
@@ -140,6 +142,31 @@ def load(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Loa
         },
         _how(source, root),
     )
+
+
+def files_of(source: DataSource, *, root: Path, data_dir: Path | None = None) -> list[Path]:
+    """The files of a source that is not on the hub, in their order.
+
+    Raises:
+        InputError: a glob or folder has no data file or several kinds, or no data folder is named.
+    """
+    if source.path is None and data_dir is None:
+        raise InputError(
+            "the rows lie under the data folder, and none is named",
+            where="data.local",
+            found=str(source.local),
+            expected="the folder that holds it",
+            fix="name it with --data DIR or the variable TUTELAGE_DATA",
+        )
+    base = root if source.path is not None else data_dir
+    assert base is not None
+    return expand(base, _named(source))
+
+
+def _named(source: DataSource) -> tuple[str, ...]:
+    named = source.local if source.path is None else source.path
+    assert named is not None
+    return (named,) if isinstance(named, str) else tuple(named)
 
 
 def _fetch(source: DataSource, data_dir: Path | None) -> hub.Fetched:

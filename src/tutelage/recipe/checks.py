@@ -84,7 +84,9 @@ class Checks:
                 yield _finding("start-doubled-elsewhere", "chat_template", self._named(ids[:2]))
 
     def of_task(self, task: TaskRows, encoded: Sequence[Encoded]) -> Iterator[Finding]:
-        """What is wrong with a task's training rows and their tokens."""
+        """What is wrong with a task's training rows and their tokens; a task that is only asked has none."""
+        if not task.train:
+            return
         where = f"tasks.{task.task.name}"
         seen = [self._seen(row, ids) for row, ids in zip(task.train, encoded, strict=True)]
         for kind, look in self._looks().items():

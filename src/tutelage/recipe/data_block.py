@@ -129,7 +129,7 @@ class Data(Block):
     )
     local: Text | None = Field(
         None,
-        description="The same rows under --data or TUTELAGE_DATA, as a file or a folder laid out like the repository; used instead of the hub when it is there.",
+        description="The same rows under --data or TUTELAGE_DATA, as a file or a folder laid out like the repository; used instead of the hub when it is there. Without hub: a file, a glob or a folder there.",
     )
     layout: Layout | None = Field(
         None, description=f"What shape the rows have: {', '.join(LAYOUTS)}; detected when not given."
@@ -149,7 +149,8 @@ class Data(Block):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.path is None) == (self.hub is None):
+        alone = self.local is not None and self.path is None
+        if (self.path is None) == (self.hub is None) and not alone:
             raise wrong(
                 "the rows come from a path or from the hub",
                 found="both" if self.path else "neither",
@@ -157,12 +158,12 @@ class Data(Block):
                 fix="keep one of them" if self.path else "write  path:  and a file relative to the recipe",
             )
         for field in ("hub_split", "hub_config", "local"):
-            if self.path is not None and getattr(self, field) is not None:
+            if self.hub is None and getattr(self, field) is not None and not (alone and field == "local"):
                 raise wrong(
                     f"{field} goes with hub, not with path",
-                    found=f"path and {field}",
+                    found=f"{'local' if alone else 'path'} and {field}",
                     expected=f"hub and {field}",
-                    fix=f"remove {field}, or replace path by hub",
+                    fix=f"remove {field}, or replace {'local' if alone else 'path'} by hub",
                 )
         return self
 
@@ -183,9 +184,11 @@ class Data(Block):
 
     def default_name(self) -> str:
         """What a task with these rows is called when it has no name."""
-        if self.path is None:
-            return str(self.hub).partition("@")[0].rpartition("/")[2]
-        first = PurePosixPath(self.path if isinstance(self.path, str) else self.path[0])
+        if self.hub is not None:
+            return self.hub.partition("@")[0].rpartition("/")[2]
+        named = self.local if self.path is None else self.path
+        assert named is not None  # one of the three is
+        first = PurePosixPath(named if isinstance(named, str) else named[0])
         stem = first.stem.removesuffix(".jsonl") if packed(Path(first)) else first.stem
         names = (re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") for name in (stem, first.parent.name))
         return next(filter(None, names), "task")

@@ -143,7 +143,8 @@ def _known(rows: Rows) -> Mapping[str, list[tuple[str, Split, Prompted]]]:
 def _no_row(name: str, known: Mapping[str, object], rows: Rows) -> InputError:
     near = difflib.get_close_matches(name, list(known), n=NEAR, cutoff=0.6)
     unused = sum(task.card["unused"] for task in rows.tasks)
-    expected = f"file:line such as {rows.tasks[0].train[0].id}, or the row's own field id"
+    first = next(row for task in rows.tasks for row in (task.train or task.test))
+    expected = f"file:line such as {first.id}, or the row's own field id"
     more = f"; {unused} rows are in no split and cannot be looked at" if unused else ""
     return InputError(
         "there is no row of this name",

@@ -34,7 +34,7 @@ from tutelage.models import (
     own_template,
     resolve,
 )
-from tutelage.recipe import contamination, looked, prepare, tuning
+from tutelage.recipe import contamination, looked, mixing, prepare, tuning
 from tutelage.recipe.folder import RunFolder, check_free, default_folder, opened
 from tutelage.recipe.load import resolved as settled
 from tutelage.recipe.measure import Asker, Measurement
@@ -156,6 +156,11 @@ class _Run:
         prepared = prepare.encode(self.recipe, rows, self.base)
         words = load_tokenizer(source, chat_template=self.recipe.template_text())
         replay(self.recipe, rows, prepared, words)
+        mixing.check_repeats(
+            self.recipe, prepared.mixed, tuning.steps_of(self.recipe, prepared) * self.recipe.tune.batch_size
+        )
+        for line in prepared.mixed.said:
+            self.listen.stage("prepare", line)
         near = min((task.split.near for task in self.recipe.tasks), default=1.0)
         overlap = contamination.found(self.watched, rows, near=near)
         for name, told in overlap.items():
@@ -253,8 +258,9 @@ class _Run:
             _pairs(before["tasks"], after["tasks"]),
             _pairs(before["watched"], after["watched"]),
             budgets=self.recipe.retain,
+            groups=prepared.groups,
         )
-        self._write_card({**prepared.card, "training": _seen(store)})
+        self._write_card({**prepared.card, "training": _seen(store, prepared, self.recipe)})
         said = {
             **provenance(started=self.started, ended=now()),
             **identity,
@@ -303,9 +309,15 @@ def _pairs(before: Mapping[str, Measurement], after: Mapping[str, Measurement]) 
     }
 
 
-def _seen(store: Store) -> dict[str, float]:
+def _seen(store: Store, prepared: Prepared, recipe: Recipe) -> dict[str, Any]:
+    """What the training saw in all, and of several tasks what of each."""
     steps = store.steps()
-    return {
+    told: dict[str, Any] = {
         "steps": len(steps),
         **{f"{k}_seen": sum(int(s[k]) for s in steps) for k in ("rows", "tokens", "loss_tokens")},
     }
+    names = [task.name for task in prepared.tasks]
+    if len(names) > 1 or any(len(set(one)) > 1 for one in prepared.forms):
+        rows = len(steps) * recipe.tune.batch_size
+        told["tasks"] = mixing.seen(prepared.mixed, names, rows, prepared.train, prepared.forms)
+    return told

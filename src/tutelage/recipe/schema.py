@@ -18,6 +18,7 @@ from tutelage.recipe import wording
 from tutelage.recipe.block import Block, Text, wrong
 from tutelage.recipe.data_block import Data
 from tutelage.recipe.fields import Fraction, Jinja, Metric, Name, Seed, Share, Targets
+from tutelage.recipe.mixture_block import Mixture, Replay, Styles
 from tutelage.templates import LibraryTemplate, TaskTemplate
 
 
@@ -104,6 +105,9 @@ class Shots(Block):
     each: Literal["row", "task"] = Field(
         "row", description="Fresh exemplars for each row, or the same ones for the whole task."
     )
+    alike: bool = Field(
+        True, description="Whether exemplars are worded as the row is, where rows have several wordings."
+    )
     seed: Seed = Field(0, description="Another seed chooses other exemplars.")
 
 
@@ -114,6 +118,22 @@ class Task(Block):
     name: Name = Field(
         default_factory=lambda told: told["data"].default_name(),
         description="What the task is called in results; the data's name when not given.",
+    )
+    each: Literal["file"] | None = Field(
+        None,
+        description="file: every file that the data names is a task of its own, called name/file with everything else as here.",
+    )
+    source: Text | None = Field(
+        None,
+        description="The data set that the rows come from: tasks of one source share no row between training and test.",
+    )
+    cluster: Text | None = Field(
+        None,
+        description="What kind of task it is, for hold_out; found in the bundled table by the source when not given.",
+    )
+    styles: Styles | None = Field(
+        None,
+        description="Forms of training rows and their weights: zero-shot, zero-shot-options, few-shot, few-shot-options.",
     )
     prompt: Jinja | None = Field(
         None,
@@ -174,9 +194,11 @@ class Task(Block):
         where: str,
         root: Path | None = None,
         default: str | None = None,
+        listed: bool | None = None,
     ) -> TaskTemplate | LibraryTemplate:
         """The task's template, as `wording.template_of` finds it for its rows."""
-        return wording.template_of(self, examples, where=where, root=root or Path(), default=default)
+        root = root or Path()
+        return wording.template_of(self, examples, where=where, root=root, default=default, listed=listed)
 
 
 class Truncate(Block):
@@ -269,6 +291,14 @@ class Recipe(Block):
         None, description="A bundled chat template's name or a .jinja file; the model's own when not given."
     )
     tasks: tuple[Task, ...] = Field(min_length=1, description="What is taught.")
+    mixture: Mixture | None = Field(
+        None, description="How often each task comes; every row of every task alike when not given."
+    )
+    hold_out: tuple[Text, ...] = Field(
+        (),
+        description="Clusters that are asked but not taught, such as paraphrase; those too near to them are left out.",
+    )
+    replay: Replay | None = Field(None, description="General data among the taught rows.")
     tune: Tune = Field(default_factory=Tune, description="How it is taught.")
     watch: tuple[Watch, ...] = Field((), description="Benchmarks that are run before and after.")
     retain: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(

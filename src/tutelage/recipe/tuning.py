@@ -28,14 +28,19 @@ class Job:
     identity: str
 
 
+def steps_of(recipe: Recipe, prepared: Prepared) -> int:
+    """How many optimizer steps the recipe's epochs are, or as many as it allows."""
+    tune = recipe.tune
+    steps = math.ceil(tune.epochs * prepared.n_train / tune.batch_size)
+    return steps if tune.steps is None else min(steps, tune.steps)
+
+
 def settle(recipe: Recipe, prepared: Prepared, base_fingerprint: str) -> Job:
     """Turn the recipe's epochs and shares into steps, and hash what the weights will depend on."""
     tune = recipe.tune
-    rows = prepared.n_train
-    epoch = rows / tune.batch_size
-    steps = math.ceil(tune.epochs * epoch)
+    epoch = prepared.n_train / tune.batch_size
     settings = TuneSettings(
-        steps=steps if tune.steps is None else min(steps, tune.steps),
+        steps=steps_of(recipe, prepared),
         batch_size=tune.batch_size,
         micro_batch_tokens=tune.micro_batch_tokens,
         learning_rate=tune.rate,

@@ -140,7 +140,13 @@ def check(task: Task) -> None:
 
 
 def template_of(
-    task: Task, examples: Sequence[Example], *, where: str, root: Path, default: str | None = None
+    task: Task,
+    examples: Sequence[Example],
+    *,
+    where: str,
+    root: Path,
+    default: str | None = None,
+    listed: bool | None = None,
 ) -> TaskTemplate | LibraryTemplate:
     """The task's template: its own, the library's, or the one that the rows' columns ask for.
 
@@ -150,6 +156,7 @@ def template_of(
         where: its path in the recipe, for errors.
         root: the folder to which a file of templates is relative.
         default: the template of the layout that the rows came in, where it has one.
+        listed: whether a kind's prompts list the answer options, instead of what the task says.
 
     Raises:
         InputError: the columns do not say what they are, or not what the kind needs; it spells the lines to write.
@@ -165,7 +172,10 @@ def template_of(
         return templates.named(task.template, references=references, where=where)
     found = templates.find(task.template, root=root, where=f"{where}.template")
     _check_answer(task, found, where)
-    manner = Manner(task.options or "listed", task.inverted, task.wording_seed, references)
+    options = task.options or "listed"
+    if listed is not None and found.kind.has_choices:
+        options = "listed" if listed else "none"
+    manner = Manner(options, task.inverted, task.wording_seed, references)
     sources = sources_of(task.fields)
     return templates.use(found, examples, manner, fields=sources, labels=task.labels, where=where)
 

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from tutelage.core import files
 from tutelage.core.version import __version__
-from tutelage.report import card, curves, examples, scores, shown
+from tutelage.report import card, curves, examples, mixture, scores, shown
 from tutelage.report.environment import environment, style
 from tutelage.report.scores import Measured
 from tutelage.results import document
@@ -87,6 +87,8 @@ def render(left: Left) -> str:
         tasks=tasks,
         watched=watched,
         facts=_facts(left, recipe),
+        means=mixture.means(left.results),
+        mixture=mixture.seen(left.card),
         curves=curves.losses(left.steps),
         other_curves=curves.others(left.steps),
         examples=left.examples,

@@ -9,7 +9,7 @@ from tutelage.templates.apart import close
 from tutelage.templates.binding import Same, Source, bind
 from tutelage.templates.columns import columns_of, detect, guess, named, names
 from tutelage.templates.labels import LabelsGiven
-from tutelage.templates.library import Found, find, is_own
+from tutelage.templates.library import Found, find, is_own, kind_part
 from tutelage.templates.sandbox import check, reference
 from tutelage.templates.template import TaskTemplate
 from tutelage.templates.wording import LibraryTemplate, Manner
@@ -28,6 +28,7 @@ __all__ = [
     "find",
     "guess",
     "is_own",
+    "kind_part",
     "named",
     "names",
     "reference",

@@ -83,6 +83,12 @@ def is_own(asked: str) -> bool:
     return _OWN.fullmatch(asked) is not None
 
 
+def kind_part(asked: str) -> str:
+    """The part of a template's name that names the kind, or the file: what stands before a wording's name."""
+    own = _OWN.fullmatch(asked)
+    return own["file"] if own else asked.partition("/")[0]
+
+
 def _library() -> Path:
     return Path(str(resources.files("tutelage.templates"))) / "library"
 

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from tutelage.core.nouns import History, Prompted
 from tutelage.core.seeds import generator
 
 
-class Exemplar(NamedTuple):
-    """A row shown with its answer."""
-
-    prompt: str
-    completion: str
-
-
 def choose(
     train: Sequence[Prompted], row: Prompted, count: int, *, fixed: bool, seed: int
-) -> tuple[Exemplar, ...]:
-    """The exemplars for a row.
+) -> tuple[Prompted, ...]:
+    """The exemplars for a row: training rows to be shown with their answers.
 
     Args:
         train: the task's training rows: exemplars come from nowhere else.
@@ -41,7 +33,7 @@ def choose(
         if one.id != row.id and one.prompt not in taken:
             taken.add(one.prompt)
             found.append(one)
-    return tuple(Exemplar(one.prompt, one.completion) for one in found)
+    return tuple(found)
 
 
 def _order(total: int, seed: int, purpose: str) -> Iterator[int]:
@@ -58,7 +50,7 @@ def _order(total: int, seed: int, purpose: str) -> Iterator[int]:
         yield rest[at]
 
 
-def turns(exemplars: Sequence[Exemplar]) -> History:
+def turns(exemplars: Sequence[Prompted]) -> History:
     """The exemplars as a conversation that went before: what is too long for the model loses the first of them whole."""
     return tuple(
         message for one in exemplars for message in (("user", one.prompt), ("assistant", one.completion))

@@ -207,6 +207,8 @@ class LibraryTemplate:
             references=references or self._right(row, completion),
             choices=tuple(others),
             history=row.example.history,
+            listed=bool(row.listed and row.wording.layout and row.bound.choices),
+            group=row.wording.group,
         )
 
     def _right(self, row: _Row, completion: str) -> tuple[str, ...]:

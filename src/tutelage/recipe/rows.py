@@ -1,0 +1,295 @@
+"""Rows read, split and put into words: all that can be found wrong before a model is loaded. Nothing is written here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tutelage import templates
+from tutelage.core import hashing
+from tutelage.core.errors import InputError, InputErrors
+from tutelage.core.nouns import Example, Prompted
+from tutelage.data import Dropped, Loaded, Splits, load, split, too_many
+from tutelage.metrics import Row, check_rows
+from tutelage.mixture.presets import Style
+from tutelage.recipe import siblings
+from tutelage.recipe import styles as forms
+from tutelage.recipe.expand import expand, source_of
+from tutelage.recipe.mixing import styles_of
+from tutelage.recipe.schema import Recipe, Shots, Task
+from tutelage.templates import LibraryTemplate, TaskTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRows:
+    """One task's rows in words, by split, and what the card says of them.
+
+    `content` are the fields that the words use. A task that is held out is only asked: it has test rows alone.
+    """
+
+    task: Task
+    train: tuple[Prompted, ...]
+    validation: tuple[Prompted, ...]
+    test: tuple[Prompted, ...]
+    card: Mapping[str, Any]
+    content: tuple[str, ...] = ()
+    held_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """All tasks' rows in words; `identity` is the hash of all that they say, `taught` of what is learned from.
+
+    `left_out` are names and clusters of tasks that are too near to a held-out cluster.
+    """
+
+    tasks: tuple[TaskRows, ...]
+    identity: str
+    taught: str
+    left_out: tuple[tuple[str, str], ...] = ()
+
+
+def read(recipe: Recipe, data_dir: Path | None) -> Rows:
+    """Read, split and render all tasks' rows.
+
+    Raises:
+        InputError: a file, a row, a template or a split is wrong; InputErrors for several.
+    """
+    found = expand(recipe, data_dir)
+    styles = styles_of(recipe, found.tasks)
+    try:
+        each = [
+            _read_task(
+                recipe, task, place, data_dir, styles.get(task.name), held_out=task.name in found.held_out
+            )
+            for task, place in zip(found.tasks, found.places, strict=True)
+        ]
+    finally:
+        templates.close()
+    tasks = tuple(siblings.parted(each, [source_of(task) for task in found.tasks]))
+    _check_taught(tasks, found.places)
+    taught = [[_said(t, t.train), _said(t, t.validation)] for t in tasks]
+    return Rows(
+        tasks,
+        identity=hashing.of_json([taught, [_said(t, t.test) for t in tasks]]),
+        taught=hashing.of_json(taught),
+        left_out=found.left_out,
+    )
+
+
+def _check_taught(tasks: Sequence[TaskRows], places: Sequence[str]) -> None:
+    for task, place in zip(tasks, places, strict=True):
+        if not task.train and not task.held_out:
+            raise InputError(
+                f"the task {task.task.name} has no training row left",
+                where=place,
+                found=f"{task.card['shared']} rows stand in test rows of another task of {source_of(task.task)}",
+                expected="rows that no other task is tested on",
+                fix="ask for fewer test rows, or give one of the tasks another source",
+            )
+
+
+def _said(task: TaskRows, rows: Sequence[Prompted]) -> list[Any]:
+    return [
+        task.task.name,
+        *(
+            [r.id, r.prompt, r.completion, list(r.references), dict(r.fields), list(r.choices), *_before(r)]
+            for r in rows
+        ),
+    ]
+
+
+def _before(row: Prompted) -> list[Any]:
+    return [[list(message) for message in row.history]] if row.history else []
+
+
+def _read_task(
+    recipe: Recipe,
+    task: Task,
+    where: str,
+    data_dir: Path | None,
+    styles: Mapping[Style, float] | None,
+    *,
+    held_out: bool,
+) -> TaskRows:
+    loaded = load(task.data.source(), root=recipe.root, data_dir=data_dir)
+    template = task.words(loaded.examples, where=where, root=recipe.root, default=loaded.template)
+    examples, dropped = _good(task, template, loaded)
+    conversations = any("conversation" in row.fields and "history" in row.fields for row in examples[:1])
+    settings = task.split.settings()
+    if conversations and settings.by is None and settings.column is None:
+        settings = replace(settings, by="conversation")  # its turns tell each other's answers
+    splits = split(
+        examples,
+        settings,
+        prompt_fields=(*template.prompt_fields, *(["history"] if conversations else [])),
+        completion_fields=template.completion_fields,
+        where=f"{where}.split",
+    )
+    if not splits.train or len(splits.test) < 2:  # one item alone has no interval
+        raise InputError(
+            f"the task {task.name} has too few {'training' if not splits.train else 'test'} rows",
+            where=f"{where}.split",
+            found=", ".join(f"{name}: {n}" for name, n in splits.sizes().items()),
+            expected="at least one training row and two test rows",
+            fix="change the shares of the split, or bring more rows",
+        )
+    if held_out:
+        splits = replace(splits, train=(), validation=())
+    words = _in_words(recipe, task, splits, template, styles, where=where, default=loaded.template)
+    _check_metrics(task, words["test"], where)
+    card = {
+        "source": loaded.source,
+        "rows": len(examples),
+        "splits": splits.sizes(),
+        "repeated": dict(splits.repeated),
+        "dropped": [{"where": row.where, "why": row.why} for row in dropped],
+        "near": dict(splits.near),
+        "leaks": {"exact": list(splits.leaks), "near": list(splits.near_leaks)},
+        "unused": splits.unused,
+        **template.card(),
+    }
+    wordings = {
+        name: dict(sorted(Counter(row.template for row in rows).items())) for name, rows in words.items()
+    }
+    if any(set(counts) - {template.name} for counts in wordings.values()):
+        card["wordings"] = wordings
+    content = (*template.prompt_fields, *template.completion_fields)
+    return TaskRows(task, words["train"], words["validation"], words["test"], card, content, held_out)
+
+
+def _in_words(
+    recipe: Recipe,
+    task: Task,
+    splits: Splits,
+    template: TaskTemplate | LibraryTemplate,
+    styles: Mapping[Style, float] | None,
+    *,
+    where: str,
+    default: str | None,
+) -> dict[str, tuple[Prompted, ...]]:
+    """The rows of each split in words, with their exemplars.
+
+    Raises:
+        InputError: a row is a turn of a conversation, which brings its own history.
+    """
+    shots = task.shots or Shots()
+    listed = cache(
+        lambda on: task.words(splits.train, where=where, root=recipe.root, default=default, listed=on)
+    )
+    plain: dict[str, Sequence[Prompted]] = {}
+    few: dict[str, Sequence[bool] | None] = {}
+    for name in splits.sizes():
+        rows = getattr(splits, name)
+        if styles and name != "test":
+            plain[name], few[name] = forms.render(
+                rows, styles, listed, task=task.name, seed=task.wording_seed
+            )
+        else:
+            plain[name] = template.render_all(rows, task.name, training=name == "train")
+            few[name] = [False] * len(rows) if styles or task.shots is None else None
+    words = {
+        name: tuple(replace(row, source=source_of(task)) for row in rows) for name, rows in plain.items()
+    }
+    if task.shots is None and not any(any(one or ()) for one in few.values()):
+        return words
+    for row in (row for rows in words.values() for row in rows if row.history):
+        raise InputError(
+            "a conversation takes no exemplars: its own turns stand before each answer",
+            where=str(row.origin),
+            found=f"{len(row.history)} earlier messages",
+            fix="leave shots and few-shot styles out of this task",
+        )
+    manner = forms.Exemplars(shots.count, fixed=shots.each == "task", alike=shots.alike, seed=shots.seed)
+    worded = (
+        _one_wording(task, splits.train, recipe.root, where)
+        if isinstance(template, LibraryTemplate)
+        else None
+    )
+    return {
+        name: forms.with_exemplars(rows, words["train"], manner, few=few[name], worded=worded)
+        for name, rows in words.items()
+    }
+
+
+def _one_wording(
+    task: Task, examples: Sequence[Example], root: Path, where: str
+) -> Callable[[str, bool], TaskTemplate | LibraryTemplate]:
+    """The task's template with one wording alone, by the name that rows bear, and options listed or not."""
+    assert task.template is not None
+    kind = templates.kind_part(task.template)
+
+    def worded(name: str, listed: bool) -> TaskTemplate | LibraryTemplate:  # noqa: FBT001 - as rows bear it
+        one = task.model_copy(update={"template": f"{kind}/{name.partition('/')[2]}", "inverted": 0.0})
+        return one.words(examples, where=where, root=root, listed=listed)
+
+    return cache(worded)
+
+
+def _check_metrics(task: Task, test: Sequence[Prompted], where: str) -> None:
+    """Find out now, and not when a model has answered, that a metric cannot read the test rows.
+
+    Raises:
+        InputError: with the first such row's file and line.
+    """
+    rows = [Row("", row.references or (row.completion,), row.fields) for row in test]
+    for place, metric in enumerate(task.metrics):
+        try:
+            check_rows([metric], rows)
+        except InputError as error:
+            number, _, rest = (error.where or "").removeprefix("row ").partition(", ")
+            at = f"{test[int(number) - 1].origin}{', ' + rest if rest else ''}" if number.isdigit() else where
+            raise InputError(
+                error.problem,
+                where=at,
+                found=error.found,
+                expected=error.expected,
+                fix=error.fix or f"mend the row, or take the metric out of {where}.metrics.{place}",
+            ) from None
+
+
+def _good(
+    task: Task, template: TaskTemplate | LibraryTemplate, loaded: Loaded
+) -> tuple[tuple[Example, ...], tuple[Dropped, ...]]:
+    """The rows that can be put into words, and those that were left out; every mistake is told unless rows may be dropped.
+
+    Raises:
+        InputError: a row cannot be rendered, or more than half of them would be dropped.
+    """
+    examples = loaded.examples
+    if task.data.on_bad_row == "stop":
+        template.render_all(examples, task.name)  # every row's mistakes at once, before any is split away
+        return examples, loaded.dropped
+    dropped = list(loaded.dropped)
+    while True:
+        bad = {error.where or "": error for error in _mistakes(template, examples, task.name)}
+        if not bad:
+            return examples, tuple(dropped)
+        dropped += [Dropped.of(error) for error in bad.values()]
+        examples = tuple(row for row in examples if str(row.origin) not in bad)
+        if len(dropped) > len(examples):
+            raise too_many(str(loaded.source.get("file") or loaded.source.get("hub")), dropped, len(examples))
+
+
+def _mistakes(
+    template: TaskTemplate | LibraryTemplate, examples: Sequence[Example], name: str
+) -> list[InputError]:
+    found: list[InputError] = []
+    for row in examples:
+        try:
+            template.render(row, name)
+        except InputError as error:
+            found.append(error)
+    if found:
+        return found
+    try:
+        template.render_all(examples, name)
+    except InputErrors as errors:
+        return list(errors.errors)
+    except InputError as error:
+        return [error]
+    return []
