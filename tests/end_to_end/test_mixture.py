@@ -255,3 +255,23 @@ def test_a_row_under_another_template_of_its_source_is_not_trained_on(many: Path
     assert (
         one.card["shared"] == SPLIT["train"] + SPLIT["validation"] - len(one.train) - len(one.validation) > 0
     )
+
+
+def test_files_under_the_data_folder_need_no_hub(many: Path) -> None:
+    tasks = [
+        {
+            "name": "p3",
+            "each": "file",
+            "data": {"local": ["p3/imdb_a.jsonl", "p3/samsum*.jsonl"]},
+            "split": SPLIT,
+        }
+    ]
+    path = change(many, tasks=tasks, mixture=None, hold_out=None, replay=None)
+    rows = read(load(path), many)
+    assert [(task.task.name, task.task.source) for task in rows.tasks] == [
+        ("p3-imdb_a", "imdb"),
+        ("p3-samsum_c", "samsum"),
+    ]
+    assert rows.tasks[0].card["source"]["kind"] == "local"
+    with pytest.raises(InputError, match="under the data folder, and none is named"):
+        read(load(path), None)

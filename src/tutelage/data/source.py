@@ -57,7 +57,7 @@ class DataSource:
     hub: str | None = None
     hub_split: str = "train"
     hub_config: str | None = None
-    local: str | None = None
+    local: str | tuple[str, ...] | None = None
     layout: str | None = None
     turns: Literal["every", "last"] = "every"
     columns: tuple[str, ...] = ()
@@ -119,7 +119,7 @@ def load(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Loa
             )
         return _read(paths, [str(path) for path in paths], said, how)
     name, _, revision = source.hub.partition("@")
-    if source.local is not None and data_dir is not None and (data_dir / source.local).exists():
+    if isinstance(source.local, str) and data_dir is not None and (data_dir / source.local).exists():
         path = data_dir / source.local
         said = {"kind": "local", "file": source.local, "hub": source.hub}
         paths = [path]
@@ -175,7 +175,7 @@ def _fetch(source: DataSource, data_dir: Path | None) -> hub.Fetched:
         by_hand = _by_hand(source, data_dir)
         return hub.fetch(source.hub, source.hub_split, by_hand=by_hand, config=source.hub_config)
     except MachineError as error:
-        looked = data_dir / source.local if source.local is not None and data_dir is not None else None
+        looked = data_dir / source.local if isinstance(source.local, str) and data_dir is not None else None
         if looked is None:
             raise
         raise MachineError(
@@ -188,7 +188,7 @@ def _fetch(source: DataSource, data_dir: Path | None) -> hub.Fetched:
 
 def _by_hand(source: DataSource, data_dir: Path | None) -> str:
     where = f"the split {source.hub_split} of {source.hub}"
-    if source.local is None:
+    if not isinstance(source.local, str):
         return (
             f"on a machine with network fetch {where}, bring it here and name it as data.path in the recipe"
         )

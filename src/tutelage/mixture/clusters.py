@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any, cast
@@ -14,10 +14,11 @@ from tutelage.core.errors import InputError, nearest
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Data sets that teach the same kind of task; `excludes` are the clusters too near to it."""
+    """Data sets that teach the same kind of task; `under` are further names of them, `excludes` the clusters too near."""
 
     name: str
     sets: tuple[str, ...]
+    under: Mapping[str, str] = field(default_factory=dict)
     excludes: tuple[str, ...] = ()
 
 
@@ -27,15 +28,16 @@ def table() -> Mapping[str, Cluster]:
     text = resources.files("tutelage.mixture").joinpath("clusters.yaml").read_text("utf-8")
     read = cast("dict[str, dict[str, Any]]", yamltext.read(text, file="clusters.yaml").value)
     return {
-        name: Cluster(name, tuple(told["sets"]), tuple(told.get("excludes", ())))
+        name: Cluster(name, tuple(told["sets"]), told.get("under", {}), tuple(told.get("excludes", ())))
         for name, told in read.items()
     }
 
 
 def data_set_of(name: str) -> str | None:
     """The data set that a name such as `glue_mrpc_equivalent` begins with, the longest one that does; None when none."""
-    found = [one for one in _cluster_of() if name == one or name.startswith(f"{one}_")]
-    return max(found, key=len, default=None)
+    names = _names()
+    found = [one for one in names if name == one or name.startswith(f"{one}_")]
+    return names[max(found, key=len)] if found else None
 
 
 def cluster_of(source: str) -> str | None:
@@ -67,6 +69,16 @@ def held_out(asked: Collection[str], known: Collection[str], *, where: str = "ho
             )
     beside = {other for name in asked if name in table() for other in table()[name].excludes}
     return frozenset({*asked, *beside})
+
+
+@cache
+def _names() -> Mapping[str, str]:
+    """Every known name with the data set that it means."""
+    return {
+        name: data_set
+        for cluster in table().values()
+        for name, data_set in ({one: one for one in cluster.sets} | dict(cluster.under)).items()
+    }
 
 
 @cache

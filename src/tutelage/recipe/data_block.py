@@ -127,9 +127,9 @@ class Data(Block):
     hub_config: Text | None = Field(
         None, description="The hub's name of the configuration, for a data set that has several."
     )
-    local: Text | None = Field(
+    local: Paths | None = Field(
         None,
-        description="The same rows under --data or TUTELAGE_DATA, as a file or a folder laid out like the repository; used instead of the hub when it is there. Without hub: a file, a glob or a folder there.",
+        description="The same rows under --data or TUTELAGE_DATA, as a file or a folder laid out like the repository; used instead of the hub when it is there. Without hub: a file, a glob or a folder there, or a list of them.",
     )
     layout: Layout | None = Field(
         None, description=f"What shape the rows have: {', '.join(LAYOUTS)}; detected when not given."
@@ -156,6 +156,13 @@ class Data(Block):
                 found="both" if self.path else "neither",
                 expected="path: rows.jsonl, or hub: owner/name",
                 fix="keep one of them" if self.path else "write  path:  and a file relative to the recipe",
+            )
+        if self.hub is not None and isinstance(self.local, tuple):
+            raise wrong(
+                "the local copy of a data set of the hub is one file or folder",
+                found=", ".join(self.local),
+                expected="one name",
+                fix="name its folder, or leave hub out",
             )
         for field in ("hub_split", "hub_config", "local"):
             if self.hub is None and getattr(self, field) is not None and not (alone and field == "local"):

@@ -1,0 +1,51 @@
+"""Rows of one data set under two templates: no test row of one is trained on by the other, and template words do not count."""
+
+from __future__ import annotations
+
+from tutelage.core.nouns import Origin, Prompted
+from tutelage.recipe.rows import TaskRows
+from tutelage.recipe.schema import Task
+from tutelage.recipe.siblings import parted
+
+TEMPLATE = "Read what stands below with care and then answer in one word what is asked of you: {}"
+
+
+def story(number: int) -> str:
+    return " ".join(f"w{(number * 31 + k * 7) % 997}x{number}" for k in range(12))
+
+
+def task(name: str, words: str, train: range, test: range, validation: range = range(0)) -> TaskRows:
+    def rows(numbers: range) -> tuple[Prompted, ...]:
+        return tuple(
+            Prompted(f"{name}:{n}", name, words.format(story(n)), "yes", "own", Origin(name, n + 1))
+            for n in numbers
+        )
+
+    one = Task.model_validate({"name": name, "data": {"path": "r.jsonl"}})
+    splits = {"train": len(train), "validation": len(validation), "test": len(test)}
+    return TaskRows(one, rows(train), rows(validation), rows(test), {"splits": splits})
+
+
+def numbers(rows: tuple[Prompted, ...]) -> set[int]:
+    return {row.origin.line - 1 for row in rows}
+
+
+def test_a_row_that_another_task_of_the_source_is_tested_on_is_not_trained_on():
+    one = task("one", TEMPLATE, range(60), range(60, 70), range(70, 74))
+    two = task("two", "{} - which is it?", range(20, 80), range(10), range(80, 84))
+    first, second = parted([one, two], ["s", "s"])
+    assert numbers(first.train) == set(range(10, 60))
+    assert numbers(second.train) == set(range(20, 60)) | set(range(70, 80))
+    assert (first.card["shared"], second.card["shared"]) == (10, 10)
+    assert first.card["splits"] == {"train": 50, "validation": 4, "test": 10}
+    assert first.test == one.test
+
+
+def test_words_of_the_template_and_other_sources_take_nothing_away():
+    one, two = (
+        task("one", TEMPLATE, range(60), range(60, 70)),
+        task("two", TEMPLATE, range(100, 160), range(160, 170)),
+    )
+    assert parted([one, two], ["s", "s"]) == [one, two]
+    same = task("two", TEMPLATE, range(60), range(60, 70))
+    assert parted([one, same], ["s", "t"]) == [one, same]
