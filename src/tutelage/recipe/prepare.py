@@ -7,7 +7,7 @@ Nothing is written here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from tutelage import templates
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, InputErrors
 from tutelage.core.nouns import Encoded, Example, Prompted, Request
-from tutelage.data import Dropped, Loaded, Splits, load, split, too_many
+from tutelage.data import Dropped, Found, Loaded, Splits, find, read_all, split, too_many
 from tutelage.metrics import Row, check_rows
 from tutelage.mixture.order import Order
 from tutelage.models import LoadedModel, LoadedTokenizer
 from tutelage.recipe import card as card_of
+from tutelage.recipe import rows_cache
 from tutelage.recipe.schema import Recipe, Shots, Task
 from tutelage.templates import LibraryTemplate, TaskTemplate, shots
 from tutelage.tokens.bulk import encode_all
@@ -81,14 +82,19 @@ class Prepared:
         return self.train[task][row]
 
 
-def read(recipe: Recipe, data_dir: Path | None) -> Rows:
-    """Read, split and render all tasks' rows.
+def read(recipe: Recipe, data_dir: Path | None, *, say: Callable[[str], None] = lambda _: None) -> Rows:
+    """Read, split and render all tasks' rows, or take from the cache what was made of the same before.
+
+    Args:
+        recipe: the recipe.
+        data_dir: where `local` data files are looked for.
+        say: is told what the cache did.
 
     Raises:
         InputError: a file, a row, a template or a split is wrong; InputErrors for several.
     """
     try:
-        tasks = tuple(_read_task(recipe, index, data_dir) for index in range(len(recipe.tasks)))
+        tasks = tuple(_task(recipe, index, data_dir, say) for index in range(len(recipe.tasks)))
     finally:
         templates.close()
     taught = [[_said(t, t.train), _said(t, t.validation)] for t in tasks]
@@ -194,10 +200,26 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
     )
 
 
-def _read_task(recipe: Recipe, index: int, data_dir: Path | None) -> TaskRows:
+def _task(recipe: Recipe, index: int, data_dir: Path | None, say: Callable[[str], None]) -> TaskRows:
+    """One task's rows, from the cache or made."""
+    task = recipe.tasks[index]
+    found = find(task.data.source(), root=recipe.root, data_dir=data_dir)
+    if not rows_cache.enabled():
+        return _read_task(recipe, index, found)
+    key = rows_cache.key_of(task, found, where=f"tasks.{index}", root=recipe.root)
+    kept = rows_cache.get(key, say)
+    if kept is not None:
+        say("rows from the cache")
+        return TaskRows(task=task, **{**kept, "content": tuple(kept["content"])})
+    rows = _read_task(recipe, index, found)
+    rows_cache.put(key, {name: getattr(rows, name) for name in TaskRows.__slots__ if name != "task"})
+    return rows
+
+
+def _read_task(recipe: Recipe, index: int, files: Found) -> TaskRows:
     task = recipe.tasks[index]
     where = f"tasks.{index}"
-    loaded = load(task.data.source(), root=recipe.root, data_dir=data_dir)
+    loaded = read_all(files)
     template = task.words(loaded.examples, where=where, root=recipe.root, default=loaded.template)
     examples, dropped = _good(task, template, loaded)
     conversations = any("conversation" in row.fields and "history" in row.fields for row in examples[:1])
