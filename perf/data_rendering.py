@@ -6,7 +6,8 @@ needs `datasets`. Both sides take the same rows in memory, the same two Jinja te
 same fast tokenizer and the same number of threads, and give ids and a loss mask. The peer is a batched function under
 `map(batched=True, batch_size=1000)` without cache: its templates compiled once, the chat template applied to a batch,
 one call of the tokenizer for prompts and one for completions. Ours is `TaskTemplate.render_all`, then `encode_all`;
-once with the template rendered in this process, as the library's are, once in the child, as a recipe's own are.
+once in this process, as the library's templates and all that only put fields into a text; once with a filter, which a
+recipe's own template has rendered in the child.
 
 Each measurement is a process of its own, the sides take turns, and the best of the rounds counts: seconds by the clock
 and of the processor (children too) without imports, and their ratios (above 1: Tutelage is faster). A hash over all ids and
@@ -162,7 +163,9 @@ def ours(
     from tutelage.tokens.encode import Encoder
 
     examples = [Example(f"rows:{n}", row, Origin("rows.jsonl", n)) for n, row in enumerate(rows, 1)]
-    template = TaskTemplate(PROMPT, COMPLETION, foreign=side == "apart")
+    # The child is needed only by templates that do more than put fields into a text.
+    prompt = PROMPT if side == "here" else PROMPT.replace("question", "question | trim")
+    template = TaskTemplate(prompt, COMPLETION, foreign=side == "apart")
     encoder = Encoder(tokenizer, encoder_decoder=False, max_length=8192)
 
     def work() -> Callable[[], Seen]:

@@ -23,7 +23,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import tutelage
 from tutelage.core import hashing
 from tutelage.core.errors import MachineError
 from tutelage.core.files import new_folder, sweep_parts
@@ -83,7 +82,7 @@ def key_of(task: Task, found: Found, *, where: str, root: Path) -> str:
 @cache
 def _program() -> list[str]:
     """The version, the sources that make rows (a version under way changes), and the libraries that they use."""
-    here = Path(tutelage.__file__).parent
+    here = Path(__file__).parents[1]
     sources = [
         path
         for part in _PARTS
