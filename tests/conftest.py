@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+os.environ["TUTELAGE_NO_CACHE"] = (
+    "1"  # no test writes rows into the user's cache, nor does a process that it starts
+)
 
 WORDS = (
     "What is the price of the small plan? The small plan costs 12 euros a month. "

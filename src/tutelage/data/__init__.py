@@ -7,10 +7,10 @@ from tutelage.data.layouts import NAMES as LAYOUTS
 from tutelage.data.layouts import How
 from tutelage.data.partition import SPLITS, SplitSettings
 from tutelage.data.reader import Dropped, read, too_many
-from tutelage.data.source import DataSource, LabelNames, Loaded, files_of, load
+from tutelage.data.source import DataSource, Found, LabelNames, Loaded, files_of, find, load, read_all
 from tutelage.data.splits import Splits, split
 
 __all__ = [
-    "EXTENSIONS", "LAYOUTS", "SPLITS", "DataSource", "Dropped", "How", "LabelNames", "Loaded", "SplitSettings", "Splits",
-    "files_of", "load", "read", "split", "too_many",
+    "EXTENSIONS", "LAYOUTS", "SPLITS", "DataSource", "Dropped", "Found", "How", "LabelNames", "Loaded", "SplitSettings", "Splits",
+    "files_of", "find", "load", "read", "read_all", "split", "too_many",
 ]  # fmt: skip

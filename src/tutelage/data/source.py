@@ -92,8 +92,30 @@ class Loaded:
     template: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The files of a source, before they are read.
+
+    Attributes:
+        paths: where they are.
+        shown: what errors and rows call them.
+        said: what the card says about them.
+        how: how they are read.
+    """
+
+    paths: Sequence[Path]
+    shown: Sequence[str]
+    said: dict[str, Json]
+    how: How
+
+
 def load(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Loaded:
-    """Read all rows of a source.
+    """Read all rows of a source: `find`, then `read_all`; arguments and errors are theirs."""
+    return read_all(find(source, root=root, data_dir=data_dir))
+
+
+def find(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Found:
+    """Find the files of a source.
 
     Args:
         source: where they are.
@@ -101,7 +123,7 @@ def load(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Loa
         data_dir: the data folder, for `local`.
 
     Raises:
-        InputError: the file or its rows are wrong; InputErrors for several rows.
+        InputError: there are none, or the file with label names is wrong.
         MachineError: the hub is needed and out of reach; the error says what to bring by hand, and where to.
     """
     if source.hub is None:
@@ -117,7 +139,7 @@ def load(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Loa
             how.note(
                 "files called after several splits were read as one set, which is split anew", len(paths)
             )
-        return _read(paths, [str(path) for path in paths], said, how)
+        return Found(paths, [str(path) for path in paths], said, how)
     name, _, revision = source.hub.partition("@")
     if isinstance(source.local, str) and data_dir is not None and (data_dir / source.local).exists():
         path = data_dir / source.local
@@ -128,9 +150,9 @@ def load(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Loa
             found = hub.in_folder(folder, str(path), source.hub_split, source.hub_config)
             paths = found.paths
             said |= {"split": source.hub_split, "revision": commit, "files": [*found.names]}
-        return _read(paths, [str(path) for path in paths], said, _how(source, data_dir))
+        return Found(paths, [str(path) for path in paths], said, _how(source, data_dir))
     fetched = _fetch(source, data_dir)
-    return _read(
+    return Found(
         fetched.paths,
         [f"{name}@{fetched.commit[:8]}/{file}" for file in fetched.names],
         {
@@ -212,12 +234,18 @@ def _how(source: DataSource, root: Path) -> How:
     )
 
 
-def _read(paths: Sequence[Path], shown: Sequence[str], said: dict[str, Json], how: How) -> Loaded:
+def read_all(found: Found) -> Loaded:
+    """Read all rows of the files that were found.
+
+    Raises:
+        InputError: a file or its rows are wrong; InputErrors for several rows.
+    """
+    shown, how = found.shown, found.how
     examples: list[Example] = []
     dropped: list[Dropped] = []
     notes: list[Json] = []
     readers: list[Reader] = []
-    for one in _readers(paths, shown, how):
+    for one in _readers(found.paths, shown, how):
         if readers:
             one.layout = readers[0].layout
         examples.extend(one)
@@ -234,7 +262,7 @@ def _read(paths: Sequence[Path], shown: Sequence[str], said: dict[str, Json], ho
     return Loaded(
         tuple(examples),
         {
-            **said,
+            **found.said,
             "format": readers[0].format,
             "layout": taken.name,
             "sha256": hashes[0] if len(hashes) == 1 else hashing.of_json(hashes),

@@ -13,10 +13,10 @@ from tutelage import templates
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, InputErrors
 from tutelage.core.nouns import Example, Prompted
-from tutelage.data import Dropped, Loaded, Splits, load, split, too_many
+from tutelage.data import Dropped, Found, Loaded, Splits, find, read_all, split, too_many
 from tutelage.metrics import Row, check_rows
 from tutelage.mixture.presets import Style
-from tutelage.recipe import siblings
+from tutelage.recipe import rows_cache, siblings
 from tutelage.recipe import styles as forms
 from tutelage.recipe.expand import expand, source_of
 from tutelage.recipe.mixing import styles_of
@@ -53,8 +53,13 @@ class Rows:
     left_out: tuple[tuple[str, str], ...] = ()
 
 
-def read(recipe: Recipe, data_dir: Path | None) -> Rows:
-    """Read, split and render all tasks' rows.
+def read(recipe: Recipe, data_dir: Path | None, *, say: Callable[[str], None] = lambda _: None) -> Rows:
+    """Read, split and render all tasks' rows, or take from the cache what was made of the same before.
+
+    Args:
+        recipe: the recipe.
+        data_dir: where `local` data files are looked for.
+        say: is told what the cache did.
 
     Raises:
         InputError: a file, a row, a template or a split is wrong; InputErrors for several.
@@ -63,8 +68,12 @@ def read(recipe: Recipe, data_dir: Path | None) -> Rows:
     styles = styles_of(recipe, found.tasks)
     try:
         each = [
-            _read_task(
-                recipe, task, place, data_dir, styles.get(task.name), held_out=task.name in found.held_out
+            _task(
+                recipe,
+                task,
+                _Manner(place, styles.get(task.name), task.name in found.held_out),
+                data_dir,
+                say=say,
             )
             for task, place in zip(found.tasks, found.places, strict=True)
         ]
@@ -107,16 +116,37 @@ def _before(row: Prompted) -> list[Any]:
     return [[list(message) for message in row.history]] if row.history else []
 
 
-def _read_task(
-    recipe: Recipe,
-    task: Task,
-    where: str,
-    data_dir: Path | None,
-    styles: Mapping[Style, float] | None,
-    *,
-    held_out: bool,
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """What the recipe says of a task beside its own block: its place, its rows' forms, whether it is only asked."""
+
+    where: str
+    styles: Mapping[Style, float] | None
+    held_out: bool
+
+
+def _task(
+    recipe: Recipe, task: Task, manner: _Manner, data_dir: Path | None, *, say: Callable[[str], None]
 ) -> TaskRows:
-    loaded = load(task.data.source(), root=recipe.root, data_dir=data_dir)
+    """One task's rows, from the cache or made."""
+    where = manner.where
+    found = find(task.data.source(), root=recipe.root, data_dir=data_dir)
+    if not rows_cache.enabled():
+        return _read_task(recipe, task, found, manner)
+    beside = [dict(manner.styles or {}), manner.held_out]
+    key = rows_cache.key_of(task, found, where=where, root=recipe.root, beside=beside)
+    kept = rows_cache.get(key, say)
+    if kept is not None:
+        say(f"rows of {task.name} from the cache")
+        return TaskRows(task=task, **{**kept, "content": tuple(kept["content"])})
+    rows = _read_task(recipe, task, found, manner)
+    rows_cache.put(key, {name: getattr(rows, name) for name in TaskRows.__slots__ if name != "task"})
+    return rows
+
+
+def _read_task(recipe: Recipe, task: Task, found: Found, manner: _Manner) -> TaskRows:
+    where = manner.where
+    loaded = read_all(found)
     template = task.words(loaded.examples, where=where, root=recipe.root, default=loaded.template)
     examples, dropped = _good(task, template, loaded)
     conversations = any("conversation" in row.fields and "history" in row.fields for row in examples[:1])
@@ -138,9 +168,9 @@ def _read_task(
             expected="at least one training row and two test rows",
             fix="change the shares of the split, or bring more rows",
         )
-    if held_out:
+    if manner.held_out:
         splits = replace(splits, train=(), validation=())
-    words = _in_words(recipe, task, splits, template, styles, where=where, default=loaded.template)
+    words = _in_words(recipe, task, splits, template, manner.styles, where=where, default=loaded.template)
     _check_metrics(task, words["test"], where)
     card = {
         "source": loaded.source,
@@ -159,7 +189,7 @@ def _read_task(
     if any(set(counts) - {template.name} for counts in wordings.values()):
         card["wordings"] = wordings
     content = (*template.prompt_fields, *template.completion_fields)
-    return TaskRows(task, words["train"], words["validation"], words["test"], card, content, held_out)
+    return TaskRows(task, words["train"], words["validation"], words["test"], card, content, manner.held_out)
 
 
 def _in_words(

@@ -118,7 +118,7 @@ class _Run:
     def all(self) -> Outcome:
         """Every stage that is not done."""
         self.listen.stage("prepare")
-        rows = prepare.read(self.recipe, self.data_dir)
+        rows = self._rows()
         source = self._find()
         asked = [b.fingerprint for b in self.watched]
         weights = fingerprint(source)
@@ -139,10 +139,13 @@ class _Run:
         """Prepare and tune."""
         self.listen.stage("prepare")
         source = self._find()
-        prepared = self._encode(prepare.read(self.recipe, self.data_dir), source)
+        prepared = self._encode(self._rows(), source)
         with self._opened(prepared) as store:
             self._tune(prepared, source, store)
         return self.folder.path
+
+    def _rows(self) -> prepare.Rows:
+        return prepare.read(self.recipe, self.data_dir, say=lambda line: self.listen.stage("prepare", line))
 
     def _find(self) -> ModelSource:
         """The recipe's model; what is fetched, converted or passed over is told."""

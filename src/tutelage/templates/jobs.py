@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tutelage.core.nouns import Json
-from tutelage.templates.sandbox import Failure, Rendered, attempt
+from tutelage.templates.gaps import attempt
+from tutelage.templates.sandbox import Failure, Rendered
 
 Ask = tuple[str, Mapping[str, Json]]
 """One text to be made: its template, and values beside the row's fields."""
@@ -26,5 +27,5 @@ Renderer = Callable[[Sequence[Job]], list[list[Outcome]]]
 
 
 def here(jobs: Sequence[Job]) -> list[list[Outcome]]:
-    """Render in this process: for templates that come with Tutelage."""
+    """Render in this process: for templates that come with Tutelage, and for those that only put fields into a text."""
     return [[attempt(source, job.fields, extra) for source, extra in job.asks] for job in jobs]

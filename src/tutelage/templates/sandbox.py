@@ -216,6 +216,11 @@ def compiled(source: str) -> Template:
     return _ENVIRONMENT.from_string(source)
 
 
+def parsed(source: str) -> nodes.Template:
+    """A template's syntax tree. Raises jinja2's TemplateSyntaxError."""
+    return _ENVIRONMENT.parse(source)
+
+
 def check(source: str, *, where: str) -> tuple[str, ...]:
     """Compile a template; returns the names that it reads from a row, sorted.
 
@@ -327,6 +332,11 @@ def _field_of(value: Any, fields: Mapping[str, Json]) -> str:
     with suppress(Exception):
         return next((n for n, v in fields.items() if type(v) is type(value) and v == value), "")
     return ""
+
+
+def may_be_python(text: str) -> bool:
+    """Whether a text holds what may be a method or a generator as Python prints it."""
+    return _PYTHON.search(text) is not None
 
 
 def _refuse_python(text: str, source: str, row: Mapping[str, Any]) -> None:

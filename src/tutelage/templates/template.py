@@ -13,6 +13,7 @@ from tutelage.core.nouns import Example, Prompted
 from tutelage.core.strictjson import kind, shorten
 from tutelage.templates import apart, sandbox
 from tutelage.templates.failures import in_words
+from tutelage.templates.gaps import gaps
 from tutelage.templates.jobs import Job, Outcome, Renderer, here
 from tutelage.templates.sandbox import NOTHING, Failure, Rendered
 
@@ -28,7 +29,8 @@ class TaskTemplate:
         references: a field with further right answers (a text or a list of texts) for the metrics; the completion
             is the only one when it is not given.
         where: the task's place in the recipe, for errors.
-        foreign: whether it came with a recipe: it is then rendered in a process of its own, with bounded memory and time.
+        foreign: whether it came with a recipe: it is then rendered in a process of its own, with bounded memory and time,
+            unless it only puts fields into a text.
     """
 
     prompt: str
@@ -104,10 +106,15 @@ class TaskTemplate:
     def card(self) -> dict[str, Any]:
         """What the data card says of the template."""
         said = {"template": self.name, "prompt": self.prompt, "completion": self.completion}
-        return {**said, "rendered": apart.render.words()} if self.foreign else said
+        return {**said, "rendered": apart.render.words()} if self._apart else said
+
+    @property
+    def _apart(self) -> bool:
+        """Whether it is rendered in a process of its own: it is not ours, and does more than put fields into a text."""
+        return self.foreign and (gaps(self.prompt) is None or gaps(self.completion) is None)
 
     def _renderer(self) -> Renderer:
-        return apart.render if self.foreign else here
+        return apart.render if self._apart else here
 
     def _job(self, example: Example) -> Job:
         return Job(example.fields, ((self.prompt, NOTHING), (self.completion, NOTHING)))

@@ -63,6 +63,11 @@ def render(tokenizer: Any, messages: Sequence[Message], *, generate: bool) -> st
     Raises:
         InputError: the tokenizer has no chat template, or the template refuses these messages.
     """
+    return render_all(tokenizer, [messages], generate=generate)[0]
+
+
+def render_all(tokenizer: Any, talks: Sequence[Sequence[Message]], *, generate: bool) -> list[str]:
+    """Several conversations as texts. Raises as `render`, for the first one that is refused and without saying which."""
     if not tokenizer.chat_template:
         fitting = "plain-bos" if _begins_texts(tokenizer) else "plain"
         raise InputError(
@@ -73,15 +78,18 @@ def render(tokenizer: Any, messages: Sequence[Message], *, generate: bool) -> st
             fix=f"write `chat_template: {fitting}` into the recipe: the prompt, a line break, then the answer",
         )
     try:
-        text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=generate)
+        texts = tokenizer.apply_chat_template(
+            [list(talk) for talk in talks], tokenize=False, add_generation_prompt=generate
+        )
     except (TemplateError, TypeError, ValueError) as error:
+        roles = ", ".join(message["role"] for message in talks[0])
         raise InputError(
             "the chat template cannot write this conversation",
             where="chat_template",
-            found=f"{str(error) or type(error).__name__}; roles: {', '.join(m['role'] for m in messages)}",
+            found=f"{str(error) or type(error).__name__}; roles: {roles}",
             fix="name another template in `chat_template`, such as " + " or ".join(names()),
         ) from error
-    return str(text)
+    return [str(text) for text in texts]
 
 
 def encode_messages(tokenizer: Any, messages: Sequence[Message], *, generate: bool) -> list[int]:

@@ -1,0 +1,222 @@
+"""A task's rows in words, kept from one run to the next: a second run reads them instead of making them again.
+
+    CACHE/rows/KEY/rows.json       the rows of one task, and what the card says of them
+    CACHE/rows/KEY/manifest.json   size and sha256; an entry without it, or that differs from it, is made anew
+
+CACHE is the cache of `models.cache`. KEY is a hash of everything that the rows depend on, of content alone: the data files'
+bytes and what rows call them, the task's block, the file of templates, label names, and the program with the libraries that
+render, split and read. TUTELAGE_NO_CACHE=1 turns it off; TUTELAGE_ROWS_CACHE_MB says how large it may be. Only rows that were
+found good are kept, and a cache that cannot be read or written costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tutelage.core import hashing
+from tutelage.core.errors import MachineError
+from tutelage.core.files import new_folder, sweep_parts
+from tutelage.core.locks import locked
+from tutelage.core.nouns import Origin, Prompted
+from tutelage.core.version import __version__
+from tutelage.data import Found
+from tutelage.models import cache as store
+from tutelage.recipe.schema import Task
+
+SCHEMA = 1
+ROWS = "rows.json"
+DEFAULT_MB = 2000
+WAIT = 60.0
+"""Seconds to wait for another process that writes; after them nothing is kept."""
+_PARTS = ("core", "data", "templates", "mixture", "recipe", "metrics")
+_LIBRARIES = ("jinja2", "numpy", "pyarrow", "pyyaml")
+_SPLITS = ("train", "validation", "test")
+
+
+def enabled() -> bool:
+    """Whether rows are kept and looked up."""
+    return os.environ.get("TUTELAGE_NO_CACHE", "") in ("", "0")
+
+
+def folder() -> Path:
+    """Where the entries stand."""
+    return store.root() / "rows"
+
+
+def most() -> int:
+    """The bytes that all entries may have together."""
+    with suppress(ValueError):
+        return max(0, int(float(os.environ.get("TUTELAGE_ROWS_CACHE_MB", DEFAULT_MB)) * 1e6))
+    return int(DEFAULT_MB * 1e6)
+
+
+def key_of(task: Task, found: Found, *, where: str, root: Path, beside: Sequence[Any] = ()) -> str:
+    """The hash of all that a task's rows depend on; `beside` is what the recipe says of it outside its own block."""
+    own = root / task.template if task.template is not None else None
+    return hashing.of_json(
+        {
+            "schema": SCHEMA,
+            "program": _program(),
+            "task": task.model_dump(mode="json"),
+            "where": where,
+            "beside": list(beside),
+            "files": [hashing.of_file(path) for path in found.paths],
+            "shown": list(found.shown),
+            "names": [path.name for path in found.paths],
+            "said": found.said,
+            "labels": None if found.how.labels is None else dict(found.how.labels.names),
+            "template": hashing.of_file(own) if own is not None and own.is_file() else None,
+        }
+    )
+
+
+@cache
+def _program() -> list[str]:
+    """The version, the sources that make rows (a version under way changes), and the libraries that they use."""
+    here = Path(__file__).parents[1]
+    sources = [
+        path
+        for part in _PARTS
+        for path in sorted((here / part).rglob("*"))
+        if path.suffix in (".py", ".yaml")
+    ]
+    said = [[str(path.relative_to(here)), hashing.of_file(path)] for path in sources]
+    libraries = [f"{name} {metadata.version(name)}" for name in _LIBRARIES]
+    return [__version__, hashing.of_json(said), sys.version, *libraries]
+
+
+def get(key: str, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """An entry's content with its rows as `Prompted`; None when there is none, or a damaged one, which is said."""
+    entry = folder() / key
+    if not entry.is_dir():
+        return None
+    try:
+        manifest = json.loads((entry / store.MANIFEST).read_bytes())
+        content = (entry / ROWS).read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        same = manifest["key"] == key and manifest["files"][ROWS]["sha256"] == sha256
+        found = _read(json.loads(content)) if same else None
+    except (OSError, ValueError, KeyError, TypeError):
+        found = None
+    if found is None:
+        say("rows in the cache are damaged: they are made anew")
+        return None
+    with suppress(OSError):
+        os.utime(entry / store.MANIFEST)  # when it was used last
+    return found
+
+
+def put(key: str, entry: dict[str, Any]) -> None:
+    """Keep an entry: `card` and `content`, and the rows of each split."""
+    content = _written(entry)
+    if content is None or len(content) > most():
+        return
+    place = folder()
+    with suppress(MachineError, OSError), locked(place / ".lock", what="the cache of rows", wait=WAIT):
+        sweep_parts(place)
+        if not store.whole(place / key, {"key": key}, thorough=True):
+            with new_folder(place / key) as made:
+                (made / ROWS).write_bytes(content)
+                store.write_manifest(made, {"key": key})
+        _make_room(place, key)
+
+
+def _make_room(place: Path, latest: str) -> None:
+    """Remove the entries that were used longest ago while all together are too large."""
+    entries = []
+    for entry in place.iterdir():
+        with suppress(OSError):
+            if entry.is_dir():
+                sizes = sum(file.stat().st_size for file in entry.iterdir())
+                manifest = entry / store.MANIFEST
+                used = manifest.stat().st_mtime_ns if manifest.is_file() else 0
+                entries.append((entry.name == latest, used, sizes, entry))
+    total = sum(size for _, _, size, _ in entries)
+    for _, _, size, entry in sorted(entries):
+        if total <= most():
+            break
+        (entry / store.MANIFEST).unlink(missing_ok=True)  # what is half removed is not whole
+        shutil.rmtree(entry, ignore_errors=True)
+        total -= size
+
+
+def _written(entry: dict[str, Any]) -> bytes | None:
+    """An entry as bytes; None when JSON would not give back the very same rows."""
+    said = {**entry, **{split: [_row(row) for row in entry[split]] for split in _SPLITS}}
+    try:
+        content = json.dumps(said, allow_nan=False, separators=(",", ":")).encode("ascii")
+        again = _read(json.loads(content))
+    except (TypeError, ValueError):
+        return None
+    return content if all(tuple(entry[split]) == again[split] for split in _SPLITS) else None
+
+
+def _row(row: Prompted) -> list[Any]:
+    origin = row.origin
+    return [
+        row.id,
+        row.task,
+        row.prompt,
+        row.completion,
+        row.template,
+        [origin.file, origin.line, origin.unit, origin.item],
+        dict(row.fields),
+        row.spans,
+        row.shots,
+        row.references,
+        row.choices,
+        row.history,
+        row.source,
+        row.listed,
+        row.group,
+    ]
+
+
+def _read(said: dict[str, Any]) -> dict[str, Any]:
+    return {**said, **{split: tuple(map(_prompted, said[split])) for split in _SPLITS}}
+
+
+def _prompted(said: Sequence[Any]) -> Prompted:
+    (
+        id_,
+        task,
+        prompt,
+        completion,
+        template,
+        origin,
+        fields,
+        spans,
+        shots,
+        references,
+        choices,
+        history,
+        *rest,
+    ) = said
+    source, listed, group = rest
+    return Prompted(
+        id=id_,
+        task=task,
+        prompt=prompt,
+        completion=completion,
+        template=template,
+        origin=Origin(*origin),
+        fields=fields,
+        spans=tuple(tuple(span) for span in spans),
+        shots=shots,
+        references=tuple(references),
+        choices=tuple(choices),
+        history=tuple((role, text) for role, text in history),
+        source=source,
+        listed=listed,
+        group=group,
+    )

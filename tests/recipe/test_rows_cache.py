@@ -1,0 +1,188 @@
+"""The cache of rows in words: the same rows as fresh ones, whole or absent, bounded."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tutelage.core.errors import InputError
+from tutelage.recipe import load, prepare, rows, rows_cache
+
+RECIPE = "tasks:\n  - name: t\n    data: {path: rows.jsonl}\n"
+WORDED = '    prompt: "Say {{ q | trim }}"\n    completion: "{{ a }}"\n'
+CHILD = "import sys; from pathlib import Path; from tutelage.recipe import load, prepare; print(prepare.read(load(Path(sys.argv[1])), None).identity)"
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """The folder of the entries, with the cache switched on."""
+    monkeypatch.setenv("TUTELAGE_NO_CACHE", "0")
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "rows"
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """The tasks that were read and not found in the cache."""
+    real, seen = rows._read_task, []
+    monkeypatch.setattr(rows, "_read_task", lambda r, t, f, m: seen.append(t.name) or real(r, t, f, m))
+    return seen
+
+
+def write(folder, *, count=40, text=RECIPE + WORDED, more=None):
+    folder.mkdir(exist_ok=True)
+    said = [
+        {"q": f"question {n} é\ud83d\ude00", "a": f"answer {n}", "n": n, "x": [1.5, None, {"k": [n]}]}
+        for n in range(count)
+    ]
+    lines = [json.dumps(row) for row in said] + ([more] if more else [])
+    (folder / "rows.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    (folder / "recipe.yaml").write_text(text, "utf-8")
+    return folder / "recipe.yaml"
+
+
+def entries(kept):
+    return sorted(path for path in kept.iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("more", ["", "    shots: {count: 2}\n", "    split: {seed: 3, near: 1.0}\n"])
+def test_rows_from_the_cache_are_the_fresh_ones(tmp_path, kept, made, more):
+    path = write(tmp_path / "job", text=RECIPE + WORDED + more)
+    said = []
+    fresh = prepare.read(load(path), None, say=said.append)
+    assert (said, made) == ([], ["t"])
+    again = prepare.read(load(path), None, say=said.append)
+    assert (said, made) == (["rows of t from the cache"], ["t"])
+    assert again == fresh
+    assert json.dumps(dict(again.tasks[0].card)) == json.dumps(dict(fresh.tasks[0].card))
+    assert hash(again.tasks[0].train[0].spans) == hash(fresh.tasks[0].train[0].spans)
+
+
+def test_anything_that_changes_the_rows_is_another_entry(tmp_path, kept, made, monkeypatch):
+    path = write(tmp_path / "job")
+    seen = [prepare.read(load(path), None).identity]
+    changes = [
+        lambda: write(path.parent, count=41),
+        lambda: write(path.parent, text=RECIPE + WORDED.replace("Say", "Tell")),
+        lambda: write(path.parent, text=RECIPE + WORDED + "    split: {seed: 1}\n"),
+        lambda: write(path.parent, text=(RECIPE + WORDED).replace("name: t", "name: u")),
+        lambda: monkeypatch.setattr(rows_cache, "__version__", "9") or rows_cache._program.cache_clear(),
+    ]
+    for number, change in enumerate(changes, 2):
+        change()
+        seen.append(prepare.read(load(path), None).identity)
+        assert len(made) == number
+        assert len(entries(kept)) == number
+    rows_cache._program.cache_clear()
+    assert len(set(seen)) == 5  # another version gives the same rows, and asks for them anew
+
+
+def test_times_and_other_blocks_are_nothing_to_it(tmp_path, kept, made):
+    path = write(tmp_path / "job")
+    prepare.read(load(path), None)
+    os.utime(path.parent / "rows.jsonl", (1, 1))
+    write(path.parent, text=f"tune: {{epochs: 7}}\n{RECIPE}{WORDED}")
+    prepare.read(load(path), None)
+    assert made == ["t"]
+
+
+def test_a_mistake_is_told_each_time_and_nothing_is_kept(tmp_path, kept):
+    path = write(tmp_path / "job", more='{"q": "x", "a": null}')
+    told = []
+    for _ in range(2):
+        with pytest.raises(InputError) as caught:
+            prepare.read(load(path), None)
+        told.append(str(caught.value))
+    assert told[0] == told[1]
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize("harm", ["cut", "changed", "no manifest", "no rows", "strange"])
+def test_a_damaged_entry_is_said_and_made_anew(tmp_path, kept, made, harm):
+    path = write(tmp_path / "job")
+    fresh = prepare.read(load(path), None)
+    (entry,) = entries(kept)
+    content = (entry / "rows.json").read_bytes()
+    if harm in ("cut", "changed"):
+        (entry / "rows.json").write_bytes(
+            content[:-9] if harm == "cut" else content.replace(b"answer 1", b"answer 2")
+        )
+    elif harm == "strange":
+        (entry / "manifest.json").write_text('{"files": []}')
+    else:
+        (entry / ("manifest.json" if harm == "no manifest" else "rows.json")).unlink()
+    said = []
+    assert prepare.read(load(path), None, say=said.append) == fresh
+    assert said == ["rows in the cache are damaged: they are made anew"]
+    assert made == ["t", "t"]
+    assert (entry / "rows.json").read_bytes() == content
+    assert prepare.read(load(path), None, say=said.append) == fresh
+    assert said[1:] == ["rows of t from the cache"]
+
+
+def test_the_entries_used_longest_ago_go(tmp_path, kept, made, monkeypatch):
+    paths = [write(tmp_path / f"job{n}", count=40 + n) for n in range(3)]
+    for place, path in enumerate(paths[:2]):
+        prepare.read(load(path), None)
+        for entry in entries(kept):
+            if entry.stat().st_mtime > 100:
+                os.utime(entry / "manifest.json", (place + 1, place + 1))
+                os.utime(entry, (1, 1))
+    first, second = sorted(entries(kept), key=lambda entry: (entry / "manifest.json").stat().st_mtime)
+    prepare.read(load(paths[0]), None)  # used now
+    size = sum(file.stat().st_size for file in first.iterdir())
+    monkeypatch.setenv("TUTELAGE_ROWS_CACHE_MB", str(2.5 * size / 1e6))
+    prepare.read(load(paths[2]), None)
+    assert first in entries(kept)
+    assert second not in entries(kept)
+    assert len(entries(kept)) == 2
+    monkeypatch.setenv("TUTELAGE_ROWS_CACHE_MB", "0.001")  # too small for any
+    write(tmp_path / "job3", count=50)
+    prepare.read(load(tmp_path / "job3" / "recipe.yaml"), None)
+    assert len(entries(kept)) == 2
+
+
+def test_it_can_be_turned_off_and_a_cache_that_cannot_be_written_is_no_mistake(
+    tmp_path, kept, made, monkeypatch
+):
+    path = write(tmp_path / "job")
+    kept.parent.write_text("a file where the folder should be")
+    prepare.read(load(path), None)
+    kept.parent.unlink()
+    monkeypatch.setenv("TUTELAGE_NO_CACHE", "1")
+    prepare.read(load(path), None)
+    assert not kept.exists()
+    assert made == ["t", "t"]
+
+
+def child(path, code=CHILD):
+    return subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+
+
+def test_two_processes_at_once_and_one_killed_while_it_writes(tmp_path, kept, made):
+    path = write(tmp_path / "job")
+    # It stops with its entry half written, and is killed there.
+    stopped = child(
+        path,
+        "import time; from tutelage.recipe import rows_cache\n"
+        "rows_cache.store.write_manifest = lambda *_: (print('writing', flush=True), time.sleep(60))\n"
+        + CHILD,
+    )
+    assert stopped.stdout.readline() == "writing\n"
+    stopped.send_signal(signal.SIGKILL)
+    stopped.wait()
+    stopped.stdout.close()
+    assert len(entries(kept)) == 1  # what is half written has another name
+    both = [child(path), child(path)]
+    told = [one.communicate(timeout=120)[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    assert told[0] == told[1]
+    (entry,) = entries(kept)
+    assert sorted(file.name for file in entry.iterdir()) == ["manifest.json", "rows.json"]
+    assert prepare.read(load(path), None).identity == told[0].strip()
+    assert made == []
