@@ -108,7 +108,7 @@ def resident() -> dict[str, int]:
 
 def child_start(folder: Path, began: str) -> dict[str, float]:
     batch = next(ours(folder, places(TOTAL)).batches(BATCH))
-    return {"seconds": time.time() - float(began), "rows": len(batch)}
+    return {"seconds": time.time() - float(began), "cpu": time.process_time(), "rows": len(batch)}
 
 
 def child_seek(folder: Path) -> dict[str, float]:
@@ -116,13 +116,13 @@ def child_seek(folder: Path) -> dict[str, float]:
     chance = random.Random(2)  # noqa: S311 - the same places every time
     asked = [chance.randrange(10 ** chance.randrange(3, 13)) for _ in range(1000)]
     mixed.span(0, BATCH)
-    taken = []
+    wall, cpu = [], []
     for position in asked:
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         mixed.span(position, position + 1)
-        taken.append((time.perf_counter() - start) * 1000)
-    taken.sort()
-    return {"median": taken[500], "of 100 the worst": taken[989], "worst": taken[-1]}
+        wall.append((time.perf_counter() - start) * 1000)
+        cpu.append((time.process_time() - used) * 1000)
+    return {"median": sorted(wall)[500], "worst": max(wall), "worst by processor": max(cpu)}
 
 
 def child_memory(folder: Path, total: str, rows: str) -> dict[str, int]:
@@ -214,8 +214,11 @@ def best(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def goals(folder: Path, rows: int, rounds: int) -> None:
     child("start", folder, time.time())
-    starts = [child("start", folder, time.time())["seconds"] for _ in range(rounds)]
-    print(f"first batch       {min(starts):.2f} s after the program's start (goal: 3)")
+    starts = [child("start", folder, time.time()) for _ in range(rounds)]
+    seconds, cpu = (min(start[name] for start in starts) for name in ("seconds", "cpu"))
+    print(
+        f"first batch       {seconds:.2f} s after the program's start, {cpu:.2f} of the processor (goal: 3)"
+    )
     seek = child("seek", folder)
     print(
         "seek              " + ", ".join(f"{name} {ms:.2f} ms" for name, ms in seek.items()) + " (goal: 10)"
