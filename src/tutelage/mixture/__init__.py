@@ -6,7 +6,9 @@ from tutelage.mixture.mixed import MixedOrder, Pick, Picks
 from tutelage.mixture.order import Order, Place, row_at
 from tutelage.mixture.presets import Preset, preset
 from tutelage.mixture.rates import Mix, Part, Rate, rates
+from tutelage.mixture.stream import MixedRows, Source
 
 __all__ = [
-    "Mix", "MixedOrder", "Order", "Part", "Pick", "Picks", "Place", "Preset", "Rate", "preset", "rates", "row_at",
+    "Mix", "MixedOrder", "MixedRows", "Order", "Part", "Pick", "Picks", "Place", "Preset", "Rate", "Source", "preset",
+    "rates", "row_at",
 ]  # fmt: skip

@@ -1,28 +1,17 @@
-"""Parquet, Arrow and Feather files: typed columns to rows of plain JSON values.
-
-Text, numbers, true or false, lists and objects are taken as they are. Dates and times become ISO 8601 text, decimals
-become text, and class labels that the file itself names (as the hub's files do) become their names. Columns of bytes and of
-other kinds are left out; a note says so.
-"""
+"""Parquet, Arrow and Feather files: typed columns to rows of plain JSON values (`cells.py` says which)."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from datetime import date, datetime, time
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
-from tutelage.core.limits import MAX_JSON_DEPTH
-from tutelage.core.nouns import Json
-from tutelage.core.strictjson import kind, loads, shorten
 from tutelage.data.formats.blocks import Blocks, opened
+from tutelage.data.formats.cells import Cells, bad, damaged, not_utf8
 from tutelage.data.formats.jsonl import Row
 
 _BATCH = 1024
-_PLAIN = (int, bool, type(None))
 _MAGIC = {".parquet": (b"PAR1", "Parquet"), ".feather": (b"ARROW1", "Feather")}
 
 
@@ -89,33 +78,9 @@ class Columnar:
 
     def _columns(self, schema: Any) -> list[str]:
         """The columns that can be read; the file is refused when two have one name or none is left."""
-        names = list(schema.names)
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise InputError(
-                f"two columns are called {shorten(twice)}",
-                where=self.shown,
-                found=shorten(", ".join(names)),
-                expected="every name once",
-                fix="rename one of them",
-            )
-        taken = [field.name for field in schema if _readable(field.type)]
-        left = [f"{field.name} ({field.type})" for field in schema if field.name not in taken]
-        if left:
-            self.notes.append("columns that hold no text or numbers were left out: " + ", ".join(left))
-        if not taken:
-            raise InputError(
-                "no column holds text or numbers",
-                where=self.shown,
-                found=", ".join(left)[:200] or "no columns",
-                expected="at least one column of text",
-                fix="write the rows again with text columns",
-            )
-        self._classes = _classes(schema.metadata or {}, self.shown)
-        for name in self._classes:
-            if name in taken:
-                self.notes.append(f"the numbers in {name} were read as the label names that the file gives")
-        return taken
+        self._cells = Cells(schema, self.shown)
+        self.notes += self._cells.notes
+        return self._cells.columns
 
     def _plain(self, batch: Any, before: int) -> Iterator[Row | InputError]:
         try:
@@ -127,101 +92,17 @@ class Columnar:
             try:
                 row = values[index] if values is not None else batch.slice(index, 1).to_pylist()[0]
             except UnicodeDecodeError as error:
-                yield _bad(where, "the text is not UTF-8", str(error.reason), "UTF-8")
+                yield not_utf8(where, str(error.reason))
                 continue
             except (ValueError, OverflowError) as error:
-                yield _bad(where, "a value cannot be read", str(error), "text or a number")
+                yield bad(where, "a value cannot be read", str(error), "text or a number")
                 continue
-            fields: dict[str, Json] = {}
             try:
-                for name, value in row.items():
-                    fields[name] = self._class(name, value, where) if name in self._classes else value
-                    if ("\0" in value) if type(value) is str else type(value) not in _PLAIN:
-                        fields[name] = _value(fields[name], name, where)
+                fields = self._cells.fields(row, before + index + 1)
             except InputError as error:
                 yield error
                 continue
             yield Row(before + index + 1, fields)
 
-    def _class(self, name: str, value: Any, where: str) -> Any:
-        names = self._classes[name]
-        if isinstance(value, list):
-            return [self._class(name, item, where) for item in value]
-        if value is None or isinstance(value, str):
-            return value
-        if isinstance(value, int) and 0 <= value < len(names):
-            return names[value]
-        raise _bad(where, f"the field {name} names no label", str(value), f"0 to {len(names) - 1}")
-
     def _damaged(self, number: int, found: str) -> InputError:
-        return InputError(
-            f"the {self._name} file is damaged, or of a kind that cannot be read",
-            where=f"{self.shown}, row {number + 1}",
-            found=shorten(found.splitlines()[0] if found else "", 160),
-            expected=f"a whole {self._name} file",
-            fix="make or fetch it again, and check that its ending says what it is",
-        )
-
-
-def _readable(kind_of: Any, depth: int = 0) -> bool:
-    import pyarrow.types as t
-
-    if depth > MAX_JSON_DEPTH:
-        return False
-    if t.is_list(kind_of) or t.is_large_list(kind_of) or t.is_fixed_size_list(kind_of):
-        return _readable(kind_of.value_type, depth + 1)
-    if t.is_struct(kind_of):
-        names = [field.name for field in kind_of]
-        return len(set(names)) == len(names) and all(_readable(f.type, depth + 1) for f in kind_of)
-    if t.is_dictionary(kind_of):
-        return _readable(kind_of.value_type, depth + 1)
-    plain = (
-        t.is_string, t.is_large_string, t.is_string_view, t.is_integer, t.is_floating, t.is_boolean, t.is_null,
-        t.is_date, t.is_timestamp, t.is_time, t.is_decimal,
-    )  # fmt: skip
-    return any(is_so(kind_of) for is_so in plain)
-
-
-def _value(value: Any, name: str, where: str) -> Json:
-    """A value as plain JSON."""
-    if isinstance(value, list):
-        return [_value(item, name, where) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _value(item, name, where) for key, item in value.items()}
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, str) and "\0" in value:
-        raise _bad(where, f"a NUL character stands in the field {name}", "\\u0000", "text")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise _bad(where, f"the field {name} is no finite number", str(value), "a finite number or null")
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise _bad(where, f"the field {name} holds {kind(value)}", shorten(str(value), 40), "text or a number")
-
-
-def _classes(metadata: dict[bytes, bytes], shown: str) -> dict[str, list[str]]:
-    """The label names that the hub's library keeps in a file, by column."""
-    told = metadata.get(b"huggingface")
-    if told is None:
-        return {}
-    try:
-        said = loads(told.decode("utf-8", "replace"), where=shown)
-    except InputError:
-        return {}
-    info = said.get("info") if isinstance(said, dict) else None
-    features = info.get("features") if isinstance(info, dict) else None
-    found: dict[str, list[str]] = {}
-    for name, feature in features.items() if isinstance(features, dict) else ():
-        inner = feature.get("feature", feature) if isinstance(feature, dict) else None
-        names = inner.get("names") if isinstance(inner, dict) and inner.get("_type") == "ClassLabel" else None
-        if isinstance(names, list):
-            found[name] = [str(label) for label in names]
-    return found
-
-
-def _bad(where: str, problem: str, found: str, expected: str) -> InputError:
-    return InputError(
-        problem, where=where, found=found, expected=expected, fix="correct the row, or leave it out"
-    )
+        return damaged(f"{self.shown}, row {number + 1}", found, self._name)

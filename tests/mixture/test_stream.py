@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+
+import pyarrow as pa
+import pytest
+
+from tutelage.core.errors import InputError
+from tutelage.core.nouns import Example, Origin
+from tutelage.data.mapped import MappedRows
+from tutelage.mixture import Mix, MixedOrder, MixedRows, Part, Source, rates
+from tutelage.templates import TaskTemplate
+
+SIZES = {"sums": 40, "names": 300, "tales": 7}
+
+
+def rows(name):
+    return tuple(
+        Example(f"{name}:{n}", {"text": f"{name} {n}", "answer": str(n)}, Origin(name, n + 1, "row"))
+        for n in range(SIZES[name])
+    )
+
+
+@pytest.fixture
+def mixed():
+    sources = [
+        Source(name, rows(name), TaskTemplate(f"The {name}: {{{{ text }}}}", "{{ answer }}"))
+        for name in SIZES
+    ]
+    parts = [Part(name, size) for name, size in SIZES.items()]
+    return MixedRows.of(3, sources, rates(Mix("m", parts, {"sums": 2, "names": 2, "tales": 1}, cap=100)))
+
+
+def test_rows_come_in_the_orders_order_in_their_own_words(mixed):
+    found = mixed.span(700, 1300)
+    assert len(found) == 600
+    for position, one in enumerate(found, 700):
+        pick = mixed.order.at(position)
+        name = list(SIZES)[pick.task]
+        assert (one.task, one.id) == (name, f"{name}:{pick.row}")
+        assert (one.prompt, one.completion) == (f"The {name}: {name} {pick.row}", str(pick.row))
+    assert Counter(one.task for one in mixed.span(5000, 6000)) == {"sums": 400, "names": 400, "tales": 200}
+    assert len({one.id for one in mixed.span(0, 2000) if one.task == "names"}) == 100  # the cap
+
+
+@pytest.mark.parametrize(("size", "first"), [(8, 0), (8, 517), (700, 3), (1200, 1)])
+def test_batches_begin_anywhere(mixed, size, first):
+    for number, batch in enumerate(islice(mixed.batches(size, first=first), 3), first):
+        assert batch == mixed.span(number * size, (number + 1) * size)
+
+
+@pytest.mark.parametrize(("size", "workers"), [(16, 1), (16, 3), (100, 4)])
+def test_workers_share_the_batches(mixed, size, workers):
+    lanes = [mixed.batches(size, first=worker, step=workers) for worker in range(workers)]
+    seen = [row for _ in range(12 // workers) for lane in lanes for row in next(lane)]
+    assert seen == mixed.span(0, size * (12 // workers) * workers)
+
+
+def test_mapped_rows_are_the_same_rows(mixed, tmp_path):
+    sources = []
+    for name, source in zip(SIZES, mixed.sources, strict=True):
+        table = pa.Table.from_pylist([dict(row.fields) for row in source.rows])
+        with pa.ipc.new_file(str(tmp_path / f"{name}.arrow"), table.schema) as writer:
+            writer.write_table(table, max_chunksize=64)
+        sources.append(Source(name, MappedRows(tmp_path / f"{name}.arrow"), source.template))
+    found = MixedRows(mixed.order, sources).span(0, 2000)
+    assert [(one.prompt, one.completion) for one in found] == [
+        (one.prompt, one.completion) for one in mixed.span(0, 2000)
+    ]
+
+
+def test_an_empty_span_is_empty(mixed):
+    assert mixed.span(4, 4) == []
+
+
+def test_a_row_that_cannot_be_put_into_words_is_named():
+    broken = (*rows("sums")[:39], Example("sums:39", {"text": "x"}, Origin("sums.jsonl", 40)))
+    source = Source("sums", broken, TaskTemplate("{{ text }}", "{{ answer }}"))
+    with pytest.raises(InputError) as told:
+        MixedRows(MixedOrder(0, [40], [1.0]), [source]).span(0, 40)
+    assert told.value.where == "sums.jsonl:40"
+
+
+def test_sources_are_the_orders(mixed):
+    with pytest.raises(ValueError, match="the order is over"):
+        MixedRows(MixedOrder(0, [40, 300], [0.5, 0.5]), mixed.sources)
+    other = rates(Mix("m", [Part(name, 5) for name in reversed(SIZES)]))
+    with pytest.raises(ValueError, match="rates are of"):
+        MixedRows.of(0, mixed.sources, other)
+    for wrong in ({"size": 0}, {"size": 1, "first": -1}, {"size": 1, "step": 0}):
+        with pytest.raises(ValueError, match="no batches"):
+            next(mixed.batches(**wrong))
