@@ -45,6 +45,7 @@ from tutelage.recipe.schema import Recipe
 from tutelage.recipe.tuning import Job
 from tutelage.results import document
 from tutelage.results.store import Store
+from tutelage.training.objective import require_packable
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,8 @@ class _Run:
 
     def _encode(self, rows: prepare.Rows, source: ModelSource) -> Prepared:
         self.base = load(source, chat_template=self.recipe.template_text())
+        if self.recipe.tune.packing:  # not after hours of asking the base
+            require_packable(self.base.model, self.base.model.device)
         prepared = prepare.encode(self.recipe, rows, self.base)
         words = load_tokenizer(source, chat_template=self.recipe.template_text())
         replay(self.recipe, rows, prepared, words)
@@ -242,7 +245,7 @@ class _Run:
             _pairs(before["watched"], after["watched"]),
             budgets=self.recipe.retain,
         )
-        self._write_card({**prepared.card, "training": _seen(store)})
+        self._write_card({**prepared.card, "training": tuning.seen(store)})
         said = {
             **provenance(started=self.started, ended=now()),
             **identity,
@@ -288,12 +291,4 @@ def _pairs(before: Mapping[str, Measurement], after: Mapping[str, Measurement]) 
             },
         )
         for name, base in before.items()
-    }
-
-
-def _seen(store: Store) -> dict[str, float]:
-    steps = store.steps()
-    return {
-        "steps": len(steps),
-        **{f"{k}_seen": sum(int(s[k]) for s in steps) for k in ("rows", "tokens", "loss_tokens")},
     }
