@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from torch.overrides import TorchFunctionMode
 
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded
+from tutelage.models.quiet import quiet
 from tutelage.tokens.batch import collate
 from tutelage.tokens.packing import Packing, Packs, joined
 from tutelage.training import pairs as flat_pairs
@@ -234,6 +236,17 @@ def test_a_wrapped_position_table_is_still_called_and_put_back(make_model, make_
     assert torch.equal(loss_sum(model, batch), want)
     assert len(calls) == 1
     assert table.forward is wrapped
+
+
+@pytest.mark.parametrize("family", ["llama", "t5", "bart"])
+def test_with_adapters_too(family, make_model, reference_loss):
+    names = ["q", "v"] if family == "t5" else ["q_proj", "v_proj"]
+    with torch.random.fork_rng(), quiet():
+        torch.manual_seed(5)
+        lora = LoraConfig(r=4, target_modules=names, init_lora_weights=False)
+        model = get_peft_model(make_model(family), lora)
+    require_packable(model, CPU)
+    check(family, model.train(), 3, reference_loss)
 
 
 def test_a_row_without_source_is_no_row_of_a_pack():

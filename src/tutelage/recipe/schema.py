@@ -228,8 +228,8 @@ class Tune(Block):
     )
     packing: bool = Field(
         False,
-        description="Rows of neighbouring steps share sequences of max_length tokens, each kept to itself: "
-        "faster for short rows; batch_size then holds on the average.",
+        description="Rows of neighbouring steps share sequences of max_length tokens, each kept to itself, "
+        "so that passes are full; batch_size then holds on the average.",
     )
     truncate: Truncate = Field(default_factory=Truncate, description="What of a too long prompt goes.")
     activation_checkpointing: bool = Field(False, description="Less memory for more time.")
