@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from tutelage.core.nouns import Encoded
-from tutelage.tokens.packing import WINDOW, Packing, Packs, first_fit, joined, packing_of
+from tutelage.tokens.packing import WINDOW, Packing, Packs, first_fit, fit_both, joined, packing_of
 
 
 def row(number, length, source=None):
@@ -116,26 +116,48 @@ def test_what_packs_hold_does_not_drift_over_a_window(make_rows):
 
 
 def test_first_fit_takes_the_largest_first():
-    assert first_fit([(3, 0), (7, 0), (5, 0), (5, 0), (2, 0)], (10, 0)) == [[1, 0], [2, 3], [4]]
-    assert first_fit([(12, 0), (1, 0)], (10, 0)) == [[0], [1]]
-    assert first_fit([], (10, 0)) == []
+    assert first_fit([3, 7, 5, 5, 2], 10) == [[1, 0], [2, 3], [4]]
+    assert first_fit([12, 1], 10) == [[0], [1]]
+    assert first_fit([], 10) == []
 
 
-def test_first_fit_minds_both_sides():
-    # The second fits the first by tokens of the target, not by those of the source.
-    assert first_fit([(1, 9), (1, 2), (9, 1)], (10, 10)) == [[0, 2], [1]]
+def test_both_sides_are_minded():
+    assert fit_both([(1, 9), (1, 2), (9, 1)], (10, 10)) == [[0, 2], [1]]
+    assert fit_both([(12, 1), (1, 1)], (10, 10)) == [[0], [1]]
+    # What leaves the least of both: 6 and 7 tokens of one side, not 1 of each.
+    assert fit_both([(3, 9), (1, 1), (6, 1)], (10, 10)) == [[0, 2], [1]]
+    assert fit_both([], (10, 10)) == []
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_bins_are_at_most_what_the_theorem_says(seed):
     draw = random.Random(seed)
-    costs = [(draw.randint(1, 60), 0) for _ in range(300)]
-    bins = first_fit(costs, (100, 0))
+    costs = [draw.randint(1, 60) for _ in range(300)]
+    bins = first_fit(costs, 100)
     assert sorted(i for chosen in bins for i in chosen) == list(range(300))
-    least = -(-sum(cost for cost, _ in costs) // 100)
-    assert len(bins) <= 11 / 9 * least + 6 / 9  # Dosa 2007; the optimum is not below `least`
+    assert (
+        len(bins) <= 11 / 9 * -(-sum(costs) // 100) + 6 / 9
+    )  # Dosa 2007; the optimum is not below the sum's share
     for earlier, later in pairwise(bins):
         assert costs[earlier[0]] >= costs[later[0]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_long_on_one_side_are_packed_with_rows_long_on_the_other(seed):
+    draw = random.Random(seed)
+    costs = [
+        (draw.randint(3, 20), draw.randint(50, 400))
+        if i % 2
+        else (draw.randint(30, 200), draw.randint(20, 90))
+        for i in range(1024)
+    ]
+    sides = [sum(side) for side in zip(*costs, strict=True)]
+    room = (1024 * sides[0] // sides[1], 1024)
+    bins = fit_both(costs, room)
+    assert sorted(i for chosen in bins for i in chosen) == list(range(1024))
+    for side in (0, 1):
+        assert all(sum(costs[i][side] for i in chosen) <= room[side] for chosen in bins)
+        assert sides[side] / (len(bins) * room[side]) > 0.95
 
 
 def test_the_room_of_both_sides_runs_full_together():

@@ -93,7 +93,7 @@ def micro_batches(rows: Sequence[Encoded], *, tokens: int) -> list[list[Encoded]
     First fit, longest first; the result depends on the rows only.
     """
     ordered = sorted(rows, key=lambda r: (-size(r), r.id))
-    bins = first_fit([(size(row), 0) for row in ordered], (tokens, 0))
+    bins = first_fit([size(row) for row in ordered], tokens)
     return [[ordered[index] for index in chosen] for chosen in bins]
 
 
