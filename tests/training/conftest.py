@@ -28,6 +28,21 @@ _BART = {
 }
 
 
+_T5 = {
+    "vocab_size": VOCABULARY,
+    "d_model": 16,
+    "d_kv": 8,
+    "d_ff": 24,
+    "num_layers": 2,
+    "num_heads": 2,
+    "pad_token_id": 0,
+    "eos_token_id": 2,
+    "decoder_start_token_id": 0,
+}
+_GATED = {**_T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
+_LIKE_BART = {**_IDS, **_BART, "decoder_start_token_id": 2, "max_position_embeddings": 64}
+
+
 def _config(family: str) -> Any:
     makers: dict[str, Callable[[], Any]] = {
         "llama": lambda: tf.LlamaConfig(**_LLAMA),
@@ -41,18 +56,16 @@ def _config(family: str) -> Any:
             **_IDS, **_SHAPE, ffn_dim=24, word_embed_proj_dim=16, max_position_embeddings=64
         ),
         "bloom": lambda: tf.BloomConfig(**_IDS, hidden_size=16, n_layer=2, n_head=2),
-        "t5": lambda: tf.T5Config(
-            vocab_size=VOCABULARY,
-            d_model=16,
-            d_kv=8,
-            d_ff=24,
-            num_layers=2,
-            num_heads=2,
-            pad_token_id=0,
-            eos_token_id=2,
-            decoder_start_token_id=0,
-        ),
-        "bart": lambda: tf.BartConfig(**_IDS, **_BART, decoder_start_token_id=2, max_position_embeddings=64),
+        "gemma": lambda: tf.GemmaConfig(**_LLAMA, head_dim=8),
+        "t5": lambda: tf.T5Config(**_T5),
+        "t5-v1.1": lambda: tf.T5Config(**_GATED),
+        "mt5": lambda: tf.MT5Config(**_GATED),
+        "umt5": lambda: tf.UMT5Config(**_GATED),
+        "longt5": lambda: tf.LongT5Config(**_GATED, local_radius=4),
+        "bart": lambda: tf.BartConfig(**_LIKE_BART),
+        "mbart": lambda: tf.MBartConfig(**_LIKE_BART),
+        "plbart": lambda: tf.PLBartConfig(**_LIKE_BART),
+        "pegasus": lambda: tf.PegasusConfig(**_LIKE_BART),
     }
     return makers[family]()
 

@@ -11,6 +11,7 @@ from peft import LoraConfig, get_peft_model
 
 from tutelage.core.errors import InputError, MachineError
 from tutelage.models.quiet import quiet
+from tutelage.tokens.packing import Packing
 from tutelage.training.events import Resumed, Step, Validation
 from tutelage.training.loop import Loop
 from tutelage.training.settings import TuneSettings
@@ -34,13 +35,15 @@ class Pulled(BaseException):
 def tuning(request, tmp_path, make_model, make_rows):
     """Makes loops of one tuning, each with a fresh model: dropout on, the best weights in the middle."""
     kind = getattr(request, "param", "lora")
-    pairs = kind == "t5"
+    pairs = kind in ("t5", "t5-packed", "bart-packed")
     rows, other = make_rows(6, pairs=pairs), make_rows(6, pairs=pairs, seed=4)
-    settings = replace(SETTINGS, keep="last" if kind == "last" else "best")
+    packing = Packing(30, 24 if pairs else 0, 6) if kind.endswith("packed") else None
+    settings = replace(SETTINGS, keep="last" if kind == "last" else "best", packing=packing)
+    family = kind.removesuffix("-packed") if pairs else "llama"
 
     def make(folder, *, stop_after=None, settings=settings, identity="x"):
-        model = make_model("t5" if pairs else "llama", dtype=torch.float32, dropout=0.1)
-        if kind == "lora":
+        model = make_model(family, dtype=torch.float32, dropout=0.1)
+        if kind in ("lora", "lora-packed"):
             with torch.random.fork_rng(), quiet():
                 torch.manual_seed(5)
                 lora = LoraConfig(r=4, lora_dropout=0.2, target_modules=["q_proj", "v_proj"])
@@ -84,7 +87,11 @@ def told(loop):
     }
 
 
-@pytest.mark.parametrize("tuning", ["lora", "full", "last", "t5"], indirect=True)
+KINDS = ["lora", "full", "last", "t5", "lora-packed", "t5-packed"]
+KINDS += [pytest.param(kind, marks=pytest.mark.long) for kind in ("full-packed", "bart-packed")]
+
+
+@pytest.mark.parametrize("tuning", KINDS, indirect=True)
 def test_stopped_after_any_step_it_goes_on_bit_for_bit(tuning):
     whole = tuning("whole")
     done = whole.tune()

@@ -45,6 +45,7 @@ from tutelage.recipe.schema import Recipe
 from tutelage.recipe.tuning import Job
 from tutelage.results import document
 from tutelage.results.store import Store
+from tutelage.training.objective import require_packable
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,8 @@ class _Run:
 
     def _encode(self, rows: prepare.Rows, source: ModelSource) -> Prepared:
         self.base = load(source, chat_template=self.recipe.template_text())
+        if self.recipe.tune.packing:  # not after hours of asking the base
+            require_packable(self.base.model, self.base.model.device)
         prepared = prepare.encode(self.recipe, rows, self.base)
         words = load_tokenizer(source, chat_template=self.recipe.template_text())
         replay(self.recipe, rows, prepared, words)
@@ -313,14 +316,10 @@ def _pairs(before: Mapping[str, Measurement], after: Mapping[str, Measurement]) 
 
 
 def _seen(store: Store, prepared: Prepared, recipe: Recipe) -> dict[str, Any]:
-    """What the training saw in all, and of several tasks what of each."""
-    steps = store.steps()
-    told: dict[str, Any] = {
-        "steps": len(steps),
-        **{f"{k}_seen": sum(int(s[k]) for s in steps) for k in ("rows", "tokens", "loss_tokens")},
-    }
+    """What the training saw in all, and of several tasks or forms what of each."""
+    told = tuning.seen(store)
     names = [task.name for task in prepared.tasks]
     if len(names) > 1 or any(len(set(one)) > 1 for one in prepared.forms):
-        rows = len(steps) * recipe.tune.batch_size
+        rows = told["steps"] * recipe.tune.batch_size
         told["tasks"] = mixing.seen(prepared.mixed, names, rows, prepared.train, prepared.forms)
     return told

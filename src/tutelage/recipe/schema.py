@@ -248,6 +248,11 @@ class Tune(Block):
     max_length: int = Field(
         1024, ge=8, description="Tokens of a row at most; a prompt that is too long is shortened."
     )
+    packing: bool = Field(
+        False,
+        description="Rows of neighbouring steps share sequences of max_length tokens, each kept to itself, "
+        "so that passes are full; batch_size then holds on the average.",
+    )
     truncate: Truncate = Field(default_factory=Truncate, description="What of a too long prompt goes.")
     activation_checkpointing: bool = Field(False, description="Less memory for more time.")
     validate_every: float = Field(0.5, gt=0, description="Epochs between two looks at the validation loss.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tutelage.core import files, hashing
@@ -15,6 +15,7 @@ from tutelage.recipe.prepare import Prepared
 from tutelage.recipe.progress import Listener
 from tutelage.recipe.schema import Recipe, Tune
 from tutelage.results.store import Store
+from tutelage.tokens.packing import Packing, packing_of
 from tutelage.training.events import Event, Resumed, Step, Validation
 from tutelage.training.loop import Loop, Tuned, identity_of
 from tutelage.training.settings import TuneSettings
@@ -52,6 +53,7 @@ def settle(recipe: Recipe, prepared: Prepared, base_fingerprint: str) -> Job:
         validate_every=max(1, round(tune.validate_every * epoch)),
         checkpoint_every=tune.checkpoint_every,
         keep=tune.keep,
+        packing=_packing(tune, prepared),
         activation_checkpointing=tune.activation_checkpointing,
         seed=tune.seed,
     )
@@ -115,6 +117,26 @@ def clean(folder: RunFolder) -> None:
     shutil.rmtree(folder.checkpoints, ignore_errors=True)
 
 
+def seen(store: Store) -> dict[str, Any]:
+    """What the training log says that training has seen, in all; with packing, how full the packs were.
+
+    The fill is the share of all packs' room that rows took: a number, or one for `source` and one for `target`.
+    """
+    steps = store.steps()
+    totals: dict[str, Any] = {"steps": len(steps)}
+    for name in ("rows", "tokens", "loss_tokens"):
+        totals[f"{name}_seen"] = sum(int(step[name]) for step in steps)
+    packs = sum(int(step.get("packs", 0)) for step in steps)
+    if packs:
+        fill = {
+            side: round(sum(step[f"{side}_fill"] * step["packs"] for step in steps) / packs, 6)
+            for side in ("source", "target")
+            if f"{side}_fill" in steps[0]
+        }
+        totals |= {"packs": packs, "fill": fill if len(fill) > 1 else fill["target"]}
+    return totals
+
+
 class _Recorder:
     """Keeps steps in the store and passes every event on."""
 
@@ -135,6 +157,7 @@ class _Recorder:
                     "loss_tokens": event.loss_tokens,
                     "seconds": event.seconds,
                     "memory": event.memory,
+                    **_filled(event),
                 }
                 self._store.log_step(event.step, self._last)
             case Validation():
@@ -142,6 +165,21 @@ class _Recorder:
             case Resumed():
                 pass
         self._listen.event(event)
+
+
+def _filled(step: Step) -> dict[str, float]:
+    if not step.packs:
+        return {}
+    sides = ("source", "target")[-len(step.fill) :]
+    fills = zip(sides, step.fill, strict=True)
+    return {"packs": step.packs, **{f"{side}_fill": share for side, share in fills}}
+
+
+def _packing(tune: Tune, prepared: Prepared) -> Packing | None:
+    if not tune.packing:
+        return None
+    rows = [row for task in prepared.train for row in task]
+    return replace(packing_of(rows, max_length=prepared.card["max_length"]), epoch=prepared.n_train)
 
 
 def _adapter(tune: Tune) -> dict[str, Any]:

@@ -151,11 +151,24 @@ def _facts(left: Left, recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Steps", str(training.get("steps", len(left.steps)))),
         ("Rows seen", shown.count(training["rows_seen"]).text if "rows_seen" in training else ""),
         ("Tokens seen", shown.count(tokens).text if tokens is not None else ""),
+        ("Packs filled", _filled(training)),
         ("Training time", shown.duration(seconds) if seconds else ""),
         ("Whole job", shown.duration(whole) if whole else ""),
         ("Finished", _day(left.results["provenance"].get("ended"))),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _filled(training: Mapping[str, Any]) -> str:
+    """The share of the packs' room that rows took; of source and target for encoder-decoder models."""
+    fill = training.get("fill")
+    if fill is None:
+        return ""
+    shares = fill if isinstance(fill, Mapping) else {"": fill}
+    said = ", ".join(
+        f"{100 * float(share):.0f} % {shown.plain(side)}".rstrip() for side, share in shares.items()
+    )
+    return f"{said} in {shown.count(training['packs']).text} packs"
 
 
 def _day(moment: Any) -> str:

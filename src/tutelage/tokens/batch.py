@@ -1,7 +1,8 @@
 """Rows into tensors without padding: the rows of a micro-batch lie end to end in one sequence.
 
 Positions restart at each row, which is how transformers' mask functions tell the rows apart (attention never
-crosses from one to the next). Only the places whose next token bears loss reach the output layer.
+crosses from one to the next). Only the places whose next token bears loss reach the output layer. Rows of
+encoder-decoder models are padded, or, when they are packed, lie end to end on both sides.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from tutelage.core.nouns import Encoded
+from tutelage.tokens.packing import first_fit
 
 IGNORED = -100
 
@@ -53,7 +55,31 @@ class PairBatch:
         return int((self.labels != IGNORED).sum())
 
 
-Batch = FlatBatch | PairBatch
+@dataclass(frozen=True, slots=True)
+class FlatPairBatch:
+    """Encoder-decoder rows end to end on both sides: S source tokens, T of the decoder's, K of them to be predicted.
+
+    All int64. `source` and `source_positions` (1, S), `source_rows` (S,): which row a token is of. `ids`, `positions`
+    and `rows` are the same for the decoder's side (its inputs are `ids` shifted by one inside each row); `keep` (K,):
+    the places that predict their own token, `targets` (K,).
+    """
+
+    source: torch.Tensor
+    source_positions: torch.Tensor
+    source_rows: torch.Tensor
+    ids: torch.Tensor
+    positions: torch.Tensor
+    rows: torch.Tensor
+    keep: torch.Tensor
+    targets: torch.Tensor
+
+    @property
+    def n_loss(self) -> int:
+        """Loss-bearing tokens."""
+        return int(self.targets.numel())
+
+
+Batch = FlatBatch | PairBatch | FlatPairBatch
 
 
 def size(row: Encoded) -> int:
@@ -66,25 +92,17 @@ def micro_batches(rows: Sequence[Encoded], *, tokens: int) -> list[list[Encoded]
 
     First fit, longest first; the result depends on the rows only.
     """
-    bins: list[list[Encoded]] = []
-    room: list[int] = []
-    for row in sorted(rows, key=lambda r: (-size(r), r.id)):
-        cost = size(row)
-        for index, free in enumerate(room):
-            if cost <= free:
-                bins[index].append(row)
-                room[index] -= cost
-                break
-        else:
-            bins.append([row])
-            room.append(tokens - cost)
-    return bins
+    ordered = sorted(rows, key=lambda r: (-size(r), r.id))
+    bins = first_fit([size(row) for row in ordered], tokens)
+    return [[ordered[index] for index in chosen] for chosen in bins]
 
 
-def collate(rows: Sequence[Encoded], *, pad_id: int, device: torch.device | None = None) -> Batch:
-    """One micro-batch as tensors."""
+def collate(
+    rows: Sequence[Encoded], *, pad_id: int, device: torch.device | None = None, flat: bool = False
+) -> Batch:
+    """One micro-batch as tensors; `flat` lays the rows of encoder-decoder models end to end, others always are."""
     if rows[0].source is not None:
-        return _pairs(rows, pad_id=pad_id, device=device)
+        return _flat_pairs(rows, device) if flat else _pairs(rows, pad_id=pad_id, device=device)
     ids: list[int] = []
     positions: list[int] = []
     keep: list[int] = []
@@ -120,3 +138,26 @@ def _pairs(rows: Sequence[Encoded], *, pad_id: int, device: torch.device | None)
         ids[index, : len(row.ids)] = torch.tensor(row.ids)
         labels[index, : len(wanted)] = torch.tensor(wanted)
     return PairBatch(source.to(device), mask.to(device), ids.to(device), labels.to(device))
+
+
+def _flat_pairs(rows: Sequence[Encoded], device: torch.device | None) -> FlatPairBatch:
+    texts = [row.source or () for row in rows]
+    if not all(texts):
+        raise ValueError("a row without source tokens would read the others' in its cross-attention")
+    source, source_positions, source_rows = _end_to_end(texts, device)
+    ids, positions, numbers = _end_to_end([row.ids for row in rows], device)
+    bears = torch.tensor([bears for row in rows for bears in row.loss_mask], device=device)
+    keep = bears.nonzero()[:, 0]
+    return FlatPairBatch(
+        source, source_positions, source_rows, ids, positions, numbers, keep, ids[0].index_select(0, keep)
+    )
+
+
+def _end_to_end(
+    texts: Sequence[Sequence[int]], device: torch.device | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Ids (1, T), their positions in their text (1, T), and the texts' numbers (T,)."""
+    ids = torch.tensor([[token for text in texts for token in text]], device=device)
+    positions = torch.tensor([[place for text in texts for place in range(len(text))]], device=device)
+    numbers = torch.tensor([number for number, text in enumerate(texts) for _ in text], device=device)
+    return ids, positions, numbers

@@ -10,7 +10,8 @@ class Step:
     """One optimizer step done.
 
     `loss` is the mean over the step's completion tokens (nats a token); `norm` the gradient's norm before clipping;
-    `tokens` what went through the model in this step, `seconds` how long it took, `memory` resident bytes.
+    `packs` how many packs its rows lay in (0 without packing) and `fill` the share of the packs' room that they took:
+    one number, for encoder-decoder models the source's and the target's. `tokens` what went through the model in this step, `seconds` how long it took, `memory` resident bytes.
     """
 
     step: int
@@ -23,6 +24,8 @@ class Step:
     loss_tokens: int
     seconds: float
     memory: int
+    packs: int = 0
+    fill: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

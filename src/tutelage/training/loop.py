@@ -1,6 +1,6 @@
 """The training loop.
 
-One optimizer step: its rows by the order function, cut into micro-batches; each adds the gradient of its summed
+One optimizer step: its rows by the order function, cut into micro-batches or packed; each adds the gradient of its summed
 loss over the step's number of completion tokens; clip; AdamW. Nothing but the step is needed to go on after a stop.
 """
 
@@ -20,10 +20,11 @@ from tutelage.core import files, hashing, seeds
 from tutelage.core.errors import InputError, MachineError
 from tutelage.core.nouns import Encoded
 from tutelage.tokens.batch import collate, micro_batches
+from tutelage.tokens.packing import Packs, joined
 from tutelage.training import checkpoint, gradients, schedule
 from tutelage.training.checkpoint import Position
 from tutelage.training.events import Event, Resumed, Step, Validation
-from tutelage.training.objective import keeps_rows_apart, loss_sum
+from tutelage.training.objective import keeps_rows_apart, loss_sum, require_packable
 from tutelage.training.settings import TuneSettings
 
 Order = Callable[[int], Encoded]
@@ -37,6 +38,16 @@ class Tuned:
     step: int
     best_loss: float | None
     kept: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One step's rows and the micro-batches that they go in; with packing the number of packs and how full they are."""
+
+    rows: list[Encoded]
+    micro: list[list[Encoded]]
+    packs: int = 0
+    fill: tuple[float, ...] = ()
 
 
 class Loop:
@@ -83,6 +94,7 @@ class Loop:
         self.device = next(iter(self.trained.values())).device
         apart = keeps_rows_apart(model, self.device)
         self.micro_batch_tokens = settings.micro_batch_tokens if apart else 0
+        self.packs = self._packs()
         self.optimizer = make_optimizer(self.trained, settings)
 
     def tune(self) -> Tuned:
@@ -102,11 +114,28 @@ class Loop:
                 self._save(position)
         return self._finish(position)
 
+    def _packs(self) -> Packs | None:
+        settings = self.settings
+        if settings.packing is None:
+            return None
+        require_packable(self.model, self.device)
+        return Packs(self.row_at, settings.packing, batch_size=settings.batch_size, steps=settings.steps)
+
+    def _rows(self, step: int) -> Rows:
+        """A step's rows: those at its positions, or those of the packs that fall to it."""
+        size, tokens = self.settings.batch_size, self.micro_batch_tokens
+        if self.packs is None:
+            rows = [self.row_at(step * size + i) for i in range(size)]
+            return Rows(rows, micro_batches(rows, tokens=tokens))
+        packs = self.packs.of_step(step)
+        rows = [row for pack in packs for row in pack]
+        return Rows(rows, joined(packs, tokens=tokens), len(packs), self.packs.fill(packs))
+
     def _step(self, step: int) -> None:
         started = time.perf_counter()
         settings = self.settings
-        first = step * settings.batch_size
-        rows = [self.row_at(first + i) for i in range(settings.batch_size)]
+        batch = self._rows(step)
+        rows = batch.rows
         wanted = sum(row.n_loss for row in rows)
         if not wanted:
             raise _no_loss(f"step {step + 1}", rows)
@@ -114,8 +143,9 @@ class Loop:
         torch.manual_seed(seeds.derive(settings.seed, "dropout", step))
         total = 0.0
         with gradients.in_place(self.model):
-            for micro in micro_batches(rows, tokens=self.micro_batch_tokens):
-                loss = loss_sum(self.model, collate(micro, pad_id=self.pad_id, device=self.device))
+            for micro in batch.micro:
+                tensors = collate(micro, pad_id=self.pad_id, device=self.device, flat=bool(batch.packs))
+                loss = loss_sum(self.model, tensors)
                 (loss / wanted).backward()  # type: ignore[no-untyped-call]
                 total += loss.item()
         limit = settings.clip or math.inf
@@ -140,6 +170,8 @@ class Loop:
                 loss_tokens=wanted,
                 seconds=time.perf_counter() - started,
                 memory=resident_bytes(),
+                packs=batch.packs,
+                fill=batch.fill,
             )
         )
 

@@ -11,7 +11,10 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from tutelage.tokens.batch import IGNORED, Batch, FlatBatch
+from tutelage.core.errors import InputError
+from tutelage.core.nouns import Encoded
+from tutelage.tokens.batch import IGNORED, Batch, FlatBatch, FlatPairBatch, collate
+from tutelage.training import pairs
 
 
 def loss_sum(model: Any, batch: Batch) -> torch.Tensor:
@@ -27,6 +30,8 @@ def loss_sum(model: Any, batch: Batch) -> torch.Tensor:
             use_cache=False,
         )
         return _cross_entropy(out.logits[0], batch.targets)
+    if isinstance(batch, FlatPairBatch):
+        return _cross_entropy(pairs.logits(model, batch), batch.targets)
     shifted = torch.full_like(batch.ids, model.config.decoder_start_token_id)
     shifted[:, 1:] = batch.ids[:, :-1]
     out = model(
@@ -63,6 +68,67 @@ def keeps_rows_apart(model: Any, device: torch.device) -> bool:
             for ids in (first + second, other + second, second)
         )
     model.train(training)
+    return _apart(alone, after_first, after_other)
+
+
+def require_packable(model: Any, device: torch.device) -> None:
+    """See that rows of a pack come out of this model as they do alone: a trial, and for encoder-decoders a list.
+
+    Raises:
+        InputError: they do not, or the model's attention is not known to obey a mask.
+    """
+    config = model.config
+    kind = config.model_type
+    if not config.is_encoder_decoder:
+        if not keeps_rows_apart(model, device):
+            raise _not_packable(
+                kind, "in this model rows that lie end to end read one another, or lose their positions"
+            )
+    elif kind not in pairs.PACKABLE:
+        raise _not_packable(
+            kind, f"encoder-decoders that can be packed are {', '.join(sorted(pairs.PACKABLE))}"
+        )
+    elif not _keeps_pairs_apart(model, device):
+        raise _not_packable(kind, "in this model packed rows do not come out as they do alone")
+
+
+def _keeps_pairs_apart(model: Any, device: torch.device) -> bool:
+    """Whether the second of two packed rows gives the same logits whatever the first says, and the same as alone."""
+    top = min(model.config.get_text_config().vocab_size, 64)
+    first, other, second = (
+        Encoded(
+            str(start),
+            "",
+            tuple((start + 5 * i) % top for i in range(6)),
+            (True,) * 6,
+            source=tuple((start + 7 * i) % top for i in range(7)),
+        )
+        for start in (1, 2, 3)
+    )
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        after_first, after_other = (
+            pairs.logits(model, _flat([row, second], device))[-6:] for row in (first, other)
+        )
+        start = model.config.decoder_start_token_id
+        alone = model(
+            input_ids=torch.tensor([second.source], device=device),
+            decoder_input_ids=torch.tensor([[start, *second.ids[:-1]]], device=device),
+            use_cache=False,
+        ).logits[0]
+    model.train(training)
+    return _apart(alone, after_first, after_other)
+
+
+def _flat(rows: list[Encoded], device: torch.device) -> FlatPairBatch:
+    batch = collate(rows, pad_id=0, device=device, flat=True)
+    assert isinstance(batch, FlatPairBatch)
+    return batch
+
+
+def _apart(alone: torch.Tensor, after_first: torch.Tensor, after_other: torch.Tensor) -> bool:
+    """Whether a row's logits are those of the row alone, and do not depend on the row before it."""
     # Masked places add exact zeros; another length may round otherwise, half precision at 1/128.
     wide = alone.dtype in (torch.float32, torch.float64)
     leak, rounding = (1e-5, 1e-3) if wide else (1e-2, 5e-2)
@@ -70,6 +136,15 @@ def keeps_rows_apart(model: Any, device: torch.device) -> bool:
     return bool(
         (after_first - after_other).abs().max() <= leak * size
         and (after_first - alone).abs().max() <= rounding * size
+    )
+
+
+def _not_packable(kind: str, found: str) -> InputError:
+    return InputError(
+        f"the rows of {kind} models cannot be packed",
+        where="tune.packing",
+        found=found,
+        fix="set tune.packing to false",
     )
 
 

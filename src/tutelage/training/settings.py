@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from tutelage.tokens.packing import Packing
+
 
 @dataclass(frozen=True, slots=True)
 class TuneSettings:
@@ -12,7 +14,7 @@ class TuneSettings:
 
     Attributes:
         steps: optimizer steps in all.
-        batch_size: rows an optimizer step.
+        batch_size: rows an optimizer step; with packing on the average.
         micro_batch_tokens: tokens that go through the model at once; changes memory and speed, not the result.
         learning_rate: the highest rate.
         schedule: how the rate falls after the warm-up, to zero for `linear` and `cosine`.
@@ -23,6 +25,7 @@ class TuneSettings:
         validate_every: steps between validations; the last step is always followed by one.
         checkpoint_every: steps between checkpoints.
         keep: weights of the best validation loss, or of the last step.
+        packing: how rows are packed over the bounds of steps; None where each step's rows stay its own.
         activation_checkpointing: recompute activations in the backward pass: less memory, more time.
         seed: of order and dropout.
     """
@@ -39,5 +42,6 @@ class TuneSettings:
     validate_every: int = 50
     checkpoint_every: int = 20
     keep: Literal["best", "last"] = "best"
+    packing: Packing | None = None
     activation_checkpointing: bool = False
     seed: int = 0
