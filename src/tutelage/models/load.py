@@ -47,8 +47,11 @@ class LoadedModel:
 
     @property
     def context(self) -> int | None:
-        """How many tokens fit, or None where the model's positions are relative and nothing is stated."""
-        return _context(self.model.config, self.tokenizer)
+        """How many tokens fit beside virtual ones, or None where positions are relative and nothing is stated."""
+        from tutelage.models import prompts
+
+        room = _context(self.model.config, self.tokenizer)
+        return None if room is None else room - prompts.length(self.model)
 
 
 @dataclass(frozen=True, slots=True)
