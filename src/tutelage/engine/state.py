@@ -9,7 +9,7 @@ import torch
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from tutelage.models import prompts
+from tutelage.models.prompts import of as prompt_of
 
 
 class DecoderState:
@@ -29,7 +29,7 @@ class DecoderState:
         self.mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
         self.cache = DynamicCache(config=model.config)
         given, known = {"input_ids": ids}, 0
-        prompt = prompts.of(model)
+        prompt = prompt_of(model)
         if prompt is not None:
             # Virtual tokens stand at the very left; what fills up to a row is masked and takes no position.
             self.model, self.mask = prompt.base, prompt.mask(self.mask)
@@ -89,7 +89,7 @@ class EncoderDecoderState:
         self.mask = torch.tensor([[1] * len(p) + [0] * (width - len(p)) for p in prompts], device=device)
         self.cache = EncoderDecoderCache(DynamicCache(config=model.config), DynamicCache(config=model.config))
         given = {"input_ids": source}
-        prompt = prompts.of(model)
+        prompt = prompt_of(model)
         if prompt is not None:
             self.model = prompt.base
             if prompt.prefix:

@@ -43,6 +43,8 @@ def add_adapter(loaded: LoadedModel, name: str, options: Mapping[str, Any], *, s
             expected=", ".join(method.fields),
         )
     settled = method.options(options)
+    if method.name == "qlora":
+        _check_four_bit(loaded)
     config = configs.of(method, loaded.model, settled)
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(seeds.derive(seed, name))
@@ -137,6 +139,20 @@ def method_of(model: Any) -> str:
     if getattr(model.get_base_model(), "is_loaded_in_4bit", False):
         return "qlora"
     return "dora" if config.use_dora else "rslora" if config.use_rslora else "lora"
+
+
+def _check_four_bit(loaded: LoadedModel) -> None:
+    """Make a quantised model ready to be trained through; another one is refused."""
+    from peft import prepare_model_for_kbit_training
+
+    if not getattr(loaded.model, "is_loaded_in_4bit", False):
+        raise InputError(
+            "the model's weights are not in 4 bits",
+            where="tune.method",
+            found=loaded.name,
+            fix="load it with four_bit=True, or take lora",
+        )
+    prepare_model_for_kbit_training(loaded.model, use_gradient_checkpointing=False)
 
 
 def _prefix_start(model: Any, count: int) -> Any:

@@ -12,7 +12,7 @@ ALL_LINEAR = "all-linear"
 
 
 def of(method: Method, model: Any, options: Mapping[str, Any]) -> Any:
-    """peft's configuration of an adapter or a prompt.
+    """The configuration of an adapter or a prompt.
 
     Args:
         method: one whose kind is not `full`.
@@ -58,7 +58,7 @@ def _lora(model: Any, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _ia3(model: Any, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """peft's layers for the architecture, or named ones; of these the feed-forward's last is scaled at its input."""
+    """The layers that peft names for the architecture, or named ones; of these the feed-forward's last is scaled at its input."""
     from peft.utils import TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING as INNER
     from peft.utils import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING as KNOWN
 
@@ -77,7 +77,9 @@ def _ia3(model: Any, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if wanted == ALL_LINEAR:
         wanted = [name for name in linear_layers(model) if not _is_output(model, name)]
     inner = {name.rpartition(".")[2] for names in INNER.values() for name in names}
-    last = [name for name in wanted if name.rpartition(".")[2] in inner and name.rpartition(".")[2] != "dense"]
+    last = [
+        name for name in wanted if name.rpartition(".")[2] in inner and name.rpartition(".")[2] != "dense"
+    ]
     return "IA3Config", {"target_modules": list(wanted), "feedforward_modules": last}
 
 
@@ -136,7 +138,9 @@ def _prefix(model: Any, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]
         heads = getattr(config, "decoder_attention_heads", heads)
         layers = getattr(config, "num_decoder_layers", None) or getattr(config, "decoder_layers", layers)
     queries = getattr(config, "decoder_attention_heads", config.num_attention_heads)
-    width = getattr(config, "head_dim", None) or getattr(config, "d_kv", None) or config.hidden_size // queries
+    width = (
+        getattr(config, "head_dim", None) or getattr(config, "d_kv", None) or config.hidden_size // queries
+    )
     return "PrefixTuningConfig", {
         "num_virtual_tokens": options["virtual_tokens"],
         "token_dim": heads * width,

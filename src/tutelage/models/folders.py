@@ -24,6 +24,8 @@ TOKENIZER_FILES = (
 VOCABULARIES = tuple(
     name for name in TOKENIZER_FILES if not name.endswith(("config.json", "map.json", "tokens.json"))
 )
+ADAPTER_SETS = ("target_modules", "feedforward_modules", "exclude_modules")
+"""What stands in adapter_config.json in no order."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 

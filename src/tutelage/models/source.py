@@ -151,8 +151,7 @@ def _lasting(config: dict[str, Any]) -> dict[str, Any]:
     leave = (*VOLATILE, "base_model_name_or_path", "revision", "peft_version")
     kept = {key: value for key, value in config.items() if key not in leave}
     # peft writes a set in any order.
-    targets = kept.get("target_modules")
-    return {**kept, "target_modules": sorted(targets)} if isinstance(targets, list) else kept
+    return {k: sorted(v) if k in folders.ADAPTER_SETS and isinstance(v, list) else v for k, v in kept.items()}
 
 
 def _folder(name: str, path: Path, say: Say) -> ModelSource:
