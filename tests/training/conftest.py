@@ -26,6 +26,17 @@ _BART = {
     "encoder_ffn_dim": 24,
     "decoder_ffn_dim": 24,
 }
+_T5 = {
+    "vocab_size": VOCABULARY,
+    "d_model": 16,
+    "d_kv": 8,
+    "d_ff": 24,
+    "num_layers": 2,
+    "num_heads": 2,
+    "pad_token_id": 0,
+    "eos_token_id": 2,
+    "decoder_start_token_id": 0,
+}
 
 
 def _config(family: str) -> Any:
@@ -41,17 +52,10 @@ def _config(family: str) -> Any:
             **_IDS, **_SHAPE, ffn_dim=24, word_embed_proj_dim=16, max_position_embeddings=64
         ),
         "bloom": lambda: tf.BloomConfig(**_IDS, hidden_size=16, n_layer=2, n_head=2),
-        "t5": lambda: tf.T5Config(
-            vocab_size=VOCABULARY,
-            d_model=16,
-            d_kv=8,
-            d_ff=24,
-            num_layers=2,
-            num_heads=2,
-            pad_token_id=0,
-            eos_token_id=2,
-            decoder_start_token_id=0,
-        ),
+        "t5": lambda: tf.T5Config(**_T5),
+        "t5_v1_1": lambda: tf.T5Config(**_T5, feed_forward_proj="gated-gelu", tie_word_embeddings=False),
+        # As mT5 has it: the heads together are wider than the model.
+        "mt5": lambda: tf.MT5Config(**{**_T5, "d_kv": 12}),
         "bart": lambda: tf.BartConfig(**_IDS, **_BART, decoder_start_token_id=2, max_position_embeddings=64),
     }
     return makers[family]()

@@ -110,7 +110,8 @@ def merge(loaded: LoadedModel) -> LoadedModel:
     if not loaded.adapter:
         return loaded
     wrapped = loaded.model
-    methods.find(method_of(wrapped)).refuse(
+    four_bit = bool(getattr(wrapped.get_base_model(), "is_loaded_in_4bit", False))
+    methods.of_adapter(wrapped.active_peft_config.to_dict(), four_bit=four_bit).refuse(
         "merge", where=loaded.name, fix="export it without --merge: base and adapter stay apart"
     )
     # New parameters over the same memory: merging then replaces the memory of the copy's parameters only.
@@ -124,21 +125,6 @@ def merge(loaded: LoadedModel) -> LoadedModel:
     plain.generation_config = copy.deepcopy(wrapped.generation_config)
     plain.eval()
     return dataclasses.replace(loaded, model=plain, adapter=False)
-
-
-def method_of(model: Any) -> str:
-    """The method of a peft model, by the table's name.
-
-    Raises:
-        InputError: a kind of adapter that is not in the table.
-    """
-    config = model.active_peft_config
-    kind = str(getattr(config.peft_type, "value", config.peft_type))
-    if kind != "LORA":
-        return methods.find(kind.lower().replace("_", "-")).name
-    if getattr(model.get_base_model(), "is_loaded_in_4bit", False):
-        return "qlora"
-    return "dora" if config.use_dora else "rslora" if config.use_rslora else "lora"
 
 
 def _check_four_bit(loaded: LoadedModel) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
-from tutelage.models import methods
-from tutelage.models.adapters import method_of
+from tutelage.models import folders, methods
 from tutelage.models.load import LoadedModel, load
 from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource, fingerprint, own_template
@@ -39,13 +38,13 @@ def combine(
     from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
     _check(sources, weights)
+    _check_methods(sources, combination)
     loaded = load(sources[0])
     model = loaded.model
     names = ["default", *(f"other-{number}" for number in range(1, len(sources)))]
     with quiet(), torch.no_grad():
         for name, source in zip(names[1:], sources[1:], strict=True):
             model.load_adapter(source.folder, name, is_trainable=False, local_files_only=True)
-        _check_methods(model, names, sources, combination)
         model.base_model.add_weighted_adapter(names, list(weights), "sum", combination_type=combination)
         state = get_peft_model_state_dict(model, adapter_name="sum")
         # The matrices hold the scale already: the sum stands there as plain LoRA with alpha equal to the rank.
@@ -95,13 +94,11 @@ def _check(sources: Sequence[ModelSource], weights: Sequence[float]) -> None:
             )
 
 
-def _check_methods(
-    model: Any, names: Sequence[str], sources: Sequence[ModelSource], combination: Combination
-) -> None:
-    for name, source in zip(names, sources, strict=True):
-        model.set_adapter(name)
-        methods.find(method_of(model)).refuse("combine", where=source.name, fix="combine LoRA adapters only")
-    ranks = [model.peft_config[name].r for name in names]
+def _check_methods(sources: Sequence[ModelSource], combination: Combination) -> None:
+    told = [folders.read_json(source.folder / "adapter_config.json") for source in sources]
+    for source, config in zip(sources, told, strict=True):
+        methods.of_adapter(config).refuse("combine", where=source.name, fix="combine LoRA adapters only")
+    ranks = [config.get("r") for config in told]
     if combination == "linear" and len(set(ranks)) > 1:
         raise InputError(
             "linear adds factors, which must have one rank",

@@ -13,6 +13,12 @@ import yaml
 
 from tutelage.core.errors import InputError, MachineError, nearest
 
+_REFUSED = {
+    "merge": "{} cannot be merged into the weights",
+    "combine": "{} cannot be added to another adapter",
+    "activation_checkpointing": "{} cannot be combined with activation_checkpointing",
+    "packing": "{} cannot be combined with packing",
+}
 _LACKS = {
     "bitsandbytes": "the package bitsandbytes is not installed",
     "cuda": "torch sees no CUDA device",
@@ -55,7 +61,7 @@ class Method:
         """Raise the reason when the method cannot be combined with `what`."""
         if what in self.cannot:
             raise InputError(
-                f"{self.name} cannot be combined with {what.replace('_', ' ')}",
+                _REFUSED[what].format(self.name),
                 where=where,
                 found=self.cannot[what],
                 fix=fix,
@@ -105,6 +111,21 @@ def find(name: str) -> Method:
         expected=", ".join(known),
         fix=f"did you mean {close}?" if close else "take one of these",
     )
+
+
+def of_adapter(config: Mapping[str, Any], *, four_bit: bool = False) -> Method:
+    """The method of an adapter by what its adapter_config.json says.
+
+    Raises:
+        InputError: a kind of adapter that is not in the table.
+    """
+    said = config.get("peft_type")
+    kind = str(getattr(said, "value", said))
+    if kind != "LORA":
+        return find(kind.lower().replace("_", "-"))
+    if four_bit:
+        return find("qlora")
+    return find("dora" if config.get("use_dora") else "rslora" if config.get("use_rslora") else "lora")
 
 
 def readers(name: str) -> list[str]:
