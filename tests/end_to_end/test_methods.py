@@ -22,7 +22,12 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("method", METHODS)
+QUICK = ("ia3", "prefix-tuning")
+
+
+@pytest.mark.parametrize(
+    "method", [m if m in QUICK else pytest.param(m, marks=pytest.mark.long) for m in METHODS]
+)
 def test_a_recipe_with_this_method_runs_and_its_model_is_scored(job: Path, method: str) -> None:
     sets = [f"tune.method={method}", *METHODS[method], "tune.steps=2", "watch=[]", "retain={}"]
     recipe = recipes.load(job / "recipe.yaml", sets=sets)

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tutelage.core.errors import InputError, MachineError
 from tutelage.engine.state import start
-from tutelage.models import add_adapter, adapter_off, export, load, merge, methods, prompts, resolve
+from tutelage.models import adapter_off, add_adapter, export, load, merge, methods, prompts, resolve
 from tutelage.models.freezing import freeze, train_last
 
 OPTIONS = {
@@ -125,7 +125,7 @@ def test_answers_behind_a_prompt_are_those_of_peft_whatever_the_batch(folder, na
         assert prompts.of(model) is None
         off = start(model, rows, pad_id=0, encoder_decoder=pairs).logits
     plain = start(load(resolve(str(folder))).model, rows, pad_id=0, encoder_decoder=pairs).logits
-    assert torch.equal(off, plain)
+    assert torch.allclose(off, plain, atol=1e-5)
     assert not torch.allclose(together.logits, plain, atol=1e-3)
 
 
@@ -213,13 +213,11 @@ def test_the_backward_pass_ends_above_what_is_frozen(tied):
     assert sum(n.startswith("layers.") for n in names) == 9
     reached, kept = [], []
     for number, layer in enumerate(model.model.layers):
-        layer.register_full_backward_hook(lambda *_, number=number: reached.append(number))
-        layer.register_forward_hook(
-            lambda _, __, out, number=number: kept.append((number, out.requires_grad))
-        )
+        layer.register_forward_hook(lambda _, __, out, n=number: kept.append((n, out.requires_grad)))
+        if number < 5:
+            layer.register_full_backward_hook(lambda *_, n=number: reached.append(n))
     step(model)
-    # The hook of layer 5 itself needs a gradient at its input, which there is none of.
-    assert set(reached) <= {5}
+    assert reached == []
     assert kept == [(n, n == 5) for n in range(6)]
     assert all((p.grad is not None) == p.requires_grad for p in model.parameters())
 

@@ -88,7 +88,7 @@ def train_last(model: Any, count: int) -> int:
 
 
 def _layers(model: Any) -> list[Any]:
-    """The decoder's layers: the longest list of modules, of several the one nearest to the top."""
+    """The decoder's layers: the list of modules nearest to the top, of several the longest. Layers hold lists too."""
     import torch
 
     decoder = model.get_decoder() if model.config.is_encoder_decoder else model
@@ -100,7 +100,7 @@ def _layers(model: Any) -> list[Any]:
             found=type(model).__name__,
             fix="name what stays frozen in tune.freeze",
         )
-    _, found = max(lists, key=lambda one: (len(one[1]), -one[0].count(".")))
+    _, found = max(lists, key=lambda one: (-one[0].count("."), len(one[1])))
     return list(found)
 
 
