@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
 
 import pytest
 import torch
@@ -74,20 +75,19 @@ def test_pieces_types_and_copies_of_tied_weights_are_taken_as_they_are(pair, tmp
 def test_the_tensors_go_through_memory_one_at_a_time(pair, tmp_path, monkeypatch):
     from tutelage.models import interpolate as module
 
-    open_now, most = [0], [0]
-    real = module._mixed
+    read, living = [], []
+    real = module._Tensor.read
 
-    def counted(*words):
-        open_now[0] += 1
-        most[0] = max(most[0], open_now[0])
-        content = real(*words)
-        open_now[0] -= 1
-        return content
+    def noted(self):
+        tensor = real(self)
+        read.append(weakref.ref(tensor))
+        living.append(sum(one() is not None for one in read))
+        return tensor
 
-    monkeypatch.setattr(module, "_mixed", counted)
-    monkeypatch.setattr("safetensors.torch.load_file", lambda *_: pytest.fail("all at once"))
+    monkeypatch.setattr(module._Tensor, "read", noted)
     interpolate(*pair, 0.5, tmp_path / "out")
-    assert most == [1]
+    assert len(read) == 2 * len(load_file(pair[1] / "model.safetensors"))
+    assert max(living) == 2, "one of the base and one of the tuned model"
 
 
 def spoil(tuned, how):
