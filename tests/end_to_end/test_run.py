@@ -228,9 +228,8 @@ def test_the_saved_adapter_answers_the_same_with_plain_peft(job: Path, tiny_mode
 
 
 def test_full_tuning_saves_a_whole_model(job: Path) -> None:
-    recipe = recipes.load(
-        job / "recipe.yaml", sets=["tune.method=full", "tune.steps=2", "watch=[]", "retain={}"]
-    )
+    sets = ["tune.method=full", "tune.rank=null", "tune.steps=2", "watch=[]", "retain={}"]
+    recipe = recipes.load(job / "recipe.yaml", sets=sets)
     run(recipe, out=job / "out")
     assert (job / "out" / "model" / "model.safetensors").is_file()
     assert not (job / "out" / "model" / "adapter_config.json").exists()

@@ -64,7 +64,7 @@ def test_the_smallest_recipe_has_sensible_defaults(written):
     recipe = load(written(SMALL))
     task = recipe.tasks[0]
     assert (recipe.name, recipe.model, task.name, task.max_new_tokens) == ("mine", "m", "rows", 64)
-    assert (recipe.tune.method, recipe.tune.rate, recipe.tune.scale) == ("lora", 5e-4, 32.0)
+    assert (recipe.tune.method, recipe.tune.rate, recipe.tune.options["alpha"]) == ("lora", 5e-4, 32.0)
     assert load(written(SMALL), ["tune.method=full"]).tune.rate == 2e-5
     assert task.data.source().path == "rows.jsonl"
     assert task.split.settings().test == 0.1

@@ -26,8 +26,6 @@ _BART = {
     "encoder_ffn_dim": 24,
     "decoder_ffn_dim": 24,
 }
-
-
 _T5 = {
     "vocab_size": VOCABULARY,
     "d_model": 16,
@@ -39,6 +37,8 @@ _T5 = {
     "eos_token_id": 2,
     "decoder_start_token_id": 0,
 }
+
+
 _GATED = {**_T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
 _LIKE_BART = {**_IDS, **_BART, "decoder_start_token_id": 2, "max_position_embeddings": 64}
 
@@ -59,7 +59,8 @@ def _config(family: str) -> Any:
         "gemma": lambda: tf.GemmaConfig(**_LLAMA, head_dim=8),
         "t5": lambda: tf.T5Config(**_T5),
         "t5-v1.1": lambda: tf.T5Config(**_GATED),
-        "mt5": lambda: tf.MT5Config(**_GATED),
+        # As mT5 has it: the heads together are wider than the model.
+        "mt5": lambda: tf.MT5Config(**{**_GATED, "d_kv": 12}),
         "umt5": lambda: tf.UMT5Config(**_GATED),
         "longt5": lambda: tf.LongT5Config(**_GATED, local_radius=4),
         "bart": lambda: tf.BartConfig(**_LIKE_BART),

@@ -1,13 +1,23 @@
-"""`tutelage export RUN --to DIR`: the tuned model somewhere else."""
+"""`tutelage export RUN --to DIR`: the tuned model somewhere else, added to others, or on the way back to its base."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tutelage.cli import console
+from tutelage.core.errors import InputError
+
+
+class Combination(StrEnum):
+    """How adapters are added up."""
+
+    CAT = "cat"
+    LINEAR = "linear"
+    SVD = "svd"
 
 
 def export(
@@ -17,17 +27,89 @@ def export(
         bool,
         typer.Option("--merge", help="Write the sum of base and adapter, so that nothing else is needed."),
     ] = False,
+    add: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--add", metavar="RUN", help="Another adapter of the same base to add up; may be repeated."
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", metavar="W,W", help="With --add: a weight for RUN and for each added one."),
+    ] = None,
+    combination: Annotated[
+        Combination | None,
+        typer.Option(
+            "--combination",
+            help="With --add: cat is the exact sum (the default), svd of lower rank, linear adds the factors.",
+        ),
+    ] = None,
+    interpolate: Annotated[
+        float | None,
+        typer.Option(
+            "--interpolate",
+            metavar="SHARE",
+            help="Weights between the base (0) and the tuned model (1), merged: WiSE-FT.",
+        ),
+    ] = None,
     json: Annotated[bool, console.Json] = False,
 ) -> int:
     """Write the tuned model with its tokenizer and chat template, loadable with plain transformers or peft."""
-    from tutelage.models import export as write
     from tutelage.models import load, loading_lines, resolve
+    from tutelage.models.combine import combine
+    from tutelage.models.export import export as write
+    from tutelage.models.interpolate import between
 
+    others = add or []
+    _check(others, weights, combination, interpolate, merge=merge)
     source = resolve(run, say=console.say)
-    write(load(source), to, merge=merge, base=source.base or source)
+    if interpolate is not None:
+        between(source, interpolate, to)
+    elif others:
+        sources = [source, *(resolve(name, say=console.say) for name in others)]
+        loaded = combine(sources, _numbers(weights), combination=(combination or Combination.CAT).value)
+        write(loaded, to, merge=merge, base=source.base or source)
+    else:
+        write(load(source), to, merge=merge, base=source.base or source)
     lines = loading_lines(to, shown=str(to.absolute()))
     if json:
         console.print_json({"folder": str(to), "load": lines})
     else:
         console.show("\n".join(lines))
     return 0
+
+
+def _check(
+    others: list[str],
+    weights: str | None,
+    combination: Combination | None,
+    interpolate: float | None,
+    *,
+    merge: bool,
+) -> None:
+    """Refuse options that would be read by nothing."""
+    given = {"--weights": weights is not None, "--combination": combination is not None}
+    for option in (name for name, there in given.items() if there and not others):
+        raise InputError(
+            "the option belongs to --add", where=option, fix="name another adapter with --add, or remove it"
+        )
+    if interpolate is not None and (others or merge):
+        raise InputError(
+            "the options do not go together",
+            where="--interpolate",
+            found="--add" if others else "--merge",
+            expected="--interpolate alone: what it writes is merged",
+            fix="add up and merge into a folder first, or remove it",
+        )
+
+
+def _numbers(weights: str | None) -> list[float]:
+    try:
+        return [float(part) for part in (weights or "").split(",") if part.strip()]
+    except ValueError:
+        raise InputError(
+            "not numbers",
+            where="--weights",
+            found=weights,
+            expected="numbers with commas between, as 0.5,0.5",
+        ) from None

@@ -9,6 +9,8 @@ import torch
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
+from tutelage.models.prompts import of as prompt_of
+
 
 class DecoderState:
     """Prompts of a decoder-only model, padded at the left so that all end at the same place.
@@ -26,8 +28,17 @@ class DecoderState:
         ids = torch.tensor([[pad_id] * (width - len(p)) + list(p) for p in prompts], device=device)
         self.mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
         self.cache = DynamicCache(config=model.config)
-        positions = (self.mask.cumsum(-1) - 1).clamp(min=0)
-        self.logits = self._forward(ids, positions, last_only=True)[:, -1]
+        given, known = {"input_ids": ids}, 0
+        prompt = prompt_of(model)
+        if prompt is not None:
+            # Virtual tokens stand at the very left; what fills up to a row is masked and takes no position.
+            self.model, self.mask = prompt.base, prompt.mask(self.mask)
+            if prompt.prefix:
+                self.cache, known = prompt.cache(len(ids)), prompt.length
+            else:
+                given = {"inputs_embeds": prompt.before(ids)}
+        positions = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, known:]
+        self.logits = self._forward(given, positions, last_only=True)[:, -1]
         self.next_position = positions[:, -1:] + 1
 
     def feed(self, ids: torch.Tensor, *, real: torch.Tensor | None = None) -> torch.Tensor:
@@ -36,7 +47,7 @@ class DecoderState:
         self.mask = torch.cat([self.mask, fresh], dim=1)
         # Padding stays at the last real token's position: the next one may be beyond the model's last.
         steps = (fresh.cumsum(-1) - 1).clamp(min=0)
-        logits = self._forward(ids, self.next_position + steps, last_only=False)
+        logits = self._forward({"input_ids": ids}, self.next_position + steps, last_only=False)
         self.next_position = self.next_position + fresh.sum(-1, keepdim=True)
         return logits
 
@@ -47,9 +58,11 @@ class DecoderState:
         self.next_position = self.next_position[rows]
         self.logits = self.logits[rows]
 
-    def _forward(self, ids: torch.Tensor, positions: torch.Tensor, *, last_only: bool) -> torch.Tensor:
+    def _forward(
+        self, given: dict[str, torch.Tensor], positions: torch.Tensor, *, last_only: bool
+    ) -> torch.Tensor:
         out = self.model(
-            input_ids=ids,
+            **given,
             attention_mask=self.mask,
             position_ids=positions,
             past_key_values=self.cache,
@@ -74,9 +87,17 @@ class EncoderDecoderState:
         device = model.device
         source = torch.tensor([list(p) + [pad_id] * (width - len(p)) for p in prompts], device=device)
         self.mask = torch.tensor([[1] * len(p) + [0] * (width - len(p)) for p in prompts], device=device)
-        encoder = model.get_encoder()
-        self.encoded = encoder(input_ids=source, attention_mask=self.mask).last_hidden_state
         self.cache = EncoderDecoderCache(DynamicCache(config=model.config), DynamicCache(config=model.config))
+        given = {"input_ids": source}
+        prompt = prompt_of(model)
+        if prompt is not None:
+            self.model = prompt.base
+            if prompt.prefix:
+                self.cache = prompt.cache(len(source))
+            else:
+                given, self.mask = {"inputs_embeds": prompt.before(source)}, prompt.mask(self.mask)
+        encoder = self.model.get_encoder()
+        self.encoded = encoder(**given, attention_mask=self.mask).last_hidden_state
         first = torch.tensor([[model.config.decoder_start_token_id, *prefix]], device=device)
         self.logits = self.feed(first.repeat(len(prompts), 1))[:, -1]
 

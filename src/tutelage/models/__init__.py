@@ -1,6 +1,7 @@
 """Where a model comes from, loading, adapters, export."""
 
-from tutelage.models.adapters import adapter_off, add_lora, merge, target_names
+from tutelage.models.adapters import adapter_off, add_adapter, add_lora, merge
+from tutelage.models.configs import target_names
 from tutelage.models.export import export, loading_lines
 from tutelage.models.load import LoadedModel, LoadedTokenizer, load, load_tokenizer, stated_parameters
 from tutelage.models.source import ModelSource, base_of, fingerprint, own_template, resolve
@@ -10,6 +11,7 @@ __all__ = [
     "LoadedTokenizer",
     "ModelSource",
     "adapter_off",
+    "add_adapter",
     "add_lora",
     "base_of",
     "export",

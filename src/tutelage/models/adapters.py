@@ -1,19 +1,59 @@
-"""Low-rank adapters (LoRA, Hu et al. 2021, arXiv 2106.09685) through peft: put on, switched off, merged."""
+"""Adapters and prompts through peft, as `methods.yaml` lists them: put on, switched off, merged."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from tutelage.core import seeds
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
+from tutelage.models import configs, methods
+from tutelage.models.configs import ALL_LINEAR
 from tutelage.models.load import LoadedModel
 from tutelage.models.quiet import quiet
 
-ALL_LINEAR = "all-linear"
+
+def add_adapter(loaded: LoadedModel, name: str, options: Mapping[str, Any], *, seed: int) -> LoadedModel:
+    """Put a method's fresh weights on a model; only they can be trained afterwards.
+
+    Adapters begin as no change. Prompts begin as tokens drawn from the vocabulary, a prefix as what the model makes
+    of such tokens. The model inside `loaded` is changed (layers are wrapped); use only what is returned.
+
+    Args:
+        loaded: a model without an adapter.
+        name: of a method, not `full`.
+        options: some of the method's fields (`Method.fields`); defaults for the others.
+        seed: all that is drawn comes from this alone; the global generator is as before.
+
+    Raises:
+        InputError: an option that the method does not read, layers that the model does not have.
+    """
+    import torch
+    from peft import get_peft_model
+
+    method = methods.find(name)
+    unread = [option for option in options if option not in method.fields]
+    if unread or method.kind == "full":
+        raise InputError(
+            f"{name} puts nothing on a model" if not unread else f"{name} does not read {unread[0]}",
+            where=f"tune.{unread[0] if unread else 'method'}",
+            expected=", ".join(method.fields),
+        )
+    settled = method.options(options)
+    if method.name == "qlora":
+        _check_four_bit(loaded)
+    config = configs.of(method, loaded.model, settled)
+    with torch.random.fork_rng(), quiet():
+        torch.manual_seed(seeds.derive(seed, name))
+        if method.name == "prefix-tuning":
+            start = _prefix_start(loaded.model, settled["virtual_tokens"])
+        model = get_peft_model(loaded.model, config)
+    if method.name == "prefix-tuning":
+        model.prompt_encoder[model.active_adapter].load_prompt_embeddings(start)
+    return dataclasses.replace(loaded, model=model, adapter=True)
 
 
 def add_lora(
@@ -25,9 +65,7 @@ def add_lora(
     targets: str | Sequence[str] = ALL_LINEAR,
     seed: int,
 ) -> LoadedModel:
-    """Put a fresh adapter on a model; only the adapter can be trained afterwards, and it begins as no change.
-
-    The model inside `loaded` is changed (its linear layers are wrapped); use only what is returned.
+    """`add_adapter` for LoRA.
 
     Args:
         loaded: a model without an adapter.
@@ -36,54 +74,13 @@ def add_lora(
         dropout: on the adapter's input, in training.
         targets: names of layers (the last part of a module's name, or several parts), or `all-linear`: every
             linear layer but the output layer.
-        seed: the factors are drawn from this alone; the global generator is as before.
+        seed: the factors are drawn from this alone.
 
     Raises:
         InputError: a name that no linear layer bears.
     """
-    import torch
-    from peft import LoraConfig, TaskType, get_peft_model
-
-    wanted: str | list[str] = ALL_LINEAR if targets == ALL_LINEAR else _checked_targets(loaded.model, targets)
-    config = LoraConfig(
-        task_type=TaskType.SEQ_2_SEQ_LM if loaded.encoder_decoder else TaskType.CAUSAL_LM,
-        r=rank,
-        lora_alpha=alpha,
-        lora_dropout=dropout,
-        target_modules=wanted,
-    )
-    with torch.random.fork_rng(), quiet():
-        torch.manual_seed(seeds.derive(seed, "lora"))
-        model = get_peft_model(loaded.model, config)
-    return dataclasses.replace(loaded, model=model, adapter=True)
-
-
-def target_names(model: Any) -> list[str]:
-    """The last parts of the names of all linear layers: what `targets` may name."""
-    import torch
-
-    linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
-    return sorted({name.rpartition(".")[2] for name in linear})
-
-
-def _checked_targets(model: Any, targets: str | Sequence[str]) -> list[str]:
-    """The names, each of which must match: peft ignores those that match nothing as long as one does."""
-    import torch
-
-    wanted = [targets] if isinstance(targets, str) else list(targets)
-    linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
-    known = target_names(model)
-    for target in wanted:
-        if not any(name == target or name.endswith(f".{target}") for name in linear):
-            close = nearest(target, known)
-            raise InputError(
-                "the model has no linear layer of this name",
-                where="tune.targets",
-                found=target,
-                expected=f"{ALL_LINEAR}, or some of: {', '.join(known)}",
-                fix=f"did you mean {close}?" if close else "name layers of this model",
-            )
-    return wanted
+    options = {"rank": rank, "alpha": alpha, "dropout": dropout, "targets": targets}
+    return add_adapter(loaded, "lora", options, seed=seed)
 
 
 @contextmanager
@@ -104,12 +101,19 @@ def merge(loaded: LoadedModel) -> LoadedModel:
 
     Layers without an adapter share their memory with `loaded`: do not train it while both are in use. Sums are
     rounded once more than with the adapter apart, so logits agree to about 1e-5 in fp32, not bit for bit.
+
+    Raises:
+        InputError: a prompt, which no weight could take up, or weights of 4 bits.
     """
     import torch
 
     if not loaded.adapter:
         return loaded
     wrapped = loaded.model
+    four_bit = bool(getattr(wrapped.get_base_model(), "is_loaded_in_4bit", False))
+    methods.of_adapter(wrapped.active_peft_config.to_dict(), four_bit=four_bit).refuse(
+        "merge", where=loaded.name, fix="export it without --merge: base and adapter stay apart"
+    )
     # New parameters over the same memory: merging then replaces the memory of the copy's parameters only.
     shared: dict[int, Any] = {
         id(p): torch.nn.Parameter(p.data, requires_grad=p.requires_grad) for p in wrapped.parameters()
@@ -121,3 +125,42 @@ def merge(loaded: LoadedModel) -> LoadedModel:
     plain.generation_config = copy.deepcopy(wrapped.generation_config)
     plain.eval()
     return dataclasses.replace(loaded, model=plain, adapter=False)
+
+
+def _check_four_bit(loaded: LoadedModel) -> None:
+    """Make a quantised model ready to be trained through; another one is refused."""
+    from peft import prepare_model_for_kbit_training
+
+    if not getattr(loaded.model, "is_loaded_in_4bit", False):
+        raise InputError(
+            "the model's weights are not in 4 bits",
+            where="tune.method",
+            found=loaded.name,
+            fix="load it with four_bit=True, or take lora",
+        )
+    prepare_model_for_kbit_training(loaded.model, use_gradient_checkpointing=False)
+
+
+def _prefix_start(model: Any, count: int) -> Any:
+    """What the model's layers make of tokens drawn from the vocabulary, as peft keeps a prefix: (N, 2 * layers * width).
+
+    Li and Liang (2021, section 7.4) found that real words' activations begin better than random numbers.
+    """
+    import torch
+    from transformers import DynamicCache, EncoderDecoderCache
+
+    ids = torch.randint(0, model.get_input_embeddings().num_embeddings, (1, count), device=model.device)
+    # Caches without a config keep every key, also where the model itself would only keep a window.
+    cache: Any = DynamicCache()
+    given: dict[str, Any] = {"input_ids": ids}
+    if model.config.is_encoder_decoder:
+        given["decoder_input_ids"] = ids
+        cache = EncoderDecoderCache(cache, DynamicCache())
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        model(**given, past_key_values=cache, use_cache=True)
+    model.train(training)
+    layers = (cache.self_attention_cache if model.config.is_encoder_decoder else cache).layers
+    pairs = torch.stack([torch.stack([one.keys[0], one.values[0]]) for one in layers])
+    return pairs.permute(3, 0, 1, 2, 4).reshape(count, -1).float()

@@ -34,7 +34,7 @@ def export(loaded: LoadedModel, folder: Path, *, merge: bool, base: ModelSource)
         InputError: the folder holds something that is not a model.
         MachineError: the disk does not take it.
     """
-    _check_target(folder)
+    check_target(folder)
     with new_folder(folder) as part, quiet():
         if loaded.adapter:
             _save_adapter(loaded, part / "adapter" if merge else part, base)
@@ -78,7 +78,12 @@ def loading_lines(folder: Path, *, shown: str | None = None) -> list[str]:
     ]
 
 
-def _check_target(folder: Path) -> None:
+def check_target(folder: Path) -> None:
+    """Refuse to write over what is not a model.
+
+    Raises:
+        InputError: the folder holds something else.
+    """
     if folder.is_dir() and any(folder.iterdir()) and not folders.is_model(folder):
         raise InputError(
             "the folder holds something that is not a model, and would be replaced",
@@ -99,9 +104,10 @@ def _save_adapter(loaded: LoadedModel, folder: Path, base: ModelSource) -> None:
     loaded.model.save_pretrained(folder)
     # peft's model card is a form with every field left open.
     (folder / "README.md").unlink(missing_ok=True)
-    # peft keeps the targets as a set, whose order changes from process to process: the same run, the same bytes.
+    # peft keeps names of layers as sets, whose order changes from process to process: the same run, the same bytes.
     path = folder / "adapter_config.json"
     written = folders.read_json(path)
-    if isinstance(written.get("target_modules"), list):
-        written["target_modules"] = sorted(written["target_modules"])
+    for key in folders.ADAPTER_SETS:
+        if isinstance(written.get(key), list):
+            written[key] = sorted(written[key])
     write_text(path, json.dumps(written, indent=2, sort_keys=True) + "\n")

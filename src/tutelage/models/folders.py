@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
+from tutelage.models.unsafe import check_settings
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -24,6 +25,8 @@ TOKENIZER_FILES = (
 VOCABULARIES = tuple(
     name for name in TOKENIZER_FILES if not name.endswith(("config.json", "map.json", "tokens.json"))
 )
+ADAPTER_SETS = ("target_modules", "feedforward_modules", "exclude_modules")
+"""What stands in adapter_config.json in no order."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
@@ -49,7 +52,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object, or InputError."""
     try:
         value = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             "the file is not JSON",
             where=str(path),
@@ -68,8 +71,9 @@ def check(folder: Path) -> Checked:
 
     Raises:
         InputError: config, tokenizer or weights are missing or damaged; the weights are pickled; the architecture
-            needs code from the model's own folder.
+            needs code from the model's own folder; a setting would load code or read beyond the folder.
     """
+    check_settings(folder)
     if (folder / "config.json").is_file():
         config = read_json(folder / "config.json")
         notes = _no_foreign_code(folder, config)

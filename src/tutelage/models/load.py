@@ -47,8 +47,11 @@ class LoadedModel:
 
     @property
     def context(self) -> int | None:
-        """How many tokens fit, or None where the model's positions are relative and nothing is stated."""
-        return _context(self.model.config, self.tokenizer)
+        """How many tokens fit beside virtual ones, or None where positions are relative and nothing is stated."""
+        from tutelage.models import prompts
+
+        room = _context(self.model.config, self.tokenizer)
+        return None if room is None else room - prompts.length(self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +75,21 @@ class LoadedTokenizer:
     stated_pad: int | None
 
 
-def load(source: ModelSource, *, chat_template: str | None = None, dtype: str = "float32") -> LoadedModel:
+def load(
+    source: ModelSource,
+    *,
+    chat_template: str | None = None,
+    dtype: str = "float32",
+    four_bit: bool = False,
+) -> LoadedModel:
     """Load a model and its tokenizer.
 
     Args:
         source: from `resolve`.
         chat_template: the Jinja text to use; None is the model's own.
         dtype: of the weights in memory: float32, bfloat16 or float16.
+        four_bit: hold the linear layers' weights in 4 bits (NF4), on the first CUDA device; not tested, as no
+            machine of ours has one.
 
     Raises:
         InputError: weights that do not fit the config, a tokenizer larger than the model, a broken template.
@@ -86,7 +97,7 @@ def load(source: ModelSource, *, chat_template: str | None = None, dtype: str = 
     """
     tokenizer = _tokenizer(source.tokenizer)
     template = _template(tokenizer, chat_template)
-    model = _weights(source.weights, dtype)
+    model = _weights(source.weights, dtype, four_bit=four_bit)
     _check_vocabulary(model.get_input_embeddings().weight.shape[0], tokenizer, source)
     settle(model, tokenizer)
     if source.base is not None:
@@ -98,7 +109,7 @@ def load(source: ModelSource, *, chat_template: str | None = None, dtype: str = 
         encoder_decoder=bool(model.config.is_encoder_decoder),
         name=source.name,
         fingerprint=hashing.of_json(
-            {"files": fingerprint(source), "chat_template": template, "dtype": dtype}
+            {"files": fingerprint(source), "chat_template": template, "dtype": "nf4" if four_bit else dtype}
         ),
         chat_template=template,
         adapter=source.base is not None,
@@ -202,7 +213,7 @@ def _config(folder: Path) -> Any:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
-def _weights(folder: Path, dtype: str) -> Any:
+def _weights(folder: Path, dtype: str, *, four_bit: bool) -> Any:
     """The full model. Weights that are missing would be made up at random: refused."""
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
@@ -219,6 +230,7 @@ def _weights(folder: Path, dtype: str) -> Any:
                 trust_remote_code=False,
                 use_safetensors=True,
                 output_loading_info=True,
+                **(_four_bits() if four_bit else {}),
             )
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise _no_memory(folder) from error
@@ -238,6 +250,20 @@ def _weights(folder: Path, dtype: str) -> Any:
             fix="fetch or save the model again; config.json and weights must belong together",
         )
     return model
+
+
+def _four_bits() -> dict[str, Any]:
+    """Weights in NF4 with quantised constants, multiplied in bfloat16 (Dettmers et al. 2023)."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    how = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    return {"quantization_config": how, "device_map": {"": 0}}
 
 
 def _check_vocabulary(rows: int, tokenizer: Any, source: ModelSource) -> None:

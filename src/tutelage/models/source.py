@@ -151,8 +151,7 @@ def _lasting(config: dict[str, Any]) -> dict[str, Any]:
     leave = (*VOLATILE, "base_model_name_or_path", "revision", "peft_version")
     kept = {key: value for key, value in config.items() if key not in leave}
     # peft writes a set in any order.
-    targets = kept.get("target_modules")
-    return {**kept, "target_modules": sorted(targets)} if isinstance(targets, list) else kept
+    return {k: sorted(v) if k in folders.ADAPTER_SETS and isinstance(v, list) else v for k, v in kept.items()}
 
 
 def _folder(name: str, path: Path, say: Say) -> ModelSource:
@@ -176,8 +175,23 @@ def _of_folder(name: str, kind: Kind, folder: Path, say: Say, *, revision: str |
         return ModelSource(name, kind, folder, revision, notes=config.notes)
     below = config.adapter_base
     beside = folder / below
-    base = resolve(str(beside) if beside.is_dir() and not Path(below).exists() else below, say=say)
+    name_below = str(beside) if beside.is_dir() and not Path(below).exists() else below
+    _check_no_adapter(folder, name_below)
+    base = resolve(name_below, say=say)
     return ModelSource(name, kind, folder, revision, base=base, notes=config.notes)
+
+
+def _check_no_adapter(folder: Path, below: str) -> None:
+    """An adapter stands on a whole model: on another adapter, or on itself, it would be read without an end."""
+    places = (Path(below), Path(below) / "model")
+    if any((p / "adapter_config.json").is_file() and not (p / "config.json").is_file() for p in places):
+        raise InputError(
+            "the adapter's base is an adapter itself",
+            where=str(folder / "adapter_config.json"),
+            found=f"base_model_name_or_path: {below}",
+            expected="a whole model",
+            fix="merge the one below first: tutelage export BELOW --merge --to DIR",
+        )
 
 
 def _file(name: str, path: Path, say: Say) -> ModelSource:

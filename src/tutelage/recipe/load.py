@@ -64,13 +64,17 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
     Paths stand as they were written. What is left out (None) has no meaning for this recipe.
     """
     value = recipe.model_dump(mode="json", exclude_none=True)
-    value["tune"].update(learning_rate=recipe.tune.rate, alpha=recipe.tune.scale)
+    value["tune"].update(learning_rate=recipe.tune.rate, **_plain(recipe.tune.options))
     for said, task in zip(value["tasks"], recipe.tasks, strict=True):
         if task.data.hub is not None:
             said["data"]["hub_split"] = task.data.source().hub_split
         if task.split.column is not None:
             said["split"] = {"column": task.split.column, "leaks": task.split.leaks}
     return value
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.strictjson import kind, shorten
 from tutelage.core.yamltext import Path
+from tutelage.recipe import methods
 from tutelage.recipe.data_block import Data
 from tutelage.recipe.schema import Recipe
 
@@ -75,6 +76,7 @@ def of_contradictions(
         *_twice(watched, ("watch", "benchmark"), "benchmark", where),
         *_unknown(watched, known_benchmarks, where),
         *_unwatched(value.get("retain"), watched, where),
+        *methods.contradictions(value.get("tune"), where),
     ]
 
 

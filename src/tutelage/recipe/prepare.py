@@ -18,7 +18,7 @@ from tutelage.recipe import card as card_of
 from tutelage.recipe.expand import cluster_of
 from tutelage.recipe.mixing import Mixed, mixed
 from tutelage.recipe.rows import Rows, TaskRows, read
-from tutelage.recipe.schema import Recipe, Task
+from tutelage.recipe.schema import Recipe, Task, Tune
 from tutelage.tokens.bulk import encode_all
 from tutelage.tokens.encode import Encoder, Truncation
 
@@ -80,9 +80,22 @@ def encoder_of(recipe: Recipe, model: LoadedModel | LoadedTokenizer) -> Encoder:
     return Encoder(
         model.tokenizer,
         encoder_decoder=model.encoder_decoder,
-        max_length=min(tune.max_length, model.context or tune.max_length),
+        max_length=_room(tune, model.context),
         truncation=Truncation(tune.truncate.field, tune.truncate.side),
     )
+
+
+def _room(tune: Tune, context: int | None) -> int:
+    """Tokens that a row may have; what the method puts before it takes a part of the model's context."""
+    room = tune.max_length if context is None else min(tune.max_length, context - tune.virtual)
+    if room < 1:
+        raise InputError(
+            "no room is left for the rows",
+            where="tune.virtual_tokens",
+            found=f"{tune.virtual} virtual tokens, and the model reads {context}",
+            fix="take fewer",
+        )
+    return room
 
 
 def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> Prepared:

@@ -34,7 +34,7 @@ from tutelage.models import (
     own_template,
     resolve,
 )
-from tutelage.recipe import contamination, looked, mixing, prepare, tuning
+from tutelage.recipe import contamination, looked, methods, mixing, prepare, tuning
 from tutelage.recipe.folder import RunFolder, check_free, default_folder, opened
 from tutelage.recipe.load import resolved as settled
 from tutelage.recipe.measure import Asker, Measurement
@@ -99,6 +99,7 @@ class _Run:
     def __init__(
         self, recipe: Recipe, out: Path | None, data_dir: Path | None, listen: Listener | None
     ) -> None:
+        methods.check(recipe.tune)
         self.recipe = recipe
         self.settled = settled(recipe)
         self.folder = RunFolder(out or default_folder(recipe.name, self.settled))
@@ -156,7 +157,7 @@ class _Run:
         return source
 
     def _encode(self, rows: prepare.Rows, source: ModelSource) -> Prepared:
-        self.base = load(source, chat_template=self.recipe.template_text())
+        self.base = load(source, chat_template=self.recipe.template_text(), four_bit=self._four_bit)
         if self.recipe.tune.packing:  # not after hours of asking the base
             require_packable(self.base.model, self.base.model.device)
         prepared = prepare.encode(self.recipe, rows, self.base)
@@ -227,7 +228,12 @@ class _Run:
 
     def _load_tuned(self) -> LoadedModel:
         """The tuned model as it was saved: what is scored is what is delivered."""
-        return load(resolve(str(self.folder.model)), chat_template=None)
+        return load(resolve(str(self.folder.model)), chat_template=None, four_bit=self._four_bit)
+
+    @property
+    def _four_bit(self) -> bool:
+        """Whether base and tuned are both held in 4 bits: what is scored is what was tuned."""
+        return self.recipe.tune.method == "qlora"
 
     def _measure(
         self, model: str, fingerprint: str, loaded: Any, prepared: Prepared, store: Store

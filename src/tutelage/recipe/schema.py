@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
 from tutelage.core.nouns import Example
 from tutelage.data import SPLITS, SplitSettings
+from tutelage.models import methods
 from tutelage.recipe import wording
 from tutelage.recipe.block import Block, Text, wrong
 from tutelage.recipe.data_block import Data
@@ -213,21 +214,41 @@ class Truncate(Block):
 class Tune(Block):
     """How the model is tuned."""
 
-    method: Literal["lora", "full"] = Field(
-        "lora", description="Small added matrices (LoRA), or all weights."
+    method: Literal[
+        "lora", "rslora", "dora", "ia3", "oft", "prompt-tuning", "prefix-tuning", "qlora", "full"
+    ] = Field("lora", description="What is trained: docs/methods.md has the table.")
+    rank: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        None, description="lora, rslora, dora, qlora: rank of the added matrices; 16 when not given."
     )
-    rank: int = Field(16, ge=1, le=4096, description="LoRA: rank of the added matrices.")
     alpha: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="LoRA: the change is scaled by alpha / rank; twice the rank when not given."
+        None,
+        description="As rank: the change is scaled by alpha / rank (twice the rank when not given), "
+        "in rslora by alpha / sqrt(rank) (8 when not given).",
     )
-    dropout: float = Field(0.0, ge=0, lt=1, description="LoRA: dropout on the added matrices' input.")
-    targets: Targets = Field(
-        "all-linear", description="LoRA: which layers; all-linear, or a list of layer names."
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        None, description="As rank: dropout on the matrices' input; oft: share of blocks left unturned."
+    )
+    targets: Targets | None = Field(
+        None,
+        description="All adapters: which layers; all-linear, or a list of layer names. When not given all-linear, "
+        "and for ia3 what suits the architecture.",
+    )
+    block_size: Annotated[int, Field(ge=2, le=4096)] | None = Field(
+        None, description="oft: inputs that are turned together; 32 when not given."
+    )
+    virtual_tokens: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        None, description="prompt-tuning, prefix-tuning: tokens before every row; 20 when not given."
+    )
+    freeze: Annotated[tuple[Text, ...], Field(min_length=1)] | None = Field(
+        None, description="full: weights that stay as they are, as patterns of names (model.embed_tokens.*)."
+    )
+    train_last: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="full: only so many layers at the end, and what runs after them."
     )
     epochs: float = Field(2.0, gt=0, le=10_000, description="Times that every training row is seen.")
     steps: Annotated[int, Field(ge=1)] | None = Field(None, description="At most so many optimizer steps.")
     learning_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="The highest learning rate; 5e-4 for lora and 2e-5 for full when not given."
+        None, description="The highest learning rate; by method when not given (docs/methods.md)."
     )
     schedule: Literal["linear", "cosine", "constant"] = Field(
         "linear",
@@ -267,12 +288,18 @@ class Tune(Block):
         """The learning rate, given or by method."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return 5e-4 if self.method == "lora" else 2e-5
+        return methods.find(self.method).rate
 
     @property
-    def scale(self) -> float:
-        """LoRA's alpha, given or by rank."""
-        return 2.0 * self.rank if self.alpha is None else self.alpha
+    def options(self) -> dict[str, Any]:
+        """What only the method reads, given or by default."""
+        names = methods.own_fields()
+        return methods.find(self.method).options({name: getattr(self, name) for name in names})
+
+    @property
+    def virtual(self) -> int:
+        """Tokens that the method puts before every row."""
+        return int(self.options.get("virtual_tokens", 0))
 
 
 class Watch(Block):

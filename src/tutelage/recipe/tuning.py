@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tutelage.core import files, hashing
-from tutelage.models import LoadedModel, ModelSource, add_lora, export
+from tutelage.models import LoadedModel, ModelSource, add_adapter, export, methods
+from tutelage.models.freezing import freeze, train_last
 from tutelage.recipe.folder import RunFolder
 from tutelage.recipe.prepare import Prepared
 from tutelage.recipe.progress import Listener
@@ -61,7 +62,7 @@ def settle(recipe: Recipe, prepared: Prepared, base_fingerprint: str) -> Job:
         {
             "base": base_fingerprint,
             "rows": prepared.identity,
-            "adapter": _adapter(tune),
+            "adapter": {"method": tune.method, **tune.options},
             "settings": identity_of(settings),
         }
     )
@@ -87,12 +88,7 @@ def tune(
     listen: Listener,
 ) -> None:
     """Tune `base` in place and save the result; goes on from the newest checkpoint."""
-    loaded = base
-    if recipe.tune.method == "lora":
-        options = _adapter(recipe.tune)
-        loaded = add_lora(base, **{k: v for k, v in options.items() if k != "method"}, seed=recipe.tune.seed)
-    else:
-        loaded.model.requires_grad_(True)
+    loaded = _trainable(base, recipe.tune)
     loop = Loop(
         loaded.model,
         pad_id=loaded.pad,
@@ -105,7 +101,7 @@ def tune(
     )
     tuned = loop.tune()
     del loop
-    merge = recipe.tune.method == "lora" and source.kind == "bundled"
+    merge = source.kind == "bundled" and "merge" not in methods.find(recipe.tune.method).cannot
     export(loaded, folder.model, merge=merge, base=source)
     store.trim_steps(job.settings.steps)
     _sign(folder, job, tuned)
@@ -182,16 +178,17 @@ def _packing(tune: Tune, prepared: Prepared) -> Packing | None:
     return replace(packing_of(rows, max_length=prepared.card["max_length"]), epoch=prepared.n_train)
 
 
-def _adapter(tune: Tune) -> dict[str, Any]:
-    if tune.method == "full":
-        return {"method": "full"}
-    return {
-        "method": tune.method,
-        "rank": tune.rank,
-        "alpha": tune.scale,
-        "dropout": tune.dropout,
-        "targets": tune.targets if isinstance(tune.targets, str) else list(tune.targets),
-    }
+def _trainable(base: LoadedModel, tune: Tune) -> LoadedModel:
+    """The base with the method's own weights on it, or with those of its own that stay frozen."""
+    options = tune.options
+    if methods.find(tune.method).kind != "full":
+        return add_adapter(base, tune.method, options, seed=tune.seed)
+    base.model.requires_grad_(True)
+    if "freeze" in options:
+        freeze(base.model, options["freeze"])
+    if "train_last" in options:
+        train_last(base.model, options["train_last"])
+    return base
 
 
 def _sign(folder: RunFolder, job: Job, tuned: Tuned) -> None:

@@ -140,7 +140,16 @@ def _facts(left: Left, recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
     tune = recipe.get("tune") or {}
     training = left.card.get("training") or {}
     named = str(tune.get("method", ""))
-    method = {"lora": f"LoRA, rank {tune.get('rank')}", "full": "all weights"}.get(named, named)
+    method = {
+        "lora": "LoRA",
+        "rslora": "rsLoRA",
+        "dora": "DoRA",
+        "qlora": "QLoRA",
+        "full": "all weights",
+    }.get(named, named)
+    for field in ("rank", "virtual_tokens", "block_size", "train_last"):
+        if named != "full" or field == "train_last":
+            method += f", {field.replace('_', ' ')} {tune[field]}" if tune.get(field) else ""
     seconds = sum(step.get("seconds", 0.0) for step in left.steps)
     tokens = training.get("tokens_seen")
     whole = left.results["provenance"].get("seconds")

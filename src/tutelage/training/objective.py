@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded
+from tutelage.models import prompts
 from tutelage.tokens.batch import IGNORED, Batch, FlatBatch, FlatPairBatch, collate
-from tutelage.training import pairs
+from tutelage.training import pairs, prompted
 
 
 def loss_sum(model: Any, batch: Batch) -> torch.Tensor:
@@ -22,7 +23,10 @@ def loss_sum(model: Any, batch: Batch) -> torch.Tensor:
 
     The output layer is computed only where a prediction is wanted. The sum is taken in at least fp32.
     """
+    prompt = prompts.of(model)
     if isinstance(batch, FlatBatch):
+        if prompt is not None:
+            return _cross_entropy(prompted.flat_logits(prompt, batch), batch.targets)
         out = model(
             input_ids=batch.ids,
             position_ids=batch.positions,
@@ -34,12 +38,11 @@ def loss_sum(model: Any, batch: Batch) -> torch.Tensor:
         return _cross_entropy(pairs.logits(model, batch), batch.targets)
     shifted = torch.full_like(batch.ids, model.config.decoder_start_token_id)
     shifted[:, 1:] = batch.ids[:, :-1]
-    out = model(
-        input_ids=batch.source,
-        attention_mask=batch.source_mask,
-        decoder_input_ids=shifted,
-        use_cache=False,
-    )
+    if prompt is None:
+        given = {"input_ids": batch.source, "attention_mask": batch.source_mask, "use_cache": False}
+    else:
+        model, given = prompt.base, prompted.pair_inputs(prompt, batch.source, batch.source_mask)
+    out = model(decoder_input_ids=shifted, **given)
     bears = batch.labels != IGNORED
     return _cross_entropy(out.logits[bears], batch.labels[bears])
 
@@ -49,10 +52,16 @@ def keeps_rows_apart(model: Any, device: torch.device) -> bool:
 
     It is tried, not looked up: models with recurrent state or ALiBi (Mamba, BLOOM, MPT), and some with learned
     positions (OPT), take such rows for one long row without a word. The second of two rows must give the same
-    logits whatever the first one says, and the same as alone.
+    logits whatever the first one says, and the same as alone. Behind a prompt the model below is tried; a prefix,
+    which stands once before a whole sequence, keeps none apart.
     """
+    prompt = prompts.of(model)
+    if prompt is not None:
+        model = prompt.base
     if model.config.is_encoder_decoder:
         return True
+    if prompt is not None and prompt.prefix:
+        return False
     top = min(model.config.get_text_config().vocab_size, 64)
     first, other, second = ([(start + 7 * i) % top for i in range(6)] for start in (1, 2, 3))
     places = list(range(6))

@@ -1,0 +1,137 @@
+"""Which weights of a fully tuned model stay as they are: by their names, or all below the last layers.
+
+Autograd ends where nothing below needs a gradient, so frozen first layers keep no activations and cost no backward
+pass. That holds only while nothing that runs before them is trained: embeddings tied to the output layer stay frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from tutelage.core.errors import InputError, nearest
+
+
+def freeze(model: Any, patterns: Sequence[str]) -> int:
+    """Freeze the weights whose names fit a pattern, such as `model.embed_tokens.*`; all others are trained.
+
+    A tied weight has one name, that of the module which comes first.
+
+    Args:
+        model: a transformers model.
+        patterns: of whole names, with `*`, `?` and `[...]` as in file names.
+
+    Returns:
+        How many numbers are trained.
+
+    Raises:
+        InputError: a pattern that fits no weight, or patterns that fit all.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            close = nearest(pattern, names)
+            raise InputError(
+                "no weight's name fits the pattern",
+                where="tune.freeze",
+                found=pattern,
+                expected=f"names such as {names[0]} or {names[-1]}",
+                fix=f"did you mean {close}?" if close else f"write *{pattern}* for a part of a name",
+            )
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(not any(fnmatchcase(name, pattern) for pattern in patterns))
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise InputError(
+            "everything would be frozen, and nothing would be trained",
+            where="tune.freeze",
+            found=", ".join(patterns),
+            fix="leave some weights out",
+        )
+    return _trained(model)
+
+
+def train_last(model: Any, count: int) -> int:
+    """Train the last `count` layers and what runs after them; everything before is frozen.
+
+    What runs after is found by running the model once on one token. Weights that are also used earlier (tied
+    embeddings) stay frozen, because their gradient would need the whole backward pass.
+
+    Args:
+        model: a transformers model; of an encoder-decoder model the decoder's layers count.
+        count: layers, from 1 on.
+
+    Returns:
+        How many numbers are trained.
+
+    Raises:
+        InputError: the model has fewer layers, or none that can be told.
+    """
+    layers = _layers(model)
+    if count > len(layers):
+        raise InputError(
+            "the model has fewer layers",
+            where="tune.train_last",
+            found=str(count),
+            expected=f"at most {len(layers)}",
+            fix=f"write {len(layers)} for all layers, or leave it out to train the embeddings too",
+        )
+    first = layers[len(layers) - count]
+    before, after = _runs(model, first)
+    model.requires_grad_(requires_grad=False)
+    for module in (*after, *layers[len(layers) - count :]):
+        module.requires_grad_(requires_grad=True)
+    for module in before:
+        for weight in module.parameters(recurse=False):
+            weight.requires_grad_(requires_grad=False)
+    return _trained(model)
+
+
+def _layers(model: Any) -> list[Any]:
+    """The decoder's layers: the list of modules nearest to the top, of several the longest. Layers hold lists too."""
+    import torch
+
+    decoder = model.get_decoder() if model.config.is_encoder_decoder else model
+    lists = [(n, m) for n, m in decoder.named_modules() if isinstance(m, torch.nn.ModuleList) and len(m)]
+    if not lists:
+        raise InputError(
+            "the model has no list of layers, so nothing says which are the last",
+            where="tune.train_last",
+            found=type(model).__name__,
+            fix="name what stays frozen in tune.freeze",
+        )
+    _, found = max(lists, key=lambda one: (-one[0].count("."), len(one[1])))
+    return list(found)
+
+
+def _runs(model: Any, first: Any) -> tuple[list[Any], list[Any]]:
+    """The modules with weights that run before `first` does, and those that only run after it began."""
+    import torch
+
+    before: dict[Any, None] = {}
+    after: dict[Any, None] = {}
+    began: list[bool] = []
+
+    def note(module: Any, *_: Any) -> None:
+        if module is first:
+            began.append(True)
+        if next(module.parameters(recurse=False), None) is not None:
+            (after if began else before)[module] = None
+
+    hooks = [module.register_forward_pre_hook(note) for module in model.modules()]
+    training = model.training
+    model.eval()
+    try:
+        ids = torch.zeros((1, 1), dtype=torch.long, device=model.device)
+        given = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
+        with torch.no_grad():
+            model(input_ids=ids, use_cache=False, **given)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        model.train(training)
+    return list(before), [module for module in after if module not in before]
+
+
+def _trained(model: Any) -> int:
+    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
