@@ -14,10 +14,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_JSON_DEPTH
 from tutelage.core.nouns import Json
 from tutelage.core.strictjson import kind, loads, shorten
+from tutelage.data.formats import hidden
 from tutelage.data.formats.blocks import Blocks, opened
 from tutelage.data.formats.jsonl import Row
 
@@ -117,7 +120,32 @@ class Columnar:
                 self.notes.append(f"the numbers in {name} were read as the label names that the file gives")
         return taken
 
+    def _quick(self, batch: Any, before: int) -> list[Row] | None:
+        """The rows of a batch, checked column by column; None when a value is wrong, and which one has to be said."""
+        plain = True
+        columns: list[list[Any]] = []
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            try:
+                found = None if name in self._classes else _simple(column)
+                if found is None:
+                    told = [
+                        self._class(name, v, "") if name in self._classes else v for v in column.to_pylist()
+                    ]
+                    found = [_value(value, name, "") for value in told], False
+            except (InputError, UnicodeDecodeError, ValueError, OverflowError):
+                return None
+            columns.append(found[0])
+            plain = plain and found[1]
+        names = batch.schema.names
+        return [
+            Row(number, dict(zip(names, values, strict=True)), 0, plain)
+            for number, values in enumerate(zip(*columns, strict=True), before + 1)
+        ]
+
     def _plain(self, batch: Any, before: int) -> Iterator[Row | InputError]:
+        if (rows := self._quick(batch, before)) is not None:
+            yield from rows
+            return
         try:
             values = batch.to_pylist()
         except (UnicodeDecodeError, ValueError, OverflowError):
@@ -180,6 +208,39 @@ def _readable(kind_of: Any, depth: int = 0) -> bool:
         t.is_date, t.is_timestamp, t.is_time, t.is_decimal,
     )  # fmt: skip
     return any(is_so(kind_of) for is_so in plain)
+
+
+def _simple(column: Any) -> tuple[list[Any], bool] | None:
+    """The values of a column of text or of numbers, and whether nothing invisible stands in them.
+
+    None for another kind, and when a value may be wrong.
+    """
+    import pyarrow.types as t
+
+    if t.is_string(column.type) or t.is_large_string(column.type):
+        column.validate(full=True)  # that it is UTF-8
+        raw = _bytes(column)
+        if b"\0" in raw:
+            return None
+        return column.to_numpy(zero_copy_only=False).tolist(), not hidden.among(raw)
+    if column.null_count:
+        return None
+    if t.is_integer(column.type) or t.is_boolean(column.type):
+        return column.to_numpy(zero_copy_only=False).tolist(), True
+    if t.is_float32(column.type) or t.is_float64(column.type):
+        numbers = column.to_numpy(zero_copy_only=False)
+        return (numbers.tolist(), True) if np.isfinite(numbers).all() else None
+    return None
+
+
+def _bytes(column: Any) -> bytes:
+    """All that stands in a column of text, one value behind the other."""
+    _, places, content = column.buffers()
+    if content is None or not len(column):
+        return b""
+    width = np.dtype(np.int64 if column.type == "large_string" else np.int32)
+    offsets = np.frombuffer(places, width, len(column) + 1, column.offset * width.itemsize)
+    return bytes(content.slice(int(offsets[0]), int(offsets[-1] - offsets[0])).to_pybytes())
 
 
 def _value(value: Any, name: str, where: str) -> Json:
