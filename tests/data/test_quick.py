@@ -12,7 +12,7 @@ import pytest
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import loads, quick
 from tutelage.data import DataSource, LabelNames, load, read
-from tutelage.data.formats import cells, columnar, hidden, jsonl, lines
+from tutelage.data.formats import columnar, cut, hidden, jsonl, lines
 from tutelage.data.layouts import conversations
 
 ODD = [
@@ -125,7 +125,7 @@ def test_tables_read_alike_in_pieces_of_any_size(tmp_path, monkeypatch, name):
     delimiter = "," if name == "rows.csv" else "\t"
     path = tmp_path / name
     taken = []
-    real = cells.quick
+    real = cut.quick
     for _ in range(400):
         good = rng.random() < 0.5
         rows = [
@@ -141,9 +141,9 @@ def test_tables_read_alike_in_pieces_of_any_size(tmp_path, monkeypatch, name):
         )
         monkeypatch.setattr(lines, "BLOCK", rng.choice([7, 20, 50, 1 << 20]))
         with monkeypatch.context() as patch:
-            patch.setattr(cells, "quick", lambda *given: taken.append(real(*given)) or taken[-1])
+            patch.setattr(cut, "quick", lambda *given: taken.append(real(*given)) or taken[-1])
             fast = outcome(path)
-        slow = both(monkeypatch, path, (cells, "quick", lambda *_: None))[1]
+        slow = both(monkeypatch, path, (cut, "quick", lambda *_: None))[1]
         assert fast == slow, path.read_bytes()
     assert sum(found is not None for found in taken) > 100
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_LINE_BYTES
 from tutelage.core.strictjson import shorten
-from tutelage.data.formats import cells
+from tutelage.data.formats import cut
 from tutelage.data.formats.jsonl import Row
 from tutelage.data.formats.lines import Line, Lines, Piece, too_long
 
@@ -69,14 +69,14 @@ class _Table:
         for line in piece.behind(at, number).lines():
             yield from self._line(line)
 
-    def _quick(self, raw: bytes, number: int) -> cells.Rows | None:
+    def _quick(self, raw: bytes, number: int) -> cut.Rows | None:
         # A piece below the limit holds no row beyond it.
         if self._header is None or len(raw) > MAX_LINE_BYTES:
             return None
         even = raw.replace(b"\r\n", b"\n") if b"\r" in raw else raw
         if b"\r" in even:
             return None
-        found = cells.quick(even, self._header, self._delimiter, number)
+        found = cut.quick(even, self._header, self._delimiter, number)
         if found is None or even is raw:
             return found
         end = len(raw)
