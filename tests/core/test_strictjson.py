@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -118,9 +119,9 @@ VALUES = st.recursive(
 @settings(max_examples=500, deadline=None, derandomize=True)
 def test_the_quick_way_gives_what_the_strict_one_gives_or_nothing(value, ascii_only):
     text = json.dumps(value, ensure_ascii=ascii_only)
-    found = quick(text)
-    assert found is None or (repr(found) == repr(loads(text, where="x")))
-    assert found is not None or "\\" in text
+    found = quick(text.encode())
+    assert found is None or (repr(found.value) == repr(loads(text, where="x")))
+    assert found is not None or not value or "\\u00" in text or re.search(r"[0-9]{19}", text)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,6 @@ def test_the_quick_way_gives_what_the_strict_one_gives_or_nothing(value, ascii_o
         '{"a": ' + "[" * 64 + "]" * 64 + "}",
         '{"a": ' + "[" * 99_999 + "]" * 99_999 + "}",
         '{"a": 1} x',
-        ' {"a": 1}',
         '{"a": ',
         "[1]",
         "17",
@@ -148,4 +148,4 @@ def test_the_quick_way_gives_what_the_strict_one_gives_or_nothing(value, ascii_o
     ],
 )
 def test_the_quick_way_leaves_what_is_doubtful_to_the_strict_one(text):
-    assert quick(text) is None
+    assert quick(text.encode()) is None

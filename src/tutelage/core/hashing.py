@@ -19,6 +19,11 @@ def of_text(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def of_bytes(content: bytes) -> str:
+    """The sha256 of bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def of_file(path: Path) -> str:
     """The sha256 of a file's bytes, read in pieces."""
     with path.open("rb") as file:

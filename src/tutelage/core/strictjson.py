@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import orjson
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_INTEGER_DIGITS, MAX_JSON_DEPTH
 from tutelage.core.nouns import Json
 
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
-_DOUBTFUL_ESCAPE = re.compile(r"\\(?:u[dD]|u0000|\\)")
-"""Perhaps half a character, a NUL, or a backslash, behind which counting does not tell which quotes are escaped."""
 _LITERALS = ("true", "false", "null")
 
+_OPENS, _DIGITS = b"\2", b"\1" * 20
+_MARKS = bytes.maketrans(b"0123456789-[{", b"\1" * 11 + _OPENS * 2)
+"""For a text without control characters: digits and minus, and what opens a level, by marks that nothing else in it has."""
+_LONG_INTEGER = re.compile(rb"[0-9]{20}|-[0-9]{19}")
+"""What an integer beyond 64 bits has: 2**63 has 19 digits, 2**64 has 20."""
 
 _NEAR = 32
 """Characters: longer than what a cut can leave of a number, a literal or an escape."""
@@ -50,43 +55,37 @@ def loads(text: str, *, where: str, whole: bool = True) -> Json:
     return value
 
 
-def quick(text: str) -> dict[str, Json] | None:
-    """An object's value as `loads` gives it, when nothing is wrong or doubtful; else None, and `loads` has to look.
+class Quick(NamedTuple):
+    """A value that was read, and the same value written again: UTF-8, in which only quotes, backslashes and controls are escaped."""
 
-    Python's lenient scanner reads it, and what that lets pass is looked for afterwards: a repeated key loses strings, so that
-    there are fewer than the text has pairs of quotes.
+    value: dict[str, Json]
+    written: bytes
+
+
+def quick(text: bytes) -> Quick | None:
+    """An object as `loads` gives it, when nothing is wrong or doubtful; else None, and `loads` has to look.
+
+    orjson reads it. What that lets pass is looked for afterwards: a repeated key has lost strings, so that fewer quotes are
+    written again than stood there; an integer beyond 64 bits became another number; nothing says how deep the value is.
     """
     try:
-        value, end = _lenient(text, 0)
-    except (StopIteration, ValueError, RecursionError):
-        return None
-    if end != len(text) or not isinstance(value, dict):
-        return None
-    quotes = text.count('"')
-    if "\\" in text:
-        if _DOUBTFUL_ESCAPE.search(text):
+        value = orjson.loads(text)
+        if type(value) is not dict or not value:
             return None
-        quotes -= text.count('\\"')
-    return value if quotes == 2 * _strings(value, MAX_JSON_DEPTH) else None
-
-
-def _strings(value: dict[str, Json] | list[Json], depth: int) -> int:
-    """How many strings a value holds, keys too; a number that no count can equal when something in it is doubtful."""
-    count = len(value) if isinstance(value, dict) else 0
-    if depth <= 0:
-        return _DOUBTFUL
-    for item in value.values() if isinstance(value, dict) else value:
-        kind_of = type(item)
-        if kind_of is str:
-            count += 1
-        elif isinstance(item, float):
-            if not math.isfinite(item):
-                return _DOUBTFUL
-        elif isinstance(item, dict | list):
-            count += _strings(item, depth - 1)
-        elif isinstance(item, int) and not -_LARGE < item < _LARGE:
-            return _DOUBTFUL
-    return count
+        written = orjson.dumps(value)
+    except (ValueError, TypeError):
+        return None
+    # An escaped quote could make up for the two of a key that was lost.
+    if b"\\u00" in text and (b"\\u0022" in text or b"\\u0000" in text):
+        return None
+    marked = text.translate(_MARKS)
+    if (
+        written.count(b'"') != text.count(b'"')
+        or (_DIGITS in marked and _LONG_INTEGER.search(text))
+        or (marked.count(_OPENS) > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH)
+    ):
+        return None
+    return Quick(value, written)
 
 
 def scan(text: str, at: int, *, where: str, line: int, whole: bool) -> tuple[Json, int] | None:
@@ -210,9 +209,6 @@ def _int(text: str) -> int:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int
 )
-_lenient: Callable[[str, int], tuple[Json, int]] = cast("Any", json.JSONDecoder()).scan_once
-_DOUBTFUL = -(10**12)
-_LARGE = 10 ** (MAX_INTEGER_DIGITS - 1)
 
 
 def _syntax(error: json.JSONDecodeError, text: str, where: str, *, whole: bool) -> InputError:

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -113,19 +113,19 @@ class _Index:
 
     def add(self, text: str) -> None:
         """Keep a text; its place is how many were kept before. Of equal ones only the first is looked up."""
-        own, place = _read(text), len(self._kept)
+        (own, signature), place = _signed(text), len(self._kept)
         self._kept.append(own)
         if self._same.setdefault(own, place) == place:
-            self._lsh.insert(place, _signature(own.pieces))
+            self._lsh.insert(place, signature)
 
     def near(self, text: str, *, skip: Callable[[int], bool] | None = None) -> Iterator[tuple[int, float]]:
         """Kept texts near this one, in their order, each with its similarity."""
-        own = _read(text)
+        own, signature = _signed(text)
         same = self._same.get(own)
         if same is not None:
             yield same, 1.0
             return
-        for place in sorted(self._lsh.query(_signature(own.pieces))):
+        for place in sorted(self._lsh.query(signature)):
             other = self._kept[place]
             if other.numbers != own.numbers or (skip is not None and skip(place)):
                 continue
@@ -173,12 +173,27 @@ def _jaccard(left: Pieces, right: Pieces) -> float:
     return shared / (len(left) + len(right) - shared)
 
 
+@lru_cache(maxsize=1)
+def _permutations() -> Any:
+    """The library's permutations, which it would draw anew for every text."""
+    from datasketch import MinHash
+
+    return MinHash(num_perm=_PERMUTATIONS).permutations
+
+
 def _signature(pieces: Pieces) -> Any:
     from datasketch import MinHash
 
-    made = MinHash(num_perm=_PERMUTATIONS, hashfunc=int)
+    made = MinHash(num_perm=_PERMUTATIONS, hashfunc=int, permutations=_permutations())
     made.update_batch(pieces >> np.uint64(32))  # the library takes numbers of 32 bits
     return made
+
+
+@lru_cache(maxsize=2)
+def _signed(text: str) -> tuple[_Text, Any]:
+    """A text with its signature; a text that is looked for is often added next."""
+    own = _read(text)
+    return own, _signature(own.pieces)
 
 
 def overlaps(items: Sequence[str], rows: Sequence[str], threshold: float) -> list[Overlap]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -10,20 +9,18 @@ from pathlib import Path
 
 from tutelage.core.errors import InputError, InputErrors, raise_all
 from tutelage.core.limits import MAX_ERRORS
-from tutelage.core.nouns import Example, Json, Origin
+from tutelage.core.nouns import Example, Origin
 from tutelage.data import layouts
-from tutelage.data.formats import Opened, open_file
+from tutelage.data.formats import Opened, hidden, open_file
 from tutelage.data.formats.blocks import empty
 from tutelage.data.formats.jsonl import Row
-from tutelage.data.layouts import How, Layout
+from tutelage.data.layouts import How, Layout, NoColumn
 
 _LOOKED_AT = 64
 """First rows that say which layout a file has."""
-_HIDDEN = re.compile("[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
-
+_FIXED_COLUMNS = ("csv", "tsv", "parquet", "arrow")
 _MANY = 10_000
 """Bad rows from which on it is not waited for the file's end to see that they are the most."""
-_PLAIN_TYPES = (int, float, bool, type(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +125,9 @@ class Reader:
                 made = self._examples(row)
             except InputError as error:
                 self._bad(error)
+                if isinstance(error, NoColumn) and self.format in _FIXED_COLUMNS:
+                    # No row of the file has it: that is one mistake, and none that leaving rows out could mend.
+                    raise_all(self.shown, self._errors or [error])
                 continue
             self._count += 1
             if not self._errors:
@@ -150,15 +150,9 @@ class Reader:
         # The name and line, not the content: two rows may be equal and are still two rows.
         identity = f"{self._name}:{row.line}.{row.item}" if row.item else f"{self._name}:{row.line}"
         origin = Origin(self.shown, row.line, self._opened.unit, row.item)
-        for value in row.fields.values():
-            plain = (
-                (value.isascii() or not _HIDDEN.search(value))
-                if type(value) is str
-                else type(value) in _PLAIN_TYPES
-            )
-            if not plain:
-                self._look(row.fields, origin)
-                break
+        if not row.plain and any(map(hidden.inside, row.fields.values())):
+            self._hidden += 1
+            self._first_hidden = self._first_hidden or str(origin)
         if self.layout is layouts.PLAIN:
             return [Example(identity, row.fields, origin)]
         return [
@@ -166,26 +160,13 @@ class Reader:
             for made in self.layout.read(row.fields, self._how, str(origin))
         ]
 
-    def _look(self, fields: dict[str, Json], origin: Origin) -> None:
-        """Count the row when some of its text hides in it, or changes the direction of what stands beside it."""
-        stack: list[Json] = list(fields.values())
-        while stack:
-            value = stack.pop()
-            if isinstance(value, str):
-                if not value.isascii() and _HIDDEN.search(value):
-                    self._hidden += 1
-                    self._first_hidden = self._first_hidden or str(origin)
-                    return
-            elif isinstance(value, list):
-                stack.extend(value)
-            elif isinstance(value, dict):
-                stack.extend(value.values())
-
     def _bad(self, error: InputError) -> None:
         if self._how.on_bad_row == "drop":
             self.dropped.append(Dropped.of(error))
             if len(self.dropped) > max(_MANY, self._count):
                 raise too_many(self.shown, self.dropped, self._count)
+        elif isinstance(error, NoColumn) and any(known.problem == error.problem for known in self._errors):
+            return
         elif len(self._errors) < MAX_ERRORS:
             self._errors.append(error)
 

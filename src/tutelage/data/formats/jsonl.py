@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Json
 from tutelage.core.strictjson import kind, loads, quick, shorten, strings
-from tutelage.data.formats.lines import Line
+from tutelage.data.formats import hidden
+from tutelage.data.formats.lines import Line, Lines
 
 
 class Row(NamedTuple):
-    """A row's physical line, where it starts, and its fields; `item` counts rows that start on one line, 0 for the first."""
+    """A row of a file.
+
+    Attributes:
+        line: the physical line where it starts.
+        fields: what it holds.
+        item: counts rows that start on one line, 0 for the first.
+        plain: whether it is known that no invisible character stands in it.
+    """
 
     line: int
     fields: dict[str, Json]
     item: int = 0
+    plain: bool = False
 
 
-def rows(lines: Iterable[Line | InputError], shown: str) -> Iterator[Row | InputError]:
+def rows(lines: Lines, shown: str) -> Iterator[Row | InputError]:
     """The rows of a JSONL file; blank lines are no rows.
 
     Raises:
         InputError: the file is a JSON list: its lines are no rows, and one error says so better than one a line.
     """
-    first = True
-    for line in lines:
-        if isinstance(line, InputError):
-            yield line
-        elif value := quick(line.text):
-            yield Row(line.number, value)
-        elif text := line.text.strip(" \t\r"):
-            if first and text.startswith("["):
-                raise _not_an_object(line, f"{shown}:{line.number}", "a list")
-            yield _row(line, f"{shown}:{line.number}")
-        first = False
+    for piece in lines.pieces():
+        number, at = piece.number, 0
+        for raw in piece.raw.split(b"\n"):
+            number += 1
+            if found := quick(raw):
+                yield Row(number, found.value, 0, not hidden.among(found.written))
+            elif raw.strip(b" \t\r"):
+                ended = at + len(raw) < len(piece.raw)
+                line = piece.line(raw + b"\n" if ended else raw, number, at)
+                if isinstance(line, InputError):
+                    yield line
+                elif number == 1 and line.text.lstrip(" \t\r").startswith("["):
+                    raise _not_an_object(line, f"{shown}:{line.number}", "a list")
+                else:
+                    yield _row(line, f"{shown}:{line.number}")
+            at += len(raw) + 1
 
 
 def _row(line: Line, where: str) -> Row | InputError:

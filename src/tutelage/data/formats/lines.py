@@ -7,6 +7,7 @@ inside JSON strings (datasets #3910 is one of several such bugs).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,11 +27,57 @@ class Line(NamedTuple):
     ended: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    r"""Whole lines of a file as bytes; all end in \n, but for the last one of a file that ends without.
+
+    Attributes:
+        raw: the lines with their ends.
+        number: of the line before the first one.
+        start: the byte of the file at which the first one begins.
+        shown: the file's name in errors.
+    """
+
+    raw: bytes
+    number: int
+    start: int
+    shown: str
+
+    def lines(self) -> Iterator[Line | InputError]:
+        """The lines; decoded at once where nothing is wrong with them."""
+        try:
+            text = self.raw.decode("utf-8") if b"\0" not in self.raw and self.raw.endswith(b"\n") else None
+        except UnicodeDecodeError:
+            text = None
+        if text is not None:
+            if "\r" in text:
+                text = text.replace("\r\n", "\n")
+            texts = text.split("\n")
+            del texts[-1]
+            for found, line in enumerate(texts, self.number + 1):
+                yield Line(found, line, True)
+            return
+        number, at = self.number, 0
+        while at < len(self.raw):
+            end = self.raw.find(b"\n", at) + 1 or len(self.raw)
+            number += 1
+            yield self.line(self.raw[at:end], number, at)
+            at = end
+
+    def line(self, raw: bytes, number: int, at: int) -> Line | InputError:
+        """One of its lines, decoded: the bytes with the line's end, its number, and where in the piece it begins."""
+        return _decode(raw, f"{self.shown}:{number}", number, self.start + at)
+
+    def behind(self, at: int, number: int) -> Piece:
+        """What comes behind the line of that number, from a place of the piece on."""
+        return Piece(self.raw[at:], number, self.start + at, self.shown)
+
+
 class Lines:
     """The lines of one file, read once from first to last.
 
     Iterating yields a `Line`, or an `InputError` for a line that cannot be read; what makes the rest unreadable (no
-    such file, a line beyond the limit) is raised. A name that ends in .gz or .zst is unpacked while it is read. After the
+    such file, a line beyond the limit) is raised. `pieces` gives them as bytes, many at a time. A name that ends in .gz or .zst is unpacked while it is read. After the
     last line `sha256` is the hash of the bytes read, unpacked.
 
     Args:
@@ -51,6 +98,11 @@ class Lines:
         return self._blocks.sha256
 
     def __iter__(self) -> Iterator[Line | InputError]:
+        for piece in self.pieces():
+            yield from piece.lines()
+
+    def pieces(self) -> Iterator[Piece]:
+        """The lines as bytes, without the file's byte order mark; what makes the rest unreadable is raised."""
         number = start = held = 0
         waiting: list[bytes] = []
         first = True
@@ -65,7 +117,7 @@ class Lines:
                 whole = b"".join([*waiting, block[:cut]])
                 if whole.find(b"\n") >= MAX_LINE_BYTES:
                     raise too_long(f"{self.shown}:{number + 1}")
-                yield from self._split(whole, number, start)
+                yield Piece(whole, number, start, self.shown)
                 number += whole.count(b"\n")
                 start += len(whole)
                 waiting, held = [], 0
@@ -74,25 +126,7 @@ class Lines:
             if held > MAX_LINE_BYTES:
                 raise too_long(f"{self.shown}:{number + 1}")
         if rest := b"".join(waiting):
-            yield _decode(rest, f"{self.shown}:{number + 1}", number + 1, start)
-
-    def _split(self, whole: bytes, number: int, start: int) -> Iterator[Line | InputError]:
-        """The lines of some bytes that end with a line end; decoded at once where nothing is wrong with them."""
-        try:
-            text = whole.decode("utf-8") if b"\0" not in whole else None
-        except UnicodeDecodeError:
-            text = None
-        if text is not None:
-            if "\r" in text:
-                text = text.replace("\r\n", "\n")
-            texts = text.split("\n")
-            del texts[-1]
-            for found, line in enumerate(texts, number + 1):
-                yield Line(found, line, True)
-            return
-        for found, raw in enumerate(whole.split(b"\n")[:-1], number + 1):
-            yield _decode(raw + b"\n", f"{self.shown}:{found}", found, start)
-            start += len(raw) + 1
+            yield Piece(rest, number, start, self.shown)
 
 
 def _decode(raw: bytes, where: str, number: int, start: int) -> Line | InputError:

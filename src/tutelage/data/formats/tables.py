@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_LINE_BYTES
 from tutelage.core.strictjson import shorten
+from tutelage.data.formats import cut
 from tutelage.data.formats.jsonl import Row
-from tutelage.data.formats.lines import Line, too_long
+from tutelage.data.formats.lines import Line, Lines, Piece, too_long
 
 
 def rows(
-    lines: Iterable[Line | InputError],
+    lines: Lines,
     shown: str,
     *,
     delimiter: str,
@@ -37,19 +38,64 @@ def rows(
     Raises:
         InputError: for a header that cannot be used, or a quote that is never closed.
     """
-    records = csv_records(lines, shown) if delimiter == "," else _tsv_records(lines)
-    header: list[str] | None = list(columns) or None
-    for record in records:
-        if isinstance(record, InputError):
-            if header is None:
-                raise record
-            yield record
-        elif header is None:
-            header = _header(record, shown, delimiter, sure=sure)
-        elif len(record.values) != len(header):
-            yield _ragged(record, header, shown, delimiter)
-        else:
-            yield Row(record.line, dict(zip(header, record.values, strict=True)))
+    table = _Table(shown, delimiter, list(columns) or None, sure=sure)
+    for piece in lines.pieces():
+        yield from table.rows(piece)
+    table.records.close()
+
+
+class _Table:
+    """A table being read piece by piece: at once where that can be, else line by line."""
+
+    def __init__(self, shown: str, delimiter: str, header: list[str] | None, *, sure: bool) -> None:
+        self.records: _Csv | _Tsv = _Csv(shown) if delimiter == "," else _Tsv()
+        self._shown = shown
+        self._delimiter = delimiter
+        self._header = header
+        self._sure = sure
+
+    def rows(self, piece: Piece) -> Iterator[Row | InputError]:
+        """The rows that end in a piece."""
+        at, number = 0, piece.number
+        # To the first line that begins a row, once the columns are known.
+        while at < len(piece.raw) and (self._header is None or self.records.inside):
+            end = piece.raw.find(b"\n", at) + 1 or len(piece.raw)
+            number += 1
+            yield from self._line(piece.line(piece.raw[at:end], number, at))
+            at = end
+        if self._header is not None and (found := self._quick(piece.raw[at:], number)):
+            yield from found.rows
+            at, number = at + found.size, number + found.lines
+        for line in piece.behind(at, number).lines():
+            yield from self._line(line)
+
+    def _quick(self, raw: bytes, number: int) -> cut.Rows | None:
+        # A piece below the limit holds no row beyond it.
+        if self._header is None or len(raw) > MAX_LINE_BYTES:
+            return None
+        even = raw.replace(b"\r\n", b"\n") if b"\r" in raw else raw
+        if b"\r" in even:
+            return None
+        found = cut.quick(even, self._header, self._delimiter, number)
+        if found is None or even is raw:
+            return found
+        end = len(raw)
+        for _ in range(even.count(b"\n", found.size) + 1):
+            end = raw.rfind(b"\n", 0, end)
+        return found._replace(size=end + 1)
+
+    def _line(self, line: Line | InputError) -> Iterator[Row | InputError]:
+        for record in self.records.feed(line):
+            if isinstance(record, InputError):
+                if self._header is None:
+                    raise record
+                yield record
+            elif self._header is None:
+                self._header = _header(record, self._shown, self._delimiter, sure=self._sure)
+            elif len(record.values) != len(self._header):
+                yield _ragged(record, self._header, self._shown, self._delimiter)
+            else:
+                yield Row(record.line, dict(zip(self._header, record.values, strict=True)))
 
 
 @dataclass(slots=True)
@@ -60,47 +106,79 @@ class Record:
     values: list[str] = field(default_factory=list)
 
 
-def _tsv_records(lines: Iterable[Line | InputError]) -> Iterator[Record | InputError]:
-    for line in lines:
+class _Tsv:
+    """Lines to records: each is one."""
+
+    inside = False
+
+    def feed(self, line: Line | InputError) -> Iterable[Record | InputError]:
+        """The record of a line; none of a blank one."""
         if isinstance(line, InputError):
-            yield line
-        elif line.text.strip():
-            yield Record(line.number, line.text.split("\t"))
+            return (line,)
+        return (Record(line.number, line.text.split("\t")),) if line.text.strip() else ()
+
+    def close(self) -> None:
+        """Nothing can be open at the end."""
+
+
+class _Csv:
+    """Lines to records; a record may span several of them, and is `inside` one then."""
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+        self._row: _Row | None = None
+
+    @property
+    def inside(self) -> bool:
+        """Whether a record goes on in the next line."""
+        return self._row is not None
+
+    def feed(self, line: Line | InputError) -> Iterable[Record | InputError]:
+        """The record that ends with a line, or what is wrong with it.
+
+        Raises:
+            InputError: for a quote that is not closed before the limit of a line.
+        """
+        if isinstance(line, InputError):
+            return (line,)
+        row = self._row
+        if row is None:
+            if (simple := _simple(line)) is not None:
+                return simple
+            row = self._row = _Row(line.number)
+        error = row.feed(line, self._shown)
+        if error is not None:
+            self._row = None
+            return (error,)
+        if not row.inside:
+            self._row = None
+            return (row.record,)
+        if row.size > MAX_LINE_BYTES:
+            raise too_long(f"{self._shown}:{row.opened}")
+        return ()
+
+    def close(self) -> None:
+        """Raise InputError when a quote is still open at the file's end."""
+        if (row := self._row) is not None:
+            raise InputError(
+                "a quote is opened and never closed",
+                where=f"{self._shown}:{row.opened}",
+                found=f'a field that starts with "{row.parts[0][:40]} and runs to the end of the file',
+                expected='a closing "',
+                fix='close the quote on that line; a quote that belongs to the text is doubled: ""',
+            )
 
 
 def csv_records(lines: Iterable[Line | InputError], shown: str) -> Iterator[Record | InputError]:
-    """Split lines into records; a record may span several of them.
+    """Split lines into records, line by line.
 
     Raises:
         InputError: for a quote that is not closed before the file's end or the line limit.
     """
-    row: _Row | None = None
+    records = _Csv(shown)
     for line in lines:
-        if isinstance(line, InputError):
-            yield line
-            continue
-        if row is None:
-            if (simple := _simple(line)) is not None:
-                yield from simple
-                continue
-            row = _Row(line.number)
-        error = row.feed(line, shown)
-        if error is not None:
-            yield error
-            row = None
-        elif not row.inside:
-            yield row.record
-            row = None
-        elif row.size > MAX_LINE_BYTES:
-            raise too_long(f"{shown}:{row.opened}")
-    if row is not None:
-        raise InputError(
-            "a quote is opened and never closed",
-            where=f"{shown}:{row.opened}",
-            found=f'a field that starts with "{row.parts[0][:40]} and runs to the end of the file',
-            expected='a closing "',
-            fix='close the quote on that line; a quote that belongs to the text is doubled: ""',
-        )
+        yield from records.feed(line)
+    records.close()
 
 
 def _simple(line: Line) -> list[Record] | None:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tutelage.data.layouts.known import NAMES, PLAIN, Layout, detect, named
-from tutelage.data.layouts.made import How, Labels, Made
+from tutelage.data.layouts.made import How, Labels, Made, NoColumn
 
-__all__ = ["NAMES", "PLAIN", "How", "Labels", "Layout", "Made", "detect", "named"]
+__all__ = ["NAMES", "PLAIN", "How", "Labels", "Layout", "Made", "NoColumn", "detect", "named"]

@@ -31,6 +31,9 @@ _UNSUPPORTED = {
 }
 _TOOL_ROLES = ("tool", "function", "function_call", "observation", "ipython", "tool_call", "tool_response")
 _TOOLS = ("tools", "functions")
+_SPACES = bytes.maketrans(b"\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f", b" " * 9)
+_LEADS_OF_SPACES = (b"\xc2", b"\xe1", b"\xe2", b"\xe3")
+"""First bytes, in UTF-8, of the spaces that are not ASCII, and of much else."""
 FIX_TURN = "correct the turn, or leave the conversation out"
 
 
@@ -98,10 +101,10 @@ def _speaks(turns: Json, key: str) -> bool:
 
 
 def _turns(fields: Fields, where: str, key: str) -> tuple[list[str], list[Json]]:
-    found = list(_candidates(fields))
-    for names, turns in found:
+    for names, turns in _candidates(fields):
         if _speaks(turns, key) and isinstance(turns, list):
             return names, turns
+    found = list(_candidates(fields))
     held = f"{found[0][0][0]}: {kind(found[0][1])}" if found else "the fields " + ", ".join(fields)
     other = "value" if key == "from" else "content"
     raise InputError(
@@ -144,11 +147,11 @@ def _read(turns: Sequence[Json], name: str, where: str, shape: _Shape) -> list[_
 
 def _usual(turn: Json, shape: _Shape) -> _Message | None:
     """A turn of a known speaker and a text, as nearly all are; None for one that has to be looked at."""
-    if not isinstance(turn, dict) or len(turn) != 2:
+    if type(turn) is not dict or len(turn) != 2:
         return None
     who, content = turn.get(shape.who), turn.get(shape.what)
-    role = shape.roles.get(who) if isinstance(who, str) else None
-    if role is None or not isinstance(content, str) or not content or content.isspace():
+    role = shape.roles.get(who) if type(who) is str else None
+    if role is None or type(content) is not str or not content or content.isspace():
         return None
     return _Message(role, content, role == "assistant")
 
@@ -194,27 +197,29 @@ def _content(value: Json, place: str, where: str) -> str:
 def _rows(
     fields: Fields, names: Sequence[str], told: Sequence[_Message], how: How, where: str
 ) -> Iterator[Made]:
-    tools = next((name for name in _TOOLS if fields.get(name) not in (None, [], "", "[]")), None)
-    if tools is not None:
-        raise _unsupported("tools that may be called", tools, where)
+    for name in _TOOLS:
+        if fields.get(name) not in (None, [], "", "[]"):
+            raise _unsupported("tools that may be called", name, where)
     rest = {name: value for name, value in fields.items() if name not in names}
     rest["conversation"] = _opening(told)
     made: list[Made] = []
     before: list[tuple[str, str]] = []
-    for index, message in enumerate(told):
-        last = before[-1][0] if before else "system"
-        if message.role == "assistant" and last == "system":
-            how.note("conversations begin with an assistant's turn, which is read and not learned")
-        elif message.role == "assistant" and last == "assistant":
-            raise _wrong(
-                f"the field {names[0]}[{index}] is a second assistant's turn in a row",
-                where,
-                shorten(message.content, 40),
-                "a user's turn between them",
-            )
-        elif message.taught:
-            made.append(_exchange(rest, before, message.content, len(made) + 1))
-        before.append((message.role, message.content))
+    last = "system"
+    for index, (role, content, taught) in enumerate(told):
+        if role == "assistant":
+            if last == "system":
+                how.note("conversations begin with an assistant's turn, which is read and not learned")
+            elif last == "assistant":
+                raise _wrong(
+                    f"the field {names[0]}[{index}] is a second assistant's turn in a row",
+                    where,
+                    shorten(content, 40),
+                    "a user's turn between them",
+                )
+            elif taught:
+                made.append(_exchange(rest, before, content, len(made) + 1))
+        before.append((role, content))
+        last = role
     if told and told[-1].role == "user":
         how.note("conversations end with a user's turn, which nobody answers")
     if not made:
@@ -236,11 +241,25 @@ def _exchange(rest: Fields, before: Sequence[tuple[str, str]], answer: str, part
 
 def _opening(told: Sequence[_Message]) -> str:
     """A name for all conversations that begin alike up to the first user's turn: they stay together in a split."""
-    first = next((i for i, message in enumerate(told) if message.role == "user"), len(told) - 1)
-    said = [
-        f"{message.role}: {' '.join(message.content.casefold().split())}" for message in told[: first + 1]
-    ]
-    return hashing.of_text("\n".join(said))[:16]
+    said: list[bytes] = []
+    for role, content, _ in told:
+        said.append(role.encode() + b": " + _squeezed(content))
+        if role == "user":
+            break
+    return hashing.of_bytes(b"\n".join(said))[:16]
+
+
+def _squeezed(text: str) -> bytes:
+    """A text in UTF-8, casefolded, without spaces at its ends and with one space for every run of them."""
+    folded = text.casefold()
+    raw = folded.encode("utf-8", "surrogatepass")
+    if not raw.isascii() and any(lead in raw for lead in _LEADS_OF_SPACES):
+        return " ".join(folded.split()).encode("utf-8", "surrogatepass")
+    # The same, several times as fast: nearly all of the work is done before anyone trains, for every conversation.
+    raw = raw.translate(_SPACES)
+    while b"  " in raw:
+        raw = raw.replace(b"  ", b" ")
+    return raw.strip(b" ")
 
 
 def _unsupported(what: str, place: str, where: str) -> InputError:

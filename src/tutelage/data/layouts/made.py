@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from tutelage.core.errors import InputError
 from tutelage.core.nouns import History, Json
 
 Fields = Mapping[str, Json]
+
+
+class NoColumn(InputError):
+    """A row has no field that a recipe or a layout asks for; the rows behind it most often have none either."""
 
 
 class Made(NamedTuple):

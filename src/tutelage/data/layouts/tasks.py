@@ -11,7 +11,7 @@ import yaml
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.nouns import Json
 from tutelage.core.strictjson import kind, shorten
-from tutelage.data.layouts.made import Fields, How, Labels, Made
+from tutelage.data.layouts.made import Fields, How, Labels, Made, NoColumn
 from tutelage.metrics import mentions
 
 CHAIN = ("question", "answer", "rationale")
@@ -159,7 +159,7 @@ def classification(fields: Fields, how: How, where: str) -> Iterator[Made]:
     column = labels.column or _label_column(fields, where)
     if column not in fields:
         close = nearest(column, list(fields))
-        raise InputError(
+        raise NoColumn(
             f"the row has no field {column}",
             where=where,
             found="the fields " + ", ".join(fields),
@@ -188,7 +188,7 @@ def _label_column(fields: Fields, where: str) -> str:
     if len(found) == 1:
         return found[0]
     guess = found[0] if found else next(reversed(list(fields)), "label")
-    raise InputError(
+    raise NoColumn(
         "the columns do not say which one holds the label",
         where=where,
         found="the columns " + ", ".join(fields),

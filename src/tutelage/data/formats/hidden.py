@@ -1,0 +1,32 @@
+"""Characters that show nothing: they hide in a text, or change the direction of what stands beside them."""
+
+from __future__ import annotations
+
+import re
+
+from tutelage.core.nouns import Json
+
+_E2 = re.compile(b"\xe2(?:\x80[\x8b-\x8f\xaa-\xae]|\x81[\xa0-\xa4\xa6-\xa9])")
+"""U+200B to U+200F, U+202A to U+202E, U+2060 to U+2064 and U+2066 to U+2069 in UTF-8."""
+_ALM, _BOM = "\u061c".encode(), "\ufeff".encode()
+
+
+def among(text: bytes) -> bool:
+    """Whether such a character stands in a text in UTF-8, or in the bytes of several."""
+    if text.isascii():
+        return False
+    return (
+        _E2.search(text) is not None
+        # One byte is found faster than two, and in most languages it is not there.
+        or (b"\xef" in text and _BOM in text)
+        or (b"\xd8" in text and _ALM in text)
+    )
+
+
+def inside(value: Json) -> bool:
+    """Whether such a character stands in a value: a text, or one in a list or an object; keys are no texts."""
+    if isinstance(value, str):
+        return not value.isascii() and among(value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, list):
+        return any(map(inside, value))
+    return isinstance(value, dict) and any(map(inside, value.values()))
