@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from tutelage.core.errors import InputError
