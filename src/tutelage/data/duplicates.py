@@ -174,17 +174,15 @@ def _jaccard(left: Pieces, right: Pieces) -> float:
 
 
 @lru_cache(maxsize=1)
-def _permutations() -> Any:
-    """The library's permutations, which it would draw anew for every text."""
+def _empty() -> Any:
+    """A signature of nothing: copies share the permutations, which the library would draw anew for every text."""
     from datasketch import MinHash
 
-    return MinHash(num_perm=_PERMUTATIONS).permutations
+    return MinHash(num_perm=_PERMUTATIONS, hashfunc=int)
 
 
 def _signature(pieces: Pieces) -> Any:
-    from datasketch import MinHash
-
-    made = MinHash(num_perm=_PERMUTATIONS, hashfunc=int, permutations=_permutations())
+    made = _empty().copy()
     made.update_batch(pieces >> np.uint64(32))  # the library takes numbers of 32 bits
     return made
 
