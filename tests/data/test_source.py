@@ -154,7 +154,7 @@ def test_a_name_that_no_hub_can_have_is_wrong_input():
 
 def test_a_source_is_one_thing():
     for wrong in ({}, {"path": "a", "hub": "b/c"}):
-        with pytest.raises(InputError, match="a path or a data set"):
+        with pytest.raises(InputError, match="a data source is a path"):
             DataSource(**wrong)
 
 

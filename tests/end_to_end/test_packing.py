@@ -42,7 +42,12 @@ def test_the_card_the_log_and_the_page_say_how_full_packs_were(packed: Path) -> 
 
 
 def test_of_an_encoder_decoder_both_sides_are_told(packed: Path, tiny_t5_folder: Path) -> None:
-    assert run(packed, "--set", f"model={tiny_t5_folder}", "--set", "tune.method=full") == 0
+    assert (
+        run(
+            packed, "--set", f"model={tiny_t5_folder}", "--set", "tune.method=full", "--set", "tune.rank=null"
+        )
+        == 0
+    )
     training = json.loads((packed / "out" / "data" / "card.json").read_text("utf-8"))["training"]
     assert set(training["fill"]) == {"source", "target"}
     assert all(0.2 < share <= 1 for share in training["fill"].values())

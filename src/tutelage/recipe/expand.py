@@ -38,7 +38,8 @@ class Expanded:
 
 def source_of(task: Task) -> str:
     """The data set that a task's rows come from: as the task says it, or as its name begins."""
-    return task.source or clusters.data_set_of(task.name) or task.name
+    said = task.source or task.name
+    return clusters.data_set_of(said) or said
 
 
 def cluster_of(task: Task) -> str | None:
