@@ -33,7 +33,7 @@ lint: $(VENV)/test.stamp
 
 test: lint
 	$(BIN)/tutelage models fetch smollm2-135m-instruct
-	$(BIN)/python -m pytest -m 'not long'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not long' --numprocesses 2 --dist worksteal
 
 test-long: $(VENV)/test.stamp
 	$(BIN)/tutelage models fetch smollm2-135m-instruct
