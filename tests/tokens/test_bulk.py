@@ -88,21 +88,10 @@ def test_batches_keep_the_order(encoder, monkeypatch):
     assert list(encode_all(encoder, [])) == []
 
 
-SMOLLM = (
-    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n"
-    "You help<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>'"
-    " + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
-QWEN = (
-    "{%- if messages[0].role == 'system' %}{{- '<|im_start|>system\n' + messages[0].content + '<|im_end|>\n' }}"
-    "{%- else %}{{- '<|im_start|>system\nYou help.<|im_end|>\n' }}{%- endif %}"
-    "{%- for message in messages %}"
-    "{%- if (message.role == 'user') or (message.role == 'system' and not loop.first) or (message.role == 'assistant' "
-    "and not message.tool_calls) %}{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' }}"
-    "{%- endif %}{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"
-)
 START, END = "<|im_start|>", "<|im_end|>"
 OPEN = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+SMOLLM, QWEN = (Path(__file__).with_name(f"{name}.jinja").read_text("utf-8") for name in ("smollm", "qwen"))
+"""Chat templates as these families have them."""
 TEMPLATES = {
     "smollm": SMOLLM,
     "qwen": QWEN,
