@@ -275,3 +275,55 @@ def test_files_under_the_data_folder_need_no_hub(many: Path) -> None:
     assert rows.tasks[0].card["source"]["kind"] == "local"
     with pytest.raises(InputError, match="under the data folder, and none is named"):
         read(load(path), None)
+
+
+def test_a_held_out_task_shows_exemplars_of_its_own_rows_and_trains_on_none(many: Path) -> None:
+    told = yaml.safe_load((many / "recipe.yaml").read_text("utf-8"))["tasks"]
+    told[0]["shots"] = {"count": 2}
+    task = of(read(load(change(many, tasks=told)), None), "p3-glue_qqp_b")
+    assert (task.train, task.validation) == ((), ())
+    assert task.card["splits"] == {"train": 0, "validation": 0, "test": 4}
+    asked = {row.prompt for row in task.test}
+    for row in task.test:
+        assert row.shots == 2
+        assert not asked & {text for role, text in row.history if role == "user"}
+
+
+def test_a_preset_turns_rows_around_where_the_kind_can_and_nothing_else_is_said(many: Path) -> None:
+    told = yaml.safe_load((many / "recipe.yaml").read_text("utf-8"))["tasks"]
+    told[1].pop("styles")
+    parts = {"cot": {"tasks": ["p3-*"]}, "dialog": {"tasks": ["same"]}}
+    path = change(many, mixture={"preset": "flan2022", "parts": parts}, hold_out=None, tasks=told)
+    rows = read(load(path), None)
+    task = of(rows, "same").task
+    assert task.inverted == pytest.approx(0.3 / 1.3)
+    assert {row.group for row in of(rows, "same").train} == {"wordings", "inverted"}
+    assert {row.group for row in of(rows, "same").test} == {"wordings"}
+    assert of(rows, "p3-imdb_a").task.inverted == 0  # its own words cannot be turned around
+    told[1]["inverted"] = 0.0
+    assert of(read(load(change(many, tasks=told)), None), "same").task.inverted == 0
+
+
+def test_mistakes_of_names_are_told_before_a_file_is_read(many: Path) -> None:
+    (many / "talk.jsonl").write_text("no json\n")
+    path = change(many, mixture={"tasks": ["p3-*", "sane"]})
+    with pytest.raises(InputError) as caught:
+        read(load(path), None)
+    assert "the mixture names a task that is not there" in str(caught.value)
+    assert "a task is in no part of the mixture" in str(caught.value)
+
+
+def test_inspect_counts_an_epoch_as_the_mixture_has_it(
+    many: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(many / "recipe.yaml"), "--rows", "0", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    tasks = found["tasks"]
+    assert tasks["p3-glue_qqp_b"]["rows_per_epoch"] == tasks["p3-glue_qqp_b"]["tokens_per_epoch"] == 0
+    assert found["rows_per_epoch"] == sum(one["rows_per_epoch"] for one in tasks.values())
+    assert tasks["same"]["rows_per_epoch"] * 3 == pytest.approx(
+        tasks["p3-imdb_a"]["rows_per_epoch"] + tasks["p3-samsum_c"]["rows_per_epoch"], abs=3
+    )
+    assert tasks["talk"]["tokens_per_epoch"] == pytest.approx(0.2 * found["tokens_per_epoch"], rel=0.05)
+    assert main(["inspect", str(many / "recipe.yaml"), "--rows", "0"]) == 0
+    assert "none of its rows: it is held out, and only asked" in capsys.readouterr().out

@@ -154,6 +154,22 @@ def test_a_test_row_is_shown_as_it_is_asked(looked):
     assert asked.completion == "Plan 0 is red."
 
 
+def test_a_kind_of_the_library_is_told_by_its_wordings(tmp_path, tiny_model_folder):
+    rows = [{"review": f"It was {COLOURS[n % 5]}, {n}.", "stars": n % 2} for n in range(30)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows), "utf-8")
+    kind = {
+        "template": "sentiment",
+        "fields": {"text": "review", "label": "stars"},
+        "labels": ["bad", "good"],
+    }
+    told = {"tasks": [{"name": "t", "data": {"path": "rows.jsonl"}, **kind}], "tune": {"max_length": 256}}
+    found = inspect(from_mapping({"model": str(tiny_model_folder), **told}, root=tmp_path)).tasks[0]
+    assert found.prompt == found.completion
+    assert found.prompt.startswith("one of ")
+    assert "sentiment/" in found.prompt
+    assert all(row.prompt for row in found.rows)
+
+
 def test_an_encoder_decoder_model_has_two_sides(looked, t5):
     found = looked(model=t5)
     assert found.findings == ()

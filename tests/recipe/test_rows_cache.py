@@ -30,7 +30,9 @@ def kept(tmp_path, monkeypatch):
 def made(monkeypatch):
     """The tasks that were read and not found in the cache."""
     real, seen = rows._read_task, []
-    monkeypatch.setattr(rows, "_read_task", lambda r, t, f, m: seen.append(t.name) or real(r, t, f, m))
+    monkeypatch.setattr(
+        rows, "_read_task", lambda r, t, f, w, **k: seen.append(t.name) or real(r, t, f, w, **k)
+    )
     return seen
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tutelage.core.nouns import Origin, Prompted
 from tutelage.recipe.rows import TaskRows
 from tutelage.recipe.schema import Task
@@ -49,3 +51,15 @@ def test_words_of_the_template_and_other_sources_take_nothing_away():
     assert parted([one, two], ["s", "s"]) == [one, two]
     same = task("two", TEMPLATE, range(60), range(60, 70))
     assert parted([one, same], ["s", "t"]) == [one, same]
+
+
+def test_an_exemplar_counts_as_the_row_before_which_it_stands():
+    one, two = (
+        task("one", TEMPLATE, range(60), range(60, 70)),
+        task("two", "{}?", range(100, 160), range(20, 25)),
+    )
+    shown = (("user", TEMPLATE.format(story(22))), ("assistant", "yes"))
+    first = replace(
+        one, train=(*one.train[:10], replace(one.train[10], history=shown, shots=1), *one.train[11:])
+    )
+    assert numbers(parted([first, two], ["s", "s"])[0].train) == set(range(60)) - {10, *range(20, 25)}

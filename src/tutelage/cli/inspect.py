@@ -97,15 +97,13 @@ def _show(found: Inspection) -> None:
 
 
 def _show_task(task: InspectedTask) -> None:
-    from tutelage.report.inspected import share
-
     facts = [
         ("rows from", _source(task.source)),
         ("splits", _counts({**task.splits, "in none": task.unused})),
         ("template", task.template),
         ("prompt", _short(task.prompt)),
         ("completion", _short(task.completion)),
-        ("an epoch", f"{task.tokens_per_epoch:,} tokens, {share(task.loss_share)} of them learned"),
+        ("an epoch", _epoch(task)),
         ("repeated", _pairs(task.repeats, "row", "first", "none says the same as an earlier one")),
         ("nearly", _counts(task.near) or "none is nearly the same as an earlier one"),
         ("leaks", _pairs(task.leaks, "test", "train", "no test row stands in training")),
@@ -129,6 +127,17 @@ def _show_task(task: InspectedTask) -> None:
         )
     for row in task.rows:
         _show_row(row)
+
+
+def _epoch(task: InspectedTask) -> str:
+    from tutelage.report.inspected import share
+
+    if not task.times:
+        return "none of its rows: it is held out, and only asked"
+    often = (
+        "" if abs(task.times - 1) < 1e-9 else f"{task.rows_per_epoch:,} rows, each {task.times:.2f} times; "
+    )
+    return f"{often}{task.tokens_per_epoch:,} tokens, {share(task.loss_share)} of them learned"
 
 
 def _source(told: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded, Example, Prompted, Split
@@ -85,8 +85,8 @@ def inspect(
         max_length=encoder.max_length,
         epochs=recipe.tune.epochs,
         tasks=tuple(
-            _task(task, prepared, [_look(encoder, task, *one) for one in own_rows])
-            for task, own_rows in zip(rows.tasks, chosen, strict=True)
+            _task(task, share, prepared, [_look(encoder, task, *one) for one in own_rows])
+            for task, share, own_rows in zip(rows.tasks, prepared.mixed.shares, chosen, strict=True)
         ),
         findings=tuple(sorted(found, key=lambda one: one.level != "warning")),
     )
@@ -157,7 +157,7 @@ def _no_row(name: str, known: Mapping[str, object], rows: Rows) -> InputError:
     )
 
 
-def _task(task: TaskRows, prepared: Prepared, rows: Sequence[InspectedRow]) -> InspectedTask:
+def _task(task: TaskRows, share: float, prepared: Prepared, rows: Sequence[InspectedRow]) -> InspectedTask:
     told = prepared.card["tasks"][task.task.name]
     return InspectedTask(
         name=task.task.name,
@@ -174,10 +174,17 @@ def _task(task: TaskRows, prepared: Prepared, rows: Sequence[InspectedRow]) -> I
         leaks=tuple(leaks_of(task)),
         unused=told["unused"],
         template=told["template"],
-        prompt=told["prompt"],
-        completion=told["completion"],
+        prompt=told.get("prompt") or _several(told),
+        completion=told.get("completion") or _several(told),
         rows=tuple(rows),
+        times=share * prepared.n_train / len(task.train) if task.train else 0.0,
     )
+
+
+def _several(told: Mapping[str, Any]) -> str:
+    """What stands for the words of a kind whose rows are worded differently."""
+    names = dict.fromkeys(name for counts in told.get("wordings", {}).values() for name in counts)
+    return f"one of {len(names)} wordings: {', '.join(names)}"
 
 
 def _content(task: TaskRows) -> Callable[[Prompted], str]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from tutelage import templates
 from tutelage.core.errors import InputError, nearest, raise_all
 from tutelage.core.nouns import Encoded
 from tutelage.mixture.mixed import MixedOrder
 from tutelage.mixture.order import Order
-from tutelage.mixture.presets import Style, preset
+from tutelage.mixture.presets import Submixture, preset
 from tutelage.mixture.rates import Mix, Part, rates
 from tutelage.recipe import mixture_block as block
 from tutelage.recipe.schema import Recipe, Task
@@ -289,14 +290,59 @@ def _mean(rows: Sequence[Encoded]) -> float:
     return sum(len(row.ids) + len(row.source or ()) for row in rows) / len(rows) if rows else 0.0
 
 
-def styles_of(recipe: Recipe, tasks: Sequence[Task]) -> dict[str, Mapping[Style, float]]:
-    """The forms in which each task's training rows come: its own, else those of its submixture of a preset."""
-    found: dict[str, Mapping[Style, float]] = {}
-    if recipe.mixture is not None and recipe.mixture.preset is not None:
-        known = preset(recipe.mixture.preset).submixtures
-        for part, told in recipe.mixture.parts.items():
-            fitting = [
-                task.name for task in tasks for pattern in told.tasks if fnmatchcase(task.name, pattern)
-            ]
-            found |= {name: known[part].styles for name in fitting if part in known}
-    return found | {task.name: task.styles for task in tasks if task.styles}
+def check_names(recipe: Recipe, names: Sequence[str], held_out: Collection[str]) -> None:
+    """Find the mistakes of a mixture and a replay that the tasks' names alone show, before any row is read.
+
+    Raises:
+        InputError: as `mixed`, but for what depends on numbers of rows; InputErrors for several.
+    """
+    if recipe.mixture is None and recipe.replay is None:
+        return
+    taught = {name: 1 for name in names if name not in held_out}
+    replayed = _replayed(recipe, taught, names)
+    kept = {name: size for name, size in taught.items() if name != replayed}
+    rates(_tree(recipe.mixture or block.Mixture(), kept, names)[0])
+
+
+def submixtures(recipe: Recipe, tasks: Sequence[Task]) -> dict[str, Submixture]:
+    """The submixture of the recipe's preset that each task belongs to, by the tasks' names."""
+    if recipe.mixture is None or recipe.mixture.preset is None:
+        return {}
+    known = preset(recipe.mixture.preset).submixtures
+    return {
+        task.name: known[part]
+        for part, told in recipe.mixture.parts.items()
+        if part in known
+        for task in tasks
+        if any(fnmatchcase(task.name, pattern) for pattern in told.tasks)
+    }
+
+
+def as_preset(recipe: Recipe, tasks: Sequence[Task]) -> tuple[Task, ...]:
+    """The tasks with the forms of rows, and the share of turned ones, of the preset; what a task says itself stays.
+
+    Rows are turned around only where the task's kind has wordings for that.
+    """
+    of = submixtures(recipe, tasks)
+    found = []
+    for task in tasks:
+        said = of.get(task.name)
+        changes: dict[str, Any] = {}
+        if said is not None and task.styles is None:
+            changes["styles"] = dict(said.styles)
+        if (
+            said is not None
+            and said.inversion
+            and "inverted" not in task.model_fields_set
+            and _turns(task, recipe)
+        ):
+            changes["inverted"] = said.inverted
+        found.append(task.model_copy(update=changes) if changes else task)
+    return tuple(found)
+
+
+def _turns(task: Task, recipe: Recipe) -> bool:
+    """Whether the task is of a kind that can be turned around."""
+    if task.template is None or task.template in templates.names():
+        return False
+    return bool(templates.find(task.template, root=recipe.root).kind.of_group("inverted"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from tutelage.core.errors import InputError, InputErrors
 from tutelage.core.nouns import Example, Prompted
 from tutelage.data import Dropped, Found, Loaded, Splits, find, read_all, split, too_many
 from tutelage.metrics import Row, check_rows
-from tutelage.mixture.presets import Style
 from tutelage.recipe import rows_cache, siblings
 from tutelage.recipe import styles as forms
 from tutelage.recipe.expand import expand, source_of
-from tutelage.recipe.mixing import styles_of
+from tutelage.recipe.mixing import as_preset, check_names
 from tutelage.recipe.schema import Recipe, Shots, Task
-from tutelage.templates import LibraryTemplate, TaskTemplate
+from tutelage.recipe.styles import Words
+from tutelage.templates import LibraryTemplate
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +65,16 @@ def read(recipe: Recipe, data_dir: Path | None, *, say: Callable[[str], None] = 
         InputError: a file, a row, a template or a split is wrong; InputErrors for several.
     """
     found = expand(recipe, data_dir)
-    styles = styles_of(recipe, found.tasks)
+    check_names(recipe, [task.name for task in found.tasks], found.held_out)
+    reader = _Reader(recipe, data_dir, say)
     try:
         each = [
-            _task(
-                recipe,
-                task,
-                _Manner(place, styles.get(task.name), task.name in found.held_out),
-                data_dir,
-                say=say,
-            )
-            for task, place in zip(found.tasks, found.places, strict=True)
+            reader.read(task, place, held_out=task.name in found.held_out)
+            for task, place in zip(as_preset(recipe, found.tasks), found.places, strict=True)
         ]
     finally:
         templates.close()
+    reader.tell()
     tasks = tuple(siblings.parted(each, [source_of(task) for task in found.tasks]))
     _check_taught(tasks, found.places)
     taught = [[_said(t, t.train), _said(t, t.validation)] for t in tasks]
@@ -116,36 +112,38 @@ def _before(row: Prompted) -> list[Any]:
     return [[list(message) for message in row.history]] if row.history else []
 
 
-@dataclass(frozen=True, slots=True)
-class _Manner:
-    """What the recipe says of a task beside its own block: its place, its rows' forms, whether it is only asked."""
+class _Reader:
+    """Takes each task's rows from the cache, or makes them."""
 
-    where: str
-    styles: Mapping[Style, float] | None
-    held_out: bool
+    def __init__(self, recipe: Recipe, data_dir: Path | None, say: Callable[[str], None]) -> None:
+        self._recipe = recipe
+        self._data_dir = data_dir
+        self._say = say
+        self._kept: list[str] = []
+
+    def read(self, task: Task, where: str, *, held_out: bool) -> TaskRows:
+        """One task's rows; `where` is its place in the recipe, and one that is held out keeps its test rows alone."""
+        recipe = self._recipe
+        found = find(task.data.source(), root=recipe.root, data_dir=self._data_dir)
+        if not rows_cache.enabled():
+            return _read_task(recipe, task, found, where, held_out=held_out)
+        key = rows_cache.key_of(task, found, where=where, root=recipe.root, held_out=held_out)
+        entry = rows_cache.get(key, self._say)
+        if entry is not None:
+            self._kept.append(task.name)
+            return TaskRows(task=task, **{**entry, "content": tuple(entry["content"])})
+        rows = _read_task(recipe, task, found, where, held_out=held_out)
+        rows_cache.put(key, {name: getattr(rows, name) for name in TaskRows.__slots__ if name != "task"})
+        return rows
+
+    def tell(self) -> None:
+        """Say in one line whose rows came from the cache."""
+        if self._kept:
+            whose = self._kept[0] if len(self._kept) == 1 else f"{len(self._kept)} tasks"
+            self._say(f"rows of {whose} from the cache")
 
 
-def _task(
-    recipe: Recipe, task: Task, manner: _Manner, data_dir: Path | None, *, say: Callable[[str], None]
-) -> TaskRows:
-    """One task's rows, from the cache or made."""
-    where = manner.where
-    found = find(task.data.source(), root=recipe.root, data_dir=data_dir)
-    if not rows_cache.enabled():
-        return _read_task(recipe, task, found, manner)
-    beside = [dict(manner.styles or {}), manner.held_out]
-    key = rows_cache.key_of(task, found, where=where, root=recipe.root, beside=beside)
-    kept = rows_cache.get(key, say)
-    if kept is not None:
-        say(f"rows of {task.name} from the cache")
-        return TaskRows(task=task, **{**kept, "content": tuple(kept["content"])})
-    rows = _read_task(recipe, task, found, manner)
-    rows_cache.put(key, {name: getattr(rows, name) for name in TaskRows.__slots__ if name != "task"})
-    return rows
-
-
-def _read_task(recipe: Recipe, task: Task, found: Found, manner: _Manner) -> TaskRows:
-    where = manner.where
+def _read_task(recipe: Recipe, task: Task, found: Found, where: str, *, held_out: bool) -> TaskRows:
     loaded = read_all(found)
     template = task.words(loaded.examples, where=where, root=recipe.root, default=loaded.template)
     examples, dropped = _good(task, template, loaded)
@@ -168,14 +166,15 @@ def _read_task(recipe: Recipe, task: Task, found: Found, manner: _Manner) -> Tas
             expected="at least one training row and two test rows",
             fix="change the shares of the split, or bring more rows",
         )
-    if manner.held_out:
-        splits = replace(splits, train=(), validation=())
-    words = _in_words(recipe, task, splits, template, manner.styles, where=where, default=loaded.template)
+    worded = partial(task.words, examples, where=where, root=recipe.root, default=loaded.template)
+    words = _in_words(task, splits, template, worded)
+    if held_out:  # its test rows have had their exemplars
+        words |= {"train": (), "validation": ()}
     _check_metrics(task, words["test"], where)
     card = {
         "source": loaded.source,
         "rows": len(examples),
-        "splits": splits.sizes(),
+        "splits": {name: len(rows) for name, rows in words.items()},
         "repeated": dict(splits.repeated),
         "dropped": [{"where": row.where, "why": row.why} for row in dropped],
         "near": dict(splits.near),
@@ -189,39 +188,39 @@ def _read_task(recipe: Recipe, task: Task, found: Found, manner: _Manner) -> Tas
     if any(set(counts) - {template.name} for counts in wordings.values()):
         card["wordings"] = wordings
     content = (*template.prompt_fields, *template.completion_fields)
-    return TaskRows(task, words["train"], words["validation"], words["test"], card, content, manner.held_out)
+    return TaskRows(task, words["train"], words["validation"], words["test"], card, content, held_out)
 
 
 def _in_words(
-    recipe: Recipe,
     task: Task,
     splits: Splits,
-    template: TaskTemplate | LibraryTemplate,
-    styles: Mapping[Style, float] | None,
-    *,
-    where: str,
-    default: str | None,
+    template: Words,
+    worded: Callable[..., Words],
 ) -> dict[str, tuple[Prompted, ...]]:
     """The rows of each split in words, with their exemplars.
+
+    Args:
+        task: what the recipe says of it.
+        splits: its rows.
+        template: how they are worded when nothing else is said.
+        worded: the task's template with options listed or not, or one wording of it alone.
 
     Raises:
         InputError: a row is a turn of a conversation, which brings its own history.
     """
     shots = task.shots or Shots()
-    listed = cache(
-        lambda on: task.words(splits.train, where=where, root=recipe.root, default=default, listed=on)
-    )
+    listed = cache(lambda on: worded(listed=on))
     plain: dict[str, Sequence[Prompted]] = {}
     few: dict[str, Sequence[bool] | None] = {}
     for name in splits.sizes():
         rows = getattr(splits, name)
-        if styles and name != "test":
+        if task.styles and name != "test":
             plain[name], few[name] = forms.render(
-                rows, styles, listed, task=task.name, seed=task.wording_seed
+                rows, task.styles, listed, task=task.name, seed=task.wording_seed
             )
         else:
             plain[name] = template.render_all(rows, task.name, training=name == "train")
-            few[name] = [False] * len(rows) if styles or task.shots is None else None
+            few[name] = [False] * len(rows) if task.styles or task.shots is None else None
     words = {
         name: tuple(replace(row, source=source_of(task)) for row in rows) for name, rows in plain.items()
     }
@@ -235,29 +234,22 @@ def _in_words(
             fix="leave shots and few-shot styles out of this task",
         )
     manner = forms.Exemplars(shots.count, fixed=shots.each == "task", alike=shots.alike, seed=shots.seed)
-    worded = (
-        _one_wording(task, splits.train, recipe.root, where)
-        if isinstance(template, LibraryTemplate)
-        else None
-    )
+    alike = _one_wording(task, worded) if isinstance(template, LibraryTemplate) else None
     return {
-        name: forms.with_exemplars(rows, words["train"], manner, few=few[name], worded=worded)
+        name: forms.with_exemplars(rows, words["train"], manner, few=few[name], worded=alike)
         for name, rows in words.items()
     }
 
 
-def _one_wording(
-    task: Task, examples: Sequence[Example], root: Path, where: str
-) -> Callable[[str, bool], TaskTemplate | LibraryTemplate]:
+def _one_wording(task: Task, worded: Callable[..., Words]) -> Callable[[str, bool], Words]:
     """The task's template with one wording alone, by the name that rows bear, and options listed or not."""
     assert task.template is not None
     kind = templates.kind_part(task.template)
 
-    def worded(name: str, listed: bool) -> TaskTemplate | LibraryTemplate:  # noqa: FBT001 - as rows bear it
-        one = task.model_copy(update={"template": f"{kind}/{name.partition('/')[2]}", "inverted": 0.0})
-        return one.words(examples, where=where, root=root, listed=listed)
+    def alone(name: str, listed: bool) -> Words:  # noqa: FBT001 - as rows bear it
+        return worded(listed=listed, only=f"{kind}/{name.partition('/')[2]}")
 
-    return cache(worded)
+    return cache(alone)
 
 
 def _check_metrics(task: Task, test: Sequence[Prompted], where: str) -> None:
@@ -282,9 +274,7 @@ def _check_metrics(task: Task, test: Sequence[Prompted], where: str) -> None:
             ) from None
 
 
-def _good(
-    task: Task, template: TaskTemplate | LibraryTemplate, loaded: Loaded
-) -> tuple[tuple[Example, ...], tuple[Dropped, ...]]:
+def _good(task: Task, template: Words, loaded: Loaded) -> tuple[tuple[Example, ...], tuple[Dropped, ...]]:
     """The rows that can be put into words, and those that were left out; every mistake is told unless rows may be dropped.
 
     Raises:
@@ -305,9 +295,7 @@ def _good(
             raise too_many(str(loaded.source.get("file") or loaded.source.get("hub")), dropped, len(examples))
 
 
-def _mistakes(
-    template: TaskTemplate | LibraryTemplate, examples: Sequence[Example], name: str
-) -> list[InputError]:
+def _mistakes(template: Words, examples: Sequence[Example], name: str) -> list[InputError]:
     found: list[InputError] = []
     for row in examples:
         try:

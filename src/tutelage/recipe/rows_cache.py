@@ -60,8 +60,8 @@ def most() -> int:
     return int(DEFAULT_MB * 1e6)
 
 
-def key_of(task: Task, found: Found, *, where: str, root: Path, beside: Sequence[Any] = ()) -> str:
-    """The hash of all that a task's rows depend on; `beside` is what the recipe says of it outside its own block."""
+def key_of(task: Task, found: Found, *, where: str, root: Path, held_out: bool = False) -> str:
+    """The hash of all that a task's rows depend on; one that is held out keeps its test rows alone."""
     own = root / task.template if task.template is not None else None
     return hashing.of_json(
         {
@@ -69,7 +69,7 @@ def key_of(task: Task, found: Found, *, where: str, root: Path, beside: Sequence
             "program": _program(),
             "task": task.model_dump(mode="json"),
             "where": where,
-            "beside": list(beside),
+            "held_out": held_out,
             "files": [hashing.of_file(path) for path in found.paths],
             "shown": list(found.shown),
             "names": [path.name for path in found.paths],

@@ -196,10 +196,13 @@ class Task(Block):
         root: Path | None = None,
         default: str | None = None,
         listed: bool | None = None,
+        only: str | None = None,
     ) -> TaskTemplate | LibraryTemplate:
         """The task's template, as `wording.template_of` finds it for its rows."""
         root = root or Path()
-        return wording.template_of(self, examples, where=where, root=root, default=default, listed=listed)
+        return wording.template_of(
+            self, examples, where=where, root=root, default=default, listed=listed, only=only
+        )
 
 
 class Truncate(Block):

@@ -1,8 +1,8 @@
 """Rows of one data set under several templates: what one task is tested on, another one must not train on.
 
 Two templates put the same row into other words, so neither its fields nor its text are equal. What is left of it are runs of
-words: a training row goes when it shares eight words in a row with a test row of the same source, unless many of the source's
-training rows have these words, which are then the template's.
+words: a training row goes when it, or an exemplar before it, shares eight words in a row with a test row of the same source,
+unless many of the source's training rows have these words, which are then the template's.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _without(tasks: Sequence[TaskRows]) -> Iterator[TaskRows]:
     for place, task in enumerate(tasks):
         others: set[int] = set().union(*(runs for other, runs in enumerate(tested) if other != place))
         train, validation = (
-            tuple(row for row in rows if others.isdisjoint(_runs(row)))
+            tuple(row for row in rows if others.isdisjoint(_runs(row, *(said for _, said in row.history))))
             for rows in (task.train, task.validation)
         )
         gone = len(task.train) + len(task.validation) - len(train) - len(validation)
@@ -65,7 +65,10 @@ def _without(tasks: Sequence[TaskRows]) -> Iterator[TaskRows]:
         )
 
 
-def _runs(row: Prompted) -> set[int]:
-    """The runs of eight words in a prompt and its answer, as hashes; of a shorter text all of it."""
-    words = _WORD.findall(f"{row.prompt}\n{row.completion}".casefold())
-    return {hash(tuple(words[at : at + WORDS])) for at in range(max(1, len(words) - WORDS + 1))}
+def _runs(row: Prompted, *more: str) -> set[int]:
+    """The runs of eight words in a prompt with its answer, and in further texts, as hashes; of a shorter text all of it."""
+    found: set[int] = set()
+    for text in (f"{row.prompt}\n{row.completion}", *more):
+        words = _WORD.findall(text.casefold())
+        found |= {hash(tuple(words[at : at + WORDS])) for at in range(max(1, len(words) - WORDS + 1))}
+    return found

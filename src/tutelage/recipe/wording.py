@@ -147,6 +147,7 @@ def template_of(
     root: Path,
     default: str | None = None,
     listed: bool | None = None,
+    only: str | None = None,
 ) -> TaskTemplate | LibraryTemplate:
     """The task's template: its own, the library's, or the one that the rows' columns ask for.
 
@@ -157,6 +158,7 @@ def template_of(
         root: the folder to which a file of templates is relative.
         default: the template of the layout that the rows came in, where it has one.
         listed: whether a kind's prompts list the answer options, instead of what the task says.
+        only: one wording of the task's kind, to be taken alone and never beside ones that are turned around.
 
     Raises:
         InputError: the columns do not say what they are, or not what the kind needs; it spells the lines to write.
@@ -170,12 +172,12 @@ def template_of(
         return templates.detect(examples, references=references, where=where)
     if task.template in templates.names():
         return templates.named(task.template, references=references, where=where)
-    found = templates.find(task.template, root=root, where=f"{where}.template")
+    found = templates.find(only or task.template, root=root, where=f"{where}.template")
     _check_answer(task, found, where)
     options = task.options or "listed"
     if listed is not None and found.kind.has_choices:
         options = "listed" if listed else "none"
-    manner = Manner(options, task.inverted, task.wording_seed, references)
+    manner = Manner(options, 0.0 if only else task.inverted, task.wording_seed, references)
     sources = sources_of(task.fields)
     return templates.use(found, examples, manner, fields=sources, labels=task.labels, where=where)
 

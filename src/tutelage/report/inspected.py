@@ -128,6 +128,7 @@ class InspectedTask:
         repeats: those of `repeated` as {"row", "first", "split"}.
         leaks: test rows that stand in training as {"test", "train"}, and "similarity" where only nearly.
         rows: the ones to look at.
+        times: how often each training row comes in an epoch, on the average: 1 without a mixture, 0 when it is held out.
     """
 
     name: str
@@ -143,16 +144,22 @@ class InspectedTask:
     prompt: str
     completion: str
     rows: tuple[InspectedRow, ...]
+    times: float = 1.0
+
+    @property
+    def rows_per_epoch(self) -> int:
+        """Training rows in an epoch."""
+        return round(self.times * self.splits["train"])
 
     @property
     def tokens_per_epoch(self) -> int:
-        """Tokens that go through the model in an epoch."""
-        return int(self.tokens["train"]["tokens"])
+        """Tokens that go through the model in an epoch; with a mixture, as the rows' mean length has it."""
+        return round(self.times * int(self.tokens["train"]["tokens"]))
 
     @property
     def loss_tokens_per_epoch(self) -> int:
         """How many of them are learned."""
-        return int(self.tokens["train"]["loss_tokens"])
+        return round(self.times * int(self.tokens["train"]["loss_tokens"]))
 
     @property
     def loss_share(self) -> float:
@@ -169,6 +176,7 @@ class InspectedTask:
             "repeats": list(self.repeats),
             "leaks": list(self.leaks),
             **{name: getattr(self, name) for name in ("template", "prompt", "completion")},
+            "rows_per_epoch": self.rows_per_epoch,
             "tokens_per_epoch": self.tokens_per_epoch,
             "loss_share": self.loss_share,
             "rows": [row.as_json() for row in self.rows],
@@ -209,7 +217,7 @@ class Inspection:
     @property
     def rows_per_epoch(self) -> int:
         """Training rows, over all tasks."""
-        return sum(task.splits["train"] for task in self.tasks)
+        return sum(task.rows_per_epoch for task in self.tasks)
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
