@@ -24,7 +24,7 @@ def flat_logits(prompt: Prompt, batch: FlatBatch) -> torch.Tensor:
             logits_to_keep=batch.keep,
             use_cache=True,
         )
-        return out.logits[0]  # type: ignore[no-any-return]
+        return out.logits[0]  # type: ignore[no-any-return]  # transformers is not typed
     first = batch.positions[0] == 0
     rows, n = int(first.sum()), prompt.length
     words = prompt.base.get_input_embeddings()(batch.ids)[0]
@@ -44,7 +44,7 @@ def flat_logits(prompt: Prompt, batch: FlatBatch) -> torch.Tensor:
         logits_to_keep=places[batch.keep],
         use_cache=False,
     )
-    return out.logits[0]  # type: ignore[no-any-return]
+    return out.logits[0]  # type: ignore[no-any-return]  # transformers is not typed
 
 
 def pair_inputs(prompt: Prompt, source: torch.Tensor, mask: torch.Tensor) -> dict[str, Any]:
