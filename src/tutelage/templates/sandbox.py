@@ -25,7 +25,7 @@ from jinja2 import (
     pass_eval_context,
 )
 from jinja2.exceptions import SecurityError, TemplateRuntimeError
-from jinja2.runtime import Macro
+from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
@@ -43,6 +43,13 @@ _PYTHON = re.compile(
 NOTHING: Mapping[str, Json] = MappingProxyType({})
 WHOLE_ROW = "row"
 """The name under which a template finds all fields, unless a field itself is called so."""
+_OF_TEXT = frozenset(
+    {
+        "capitalize", "center", "e", "escape", "format", "indent", "lower", "replace", "string", "striptags", "title",
+        "trim", "truncate", "upper", "urlize", "wordcount", "wordwrap",
+    }
+)  # fmt: skip
+"""Filters that make text of what they get: of None they would make the word None."""
 _RESERVED = {
     "and",
     "or",
@@ -173,15 +180,45 @@ def _shut(value: Any) -> Any:
     return Method(value) if callable(value) and not isinstance(value, Undefined | Macro | Method) else value
 
 
-def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
+def _filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    place = int(hasattr(function, "jinja_pass_arg"))  # the context or environment comes first
+
     @wraps(function)  # with the marks by which Jinja knows what to pass
     def shut(*words: Any, **named: Any) -> Any:
+        if name in _OF_TEXT and not (name == "lower" and isinstance(words[place], bool)):  # true or false
+            for word in words[place:] if name == "format" else words[place : place + 1]:
+                _said(word)
+        elif name == "join" and len(words) < place + 3 and "attribute" not in named:
+            return _shut(
+                function(*words[:place], [_said(one) for one in words[place]], *words[place + 1 :], **named)
+            )
         return _shut(function(*words, **named))
 
     return shut
 
 
+def _said(value: Any) -> Any:
+    """A value that is about to become text, which None and lists must not become."""
+    if value is None or isinstance(value, bool | list | tuple | dict):
+        raise NotTextError(value)
+    return value
+
+
 class _Environment(ImmutableSandboxedEnvironment):
+    intercepted_binops = frozenset({"%"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if isinstance(left, str):
+            for value in right if isinstance(right, tuple) else (right,):
+                _said(value)
+        return super().call_binop(context, operator, left, right)
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        tree = super()._parse(source, name, filename)
+        for joined in tree.find_all(nodes.Concat):
+            joined.nodes = [nodes.Filter(one, "string", [], [], None, None) for one in joined.nodes]
+        return tree
+
     def getattr(self, obj: Any, attribute: str) -> Any:
         return _shut(super().getattr(obj, attribute))
 
@@ -195,7 +232,7 @@ def _environment() -> _Environment:
         autoescape=False, undefined=_Undefined, finalize=_printable, loader=None, optimized=False
     )
     del made.filters["random"]  # the same row has the same words, today and tomorrow
-    made.filters.update({name: _filter(function) for name, function in made.filters.items()})
+    made.filters.update({name: _filter(name, function) for name, function in made.filters.items()})
     # A row's fields are the only names: a missing field called `dict` shall be missing, not Python's dict.
     known: dict[str, Any] = dict(made.globals)
     made.globals = {name: Method(known[name]) for name in ("range", "namespace")}
