@@ -134,7 +134,7 @@ def test_a_damaged_newest_checkpoint_costs_steps_and_is_told(tuning):
     state.write_bytes(content)
     again = tuning("whole")
     assert again.tune() == done
-    assert again.events[0] == Resumed(6, ("step-00000007",))
+    assert again.events[0] == Resumed(6, ("step-00000007 (state.safetensors does not fit its sha256)",))
     assert fingerprint(again) == fingerprint(whole)
     assert sorted(p.name for p in whole.folder.glob("step-*")) == ["step-00000006", "step-00000007"]
     third = tuning("whole")

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from tutelage.cli.console import plain
-from tutelage.training.events import Event, Resumed, Step, Validation
+from tutelage.training.events import Event, Resumed, Step, Stopping, Validation
 
 EVERY = 10.0  # seconds between two plain lines
 
@@ -79,10 +79,17 @@ class Live:
                 self._step(event)
             case Validation(step, loss, best):
                 self._say(f"  step {step}: validation loss {loss:.4f}{', the best yet' if best else ''}")
-            case Resumed(step, passed_over):
+            case Resumed(step, passed_over, machine):
                 if passed_over:
                     self._say(f"  damaged and passed over: {', '.join(passed_over)}")
                 self._say(f"  goes on from step {step}")
+                if machine:
+                    told = "; ".join(machine)
+                    self._say(
+                        f"  the result may differ in its last digits from one that was not stopped: {told}"
+                    )
+            case Stopping(step):
+                self._say(f"  stopping: writing the checkpoint of step {step}; Ctrl-C again stops at once")
 
     def _step(self, event: Step) -> None:
         self._trained += event.seconds

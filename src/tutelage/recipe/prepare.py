@@ -38,7 +38,8 @@ class PreparedTask:
 class Prepared:
     """Everything that tuning and measuring read.
 
-    `forms` are each training row's template and style, `groups` the tasks that are summed up together.
+    `identity` names what decides which tokens are learned in which order; `forms` are each training row's template and
+    style, `groups` the tasks that are summed up together.
     """
 
     tasks: tuple[PreparedTask, ...]
@@ -46,7 +47,7 @@ class Prepared:
     validation: tuple[Encoded, ...]
     mixed: Mixed
     card: dict[str, Any]
-    identity: str
+    identity: Mapping[str, Any]
     forms: tuple[tuple[tuple[str, str], ...], ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -153,9 +154,21 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
         validation=tuple(row for task in validation for row in task),
         mixed=mix,
         card=card,
-        identity=hashing.of_json(
-            [rows.taught, encoder.max_length, model.chat_template, tune.truncate.model_dump(), *mix.identity]
-        ),
+        identity={
+            "tasks": {
+                t.task.name: {
+                    "place": place,
+                    "training_rows": len(t.train),
+                    "validation_rows": len(t.validation),
+                    "sha256": rows.taught[t.task.name],
+                }
+                for place, t in enumerate(rows.tasks)
+            },
+            "max_length": encoder.max_length,
+            "chat_template": hashing.of_json(model.chat_template),
+            "truncate": tune.truncate.model_dump(mode="json"),
+            **({"mixture": mix.identity} if mix.identity else {}),
+        },
         forms=tuple(tuple((row.template, row.style) for row in t.train) for t in rows.tasks),
         groups=_groups(rows),
     )

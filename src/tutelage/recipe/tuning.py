@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,17 +18,22 @@ from tutelage.recipe.progress import Listener
 from tutelage.recipe.schema import Recipe, Tune
 from tutelage.results.store import Store
 from tutelage.tokens.packing import Packing, packing_of
-from tutelage.training.events import Event, Resumed, Step, Validation
+from tutelage.training.events import Event, Resumed, Step, Stopping, Validation
 from tutelage.training.loop import Loop, Tuned, identity_of
 from tutelage.training.settings import TuneSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One tuning, settled: its settings and the hash of all that its weights depend on."""
+    """One tuning, settled: its settings, and by name what else its weights depend on."""
 
     settings: TuneSettings
-    identity: str
+    needs: Mapping[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """The hash of all that its weights depend on."""
+        return hashing.of_json({**self.needs, "settings": identity_of(self.settings)})
 
 
 def steps_of(recipe: Recipe, prepared: Prepared) -> int:
@@ -38,7 +44,7 @@ def steps_of(recipe: Recipe, prepared: Prepared) -> int:
 
 
 def settle(recipe: Recipe, prepared: Prepared, base_fingerprint: str) -> Job:
-    """Turn the recipe's epochs and shares into steps, and hash what the weights will depend on."""
+    """Turn the recipe's epochs and shares into steps, and name what the weights will depend on."""
     tune = recipe.tune
     epoch = prepared.n_train / tune.batch_size
     settings = TuneSettings(
@@ -58,15 +64,8 @@ def settle(recipe: Recipe, prepared: Prepared, base_fingerprint: str) -> Job:
         activation_checkpointing=tune.activation_checkpointing,
         seed=tune.seed,
     )
-    identity = hashing.of_json(
-        {
-            "base": base_fingerprint,
-            "rows": prepared.identity,
-            "adapter": {"method": tune.method, **tune.options},
-            "settings": identity_of(settings),
-        }
-    )
-    return Job(settings, identity)
+    method = {"name": tune.method, **tune.options}
+    return Job(settings, {"base_model": base_fingerprint, "data": prepared.identity, "method": method})
 
 
 def done(folder: RunFolder, job: Job) -> bool:
@@ -96,7 +95,7 @@ def tune(
         validation=prepared.validation,
         settings=job.settings,
         folder=folder.checkpoints,
-        identity=job.identity,
+        identity=job.needs,
         listen=_Recorder(store, listen),
     )
     tuned = loop.tune()
@@ -158,7 +157,7 @@ class _Recorder:
                 self._store.log_step(event.step, self._last)
             case Validation():
                 self._store.log_step(event.step, {**self._last, "validation_loss": event.loss})
-            case Resumed():
+            case Resumed() | Stopping():
                 pass
         self._listen.event(event)
 

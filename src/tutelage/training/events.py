@@ -39,10 +39,22 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The loop goes on from a checkpoint; `passed_over` names newer ones that were found damaged."""
+    """The loop goes on from a checkpoint.
+
+    `passed_over` names newer ones that were found damaged, and what is wrong with each; `machine` what of the machine
+    was another when the checkpoint was written: versions, threads or the device may round otherwise.
+    """
 
     step: int
     passed_over: tuple[str, ...]
+    machine: tuple[str, ...] = ()
 
 
-Event = Step | Validation | Resumed
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """A stop was asked for; the checkpoint of `step` is written now."""
+
+    step: int
+
+
+Event = Step | Validation | Resumed | Stopping
