@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from tutelage.cli import live
-from tutelage.training.events import Resumed, Step, Validation
+from tutelage.training.events import Resumed, Step, Stopping, Validation
 
 
 @pytest.fixture
@@ -65,12 +65,17 @@ def test_training_says_loss_throughput_memory_and_time_left(clock):
         clock.now += 60
         line.event(step(4))
         line.event(Validation(4, 0.25, best=True))
+        line.event(Resumed(4, (), ("threads: then 1, now 2",)))
+        line.event(Stopping(4))
     assert out.getvalue().splitlines() == [
         "tune",
         "  damaged and passed over: step-3",
         "  goes on from step 2",
         "  4/4  100 %  loss 1.5000  150 tokens/s  0:00 left  1.5 GB",
         "  step 4: validation loss 0.2500, the best yet",
+        "  goes on from step 4",
+        "  the result may differ in its last digits from one that was not stopped: threads: then 1, now 2",
+        "  stopping: writing the checkpoint of step 4; Ctrl-C again stops at once",
     ]
 
 

@@ -270,7 +270,7 @@ def killed(case, folder):
             if number % 2:
                 when = {"after": draw.uniform(0.0, takes * share)}
             else:
-                when = {"at_operation": draw.randint(1, max(1, int(measured["operations"] * share)))}
+                when = {"at_operation": draw.randint(2, max(2, int(measured["operations"] * share)))}
             done, where = attempt(case, folder, **when)
             if done is not None:
                 break

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from dataclasses import replace
 
 import pytest
@@ -12,6 +14,7 @@ from peft import LoraConfig, get_peft_model
 from tutelage.core.errors import InputError, MachineError
 from tutelage.models.quiet import quiet
 from tutelage.tokens.packing import Packing
+from tutelage.training import checkpoint
 from tutelage.training.events import Resumed, Step, Validation
 from tutelage.training.loop import Loop
 from tutelage.training.settings import TuneSettings
@@ -140,6 +143,40 @@ def test_a_damaged_newest_checkpoint_costs_steps_and_is_told(tuning):
     third = tuning("whole")
     third.tune()
     assert third.events == [Resumed(7, ())]
+
+
+@pytest.mark.parametrize("name", ["step-00000004", "best"])
+def test_a_checkpoint_that_the_disk_refuses_costs_steps_and_nothing_else(tuning, monkeypatch, name):
+    whole = tuning("whole")
+    done = whole.tune()
+    loop = tuning("x")
+    real = checkpoint.save_file
+
+    def refused(state, path):
+        real(state, path)
+        if name in str(path) and loop.events[-1].step >= 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_file", refused)
+        with pytest.raises(MachineError, match="the disk is full"):
+            loop.tune()
+    assert [p.name for p in loop.folder.glob("step-*")] == ["step-00000002"]
+    assert not list(loop.folder.glob(".*"))
+    again = tuning("x")
+    assert again.tune() == done
+    assert again.events[0] == Resumed(2, ())
+    assert fingerprint(again) == fingerprint(whole)
+    assert told(loop) | told(again) == told(whole)
+
+
+def test_what_of_the_machine_is_another_is_told(tuning, monkeypatch):
+    with pytest.raises(Pulled):
+        tuning("x", stop_after=3).tune()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    loop = tuning("x")
+    loop.tune()
+    assert loop.events[0].machine == ("threads: then 1, now 64",)
 
 
 def test_all_damaged_is_an_error_and_another_tuning_is_refused(tuning):
