@@ -7,6 +7,7 @@ import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from tutelage.core import files, hashing
@@ -173,7 +174,7 @@ def _filled(step: Step) -> dict[str, float]:
 def _packing(tune: Tune, prepared: Prepared) -> Packing | None:
     if not tune.packing:
         return None
-    rows = [row for task in prepared.train for row in task]
+    rows = chain.from_iterable(prepared.train)
     return replace(packing_of(rows, max_length=prepared.card["max_length"]), epoch=prepared.n_train)
 
 
