@@ -21,7 +21,8 @@ from tutelage.recipe import card as card_of
 from tutelage.recipe.expand import cluster_of
 from tutelage.recipe.mixing import Mixed, mixed
 from tutelage.recipe.rows import Rows, TaskRows, read
-from tutelage.recipe.schema import Recipe, Task, Tune
+from tutelage.recipe.schema import Recipe, Tune
+from tutelage.recipe.task_block import Task
 from tutelage.tokens.bulk import encode_all
 from tutelage.tokens.encode import Encoder, Truncation
 
@@ -41,8 +42,9 @@ class PreparedTask:
 class Prepared:
     """Everything that tuning and measuring read.
 
-    `identity` names what decides which tokens are learned in which order; `forms` are each training row's template and
-    style, `groups` the tasks that are summed up together.
+    `tasks` are those that are asked, `names` all of them, as `train` has their rows. `identity` names what decides which
+    tokens are learned in which order; `forms` are each training row's template and style, `groups` the tasks that are
+    summed up together.
     """
 
     tasks: tuple[PreparedTask, ...]
@@ -51,6 +53,7 @@ class Prepared:
     mixed: Mixed
     card: dict[str, Any]
     identity: Mapping[str, Any]
+    names: tuple[str, ...] = ()
     forms: tuple[tuple[tuple[str, str], ...], ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -129,6 +132,7 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
                 "tokens": {
                     "train": card_of.lengths(train[i]),
                     "validation": card_of.lengths(validation[i]),
+                    "test": {"rows": 0, "truncated": 0},
                 },
                 "examples": [
                     card_of.shown(model.tokenizer, row, ids)
@@ -138,7 +142,7 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
             for i, t in enumerate(rows.tasks)
         },
     }
-    tasks = tuple(_questions(t, encoder) for t in rows.tasks)
+    tasks = tuple(_questions(t, encoder) for t in rows.tasks if t.test)
     names = [t.task.name for t in rows.tasks]
     mix = mixed(recipe, names, train)
     if len(names) > 1:
@@ -172,6 +176,7 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
             "truncate": tune.truncate.model_dump(mode="json"),
             **({"mixture": mix.identity} if mix.identity else {}),
         },
+        names=tuple(names),
         forms=tuple(_forms(t.train) for t in rows.tasks),
         groups=_groups(rows),
     )
@@ -187,6 +192,8 @@ def _groups(rows: Rows) -> dict[str, tuple[str, ...]]:
     """The tasks that are summed up together: all taught ones, and those of each held-out cluster."""
     found: dict[str, tuple[str, ...]] = {}
     for task in rows.tasks:
+        if not task.test:
+            continue
         name = f"held out: {cluster_of(task.task)}" if task.held_out else "taught"
         found[name] = (*found.get(name, ()), task.task.name)
     return found if len(rows.tasks) > 1 else {}
