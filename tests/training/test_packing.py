@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from torch.overrides import TorchFunctionMode
 
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded
@@ -23,23 +22,10 @@ from tutelage.training.loop import Loop, identity_of
 from tutelage.training.objective import loss_sum, require_packable
 from tutelage.training.settings import TuneSettings
 
+from .plain import BARTS, BOUND, PAIRS, Double
+
 CPU = torch.device("cpu")
 ROWS = ["llama", "gpt2", "qwen2", "gemma", "gemma2", "gemma3"]
-PAIRS = ["t5", "t5-v1.1", "mt5", "umt5", "bart", "mbart", "plbart", "pegasus"]
-BARTS = PAIRS[4:]
-BOUND = {torch.float64: 1e-10, torch.float32: 1e-5}
-
-
-class Double(TorchFunctionMode):
-    """Models' own islands of fp32 (norms, softmax) in float64, so that rounding of 1e-7 hides nothing."""
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if function is torch.Tensor.float:
-            return args[0].double()
-        args = tuple(torch.float64 if a is torch.float32 else a for a in args)
-        kwargs = {k: torch.float64 if v is torch.float32 else v for k, v in kwargs.items()}
-        return function(*args, **kwargs)
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """The training loop.
 
 One optimizer step: its rows by the order function, cut into micro-batches or packed; each adds the gradient of its summed
-loss over the step's number of completion tokens; clip; AdamW. Nothing but the step is needed to go on after a stop.
+loss over the step's number of completion tokens (`minimised.py` has what a recipe may add to that); clip; AdamW.
+Nothing but the step is needed to go on after a stop.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from tutelage.core.errors import InputError, MachineError
 from tutelage.core.nouns import Encoded
 from tutelage.tokens.batch import collate, micro_batches
 from tutelage.tokens.packing import Packs, joined
-from tutelage.training import checkpoint, gradients, schedule
+from tutelage.training import checkpoint, gradients, schedule, selfcheck
 from tutelage.training.checkpoint import Position
-from tutelage.training.events import Event, Resumed, Step, Validation
+from tutelage.training.events import BaseKept, Event, Resumed, Step, Validation
+from tutelage.training.minimised import Minimised, Sums
 from tutelage.training.objective import keeps_rows_apart, loss_sum, require_packable
-from tutelage.training.settings import TuneSettings
+from tutelage.training.settings import Objective, TuneSettings
 
 Order = Callable[[int], Encoded]
 Listener = Callable[[Event], None]
@@ -95,6 +97,7 @@ class Loop:
         apart = keeps_rows_apart(model, self.device)
         self.micro_batch_tokens = settings.micro_batch_tokens if apart else 0
         self.packs = self._packs()
+        self.minimised = Minimised(model, self.trained, settings.objective)
         self.optimizer = make_optimizer(self.trained, settings)
 
     def tune(self) -> Tuned:
@@ -104,6 +107,8 @@ class Loop:
         position = self._resume()
         if self.settings.activation_checkpointing:
             _recompute(self.model)
+        if position.step < self.settings.steps:
+            self._begin(position.step)
         while position.step < self.settings.steps:
             self._step(position.step)
             position = replace(position, step=position.step + 1)
@@ -113,6 +118,22 @@ class Loop:
             if last or position.step % self.settings.checkpoint_every == 0:
                 self._save(position)
         return self._finish(position)
+
+    def _begin(self, step: int) -> None:
+        """Tell what the base takes, and see that rows come out together as they do alone."""
+        base = self.minimised.base
+        if base is not None and base.kept_bytes:
+            self.listen(BaseKept(base.kept_bytes))
+        packed = self.packs is not None
+        rows = selfcheck.chosen(self.packs.of_step(step) if self.packs else [self._rows(step).rows])
+        if not rows:
+            return  # the step itself names them
+        micro = [rows] if packed else micro_batches(rows, tokens=self.micro_batch_tokens)
+        found = selfcheck.check(
+            self.minimised, self.trained, micro, step=step, packed=packed, pad_id=self.pad_id
+        )
+        if found is not None:
+            self.listen(found)
 
     def _packs(self) -> Packs | None:
         settings = self.settings
@@ -141,13 +162,10 @@ class Loop:
             raise _no_loss(f"step {step + 1}", rows)
         self.model.train()
         torch.manual_seed(seeds.derive(settings.seed, "dropout", step))
-        total = 0.0
-        with gradients.in_place(self.model):
-            for micro in batch.micro:
-                tensors = collate(micro, pad_id=self.pad_id, device=self.device, flat=bool(batch.packs))
-                loss = loss_sum(self.model, tensors)
-                (loss / wanted).backward()  # type: ignore[no-untyped-call]
-                total += loss.item()
+        sums = self._add_gradients(batch)
+        distance = self.minimised.pull()
+        parts = self.minimised.parts(sums, rows, distance)
+        total = sums.minimised if parts is None else parts.minimised
         limit = settings.clip or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), limit))
         if not math.isfinite(total) or not math.isfinite(norm):
@@ -162,7 +180,7 @@ class Loop:
             Step(
                 step=step + 1,
                 steps=settings.steps,
-                loss=total / wanted,
+                loss=sums.completion / wanted,
                 rate=rate,
                 norm=norm,
                 rows=len(rows),
@@ -172,8 +190,28 @@ class Loop:
                 memory=resident_bytes(),
                 packs=batch.packs,
                 fill=batch.fill,
+                parts=parts,
             )
         )
+
+    def _add_gradients(self, batch: Rows) -> Sums:
+        """Each micro-batch's part of the step's gradient."""
+        minimised = self.minimised
+        weight = minimised.weight(batch.rows)
+        sums = Sums()
+        with gradients.in_place(self.model):
+            for micro in batch.micro:
+                tensors = collate(
+                    micro,
+                    pad_id=self.pad_id,
+                    device=self.device,
+                    flat=bool(batch.packs),
+                    prompts=minimised.with_prompts,
+                )
+                loss, found = minimised.loss(tensors)
+                (loss / weight).backward()  # type: ignore[no-untyped-call]
+                sums += found
+        return sums
 
     def _validate(self, position: Position) -> Position:
         loss = validation_loss(
@@ -317,7 +355,12 @@ def _named(rows: Sequence[Encoded]) -> str:
 
 def identity_of(settings: TuneSettings) -> dict[str, Any]:
     """The settings that the finished weights depend on: not how often something is written."""
-    return {k: v for k, v in asdict(settings).items() if k != "checkpoint_every"}
+    left_out = {"checkpoint_every"}
+    if (
+        settings.objective == Objective()
+    ):  # completions alone: tunings are named as they were without this field
+        left_out.add("objective")
+    return {k: v for k, v in asdict(settings).items() if k not in left_out}
 
 
 def resident_bytes() -> int:
