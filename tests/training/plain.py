@@ -43,9 +43,19 @@ class Words:
 def put_on(model, name, seed=0):
     """The model with the method's weights, moved away from where they begin, so that each of them matters."""
     dtype = next(model.parameters()).dtype
+    options = OPTIONS.get(name, {})
+    if name == "ia3" and model.config.model_type in (
+        "umt5",
+        "mbart",
+        "plbart",
+        "pegasus",
+    ):  # peft names no layers
+        options = {
+            "targets": ["k", "v", "wo"] if model.config.model_type == "umt5" else ["k_proj", "v_proj", "fc2"]
+        }
     if name != "full":
         loaded = LoadedModel(model, Words(), model.config.is_encoder_decoder, "x", "x", None, adapter=False)
-        model = add_adapter(loaded, name, OPTIONS[name], seed=seed).model.to(dtype)
+        model = add_adapter(loaded, name, options, seed=seed).model.to(dtype)
     draw = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():

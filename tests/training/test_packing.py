@@ -122,18 +122,10 @@ def test_loss_and_gradients_are_those_of_the_rows_alone(family, how, make_packab
     check(family, model, 1, reference_loss)
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_random_shapes(seed, make_packable, reference_loss):
-    family = [*ROWS, *PAIRS][seed % 14]
-    check(
-        family, make_packable(family, attention=attention_of(family, seed // 14)), 100 + seed, reference_loss
-    )
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(200))
 def test_more_random_shapes(seed, make_packable, reference_loss):
-    """Every family, attention and precision in turn, with and without activations computed again."""
+    """Every family, attention and precision in turn; tests/training/test_invariance.py has 200 more, with methods."""
     family = [*ROWS, *PAIRS][seed % 14]
     dtype = (torch.float64, torch.float32)[seed // 28 % 2]
     model = make_packable(family, dtype, attention_of(family, seed // 14))

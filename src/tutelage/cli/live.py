@@ -115,7 +115,7 @@ class Live:
 def _checked(event: SelfChecked) -> str:
     rows = f"{event.rows} rows" if event.rows > 1 else "1 row"
     form = "pack" if event.packed else "batch"
-    together = f"one {form}" if event.batches == 1 else f"{event.batches} {form}es"
+    together = f"one {form}" if event.batches == 1 else f"{event.batches} batches"
     return (
         f"self-check: {rows} as {together} and one by one: "
         f"loss differs by {event.loss:.0e}, gradient by {event.gradient:.0e}"
