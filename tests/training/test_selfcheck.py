@@ -306,6 +306,28 @@ def test_a_model_that_is_not_finite_is_left_to_the_first_step(make_loop):
     assert checked(loop) == []
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_rows_that_are_known_by_heart_do_not_stop_a_training_and_a_leak_among_them_does(make_loop, packed):
+    """Their loss is all rounding; resumed trainings of few rows come here."""
+    learn = replace(SETTINGS, steps=150, learning_rate=0.03, batch_size=10, checkpoint_every=1000)
+    loop = make_loop(settings=learn)
+    loop.tune()
+    model = loop.model
+    with torch.no_grad():
+        model.lm_head.weight *= 3.0
+    again = make_loop(packed=packed)
+    again.model.load_state_dict(model.state_dict())
+    again._begin(0)
+    assert len(checked(again)) == 1
+    losses = [
+        selfcheck._alone(model, again.row_at(i), Objective(), torch.device("cpu")).item() for i in range(10)
+    ]
+    assert sorted(losses)[4] < 1e-4, "the fixture's point is rows without a loss to speak of"
+    no_positions(again.model)
+    with pytest.raises(InputError, match="one by one"):
+        again._begin(0)
+
+
 def test_what_is_finite_alone_and_not_together_is_caught(make_loop, monkeypatch):
     right = minimised.loss_sum
     loop = make_loop()

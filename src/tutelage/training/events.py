@@ -66,7 +66,8 @@ class Resumed:
 class SelfChecked:
     """Before the first step of this process, after `step` steps: `rows` rows in `batches` micro-batches, and one by one.
 
-    `loss` and `gradient` are what they differ by, as shares of themselves; `packed` when a micro-batch was a pack.
+    `loss` and `gradient` are what they differ by, as shares of themselves (of rows that are known by heart less:
+    `selfcheck.SURE`); `packed` when a micro-batch was a pack.
     """
 
     step: int
