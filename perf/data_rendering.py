@@ -11,7 +11,7 @@ recipe's own template has rendered in the child.
 
 Each measurement is a process of its own, the sides take turns, and the best of the rounds counts: seconds by the clock
 and of the processor (children too) without imports, and their ratios (above 1: Tutelage is faster). A hash over all ids and
-masks must be the same on all sides. The second table says how much the peak memory grew, for N rows and for 4 N, while the
+masks must be the same on all sides. The second table says how much the peak memory grew, for 2 N rows and for 8 N, while the
 encoded rows are looked at one by one and let go.
 """
 
@@ -242,10 +242,11 @@ def speed(count: int, rounds: int) -> None:
 
 
 def memory(count: int) -> None:
-    print("\n| growth of the peak, MB | " + " | ".join(f"{n:,} rows" for n in (count, 4 * count)) + " |")
+    counts = (2 * count, 8 * count)
+    print("\n| growth of the peak, MB | " + " | ".join(f"{n:,} rows" for n in counts) + " |")
     print("|---|---:|---:|")
     for side in SIDES:
-        grown = [measured(side, "questions", n, keep=False)[2] for n in (count, 4 * count)]
+        grown = [measured(side, "questions", n, keep=False)[2] for n in counts]
         print(f"| {side} | " + " | ".join(f"{mb:.0f}" for mb in grown) + " |", flush=True)
 
 

@@ -104,25 +104,27 @@ def test_a_mistake_is_told_each_time_and_nothing_is_kept(tmp_path, kept):
     assert not kept.exists()
 
 
-@pytest.mark.parametrize("harm", ["cut", "changed", "no manifest", "no rows", "strange"])
-def test_a_damaged_entry_is_said_and_made_anew(tmp_path, kept, made, harm):
+@pytest.mark.parametrize("harm", ["cut", "changed", "half a line", "no manifest", "no rows", "strange"])
+@pytest.mark.parametrize("file", ["train.rows", "card.json"])
+def test_a_damaged_entry_is_said_and_made_anew(tmp_path, kept, made, harm, file):
     path = write(tmp_path / "job")
     fresh = prepare.read(load(path), None)
     (entry,) = entries(kept)
-    content = (entry / "rows.json").read_bytes()
+    content = (entry / file).read_bytes()
     if harm in ("cut", "changed"):
-        (entry / "rows.json").write_bytes(
-            content[:-9] if harm == "cut" else content.replace(b"answer 1", b"answer 2")
-        )
+        (entry / file).write_bytes(content[:-9] if harm == "cut" else content[::-1])
+    elif harm == "half a line":  # as a manifest that was written after the damage would have it
+        (entry / file).write_bytes(content[:-9])
+        rows_cache.store.write_manifest(entry, {"key": entry.name})
     elif harm == "strange":
         (entry / "manifest.json").write_text('{"files": []}')
     else:
-        (entry / ("manifest.json" if harm == "no manifest" else "rows.json")).unlink()
+        (entry / ("manifest.json" if harm == "no manifest" else file)).unlink()
     said = []
     assert prepare.read(load(path), None, say=said.append) == fresh
     assert said == ["rows in the cache are damaged: they are made anew"]
     assert made == ["t", "t"]
-    assert (entry / "rows.json").read_bytes() == content
+    assert (entry / file).read_bytes() == content
     assert prepare.read(load(path), None, say=said.append) == fresh
     assert said[1:] == ["rows of t from the cache"]
 
@@ -185,6 +187,7 @@ def test_two_processes_at_once_and_one_killed_while_it_writes(tmp_path, kept, ma
     assert [one.returncode for one in both] == [0, 0]
     assert told[0] == told[1]
     (entry,) = entries(kept)
-    assert sorted(file.name for file in entry.iterdir()) == ["manifest.json", "rows.json"]
+    files = ["card.json", "manifest.json", "test.rows", "train.rows", "validation.rows"]
+    assert sorted(file.name for file in entry.iterdir()) == files
     assert prepare.read(load(path), None).identity == told[0].strip()
     assert made == []

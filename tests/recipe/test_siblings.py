@@ -7,7 +7,7 @@ from dataclasses import replace
 from tutelage.core.nouns import Origin, Prompted
 from tutelage.recipe.rows import TaskRows
 from tutelage.recipe.schema import Task
-from tutelage.recipe.siblings import parted
+from tutelage.recipe.siblings import parted, sources
 
 TEMPLATE = "Read what stands below with care and then answer in one word what is asked of you: {}"
 
@@ -41,6 +41,17 @@ def test_a_row_that_another_task_of_the_source_is_tested_on_is_not_trained_on():
     assert (first.card["shared"], second.card["shared"]) == (10, 10)
     assert first.card["splits"] == {"train": 50, "validation": 4, "test": 10}
     assert first.test == one.test
+
+
+def test_tasks_that_read_the_same_bytes_are_of_one_source():
+    def named(name: str, content: str) -> TaskRows:
+        one = task(name, "{}", range(1), range(0))
+        return replace(one, card={"source": {"sha256": content}})
+
+    # b and c are of one data set by name, a and b by what they read: so all three are.
+    found = sources([named("a", "1"), named("squad_x", "1"), named("squad_y", "2"), named("d", "3")])
+    assert found == ["a", "a", "a", "d"]
+    assert len(set(sources([named("squad_x", "2"), named("a", "1"), named("squad_y", "1")]))) == 1
 
 
 def test_words_of_the_template_and_other_sources_take_nothing_away():

@@ -165,7 +165,7 @@ def test_the_clock_ends_a_text_that_the_system_does_not():
 
 @LINUX
 def test_a_row_is_told_with_its_line_the_limit_and_what_to_do(monkeypatch):
-    monkeypatch.setattr(apart, "render", Keeper(Limits(memory=400 << 20, seconds=1, clock=4.0)))
+    monkeypatch.setattr(apart, "render", Keeper(Limits(memory=400 << 20, seconds=1, clock=60.0)))
     source = "{{ a }}{% if n > 5 %}{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}{% endif %}"
     template = TaskTemplate(source, "{{ a }}", where="tasks.2", foreign=True)
     rows = [Example(str(n), {"a": "x", "n": n}, Origin("rows.jsonl", n)) for n in range(1, 9)]
@@ -294,9 +294,6 @@ def test_a_template_gives_the_same_words_twice():
             "4",
         ),
         ("{{ o.items | escape | upper }}", "A METHOD"),
-        ("{{ [o.items] | string }}", "[a method]"),
-        ("{{ (l | map('upper')) ~ '' }}", "['P', 'Q']"),
-        ("{{ l | reverse | string }}", "['q', 'p']"),
         ("{{ (l | attr('index')) | string }}", "a method"),
         ("{{ a.upper() }}{{ o.items() | list | length }}{{ l | map('upper') | join }}", "TEXT1PQ"),
         ("{{ '{}-{}'.format(a, n) }}", "text-3"),

@@ -81,6 +81,38 @@ def test_what_is_no_text_is_not_printed_as_python_would(value):
 @pytest.mark.parametrize(
     "source",
     [
+        "{{ a | trim }}", "{{ a | upper }}", "{{ a | replace('x', 'y') }}", "{{ a | string }}", "{{ a | indent(2) }}",
+        "{{ a | truncate(9) }}", "{{ '%s' | format(a) }}", "{{ '%s' % a }}", "{{ '%s %s' % ('x', a) }}", "{{ a ~ 'x' }}",
+        "{{ 'x' ~ a ~ 'y' }}", "{{ ['x', a] | join(' ') }}", "{{ [a] | join }}", "{{ (a ~ 'x') | length }}",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("value", [None, ["x"], {"a": 1}])
+def test_no_filter_or_operator_makes_a_word_of_what_is_no_text(source, value):
+    """Jinja itself makes the word None of `{{ a | trim }}`, which a model would then learn."""
+    with pytest.raises(NotTextError):
+        render(source, {"a": value})
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{{ (a or 'none') | trim }}", "none"),
+        ("{{ a | default('x', true) | upper }}", "X"),
+        ("{% if a %}{{ a ~ '!' }}{% endif %}{{ n ~ ' of ' ~ n }}", "3 of 3"),
+        ("{{ yes | lower }}", "true"),
+        ("{{ rows | map(attribute='k') | join(', ') }}", "u, 2"),
+        ("{{ rows | join('-', attribute='k') }}{{ n % 2 }}", "u-21"),
+        ("{{ '%s: %d' % ('x', n) }}{{ n | string | center(3) }}", "x: 3 3 "),
+    ],
+)
+def test_a_guarded_null_and_what_is_text_are_rendered(source, text):
+    row = {"a": None, "n": 3, "yes": True, "rows": [{"k": "u"}, {"k": 2}]}
+    assert render(source, row).text == text
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
         "{{ ''.__class__ }}",
         "{{ a.__class__.__mro__ }}",
         "{{ a._field }}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,14 @@ def of_json(value: Any) -> str:
     """The sha256 of a JSON value, whatever the order of its keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def of_each(values: Iterable[Any]) -> str:
+    """One sha256 over JSON values in their order, which are never held together."""
+    digest = hashlib.sha256()
+    for value in values:
+        digest.update(of_json(value).encode("ascii"))
+    return digest.hexdigest()
 
 
 def of_text(text: str) -> str:

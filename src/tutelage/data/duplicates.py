@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -57,15 +57,16 @@ def matches(known: Sequence[str], asked: Sequence[str], threshold: float) -> lis
     return found
 
 
-def clusters(texts: Sequence[str], threshold: float) -> list[int]:
+def clusters(texts: Iterable[str], threshold: float) -> list[int]:
     """For each text the first one that it belongs to: near ones belong together, and so do those near to these."""
-    union = _Union(len(texts))
+    union = _Union()
     index = _Index((), threshold)
-    for place, text in enumerate(texts):
+    for text in texts:
+        place = union.add()
         for other, _ in index.near(text, skip=partial(union.same, place)):
             union.join(place, other)
         index.add(text)
-    return [union.head(place) for place in range(len(texts))]
+    return [union.head(place) for place in range(len(union))]
 
 
 def similarity(left: str, right: str) -> float:
@@ -77,8 +78,16 @@ def similarity(left: str, right: str) -> float:
 class _Union:
     """Places that were joined; the first of those that belong together is their head."""
 
-    def __init__(self, count: int) -> None:
-        self._parents = list(range(count))
+    def __init__(self) -> None:
+        self._parents: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._parents)
+
+    def add(self) -> int:
+        """One more place, which is its own head."""
+        self._parents.append(len(self._parents))
+        return len(self._parents) - 1
 
     def head(self, place: int) -> int:
         parents = self._parents

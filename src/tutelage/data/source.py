@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
+from tutelage.core.kept import kept
 from tutelage.core.nouns import Example, Json
+from tutelage.core.written import EXAMPLE
 from tutelage.data import hub, repository
 from tutelage.data.files import expand, of_several_splits, one_kind, parallel_columns, short_names
 from tutelage.data.formats import open_parallel
@@ -80,13 +82,13 @@ class Loaded:
     """The rows of a source.
 
     Attributes:
-        examples: the rows.
+        examples: the rows; many of them lie on disk.
         source: what the card says about it: kind, file, format, layout, sha256, revision, notes.
         dropped: rows that were left out because of a mistake.
         template: the library's template that the layout comes with; None where the columns say it.
     """
 
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     source: dict[str, Json] = field(default_factory=dict)
     dropped: tuple[Dropped, ...] = ()
     template: str | None = None
@@ -241,17 +243,10 @@ def read_all(found: Found) -> Loaded:
         InputError: a file or its rows are wrong; InputErrors for several rows.
     """
     shown, how = found.shown, found.how
-    examples: list[Example] = []
-    dropped: list[Dropped] = []
-    notes: list[Json] = []
-    readers: list[Reader] = []
-    for one in _readers(found.paths, shown, how):
-        if readers:
-            one.layout = readers[0].layout
-        examples.extend(one)
-        dropped += one.dropped
-        notes.extend(one.notes)
-        readers.append(one)
+    readers = _readers(found.paths, shown, how)
+    examples = kept(_rows(readers), EXAMPLE)
+    dropped = [row for one in readers for row in one.dropped]
+    notes: list[Json] = [note for one in readers for note in one.notes]
     notes.extend(f"{count} {note}" for note, count in how.notes.items())
     taken = readers[0].layout
     assert taken is not None
@@ -260,7 +255,7 @@ def read_all(found: Found) -> Loaded:
     if len(dropped) > rows:
         raise too_many(", ".join(shown[:3]), dropped, rows)
     return Loaded(
-        tuple(examples),
+        examples,
         {
             **found.said,
             "format": readers[0].format,
@@ -272,6 +267,13 @@ def read_all(found: Found) -> Loaded:
         tuple(dropped),
         taken.template,
     )
+
+
+def _rows(readers: Sequence[Reader]) -> Iterator[Example]:
+    """All files' rows, in one layout."""
+    for one in readers:
+        one.layout = readers[0].layout
+        yield from one
 
 
 def _readers(paths: Sequence[Path], shown: Sequence[str], how: How) -> list[Reader]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
+from tutelage.core.kept import picked
 from tutelage.core.nouns import Example, Json, Split
 from tutelage.data import duplicates, partition
 from tutelage.data.partition import SPLITS, SplitSettings, fold
@@ -25,9 +26,9 @@ class Splits:
         unused: rows in no split.
     """
 
-    train: tuple[Example, ...]
-    validation: tuple[Example, ...]
-    test: tuple[Example, ...]
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    test: Sequence[Example]
     repeated: Mapping[str, int] = field(default_factory=dict)
     near: Mapping[str, int] = field(default_factory=dict)
     leaks: tuple[dict[str, str], ...] = ()
@@ -64,7 +65,7 @@ def split(
     families = _families(examples, keys, settings, prompt_fields)
     parted = keys if settings.leaks == "allow" else families
     places = partition.part(examples, settings, parted, where)
-    parts = {name: [examples[place] for place in own] for name, own in places.items()}
+    parts = {name: picked(examples, own) for name, own in places.items()}
     leaks = find_leaks(parts["train"], parts["test"], prompt_fields)
     near = _near_leaks(examples, places, families, prompt_fields, settings.near)
     exact = {test.origin for test, _ in leaks}
@@ -76,9 +77,9 @@ def split(
         name: len(rows) - len({content_key(row, fields) for row in rows}) for name, rows in parts.items()
     }
     return Splits(
-        train=tuple(parts["train"]),
-        validation=tuple(parts["validation"]),
-        test=tuple(parts["test"]),
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
         repeated=repeated,
         near={
             name: len({keys[place] for place in own}) - len({families[place] for place in own})
@@ -102,7 +103,8 @@ def _families(
     first: dict[str, int] = {}
     for place, key in enumerate(keys):
         first.setdefault(key, place)
-    heads = duplicates.clusters([said(examples[place], fields) for place in first.values()], settings.near)
+    texts = (said(examples[place], fields) for place in first.values())
+    heads = duplicates.clusters(texts, settings.near)
     members: dict[int, list[str]] = {}
     for key, head in zip(first, heads, strict=True):
         members.setdefault(head, []).append(key)
@@ -155,11 +157,11 @@ def find_leaks(
     """The test rows that stand in training, each with the first such training row."""
     if not prompt_fields:
         return []
-    known: dict[str, Example] = {}
-    for row in train:
-        known.setdefault(content_key(row, prompt_fields), row)
-    pairs = [(row, known.get(content_key(row, prompt_fields))) for row in test]
-    return [(row, same) for row, same in pairs if same is not None]
+    known: dict[str, int] = {}
+    for place, row in enumerate(train):
+        known.setdefault(content_key(row, prompt_fields), place)
+    pairs = ((row, known.get(content_key(row, prompt_fields))) for row in test)
+    return [(row, train[place]) for row, place in pairs if place is not None]
 
 
 def _leaked(

@@ -21,7 +21,9 @@ from tutelage.mixture.rates import Rate
 class Template(Protocol):
     """What `TaskTemplate` and `LibraryTemplate` do."""
 
-    def render_all(self, examples: Sequence[Example], task: str, *, training: bool = False) -> list[Prompted]:
+    def render_all(
+        self, examples: Sequence[Example], task: str, *, training: bool = False
+    ) -> Sequence[Prompted]:
         """Put rows of a task into words."""
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
+from tutelage.core.kept import kept
 from tutelage.core.nouns import Encoded, Prompted, Request
+from tutelage.core.written import ENCODED
 from tutelage.models import LoadedModel, LoadedTokenizer
 from tutelage.recipe import card as card_of
 from tutelage.recipe.expand import cluster_of
@@ -42,8 +45,8 @@ class Prepared:
     """
 
     tasks: tuple[PreparedTask, ...]
-    train: tuple[tuple[Encoded, ...], ...]
-    validation: tuple[Encoded, ...]
+    train: tuple[Sequence[Encoded], ...]
+    validation: Sequence[Encoded]
     mixed: Mixed
     card: dict[str, Any]
     identity: str
@@ -106,8 +109,8 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
     """
     tune = recipe.tune
     encoder = encoder_of(recipe, model)
-    train = tuple(tuple(encode_all(encoder, t.train)) for t in rows.tasks)
-    validation = tuple(tuple(encode_all(encoder, t.validation)) for t in rows.tasks)
+    train = tuple(kept(encode_all(encoder, t.train), ENCODED) for t in rows.tasks)
+    validation = tuple(kept(encode_all(encoder, t.validation), ENCODED) for t in rows.tasks)
     if not sum(row.n_loss for task in train for row in task):
         raise InputError(
             "nothing in the training rows bears loss, so nothing would be learned",
@@ -150,15 +153,21 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
     return Prepared(
         tasks=tasks,
         train=train,
-        validation=tuple(row for task in validation for row in task),
+        validation=validation[0] if len(validation) == 1 else kept(chain.from_iterable(validation), ENCODED),
         mixed=mix,
         card=card,
         identity=hashing.of_json(
             [rows.taught, encoder.max_length, model.chat_template, tune.truncate.model_dump(), *mix.identity]
         ),
-        forms=tuple(tuple((row.template, row.style) for row in t.train) for t in rows.tasks),
+        forms=tuple(_forms(t.train) for t in rows.tasks),
         groups=_groups(rows),
     )
+
+
+def _forms(rows: Sequence[Prompted]) -> tuple[tuple[str, str], ...]:
+    """Each row's template and style; of equal ones there is one in memory."""
+    known: dict[tuple[str, str], tuple[str, str]] = {}
+    return tuple(known.setdefault(form, form) for form in ((row.template, row.style) for row in rows))
 
 
 def _groups(rows: Rows) -> dict[str, tuple[str, ...]]:

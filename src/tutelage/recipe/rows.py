@@ -12,7 +12,9 @@ from typing import Any
 from tutelage import templates
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, InputErrors
+from tutelage.core.kept import kept
 from tutelage.core.nouns import Example, Prompted
+from tutelage.core.written import EXAMPLE, PROMPTED
 from tutelage.data import Dropped, Found, Loaded, Splits, find, read_all, split, too_many
 from tutelage.metrics import Row, check_rows
 from tutelage.recipe import rows_cache, siblings
@@ -28,13 +30,13 @@ from tutelage.templates import LibraryTemplate
 class TaskRows:
     """One task's rows in words, by split, and what the card says of them.
 
-    `content` are the fields that the words use. A task that is held out is only asked: it has test rows alone.
+    Many rows lie on disk. `content` are the fields that the words use. A task that is held out is only asked: it has test rows alone.
     """
 
     task: Task
-    train: tuple[Prompted, ...]
-    validation: tuple[Prompted, ...]
-    test: tuple[Prompted, ...]
+    train: Sequence[Prompted]
+    validation: Sequence[Prompted]
+    test: Sequence[Prompted]
     card: Mapping[str, Any]
     content: tuple[str, ...] = ()
     held_out: bool = False
@@ -75,7 +77,7 @@ def read(recipe: Recipe, data_dir: Path | None, *, say: Callable[[str], None] = 
     finally:
         templates.close()
     reader.tell()
-    tasks = tuple(siblings.parted(each, [source_of(task) for task in found.tasks]))
+    tasks = tuple(siblings.parted(each, siblings.sources(each)))
     _check_taught(tasks, found.places)
     taught = [[_said(t, t.train), _said(t, t.validation)] for t in tasks]
     return Rows(
@@ -98,14 +100,12 @@ def _check_taught(tasks: Sequence[TaskRows], places: Sequence[str]) -> None:
             )
 
 
-def _said(task: TaskRows, rows: Sequence[Prompted]) -> list[Any]:
-    return [
-        task.task.name,
-        *(
-            [r.id, r.prompt, r.completion, list(r.references), dict(r.fields), list(r.choices), *_before(r)]
-            for r in rows
-        ),
-    ]
+def _said(task: TaskRows, rows: Sequence[Prompted]) -> list[str]:
+    said = (
+        [r.id, r.prompt, r.completion, list(r.references), dict(r.fields), list(r.choices), *_before(r)]
+        for r in rows
+    )
+    return [task.task.name, hashing.of_each(said)]
 
 
 def _before(row: Prompted) -> list[Any]:
@@ -196,7 +196,7 @@ def _in_words(
     splits: Splits,
     template: Words,
     worded: Callable[..., Words],
-) -> dict[str, tuple[Prompted, ...]]:
+) -> dict[str, Sequence[Prompted]]:
     """The rows of each split in words, with their exemplars.
 
     Args:
@@ -221,8 +221,9 @@ def _in_words(
         else:
             plain[name] = template.render_all(rows, task.name, training=name == "train")
             few[name] = [False] * len(rows) if task.styles or task.shots is None else None
+    source = source_of(task)
     words = {
-        name: tuple(replace(row, source=source_of(task)) for row in rows) for name, rows in plain.items()
+        name: kept((replace(row, source=source) for row in rows), PROMPTED) for name, rows in plain.items()
     }
     if task.shots is None and not any(any(one or ()) for one in few.values()):
         return words
@@ -274,7 +275,7 @@ def _check_metrics(task: Task, test: Sequence[Prompted], where: str) -> None:
             ) from None
 
 
-def _good(task: Task, template: Words, loaded: Loaded) -> tuple[tuple[Example, ...], tuple[Dropped, ...]]:
+def _good(task: Task, template: Words, loaded: Loaded) -> tuple[Sequence[Example], tuple[Dropped, ...]]:
     """The rows that can be put into words, and those that were left out; every mistake is told unless rows may be dropped.
 
     Raises:
@@ -282,7 +283,8 @@ def _good(task: Task, template: Words, loaded: Loaded) -> tuple[tuple[Example, .
     """
     examples = loaded.examples
     if task.data.on_bad_row == "stop":
-        template.render_all(examples, task.name)  # every row's mistakes at once, before any is split away
+        for _ in template.render_each(examples, task.name):
+            pass  # every row's mistakes at once, before any is split away
         return examples, loaded.dropped
     dropped = list(loaded.dropped)
     while True:
@@ -290,7 +292,7 @@ def _good(task: Task, template: Words, loaded: Loaded) -> tuple[tuple[Example, .
         if not bad:
             return examples, tuple(dropped)
         dropped += [Dropped.of(error) for error in bad.values()]
-        examples = tuple(row for row in examples if str(row.origin) not in bad)
+        examples = kept((row for row in examples if str(row.origin) not in bad), EXAMPLE)
         if len(dropped) > len(examples):
             raise too_many(str(loaded.source.get("file") or loaded.source.get("hub")), dropped, len(examples))
 
@@ -305,7 +307,8 @@ def _mistakes(template: Words, examples: Sequence[Example], name: str) -> list[I
     if found:
         return found
     try:
-        template.render_all(examples, name)
+        for _ in template.render_each(examples, name):
+            pass
     except InputErrors as errors:
         return list(errors.errors)
     except InputError as error:

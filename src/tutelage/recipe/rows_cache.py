@@ -1,7 +1,8 @@
 """A task's rows in words, kept from one run to the next: a second run reads them instead of making them again.
 
-    CACHE/rows/KEY/rows.json       the rows of one task, and what the card says of them
-    CACHE/rows/KEY/manifest.json   size and sha256; an entry without it, or that differs from it, is made anew
+    CACHE/rows/KEY/card.json       what the card says of one task's rows
+    CACHE/rows/KEY/train.rows      its training rows, one a line; validation.rows and test.rows as well
+    CACHE/rows/KEY/manifest.json   sizes and sha256; an entry without it, or that differs from it, is made anew
 
 CACHE is the cache of `models.cache`. KEY is a hash of everything that the rows depend on, of content alone: the data files'
 bytes and what rows call them, the task's block, the file of templates, label names, and the program with the libraries that
@@ -11,30 +12,30 @@ found good are kept, and a cache that cannot be read or written costs time and n
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tutelage.core import hashing
+from tutelage.core import hashing, kept
 from tutelage.core.errors import MachineError
 from tutelage.core.files import new_folder, sweep_parts
 from tutelage.core.locks import locked
-from tutelage.core.nouns import Origin, Prompted
+from tutelage.core.nouns import Prompted
 from tutelage.core.version import __version__
+from tutelage.core.written import PROMPTED
 from tutelage.data import Found
 from tutelage.models import cache as store
 from tutelage.recipe.schema import Task
 
-SCHEMA = 1
-ROWS = "rows.json"
+SCHEMA = 2
+CARD = "card.json"
 DEFAULT_MB = 2000
 WAIT = 60.0
 """Seconds to wait for another process that writes; after them nothing is kept."""
@@ -101,11 +102,7 @@ def get(key: str, say: Callable[[str], None]) -> dict[str, Any] | None:
     if not entry.is_dir():
         return None
     try:
-        manifest = json.loads((entry / store.MANIFEST).read_bytes())
-        content = (entry / ROWS).read_bytes()
-        sha256 = hashlib.sha256(content).hexdigest()
-        same = manifest["key"] == key and manifest["files"][ROWS]["sha256"] == sha256
-        found = _read(json.loads(content)) if same else None
+        found = _read(entry) if store.whole(entry, {"key": key}, thorough=True) else None
     except (OSError, ValueError, KeyError, TypeError):
         found = None
     if found is None:
@@ -118,17 +115,21 @@ def get(key: str, say: Callable[[str], None]) -> dict[str, Any] | None:
 
 def put(key: str, entry: dict[str, Any]) -> None:
     """Keep an entry: `card` and `content`, and the rows of each split."""
-    content = _written(entry)
-    if content is None or len(content) > most():
-        return
     place = folder()
-    with suppress(MachineError, OSError), locked(place / ".lock", what="the cache of rows", wait=WAIT):
+    with (
+        suppress(MachineError, OSError, _NotKept),
+        locked(place / ".lock", what="the cache of rows", wait=WAIT),
+    ):
         sweep_parts(place)
         if not store.whole(place / key, {"key": key}, thorough=True):
             with new_folder(place / key) as made:
-                (made / ROWS).write_bytes(content)
+                _write(made, entry)
                 store.write_manifest(made, {"key": key})
         _make_room(place, key)
+
+
+class _NotKept(Exception):
+    """An entry that is too large, or that would not be read as it was written."""
 
 
 def _make_room(place: Path, latest: str) -> None:
@@ -150,73 +151,36 @@ def _make_room(place: Path, latest: str) -> None:
         total -= size
 
 
-def _written(entry: dict[str, Any]) -> bytes | None:
-    """An entry as bytes; None when JSON would not give back the very same rows."""
-    said = {**entry, **{split: [_row(row) for row in entry[split]] for split in _SPLITS}}
+def _write(place: Path, entry: dict[str, Any]) -> None:
+    """Write an entry's files.
+
+    Raises:
+        _NotKept: JSON would not give back the very same rows, or there are too many bytes of them.
+    """
+    left = most()
+    for split in _SPLITS:
+        with (place / f"{split}.rows").open("wb") as file:
+            for row in entry[split]:
+                line = _line(row)
+                left -= len(line)
+                if left < 0:
+                    raise _NotKept
+                file.write(line)
+    card = {name: value for name, value in entry.items() if name not in _SPLITS}
+    (place / CARD).write_bytes(json.dumps(card, allow_nan=False, separators=(",", ":")).encode("ascii"))
+
+
+def _line(row: Prompted) -> bytes:
     try:
-        content = json.dumps(said, allow_nan=False, separators=(",", ":")).encode("ascii")
-        again = _read(json.loads(content))
+        written = PROMPTED.write(row)
+        same = PROMPTED.read(written) == row
     except (TypeError, ValueError):
-        return None
-    return content if all(tuple(entry[split]) == again[split] for split in _SPLITS) else None
+        same = False
+    if not same:
+        raise _NotKept
+    return written + b"\n"
 
 
-def _row(row: Prompted) -> list[Any]:
-    origin = row.origin
-    return [
-        row.id,
-        row.task,
-        row.prompt,
-        row.completion,
-        row.template,
-        [origin.file, origin.line, origin.unit, origin.item],
-        dict(row.fields),
-        row.spans,
-        row.shots,
-        row.references,
-        row.choices,
-        row.history,
-        row.source,
-        row.listed,
-        row.group,
-    ]
-
-
-def _read(said: dict[str, Any]) -> dict[str, Any]:
-    return {**said, **{split: tuple(map(_prompted, said[split])) for split in _SPLITS}}
-
-
-def _prompted(said: Sequence[Any]) -> Prompted:
-    (
-        id_,
-        task,
-        prompt,
-        completion,
-        template,
-        origin,
-        fields,
-        spans,
-        shots,
-        references,
-        choices,
-        history,
-        *rest,
-    ) = said
-    source, listed, group = rest
-    return Prompted(
-        id=id_,
-        task=task,
-        prompt=prompt,
-        completion=completion,
-        template=template,
-        origin=Origin(*origin),
-        fields=fields,
-        spans=tuple(tuple(span) for span in spans),
-        shots=shots,
-        references=tuple(references),
-        choices=tuple(choices),
-        history=tuple((role, text) for role, text in history),
-        source=source,
-        listed=listed,
-        group=group,
-    )
+def _read(entry: Path) -> dict[str, Any]:
+    card: dict[str, Any] = json.loads((entry / CARD).read_bytes())
+    return {**card, **{split: kept.opened(entry / f"{split}.rows", PROMPTED) for split in _SPLITS}}

@@ -13,7 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tutelage.core.kept import kept
 from tutelage.core.nouns import Prompted
+from tutelage.core.written import PROMPTED
+from tutelage.recipe.expand import source_of
 
 if TYPE_CHECKING:
     from tutelage.recipe.prepare import TaskRows
@@ -21,6 +24,17 @@ if TYPE_CHECKING:
 WORDS = 8
 COMMON = 0.02  # of a source's training rows: runs that so many share are the template's
 _WORD = re.compile(r"\w+")
+
+
+def sources(tasks: Sequence[TaskRows]) -> list[str]:
+    """Each task's data set; tasks that read the very same bytes have one, whatever they are called."""
+    names = [source_of(task.task) for task in tasks]
+    same: dict[str, str] = {}
+    for task, name in zip(tasks, names, strict=True):
+        first = same.setdefault(str(task.card["source"]["sha256"]), name)
+        names = [first if one == name else one for one in names]
+        same = {content: first if one == name else one for content, one in same.items()}
+    return names
 
 
 def parted(tasks: Sequence[TaskRows], sources: Sequence[str]) -> list[TaskRows]:
@@ -52,7 +66,10 @@ def _without(tasks: Sequence[TaskRows]) -> Iterator[TaskRows]:
     for place, task in enumerate(tasks):
         others: set[int] = set().union(*(runs for other, runs in enumerate(tested) if other != place))
         train, validation = (
-            tuple(row for row in rows if others.isdisjoint(_runs(row, *(said for _, said in row.history))))
+            kept(
+                (row for row in rows if others.isdisjoint(_runs(row, *(said for _, said in row.history)))),
+                PROMPTED,
+            )
             for rows in (task.train, task.validation)
         )
         gone = len(task.train) + len(task.validation) - len(train) - len(validation)

@@ -7,17 +7,21 @@ Which form a row gets follows from what it says and a seed alone. Test rows are 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from tutelage.core import hashing
+from tutelage.core.kept import kept, picked
 from tutelage.core.nouns import Example, Prompted
 from tutelage.core.seeds import derive
+from tutelage.core.written import PROMPTED
 from tutelage.mixture.presets import STYLES, Style
 from tutelage.templates import LibraryTemplate, TaskTemplate, shots
 
 Words = TaskTemplate | LibraryTemplate
+ROWS = 1000
+"""Rows that get their exemplars together."""
 Listed = Callable[[bool], Words]
 """The task's template with the options listed in every prompt, or in none."""
 
@@ -32,7 +36,7 @@ def chosen(example: Example, styles: Mapping[Style, float], *, seed: int) -> Sty
 
 def render(
     rows: Sequence[Example], styles: Mapping[Style, float], template: Listed, *, task: str, seed: int
-) -> tuple[list[Prompted], list[bool]]:
+) -> tuple[Sequence[Prompted], list[bool]]:
     """Put training rows into words, each in its form.
 
     Args:
@@ -49,13 +53,15 @@ def render(
         InputError: as the template's `render_all`.
     """
     forms = [chosen(row, styles, seed=seed) for row in rows]
-    made: dict[int, Prompted] = {}
-    for listed in (False, True):
-        places = [at for at, form in enumerate(forms) if form.endswith("options") is listed]
+    listed = [form.endswith("options") for form in forms]
+    made: dict[bool, Iterator[Prompted]] = {}
+    for which in (False, True):
+        places = [at for at, one in enumerate(listed) if one is which]
         if places:
-            words = template(listed).render_all([rows[at] for at in places], task, training=True)
-            made.update(zip(places, words, strict=True))
-    return [made[at] for at in range(len(rows))], [form.startswith("few-shot") for form in forms]
+            made[which] = iter(template(which).render_all(picked(rows, places), task, training=True))
+    return kept((next(made[which]) for which in listed), PROMPTED), [
+        form.startswith("few-shot") for form in forms
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ def with_exemplars(
     *,
     few: Sequence[bool] | None = None,
     worded: Callable[[str, bool], Words] | None = None,
-) -> tuple[Prompted, ...]:
+) -> Sequence[Prompted]:
     """The rows with their exemplars before them.
 
     Args:
@@ -93,6 +99,22 @@ def with_exemplars(
         worded: the template of one wording, by its name and whether options are listed, where rows have several:
             exemplars that shall be alike are put into the row's own words.
     """
+
+    def shown() -> Iterator[Prompted]:
+        for start in range(0, len(rows), ROWS):
+            some = rows[start : start + ROWS]
+            yield from _shown(some, train, asked, few[start : start + ROWS] if few else None, worded)
+
+    return kept(shown(), PROMPTED)
+
+
+def _shown(
+    rows: Sequence[Prompted],
+    train: Sequence[Prompted],
+    asked: Exemplars,
+    few: Sequence[bool] | None,
+    worded: Callable[[str, bool], Words] | None,
+) -> Iterator[Prompted]:
     chosen: dict[int, tuple[Prompted, ...]] = {}
     for place, row in enumerate(rows):
         wanted = asked.count
@@ -102,10 +124,11 @@ def with_exemplars(
             chosen[place] = shots.choose(train, row, wanted, fixed=asked.fixed, seed=asked.seed)
     if asked.alike and worded is not None:
         chosen = _alike(rows, chosen, worded)
-    return tuple(
-        replace(row, history=shots.turns(chosen[place]), shots=len(chosen[place])) if place in chosen else row
-        for place, row in enumerate(rows)
-    )
+    for place, row in enumerate(rows):
+        if place in chosen:
+            yield replace(row, history=shots.turns(chosen[place]), shots=len(chosen[place]))
+        else:
+            yield row
 
 
 def _alike(

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from typing import Any
 
 from tutelage.core import files, hashing
@@ -194,7 +195,7 @@ def _parts(parts: Parts | None) -> dict[str, float]:
 def _packing(tune: Tune, prepared: Prepared) -> Packing | None:
     if not tune.packing:
         return None
-    rows = [row for task in prepared.train for row in task]
+    rows = chain.from_iterable(prepared.train)
     return replace(packing_of(rows, max_length=prepared.card["max_length"]), epoch=prepared.n_train)
 
 

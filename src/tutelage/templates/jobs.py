@@ -26,6 +26,10 @@ Renderer = Callable[[Sequence[Job]], list[list[Outcome]]]
 """Gives for every job, in order, one outcome an ask. It may end early, after a row whose failure ended the rendering."""
 
 
+ROWS = 1000
+"""Rows that are rendered together, so that what is made on the way stays small."""
+
+
 def here(jobs: Sequence[Job]) -> list[list[Outcome]]:
     """Render in this process: for templates that come with Tutelage, and for those that only put fields into a text."""
     return [[attempt(source, job.fields, extra) for source, extra in job.asks] for job in jobs]

@@ -7,33 +7,28 @@ by the process in which templates that are not ours are rendered (`apart`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial, wraps
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from jinja2 import (
-    StrictUndefined,
-    Template,
-    TemplateSyntaxError,
-    Undefined,
-    UndefinedError,
-    meta,
-    nodes,
-    pass_eval_context,
-)
-from jinja2.exceptions import SecurityError, TemplateRuntimeError
-from jinja2.runtime import Macro
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import missing
+from jinja2 import Template, TemplateSyntaxError, meta, nodes
+from jinja2.exceptions import SecurityError
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_RENDERED_CHARACTERS
 from tutelage.core.nouns import Json
 from tutelage.core.strictjson import kind as json_kind
 from tutelage.core.strictjson import shorten, strings
+from tutelage.templates.environment import (
+    ENVIRONMENT,
+    FieldText,
+    MissingFieldError,
+    NotTextError,
+    TooLongError,
+)
 
 Span = tuple[str, int, int]
 Why = Literal["missing", "not-text", "too-long", "forbidden", "failed", "memory", "time", "died"]
@@ -85,140 +80,20 @@ class Failure:
     inside: bool = False
 
 
-class MissingFieldError(TemplateRuntimeError):
-    """The template used a name that the row does not have; `inside` when it is looked up in a value of the row."""
-
-    def __init__(self, message: str | None = None, *, name: str = "", inside: bool = False) -> None:
-        super().__init__(message)
-        self.name = name
-        self.inside = inside
-
-
-class NotTextError(TemplateRuntimeError):
-    """The template put a value into the text that is neither text nor a number."""
-
-    def __init__(self, value: Any) -> None:
-        super().__init__("a value that is neither text nor a number")
-        self.value = value
-
-
-class TooLongError(TemplateRuntimeError):
-    """The rendered text passes the limit."""
-
-
-class _FieldText(str):
-    """A field's text that still knows its field when it comes out of the template untouched.
-
-    Any operation (a filter, slicing, joining) makes a plain str of it, so a span is only ever claimed where the
-    field's whole value stands in the output.
-    """
-
-    __slots__ = ("_field",)
-    _field: str
-
-    def __str__(self) -> str:
-        return self
-
-
-class _Undefined(StrictUndefined):
-    """Says which name is missing, as data."""
-
-    __slots__ = ()
-
-    def __init__(
-        self,
-        hint: str | None = None,
-        obj: Any = missing,
-        name: Any = None,
-        exc: Any = UndefinedError,
-    ) -> None:
-        if exc is UndefinedError:
-            said = str(name) if isinstance(name, str | int) else type(name).__name__
-            exc = partial(MissingFieldError, name=said, inside=obj is not missing)
-        super().__init__(hint, obj, name, exc)
-
-
-@pass_eval_context
-def _printable(_context: nodes.EvalContext, value: Any) -> Any:
-    """What may be put into the text: None would read 'None', a list would read as Python writes it.
-
-    It asks for the context because Jinja then computes no constant while it compiles: `{{ 'a' * 10**10 }}` costs nothing
-    before it is rendered.
-    """
-    if isinstance(value, str | Undefined) or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    raise NotTextError(value)
-
-
-class Method:
-    """A method as a template gets it: it can be called, and says nothing of itself, no address above all."""
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
-
-    def __call__(self, *words: Any, **named: Any) -> Any:
-        """Call it; what comes back is shut too."""
-        return _shut(self._call(*words, **named))
-
-    def __repr__(self) -> str:
-        return "a method"
-
-
-def _shut(value: Any) -> Any:
-    """No generator, whose text would have an address, another one in every run; no bare method for the same reason."""
-    if isinstance(value, Iterator):
-        return list(value)
-    return Method(value) if callable(value) and not isinstance(value, Undefined | Macro | Method) else value
-
-
-def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(function)  # with the marks by which Jinja knows what to pass
-    def shut(*words: Any, **named: Any) -> Any:
-        return _shut(function(*words, **named))
-
-    return shut
-
-
-class _Environment(ImmutableSandboxedEnvironment):
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        return _shut(super().getattr(obj, attribute))
-
-    def getitem(self, obj: Any, argument: Any) -> Any:
-        return _shut(super().getitem(obj, argument))
-
-
-def _environment() -> _Environment:
-    # Autoescape is off because the text goes to a model, not into HTML; the report escapes what it shows.
-    made = _Environment(
-        autoescape=False, undefined=_Undefined, finalize=_printable, loader=None, optimized=False
-    )
-    del made.filters["random"]  # the same row has the same words, today and tomorrow
-    made.filters.update({name: _filter(function) for name, function in made.filters.items()})
-    # A row's fields are the only names: a missing field called `dict` shall be missing, not Python's dict.
-    known: dict[str, Any] = dict(made.globals)
-    made.globals = {name: Method(known[name]) for name in ("range", "namespace")}
-    return made
-
-
-_ENVIRONMENT = _environment()
-
-
 def filter_names() -> list[str]:
     """The filters that a template may use."""
-    return sorted(_ENVIRONMENT.filters)
+    return sorted(ENVIRONMENT.filters)
 
 
 @lru_cache(maxsize=4096)
 def compiled(source: str) -> Template:
     """A template ready to render. Raises jinja2's TemplateSyntaxError."""
-    return _ENVIRONMENT.from_string(source)
+    return ENVIRONMENT.from_string(source)
 
 
 def parsed(source: str) -> nodes.Template:
     """A template's syntax tree. Raises jinja2's TemplateSyntaxError."""
-    return _ENVIRONMENT.parse(source)
+    return ENVIRONMENT.parse(source)
 
 
 def check(source: str, *, where: str) -> tuple[str, ...]:
@@ -265,11 +140,11 @@ def check(source: str, *, where: str) -> tuple[str, ...]:
 @lru_cache(maxsize=4096)
 def reads(source: str) -> tuple[str, ...]:
     """The fields that a template reads, sorted: `{{ name }}`, and `{{ row['any name'] }}` for names with spaces and the like."""
-    tree = _ENVIRONMENT.parse(source)
-    finder = meta.TrackingCodeGenerator(_ENVIRONMENT)
+    tree = ENVIRONMENT.parse(source)
+    finder = meta.TrackingCodeGenerator(ENVIRONMENT)
     finder.optimizer = None  # as above: nothing is computed here
     finder.visit(tree)
-    names = finder.undeclared_identifiers - set(_ENVIRONMENT.globals)
+    names = finder.undeclared_identifiers - set(ENVIRONMENT.globals)
     for node in tree.find_all(nodes.Getitem):
         if (
             isinstance(node.node, nodes.Name)
@@ -283,7 +158,7 @@ def reads(source: str) -> tuple[str, ...]:
 @lru_cache(maxsize=4096)
 def reads_all(source: str) -> bool:
     """Whether a template may read fields that it does not name, as `{% for name in row %}` does."""
-    tree = _ENVIRONMENT.parse(source)
+    tree = ENVIRONMENT.parse(source)
     named = {id(node.node) for node in tree.find_all(nodes.Getitem) if isinstance(node.arg, nodes.Const)}
     return any(node.name == WHOLE_ROW and id(node) not in named for node in tree.find_all(nodes.Name))
 
@@ -316,7 +191,7 @@ def render(source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = 
         start, length = length, length + len(piece)
         if length > MAX_RENDERED_CHARACTERS:
             raise TooLongError(f"more than {MAX_RENDERED_CHARACTERS:,} characters")
-        if isinstance(piece, _FieldText) and piece:
+        if isinstance(piece, FieldText) and piece:
             spans.append((piece._field, start, length))  # noqa: SLF001  # the underscore keeps templates out
         pieces.append(piece)
     text = "".join(pieces)
@@ -372,7 +247,7 @@ def _plain(value: Json, name: str | None = None) -> Any:
     if isinstance(value, str):
         if name is None:
             return str(value)
-        text = _FieldText(value)
+        text = FieldText(value)
         text._field = name  # noqa: SLF001  # as above
         return text
     if isinstance(value, list | tuple):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any
 
 from tutelage.core.errors import InputError, nearest, raise_all
+from tutelage.core.kept import kept
 from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.nouns import Example, Prompted
 from tutelage.core.strictjson import kind, shorten
+from tutelage.core.written import PROMPTED
 from tutelage.templates import apart, sandbox
 from tutelage.templates.failures import in_words
 from tutelage.templates.gaps import gaps
-from tutelage.templates.jobs import Job, Outcome, Renderer, here
+from tutelage.templates.jobs import ROWS, Job, Outcome, Renderer, here
 from tutelage.templates.sandbox import NOTHING, Failure, Rendered
 
 
@@ -76,8 +79,10 @@ class TaskTemplate:
         (outcome,) = self._renderer()([self._job(example)])
         return self._prompted(example, task, outcome)
 
-    def render_all(self, examples: Sequence[Example], task: str, *, training: bool = False) -> list[Prompted]:
-        """Put all rows of a task into words.
+    def render_all(
+        self, examples: Sequence[Example], task: str, *, training: bool = False
+    ) -> Sequence[Prompted]:
+        """Put all rows of a task into words; many of them lie on disk.
 
         Args:
             examples: the rows.
@@ -88,20 +93,30 @@ class TaskTemplate:
             InputError: as `render`, or InputErrors with the first 20; also for a field that is text in some rows
                 and a number in others.
         """
+        return kept(self.render_each(examples, task, training=training), PROMPTED)
+
+    def render_each(
+        self, examples: Sequence[Example], task: str, *, training: bool = False
+    ) -> Iterator[Prompted]:
+        """The rows of `render_all` one by one, up to the first mistake; the mistakes are raised at the end."""
         del training
         errors = mixed_types(examples, sorted({*self.prompt_fields, *self.completion_fields}))
-        rows: list[Prompted] = []
-        outcomes = self._renderer()([self._job(example) for example in examples])
-        for example, outcome in zip(
-            examples, outcomes, strict=False
-        ):  # a row that takes too much is the last
-            try:
-                rows.append(self._prompted(example, task, outcome))
-            except InputError as error:
-                if len(errors) < MAX_ERRORS and error.where not in {known.where for known in errors}:
-                    errors.append(error)
+        render = self._renderer()
+        for start in range(0, len(examples), ROWS):
+            some = examples[start : start + ROWS]
+            outcomes = render([self._job(example) for example in some])
+            for example, outcome in zip(some, outcomes, strict=False):
+                try:
+                    row = self._prompted(example, task, outcome)
+                except InputError as error:
+                    if len(errors) < MAX_ERRORS and error.where not in {known.where for known in errors}:
+                        errors.append(error)
+                    continue
+                if not errors:
+                    yield row
+            if len(outcomes) < len(some):  # a row that takes too much is the last
+                break
         raise_all(f"the rows of the task {task}", errors[:MAX_ERRORS])
-        return rows
 
     def card(self) -> dict[str, Any]:
         """What the data card says of the template."""
@@ -177,14 +192,21 @@ def references_of(example: Example, field: str | None, *, where: str) -> tuple[s
 
 def mixed_types(examples: Sequence[Example], fields: Sequence[str]) -> list[InputError]:
     """An error for each row whose field is of another type than in most rows; null counts as no type."""
+    counts: dict[str, Counter[type]] = {name: Counter() for name in fields}
+    for row in examples:
+        for name, counter in counts.items():
+            counter[type(row.fields.get(name))] += 1
     errors: list[InputError] = []
-    for name in fields:
-        kinds = [kind(value) if (value := row.fields.get(name)) is not None else None for row in examples]
-        counts = Counter(found for found in kinds if found is not None)
-        if len(counts) < 2:
+    for name, types in counts.items():
+        types.pop(NoneType, None)
+        if len(types) < 2:
             continue
-        usual = counts.most_common(1)[0][0]
-        for row, found in zip(examples, kinds, strict=True):
+        kinds = Counter(
+            kind(value) for row in examples if (value := row.fields.get(name)) is not None
+        ).most_common(2)
+        usual = kinds[0][0]
+        for row in examples if len(kinds) > 1 else ():
+            found = None if (value := row.fields.get(name)) is None else kind(value)
             if found not in (None, usual) and len(errors) < MAX_ERRORS:
                 errors.append(
                     InputError(

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, raise_all
+from tutelage.core.kept import kept
 from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.nouns import Example, Prompted
 from tutelage.core.seeds import derive
+from tutelage.core.written import PROMPTED
 from tutelage.templates import apart, sandbox
 from tutelage.templates.binding import MISSING, Binding, Bound, look_up
 from tutelage.templates.failures import in_words
-from tutelage.templates.jobs import Ask, Job, Outcome, here
+from tutelage.templates.jobs import ROWS, Ask, Job, Outcome, here
 from tutelage.templates.kind import LETTER, OPTIONS, Kind, Wording
 from tutelage.templates.layouts import laid_out, letter
 from tutelage.templates.library import Found
@@ -104,8 +106,10 @@ class LibraryTemplate:
         """Put one row into words, as it is tested. Raises InputError as `render_all`."""
         return self.render_all([example], task)[0]
 
-    def render_all(self, examples: Sequence[Example], task: str, *, training: bool = False) -> list[Prompted]:
-        """Put rows into words.
+    def render_all(
+        self, examples: Sequence[Example], task: str, *, training: bool = False
+    ) -> Sequence[Prompted]:
+        """Put rows into words; many of them lie on disk.
 
         Args:
             examples: the rows.
@@ -115,26 +119,43 @@ class LibraryTemplate:
         Raises:
             InputError: a row lacks a field or says what the kind cannot take; InputErrors with the first 20.
         """
+        return kept(self.render_each(examples, task, training=training), PROMPTED)
+
+    def render_each(
+        self, examples: Sequence[Example], task: str, *, training: bool = False
+    ) -> Iterator[Prompted]:
+        """The rows of `render_all` one by one, up to the first mistake; the mistakes are raised at the end."""
         texts = [name for name, one in self.kind.fields.items() if one.type == "text"]
         errors = mixed_types(examples, self.binding.columns(texts))
-        rows: list[_Row] = []
+        render = apart.render if self.kind.foreign else here
+        for start in range(0, len(examples), ROWS):
+            rows = list(self._rows(examples[start : start + ROWS], errors, training=training))
+            outcomes = render([self._job(row) for row in rows])
+            for row, outcome in zip(rows, outcomes, strict=False):
+                try:
+                    made = self._prompted(row, task, outcome)
+                except InputError as error:
+                    errors.append(error)
+                    continue
+                if not errors:
+                    yield made
+            # A row that takes too much is the last.
+            if len(outcomes) < len(rows) or len(errors) >= MAX_ERRORS:
+                break
+        raise_all(f"the rows of the task {task}", errors[:MAX_ERRORS])
+
+    def _rows(
+        self, examples: Sequence[Example], errors: list[InputError], *, training: bool
+    ) -> Iterator[_Row]:
+        """The rows with their wordings; what is wrong with others is added to `errors`, up to as many as are told."""
         for example in examples:
             try:
-                rows.append(self._row(example, training=training))
+                yield self._row(example, training=training)
             except InputError as error:
                 if error.where not in {known.where for known in errors}:
                     errors.append(error)
             if len(errors) >= MAX_ERRORS:
                 break
-        done: list[Prompted] = []
-        outcomes = (apart.render if self.kind.foreign else here)([self._job(row) for row in rows])
-        for row, outcome in zip(rows, outcomes, strict=False):  # a row that takes too much is the last
-            try:
-                done.append(self._prompted(row, task, outcome))
-            except InputError as error:
-                errors.append(error)
-        raise_all(f"the rows of the task {task}", errors[:MAX_ERRORS])
-        return done
 
     def card(self) -> dict[str, Any]:
         """What the data card says of the template."""

@@ -7,7 +7,7 @@ are depends on the rows of that window alone: any step's packs are found at once
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -33,19 +33,20 @@ class Packing:
     epoch: int
 
 
-def packing_of(rows: Sequence[Encoded], *, max_length: int) -> Packing:
+def packing_of(rows: Iterable[Encoded], *, max_length: int) -> Packing:
     """The room for an epoch's rows, none of which is longer than `max_length` on either side.
 
     A decoder-only pack has room for `max_length` tokens. For encoder-decoder models the side that has more tokens in
     all has that room, and the other one so much that both run full together, yet enough for its longest row.
     """
-    targets = [len(row.ids) for row in rows]
-    if rows[0].source is None:
-        return Packing(max_length, 0, len(rows))
-    sources = [len(row.source or ()) for row in rows]
+    sizes = [(len(row.ids), None if row.source is None else len(row.source)) for row in rows]
+    targets = [target for target, _ in sizes]
+    if sizes[0][1] is None:
+        return Packing(max_length, 0, len(sizes))
+    sources = [source or 0 for _, source in sizes]
     most = max(sum(targets), sum(sources))
     target, source = (max(-(-max_length * sum(side) // most), *side) for side in (targets, sources))
-    return Packing(target, source, len(rows))
+    return Packing(target, source, len(sizes))
 
 
 class Packs:
