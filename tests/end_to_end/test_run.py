@@ -50,6 +50,7 @@ def test_a_run_leaves_what_design_says(job: Path, capsys: pytest.CaptureFixture[
     card = json.loads((out / "data" / "card.json").read_text("utf-8"))
     assert card["tasks"]["colours"]["splits"] == {"train": 12, "validation": 6, "test": 6}
     assert card["training"] == {
+        "objective": {"completion_loss": 1.0},
         "steps": 12,
         "rows_seen": 48,
         "tokens_seen": 4 * card["tasks"]["colours"]["tokens"]["train"]["tokens"],

@@ -139,6 +139,8 @@ def tune(case, folder):
             ]
         elif isinstance(event, Validation):
             told = ["validation", event.step, event.loss.hex(), event.best]
+        else:
+            return
         os.write(log, (json.dumps(told) + "\n").encode())
 
     loop = Watched(

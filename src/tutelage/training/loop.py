@@ -1,7 +1,8 @@
 """The training loop.
 
 One optimizer step: its rows by the order function, cut into micro-batches or packed; each adds the gradient of its summed
-loss over the step's number of completion tokens; clip; AdamW. Nothing but the step is needed to go on after a stop.
+loss over the step's number of completion tokens (`minimised.py` has what a recipe may add to that); clip; AdamW.
+Nothing but the step is needed to go on after a stop.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from tutelage.core.nouns import Encoded
 from tutelage.core.version import __version__
 from tutelage.tokens.batch import collate, micro_batches
 from tutelage.tokens.packing import Packs, joined
-from tutelage.training import checkpoint, gradients, refusals, schedule
+from tutelage.training import checkpoint, gradients, refusals, schedule, selfcheck
 from tutelage.training.checkpoint import Position
-from tutelage.training.events import Event, Resumed, Step, Stopping, Validation
+from tutelage.training.events import BaseKept, Event, Resumed, Step, Stopping, Validation
+from tutelage.training.minimised import Minimised, Sums
 from tutelage.training.objective import keeps_rows_apart, loss_sum, require_packable
-from tutelage.training.settings import TuneSettings
+from tutelage.training.settings import Objective, TuneSettings
 from tutelage.training.stopping import Stopper
 
 Order = Callable[[int], Encoded]
@@ -98,6 +100,7 @@ class Loop:
         apart = keeps_rows_apart(model, self.device)
         self.micro_batch_tokens = settings.micro_batch_tokens if apart else 0
         self.packs = self._packs()
+        self.minimised = Minimised(model, self.trained, settings.objective)
         self.optimizer = make_optimizer(self.trained, settings)
 
     def tune(self) -> Tuned:
@@ -108,6 +111,8 @@ class Loop:
             position = self._resume()
             if self.settings.activation_checkpointing:
                 _recompute(self.model)
+            if position.step < self.settings.steps:
+                self._begin(position.step)
             return self._finish(self._train(position))
 
     def _train(self, position: Position) -> Position:
@@ -131,6 +136,22 @@ class Loop:
                 else "stopped before the first step was done"
             )
         return position
+
+    def _begin(self, step: int) -> None:
+        """Tell what the base takes, and see that rows come out together as they do alone."""
+        base = self.minimised.base
+        if base is not None and base.kept_bytes:
+            self.listen(BaseKept(base.kept_bytes))
+        packed = self.packs is not None
+        rows = selfcheck.chosen(self.packs.of_step(step) if self.packs else [self._rows(step).rows])
+        if not rows:
+            return  # the step itself names them
+        micro = [rows] if packed else micro_batches(rows, tokens=self.micro_batch_tokens)
+        found = selfcheck.check(
+            self.minimised, self.trained, micro, step=step, packed=packed, pad_id=self.pad_id
+        )
+        if found is not None:
+            self.listen(found)
 
     def _packs(self) -> Packs | None:
         settings = self.settings
@@ -160,22 +181,16 @@ class Loop:
             raise refusals.no_loss(f"step {step + 1}", rows)
         self.model.train()
         torch.manual_seed(seeds.derive(settings.seed, "dropout", step))
-        total = 0.0
-        with gradients.in_place(self.model):
-            for micro in batch.micro:
-                if self.stopper.asked:
-                    self.optimizer.zero_grad(set_to_none=True)
-                    return False
-                tensors = collate(micro, pad_id=self.pad_id, device=self.device, flat=bool(batch.packs))
-                loss = loss_sum(self.model, tensors)
-                (loss / wanted).backward()  # type: ignore[no-untyped-call]
-                total += loss.item()
-                if not math.isfinite(total):
-                    self.optimizer.zero_grad(set_to_none=True)
-                    raise refusals.not_finite(f"step {step + 1}", f"loss {total}", micro)
+        sums = self._add_gradients(step, batch)
+        if sums is None:
+            self.optimizer.zero_grad(set_to_none=True)
+            return False
+        distance = self.minimised.pull()
+        parts = self.minimised.parts(sums, rows, distance)
+        total = sums.minimised if parts is None else parts.minimised
         limit = settings.clip or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), limit))
-        if not math.isfinite(norm):
+        if not math.isfinite(total) or not math.isfinite(norm):
             self.optimizer.zero_grad(set_to_none=True)
             raise refusals.not_finite(f"step {step + 1}", f"loss {total}, gradient norm {norm}", rows)
         rate = schedule.rate(settings, step)
@@ -187,7 +202,7 @@ class Loop:
             Step(
                 step=step + 1,
                 steps=settings.steps,
-                loss=total / wanted,
+                loss=sums.completion / wanted,
                 rate=rate,
                 norm=norm,
                 rows=len(rows),
@@ -197,9 +212,34 @@ class Loop:
                 memory=resident_bytes(),
                 packs=batch.packs,
                 fill=batch.fill,
+                parts=parts,
             )
         )
         return True
+
+    def _add_gradients(self, step: int, batch: Rows) -> Sums | None:
+        """Each micro-batch's part of the step's gradient; None when a stop is asked for."""
+        minimised = self.minimised
+        weight = minimised.weight(batch.rows)
+        sums = Sums()
+        with gradients.in_place(self.model):
+            for micro in batch.micro:
+                if self.stopper.asked:
+                    return None
+                tensors = collate(
+                    micro,
+                    pad_id=self.pad_id,
+                    device=self.device,
+                    flat=bool(batch.packs),
+                    prompts=minimised.with_prompts,
+                )
+                loss, found = minimised.loss(tensors)
+                (loss / weight).backward()  # type: ignore[no-untyped-call]
+                sums += found
+                if not math.isfinite(sums.minimised):
+                    self.optimizer.zero_grad(set_to_none=True)
+                    raise refusals.not_finite(f"step {step + 1}", f"loss {sums.minimised}", micro)
+        return sums
 
     def _validate(self, position: Position) -> Position:
         loss = self._loss(self.validation)
@@ -326,7 +366,12 @@ def validation_loss(
 
 def identity_of(settings: TuneSettings) -> dict[str, Any]:
     """The settings that the finished weights depend on: not how often something is written."""
-    return {k: v for k, v in asdict(settings).items() if k != "checkpoint_every"}
+    left_out = {"checkpoint_every"}
+    if (
+        settings.objective == Objective()
+    ):  # completions alone: tunings are named as they were without this field
+        left_out.add("objective")
+    return {k: v for k, v in asdict(settings).items() if k not in left_out}
 
 
 def needs_of(identity: str | Mapping[str, Any], settings: TuneSettings) -> dict[str, Any]:
@@ -337,8 +382,9 @@ def needs_of(identity: str | Mapping[str, Any], settings: TuneSettings) -> dict[
 
 def machine_of(device: torch.device) -> dict[str, Any]:
     """What decides how sums are rounded: with another the training goes on, but not bit for bit."""
-    versions = {name: provenance.versions().get(name) for name in ("torch", "transformers", "peft")}
-    return {**versions, "device": device.type, "threads": torch.get_num_threads()}
+    versions = provenance.versions()
+    libraries = {name: versions.get(name) for name in ("torch", "transformers", "peft")}
+    return {**libraries, "device": device.type, "threads": torch.get_num_threads()}
 
 
 def resident_bytes() -> int:
