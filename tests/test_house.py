@@ -95,6 +95,42 @@ def test_nothing_loads_a_pickle():
     assert not found
 
 
+def test_every_draw_comes_from_a_seed():
+    """No generator whose state a stopped training would have to keep: torch is seeded by `seeds.derive` alone."""
+    drawing = {
+        "rand",
+        "randn",
+        "randint",
+        "randperm",
+        "rand_like",
+        "randn_like",
+        "normal",
+        "bernoulli",
+        "multinomial",
+    }
+    # Inside a fork of the generator that `seeds.derive` has seeded; numbers whose product is only timed.
+    allowed = {"models/adapters.py: torch.randint", "cli/doctor.py: torch.randn"}
+    found = set()
+    for path in SOURCES:
+        place = path.relative_to(ROOT / "src" / "tutelage").as_posix()
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+                found |= {f"{place}: {name}" for name in names & {"random", "numpy.random"}}
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            owner, _, name = called.rpartition(".")
+            if called == "torch.manual_seed" and not ast.unparse(node.args[0]).startswith("seeds.derive("):
+                found.add(f"{place}: {called}")
+            if owner in ("np.random", "numpy.random") and place != "core/seeds.py":
+                found.add(f"{place}: {called}")
+            given = any(keyword.arg == "generator" for keyword in node.keywords)
+            if owner == "torch" and name in drawing and not given:
+                found.add(f"{place}: {called}")
+    assert found == allowed
+
+
 def test_the_readme_shows_every_package_and_no_file_that_is_not_there():
     text = (ROOT / "README.md").read_text("utf-8")
     tree = re.search(r"```text\n(.*?)```", text, re.DOTALL)

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from tutelage.cli import live
-from tutelage.training.events import Resumed, Step, Validation
+from tutelage.training.events import BaseKept, Resumed, SelfChecked, Step, Stopping, Validation
 
 
 @pytest.fixture
@@ -65,12 +65,32 @@ def test_training_says_loss_throughput_memory_and_time_left(clock):
         clock.now += 60
         line.event(step(4))
         line.event(Validation(4, 0.25, best=True))
+        line.event(Resumed(4, (), ("threads: then 1, now 2",)))
+        line.event(Stopping(4))
     assert out.getvalue().splitlines() == [
         "tune",
         "  damaged and passed over: step-3",
         "  goes on from step 2",
         "  4/4  100 %  loss 1.5000  150 tokens/s  0:00 left  1.5 GB",
         "  step 4: validation loss 0.2500, the best yet",
+        "  goes on from step 4",
+        "  the result may differ in its last digits from one that was not stopped: threads: then 1, now 2",
+        "  stopping: writing the checkpoint of step 4; Ctrl-C again stops at once",
+    ]
+
+
+def test_the_self_check_and_what_the_base_takes_are_a_line_each():
+    line, out = told()
+    with line:
+        line.event(BaseKept(538_060_032))
+        line.event(SelfChecked(0, 4, 1, packed=False, loss=3.1e-8, gradient=2.4e-6))
+        line.event(SelfChecked(7, 1, 1, packed=True, loss=0.0, gradient=1e-6))
+        line.event(SelfChecked(0, 4, 3, packed=False, loss=3.1e-8, gradient=2.4e-6))
+    assert out.getvalue().splitlines() == [
+        "  the base's trained weights are kept too: 0.54 GB",
+        "  self-check: 4 rows as one batch and one by one: loss differs by 3e-08, gradient by 2e-06",
+        "  self-check: 1 row as one pack and one by one: loss differs by 0e+00, gradient by 1e-06",
+        "  self-check: 4 rows as 3 batches and one by one: loss differs by 3e-08, gradient by 2e-06",
     ]
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import Annotated
@@ -12,8 +13,9 @@ import typer
 
 from tutelage import __version__
 from tutelage.cli import console
+from tutelage.cli.errors import Ended
 from tutelage.cli.main import commands, main
-from tutelage.core.errors import InputError, InputErrors, MachineError, Stopped
+from tutelage.core.errors import InputError, InputErrors, MachineError, Stopped, Terminated
 
 HEAVY = ("torch", "transformers", "peft", "scipy", "pandas", "sklearn", "datasets")
 AUDIT = f"""
@@ -112,6 +114,9 @@ def test_what_a_command_returns_is_the_exit_code(command):
         (InputErrors("recipe.yaml", [InputError("one"), InputError("two")]), 2, "2 mistakes"),
         (MachineError("no network"), 3, "no network"),
         (Stopped("stopped at step 3"), 130, "stopped at step 3"),
+        (Stopped("stopped at step 3", fix="again"), 130, "to go on, run it again: tutelage probe"),
+        (Terminated("stopped at step 3"), 143, "to go on, run it again: tutelage probe"),
+        (Ended(), 143, "what was finished is kept"),
         (KeyboardInterrupt(), 130, "to go on, run it again: tutelage probe"),
         (typer.Abort(), 130, "what was finished is kept"),
         (MemoryError(), 3, "not enough memory"),
@@ -186,14 +191,13 @@ def test_escape_sequences_in_an_error_do_not_reach_the_terminal(command, capsys)
     assert "found:    text" in capsys.readouterr().err
 
 
-def test_ctrl_c_in_a_child_process_stops_with_130(tutelage):
-    program = """
+SIGNALLED = """
 import os, signal, sys
 from tutelage.cli import main as module
 holder = type(sys)("holder")
 def probe(recipe: str):
     "Stop."
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), int(recipe))
     import time; time.sleep(60)
 holder.probe = probe
 sys.modules["holder"] = holder
@@ -201,10 +205,23 @@ module.commands = lambda: {"probe": {"module": "holder", "function": "probe", "h
 sys.argv[0] = "tutelage"
 module.entry()
 """
-    done = tutelage("probe", "my recipe.yaml", program=program)
-    assert done.returncode == 130
-    assert "run it again: tutelage probe 'my recipe.yaml'" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_a_child_process_stops_with_its_code(tutelage, number, code):
+    done = tutelage("probe", str(int(number)), program=SIGNALLED)
+    assert done.returncode == code
+    assert f"run it again: tutelage probe {int(number)}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_command_to_run_again_can_be_pasted(command, capsys):
+    def probe(recipe: str):
+        """Stop."""
+        raise KeyboardInterrupt
+
+    assert command(probe)(["probe", "my recipe.yaml"]) == 130
+    assert "run it again: tutelage probe 'my recipe.yaml'" in capsys.readouterr().err
 
 
 def test_a_reader_that_goes_away_is_no_traceback(tmp_path):

@@ -7,6 +7,7 @@ from tutelage.core.errors import (
     InputErrors,
     MachineError,
     Stopped,
+    Terminated,
     TutelageError,
     nearest,
     raise_all,
@@ -45,8 +46,8 @@ def test_what_is_not_known_is_left_out_of_the_block_and_null_in_json():
 
 
 def test_every_error_has_the_exit_code_that_the_command_line_promises():
-    codes = {kind.__name__: kind("x").exit_code for kind in (InputError, MachineError, Stopped)}
-    assert codes == {"InputError": 2, "MachineError": 3, "Stopped": 130}
+    codes = {kind.__name__: kind("x").exit_code for kind in (InputError, MachineError, Stopped, Terminated)}
+    assert codes == {"InputError": 2, "MachineError": 3, "Stopped": 130, "Terminated": 143}
     assert InputErrors("f", [InputError("x")]).exit_code == 2
     assert issubclass(InputErrors, InputError)
     assert all(issubclass(kind, TutelageError) for kind in (InputError, MachineError, Stopped))

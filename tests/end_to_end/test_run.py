@@ -50,6 +50,7 @@ def test_a_run_leaves_what_design_says(job: Path, capsys: pytest.CaptureFixture[
     card = json.loads((out / "data" / "card.json").read_text("utf-8"))
     assert card["tasks"]["colours"]["splits"] == {"train": 12, "validation": 6, "test": 6}
     assert card["training"] == {
+        "objective": {"completion_loss": 1.0},
         "steps": 12,
         "rows_seen": 48,
         "tokens_seen": 4 * card["tasks"]["colours"]["tokens"]["train"]["tokens"],
@@ -101,7 +102,14 @@ def test_a_job_killed_anywhere_goes_on_to_the_same_model_and_scores(job: Path) -
     assert tensors(job / "killed" / "model") == tensors(job / "whole" / "model")
     assert killed["tasks"] == whole.results["tasks"]
     assert killed["watched"] == whole.results["watched"]
+    assert steps(job / "killed") == steps(job / "whole")
     assert not list((job / "killed").rglob(".*.part"))
+
+
+def steps(folder: Path) -> list[dict[str, float]]:
+    """The training log without what depends on the machine's load."""
+    with Store.open(folder / "results.sqlite", read_only=True) as store:
+        return [{k: v for k, v in step.items() if k not in ("seconds", "memory")} for step in store.steps()]
 
 
 def _threads() -> int:

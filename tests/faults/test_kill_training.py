@@ -1,149 +1,121 @@
-"""kill -9 in the midst of a tuning, again and again: the finished weights are those of an uninterrupted one.
+"""kill -9 in the midst of a tuning, again and again: what is finished is what an uninterrupted one finishes.
 
-One child process imports the libraries once; it forks for every attempt, so that each kill ends a real process.
+Weights, optimizer state, every step's loss, norm, rate and rows in their order, and the last checkpoints' files: the same
+bit for bit. Uninterrupted trainings run in one server, killed ones in another with other hashes of texts (killing.py).
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from itertools import product
+from pathlib import Path
 
 import pytest
 
-CHILD = '''
-import hashlib, json, os, random, signal, sys, time
-from pathlib import Path
-import torch
-import transformers
-from peft import LoraConfig, get_peft_model
-from tutelage.core.nouns import Encoded
-from tutelage.models.quiet import quiet
-from tutelage.training.loop import Loop
-from tutelage.training.settings import TuneSettings
-
-torch.set_num_threads(1)
-METHOD, ROOT, SEED = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-STEPS = 18
+SERVER = Path(__file__).with_name("killing.py")
+METHODS = ("full", "lora", "rslora", "dora", "ia3", "oft", "prompt-tuning", "prefix-tuning")
+SAME = ("tuned", "weights", "optimizer", "files", "log")
 
 
-def rows(seed):
-    draw = random.Random(seed)
-    made = []
-    for i in range(8):
-        ids = tuple(draw.randrange(3, 40) for _ in range(draw.randint(4, 14)))
-        made.append(Encoded(str(i), "t", ids, tuple(k >= 2 for k in range(len(ids)))))
-    return made
+def case(method, *, packing=False, accumulation=True, family="llama", kills=2, seed=11):
+    return {
+        "method": method,
+        "packing": packing,
+        "accumulation": accumulation,
+        "family": family,
+        "kills": kills,
+        "seed": seed,
+    }
 
 
-def tune(folder):
-    """One attempt in this process, from the newest checkpoint to the end; gives the weights' sha256."""
-    torch.manual_seed(1)
-    config = transformers.LlamaConfig(
-        vocab_size=40, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        attention_dropout=0.1, pad_token_id=0,
-    )
-    model = transformers.LlamaForCausalLM(config)
-    if METHOD == "lora":
-        with quiet():
-            model = get_peft_model(model, LoraConfig(r=4, lora_dropout=0.2, target_modules=["q_proj", "v_proj"]))
-    alike, other = rows(0), rows(1)
-    loop = Loop(
-        model,
-        pad_id=0,
-        row_at=lambda i: (alike if i < 40 else other)[(3 * i) % 8],
-        validation=alike,
-        settings=TuneSettings(
-            steps=STEPS, batch_size=4, micro_batch_tokens=30, learning_rate=0.02, warmup=0.2, validate_every=3,
-            checkpoint_every=2, seed=SEED,
-        ),
-        folder=folder,
-        identity="kill",
-        listen=lambda event: None,
-    )
-    tuned = loop.tune()
-    digest = hashlib.sha256(repr(tuned).encode())
-    for name, parameter in sorted(model.named_parameters()):
-        digest.update(name.encode() + parameter.detach().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def fork(folder, *, kill_after=None, kill_at_sync=None):
-    """One attempt in a process of its own; None when it was killed, else the weights' sha256."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reader)
-        if kill_at_sync is not None:
-            die_at_sync(kill_at_sync)
-        os.write(writer, tune(folder).encode())
-        os._exit(0)
-    os.close(writer)
-    if kill_after is not None:
-        time.sleep(kill_after)
-        os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    with os.fdopen(reader) as pipe:
-        said = pipe.read()
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL, status
-        return None
-    assert os.WEXITSTATUS(status) == 0, status
-    return said
-
-
-def die_at_sync(n):
-    """Kill this process just before its n-th fsync or rename."""
-    left = [n]
-
-    def deadly(real):
-        def operation(*args, **kwargs):
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*args, **kwargs)
-        return operation
-
-    os.fsync = deadly(os.fsync)
-    Path.rename = deadly(Path.rename)
-    Path.replace = deadly(Path.replace)
-
-
-draw = random.Random(SEED)
-started = time.monotonic()
-whole = fork(ROOT / "whole")
-takes = time.monotonic() - started
-kills, finished = 0, []
-while kills < int(sys.argv[4]):
-    folder = ROOT / f"killed-{len(finished)}"
-    for _ in range(4):
-        if fork(folder, kill_after=draw.uniform(0.0, takes)) is None:
-            kills += 1
-    finished.append(fork(folder))
-syncs = []
-for n in range(int(sys.argv[5])):
-    folder = ROOT / f"sync-{n}"
-    at = draw.randrange(1, 120) if n else 1
-    killed = fork(folder, kill_at_sync=at) is None
-    again = fork(folder, kill_at_sync=at) is None
-    kills += killed + again
-    syncs.append(fork(folder))
-print(json.dumps({"whole": whole, "kills": kills, "finished": finished, "syncs": syncs}))
-'''
-
-
-@pytest.mark.parametrize("method", ["lora", "full"])
-def test_killed_at_random_times_the_finished_weights_are_the_same(tmp_path, method):
+def serve(what, cases, folder, *, hashes):
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", CHILD, method, str(tmp_path), "11", "10", "5"],
+        [sys.executable, "-W", "ignore", SERVER, what, folder],
+        input=json.dumps(cases),
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "PYTHONHASHSEED": hashes, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    said = json.loads(done.stdout.splitlines()[-1])
-    assert len(said["whole"]) == 64
-    assert said["kills"] >= 12
-    assert set(said["finished"]) == {said["whole"]}
-    assert set(said["syncs"]) == {said["whole"]}
-    assert len(said["syncs"]) == 5
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def name(one):
+    """A case in a few words."""
+    off = ("", " packed")[one["packing"]] + ("", " accumulated")[one["accumulation"]]
+    return f"{one['family']} {one['method']}{off}"
+
+
+def assert_unharmed(one, whole, killed):
+    """Every kill landed, the training was taken up after it, and nothing differs."""
+    assert killed["kills"] == one["kills"], name(one)
+    assert killed["told_otherwise"] == 0, f"{name(one)}: a step that was done again gave other numbers"
+    assert all(not damaged for _, damaged in killed["resumed"]), name(one)
+    for key in SAME:
+        assert killed[key] == whole[key], f"{name(one)}: {key}"
+    assert sum(event.startswith("step ") for event in killed["log"]) == 16
+    assert whole["resumed"] == []
+
+
+def test_killed_at_random_moments_it_ends_in_the_same_bits(tmp_path):
+    """Full and LoRA, packed or not, in one micro-batch or several, dropout on: two kills in each training."""
+    cases = [
+        case(method, packing=packing, accumulation=accumulation)
+        for method, packing, accumulation in product(("full", "lora"), (False, True), (False, True))
+    ]
+    # The same trainings with another seed of dropout, and nothing else: they must come out otherwise.
+    others = [case(method, seed=12) for method in ("full", "lora")]
+    *wholes, full, lora = serve("whole", [*cases, *others], tmp_path, hashes="1")
+    killed = serve("killed", cases, tmp_path, hashes="2")
+    for one, before, after in zip(cases, wholes, killed, strict=True):
+        assert_unharmed(one, before, after)
+    assert sum(one["kills"] for one in killed) >= 12
+    assert sum(one["phases"].get("writing a checkpoint", 0) for one in killed) >= 3
+    assert len({one["weights"] for one in wholes}) == len(cases)
+    by_name = dict(zip(map(name, cases), wholes, strict=True))
+    for other, same in ((full, "llama full accumulated"), (lora, "llama lora accumulated")):
+        assert rows(other) == rows(by_name[same])
+        assert other["weights"] != by_name[same]["weights"], "dropout was off"
+    for one, before in zip(cases, wholes, strict=True):
+        assert (len(micros(before)) > 16) == one["accumulation"], name(one)
+
+
+def micros(whole):
+    """Every micro-batch of a training, as its rows."""
+    return [micro for event in whole["log"].values() if event[0] == "step" for micro in event[-1]]
+
+
+def rows(whole):
+    return [row for micro in micros(whole) for row in micro]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_hundred_kills_of_every_method(tmp_path, capsys):
+    cases = [
+        case(method, packing=packing, accumulation=accumulation, kills=4)
+        for method, packing, accumulation in product(METHODS, (False, True), (False, True))
+        if not (packing and method in ("prompt-tuning", "prefix-tuning"))
+    ]
+    cases += [
+        case(method, packing=packing, family="t5", kills=4)
+        for method, packing in product(("full", "lora"), (False, True))
+    ]
+    wholes = serve("whole", cases, tmp_path, hashes="1")
+    killed = serve("killed", cases, tmp_path, hashes="2")
+    table = [f"{'case':<36}{'kills':>5}  {'identical':<11}during"]
+    for one, before, after in zip(cases, wholes, killed, strict=True):
+        same = [key for key in SAME if after.get(key) == before[key]]
+        where = ", ".join(f"{count} {phase}" for phase, count in sorted(after["phases"].items()))
+        identical = "yes" if len(same) == len(SAME) else f"not {set(SAME) - set(same)}"
+        table.append(f"{name(one):<36}{after['kills']:>5}  {identical:<11}{where}")
+    kills = sum(one["kills"] for one in killed)
+    with capsys.disabled():
+        print("", *table, f"{kills} kills in {len(cases)} trainings", sep="\n")  # noqa: T201
+    for one, before, after in zip(cases, wholes, killed, strict=True):
+        assert_unharmed(one, before, after)
+    assert kills >= 100

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from tutelage.core import files
+from tutelage.core import files, hashing
 from tutelage.core.errors import InputError, MachineError
 from tutelage.training import checkpoint
-from tutelage.training.checkpoint import Position
+from tutelage.training.checkpoint import DamagedError, Position, Run
 
-RUN = "a" * 64
+RUN = Run({"identity": "a" * 64})
 
 
 def tensors(step):
@@ -174,32 +174,65 @@ def test_a_flipped_byte_anywhere_is_noticed(tmp_path):
             assert bytes([content[at]]).isspace()
             assert found.position == Position(4, 0.5, 1)
         else:
-            assert (found.position.step, found.damaged) == (2, ("step-00000004",))
+            assert found.position.step == 2
+            assert found.damaged[0].startswith("step-00000004 (")
         file.write_bytes(whole)
     assert same(checkpoint.newest(tmp_path, RUN).folder, 4)
 
 
+NO_FIT = "manifest.json does not fit its checksum"
+
+
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "told"),
     [
-        lambda f: (f / "manifest.json").unlink(),
-        lambda f: (f / "state.safetensors").unlink(),
-        lambda f: (f / "state.safetensors").write_bytes(b""),
-        lambda f: (f / "manifest.json").write_bytes(b""),
-        lambda f: (f / "manifest.json").write_bytes(b"[]"),
-        lambda f: (f / "manifest.json").write_bytes(b"null"),
-        lambda f: (f / "manifest.json").write_bytes(b"\xff\xfe"),
-        lambda f: (f / "manifest.json").write_bytes(b'{"checksum": "x"}'),
-        lambda f: os.truncate(f / "state.safetensors", 1000),
-        lambda f: os.truncate(f / "state.safetensors", 100_000),
-        lambda f: [p.unlink() for p in f.iterdir()],
+        (lambda f: (f / "manifest.json").unlink(), "it has no manifest.json"),
+        (lambda f: (f / "state.safetensors").unlink(), "it has no state.safetensors"),
+        (lambda f: (f / "state.safetensors").write_bytes(b""), "state.safetensors has 0 bytes"),
+        (lambda f: (f / "manifest.json").write_bytes(b""), NO_FIT),
+        (lambda f: (f / "manifest.json").write_bytes(b"[]"), NO_FIT),
+        (lambda f: (f / "manifest.json").write_bytes(b"null"), NO_FIT),
+        (lambda f: (f / "manifest.json").write_bytes(b"[" * 100_000), NO_FIT),
+        (lambda f: (f / "manifest.json").write_bytes(b"\xff\xfe"), NO_FIT),
+        (lambda f: (f / "manifest.json").write_bytes(b'{"checksum": "x"}'), NO_FIT),
+        (lambda f: os.truncate(f / "manifest.json", 100), NO_FIT),
+        (lambda f: os.truncate(f / "state.safetensors", 1000), "state.safetensors has 1,000 bytes"),
+        (lambda f: os.truncate(f / "state.safetensors", 100_000), "state.safetensors has 100,000 bytes"),
+        (lambda f: flip(f / "state.safetensors"), "state.safetensors does not fit its sha256"),
+        (lambda f: flip(f / "manifest.json"), NO_FIT),
+        (lambda f: [p.unlink() for p in f.iterdir()], "it has no manifest.json"),
     ],
 )
-def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, damage):
+def test_a_damaged_newest_checkpoint_is_passed_over_and_what_is_wrong_is_told(tmp_path, damage, told):
     save(tmp_path, 2)
     damage(save(tmp_path, 4))
     found = checkpoint.newest(tmp_path, RUN)
-    assert (found.position.step, found.damaged) == (2, ("step-00000004",))
+    assert found.position.step == 2
+    assert same(found.folder, 2)
+    assert len(found.damaged) == 1
+    assert found.damaged[0].startswith(f"step-00000004 ({told}")
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_disk_that_cannot_read_the_newest_checkpoint_gives_the_older_one(tmp_path, monkeypatch):
+    save(tmp_path, 2)
+    save(tmp_path, 4)
+    real = hashing.of_file
+
+    def of_file(path):
+        if path.parent.name == "step-00000004":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path)
+
+    monkeypatch.setattr(hashing, "of_file", of_file)
+    found = checkpoint.newest(tmp_path, RUN)
+    assert found.position.step == 2
+    assert found.damaged == ("step-00000004 (could not be read: Input/output error)",)
 
 
 def test_an_edited_manifest_is_damage_even_where_it_stays_valid(tmp_path):
@@ -207,7 +240,8 @@ def test_an_edited_manifest_is_damage_even_where_it_stays_valid(tmp_path):
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["position"]["step"] = 3
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    assert checkpoint.check(folder, RUN) is None
+    with pytest.raises(DamagedError, match="checksum"):
+        checkpoint.check(folder, RUN)
 
 
 def test_nothing_but_damage_is_an_error_and_never_the_base_model(tmp_path):
@@ -215,15 +249,92 @@ def test_nothing_but_damage_is_an_error_and_never_the_base_model(tmp_path):
         (save(tmp_path, step) / "manifest.json").unlink()
     with pytest.raises(MachineError, match="every checkpoint of this run is damaged") as caught:
         checkpoint.newest(tmp_path, RUN)
-    assert caught.value.found == "step-00000004, step-00000002"
+    why = "it has no manifest.json"
+    assert caught.value.found == f"step-00000004 ({why}), step-00000002 ({why})"
 
 
-def test_another_runs_checkpoint_is_refused(tmp_path):
-    save(tmp_path, 2, run="b" * 64)
-    with pytest.raises(InputError, match="belong to another tuning") as caught:
+NEEDS = {
+    "tutelage": "0.1.0",
+    "tune": {"seed": 0, "betas": (0.9, 0.999), "packing": None},
+    "base_model": "b" * 64,
+    "data": {"tasks": {"colours": {"training_rows": 12, "sha256": "c" * 64}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"tutelage": "0.2.0"}, 'tutelage: in the checkpoint "0.1.0", now "0.2.0"'),
+        (
+            {"base_model": "d" * 64},
+            "base_model: in the checkpoint bbbbbbbbbbbb, now dddddddddddd",
+        ),
+        (
+            {"tune": {"seed": 1, "betas": (0.9, 0.99), "packing": {"room": 30}}},
+            (
+                "tune.betas.1: in the checkpoint 0.999, now 0.99; "
+                'tune.packing: in the checkpoint null, now {"room": 30}; '
+                "tune.seed: in the checkpoint 0, now 1"
+            ),
+        ),
+        (
+            {"data": {"tasks": {"colours": {"training_rows": 13, "sha256": "e" * 64}, "shapes": {}}}},
+            (
+                "data.tasks.colours.sha256: in the checkpoint cccccccccccc, now eeeeeeeeeeee; "
+                "data.tasks.colours.training_rows: in the checkpoint 12, now 13; "
+                "data.tasks.shapes: in the checkpoint nothing, now {}"
+            ),
+        ),
+    ],
+)
+def test_another_runs_checkpoint_is_refused_and_every_difference_named(tmp_path, change, said):
+    save(tmp_path, 2, run=Run(NEEDS))
+    save(tmp_path, 4, run=Run(NEEDS))
+    assert checkpoint.newest(tmp_path, Run(NEEDS)).position.step == 4
+    with pytest.raises(InputError, match="belongs to another tuning") as caught:
+        checkpoint.newest(tmp_path, Run({**NEEDS, **change}))
+    assert caught.value.where == str(tmp_path / "step-00000004")
+    assert caught.value.found == said
+    assert f"remove {tmp_path} to start the tuning again" in caught.value.fix
+
+
+def test_another_tuning_is_refused_even_when_its_newest_is_damaged(tmp_path):
+    save(tmp_path, 2)
+    (save(tmp_path, 4) / "manifest.json").unlink()
+    with pytest.raises(InputError, match="belongs to another tuning") as caught:
+        checkpoint.newest(tmp_path, Run({"identity": "b" * 64}))
+    assert caught.value.where == str(tmp_path / "step-00000002")
+
+
+def signed(folder, **changes):
+    """The manifest with changes, and the checksum that fits them."""
+    path = folder / "manifest.json"
+    manifest = {**json.loads(path.read_text()), **changes}
+    manifest = {k: v for k, v in manifest.items() if k != "checksum" and v is not None}
+    path.write_text(json.dumps({**manifest, "checksum": hashing.of_json(manifest)}))
+
+
+def test_a_checkpoint_in_another_format_is_refused_not_taken_for_damage(tmp_path):
+    save(tmp_path, 2)
+    signed(save(tmp_path, 4), format=1, needs=None, machine=None, run="a" * 64)
+    with pytest.raises(InputError, match="belongs to another tuning") as caught:
         checkpoint.newest(tmp_path, RUN)
-    assert "bbbbbbbb" in caught.value.found
-    assert "aaaaaaaa" in caught.value.expected
+    assert caught.value.found == "format: in the checkpoint 1, now 2"
+
+
+def test_a_manifest_that_lacks_something_is_damage_whatever_its_checksum_says(tmp_path):
+    save(tmp_path, 2)
+    signed(save(tmp_path, 4), position=None)
+    assert checkpoint.newest(tmp_path, RUN).position.step == 2
+
+
+def test_another_machine_is_told_and_goes_on(tmp_path):
+    then = {"torch": "2.6.0", "threads": 1, "device": "cpu"}
+    save(tmp_path, 2, run=Run(RUN.needs, then))
+    assert checkpoint.newest(tmp_path, Run(RUN.needs, then)).machine == ()
+    found = checkpoint.newest(tmp_path, Run(RUN.needs, {**then, "torch": "2.13.0", "threads": 2}))
+    assert found.position.step == 2
+    assert found.machine == ("threads: then 1, now 2", 'torch: then "2.6.0", now "2.13.0"')
 
 
 def test_pruning_keeps_the_two_newest_and_the_best(tmp_path):

@@ -270,11 +270,60 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_its_rows(make_loop, m
     with pytest.raises(InputError) as caught:
         loop.tune()
     assert caught.value.where == "step 4"
-    assert "rows row6, row3, row0" in caught.value.found
-    assert "loss nan" in caught.value.found
+    first = loop._rows(3).micro[0]
+    assert 0 < len(first) < 3
+    assert caught.value.found == f"loss nan; rows {', '.join(row.id for row in first)} of the task t"
     found = checkpoint.newest(loop.folder, loop.run)
     assert found.position.step == 2
     assert all(torch.isfinite(t).all() for t in checkpoint.load(found.folder).values())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_the_row_that_spoils_the_loss_is_named_not_its_neighbours(make_loop, make_model, make_rows, value):
+    model = make_model()
+    with torch.no_grad():
+        model.model.embed_tokens.weight[39] = value
+    model.model.embed_tokens.requires_grad_(requires_grad=False)  # else the first checkpoint refuses it
+    rows = [replace(r, ids=tuple(min(i, 38) for i in r.ids)) for r in make_rows(10)]
+    rows[6] = replace(rows[6], id="rows.jsonl:7", task="colours", ids=(39, *rows[6].ids[1:]))
+    settings = replace(BASE, micro_batch_tokens=1, weight_decay=0.0)
+    with pytest.raises(InputError) as caught:
+        make_loop(settings, model=model, rows=rows).tune()
+    assert caught.value.where == "step 4"
+    assert caught.value.found == "loss nan; rows rows.jsonl:7 of the task colours"
+
+
+def test_weights_that_ran_away_are_never_kept(make_loop, make_model, make_rows):
+    """The loss of step 4 was still finite: only the weights after it are not, and its checkpoint would be poison."""
+    model = make_model()
+    loop = make_loop(replace(BASE, validate_every=6), model=model)
+    listen = loop.listen
+
+    def poison(event):
+        listen(event)
+        if isinstance(event, Step) and event.step == 4:
+            with torch.no_grad():
+                model.model.norm.weight[3] = -math.inf
+
+    loop.listen = poison
+    with pytest.raises(InputError, match="the weights are no longer finite numbers") as caught:
+        loop.tune()
+    assert (caught.value.where, caught.value.found) == ("after step 4", "weight.model.norm.weight")
+    assert [p.name for p in loop.folder.iterdir()] == ["step-00000002"]
+
+
+def test_best_weights_that_are_not_finite_are_never_kept(make_loop, make_model, make_rows):
+    model = make_model()
+    # Token 39 occurs nowhere, so that its embedding spoils no loss.
+    rows = [replace(r, ids=tuple(min(i, 38) for i in r.ids)) for r in make_rows(10)]
+    settings = replace(BASE, weight_decay=0.0, checkpoint_every=5)
+    loop = make_loop(settings, model=model, rows=rows, validation=rows[:2])
+    with torch.no_grad():
+        model.model.embed_tokens.weight[39] = math.inf
+    with pytest.raises(InputError, match="the weights are no longer finite numbers") as caught:
+        loop.tune()
+    assert caught.value.where == "after step 2"
+    assert list(loop.folder.iterdir()) == []
 
 
 def test_a_gradient_that_is_not_finite_leaves_the_weights_alone(make_loop, make_model):
@@ -284,6 +333,7 @@ def test_a_gradient_that_is_not_finite_leaves_the_weights_alone(make_loop, make_
     with pytest.raises(InputError, match="no longer a finite number") as caught:
         make_loop(model=model).tune()
     assert caught.value.where == "step 1"
+    assert "rows row3, row0, row7 of the task t" in caught.value.found
     assert all(torch.equal(after, before[n]) for n, after in weights(model).items())
     assert all(p.grad is None for p in model.parameters())
 

@@ -7,26 +7,18 @@ import hashlib
 import pytest
 import torch
 
-from tutelage.models import add_adapter, methods
-from tutelage.models.load import LoadedModel
+from tutelage.models import methods
 from tutelage.tokens.batch import collate
 from tutelage.training.events import Resumed, Step
 from tutelage.training.loop import Loop, _recompute
 from tutelage.training.objective import keeps_rows_apart, loss_sum
 from tutelage.training.settings import TuneSettings
 
+from .plain import OPTIONS, put_on
+
 CPU = torch.device("cpu")
 PAIRS = ("t5", "t5-v1.1", "mt5", "bart")
 FAMILIES = ("llama", "gpt2", "qwen2", "gemma2", *PAIRS)
-OPTIONS = {
-    "lora": {"rank": 4},
-    "rslora": {"rank": 4},
-    "dora": {"rank": 4},
-    "ia3": {},
-    "oft": {"block_size": 4},
-    "prompt-tuning": {"virtual_tokens": 5},
-    "prefix-tuning": {"virtual_tokens": 5},
-}
 # Gemma's norms and soft caps are computed in fp32 whatever the weights are.
 EXACT = {"gemma2": 1e-6}
 
@@ -37,26 +29,6 @@ LONG = pytest.mark.long
 def on(*quick):
     """The families; those that are not named are for the long run."""
     return [family if family in quick else pytest.param(family, marks=LONG) for family in FAMILIES]
-
-
-class Words:
-    """As much of a tokenizer as a context needs."""
-
-    model_max_length = 10**30
-
-
-def put_on(model, name, seed=0):
-    """The model with the method's weights, moved away from where they begin, so that each of them matters."""
-    dtype = next(model.parameters()).dtype
-    if name != "full":
-        loaded = LoadedModel(model, Words(), model.config.is_encoder_decoder, "x", "x", None, adapter=False)
-        model = add_adapter(loaded, name, OPTIONS[name], seed=seed).model.to(dtype)
-    draw = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(torch.randn(parameter.shape, generator=draw, dtype=dtype) * 0.05)
-    return model.train()
 
 
 def through(model, rows, size):

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from tutelage.core.nouns import Encoded
+from tutelage.models.methods import find
 from tutelage.tokens.batch import collate, micro_batches
 from tutelage.training.objective import keeps_rows_apart, loss_sum
+
+from .plain import OPTIONS, put_on
 
 APART = ["llama", "gpt2", "qwen2", "gemma2", "gemma3"]
 ALONE = ["opt", "bloom"]
 PAIRS = ["t5", "bart"]
+BOTH = [*PAIRS, "t5-v1.1", "mt5"]
 # These compute a softmax or a norm in fp32 whatever the weights are, and round differently by length.
 SINGLE = {"gemma2": 1e-5, "gemma3": 1e-6, "t5": 1e-5, "bloom": 1e-5}
 
@@ -100,6 +106,43 @@ def test_prompt_targets_give_no_gradient(family, make_model, make_rows, gradient
     loss_sum(model, collate([*silent, *rows], pad_id=0)).backward()
     for name, gradient in gradients(model).items():
         close(gradient, want[name], SINGLE.get(family, 1e-10))
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "flat"),
+    [
+        (family, name, flat)
+        for family in (*APART, *BOTH)
+        for name in ("full", *OPTIONS)
+        for flat in ((False, True) if family in BOTH and "packing" not in find(name).cannot else (False,))
+        if (family, name) != ("gpt2", "oft")
+    ],
+    indirect=["family"],
+)
+def test_where_no_target_is_the_gradient_is_exactly_zero(family, name, flat, make_model, make_rows):
+    """Of the output layer's input: it has a gradient at each prediction of a completion's token and nowhere else."""
+    model = put_on(make_model(family), name)
+    rows = make_rows(1 if name == "prefix-tuning" and family not in BOTH else 6, pairs=family in BOTH)
+    if family in BOTH:  # what stands before an answer on the decoder's side is given, as BART's <s> is
+        rows = [replace(row, ids=(3, *row.ids), loss_mask=(False, *row.loss_mask)) for row in rows]
+    seen = []
+
+    def note(_module, args):
+        args[0].retain_grad()
+        seen.append(args[0])
+
+    body = model.get_base_model() if name != "full" else model
+    body.get_output_embeddings().register_forward_pre_hook(note)
+    loss_sum(model, collate(rows, pad_id=0, flat=flat)).backward()
+    reached = (seen[0].grad.abs().sum(-1) > 0).tolist()
+    if family not in BOTH:  # other places do not get that far
+        assert reached == [[True] * sum(row.n_loss for row in rows)]
+    elif flat:
+        assert reached == [[bears for row in rows for bears in row.loss_mask]]
+    else:
+        longest = max(len(row.ids) for row in rows)
+        assert reached == [[*row.loss_mask, *[False] * (longest - len(row.ids))] for row in rows]
+    assert all(row.loss_mask[0] is False for row in rows)
 
 
 def test_padding_of_pairs_changes_nothing(make_model, make_rows):

@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from torch.overrides import TorchFunctionMode
 
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded
@@ -23,23 +22,10 @@ from tutelage.training.loop import Loop, identity_of
 from tutelage.training.objective import loss_sum, require_packable
 from tutelage.training.settings import TuneSettings
 
+from .plain import BARTS, BOUND, PAIRS, Double
+
 CPU = torch.device("cpu")
 ROWS = ["llama", "gpt2", "qwen2", "gemma", "gemma2", "gemma3"]
-PAIRS = ["t5", "t5-v1.1", "mt5", "umt5", "bart", "mbart", "plbart", "pegasus"]
-BARTS = PAIRS[4:]
-BOUND = {torch.float64: 1e-10, torch.float32: 1e-5}
-
-
-class Double(TorchFunctionMode):
-    """Models' own islands of fp32 (norms, softmax) in float64, so that rounding of 1e-7 hides nothing."""
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if function is torch.Tensor.float:
-            return args[0].double()
-        args = tuple(torch.float64 if a is torch.float32 else a for a in args)
-        kwargs = {k: torch.float64 if v is torch.float32 else v for k, v in kwargs.items()}
-        return function(*args, **kwargs)
 
 
 @pytest.fixture
@@ -136,18 +122,10 @@ def test_loss_and_gradients_are_those_of_the_rows_alone(family, how, make_packab
     check(family, model, 1, reference_loss)
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_random_shapes(seed, make_packable, reference_loss):
-    family = [*ROWS, *PAIRS][seed % 14]
-    check(
-        family, make_packable(family, attention=attention_of(family, seed // 14)), 100 + seed, reference_loss
-    )
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(200))
 def test_more_random_shapes(seed, make_packable, reference_loss):
-    """Every family, attention and precision in turn, with and without activations computed again."""
+    """Every family, attention and precision in turn; tests/training/test_invariance.py has 200 more, with methods."""
     family = [*ROWS, *PAIRS][seed % 14]
     dtype = (torch.float64, torch.float32)[seed // 28 % 2]
     model = make_packable(family, dtype, attention_of(family, seed // 14))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from dataclasses import replace
 
 import pytest
@@ -12,9 +14,10 @@ from peft import LoraConfig, get_peft_model
 from tutelage.core.errors import InputError, MachineError
 from tutelage.models.quiet import quiet
 from tutelage.tokens.packing import Packing
-from tutelage.training.events import Resumed, Step, Validation
+from tutelage.training import checkpoint
+from tutelage.training.events import BaseKept, Resumed, SelfChecked, Step, Validation
 from tutelage.training.loop import Loop
-from tutelage.training.settings import TuneSettings
+from tutelage.training.settings import Objective, TuneSettings
 
 SETTINGS = TuneSettings(
     steps=7,
@@ -27,6 +30,9 @@ SETTINGS = TuneSettings(
 )
 
 
+HELD = Objective(label_smoothing=0.1, kl_to_base=0.5, l2_to_base=0.05)
+
+
 class Pulled(BaseException):
     """The plug."""
 
@@ -35,15 +41,18 @@ class Pulled(BaseException):
 def tuning(request, tmp_path, make_model, make_rows):
     """Makes loops of one tuning, each with a fresh model: dropout on, the best weights in the middle."""
     kind = getattr(request, "param", "lora")
-    pairs = kind in ("t5", "t5-packed", "bart-packed")
+    held = kind.endswith("-held")
+    pairs = kind.startswith(("t5", "bart"))
     rows, other = make_rows(6, pairs=pairs), make_rows(6, pairs=pairs, seed=4)
     packing = Packing(30, 24 if pairs else 0, 6) if kind.endswith("packed") else None
     settings = replace(SETTINGS, keep="last" if kind == "last" else "best", packing=packing)
-    family = kind.removesuffix("-packed") if pairs else "llama"
+    if held:
+        settings = replace(settings, objective=HELD if pairs else replace(HELD, prompt_loss_weight=0.2))
+    family = kind.partition("-")[0] if pairs else "llama"
 
     def make(folder, *, stop_after=None, settings=settings, identity="x"):
         model = make_model(family, dtype=torch.float32, dropout=0.1)
-        if kind in ("lora", "lora-packed"):
+        if kind.startswith("lora"):
             with torch.random.fork_rng(), quiet():
                 torch.manual_seed(5)
                 lora = LoraConfig(r=4, lora_dropout=0.2, target_modules=["q_proj", "v_proj"])
@@ -83,12 +92,12 @@ def told(loop):
     return {
         (type(e).__name__, e.step): replace(e, seconds=0.0, memory=0) if isinstance(e, Step) else e
         for e in loop.events
-        if not isinstance(e, Resumed)
+        if not isinstance(e, Resumed | SelfChecked | BaseKept)  # of a process, not of the tuning
     }
 
 
-KINDS = ["lora", "full", "last", "t5", "lora-packed", "t5-packed"]
-KINDS += [pytest.param(kind, marks=pytest.mark.long) for kind in ("full-packed", "bart-packed")]
+KINDS = ["lora", "full", "last", "t5", "lora-packed", "t5-packed", "full-held", "lora-held"]
+KINDS += [pytest.param(kind, marks=pytest.mark.long) for kind in ("full-packed", "bart-packed", "t5-held")]
 
 
 @pytest.mark.parametrize("tuning", KINDS, indirect=True)
@@ -134,12 +143,47 @@ def test_a_damaged_newest_checkpoint_costs_steps_and_is_told(tuning):
     state.write_bytes(content)
     again = tuning("whole")
     assert again.tune() == done
-    assert again.events[0] == Resumed(6, ("step-00000007",))
+    assert again.events[0] == Resumed(6, ("step-00000007 (state.safetensors does not fit its sha256)",))
+    assert [e.step for e in again.events if isinstance(e, SelfChecked)] == [6]
     assert fingerprint(again) == fingerprint(whole)
     assert sorted(p.name for p in whole.folder.glob("step-*")) == ["step-00000006", "step-00000007"]
     third = tuning("whole")
     third.tune()
     assert third.events == [Resumed(7, ())]
+
+
+@pytest.mark.parametrize("name", ["step-00000004", "best"])
+def test_a_checkpoint_that_the_disk_refuses_costs_steps_and_nothing_else(tuning, monkeypatch, name):
+    whole = tuning("whole")
+    done = whole.tune()
+    loop = tuning("x")
+    real = checkpoint.save_file
+
+    def refused(state, path):
+        real(state, path)
+        if name in str(path) and loop.events[-1].step >= 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_file", refused)
+        with pytest.raises(MachineError, match="the disk is full"):
+            loop.tune()
+    assert [p.name for p in loop.folder.glob("step-*")] == ["step-00000002"]
+    assert not list(loop.folder.glob(".*"))
+    again = tuning("x")
+    assert again.tune() == done
+    assert again.events[0] == Resumed(2, ())
+    assert fingerprint(again) == fingerprint(whole)
+    assert told(loop) | told(again) == told(whole)
+
+
+def test_what_of_the_machine_is_another_is_told(tuning, monkeypatch):
+    with pytest.raises(Pulled):
+        tuning("x", stop_after=3).tune()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    loop = tuning("x")
+    loop.tune()
+    assert loop.events[0].machine == ("threads: then 1, now 64",)
 
 
 def test_all_damaged_is_an_error_and_another_tuning_is_refused(tuning):

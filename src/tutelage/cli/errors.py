@@ -6,7 +6,7 @@ import errno
 
 import typer
 
-from tutelage.core.errors import InputError, MachineError, Stopped, TutelageError
+from tutelage.core.errors import InputError, MachineError, Stopped, Terminated, TutelageError
 
 # What Typer raises for words that it cannot parse, in the releases that bring their own Click and in those that do not.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -14,12 +14,16 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 NO_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "out of memory")
 
 
+class Ended(BaseException):
+    """SIGTERM, on its way to the end of the program; like Ctrl-C's KeyboardInterrupt it passes every `except Exception`."""
+
+
 def in_words(error: BaseException, *, command: str) -> TutelageError:
     """The error as ours: itself, or what a person can do about it. `command` is what was typed."""
+    if isinstance(error, Stopped | KeyboardInterrupt | typer.Abort | Ended):
+        return _stopped(error, fix=f"to go on, run it again: {command}")
     if isinstance(error, TutelageError):
         return error
-    if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return Stopped("stopped: what was finished is kept", fix=f"to go on, run it again: {command}")
     if isinstance(error, UsageError):
         return _usage(error)
     if isinstance(error, OSError) and error.errno in FULL:
@@ -39,6 +43,13 @@ def in_words(error: BaseException, *, command: str) -> TutelageError:
         found=f"{type(error).__name__}: {error}".strip()[:2000],
         fix="run it again with --debug: it shows where in the program, which helps whoever mends it",
     )
+
+
+def _stopped(error: BaseException, *, fix: str) -> Stopped:
+    if isinstance(error, Stopped):
+        return type(error)(error.problem, fix=fix)
+    kind = Terminated if isinstance(error, Ended) else Stopped
+    return kind("stopped: what was finished is kept", fix=fix)
 
 
 def _usage(error: Exception) -> InputError:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from tutelage.cli.console import plain
-from tutelage.training.events import Event, Resumed, Step, Validation
+from tutelage.training.events import BaseKept, Event, Resumed, SelfChecked, Step, Stopping, Validation
 
 EVERY = 10.0  # seconds between two plain lines
 
@@ -73,16 +73,27 @@ class Live:
         self._show(done, total, left, last=done == total)
 
     def event(self, event: Event) -> None:
-        """A training step, a validation, or a resumption."""
+        """A training step, or a line for what comes before and between them."""
         match event:
             case Step():
                 self._step(event)
             case Validation(step, loss, best):
                 self._say(f"  step {step}: validation loss {loss:.4f}{', the best yet' if best else ''}")
-            case Resumed(step, passed_over):
+            case Resumed(step, passed_over, machine):
                 if passed_over:
                     self._say(f"  damaged and passed over: {', '.join(passed_over)}")
                 self._say(f"  goes on from step {step}")
+                if machine:
+                    told = "; ".join(machine)
+                    self._say(
+                        f"  the result may differ in its last digits from one that was not stopped: {told}"
+                    )
+            case Stopping(step):
+                self._say(f"  stopping: writing the checkpoint of step {step}; Ctrl-C again stops at once")
+            case BaseKept(size):
+                self._say(f"  the base's trained weights are kept too: {size / 1e9:.2f} GB")
+            case SelfChecked():
+                self._say(f"  {_checked(event)}")
 
     def _step(self, event: Step) -> None:
         self._trained += event.seconds
@@ -106,6 +117,16 @@ class Live:
     def _say(self, line: str) -> None:
         """A line without what a terminal might obey: names of data and models stand in it."""
         self.console.print(plain(line), markup=False)
+
+
+def _checked(event: SelfChecked) -> str:
+    rows = f"{event.rows} rows" if event.rows > 1 else "1 row"
+    form = "pack" if event.packed else "batch"
+    together = f"one {form}" if event.batches == 1 else f"{event.batches} batches"
+    return (
+        f"self-check: {rows} as {together} and one by one: "
+        f"loss differs by {event.loss:.0e}, gradient by {event.gradient:.0e}"
+    )
 
 
 def clock(seconds: float) -> str:

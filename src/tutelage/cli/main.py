@@ -1,6 +1,7 @@
 """The `tutelage` command: finds the one file that the command needs, calls it, and turns every error into words.
 
-Exit codes: 0 done, 1 a stated budget or check is not met, 2 the input is wrong, 3 the machine stood in the way, 130 Ctrl-C.
+Exit codes: 0 done, 1 a stated budget or check is not met, 2 the input is wrong, 3 the machine stood in the way, 130 Ctrl-C,
+143 SIGTERM.
 A command is a function in its own file; what it returns is its exit code (None is 0).
 """
 
@@ -10,19 +11,21 @@ import functools
 import importlib
 import os
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.resources import files
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
 import yaml
 
 from tutelage.cli import console
-from tutelage.cli.errors import in_words
+from tutelage.cli.errors import Ended, in_words
 from tutelage.core.errors import InputError, TutelageError, nearest
 from tutelage.core.version import __version__
 
@@ -40,7 +43,13 @@ def commands() -> dict[str, dict[str, str]]:
 
 def entry() -> None:
     """What the installed program `tutelage` runs."""
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # one that is to be ignored stays so
+        signal.signal(signal.SIGTERM, _end)
     sys.exit(main(sys.argv[1:]))
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise Ended
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -5,6 +5,7 @@
     │   └── InputErrors         2  several of them, reported at once
     ├── MachineError            3  disk, memory, network or another process stood in the way
     └── Stopped               130  Ctrl-C: a clean stop
+        └── Terminated          143  SIGTERM: the same
 
 Exit code 1 belongs to no error: it says that a stated budget or check was not met.
 """
@@ -100,6 +101,12 @@ class Stopped(TutelageError):
     """The person pressed Ctrl-C; everything finished is kept."""
 
     exit_code = 130
+
+
+class Terminated(Stopped):
+    """The system or another program asked this one to end (SIGTERM); everything finished is kept."""
+
+    exit_code = 143
 
 
 def raise_all(title: str, errors: Sequence[InputError]) -> None:

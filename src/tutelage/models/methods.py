@@ -18,6 +18,7 @@ _REFUSED = {
     "combine": "{} cannot be added to another adapter",
     "activation_checkpointing": "{} cannot be combined with activation_checkpointing",
     "packing": "{} cannot be combined with packing",
+    "l2_to_base": "{} cannot be combined with l2_to_base",
 }
 _LACKS = {
     "bitsandbytes": "the package bitsandbytes is not installed",

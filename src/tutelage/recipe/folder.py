@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from tutelage.core import files, hashing
+from tutelage.core.differences import differences, listed
 from tutelage.core.errors import InputError
 from tutelage.core.locks import locked
 
@@ -96,7 +97,7 @@ def check_free(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
         raise InputError(
             "the output folder holds another recipe's run",
             where=str(folder.path),
-            found=_first_difference(other, dict(resolved), ""),
+            found=listed(differences(other, dict(resolved)), "{path} is {old} there and {new} here"),
             expected="the same recipe and settings",
             fix="name another folder with --out, or leave --out away: the default folder is named by the settings",
         )
@@ -112,15 +113,3 @@ def opened(folder: RunFolder, resolved: Mapping[str, Any]) -> Iterator[None]:
             text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
             files.write_text(folder.recipe, HEAD + text)
         yield
-
-
-def _first_difference(old: Any, new: Any, path: str) -> str:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new}, key=str):
-            if old.get(key) != new.get(key):
-                return _first_difference(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for index, (a, b) in enumerate(zip(old, new, strict=True)):
-            if a != b:
-                return _first_difference(a, b, f"{path}.{index}")
-    return f"{path} is {old!r} there and {new!r} here"

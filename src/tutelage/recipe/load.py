@@ -20,7 +20,7 @@ from tutelage.core.strictjson import kind, shorten
 from tutelage.core.yamltext import Path as FieldPath
 from tutelage.data.formats.blocks import refuse_foreign
 from tutelage.recipe import mistakes
-from tutelage.recipe.schema import Recipe
+from tutelage.recipe.schema import OBJECTIVE, Recipe
 
 
 def load(path: Path, sets: Sequence[str] = (), *, benchmarks: Collection[str] | None = None) -> Recipe:
@@ -61,10 +61,14 @@ def from_mapping(
 def resolved(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain JSON values with every default filled in; it loads again as the same recipe.
 
-    Paths stand as they were written. What is left out (None) has no meaning for this recipe.
+    Paths stand as they were written. What is left out (None, or a part of the objective at weight 0) has no meaning for
+    this recipe.
     """
     value = recipe.model_dump(mode="json", exclude_none=True, by_alias=True)
     value["tune"].update(learning_rate=recipe.tune.rate, **_plain(recipe.tune.options))
+    for name in OBJECTIVE:  # a part that is not there names no run
+        if not value["tune"][name]:
+            del value["tune"][name]
     tasks = [*zip(value["tasks"], recipe.tasks, strict=True)]
     if recipe.replay is not None and recipe.replay.pool is not None:
         tasks.append((value["replay"]["from"], recipe.replay.pool))

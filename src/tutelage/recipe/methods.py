@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Where = Callable[[Path], str]
 _OFF = (None, False, "none", "off")
-_COMBINED = ("activation_checkpointing", "packing")
+_COMBINED = ("activation_checkpointing", "packing", "l2_to_base")
 
 
 def contradictions(tune: Any, where: Where) -> list[InputError]:

@@ -42,7 +42,9 @@ class PreparedTask:
 class Prepared:
     """Everything that tuning and measuring read.
 
-    `tasks` are those that are asked, `names` all of them, as `train` has their rows. `forms` are each training row's template and style, `groups` the tasks that are summed up together.
+    `tasks` are those that are asked, `names` all of them, as `train` has their rows. `identity` names what decides which
+    tokens are learned in which order; `forms` are each training row's template and style, `groups` the tasks that are
+    summed up together.
     """
 
     tasks: tuple[PreparedTask, ...]
@@ -50,7 +52,7 @@ class Prepared:
     validation: Sequence[Encoded]
     mixed: Mixed
     card: dict[str, Any]
-    identity: str
+    identity: Mapping[str, Any]
     names: tuple[str, ...] = ()
     forms: tuple[tuple[tuple[str, str], ...], ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -159,9 +161,21 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
         validation=validation[0] if len(validation) == 1 else kept(chain.from_iterable(validation), ENCODED),
         mixed=mix,
         card=card,
-        identity=hashing.of_json(
-            [rows.taught, encoder.max_length, model.chat_template, tune.truncate.model_dump(), *mix.identity]
-        ),
+        identity={
+            "tasks": {
+                t.task.name: {
+                    "place": place,
+                    "training_rows": len(t.train),
+                    "validation_rows": len(t.validation),
+                    "sha256": rows.taught[t.task.name],
+                }
+                for place, t in enumerate(rows.tasks)
+            },
+            "max_length": encoder.max_length,
+            "chat_template": hashing.of_json(model.chat_template),
+            "truncate": tune.truncate.model_dump(mode="json"),
+            **({"mixture": mix.identity} if mix.identity else {}),
+        },
         names=tuple(names),
         forms=tuple(_forms(t.train) for t in rows.tasks),
         groups=_groups(rows),

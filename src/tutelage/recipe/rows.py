@@ -45,14 +45,14 @@ class TaskRows:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """All tasks' rows in words; `identity` is the hash of all that they say, `taught` of what is learned from.
+    """All tasks' rows in words; `identity` is the hash of all that they say, `taught` by task of what is learned from.
 
     `left_out` are names and clusters of tasks that are too near to a held-out cluster.
     """
 
     tasks: tuple[TaskRows, ...]
     identity: str
-    taught: str
+    taught: Mapping[str, str]
     left_out: tuple[tuple[str, str], ...] = ()
 
 
@@ -80,11 +80,11 @@ def read(recipe: Recipe, data_dir: Path | None, *, say: Callable[[str], None] = 
     reader.tell()
     tasks = tuple(siblings.parted(each, siblings.sources(each)))
     _check_taught(tasks, found.places)
-    taught = [[_said(t, t.train), _said(t, t.validation)] for t in tasks]
+    taught = {t.task.name: hashing.of_json([_said(t, t.train), _said(t, t.validation)]) for t in tasks}
     return Rows(
         tasks,
-        identity=hashing.of_json([taught, [_said(t, t.test) for t in tasks]]),
-        taught=hashing.of_json(taught),
+        identity=hashing.of_json([list(taught.items()), [_said(t, t.test) for t in tasks]]),
+        taught=taught,
         left_out=found.left_out,
     )
 

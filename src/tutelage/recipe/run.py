@@ -45,6 +45,7 @@ from tutelage.recipe.schema import Recipe
 from tutelage.recipe.tuning import Job
 from tutelage.results import document
 from tutelage.results.store import Store
+from tutelage.training.minimised import require_prompt_loss
 from tutelage.training.objective import require_packable
 
 
@@ -160,6 +161,7 @@ class _Run:
         self.base = load(source, chat_template=self.recipe.template_text(), four_bit=self._four_bit)
         if self.recipe.tune.packing:  # not after hours of asking the base
             require_packable(self.base.model, self.base.model.device)
+        require_prompt_loss(self.base.model, self.recipe.tune.prompt_loss_weight)
         prepared = prepare.encode(self.recipe, rows, self.base)
         words = load_tokenizer(source, chat_template=self.recipe.template_text())
         replay(self.recipe, rows, prepared, words)
@@ -323,7 +325,7 @@ def _pairs(before: Mapping[str, Measurement], after: Mapping[str, Measurement]) 
 
 def _seen(store: Store, prepared: Prepared, recipe: Recipe) -> dict[str, Any]:
     """What the training saw in all, and of several tasks or forms what of each."""
-    told = tuning.seen(store)
+    told = {"objective": tuning.objective(recipe), **tuning.seen(store)}
     names = prepared.names
     if len(names) > 1 or any(len(set(one)) > 1 for one in prepared.forms):
         rows = told["steps"] * recipe.tune.batch_size

@@ -27,6 +27,10 @@ class Truncate(Block):
     side: Literal["start", "end"] = Field("end", description="The side of it that goes.")
 
 
+OBJECTIVE = ("prompt_loss_weight", "label_smoothing", "kl_to_base", "l2_to_base")
+"""What may be added to the loss of completions; each is left out at 0."""
+
+
 class Tune(Block):
     """How the model is tuned."""
 
@@ -76,6 +80,27 @@ class Tune(Block):
         (0.9, 0.999), description="AdamW's decay rates of the moments."
     )
     clip: float = Field(1.0, ge=0, description="The gradient's norm is cut to this; 0 for never.")
+    prompt_loss_weight: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="What the loss of a prompt's token weighs, where a completion's weighs 1; decoder-only models.",
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of each target that is spread over the whole vocabulary."
+    )
+    kl_to_base: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the KL divergence between the base's predictions and the model's; full keeps a second copy "
+        "of what is trained.",
+    )
+    l2_to_base: float = Field(
+        0.0,
+        ge=0,
+        description="lora, rslora, qlora, full: weight of the squared distance between the base's weights and the model's; "
+        "full keeps a second copy of what is trained.",
+    )
     batch_size: int = Field(8, ge=1, description="Rows an optimizer step.")
     micro_batch_tokens: int = Field(
         1024,

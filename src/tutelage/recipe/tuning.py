@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -15,20 +16,34 @@ from tutelage.models.freezing import freeze, train_last
 from tutelage.recipe.folder import RunFolder
 from tutelage.recipe.prepare import Prepared
 from tutelage.recipe.progress import Listener
-from tutelage.recipe.schema import Recipe, Tune
+from tutelage.recipe.schema import OBJECTIVE, Recipe, Tune
 from tutelage.results.store import Store
 from tutelage.tokens.packing import Packing, packing_of
-from tutelage.training.events import Event, Resumed, Step, Validation
+from tutelage.training.events import (
+    BaseKept,
+    Event,
+    Parts,
+    Resumed,
+    SelfChecked,
+    Step,
+    Stopping,
+    Validation,
+)
 from tutelage.training.loop import Loop, Tuned, identity_of
-from tutelage.training.settings import TuneSettings
+from tutelage.training.settings import Objective, TuneSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One tuning, settled: its settings and the hash of all that its weights depend on."""
+    """One tuning, settled: its settings, and by name what else its weights depend on."""
 
     settings: TuneSettings
-    identity: str
+    needs: Mapping[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """The hash of all that its weights depend on."""
+        return hashing.of_json({**self.needs, "settings": identity_of(self.settings)})
 
 
 def steps_of(recipe: Recipe, prepared: Prepared) -> int:
@@ -39,7 +54,7 @@ def steps_of(recipe: Recipe, prepared: Prepared) -> int:
 
 
 def settle(recipe: Recipe, prepared: Prepared, base_fingerprint: str) -> Job:
-    """Turn the recipe's epochs and shares into steps, and hash what the weights will depend on."""
+    """Turn the recipe's epochs and shares into steps, and name what the weights will depend on."""
     tune = recipe.tune
     epoch = prepared.n_train / tune.batch_size
     settings = TuneSettings(
@@ -57,17 +72,11 @@ def settle(recipe: Recipe, prepared: Prepared, base_fingerprint: str) -> Job:
         keep=tune.keep,
         packing=_packing(tune, prepared),
         activation_checkpointing=tune.activation_checkpointing,
+        objective=Objective(**{name: getattr(tune, name) for name in OBJECTIVE}),
         seed=tune.seed,
     )
-    identity = hashing.of_json(
-        {
-            "base": base_fingerprint,
-            "rows": prepared.identity,
-            "adapter": {"method": tune.method, **tune.options},
-            "settings": identity_of(settings),
-        }
-    )
-    return Job(settings, identity)
+    method = {"name": tune.method, **tune.options}
+    return Job(settings, {"base_model": base_fingerprint, "data": prepared.identity, "method": method})
 
 
 def done(folder: RunFolder, job: Job) -> bool:
@@ -90,6 +99,7 @@ def tune(
 ) -> None:
     """Tune `base` in place and save the result; goes on from the newest checkpoint."""
     loaded = _trainable(base, recipe.tune)
+    recorder = _Recorder(store, listen)
     loop = Loop(
         loaded.model,
         pad_id=loaded.pad,
@@ -97,21 +107,27 @@ def tune(
         validation=prepared.validation,
         settings=job.settings,
         folder=folder.checkpoints,
-        identity=job.identity,
-        listen=_Recorder(store, listen),
+        identity=job.needs,
+        listen=recorder,
     )
     tuned = loop.tune()
     del loop
     merge = source.kind == "bundled" and "merge" not in methods.find(recipe.tune.method).cannot
     export(loaded, folder.model, merge=merge, base=source)
     store.trim_steps(job.settings.steps)
-    _sign(folder, job, tuned)
+    _sign(folder, job, tuned, recorder.checked)
     clean(folder)
 
 
 def clean(folder: RunFolder) -> None:
     """Remove the resumable state of a tuning that is done."""
     shutil.rmtree(folder.checkpoints, ignore_errors=True)
+
+
+def objective(recipe: Recipe) -> dict[str, float]:
+    """What is minimised, as the card says it: each part with its weight."""
+    parts = {name: getattr(recipe.tune, name) for name in OBJECTIVE}
+    return {"completion_loss": 1.0, **{name: weight for name, weight in parts.items() if weight}}
 
 
 def seen(store: Store) -> dict[str, Any]:
@@ -135,12 +151,13 @@ def seen(store: Store) -> dict[str, Any]:
 
 
 class _Recorder:
-    """Keeps steps in the store and passes every event on."""
+    """Keeps steps in the store and passes every event on; `checked` is what the last self-check found."""
 
     def __init__(self, store: Store, listen: Listener) -> None:
         self._store = store
         self._listen = listen
         self._last: dict[str, float] = {}
+        self.checked: SelfChecked | None = None
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -155,11 +172,14 @@ class _Recorder:
                     "seconds": event.seconds,
                     "memory": event.memory,
                     **_filled(event),
+                    **_parts(event.parts),
                 }
                 self._store.log_step(event.step, self._last)
             case Validation():
                 self._store.log_step(event.step, {**self._last, "validation_loss": event.loss})
-            case Resumed():
+            case SelfChecked():
+                self.checked = event
+            case Resumed() | BaseKept() | Stopping():
                 pass
         self._listen.event(event)
 
@@ -170,6 +190,14 @@ def _filled(step: Step) -> dict[str, float]:
     sides = ("source", "target")[-len(step.fill) :]
     fills = zip(sides, step.fill, strict=True)
     return {"packs": step.packs, **{f"{side}_fill": share for side, share in fills}}
+
+
+def _parts(parts: Parts | None) -> dict[str, float]:
+    """What a step minimised beside its completions' loss, under the names that the log has."""
+    if parts is None:
+        return {}
+    found = {"minimised": parts.minimised, "prompt_loss": parts.prompt, "kl": parts.kl, "l2": parts.l2}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _packing(tune: Tune, prepared: Prepared) -> Packing | None:
@@ -192,12 +220,14 @@ def _trainable(base: LoadedModel, tune: Tune) -> LoadedModel:
     return base
 
 
-def _sign(folder: RunFolder, job: Job, tuned: Tuned) -> None:
-    said = {
+def _sign(folder: RunFolder, job: Job, tuned: Tuned, checked: SelfChecked | None) -> None:
+    said: dict[str, Any] = {
         "identity": job.identity,
         "step": tuned.step,
         "steps": job.settings.steps,
         "kept": tuned.kept,
         "validation_loss": tuned.best_loss,
     }
+    if checked is not None:
+        said["self_check"] = asdict(checked)
     files.write_text(folder.tuned, json.dumps(said, indent=1) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from tutelage.report import shown
 from tutelage.report.chart import Scale, fitted, from_zero, line, thinned
@@ -11,6 +12,13 @@ from tutelage.report.shown import Number
 
 Log = Sequence[Mapping[str, float]]
 Points = list[tuple[float, float]]
+
+_PARTS = {
+    "minimised": ("All that is minimised", "nats a token"),
+    "prompt_loss": ("Loss of prompts", "nats a token"),
+    "kl": ("KL divergence from the base", "nats a token"),
+    "l2": ("Squared distance from the base's weights", ""),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +73,12 @@ def losses(steps: Log) -> Losses | None:
 
 
 def others(steps: Log) -> list[Curve]:
-    """Rate, throughput and memory, each where the log has it."""
+    """What is minimised beside the loss of completions, rate, throughput and memory, each where the log has it."""
     found = [
+        *(
+            _curve(title, unit, _points(steps, itemgetter(key)), _ends)
+            for key, (title, unit) in _PARTS.items()
+        ),
         _curve("Learning rate", "", _points(steps, lambda s: s["rate"]), _rates),
         _curve("Throughput", "tokens a second", _points(steps, lambda s: s["tokens"] / s["seconds"]), _mean),
         _curve("Memory", "GB resident", _points(steps, lambda s: s["memory"] / 1e9), _peak),
@@ -90,6 +102,10 @@ def _curve(title: str, unit: str, points: Points, say: Callable[[Points], str]) 
     x = from_zero(max(a for a, _ in points), steps=3)
     y = fitted([0.0, *(b for _, b in thinned(points))], steps=3)
     return Curve(title, unit, say(points), x, y, line(points, x, y))
+
+
+def _ends(points: Points) -> str:
+    return f"{points[0][1]:.3g} at first, {points[-1][1]:.3g} at the end"
 
 
 def _rates(points: Points) -> str:

@@ -157,6 +157,7 @@ def _facts(left: Left, recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Model", shown.plain(recipe.get("model"))),
         ("Taught", ", ".join(shown.plain(name) for name in left.results["tasks"]) or "nothing"),
         ("Tuned", shown.plain(method)),
+        ("Minimised", _minimised(training.get("objective") or {})),
         ("Steps", str(training.get("steps", len(left.steps)))),
         ("Rows seen", shown.count(training["rows_seen"]).text if "rows_seen" in training else ""),
         ("Tokens seen", shown.count(tokens).text if tokens is not None else ""),
@@ -166,6 +167,13 @@ def _facts(left: Left, recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Finished", _day(left.results["provenance"].get("ended"))),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _minimised(objective: Mapping[str, Any]) -> str:
+    """The parts of the objective with their weights; '' for the loss of completions alone."""
+    parts = {name: weight for name, weight in objective.items() if name != "completion_loss"}
+    said = (f"{shown.plain(name).replace('_', ' ')} {shown.plain(weight)}" for name, weight in parts.items())
+    return ", ".join(["completion loss", *said]) if parts else ""
 
 
 def _filled(training: Mapping[str, Any]) -> str:

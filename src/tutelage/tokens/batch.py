@@ -23,17 +23,19 @@ class FlatBatch:
     """Decoder-only rows end to end: T tokens, K of them to be predicted.
 
     `ids` and `positions` int64 (1, T); `keep` int64 (K,), the places to predict from; `targets` int64 (K,).
+    `completion` bool (K,): which targets are the completion's, the others are the prompt's; None when all are.
     """
 
     ids: torch.Tensor
     positions: torch.Tensor
     keep: torch.Tensor
     targets: torch.Tensor
+    completion: torch.Tensor | None = None
 
     @property
     def n_loss(self) -> int:
-        """Loss-bearing tokens."""
-        return int(self.targets.numel())
+        """Tokens of completions that are to be predicted."""
+        return int(self.targets.numel() if self.completion is None else self.completion.sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,28 +100,44 @@ def micro_batches(rows: Sequence[Encoded], *, tokens: int) -> list[list[Encoded]
 
 
 def collate(
-    rows: Sequence[Encoded], *, pad_id: int, device: torch.device | None = None, flat: bool = False
+    rows: Sequence[Encoded],
+    *,
+    pad_id: int,
+    device: torch.device | None = None,
+    flat: bool = False,
+    prompts: bool = False,
 ) -> Batch:
-    """One micro-batch as tensors; `flat` lays the rows of encoder-decoder models end to end, others always are."""
+    """One micro-batch as tensors.
+
+    Args:
+        rows: all for a decoder-only model, or all with a source.
+        pad_id: for encoder-decoder rows.
+        device: where the tensors go.
+        flat: lay the rows of encoder-decoder models end to end; others always are.
+        prompts: let the tokens of prompts be predicted too, all but each row's first (decoder-only rows).
+    """
     if rows[0].source is not None:
         return _flat_pairs(rows, device) if flat else _pairs(rows, pad_id=pad_id, device=device)
     ids: list[int] = []
     positions: list[int] = []
     keep: list[int] = []
     targets: list[int] = []
+    completion: list[bool] = []
     for row in rows:
         start = len(ids)
         ids += row.ids
         positions += range(len(row.ids))
         for place in range(1, len(row.ids)):
-            if row.loss_mask[place]:
+            if prompts or row.loss_mask[place]:
                 keep.append(start + place - 1)
                 targets.append(row.ids[place])
+                completion.append(row.loss_mask[place])
     return FlatBatch(
         torch.tensor([ids], device=device),
         torch.tensor([positions], device=device),
         torch.tensor(keep, dtype=torch.long, device=device),
         torch.tensor(targets, dtype=torch.long, device=device),
+        torch.tensor(completion, dtype=torch.bool, device=device) if prompts else None,
     )
 
 

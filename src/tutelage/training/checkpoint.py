@@ -9,9 +9,11 @@ state to keep.
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,24 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from tutelage.core import files, hashing
+from tutelage.core.differences import differences, listed
 from tutelage.core.errors import InputError, MachineError
 
-_FORMAT = 1
+_FORMAT = 2
+_KEYS = {"format", "needs", "machine", "position", "bytes", "sha256", "checksum"}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a checkpoint is of, as JSON.
+
+    Attributes:
+        needs: everything that the weights depend on, by name; where any of it is another, the checkpoint is refused.
+        machine: what may only round otherwise, such as versions of libraries; where it is another, that is told.
+    """
+
+    needs: Mapping[str, Any]
+    machine: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +53,26 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The newest whole checkpoint, and newer ones that were damaged."""
+    """The newest whole checkpoint.
+
+    Attributes:
+        folder: where it lies.
+        position: where it was written.
+        damaged: newer ones that cannot be used, each with what is wrong with it.
+        machine: what of the machine was another when it was written.
+    """
 
     folder: Path
     position: Position
     damaged: tuple[str, ...]
+    machine: tuple[str, ...] = ()
 
 
-def save(folder: Path, name: str, tensors: Mapping[str, torch.Tensor], position: Position, run: str) -> Path:
+class DamagedError(Exception):
+    """A checkpoint that is not as it was written; says what is wrong."""
+
+
+def save(folder: Path, name: str, tensors: Mapping[str, torch.Tensor], position: Position, run: Run) -> Path:
     """Write a checkpoint; the disk is asked for room first.
 
     Args:
@@ -51,7 +80,7 @@ def save(folder: Path, name: str, tensors: Mapping[str, torch.Tensor], position:
         name: `step-…` or `best`.
         tensors: what to keep, by name.
         position: where the loop stands.
-        run: the hash of everything that the weights depend on.
+        run: what it is of.
     """
     needed = sum(t.numel() * t.element_size() for t in tensors.values())
     files.require_space(folder, needed + (8 << 20), what="a checkpoint")
@@ -60,12 +89,11 @@ def save(folder: Path, name: str, tensors: Mapping[str, torch.Tensor], position:
         try:
             save_file({k: t.detach().contiguous() for k, t in tensors.items()}, state)
         except SafetensorError as error:  # its only word for a refused write
-            raise MachineError(
-                "a checkpoint could not be written", where=str(folder), found=str(error)
-            ) from error
+            raise _refused(folder / name, error) from error
         manifest: dict[str, Any] = {
             "format": _FORMAT,
-            "run": run,
+            "needs": run.needs,
+            "machine": run.machine,
             "position": asdict(position),
             "bytes": state.stat().st_size,
             "sha256": hashing.of_file(state),
@@ -80,7 +108,7 @@ def name_of(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def newest(folder: Path, run: str) -> Found | None:
+def newest(folder: Path, run: Run) -> Found | None:
     """The newest whole checkpoint, None when there is none at all.
 
     Raises:
@@ -90,10 +118,12 @@ def newest(folder: Path, run: str) -> Found | None:
     damaged: list[str] = []
     names = sorted((p.name for p in folder.glob("step-*") if p.is_dir()), reverse=True)
     for name in names:
-        position = check(folder / name, run)
-        if position is not None:
-            return Found(folder / name, position, tuple(damaged))
-        damaged.append(name)
+        try:
+            position = check(folder / name, run)
+        except DamagedError as error:
+            damaged.append(f"{name} ({error})")
+            continue
+        return Found(folder / name, position, tuple(damaged), _other_machine(folder / name, run))
     if damaged:
         raise MachineError(
             "every checkpoint of this run is damaged",
@@ -105,23 +135,19 @@ def newest(folder: Path, run: str) -> Found | None:
     return None
 
 
-def check(folder: Path, run: str) -> Position | None:
-    """The position of a whole checkpoint, None when it is damaged."""
-    manifest = _manifest(folder)
-    state = folder / "state.safetensors"
-    if manifest is None or not state.is_file() or state.stat().st_size != manifest["bytes"]:
-        return None
-    if manifest["run"] != run:
-        raise InputError(
-            "these checkpoints belong to another tuning",
-            where=str(folder),
-            found=f"run {manifest['run'][:8]}",
-            expected=f"run {run[:8]}: same model, rows, order and settings",
-            fix="name another folder with --out, or remove this one",
-        )
-    if hashing.of_file(state) != manifest["sha256"]:
-        return None
-    return Position(**manifest["position"])
+def check(folder: Path, run: Run) -> Position:
+    """The position of a whole checkpoint.
+
+    Raises:
+        DamagedError: it is not whole.
+        InputError: it belongs to another run.
+    """
+    try:
+        manifest = _manifest(folder)
+        _require_same(folder, manifest, run)
+        return _checked(folder, manifest)
+    except OSError as error:
+        raise DamagedError(f"could not be read: {error.strerror or error}") from error
 
 
 def load(folder: Path) -> dict[str, torch.Tensor]:
@@ -141,11 +167,61 @@ def prune(folder: Path, *, upto: int, keep: int = 2) -> None:
             shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def _manifest(folder: Path) -> dict[str, Any] | None:
+def _manifest(folder: Path) -> dict[str, Any]:
+    """The manifest, as it was written."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise DamagedError("it has no manifest.json")
     try:
-        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-        checksum = manifest.pop("checksum")
-        whole = hashing.of_json(manifest) == checksum and manifest["format"] == _FORMAT
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return manifest if whole else None
+        manifest: dict[str, Any] = json.loads(path.read_bytes())
+        whole = (
+            hashing.of_json({k: v for k, v in manifest.items() if k != "checksum"}) == manifest["checksum"]
+        )
+        whole = whole and (manifest["format"] != _FORMAT or manifest.keys() == _KEYS)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise DamagedError("manifest.json does not fit its checksum")
+    return manifest
+
+
+def _require_same(folder: Path, manifest: Mapping[str, Any], run: Run) -> None:
+    if manifest["format"] == _FORMAT:
+        found = differences(manifest["needs"], run.needs)
+    else:
+        found = differences({"format": manifest["format"]}, {"format": _FORMAT})
+    if found:
+        raise InputError(
+            "this checkpoint belongs to another tuning",
+            where=str(folder),
+            found=listed(found, "{path}: in the checkpoint {old}, now {new}"),
+            expected="the same recipe, rows, base model and version of Tutelage",
+            fix=f"bring back what it was, name another folder with --out, or remove {folder.parent} "
+            "to start the tuning again from the base model",
+        )
+
+
+def _checked(folder: Path, manifest: Mapping[str, Any]) -> Position:
+    """The position, when the state is what the manifest says."""
+    state = folder / "state.safetensors"
+    if not state.is_file():
+        raise DamagedError("it has no state.safetensors")
+    size = state.stat().st_size
+    if size != manifest["bytes"]:
+        raise DamagedError(f"state.safetensors has {size:,} bytes, its manifest says {manifest['bytes']:,}")
+    if hashing.of_file(state) != manifest["sha256"]:
+        raise DamagedError("state.safetensors does not fit its sha256")
+    return Position(**manifest["position"])
+
+
+def _other_machine(folder: Path, run: Run) -> tuple[str, ...]:
+    found = differences(_manifest(folder)["machine"], run.machine)
+    return tuple(f"{one.path}: then {one.old}, now {one.new}" for one in found)
+
+
+def _refused(path: Path, error: SafetensorError) -> MachineError:
+    """A refused write in words; safetensors tells the system's number in its text only."""
+    number = re.search(r"os error (\d+)", str(error))
+    if number is not None:
+        return files.disk_error(path, OSError(int(number[1]), os.strerror(int(number[1]))))
+    return MachineError("a checkpoint could not be written", where=str(path), found=str(error))

@@ -1,7 +1,8 @@
 """The training loop.
 
 One optimizer step: its rows by the order function, cut into micro-batches or packed; each adds the gradient of its summed
-loss over the step's number of completion tokens; clip; AdamW. Nothing but the step is needed to go on after a stop.
+loss over the step's number of completion tokens (`minimised.py` has what a recipe may add to that); clip; AdamW.
+Nothing but the step is needed to go on after a stop.
 """
 
 from __future__ import annotations
@@ -9,23 +10,26 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tutelage.core import files, hashing, seeds
+from tutelage.core import files, provenance, seeds
 from tutelage.core.errors import InputError, MachineError
 from tutelage.core.nouns import Encoded
+from tutelage.core.version import __version__
 from tutelage.tokens.batch import collate, micro_batches
 from tutelage.tokens.packing import Packs, joined
-from tutelage.training import checkpoint, gradients, schedule
+from tutelage.training import checkpoint, gradients, refusals, schedule, selfcheck
 from tutelage.training.checkpoint import Position
-from tutelage.training.events import Event, Resumed, Step, Validation
+from tutelage.training.events import BaseKept, Event, Resumed, Step, Stopping, Validation
+from tutelage.training.minimised import Minimised, Sums
 from tutelage.training.objective import keeps_rows_apart, loss_sum, require_packable
-from tutelage.training.settings import TuneSettings
+from tutelage.training.settings import Objective, TuneSettings
+from tutelage.training.stopping import Stopper
 
 Order = Callable[[int], Encoded]
 Listener = Callable[[Event], None]
@@ -60,7 +64,7 @@ class Loop:
         validation: rows whose loss is watched, may be empty; none without a token that bears loss.
         settings: how to tune.
         folder: where checkpoints go.
-        identity: hash of what the weights depend on beside the settings: model, rows, order.
+        identity: what the weights depend on beside the settings, by name and as JSON: model, method, rows, order.
         listen: is told what happens.
     """
 
@@ -73,7 +77,7 @@ class Loop:
         validation: Sequence[Encoded],
         settings: TuneSettings,
         folder: Path,
-        identity: str,
+        identity: str | Mapping[str, Any],
         listen: Listener,
     ) -> None:
         self.model = model
@@ -83,36 +87,71 @@ class Loop:
         self.settings = settings
         self.folder = folder
         self.listen = listen
-        self.run = hashing.of_json({"identity": identity, "settings": identity_of(settings)})
         self.trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
         if not self.trained:
             raise InputError(
                 "nothing of the model is to be trained", where="tune", found="no trainable weight"
             )
         if validation and not any(row.n_loss for row in validation):
-            raise _no_loss("validation", validation)
+            raise refusals.no_loss("validation", validation)
         self.device = next(iter(self.trained.values())).device
+        self.run = checkpoint.Run(needs_of(identity, settings), machine_of(self.device))
+        self.stopper = Stopper()
         apart = keeps_rows_apart(model, self.device)
         self.micro_batch_tokens = settings.micro_batch_tokens if apart else 0
         self.packs = self._packs()
+        self.minimised = Minimised(model, self.trained, settings.objective)
         self.optimizer = make_optimizer(self.trained, settings)
 
     def tune(self) -> Tuned:
         """Train from the newest checkpoint, or from the start, to the last step; the model then holds the kept weights."""
         self.folder.mkdir(parents=True, exist_ok=True)
         files.sweep_parts(self.folder)
-        position = self._resume()
-        if self.settings.activation_checkpointing:
-            _recompute(self.model)
-        while position.step < self.settings.steps:
-            self._step(position.step)
+        with self.stopper:
+            position = self._resume()
+            if self.settings.activation_checkpointing:
+                _recompute(self.model)
+            if position.step < self.settings.steps:
+                self._begin(position.step)
+            return self._finish(self._train(position))
+
+    def _train(self, position: Position) -> Position:
+        """Step by step to the last one; a stop that is asked for comes with a checkpoint of where it was."""
+        saved = position.step
+        while position.step < self.settings.steps and self._step(position.step):
             position = replace(position, step=position.step + 1)
             last = position.step == self.settings.steps
             if self.validation and (last or position.step % self.settings.validate_every == 0):
                 position = self._validate(position)
             if last or position.step % self.settings.checkpoint_every == 0:
                 self._save(position)
-        return self._finish(position)
+                saved = position.step
+        if self.stopper.asked:
+            self.listen(Stopping(position.step))
+            if saved != position.step:
+                self._save(position)
+            raise self.stopper.stopped(
+                f"stopped after step {position.step} of {self.settings.steps}, whose checkpoint is written"
+                if position.step
+                else "stopped before the first step was done"
+            )
+        return position
+
+    def _begin(self, step: int) -> None:
+        """Tell what the base takes, and see that rows come out together as they do alone."""
+        base = self.minimised.base
+        if base is not None and base.kept_bytes:
+            self.listen(BaseKept(base.kept_bytes))
+        packed = self.packs is not None
+        rows = selfcheck.chosen(self.packs.of_step(step) if self.packs else [self._rows(step).rows])
+        if not rows:
+            return  # the step itself names them
+        micro = [rows] if packed else micro_batches(rows, tokens=self.micro_batch_tokens)
+        found = selfcheck.check(
+            self.minimised, self.trained, micro, step=step, packed=packed, pad_id=self.pad_id
+        )
+        if found is not None:
+            self.listen(found)
 
     def _packs(self) -> Packs | None:
         settings = self.settings
@@ -131,28 +170,29 @@ class Loop:
         rows = [row for pack in packs for row in pack]
         return Rows(rows, joined(packs, tokens=tokens), len(packs), self.packs.fill(packs))
 
-    def _step(self, step: int) -> None:
+    def _step(self, step: int) -> bool:
+        """One optimizer step; False, and as if it had not begun, when a stop is asked for in its midst."""
         started = time.perf_counter()
         settings = self.settings
         batch = self._rows(step)
         rows = batch.rows
         wanted = sum(row.n_loss for row in rows)
         if not wanted:
-            raise _no_loss(f"step {step + 1}", rows)
+            raise refusals.no_loss(f"step {step + 1}", rows)
         self.model.train()
         torch.manual_seed(seeds.derive(settings.seed, "dropout", step))
-        total = 0.0
-        with gradients.in_place(self.model):
-            for micro in batch.micro:
-                tensors = collate(micro, pad_id=self.pad_id, device=self.device, flat=bool(batch.packs))
-                loss = loss_sum(self.model, tensors)
-                (loss / wanted).backward()  # type: ignore[no-untyped-call]
-                total += loss.item()
+        sums = self._add_gradients(step, batch)
+        if sums is None:
+            self.optimizer.zero_grad(set_to_none=True)
+            return False
+        distance = self.minimised.pull()
+        parts = self.minimised.parts(sums, rows, distance)
+        total = sums.minimised if parts is None else parts.minimised
         limit = settings.clip or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), limit))
         if not math.isfinite(total) or not math.isfinite(norm):
             self.optimizer.zero_grad(set_to_none=True)
-            raise _not_finite(f"step {step + 1}", f"loss {total}, gradient norm {norm}", rows)
+            raise refusals.not_finite(f"step {step + 1}", f"loss {total}, gradient norm {norm}", rows)
         rate = schedule.rate(settings, step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -162,7 +202,7 @@ class Loop:
             Step(
                 step=step + 1,
                 steps=settings.steps,
-                loss=total / wanted,
+                loss=sums.completion / wanted,
                 rate=rate,
                 norm=norm,
                 rows=len(rows),
@@ -172,26 +212,54 @@ class Loop:
                 memory=resident_bytes(),
                 packs=batch.packs,
                 fill=batch.fill,
+                parts=parts,
             )
         )
+        return True
+
+    def _add_gradients(self, step: int, batch: Rows) -> Sums | None:
+        """Each micro-batch's part of the step's gradient; None when a stop is asked for."""
+        minimised = self.minimised
+        weight = minimised.weight(batch.rows)
+        sums = Sums()
+        with gradients.in_place(self.model):
+            for micro in batch.micro:
+                if self.stopper.asked:
+                    return None
+                tensors = collate(
+                    micro,
+                    pad_id=self.pad_id,
+                    device=self.device,
+                    flat=bool(batch.packs),
+                    prompts=minimised.with_prompts,
+                )
+                loss, found = minimised.loss(tensors)
+                (loss / weight).backward()  # type: ignore[no-untyped-call]
+                sums += found
+                if not math.isfinite(sums.minimised):
+                    self.optimizer.zero_grad(set_to_none=True)
+                    raise refusals.not_finite(f"step {step + 1}", f"loss {sums.minimised}", micro)
+        return sums
 
     def _validate(self, position: Position) -> Position:
-        loss = validation_loss(
-            self.model,
-            self.validation,
-            tokens=self.micro_batch_tokens,
-            pad_id=self.pad_id,
-            device=self.device,
-        )
+        loss = self._loss(self.validation)
         if not math.isfinite(loss):
-            raise _not_finite(f"validation after step {position.step}", f"loss {loss}", self.validation)
+            rows = [row for row in self.validation if row.n_loss and not math.isfinite(self._loss([row]))]
+            raise refusals.not_finite(f"validation after step {position.step}", f"loss {loss}", rows)
         best = position.best_loss is None or loss < position.best_loss
         if best:
             position = replace(position, best_loss=loss, best_step=position.step)
             if self.settings.keep == "best" and position.step < self.settings.steps:
-                checkpoint.save(self.folder, "best", self._weights(), position, self.run)
+                weights = self._weights()
+                refusals.require_finite(weights, position.step)
+                checkpoint.save(self.folder, "best", weights, position, self.run)
         self.listen(Validation(position.step, loss, best))
         return position
+
+    def _loss(self, rows: Sequence[Encoded]) -> float:
+        return validation_loss(
+            self.model, rows, tokens=self.micro_batch_tokens, pad_id=self.pad_id, device=self.device
+        )
 
     def _save(self, position: Position) -> None:
         state = self._weights()
@@ -199,6 +267,7 @@ class Loop:
             # A weight that no row has reached yet (an expert, an unused head) has no moments.
             for key, moment in self.optimizer.state.get(parameter, {}).items():
                 state[f"{key}.{name}"] = moment
+        refusals.require_finite(state, position.step)
         checkpoint.save(self.folder, checkpoint.name_of(position.step), state, position, self.run)
         checkpoint.prune(self.folder, upto=position.step)
 
@@ -217,7 +286,7 @@ class Loop:
                 self.optimizer.state[parameter] = {
                     key: moment.to(parameter.device) for key, moment in moments.items() if moment is not None
                 }
-        self.listen(Resumed(found.position.step, found.damaged))
+        self.listen(Resumed(found.position.step, found.damaged, found.machine))
         return found.position
 
     def _put_weights(self, state: dict[str, torch.Tensor]) -> None:
@@ -232,11 +301,16 @@ class Loop:
         if self.settings.keep == "last" or position.best_step in (None, position.step):
             return Tuned(position.step, position.best_loss, "last")
         best = self.folder / "best"
-        kept = checkpoint.check(best, self.run)
-        if kept is None or kept.step != position.best_step:
+        try:
+            kept = checkpoint.check(best, self.run).step
+            wrong = None if kept == position.best_step else f"it is of step {kept}, not {position.best_step}"
+        except checkpoint.DamagedError as error:
+            wrong = str(error)
+        if wrong is not None:
             raise MachineError(
                 "the weights of the best validation loss are damaged",
                 where=str(best),
+                found=wrong,
                 fix="remove the checkpoints to tune again, or set tune.keep to last",
             )
         self._put_weights(checkpoint.load(best))
@@ -290,34 +364,27 @@ def validation_loss(
     return total / sum(row.n_loss for row in rows)
 
 
-def _not_finite(where: str, found: str, rows: Sequence[Encoded]) -> InputError:
-    return InputError(
-        "the loss is no longer a finite number",
-        where=where,
-        found=f"{found}; {_named(rows)}",
-        fix="lower tune.learning_rate or tune.clip, and look at these rows; the last checkpoint is kept",
-    )
-
-
-def _no_loss(where: str, rows: Sequence[Encoded]) -> InputError:
-    return InputError(
-        "nothing in these rows bears loss, so there is nothing to learn from them",
-        where=where,
-        found=_named(rows),
-        expected="at least one completion token",
-        fix="remove these rows, or give them a completion",
-    )
-
-
-def _named(rows: Sequence[Encoded]) -> str:
-    names = [row.id for row in rows]
-    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    return f"rows {', '.join(names[:20])}{more}"
-
-
 def identity_of(settings: TuneSettings) -> dict[str, Any]:
     """The settings that the finished weights depend on: not how often something is written."""
-    return {k: v for k, v in asdict(settings).items() if k != "checkpoint_every"}
+    left_out = {"checkpoint_every"}
+    if (
+        settings.objective == Objective()
+    ):  # completions alone: tunings are named as they were without this field
+        left_out.add("objective")
+    return {k: v for k, v in asdict(settings).items() if k not in left_out}
+
+
+def needs_of(identity: str | Mapping[str, Any], settings: TuneSettings) -> dict[str, Any]:
+    """Everything that a state on the way depends on: beside what the finished weights depend on, the program itself."""
+    named = identity if isinstance(identity, Mapping) else {"identity": identity}
+    return {"tutelage": __version__, "tune": identity_of(settings), **named}
+
+
+def machine_of(device: torch.device) -> dict[str, Any]:
+    """What decides how sums are rounded: with another the training goes on, but not bit for bit."""
+    versions = provenance.versions()
+    libraries = {name: versions.get(name) for name in ("torch", "transformers", "peft")}
+    return {**libraries, "device": device.type, "threads": torch.get_num_threads()}
 
 
 def resident_bytes() -> int:

@@ -19,23 +19,29 @@ from tutelage.training import pairs, prompted
 
 
 def loss_sum(model: Any, batch: Batch) -> torch.Tensor:
-    """The summed cross-entropy of a micro-batch's completion tokens: a scalar with a gradient.
+    """The summed cross-entropy of a micro-batch's completion tokens: a scalar with a gradient."""
+    logits, targets = predictions(model, batch)
+    return functional.cross_entropy(logits, targets, reduction="sum")
 
-    The output layer is computed only where a prediction is wanted. The sum is taken in at least fp32.
+
+def predictions(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the model says at the places that are to be predicted, and what stands there: (K, V) and (K,).
+
+    The output layer is computed only where a prediction is wanted. The logits are in at least fp32.
     """
     prompt = prompts.of(model)
     if isinstance(batch, FlatBatch):
         if prompt is not None:
-            return _cross_entropy(prompted.flat_logits(prompt, batch), batch.targets)
+            return _wide(prompted.flat_logits(prompt, batch)), batch.targets
         out = model(
             input_ids=batch.ids,
             position_ids=batch.positions,
             logits_to_keep=batch.keep,
             use_cache=False,
         )
-        return _cross_entropy(out.logits[0], batch.targets)
+        return _wide(out.logits[0]), batch.targets
     if isinstance(batch, FlatPairBatch):
-        return _cross_entropy(pairs.logits(model, batch), batch.targets)
+        return _wide(pairs.logits(model, batch)), batch.targets
     shifted = torch.full_like(batch.ids, model.config.decoder_start_token_id)
     shifted[:, 1:] = batch.ids[:, :-1]
     if prompt is None:
@@ -44,7 +50,7 @@ def loss_sum(model: Any, batch: Batch) -> torch.Tensor:
         model, given = prompt.base, prompted.pair_inputs(prompt, batch.source, batch.source_mask)
     out = model(decoder_input_ids=shifted, **given)
     bears = batch.labels != IGNORED
-    return _cross_entropy(out.logits[bears], batch.labels[bears])
+    return _wide(out.logits[bears]), batch.labels[bears]
 
 
 def keeps_rows_apart(model: Any, device: torch.device) -> bool:
@@ -157,6 +163,5 @@ def _not_packable(kind: str, found: str) -> InputError:
     )
 
 
-def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    wide = logits if logits.dtype == torch.float64 else logits.float()
-    return functional.cross_entropy(wide, targets, reduction="sum")
+def _wide(logits: torch.Tensor) -> torch.Tensor:
+    return logits if logits.dtype == torch.float64 else logits.float()

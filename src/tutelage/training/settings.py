@@ -9,6 +9,23 @@ from tutelage.tokens.packing import Packing
 
 
 @dataclass(frozen=True, slots=True)
+class Objective:
+    """What is minimised: the loss of completions, and what is added to it. docs/training.md has the formula.
+
+    Attributes:
+        prompt_loss_weight: what the loss of a prompt's token weighs, where a completion's weighs 1.
+        label_smoothing: the share of each target that is spread over the whole vocabulary.
+        kl_to_base: weight of the KL divergence between the base's predictions and the model's.
+        l2_to_base: weight of the squared distance between the base's weights and the model's.
+    """
+
+    prompt_loss_weight: float = 0.0
+    label_smoothing: float = 0.0
+    kl_to_base: float = 0.0
+    l2_to_base: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class TuneSettings:
     """Settings of one tuning.
 
@@ -27,6 +44,7 @@ class TuneSettings:
         keep: weights of the best validation loss, or of the last step.
         packing: how rows are packed over the bounds of steps; None where each step's rows stay its own.
         activation_checkpointing: recompute activations in the backward pass: less memory, more time.
+        objective: what is minimised.
         seed: of order and dropout.
     """
 
@@ -44,4 +62,5 @@ class TuneSettings:
     keep: Literal["best", "last"] = "best"
     packing: Packing | None = None
     activation_checkpointing: bool = False
+    objective: Objective = Objective()
     seed: int = 0

@@ -1,0 +1,111 @@
+"""What is minimised in a whole job: read from the recipe, learned, and told by log, card and page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tutelage import recipe as recipes
+from tutelage.cli.main import main
+from tutelage.results.store import Store
+
+PARTS = {"minimised", "prompt_loss", "kl", "l2"}
+SHORT = ["tune.steps=2", "watch=[]", "retain={}"]
+
+
+def run(job: Path, *sets: str, out: str = "out") -> int:
+    words = [word for text in (*SHORT, *sets) for word in ("--set", text)]
+    return main(["run", str(job / "recipe.yaml"), "--out", str(job / out), *words])
+
+
+def log(folder: Path) -> list[dict[str, float]]:
+    with Store.open(folder / "results.sqlite", read_only=True) as store:
+        return store.steps()
+
+
+def told(folder: Path, name: str) -> Any:
+    return json.loads((folder / name).read_text("utf-8"))
+
+
+ALL = [
+    "tune.prompt_loss_weight=0.25",
+    "tune.label_smoothing=0.1",
+    "tune.kl_to_base=0.5",
+    "tune.l2_to_base=0.01",
+]
+FULL = ["tune.method=full", "tune.rank=null", "tune.train_last=1"]
+
+
+@pytest.mark.parametrize("method", [[], FULL], ids=["lora", "full"])
+def test_log_card_and_page_tell_what_was_minimised(
+    job: Path, capsys: pytest.CaptureFixture[str], method: list[str]
+) -> None:
+    assert run(job, *ALL, *method) == 0
+    said = capsys.readouterr().err
+    assert "self-check: 4 rows as one batch and one by one: loss differs by " in said
+    assert ("the base's trained weights are kept too" in said) == bool(method)
+    out = job / "out"
+    steps = log(out)
+    assert len(steps) == 2
+    assert all(set(step) >= PARTS for step in steps)
+    first, last = steps
+    assert first["kl"] == pytest.approx(0.0, abs=1e-5)
+    assert first["l2"] == 0.0
+    assert last["kl"] > 0
+    assert last["l2"] > 0
+    assert told(out, "data/card.json")["training"]["objective"] == {
+        "completion_loss": 1.0,
+        "prompt_loss_weight": 0.25,
+        "label_smoothing": 0.1,
+        "kl_to_base": 0.5,
+        "l2_to_base": 0.01,
+    }
+    checked = told(out, "tuned.json")["self_check"]
+    assert (checked["step"], checked["rows"]) == (0, 4)
+    assert 0 <= checked["loss"] < 1e-5
+    page = (out / "report.html").read_text("utf-8")
+    for title in (
+        "All that is minimised",
+        "Loss of prompts",
+        "KL divergence from the base",
+        "Squared distance",
+    ):
+        assert title in page
+    assert (
+        "completion loss, prompt loss weight 0.25, label smoothing 0.1, kl to base 0.5, l2 to base 0.01"
+        in page
+    )
+
+
+def test_completions_alone_tell_no_parts(job: Path) -> None:
+    assert run(job) == 0
+    assert not any(PARTS & set(step) for step in log(job / "out"))
+    assert told(job / "out", "data/card.json")["training"]["objective"] == {"completion_loss": 1.0}
+    page = (job / "out" / "report.html").read_text("utf-8")
+    assert "Minimised" not in page
+    assert "that is minimised" not in page
+
+
+def test_a_prompt_loss_where_nothing_predicts_prompts_is_refused_before_anything_is_written(
+    job: Path, tiny_t5_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(job, f"model={tiny_t5_folder}", "tune.prompt_loss_weight=0.1") == 2
+    said = capsys.readouterr().err
+    assert "tune.prompt_loss_weight" in said
+    assert "the prompts of t5 models have no loss" in said
+    assert not (job / "out").exists()
+
+
+def test_a_part_at_weight_0_names_no_run(job: Path) -> None:
+    def resolved(*sets: str) -> Any:
+        return recipes.resolved(recipes.load(job / "recipe.yaml", sets=list(sets)))
+
+    plain = resolved()
+    assert not {"prompt_loss_weight", "label_smoothing", "kl_to_base", "l2_to_base"} & set(plain["tune"])
+    assert resolved("tune.kl_to_base=0", "tune.label_smoothing=0.0") == plain
+    held = resolved("tune.kl_to_base=0.5")
+    assert held["tune"] == {**plain["tune"], "kl_to_base": 0.5}
+    assert recipes.resolved(recipes.from_mapping(held, root=job)) == held
