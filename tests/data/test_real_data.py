@@ -11,7 +11,8 @@ import pytest
 from tutelage.core.errors import InputError
 from tutelage.data import DataSource, load
 from tutelage.metrics import Row, mentions, score_rows
-from tutelage.recipe.schema import Data, Task
+from tutelage.recipe.data_block import Data
+from tutelage.recipe.task_block import Task
 
 DATA = Path(os.environ.get("TUTELAGE_DATA") or "absent")
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="TUTELAGE_DATA names no folder of data sets")

@@ -127,6 +127,47 @@ def test_a_run_over_many_tasks_says_what_was_seen_and_sums_up(many: Path) -> Non
     assert "few-shot-options" in page
 
 
+def test_rows_of_their_own_are_replayed_and_not_asked(many: Path) -> None:
+    write(many / "general.jsonl", plain("general", 25))
+    tasks = [
+        task
+        for task in yaml.safe_load((many / "recipe.yaml").read_text("utf-8"))["tasks"]
+        if task["name"] != "talk"
+    ]
+    own = {"from": {"data": {"path": "general.jsonl"}}, "share": 0.25, "repeat": True}
+    recipe = change(many, tasks=tasks, replay=own)
+    assert main(["run", str(recipe), "--out", str(many / "out")]) in (0, 1)
+    card = json.loads((many / "out" / "data" / "card.json").read_text("utf-8"))
+    assert card["tasks"]["general"]["splits"] == {"train": 25, "validation": 0, "test": 0}
+    assert card["mixture"]["replay"]["from"] == "general"
+    share = card["training"]["tasks"]["general"]["tokens"] / card["training"]["tokens_seen"]
+    assert abs(share - 0.25) < 0.03
+    results = json.loads((many / "out" / "results.json").read_text("utf-8"))
+    assert set(results["tasks"]) == {"p3-imdb_a", "p3-glue_qqp_b", "p3-samsum_c", "same"}
+    assert results["groups"]["taught"]["tasks"] == ["p3-imdb_a", "p3-samsum_c", "same"]
+    # The run's own recipe is the same again: nothing is left to do.
+    kept = yaml.safe_load((many / "out" / "recipe.yaml").read_text("utf-8"))
+    assert kept["replay"]["from"]["split"]["test"] == 0
+    assert main(["inspect", str(recipe)]) == 0
+
+
+def test_a_pool_that_is_asked_and_one_that_is_wrong(many: Path) -> None:
+    write(many / "general.jsonl", plain("general", 25))
+    asked = {"from": {"data": {"path": "general.jsonl"}, "split": SPLIT}, "share": 0.2, "repeat": True}
+    general = of(read(load(change(many, mixture=None, replay=asked)), None), "general")
+    assert (len(general.train), len(general.test)) == (12, 4)
+    for own, where in (
+        ({"data": {"path": "genral.jsonl"}}, "genral.jsonl"),
+        ({"data": {"path": "general.jsonl"}, "split": {"test": 1}}, "replay.from.split"),
+        ({"data": {"path": "general.jsonl"}, "name": "same"}, "tasks"),
+        ({"data": {"path": "general.jsonl"}, "each": "file"}, "replay"),
+        ({"data": {"path": "general.jsonl"}, "promt": "x"}, "replay.from.promt"),
+    ):
+        with pytest.raises(InputError) as caught:
+            read(load(change(many, replay={"from": own})), None)
+        assert where in (caught.value.where or ""), str(caught.value)
+
+
 def of(rows: prepare.Rows, name: str) -> prepare.TaskRows:
     return next(task for task in rows.tasks if task.task.name == name)
 

@@ -151,7 +151,9 @@ def test_batches_keep_within_rows_and_tokens_counting_every_choice(asked, make_r
     engine = asked("llama").engine(Limits(rows=4, tokens=200))
     requests = make_requests()
     lengths = {r.id: len(engine.encoder.prompt_ids(r.prompt)) for r in requests}
-    batches = list(engine._batches(requests, {r.id: engine.encoder.prompt_ids(r.prompt) for r in requests}))
+    prompts = [engine.encoder.prompt_ids(r.prompt) for r in requests]
+    places = range(len(requests))
+    batches = [[requests[n] for n in batch] for batch in engine._batches(places, 0, None, requests, prompts)]
     assert Counter(r.id for batch in batches for r in batch) == Counter(r.id for r in requests)
     for batch in batches:
         cost = max(lengths[r.id] for r in batch) * sum(max(1, len(r.choices)) for r in batch)

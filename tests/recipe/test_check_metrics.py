@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tutelage.core.errors import InputError, InputErrors
-from tutelage.recipe import load, prepare
+from tutelage.recipe import from_mapping, load, prepare
 
 
 def recipe(tmp_path, rows, metrics):
@@ -37,3 +37,11 @@ def test_a_metric_that_cannot_read_a_test_row_is_found_before_a_model_is_loaded(
 def test_what_only_a_file_of_predictions_can_bring_is_no_metric_of_a_recipe(tmp_path, metric):
     with pytest.raises((InputError, InputErrors), match="these answers do not have"):
         recipe(tmp_path, [{}] * 5, [metric])
+
+
+def test_a_correlation_says_before_the_run_what_stands_for_an_answer_that_is_no_number():
+    tasks = [{"data": {"path": "rows.jsonl"}, "metrics": ["spearman"]}]
+    with pytest.raises(InputError, match="may answer what is no number") as caught:
+        from_mapping({"tasks": tasks})
+    assert "spearman:invalid=-1" in caught.value.fix
+    assert from_mapping({"tasks": [{**tasks[0], "metrics": ["spearman:invalid=-1"]}]})

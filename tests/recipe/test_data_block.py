@@ -7,8 +7,8 @@ import pytest
 from tutelage.core.errors import InputError
 from tutelage.data import LabelNames
 from tutelage.recipe import load
+from tutelage.recipe.data_block import Data
 from tutelage.recipe.load import from_mapping, resolved
-from tutelage.recipe.schema import Data
 
 
 def block(**said):

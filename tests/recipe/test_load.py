@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -311,3 +312,14 @@ def test_plain_values_make_the_same_recipe(written):
 def test_a_bundled_chat_template_is_found_by_name(written):
     recipe = load(written(SMALL), ["chat_template=chatml-plain"])
     assert "im_start" in (recipe.template_text() or "")
+
+
+@pytest.mark.parametrize(
+    "told", ["a", {"data": {"path": "general.jsonl"}, "prompt": "{{ q }}", "completion": "{{ r }}"}]
+)
+def test_a_replay_is_written_down_as_it_is_read(told):
+    tasks = [{"name": name, "data": {"path": "rows.jsonl"}} for name in "ab"]
+    recipe = from_mapping({"name": "r", "tasks": tasks, "replay": {"from": told, "share": 0.1}})
+    written = resolved(recipe)
+    assert resolved(from_mapping(json.loads(json.dumps(written)))) == written
+    assert "from" in written["replay"]

@@ -13,9 +13,11 @@ import yaml
 from tutelage.core.errors import InputError, InputErrors, MachineError
 from tutelage.models import methods
 from tutelage.recipe import load, resolved
+from tutelage.recipe.data_block import Data
 from tutelage.recipe.methods import check, contradictions
 from tutelage.recipe.run import run
-from tutelage.recipe.schema import Data, Recipe, Task, Tune
+from tutelage.recipe.schema import Recipe, Tune
+from tutelage.recipe.task_block import Task
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "methods.md"
 VALUES = {

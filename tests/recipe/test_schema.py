@@ -5,12 +5,16 @@ from pydantic import BaseModel, ValidationError
 
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Example, Origin
-from tutelage.recipe import schema
-from tutelage.recipe.schema import Block, Data, Recipe, Task
+from tutelage.recipe import data_block, mixture_block, schema, task_block
+from tutelage.recipe.block import Block
+from tutelage.recipe.data_block import Data
+from tutelage.recipe.schema import Recipe
+from tutelage.recipe.task_block import Split, Task
 
 BLOCKS = [
     thing
-    for thing in vars(schema).values()
+    for module in (schema, task_block, mixture_block, data_block)
+    for thing in vars(module).values()
     if isinstance(thing, type) and issubclass(thing, Block) and thing is not Block
 ]
 
@@ -31,7 +35,7 @@ def test_no_block_can_be_changed_or_extended(block: type[BaseModel]):
 
 def test_only_what_cannot_be_guessed_has_to_be_said():
     needed = {f"{b.__name__}.{n}" for b in BLOCKS for n, f in b.model_fields.items() if f.is_required()}
-    assert needed == {"Task.data", "Watch.benchmark", "Recipe.tasks", "Replay.task"}
+    assert needed == {"Task.data", "Pool.data", "Watch.benchmark", "Recipe.tasks", "Replay.task"}
 
 
 def test_a_made_recipe_does_not_change():
@@ -82,7 +86,7 @@ def test_a_tasks_words_are_its_own_the_librarys_or_detected():
 )
 def test_ways_to_split_that_exclude_each_other_are_refused(split, problem):
     with pytest.raises(ValidationError, match=problem):
-        schema.Split.model_validate(split)
+        Split.model_validate(split)
 
 
 @pytest.mark.parametrize("targets", ["all-linear", ("q_proj", "v_proj")])

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from tutelage.core.nouns import Origin, Prompted
 from tutelage.recipe.rows import TaskRows
-from tutelage.recipe.schema import Task
 from tutelage.recipe.siblings import parted, sources
+from tutelage.recipe.task_block import Task
 
 TEMPLATE = "Read what stands below with care and then answer in one word what is asked of you: {}"
 

@@ -1,4 +1,4 @@
-"""Answers to many requests: sorted by length, in batches, the same for base and tuned.
+"""Answers to many requests: what prompts begin with alike is read once, the rest in batches of like length.
 
 Greedy generation ends a row at the model's end of turn, at a stop string, or at its limit; finished rows leave the
 batch. Log-likelihoods of choices read the prompt once, whatever the number of choices. Every answer is a function
@@ -17,6 +17,7 @@ from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.nouns import Request, Response
 from tutelage.engine import state as states
+from tutelage.engine.prefixes import Branch, tree
 from tutelage.tokens import chat
 from tutelage.tokens.encode import Encoder
 
@@ -25,10 +26,17 @@ Listener = Callable[[list[Response]], None]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much goes through the model at once: prompt tokens and rows of a batch."""
+    """How much goes through the model at once.
+
+    Attributes:
+        tokens: prompt tokens of a batch, counted for every choice.
+        rows: requests of a batch.
+        held: bytes of keys and values, with those of what a batch's prompts begin with alike.
+    """
 
     tokens: int = 4096
     rows: int = 32
+    held: int = 1 << 30
 
 
 @dataclass(slots=True)
@@ -65,6 +73,7 @@ class Engine:
         self.tokenizer = tokenizer
         self.encoder_decoder = encoder_decoder
         self.limits = limits or Limits()
+        self._shares = not encoder_decoder and states.shares(model)
         self.encoder = Encoder(tokenizer, encoder_decoder=encoder_decoder)
         self.stop_ids = stop_ids(model, tokenizer, self.encoder.stop_id)
         self.pad_id = int(
@@ -86,13 +95,15 @@ class Engine:
         too_long = [error for r in requests if (error := self._too_long(r, len(prompts[r.id])))]
         raise_all("the requests", too_long[:MAX_ERRORS])
         done: dict[str, Response] = {}
-        for batch in self._batches(requests, prompts):
-            ask = self._generate if batch[0].kind == "generate" else self._choose
+        for kind in ("generate", "choose"):
+            ask = self._generate if kind == "generate" else self._choose
+            asked = [r for r in requests if r.kind == kind]
             with torch.inference_mode():
-                responses = ask(batch, [prompts[r.id] for r in batch])
-            done.update((r.id, r) for r in responses)
-            if on_done:
-                on_done(responses)
+                for batch, state in self._begun(asked, [prompts[r.id] for r in asked]):
+                    responses = ask(batch, state)
+                    done.update((r.id, r) for r in responses)
+                    if on_done:
+                        on_done(responses)
         return [done[r.id] for r in requests]
 
     def stream(
@@ -165,28 +176,63 @@ class Engine:
     def _text(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
-    def _batches(self, requests: Sequence[Request], prompts: dict[str, list[int]]) -> Iterator[list[Request]]:
-        """Batches of one kind, longest first, so that rows of like length meet."""
-        for kind in ("generate", "choose"):
-            batch: list[Request] = []
-            widest = 0
-            copies = 0
-            for request in sorted(
-                (r for r in requests if r.kind == kind), key=lambda r: (-len(prompts[r.id]), r.id)
-            ):
-                cost = max(widest, len(prompts[request.id]))
-                more = copies + max(1, len(request.choices))
-                if batch and (cost * more > self.limits.tokens or len(batch) == self.limits.rows):
-                    yield batch
-                    batch, widest, more = [], 0, max(1, len(request.choices))
-                batch.append(request)
-                widest, copies = max(widest, len(prompts[request.id])), more
-            if batch:
-                yield batch
+    def _begun(
+        self, requests: Sequence[Request], prompts: Sequence[list[int]]
+    ) -> Iterator[tuple[list[Request], states.State]]:
+        """Batches of requests whose prompts have gone through the model."""
+        if not requests:
+            return
+        everything = Branch((), 0, tuple(range(len(requests))), ())
+        root = tree(prompts) if self._shares else everything
+        yield from self._below(root, None, requests, prompts)
 
-    def _generate(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Response]:
+    def _below(
+        self,
+        branch: Branch,
+        state: states.DecoderState | None,
+        requests: Sequence[Request],
+        prompts: Sequence[list[int]],
+    ) -> Iterator[tuple[list[Request], states.State]]:
+        """The batches of a branch; `state` has read the tokens down to it, and is none at the root."""
+        for batch in self._batches(branch.rows, branch.depth, state, requests, prompts):
+            rest = [prompts[place][branch.depth :] for place in batch]
+            begun = self._start(rest) if state is None else state.below(rest, pad_id=self.pad_id)
+            yield [requests[place] for place in batch], begun
+        for further in branch.branches:
+            tokens = [list(further.tokens)]
+            read = self._start(tokens) if state is None else state.below(tokens, pad_id=self.pad_id)
+            assert isinstance(read, states.DecoderState)
+            yield from self._below(further, read, requests, prompts)
+
+    def _batches(
+        self,
+        rows: Sequence[int],
+        depth: int,
+        state: states.DecoderState | None,
+        requests: Sequence[Request],
+        prompts: Sequence[list[int]],
+    ) -> Iterator[list[int]]:
+        """Batches of a branch's rows, longest first, so that rows of like length meet."""
+        room = None if state is None else self.limits.held // max(1, state.held)
+        batch: list[int] = []
+        widest = copies = new = 0
+        for place in sorted(rows, key=lambda place: (-len(prompts[place]), requests[place].id)):
+            request = requests[place]
+            cost = max(widest, len(prompts[place]) - depth)
+            more = copies + max(1, len(request.choices))
+            answer = max(new, request.max_new_tokens)
+            full = cost * more > self.limits.tokens or len(batch) == self.limits.rows
+            if batch and (full or (room is not None and more * (depth + cost + answer) > room)):
+                yield batch
+                batch, widest, answer = [], 0, request.max_new_tokens
+                more = max(1, len(request.choices))
+            batch.append(place)
+            widest, copies, new = max(widest, len(prompts[place]) - depth), more, answer
+        if batch:
+            yield batch
+
+    def _generate(self, requests: Sequence[Request], state: states.State) -> list[Response]:
         rows = [_Row(r, []) for r in requests]
-        state = self._start(prompts)
         active = list(rows)
         logits = state.logits
         while True:
@@ -221,10 +267,9 @@ class Engine:
         finish = "stop" if row.finish == "stop" else "length"
         return Response(row.request.id, text, finish, len(row.ids))  # type: ignore[arg-type]
 
-    def _choose(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Response]:
+    def _choose(self, requests: Sequence[Request], state: states.State) -> list[Response]:
         """Summed log-probabilities (nats) of each choice's tokens after the prompt."""
         choices = [[chat.encode_text(self.tokenizer, c, control=False) for c in r.choices] for r in requests]
-        state = self._start(prompts)
         first = torch.log_softmax(state.logits.float(), -1)
         sums = [[float(first[i, ids[0]]) for ids in row] for i, row in enumerate(choices)]
         owners = [(i, j) for i, row in enumerate(choices) for j, ids in enumerate(row) if len(ids) > 1]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy, deepcopy
 from typing import Any
 
 import torch
 from transformers import DynamicCache, EncoderDecoderCache
+from transformers.cache_utils import DynamicLayer
 from transformers.modeling_outputs import BaseModelOutput
 
 from tutelage.models.prompts import of as prompt_of
@@ -41,13 +43,37 @@ class DecoderState:
         self.logits = self._forward(given, positions, last_only=True)[:, -1]
         self.next_position = positions[:, -1:] + 1
 
-    def feed(self, ids: torch.Tensor, *, real: torch.Tensor | None = None) -> torch.Tensor:
-        """Append tokens, int64 (B, T); `real` (B, T) marks those that are not padding. Gives logits (B, T, V)."""
+    def below(self, prompts: Sequence[Sequence[int]], *, pad_id: int) -> DecoderState:
+        """A batch of prompts that go on where this one of one row ends, which stays as it is; its `logits` are theirs."""
+        made = copy(self)
+        made.cache = deepcopy(self.cache)
+        made.select(torch.zeros(len(prompts), dtype=torch.int64, device=self.logits.device))
+        width = max(len(p) for p in prompts)
+        ids = torch.tensor([[pad_id] * (width - len(p)) + list(p) for p in prompts])
+        real = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+        device = self.logits.device
+        made.logits = made.feed(ids.to(device), real=real.to(device), last_only=True)[:, -1]
+        return made
+
+    @property
+    def held(self) -> int:
+        """Bytes of keys and values for each token of a row."""
+        tensors = [tensor for layer in self.cache.layers for tensor in (layer.keys, layer.values)]
+        held: int = sum(t.numel() * t.element_size() for t in tensors)
+        return held // self.mask.numel()
+
+    def feed(
+        self, ids: torch.Tensor, *, real: torch.Tensor | None = None, last_only: bool = False
+    ) -> torch.Tensor:
+        """Append tokens, int64 (B, T); `real` (B, T) marks those that are not padding. Gives logits (B, T, V).
+
+        With `last_only` logits are (B, 1, V): those behind the last token.
+        """
         fresh = torch.ones_like(ids) if real is None else real
         self.mask = torch.cat([self.mask, fresh], dim=1)
         # Padding stays at the last real token's position: the next one may be beyond the model's last.
         steps = (fresh.cumsum(-1) - 1).clamp(min=0)
-        logits = self._forward({"input_ids": ids}, self.next_position + steps, last_only=False)
+        logits = self._forward({"input_ids": ids}, self.next_position + steps, last_only=last_only)
         self.next_position = self.next_position + fresh.sum(-1, keepdim=True)
         return logits
 
@@ -123,6 +149,16 @@ class EncoderDecoderState:
 
 
 State = DecoderState | EncoderDecoderState
+
+
+def shares(model: Any) -> bool:
+    """Whether a decoder-only model's prompts can go on where another one ends.
+
+    Where they begin alike and end apart, padding comes to stand between: a sliding window would count it, and a recurrent
+    layer would read it.
+    """
+    layers = DynamicCache(config=model.config).layers
+    return all(type(layer) is DynamicLayer for layer in layers)
 
 
 def start(

@@ -183,7 +183,16 @@ def check_for_answers(text: str, *, bare: bool = False) -> None:
         InputError: the metric is not known, or reads what such answers do not have.
     """
     for one in expand([text]):
-        entry = parse(one).entry
+        asked = parse(one)
+        entry = asked.entry
+        if asked.options.get("invalid") == "refuse":
+            raise InputError(
+                "a model may answer what is no number, and the metric would then stop the run",
+                where=f"metric {text!r}",
+                found=one,
+                expected="the number that stands for such answers, as T5 has it",
+                fix=f"write {entry.name}:invalid=-1, or another number",
+            )
         needs = entry.predicted or (entry.reads if bare else ())
         if needs:
             raise InputError(

@@ -16,7 +16,8 @@ from tutelage.core.errors import InputError, raise_all
 from tutelage.data import files_of
 from tutelage.data.formats.blocks import packed
 from tutelage.mixture import clusters
-from tutelage.recipe.schema import Recipe, Task
+from tutelage.recipe.schema import Recipe
+from tutelage.recipe.task_block import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,10 @@ def expand(recipe: Recipe, data_dir: Path | None) -> Expanded:
         InputError: a file or cluster that is not there, two tasks of one name, or a held-out task's source among the
             taught tasks; InputErrors for several.
     """
-    found = [
-        (f"tasks.{place}", made)
-        for place, task in enumerate(recipe.tasks)
-        for made in _of_files(task, recipe.root, data_dir, f"tasks.{place}")
-    ]
+    said = [(f"tasks.{place}", task) for place, task in enumerate(recipe.tasks)]
+    if recipe.replay is not None and recipe.replay.pool is not None:
+        said.append(("replay.from", recipe.replay.pool))
+    found = [(where, made) for where, task in said for made in _of_files(task, recipe.root, data_dir, where)]
     _check_names([task.name for _, task in found])
     if not recipe.hold_out:
         return Expanded(tuple(task for _, task in found), tuple(place for place, _ in found))
@@ -134,11 +134,11 @@ def _seen_elsewhere(
                 expected="every task of that data set on one side",
                 fix=f"say cluster: {recipe.hold_out[0]} in {task.name} too, or take it out",
             )
-    if recipe.replay is not None and recipe.replay.task in held:
+    if recipe.replay is not None and recipe.replay.name in held:
         yield InputError(
             "a held-out task is in training",
             where="replay.from",
-            found=recipe.replay.task,
+            found=recipe.replay.name,
             expected="a task of another cluster",
             fix="replay another task, or do not hold out its cluster",
         )

@@ -10,6 +10,7 @@ from tutelage import metrics as all_metrics
 from tutelage import templates
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import kind
+from tutelage.mixture.presets import Style
 from tutelage.recipe.block import told, wrong
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -81,3 +82,5 @@ Jinja = Annotated[str, AfterValidator(_jinja)]
 Metric = Annotated[str, AfterValidator(_metric)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Positive = Annotated[float, Field(gt=0)]
+Styles = Annotated[dict[Style, Positive], Field(min_length=1)]

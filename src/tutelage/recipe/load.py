@@ -64,12 +64,15 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
     Paths stand as they were written. What is left out (None, or a part of the objective at weight 0) has no meaning for
     this recipe.
     """
-    value = recipe.model_dump(mode="json", exclude_none=True)
+    value = recipe.model_dump(mode="json", exclude_none=True, by_alias=True)
     value["tune"].update(learning_rate=recipe.tune.rate, **_plain(recipe.tune.options))
     for name in OBJECTIVE:  # a part that is not there names no run
         if not value["tune"][name]:
             del value["tune"][name]
-    for said, task in zip(value["tasks"], recipe.tasks, strict=True):
+    tasks = [*zip(value["tasks"], recipe.tasks, strict=True)]
+    if recipe.replay is not None and recipe.replay.pool is not None:
+        tasks.append((value["replay"]["from"], recipe.replay.pool))
+    for said, task in tasks:
         if task.data.hub is not None:
             said["data"]["hub_split"] = task.data.source().hub_split
         if task.split.column is not None:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.strictjson import kind, shorten
 from tutelage.core.yamltext import Path
 from tutelage.recipe import methods
 from tutelage.recipe.data_block import Data
+from tutelage.recipe.mixture_block import TAGS
 from tutelage.recipe.schema import Recipe
 
 Where = Callable[[Path], str]
@@ -88,7 +90,7 @@ def _follows(error: dict[str, Any]) -> bool:
 
 
 def _word(error: dict[str, Any], where: Where) -> InputError:
-    path: Path = error["loc"]
+    path: Path = tuple(part for part in error["loc"] if part not in TAGS)
     value, told = error["input"], error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
@@ -141,7 +143,7 @@ def _not_a_choice(value: Any, expected: str) -> dict[str, str | None]:
 
 
 def _no_such_field(path: Path, place: str) -> InputError:
-    fields = list(_model_at(path[:-1]).model_fields)
+    fields = list(_fields(_model_at(path[:-1])))
     close = nearest(str(path[-1]), fields)
     return InputError(
         f"there is no field {path[-1]}",
@@ -156,10 +158,15 @@ def _model_at(path: Path) -> type[BaseModel]:
     """The block to which a path leads."""
     model: type[BaseModel] = Recipe
     for name in path:
-        if isinstance(name, str) and name in model.model_fields:
-            inner = [kind_of for kind_of in _flat(model.model_fields[name].annotation) if _is_block(kind_of)]
+        if isinstance(name, str) and name in _fields(model):
+            inner = [kind_of for kind_of in _flat(_fields(model)[name].annotation) if _is_block(kind_of)]
             model = inner[0] if inner else model
     return model
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """A block's fields by the names that recipes use."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _flat(annotation: Any) -> list[Any]:
@@ -171,7 +178,7 @@ def _is_block(annotation: Any) -> bool:
 
 
 def _description(path: Path) -> str | None:
-    fields = [_model_at(path[:end]).model_fields.get(str(path[end])) for end in range(len(path) - 1, -1, -1)]
+    fields = [_fields(_model_at(path[:end])).get(str(path[end])) for end in range(len(path) - 1, -1, -1)]
     return next((field.description for field in fields if field), None)
 
 

@@ -16,7 +16,8 @@ from tutelage.mixture.order import Order
 from tutelage.mixture.presets import Submixture, preset
 from tutelage.mixture.rates import Mix, Part, rates
 from tutelage.recipe import mixture_block as block
-from tutelage.recipe.schema import Recipe, Task
+from tutelage.recipe.schema import Recipe
+from tutelage.recipe.task_block import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def check_repeats(recipe: Recipe, mix: Mixed, rows: int) -> None:
         raise InputError(
             "the replay's pool is too small",
             where="replay",
-            found=f"{pool:,} rows in {recipe.replay.task}; "
+            found=f"{pool:,} rows in {recipe.replay.name}; "
             f"{needed:,} are needed for {recipe.replay.share:.1%} of the tokens",
             expected="as many rows as are replayed",
             fix=f"bring more rows, lower share to about {recipe.replay.share * pool / needed:.3f}, or write repeat: true",
@@ -154,7 +155,7 @@ def _counted(
 def _replayed(recipe: Recipe, taught: Mapping[str, int], names: Sequence[str]) -> str | None:
     if recipe.replay is None:
         return None
-    name = recipe.replay.task
+    name = recipe.replay.name
     if name not in taught or len(taught) < 2:
         close = nearest(name, list(taught))
         raise InputError(
@@ -268,7 +269,7 @@ def _with_replay(
     With mean lengths l of the replayed rows and m of the others, rows at a rate r give r l / (r l + (1 - r) m) of the tokens.
     """
     assert recipe.replay is not None
-    place, share = names.index(recipe.replay.task), recipe.replay.share
+    place, share = names.index(recipe.replay.name), recipe.replay.share
     lengths = [_mean(rows) for rows in train]
     others = sum(s * length for s, length in zip(shares, lengths, strict=True))
     rate = share * others / (share * others + (1 - share) * lengths[place])
@@ -276,7 +277,7 @@ def _with_replay(
         shares[index] *= 1 - rate
     shares[place] = rate
     told = {
-        "from": recipe.replay.task,
+        "from": recipe.replay.name,
         "token_share": share,
         "row_share": rate,
         "mean_tokens": {"replayed": round(lengths[place], 2), "others": round(others, 2)},

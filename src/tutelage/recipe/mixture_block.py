@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from tutelage.mixture.presets import Style
 from tutelage.recipe.block import Block, Text, wrong
+from tutelage.recipe.fields import Positive
+from tutelage.recipe.task_block import Split, Task
 
-Positive = Annotated[float, Field(gt=0)]
-Styles = Annotated[dict[Style, Positive], Field(min_length=1)]
+TAGS = ("a task's name", "rows of its own")
+"""What pydantic puts into the path of a mistake below `replay.from`: no part of the recipe."""
 
 
 class Part(Block):
@@ -79,12 +80,24 @@ class Mixture(Part):
         return self
 
 
+class Pool(Task):
+    """Rows that are only replayed, unless their split says that some are asked."""
+
+    split: Split = Field(
+        default_factory=lambda: Split(validation=0, test=0), description="All rows train when not given."
+    )
+
+
 class Replay(Block):
     """General data among the taught rows, so that less is forgotten: a share of all tokens."""
 
-    task: Text = Field(
+    task: Annotated[
+        Annotated[Text, Tag(TAGS[0])] | Annotated[Pool, Tag(TAGS[1])],
+        Discriminator(lambda told: TAGS[isinstance(told, dict | Task)]),
+    ] = Field(
         alias="from",
-        description="The task whose training rows are replayed; it comes by this share alone, and is scored like the others.",
+        description="The task whose training rows are replayed, which is scored like the others; or rows of its own, written as a task "
+        "is ({data: {path: general.jsonl}}): all of them train and none is asked, unless it has a split.",
     )
     share: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.05, description="Of all tokens that are trained on, prompts included."
@@ -92,3 +105,24 @@ class Replay(Block):
     repeat: bool = Field(
         False, description="Whether its rows may come again when there are fewer than the share needs."
     )
+
+    @property
+    def name(self) -> str:
+        """The name of the task that is replayed."""
+        return self.task if isinstance(self.task, str) else self.task.name
+
+    @property
+    def pool(self) -> Pool | None:
+        """The task that is only there to be replayed."""
+        return None if isinstance(self.task, str) else self.task
+
+    @model_validator(mode="after")
+    def _one_pool(self) -> Self:
+        if self.pool is not None and self.pool.each is not None:
+            raise wrong(
+                "a replay has one pool of rows",
+                found=f"each: {self.pool.each}",
+                expected="rows of its own without each",
+                fix="remove each: all files are read as one set",
+            )
+        return self

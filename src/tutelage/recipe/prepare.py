@@ -21,7 +21,8 @@ from tutelage.recipe import card as card_of
 from tutelage.recipe.expand import cluster_of
 from tutelage.recipe.mixing import Mixed, mixed
 from tutelage.recipe.rows import Rows, TaskRows, read
-from tutelage.recipe.schema import Recipe, Task, Tune
+from tutelage.recipe.schema import Recipe, Tune
+from tutelage.recipe.task_block import Task
 from tutelage.tokens.bulk import encode_all
 from tutelage.tokens.encode import Encoder, Truncation
 
@@ -41,7 +42,7 @@ class PreparedTask:
 class Prepared:
     """Everything that tuning and measuring read.
 
-    `forms` are each training row's template and style, `groups` the tasks that are summed up together.
+    `tasks` are those that are asked, `names` all of them, as `train` has their rows. `forms` are each training row's template and style, `groups` the tasks that are summed up together.
     """
 
     tasks: tuple[PreparedTask, ...]
@@ -50,6 +51,7 @@ class Prepared:
     mixed: Mixed
     card: dict[str, Any]
     identity: str
+    names: tuple[str, ...] = ()
     forms: tuple[tuple[tuple[str, str], ...], ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -128,6 +130,7 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
                 "tokens": {
                     "train": card_of.lengths(train[i]),
                     "validation": card_of.lengths(validation[i]),
+                    "test": {"rows": 0, "truncated": 0},
                 },
                 "examples": [
                     card_of.shown(model.tokenizer, row, ids)
@@ -137,7 +140,7 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
             for i, t in enumerate(rows.tasks)
         },
     }
-    tasks = tuple(_questions(t, encoder) for t in rows.tasks)
+    tasks = tuple(_questions(t, encoder) for t in rows.tasks if t.test)
     names = [t.task.name for t in rows.tasks]
     mix = mixed(recipe, names, train)
     if len(names) > 1:
@@ -159,6 +162,7 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
         identity=hashing.of_json(
             [rows.taught, encoder.max_length, model.chat_template, tune.truncate.model_dump(), *mix.identity]
         ),
+        names=tuple(names),
         forms=tuple(_forms(t.train) for t in rows.tasks),
         groups=_groups(rows),
     )
@@ -174,6 +178,8 @@ def _groups(rows: Rows) -> dict[str, tuple[str, ...]]:
     """The tasks that are summed up together: all taught ones, and those of each held-out cluster."""
     found: dict[str, tuple[str, ...]] = {}
     for task in rows.tasks:
+        if not task.test:
+            continue
         name = f"held out: {cluster_of(task.task)}" if task.held_out else "taught"
         found[name] = (*found.get(name, ()), task.task.name)
     return found if len(rows.tasks) > 1 else {}

@@ -21,8 +21,9 @@ from tutelage.recipe import rows_cache, siblings
 from tutelage.recipe import styles as forms
 from tutelage.recipe.expand import expand, source_of
 from tutelage.recipe.mixing import as_preset, check_names
-from tutelage.recipe.schema import Recipe, Shots, Task
+from tutelage.recipe.schema import Recipe
 from tutelage.recipe.styles import Words
+from tutelage.recipe.task_block import Shots, Task
 from tutelage.templates import LibraryTemplate
 
 
@@ -158,7 +159,9 @@ def _read_task(recipe: Recipe, task: Task, found: Found, where: str, *, held_out
         completion_fields=template.completion_fields,
         where=f"{where}.split",
     )
-    if not splits.train or len(splits.test) < 2:  # one item alone has no interval
+    # One test item alone has no interval; a pool of rows to be replayed needs none.
+    asked = recipe.replay is None or recipe.replay.pool is None or recipe.replay.name != task.name
+    if not splits.train or (len(splits.test) < 2 and (asked or splits.test)):
         raise InputError(
             f"the task {task.name} has too few {'training' if not splits.train else 'test'} rows",
             where=f"{where}.split",

@@ -32,7 +32,7 @@ from tutelage.core.version import __version__
 from tutelage.core.written import PROMPTED
 from tutelage.data import Found
 from tutelage.models import cache as store
-from tutelage.recipe.schema import Task
+from tutelage.recipe.task_block import Task
 
 SCHEMA = 2
 CARD = "card.json"

@@ -328,7 +328,7 @@ def _pairs(before: Mapping[str, Measurement], after: Mapping[str, Measurement]) 
 def _seen(store: Store, prepared: Prepared, recipe: Recipe) -> dict[str, Any]:
     """What the training saw in all, and of several tasks or forms what of each."""
     told = {"objective": tuning.objective(recipe), **tuning.seen(store)}
-    names = [task.name for task in prepared.tasks]
+    names = prepared.names
     if len(names) > 1 or any(len(set(one)) > 1 for one in prepared.forms):
         rows = told["steps"] * recipe.tune.batch_size
         told["tasks"] = mixing.seen(prepared.mixed, names, rows, prepared.train, prepared.forms)

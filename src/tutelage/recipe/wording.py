@@ -16,7 +16,7 @@ from tutelage.recipe.block import told, wrong
 from tutelage.templates import LibraryTemplate, Manner, Same, TaskTemplate
 
 if TYPE_CHECKING:
-    from tutelage.recipe.schema import Task
+    from tutelage.recipe.task_block import Task
 
 ONLY_LIBRARY = ("fields", "labels", "options", "inverted", "wording_seed")
 """Fields of a task that say something of a kind of the library and nothing of other templates."""
