@@ -14,7 +14,9 @@ from peft import LoraConfig, get_peft_model
 from tutelage.core.errors import InputError, InputErrors
 from tutelage.core.nouns import Request
 from tutelage.engine import Limits
-from tutelage.engine.engine import Engine, stop_ids
+from tutelage.engine import state as states
+from tutelage.engine.engine import Engine, _Asked, _batches, stop_ids
+from tutelage.engine.prefixes import Branch
 from tutelage.models.quiet import quiet
 
 DECODERS = ("llama", "gpt2", "gemma2", "gemma3", "mistral", "opt", "bloom", "neox")
@@ -139,12 +141,13 @@ def test_an_error_of_the_listener_comes_out_and_what_was_told_was_told(asked, ma
     told = []
 
     def stop(batch):
-        told.extend(batch)
+        told.append(batch)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         asked("llama").engine(Limits(rows=2)).answer(make_requests(), on_done=stop)
-    assert len(told) == 2
+    assert len(told) == 1
+    assert told[0]
 
 
 def test_batches_keep_within_rows_and_tokens_counting_every_choice(asked, make_requests):
@@ -152,8 +155,9 @@ def test_batches_keep_within_rows_and_tokens_counting_every_choice(asked, make_r
     requests = make_requests()
     lengths = {r.id: len(engine.encoder.prompt_ids(r.prompt)) for r in requests}
     prompts = [engine.encoder.prompt_ids(r.prompt) for r in requests]
-    places = range(len(requests))
-    batches = [[requests[n] for n in batch] for batch in engine._batches(places, 0, None, requests, prompts)]
+    root = Branch((), 0, tuple(range(len(requests))), ())
+    asked_of = _Asked(requests, prompts, engine.limits)
+    batches = [[requests[n] for n in batch] for batch in _batches(root, None, asked_of)]
     assert Counter(r.id for batch in batches for r in batch) == Counter(r.id for r in requests)
     for batch in batches:
         cost = max(lengths[r.id] for r in batch) * sum(max(1, len(r.choices)) for r in batch)
@@ -491,3 +495,55 @@ def test_what_does_not_fit_into_the_context_is_refused_by_name_before_anything_i
     assert "at most 256 together" in caught.value.block()
     assert told == []
     assert len(engine.answer([fits])) == 1
+
+
+def test_rows_that_end_leave_and_others_take_their_place(asked, generated, monkeypatch):
+    one = asked("llama")
+    engine = one.engine(Limits(rows=8))
+    monkeypatch.setattr(engine, "stop_ids", frozenset())  # every answer has the length that is asked for
+    lengths = [2, 40, 3, 2, 5, 2, 30, 2, 4, 2, 2, 3] * 3
+    requests = [
+        Request(str(n), "generate", f"Paris {n} " * (1 + n % 5), max_new_tokens=most)
+        for n, most in enumerate(lengths)
+    ]
+    sizes = []
+    real = states.DecoderState.feed
+
+    def feed(self, ids, **named):
+        if ids.shape[1] == 1:
+            sizes.append(len(ids))
+        return real(self, ids, **named)
+
+    monkeypatch.setattr(states.DecoderState, "feed", feed)
+    told = []
+    answers = engine.answer(requests, on_done=lambda some: told.append([r.id for r in some]))
+    assert max(sizes) <= 8
+    steps = len(sizes)
+    assert sum(sizes) == sum(most - 1 for most in lengths)  # no row is fed after its end
+    # Batch by batch, each of eight would take as many steps as its longest answer.
+    ordered = [one for batch in told for one in batch]
+    assert sorted(ordered) == sorted(r.id for r in requests)
+    order = sorted(requests, key=lambda r: (-len(engine.encoder.prompt_ids(r.prompt)), r.id))
+    batches = [order[start : start + 8] for start in range(0, len(order), 8)]
+    assert steps < 0.8 * sum(max(r.max_new_tokens for r in batch) for batch in batches)
+    for request, answer in zip(requests[:12], answers, strict=False):
+        ids = engine.encoder.prompt_ids(request.prompt)
+        want = generated(one, ids, request.max_new_tokens, ends=(-1,))
+        assert answer.text == one.tokenizer.decode(want, skip_special_tokens=True)
+        assert answer.tokens == request.max_new_tokens
+
+
+def test_joined_states_go_on_as_each_would_alone(asked):
+    one = asked("llama")
+    prompts = [[[5, 6, 7, 8, 9, 10, 11]], [[12, 13], [14, 15, 16]]]
+    with torch.inference_mode():
+        alone = [states.DecoderState(one.model, some, pad_id=0) for some in prompts]
+        alone[0].logits = alone[0].feed(torch.tensor([[3]]))[:, -1]
+        parts = [states.DecoderState(one.model, some, pad_id=0) for some in prompts]
+        parts[0].logits = parts[0].feed(torch.tensor([[3]]))[:, -1]
+        both = parts[0].join(parts[1])
+        assert torch.allclose(both.logits, torch.cat([state.logits for state in alone]), atol=1e-6)
+        for step in ([4], [20], [21]), ([7], [22], [23]):
+            got = both.feed(torch.tensor(step))
+            want = torch.cat([alone[0].feed(torch.tensor(step[:1])), alone[1].feed(torch.tensor(step[1:]))])
+            assert torch.allclose(got, want, atol=1e-5)

@@ -8,7 +8,8 @@ of its own request: batch and order change log-probabilities by rounding only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import starmap
 from typing import Any
 
 import torch
@@ -48,6 +49,15 @@ class _Row:
     finish: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Requests of one kind, their prompts' token ids, and the limits of their batches."""
+
+    requests: Sequence[Request]
+    prompts: Sequence[list[int]]
+    limits: Limits
+
+
 class Engine:
     """Asks one model.
 
@@ -85,7 +95,7 @@ class Engine:
 
         Args:
             requests: any mixture of kinds.
-            on_done: is given each batch's responses as soon as they are there.
+            on_done: is given responses as soon as they are there, some at a time.
 
         Raises:
             InputError: a request does not fit into the model's context; InputErrors for the first 20. Nothing is asked.
@@ -96,11 +106,11 @@ class Engine:
         raise_all("the requests", too_long[:MAX_ERRORS])
         done: dict[str, Response] = {}
         for kind in ("generate", "choose"):
-            ask = self._generate if kind == "generate" else self._choose
             asked = [r for r in requests if r.kind == kind]
             with torch.inference_mode():
-                for batch, state in self._begun(asked, [prompts[r.id] for r in asked]):
-                    responses = ask(batch, state)
+                begun = self._begun(asked, [prompts[r.id] for r in asked], self._limits_of(kind))
+                ways = self._generate(begun) if kind == "generate" else starmap(self._choose, begun)
+                for responses in ways:
                     done.update((r.id, r) for r in responses)
                     if on_done:
                         on_done(responses)
@@ -176,79 +186,65 @@ class Engine:
     def _text(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
+    def _limits_of(self, kind: str) -> Limits:
+        """A batch's limits: where rows join those under way, two batches are in the model at once."""
+        if kind == "choose" or not self._shares:
+            return self.limits
+        return replace(self.limits, rows=max(1, self.limits.rows // 2), held=self.limits.held // 2)
+
     def _begun(
-        self, requests: Sequence[Request], prompts: Sequence[list[int]]
+        self, requests: Sequence[Request], prompts: Sequence[list[int]], limits: Limits
     ) -> Iterator[tuple[list[Request], states.State]]:
         """Batches of requests whose prompts have gone through the model."""
         if not requests:
             return
         everything = Branch((), 0, tuple(range(len(requests))), ())
         root = tree(prompts) if self._shares else everything
-        yield from self._below(root, None, requests, prompts)
+        yield from self._below(root, None, _Asked(requests, prompts, limits))
 
     def _below(
         self,
         branch: Branch,
         state: states.DecoderState | None,
-        requests: Sequence[Request],
-        prompts: Sequence[list[int]],
+        asked: _Asked,
     ) -> Iterator[tuple[list[Request], states.State]]:
         """The batches of a branch; `state` has read the tokens down to it, and is none at the root."""
-        for batch in self._batches(branch.rows, branch.depth, state, requests, prompts):
-            rest = [prompts[place][branch.depth :] for place in batch]
+        for batch in _batches(branch, None if state is None else state.held, asked):
+            rest = [asked.prompts[place][branch.depth :] for place in batch]
             begun = self._start(rest) if state is None else state.below(rest, pad_id=self.pad_id)
-            yield [requests[place] for place in batch], begun
+            yield [asked.requests[place] for place in batch], begun
         for further in branch.branches:
             tokens = [list(further.tokens)]
             read = self._start(tokens) if state is None else state.below(tokens, pad_id=self.pad_id)
             assert isinstance(read, states.DecoderState)
-            yield from self._below(further, read, requests, prompts)
+            yield from self._below(further, read, asked)
 
-    def _batches(
-        self,
-        rows: Sequence[int],
-        depth: int,
-        state: states.DecoderState | None,
-        requests: Sequence[Request],
-        prompts: Sequence[list[int]],
-    ) -> Iterator[list[int]]:
-        """Batches of a branch's rows, longest first, so that rows of like length meet."""
-        room = None if state is None else self.limits.held // max(1, state.held)
-        batch: list[int] = []
-        widest = copies = new = 0
-        for place in sorted(rows, key=lambda place: (-len(prompts[place]), requests[place].id)):
-            request = requests[place]
-            cost = max(widest, len(prompts[place]) - depth)
-            more = copies + max(1, len(request.choices))
-            answer = max(new, request.max_new_tokens)
-            full = cost * more > self.limits.tokens or len(batch) == self.limits.rows
-            if batch and (full or (room is not None and more * (depth + cost + answer) > room)):
-                yield batch
-                batch, widest, answer = [], 0, request.max_new_tokens
-                more = max(1, len(request.choices))
-            batch.append(place)
-            widest, copies, new = max(widest, len(prompts[place]) - depth), more, answer
-        if batch:
-            yield batch
-
-    def _generate(self, requests: Sequence[Request], state: states.State) -> list[Response]:
-        rows = [_Row(r, []) for r in requests]
-        active = list(rows)
-        logits = state.logits
+    def _generate(self, begun: Iterator[tuple[list[Request], states.State]]) -> Iterator[list[Response]]:
+        """Greedy answers as they end; rows that end leave, and where half of the room is free the next batch joins."""
+        active: list[_Row] = []
+        state: states.State | None = None
         while True:
-            tokens = logits.argmax(-1)
+            room = not active or (self._shares and len(active) <= self.limits.rows // 2)
+            batch = next(begun, None) if room else None
+            if batch is not None:
+                state = batch[1] if not active else _joined(state, batch[1])
+                active = [*active, *(_Row(request, []) for request in batch[0])]
+                continue
+            if state is None or not active:
+                return
+            tokens = state.logits.argmax(-1)
             for row, token in zip(active, tokens.tolist(), strict=True):
                 self._take(row, token)
             going = [i for i, row in enumerate(active) if not row.finish]
-            if not going:
-                break
             if len(going) < len(active):
+                yield [self._response(row) for row in active if row.finish]
+                active = [active[i] for i in going]
+                if not active:
+                    continue
                 chosen = torch.tensor(going, device=tokens.device)
                 state.select(chosen)
                 tokens = tokens[chosen]
-                active = [active[i] for i in going]
-            logits = state.feed(tokens[:, None])[:, -1]
-        return [self._response(row) for row in rows]
+            state.logits = state.feed(tokens[:, None])[:, -1]
 
     def _take(self, row: _Row, token: int) -> None:
         if token in self.stop_ids:
@@ -294,6 +290,40 @@ class Engine:
             rest = texts[k][1:]
             places = torch.arange(len(rest), device=device)
             sums[i][j] += float(after[k, places, torch.tensor(rest, device=device)].sum())
+
+
+def _batches(branch: Branch, held: int | None, asked: _Asked) -> Iterator[list[int]]:
+    """Batches of a branch's rows, longest first, so that rows of like length meet.
+
+    Args:
+        branch: whose rows.
+        held: bytes of keys and values a token, where they are known: below a branch that was read.
+        asked: the requests.
+    """
+    limits, prompts = asked.limits, asked.prompts
+    room = None if held is None else limits.held // max(1, held)
+    batch: list[int] = []
+    widest = copies = new = 0
+    for place in sorted(branch.rows, key=lambda place: (-len(prompts[place]), asked.requests[place].id)):
+        request = asked.requests[place]
+        own = len(prompts[place]) - branch.depth
+        cost, more = max(widest, own), copies + max(1, len(request.choices))
+        answer = max(new, request.max_new_tokens)
+        full = cost * more > limits.tokens or len(batch) == limits.rows
+        if batch and (full or (room is not None and more * (branch.depth + cost + answer) > room)):
+            yield batch
+            batch, cost, answer = [], own, request.max_new_tokens
+            more = max(1, len(request.choices))
+        batch.append(place)
+        widest, copies, new = cost, more, answer
+    if batch:
+        yield batch
+
+
+def _joined(state: states.State | None, more: states.State) -> states.State:
+    assert isinstance(state, states.DecoderState)
+    assert isinstance(more, states.DecoderState)
+    return state.join(more)
 
 
 def stop_ids(model: Any, tokenizer: Any, turn_end: int) -> frozenset[int]:

@@ -55,6 +55,24 @@ class DecoderState:
         made.logits = made.feed(ids.to(device), real=real.to(device), last_only=True)[:, -1]
         return made
 
+    def join(self, more: DecoderState) -> DecoderState:
+        """One batch of the rows of this and another one, which both are given up for it."""
+        both = (self, more)
+        width = max(state.mask.shape[1] for state in both)
+        made = copy(self)
+        made.mask = torch.cat([_left(state.mask, width, 1) for state in both])
+        made.next_position = torch.cat([state.next_position for state in both])
+        made.logits = torch.cat([state.logits for state in both])
+        made.cache = DynamicCache(config=self.model.config)
+        for number in range(len(self.cache.layers)):
+            layers = [state.cache.layers[number] for state in both]
+            keys, values = (
+                torch.cat([_left(getattr(layer, name), width, 2) for layer in layers])
+                for name in ("keys", "values")
+            )
+            made.cache.update(keys, values, number)
+        return made
+
     @property
     def held(self) -> int:
         """Bytes of keys and values for each token of a row."""
@@ -149,6 +167,16 @@ class EncoderDecoderState:
 
 
 State = DecoderState | EncoderDecoderState
+
+
+def _left(tensor: torch.Tensor, width: int, dim: int) -> torch.Tensor:
+    """A tensor filled up with zeros at the beginning of a dimension."""
+    short = width - tensor.shape[dim]
+    if not short:
+        return tensor
+    shape = [*tensor.shape]
+    shape[dim] = short
+    return torch.cat([tensor.new_zeros(shape), tensor], dim)
 
 
 def shares(model: Any) -> bool:
