@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tutelage import recipe as recipes
-from tutelage.models import load, resolve
+from tutelage.core.errors import InputError
+from tutelage.models import add_adapter, export, load, resolve
 from tutelage.recipe.run import run
 
 METHODS = {
@@ -20,6 +21,25 @@ METHODS = {
     "prefix-tuning": ["tune.rank=null", "tune.virtual_tokens=4"],
     "full": ["tune.rank=null", "tune.train_last=1"],
 }
+
+
+def test_a_model_with_an_adapter_is_not_tuned_as_if_it_had_none(job: Path, tiny_model_folder: Path) -> None:
+    """peft puts the new adapter in the old one's place: what was learned first would be gone without a word."""
+    source = resolve(str(tiny_model_folder))
+    first = add_adapter(load(source), "lora", {"rank": 4}, seed=0)
+    export(first, job / "first", merge=False, base=source)
+    for method in ("lora", "full"):
+        sets = [f"model={job / 'first'}", f"tune.method={method}", "tune.rank=null"]
+        recipe = recipes.load(job / "recipe.yaml", sets=sets)
+        with pytest.raises(InputError, match="with an adapter cannot be tuned further") as caught:
+            run(recipe, out=job / "out")
+        assert caught.value.where == "model"
+        assert "export MODEL --to DIR --merge" in caught.value.fix
+        assert not (job / "out").exists()
+    with pytest.raises(InputError, match="with an adapter cannot be tuned further"):
+        add_adapter(load(resolve(str(job / "first"))), "lora", {"rank": 4}, seed=0)
+    export(first, job / "whole", merge=True, base=source)
+    assert not load(resolve(str(job / "whole"))).adapter
 
 
 QUICK = ("ia3", "prefix-tuning")

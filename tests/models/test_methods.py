@@ -283,7 +283,7 @@ def test_the_table_is_whole():
     for method in methods.table().values():
         assert method.title
         assert 0 < method.rate < 1
-        assert set(method.cannot) <= {"activation_checkpointing", "packing", "merge", "combine"}
+        assert set(method.cannot) <= {"activation_checkpointing", "packing", "l2_to_base", "merge", "combine"}
         assert dataclasses.replace(method) == method
         if method.kind == "prompt":
             assert {"packing", "merge"} <= set(method.cannot)

@@ -1,6 +1,6 @@
 """Where a model comes from, loading, adapters, export."""
 
-from tutelage.models.adapters import adapter_off, add_adapter, add_lora, merge
+from tutelage.models.adapters import adapter_off, add_adapter, add_lora, merge, require_whole
 from tutelage.models.configs import target_names
 from tutelage.models.export import export, loading_lines
 from tutelage.models.load import LoadedModel, LoadedTokenizer, load, load_tokenizer, stated_parameters
@@ -21,6 +21,7 @@ __all__ = [
     "loading_lines",
     "merge",
     "own_template",
+    "require_whole",
     "resolve",
     "stated_parameters",
     "target_names",

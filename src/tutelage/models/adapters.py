@@ -29,11 +29,13 @@ def add_adapter(loaded: LoadedModel, name: str, options: Mapping[str, Any], *, s
         seed: all that is drawn comes from this alone; the global generator is as before.
 
     Raises:
-        InputError: an option that the method does not read, layers that the model does not have.
+        InputError: an option that the method does not read, layers that the model does not have, a model that has an
+            adapter already.
     """
     import torch
     from peft import get_peft_model
 
+    require_whole(loaded)
     method = methods.find(name)
     unread = [option for option in options if option not in method.fields]
     if unread or method.kind == "full":
@@ -81,6 +83,22 @@ def add_lora(
     """
     options = {"rank": rank, "alpha": alpha, "dropout": dropout, "targets": targets}
     return add_adapter(loaded, "lora", options, seed=seed)
+
+
+def require_whole(loaded: LoadedModel) -> None:
+    """Refuse to tune a model that has an adapter: peft would put the new one in its place, without a word.
+
+    Raises:
+        InputError: it has one.
+    """
+    if loaded.adapter:
+        raise InputError(
+            "a model with an adapter cannot be tuned further as it is",
+            where="model",
+            found=f"{loaded.name}, an adapter beside its base",
+            expected="a whole model",
+            fix="add the adapter into the weights first: tutelage export MODEL --to DIR --merge, and name DIR",
+        )
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from tutelage.models import (
     load_tokenizer,
     loading_lines,
     own_template,
+    require_whole,
     resolve,
 )
 from tutelage.recipe import contamination, looked, methods, mixing, prepare, tuning
@@ -159,6 +160,7 @@ class _Run:
 
     def _encode(self, rows: prepare.Rows, source: ModelSource) -> Prepared:
         self.base = load(source, chat_template=self.recipe.template_text(), four_bit=self._four_bit)
+        require_whole(self.base)
         if self.recipe.tune.packing:  # not after hours of asking the base
             require_packable(self.base.model, self.base.model.device)
         require_prompt_loss(self.base.model, self.recipe.tune.prompt_loss_weight)

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 
 from tutelage.core import files, hashing
-from tutelage.models import LoadedModel, ModelSource, add_adapter, export, methods
+from tutelage.models import LoadedModel, ModelSource, add_adapter, export, methods, require_whole
 from tutelage.models.freezing import freeze, train_last
 from tutelage.recipe.folder import RunFolder
 from tutelage.recipe.prepare import Prepared
@@ -212,6 +212,7 @@ def _trainable(base: LoadedModel, tune: Tune) -> LoadedModel:
     options = tune.options
     if methods.find(tune.method).kind != "full":
         return add_adapter(base, tune.method, options, seed=tune.seed)
+    require_whole(base)
     base.model.requires_grad_(True)
     if "freeze" in options:
         freeze(base.model, options["freeze"])

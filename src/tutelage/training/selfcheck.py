@@ -47,7 +47,7 @@ left to learn, and rounding is a large part of almost nothing."""
 def chosen(packs: Sequence[Sequence[Encoded]]) -> list[Encoded]:
     """The shortest rows with loss of the pack that has most rows; without packing a step's rows are one pack."""
     fullest = max(packs, key=len)
-    return sorted((row for row in fullest if row.n_loss), key=size)[:ROWS]
+    return sorted((row for row in fullest if any(row.loss_mask[row.source is None :])), key=size)[:ROWS]
 
 
 def check(
@@ -135,9 +135,10 @@ def _alone(model: Any, row: Encoded, objective: Objective, device: torch.device)
     ids = torch.tensor([row.ids], device=device)
     bears = torch.tensor(row.loss_mask, device=device)
     if row.source is None:
+        first = 1 if objective.prompt_loss_weight else row.loss_mask.index(True, 1)
         given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        logits = model(**given).logits[0][-len(row.ids) :][:-1]
-        targets, bears = ids[0, 1:], bears[1:]
+        logits = model(**given, logits_to_keep=len(row.ids) - first + 1).logits[0][:-1]
+        targets, bears = ids[0, first:], bears[first:]
     else:
         source = torch.tensor([row.source], device=device)
         start = ids.new_full((1, 1), model.config.decoder_start_token_id)
@@ -145,9 +146,8 @@ def _alone(model: Any, row: Encoded, objective: Objective, device: torch.device)
         logits = model(**given, decoder_input_ids=torch.cat([start, ids[:, :-1]], dim=1)).logits[0]
         targets = ids[0]
     wide = logits if logits.dtype == torch.float64 else logits.float()
-    each = functional.cross_entropy(
-        wide, targets, reduction="none", label_smoothing=objective.label_smoothing
-    )
+    smoothing = objective.label_smoothing
+    each = functional.cross_entropy(wide, targets, reduction="none", label_smoothing=smoothing)
     return each[bears].sum() + objective.prompt_loss_weight * each[~bears].sum()
 
 
