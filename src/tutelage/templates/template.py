@@ -146,14 +146,16 @@ class TaskTemplate:
             origin=example.origin,
             fields=example.fields,
             spans=prompt.spans,
-            references=references_of(example, self.references, where=self.where) or (completion,),
+            references=(completion,)
+            if self.references is None
+            else references_of(example, self.references, where=self.where),
             history=example.history,
         )
 
     def _text(self, outcome: Outcome, example: Example, part: str) -> Rendered:
         if isinstance(outcome, Failure):
             raise in_words(outcome, example, part, f"{self.where}.{part}")
-        if not outcome.text.strip():
+        if not outcome.text or outcome.text.isspace():
             raise self._empty(example, part)
         return outcome
 
