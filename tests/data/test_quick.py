@@ -8,7 +8,7 @@ import random
 import pytest
 
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import loads, quick
+from tutelage.core.strictjson import loads, quick, quick_all
 from tutelage.data import DataSource, LabelNames, load, read
 from tutelage.data.formats import cut, hidden, jsonl, lines
 from tutelage.data.layouts import conversations
@@ -65,6 +65,43 @@ def test_quick_json_is_strict_json_or_nothing():
     assert taken > 1000
 
 
+def test_lines_that_are_quick_together_are_each_strict_json():
+    rng = random.Random(4)
+    taken = 0
+    for _ in range(3000):
+        texts = [
+            (damaged(rng) if rng.random() < 0.2 else json.dumps({"a": value(rng)})).encode()
+            for _ in range(rng.randint(1, 5))
+        ]
+        if (found := quick_all(texts)) is not None:
+            taken += 1
+            assert repr(found.values) == repr([loads(text.decode(), where="x") for text in texts])
+            assert hidden.among(found.written) or not any(map(hidden.inside, found.values))
+    assert taken > 800
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ['{"a": 1}, {"b": 2}', '{"c": [1', "2]}"],  # three values, and none of them a line
+        ['{"a": 1}, {"b": 2}', ""],
+        ['{"a": [1', "2]}", '{"b": 1}'],
+        ['{"a": 1}, "x", {"b": 2}', '{"c": [1', "2]}"],
+        ['{"a": "x', 'y"}'],
+        ['{"a": 1}]', '[{"b": 2}'],
+        ['{"a": 1}', "{}"],
+        ['{"a": 1}', "[1]"],
+        ['{"a": 1}', '{"b": 1, "b": 2}'],
+        ['{"a": 1}', '{"b": 18446744073709551616}'],
+        ['{"a": 1}', '{"b": ' + "[" * 200 + "]" * 200 + "}"],
+        [""],
+        ["", ""],
+    ],
+)
+def test_lines_that_only_together_are_json_are_not_taken_together(texts):
+    assert quick_all([text.encode() for text in texts]) is None
+
+
 def outcome(path):
     try:
         return [(row.id, repr(row.fields), row.origin) for row in read(path)]
@@ -92,8 +129,12 @@ def test_jsonl_files_read_alike(tmp_path, monkeypatch):
             [b"", b"\n", b"\n\n", b"\n\xff\n", b"\n\0"]
         )
         path.write_bytes((b"\xef\xbb\xbf" if number % 5 == 0 else b"") + content)
+        fast, slow = both(monkeypatch, path, (jsonl, "quick_all", lambda _: None))
+        assert fast == slow, content
+        monkeypatch.setattr(jsonl, "quick_all", lambda _: None)
         fast, slow = both(monkeypatch, path, (jsonl, "quick", lambda _: None))
         assert fast == slow, content
+        monkeypatch.undo()
 
 
 CELLS = [

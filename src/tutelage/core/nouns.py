@@ -1,10 +1,10 @@
-"""The nouns of the way of the data: one frozen dataclass a stage."""
+"""The nouns of the way of the data: one frozen dataclass a stage. An origin is a tuple, as every row read makes one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Split = Literal["train", "validation", "test"]
@@ -12,8 +12,7 @@ History = tuple[tuple[str, str], ...]
 """Messages before a prompt, each (role, content): a system prompt, earlier turns."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a row came from: the file, and its physical line (1-based).
 
     A binary table has no lines: `unit` is then "row", and `line` the row's number, counted from 1. `item` tells rows apart

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import orjson
@@ -17,11 +19,14 @@ from tutelage.core.nouns import Json
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _LITERALS = ("true", "false", "null")
 
-_OPENS, _DIGITS = b"\2", b"\1" * 20
-_MARKS = bytes.maketrans(b"0123456789-[{", b"\1" * 11 + _OPENS * 2)
-"""For a text without control characters: digits and minus, and what opens a level, by marks that nothing else in it has."""
+_DIGITS = b"\1" * 20
+_MARKS = bytes.maketrans(b"0123456789-", b"\1" * 11)
+"""For a text without control characters: digits and minus by a mark that nothing else in it has."""
 _LONG_INTEGER = re.compile(rb"[0-9]{20}|-[0-9]{19}")
 """What an integer beyond 64 bits has: 2**63 has 19 digits, 2**64 has 20."""
+
+_MARK = f"between lines {secrets.token_hex(16)}"
+_BETWEEN = f',"{_MARK}",'.encode()
 
 _NEAR = 32
 """Characters: longer than what a cut can leave of a number, a literal or an escape."""
@@ -62,6 +67,13 @@ class Quick(NamedTuple):
     written: bytes
 
 
+class QuickAll(NamedTuple):
+    """The values of many lines, and all of them written again."""
+
+    values: list[dict[str, Json]]
+    written: bytes
+
+
 def quick(text: bytes) -> Quick | None:
     """An object as `loads` gives it, when nothing is wrong or doubtful; else None, and `loads` has to look.
 
@@ -75,17 +87,52 @@ def quick(text: bytes) -> Quick | None:
         written = orjson.dumps(value)
     except (ValueError, TypeError):
         return None
-    # An escaped quote could make up for the two of a key that was lost.
-    if b"\\u00" in text and (b"\\u0022" in text or b"\\u0000" in text):
-        return None
-    marked = text.translate(_MARKS)
-    if (
-        written.count(b'"') != text.count(b'"')
-        or (_DIGITS in marked and _LONG_INTEGER.search(text))
-        or (marked.count(_OPENS) > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH)
+    if _doubtful(text, written) or (
+        text.count(b"[") + text.count(b"{") > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH
     ):
         return None
     return Quick(value, written)
+
+
+def quick_all(lines: Sequence[bytes]) -> QuickAll | None:
+    """Many lines as `quick` gives each, read at once; None when any of them is wrong or doubtful.
+
+    A text that no file holds stands between them: a value that goes on behind its line, or two values on one, are found.
+    """
+    text = b"[" + _BETWEEN.join(lines) + b"]"
+    try:
+        found = orjson.loads(text)
+        values = found[::2]
+        whole = len(found) == 2 * len(lines) - 1 and found[1::2].count(_MARK) == len(lines) - 1
+        if not whole or set(map(type, values)) != {dict} or not all(values):
+            return None
+        written = orjson.dumps(values)
+    except (ValueError, TypeError):
+        return None
+    # Rows most often are flat, and hold no fractions, which an integer beyond 64 bits would have become.
+    held = set(map(type, chain.from_iterable(map(dict.values, values))))
+    flat = held.isdisjoint((dict, list))
+    if _doubtful(text, written, marks=2 * (len(lines) - 1), numbers=float in held or not flat):
+        return None
+    if not flat and any(
+        line.count(b"[") + line.count(b"{") > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH
+        for line, value in zip(lines, values, strict=True)
+    ):
+        return None
+    return QuickAll(values, written)
+
+
+def _doubtful(text: bytes, written: bytes, *, marks: int = 0, numbers: bool = True) -> bool:
+    """Whether strings of a text, less some quotes, are not all there as it was written again, or it holds a long integer.
+
+    `numbers` says whether there may be one.
+    """
+    # An escaped quote could make up for the two of a key that was lost.
+    if b"\\u00" in text and (b"\\u0022" in text or b"\\u0000" in text):
+        return True
+    if written.count(b'"') + marks != text.count(b'"'):
+        return True
+    return numbers and _DIGITS in text.translate(_MARKS) and _LONG_INTEGER.search(text) is not None
 
 
 def scan(text: str, at: int, *, where: str, line: int, whole: bool) -> tuple[Json, int] | None:

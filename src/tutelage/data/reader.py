@@ -116,6 +116,12 @@ class Reader:
 
     def __iter__(self) -> Iterator[Example]:
         for row in self._detected():
+            if isinstance(row, Row) and row.plain and self.layout is layouts.PLAIN and not self._errors:
+                line, fields, item, _ = row
+                self._count += 1
+                identity = f"{self._name}:{line}.{item}" if item else f"{self._name}:{line}"
+                yield Example(identity, fields, Origin(self.shown, line, self._opened.unit, item))
+                continue
             if isinstance(row, InputError):
                 self._bad(row)
                 if len(self._errors) == MAX_ERRORS:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Json
-from tutelage.core.strictjson import kind, loads, quick, shorten, strings
+from tutelage.core.strictjson import kind, loads, quick, quick_all, shorten, strings
 from tutelage.data.formats import hidden
 from tutelage.data.formats.lines import Line, Lines
 
@@ -35,8 +35,14 @@ def rows(lines: Lines, shown: str) -> Iterator[Row | InputError]:
         InputError: the file is a JSON list: its lines are no rows, and one error says so better than one a line.
     """
     for piece in lines.pieces():
+        raws = piece.raw.removesuffix(b"\n").split(b"\n")
+        together = quick_all(raws)
+        if together is not None and not hidden.among(together.written):
+            for number, fields in enumerate(together.values, piece.number + 1):
+                yield Row(number, fields, 0, True)
+            continue
         number, at = piece.number, 0
-        for raw in piece.raw.split(b"\n"):
+        for raw in raws:
             number += 1
             if found := quick(raw):
                 yield Row(number, found.value, 0, not hidden.among(found.written))
