@@ -69,7 +69,7 @@ def as_trained(loop):
     """A step's parts and gradients as the loop makes them."""
     batch = loop._rows(0)
     loop.model.zero_grad()
-    sums = loop._add_gradients(batch)
+    sums = loop._add_gradients(0, batch)
     parts = loop.minimised.parts(sums, batch.rows, loop.minimised.pull())
     completion = sums.completion / sum(row.n_loss for row in batch.rows)
     return {
