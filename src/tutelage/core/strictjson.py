@@ -25,6 +25,7 @@ _MARKS = bytes.maketrans(b"0123456789-", b"\1" * 11)
 _LONG_INTEGER = re.compile(rb"[0-9]{20}|-[0-9]{19}")
 """What an integer beyond 64 bits has: 2**63 has 19 digits, 2**64 has 20."""
 
+_2_63 = float(2**63)
 _MARK = f"between lines {secrets.token_hex(16)}"
 _BETWEEN = f',"{_MARK}",'.encode()
 
@@ -109,10 +110,9 @@ def quick_all(lines: Sequence[bytes]) -> QuickAll | None:
         written = orjson.dumps(values)
     except (ValueError, TypeError):
         return None
-    # Rows most often are flat, and hold no fractions, which an integer beyond 64 bits would have become.
     held = set(map(type, chain.from_iterable(map(dict.values, values))))
     flat = held.isdisjoint((dict, list))
-    if _doubtful(text, written, marks=2 * (len(lines) - 1), numbers=float in held or not flat):
+    if _doubtful(text, written, marks=2 * (len(lines) - 1), numbers=not flat or _wide(values, held)):
         return None
     if not flat and any(
         line.count(b"[") + line.count(b"{") > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH
@@ -120,6 +120,14 @@ def quick_all(lines: Sequence[bytes]) -> QuickAll | None:
     ):
         return None
     return QuickAll(values, written)
+
+
+def _wide(values: Sequence[dict[str, Json]], held: set[type]) -> bool:
+    """Whether a flat value may be an integer beyond 64 bits: such a one was read as a float of that size."""
+    return float in held and any(
+        not -_2_63 < number < _2_63
+        for number in [one for one in chain.from_iterable(map(dict.values, values)) if type(one) is float]
+    )
 
 
 def _doubtful(text: bytes, written: bytes, *, marks: int = 0, numbers: bool = True) -> bool:

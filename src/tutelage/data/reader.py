@@ -115,12 +115,15 @@ class Reader:
         return (*self._opened.notes, note + self._first_hidden)
 
     def __iter__(self) -> Iterator[Example]:
-        for row in self._detected():
-            if isinstance(row, Row) and row.plain and self.layout is layouts.PLAIN and not self._errors:
+        rows = self._detected()
+        shown, name, unit, errors = self.shown, self._name, self._opened.unit, self._errors
+        as_it_stands = self.layout is layouts.PLAIN
+        for row in rows:
+            if as_it_stands and type(row) is Row and row.plain and not errors:
                 line, fields, item, _ = row
                 self._count += 1
-                identity = f"{self._name}:{line}.{item}" if item else f"{self._name}:{line}"
-                yield Example(identity, fields, Origin(self.shown, line, self._opened.unit, item))
+                identity = f"{name}:{line}.{item}" if item else f"{name}:{line}"
+                yield Example(identity, fields, Origin(shown, line, unit, item))
                 continue
             if isinstance(row, InputError):
                 self._bad(row)

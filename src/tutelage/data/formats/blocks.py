@@ -7,7 +7,6 @@ import hashlib
 import os
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -56,17 +55,13 @@ class Blocks:
         require_file(self.path, self.shown)
         digest = hashlib.sha256()
         total = 0
-        # Hashing lets go of Python's lock: beside the reading it costs no time where there is a second processor.
-        with opened(self.path, self.shown) as file, ThreadPoolExecutor(1) as beside:
-            hashed: Future[None] | None = None
+        with opened(self.path, self.shown) as file:
             before = os.fstat(file.fileno())
             source = _unpacking(self.path, file)
             while block := self._next(source):
                 if not total and not self._binary:
                     refuse_foreign(block, self.shown)
-                if hashed is not None:
-                    hashed.result()
-                hashed = beside.submit(digest.update, block)
+                digest.update(block)
                 total += len(block)
                 if source is not file:
                     self._bound(total, file.tell())
