@@ -47,7 +47,9 @@ def shapes(seed, *, pairs):
     rows = []
     for i in range(draw.randint(2, 9)):
         prompt, answer = draw.choice([1, 2, 5, 11, 26]), draw.choice([1, 2, 3, 9, 17])
-        if i == 0:  # were all sides one token long, attention would choose nothing, and its true gradient be 0
+        if (
+            i == 0
+        ):  # were all sides one token long, attention would choose nothing, and its true gradient be 0
             prompt, answer = max(prompt, 5), max(answer, 3)
         ids = [draw.randrange(3, 40) for _ in range(prompt + answer)]
         bears = [True] * answer if i % 2 else [draw.random() < 0.6 for _ in range(answer - 1)] + [True]
