@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import gc
-import os
 import random
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from tutelage.core import kept as module
-from tutelage.core.errors import InputError, MachineError
+from tutelage.core.errors import InputError
 from tutelage.core.kept import Form, OnDisk, kept, opened, picked
 from tutelage.core.nouns import Encoded, Example, Origin, Prompted
 from tutelage.core.written import ENCODED, EXAMPLE, PROMPTED
@@ -94,20 +94,34 @@ def test_the_file_has_no_name_and_goes_with_its_reader(few, tmp_path, monkeypatc
     assert handles() == before
 
 
-def test_a_full_disk_is_told(few, monkeypatch):
-    class Full:
-        def write(self, _):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+FULL = """
+import resource, sys
+from tutelage.core import kept
+from tutelage.core.errors import MachineError
+kept.IN_MEMORY, kept._BLOCK = 3, 1000
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+try:
+    kept.kept([b"x" * 100] * 99, kept.Form(bytes, bytes))
+except MachineError as error:
+    print(error.problem, error.fix)
+"""
 
-        def close(self):
-            closed.append(True)
 
-    closed = []
-    monkeypatch.setattr(module.tempfile, "TemporaryFile", lambda **_: Full())
-    with pytest.raises(MachineError, match="do not fit") as caught:
-        kept(made(10), WORDS)
-    assert "TMPDIR" in str(caught.value.fix)
-    assert closed == [True]
+@pytest.mark.parametrize("most", [0, 500, 5000, 9899])
+def test_a_full_disk_is_told(most):
+    done = subprocess.run([sys.executable, "-c", FULL, str(most)], capture_output=True, text=True, check=True)
+    assert "do not fit" in done.stdout
+    assert "TMPDIR" in done.stdout
+
+
+def test_an_error_of_the_source_is_no_full_disk(few):
+    def rows():
+        yield from made(10)
+        raise FileNotFoundError("rows2.jsonl")
+
+    with pytest.raises(FileNotFoundError, match="rows2"):
+        kept(rows(), WORDS)
 
 
 @pytest.mark.parametrize("count", [0, 3, 50])

@@ -533,6 +533,31 @@ def test_rows_that_end_leave_and_others_take_their_place(asked, generated, monke
         assert answer.tokens == request.max_new_tokens
 
 
+@pytest.mark.parametrize("held", [1 << 30, 400_000])
+def test_what_is_held_is_bounded_however_many_rows_join(asked, monkeypatch, held):
+    """Rows that join find others under way: without an end of their padding a batch would grow with every step."""
+    engine = asked("llama").engine(Limits(rows=8, held=held))
+    monkeypatch.setattr(engine, "stop_ids", frozenset())
+    draw = random.Random(0)
+    requests = [
+        Request(str(n), "generate", f"What is {n}?", max_new_tokens=draw.randint(1, 40)) for n in range(300)
+    ]
+    widths, bytes_held = [], []
+    real = states.DecoderState.feed
+
+    def feed(self, ids, **named):
+        widths.append(self.width + ids.shape[1])
+        bytes_held.append(self.held * (self.width + ids.shape[1]) * len(ids))
+        return real(self, ids, **named)
+
+    monkeypatch.setattr(states.DecoderState, "feed", feed)
+    answers = engine.answer(requests)
+    assert [answer.tokens for answer in answers] == [request.max_new_tokens for request in requests]
+    longest = max(len(engine.encoder.prompt_ids(r.prompt)) for r in requests)
+    assert max(widths) <= 2 * (longest + 40)
+    assert max(bytes_held) <= held
+
+
 def test_joined_states_go_on_as_each_would_alone(asked):
     one = asked("llama")
     prompts = [[[5, 6, 7, 8, 9, 10, 11]], [[12, 13], [14, 15, 16]]]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
+import transformers as tf
 
 from tutelage.core.nouns import Request
 from tutelage.engine import Limits, prefixes
@@ -162,6 +164,23 @@ def test_a_window_or_a_recurrent_layer_shares_nothing(asked):
     assert [family for family in DECODERS if shares(asked(family).model)] == [
         family for family in DECODERS if family in SHARING
     ]
+
+
+def test_kinds_that_count_what_is_held_share_nothing():
+    shape = {"vocab_size": 99, "n_layers": 2, "n_heads": 4, "d_model": 32}
+    assert not shares(
+        SimpleNamespace(config=tf.MptConfig(**shape))
+    )  # its slopes count slots, padding and all
+    small = {
+        "vocab_size": 99,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+    }
+    assert shares(SimpleNamespace(config=tf.LlamaConfig(**small)))
+    moving = tf.LlamaConfig(**small, rope_scaling={"rope_type": "dynamic", "factor": 2.0})
+    assert not shares(SimpleNamespace(config=moving))  # its places depend on the longest row of a batch
 
 
 def test_an_interrupted_batch_leaves_the_shared_state_as_it_was(asked, questions):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 from tutelage.core.nouns import Origin, Prompted
@@ -52,6 +53,27 @@ def test_tasks_that_read_the_same_bytes_are_of_one_source():
     found = sources([named("a", "1"), named("squad_x", "1"), named("squad_y", "2"), named("d", "3")])
     assert found == ["a", "a", "a", "d"]
     assert len(set(sources([named("squad_x", "2"), named("a", "1"), named("squad_y", "1")]))) == 1
+
+
+def test_sources_are_the_components_of_names_and_bytes():
+    draw = random.Random(0)
+    for _ in range(300):
+        told = [(draw.choice("abcde"), draw.choice("12345")) for _ in range(draw.randint(1, 7))]
+        found = sources(
+            [
+                replace(task(name, "{}", range(1), range(0)), card={"source": {"sha256": content}})
+                for name, content in told
+            ]
+        )
+        parts = [{n} for n in range(len(told))]
+        for _ in told:  # whoever shares a name or bytes with a part belongs to it
+            for n, (name, content) in enumerate(told):
+                near = [m for m, other in enumerate(told) if other[0] == name or other[1] == content]
+                whole = set().union(*(part for part in parts if part & {n, *near}))
+                parts = [part for part in parts if not part & whole] + [whole]
+        assert {frozenset(m for m, one in enumerate(found) if one == name) for name in found} == set(
+            map(frozenset, parts)
+        )
 
 
 def test_words_of_the_template_and_other_sources_take_nothing_away():

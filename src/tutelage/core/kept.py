@@ -52,9 +52,6 @@ def kept(rows: Iterable[T], form: Form[T]) -> Sequence[T]:
     file = _scratch()
     try:
         starts = _written(file, form, few, source)
-    except OSError as error:
-        file.close()
-        raise _full(error) from error
     except BaseException:
         file.close()
         raise
@@ -166,12 +163,21 @@ def _written(file: BinaryIO, form: Form[T], few: list[T], more: Iterable[T]) -> 
             at += len(made)
             starts.append(at)
             if held >= _BLOCK:
-                file.write(b"".join(waiting))
+                _put(file, waiting)
                 waiting, held = [], 0
         few.clear()
-    file.write(b"".join(waiting))
-    file.flush()
+    _put(file, waiting)
     return starts
+
+
+def _put(file: BinaryIO, pieces: list[bytes]) -> None:
+    """Write all of some bytes; the file has no buffer of its own."""
+    left = memoryview(b"".join(pieces))
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError as error:
+        raise _full(error) from error
 
 
 def _scratch() -> BinaryIO:
@@ -180,7 +186,7 @@ def _scratch() -> BinaryIO:
     if "TMPDIR" not in os.environ:
         place = next((one for one in _PLACES if os.access(one, os.W_OK | os.X_OK)), None)
     try:
-        return cast("BinaryIO", tempfile.TemporaryFile(dir=place))
+        return cast("BinaryIO", tempfile.TemporaryFile(dir=place, buffering=0))
     except OSError as error:
         raise _full(error) from error
 
@@ -203,7 +209,7 @@ def _read(file: BinaryIO, start: int, size: int) -> bytes:
 def _full(error: OSError) -> MachineError:
     return MachineError(
         "the rows do not fit into the folder for temporary files",
-        where=os.environ.get("TMPDIR", tempfile.gettempdir()),
+        where=os.environ.get("TMPDIR", _PLACES[0]),
         found=error.strerror or str(error),
         expected="room for the rows, in words and in tokens",
         fix="free some space, or name another folder with the variable TMPDIR",

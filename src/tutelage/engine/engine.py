@@ -223,12 +223,14 @@ class Engine:
         """Greedy answers as they end; rows that end leave, and where half of the room is free the next batch joins."""
         active: list[_Row] = []
         state: states.State | None = None
+        waiting: tuple[list[Request], states.State] | None = None
         while True:
-            room = not active or (self._shares and len(active) <= self.limits.rows // 2)
-            batch = next(begun, None) if room else None
-            if batch is not None:
-                state = batch[1] if not active else _joined(state, batch[1])
-                active = [*active, *(_Row(request, []) for request in batch[0])]
+            if waiting is None and (not active or (self._shares and len(active) <= self.limits.rows // 2)):
+                waiting = next(begun, None)
+            if waiting is not None and (not active or self._fits(active, state, waiting)):
+                state = waiting[1] if not active else _joined(state, waiting[1])
+                active = [*active, *(_Row(request, []) for request in waiting[0])]
+                waiting = None
                 continue
             if state is None or not active:
                 return
@@ -244,7 +246,22 @@ class Engine:
                 chosen = torch.tensor(going, device=tokens.device)
                 state.select(chosen)
                 tokens = tokens[chosen]
+                if self._shares and isinstance(state, states.DecoderState):
+                    state.trim()
             state.logits = state.feed(tokens[:, None])[:, -1]
+
+    def _fits(
+        self, active: Sequence[_Row], state: states.State | None, waiting: tuple[list[Request], states.State]
+    ) -> bool:
+        """Whether the keys and values of two batches together, to their last answer's end, may be held."""
+        requests, more = waiting
+        assert isinstance(state, states.DecoderState)
+        assert isinstance(more, states.DecoderState)
+        state.trim()
+        left = [row.request.max_new_tokens - len(row.ids) for row in active]
+        left += [request.max_new_tokens for request in requests]
+        width = max(state.width, more.width) + max(left)
+        return (len(active) + len(requests)) * width * more.held <= self.limits.held
 
     def _take(self, row: _Row, token: int) -> None:
         if token in self.stop_ids:

@@ -58,6 +58,7 @@ class DecoderState:
     def join(self, more: DecoderState) -> DecoderState:
         """One batch of the rows of this and another one, which both are given up for it."""
         both = (self, more)
+        self.trim()
         width = max(state.mask.shape[1] for state in both)
         made = copy(self)
         made.mask = torch.cat([_left(state.mask, width, 1) for state in both])
@@ -101,6 +102,21 @@ class DecoderState:
         self.mask = self.mask[rows]
         self.next_position = self.next_position[rows]
         self.logits = self.logits[rows]
+
+    @property
+    def width(self) -> int:
+        """Tokens that each row has room for, padding and all."""
+        return int(self.mask.shape[1])
+
+    def trim(self) -> None:
+        """Give up the columns at the left that are padding in every row. Only for models that share (`shares`)."""
+        used = self.mask.any(0).nonzero()
+        first = int(used[0]) if len(used) else 0
+        if not first:
+            return
+        self.mask = self.mask[:, first:]
+        for layer in self.cache.layers:
+            layer.keys, layer.values = layer.keys[:, :, first:], layer.values[:, :, first:]
 
     def _forward(
         self, given: dict[str, torch.Tensor], positions: torch.Tensor, *, last_only: bool
@@ -179,14 +195,26 @@ def _left(tensor: torch.Tensor, width: int, dim: int) -> torch.Tensor:
     return torch.cat([tensor.new_zeros(shape), tensor], dim)
 
 
+SHARING = frozenset(
+    {
+        "bloom", "cohere", "falcon", "gemma", "gpt2", "gpt_bigcode", "gpt_neox", "gptj", "granite", "llama", "mistral", "mixtral",
+        "olmo", "olmo2", "opt", "phi", "phi3", "qwen2", "qwen3", "smollm3", "stablelm", "starcoder2",
+    }
+)  # fmt: skip
+"""Kinds of models (`model_type`) that find a token's place by its position or by the mask, and never by counting what is held."""
+
+
 def shares(model: Any) -> bool:
     """Whether a decoder-only model's prompts can go on where another one ends.
 
-    Where they begin alike and end apart, padding comes to stand between: a sliding window would count it, and a recurrent
-    layer would read it.
+    Where they begin alike and end apart, padding comes to stand between: a sliding window would count it, a recurrent layer would
+    read it, and places that follow from the longest row of a batch would move.
     """
-    layers = DynamicCache(config=model.config).layers
-    return all(type(layer) is DynamicLayer for layer in layers)
+    config = model.config
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    if config.model_type not in SHARING or rope.get("rope_type", rope.get("type")) in ("dynamic", "longrope"):
+        return False
+    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
 
 
 def start(

@@ -30,7 +30,8 @@ def sources(tasks: Sequence[TaskRows]) -> list[str]:
     """Each task's data set; tasks that read the very same bytes have one, whatever they are called."""
     names = [source_of(task.task) for task in tasks]
     same: dict[str, str] = {}
-    for task, name in zip(tasks, names, strict=True):
+    for place, task in enumerate(tasks):
+        name = names[place]
         first = same.setdefault(str(task.card["source"]["sha256"]), name)
         names = [first if one == name else one for one in names]
         same = {content: first if one == name else one for content, one in same.items()}
