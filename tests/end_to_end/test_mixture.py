@@ -156,12 +156,20 @@ def test_a_pool_that_is_asked_and_one_that_is_wrong(many: Path) -> None:
     asked = {"from": {"data": {"path": "general.jsonl"}, "split": SPLIT}, "share": 0.2, "repeat": True}
     general = of(read(load(change(many, mixture=None, replay=asked)), None), "general")
     assert (len(general.train), len(general.test)) == (12, 4)
+    seeded = {"from": {"data": {"path": "general.jsonl"}, "split": {"seed": 3}}, "share": 0.2}
+    general = of(read(load(change(many, replay=seeded)), None), "general")
+    assert (len(general.train), len(general.validation), len(general.test)) == (25, 0, 0)
     for own, where in (
         ({"data": {"path": "genral.jsonl"}}, "genral.jsonl"),
         ({"data": {"path": "general.jsonl"}, "split": {"test": 1}}, "replay.from.split"),
         ({"data": {"path": "general.jsonl"}, "name": "same"}, "tasks"),
         ({"data": {"path": "general.jsonl"}, "each": "file"}, "replay"),
         ({"data": {"path": "general.jsonl"}, "promt": "x"}, "replay.from.promt"),
+        ({"data": {"path": "general.jsonl"}, "source": "snli"}, "replay.from"),  # too near to paraphrase
+        (
+            {"data": {"path": "p3/glue_qqp_b.jsonl"}, "name": "g"},
+            "replay.from",
+        ),  # held out under another name
     ):
         with pytest.raises(InputError) as caught:
             read(load(change(many, replay={"from": own})), None)

@@ -83,7 +83,10 @@ def test_what_is_no_text_is_not_printed_as_python_would(value):
     [
         "{{ a | trim }}", "{{ a | upper }}", "{{ a | replace('x', 'y') }}", "{{ a | string }}", "{{ a | indent(2) }}",
         "{{ a | truncate(9) }}", "{{ '%s' | format(a) }}", "{{ '%s' % a }}", "{{ '%s %s' % ('x', a) }}", "{{ a ~ 'x' }}",
-        "{{ 'x' ~ a ~ 'y' }}", "{{ ['x', a] | join(' ') }}", "{{ [a] | join }}", "{{ (a ~ 'x') | length }}",
+        "{{ a | safe }}", "{{ a | forceescape }}", "{{ a | pprint }}", "{{ {'z': a} | urlencode }}", "{{ '%(x)s' | format(x=a) }}",
+        "{{ 'x' | replace('x', a) }}", "{{ [{'k': a}] | join('-', attribute='k') }}", "{{ [{'k': a}] | join('-', 'k') }}",
+        "{{ ['x', 'y'] | join(a) }}", "{{ '{}'.format(a) }}", "{{ '{x}'.format(x=a) }}", "{{ '{0[z]}'.format({'z': a}) }}",
+        "{{ '{z}'.format_map({'z': a}) }}", "{{ '%(z)s' % {'z': a} }}", "{{ 'x' ~ a ~ 'y' }}", "{{ ['x', a] | join(' ') }}", "{{ [a] | join }}", "{{ (a ~ 'x') | length }}",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("value", [None, ["x"], {"a": 1}])
@@ -100,13 +103,18 @@ def test_no_filter_or_operator_makes_a_word_of_what_is_no_text(source, value):
         ("{{ a | default('x', true) | upper }}", "X"),
         ("{% if a %}{{ a ~ '!' }}{% endif %}{{ n ~ ' of ' ~ n }}", "3 of 3"),
         ("{{ yes | lower }}", "true"),
+        ("{{ yes | string | lower }}", "true"),
+        ("{{ '%(n)s of %(m)d' % {'n': n, 'm': 4, 'a': a} }}", "3 of 4"),
+        ("{{ '{} {x:>3}'.format(n, x='y') }}{{ '{z}'.format_map({'z': n}) }}", "3   y3"),
+        ("{{ text.format(n) }}", "so 3"),
+        ("{{ {'q': 'a b', 'n': n} | urlencode }}", "q=a+b&n=3"),
         ("{{ rows | map(attribute='k') | join(', ') }}", "u, 2"),
         ("{{ rows | join('-', attribute='k') }}{{ n % 2 }}", "u-21"),
         ("{{ '%s: %d' % ('x', n) }}{{ n | string | center(3) }}", "x: 3 3 "),
     ],
 )
 def test_a_guarded_null_and_what_is_text_are_rendered(source, text):
-    row = {"a": None, "n": 3, "yes": True, "rows": [{"k": "u"}, {"k": 2}]}
+    row = {"a": None, "n": 3, "yes": True, "text": "so {}", "rows": [{"k": "u"}, {"k": 2}]}
     assert render(source, row).text == text
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,8 +68,20 @@ def expand(recipe: Recipe, data_dir: Path | None) -> Expanded:
     left = tuple((name, str(cluster)) for name, cluster in of.items() if cluster in near and name not in held)
     gone = {name for name, _ in left}
     kept = [(place, task) for place, task in found if task.name not in gone]
-    raise_all("hold_out", [*_seen_elsewhere(recipe, kept, held)])
+    raise_all("hold_out", [*_replay_gone(recipe, dict(left)), *_seen_elsewhere(recipe, kept, held)])
     return Expanded(tuple(task for _, task in kept), tuple(place for place, _ in kept), held, left)
+
+
+def _replay_gone(recipe: Recipe, left: Mapping[str, str]) -> Iterator[InputError]:
+    """An error when what shall be replayed leaves the recipe, being too near to what is held out."""
+    if recipe.replay is not None and recipe.replay.name in left:
+        yield InputError(
+            "what shall be replayed is too near to a held-out cluster",
+            where="replay.from",
+            found=f"{recipe.replay.name} of the cluster {left[recipe.replay.name]}",
+            expected="rows of a cluster that is not left out beside " + ", ".join(recipe.hold_out),
+            fix="replay something else, or do not hold this cluster out",
+        )
 
 
 def _of_files(task: Task, root: Path, data_dir: Path | None, where: str) -> Iterator[Task]:

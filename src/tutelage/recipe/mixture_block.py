@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from tutelage.recipe.block import Block, Text, wrong
-from tutelage.recipe.fields import Positive
+from tutelage.recipe.fields import Positive, Share
 from tutelage.recipe.task_block import Split, Task
 
 TAGS = ("a task's name", "rows of its own")
@@ -80,11 +80,20 @@ class Mixture(Part):
         return self
 
 
+class PoolSplit(Split):
+    """The split of rows that are only replayed: none test or validate unless it is said."""
+
+    validation: Share = Field(0, description="A fraction or a count of rows, for the loss during training.")
+    test: Share = Field(
+        0, description="A fraction or a count of rows, for the scores before and after; 0 for none."
+    )
+
+
 class Pool(Task):
     """Rows that are only replayed, unless their split says that some are asked."""
 
-    split: Split = Field(
-        default_factory=lambda: Split(validation=0, test=0), description="All rows train when not given."
+    split: PoolSplit = Field(
+        default_factory=PoolSplit, description="All rows train unless it says that some test or validate."
     )
 
 

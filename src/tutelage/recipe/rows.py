@@ -78,7 +78,9 @@ def read(recipe: Recipe, data_dir: Path | None, *, say: Callable[[str], None] = 
     finally:
         templates.close()
     reader.tell()
-    tasks = tuple(siblings.parted(each, siblings.sources(each)))
+    sources = siblings.sources(each)
+    _check_held_out(each, sources, found.places)
+    tasks = tuple(siblings.parted(each, sources))
     _check_taught(tasks, found.places)
     taught = {t.task.name: hashing.of_json([_said(t, t.train), _said(t, t.validation)]) for t in tasks}
     return Rows(
@@ -87,6 +89,20 @@ def read(recipe: Recipe, data_dir: Path | None, *, say: Callable[[str], None] = 
         taught=taught,
         left_out=found.left_out,
     )
+
+
+def _check_held_out(tasks: Sequence[TaskRows], sources: Sequence[str], places: Sequence[str]) -> None:
+    """Find rows of a held-out task that are taught under another name, which only the files themselves show."""
+    unseen = {source: task.task.name for task, source in zip(tasks, sources, strict=True) if task.held_out}
+    for task, source, place in zip(tasks, sources, places, strict=True):
+        if not task.held_out and source in unseen:
+            raise InputError(
+                "a held-out task is in training",
+                where=place,
+                found=f"{task.task.name}, which reads what {unseen[source]} is held out of",
+                expected="every task of that data set on one side",
+                fix="take it out, or hold it out too",
+            )
 
 
 def _check_taught(tasks: Sequence[TaskRows], places: Sequence[str]) -> None:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial, wraps
 from typing import Any
 
 from jinja2 import StrictUndefined, Undefined, UndefinedError, nodes, pass_eval_context
 from jinja2.exceptions import TemplateRuntimeError
+from jinja2.filters import make_attrgetter
 from jinja2.runtime import Context, Macro
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
 from jinja2.utils import missing
 
 _OF_TEXT = frozenset(
     {
-        "capitalize", "center", "e", "escape", "format", "indent", "lower", "replace", "string", "striptags", "title",
-        "trim", "truncate", "upper", "urlize", "wordcount", "wordwrap",
+        "capitalize", "center", "e", "escape", "forceescape", "format", "indent", "lower", "pprint", "replace", "safe", "string",
+        "striptags", "title", "trim", "truncate", "upper", "urlize", "wordcount", "wordwrap",
     }
 )  # fmt: skip
 """Filters that make text of what they get: of None they would make the word None."""
+_NAMED = re.compile(r"%\(([^)]*)\)")
 
 
 class MissingFieldError(TemplateRuntimeError):
@@ -114,30 +117,56 @@ def _filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)  # with the marks by which Jinja knows what to pass
     def shut(*words: Any, **named: Any) -> Any:
-        if name in _OF_TEXT and not (name == "lower" and isinstance(words[place], bool)):  # true or false
-            for word in words[place:] if name == "format" else words[place : place + 1]:
+        before, given = words[:place], words[place:]
+        if name in _OF_TEXT:
+            # Only these two put their further words into the text.
+            for word in [*given, *named.values()] if name in ("format", "replace") else given[:1]:
                 _said(word)
-        elif name == "join" and len(words) < place + 3 and "attribute" not in named:
-            return _shut(
-                function(*words[:place], [_said(one) for one in words[place]], *words[place + 1 :], **named)
-            )
+        elif name == "urlencode":
+            _all_said(given[0])
+        elif name == "join":
+            return _shut(_joined(function, before[0], *given, **named))
         return _shut(function(*words, **named))
 
     return shut
 
 
+def _joined(join: Callable[..., Any], context: Any, value: Any, d: Any = "", attribute: Any = None) -> Any:
+    if attribute is not None:
+        value = map(make_attrgetter(context.environment, attribute), value)
+    return join(context, [_said(one) for one in value], _said(d))
+
+
 def _said(value: Any) -> Any:
     """A value that is about to become text, which None and lists must not become."""
-    if value is None or isinstance(value, bool | list | tuple | dict):
+    if value is None or isinstance(value, list | tuple | dict):
         raise NotTextError(value)
     return value
+
+
+def _all_said(value: Any) -> None:
+    """The same for the values of a mapping, or of pairs."""
+    pairs = list(value.items()) if isinstance(value, dict) else value
+    for one in pairs if isinstance(pairs, list) else [value]:
+        _said(one[1] if isinstance(one, list | tuple) and len(one) == 2 else one)
+
+
+class _Formatter(SandboxedFormatter):
+    """Python's `format`, for values that may become text."""
+
+    def convert_field(self, value: Any, conversion: Any) -> Any:
+        return super().convert_field(_said(value), conversion)
 
 
 class _Environment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"%"})
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        if isinstance(left, str):
+        names = _NAMED.findall(left) if isinstance(left, str) and isinstance(right, dict) else []
+        if names:
+            for name in names:
+                _said(right.get(name, ""))
+        elif isinstance(left, str):
             for value in right if isinstance(right, tuple) else (right,):
                 _said(value)
         return super().call_binop(context, operator, left, right)
@@ -147,6 +176,18 @@ class _Environment(ImmutableSandboxedEnvironment):
         for joined in tree.find_all(nodes.Concat):
             joined.nodes = [nodes.Filter(one, "string", [], [], None, None) for one in joined.nodes]
         return tree
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        if super().wrap_str_format(value) is None:
+            return None
+        text, mapped = str.__str__(value.__self__), value.__name__ == "format_map"
+
+        def formatted(*words: Any, **named: Any) -> str:
+            if mapped and (named or len(words) != 1):
+                raise TypeError("format_map takes one mapping")
+            return _Formatter(self).vformat(text, () if mapped else words, words[0] if mapped else named)
+
+        return formatted
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         return _shut(super().getattr(obj, attribute))
