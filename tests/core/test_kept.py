@@ -151,8 +151,13 @@ def value(rng, depth=0):
 
 def test_rows_of_every_stage_are_read_as_they_were_written():
     rng = random.Random(3)
-    text = lambda: rng.choice(TEXTS)  # noqa: E731
-    history = lambda: tuple((text(), text()) for _ in range(rng.randint(0, 3)))  # noqa: E731
+
+    def text():
+        return rng.choice(TEXTS)
+
+    def history():
+        return tuple((text(), text()) for _ in range(rng.randint(0, 3)))
+
     for _ in range(300):
         fields = {f"f{place}": value(rng) for place in range(rng.randint(0, 4))}
         origin = Origin(text(), rng.randint(1, 10**9), rng.choice(["line", "row"]), rng.randint(0, 3))

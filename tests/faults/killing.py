@@ -154,7 +154,7 @@ def tune(case, folder):
             packing=Packing(20, 16 if pairs else 0, 8) if case["packing"] else None, seed=case["seed"],
         ),
         folder=folder,
-        identity="kill",
+        needs={"identity": "kill"},
         listen=listen,
     )  # fmt: skip
     tuned = loop.tune()
@@ -292,4 +292,4 @@ if __name__ == "__main__":
     transformers.LlamaForCausalLM, transformers.T5ForConditionalGeneration  # noqa: B018 - imported when asked for
     act = {"whole": whole, "killed": killed}[sys.argv[1]]
     for place, asked in enumerate(json.load(sys.stdin)):
-        print(json.dumps(act(asked, Path(sys.argv[2]) / f"{sys.argv[1]}-{place}")), flush=True)  # noqa: T201
+        print(json.dumps(act(asked, Path(sys.argv[2]) / f"{sys.argv[1]}-{place}")), flush=True)  # noqa: T201  # the keeper reads it

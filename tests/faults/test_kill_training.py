@@ -115,7 +115,7 @@ def test_a_hundred_kills_of_every_method(tmp_path, capsys):
         table.append(f"{name(one):<36}{after['kills']:>5}  {identical:<11}{where}")
     kills = sum(one["kills"] for one in killed)
     with capsys.disabled():
-        print("", *table, f"{kills} kills in {len(cases)} trainings", sep="\n")  # noqa: T201
+        print("", *table, f"{kills} kills in {len(cases)} trainings", sep="\n")  # noqa: T201  # the table is for people
     for one, before, after in zip(cases, wholes, killed, strict=True):
         assert_unharmed(one, before, after)
     assert kills >= 100

@@ -44,7 +44,7 @@ def make_loop(tmp_path, make_model, make_rows):
             validation=validation,
             settings=settings,
             folder=tmp_path / folder,
-            identity=identity,
+            needs={"identity": identity},
             listen=events.append,
         )
         loop.events = events

@@ -145,7 +145,7 @@ def test_the_loop_gives_a_prefix_one_row_at_a_time_and_others_what_fits(tmp_path
             validation=rows[:2],
             settings=settings,
             folder=tmp_path / name,
-            identity="x",
+            needs={"identity": "x"},
             listen=lambda _: None,
         )
         assert loop.micro_batch_tokens == want
@@ -185,7 +185,7 @@ def test_a_stopped_tuning_goes_on_bit_for_bit(tmp_path, make_model, make_rows, f
             validation=rows[:3],
             settings=settings,
             folder=tmp_path / folder,
-            identity="x",
+            needs={"identity": "x"},
             listen=listen,
         )
         loop.tune()

@@ -54,7 +54,7 @@ def make_loop(tmp_path, make_model, make_rows):
             validation=(),
             settings=settings,
             folder=tmp_path / "checkpoints",
-            identity="x",
+            needs={"identity": "x"},
             listen=lambda _: None,
         )
         if name == "full":
@@ -365,7 +365,7 @@ def tuned(tmp_path, make_model, make_rows):
             validation=rows[:2],
             settings=replace(RUN, objective=objective, **changes),
             folder=tmp_path / str(hash((objective, name))),
-            identity="x",
+            needs={"identity": "x"},
             listen=events.append,
         )
         loop.tune()

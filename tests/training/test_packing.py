@@ -257,7 +257,7 @@ def make_loop(tmp_path, make_model, make_rows):
             validation=rows[:2],
             settings=settings,
             folder=tmp_path / folder,
-            identity="x",
+            needs={"identity": "x"},
             listen=events.append,
         )
         loop.events, loop.all_rows = events, rows
@@ -307,7 +307,7 @@ def test_without_packing_no_fill_is_told(make_loop):
         validation=(),
         settings=SETTINGS,
         folder=packed.folder,
-        identity="x",
+        needs={"identity": "x"},
         listen=packed.events.append,
     )
     loop.tune()
@@ -335,6 +335,6 @@ def test_packing_is_part_of_what_is_learned(make_loop):
             validation=other.validation,
             settings=other.settings,
             folder=other.folder,
-            identity="x",
+            needs={"identity": "x"},
             listen=other.listen,
         ).tune()

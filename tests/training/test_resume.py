@@ -71,7 +71,7 @@ def tuning(request, tmp_path, make_model, make_rows):
             validation=rows[:3],
             settings=settings,
             folder=tmp_path / folder,
-            identity=identity,
+            needs={"identity": identity},
             listen=listen,
         )
         loop.events = events

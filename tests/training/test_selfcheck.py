@@ -42,7 +42,7 @@ def make_loop(tmp_path, make_model, make_rows):
             validation=(),
             settings=replace(settings, packing=Packing(60, 40 if two else 0, 10) if packed else None),
             folder=tmp_path / "checkpoints",
-            identity="x",
+            needs={"identity": "x"},
             listen=events.append,
         )
         loop.events = events

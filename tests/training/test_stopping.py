@@ -52,7 +52,7 @@ def make_loop(tmp_path, make_model, make_rows):
             validation=rows[:3],
             settings=settings,
             folder=tmp_path / folder,
-            identity="x",
+            needs={"identity": "x"},
             listen=listen,
         )
         loop.events = events

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -81,7 +82,26 @@ def opened(path: Path, form: Form[T]) -> Sequence[T]:
     return tuple(rows) if len(rows) <= IN_MEMORY else rows
 
 
-class OnDisk(Sequence[T]):
+class _Looked(Sequence[T], ABC):
+    """Rows that are read when they are looked at: those at some places (from 0 to the length), in their order."""
+
+    @overload
+    def __getitem__(self, place: int) -> T: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, place: int | slice) -> T | tuple[T, ...]:
+        found = self._at(range(len(self))[place] if isinstance(place, slice) else (range(len(self))[place],))
+        return tuple(found) if isinstance(place, slice) else next(found)
+
+    def __iter__(self) -> Iterator[T]:
+        return self._at(range(len(self)))
+
+    @abstractmethod
+    def _at(self, places: Sequence[int]) -> Iterator[T]:
+        """The rows."""
+
+
+class OnDisk(_Looked[T]):
     """Rows in a file, in their order. Each look reads a row anew: two looks give equal rows and not the same one."""
 
     def __init__(self, file: BinaryIO, starts: array[int], form: Form[T], *, behind: int = 0) -> None:
@@ -94,21 +114,12 @@ class OnDisk(Sequence[T]):
     def __len__(self) -> int:
         return len(self._starts) - 1
 
-    @overload
-    def __getitem__(self, place: int) -> T: ...
-    @overload
-    def __getitem__(self, place: slice) -> tuple[T, ...]: ...
-    def __getitem__(self, place: int | slice) -> T | tuple[T, ...]:
-        if isinstance(place, slice):
-            start, stop, step = place.indices(len(self))
-            if step == 1:
-                return tuple(self._from(start, stop))
-            return tuple(self[at] for at in range(start, stop, step))
-        at = range(len(self))[place]
-        return next(self._from(at, at + 1))
-
-    def __iter__(self) -> Iterator[T]:
-        return self._from(0, len(self))
+    def _at(self, places: Sequence[int]) -> Iterator[T]:
+        if isinstance(places, range) and places.step == 1:
+            yield from self._from(places.start, places.stop)
+        else:
+            for place in places:
+                yield from self._from(place, place + 1)
 
     def _from(self, start: int, stop: int) -> Iterator[T]:
         """The rows of some places, read in blocks of whole rows."""
@@ -124,7 +135,7 @@ class OnDisk(Sequence[T]):
             start = end
 
 
-class Picked(Sequence[T]):
+class Picked(_Looked[T]):
     """Some of a sequence's rows, in a given order, without a copy of them."""
 
     def __init__(self, rows: Sequence[T], places: Sequence[int]) -> None:
@@ -134,14 +145,8 @@ class Picked(Sequence[T]):
     def __len__(self) -> int:
         return len(self._places)
 
-    @overload
-    def __getitem__(self, place: int) -> T: ...
-    @overload
-    def __getitem__(self, place: slice) -> tuple[T, ...]: ...
-    def __getitem__(self, place: int | slice) -> T | tuple[T, ...]:
-        if isinstance(place, slice):
-            return tuple(self._rows[at] for at in self._places[place])
-        return self._rows[self._places[place]]
+    def _at(self, places: Sequence[int]) -> Iterator[T]:
+        return (self._rows[self._places[place]] for place in places)
 
 
 def picked(rows: Sequence[T], places: Sequence[int]) -> Sequence[T]:

@@ -119,6 +119,7 @@ class Reader:
         shown, name, unit, errors = self.shown, self._name, self._opened.unit, self._errors
         as_it_stands = self.layout is layouts.PLAIN
         for row in rows:
+            # Nearly all rows of nearly all files: what `_examples` does, in fewer steps.
             if as_it_stands and type(row) is Row and row.plain and not errors:
                 line, fields, item, _ = row
                 self._count += 1

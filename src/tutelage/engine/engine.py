@@ -32,7 +32,7 @@ class Limits:
     Attributes:
         tokens: prompt tokens of a batch, counted for every choice.
         rows: requests of a batch.
-        held: bytes of keys and values, with those of what a batch's prompts begin with alike.
+        held: bytes of keys and values of a batch whose prompts go on where a shared beginning ends, and of one that others join.
     """
 
     tokens: int = 4096
@@ -257,7 +257,6 @@ class Engine:
         requests, more = waiting
         assert isinstance(state, states.DecoderState)
         assert isinstance(more, states.DecoderState)
-        state.trim()
         left = [row.request.max_new_tokens - len(row.ids) for row in active]
         left += [request.max_new_tokens for request in requests]
         width = max(state.width, more.width) + max(left)

@@ -58,8 +58,7 @@ class DecoderState:
     def join(self, more: DecoderState) -> DecoderState:
         """One batch of the rows of this and another one, which both are given up for it."""
         both = (self, more)
-        self.trim()
-        width = max(state.mask.shape[1] for state in both)
+        width = max(state.width for state in both)
         made = copy(self)
         made.mask = torch.cat([_left(state.mask, width, 1) for state in both])
         made.next_position = torch.cat([state.next_position for state in both])

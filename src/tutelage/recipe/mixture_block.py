@@ -106,7 +106,7 @@ class Replay(Block):
     ] = Field(
         alias="from",
         description="The task whose training rows are replayed, which is scored like the others; or rows of its own, written as a task "
-        "is ({data: {path: general.jsonl}}): all of them train and none is asked, unless it has a split.",
+        "is ({data: {path: general.jsonl}}): all of them train and none is asked, unless their split says so.",
     )
     share: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.05, description="Of all tokens that are trained on, prompts included."

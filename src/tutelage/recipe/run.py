@@ -160,8 +160,9 @@ class _Run:
 
     def _encode(self, rows: prepare.Rows, source: ModelSource) -> Prepared:
         self.base = load(source, chat_template=self.recipe.template_text(), four_bit=self._four_bit)
+        # What the tuning would refuse is refused now, and not after hours of asking the base.
         require_whole(self.base)
-        if self.recipe.tune.packing:  # not after hours of asking the base
+        if self.recipe.tune.packing:
             require_packable(self.base.model, self.base.model.device)
         require_prompt_loss(self.base.model, self.recipe.tune.prompt_loss_weight)
         prepared = prepare.encode(self.recipe, rows, self.base)

@@ -107,7 +107,7 @@ def tune(
         validation=prepared.validation,
         settings=job.settings,
         folder=folder.checkpoints,
-        identity=job.needs,
+        needs=job.needs,
         listen=recorder,
     )
     tuned = loop.tune()

@@ -75,7 +75,7 @@ class Base:
         """Add the gradient of `weight` times the squared distance to the weights' gradients; gives the distance."""
         if self._outside:
             distance = _low_rank_distance(self._model)
-            (weight * distance).backward()  # type: ignore[no-untyped-call]
+            (weight * distance).backward()  # type: ignore[no-untyped-call]  # torch does not type it
             return distance.item()
         squared = 0.0
         with torch.no_grad():

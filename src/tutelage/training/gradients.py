@@ -54,12 +54,12 @@ def _is_plain(weight: torch.Tensor) -> bool:
 def _linear(module: Any, x: torch.Tensor) -> torch.Tensor:
     if torch.is_autocast_enabled(x.device.type):
         return functional.linear(x, module.weight, module.bias)
-    out: torch.Tensor = _Linear.apply(x, module.weight, module.bias)  # type: ignore[no-untyped-call]
+    out: torch.Tensor = _Linear.apply(x, module.weight, module.bias)  # type: ignore[no-untyped-call]  # torch does not type it
     return out
 
 
 def _embedding(module: Any, ids: torch.Tensor) -> torch.Tensor:
-    out: torch.Tensor = _Embedding.apply(ids, module.weight, module.padding_idx)  # type: ignore[no-untyped-call]
+    out: torch.Tensor = _Embedding.apply(ids, module.weight, module.padding_idx)  # type: ignore[no-untyped-call]  # torch does not type it
     return out
 
 

@@ -64,7 +64,7 @@ class Loop:
         validation: rows whose loss is watched, may be empty; none without a token that bears loss.
         settings: how to tune.
         folder: where checkpoints go.
-        identity: what the weights depend on beside the settings, by name and as JSON: model, method, rows, order.
+        needs: what the weights depend on beside the settings, by name and as JSON: model, method, rows, order.
         listen: is told what happens.
     """
 
@@ -77,7 +77,7 @@ class Loop:
         validation: Sequence[Encoded],
         settings: TuneSettings,
         folder: Path,
-        identity: str | Mapping[str, Any],
+        needs: Mapping[str, Any],
         listen: Listener,
     ) -> None:
         self.model = model
@@ -95,7 +95,7 @@ class Loop:
         if validation and not any(row.n_loss for row in validation):
             raise refusals.no_loss("validation", validation)
         self.device = next(iter(self.trained.values())).device
-        self.run = checkpoint.Run(needs_of(identity, settings), machine_of(self.device))
+        self.run = checkpoint.Run(needs_of(needs, settings), machine_of(self.device))
         self.stopper = Stopper()
         apart = keeps_rows_apart(model, self.device)
         self.micro_batch_tokens = settings.micro_batch_tokens if apart else 0
@@ -234,7 +234,7 @@ class Loop:
                     prompts=minimised.with_prompts,
                 )
                 loss, found = minimised.loss(tensors)
-                (loss / weight).backward()  # type: ignore[no-untyped-call]
+                (loss / weight).backward()  # type: ignore[no-untyped-call]  # torch does not type it
                 sums += found
                 if not math.isfinite(sums.minimised):
                     self.optimizer.zero_grad(set_to_none=True)
@@ -367,17 +367,14 @@ def validation_loss(
 def identity_of(settings: TuneSettings) -> dict[str, Any]:
     """The settings that the finished weights depend on: not how often something is written."""
     left_out = {"checkpoint_every"}
-    if (
-        settings.objective == Objective()
-    ):  # completions alone: tunings are named as they were without this field
-        left_out.add("objective")
+    if settings.objective == Objective():
+        left_out.add("objective")  # completions alone: tunings are named as they were without this field
     return {k: v for k, v in asdict(settings).items() if k not in left_out}
 
 
-def needs_of(identity: str | Mapping[str, Any], settings: TuneSettings) -> dict[str, Any]:
+def needs_of(needs: Mapping[str, Any], settings: TuneSettings) -> dict[str, Any]:
     """Everything that a state on the way depends on: beside what the finished weights depend on, the program itself."""
-    named = identity if isinstance(identity, Mapping) else {"identity": identity}
-    return {"tutelage": __version__, "tune": identity_of(settings), **named}
+    return {"tutelage": __version__, "tune": identity_of(settings), **needs}
 
 
 def machine_of(device: torch.device) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def _alone(model: Any, row: Encoded, objective: Objective, device: torch.device)
 
 
 def _backward(loss: torch.Tensor) -> float:
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()  # type: ignore[no-untyped-call]  # torch does not type it
     return loss.item()
 
 

@@ -44,9 +44,8 @@ class Stopper:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._restore()
-        if (
-            error is None and self.asked
-        ):  # nobody looked any more, and what comes after the block must not begin
+        if error is None and self.asked:
+            # Nobody looked any more, and what comes after the block must not begin.
             raise self.stopped("stopped: what was finished is kept")
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
