@@ -1,6 +1,6 @@
 """The first stage: rows read, split, put into words (`rows.read`) and into tokens (`encode`), and the card that says so.
 
-`read` needs no model and finds every mistake of the data before one is loaded. Nothing is written here.
+`read` needs no model and finds every mistake of the data before one is loaded. No output is written here.
 """
 
 from __future__ import annotations

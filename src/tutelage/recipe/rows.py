@@ -1,4 +1,4 @@
-"""Rows read, split and put into words: all that can be found wrong before a model is loaded. Nothing is written here."""
+"""Rows read, split and put into words: all that can be found wrong before a model is loaded. No output is written here."""
 
 from __future__ import annotations
 
