@@ -154,9 +154,8 @@ def test_batches_keep_within_rows_and_tokens_counting_every_choice(asked, make_r
     engine = asked("llama").engine(Limits(rows=4, tokens=200))
     requests = make_requests()
     lengths = {r.id: len(engine.encoder.prompt_ids(r.prompt)) for r in requests}
-    prompts = [engine.encoder.prompt_ids(r.prompt) for r in requests]
     root = Branch((), 0, tuple(range(len(requests))), ())
-    asked_of = _Asked(requests, prompts, engine.limits)
+    asked_of = _Asked(list(engine.reader.read(requests)), engine.limits)
     batches = [[requests[n] for n in batch] for batch in _batches(root, None, asked_of)]
     assert Counter(r.id for batch in batches for r in batch) == Counter(r.id for r in requests)
     for batch in batches:
@@ -474,12 +473,16 @@ def test_a_tokenizer_without_padding_needs_none(asked, make_requests):
     same(Engine(one.model, bare, encoder_decoder=False).answer(requests), one.engine().answer(requests))
 
 
-def test_a_model_without_a_chat_template_is_refused_before_anything_is_asked(asked):
+def test_a_model_without_a_chat_template_is_asked_texts_and_no_turns(asked, prompts):
     one = asked("llama")
     bare = deepcopy(one.tokenizer)
     bare.chat_template = None
+    engine = Engine(one.model, bare, encoder_decoder=False)
+    texts = [Request(str(n), "generate", p, max_new_tokens=5, form="text") for n, p in enumerate(prompts)]
     with pytest.raises(InputError, match="this model has no chat template"):
-        Engine(one.model, bare, encoder_decoder=False)
+        engine.answer([*texts, Request("chat", "generate", "Hello", max_new_tokens=1)])
+    assert len(engine.answer(texts)) == len(texts)
+    assert engine.stop_ids == {2}
 
 
 def test_what_does_not_fit_into_the_context_is_refused_by_name_before_anything_is_asked(asked):

@@ -110,8 +110,10 @@ class Request:
     """One question to a model.
 
     `choose`: the log-likelihood of each of `choices` after the prompt; `generate`: at most `max_new_tokens`
-    greedy tokens, ending at the model's end of turn or at a stop string. `prompt` is the user's turn, `history` the
-    messages before it.
+    greedy tokens, ending at the model's end of turn or at a stop string.
+
+    `form` says what `prompt` is. `chat`: the user's turn, with the messages of `history` before it, put into the model's
+    chat template. `text`: a text that the answer goes on from, read as it stands; no chat template, and no history.
     """
 
     id: str
@@ -121,14 +123,15 @@ class Request:
     max_new_tokens: int = 0
     stop: tuple[str, ...] = ()
     history: History = ()
+    form: Literal["chat", "text"] = "chat"
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
     """A model's answer to one request.
 
-    `text` is the generated text or the best choice; `logprobs` (nats, one a choice, summed over its tokens) and
-    `choice` (index of the largest) are there for `choose`.
+    `text` is the generated text or the best choice; `logprobs` (nats, one a choice, summed over its tokens),
+    `lengths` (how many tokens each choice has) and `choice` (index of the largest) are there for `choose`.
     """
 
     id: str
@@ -137,3 +140,4 @@ class Response:
     tokens: int
     choice: int | None = None
     logprobs: tuple[float, ...] = ()
+    lengths: tuple[int, ...] = ()

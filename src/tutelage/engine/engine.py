@@ -19,10 +19,12 @@ from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.nouns import Request, Response
 from tutelage.engine import state as states
 from tutelage.engine.prefixes import Branch, tree
+from tutelage.engine.reading import Read, Reader
 from tutelage.tokens import chat
 from tutelage.tokens.encode import Encoder
 
 Listener = Callable[[list[Response]], None]
+_Begun = tuple[list[Read], states.State]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,9 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """Requests of one kind, their prompts' token ids, and the limits of their batches."""
+    """Requests of one kind in ids, and the limits of their batches."""
 
-    requests: Sequence[Request]
-    prompts: Sequence[list[int]]
+    reads: Sequence[Read]
     limits: Limits
 
 
@@ -84,11 +85,11 @@ class Engine:
         self.encoder_decoder = encoder_decoder
         self.limits = limits or Limits()
         self._shares = not encoder_decoder and states.shares(model)
-        self.encoder = Encoder(tokenizer, encoder_decoder=encoder_decoder)
-        self.stop_ids = stop_ids(model, tokenizer, self.encoder.stop_id)
-        self.pad_id = int(
-            tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.encoder.stop_id
-        )
+        talks = encoder_decoder or bool(tokenizer.chat_template)
+        self.encoder = Encoder(tokenizer, encoder_decoder=encoder_decoder, conversations=talks)
+        self.reader = Reader(self.encoder)
+        self.stop_ids = stop_ids(model, tokenizer, self.encoder.stop_id if talks else None)
+        self.pad_id = 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
 
     def answer(self, requests: Sequence[Request], *, on_done: Listener | None = None) -> list[Response]:
         """Answer all requests; gives the responses in the requests' order.
@@ -101,14 +102,13 @@ class Engine:
             InputError: a request does not fit into the model's context; InputErrors for the first 20. Nothing is asked.
         """
         self.model.eval()
-        prompts = {r.id: self.encoder.prompt_ids(r.prompt, r.history) for r in requests}
-        too_long = [error for r in requests if (error := self._too_long(r, len(prompts[r.id])))]
-        raise_all("the requests", too_long[:MAX_ERRORS])
+        reads = list(self.reader.read(requests))
+        raise_all("the requests", [error for one in reads if (error := self._too_long(one))][:MAX_ERRORS])
         done: dict[str, Response] = {}
         for kind in ("generate", "choose"):
-            asked = [r for r in requests if r.kind == kind]
+            asked = _Asked([one for one in reads if one.request.kind == kind], self._limits_of(kind))
             with torch.inference_mode():
-                begun = self._begun(asked, [prompts[r.id] for r in asked], self._limits_of(kind))
+                begun = self._begun(asked)
                 ways = self._generate(begun) if kind == "generate" else starmap(self._choose, begun)
                 for responses in ways:
                     done.update((r.id, r) for r in responses)
@@ -157,19 +157,15 @@ class Engine:
         if len(text) > len(said):
             yield text[len(said) :]
 
-    def _too_long(self, request: Request, prompt: int) -> InputError | None:
+    def _too_long(self, read: Read) -> InputError | None:
         if self.context is None or self.encoder_decoder:
             return None  # an encoder-decoder model's sides are bounded apart, and most by nothing
-        if request.kind == "generate":
-            answer = request.max_new_tokens
-        else:
-            answer = max(len(chat.encode_text(self.tokenizer, c, control=False)) for c in request.choices)
-        if prompt + answer <= self.context:
+        if len(read.prompt) + read.answer <= self.context:
             return None
         return InputError(
             "the question and its answer do not fit into the model's context",
-            where=request.id,
-            found=f"{prompt} tokens of prompt and {answer} of answer",
+            where=read.request.id,
+            found=f"{len(read.prompt)} tokens of prompt and {read.answer} of answer",
             expected=f"at most {self.context} together",
             fix="shorten it, allow fewer new tokens, or take a model with a longer context",
         )
@@ -192,44 +188,42 @@ class Engine:
             return self.limits
         return replace(self.limits, rows=max(1, self.limits.rows // 2), held=self.limits.held // 2)
 
-    def _begun(
-        self, requests: Sequence[Request], prompts: Sequence[list[int]], limits: Limits
-    ) -> Iterator[tuple[list[Request], states.State]]:
+    def _begun(self, asked: _Asked) -> Iterator[_Begun]:
         """Batches of requests whose prompts have gone through the model."""
-        if not requests:
+        if not asked.reads:
             return
-        everything = Branch((), 0, tuple(range(len(requests))), ())
-        root = tree(prompts) if self._shares else everything
-        yield from self._below(root, None, _Asked(requests, prompts, limits))
+        everything = Branch((), 0, tuple(range(len(asked.reads))), ())
+        root = tree([one.prompt for one in asked.reads]) if self._shares else everything
+        yield from self._below(root, None, asked)
 
     def _below(
         self,
         branch: Branch,
         state: states.DecoderState | None,
         asked: _Asked,
-    ) -> Iterator[tuple[list[Request], states.State]]:
+    ) -> Iterator[_Begun]:
         """The batches of a branch; `state` has read the tokens down to it, and is none at the root."""
         for batch in _batches(branch, None if state is None else state.held, asked):
-            rest = [asked.prompts[place][branch.depth :] for place in batch]
+            rest = [asked.reads[place].prompt[branch.depth :] for place in batch]
             begun = self._start(rest) if state is None else state.below(rest, pad_id=self.pad_id)
-            yield [asked.requests[place] for place in batch], begun
+            yield [asked.reads[place] for place in batch], begun
         for further in branch.branches:
             tokens = [list(further.tokens)]
             read = self._start(tokens) if state is None else state.below(tokens, pad_id=self.pad_id)
             assert isinstance(read, states.DecoderState)
             yield from self._below(further, read, asked)
 
-    def _generate(self, begun: Iterator[tuple[list[Request], states.State]]) -> Iterator[list[Response]]:
+    def _generate(self, begun: Iterator[_Begun]) -> Iterator[list[Response]]:
         """Greedy answers as they end; rows that end leave, and where half of the room is free the next batch joins."""
         active: list[_Row] = []
         state: states.State | None = None
-        waiting: tuple[list[Request], states.State] | None = None
+        waiting: _Begun | None = None
         while True:
             if waiting is None and (not active or (self._shares and len(active) <= self.limits.rows // 2)):
                 waiting = next(begun, None)
             if waiting is not None and (not active or self._fits(active, state, waiting)):
                 state = waiting[1] if not active else _joined(state, waiting[1])
-                active = [*active, *(_Row(request, []) for request in waiting[0])]
+                active = [*active, *(_Row(read.request, []) for read in waiting[0])]
                 waiting = None
                 continue
             if state is None or not active:
@@ -250,17 +244,15 @@ class Engine:
                     state.trim()
             state.logits = state.feed(tokens[:, None])[:, -1]
 
-    def _fits(
-        self, active: Sequence[_Row], state: states.State | None, waiting: tuple[list[Request], states.State]
-    ) -> bool:
+    def _fits(self, active: Sequence[_Row], state: states.State | None, waiting: _Begun) -> bool:
         """Whether the keys and values of two batches together, to their last answer's end, may be held."""
-        requests, more = waiting
+        reads, more = waiting
         assert isinstance(state, states.DecoderState)
         assert isinstance(more, states.DecoderState)
         left = [row.request.max_new_tokens - len(row.ids) for row in active]
-        left += [request.max_new_tokens for request in requests]
+        left += [read.answer for read in reads]
         width = max(state.width, more.width) + max(left)
-        return (len(active) + len(requests)) * width * more.held <= self.limits.held
+        return (len(active) + len(reads)) * width * more.held <= self.limits.held
 
     def _take(self, row: _Row, token: int) -> None:
         if token in self.stop_ids:
@@ -279,16 +271,16 @@ class Engine:
         finish = "stop" if row.finish == "stop" else "length"
         return Response(row.request.id, text, finish, len(row.ids))  # type: ignore[arg-type]
 
-    def _choose(self, requests: Sequence[Request], state: states.State) -> list[Response]:
+    def _choose(self, reads: Sequence[Read], state: states.State) -> list[Response]:
         """Summed log-probabilities (nats) of each choice's tokens after the prompt."""
-        choices = [[chat.encode_text(self.tokenizer, c, control=False) for c in r.choices] for r in requests]
+        choices = [read.choices for read in reads]
         first = torch.log_softmax(state.logits.float(), -1)
         sums = [[float(first[i, ids[0]]) for ids in row] for i, row in enumerate(choices)]
         owners = [(i, j) for i, row in enumerate(choices) for j, ids in enumerate(row) if len(ids) > 1]
         if owners:
             state.select(torch.tensor([i for i, _ in owners], device=first.device))
             self._add_rest(state, [choices[i][j] for i, j in owners], owners, sums)
-        return [_chosen(r, row) for r, row in zip(requests, sums, strict=True)]
+        return [_chosen(read, row) for read, row in zip(reads, sums, strict=True)]
 
     def _add_rest(
         self,
@@ -316,20 +308,24 @@ def _batches(branch: Branch, held: int | None, asked: _Asked) -> Iterator[list[i
         held: bytes of keys and values a token, where they are known: below a branch that was read.
         asked: the requests.
     """
-    limits, prompts = asked.limits, asked.prompts
+    limits = asked.limits
     room = None if held is None else limits.held // max(1, held)
     batch: list[int] = []
     widest = copies = new = 0
-    for place in sorted(branch.rows, key=lambda place: (-len(prompts[place]), asked.requests[place].id)):
-        request = asked.requests[place]
-        own = len(prompts[place]) - branch.depth
-        cost, more = max(widest, own), copies + max(1, len(request.choices))
-        answer = max(new, request.max_new_tokens)
+
+    def order(place: int) -> tuple[int, str]:
+        return -len(asked.reads[place].prompt), asked.reads[place].request.id
+
+    for place in sorted(branch.rows, key=order):
+        read = asked.reads[place]
+        own = len(read.prompt) - branch.depth
+        cost, more = max(widest, own), copies + max(1, len(read.choices))
+        answer = max(new, read.answer)
         full = cost * more > limits.tokens or len(batch) == limits.rows
         if batch and (full or (room is not None and more * (branch.depth + cost + answer) > room)):
             yield batch
-            batch, cost, answer = [], own, request.max_new_tokens
-            more = max(1, len(request.choices))
+            batch, cost, answer = [], own, read.answer
+            more = max(1, len(read.choices))
         batch.append(place)
         widest, copies, new = cost, more, answer
     if batch:
@@ -342,17 +338,25 @@ def _joined(state: states.State | None, more: states.State) -> states.State:
     return state.join(more)
 
 
-def stop_ids(model: Any, tokenizer: Any, turn_end: int) -> frozenset[int]:
-    """Every token that ends an answer: the template's end of turn and the model's own eos ids."""
+def stop_ids(model: Any, tokenizer: Any, turn_end: int | None) -> frozenset[int]:
+    """Every token that ends an answer: the template's end of turn, where there is one, and the model's own eos ids."""
     own = getattr(model.generation_config, "eos_token_id", None)
     own = own if isinstance(own, list) else [own]
     ids = {turn_end, *own, tokenizer.eos_token_id}
     return frozenset(int(i) for i in ids if i is not None)
 
 
-def _chosen(request: Request, sums: Sequence[float]) -> Response:
+def _chosen(read: Read, sums: Sequence[float]) -> Response:
     best = max(range(len(sums)), key=lambda j: sums[j])
-    return Response(request.id, request.choices[best], "choice", 0, choice=best, logprobs=tuple(sums))
+    return Response(
+        read.request.id,
+        read.request.choices[best],
+        "choice",
+        0,
+        choice=best,
+        logprobs=tuple(sums),
+        lengths=tuple(map(len, read.choices)),
+    )
 
 
 def _pick(logits: torch.Tensor, temperature: float, draw: torch.Generator) -> int:

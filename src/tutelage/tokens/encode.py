@@ -11,7 +11,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded, History, Prompted
@@ -26,9 +27,8 @@ class Truncation:
     side: Literal["start", "end"] = "end"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What an encoder-decoder model's tokenizer puts around a text: T5 ends with </s>, BART begins with <s> too."""
+class Frame(NamedTuple):
+    """What a tokenizer puts around a text: T5's ends with </s>, BART's begins with <s> too, Llama 2's begins with <s>."""
 
     before: tuple[int, ...]
     after: tuple[int, ...]
@@ -43,6 +43,10 @@ class Encoder:
         max_length: the most tokens that a row may have (prompt and completion; each side for encoder-decoder);
             None for no limit.
         truncation: what is shortened when a row has more.
+        conversations: whether there must be a chat template; a model without one can still be asked texts.
+
+    Raises:
+        InputError: there is no chat template, or one with which no turn ends.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Encoder:
         encoder_decoder: bool,
         max_length: int | None = None,
         truncation: Truncation | None = None,
+        conversations: bool = True,
     ) -> None:
         self.tokenizer = tokenizer
         self.encoder_decoder = encoder_decoder
@@ -62,9 +67,17 @@ class Encoder:
         if encoder_decoder:
             self._source_frame = _frame(tokenizer, "text")
             self._answer_frame = _frame(tokenizer, "text_target")
-            self._end = list(self._answer_frame.after)
         else:
-            self._end = chat.encode_text(tokenizer, chat.turn_end(tokenizer), control=True)
+            self._before_text = _added(tokenizer, "text").before
+        if conversations:
+            _ = self._end
+
+    @cached_property
+    def _end(self) -> list[int]:
+        """What ends a turn."""
+        if self.encoder_decoder:
+            return list(self._answer_frame.after)
+        return chat.encode_text(self.tokenizer, chat.turn_end(self.tokenizer), control=True)
 
     @property
     def stop_id(self) -> int:
@@ -82,6 +95,29 @@ class Encoder:
             text = chat.encode_text(self.tokenizer, plain(prompt, history), control=False)
             return [*self._source_frame.before, *text, *self._source_frame.after]
         return chat.encode_messages(self.tokenizer, chat.messages(prompt, history), generate=True)
+
+    def text_ids(self, ids: Sequence[int]) -> list[int]:
+        """The ids of a bare text as the model reads it: with what the tokenizer puts around texts, such as a bos token.
+
+        A decoder-only model is to go on with it, so nothing is put behind it; where nothing at all would be read, it is given
+        its bos token, else its eos token.
+
+        Raises:
+            InputError: there is nothing to read, and the tokenizer has neither token.
+        """
+        if self.encoder_decoder:
+            return [*self._source_frame.before, *ids, *self._source_frame.after]
+        whole = [*self._before_text, *ids]
+        named = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
+        begin = next((int(i) for i in named if i is not None), None)
+        if not whole and begin is None:
+            raise InputError(
+                "the model is given nothing to read",
+                found="an empty text, and a tokenizer with neither bos nor eos token",
+                expected="some text",
+                fix="write a prompt that is not empty",
+            )
+        return whole or [int(begin or 0)]
 
     def completion_ids(self, completion: str) -> list[int]:
         """The ids that the model shall answer with, the end of the turn included."""
@@ -213,10 +249,7 @@ def _frame(tokenizer: Any, side: Literal["text", "text_target"]) -> Frame:
     Raises:
         InputError: there is no token to end with.
     """
-    bare = chat.encode_text(tokenizer, "a", control=False)
-    whole = list(tokenizer(**{side: "a"})["input_ids"])
-    at = next((i for i in range(len(whole)) if whole[i : i + len(bare)] == bare), 0)
-    before, after = tuple(whole[:at]), tuple(whole[at + len(bare) :])
+    before, after = _added(tokenizer, side)
     if not after and tokenizer.eos_token_id is None:
         raise InputError(
             "the tokenizer has no end token, so the model could not learn when to stop",
@@ -226,3 +259,11 @@ def _frame(tokenizer: Any, side: Literal["text", "text_target"]) -> Frame:
             fix="use a model whose tokenizer has one",
         )
     return Frame(before, after or (int(tokenizer.eos_token_id),))
+
+
+def _added(tokenizer: Any, side: Literal["text", "text_target"]) -> Frame:
+    """What the tokenizer itself adds to a text."""
+    bare = chat.encode_text(tokenizer, "a", control=False)
+    whole = list(tokenizer(**{side: "a"})["input_ids"])
+    at = next((i for i in range(len(whole)) if whole[i : i + len(bare)] == bare), 0)
+    return Frame(tuple(whole[:at]), tuple(whole[at + len(bare) :]))
