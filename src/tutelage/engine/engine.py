@@ -17,6 +17,7 @@ import torch
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.nouns import Request, Response
+from tutelage.engine import packed
 from tutelage.engine import state as states
 from tutelage.engine.prefixes import Branch, tree
 from tutelage.engine.reading import Read, Reader
@@ -85,6 +86,7 @@ class Engine:
         self.encoder_decoder = encoder_decoder
         self.limits = limits or Limits()
         self._shares = not encoder_decoder and states.shares(model)
+        self._packs = self._shares and packed.takes_packs(model)
         talks = encoder_decoder or bool(tokenizer.chat_template)
         self.encoder = Encoder(tokenizer, encoder_decoder=encoder_decoder, conversations=talks)
         self.reader = Reader(self.encoder)
@@ -108,9 +110,7 @@ class Engine:
         for kind in ("generate", "choose"):
             asked = _Asked([one for one in reads if one.request.kind == kind], self._limits_of(kind))
             with torch.inference_mode():
-                begun = self._begun(asked)
-                ways = self._generate(begun) if kind == "generate" else starmap(self._choose, begun)
-                for responses in ways:
+                for responses in self._ways(asked, kind):
                     done.update((r.id, r) for r in responses)
                     if on_done:
                         on_done(responses)
@@ -188,30 +188,50 @@ class Engine:
             return self.limits
         return replace(self.limits, rows=max(1, self.limits.rows // 2), held=self.limits.held // 2)
 
-    def _begun(self, asked: _Asked) -> Iterator[_Begun]:
-        """Batches of requests whose prompts have gone through the model."""
+    def _ways(self, asked: _Asked, kind: str) -> Iterator[list[Response]]:
+        """The responses, some at a time."""
         if not asked.reads:
             return
+        if kind == "choose" and self._packs:
+            yield from self._packed(asked)
+        elif kind == "choose":
+            yield from starmap(self._choose, self._begun(asked))
+        else:
+            yield from self._generate(self._begun(asked))
+
+    def _branches(self, asked: _Asked) -> Iterator[tuple[Branch, states.DecoderState | None]]:
+        """Every branch with what has read the tokens down to it, which is none at the root."""
         everything = Branch((), 0, tuple(range(len(asked.reads))), ())
         root = tree([one.prompt for one in asked.reads]) if self._shares else everything
-        yield from self._below(root, None, asked)
+        yield from self._below(root, None)
 
     def _below(
-        self,
-        branch: Branch,
-        state: states.DecoderState | None,
-        asked: _Asked,
-    ) -> Iterator[_Begun]:
-        """The batches of a branch; `state` has read the tokens down to it, and is none at the root."""
-        for batch in _batches(branch, None if state is None else state.held, asked):
-            rest = [asked.reads[place].prompt[branch.depth :] for place in batch]
-            begun = self._start(rest) if state is None else state.below(rest, pad_id=self.pad_id)
-            yield [asked.reads[place] for place in batch], begun
+        self, branch: Branch, state: states.DecoderState | None
+    ) -> Iterator[tuple[Branch, states.DecoderState | None]]:
+        yield branch, state
         for further in branch.branches:
             tokens = [list(further.tokens)]
             read = self._start(tokens) if state is None else state.below(tokens, pad_id=self.pad_id)
             assert isinstance(read, states.DecoderState)
-            yield from self._below(further, read, asked)
+            yield from self._below(further, read)
+
+    def _begun(self, asked: _Asked) -> Iterator[_Begun]:
+        """Batches of requests whose prompts have gone through the model."""
+        for branch, state in self._branches(asked):
+            for batch in _batches(branch, None if state is None else state.held, asked):
+                rest = [asked.reads[place].prompt[branch.depth :] for place in batch]
+                begun = self._start(rest) if state is None else state.below(rest, pad_id=self.pad_id)
+                yield [asked.reads[place] for place in batch], begun
+
+    def _packed(self, asked: _Asked) -> Iterator[list[Response]]:
+        """Choices of a decoder-only model, pack by pack."""
+        for branch, state in self._branches(asked):
+            reads = sorted((asked.reads[place] for place in branch.rows), key=lambda read: read.request.id)
+            cache = None if state is None else state.cache
+            tokens = min(asked.limits.tokens, packed.TOKENS)
+            for chosen, pack in packed.packs(reads, branch.depth, tokens=tokens):
+                values = packed.sums(self.model, pack, chosen, cache, branch.depth)
+                yield [_chosen(read, row) for read, row in zip(chosen, values, strict=True)]
 
     def _generate(self, begun: Iterator[_Begun]) -> Iterator[list[Response]]:
         """Greedy answers as they end; rows that end leave, and where half of the room is free the next batch joins."""
