@@ -141,7 +141,11 @@ def takes_packs(model: Any) -> bool:
             cache = None
             if depth:
                 cache = DynamicCache(config=model.config)
-                model(input_ids=torch.tensor([begin], device=model.device), past_key_values=cache, use_cache=True)
+                model(
+                    input_ids=torch.tensor([begin], device=model.device),
+                    past_key_values=cache,
+                    use_cache=True,
+                )
             ((_, pack),) = packs(reads, depth, tokens=TOKENS)
             together = torch.tensor(sums(model, pack, reads, cache, depth))
             if not torch.allclose(together, torch.tensor(alone), atol=_SAME, rtol=_SAME):
