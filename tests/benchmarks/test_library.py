@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tutelage.benchmarks import load, names
+from tutelage.benchmarks import Limit, describe, load, names
 from tutelage.core.errors import InputError
 
 
 def test_the_bundled_benchmarks_are_found_by_name():
-    assert names() == ["general-probe"]
-    assert [load(name).name for name in names()] == names()
+    assert names() == ["bbh", "general-probe", "mmlu"]
+    assert load("general-probe").name == "general-probe"
+    assert [describe(name).name for name in names()] == names()
 
 
 def test_ones_own_is_a_folder_or_a_spec_absolute_or_relative_to_the_root(write, spec, monkeypatch, tmp_path):
@@ -37,8 +38,7 @@ def test_ones_own_is_a_folder_or_a_spec_absolute_or_relative_to_the_root(write, 
     [
         ("general-prob", "did you mean general-probe?"),
         ("General-Probe", "did you mean general-probe?"),
-        ("general-probe:developmnt", "did you mean general-probe?"),
-        ("mmlu", "take one of these"),
+        ("nothing-known", "take one of these"),
         ("", "take one of these"),
     ],
 )
@@ -46,7 +46,7 @@ def test_a_name_that_is_not_known_is_refused_with_the_nearest(name, fix):
     with pytest.raises(InputError, match="there is no such benchmark") as caught:
         load(name)
     assert (caught.value.found, caught.value.fix) == (name, fix)
-    assert "general-probe, or the path of your own" in caught.value.expected
+    assert "general-probe, mmlu, or the path of your own" in caught.value.expected
 
 
 @pytest.mark.parametrize(
@@ -121,19 +121,48 @@ def test_development_items_must_be_named_and_there(write, spec):
     assert load(str(place)).name == "shop"  # they are missed only when they are asked for
 
 
+def test_a_word_behind_a_name_that_is_not_known_is_refused_with_the_nearest():
+    with pytest.raises(InputError, match="general-probe has no such way") as caught:
+        load("general-probe:developmnt")
+    assert (caught.value.found, caught.value.fix) == ("developmnt", "did you mean general-probe:development?")
+    with pytest.raises(InputError, match="has no worked examples to choose from"):
+        load("general-probe", shots=2)
+
+
 @pytest.mark.parametrize(
     ("limit", "ids"), [(1, ["c1", "n1"]), (2, ["c1", "n1", "c2", "n2"]), (99, ["c1", "n1", "c2", "n2", "n3"])]
 )
 def test_a_limit_takes_the_first_items_of_each_part(write, spec, limit, ids):
-    found = load(str(write(spec)), limit=limit)
+    found = load(str(write(spec)), limit=Limit(limit, first=True))
     assert [item.id for item in found.items] == ids
     assert found.parts == ("colours", "numbers")
+
+
+def test_a_limit_is_a_sample_that_a_larger_one_contains_and_that_no_order_changes(write, spec, rows):
+    many = [
+        {"id": f"m{n}", "part": "numbers", "input": f"{n} plus {n}?", "references": [str(2 * n)]} for n in range(40)
+    ]
+    place = write(spec, [*rows, *many])
+    turned = write(spec, [*rows, *many][::-1], folder="turned")
+    smaller: set[str] = set()
+    for limit in (1, 2, 5, 20, 43):
+        found = {item.id for item in load(str(place), limit=limit).items}
+        assert found == {item.id for item in load(str(turned), limit=limit).items}
+        assert smaller <= found
+        assert len(found) == min(limit, 2) + limit
+        smaller = found
+        assert load(str(place), limit=limit).sizes == {"colours": 2, "numbers": 43}
+    first = {item.id for item in load(str(place), limit=Limit(20, first=True)).items}
+    assert first != {item.id for item in load(str(place), limit=20).items}
 
 
 def test_parts_can_be_chosen_and_limited(write, spec):
     place = str(write(spec))
     assert [item.id for item in load(place, parts=["numbers"]).items] == ["n1", "n2", "n3"]
-    assert [item.id for item in load(place, parts=["numbers"], limit=2).items] == ["n1", "n2"]
+    assert [item.id for item in load(place, parts=["numbers"], limit=Limit(2, first=True)).items] == [
+        "n1",
+        "n2",
+    ]
     assert load(place, parts=["numbers"]).parts == ("numbers",)
     both = load(place, parts=["numbers", "colours"])
     assert both.parts == ("colours", "numbers")  # the spec's order, whatever was asked first

@@ -260,12 +260,17 @@ CHANGES = {
     "a pattern": ("rows.3.pattern", "[0-9]"),
     "no pattern": ("rows.3.pattern", ...),
     "one item less": ("rows.4", ...),
+    "the group of a part": ("spec.parts.numbers.group", "hard"),
+    "what a part is a variant of": ("spec.parts.numbers.fold", "sums"),
 }
 FOR_PEOPLE = {
     "the title": ("spec.title", "Other words"),
     "the description": ("spec.description", "More words"),
     "the licence": ("spec.licence", "MIT"),
     "the language": ("spec.language", "de"),
+    "the citation": ("spec.citation", "A paper"),
+    "the source": ("spec.source", "a place"),
+    "the average that is usual": ("spec.aggregate", "macro"),
     "the name of the development items": ("spec.development", "more.jsonl"),
     "a part's title": ("spec.parts.numbers.title", "Other"),
     "a default written out": ("spec.parts.numbers.prompt", "{input}"),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from tutelage.benchmarks.spec import CHOICE, INPUT, PartSpec, Spec
 from tutelage.core.errors import InputError, nearest, raise_all
 from tutelage.core.limits import MAX_ERRORS
-from tutelage.core.nouns import Json, Request
+from tutelage.core.nouns import History, Json, Request
 from tutelage.core.strictjson import kind, shorten
 from tutelage.data.formats import jsonl
 from tutelage.data.formats.lines import Lines
@@ -29,13 +30,20 @@ class BenchmarkItem:
     Attributes:
         id: unique in the benchmark.
         part: the part it belongs to.
-        prompt: the whole user's turn: the part's prefix, and its prompt with the item's input.
+        prompt: the question: the part's prefix, and its prompt with the item's input.
         choices: for `choose`, the texts whose likelihoods are compared.
         references: the right choice, or right answers; with a `pattern`, examples of what it accepts.
         extraction: for `generate`, the name of the rule that takes the answer out of the text; else "".
         pattern: for `generate`, a regular expression that the whole extracted answer must match; "" for none.
         topic: a finer kind than the part, for people.
         difficulty: said on development items.
+        form: whether it is a turn of a conversation, or a text that the answer goes on from.
+        before: what stands once before examples and question.
+        shots: worked examples, each as text.
+        between: what stands between examples, and before the question.
+        turns: worked examples as earlier turns instead, two an example.
+        join: what stands between a text and a choice that goes on from it.
+        dropped: examples that were left out, so that the question fits into the model's context.
     """
 
     id: str
@@ -47,6 +55,27 @@ class BenchmarkItem:
     pattern: str = ""
     topic: str = ""
     difficulty: str = ""
+    form: Literal["chat", "text"] = "chat"
+    before: str = ""
+    shots: tuple[str, ...] = ()
+    between: str = ""
+    turns: History = ()
+    join: str = ""
+    dropped: int = 0
+
+    @property
+    def asked(self) -> str:
+        """The whole text that the model is asked: what goes before, the examples, the question."""
+        return self.before + self.between.join([*self.shots, self.prompt])
+
+    @property
+    def exemplars(self) -> int:
+        """How many worked examples there are, in the text or as turns."""
+        return len(self.shots) + len(self.turns) // 2
+
+    def without_last_shot(self) -> BenchmarkItem:
+        """The same question with one example less, the last one."""
+        return replace(self, shots=self.shots[:-1], turns=self.turns[:-2], dropped=self.dropped + 1)
 
     @cached_property
     def accepts(self) -> re.Pattern[str] | None:
@@ -56,8 +85,17 @@ class BenchmarkItem:
     def request(self, part: PartSpec) -> Request:
         """The question as an engine is asked it."""
         if part.kind == "choose":
-            return Request(self.id, "choose", self.prompt, choices=self.choices)
-        return Request(self.id, "generate", self.prompt, max_new_tokens=part.max_new_tokens, stop=part.stop)
+            choices = tuple(self.join + choice for choice in self.choices) if self.join else self.choices
+            return Request(self.id, "choose", self.asked, choices=choices, history=self.turns, form=self.form)
+        return Request(
+            self.id,
+            "generate",
+            self.asked,
+            max_new_tokens=part.max_new_tokens,
+            stop=part.stop,
+            history=self.turns,
+            form=self.form,
+        )
 
 
 def read_items(path: Path, spec: Spec, *, shown: str) -> tuple[BenchmarkItem, ...]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from tutelage.benchmarks.aggregates import PartOf, grouped
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.spec import PartSpec, Spec
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Request, Response
+from tutelage.core.nouns import Json, Request, Response
 from tutelage.metrics import Row, Scored, score_rows
+from tutelage.metrics.choices import likeliest
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +24,15 @@ class BenchmarkScores:
         primary: the metric that a verdict looks at.
         scores: over all items, by metric; every item weighs the same.
         parts: the same for each part.
+        groups: the same for groups of parts, and for averages that weigh parts otherwise (`micro`, `macro`).
+        headline: the group that is usually quoted; "" for the score over all items.
     """
 
     primary: str
     scores: Mapping[str, Scored]
     parts: Mapping[str, Mapping[str, Scored]]
+    groups: Mapping[str, Mapping[str, Scored]] = field(default_factory=dict)
+    headline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +43,17 @@ class Benchmark:
         name: its name; development items have `:development` behind it.
         spec: what its parts ask.
         items: its questions, in the file's order.
+        sizes: how many items each part has, asked or not.
+        missing: parts that are not here.
+        notes: what else is to be said of its data.
     """
 
     name: str
     spec: Spec
     items: tuple[BenchmarkItem, ...]
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -53,10 +65,25 @@ class Benchmark:
     def fingerprint(self) -> str:
         """The sha256 of all that scores depend on: prompts, choices, right answers, how answers are read, metrics."""
         asked = [
-            [i.id, i.part, i.prompt, list(i.choices), list(i.references), i.pattern, self._reading(i.part)]
+            [
+                *(
+                    i.id,
+                    i.part,
+                    i.asked,
+                    list(i.choices),
+                    list(i.references),
+                    i.pattern,
+                    self._reading(i.part),
+                ),
+                *([i.form, i.join, i.turns] if i.form == "text" or i.turns else []),
+            ]
             for i in self.items
         ]
-        return hashing.of_json([self.name, self.spec.version, list(self.spec.metrics), asked])
+        belongs = {
+            part: [told.group, told.fold] for part, told in self.spec.parts.items() if told.group or told.fold
+        }
+        told = [self.name, self.spec.version, list(self.spec.metrics), asked, *([belongs] if belongs else [])]
+        return hashing.of_json(told)
 
     def requests(self) -> list[Request]:
         """The questions for an engine, in the items' order."""
@@ -85,12 +112,19 @@ class Benchmark:
             part: score_rows(self.spec.metrics, [row for row in rows if row.task == part])
             for part in self.parts
         }
-        return BenchmarkScores(next(iter(scores)), scores, parts)
+        own = {
+            part: PartOf(told.group, told.fold, self.sizes.get(part, 0))
+            for part, told in self.spec.parts.items()
+            if part in parts
+        }
+        groups = grouped(self.spec.metrics, rows, own, scores)
+        usual = self.spec.aggregate
+        return BenchmarkScores(next(iter(scores)), scores, parts, groups, usual if usual in groups else "")
 
     def _row(self, item: BenchmarkItem, response: Response) -> Row:
         part = self.spec.parts[item.part]
         if part.kind == "choose":
-            return Row(_chosen(item, part, response), item.references, task=item.part)
+            return _chosen(item, part, response)
         answer = part.rule(response.text)
         references = tuple(part.rule(reference) for reference in item.references)
         if item.accepts is not None:
@@ -107,15 +141,21 @@ class Benchmark:
         return [own.kind, own.max_new_tokens, *own.stop, rule.pattern.pattern, rule.take, rule.fold]
 
 
-def _chosen(item: BenchmarkItem, part: PartSpec, response: Response) -> str:
+def _chosen(item: BenchmarkItem, part: PartSpec, response: Response) -> Row:
     """The choice of the largest log-probability, as the part normalises it; the first of equals."""
-    if len(response.logprobs) != len(item.choices) or any(map(math.isnan, response.logprobs)):
+    count = len(item.choices)
+    unfit = len(response.logprobs) != count or any(map(math.isnan, response.logprobs))
+    if unfit or (part.normalise == "tokens" and len(response.lengths) != count):
         raise InputError(
             f"the response to {item.id} does not fit its choices",
             found=f"log-probabilities: {', '.join(f'{value:.3g}' for value in response.logprobs) or 'none'}",
-            expected=f"{len(item.choices)} numbers, one a choice",
+            expected=f"{count} numbers, one a choice",
             fix="remove the evaluation's folder and evaluate again",
         )
-    lengths = [len(choice) if part.normalise == "characters" else 1 for choice in item.choices]
-    values = [value / length for value, length in zip(response.logprobs, lengths, strict=True)]
-    return item.choices[max(range(len(values)), key=values.__getitem__)]
+    fields: dict[str, Json] = {
+        "choices": list(item.choices),
+        "logprobs": list(response.logprobs),
+        "lengths": list(response.lengths),
+    }
+    row = Row("", item.references, fields, task=item.part)
+    return replace(row, prediction=likeliest(row, part.normalise, where=item.id))

@@ -7,42 +7,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from tutelage import metrics
+from tutelage.benchmarks.checked import Block, Places, read_document, validate
 from tutelage.benchmarks.extraction import Rule, rule
-from tutelage.core import files
-from tutelage.core.errors import InputError, nearest, raise_all
+from tutelage.core.errors import InputError, raise_all
 from tutelage.core.nouns import Json
-from tutelage.core.strictjson import kind as json_kind
 from tutelage.core.strictjson import shorten
 from tutelage.core.yamltext import Path as FieldPath
-from tutelage.core.yamltext import read
 
 INPUT = "{input}"
 CHOICE = "{choice}"
-_WORDS = {
-    "int_type": "a whole number",
-    "string_type": "text",
-    "tuple_type": "a list",
-    "dict_type": "names with values",
-    "model_type": "fields with values",
-    "string_too_short": "some text",
-    "too_short": "at least one",
-    "string_pattern_mismatch": "letters, digits, . _ and -, beginning with a letter or digit",
-}
-"""What was expected, where pydantic says it in the words of Python."""
 
 
-class _Block(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class PartSpec(_Block):
+class PartSpec(Block):
     """One part: items that are asked and read alike."""
 
     title: str = Field(min_length=1, description="What the part is about, for people.")
@@ -55,14 +37,17 @@ class PartSpec(_Block):
     prompt: str = Field(INPUT, description="The user's turn; {input} stands once in it.")
     choices: tuple[str, ...] = Field((), description="The choices of every item; else each item has its own.")
     answer: str = Field(CHOICE, description="How a choice is said; {choice} stands once in it.")
-    normalise: Literal["none", "characters"] = Field(
-        "none",
-        description="What a choice's summed log-probability is divided by: nothing, or its length in characters.",
+    normalise: Literal["none", "characters", "bytes", "tokens"] = Field(
+        "none", description="What a choice's summed log-probability is divided by: nothing, or its length."
     )
     max_new_tokens: int = Field(0, ge=0, le=4096, description="For generate: the most tokens of an answer.")
     stop: tuple[str, ...] = Field((), description="For generate: texts that end an answer.")
     extraction: str = Field(
         "whole", description="For generate: the rule that takes the answer out of the text."
+    )
+    group: str = Field("", description="The group of parts that it belongs to, scored together.")
+    fold: str = Field(
+        "", description="The task that it is a variant of: in the macro average variants count as one."
     )
 
     @property
@@ -71,13 +56,15 @@ class PartSpec(_Block):
         return rule(self.extraction, where="extraction")
 
 
-class Spec(_Block):
+class Spec(Block):
     """A benchmark as its spec.yaml says it."""
 
     version: int = Field(ge=1, description="Raised with every change of items or prompts: scores do not mix.")
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Letters, digits, . _ -")
     title: str = Field(min_length=1, description="What it measures, in one line.")
     description: str = Field("", description="More about it, and where its items are from.")
+    citation: str = Field("", description="The paper to cite.")
+    source: str = Field("", description="Where the items are from.")
     licence: str = Field("", description="Of the items.")
     language: str = Field("en", min_length=2, description="Of the items.")
     items: str = Field(
@@ -89,123 +76,41 @@ class Spec(_Block):
     metrics: tuple[str, ...] = Field(
         ("accuracy",), min_length=1, description="The first one is the primary one."
     )
+    aggregate: Literal["micro", "macro"] = Field(
+        "micro", description="The usual aggregate: micro, over items; macro, the mean over parts."
+    )
     parts: Mapping[str, PartSpec] = Field(min_length=1, description="The parts by name.")
 
 
-@dataclass(frozen=True, slots=True)
-class _Places:
-    file: str
-    lines: Mapping[FieldPath, int]
-
-    def __call__(self, path: FieldPath) -> str:
-        """`file:line: field.path`, with the line of the nearest field that stands in the file."""
-        dotted = ".".join(map(str, path))
-        known = next(path[:n] for n in range(len(path), -1, -1) if path[:n] in self.lines or n == 0)
-        place = f"{self.file}:{self.lines.get(known, 1)}"
-        return f"{place}: {dotted}" if dotted else place
-
-
 def read_spec(path: Path, *, shown: str) -> Spec:
-    """Read and check a spec.
+    """Read and check a spec whose items are in a file of their own form: see `check_spec`.
 
     Args:
         path: the YAML file.
         shown: its name in errors.
+    """
+    return check_spec(*read_document(path, shown=shown, fields=Spec.model_fields))
+
+
+def check_spec(value: dict[str, Json], places: Places) -> Spec:
+    """Check a spec whose items are in a file of their own form.
+
+    Args:
+        value: the spec's fields.
+        places: where they stand.
 
     Raises:
         InputError: a mistake with file, line and field; InputErrors for several.
     """
-    text = _decode(path, shown)
-    document = read(text, file=shown)
-    places = _Places(shown, document.lines)
-    if not isinstance(document.value, dict):
-        raise InputError(
-            "the file is no benchmark spec",
-            where=shown,
-            found="nothing" if document.value is None else json_kind(document.value),
-            expected="fields: " + ", ".join(Spec.model_fields),
-            fix="see `docs/benchmarks.md` for a small spec to start from",
-        )
-    spec, errors = _validate(document.value, places)
+    spec, errors = validate(Spec, value, places)
     if spec is not None:
         errors += _contradictions(spec, places)
-    raise_all(shown, errors)
+    raise_all(places.file, errors)
     assert spec is not None
     return spec
 
 
-def _decode(path: Path, shown: str) -> str:
-    content = files.read_bytes(
-        path, what="the benchmark's spec", fix="name a spec.yaml, or the folder it is in"
-    )
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            "the spec is not UTF-8",
-            where=f"{shown}:{line}",
-            found=f"0x{content[error.start]:02x}",
-            expected="UTF-8",
-            fix="save the file as UTF-8",
-        ) from None
-
-
-def _validate(value: dict[str, Json], places: _Places) -> tuple[Spec | None, list[InputError]]:
-    try:
-        return Spec.model_validate(_tuples(value)), []
-    except ValidationError as error:
-        return None, [_mistake(details, places) for details in error.errors(include_url=False)]
-
-
-def _tuples(value: Json) -> Any:
-    """Lists as tuples: pydantic's strict mode takes no list for one."""
-    if isinstance(value, dict):
-        return {key: _tuples(inner) for key, inner in value.items()}
-    return tuple(_tuples(inner) for inner in value) if isinstance(value, list) else value
-
-
-def _mistake(details: Any, places: _Places) -> InputError:
-    path: FieldPath = details["loc"]
-    fields = PartSpec.model_fields if len(path) == 3 and path[0] == "parts" else Spec.model_fields
-    if details["type"] == "missing":
-        return InputError(
-            f"the field {path[-1]} is missing",
-            where=places(path),
-            expected=fields[str(path[-1])].description,
-            fix="add it",
-        )
-    if details["type"] == "extra_forbidden":
-        close = nearest(str(path[-1]), list(fields))
-        return InputError(
-            "there is no such field",
-            where=places(path),
-            found=str(path[-1]),
-            expected=", ".join(fields),
-            fix=f"did you mean {close}?" if close else "remove it",
-        )
-    found = details["input"]
-    return InputError(
-        "the value does not fit",
-        where=places(path),
-        found=shorten(found) if isinstance(found, str) else json.dumps(found, ensure_ascii=False)[:60],
-        expected=_WORDS.get(details["type"], details["msg"].removeprefix("Input should be ")),
-        fix=_fix(details, fields),
-    )
-
-
-def _fix(details: Any, fields: Mapping[str, Any]) -> str | None:
-    """What to do about a value that does not fit: the nearest choice, or what the field is for."""
-    path, value = details["loc"], details["input"]
-    if details["type"] == "literal_error" and isinstance(value, str):
-        allowed = str(details["ctx"]["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
-        if close := nearest(value, allowed):
-            return f"did you mean {close}?"
-    field = fields.get(str(path[-1]))
-    return f"{path[-1]}: {field.description}" if field is not None else None
-
-
-def _contradictions(spec: Spec, places: _Places) -> list[InputError]:
+def _contradictions(spec: Spec, places: Places) -> list[InputError]:
     errors = []
     for index, name in enumerate(spec.metrics):
         try:
@@ -226,7 +131,7 @@ def _contradictions(spec: Spec, places: _Places) -> list[InputError]:
     return errors
 
 
-def _of_part(part: PartSpec, path: FieldPath, places: _Places) -> list[InputError]:
+def _of_part(part: PartSpec, path: FieldPath, places: Places) -> list[InputError]:
     errors = []
     for field, text, mark in (("prompt", part.prompt, INPUT), ("answer", part.answer, CHOICE)):
         if text.count(mark) != 1:
@@ -266,7 +171,7 @@ def _of_part(part: PartSpec, path: FieldPath, places: _Places) -> list[InputErro
     return errors
 
 
-def _of_generation(part: PartSpec, path: FieldPath, places: _Places) -> list[InputError]:
+def _of_generation(part: PartSpec, path: FieldPath, places: Places) -> list[InputError]:
     errors = []
     if part.max_new_tokens == 0:
         errors.append(

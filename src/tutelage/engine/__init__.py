@@ -1,5 +1,6 @@
 """Answers from a model: batched generation and log-likelihoods."""
 
 from tutelage.engine.engine import Engine, Limits
+from tutelage.engine.reading import Reader
 
-__all__ = ["Engine", "Limits"]
+__all__ = ["Engine", "Limits", "Reader"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import Any
 
 from tutelage.core.nouns import Request
 from tutelage.tokens import chat
@@ -46,6 +47,16 @@ class Reader:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._vocabulary = Vocabulary(encoder.tokenizer)
+
+    @classmethod
+    def of(cls, tokenizer: Any, *, encoder_decoder: bool) -> Reader:
+        """A reader for a tokenizer, with the chat template that is set on it; no model is needed."""
+        talks = encoder_decoder or bool(tokenizer.chat_template)
+        return cls(Encoder(tokenizer, encoder_decoder=encoder_decoder, conversations=talks))
+
+    def lengths(self, requests: Sequence[Request]) -> list[int]:
+        """How many tokens each request takes, prompt and longest answer together."""
+        return [len(read.prompt) + read.answer for read in self.read(requests)]
 
     def read(self, requests: Sequence[Request]) -> Iterator[Read]:
         """The requests in their order."""

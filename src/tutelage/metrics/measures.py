@@ -89,6 +89,7 @@ def family(asked: Asked) -> Family:
 _MODULES = {
     "answers": "exact squad_em token_f1 bbh whole_questions",
     "calibration": "brier ece selective_accuracy selective_area",
+    "choices": "choice_accuracy",
     "correlation": "pearson spearman",
     "entities": "entity_f",
     "facts": "states_fact rightly_refuses wrongly_refuses",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Literal
@@ -172,12 +172,13 @@ def _read(value: str, kind: str, allowed: Sequence[str]) -> Option | None:
     return number if math.isfinite(number) else None
 
 
-def check_for_answers(text: str, *, bare: bool = False) -> None:
+def check_for_answers(text: str, *, bare: bool = False, told: Collection[str] = ()) -> None:
     """Check that a metric can score the answers of a model to a recipe's or benchmark's questions.
 
     Args:
         text: a metric's name with its options, or a group's.
         bare: whether the questions have no fields beside prompt and references.
+        told: fields that answers bring of themselves, as choices bring their log-probabilities.
 
     Raises:
         InputError: the metric is not known, or reads what such answers do not have.
@@ -193,7 +194,7 @@ def check_for_answers(text: str, *, bare: bool = False) -> None:
                 expected="the number that stands for such answers, as T5 has it",
                 fix=f"write {entry.name}:invalid=-1, or another number",
             )
-        needs = entry.predicted or (entry.reads if bare else ())
+        needs = [name for name in entry.predicted if name not in told] or (entry.reads if bare else ())
         if needs:
             raise InputError(
                 f"the metric reads {' and '.join(needs)}, which these answers do not have",

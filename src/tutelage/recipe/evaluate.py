@@ -5,24 +5,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tutelage import benchmarks as library
+from tutelage.compare import compare
 from tutelage.core import files, hashing
 from tutelage.core.errors import InputError
 from tutelage.core.locks import locked
 from tutelage.core.provenance import now, provenance
 from tutelage.engine import Engine
 from tutelage.metrics import Scored
-from tutelage.models import LoadedModel, load, resolve
-from tutelage.recipe.measure import Asker, Measurement
+from tutelage.models import LoadedModel, load
+from tutelage.models.adapters import adapter_off
+from tutelage.models.source import base_of, fingerprint
+from tutelage.recipe import preflight
+from tutelage.recipe.measure import Asker, Measurement, pairs
 from tutelage.recipe.progress import Listener, Silent
 from tutelage.results.store import Store
-from tutelage.tokens import chat
 
 SCHEMA = 1
+BASE, TUNED = "base", "tuned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,9 @@ def evaluate(
     benchmarks: Sequence[str],
     *,
     limit: int | None = None,
+    first: bool = False,
+    shots: int | None = None,
+    against_base: bool = False,
     data_dir: Path | None = None,
     out: Path | None = None,
     chat_template: str | None = None,
@@ -47,37 +54,53 @@ def evaluate(
 
     Args:
         model: a hub id, a folder, a .gguf file, a run folder, or the bundled default's name.
-        benchmarks: names from `tutelage benchmarks list`, or paths of your own specs.
-        limit: the first items of each part only.
+        benchmarks: names from `tutelage benchmarks list`, each with a way behind a colon where it has several (`mmlu:cloze`,
+            `mmlu:all`), or paths of your own specs.
+        limit: at most so many items of each part: a sample, the same for every model and way.
+        first: the first items of each part instead of a sample.
+        shots: worked examples before each question, for benchmarks that have some; as many as their spec says by default.
+        against_base: ask the same with the model's adapter switched off, from the same weights, and compare.
         data_dir: where benchmarks look for their files.
         out: the folder for responses and scores; `runs/evaluate-<model>-<hash>` by default.
         chat_template: a bundled template's name or a file; the model's own by default.
         listen: is told what happens.
 
     Raises:
-        InputError: the model, a benchmark or the folder is not what it should be.
+        InputError: the model, a benchmark or the folder is not what it should be; InputErrors for all that was found before
+            weights were loaded.
     """
-    if not benchmarks:
-        raise InputError("no benchmark is named", where="--benchmark", expected=", ".join(library.names()))
     tell = listen or Silent()
-    chosen = [library.load(name, data=data_dir, limit=limit, root=Path.cwd()) for name in benchmarks]
-    template = None if chat_template is None else chat.text_of(chat_template, root=Path.cwd())
+    asked = preflight.Asked(
+        model=model,
+        benchmarks=tuple(benchmarks),
+        limit=library.Limit(limit, first=first),
+        shots=shots,
+        data_dir=data_dir,
+        chat_template=chat_template,
+    )
+    tell.stage("check")
+    ready = preflight.check(asked, out=out or Path("runs"), say=lambda line: tell.stage("model", line))
     tell.stage("load")
-    source = resolve(model, say=lambda line: tell.stage("model", line))
-    loaded = load(source, chat_template=template)
-    identity = hashing.of_json([loaded.fingerprint, [b.fingerprint for b in chosen]])
+    loaded = load(ready.source, chat_template=ready.template)
+    asked_of = [loaded.fingerprint, [one.fingerprint for one in ready.benchmarks]]
+    identity = hashing.of_json([*asked_of, "against base"] if against_base else asked_of)
     folder = out or Path("runs") / f"evaluate-{_slug(model)}-{identity[:8]}"
     started = now()
     with locked(folder / ".lock", what=f"the folder {folder}"):
         _claim(folder, identity)
         with Store.open(folder / "results.sqlite") as store:
-            found = _ask_all(store, loaded, chosen, started, tell)
+            own = replace(loaded, name=TUNED) if against_base else loaded
+            found = _ask_all(store, own, ready.benchmarks, started, tell)
+            base = _ask_base(store, loaded, ready, started, tell) if against_base else {}
         said = {**provenance(started=started, ended=now()), "model": model, "identity": identity}
-        document = {
+        document: dict[str, Any] = {
             "schema": SCHEMA,
             "provenance": said,
             "benchmarks": {name: as_json(m) for name, m in found.items()},
         }
+        if base:
+            document["base"] = {name: as_json(m) for name, m in base.items()}
+            document["against_base"] = compare({}, pairs(base, found)).as_json()["watched"]
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
         files.write_text(folder / "evaluation.json", text + "\n")
     return Evaluated(folder, document)
@@ -85,11 +108,23 @@ def evaluate(
 
 def as_json(measured: Measurement) -> dict[str, Any]:
     """One benchmark's scores as `evaluate --json` prints them."""
-    return {
-        "primary": measured.primary,
-        "scores": _scores(measured.scores),
-        "parts": {part: _scores(scores) for part, scores in measured.parts.items()},
-    }
+    found: dict[str, Any] = {"primary": measured.primary, "scores": _scores(measured.scores)}
+    if measured.groups:
+        found["groups"] = list(measured.groups)
+    if measured.headline:
+        found["headline"] = measured.headline
+    found.update(measured.said)
+    return {**found, "parts": {part: _scores(scores) for part, scores in measured.parts.items()}}
+
+
+def _ask_base(
+    store: Store, loaded: LoadedModel, ready: preflight.Ready, started: str, tell: Listener
+) -> dict[str, Measurement]:
+    """The same questions to the model below the adapter, whose weights are in memory already."""
+    with adapter_off(loaded):
+        parts = {"files": fingerprint(base_of(ready.source)), "chat_template": loaded.chat_template}
+        below = replace(loaded, name=BASE, fingerprint=hashing.of_json({**parts, "adapter": "off"}))
+        return _ask_all(store, below, ready.benchmarks, started, tell)
 
 
 def _ask_all(
@@ -106,7 +141,7 @@ def _ask_all(
     asker = Asker(store, loaded.name, loaded.fingerprint, said, lambda: engine, tell)
     found = {}
     for benchmark in chosen:
-        tell.stage(benchmark.name)
+        tell.stage(f"{loaded.name}: {benchmark.name}" if loaded.name in (BASE, TUNED) else benchmark.name)
         found[benchmark.name] = asker.benchmark(benchmark)
     return found
 

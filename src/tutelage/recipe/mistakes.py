@@ -241,7 +241,8 @@ def _twice(names: Mapping[int, str], path: tuple[str, str], what: str, where: Wh
 def _unknown(watched: Mapping[int, str], known: Collection[str] | None, where: Where) -> list[InputError]:
     errors = []
     for index, name in watched.items():
-        if known is None or name in known or "/" in name or name.endswith((".yaml", ".yml")):
+        own = name.partition(":")[0]
+        if known is None or own in known or "/" in name or own.endswith((".yaml", ".yml")):
             continue
         close = nearest(name, sorted(known))
         errors.append(

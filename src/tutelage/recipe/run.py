@@ -19,7 +19,7 @@ from typing import Any
 from tutelage import benchmarks as library
 from tutelage import report
 from tutelage.benchmarks import Benchmark
-from tutelage.compare import Measured, compare
+from tutelage.compare import compare
 from tutelage.core import files, hashing
 from tutelage.core.errors import InputError
 from tutelage.core.provenance import now, provenance
@@ -38,7 +38,7 @@ from tutelage.models import (
 from tutelage.recipe import contamination, looked, methods, mixing, prepare, tuning
 from tutelage.recipe.folder import RunFolder, check_free, default_folder, opened
 from tutelage.recipe.load import resolved as settled
-from tutelage.recipe.measure import Asker, Measurement
+from tutelage.recipe.measure import Asker, Measurement, pairs
 from tutelage.recipe.prepare import Prepared
 from tutelage.recipe.progress import Listener, Silent
 from tutelage.recipe.replay import replay
@@ -115,7 +115,13 @@ class _Run:
     def watched(self) -> list[Benchmark]:
         """The watched benchmarks, read and checked."""
         return [
-            library.load(w.benchmark, data=self.data_dir, limit=w.limit, root=self.recipe.root)
+            library.load(
+                w.benchmark,
+                data=self.data_dir,
+                limit=library.Limit(w.limit, first=w.first),
+                shots=w.shots,
+                root=self.recipe.root,
+            )
             for w in self.recipe.watch
         ]
 
@@ -272,9 +278,9 @@ class _Run:
     ) -> Outcome:
         self.listen.stage("compare")
         comparison = compare(
-            _pairs(before["tasks"], after["tasks"]),
-            _pairs(before["watched"], after["watched"]),
-            budgets=self.recipe.retain,
+            pairs(before["tasks"], after["tasks"]),
+            pairs(before["watched"], after["watched"]),
+            budgets=self._budgets(),
             groups=prepared.groups,
         )
         self._write_card({**prepared.card, "training": _seen(store, prepared, self.recipe)})
@@ -291,6 +297,13 @@ class _Run:
         self.listen.stage("report")
         report.write(self.folder.path)
         return Outcome(self.folder.path, results, comparison.over_budget, fresh=True)
+
+    def _budgets(self) -> dict[str, float]:
+        """What may be lost, by the benchmarks' own names: a recipe calls them by path, or without their way."""
+        own = {
+            asked.benchmark: found.name for asked, found in zip(self.recipe.watch, self.watched, strict=True)
+        }
+        return {own[name]: points for name, points in self.recipe.retain.items()}
 
     def _finished(self, key: str) -> Outcome | None:
         """The outcome of a run that ended before, when everything is there and still of these rows and this model."""
@@ -309,21 +322,6 @@ class _Run:
         if said.get("key") != key:
             return None
         return Outcome(self.folder.path, results, bool(said.get("over_budget")), fresh=False)
-
-
-def _pairs(before: Mapping[str, Measurement], after: Mapping[str, Measurement]) -> dict[str, Measured]:
-    return {
-        name: Measured(
-            primary=base.primary,
-            base=base.scores,
-            tuned=after[name].scores,
-            parts={
-                part: Measured(primary=base.primary, base=scores, tuned=after[name].parts[part])
-                for part, scores in base.parts.items()
-            },
-        )
-        for name, base in before.items()
-    }
 
 
 def _seen(store: Store, prepared: Prepared, recipe: Recipe) -> dict[str, Any]:

@@ -146,9 +146,15 @@ class Tune(Block):
 class Watch(Block):
     """A benchmark that is run before and after, to see what was forgotten."""
 
-    benchmark: Text = Field(description="A benchmark's name, or the path of your own.")
+    benchmark: Text = Field(
+        description="A benchmark's name, with its way behind a colon where it has several, or the path of your own."
+    )
     limit: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="Only the first so many items of each part."
+        None, description="At most so many items of each part: a sample, the same before and after."
+    )
+    first: bool = Field(False, description="Take the first items of each part instead of a sample.")
+    shots: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Worked examples before each question; as many as the benchmark says by default."
     )
 
 

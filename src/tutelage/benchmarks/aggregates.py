@@ -1,0 +1,120 @@
+"""Scores of groups of parts, and averages that weigh parts otherwise than by the items that were asked.
+
+An average over parts is kept as values per item: each item's value times its weight, the weights' mean being 1. Its mean is the
+average, and two models' can be paired item by item.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from tutelage.metrics import Row, Scored, score_rows
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class PartOf:
+    """What a part belongs to.
+
+    Attributes:
+        group: its group of parts; "" for none.
+        fold: the task that it is a variant of; "" for none.
+        size: how many items it has in all, asked or not.
+    """
+
+    group: str = ""
+    fold: str = ""
+    size: int = 0
+
+
+def grouped(
+    metrics: Sequence[str], rows: Sequence[Row], parts: Mapping[str, PartOf], whole: Mapping[str, Scored]
+) -> dict[str, dict[str, Scored]]:
+    """The scores of groups, and of the averages that differ from the plain one.
+
+    Args:
+        metrics: names of metrics.
+        rows: all rows; `task` is a row's part.
+        parts: what each part belongs to.
+        whole: the scores over all rows.
+
+    Returns:
+        By name of group; then `micro` (over all items that there are, where a sample was asked and the parts differ in size) and
+        `macro` (the mean over parts, variants of one task counting as one), where there is more than one part. Metrics that are
+        no mean over items have no such average.
+    """
+    found: dict[str, dict[str, Scored]] = {}
+    for name in dict.fromkeys(part.group for part in parts.values() if part.group):
+        found[name] = score_rows(metrics, [row for row in rows if parts[row.task].group == name])
+    asked = {part: sum(row.task == part for row in rows) for part in parts}
+    here = {part: told for part, told in parts.items() if asked[part]}
+    if len(here) < 2:
+        return found
+    shares = {part: here[part].size / asked[part] for part in here}
+    if max(shares.values()) > min(shares.values()) * (1 + 1e-9):
+        found["micro"] = _averages(whole, rows, {part: told.size for part, told in here.items()}, "micro")
+    folds = [told.fold or part for part, told in here.items()]
+    weights = {part: 1 / folds.count(told.fold or part) for part, told in here.items()}
+    found["macro"] = _averages(whole, rows, weights, "macro")
+    return {name: scores for name, scores in found.items() if scores}
+
+
+def _averages(
+    whole: Mapping[str, Scored], rows: Sequence[Row], weights: Mapping[str, float], name: str
+) -> dict[str, Scored]:
+    """The metrics that are means over items, with each part weighing so much."""
+    found = {}
+    for metric, scored in whole.items():
+        plain = len(scored.items) == len(rows) and not np.isnan(scored.items).any()
+        if plain and math.isclose(scored.score.value, float(scored.items.mean()), abs_tol=1e-9):
+            found[metric] = weighted(scored, [rows[index].task for index in scored.rows], weights, name)
+    return found
+
+
+def weighted(scored: Scored, parts: Sequence[str], weights: Mapping[str, float], name: str) -> Scored:
+    """The same items' values with parts weighing otherwise.
+
+    The interval is Student's t on the stratified variance, with the variance within parts pooled: parts are too small to have
+    one of their own each (Cochran, Sampling Techniques, 1977, chapter 5). Where no item differs from its part's others, it is
+    as wide as the plain one.
+
+    Args:
+        scored: a metric that is the mean of its items.
+        parts: each item's part.
+        weights: each part's.
+        name: of the average, for the signature.
+    """
+    names, place, counts = np.unique(np.array(parts), return_inverse=True, return_counts=True)
+    share = np.array([weights[str(part)] for part in names], np.float64)
+    share /= share.sum()
+    means = np.bincount(place, scored.items) / counts
+    value = float(share @ means)
+    within = float(((scored.items - means[place]) ** 2).sum())
+    free = len(parts) - len(names)
+    if free > 0 and within > 0:
+        error = math.sqrt(within / free * float((share**2 / counts).sum()))
+        reach = float(stats.t.ppf(0.975, free)) * error
+        low, high = value - reach, value + reach
+    else:
+        low, high = (
+            value - (scored.score.value - scored.score.low),
+            value + (scored.score.high - scored.score.value),
+        )
+    floor, ceiling = min(0.0, float(scored.items.min())), max(1.0, float(scored.items.max()))
+    per_item: Floats = scored.items * (share / counts)[place] * len(parts)
+    signature = f"{scored.score.signature.split('|ci:')[0]}|average:{name}|ci:stratified-t"
+    return replace(
+        scored,
+        score=replace(
+            scored.score, value=value, low=max(floor, low), high=min(ceiling, high), signature=signature
+        ),
+        items=per_item,
+        statistics=np.stack([per_item, np.ones(len(parts))], axis=1),
+    )

@@ -1,0 +1,53 @@
+"""Some of each part's items: the first ones, or a sample that a larger one contains."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tutelage.core.errors import InputError
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many items of each part are asked.
+
+    Attributes:
+        count: the most of each part; None for all.
+        first: whether they are the first ones of the file instead of a sample.
+    """
+
+    count: int | None = None
+    first: bool = False
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 1:
+            raise InputError(
+                "at least one item a part is needed",
+                where="limit",
+                found=str(self.count),
+                expected="1 or more",
+            )
+
+
+def sampled(items: Sequence[_T], limit: Limit, *, key: Callable[[_T], str]) -> Sequence[_T]:
+    """At most so many of one part's items, in their own order.
+
+    The sample is drawn by hashes of what items say, so it is the same before and after tuning, on every machine and in every way
+    of asking, and the sample of a larger limit contains it.
+
+    Args:
+        items: the part's.
+        limit: how many.
+        key: what an item says, as text.
+    """
+    if limit.count is None or len(items) <= limit.count:
+        return items
+    if limit.first:
+        return items[: limit.count]
+    order = sorted(range(len(items)), key=lambda at: (hashlib.sha256(key(items[at]).encode()).digest(), at))
+    return [items[at] for at in sorted(order[: limit.count])]

@@ -1,0 +1,140 @@
+"""What is looked at before a model's weights are loaded: data, questions, lengths, chat template, disk. All mistakes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from tutelage import benchmarks as library
+from tutelage.benchmarks import Benchmark, Limit
+from tutelage.benchmarks.fit import fitted
+from tutelage.core import files
+from tutelage.core.errors import InputError, InputErrors, raise_all
+from tutelage.core.limits import MAX_ERRORS
+from tutelage.engine import Reader
+from tutelage.models import LoadedTokenizer, ModelSource, load_tokenizer, resolve
+from tutelage.tokens import chat
+
+_T = TypeVar("_T")
+_ROW = 2000
+"""Bytes that an item takes in results.sqlite beside its texts: identity, answer, scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person asks to be evaluated.
+
+    Attributes:
+        model: the model's name.
+        benchmarks: names or paths, each with its way.
+        limit: how many items of each part.
+        shots: worked examples before each question; as many as the spec says when not given.
+        data_dir: where benchmarks look for their files.
+        chat_template: a bundled template's name or a file; the model's own when not given.
+    """
+
+    model: str
+    benchmarks: tuple[str, ...]
+    limit: Limit
+    shots: int | None = None
+    data_dir: Path | None = None
+    chat_template: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Everything that can be known without weights: it will work."""
+
+    source: ModelSource
+    template: str | None
+    benchmarks: tuple[Benchmark, ...]
+
+
+class _Mistakes:
+    """Collects what fails instead of stopping at the first."""
+
+    def __init__(self) -> None:
+        self.errors: list[InputError] = []
+
+    def attempt(self, do: Callable[[], _T]) -> _T | None:
+        try:
+            return do()
+        except InputErrors as several:
+            self.errors += several.errors
+        except InputError as error:
+            self.errors.append(error)
+        return None
+
+
+def check(asked: Asked, *, out: Path, say: Callable[[str], None]) -> Ready:
+    """Find and read all that an evaluation needs, but for the weights.
+
+    Args:
+        asked: what is to be evaluated.
+        out: the folder that responses will go to, or the one it will be in.
+        say: is told, a line at a time, what takes long.
+
+    Raises:
+        InputError: whatever is wrong with model, data, questions or lengths; InputErrors for several.
+        MachineError: there is too little room on the disk.
+    """
+    mistakes = _Mistakes()
+    names = mistakes.attempt(lambda: _names(asked.benchmarks)) or []
+    loaded = [mistakes.attempt(partial(_benchmark, name, asked)) for name in names]
+    found = [one for one in loaded if one is not None]
+    template = None
+    if asked.chat_template is not None:
+        own = asked.chat_template
+        template = mistakes.attempt(lambda: chat.text_of(own, root=Path.cwd()))
+    source = mistakes.attempt(lambda: resolve(asked.model, say=say))
+    words = None
+    if source is not None:
+        words = mistakes.attempt(partial(load_tokenizer, source, chat_template=template))
+    if words is not None:
+        fits = [mistakes.attempt(partial(fit, one, words)) for one in found]
+        found = [one for one in fits if one is not None]
+    raise_all("the evaluation", mistakes.errors[:MAX_ERRORS])
+    assert source is not None
+    files.require_space(out, _bytes(found), what="the responses")
+    return Ready(source, template, tuple(found))
+
+
+def fit(benchmark: Benchmark, words: LoadedTokenizer) -> Benchmark:
+    """The benchmark as this model can be asked it: with as many worked examples as its context takes.
+
+    Raises:
+        InputError: it needs a chat template that the model does not have, or a question is too long for it.
+    """
+    talks = words.encoder_decoder or words.chat_template
+    if not talks and any(item.form == "chat" for item in benchmark.items):
+        raise InputError(
+            "the benchmark is asked in a conversation, and the model has no chat template",
+            where=benchmark.name,
+            expected="a chat template, or a benchmark of form: text",
+            fix="name one with --chat-template",
+        )
+    reader = Reader.of(words.tokenizer, encoder_decoder=words.encoder_decoder)
+    # An encoder-decoder model's sides are bounded apart, and most by nothing.
+    return fitted(benchmark, reader.lengths, None if words.encoder_decoder else words.context)
+
+
+def _names(asked: Sequence[str]) -> list[str]:
+    found = [name for one in asked for name in library.ways(one, root=Path.cwd())]
+    if not found:
+        raise InputError("no benchmark is named", where="--benchmark", expected=", ".join(library.names()))
+    return list(dict.fromkeys(found))
+
+
+def _benchmark(name: str, asked: Asked) -> Benchmark:
+    spec = library.describe(name, root=Path.cwd())
+    given = isinstance(spec, library.RowsSpec) and spec.gives_shots
+    shots = asked.shots if given else None  # several benchmarks are asked at once, and some have no examples
+    return library.load(name, data=asked.data_dir, limit=asked.limit, shots=shots, root=Path.cwd())
+
+
+def _bytes(benchmarks: Sequence[Benchmark]) -> int:
+    """About what the responses take on disk."""
+    return sum(_ROW + 2 * len(item.prompt) for one in benchmarks for item in one.items)
