@@ -58,6 +58,9 @@ def evaluate(
     benchmarks: str | Sequence[str],
     *,
     limit: int | None = None,
+    first: bool = False,
+    shots: int | None = None,
+    against_base: bool = False,
     data_dir: str | Path | None = None,
     out: str | Path | None = None,
     chat_template: str | None = None,
@@ -68,7 +71,10 @@ def evaluate(
     Args:
         model: a hub id, a folder, a .gguf file, a run folder, or the bundled default's name.
         benchmarks: names from `tutelage benchmarks list`, or paths of your own specs; one or several.
-        limit: the first items of each part only.
+        limit: at most so many items of each part: a sample, the same for every model.
+        first: the first items of each part instead of a sample.
+        shots: worked examples before each question; as many as the benchmark says by default.
+        against_base: ask the same with the model's adapter switched off, and compare.
         data_dir: where benchmarks look for their files; TUTELAGE_DATA when not given.
         out: the folder for responses and scores.
         chat_template: a bundled template's name or a file; the model's own by default.
@@ -84,6 +90,9 @@ def evaluate(
         model,
         names,
         limit=limit,
+        first=first,
+        shots=shots,
+        against_base=against_base,
         data_dir=_data(data_dir),
         out=_path(out),
         chat_template=chat_template,

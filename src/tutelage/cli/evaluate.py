@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from tutelage.cli import console
 from tutelage.cli.options import Data, Out
+from tutelage.cli.scored import show
+
+
+class Against(StrEnum):
+    """What else is asked."""
+
+    BASE = "base"
 
 
 def evaluate(
@@ -19,7 +27,29 @@ def evaluate(
         typer.Option("--benchmark", metavar="NAME[,NAME]", help="What to score it on; may be repeated."),
     ],
     limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N items of each part.")
+        int | None,
+        typer.Option(
+            "--limit", metavar="N", min=1, help="At most N items of each part, a sample that never changes."
+        ),
+    ] = None,
+    first: Annotated[
+        bool, typer.Option("--first", help="With --limit: the first N instead of a sample.")
+    ] = False,
+    shots: Annotated[
+        int | None,
+        typer.Option(
+            "--shots",
+            metavar="K",
+            min=0,
+            help="Worked examples before each question; else as the benchmark says.",
+        ),
+    ] = None,
+    against: Annotated[
+        Against | None,
+        typer.Option(
+            "--against",
+            help="base: the same with the adapter switched off, from the same weights, and compared.",
+        ),
     ] = None,
     chat_template: Annotated[
         str | None,
@@ -38,25 +68,20 @@ def evaluate(
     names = [name.strip() for text in benchmark for name in text.split(",") if name.strip()]
     with Live() as live:
         found = do(
-            model, names, limit=limit, data_dir=data, out=out, chat_template=chat_template, listen=live
+            model,
+            names,
+            limit=limit,
+            first=first,
+            shots=shots,
+            against_base=against is Against.BASE,
+            data_dir=data,
+            out=out,
+            chat_template=chat_template,
+            listen=live,
         )
     if json:
         console.print_json(found.document)
         return 0
-    rows = []
-    for name, measured in found.document["benchmarks"].items():
-        for part, scores in [("", measured["scores"]), *measured["parts"].items()]:
-            for metric, score in scores.items():
-                interval = f"[{score['low']:.3f}, {score['high']:.3f}]"
-                rows.append(
-                    [
-                        name if not part else f"  {part}",
-                        metric,
-                        f"{score['value']:.3f}",
-                        interval,
-                        str(score["n"]),
-                    ]
-                )
-    console.show_table(["benchmark", "metric", "value", "95 % interval", "n"], rows, right=(2, 3, 4))
+    show(found.document)
     console.show(f"responses: {(found.folder / 'results.sqlite').absolute()}")
     return 0

@@ -102,8 +102,13 @@ def check(asked: Asked, *, out: Path, say: Callable[[str], None]) -> Ready:
     return Ready(source, template, tuple(found))
 
 
-def fit(benchmark: Benchmark, words: LoadedTokenizer) -> Benchmark:
+def fit(benchmark: Benchmark, words: LoadedTokenizer, *, beside: int = 0) -> Benchmark:
     """The benchmark as this model can be asked it: with as many worked examples as its context takes.
+
+    Args:
+        benchmark: with all its examples.
+        words: the model's tokenizer, settled.
+        beside: virtual tokens that take room in the context.
 
     Raises:
         InputError: it needs a chat template that the model does not have, or a question is too long for it.
@@ -118,7 +123,8 @@ def fit(benchmark: Benchmark, words: LoadedTokenizer) -> Benchmark:
         )
     reader = Reader.of(words.tokenizer, encoder_decoder=words.encoder_decoder)
     # An encoder-decoder model's sides are bounded apart, and most by nothing.
-    return fitted(benchmark, reader.lengths, None if words.encoder_decoder else words.context)
+    bounded = words.context is not None and not words.encoder_decoder
+    return fitted(benchmark, reader.lengths, (words.context or 0) - beside if bounded else None)
 
 
 def _names(asked: Sequence[str]) -> list[str]:

@@ -39,6 +39,7 @@ from tutelage.recipe import contamination, looked, methods, mixing, prepare, tun
 from tutelage.recipe.folder import RunFolder, check_free, default_folder, opened
 from tutelage.recipe.load import resolved as settled
 from tutelage.recipe.measure import Asker, Measurement, pairs
+from tutelage.recipe.preflight import fit
 from tutelage.recipe.prepare import Prepared
 from tutelage.recipe.progress import Listener, Silent
 from tutelage.recipe.replay import replay
@@ -114,7 +115,7 @@ class _Run:
     @cached_property
     def watched(self) -> list[Benchmark]:
         """The watched benchmarks, read and checked."""
-        return [
+        found = [
             library.load(
                 w.benchmark,
                 data=self.data_dir,
@@ -124,6 +125,15 @@ class _Run:
             )
             for w in self.recipe.watch
         ]
+        names = [one.name for one in found]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise InputError(
+                "two that are watched are the same",
+                where="watch",
+                found=", ".join(twice),
+                fix="remove one of them",
+            )
+        return found
 
     def all(self) -> Outcome:
         """Every stage that is not done."""
@@ -165,6 +175,8 @@ class _Run:
         return source
 
     def _encode(self, rows: prepare.Rows, source: ModelSource) -> Prepared:
+        words = load_tokenizer(source, chat_template=self.recipe.template_text())
+        self.watched = [fit(one, words, beside=self.recipe.tune.virtual) for one in self.watched]
         self.base = load(source, chat_template=self.recipe.template_text(), four_bit=self._four_bit)
         # What the tuning would refuse is refused now, and not after hours of asking the base.
         require_whole(self.base)
@@ -172,7 +184,6 @@ class _Run:
             require_packable(self.base.model, self.base.model.device)
         require_prompt_loss(self.base.model, self.recipe.tune.prompt_loss_weight)
         prepared = prepare.encode(self.recipe, rows, self.base)
-        words = load_tokenizer(source, chat_template=self.recipe.template_text())
         replay(self.recipe, rows, prepared, words)
         mixing.check_repeats(
             self.recipe, prepared.mixed, tuning.steps_of(self.recipe, prepared) * self.recipe.tune.batch_size
