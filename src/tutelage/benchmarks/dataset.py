@@ -17,19 +17,26 @@ from tutelage.data.reader import read
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a benchmark's files may be: beside its spec, else in the data folder."""
+    """Where a benchmark's files may be: beside its spec, unless it is a bundled one, and in the data folder."""
 
-    beside: Path
+    beside: Path | None
     data: Path | None
 
     def find(self, file: str) -> Path | None:
         """The file, or None where neither place has it."""
-        places = [self.beside / file, *([self.data / file] if self.data is not None else [])]
-        return next((place for place in places if place.is_file()), None)
+        return next((place / file for place in self._all if (place / file).is_file()), None)
 
     def said(self, file: str) -> str:
         """Where it was looked for."""
-        return " nor ".join(str(place / file) for place in (self.beside, self.data) if place is not None)
+        return (
+            "no file " + " nor ".join(str(place / file) for place in self._all)
+            if self._all
+            else "no data folder"
+        )
+
+    @property
+    def _all(self) -> list[Path]:
+        return [place for place in (self.beside, self.data) if place is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,7 @@ def read_parts(spec: RowsSpec, places: Places, *, filtered: str = "", parts: Seq
         raise InputError(
             f"the data of {spec.name} is not here",
             where="--data",
-            found="no file " + places.said(spec.data.path),
+            found=places.said(spec.data.path),
             expected=f"the files of {spec.source}" if spec.source else None,
             fix="fetch them, and name the folder that they are in with --data",
         )

@@ -131,7 +131,8 @@ def _over_rows(spec: RowsSpec, named: _Named, data: Path | None, chosen: Selecti
             "one way is asked at a time", where=":".join([spec.name, *named.words]), found=", ".join(rest)
         )
     _known_parts(spec.name, list(spec.parts) or [spec.name], chosen.parts if spec.parts else ())
-    places = dataset.Places(named.path.parent, data)
+    bundled = named.path.is_relative_to(_library())
+    places = dataset.Places(None if bundled else named.path.parent, data)
     found = dataset.read_parts(spec, places, filtered=filtered, parts=chosen.parts)
     items = wording.items_of(spec, way, found, places, limit=chosen.limit, shots=chosen.shots)
     return Benchmark(
@@ -274,7 +275,7 @@ def _items_path(spec: Spec, path: Path, data: Path | None, *, development: bool)
         raise InputError(
             "the items' file is not there",
             where=f"{path}: {'development' if development else 'items'}",
-            found="no file " + places.said(file),
+            found=places.said(file),
             fix="put it beside the spec, or name the folder it is in with --data",
         )
     return found

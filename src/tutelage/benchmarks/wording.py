@@ -148,7 +148,7 @@ class Wording:
             raise InputError(
                 f"the worked examples of {self.part} are not here",
                 where="shots",
-                found="no file " + places.said(file),
+                found=places.said(file),
                 fix="put them there, or ask without examples (--shots 0)",
             )
         if told.text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,10 @@ from tutelage.cli.options import Data
 from tutelage.core.errors import InputError
 
 if TYPE_CHECKING:
-    from tutelage.benchmarks import Benchmark
+    from tutelage.benchmarks import Benchmark, BenchmarkItem, RowsSpec, Spec
+
+_SHOWN = 8
+"""Parts of which an item each is shown; of more, they are alike, and one of the first is."""
 
 
 class Action(StrEnum):
@@ -57,69 +61,128 @@ def _list(data: Path | None, *, as_json: bool) -> None:
     if as_json:
         console.print_json({"benchmarks": found})
         return
-    rows = [[str(one["name"]), str(one["title"]), _items(one)] for one in found]
-    console.show_table(["name", "what it measures", "items"], rows, right=(2,))
+    rows = [[str(one["name"]), str(one["title"]), _items(one), ", ".join(one["ways"])] for one in found]
+    console.show_table(["name", "what it measures", "items", "ways"], rows, right=(2,))
 
 
 def _entry(name: str, data: Path | None) -> dict[str, Any]:
     """A benchmark in short; one whose items are not at hand says so and does not hide the others."""
-    from tutelage.benchmarks import load
+    from tutelage.benchmarks import describe, load
 
+    spec = describe(name)
     try:
         benchmark = load(name, data=data)
     except InputError as error:
-        return {"name": name, "title": error.problem, "items": None, "parts": None}
-    return _in_short(benchmark)
+        return {"name": name, **_about(spec), "items": None, "parts": None, "why": error.problem}
+    return {"name": name, **_about(spec), **_here(benchmark)}
 
 
-def _in_short(benchmark: Benchmark) -> dict[str, Any]:
+def _about(spec: Spec | RowsSpec) -> dict[str, Any]:
+    ways = getattr(spec, "ways", {})
+    return {"title": spec.title, "ways": list(ways), "filters": list(getattr(spec, "filters", {}))}
+
+
+def _here(benchmark: Benchmark) -> dict[str, Any]:
     return {
-        "name": benchmark.name,
-        "title": benchmark.spec.title,
         "items": len(benchmark.items),
         "parts": list(benchmark.parts),
+        "missing_parts": list(benchmark.missing),
     }
 
 
 def _items(one: dict[str, Any]) -> str:
-    return "not at hand" if one["items"] is None else str(one["items"])
+    if one["items"] is None:
+        return "data not here"
+    missing = len(one["missing_parts"])
+    return (
+        f"{one['items']}, {missing} of {missing + len(one['parts'])} parts not here"
+        if missing
+        else str(one["items"])
+    )
 
 
 def _show(name: str, data: Path | None, *, as_json: bool) -> None:
-    from tutelage.benchmarks import load
+    from tutelage.benchmarks import describe, load
 
-    benchmark = load(name, data=data)
-    spec = benchmark.spec
-    counts = Counter(item.part for item in benchmark.items)
-    first = {item.part: item for item in reversed(benchmark.items)}
-    parts = [
-        {
-            "name": part,
-            "title": spec.parts[part].title,
-            "kind": spec.parts[part].kind,
-            "items": counts[part],
-            "prompt": first[part].prompt,
+    spec = describe(name)
+    told: dict[str, Any] = {"name": name, **_about(spec)}
+    for key in ("description", "citation", "source", "licence", "language", "version", "aggregate"):
+        told[key] = getattr(spec, key)
+    told["ways"] = {way: one.title for way, one in getattr(spec, "ways", {}).items()}
+    told["filters"] = {key: one.title for key, one in getattr(spec, "filters", {}).items()}
+    why: InputError | None = None
+    try:
+        benchmark = load(name, data=data)
+    except InputError as error:
+        told |= {"items": None, "missing": error.as_json()}
+        why = error
+    else:
+        told |= {
+            **_here(benchmark),
+            "name": benchmark.name,
+            "metrics": list(benchmark.spec.metrics),
+            "fingerprint": benchmark.fingerprint,
+            "notes": list(benchmark.notes),
+            "parts": _parts(benchmark),
         }
-        for part in benchmark.parts
-    ]
-    told = {
-        **_in_short(benchmark),
-        "description": spec.description,
-        "licence": spec.licence,
-        "language": spec.language,
-        "metrics": list(spec.metrics),
-        "version": spec.version,
-        "fingerprint": benchmark.fingerprint,
-        "parts": parts,
-    }
     if as_json:
         console.print_json(told)
         return
-    console.show(f"{benchmark.name}: {spec.title}")
-    for key in ("description", "licence", "language", "metrics", "items"):
-        if told[key]:
-            console.show(f"  {key:<12}{', '.join(told[key]) if key == 'metrics' else told[key]}")
-    rows = [[str(part["name"]), str(part["kind"]), str(part["items"]), str(part["title"])] for part in parts]
-    console.show_table(["part", "asked as", "items", "what it is about"], rows, right=(2,))
-    for part in parts:
-        console.show(f"An item of {part['name']}:\n{part['prompt']}\n")
+    _say(told)
+    if why is not None:
+        console.show(f"Its data is not here.\n{why.block()}")
+
+
+def _parts(benchmark: Benchmark) -> list[dict[str, Any]]:
+    counts = Counter(item.part for item in benchmark.items)
+    first = {item.part: item for item in reversed(benchmark.items)}
+    return [
+        {
+            "name": part,
+            "title": benchmark.spec.parts[part].title,
+            "kind": benchmark.spec.parts[part].kind,
+            "group": benchmark.spec.parts[part].group,
+            "items": counts[part],
+            "prompt": _asked(first[part]),
+            "choices": list(first[part].choices),
+            "references": list(first[part].references),
+        }
+        for part in benchmark.parts
+    ]
+
+
+def _asked(item: BenchmarkItem) -> str:
+    """All that a model reads before it answers; turns of a conversation are marked as such."""
+    turns = [f"[{role}] {text}" for role, text in item.turns]
+    return "\n".join([*turns, f"[user] {item.asked}"]) if turns else item.asked
+
+
+def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is known of a benchmark but for its parts, as label and text."""
+    for key in ("description", "citation", "source", "licence", "language", "metrics", "aggregate", "items"):
+        if told.get(key):
+            yield key, ", ".join(told[key]) if key == "metrics" else str(told[key])
+    for kind in ("ways", "filters"):
+        for name, title in told[kind].items():
+            yield kind[:-1], f"{name}: {title}"
+    if told.get("missing_parts"):
+        yield "not here", ", ".join(told["missing_parts"])
+    for note in told.get("notes", []):
+        yield "note", note
+
+
+def _say(told: dict[str, Any]) -> None:
+    console.show(f"{told['name']}: {told['title']}")
+    for label, line in _lines(told):
+        console.show(f"  {label:<12}{line}")
+    parts = told["parts"] if told["items"] else []
+    rows = [[str(one["name"]), str(one["kind"]), str(one["items"]), str(one["title"])] for one in parts]
+    if rows:
+        console.show_table(["part", "asked as", "items", "what it is about"], rows, right=(2,))
+    same = len(parts) > _SHOWN
+    for one in parts[:1] if same else parts:
+        console.show(f"An item of {one['name']}:\n{one['prompt']}")
+        for label in ("choices", "references"):
+            if one[label]:
+                console.show(f"{'choices' if label == 'choices' else 'right'}: {' | '.join(one[label])}")
+        console.show("")
