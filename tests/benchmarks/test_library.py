@@ -140,7 +140,8 @@ def test_a_limit_takes_the_first_items_of_each_part(write, spec, limit, ids):
 
 def test_a_limit_is_a_sample_that_a_larger_one_contains_and_that_no_order_changes(write, spec, rows):
     many = [
-        {"id": f"m{n}", "part": "numbers", "input": f"{n} plus {n}?", "references": [str(2 * n)]} for n in range(40)
+        {"id": f"m{n}", "part": "numbers", "input": f"{n} plus {n}?", "references": [str(2 * n)]}
+        for n in range(40)
     ]
     place = write(spec, [*rows, *many])
     turned = write(spec, [*rows, *many][::-1], folder="turned")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tutelage.benchmarks.annotations import kept_rows
@@ -129,7 +131,26 @@ def _by_column(
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[Example]:
     """A file's rows as they stand there."""
-    return list(read(path, how=How(layout="plain", columns=tuple(columns))))
+    rows = list(read(path, how=How(layout="plain", columns=tuple(columns))))
+    if path.suffix == ".csv" and (cells := _with_returns(path)):
+        named = cells if columns else cells[1:]
+        rows = [
+            replace(row, fields=dict(zip(row.fields, own, strict=True)))
+            for row, own in zip(rows, named, strict=True)
+        ]
+    return rows
+
+
+def _with_returns(path: Path) -> list[list[str]]:
+    """The cells of a table whose lines end in a line feed alone, and that has a carriage return inside a cell.
+
+    The reader takes the two for one end of line wherever they stand, as is right for files whose lines end so. In these they are
+    part of what a published prompt says.
+    """
+    content = path.read_bytes()
+    if b"\r\n" not in content or content.split(b"\n", 1)[0].endswith(b"\r"):
+        return []
+    return [row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")) if row]
 
 
 def value_of(row: Example, column: str) -> Json:

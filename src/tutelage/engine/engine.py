@@ -229,7 +229,7 @@ class Engine:
             reads = sorted((asked.reads[place] for place in branch.rows), key=lambda read: read.request.id)
             cache = None if state is None else state.cache
             tokens = min(asked.limits.tokens, packed.TOKENS)
-            for chosen, pack in packed.packs(reads, branch.depth, tokens=tokens):
+            for chosen, pack in packed.packs(reads, branch.depth, tokens=tokens, rows=asked.limits.rows):
                 values = packed.sums(self.model, pack, chosen, cache, branch.depth)
                 yield [_chosen(read, row) for read, row in zip(chosen, values, strict=True)]
 

@@ -1,0 +1,137 @@
+"""Choices in packs without padding: which models take them, and that nothing sees what it must not."""
+
+from __future__ import annotations
+
+import copy
+import random
+
+import peft
+import pytest
+import torch
+
+from tutelage.core.nouns import Request
+from tutelage.engine import Limits, packed
+from tutelage.engine.packed import packs, takes_packs
+
+OLD_NAME = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+"""peft asks transformers for it."""
+SHARED = "the price of small plans is 12 euros a month " * 3
+
+
+def requests(draw, count=9):
+    """Questions with a long beginning in common and choices of one to many tokens."""
+    words = ["yes", "no", "Paris", "a", "12", "euros", "the price", "plans"]
+    return [
+        Request(
+            f"r{n}",
+            "choose",
+            SHARED + " ".join(draw.choices(words, k=draw.randint(1, 12))),
+            choices=tuple(
+                dict.fromkeys(
+                    " ".join(draw.choices(words, k=draw.randint(1, 9))) for _ in range(draw.randint(1, 5))
+                )
+            ),
+        )
+        for n in range(count)
+    ]
+
+
+def plainly(one, engine, request, likelihood):
+    (read,) = engine.reader.read([request])
+    return [likelihood(one, read.prompt, choice) for choice in read.choices]
+
+
+def test_the_kinds_that_take_packs_are_these_and_none_is_lost_unseen(asked):
+    families = ("llama", "gpt2", "neox", "opt", "bloom", "gemma2", "gemma3", "mistral")
+    # bloom makes its own mask of a two-dimensional one; the last three have windows, where nothing is shared.
+    assert [family for family in families if asked(family).engine()._packs] == [
+        "llama",
+        "gpt2",
+        "neox",
+        "opt",
+    ]
+    assert not takes_packs(asked("bloom").model)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "neox", "bloom", "opt"])
+@pytest.mark.parametrize("tokens", [1, 40, 512])
+def test_values_are_those_of_one_choice_alone(asked, likelihood, monkeypatch, family, tokens):
+    monkeypatch.setattr(packed, "TOKENS", tokens)
+    one = asked(family)
+    engine = one.engine()
+    wanted = requests(random.Random(tokens))
+    for found, request in zip(engine.answer(wanted), wanted, strict=True):
+        assert found.logprobs == pytest.approx(plainly(one, engine, request, likelihood), abs=1e-4)
+
+
+def test_neither_order_nor_company_changes_a_value(asked):
+    engine = asked("llama").engine()
+    wanted = requests(random.Random(5), count=12)
+    first = {one.id: one.logprobs for one in engine.answer(wanted)}
+    for rows in (1, 3, 12):
+        few = asked("llama").engine(Limits(rows=rows))
+        for again in few.answer(random.Random(rows).sample(wanted, len(wanted))):
+            assert again.logprobs == pytest.approx(first[again.id], abs=5e-5)
+
+
+def test_a_pack_keeps_to_its_tokens_and_rows(asked):
+    engine = asked("llama").engine()
+    reads = list(engine.reader.read(requests(random.Random(1), count=20)))
+    for tokens, rows in ((1, 99), (60, 99), (500, 99), (500, 2)):
+        found = list(packs(reads, 3, tokens=tokens, rows=rows))
+        assert [read for chosen, _ in found for read in chosen] == reads
+        for chosen, pack in found:
+            assert len(chosen) == 1 or len(pack.ids) <= tokens
+            assert len(chosen) <= rows
+            assert len(pack.told) == sum(len(choice) for read in chosen for choice in read.choices)
+
+
+def test_the_beginning_is_read_once_and_given_back_as_it_was(asked, monkeypatch):
+    one = asked("llama")
+    engine = one.engine()
+    wanted = requests(random.Random(2), count=10)
+    alone = sum(len(read.prompt) * len(read.choices) for read in engine.reader.read(wanted))
+    seen = []
+    real = one.model.forward
+
+    def forward(*args, **named):
+        seen.append(named["input_ids"].shape)
+        return real(*args, **named)
+
+    monkeypatch.setattr(one.model, "forward", forward)
+    engine.answer(wanted)
+    assert all(rows == 1 for rows, _ in seen)
+    assert sum(length for _, length in seen) < alone / 3
+
+
+@OLD_NAME
+def test_virtual_tokens_do_not_go_into_packs(asked):
+    base = asked("llama")
+    settings = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = peft.get_peft_model(copy.deepcopy(base.model), settings)
+    assert not takes_packs(model.eval())
+
+
+@OLD_NAME
+def test_an_adapter_takes_packs_and_gives_what_it_gives_alone(asked, likelihood):
+    base = asked("llama")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = peft.get_peft_model(
+            copy.deepcopy(base.model),
+            peft.LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear", init_lora_weights=False),
+        ).eval()
+    one = base._replace(model=model)
+    engine = one.engine()
+    assert engine._packs
+    wanted = requests(random.Random(3), count=4)
+    with_it = [response.logprobs for response in engine.answer(wanted)]
+    for found, request in zip(with_it, wanted, strict=True):
+        assert found == pytest.approx(plainly(one, engine, request, likelihood), abs=1e-4)
+    with model.disable_adapter():
+        without = [response.logprobs for response in one.engine().answer(wanted)]
+    assert without != pytest.approx(with_it[0], abs=1e-2)
+    for found, own in zip(base.engine().answer(wanted), without, strict=True):
+        assert found.logprobs == pytest.approx(own, abs=1e-5)
