@@ -154,9 +154,9 @@ def test_another_version_another_program_and_no_database_are_refused(tmp_path):
     path = tmp_path / "results.sqlite"
     Store.open(path).close()
     with sqlite3.connect(path) as raw:
-        raw.execute("UPDATE schema_version SET version = 2")
+        raw.execute("UPDATE schema_version SET version = 3")
     raw.close()
-    with pytest.raises(InputError, match=r"found: +version 2\n +expected: +version 1"):
+    with pytest.raises(InputError, match=r"found: +version 3\n +expected: +version 2"):
         Store.open(path)
     other = tmp_path / "other.sqlite"
     with sqlite3.connect(other) as raw:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from tutelage.metrics import Scored
 from tutelage.models import LoadedModel, load
 from tutelage.models.adapters import adapter_off
 from tutelage.models.source import base_of, fingerprint
-from tutelage.recipe import preflight
+from tutelage.recipe import answering, preflight
 from tutelage.recipe.measure import Asker, Measurement, pairs
 from tutelage.recipe.progress import Listener, Silent
+from tutelage.results.answers import Answers
 from tutelage.results.store import Store
 
 SCHEMA = 1
@@ -88,10 +90,13 @@ def evaluate(
     started = now()
     with locked(folder / ".lock", what=f"the folder {folder}"):
         _claim(folder, identity)
-        with Store.open(folder / "results.sqlite") as store:
+        with (
+            Store.open(folder / "results.sqlite") as store,
+            answering.opened(partial(tell.stage, "cache")) as kept,
+        ):
             own = replace(loaded, name=TUNED) if against_base else loaded
-            found = _ask_all(store, own, ready.benchmarks, started, tell)
-            base = _ask_base(store, loaded, ready, started, tell) if against_base else {}
+            found = _ask_all(store, own, ready.benchmarks, kept, tell)
+            base = _ask_base(store, loaded, ready, kept, tell) if against_base else {}
         said = {**provenance(started=started, ended=now()), "model": model, "identity": identity}
         document: dict[str, Any] = {
             "schema": SCHEMA,
@@ -118,27 +123,30 @@ def as_json(measured: Measurement) -> dict[str, Any]:
 
 
 def _ask_base(
-    store: Store, loaded: LoadedModel, ready: preflight.Ready, started: str, tell: Listener
+    store: Store, loaded: LoadedModel, ready: preflight.Ready, kept: Answers | None, tell: Listener
 ) -> dict[str, Measurement]:
     """The same questions to the model below the adapter, whose weights are in memory already."""
     with adapter_off(loaded):
         parts = {"files": fingerprint(base_of(ready.source)), "chat_template": loaded.chat_template}
         below = replace(loaded, name=BASE, fingerprint=hashing.of_json({**parts, "adapter": "off"}))
-        return _ask_all(store, below, ready.benchmarks, started, tell)
+        return _ask_all(store, below, ready.benchmarks, kept, tell)
 
 
 def _ask_all(
     store: Store,
     loaded: LoadedModel,
     chosen: Sequence[library.Benchmark],
-    started: str,
+    kept: Answers | None,
     tell: Listener,
 ) -> dict[str, Measurement]:
     engine = Engine(
         loaded.model, loaded.tokenizer, encoder_decoder=loaded.encoder_decoder, context=loaded.context
     )
-    said = provenance(started=started)
-    asker = Asker(store, loaded.name, loaded.fingerprint, said, lambda: engine, tell)
+    before = answering.cache_of(
+        kept, loaded.fingerprint, str(loaded.model.device), partial(tell.stage, "cache")
+    )
+    said = provenance(started=now())
+    asker = Asker(store, loaded.name, loaded.fingerprint, said, lambda: engine, tell, before)
     found = {}
     for benchmark in chosen:
         tell.stage(f"{loaded.name}: {benchmark.name}" if loaded.name in (BASE, TUNED) else benchmark.name)

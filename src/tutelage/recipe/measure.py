@@ -18,6 +18,7 @@ from tutelage.core.nouns import Json, Request, Response
 from tutelage.engine import Engine
 from tutelage.metrics import Row, Scored, extract, score_rows
 from tutelage.metrics.names import parse
+from tutelage.recipe.answering import AnswerCache
 from tutelage.recipe.prepare import PreparedTask
 from tutelage.recipe.progress import Listener
 from tutelage.results.store import Evaluation, Item, Store
@@ -53,6 +54,7 @@ class Asker:
         provenance: beside every response.
         wake: gives the engine; called only when something is left to ask.
         listen: told how far it is.
+        kept: answers of earlier evaluations; none where weights are known by how they were made only.
     """
 
     store: Store
@@ -61,6 +63,7 @@ class Asker:
     provenance: Mapping[str, Any]
     wake: Wake
     listen: Listener
+    kept: AnswerCache | None = None
 
     def task(self, task: PreparedTask) -> Measurement:
         """Answer and score a task's test rows."""
@@ -121,9 +124,26 @@ class Asker:
             done += len(responses)
             self.listen.advance(done, len(requests))
 
+        if self.kept is not None and missing:
+            before = self.kept.find(missing)
+            if before:
+                self.listen.stage(name, f"{len(before)} of {len(requests)} answers from the cache")
+                keep(before)
+                answered = {response.id for response in before}
+                missing = [r for r in missing if r.id not in answered]
         if missing:
-            self.wake().answer(missing, on_done=keep)
+            self._ask_anew(missing, keep)
         return evaluation, evaluation.responses()
+
+    def _ask_anew(self, requests: Sequence[Request], keep: Callable[[list[Response]], None]) -> None:
+        asked = {request.id: request for request in requests}
+
+        def done(responses: list[Response]) -> None:
+            keep(responses)
+            if self.kept is not None:
+                self.kept.keep([(asked[one.id], one) for one in responses])
+
+        self.wake().answer(requests, on_done=done)
 
 
 def pairs(before: Mapping[str, Measurement], after: Mapping[str, Measurement]) -> dict[str, Measured]:

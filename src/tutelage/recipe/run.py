@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ from tutelage.models import (
     require_whole,
     resolve,
 )
-from tutelage.recipe import contamination, looked, methods, mixing, prepare, tuning
+from tutelage.recipe import answering, contamination, looked, methods, mixing, prepare, tuning
+from tutelage.recipe.answering import AnswerCache
 from tutelage.recipe.folder import RunFolder, check_free, default_folder, opened
 from tutelage.recipe.load import resolved as settled
 from tutelage.recipe.measure import Asker, Measurement, pairs
@@ -150,7 +151,16 @@ class _Run:
             return finished
         prepared = self._encode(rows, source)
         with self._opened(prepared) as store:
-            before = self._measure("base", self.base.fingerprint, lambda: self.base, prepared, store)
+            with answering.opened(partial(self.listen.stage, "cache")) as kept:
+                known = answering.cache_of(
+                    kept,
+                    self.base.fingerprint,
+                    str(self.base.model.device),
+                    partial(self.listen.stage, "cache"),
+                )
+                before = self._measure(
+                    "base", self.base.fingerprint, lambda: self.base, prepared, store, known=known
+                )
             job = self._tune(prepared, source, store)
             after = self._measure("tuned", job.identity, self._load_tuned, prepared, store)
             return self._conclude(before, after, prepared, store, {"key": key, "weights": weights})
@@ -258,7 +268,14 @@ class _Run:
         return self.recipe.tune.method == "qlora"
 
     def _measure(
-        self, model: str, fingerprint: str, loaded: Any, prepared: Prepared, store: Store
+        self,
+        model: str,
+        fingerprint: str,
+        loaded: Any,
+        prepared: Prepared,
+        store: Store,
+        *,
+        known: AnswerCache | None = None,
     ) -> dict[str, dict[str, Measurement]]:
         engines: list[Engine] = []
 
@@ -269,7 +286,7 @@ class _Run:
                 engines.append(Engine(it.model, it.tokenizer, encoder_decoder=kind, context=it.context))
             return engines[0]
 
-        asker = Asker(store, model, fingerprint, provenance(started=self.started), wake, self.listen)
+        asker = Asker(store, model, fingerprint, provenance(started=self.started), wake, self.listen, known)
         found: dict[str, dict[str, Measurement]] = {"tasks": {}, "watched": {}}
         for task in prepared.tasks:
             self.listen.stage(f"{model}: {task.name}")

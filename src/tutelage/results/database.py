@@ -116,8 +116,8 @@ def _plain(path: Path, mode: str) -> sqlite3.Connection:
     )
 
 
-def _version_is_known(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether the file has our tables; another version is refused."""
+def _version_is_known(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> bool:
+    """Whether the file has our tables; one of an older version is brought up, of another is refused."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:
         return False
@@ -125,6 +125,9 @@ def _version_is_known(connection: sqlite3.Connection, path: Path) -> bool:
     if "schema_version" in tables:
         versions = [version for (version,) in connection.execute("SELECT version FROM schema_version")]
         if versions == [schema()["version"]]:
+            return True
+        if len(versions) == 1 and versions[0] in schema()["steps"]:
+            _read_as_new(connection) if read_only else _bring_up(connection)
             return True
         found = "version " + ", ".join(str(version) for version in versions)
     raise InputError(
@@ -137,7 +140,7 @@ def _version_is_known(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def _ensure_tables(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
-    if _version_is_known(connection, path):
+    if _version_is_known(connection, path, read_only=read_only):
         return
     if read_only:
         raise InputError(
@@ -146,6 +149,29 @@ def _ensure_tables(connection: sqlite3.Connection, path: Path, *, read_only: boo
             fix="wait until the run has begun to answer, or start it again",
         )
     _create(connection)
+
+
+def _bring_up(connection: sqlite3.Connection) -> None:
+    """Make a file of an older version one of this: what it holds stays."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have done it while this one waited for the lock.
+        (version,) = connection.execute("SELECT version FROM schema_version").fetchone()
+        while version in schema()["steps"]:
+            for statement in schema()["steps"][version]:
+                connection.execute(statement)
+            version += 1
+        connection.execute("UPDATE schema_version SET version = ?", (version,))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _read_as_new(connection: sqlite3.Connection) -> None:
+    """Let a file of version 1, which is only read, look as if it had what it lacks."""
+    connection.execute("CREATE TEMP VIEW responses AS SELECT *, '[]' AS lengths FROM main.responses")
 
 
 def _create(connection: sqlite3.Connection) -> None:
