@@ -31,7 +31,8 @@ def fitted(benchmark: Benchmark, measure: Measure, context: int | None) -> Bench
     """
     if context is None:
         return benchmark
-    around = max(measure([Request("", "generate", ""), Request("", "generate", "", form="text")])) + _SPARE
+    forms = sorted({item.form for item in benchmark.items})
+    around = max(measure([Request("", "generate", "", form=form) for form in forms]), default=0) + _SPARE
     items = list(benchmark.items)
     left = [at for at, item in enumerate(items) if _bytes(item, benchmark) + around > context]
     errors: list[InputError] = []
