@@ -86,7 +86,14 @@ def test_the_order_of_items_does_not_matter(make_run):
         "c", {("m", "benchmark", "w"): ids(25)}, items=ITEMS[::-1], clusters=True, metrics=("rouge1",)
     )
     straight, turned = compare_runs(a, b, shuffled)
-    assert straight.as_json()["watched"] == turned.as_json()["watched"]
+    assert _rounded(straight.as_json()["watched"]) == _rounded(turned.as_json()["watched"])
+
+
+def _rounded(value):
+    """What was summed in another order differs in the last digit on some processors."""
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    return round(value, 12) if isinstance(value, float) else value
 
 
 def test_an_evaluation_scored_last_is_the_one_that_counts(make_run):

@@ -172,7 +172,7 @@ def test_whole_examples_are_dropped_to_fit_counted_and_shown(bench, tiny_model_f
         in capsys.readouterr().out
     )
     (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 20}))
-    with pytest.raises(InputError, match="questions of prices") as caught:
+    with pytest.raises(InputError, match="the evaluation") as caught:
         evaluate(str(model), [bench], out=tmp_path / "b")
     assert all(
         one.problem == "the question does not fit into the model's context" for one in caught.value.errors

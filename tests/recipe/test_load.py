@@ -174,7 +174,7 @@ def test_the_hash_knows_every_setting_and_not_the_layout(written):
             "14: retain.probe",
             ("out of range", "500", "points"),
         ),
-        (("limit: 50", "limit: 0"), "13: watch.0.limit", ("out of range", "0", "first so many")),
+        (("limit: 50", "limit: 0"), "13: watch.0.limit", ("out of range", "0", "At most so many")),
         (
             ("{benchmark: probe, limit: 50}", "{limit: 50}"),
             "13: watch.0.benchmark",
