@@ -17,10 +17,12 @@ import torch
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.nouns import Request, Response
-from tutelage.engine import packed
+from tutelage.engine import packed, together
 from tutelage.engine import state as states
 from tutelage.engine.prefixes import Branch, tree
 from tutelage.engine.reading import Read, Reader
+from tutelage.engine.rows import Beginning, takes_rows
+from tutelage.engine.together import Row
 from tutelage.tokens import chat
 from tutelage.tokens.encode import Encoder
 
@@ -41,15 +43,6 @@ class Limits:
     tokens: int = 4096
     rows: int = 32
     held: int = 1 << 30
-
-
-@dataclass(slots=True)
-class _Row:
-    """A generation under way."""
-
-    request: Request
-    ids: list[int]
-    finish: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +80,7 @@ class Engine:
         self.limits = limits or Limits()
         self._shares = not encoder_decoder and states.shares(model)
         self._packs = self._shares and packed.takes_packs(model)
+        self._rows = self._packs and takes_rows(model)
         talks = encoder_decoder or bool(tokenizer.chat_template)
         self.encoder = Encoder(tokenizer, encoder_decoder=encoder_decoder, conversations=talks)
         self.reader = Reader(self.encoder)
@@ -184,7 +178,7 @@ class Engine:
 
     def _limits_of(self, kind: str) -> Limits:
         """A batch's limits: where rows join those under way, two batches are in the model at once."""
-        if kind == "choose" or not self._shares:
+        if kind == "choose" or not self._shares or self._rows:
             return self.limits
         return replace(self.limits, rows=max(1, self.limits.rows // 2), held=self.limits.held // 2)
 
@@ -196,6 +190,8 @@ class Engine:
             yield from self._packed(asked)
         elif kind == "choose":
             yield from starmap(self._choose, self._begun(asked))
+        elif self._rows:
+            yield from self._together(asked)
         else:
             yield from self._generate(self._begun(asked))
 
@@ -233,9 +229,25 @@ class Engine:
                 values = packed.sums(self.model, pack, chosen, cache, branch.depth)
                 yield [_chosen(read, row) for read, row in zip(chosen, values, strict=True)]
 
+    def _together(self, asked: _Asked) -> Iterator[list[Response]]:
+        """Generations of a decoder-only model, each behind a beginning that is held once."""
+        limits = asked.limits
+
+        def source() -> together.Source:
+            for branch, state in self._branches(asked):
+                beginning = Beginning(branch.depth, state.cache) if state is not None else Beginning()
+                order = sorted(branch.rows, key=lambda place: (-len(asked.reads[place].prompt), place))
+                reads = [asked.reads[place] for place in order]
+                tokens = min(limits.tokens, packed.TOKENS)
+                for chosen, pack in packed.packs(reads, branch.depth, tokens=tokens, rows=limits.rows):
+                    yield beginning, chosen, pack
+
+        for rows in together.generate(self.model, source(), self._take, rows=limits.rows, held=limits.held):
+            yield [self._response(row) for row in rows]
+
     def _generate(self, begun: Iterator[_Begun]) -> Iterator[list[Response]]:
         """Greedy answers as they end; rows that end leave, and where half of the room is free the next batch joins."""
-        active: list[_Row] = []
+        active: list[Row] = []
         state: states.State | None = None
         waiting: _Begun | None = None
         while True:
@@ -243,7 +255,7 @@ class Engine:
                 waiting = next(begun, None)
             if waiting is not None and (not active or self._fits(active, state, waiting)):
                 state = waiting[1] if not active else _joined(state, waiting[1])
-                active = [*active, *(_Row(read.request, []) for read in waiting[0])]
+                active = [*active, *(Row(read.request, []) for read in waiting[0])]
                 waiting = None
                 continue
             if state is None or not active:
@@ -264,7 +276,7 @@ class Engine:
                     state.trim()
             state.logits = state.feed(tokens[:, None])[:, -1]
 
-    def _fits(self, active: Sequence[_Row], state: states.State | None, waiting: _Begun) -> bool:
+    def _fits(self, active: Sequence[Row], state: states.State | None, waiting: _Begun) -> bool:
         """Whether the keys and values of two batches together, to their last answer's end, may be held."""
         reads, more = waiting
         assert isinstance(state, states.DecoderState)
@@ -274,7 +286,7 @@ class Engine:
         width = max(state.width, more.width) + max(left)
         return (len(active) + len(reads)) * width * more.held <= self.limits.held
 
-    def _take(self, row: _Row, token: int) -> None:
+    def _take(self, row: Row, token: int) -> None:
         if token in self.stop_ids:
             row.finish = "stop"
             return
@@ -284,7 +296,7 @@ class Engine:
         elif len(row.ids) >= row.request.max_new_tokens:
             row.finish = "length"
 
-    def _response(self, row: _Row) -> Response:
+    def _response(self, row: Row) -> Response:
         text = self._text(row.ids)
         for stop in row.request.stop:
             text = text.partition(stop)[0]

@@ -99,7 +99,7 @@ def sums(model: Any, pack: Pack, reads: Sequence[Read], cache: Any, depth: int) 
     out = model(
         input_ids=torch.tensor([pack.ids], device=device),
         position_ids=torch.tensor([pack.places], device=device) + depth,
-        attention_mask=None if pack.plain else _mask(pack, depth, model.dtype, device),
+        attention_mask=None if pack.plain else mask_of(pack, depth, model.dtype, device),
         past_key_values=cache,
         use_cache=cache is not None,
         logits_to_keep=torch.tensor(at, device=device),
@@ -130,7 +130,7 @@ def _told(logits: torch.Tensor, which: torch.Tensor, tokens: torch.Tensor) -> li
     return found
 
 
-def _mask(pack: Pack, depth: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+def mask_of(pack: Pack, depth: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """What is added to attention scores, (1, 1, T, depth + T): 0 for what a token sees, the least number for the rest."""
     rows, choices = torch.tensor(pack.rows), torch.tensor(pack.choices)
     size = len(pack.ids)

@@ -1,0 +1,359 @@
+"""Rows that generate together, each with keys and values of its own behind a beginning that is held once.
+
+A row's attention is over two pieces, the beginning that it shares with others and what is its own, in one softmax. So a beginning is
+neither copied for each row nor padded, rows of different beginnings go through the model together, and a row that ends gives its place
+to the next one. Keys and values are written where there is room for them: nothing that is held is moved for a new token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, DynamicCache
+from transformers.cache_utils import Cache, DynamicLayer
+
+from tutelage.engine.packed import Pack, mask_of, packs
+from tutelage.engine.reading import Read
+from tutelage.models.prompts import of as prompt_of
+
+NAME = "tutelage_rows"
+_SAME = 1e-4
+_STEP = 64  # a width is rounded up to a multiple of it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beginning:
+    """Tokens that rows have in common.
+
+    Attributes:
+        depth: how many; 0 where nothing is shared.
+        cache: their keys and values, (1, heads, depth, d) a layer.
+    """
+
+    depth: int = 0
+    cache: Any = None
+
+    def bytes(self) -> int:
+        """What is held of it."""
+        tensors = [t for layer in self.cache.layers for t in (layer.keys, layer.values)] if self.depth else []
+        return sum(t.numel() * t.element_size() for t in tensors)
+
+
+@dataclass(slots=True)
+class _Place:
+    """A row: its beginning, and how many tokens of its own are held."""
+
+    beginning: Beginning
+    own: int
+
+
+class Rows:
+    """The rows under way, numbered from 0 without gaps.
+
+    Args:
+        model: a decoder-only model of which `takes_rows` holds, in inference mode.
+        most: how many rows there may be at once.
+    """
+
+    def __init__(self, model: Any, *, most: int) -> None:
+        self.model = model
+        self._most = most
+        self._places: list[_Place] = []
+        self._width = 0
+        self._held: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._groups: list[_Group] | None = None
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def room(self, count: int, width: int) -> int:
+        """Tokens of keys and values that there are with so many more rows of such a width, beginnings not counted."""
+        return (len(self) + count) * max(self._width, _rounded(width))
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes of keys and values for each token of a row."""
+        tensors = [held for pair in self._held for held in pair]
+        return sum(t.shape[1] * t.shape[3] * t.element_size() for t in tensors)
+
+    def beginnings(self) -> set[Beginning]:
+        """Those of the rows under way."""
+        return {place.beginning for place in self._places}
+
+    def admit(self, beginning: Beginning, reads: Sequence[Read], pack: Pack) -> torch.Tensor:
+        """Take rows up behind the others; gives the logits behind their prompts, (N, V).
+
+        Args:
+            beginning: what their prompts share.
+            reads: the rows.
+            pack: their prompts' tokens behind the beginning.
+        """
+        cache = beginning.cache if beginning.depth else DynamicCache(config=self.model.config)
+        lengths = [len(read.prompt) - beginning.depth for read in reads]
+        ends = torch.tensor(lengths).cumsum(0)
+        device = self.model.device
+        out = self.model(
+            input_ids=torch.tensor([pack.ids], device=device),
+            position_ids=torch.tensor([pack.places], device=device) + beginning.depth,
+            attention_mask=None if pack.plain else mask_of(pack, beginning.depth, self.model.dtype, device),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=(ends - 1).to(device),
+        )
+        width = max(length + read.answer for length, read in zip(lengths, reads, strict=True))
+        self._make_room(cache, _rounded(width))
+        first = len(self)
+        for number, layer in enumerate(cache.layers):
+            for held, fresh in zip(self._held[number], (layer.keys, layer.values), strict=True):
+                at = beginning.depth
+                for row, length in enumerate(lengths):
+                    held[first + row, :, :length] = fresh[0, :, at : at + length]
+                    at += length
+        if beginning.depth:
+            cache.crop(-len(pack.ids))
+        self._places += [_Place(beginning, length) for length in lengths]
+        self._groups = None
+        logits: torch.Tensor = out.logits[0]
+        return logits
+
+    def feed(self, tokens: Sequence[int]) -> torch.Tensor:
+        """Append a token to each row; gives the logits behind it, (N, V)."""
+        device = self.model.device
+        at = torch.tensor([place.own for place in self._places], device=device)
+        depth = torch.tensor([place.beginning.depth for place in self._places], device=device)
+        used = int(at.max()) + 1
+        seen = torch.arange(used, device=device)[None] <= at[:, None]
+        mask = torch.zeros(seen.shape, dtype=self.model.dtype, device=device)
+        mask.masked_fill_(~seen, torch.finfo(self.model.dtype).min)
+        under_way = _Now(self._grouped(), mask[:, None, None], at, used)
+        layers = [_Layer(keys, values, under_way) for keys, values in self._held]
+        with _attending(self.model, under_way):
+            out = self.model(
+                input_ids=torch.tensor(tokens, device=device)[:, None],
+                position_ids=(depth + at)[:, None],
+                attention_mask=under_way.mask,
+                past_key_values=Cache(layers=layers),
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        for place in self._places:
+            place.own += 1
+        logits: torch.Tensor = out.logits[:, -1]
+        return logits
+
+    def leave(self, gone: set[int]) -> list[int]:
+        """Give up rows; the last ones take their places. Gives for each place the number of the row that is there now."""
+        left = len(self) - len(gone)
+        movers = iter([row for row in range(left, len(self)) if row not in gone])
+        order = [next(movers) if row in gone else row for row in range(left)]
+        for place, row in enumerate(order):
+            if place != row:
+                length = self._places[row].own
+                for pair in self._held:
+                    for held in pair:
+                        held[place, :, :length] = held[row, :, :length]
+        self._places = [self._places[row] for row in order]
+        self._groups = None
+        return order
+
+    def _grouped(self) -> list[_Group]:
+        if self._groups is None:
+            members: dict[Beginning, list[int]] = {}
+            for row, place in enumerate(self._places):
+                members.setdefault(place.beginning, []).append(row)
+            device = self.model.device
+            self._groups = [
+                _Group(one, None if len(members) == 1 else torch.tensor(rows, device=device))
+                for one, rows in members.items()
+            ]
+        return self._groups
+
+    def _make_room(self, like: Any, width: int) -> None:
+        """Room for all rows of this width: zeros, as what is masked is still multiplied; untouched they cost no memory."""
+        if width <= self._width:
+            return
+        made = []
+        for number, layer in enumerate(like.layers):
+            pair = []
+            for which, tensor in enumerate((layer.keys, layer.values)):
+                room = tensor.new_zeros((self._most, tensor.shape[1], width, tensor.shape[3]))
+                if self._held:
+                    old = self._held[number][which]
+                    for row, place in enumerate(self._places):
+                        room[row, :, : place.own] = old[row, :, : place.own]
+                pair.append(room)
+            made.append((pair[0], pair[1]))
+        self._held, self._width = made, width
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Rows of one beginning; all rows where `rows` is None."""
+
+    beginning: Beginning
+    rows: torch.Tensor | None
+
+
+@dataclass(slots=True)
+class _Now:
+    """One pass: whose keys and values are where.
+
+    Attributes:
+        groups: the rows by beginning.
+        mask: what is added to scores of the rows' own tokens, (N, 1, 1, used).
+        at: where each row's new token goes.
+        used: tokens of the longest row, the new one among them.
+        layer: the layer whose keys were written last: attention follows.
+    """
+
+    groups: Sequence[_Group]
+    mask: torch.Tensor
+    at: torch.Tensor
+    used: int
+    written: list[int] = field(default_factory=list)
+
+
+_NOW: ContextVar[_Now] = ContextVar("now")
+
+
+class _Layer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed
+    """A layer's keys and values of the rows; the model writes new ones into it and is given those that are in use."""
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor, now: _Now) -> None:
+        super().__init__()
+        self.dtype, self.device = keys.dtype, keys.device
+        self.is_initialized = True
+        self.keys, self.values, self._now = keys, values, now
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_named: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write one token a row, (N, heads, 1, d); gives what is in use, (N, heads, used, d)."""
+        now, count = self._now, len(key_states)
+        rows = torch.arange(count, device=key_states.device)
+        assert self.keys is not None
+        assert self.values is not None
+        self.keys[rows, :, now.at] = key_states[:, :, 0]
+        self.values[rows, :, now.at] = value_states[:, :, 0]
+        now.written.append(len(now.written))
+        return self.keys[:count, :, : now.used], self.values[:count, :, : now.used]
+
+    def get_seq_length(self) -> int:
+        """Tokens of the longest row before the new one."""
+        return self._now.used - 1
+
+
+@contextmanager
+def _attending(model: Any, now: _Now) -> Iterator[None]:
+    """While the block runs, the model's attention is over beginnings and rows."""
+    config = model.config.get_text_config()
+    before = config._attn_implementation  # noqa: SLF001  # where transformers keeps it
+    token = _NOW.set(now)
+    config._attn_implementation = NAME  # noqa: SLF001
+    try:
+        yield
+    finally:
+        config._attn_implementation = before  # noqa: SLF001
+        _NOW.reset(token)
+
+
+def _attend(
+    _module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    _attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **_named: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention of one new token a row, (N, H, 1, d), in the form that transformers calls it; gives (N, 1, H, d)."""
+    now = _NOW.get()
+    layer = now.written[-1]
+    count, heads, _, size = query.shape
+    held = key.shape[1]
+    asked = (query[:, :, 0] * (size**-0.5 if scaling is None else scaling)).view(
+        count, held, heads // held, size
+    )
+    own = torch.matmul(asked, key.transpose(-1, -2)) + now.mask
+    out = torch.zeros_like(asked)
+    weights = torch.empty_like(own)
+    for group in now.groups:
+        rows = slice(None) if group.rows is None else group.rows
+        mine = own[rows]
+        if not group.beginning.depth:
+            weights[rows] = mine.softmax(-1, dtype=torch.float32).to(mine.dtype)
+            continue
+        begin = group.beginning.cache.layers[layer]
+        flat = asked[rows].transpose(0, 1).reshape(held, -1, size)  # (heads, rows x queries, d)
+        above = torch.matmul(flat, begin.keys[0].transpose(-1, -2))
+        both = torch.cat([above, mine.transpose(0, 1).reshape(held, -1, now.used)], -1)
+        both = both.softmax(-1, dtype=torch.float32).to(mine.dtype)
+        depth = group.beginning.depth
+        weights[rows] = both[..., depth:].view(held, -1, heads // held, now.used).transpose(0, 1)
+        out[rows] = (
+            torch.matmul(both[..., :depth], begin.values[0])
+            .view(held, -1, heads // held, size)
+            .transpose(0, 1)
+        )
+    out += torch.matmul(weights, value)
+    return out.view(count, 1, heads, size), None
+
+
+AttentionInterface.register(NAME, _attend)
+
+
+def _rounded(width: int) -> int:
+    return -(-width // _STEP) * _STEP
+
+
+@torch.inference_mode()
+def takes_rows(model: Any) -> bool:
+    """Whether rows come out together as they do alone: it is tried, with a beginning and without.
+
+    Models whose attention is more than one softmax over scaled products, or that do not let it be replaced, do not take them; nor do
+    virtual tokens.
+    """
+    if prompt_of(model) is not None:
+        return False
+    top = min(model.config.get_text_config().vocab_size, 64)
+    begin = [(1 + 5 * i) % top for i in range(6)]
+    texts = [[*begin, 7 % top, 9 % top], [*begin, 3 % top], [11 % top, 2 % top, 8 % top]]
+    try:
+        cache = DynamicCache(config=model.config)
+        model(input_ids=torch.tensor([begin], device=model.device), past_key_values=cache, use_cache=True)
+        rows = Rows(model, most=3)
+        for beginning, some in ((Beginning(len(begin), cache), texts[:2]), (Beginning(), texts[2:])):
+            reads = [Read(_Few(), ids) for ids in some]  # type: ignore[arg-type]  # ids and a limit only
+            ((chosen, pack),) = packs(reads, beginning.depth)
+            rows.admit(beginning, chosen, pack)
+        said = [4 % top, 5 % top, 6 % top]
+        for _ in range(2):
+            together = rows.feed(said)
+            texts = [[*text, token] for text, token in zip(texts, said, strict=True)]
+        alone = [
+            model(input_ids=torch.tensor([text], device=model.device), use_cache=False).logits[0, -1]
+            for text in texts
+        ]
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+        IndexError,
+        NotImplementedError,
+        AttributeError,
+        LookupError,
+    ):
+        return False
+    return torch.allclose(together.float(), torch.stack(alone).float(), atol=_SAME, rtol=_SAME)
+
+
+@dataclass(frozen=True, slots=True)
+class _Few:
+    """Stands for a request that may say a little."""
+
+    max_new_tokens: int = 4
