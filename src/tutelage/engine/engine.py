@@ -239,7 +239,10 @@ class Engine:
                 order = sorted(branch.rows, key=lambda place: (-len(asked.reads[place].prompt), place))
                 reads = [asked.reads[place] for place in order]
                 tokens = min(limits.tokens, packed.TOKENS)
-                for chosen, pack in packed.packs(reads, branch.depth, tokens=tokens, rows=limits.rows):
+                few = max(
+                    1, limits.rows // 4
+                )  # so that not many must have ended before the next are taken up
+                for chosen, pack in packed.packs(reads, branch.depth, tokens=tokens, rows=few):
                     yield beginning, chosen, pack
 
         for rows in together.generate(self.model, source(), self._take, rows=limits.rows, held=limits.held):
