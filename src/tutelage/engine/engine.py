@@ -142,12 +142,12 @@ class Engine:
                 if token in self.stop_ids:
                     break
                 ids.append(token)
-                text = self._text(ids)
+                text = self.text_of(ids)
                 if not text.endswith("\ufffd") and len(text) > len(said):
                     yield text[len(said) :]
                     said = text
                 logits = state.feed(torch.tensor([[token]], device=logits.device))[:, -1]
-        text = self._text(ids)
+        text = self.text_of(ids)
         if len(text) > len(said):
             yield text[len(said) :]
 
@@ -173,7 +173,8 @@ class Engine:
             prefix=self.encoder.answer_prefix,
         )
 
-    def _text(self, ids: Sequence[int]) -> str:
+    def text_of(self, ids: Sequence[int]) -> str:
+        """Tokens as text, special ones left out."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def _limits_of(self, kind: str) -> Limits:
@@ -294,13 +295,13 @@ class Engine:
             row.finish = "stop"
             return
         row.ids.append(token)
-        if row.request.stop and any(s in self._text(row.ids) for s in row.request.stop):
+        if row.request.stop and any(s in self.text_of(row.ids) for s in row.request.stop):
             row.finish = "stop"
         elif len(row.ids) >= row.request.max_new_tokens:
             row.finish = "length"
 
     def _response(self, row: Row) -> Response:
-        text = self._text(row.ids)
+        text = self.text_of(row.ids)
         for stop in row.request.stop:
             text = text.partition(stop)[0]
         finish = "stop" if row.finish == "stop" else "length"
