@@ -125,7 +125,7 @@ class Evaluation:
         """What was answered so far, by item id, in the order of the items."""
         with words(self._path):
             found = self._select(
-                "SELECT r.item_id, r.text, r.finish, r.tokens, r.choice, r.logprobs FROM responses r "
+                "SELECT r.item_id, r.text, r.finish, r.tokens, r.choice, r.logprobs, r.lengths FROM responses r "
                 "JOIN declared d USING (evaluation, item_id) WHERE evaluation = ? ORDER BY d.position"
             )
         return {row[0]: _response(row) for row in found}
@@ -256,9 +256,12 @@ class Evaluation:
             )
         values = (
             response.text, response.finish, response.tokens, response.choice, _json(list(response.logprobs)),
+            _json(list(response.lengths)),
         )  # fmt: skip
         known = self._select(
-            "SELECT text, finish, tokens, choice, logprobs FROM responses WHERE evaluation = ? AND item_id = ?",
+            "SELECT text, finish, tokens, choice, logprobs, coalesce(lengths, ?2) FROM responses "
+            "WHERE evaluation = ?1 AND item_id = ?3",
+            values[-1],
             response.id,
         )
         if known and known[0] != values:
@@ -271,7 +274,7 @@ class Evaluation:
             )
         if not known:
             self._connection.execute(
-                "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (self._id, response.id, session, *values),
             )
 
@@ -355,7 +358,7 @@ def _json(value: object) -> str:
 
 
 def _response(row: tuple[Any, ...]) -> Response:
-    item_id, text, finish, tokens, choice, logprobs = row
+    item_id, text, finish, tokens, choice, logprobs, lengths = row
     return Response(
         id=item_id,
         text=text,
@@ -363,4 +366,5 @@ def _response(row: tuple[Any, ...]) -> Response:
         tokens=tokens,
         choice=choice,
         logprobs=tuple(json.loads(logprobs)),
+        lengths=() if lengths is None else tuple(json.loads(lengths)),
     )
