@@ -14,9 +14,9 @@ from tutelage.core import files, hashing
 from tutelage.core.errors import InputError
 from tutelage.core.locks import locked
 from tutelage.core.provenance import now, provenance
-from tutelage.engine import Engine
 from tutelage.metrics import Scored
 from tutelage.models import LoadedModel, load, resolve
+from tutelage.recipe.answering import kept_answers, voice
 from tutelage.recipe.measure import Asker, Measurement
 from tutelage.recipe.progress import Listener, Silent
 from tutelage.results.store import Store
@@ -99,15 +99,14 @@ def _ask_all(
     started: str,
     tell: Listener,
 ) -> dict[str, Measurement]:
-    engine = Engine(
-        loaded.model, loaded.tokenizer, encoder_decoder=loaded.encoder_decoder, context=loaded.context
-    )
+    speaking = voice(loaded)
     said = provenance(started=started)
-    asker = Asker(store, loaded.name, loaded.fingerprint, said, lambda: engine, tell)
     found = {}
-    for benchmark in chosen:
-        tell.stage(benchmark.name)
-        found[benchmark.name] = asker.benchmark(benchmark)
+    with kept_answers(lambda line: tell.stage("cache", line)) as answers:
+        asker = Asker(store, loaded.name, loaded.fingerprint, said, lambda: speaking, tell, answers)
+        for benchmark in chosen:
+            tell.stage(benchmark.name)
+            found[benchmark.name] = asker.benchmark(benchmark)
     return found
 
 

@@ -23,7 +23,6 @@ from tutelage.compare import Measured, compare
 from tutelage.core import files, hashing
 from tutelage.core.errors import InputError
 from tutelage.core.provenance import now, provenance
-from tutelage.engine import Engine
 from tutelage.models import (
     LoadedModel,
     ModelSource,
@@ -36,6 +35,7 @@ from tutelage.models import (
     resolve,
 )
 from tutelage.recipe import contamination, looked, methods, mixing, prepare, tuning
+from tutelage.recipe.answering import Voice, kept_answers, voice
 from tutelage.recipe.folder import RunFolder, check_free, default_folder, opened
 from tutelage.recipe.load import resolved as settled
 from tutelage.recipe.measure import Asker, Measurement
@@ -243,23 +243,23 @@ class _Run:
     def _measure(
         self, model: str, fingerprint: str, loaded: Any, prepared: Prepared, store: Store
     ) -> dict[str, dict[str, Measurement]]:
-        engines: list[Engine] = []
+        voices: list[Voice] = []
 
-        def wake() -> Engine:
-            if not engines:
-                it = loaded()
-                kind = it.encoder_decoder
-                engines.append(Engine(it.model, it.tokenizer, encoder_decoder=kind, context=it.context))
-            return engines[0]
+        def wake() -> Voice:
+            if not voices:
+                voices.append(voice(loaded()))
+            return voices[0]
 
-        asker = Asker(store, model, fingerprint, provenance(started=self.started), wake, self.listen)
+        said = provenance(started=self.started)
         found: dict[str, dict[str, Measurement]] = {"tasks": {}, "watched": {}}
-        for task in prepared.tasks:
-            self.listen.stage(f"{model}: {task.name}")
-            found["tasks"][task.name] = asker.task(task)
-        for benchmark in self.watched:
-            self.listen.stage(f"{model}: {benchmark.name}")
-            found["watched"][benchmark.name] = asker.benchmark(benchmark)
+        with kept_answers(lambda line: self.listen.stage("cache", line)) as answers:
+            asker = Asker(store, model, fingerprint, said, wake, self.listen, answers, stages=f"{model}: ")
+            for task in prepared.tasks:
+                self.listen.stage(f"{model}: {task.name}")
+                found["tasks"][task.name] = asker.task(task)
+            for benchmark in self.watched:
+                self.listen.stage(f"{model}: {benchmark.name}")
+                found["watched"][benchmark.name] = asker.benchmark(benchmark)
         return found
 
     def _conclude(
