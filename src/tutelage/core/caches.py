@@ -6,9 +6,11 @@ kept to save work (prepared rows, answers); fetched and converted models stay wh
 
 from __future__ import annotations
 
+import math
 import os
-from contextlib import suppress
 from pathlib import Path
+
+from tutelage.core.errors import InputError
 
 
 def root() -> Path:
@@ -26,7 +28,26 @@ def enabled() -> bool:
 
 
 def most(variable: str, megabytes: float) -> int:
-    """The bytes that a cache may have: what the environment variable says in MB, or so many where it says no number."""
-    with suppress(ValueError, OverflowError):
-        return max(0, int(float(os.environ.get(variable, megabytes)) * 1e6))
-    return int(megabytes * 1e6)
+    """The bytes that a cache may have.
+
+    Args:
+        variable: the environment variable that says so in MB.
+        megabytes: where it is not set, or empty.
+
+    Raises:
+        InputError: it says something else than a number that is not negative.
+    """
+    said = os.environ.get(variable) or str(megabytes)
+    try:
+        size = float(said)
+    except ValueError:
+        size = math.nan
+    if not 0 <= size < math.inf:
+        raise InputError(
+            "the size of a cache is not a number",
+            where=variable,
+            found=repr(said),
+            expected="megabytes, such as 500; 0 keeps nothing",
+            fix=f"unset {variable}, or give it a number",
+        )
+    return int(size * 1e6)

@@ -137,6 +137,8 @@ class _Reader:
         self._data_dir = data_dir
         self._say = say
         self._kept: list[str] = []
+        if caches.enabled():
+            rows_cache.most()  # a size that is no number is told now, and not when rows are to be kept
 
     def read(self, task: Task, where: str, *, held_out: bool) -> TaskRows:
         """One task's rows; `where` is its place in the recipe, and one that is held out keeps its test rows alone."""

@@ -190,7 +190,7 @@ class Evaluation:
             return {head[0]: self._scored(part, head) for head in heads}
 
     def provenance(self) -> list[dict[str, Any]]:
-        """Where and with what it was answered: one entry for each process that added responses."""
+        """Where and with what it was answered: an entry for each process that added responses, and one for kept ones."""
         with words(self._path):
             found = self._select("SELECT provenance FROM sessions WHERE evaluation = ? ORDER BY id")
         return [json.loads(text) for (text,) in found]
