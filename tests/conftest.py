@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 os.environ["TUTELAGE_NO_CACHE"] = (
-    "1"  # no test writes rows into the user's cache, nor does a process that it starts
+    "1"  # no test writes rows or answers into the user's cache, nor does a process that it starts
 )
 
 WORDS = (

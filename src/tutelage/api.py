@@ -61,6 +61,7 @@ def evaluate(
     first: bool = False,
     shots: int | None = None,
     against_base: bool = False,
+    self_check: bool = False,
     data_dir: str | Path | None = None,
     out: str | Path | None = None,
     chat_template: str | None = None,
@@ -75,6 +76,7 @@ def evaluate(
         first: the first items of each part instead of a sample.
         shots: worked examples before each question; as many as the benchmark says by default.
         against_base: ask the same with the model's adapter switched off, and compare.
+        self_check: ask a few of each benchmark's questions again, one by one and the plain way, and compare.
         data_dir: where benchmarks look for their files; TUTELAGE_DATA when not given.
         out: the folder for responses and scores.
         chat_template: a bundled template's name or a file; the model's own by default.
@@ -93,6 +95,7 @@ def evaluate(
         first=first,
         shots=shots,
         against_base=against_base,
+        self_check=self_check,
         data_dir=_data(data_dir),
         out=_path(out),
         chat_template=chat_template,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tutelage import recipe as recipes
 from tutelage.core.errors import InputError
+from tutelage.core.nouns import Request, Response
+from tutelage.engine import Engine
 from tutelage.recipe import run as running
 from tutelage.recipe.run import run, train
 from tutelage.results.store import Store
@@ -124,3 +127,29 @@ def test_the_lines_that_load_the_model_hold_from_any_folder(
     monkeypatch.chdir(job)
     outcome = run(load(job), out=Path("out"))
     assert str(job / "out" / "model") in outcome.results["provenance"]["load"][1]
+
+
+def test_a_second_run_asks_the_base_nothing_and_an_adapter_of_another_seed_everything(
+    job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUTELAGE_NO_CACHE", "0")
+    monkeypatch.setenv("TUTELAGE_CACHE", str(job / "cache"))
+    real = Engine.answer
+    asked: list[str] = []
+
+    def answer(self: Engine, requests: list[Request], **how: Any) -> list[Response]:
+        asked.append("tuned" if hasattr(self.model, "peft_config") else "base")
+        return real(self, requests, **how)
+
+    monkeypatch.setattr(Engine, "answer", answer)
+    first = run(load(job), out=job / "one")
+    assert asked == ["base", "tuned"]
+    other = run(load(job, "tune.seed=1"), out=job / "two")
+    assert asked == ["base", "tuned", "tuned"]
+    again = run(load(job), out=job / "three")  # the same adapter, made anew
+    assert asked == ["base", "tuned", "tuned"]
+    assert again.results["tasks"] == first.results["tasks"]
+    assert other.results["tasks"]["colours"]["base"] == first.results["tasks"]["colours"]["base"]
+    with Store.open(job / "three" / "results.sqlite", read_only=True) as store:
+        for evaluation in store.evaluations():
+            assert [one["answers"] for one in evaluation.provenance()] == ["cache"]

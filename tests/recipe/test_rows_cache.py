@@ -191,3 +191,11 @@ def test_two_processes_at_once_and_one_killed_while_it_writes(tmp_path, kept, ma
     assert sorted(file.name for file in entry.iterdir()) == files
     assert prepare.read(load(path), None).identity == told[0].strip()
     assert made == []
+
+
+def test_a_size_that_is_no_number_is_told_before_any_row_is_read(tmp_path, kept, made, monkeypatch):
+    monkeypatch.setenv("TUTELAGE_ROWS_CACHE_MB", "2 GB")
+    path = write(tmp_path / "job")
+    with pytest.raises(InputError, match="TUTELAGE_ROWS_CACHE_MB"):
+        prepare.read(load(path), None)
+    assert made == []

@@ -62,6 +62,7 @@ def make_responses():
                 tokens=n,
                 choice=1,
                 logprobs=(-0.1 / 3, -7e-300),
+                lengths=(n + 1, 2),
             )
             for n, item in enumerate(items)
         ]

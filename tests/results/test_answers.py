@@ -1,167 +1,355 @@
-"""The cache of answers: many writers, some killed, lose nothing that was acknowledged; a damaged file gives no wrong answer."""
+"""Answers of before: found by content alone, never lost once acknowledged, bounded, and never in the way."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from dataclasses import fields, replace
+import textwrap
 
 import pytest
 
+from tutelage.core import seeds
 from tutelage.core.nouns import Request, Response
-from tutelage.recipe import answering
-from tutelage.recipe.answering import AnswerCache
-from tutelage.results.answers import Answers
+from tutelage.results import answers as module
+from tutelage.results.answers import AT_ONCE, Answers, key_of
 
-MOST = 50_000_000
-ASKED = Request("r", "choose", "Is it?", choices=("yes", "no"))
-SAID = Response("r", "yes", "choice", 0, choice=0, logprobs=(-0.5, -1.25), lengths=(1, 2))
-
-# What a writer does: keep an answer, then say so. What it said must be there whatever happens to it.
-WRITER = """
-import sys
-from pathlib import Path
-from tutelage.core.nouns import Response
-from tutelage.results.answers import Answers
-
-path, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-with Answers(path, most=50_000_000) as answers:
-    for n in range(count):
-        answers.put({f"{name}-{n}-{k}": Response("", f"text {name} {n} {k}", "stop", n) for k in range(3)})
-        print(n, flush=True)
-"""
+CHOSEN = Request("a", "choose", "Which? ü\x00", choices=(" yes", " no"))
+WRITTEN = Request(
+    "b", "generate", "Say it.", max_new_tokens=8, stop=("\n",), history=(("system", "Be brief."),)
+)
+ANSWERED = Response("a", " no", "choice", 0, choice=1, logprobs=(-0.1 / 3, -7e-300), lengths=(1, 2))
+SAID = Response("b", "It 🙂\u2028", "length", 8)
 
 
-def test_what_was_kept_comes_back_whole(tmp_path):
-    path = tmp_path / "a" / "answers.sqlite"
-    long = replace(SAID, id="", text='é\n\0 "x"', logprobs=(-1e-300, -123.456789012345678))
-    with Answers(path, most=MOST) as answers:
-        answers.put({"k": long, "g": Response("", "", "length", 7)})
-    with Answers(path, most=MOST) as answers:
-        assert answers.get(["g", "nothing", "k"]) == {"g": Response("", "", "length", 7), "k": long}
+@pytest.fixture
+def said():
+    return []
 
 
-def test_eight_writers_of_which_some_are_killed_lose_nothing_acknowledged(tmp_path):
-    path = tmp_path / "answers.sqlite"
-    writers = [
+@pytest.fixture
+def opened(tmp_path, said):
+    """Open the file, of so many bytes."""
+    made = []
+
+    def make(most=10**9, name="answers.sqlite"):
+        made.append(Answers(tmp_path / "answers" / name, most=most, say=said.append))
+        return made[-1]
+
+    yield make
+    for answers in made:
+        answers.close()
+
+
+def requests(count, *, length=10):
+    return [
+        Request(f"q{n}", "generate", f"prompt {n}".ljust(length, "."), max_new_tokens=9) for n in range(count)
+    ]
+
+
+def answered(asked, *, length=10):
+    return [
+        (request, Response(request.id, request.prompt[:8].ljust(length, "x"), "stop", 3)) for request in asked
+    ]
+
+
+def test_answers_come_back_as_they_were_under_the_ids_that_ask(opened, said):
+    opened().keep("m", [(CHOSEN, ANSWERED), (WRITTEN, SAID)])
+    asked = [dataclasses.replace(WRITTEN, id="x"), Request("c", "generate", "new"), CHOSEN]
+    assert opened().find("m", asked) == [dataclasses.replace(SAID, id="x"), ANSWERED]
+    assert said == []
+
+
+def test_an_answer_that_is_known_stays_as_it_is(opened):
+    answers = opened()
+    answers.keep("m", [(WRITTEN, SAID)])
+    answers.keep("m", [(WRITTEN, dataclasses.replace(SAID, text="else"))])
+    assert answers.find("m", [WRITTEN]) == [SAID]
+
+
+def test_more_than_one_statement_can_hold_and_the_same_question_twice(opened):
+    asked = requests(2 * AT_ONCE + 1)
+    answers = opened()
+    answers.keep("m", answered(asked))
+    twin = dataclasses.replace(asked[3], id="twin")
+    found = answers.find("m", [*asked, twin])
+    assert [response.id for response in found] == [request.id for request in [*asked, twin]]
+
+
+OTHERS = {
+    "kind": "choose",
+    "prompt": "Say it!",
+    "choices": (" yes",),
+    "max_new_tokens": 9,
+    "stop": ("\n", "."),
+    "history": (("user", "Be brief."),),
+    "form": "text",
+}
+
+
+def test_every_field_of_a_request_but_its_id_is_in_the_key_and_so_is_the_model():
+    assert {field.name for field in dataclasses.fields(Request)} == {"id", *OTHERS}, (
+        "a new field: give it a value"
+    )
+    key = key_of("m", WRITTEN)
+    assert key_of("m", dataclasses.replace(WRITTEN, id="another")) == key
+    assert key_of("n", WRITTEN) != key
+    keys = {
+        key,
+        *(key_of("m", dataclasses.replace(WRITTEN, **{name: value})) for name, value in OTHERS.items()),
+    }
+    assert len(keys) == 1 + len(OTHERS)
+
+
+def test_choices_in_another_order_or_parted_otherwise_are_other_questions():
+    texts = [("a", "b"), ("b", "a"), ("ab",), ("a", "b", "")]
+    assert len({key_of("m", dataclasses.replace(CHOSEN, choices=text)) for text in texts}) == 4
+
+
+def test_another_schema_knows_nothing_of_this_one(opened, monkeypatch):
+    answers = opened()
+    answers.keep("m", [(WRITTEN, SAID)])
+    monkeypatch.setattr(module, "schema", lambda: {"version": 0})
+    assert answers.find("m", [WRITTEN]) == []
+
+
+def test_a_field_that_responses_come_to_have_makes_the_old_ones_unknown(monkeypatch):
+    @dataclasses.dataclass(frozen=True, slots=True)
+    class Richer(Response):
+        more: int = 0
+
+    before = key_of("m", WRITTEN)
+    monkeypatch.setattr(module, "Response", Richer)
+    assert key_of("m", WRITTEN) != before
+
+
+def test_what_is_drawn_by_chance_is_never_kept(opened):
+    @dataclasses.dataclass(frozen=True, slots=True)
+    class Drawn(Request):
+        temperature: float = 0.0
+
+    fields = {field.name: getattr(WRITTEN, field.name) for field in dataclasses.fields(WRITTEN)}
+    greedy, drawn = Drawn(**fields), Drawn(**fields, temperature=0.7)
+    answers = opened()
+    answers.keep("m", [(greedy, SAID), (drawn, SAID)])
+    assert answers.find("m", [drawn]) == []
+    assert answers.find("m", [greedy]) == [SAID]
+    assert answers._number("SELECT count(*) FROM answers") == 1
+
+
+def test_an_answer_that_would_not_come_back_is_not_kept(opened, said):
+    answers = opened()
+    broken = [
+        dataclasses.replace(SAID, text="half \ud800"),
+        dataclasses.replace(SAID, logprobs=(float("nan"),)),
+    ]
+    answers.keep("m", [(WRITTEN, response) for response in broken])
+    assert answers.find("m", [WRITTEN]) == []
+    assert said == []
+
+
+WRITER = textwrap.dedent(
+    """
+    import sys
+    from pathlib import Path
+    from tutelage.core.nouns import Request, Response
+    from tutelage.results.answers import Answers
+
+    def fail(line):
+        sys.exit(line)
+
+    with Answers(Path(sys.argv[1]), most=10**9, say=fail) as answers:
+        for start in range(0, int(sys.argv[3]), 4):
+            batch = []
+            for n in range(start, start + 4):
+                # One of four is asked by all the writers.
+                prompt = f"all {n}" if n % 4 == 3 else f"{sys.argv[2]} {n}"
+                batch.append((Request(str(n), "generate", prompt, max_new_tokens=n), Response(str(n), f"to {prompt} " * 50, "stop", n)))
+            answers.keep("m", batch)
+            print(start, flush=True)
+    print("all", flush=True)
+    """
+)
+
+
+def test_of_eight_writers_some_killed_nothing_acknowledged_is_lost(tmp_path, said):
+    path = tmp_path / "answers" / "answers.sqlite"
+    chance = seeds.generator(11, "kills")
+    killed = (1, 3, 4, 6)  # these would not end by themselves
+    children = [
         subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), f"w{n}", "60" if n % 2 else "100000"],
+            [sys.executable, "-c", WRITER, path, str(n), str(10**9 if n in killed else 1000)],
             stdout=subprocess.PIPE,
             text=True,
         )
         for n in range(8)
     ]
-    said: dict[str, list[int]] = {}
-    deadline = time.monotonic() + 60
-    while not (path.exists() and path.stat().st_size > 20_000) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    for n, writer in enumerate(writers):
-        if n % 2 == 0:
-            time.sleep(0.15)
-            os.kill(writer.pid, signal.SIGKILL)
-    for n, writer in enumerate(writers):
-        out, _ = writer.communicate(timeout=120)
-        said[f"w{n}"] = [int(line) for line in out.split("\n")[:-1]]
-        assert (writer.returncode == 0) == (n % 2 == 1)
-    assert [len(said[f"w{n}"]) for n in (1, 3, 5, 7)] == [60] * 4
-    assert sum(len(said[f"w{n}"]) for n in (0, 2, 4, 6)) > 0
-    with Answers(path, most=MOST) as answers:
-        for name, numbers in said.items():
-            keys = [f"{name}-{n}-{k}" for n in numbers for k in range(3)]
-            found = answers.get(keys)
-            assert all(found[key].text == "text " + key.replace("-", " ") for key in keys)
+    told: list[list[str]] = [[] for _ in children]
+    for n in killed:
+        for _ in range(int(chance.integers(1, 40))):
+            told[n].append(children[n].stdout.readline())
+        os.kill(children[n].pid, signal.SIGKILL)
+    for n, child in enumerate(children):
+        rest, _ = child.communicate(timeout=300)
+        told[n] += rest.splitlines(keepends=True)
+        assert child.returncode == (-signal.SIGKILL if n in killed else 0)
+        assert (told[n][-1] == "all\n") == (n not in killed)
     with sqlite3.connect(path) as raw:
-        assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert raw.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+    raw.close()
+    with Answers(path, most=10**9, say=said.append) as answers:
+        for n, lines in enumerate(told):
+            acknowledged = [int(line) for line in lines if line.endswith("\n") and line != "all\n"]
+            assert acknowledged
+            asked, expected = [], []
+            for k in (start + i for start in acknowledged for i in range(4)):
+                prompt = f"all {k}" if k % 4 == 3 else f"{n} {k}"
+                asked.append(Request(str(k), "generate", prompt, max_new_tokens=k))
+                expected.append(Response(str(k), f"to {prompt} " * 50, "stop", k))
+            assert answers.find("m", asked) == expected
+    assert said == []
 
 
-def test_the_file_keeps_to_its_size_and_what_was_used_longest_ago_goes(tmp_path):
-    path = tmp_path / "answers.sqlite"
-    with Answers(path, most=1_000_000) as answers:
-        answers.put({"first": SAID, "old": SAID})
-        for n in range(400):
-            answers.put({f"{n}-{k}": replace(SAID, text="x" * 1000) for k in range(10)})
-            if n % 20 == 0:
-                assert "first" in answers.get(["first"])  # used again and again
-        assert answers.get(["old"]) == {}
-        assert answers.get(["399-9"])
-    assert path.stat().st_size <= 1_100_000
+def test_the_file_stays_below_its_bound_and_what_was_used_longest_ago_goes_first(opened, tmp_path):
+    most = 400_000
+    answers = opened(most)
+    asked = requests(1000)
+    first, rest = asked[:20], asked[20:]
+    answers.keep("m", answered(first, length=1000))
+    for start in range(0, len(rest), 20):
+        answers.keep("m", answered(rest[start : start + 20], length=1000))
+        assert answers._size() <= most
+        assert answers._number("PRAGMA page_count") * answers._number("PRAGMA page_size") <= most
+        assert len(answers.find("m", first)) == 20  # used again and again, so they stay
+        assert len(answers.find("m", rest[start : start + 20])) == 20
+    kept = [response.id for response in answers.find("m", rest)]
+    assert 200 < len(kept) < 400
+    assert kept == [request.id for request in rest[-len(kept) :]]
+    answers.close()
+    assert (tmp_path / "answers" / "answers.sqlite").stat().st_size <= most
 
 
-def test_an_answer_that_differs_from_its_checksum_is_not_there(tmp_path):
-    path = tmp_path / "answers.sqlite"
-    with Answers(path, most=MOST) as answers:
-        answers.put({"k": SAID, "l": SAID})
+def test_a_bound_that_was_lowered_makes_the_file_smaller(opened, tmp_path):
+    asked = requests(400)
+    with opened() as answers:
+        answers.keep("m", answered(asked, length=2000))
+    path = tmp_path / "answers" / "answers.sqlite"
+    assert path.stat().st_size > 800_000
+    with opened(200_000) as answers:
+        answers.keep("m", answered([WRITTEN]))
+        assert len(answers.find("m", [WRITTEN])) == 1
+    assert path.stat().st_size <= 200_000
     with sqlite3.connect(path) as raw:
-        raw.execute("UPDATE answers SET answer = replace(answer, 'yes', 'not') WHERE key = 'k'")
-    with Answers(path, most=MOST) as answers:
-        assert list(answers.get(["k", "l"])) == ["l"]
+        assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    raw.close()
 
 
-CHANGES = {
-    "kind": "generate",
-    "prompt": "Is it so?",
-    "choices": ("yes", "no "),
-    "max_new_tokens": 3,
-    "stop": ("\n",),
-    "history": (("user", "Hello"),),
-    "form": "text",
-}
+def test_a_row_that_was_damaged_is_never_given_out_and_asked_again(opened, said, tmp_path):
+    with opened() as answers:
+        answers.keep("m", answered(requests(3)))
+    with sqlite3.connect(tmp_path / "answers" / "answers.sqlite") as raw:
+        rows = raw.execute("SELECT id, answer FROM answers ORDER BY id").fetchall()
+        raw.execute(
+            "UPDATE answers SET answer = ? WHERE id = ?",
+            (rows[0][1].replace(b"prompt", b"prampt"), rows[0][0]),
+        )
+        raw.execute("UPDATE answers SET answer = x'ff' WHERE id = ?", (rows[1][0],))
+    raw.close()
+    with opened() as answers:
+        assert [response.id for response in answers.find("m", requests(3))] == ["q2"]
+        answers.keep("m", answered(requests(3)))
+        assert answers.find("m", requests(3)) == [response for _, response in answered(requests(3))]
+    assert said == []
 
 
-@pytest.fixture
-def held(tmp_path):
-    with Answers(tmp_path / "answers.sqlite", most=MOST) as answers:
-        yield answers
+def test_two_rows_that_changed_places_are_not_given_out(opened, tmp_path):
+    with opened() as answers:
+        answers.keep("m", answered(requests(2)))
+        one, two = answers._connection.execute("SELECT answer, proof FROM answers ORDER BY id").fetchall()
+        for (answer, proof), place in ((one, 2), (two, 1)):
+            answers._connection.execute(
+                "UPDATE answers SET answer = ?, proof = ? WHERE id = ?", (answer, proof, place)
+            )
+        assert answers.find("m", requests(2)) == []
 
 
-@pytest.mark.parametrize("field", CHANGES)
-def test_another_question_finds_nothing(held, field):
-    cache = AnswerCache(held, "model", print)
-    cache.keep([(ASKED, SAID)])
-    assert cache.find([replace(ASKED, **{field: CHANGES[field]})]) == []
+def damaged(path, how):
+    path.parent.mkdir()
+    if how == "no database":
+        path.write_text("this is not a database\n" * 1000)
+    elif how == "a folder":
+        path.mkdir()
+    elif how == "another program's":
+        with sqlite3.connect(path) as raw:
+            raw.execute("CREATE TABLE answers (name TEXT)")
+        raw.close()
+    else:
+        with Answers(path, most=10**9, say=pytest.fail) as answers:
+            answers.keep("m", answered(requests(500), length=500))
+        content = bytearray(path.read_bytes())
+        if how == "cut short":
+            content = content[: len(content) // 2]
+        else:
+            content[4096:] = b"\xa5" * (len(content) - 4096)
+        path.write_bytes(content)
 
 
-def test_the_same_question_under_another_name_finds_it_and_another_model_does_not(held):
-    assert {one.name for one in fields(Request)} == {"id", *CHANGES}
-    AnswerCache(held, "model", print).keep([(ASKED, SAID)])
-    found = AnswerCache(held, "model", print).find([replace(ASKED, id="x"), replace(ASKED, id="y")])
-    assert found == [replace(SAID, id="x"), replace(SAID, id="y")]
-    assert AnswerCache(held, "another", print).find([ASKED]) == []
-    made = {
-        answering.cache_of(held, weights, device, print)._model
-        for weights in "ab"
-        for device in ("cpu", "cuda:0")
-    }
-    assert len(made) == 4
+@pytest.mark.parametrize("how", ["no database", "a folder", "another program's", "cut short", "overwritten"])
+def test_a_file_that_is_no_good_is_told_once_and_gives_no_wrong_answer(tmp_path, said, how):
+    path = tmp_path / "answers" / "answers.sqlite"
+    damaged(path, how)
+    with Answers(path, most=10**9, say=said.append) as answers:
+        found = answers.find("m", requests(500))
+        right = {request.id: response for request, response in answered(requests(500), length=500)}
+        assert all(response == right[response.id] for response in found)
+        for _ in range(2):
+            answers.keep("n", answered(requests(500)))
+            answers.find("m", requests(500))
+    assert len(said) == 1
+    assert "the kept answers cannot be used, so all is asked" in said[0]
+    assert str(path) in said[0]
 
 
-def test_a_damaged_file_is_said_and_nothing_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path))
-    monkeypatch.delenv("TUTELAGE_NO_CACHE", raising=False)
-    told = []
-    with answering.opened(told.append) as answers:
-        answering.cache_of(answers, "f", "cpu", told.append).keep([(ASKED, SAID)])
-    (path,) = tmp_path.rglob("answers.sqlite")
-    path.write_bytes(b"no database" * 1000)
-    with answering.opened(told.append) as answers:
-        assert answers is None
-    assert len(told) == 1
-    assert "remove the file if it is damaged" in told[0]
-    monkeypatch.setenv("TUTELAGE_NO_CACHE", "1")
-    with answering.opened(told.append) as answers:
-        assert answers is None
-    assert len(told) == 1
+def test_a_folder_that_cannot_be_made_is_told_once(tmp_path, said):
+    (tmp_path / "file").touch()
+    with Answers(tmp_path / "file" / "answers.sqlite", most=10**9, say=said.append) as answers:
+        answers.keep("m", [(WRITTEN, SAID)])
+        assert answers.find("m", [WRITTEN]) == []
+    assert len(said) == 1
 
 
-def test_a_cache_that_fails_on_the_way_is_said_once(held):
-    told = []
-    cache = AnswerCache(held, "model", told.append)
-    cache.keep([(ASKED, SAID)])
-    held._connection.execute("DROP TABLE answers")
-    assert cache.find([ASKED]) == []
-    cache.keep([(ASKED, SAID)])
-    assert len(told) == 1
+def test_a_full_disk_is_told_once_and_what_was_kept_is_there(opened, said):
+    answers = opened()
+    answers.keep("m", [(WRITTEN, SAID)])
+    answers._connection.execute(f"PRAGMA max_page_count = {answers._number('PRAGMA page_count') + 2}")
+    answers.keep("m", answered(requests(1), length=100_000))
+    answers.keep("m", answered(requests(1)))
+    assert len(said) == 1
+    assert "full" in said[0]
+    assert opened().find("m", [WRITTEN, *requests(1)]) == [SAID]
+
+
+def test_a_file_that_may_only_be_read_is_told_once(opened, said):
+    answers = opened()
+    answers.keep("m", [(WRITTEN, SAID)])
+    answers._connection.execute("PRAGMA query_only = ON")
+    answers.keep("m", answered(requests(1)))
+    answers.keep("m", answered(requests(1)))
+    assert len(said) == 1
+
+
+def test_a_stop_is_no_damage(opened, said, monkeypatch):
+    answers = opened()
+    monkeypatch.setattr(answers, "_make_room", lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        answers.keep("m", [(WRITTEN, SAID)])
+    monkeypatch.undo()
+    assert answers.find("m", [WRITTEN]) == []
+    answers.keep("m", [(WRITTEN, SAID)])
+    assert answers.find("m", [WRITTEN]) == [SAID]
+    assert said == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sqlite3
@@ -156,7 +157,7 @@ def test_another_version_another_program_and_no_database_are_refused(tmp_path):
     with sqlite3.connect(path) as raw:
         raw.execute("UPDATE schema_version SET version = 3")
     raw.close()
-    with pytest.raises(InputError, match=r"found: +version 3\n +expected: +version 2"):
+    with pytest.raises(InputError, match=r"found: +version 3\n +expected: +version 1 or 2"):
         Store.open(path)
     other = tmp_path / "other.sqlite"
     with sqlite3.connect(other) as raw:
@@ -169,6 +170,50 @@ def test_another_version_another_program_and_no_database_are_refused(tmp_path):
     with pytest.raises(InputError, match="damaged or is not"):
         Store.open(text, read_only=True)
     assert text.read_text() == "this is not a database\n" * 100
+
+
+def as_version_1(path):
+    """Make of a results file what version 1 left."""
+    with sqlite3.connect(path) as raw:
+        raw.execute("ALTER TABLE responses DROP COLUMN lengths")
+        raw.execute("UPDATE schema_version SET version = 1")
+    raw.close()
+
+
+def test_a_file_of_version_1_is_read_as_it_is_and_brought_up_when_it_is_written(
+    tmp_path, begin, make_items, make_responses
+):
+    path = tmp_path / "results.sqlite"
+    items = make_items(3)
+    answered = make_responses(items)
+    with Store.open(path) as store:
+        evaluation = begin(store)
+        evaluation.declare(items)
+        evaluation.add(answered[:2])
+    as_version_1(path)
+    before = path.read_bytes()
+    old = [dataclasses.replace(response, lengths=()) for response in answered[:2]]
+    with Store.open(path, read_only=True) as store:
+        assert list(store.evaluations()[0].responses().values()) == old
+    assert path.read_bytes() == before
+    with Store.open(path) as store:
+        evaluation = begin(store)
+        evaluation.add(answered)  # the same answers again are no others
+        assert list(evaluation.responses().values()) == [*old, answered[2]]
+    with Store.open(path, read_only=True) as store:
+        assert list(store.evaluations()[0].responses().values()) == [*old, answered[2]]
+
+
+def test_two_processes_that_bring_up_a_file_at_once_do_it_once(tmp_path):
+    path = tmp_path / "results.sqlite"
+    Store.open(path).close()
+    as_version_1(path)
+    program = "import sys; from pathlib import Path; from tutelage.results.store import Store; Store.open(Path(sys.argv[1])).close()"
+    children = [subprocess.Popen([sys.executable, "-c", program, path]) for _ in range(4)]
+    assert [child.wait(120) for child in children] == [0, 0, 0, 0]
+    with sqlite3.connect(path) as raw:
+        assert raw.execute("SELECT version FROM schema_version").fetchall() == [(2,)]
+    raw.close()
 
 
 def test_reading_what_is_not_there_makes_nothing(tmp_path):

@@ -25,8 +25,8 @@ def look() -> dict[str, Any]:
     """Everything that `doctor` prints, by name."""
     import torch
 
+    from tutelage.core import caches
     from tutelage.core.provenance import versions
-    from tutelage.models import cache
 
     return {
         "processors": os.cpu_count(),
@@ -36,7 +36,7 @@ def look() -> dict[str, Any]:
         "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "fp32 matrix products in GFLOP/s": matrix_rate(torch.float32),
         "bf16 matrix products in GFLOP/s": matrix_rate(torch.bfloat16),
-        "cache": str(cache.root()),
+        "cache": str(caches.root()),
         "bundled model": "in the cache"
         if _bundled_is_there()
         else "not fetched: tutelage models fetch smollm2-135m-instruct",

@@ -57,6 +57,13 @@ def evaluate(
             "--chat-template", metavar="NAME", help="A bundled chat template or a file; else the model's own."
         ),
     ] = None,
+    self_check: Annotated[
+        bool,
+        typer.Option(
+            "--self-check",
+            help="Ask a few questions of each benchmark again, one by one and the plain way; exit 1 when they differ.",
+        ),
+    ] = False,
     data: Data = None,
     out: Out = None,
     json: Annotated[bool, console.Json] = False,
@@ -74,6 +81,7 @@ def evaluate(
             first=first,
             shots=shots,
             against_base=against is Against.BASE,
+            self_check=self_check,
             data_dir=data,
             out=out,
             chat_template=chat_template,
@@ -81,7 +89,8 @@ def evaluate(
         )
     if json:
         console.print_json(found.document)
-        return 0
-    show(found.document)
-    console.show(f"responses: {(found.folder / 'results.sqlite').absolute()}")
-    return 0
+    else:
+        show(found.document)
+        console.show(f"responses: {(found.folder / 'results.sqlite').absolute()}")
+    both = [*found.document["benchmarks"].values(), *found.document.get("base", {}).values()]
+    return 1 if any(one.get("self_check", {}).get("wrong") for one in both) else 0

@@ -65,6 +65,11 @@ def _notes(one: Mapping[str, Any]) -> Iterator[str]:
         told = one["shots_dropped"]
         yield f"{told['examples']} worked examples were left out of {told['items']} questions, which the context would not hold"
     yield from one.get("notes", [])
+    if "self_check" in one:
+        told = one["self_check"]
+        apart = f", log-probabilities apart by at most {told['difference']:.0e}" if told["difference"] else ""
+        yield f"self-check: {told['n']} asked again one by one, {len(told['wrong'])} differ{apart}; {told['ties']} near-ties"
+        yield from (f"  differs: {line}" for line in told["wrong"])
     if "extraction" in one:
         told = one["extraction"]
         yield (

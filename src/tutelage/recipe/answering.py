@@ -1,131 +1,104 @@
-"""Answers from the cache, and what must agree for one to be taken from there.
+"""What a model's answers depend on beside the request, and where those of before are kept.
 
-    CACHE/answers/answers.sqlite    answers by the hash of all that they depend on, never of a name
-
-CACHE is the cache of `models.cache`. A hash is of the model's weights, tokenizer and chat template (their content), of prompt, choices
-and decoding, and of the program and libraries that compute. TUTELAGE_NO_CACHE=1 turns it off; TUTELAGE_ANSWERS_CACHE_MB says how large
-it may be. A cache that cannot be read or written is said once, and everything is asked anew.
+CACHE/answers/answers.sqlite, with CACHE of `core.caches.root`. TUTELAGE_NO_CACHE=1 turns it off; TUTELAGE_ANSWERS_CACHE_MB says
+how large it may be.
 """
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+import datetime as dt
+import platform
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from tutelage.core import hashing
-from tutelage.core.nouns import Request, Response
-from tutelage.core.version import __version__
-from tutelage.models import cache as store
-from tutelage.results.answers import SCHEMA, Answers
+from tutelage.core import caches, hashing
+from tutelage.core.provenance import versions
+from tutelage.engine import Engine
+from tutelage.models import LoadedModel
+from tutelage.results.answers import Answers
 
 DEFAULT_MB = 500
-_LIBRARIES = ("torch", "transformers", "tokenizers", "peft")
-_PARTS = ("engine", "tokens")
+_PARTS = ("core", "tokens", "models", "engine")
+_LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "safetensors")
+_CLOCK = re.compile(r"strftime_now\(\s*(?:(['\"])(.*?)\1)?")
 
 
-class AnswerCache:
-    """Answers of one model.
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A model that is ready to be asked; `content` is a hash of what its answers depend on, None to keep none of them."""
 
-    Args:
-        answers: the file; None where nothing is kept.
-        model: what the model's answers depend on, as a hash of content.
-        say: is told once when the cache fails.
-    """
+    engine: Engine
+    content: str | None = None
 
-    def __init__(self, answers: Answers | None, model: str, say: Callable[[str], None]) -> None:
-        self._answers = answers
-        self._model = model
-        self._say = say
 
-    def find(self, requests: Sequence[Request]) -> list[Response]:
-        """Responses to those of the requests that were answered before."""
-        if self._answers is None or not requests:
-            return []
-        keys = {request.id: self._key(request) for request in requests}
-        try:
-            found = self._answers.get(list(dict.fromkeys(keys.values())))
-        except (sqlite3.Error, ValueError, OSError) as error:
-            self._fail(error)
-            return []
-        return [replace(found[key], id=id_) for id_, key in keys.items() if key in found]
-
-    def keep(self, answered: Sequence[tuple[Request, Response]]) -> None:
-        """Keep what was answered to requests."""
-        if self._answers is None:
-            return
-        try:
-            self._answers.put({self._key(request): response for request, response in answered})
-        except (sqlite3.Error, ValueError, OSError) as error:
-            self._fail(error)
-
-    def _key(self, request: Request) -> str:
-        return hashing.of_json(
-            [
-                self._model,
-                request.kind,
-                request.form,
-                request.prompt,
-                [list(turn) for turn in request.history],
-                list(request.choices),
-                request.max_new_tokens,
-                list(request.stop),
-            ]
-        )
-
-    def _fail(self, error: Exception) -> None:
-        self._answers = None
-        self._say(f"the cache of answers cannot be used ({error}): everything is asked anew")
+def voice(loaded: LoadedModel) -> Voice:
+    """The engine of a model as it was loaded."""
+    kind = loaded.encoder_decoder
+    engine = Engine(loaded.model, loaded.tokenizer, encoder_decoder=kind, context=loaded.context)
+    return Voice(engine, content_of(loaded))
 
 
 @contextmanager
-def opened(say: Callable[[str], None]) -> Iterator[Answers | None]:
-    """The cache's file for the time of the block; None where it is turned off or cannot be used, which is said."""
-    if os.environ.get("TUTELAGE_NO_CACHE", "") not in ("", "0"):
+def kept_answers(say: Callable[[str], None]) -> Iterator[Answers | None]:
+    """The answers of before, open for the block; None where they are switched off."""
+    most = caches.most("TUTELAGE_ANSWERS_CACHE_MB", DEFAULT_MB)
+    if not caches.enabled() or not most:
         yield None
         return
-    place = store.root() / "answers" / "answers.sqlite"
-    try:
-        answers = Answers(place, most=_most())
-    except (sqlite3.Error, OSError) as error:
-        say(
-            f"the cache of answers cannot be used ({place}: {error}): everything is asked anew; remove the file if it is damaged"
-        )
-        yield None
-        return
-    with answers:
+    with Answers(caches.root() / "answers" / "answers.sqlite", most=most, say=say) as answers:
         yield answers
 
 
-def cache_of(
-    answers: Answers | None, fingerprint: str, device: str, say: Callable[[str], None]
-) -> AnswerCache:
-    """One model's part of the cache.
+def content_of(loaded: LoadedModel) -> str:
+    """The sha256 of what a model's answers depend on beside the request: no name of a file, folder or model is among it.
 
-    Args:
-        answers: the file.
-        fingerprint: of the content of weights, tokenizer and chat template; never of how they were made.
-        device: what computes: cpu, cuda.
-        say: is told once when the cache fails.
+    The fingerprint stands for config, weights, adapter, tokenizer, chat template and number format. How long the model can
+    read is left out: what does not fit is refused, and not answered otherwise.
     """
-    return AnswerCache(answers, hashing.of_json([SCHEMA, fingerprint, device, _program()]), say)
+    model = loaded.model
+    parameter = next(model.parameters())
+    return hashing.of_json(
+        {
+            "fingerprint": loaded.fingerprint,
+            "template": loaded.chat_template,
+            "clock": _clock(loaded.chat_template or ""),
+            "encoder_decoder": loaded.encoder_decoder,
+            "generation": _settings(model.generation_config),
+            "dtype": str(parameter.dtype),
+            "attention": getattr(model.config, "_attn_implementation", None),
+            "machine": [platform.machine(), _device(parameter.device)],
+            "program": _program(),
+        }
+    )
 
 
-def _most() -> int:
-    with suppress(ValueError):
-        return max(0, int(float(os.environ.get("TUTELAGE_ANSWERS_CACHE_MB", DEFAULT_MB)) * 1e6))
-    return int(DEFAULT_MB * 1e6)
+def _clock(template: str) -> list[str]:
+    """What a template that tells the date writes now; where it cannot be seen what it asks for, the very moment."""
+    now = dt.datetime.now().astimezone()
+    return [now.strftime(found[2]) if found[2] else now.isoformat() for found in _CLOCK.finditer(template)]
+
+
+def _settings(generation: Any) -> dict[str, str]:
+    """Which tokens begin and end answers; the fingerprint leaves the file that says so out."""
+    return {k: repr(v) for k, v in generation.to_dict().items() if k != "transformers_version"}
+
+
+def _device(device: Any) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
 
 
 @cache
-def _program() -> list[str]:
-    """The version, the sources that compute answers (a version under way changes), and the libraries that they use."""
+def _program() -> list[Any]:
+    """The sources that make ids and answers (a version under way changes), and the libraries that they use."""
     here = Path(__file__).parents[1]
     sources = [path for part in _PARTS for path in sorted((here / part).rglob("*.py"))]
-    said = [[str(path.relative_to(here)), hashing.of_file(path)] for path in sources]
-    return [__version__, hashing.of_json(said), *(f"{name} {metadata.version(name)}" for name in _LIBRARIES)]
+    said = [[path.relative_to(here).as_posix(), hashing.of_file(path)] for path in sources]
+    known = versions()
+    return [hashing.of_json(said), *([name, known.get(name)] for name in _LIBRARIES)]

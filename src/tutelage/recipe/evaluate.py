@@ -16,12 +16,12 @@ from tutelage.core import files, hashing
 from tutelage.core.errors import InputError
 from tutelage.core.locks import locked
 from tutelage.core.provenance import now, provenance
-from tutelage.engine import Engine
 from tutelage.metrics import Scored
 from tutelage.models import LoadedModel, load
 from tutelage.models.adapters import adapter_off
 from tutelage.models.source import base_of, fingerprint
-from tutelage.recipe import answering, preflight
+from tutelage.recipe import preflight
+from tutelage.recipe.answering import kept_answers, voice
 from tutelage.recipe.measure import Asker, Measurement, pairs
 from tutelage.recipe.progress import Listener, Silent
 from tutelage.results.answers import Answers
@@ -47,6 +47,7 @@ def evaluate(
     first: bool = False,
     shots: int | None = None,
     against_base: bool = False,
+    self_check: bool = False,
     data_dir: Path | None = None,
     out: Path | None = None,
     chat_template: str | None = None,
@@ -62,6 +63,7 @@ def evaluate(
         first: the first items of each part instead of a sample.
         shots: worked examples before each question, for benchmarks that have some; as many as their spec says by default.
         against_base: ask the same with the model's adapter switched off, from the same weights, and compare.
+        self_check: ask a few of each benchmark's questions again, one by one and the plain way, and compare.
         data_dir: where benchmarks look for their files.
         out: the folder for responses and scores; `runs/evaluate-<model>-<hash>` by default.
         chat_template: a bundled template's name or a file; the model's own by default.
@@ -92,11 +94,12 @@ def evaluate(
         _claim(folder, identity)
         with (
             Store.open(folder / "results.sqlite") as store,
-            answering.opened(partial(tell.stage, "cache")) as kept,
+            kept_answers(partial(tell.stage, "cache")) as kept,
         ):
             own = replace(loaded, name=TUNED) if against_base else loaded
-            found = _ask_all(store, own, ready.benchmarks, kept, tell)
-            base = _ask_base(store, loaded, ready, kept, tell) if against_base else {}
+            ask = _Ask(store, ready, kept, tell, self_check=self_check)
+            found = ask.all(own)
+            base = ask.base(loaded) if against_base else {}
         said = {**provenance(started=started, ended=now()), "model": model, "identity": identity}
         document: dict[str, Any] = {
             "schema": SCHEMA,
@@ -122,36 +125,44 @@ def as_json(measured: Measurement) -> dict[str, Any]:
     return {**found, "parts": {part: _scores(scores) for part, scores in measured.parts.items()}}
 
 
-def _ask_base(
-    store: Store, loaded: LoadedModel, ready: preflight.Ready, kept: Answers | None, tell: Listener
-) -> dict[str, Measurement]:
-    """The same questions to the model below the adapter, whose weights are in memory already."""
-    with adapter_off(loaded):
-        parts = {"files": fingerprint(base_of(ready.source)), "chat_template": loaded.chat_template}
-        below = replace(loaded, name=BASE, fingerprint=hashing.of_json({**parts, "adapter": "off"}))
-        return _ask_all(store, below, ready.benchmarks, kept, tell)
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """One evaluation's questions, to be asked of one model or two."""
 
+    store: Store
+    ready: preflight.Ready
+    kept: Answers | None
+    tell: Listener
+    self_check: bool
 
-def _ask_all(
-    store: Store,
-    loaded: LoadedModel,
-    chosen: Sequence[library.Benchmark],
-    kept: Answers | None,
-    tell: Listener,
-) -> dict[str, Measurement]:
-    engine = Engine(
-        loaded.model, loaded.tokenizer, encoder_decoder=loaded.encoder_decoder, context=loaded.context
-    )
-    before = answering.cache_of(
-        kept, loaded.fingerprint, str(loaded.model.device), partial(tell.stage, "cache")
-    )
-    said = provenance(started=now())
-    asker = Asker(store, loaded.name, loaded.fingerprint, said, lambda: engine, tell, before)
-    found = {}
-    for benchmark in chosen:
-        tell.stage(f"{loaded.name}: {benchmark.name}" if loaded.name in (BASE, TUNED) else benchmark.name)
-        found[benchmark.name] = asker.benchmark(benchmark)
-    return found
+    def base(self, loaded: LoadedModel) -> dict[str, Measurement]:
+        """The model below the adapter, whose weights are in memory already."""
+        with adapter_off(loaded):
+            parts = {"files": fingerprint(base_of(self.ready.source)), "chat_template": loaded.chat_template}
+            return self.all(
+                replace(loaded, name=BASE, fingerprint=hashing.of_json({**parts, "adapter": "off"}))
+            )
+
+    def all(self, loaded: LoadedModel) -> dict[str, Measurement]:
+        """Every benchmark."""
+        speaking = voice(loaded)
+        stages = f"{loaded.name}: " if loaded.name in (BASE, TUNED) else ""
+        asker = Asker(
+            self.store,
+            loaded.name,
+            loaded.fingerprint,
+            provenance(started=now()),
+            lambda: speaking,
+            self.tell,
+            answers=self.kept,
+            stages=stages,
+            self_check=self.self_check,
+        )
+        found = {}
+        for benchmark in self.ready.benchmarks:
+            self.tell.stage(stages + benchmark.name)
+            found[benchmark.name] = asker.benchmark(benchmark)
+        return found
 
 
 def _claim(folder: Path, identity: str) -> None:

@@ -1,7 +1,7 @@
 """Ask one model everything that a run measures: the tasks' test rows and the watched benchmarks.
 
-Responses are kept one batch at a time; what was answered before a stop is not asked again. Base and tuned get the
-same prompts and the same decoding.
+Responses are kept one batch at a time; what was answered before a stop is not asked again, nor is what the same model was
+asked in another evaluation. Base and tuned get the same prompts and the same decoding.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from tutelage.benchmarks.fit import dropped
 from tutelage.compare import Measured
 from tutelage.core import hashing
 from tutelage.core.nouns import Json, Request, Response
-from tutelage.engine import Engine
+from tutelage.engine import selfcheck
 from tutelage.metrics import Row, Scored, extract, score_rows
 from tutelage.metrics.names import parse
-from tutelage.recipe.answering import AnswerCache
+from tutelage.recipe.answering import Voice
 from tutelage.recipe.prepare import PreparedTask
 from tutelage.recipe.progress import Listener
+from tutelage.results.answers import Answers
 from tutelage.results.store import Evaluation, Item, Store
 from tutelage.tokens.encode import plain
 
-Wake = Callable[[], Engine]
+Wake = Callable[[], Voice]
+FROM_CACHE = "cache"
+"""In the provenance of responses, under `answers`: they were given to an earlier evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,11 @@ class Asker:
         model: "base" or "tuned", or a label.
         fingerprint: of weights and chat template.
         provenance: beside every response.
-        wake: gives the engine; called only when something is left to ask.
+        wake: gives the model's voice; called only when something is left to ask.
         listen: told how far it is.
-        kept: answers of earlier evaluations; none where weights are known by how they were made only.
+        answers: those of before, where they are kept.
+        stages: what stands before the name in the stages that `listen` is told.
+        self_check: whether a few questions of each benchmark are asked again, one by one and the plain way.
     """
 
     store: Store
@@ -63,7 +68,9 @@ class Asker:
     provenance: Mapping[str, Any]
     wake: Wake
     listen: Listener
-    kept: AnswerCache | None = None
+    answers: Answers | None = None
+    stages: str = ""
+    self_check: bool = False
 
     def task(self, task: PreparedTask) -> Measurement:
         """Answer and score a task's test rows."""
@@ -92,6 +99,10 @@ class Asker:
             evaluation.put_scores(part, scored, primary=found.primary)
         parts = {**found.groups, **found.parts}
         groups, said = tuple(found.groups), {**told(benchmark), **doubts(benchmark, responses)}
+        if self.self_check:
+            self.listen.stage(self.stages + benchmark.name, "self-check")
+            checked = selfcheck.check(self.wake().engine, benchmark.requests(), responses)
+            said["self_check"] = checked.as_json()
         return Measurement(found.primary, found.scores, parts, groups, found.headline, said)
 
     @staticmethod
@@ -103,47 +114,50 @@ class Asker:
     def _ask(
         self, suite: str, name: str, items: Sequence[Item], requests: Sequence[Request]
     ) -> tuple[Evaluation, dict[str, Response]]:
-        evaluation = self.store.evaluation(
-            model=self.model,
-            suite=suite,
-            name=name,
-            fingerprint=hashing.of_json(
-                [self.fingerprint, [_decoding(r) for r in requests], [item.key for item in items]]
-            ),
-            provenance=self.provenance,
+        names = {"model": self.model, "suite": suite, "name": name}
+        fingerprint = hashing.of_json(
+            [self.fingerprint, [_decoding(r) for r in requests], [item.key for item in items]]
         )
+        evaluation = self.store.evaluation(**names, fingerprint=fingerprint, provenance=self.provenance)
         evaluation.declare(items)
-        known = evaluation.responses()
+        known = evaluation.responses().keys()
         missing = [r for r in requests if r.id not in known]
-        done = len(known)
-        self.listen.advance(done, len(requests))
+        if not missing:
+            self.listen.advance(len(requests), len(requests))
+            return evaluation, evaluation.responses()
+        voice = self.wake()
+        found = self._remembered(voice, missing)
+        if found:
+            said = {**self.provenance, "answers": FROM_CACHE}
+            self.store.evaluation(**names, fingerprint=fingerprint, provenance=said).add(found)
+            self.listen.stage(self.stages + name, f"{len(found)} of {len(requests)} answers from the cache")
+            there = {response.id for response in found}
+            missing = [r for r in missing if r.id not in there]
+        self._answer(voice, evaluation, missing, len(requests))
+        return evaluation, evaluation.responses()
+
+    def _remembered(self, voice: Voice, requests: Sequence[Request]) -> list[Response]:
+        """What the same model answered before to the same requests."""
+        if self.answers is None or voice.content is None:
+            return []
+        return self.answers.find(voice.content, requests)
+
+    def _answer(self, voice: Voice, evaluation: Evaluation, requests: Sequence[Request], total: int) -> None:
+        """Ask the model; what it has answered is told when it is kept."""
+        asked = {request.id: request for request in requests}
+        done = total - len(requests)
+        self.listen.advance(done, total)
 
         def keep(responses: list[Response]) -> None:
             nonlocal done
             evaluation.add(responses)
+            if self.answers is not None and voice.content is not None:
+                self.answers.keep(voice.content, [(asked[r.id], r) for r in responses])
             done += len(responses)
-            self.listen.advance(done, len(requests))
+            self.listen.advance(done, total)
 
-        if self.kept is not None and missing:
-            before = self.kept.find(missing)
-            if before:
-                self.listen.stage(name, f"{len(before)} of {len(requests)} answers from the cache")
-                keep(before)
-                answered = {response.id for response in before}
-                missing = [r for r in missing if r.id not in answered]
-        if missing:
-            self._ask_anew(missing, keep)
-        return evaluation, evaluation.responses()
-
-    def _ask_anew(self, requests: Sequence[Request], keep: Callable[[list[Response]], None]) -> None:
-        asked = {request.id: request for request in requests}
-
-        def done(responses: list[Response]) -> None:
-            keep(responses)
-            if self.kept is not None:
-                self.kept.keep([(asked[one.id], one) for one in responses])
-
-        self.wake().answer(requests, on_done=done)
+        if requests:
+            voice.engine.answer(requests, on_done=keep)
 
 
 def pairs(before: Mapping[str, Measurement], after: Mapping[str, Measurement]) -> dict[str, Measured]:

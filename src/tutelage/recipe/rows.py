@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage import templates
-from tutelage.core import hashing
+from tutelage.core import caches, hashing
 from tutelage.core.errors import InputError, InputErrors
 from tutelage.core.kept import kept
 from tutelage.core.nouns import Example, Prompted
@@ -137,12 +137,14 @@ class _Reader:
         self._data_dir = data_dir
         self._say = say
         self._kept: list[str] = []
+        if caches.enabled():
+            rows_cache.most()  # a size that is no number is told now, and not when rows are to be kept
 
     def read(self, task: Task, where: str, *, held_out: bool) -> TaskRows:
         """One task's rows; `where` is its place in the recipe, and one that is held out keeps its test rows alone."""
         recipe = self._recipe
         found = find(task.data.source(), root=recipe.root, data_dir=self._data_dir)
-        if not rows_cache.enabled():
+        if not caches.enabled():
             return _read_task(recipe, task, found, where, held_out=held_out)
         key = rows_cache.key_of(task, found, where=where, root=recipe.root, held_out=held_out)
         entry = rows_cache.get(key, self._say)

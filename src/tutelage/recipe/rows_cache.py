@@ -4,7 +4,7 @@
     CACHE/rows/KEY/train.rows      its training rows, one a line; validation.rows and test.rows as well
     CACHE/rows/KEY/manifest.json   sizes and sha256; an entry without it, or that differs from it, is made anew
 
-CACHE is the cache of `models.cache`. KEY is a hash of everything that the rows depend on, of content alone: the data files'
+CACHE is `core.caches.root`. KEY is a hash of everything that the rows depend on, of content alone: the data files'
 bytes and what rows call them, the task's block, the file of templates, label names, and the program with the libraries that
 render, split and read. TUTELAGE_NO_CACHE=1 turns it off; TUTELAGE_ROWS_CACHE_MB says how large it may be. Only rows that were
 found good are kept, and a cache that cannot be read or written costs time and nothing else.
@@ -23,7 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tutelage.core import hashing, kept
+from tutelage.core import caches, hashing, kept
 from tutelage.core.errors import MachineError
 from tutelage.core.files import new_folder, sweep_parts
 from tutelage.core.locks import locked
@@ -44,21 +44,14 @@ _LIBRARIES = ("jinja2", "numpy", "pyarrow", "pyyaml")
 _SPLITS = ("train", "validation", "test")
 
 
-def enabled() -> bool:
-    """Whether rows are kept and looked up."""
-    return os.environ.get("TUTELAGE_NO_CACHE", "") in ("", "0")
-
-
 def folder() -> Path:
     """Where the entries stand."""
-    return store.root() / "rows"
+    return caches.root() / "rows"
 
 
 def most() -> int:
     """The bytes that all entries may have together."""
-    with suppress(ValueError):
-        return max(0, int(float(os.environ.get("TUTELAGE_ROWS_CACHE_MB", DEFAULT_MB)) * 1e6))
-    return int(DEFAULT_MB * 1e6)
+    return caches.most("TUTELAGE_ROWS_CACHE_MB", DEFAULT_MB)
 
 
 def key_of(task: Task, found: Found, *, where: str, root: Path, held_out: bool = False) -> str:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from tutelage.compare import compare
 from tutelage.core import files, hashing
 from tutelage.core.errors import InputError
 from tutelage.core.provenance import now, provenance
-from tutelage.engine import Engine
 from tutelage.models import (
     LoadedModel,
     ModelSource,
@@ -35,8 +34,8 @@ from tutelage.models import (
     require_whole,
     resolve,
 )
-from tutelage.recipe import answering, contamination, looked, methods, mixing, prepare, tuning
-from tutelage.recipe.answering import AnswerCache
+from tutelage.recipe import contamination, looked, methods, mixing, prepare, tuning
+from tutelage.recipe.answering import Voice, kept_answers, voice
 from tutelage.recipe.folder import RunFolder, check_free, default_folder, opened
 from tutelage.recipe.load import resolved as settled
 from tutelage.recipe.measure import Asker, Measurement, pairs
@@ -151,16 +150,7 @@ class _Run:
             return finished
         prepared = self._encode(rows, source)
         with self._opened(prepared) as store:
-            with answering.opened(partial(self.listen.stage, "cache")) as kept:
-                known = answering.cache_of(
-                    kept,
-                    self.base.fingerprint,
-                    str(self.base.model.device),
-                    partial(self.listen.stage, "cache"),
-                )
-                before = self._measure(
-                    "base", self.base.fingerprint, lambda: self.base, prepared, store, known=known
-                )
+            before = self._measure("base", self.base.fingerprint, lambda: self.base, prepared, store)
             job = self._tune(prepared, source, store)
             after = self._measure("tuned", job.identity, self._load_tuned, prepared, store)
             return self._conclude(before, after, prepared, store, {"key": key, "weights": weights})
@@ -268,32 +258,25 @@ class _Run:
         return self.recipe.tune.method == "qlora"
 
     def _measure(
-        self,
-        model: str,
-        fingerprint: str,
-        loaded: Any,
-        prepared: Prepared,
-        store: Store,
-        *,
-        known: AnswerCache | None = None,
+        self, model: str, fingerprint: str, loaded: Any, prepared: Prepared, store: Store
     ) -> dict[str, dict[str, Measurement]]:
-        engines: list[Engine] = []
+        voices: list[Voice] = []
 
-        def wake() -> Engine:
-            if not engines:
-                it = loaded()
-                kind = it.encoder_decoder
-                engines.append(Engine(it.model, it.tokenizer, encoder_decoder=kind, context=it.context))
-            return engines[0]
+        def wake() -> Voice:
+            if not voices:
+                voices.append(voice(loaded()))
+            return voices[0]
 
-        asker = Asker(store, model, fingerprint, provenance(started=self.started), wake, self.listen, known)
+        said = provenance(started=self.started)
         found: dict[str, dict[str, Measurement]] = {"tasks": {}, "watched": {}}
-        for task in prepared.tasks:
-            self.listen.stage(f"{model}: {task.name}")
-            found["tasks"][task.name] = asker.task(task)
-        for benchmark in self.watched:
-            self.listen.stage(f"{model}: {benchmark.name}")
-            found["watched"][benchmark.name] = asker.benchmark(benchmark)
+        with kept_answers(lambda line: self.listen.stage("cache", line)) as answers:
+            asker = Asker(store, model, fingerprint, said, wake, self.listen, answers, stages=f"{model}: ")
+            for task in prepared.tasks:
+                self.listen.stage(f"{model}: {task.name}")
+                found["tasks"][task.name] = asker.task(task)
+            for benchmark in self.watched:
+                self.listen.stage(f"{model}: {benchmark.name}")
+                found["watched"][benchmark.name] = asker.benchmark(benchmark)
         return found
 
     def _conclude(

@@ -26,17 +26,17 @@ NOT_A_DATABASE = {"SQLITE_NOTADB", "SQLITE_CORRUPT"}
 
 @cache
 def schema() -> dict[str, Any]:
-    """The schema's version and the statements that make it."""
+    """The schema's version, the statements that make it, and those that make it of the versions before."""
     text = files("tutelage.results").joinpath("schema.yaml").read_text(encoding="utf-8")
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    """Open a results file; a new one gets its tables unless `read_only`.
+    """Open a results file; unless `read_only`, a new one gets its tables, and one of a version before what it lacks.
 
     Raises:
-        InputError: it is not a results file, has another schema version, or is not there (`read_only`).
+        InputError: it is not a results file, has a schema version that is not known, or is not there (`read_only`).
         MachineError: the disk does not let it be read or written.
     """
     if read_only and not path.is_file():
@@ -59,15 +59,21 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
 @contextmanager
 def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
     """All of the block's statements or none; durable when the block has ended."""
-    with words(path):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+    with words(path), atomic(connection):
+        yield
+
+
+@contextmanager
+def atomic(connection: sqlite3.Connection) -> Iterator[None]:
+    """The same with SQLite's own errors."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 @contextmanager
@@ -116,77 +122,61 @@ def _plain(path: Path, mode: str) -> sqlite3.Connection:
     )
 
 
-def _version_is_known(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> bool:
-    """Whether the file has our tables; one of an older version is brought up, of another is refused."""
+def _version(connection: sqlite3.Connection, path: Path) -> int | None:
+    """The version of the file's tables, None where there are none yet; one that is not known is refused."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:
-        return False
+        return None
     found = "no version"
     if "schema_version" in tables:
         versions = [version for (version,) in connection.execute("SELECT version FROM schema_version")]
-        if versions == [schema()["version"]]:
-            return True
-        if len(versions) == 1 and versions[0] in schema()["steps"]:
-            _read_as_new(connection) if read_only else _bring_up(connection)
-            return True
+        if len(versions) == 1 and versions[0] in _known():
+            return int(versions[0])
         found = "version " + ", ".join(str(version) for version in versions)
     raise InputError(
         "the results were written by another version of Tutelage, or by another program",
         where=str(path),
         found=found,
-        expected=f"version {schema()['version']}",
+        expected="version " + " or ".join(str(version) for version in _known()),
         fix="open it with the version that wrote it, or start the run in another folder with --out",
     )
 
 
+def _known() -> list[int]:
+    """The versions that can be read, the oldest first."""
+    return [*(version - 1 for version in sorted(schema()["migrations"])), schema()["version"]]
+
+
 def _ensure_tables(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
-    if _version_is_known(connection, path, read_only=read_only):
+    version = _version(connection, path)
+    if version == schema()["version"]:
         return
-    if read_only:
+    if not read_only:
+        with atomic(connection):
+            # Another process may have made the tables while this one waited for the lock.
+            _bring_up(connection, _version(connection, path))
+        return
+    if version is None:
         raise InputError(
             "there are no results in this file yet",
             where=str(path),
             fix="wait until the run has begun to answer, or start it again",
         )
-    _create(connection)
+    # The file stays as it is: what it lacks is shown by a view of this connection alone, which hides its table.
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("CREATE TEMP VIEW responses AS SELECT *, NULL AS lengths FROM main.responses")
 
 
-def _bring_up(connection: sqlite3.Connection) -> None:
-    """Make a file of an older version one of this: what it holds stays."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        # Another process may have done it while this one waited for the lock.
-        (version,) = connection.execute("SELECT version FROM schema_version").fetchone()
-        while version in schema()["steps"]:
-            for statement in schema()["steps"][version]:
-                connection.execute(statement)
-            version += 1
-        connection.execute("UPDATE schema_version SET version = ?", (version,))
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _read_as_new(connection: sqlite3.Connection) -> None:
-    """Let a file of version 1, which is only read, look as if it had what it lacks."""
-    connection.execute("CREATE TEMP VIEW responses AS SELECT *, '[]' AS lengths FROM main.responses")
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        # Another process may have made the tables while this one waited for the lock.
-        if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
-            for statement in schema()["statements"]:
-                connection.execute(statement)
-            connection.execute("INSERT INTO schema_version VALUES (?)", (schema()["version"],))
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+def _bring_up(connection: sqlite3.Connection, version: int | None) -> None:
+    """Make the tables, or of those of a version before the present ones."""
+    if version is None:
+        for statement in schema()["statements"]:
+            connection.execute(statement)
+        connection.execute("INSERT INTO schema_version VALUES (?)", (schema()["version"],))
+        return
+    for later in range(version + 1, schema()["version"] + 1):
+        for statement in schema()["migrations"][later]:
+            connection.execute(statement)
 
 
 def _in_words(path: Path, error: sqlite3.Error) -> TutelageError:

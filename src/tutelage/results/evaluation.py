@@ -190,7 +190,7 @@ class Evaluation:
             return {head[0]: self._scored(part, head) for head in heads}
 
     def provenance(self) -> list[dict[str, Any]]:
-        """Where and with what it was answered: one entry for each process that added responses."""
+        """Where and with what it was answered: an entry for each process that added responses, and one for kept ones."""
         with words(self._path):
             found = self._select("SELECT provenance FROM sessions WHERE evaluation = ? ORDER BY id")
         return [json.loads(text) for (text,) in found]
@@ -259,7 +259,9 @@ class Evaluation:
             _json(list(response.lengths)),
         )  # fmt: skip
         known = self._select(
-            "SELECT text, finish, tokens, choice, logprobs, lengths FROM responses WHERE evaluation = ? AND item_id = ?",
+            "SELECT text, finish, tokens, choice, logprobs, coalesce(lengths, ?2) FROM responses "
+            "WHERE evaluation = ?1 AND item_id = ?3",
+            values[-1],
             response.id,
         )
         if known and known[0] != values:
@@ -272,8 +274,7 @@ class Evaluation:
             )
         if not known:
             self._connection.execute(
-                "INSERT INTO responses (evaluation, item_id, session, text, finish, tokens, choice, logprobs, lengths) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (self._id, response.id, session, *values),
             )
 
@@ -365,5 +366,5 @@ def _response(row: tuple[Any, ...]) -> Response:
         tokens=tokens,
         choice=choice,
         logprobs=tuple(json.loads(logprobs)),
-        lengths=tuple(json.loads(lengths)),
+        lengths=() if lengths is None else tuple(json.loads(lengths)),
     )
