@@ -19,30 +19,16 @@ from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.nouns import Request, Response
 from tutelage.engine import packed, together
 from tutelage.engine import state as states
+from tutelage.engine.limits import Limits
 from tutelage.engine.prefixes import Branch, tree
 from tutelage.engine.reading import Read, Reader
-from tutelage.engine.rows import Beginning, takes_rows
+from tutelage.engine.rows import takes_rows, token_bytes
 from tutelage.engine.together import Row
 from tutelage.tokens import chat
 from tutelage.tokens.encode import Encoder
 
 Listener = Callable[[list[Response]], None]
 _Begun = tuple[list[Read], states.State]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much goes through the model at once.
-
-    Attributes:
-        tokens: prompt tokens of a batch, counted for every choice.
-        rows: requests of a batch.
-        held: bytes of keys and values of a batch whose prompts go on where a shared beginning ends, and of one that others join.
-    """
-
-    tokens: int = 4096
-    rows: int = 32
-    held: int = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +67,7 @@ class Engine:
         self._shares = not encoder_decoder and states.shares(model)
         self._packs = self._shares and packed.takes_packs(model)
         self._rows = self._packs and takes_rows(model)
+        self._token_bytes = token_bytes(model) if self._rows else 1
         talks = encoder_decoder or bool(tokenizer.chat_template)
         self.encoder = Encoder(tokenizer, encoder_decoder=encoder_decoder, conversations=talks)
         self.reader = Reader(self.encoder)
@@ -232,21 +219,11 @@ class Engine:
 
     def _together(self, asked: _Asked) -> Iterator[list[Response]]:
         """Generations of a decoder-only model, each behind a beginning that is held once."""
-        limits = asked.limits
-
-        def source() -> together.Source:
-            for branch, state in self._branches(asked):
-                beginning = Beginning(branch.depth, state.cache) if state is not None else Beginning()
-                order = sorted(branch.rows, key=lambda place: (-len(asked.reads[place].prompt), place))
-                reads = [asked.reads[place] for place in order]
-                tokens = min(limits.tokens, packed.TOKENS)
-                few = max(
-                    1, limits.rows // 4
-                )  # so that not many must have ended before the next are taken up
-                for chosen, pack in packed.packs(reads, branch.depth, tokens=tokens, rows=few):
-                    yield beginning, chosen, pack
-
-        for rows in together.generate(self.model, source(), self._take, rows=limits.rows, held=limits.held):
+        limits, tokens = asked.limits, asked.limits.held // self._token_bytes
+        begun = ((branch, None if state is None else state.cache) for branch, state in self._branches(asked))
+        source = together.packs_of(begun, asked.reads, limits, tokens)
+        count = min(limits.rows, len(asked.reads))
+        for rows in together.generate(self.model, source, self._take, rows=count, tokens=tokens):
             yield [self._response(row) for row in rows]
 
     def _generate(self, begun: Iterator[_Begun]) -> Iterator[list[Response]]:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from tutelage.engine.beginnings import behind
 from tutelage.engine.reading import Read
 from tutelage.models.prompts import of as prompt_of
 
@@ -90,7 +91,7 @@ def sums(model: Any, pack: Pack, reads: Sequence[Read], cache: Any, depth: int) 
         model: a decoder-only model of which `takes_packs` holds, in inference mode.
         pack: the requests' tokens.
         reads: the requests.
-        cache: keys and values of the shared beginning, which has them alone again afterwards; none where nothing is shared.
+        cache: keys and values of the shared beginning, which stays as it is; none where nothing is shared.
         depth: the tokens of the shared beginning.
     """
     device = model.device
@@ -100,12 +101,10 @@ def sums(model: Any, pack: Pack, reads: Sequence[Read], cache: Any, depth: int) 
         input_ids=torch.tensor([pack.ids], device=device),
         position_ids=torch.tensor([pack.places], device=device) + depth,
         attention_mask=None if pack.plain else mask_of(pack, depth, model.dtype, device),
-        past_key_values=cache,
+        past_key_values=None if cache is None else behind(cache),
         use_cache=cache is not None,
         logits_to_keep=torch.tensor(at, device=device),
     )
-    if cache is not None:
-        cache.crop(-len(pack.ids))
     logits = out.logits[0]
     which = torch.tensor([found[place] for place, *_ in pack.told], device=device)
     tokens = torch.tensor([token for *_, token in pack.told], device=device)

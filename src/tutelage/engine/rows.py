@@ -17,39 +17,23 @@ import torch
 from transformers import AttentionInterface, DynamicCache
 from transformers.cache_utils import Cache, DynamicLayer
 
+from tutelage.engine.beginnings import Beginning, behind, fresh
 from tutelage.engine.packed import Pack, mask_of, packs
 from tutelage.engine.reading import Read
 from tutelage.models.prompts import of as prompt_of
 
 NAME = "tutelage_rows"
 _SAME = 1e-4
-_STEP = 64  # a width is rounded up to a multiple of it
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Beginning:
-    """Tokens that rows have in common.
-
-    Attributes:
-        depth: how many; 0 where nothing is shared.
-        cache: their keys and values, (1, heads, depth, d) a layer.
-    """
-
-    depth: int = 0
-    cache: Any = None
-
-    def bytes(self) -> int:
-        """What is held of it."""
-        tensors = [t for layer in self.cache.layers for t in (layer.keys, layer.values)] if self.depth else []
-        return sum(t.numel() * t.element_size() for t in tensors)
+_Pair = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(slots=True)
 class _Place:
-    """A row: its beginning, and how many tokens of its own are held."""
+    """A row: its beginning, how many tokens of its own are held, and how many at its answer's end."""
 
     beginning: Beginning
     own: int
+    need: int
 
 
 class Rows:
@@ -64,36 +48,31 @@ class Rows:
         self.model = model
         self._most = most
         self._places: list[_Place] = []
-        self._width = 0
-        self._held: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._room = (0, 0)  # rows, and tokens of each
+        self._held: list[_Pair] = []
         self._groups: list[_Group] | None = None
 
     def __len__(self) -> int:
         return len(self._places)
 
     def room(self, count: int, width: int) -> int:
-        """Tokens of keys and values that there are with so many more rows of such a width, beginnings not counted."""
-        return (len(self) + count) * max(self._width, _rounded(width))
-
-    @property
-    def token_bytes(self) -> int:
-        """Bytes of keys and values for each token of a row."""
-        tensors = [held for pair in self._held for held in pair]
-        return sum(t.shape[1] * t.shape[3] * t.element_size() for t in tensors)
+        """Tokens of keys and values that are held at least with so many more rows of such a width, beginnings not counted."""
+        return (len(self) + count) * max([width, *(place.need for place in self._places)])
 
     def beginnings(self) -> set[Beginning]:
         """Those of the rows under way."""
         return {place.beginning for place in self._places}
 
-    def admit(self, beginning: Beginning, reads: Sequence[Read], pack: Pack) -> torch.Tensor:
+    def admit(self, beginning: Beginning, reads: Sequence[Read], pack: Pack, *, room: int) -> torch.Tensor:
         """Take rows up behind the others; gives the logits behind their prompts, (N, V).
 
         Args:
             beginning: what their prompts share.
             reads: the rows.
             pack: their prompts' tokens behind the beginning.
+            room: tokens of keys and values that all rows may hold, where they do not need more.
         """
-        cache = beginning.cache if beginning.depth else DynamicCache(config=self.model.config)
+        cache = behind(beginning.cache) if beginning.depth else DynamicCache(config=self.model.config)
         lengths = [len(read.prompt) - beginning.depth for read in reads]
         ends = torch.tensor(lengths).cumsum(0)
         device = self.model.device
@@ -105,18 +84,19 @@ class Rows:
             use_cache=True,
             logits_to_keep=(ends - 1).to(device),
         )
-        width = max(length + read.answer for length, read in zip(lengths, reads, strict=True))
-        self._make_room(cache, _rounded(width))
-        first = len(self)
-        for number, layer in enumerate(cache.layers):
-            for held, fresh in zip(self._held[number], (layer.keys, layer.values), strict=True):
-                at = beginning.depth
-                for row, length in enumerate(lengths):
-                    held[first + row, :, :length] = fresh[0, :, at : at + length]
+        first, own = len(self), fresh(cache)
+        places = [
+            _Place(beginning, length, length + read.answer)
+            for length, read in zip(lengths, reads, strict=True)
+        ]
+        self._make_room(own, self._places + places, room)
+        for pair, made in zip(self._held, own, strict=True):
+            for held, tensor in zip(pair, made, strict=True):
+                at = 0
+                for row, length in enumerate(lengths, start=first):
+                    held[row, :, :length] = tensor[0, :, at : at + length]
                     at += length
-        if beginning.depth:
-            cache.crop(-len(pack.ids))
-        self._places += [_Place(beginning, length) for length in lengths]
+        self._places += places
         self._groups = None
         logits: torch.Tensor = out.logits[0]
         return logits
@@ -173,22 +153,34 @@ class Rows:
             ]
         return self._groups
 
-    def _make_room(self, like: Any, width: int) -> None:
-        """Room for all rows of this width: zeros, as what is masked is still multiplied; untouched they cost no memory."""
-        if width <= self._width:
+    def _make_room(self, like: Sequence[_Pair], places: Sequence[_Place], most: int) -> None:
+        """Room for these rows to their ends, of which those under way are the first.
+
+        Args:
+            like: keys and values, for their shapes.
+            places: the rows.
+            most: tokens that there is room for in all, where the rows do not need more.
+        """
+        width = max(place.need for place in places)
+        fits = len(places) <= self._room[0] and width <= self._room[1]
+        if fits and self._room[0] * self._room[1] <= most:
             return
-        made = []
-        for number, layer in enumerate(like.layers):
-            pair = []
-            for which, tensor in enumerate((layer.keys, layer.values)):
-                room = tensor.new_zeros((self._most, tensor.shape[1], width, tensor.shape[3]))
-                if self._held:
-                    old = self._held[number][which]
-                    for row, place in enumerate(self._places):
-                        room[row, :, : place.own] = old[row, :, : place.own]
-                pair.append(room)
-            made.append((pair[0], pair[1]))
-        self._held, self._width = made, width
+        # For all rows that may still come, as far as that goes: room made row by row would leave holes between what is held.
+        room = max(len(places), min(self._most, most // width)), width
+        if not self._held:
+            self._held = [(keys[:0], values[:0]) for keys, values in like]
+        for number, (keys, values) in enumerate(
+            self._held
+        ):  # one after the other, so that little is held twice
+            self._held[number] = self._moved(keys, room), self._moved(values, room)
+        self._room = room
+
+    def _moved(self, old: torch.Tensor, room: tuple[int, int]) -> torch.Tensor:
+        """The rows' keys or values of a layer in another room: zeros beyond them, as what is masked is still multiplied."""
+        new = old.new_zeros((room[0], old.shape[1], room[1], old.shape[3]))
+        for row, place in enumerate(self._places):
+            new[row, :, : place.own] = old[row, :, : place.own]
+        return new
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,8 +299,12 @@ def _attend(
 AttentionInterface.register(NAME, _attend)
 
 
-def _rounded(width: int) -> int:
-    return -(-width // _STEP) * _STEP
+@torch.inference_mode()
+def token_bytes(model: Any) -> int:
+    """Bytes of keys and values for each token of a row."""
+    cache = DynamicCache(config=model.config)
+    model(input_ids=torch.tensor([[0]], device=model.device), past_key_values=cache, use_cache=True)
+    return Beginning(1, cache).bytes()
 
 
 @torch.inference_mode()
@@ -330,7 +326,7 @@ def takes_rows(model: Any) -> bool:
         for beginning, some in ((Beginning(len(begin), cache), texts[:2]), (Beginning(), texts[2:])):
             reads = [Read(_Few(), ids) for ids in some]  # type: ignore[arg-type]  # ids and a limit only
             ((chosen, pack),) = packs(reads, beginning.depth)
-            rows.admit(beginning, chosen, pack)
+            rows.admit(beginning, chosen, pack, room=0)
         said = [4 % top, 5 % top, 6 % top]
         for _ in range(2):
             together = rows.feed(said)
