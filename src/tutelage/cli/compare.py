@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from tutelage.cli import console
 from tutelage.compare import Outcome, RunComparison, compare_runs, words
+from tutelage.compare.changed import Change, changes
 from tutelage.core.errors import InputError
+from tutelage.core.strictjson import shorten
 
-COLUMNS = ("", "metric", "first", "second", "difference", "95 % interval", "n", "p", "adjusted")
+COLUMNS = ("", "metric", "first", "second", "difference", "95 % interval", "n", "newly right", "newly wrong", "p", "p by Holm")
+_SHOWN = 300  # characters of a prompt, its end: that is where the question stands
 
 
 def compare(
@@ -23,6 +27,10 @@ def compare(
         ),
     ],
     seed: Annotated[int, typer.Option(help="Seed of the paired tests.")] = 0,
+    items: Annotated[
+        int,
+        typer.Option("--items", metavar="N", min=0, help="Show N newly right and N newly wrong items of each, with both answers."),
+    ] = 0,
     json: Annotated[bool, console.Json] = False,
 ) -> None:
     """Compare runs or evaluations on the same items. Of a run it is the tuned model that is compared.
@@ -35,13 +43,27 @@ def compare(
             "one alone cannot be compared", where="compare", found=str(runs[0]), expected="two or more"
         )
     found = compare_runs(*runs, seed=seed)
+    changed = [changes(runs[0], other, most=items) if items else [] for other in runs[1:]]
     if json:
-        console.print_json(
-            found[0].as_json() if len(found) == 1 else {"comparisons": [one.as_json() for one in found]}
-        )
+        told = [_told(one, some) for one, some in zip(found, changed, strict=True)]
+        console.print_json(told[0] if len(told) == 1 else {"comparisons": told})
         return
-    for one in found:
+    for one, some in zip(found, changed, strict=True):
         _show(one)
+        for change in some:
+            _show_change(one, change)
+
+
+def _told(one: RunComparison, changed: Sequence[Change]) -> dict[str, Any]:
+    return {**one.as_json(), **({"items": [asdict(change) for change in changed]} if changed else {})}
+
+
+def _show_change(one: RunComparison, change: Change) -> None:
+    console.show(f"\n{change.name}, {change.item}: newly {'right' if change.right else 'wrong'}")
+    console.show(f"  asked      {shorten(change.prompt[-_SHOWN:], _SHOWN)}")
+    console.show(f"  right      {' | '.join(shorten(text, 80) for text in change.references)}")
+    for label, answer in zip((one.base, one.tuned), change.answers, strict=True):
+        console.show(f"  {label[:10]:<11}{shorten(answer, 200)}")
 
 
 def _show(one: RunComparison) -> None:
@@ -49,7 +71,7 @@ def _show(one: RunComparison) -> None:
     outcomes: Mapping[str, Outcome] = {**one.comparison.tasks, **one.comparison.watched}
     rows = [line for name, outcome in outcomes.items() for line in _lines(name, outcome)]
     columns = [*COLUMNS[:2], one.base, one.tuned, *COLUMNS[4:]]
-    console.show_table(columns, rows, right=(2, 3, 4, 5, 6, 7, 8))
+    console.show_table(columns, rows, right=tuple(range(2, len(COLUMNS))))
     for name, owner in one.not_compared:
         console.show(f"Not compared: {name}, which only {owner} measured.")
 
@@ -73,6 +95,7 @@ def _line(name: str, outcome: Outcome, metric: str) -> list[str]:
         on_scale(difference.value, sign=True),
         f"{on_scale(difference.low, sign=True)} to {on_scale(difference.high, sign=True)}",
         str(difference.n),
+        *(map(str, outcome.newly) if outcome.newly is not None and metric == outcome.primary else ("", "")),
         f"{difference.p:.4f}",
         "" if difference.p_adjusted is None else f"{difference.p_adjusted:.4f}",
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +18,13 @@ class Combination(StrEnum):
     CAT = "cat"
     LINEAR = "linear"
     SVD = "svd"
+
+
+class Format(StrEnum):
+    """What is written."""
+
+    MODEL = "model"
+    LM_EVAL = "lm-eval"
 
 
 def export(
@@ -52,9 +59,16 @@ def export(
             help="Weights between the base (0) and the tuned model (1), merged: WiSE-FT.",
         ),
     ] = None,
+    format_: Annotated[
+        Format,
+        typer.Option("--format", help="model: the model itself; lm-eval: the scores of an evaluation or run, as lm-evaluation-harness has them."),
+    ] = Format.MODEL,
     json: Annotated[bool, console.Json] = False,
 ) -> int:
     """Write the tuned model with its tokenizer and chat template, loadable with plain transformers or peft."""
+    if format_ is Format.LM_EVAL:
+        _refuse_with_scores(add, weights, combination, interpolate, merge=merge)
+        return _scores(Path(run), to, as_json=json)
     from tutelage.models import load, loading_lines, resolve
     from tutelage.models.combine import combine
     from tutelage.models.export import export as write
@@ -77,6 +91,65 @@ def export(
     else:
         console.show("\n".join(lines))
     return 0
+
+
+def _scores(folder: Path, to: Path, *, as_json: bool) -> int:
+    """The scores of an evaluation's or a run's benchmarks; of a run those of its tuned model."""
+    from tutelage.compare.runs import file_of, scored_evaluations
+    from tutelage.results import lm_eval
+    from tutelage.results.store import Store
+
+    told, provenance = _said_of(folder)
+    with Store.open(file_of(folder), read_only=True) as store:
+        found = [one for (suite, _), one in scored_evaluations(store).items() if suite == "benchmark"]
+        if not found:
+            raise InputError(
+                "no benchmark was scored here",
+                where=str(folder),
+                expected="the folder of an evaluation, or of a run that watches benchmarks",
+            )
+        names = lm_eval.write(to, found, told, provenance)
+    if as_json:
+        console.print_json({"folder": str(to), "files": names})
+    else:
+        console.show("\n".join(str(to / name) for name in names))
+    return 0
+
+
+def _said_of(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What evaluation.json or results.json says of benchmarks, and where it came from."""
+    from tutelage.core.strictjson import loads
+
+    for name, key in (("evaluation.json", "benchmarks"), ("results.json", "watched")):
+        path = (folder if folder.is_dir() else folder.parent) / name
+        if path.is_file():
+            document: Any = loads(path.read_text("utf-8"))
+            return dict(document[key]), dict(document["provenance"])
+    return {}, {}
+
+
+def _refuse_with_scores(
+    add: list[str] | None,
+    weights: str | None,
+    combination: Combination | None,
+    interpolate: float | None,
+    *,
+    merge: bool,
+) -> None:
+    given = {
+        "--merge": merge,
+        "--add": bool(add),
+        "--weights": weights is not None,
+        "--combination": combination is not None,
+        "--interpolate": interpolate is not None,
+    }
+    if found := [name for name, there in given.items() if there]:
+        raise InputError(
+            "the options are for models, and scores are written",
+            where="--format lm-eval",
+            found=", ".join(found),
+            fix="remove them, or export the model by a command of its own",
+        )
 
 
 def _check(

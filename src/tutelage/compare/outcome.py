@@ -33,7 +33,11 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A task or benchmark compared: scores of both models and their paired differences, by metric."""
+    """A task or benchmark compared: scores of both models and their paired differences, by metric.
+
+    `newly` counts the items that only the second model, and only the first one, has right; None where the primary metric does
+    not say right or wrong of an item.
+    """
 
     name: str
     primary: str
@@ -42,6 +46,7 @@ class Outcome:
     tuned: Mapping[str, Score]
     difference: Mapping[str, Difference]
     parts: Mapping[str, Outcome] = field(default_factory=dict)
+    newly: tuple[int, int] | None = None
 
     @property
     def main(self) -> Difference:
@@ -81,6 +86,7 @@ class Outcome:
             "tuned": {metric: score.as_json() for metric, score in self.tuned.items()},
             "difference": {metric: difference.as_json() for metric, difference in self.difference.items()},
             "parts": {name: part.as_json() for name, part in self.parts.items()},
+            **({"newly_right": self.newly[0], "newly_wrong": self.newly[1]} if self.newly is not None else {}),
         }
 
     def _toward_better(self, value: float) -> float:
@@ -121,7 +127,16 @@ def outcome(name: str, measured: Measured, *, seed: int) -> Outcome:
             for part, inner in measured.parts.items()
             if inner.primary in _counted(inner.base) or inner.primary in _counted(inner.tuned)
         },
+        newly=_newly(base[measured.primary], tuned[measured.primary]),
     )
+
+
+def _newly(base: Scored, tuned: Scored) -> tuple[int, int] | None:
+    """How many items turned right, and how many wrong; None where a value is neither 0 nor 1."""
+    before, after = base.items, tuned.items
+    if not all(((side == 0) | (side == 1)).all() for side in (before, after)):
+        return None
+    return int((after > before).sum()), int((after < before).sum())
 
 
 def _counted(scored: Mapping[str, Scored]) -> dict[str, Scored]:

@@ -19,6 +19,8 @@ from tutelage.results.store import Evaluation, Store
 
 FILE = "results.sqlite"
 SHOWN = 5
+ADJUSTMENT = "holm"
+"""How `p_adjusted` is made: over the primary metrics of all tasks as one family, of all benchmarks as another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class RunComparison:
             "base": self.base,
             "tuned": self.tuned,
             **self.comparison.as_json(),
+            "adjustment": ADJUSTMENT,
             "not_compared": [{"name": name, "only_in": owner} for name, owner in self.not_compared],
         }
 
@@ -57,15 +60,15 @@ def compare_runs(first: Path, *others: Path, seed: int = 0) -> list[RunCompariso
     """
     labels = _labels([first, *others])
     found = []
-    with Store.open(_file(first), read_only=True) as a:
+    with Store.open(file_of(first), read_only=True) as a:
         for path, label in zip(others, labels[1:], strict=True):
-            with Store.open(_file(path), read_only=True) as b:
+            with Store.open(file_of(path), read_only=True) as b:
                 found.append(_pair(a, b, base=labels[0], tuned=label, seed=seed))
     return found
 
 
 def _pair(a: Store, b: Store, *, base: str, tuned: str, seed: int) -> RunComparison:
-    left, right = _scored_evaluations(a), _scored_evaluations(b)
+    left, right = scored_evaluations(a), scored_evaluations(b)
     both = [key for key in left if key in right]
     if not both:
         raise InputError(
@@ -87,7 +90,7 @@ def _pair(a: Store, b: Store, *, base: str, tuned: str, seed: int) -> RunCompari
     return RunComparison(base=base, tuned=tuned, comparison=comparison, not_compared=tuple(only))
 
 
-def _scored_evaluations(store: Store) -> dict[tuple[str, str], Evaluation]:
+def scored_evaluations(store: Store) -> dict[tuple[str, str], Evaluation]:
     """The evaluation that was scored last of every task and benchmark, of the one model that is compared."""
     scored = [one for one in store.evaluations() if one.parts()]
     models = list(dict.fromkeys(one.model for one in scored))
@@ -181,7 +184,8 @@ def _renumbered(clusters: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
-def _file(path: Path) -> Path:
+def file_of(path: Path) -> Path:
+    """The results of a run, of an evaluation, or the file itself."""
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         raise InputError(

@@ -178,7 +178,7 @@ def pairs(before: Mapping[str, Measurement], after: Mapping[str, Measurement]) -
 
 def told(benchmark: Benchmark) -> dict[str, Json]:
     """What is to be said of a benchmark beside its scores, as JSON; what goes without saying is left out."""
-    found: dict[str, Json] = {}
+    found: dict[str, Json] = {"version": benchmark.spec.version}
     if any(item.exemplars for item in benchmark.items):
         found["shots"] = max(item.exemplars + item.dropped for item in benchmark.items)
     items, examples = dropped(benchmark)
@@ -189,6 +189,7 @@ def told(benchmark: Benchmark) -> dict[str, Json]:
     sampled = sum(benchmark.sizes.values())
     if sampled > len(benchmark.items):
         found["sampled_of"] = sampled
+        found["sizes"] = dict(benchmark.sizes)
     if benchmark.notes:
         found["notes"] = list(benchmark.notes)
     return found
