@@ -37,7 +37,15 @@ def test_the_whole_way_to_a_verdict_and_to_results_json(measured):
     )
     assert (found.verdict.learned, found.verdict.forgot, found.over_budget) == ("yes", "yes", True)
     made = document.build(recipe={}, provenance={}, comparison=found.as_json())
-    assert list(made["tasks"]["bot"]) == ["primary", "base", "tuned", "difference", "parts"]
+    assert list(made["tasks"]["bot"]) == [
+        "primary",
+        "base",
+        "tuned",
+        "difference",
+        "parts",
+        "newly_right",
+        "newly_wrong",
+    ]
     assert made["tasks"]["bot"]["difference"]["accuracy"]["value"] == 1.0
     assert made["watched"]["probe"]["difference"]["accuracy"]["value"] == -0.5
     assert set(made["verdict"]) == {"learned", "forgot", "sentence"}

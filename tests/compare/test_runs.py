@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from tutelage.cli.main import main
 from tutelage.compare import compare_runs
+from tutelage.compare.changed import changes
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Response
 from tutelage.metrics import Row, score_rows
@@ -76,7 +78,16 @@ def test_tuned_models_of_two_runs_are_paired_item_by_item(make_run):
     assert found.comparison.verdict.learned == "yes"
     assert found.comparison.watched["w"].main.value == 0
     assert found.as_json()["base"] == "a"
-    assert set(found.as_json()) == {"base", "tuned", "tasks", "watched", "verdict", "not_compared"}
+    assert found.as_json()["adjustment"] == "holm"
+    assert set(found.as_json()) == {
+        "base",
+        "tuned",
+        "tasks",
+        "watched",
+        "verdict",
+        "adjustment",
+        "not_compared",
+    }
 
 
 def test_the_order_of_items_does_not_matter(make_run):
@@ -156,3 +167,21 @@ def test_runs_of_the_same_name_are_told_apart(make_run):
     b = make_run("y/run", {("m", "benchmark", "w"): ids(3)})
     (found,) = compare_runs(a, b)
     assert (found.base, found.tuned) == (str(a), str(b))
+
+
+def test_what_turned_right_and_what_turned_wrong_is_counted_and_can_be_shown(make_run, capsys):
+    a = make_run("a", {("m", "benchmark", "w"): ids(10)})
+    b = make_run("b", {("m", "benchmark", "w"): ids(25)})
+    (found,) = compare_runs(a, b)
+    assert found.as_json()["watched"]["w"]["newly_right"] == 15
+    assert found.as_json()["watched"]["w"]["newly_wrong"] == 0
+    shown = changes(a, b, most=4)
+    assert len(shown) == 4
+    assert all(change.right and change.answers[0] not in change.references for change in shown)
+    assert all(change.answers[1] in change.references for change in shown)
+    assert all(not change.right for change in changes(b, a, most=99))
+    assert len(changes(b, a, most=99)) == 15
+    assert main(["compare", str(a), str(b), "--items", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "newly right" in said
+    assert said.count(": newly right") == 2

@@ -41,8 +41,22 @@ def test_which_are_asked_again_follows_from_their_ids(asked, make_requests):
     engine = asked("llama").engine()
     wanted = make_requests()
     given = {one.id: one for one in engine.answer(wanted)}
-    first = {line.partition(":")[0] for line in check(engine, wanted, {k: replace(v, text="?", logprobs=tuple(x - 1 for x in v.logprobs)) for k, v in given.items()}).wrong}
-    again = {line.partition(":")[0] for line in check(engine, wanted[::-1], {k: replace(v, text="?", logprobs=tuple(x - 1 for x in v.logprobs)) for k, v in given.items()}).wrong}
+    first = {
+        line.partition(":")[0]
+        for line in check(
+            engine,
+            wanted,
+            {k: replace(v, text="?", logprobs=tuple(x - 1 for x in v.logprobs)) for k, v in given.items()},
+        ).wrong
+    }
+    again = {
+        line.partition(":")[0]
+        for line in check(
+            engine,
+            wanted[::-1],
+            {k: replace(v, text="?", logprobs=tuple(x - 1 for x in v.logprobs)) for k, v in given.items()},
+        ).wrong
+    }
     assert first == again
     assert len(first) == 8
 
@@ -54,7 +68,9 @@ def test_two_choices_that_are_as_likely_are_a_tie(asked):
     request = Request("t", "choose", "Paris?", choices=("yes", "no"))
     (given,) = engine.answer([request])
     other = replace(given, choice=1 - given.choice)
-    assert check(engine, [request], {"t": other}).wrong == (f"t: choice {1 - given.choice} instead of {given.choice}",)
+    assert check(engine, [request], {"t": other}).wrong == (
+        f"t: choice {1 - given.choice} instead of {given.choice}",
+    )
     same = Request("t", "choose", "Paris?", choices=("yes", "yes"))
     (given,) = engine.answer([same])
     assert check(engine, [same], {"t": replace(given, choice=1)}).ties == 1

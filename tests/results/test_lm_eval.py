@@ -46,26 +46,51 @@ def evaluated(tmp_path, tiny_model_folder):
     place = tmp_path / "prices"
     place.mkdir()
     rows = [
-        {"kind": ["a", "b"][n % 2], "question": f"Plan {n}?", "options": ["12 euros", "no"], "right": ["12 euros", "no"][n % 3 == 0]}
+        {
+            "kind": ["a", "b"][n % 2],
+            "question": f"Plan {n}?",
+            "options": ["12 euros", "no"],
+            "right": ["12 euros", "no"][n % 3 == 0],
+        }
         for n in range(12)
     ]
     (place / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     (place / "spec.yaml").write_text(SPEC, "utf-8")
     out = tmp_path / "out"
-    assert main(["evaluate", str(tiny_model_folder), "--benchmark", str(place), "--limit", "4", "--out", str(out), "--json"]) == 0
+    assert (
+        main(
+            [
+                "evaluate",
+                str(tiny_model_folder),
+                "--benchmark",
+                str(place),
+                "--limit",
+                "4",
+                "--out",
+                str(out),
+                "--json",
+            ]
+        )
+        == 0
+    )
     return out
 
 
 def test_the_layout_is_theirs(evaluated, tmp_path, capsys):
     capsys.readouterr()
-    assert main(["export", str(evaluated), "--to", str(tmp_path / "theirs"), "--format", "lm-eval", "--json"]) == 0
+    assert (
+        main(["export", str(evaluated), "--to", str(tmp_path / "theirs"), "--format", "lm-eval", "--json"])
+        == 0
+    )
     files = json.loads(capsys.readouterr().out)["files"]
     assert [name.partition("_2")[0] for name in files] == ["results", "samples_prices_a", "samples_prices_b"]
     document = json.loads((tmp_path / "theirs" / files[0]).read_text("utf-8"))
     fits(document, LAYOUT["results"])
     ours = json.loads((evaluated / "evaluation.json").read_text("utf-8"))["benchmarks"]["prices"]
     assert document["results"]["prices_a"]["acc,none"] == ours["parts"]["a"]["accuracy"]["value"]
-    assert document["groups"]["prices"]["acc_bytes,none"] == ours["scores"]["choice_accuracy:by=bytes"]["value"]
+    assert (
+        document["groups"]["prices"]["acc_bytes,none"] == ours["scores"]["choice_accuracy:by=bytes"]["value"]
+    )
     assert document["group_subtasks"] == {"prices": ["prices_a", "prices_b"]}
     assert document["n-samples"]["prices_b"] == {"original": 6, "effective": 4}
     assert document["n-shot"]["prices_a"] == 1
@@ -74,7 +99,7 @@ def test_the_layout_is_theirs(evaluated, tmp_path, capsys):
     for sample in samples:
         fits(sample, LAYOUT["sample"])
         assert len(sample["resps"]) == len(sample["arguments"]) == 2
-        best = max((0, 1), key=lambda n: float(sample["filtered_resps"][n][0]))  # noqa: B023  # called at once
+        best = max((0, 1), key=lambda n: float(sample["filtered_resps"][n][0]))  # called at once
         assert sample["acc"] == float(sample["doc"]["choices"][best] == sample["target"])
     mean = sum(sample["acc"] for sample in samples) / 4
     assert mean == document["results"]["prices_a"]["acc,none"]

@@ -15,7 +15,19 @@ from tutelage.compare.changed import Change, changes
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
 
-COLUMNS = ("", "metric", "first", "second", "difference", "95 % interval", "n", "newly right", "newly wrong", "p", "p by Holm")
+COLUMNS = (
+    "",
+    "metric",
+    "first",
+    "second",
+    "difference",
+    "95 % interval",
+    "n",
+    "newly right",
+    "newly wrong",
+    "p",
+    "p by Holm",
+)
 _SHOWN = 300  # characters of a prompt, its end: that is where the question stands
 
 
@@ -29,7 +41,12 @@ def compare(
     seed: Annotated[int, typer.Option(help="Seed of the paired tests.")] = 0,
     items: Annotated[
         int,
-        typer.Option("--items", metavar="N", min=0, help="Show N newly right and N newly wrong items of each, with both answers."),
+        typer.Option(
+            "--items",
+            metavar="N",
+            min=0,
+            help="Show N newly right and N newly wrong items of each, with both answers.",
+        ),
     ] = 0,
     json: Annotated[bool, console.Json] = False,
 ) -> None:

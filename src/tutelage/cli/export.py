@@ -61,7 +61,10 @@ def export(
     ] = None,
     format_: Annotated[
         Format,
-        typer.Option("--format", help="model: the model itself; lm-eval: the scores of an evaluation or run, as lm-evaluation-harness has them."),
+        typer.Option(
+            "--format",
+            help="model: the model itself; lm-eval: the scores of an evaluation or run, as lm-evaluation-harness has them.",
+        ),
     ] = Format.MODEL,
     json: Annotated[bool, console.Json] = False,
 ) -> int:
@@ -123,7 +126,7 @@ def _said_of(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for name, key in (("evaluation.json", "benchmarks"), ("results.json", "watched")):
         path = (folder if folder.is_dir() else folder.parent) / name
         if path.is_file():
-            document: Any = loads(path.read_text("utf-8"))
+            document: Any = loads(path.read_text("utf-8"), where=str(path))
             return dict(document[key]), dict(document["provenance"])
     return {}, {}
 

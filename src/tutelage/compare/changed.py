@@ -35,7 +35,8 @@ def changes(first: Path, other: Path, *, most: int) -> list[Change]:
     """The items of all that both measured with a primary metric that says right or wrong.
 
     Args:
-        first, other: run folders, folders of evaluations, or results.sqlite files.
+        first: a run folder, the folder of an evaluation, or a results.sqlite.
+        other: the same of the later model.
         most: newly right items, and newly wrong ones, of each task or benchmark.
     """
     with Store.open(file_of(first), read_only=True) as a, Store.open(file_of(other), read_only=True) as b:
@@ -51,7 +52,11 @@ def _of_one(a: Evaluation, b: Evaluation, most: int) -> Iterator[Change]:
     items = {item.id: item for item in a.items()}
     said = (a.responses(), b.responses())
     for right in (True, False):
-        found = [id_ for id_, value in before.items() if id_ in after and (value, after[id_]) == (1.0 - right, float(right))]
+        found = [
+            id_
+            for id_, value in before.items()
+            if id_ in after and (value, after[id_]) == (1.0 - right, float(right))
+        ]
         for id_ in found[:most]:
             item = items[id_]
             answers = (said[0][id_].text, said[1][id_].text)

@@ -86,7 +86,9 @@ class Outcome:
             "tuned": {metric: score.as_json() for metric, score in self.tuned.items()},
             "difference": {metric: difference.as_json() for metric, difference in self.difference.items()},
             "parts": {name: part.as_json() for name, part in self.parts.items()},
-            **({"newly_right": self.newly[0], "newly_wrong": self.newly[1]} if self.newly is not None else {}),
+            **(
+                {"newly_right": self.newly[0], "newly_wrong": self.newly[1]} if self.newly is not None else {}
+            ),
         }
 
     def _toward_better(self, value: float) -> float:

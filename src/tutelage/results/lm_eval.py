@@ -47,7 +47,10 @@ class Task:
 
 
 def write(
-    folder: Path, evaluations: Sequence[Evaluation], told: Mapping[str, Mapping[str, Any]], provenance: Mapping[str, Any]
+    folder: Path,
+    evaluations: Sequence[Evaluation],
+    told: Mapping[str, Mapping[str, Any]],
+    provenance: Mapping[str, Any],
 ) -> list[str]:
     """Write evaluations of benchmarks into a new folder, whole or not at all; gives the files' names.
 
@@ -62,12 +65,19 @@ def write(
         MachineError: the disk does not take it.
     """
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise InputError("the folder is in use", where=str(folder), expected="no such folder, or an empty one", fix="name another with --to")
+        raise InputError(
+            "the folder is in use",
+            where=str(folder),
+            expected="no such folder, or an empty one",
+            fix="name another with --to",
+        )
     time = re.sub(":", "-", str(provenance.get("ended") or provenance.get("started") or ""))
     with new_folder(folder) as made:
         tasks = [(one, task) for one in evaluations for task in _tasks(one, told.get(one.name, {}))]
         results = _results([task for _, task in tasks], evaluations, provenance)
-        (made / f"results_{time}.json").write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        (made / f"results_{time}.json").write_text(
+            json.dumps(results, indent=2, ensure_ascii=False) + "\n", "utf-8"
+        )
         for one, task in tasks:
             lines = [json.dumps(sample, ensure_ascii=False) for sample in _samples(task, one.responses())]
             (made / f"samples_{task.name}_{time}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
@@ -91,19 +101,27 @@ def _tasks(evaluation: Evaluation, told: Mapping[str, Any]) -> Iterator[Task]:
         )
 
 
-def _results(tasks: Sequence[Task], evaluations: Sequence[Evaluation], provenance: Mapping[str, Any]) -> dict[str, Any]:
+def _results(
+    tasks: Sequence[Task], evaluations: Sequence[Evaluation], provenance: Mapping[str, Any]
+) -> dict[str, Any]:
     groups = {_plain(one.name): one for one in evaluations}
     versions = provenance.get("versions", {})
     begun = _moment(provenance.get("started"))
     ended = _moment(provenance.get("ended"))
     return {
-        "results": {task.name: _values(task.name, task.name, task.metrics, len(task.items)) for task in tasks},
-        "groups": {name: _values(name, name, one.item_scores(), len(one.items())) for name, one in groups.items()},
+        "results": {
+            task.name: _values(task.name, task.name, task.metrics, len(task.items)) for task in tasks
+        },
+        "groups": {
+            name: _values(name, name, one.item_scores(), len(one.items())) for name, one in groups.items()
+        },
         "group_subtasks": {name: [task.name for task in tasks if task.group == name] for name in groups},
         "configs": {
             task.name: {
                 "task": task.name,
-                "output_type": "multiple_choice" if any("choices" in item.fields for item in task.items) else "generate_until",
+                "output_type": "multiple_choice"
+                if any("choices" in item.fields for item in task.items)
+                else "generate_until",
                 "num_fewshot": _shots(task.items),
                 "metadata": {"version": task.version},
             }
@@ -112,10 +130,18 @@ def _results(tasks: Sequence[Task], evaluations: Sequence[Evaluation], provenanc
         "versions": {task.name: task.version for task in tasks},
         "n-shot": {task.name: _shots(task.items) for task in tasks},
         "higher_is_better": {
-            task.name: {_named(metric): scored.higher_is_better for metric, (scored, _) in task.metrics.items()} for task in tasks
+            task.name: {
+                _named(metric): scored.higher_is_better for metric, (scored, _) in task.metrics.items()
+            }
+            for task in tasks
         },
         "n-samples": {task.name: {"original": task.original, "effective": len(task.items)} for task in tasks},
-        "config": {"model": "tutelage", "model_args": str(provenance.get("model", "")), "batch_size": None, "limit": None},
+        "config": {
+            "model": "tutelage",
+            "model_args": str(provenance.get("model", "")),
+            "batch_size": None,
+            "limit": None,
+        },
         "git_hash": None,
         "date": begun,
         "transformers_version": versions.get("transformers"),
@@ -150,7 +176,8 @@ def _error(scored: Scored) -> float | str:
 
 def _samples(task: Task, responses: Mapping[str, Response]) -> Iterator[dict[str, Any]]:
     values = {
-        _named(metric): dict(zip(ids, scored.items.tolist(), strict=True)) for metric, (scored, ids) in task.metrics.items()
+        _named(metric): dict(zip(ids, scored.items.tolist(), strict=True))
+        for metric, (scored, ids) in task.metrics.items()
     }
     for number, item in enumerate(task.items):
         response = responses[item.id]
@@ -167,7 +194,10 @@ def _samples(task: Task, responses: Mapping[str, Response]) -> Iterator[dict[str
             "doc_id": number,
             "doc": doc,
             "target": target,
-            "arguments": {f"gen_args_{i}": {f"arg_{j}": text for j, text in enumerate(pair)} for i, pair in enumerate(arguments)},
+            "arguments": {
+                f"gen_args_{i}": {f"arg_{j}": text for j, text in enumerate(pair)}
+                for i, pair in enumerate(arguments)
+            },
             "resps": [[one] for one in given],
             "filtered_resps": given,
             "filter": "none",
