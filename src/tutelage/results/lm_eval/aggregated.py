@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from tutelage.core.version import __version__
 from tutelage.results.lm_eval.sides import Side
-from tutelage.results.lm_eval.tasks import Group, Measured, Metric, Task
+from tutelage.results.lm_eval.tasks import GREEDY, Group, Measured, Task
 
 VERSION = "0.4.13"
 
@@ -23,14 +23,14 @@ def aggregated(side: Side, found: Measured, hashes: Mapping[str, str]) -> dict[s
     """
     tasks = sorted(found.tasks, key=lambda task: task.name)
     both: list[Task | Group] = sorted([*tasks, *found.groups], key=lambda one: one.name)
-    groups = {one.name: _values(one, one.count) for one in found.groups}
+    groups = {one.name: _group(one) for one in found.groups}
     return {
         "results": {**{task.name: _values(task, len(task.items)) for task in found.tasks}, **groups},
         **({"groups": groups} if groups else {}),
         "group_subtasks": {one.name: list(one.children) for one in found.groups},
         "configs": {task.name: _config(task) for task in tasks},
         "versions": {one.name: one.version for one in both},
-        "n-shot": {task.name: task.shots for task in tasks},
+        "n-shot": {one.name: one.shots for one in both},
         "higher_is_better": {
             one.name: {metric.name: metric.higher_is_better for metric in one.metrics} for one in both
         },
@@ -56,6 +56,12 @@ def _values(one: Task | Group, count: int) -> dict[str, Any]:
     return found
 
 
+def _group(group: Group) -> dict[str, Any]:
+    """A group's values, and how many items stand behind each."""
+    counts = {f"{metric.name},none": len(metric.by_item) for metric in group.metrics}
+    return {**_values(group, group.count), "sample_count": counts}
+
+
 def _config(task: Task) -> dict[str, Any]:
     return {
         "task": task.name,
@@ -63,13 +69,20 @@ def _config(task: Task) -> dict[str, Any]:
         "output_type": "multiple_choice" if task.chooses else "generate_until",
         "num_fewshot": task.shots,
         "repeats": 1,
-        "metric_list": _listed(task.metrics),
+        "should_decontaminate": False,
+        "metric_list": _listed(task),
+        **({} if task.chooses else {"generation_kwargs": GREEDY}),
         "metadata": {"version": task.version},
     }
 
 
-def _listed(metrics: Sequence[Metric]) -> list[dict[str, Any]]:
-    return [{"metric": metric.name, "higher_is_better": metric.higher_is_better} for metric in metrics]
+def _listed(task: Task) -> list[dict[str, Any]]:
+    """The metrics that every item has: readers look these up in each sample."""
+    return [
+        {"metric": metric.name, "higher_is_better": metric.higher_is_better}
+        for metric in task.metrics
+        if len(metric.by_item) == len(task.items)
+    ]
 
 
 def _run(side: Side) -> dict[str, Any]:

@@ -13,9 +13,7 @@ from typing import Any
 
 from tutelage.core.nouns import Response
 from tutelage.results.evaluation import Item
-from tutelage.results.lm_eval.tasks import Task
-
-_GREEDY = {"do_sample": False}
+from tutelage.results.lm_eval.tasks import GREEDY, Task
 
 
 def samples(task: Task) -> Iterator[dict[str, Any]]:
@@ -68,7 +66,7 @@ def _arguments(item: Item, response: Response) -> list[Any]:
     choices = item.fields.get("choices")
     if response.choice is not None and isinstance(choices, list) and len(choices) == len(response.logprobs):
         return [str(choice) for choice in choices]
-    return [_GREEDY]
+    return [GREEDY]
 
 
 def _given(response: Response, *, chosen: int) -> list[Any]:

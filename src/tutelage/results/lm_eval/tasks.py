@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,6 +16,8 @@ from tutelage.core.nouns import Response
 from tutelage.metrics.score import Scored
 from tutelage.results.evaluation import Evaluation, Item
 
+GREEDY = {"do_sample": False}
+"""How all answers are generated, in their words."""
 _AVERAGE = "|average:"  # in the signature of an average over parts
 _SAME = 1e-9
 
@@ -76,13 +78,24 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A benchmark with parts, or a group of its parts; `children` are names of groups and tasks, `count` its items."""
+    """A benchmark with parts, or a group of its parts.
+
+    Attributes:
+        name: unlike every other's.
+        alias: its name for people.
+        metrics: scores over all its items, and averages over its parts.
+        children: names of the groups and tasks below it.
+        count: its items.
+        shots: the most worked examples before a question.
+        version: the spec's; None when it was not kept.
+    """
 
     name: str
     alias: str
     metrics: Sequence[Metric]
     children: Sequence[str]
     count: int
+    shots: int
     version: int | None
 
 
@@ -92,6 +105,36 @@ class Measured:
 
     tasks: Sequence[Task]
     groups: Sequence[Group]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One evaluation, read once: with many parts each look into the store takes its time.
+
+    Attributes:
+        name: the task or benchmark.
+        suite: "task" or "benchmark".
+        items: what was asked.
+        responses: by the item's id.
+        scores: by part ("" is the whole) and metric, with the ids of the items they count.
+        names: their names of metrics by ours.
+        told: what `evaluation.json` says of it.
+    """
+
+    name: str
+    suite: str
+    items: Sequence[Item]
+    responses: Mapping[str, Response]
+    scores: Mapping[str, Mapping[str, tuple[Scored, tuple[str, ...]]]]
+    names: Mapping[str, str]
+    told: Mapping[str, Any]
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts that items are of and that were scored, in the order of items."""
+        return [
+            part for part in dict.fromkeys(item.part for item in self.items) if part and part in self.scores
+        ]
 
 
 def measured(evaluations: Sequence[Evaluation], told: Mapping[str, Mapping[str, Any]]) -> Measured:
@@ -104,70 +147,74 @@ def measured(evaluations: Sequence[Evaluation], told: Mapping[str, Mapping[str, 
     name = _unlike()
     tasks: list[Task] = []
     groups: list[Group] = []
-    for one in evaluations:
-        own = told.get(one.name, {}) if one.suite == "benchmark" else {}
-        parts = [part for part in dict.fromkeys(item.part for item in one.items()) if part in one.parts()]
-        parts = [part for part in parts if part]
+    for evaluation in evaluations:
+        one = _read(evaluation, told.get(evaluation.name, {}) if evaluation.suite == "benchmark" else {})
         whole = name(one.name)
-        if not parts:
-            tasks.append(_task(one, "", whole, one.name, own))
+        if not one.parts:
+            tasks.append(_task(one, "", whole, one.name))
             continue
-        made = {part: _task(one, part, name(f"{whole}_{part}"), part, own) for part in parts}
+        made = {part: _task(one, part, name(f"{whole}_{part}"), part) for part in one.parts}
         tasks += made.values()
-        groups += _groups(one, whole, made, name, own)
+        groups += _groups(one, whole, made, name)
     return Measured(tuple(tasks), tuple(groups))
 
 
-def _task(one: Evaluation, part: str, name: str, alias: str, told: Mapping[str, Any]) -> Task:
-    items = [item for item in one.items() if not part or item.part == part]
-    sizes: Mapping[str, Any] = told.get("sizes", {})
+def _read(one: Evaluation, told: Mapping[str, Any]) -> _Read:
+    scores = {part: one.item_scores(part) for part in one.parts()}
+    names = _theirs(metric for own in scores.values() for metric in own)
+    return _Read(one.name, one.suite, one.items(), one.responses(), scores, names, told)
+
+
+def _task(one: _Read, part: str, name: str, alias: str) -> Task:
+    items = [item for item in one.items if not part or item.part == part]
+    sizes: Mapping[str, Any] = one.told.get("sizes", {})
     return Task(
         name=name,
         alias=alias,
         suite=one.suite,
         metrics=_metrics(one, part),
         items=items,
-        responses=one.responses(),
+        responses=one.responses,
         original=int(sizes.get(part, len(items))),
-        version=told.get("version"),
+        version=one.told.get("version"),
     )
 
 
-def _groups(
-    one: Evaluation,
-    whole: str,
-    tasks: Mapping[str, Task],
-    name: Callable[[str], str],
-    told: Mapping[str, Any],
-) -> list[Group]:
+def _groups(one: _Read, whole: str, tasks: Mapping[str, Task], name: Callable[[str], str]) -> list[Group]:
     """The benchmark, and its groups of parts below it; averages over parts are further metrics of the benchmark."""
-    version = told.get("version")
-    others = [part for part in one.parts() if part and part not in tasks]
+    others = [part for part in one.scores if part and part not in tasks]
     averages = [part for part in others if _is_average(one, part)]
     found: list[Group] = []
     for part in (part for part in others if part not in averages):
-        own = {item_id for _, ids in one.item_scores(part).values() for item_id in ids}
+        own = {item_id for _, ids in one.scores[part].values() for item_id in ids}
         members = [task for task in tasks.values() if any(item.id in own for item in task.items)]
-        count = sum(len(task.items) for task in members)
-        children = [task.name for task in members]
-        found.append(Group(name(f"{whole}_{part}"), part, _metrics(one, part), children, count, version))
+        found.append(_group(one, name(f"{whole}_{part}"), part, _metrics(one, part), members))
     below = {child for group in found for child in group.children}
-    children = [
-        *(group.name for group in found),
-        *(task.name for task in tasks.values() if task.name not in below),
-    ]
     metrics = [
         *_metrics(one, ""),
         *(metric for part in averages for metric in _metrics(one, part, f"_{part}")),
     ]
-    return [Group(whole, one.name, metrics, children, len(one.items()), version), *found]
+    top = _group(one, whole, one.name, metrics, list(tasks.values()))
+    children = [*(group.name for group in found), *(child for child in top.children if child not in below)]
+    return [replace(top, children=children), *found]
 
 
-def _metrics(one: Evaluation, part: str, suffix: str = "") -> list[Metric]:
-    names = _theirs(metric for own in one.parts() for metric in one.scores(own))
+def _group(one: _Read, name: str, alias: str, metrics: Sequence[Metric], members: Sequence[Task]) -> Group:
+    return Group(
+        name=name,
+        alias=alias,
+        metrics=metrics,
+        children=[task.name for task in members],
+        count=sum(len(task.items) for task in members),
+        shots=max((task.shots for task in members), default=0),
+        version=one.told.get("version"),
+    )
+
+
+def _metrics(one: _Read, part: str, suffix: str = "") -> list[Metric]:
     return [
         Metric(
-            name=names[metric] + suffix,
+            name=one.names[metric] + suffix,
             value=scored.score.value,
             error=None if suffix else _error(scored),
             higher_is_better=scored.higher_is_better,
@@ -177,7 +224,7 @@ def _metrics(one: Evaluation, part: str, suffix: str = "") -> list[Metric]:
                 if math.isfinite(value)
             },
         )
-        for metric, (scored, ids) in one.item_scores(part).items()
+        for metric, (scored, ids) in one.scores.get(part, {}).items()
     ]
 
 
@@ -205,8 +252,8 @@ def _error(scored: Scored) -> float | None:
     return float(items.std(ddof=1)) / math.sqrt(len(items))
 
 
-def _is_average(one: Evaluation, part: str) -> bool:
-    return any(_AVERAGE in scored.score.signature for scored in one.scores(part).values())
+def _is_average(one: _Read, part: str) -> bool:
+    return any(_AVERAGE in scored.score.signature for scored, _ in one.scores[part].values())
 
 
 def _unlike() -> Callable[[str], str]:
