@@ -31,7 +31,7 @@ COLUMNS = (
 )
 _FAMILIES = (
     "Tests are paired. p by Holm is adjusted over the primary metrics of all benchmarks as one family, of all tasks as "
-    "another, of all their parts as a third."
+    "another; the parts of each of the two are families of their own."
 )
 _SHOWN = 300  # characters of a prompt, its end: that is where the question stands
 
