@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from tutelage.benchmarks.aggregates import weighted
 from tutelage.cli.main import main
 from tutelage.compare import compare_runs
 from tutelage.compare.changed import changes
@@ -87,6 +88,7 @@ def test_tuned_models_of_two_runs_are_paired_item_by_item(make_run):
         "verdict",
         "adjustment",
         "not_compared",
+        "left_out",
     }
 
 
@@ -125,17 +127,74 @@ def test_what_only_one_measured_is_said(make_run):
     assert found.not_compared == (("x", "a"), ("y", "b"))
 
 
-def test_other_items_are_refused_and_named(make_run):
-    a = make_run("a", {("m", "benchmark", "w"): ids(3)})
-    changed = [
-        *ITEMS[1:-1],
-        Item(id="q29", part="odd", prompt="Changed?", references=("yes",)),
-        Item("new", "odd", "?", ()),
+def test_items_that_only_one_was_asked_are_left_out_and_counted(make_run, capsys):
+    changed = [*ITEMS[2:-1], Item("q29", "odd", "Changed?", ("yes",)), Item("new", "odd", "?", ("yes",))]
+    a = make_run("a", {("m", "benchmark", "w"): ids(10), ("m", "benchmark", "same"): ids(3)}, clusters=True)
+    b = make_run("b", {("m", "benchmark", "w"): ids(25)}, items=changed[::-1], clusters=True)
+    make_run("b", {("m", "benchmark", "same"): ids(4)}, clusters=True)
+    both = ITEMS[2:-1]
+    c = make_run(
+        "c", {("m", "benchmark", "w"): ids(10), ("m", "benchmark", "same"): ids(3)}, items=both, clusters=True
+    )
+    d = make_run(
+        "d", {("m", "benchmark", "w"): ids(25), ("m", "benchmark", "same"): ids(4)}, items=both, clusters=True
+    )
+    ((found,), (alone,)) = compare_runs(a, b), compare_runs(c, d)
+    assert found.as_json()["left_out"] == [
+        {
+            "name": "w",
+            "both": 27,
+            "only_in_base": 2,
+            "only_in_tuned": 1,
+            "asked_otherwise": 1,
+            "averages": [],
+        }
     ]
-    b = make_run("b", {("m", "benchmark", "w"): ids(3)}, items=changed[:-1], metrics=("accuracy",))
+    assert _rounded(found.comparison.watched["w"].as_json()) == _rounded(
+        alone.comparison.watched["w"].as_json()
+    )
+    assert found.comparison.watched["same"].main.n == 30
+    assert {change.item for change in changes(a, b, most=99) if change.name == "w"} == {
+        f"q{n}" for n in range(10, 25)
+    }
+    assert main(["compare", str(a), str(b)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "Left out of w: 2 that only a was asked, 1 that only b was asked, 1 that were asked otherwise; 27 items are compared."
+        in said
+    )
+    assert "p by Holm is adjusted over the primary metrics of all benchmarks" in said
+
+
+def test_averages_over_parts_are_not_made_of_some_of_their_items(make_run, tmp_path):
+    folders = (
+        make_run("a", {("m", "benchmark", "w"): ids(10)}),
+        make_run("b", {("m", "benchmark", "w"): ids(20)}, items=ITEMS[3:]),
+    )
+    for folder in folders:
+        with Store.open(folder / "results.sqlite") as store:
+            (one,) = store.evaluations()
+            items = one.items()
+            parts = [item.part for item in items]
+            macro = weighted(one.scores()["accuracy"], parts, {"even": 1.0, "odd": 1.0}, "macro")
+            one.put_scores("macro", {"accuracy": macro}, primary="accuracy", ids=[item.id for item in items])
+    (whole,), (some,) = compare_runs(folders[0], folders[0]), compare_runs(*folders)
+    assert set(whole.comparison.watched["w"].parts) == {"even", "odd", "macro"}
+    assert set(some.comparison.watched["w"].parts) == {"even", "odd"}
+    assert some.left_out[0].averages == ("macro",)
+
+
+def test_evaluations_without_a_common_item_are_refused_and_the_items_named(make_run):
+    a = make_run("a", {("m", "benchmark", "w"): ids(3)}, items=ITEMS[:9])
+    other = [*ITEMS[9:], Item(id="q0", part="odd", prompt="Changed?", references=("yes",))]
+    b = make_run("b", {("m", "benchmark", "w"): ids(3)}, items=other)
     with pytest.raises(InputError) as caught:
         compare_runs(a, b)
-    assert "1 only in a (q0); 1 asked otherwise (q29)" in caught.value.block()
+    said = " ".join(caught.value.block().split())
+    assert (
+        "8 only in a (q1, q2, q3, q4, q5, ...); 21 only in b (q9, q10, q11, q12, q13, ...); 1 asked otherwise (q0)"
+        in said
+    )
 
 
 def test_other_primaries_and_other_options_are_refused(make_run):

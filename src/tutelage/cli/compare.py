@@ -12,6 +12,7 @@ import typer
 from tutelage.cli import console
 from tutelage.compare import Outcome, RunComparison, compare_runs, words
 from tutelage.compare.changed import Change, changes
+from tutelage.compare.pairing import LeftOut
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
 
@@ -27,6 +28,10 @@ COLUMNS = (
     "newly wrong",
     "p",
     "p by Holm",
+)
+_FAMILIES = (
+    "Tests are paired. p by Holm is adjusted over the primary metrics of all benchmarks as one family, of all tasks as "
+    "another; the parts of each of the two are families of their own."
 )
 _SHOWN = 300  # characters of a prompt, its end: that is where the question stands
 
@@ -53,7 +58,7 @@ def compare(
     """Compare runs or evaluations on the same items. Of a run it is the tuned model that is compared.
 
     Differences are the later one minus the first. Nothing is answered again: what both measured is read from their
-    results, and items must be the same.
+    results. Items that only one was asked are left out, and counted.
     """
     if len(runs) < 2:
         raise InputError(
@@ -89,8 +94,24 @@ def _show(one: RunComparison) -> None:
     rows = [line for name, outcome in outcomes.items() for line in _lines(name, outcome)]
     columns = [*COLUMNS[:2], one.base, one.tuned, *COLUMNS[4:]]
     console.show_table(columns, rows, right=tuple(range(2, len(COLUMNS))))
+    console.show(_FAMILIES)
+    for some in one.left_out:
+        console.show(_left_out(one, some))
     for name, owner in one.not_compared:
         console.show(f"Not compared: {name}, which only {owner} measured.")
+
+
+def _left_out(one: RunComparison, some: LeftOut) -> str:
+    counts = {
+        f"that only {one.base} was asked": some.only_base,
+        f"that only {one.tuned} was asked": some.only_tuned,
+        "that were asked otherwise": some.otherwise,
+    }
+    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    averages = (
+        f"; without {' and '.join(some.averages)}, whose weights are of all items" if some.averages else ""
+    )
+    return f"Left out of {some.name}: {told}; {some.both} items are compared{averages}."
 
 
 def _lines(name: str, outcome: Outcome) -> list[list[str]]:

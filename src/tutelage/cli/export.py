@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -28,7 +28,13 @@ class Format(StrEnum):
 
 
 def export(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or a model folder.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A run folder, or a model folder; with --format lm-eval, of an evaluation too.",
+        ),
+    ],
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The folder to write.")],
     merge: Annotated[
         bool,
@@ -63,12 +69,12 @@ def export(
         Format,
         typer.Option(
             "--format",
-            help="model: the model itself; lm-eval: the scores of an evaluation or run, as lm-evaluation-harness has them.",
+            help="model: the model itself; lm-eval: scores and answers of an evaluation or run, as lm-evaluation-harness has them.",
         ),
     ] = Format.MODEL,
     json: Annotated[bool, console.Json] = False,
 ) -> int:
-    """Write the tuned model with its tokenizer and chat template, loadable with plain transformers or peft."""
+    """Write the tuned model with its tokenizer and chat template, loadable with plain transformers or peft; or what was scored."""
     if format_ is Format.LM_EVAL:
         _refuse_with_scores(add, weights, combination, interpolate, merge=merge)
         return _scores(Path(run), to, as_json=json)
@@ -97,38 +103,18 @@ def export(
 
 
 def _scores(folder: Path, to: Path, *, as_json: bool) -> int:
-    """The scores of an evaluation's or a run's benchmarks; of a run those of its tuned model."""
-    from tutelage.compare.runs import file_of, scored_evaluations
+    """What was scored in an evaluation or run; of a run before and after."""
+    from tutelage.compare.runs import file_of
     from tutelage.results import lm_eval
     from tutelage.results.store import Store
 
-    told, provenance = _said_of(folder)
     with Store.open(file_of(folder), read_only=True) as store:
-        found = [one for (suite, _), one in scored_evaluations(store).items() if suite == "benchmark"]
-        if not found:
-            raise InputError(
-                "no benchmark was scored here",
-                where=str(folder),
-                expected="the folder of an evaluation, or of a run that watches benchmarks",
-            )
-        names = lm_eval.write(to, found, told, provenance)
+        names = lm_eval.write(to, store)
     if as_json:
         console.print_json({"folder": str(to), "files": names})
     else:
         console.show("\n".join(str(to / name) for name in names))
     return 0
-
-
-def _said_of(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What evaluation.json or results.json says of benchmarks, and where it came from."""
-    from tutelage.core.strictjson import loads
-
-    for name, key in (("evaluation.json", "benchmarks"), ("results.json", "watched")):
-        path = (folder if folder.is_dir() else folder.parent) / name
-        if path.is_file():
-            document: Any = loads(path.read_text("utf-8"), where=str(path))
-            return dict(document[key]), dict(document["provenance"])
-    return {}, {}
 
 
 def _refuse_with_scores(

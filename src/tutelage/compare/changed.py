@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tutelage.compare.pairing import common
 from tutelage.compare.runs import file_of, scored_evaluations
 from tutelage.results.store import Evaluation, Store
 
@@ -46,7 +47,8 @@ def changes(first: Path, other: Path, *, most: int) -> list[Change]:
 
 
 def _of_one(a: Evaluation, b: Evaluation, most: int) -> Iterator[Change]:
-    before, after = _values(a), _values(b)
+    asked = common(a, b)
+    before, after = ({id_: one[id_] for id_ in asked if id_ in one} for one in (_values(a), _values(b)))
     if {*before.values(), *after.values()} - {0.0, 1.0}:
         return
     items = {item.id: item for item in a.items()}

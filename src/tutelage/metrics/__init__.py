@@ -11,5 +11,6 @@ from tutelage.metrics.score import Row as Row
 from tutelage.metrics.score import Score as Score
 from tutelage.metrics.score import Scored as Scored
 from tutelage.metrics.scoring import check_rows as check_rows
+from tutelage.metrics.scoring import over as over
 from tutelage.metrics.scoring import score_rows as score_rows
 from tutelage.metrics.stats.families import holm as holm

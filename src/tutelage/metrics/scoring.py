@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -49,6 +50,41 @@ def check_rows(metrics: Sequence[str], rows: Sequence[Row]) -> None:
     for asked in wanted:
         own = right if asked.entry.reads else right[:_FIRST]
         family(asked).count(Shared(own, [asked]), asked)
+
+
+def over(scored: Scored, at: Sequence[int], *, seed: int = 0) -> Scored:
+    """The same metric over some of the items, with the interval that they alone have: what scoring their rows alone gives.
+
+    Args:
+        scored: over all items, one line of statistics an item; not an average over parts, whose weights are of all items.
+        at: which of the items, as indices into `scored.items`, in the order that is wanted.
+        seed: where a bootstrap starts.
+
+    Returns:
+        The score of these items, `rows` as they were. Without items n is 0 and the value NaN.
+    """
+    asked = parse(scored.metric)
+    chosen = np.array(at, dtype=np.int64)
+    counted = Counted(
+        np.array(scored.rows, dtype=np.int64)[chosen], scored.items[chosen], scored.statistics[chosen]
+    )
+    clusters = None if scored.clusters is None else _renumbered(scored.clusters[chosen])
+    low, high, how = _interval(asked, counted, clusters, seed)
+    signature = f"{scored.score.signature.partition('|ci:')[0]}|ci:{how}"
+    return replace(
+        scored,
+        score=Score(_value(asked, counted), low, high, len(counted.items), signature),
+        rows=tuple(counted.rows.tolist()),
+        items=counted.items,
+        statistics=counted.lines,
+        clusters=clusters,
+    )
+
+
+def _renumbered(clusters: Ints) -> Ints | None:
+    """Clusters numbered in the order in which they come; None when no two items share one."""
+    names, first, inverse = np.unique(clusters, return_index=True, return_inverse=True)
+    return None if len(names) == len(clusters) else np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
 def units(lines: Floats, clusters: Ints | None) -> tuple[Floats, Ints]:

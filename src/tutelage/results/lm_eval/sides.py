@@ -1,0 +1,123 @@
+"""Whose scores are written: the one model of an evaluation, or base and tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tutelage.core.errors import InputError
+from tutelage.results.document import load_json
+from tutelage.results.evaluation import Evaluation
+from tutelage.results.store import Store
+
+FIX = "run the command that made it again: it writes the file anew and answers nothing twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One model's scored evaluations.
+
+    Attributes:
+        label: "base" or "tuned" (or another label), "" when there is one model only.
+        model: the model's name.
+        evaluations: of each task and benchmark the one that was scored last.
+        told: by benchmark, what `evaluation.json` says of it beside its scores.
+        provenance: where it was measured.
+        started: when, in seconds since 1970; None when that is not known.
+        seconds: how long it took; None when other work lies between.
+    """
+
+    label: str
+    model: str
+    evaluations: Sequence[Evaluation]
+    told: Mapping[str, Mapping[str, Any]]
+    provenance: Mapping[str, Any]
+    started: float | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What evaluation.json or results.json says."""
+
+    models: Mapping[str, str]
+    told: Mapping[str, Mapping[str, Any]]
+    provenance: Mapping[str, Any]
+
+
+def sides(store: Store) -> list[Side]:
+    """Every model that was scored here, the base first.
+
+    Raises:
+        InputError: nothing was scored, or the document beside the store is damaged.
+    """
+    found: dict[str, dict[tuple[str, str], Evaluation]] = {}
+    for one in store.evaluations():
+        if one.parts():
+            found.setdefault(one.model, {})[one.suite, one.name] = one
+    if not found:
+        raise InputError(
+            "nothing has been scored here yet",
+            where=str(store.path),
+            fix="finish it with the command that began it, then export",
+        )
+    said = _said(store.path.parent)
+    alone = len(found) == 1
+    return [
+        _side(label, tuple(found[label].values()), said, alone=alone)
+        for label in sorted(found, key=lambda label: label != "base")
+    ]
+
+
+def _side(label: str, evaluations: Sequence[Evaluation], said: _Said, *, alone: bool) -> Side:
+    sessions = [session for one in evaluations for session in one.provenance()]
+    provenance = said.provenance or (sessions[0] if sessions else {})
+    started, ended = moment(provenance.get("started")), moment(provenance.get("ended"))
+    return Side(
+        label="" if alone else label,
+        model=said.models.get(label, said.models.get("", label)),
+        evaluations=evaluations,
+        told=said.told,
+        provenance=provenance,
+        started=started,
+        seconds=ended - started if alone and started is not None and ended is not None else None,
+    )
+
+
+def _said(folder: Path) -> _Said:
+    """What the document beside the store says; nothing, where the work has not come so far."""
+    evaluation, results = folder / "evaluation.json", folder / "results.json"
+    if evaluation.is_file():
+        document = load_json(evaluation, what="the evaluation's document", fix=FIX)
+        told, provenance = (_object(document, key, evaluation) for key in ("benchmarks", "provenance"))
+        model = str(provenance.get("model", folder.name))
+        return _Said({"": model, "base": f"{model}, adapter off", "tuned": model}, told, provenance)
+    if results.is_file():
+        document = load_json(results, what="the results file", fix=FIX)
+        recipe, provenance = (_object(document, key, results) for key in ("recipe", "provenance"))
+        return _Said({"base": str(recipe.get("model", "base")), "tuned": folder.name}, {}, provenance)
+    return _Said({"": folder.name}, {}, {})
+
+
+def _object(document: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
+    value = document.get(key)
+    if not isinstance(value, dict):
+        raise InputError(
+            "not as it must be",
+            where=f"{path}: {key}",
+            found="nothing" if value is None else type(value).__name__,
+            expected="an object",
+            fix=FIX,
+        )
+    return value
+
+
+def moment(time: object) -> float | None:
+    """An ISO 8601 time in seconds since 1970; None when it is none."""
+    try:
+        return datetime.fromisoformat(str(time)).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,74 @@
+"""The folder that is written: whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tutelage.core.errors import InputError
+from tutelage.core.files import new_folder
+from tutelage.results.lm_eval.aggregated import aggregated
+from tutelage.results.lm_eval.samples import digest, samples
+from tutelage.results.lm_eval.sides import Side, moment, sides
+from tutelage.results.lm_eval.tasks import Task, measured
+from tutelage.results.store import Store
+
+
+def write(to: Path, store: Store) -> list[str]:
+    """Write what was scored into a new folder; where it was of base and tuned, into a folder for each below it.
+
+    Args:
+        to: must not be there, or be empty.
+        store: the results of a run or evaluation; the document beside it says what the store does not.
+
+    Returns:
+        The files' paths below `to`.
+
+    Raises:
+        InputError: the folder holds something, or nothing was scored.
+        MachineError: the disk does not take it.
+    """
+    if to.is_symlink() or to.is_file() or (to.is_dir() and any(to.iterdir())):
+        raise InputError(
+            "the folder is in use",
+            where=str(to),
+            expected="no such folder, or an empty one",
+            fix="name another with --to",
+        )
+    found = sides(store)
+    with new_folder(to) as made:
+        for side in found:
+            _side(made / side.label, side)
+        return sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
+
+
+def _side(folder: Path, side: Side) -> None:
+    folder.mkdir(exist_ok=True)
+    time = _stamp(side)
+    found = measured(side.evaluations, side.told)
+    hashes = {task.name: _samples(folder / f"samples_{task.name}_{time}.jsonl", task) for task in found.tasks}
+    document = aggregated(side, found, hashes)
+    (folder / f"results_{time}.json").write_text(_text(document, indent=2) + "\n", "utf-8")
+
+
+def _samples(path: Path, task: Task) -> str:
+    """Write a task's items, one a line; gives their hash, as theirs is made (evaluation_tracker.py, save_results_aggregated)."""
+    hashes = []
+    with path.open("w", encoding="utf-8") as file:
+        for sample in samples(task):
+            file.write(_text(sample) + "\n")
+            hashes += [sample["doc_hash"], sample["prompt_hash"], sample["target_hash"]]
+    return digest("".join(hashes))
+
+
+def _text(value: object, *, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+
+
+def _stamp(side: Side) -> str:
+    """When it ended, as they write times into names: ISO 8601 with microseconds, without zone, colons as dashes (UTC here)."""
+    told = [moment(side.provenance.get(key)) for key in ("ended", "started")]
+    known = [seconds for seconds in told if seconds is not None]
+    when = datetime.fromtimestamp(known[0], UTC) if known else datetime.now(UTC)
+    return when.replace(tzinfo=None).isoformat(timespec="microseconds").replace(":", "-")
