@@ -12,6 +12,7 @@ import torch
 from tutelage.core.nouns import Request
 from tutelage.engine import Limits, packed
 from tutelage.engine.packed import packs, takes_packs
+from tutelage.engine.rows import takes_rows
 
 OLD_NAME = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 """peft asks transformers for it."""
@@ -89,6 +90,7 @@ def test_a_pack_keeps_to_its_tokens_and_rows(asked):
 def test_the_beginning_is_read_once_and_given_back_as_it_was(asked, monkeypatch):
     one = asked("llama")
     engine = one.engine()
+    assert engine._packs  # it is tried before what goes through the model is counted
     wanted = requests(random.Random(2), count=10)
     alone = sum(len(read.prompt) * len(read.choices) for read in engine.reader.read(wanted))
     seen = []
@@ -135,3 +137,19 @@ def test_an_adapter_takes_packs_and_gives_what_it_gives_alone(asked, likelihood)
     assert without != pytest.approx(with_it[0], abs=1e-2)
     for found, own in zip(base.engine().answer(wanted), without, strict=True):
         assert found.logprobs == pytest.approx(own, abs=1e-5)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "neox", "opt"])
+def test_half_precision_takes_packs_and_rows_too_and_those_that_do_not_still_do_not(asked, family):
+    half = asked(family)._replace(model=copy.deepcopy(asked(family).model).to(torch.bfloat16))
+    assert half.engine()._packs
+    assert half.engine()._rows
+    bloom = asked("bloom")._replace(model=copy.deepcopy(asked("bloom").model).to(torch.bfloat16))
+    assert not bloom.engine()._packs
+    assert not takes_rows(bloom.model)
+
+
+def test_a_conversation_tries_nothing(asked, monkeypatch):
+    monkeypatch.setattr(packed, "takes_packs", lambda _: pytest.fail("tried"))
+    engine = asked("llama").engine()
+    assert list(engine.stream([{"role": "user", "content": "Paris?"}], max_new_tokens=2))

@@ -60,6 +60,7 @@ def test_each_row_says_what_transformers_says_to_it_alone(asked, generated, fami
 
 def test_rows_that_end_leave_at_once_and_others_take_their_places(asked, monkeypatch):
     engine = asked("llama").engine(Limits(rows=8))
+    assert engine._rows  # it is tried before what goes through the model is counted
     monkeypatch.setattr(engine, "stop_ids", frozenset())  # every answer has the length that is asked for
     lengths = [2, 40, 3, 2, 5, 2, 30, 2, 4, 2, 2, 3] * 3
     wanted = [
@@ -119,6 +120,7 @@ def stored(rows: Rows) -> int:
 
 def test_a_row_that_needs_more_than_may_be_held_is_asked_alone(asked, monkeypatch):
     engine = asked("llama").engine(Limits(rows=8, held=1))
+    assert engine._rows
     wanted = requests(random.Random(2), count=10)
     want = asked("llama").engine().answer(wanted)
     sizes = []

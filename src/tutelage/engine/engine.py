@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import starmap
 from typing import Any
 
@@ -65,14 +66,21 @@ class Engine:
         self.encoder_decoder = encoder_decoder
         self.limits = limits or Limits()
         self._shares = not encoder_decoder and states.shares(model)
-        self._packs = self._shares and packed.takes_packs(model)
-        self._rows = self._packs and takes_rows(model)
-        self._token_bytes = token_bytes(model) if self._rows else 1
         talks = encoder_decoder or bool(tokenizer.chat_template)
         self.encoder = Encoder(tokenizer, encoder_decoder=encoder_decoder, conversations=talks)
         self.reader = Reader(self.encoder)
         self.stop_ids = stop_ids(model, tokenizer, self.encoder.stop_id if talks else None)
         self.pad_id = 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
+
+    @cached_property
+    def _packs(self) -> bool:
+        """Whether choices go in packs; found out when it is first asked, as a conversation needs it not."""
+        return self._shares and packed.takes_packs(self.model)
+
+    @cached_property
+    def _rows(self) -> bool:
+        """Whether answers are generated in rows behind beginnings that are held once."""
+        return self._packs and takes_rows(self.model)
 
     def answer(self, requests: Sequence[Request], *, on_done: Listener | None = None) -> list[Response]:
         """Answer all requests; gives the responses in the requests' order.
@@ -89,7 +97,10 @@ class Engine:
         raise_all("the requests", [error for one in reads if (error := self._too_long(one))][:MAX_ERRORS])
         done: dict[str, Response] = {}
         for kind in ("generate", "choose"):
-            asked = _Asked([one for one in reads if one.request.kind == kind], self._limits_of(kind))
+            own = [one for one in reads if one.request.kind == kind]
+            if not own:
+                continue
+            asked = _Asked(own, self._limits_of(kind))
             with torch.inference_mode():
                 for responses in self._ways(asked, kind):
                     done.update((r.id, r) for r in responses)
@@ -172,8 +183,6 @@ class Engine:
 
     def _ways(self, asked: _Asked, kind: str) -> Iterator[list[Response]]:
         """The responses, some at a time."""
-        if not asked.reads:
-            return
         if kind == "choose" and self._packs:
             yield from self._packed(asked)
         elif kind == "choose":
@@ -209,17 +218,17 @@ class Engine:
 
     def _packed(self, asked: _Asked) -> Iterator[list[Response]]:
         """Choices of a decoder-only model, pack by pack."""
+        tokens = min(asked.limits.tokens, packed.TOKENS)
         for branch, state in self._branches(asked):
-            reads = sorted((asked.reads[place] for place in branch.rows), key=lambda read: read.request.id)
+            reads = [asked.reads[place] for place in branch.rows]
             cache = None if state is None else state.cache
-            tokens = min(asked.limits.tokens, packed.TOKENS)
             for chosen, pack in packed.packs(reads, branch.depth, tokens=tokens, rows=asked.limits.rows):
                 values = packed.sums(self.model, pack, chosen, cache, branch.depth)
                 yield [_chosen(read, row) for read, row in zip(chosen, values, strict=True)]
 
     def _together(self, asked: _Asked) -> Iterator[list[Response]]:
         """Generations of a decoder-only model, each behind a beginning that is held once."""
-        limits, tokens = asked.limits, asked.limits.held // self._token_bytes
+        limits, tokens = asked.limits, asked.limits.held // token_bytes(self.model)
         begun = ((branch, None if state is None else state.cache) for branch, state in self._branches(asked))
         source = together.packs_of(begun, asked.reads, limits, tokens)
         count = min(limits.rows, len(asked.reads))

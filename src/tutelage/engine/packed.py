@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import DynamicCache
 
+from tutelage.core.nouns import Request
+from tutelage.engine.attention import attending
 from tutelage.engine.beginnings import behind
 from tutelage.engine.reading import Read
-from tutelage.models.prompts import of as prompt_of
+from tutelage.engine.trials import some_ids, takes
 
 TOKENS = 512
 """Tokens of a pass, where no single request has more: beyond, attention to other requests' masked tokens costs more than it saves."""
-_SAME = 1e-4
 _AT_ONCE = 32
 """Tokens whose whole distributions are held at once."""
 
@@ -33,38 +35,38 @@ class Pack:
     Attributes:
         ids: their tokens, end to end.
         places: how many tokens each one's own text has before it, the shared beginning not counted.
-        rows: which request each token is of.
-        choices: which choice it is of, counted from 1; 0 for the prompt's.
+        choices: which choice of its request it is of, counted from 1; 0 for the prompt's.
+        spans: where each request's tokens begin and end, as indices into ids.
         told: where a choice's token is told, and which one: (index into ids, request, choice, token).
     """
 
-    ids: list[int]
-    places: list[int]
-    rows: list[int]
-    choices: list[int]
-    told: list[tuple[int, int, int, int]]
+    ids: list[int] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    choices: list[int] = field(default_factory=list)
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    told: list[tuple[int, int, int, int]] = field(default_factory=list)
 
-    def add(self, row: int, read: Read, depth: int) -> None:
+    def add(self, read: Read, depth: int) -> None:
         """Put a request behind the others; `depth` tokens of its prompt are in the shared beginning."""
-        prompt = read.prompt[depth:]
-        self._put(prompt, row, 0, first=0)
+        row, start, prompt = len(self.spans), len(self.ids), read.prompt[depth:]
+        self._put(prompt, 0, first=0)
         last = len(self.ids) - 1
         for number, choice in enumerate(read.choices):
             self.told.append((last, row, number, choice[0]))
             at = len(self.ids)
-            self._put(choice[:-1], row, number + 1, first=len(prompt))
+            self._put(choice[:-1], number + 1, first=len(prompt))
             self.told.extend((at + n, row, number, token) for n, token in enumerate(choice[1:]))
+        self.spans.append((start, len(self.ids)))
 
-    def _put(self, ids: Sequence[int], row: int, choice: int, *, first: int) -> None:
+    def _put(self, ids: Sequence[int], choice: int, *, first: int) -> None:
         self.ids.extend(ids)
         self.places.extend(range(first, first + len(ids)))
-        self.rows.extend([row] * len(ids))
         self.choices.extend([choice] * len(ids))
 
     @property
     def plain(self) -> bool:
         """Whether each token sees all before it, so that no mask is needed."""
-        return not any(self.rows) and not any(self.choices)
+        return len(self.spans) == 1 and not any(self.choices)
 
 
 def packs(
@@ -72,13 +74,13 @@ def packs(
 ) -> Iterator[tuple[list[Read], Pack]]:
     """Requests in packs of at most so many tokens and requests, or of one request."""
     chosen: list[Read] = []
-    pack = Pack([], [], [], [], [])
+    pack = Pack()
     for read in reads:
         own = len(read.prompt) - depth + sum(len(choice) - 1 for choice in read.choices)
         if chosen and (len(pack.ids) + own > tokens or len(chosen) == rows):
             yield chosen, pack
-            chosen, pack = [], Pack([], [], [], [], [])
-        pack.add(len(chosen), read, depth)
+            chosen, pack = [], Pack()
+        pack.add(read, depth)
         chosen.append(read)
     if chosen:
         yield chosen, pack
@@ -97,14 +99,19 @@ def sums(model: Any, pack: Pack, reads: Sequence[Read], cache: Any, depth: int) 
     device = model.device
     at = sorted({place for place, *_ in pack.told})
     found = {place: n for n, place in enumerate(at)}
-    out = model(
-        input_ids=torch.tensor([pack.ids], device=device),
-        position_ids=torch.tensor([pack.places], device=device) + depth,
-        attention_mask=None if pack.plain else mask_of(pack, depth, model.dtype, device),
-        past_key_values=None if cache is None else behind(cache),
-        use_cache=cache is not None,
-        logits_to_keep=torch.tensor(at, device=device),
-    )
+    given = {
+        "input_ids": torch.tensor([pack.ids], device=device),
+        "position_ids": torch.tensor([pack.places], device=device) + depth,
+        "past_key_values": None if cache is None else behind(cache),
+        "use_cache": cache is not None,
+        "logits_to_keep": torch.tensor(at, device=device),
+    }
+    if pack.plain:
+        out = model(**given)
+    else:
+        mask = mask_of(pack, depth, model.dtype, device)
+        with attending(model, _Apart(pack, depth, mask).attend):
+            out = model(**given, attention_mask=mask)
     logits = out.logits[0]
     which = torch.tensor([found[place] for place, *_ in pack.told], device=device)
     tokens = torch.tensor([token for *_, token in pack.told], device=device)
@@ -113,6 +120,42 @@ def sums(model: Any, pack: Pack, reads: Sequence[Read], cache: Any, depth: int) 
     for (_, row, choice, _), value in zip(pack.told, told, strict=True):
         added[row][choice] += value
     return added
+
+
+class _Apart:
+    """Attention of a pack request by request: none looks at the tokens of another, where a mask would hide them in vain.
+
+    Args:
+        pack: the requests' tokens.
+        depth: tokens of the shared beginning.
+        mask: of the whole pack.
+    """
+
+    def __init__(self, pack: Pack, depth: int, mask: torch.Tensor) -> None:
+        self._depth = depth
+        self._spans = [
+            (start, end, self._of_one(mask[:, :, start:end], start, end, -1)) for start, end in pack.spans
+        ]
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None
+    ) -> torch.Tensor:
+        """Queries (1, H, T, d), keys and values (1, heads, depth + T, d) to (1, T, H, d)."""
+        many = query.shape[1] // key.shape[1]
+        out = torch.empty_like(query)
+        for start, end, mask in self._spans:
+            keys, values = (
+                self._of_one(one, start, end, -2).repeat_interleave(many, 1) for one in (key, value)
+            )
+            out[:, :, start:end] = scaled_dot_product_attention(
+                query[:, :, start:end], keys, values, attn_mask=mask, scale=scaling
+            )
+        return out.transpose(1, 2)
+
+    def _of_one(self, tensor: torch.Tensor, start: int, end: int, dim: int) -> torch.Tensor:
+        """What one request sees: the shared beginning and its own."""
+        own = tensor.narrow(dim, self._depth + start, end - start)
+        return torch.cat([tensor.narrow(dim, 0, self._depth), own], dim)
 
 
 def _told(logits: torch.Tensor, which: torch.Tensor, tokens: torch.Tensor) -> list[float]:
@@ -131,46 +174,37 @@ def _told(logits: torch.Tensor, which: torch.Tensor, tokens: torch.Tensor) -> li
 
 def mask_of(pack: Pack, depth: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """What is added to attention scores, (1, 1, T, depth + T): 0 for what a token sees, the least number for the rest."""
-    rows, choices = torch.tensor(pack.rows), torch.tensor(pack.choices)
-    size = len(pack.ids)
-    seen = (rows[:, None] == rows) & ((choices == 0) | (choices[:, None] == choices))
-    seen &= torch.ones(size, size, dtype=torch.bool).tril()
+    size, choices = len(pack.ids), torch.tensor(pack.choices)
+    seen = torch.zeros(size, size, dtype=torch.bool)
+    for start, end in pack.spans:
+        mine = choices[start:end]
+        seen[start:end, start:end] = ((mine == 0) | (mine[:, None] == mine)).tril()
     mask = torch.zeros(size, depth + size, dtype=dtype)
     mask[:, depth:].masked_fill_(~seen, torch.finfo(dtype).min)
     return mask[None, None].to(device)
 
 
-@torch.inference_mode()
 def takes_packs(model: Any) -> bool:
     """Whether requests come out of packs as they do alone: it is tried, with and without a shared beginning.
 
-    Models that make their own mask of a two-dimensional one, or count places, do not take them; nor do virtual tokens, which
-    stand before every single request.
+    Models that make their own mask of a two-dimensional one, or count places, do not take them.
     """
-    if prompt_of(model) is not None:
-        return False
-    top = min(model.config.get_text_config().vocab_size, 64)
-    begin, first, second = ([(start + 7 * i) % top for i in range(5)] for start in (1, 2, 3))
-    choices = ([4 % top, 5 % top, 6 % top], [7 % top])
-    try:
-        alone = [_alone(model, begin + own, choices) for own in (first, second)]
-        for depth in (0, len(begin)):
-            reads = [Read(None, begin + own, choices) for own in (first, second)]  # type: ignore[arg-type]  # ids only
-            cache = None
-            if depth:
-                cache = DynamicCache(config=model.config)
-                model(
-                    input_ids=torch.tensor([begin], device=model.device),
-                    past_key_values=cache,
-                    use_cache=True,
-                )
-            ((_, pack),) = packs(reads, depth)
-            together = torch.tensor(sums(model, pack, reads, cache, depth))
-            if not torch.allclose(together, torch.tensor(alone), atol=_SAME, rtol=_SAME):
-                return False
-    except (TypeError, ValueError, RuntimeError, IndexError, NotImplementedError):
-        return False
-    return True
+    return takes(model, lambda: _tried(model))
+
+
+def _tried(model: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values of two requests' choices: in packs, without and with a beginning, and of each alone."""
+    begin, first, second = (some_ids(model, start, 5) for start in (1, 2, 3))
+    choices = (some_ids(model, 4, 3), some_ids(model, 6, 1))
+    reads = [Read(Request("", "choose", ""), begin + own, choices) for own in (first, second)]
+    cache = DynamicCache(config=model.config)
+    model(input_ids=torch.tensor([begin], device=model.device), past_key_values=cache, use_cache=True)
+    found = []
+    for depth, begun in ((0, None), (len(begin), cache)):
+        ((_, pack),) = packs(reads, depth)
+        found += sums(model, pack, reads, begun, depth)
+    alone = [_alone(model, read.prompt, choices) for read in reads]
+    return torch.tensor(found), torch.tensor(alone * 2)
 
 
 def _alone(model: Any, prompt: list[int], choices: Sequence[list[int]]) -> list[float]:

@@ -7,23 +7,21 @@ to the next one. Keys and values are written where there is room for them: nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AttentionInterface, DynamicCache
+from transformers import DynamicCache
 from transformers.cache_utils import Cache, DynamicLayer
 
+from tutelage.core.nouns import Request
+from tutelage.engine.attention import attending
 from tutelage.engine.beginnings import Beginning, behind, fresh
 from tutelage.engine.packed import Pack, mask_of, packs
 from tutelage.engine.reading import Read
-from tutelage.models.prompts import of as prompt_of
+from tutelage.engine.trials import some_ids, takes
 
-NAME = "tutelage_rows"
-_SAME = 1e-4
 _Pair = tuple[torch.Tensor, torch.Tensor]
 
 
@@ -112,7 +110,7 @@ class Rows:
         mask.masked_fill_(~seen, torch.finfo(self.model.dtype).min)
         under_way = _Now(self._grouped(), mask[:, None, None], at, used)
         layers = [_Layer(keys, values, under_way) for keys, values in self._held]
-        with _attending(self.model, under_way):
+        with attending(self.model, under_way.attend):
             out = self.model(
                 input_ids=torch.tensor(tokens, device=device)[:, None],
                 position_ids=(depth + at)[:, None],
@@ -169,9 +167,8 @@ class Rows:
         room = max(len(places), min(self._most, most // width)), width
         if not self._held:
             self._held = [(keys[:0], values[:0]) for keys, values in like]
-        for number, (keys, values) in enumerate(
-            self._held
-        ):  # one after the other, so that little is held twice
+        # One layer after the other, so that little is held twice.
+        for number, (keys, values) in enumerate(self._held):
             self._held[number] = self._moved(keys, room), self._moved(values, room)
         self._room = room
 
@@ -200,17 +197,47 @@ class _Now:
         mask: what is added to scores of the rows' own tokens, (N, 1, 1, used).
         at: where each row's new token goes.
         used: tokens of the longest row, the new one among them.
-        layer: the layer whose keys were written last: attention follows.
+        layer: the number of the layer whose keys were written last, whose attention comes next; -1 before the first.
     """
 
     groups: Sequence[_Group]
     mask: torch.Tensor
     at: torch.Tensor
     used: int
-    written: list[int] = field(default_factory=list)
+    layer: int = -1
 
-
-_NOW: ContextVar[_Now] = ContextVar("now")
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None
+    ) -> torch.Tensor:
+        """Attention of one new token a row, (N, H, 1, d); gives (N, 1, H, d)."""
+        count, heads, _, size = query.shape
+        held = key.shape[1]
+        asked = (query[:, :, 0] * (size**-0.5 if scaling is None else scaling)).view(
+            count, held, heads // held, size
+        )
+        own = torch.matmul(asked, key.transpose(-1, -2)) + self.mask
+        out = torch.zeros_like(asked)
+        weights = torch.empty_like(own)
+        for group in self.groups:
+            rows = slice(None) if group.rows is None else group.rows
+            mine = own[rows]
+            if not group.beginning.depth:
+                weights[rows] = mine.softmax(-1, dtype=torch.float32).to(mine.dtype)
+                continue
+            begin = group.beginning.cache.layers[self.layer]
+            flat = asked[rows].transpose(0, 1).reshape(held, -1, size)  # (heads, rows x queries, d)
+            above = torch.matmul(flat, begin.keys[0].transpose(-1, -2))
+            both = torch.cat([above, mine.transpose(0, 1).reshape(held, -1, self.used)], -1)
+            both = both.softmax(-1, dtype=torch.float32).to(mine.dtype)
+            depth = group.beginning.depth
+            weights[rows] = both[..., depth:].view(held, -1, heads // held, self.used).transpose(0, 1)
+            out[rows] = (
+                torch.matmul(both[..., :depth], begin.values[0])
+                .view(held, -1, heads // held, size)
+                .transpose(0, 1)
+            )
+        out += torch.matmul(weights, value)
+        return out.view(count, 1, heads, size)
 
 
 class _Layer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed
@@ -232,71 +259,12 @@ class _Layer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed
         assert self.values is not None
         self.keys[rows, :, now.at] = key_states[:, :, 0]
         self.values[rows, :, now.at] = value_states[:, :, 0]
-        now.written.append(len(now.written))
+        now.layer += 1
         return self.keys[:count, :, : now.used], self.values[:count, :, : now.used]
 
     def get_seq_length(self) -> int:
         """Tokens of the longest row before the new one."""
         return self._now.used - 1
-
-
-@contextmanager
-def _attending(model: Any, now: _Now) -> Iterator[None]:
-    """While the block runs, the model's attention is over beginnings and rows."""
-    config = model.config.get_text_config()
-    before = config._attn_implementation  # noqa: SLF001  # where transformers keeps it
-    token = _NOW.set(now)
-    config._attn_implementation = NAME  # noqa: SLF001
-    try:
-        yield
-    finally:
-        config._attn_implementation = before  # noqa: SLF001
-        _NOW.reset(token)
-
-
-def _attend(
-    _module: Any,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    _attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    **_named: Any,
-) -> tuple[torch.Tensor, None]:
-    """Attention of one new token a row, (N, H, 1, d), in the form that transformers calls it; gives (N, 1, H, d)."""
-    now = _NOW.get()
-    layer = now.written[-1]
-    count, heads, _, size = query.shape
-    held = key.shape[1]
-    asked = (query[:, :, 0] * (size**-0.5 if scaling is None else scaling)).view(
-        count, held, heads // held, size
-    )
-    own = torch.matmul(asked, key.transpose(-1, -2)) + now.mask
-    out = torch.zeros_like(asked)
-    weights = torch.empty_like(own)
-    for group in now.groups:
-        rows = slice(None) if group.rows is None else group.rows
-        mine = own[rows]
-        if not group.beginning.depth:
-            weights[rows] = mine.softmax(-1, dtype=torch.float32).to(mine.dtype)
-            continue
-        begin = group.beginning.cache.layers[layer]
-        flat = asked[rows].transpose(0, 1).reshape(held, -1, size)  # (heads, rows x queries, d)
-        above = torch.matmul(flat, begin.keys[0].transpose(-1, -2))
-        both = torch.cat([above, mine.transpose(0, 1).reshape(held, -1, now.used)], -1)
-        both = both.softmax(-1, dtype=torch.float32).to(mine.dtype)
-        depth = group.beginning.depth
-        weights[rows] = both[..., depth:].view(held, -1, heads // held, now.used).transpose(0, 1)
-        out[rows] = (
-            torch.matmul(both[..., :depth], begin.values[0])
-            .view(held, -1, heads // held, size)
-            .transpose(0, 1)
-        )
-    out += torch.matmul(weights, value)
-    return out.view(count, 1, heads, size), None
-
-
-AttentionInterface.register(NAME, _attend)
 
 
 @torch.inference_mode()
@@ -307,49 +275,31 @@ def token_bytes(model: Any) -> int:
     return Beginning(1, cache).bytes()
 
 
-@torch.inference_mode()
 def takes_rows(model: Any) -> bool:
     """Whether rows come out together as they do alone: it is tried, with a beginning and without.
 
-    Models whose attention is more than one softmax over scaled products, or that do not let it be replaced, do not take them; nor do
-    virtual tokens.
+    Models whose attention is more than one softmax over scaled products, or that do not let it be replaced, do not take them.
     """
-    if prompt_of(model) is not None:
-        return False
-    top = min(model.config.get_text_config().vocab_size, 64)
-    begin = [(1 + 5 * i) % top for i in range(6)]
-    texts = [[*begin, 7 % top, 9 % top], [*begin, 3 % top], [11 % top, 2 % top, 8 % top]]
-    try:
-        cache = DynamicCache(config=model.config)
-        model(input_ids=torch.tensor([begin], device=model.device), past_key_values=cache, use_cache=True)
-        rows = Rows(model, most=3)
-        for beginning, some in ((Beginning(len(begin), cache), texts[:2]), (Beginning(), texts[2:])):
-            reads = [Read(_Few(), ids) for ids in some]  # type: ignore[arg-type]  # ids and a limit only
-            ((chosen, pack),) = packs(reads, beginning.depth)
-            rows.admit(beginning, chosen, pack, room=0)
-        said = [4 % top, 5 % top, 6 % top]
-        for _ in range(2):
-            together = rows.feed(said)
-            texts = [[*text, token] for text, token in zip(texts, said, strict=True)]
-        alone = [
-            model(input_ids=torch.tensor([text], device=model.device), use_cache=False).logits[0, -1]
-            for text in texts
-        ]
-    except (
-        TypeError,
-        ValueError,
-        RuntimeError,
-        IndexError,
-        NotImplementedError,
-        AttributeError,
-        LookupError,
-    ):
-        return False
-    return torch.allclose(together.float(), torch.stack(alone).float(), atol=_SAME, rtol=_SAME)
+    return takes(model, lambda: _tried(model))
 
 
-@dataclass(frozen=True, slots=True)
-class _Few:
-    """Stands for a request that may say a little."""
-
-    max_new_tokens: int = 4
+def _tried(model: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits behind a few tokens of three rows: together, and of each alone."""
+    begin = some_ids(model, 1, 6)
+    texts = [[*begin, *some_ids(model, 9, 2)], [*begin, *some_ids(model, 3, 1)], some_ids(model, 11, 3)]
+    cache = DynamicCache(config=model.config)
+    model(input_ids=torch.tensor([begin], device=model.device), past_key_values=cache, use_cache=True)
+    rows = Rows(model, most=3)
+    for beginning, some in ((Beginning(len(begin), cache), texts[:2]), (Beginning(), texts[2:])):
+        reads = [Read(Request("", "generate", "", max_new_tokens=4), ids) for ids in some]
+        ((chosen, pack),) = packs(reads, beginning.depth)
+        rows.admit(beginning, chosen, pack, room=0)
+    said = some_ids(model, 4, 3)
+    for _ in range(2):
+        together = rows.feed(said)
+        texts = [[*text, token] for text, token in zip(texts, said, strict=True)]
+    alone = [
+        model(input_ids=torch.tensor([text], device=model.device), use_cache=False).logits[0, -1]
+        for text in texts
+    ]
+    return together, torch.stack(alone)
