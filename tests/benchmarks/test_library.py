@@ -182,6 +182,11 @@ def test_a_limit_below_one_is_refused(write, spec, limit):
     assert caught.value.found == str(limit)
 
 
+def test_the_first_ones_need_a_number(write, spec):
+    with pytest.raises(InputError, match="how many of the first items is not said"):
+        load(str(write(spec)), limit=Limit(first=True))
+
+
 def test_a_part_that_is_not_there_is_refused_with_the_nearest(write, spec):
     for part, fix in [("colors", "did you mean colours?"), ("zzz", "take one of these")]:
         with pytest.raises(InputError, match="shop has no such part") as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -320,3 +321,31 @@ def test_a_sample_is_the_same_in_every_way_and_first_is_the_files_order(bench):
         "tools/1",
         "tools/2",
     ]
+
+
+def test_a_filter_that_keeps_nothing_is_told(bench):
+    spec = {
+        "filters": {
+            "none": {"title": "None", "path": "notes.csv", "match": {"q": "shop"}, "keep": {"v": ["fine"]}}
+        }
+    }
+    place = bench(spec, files={"notes.csv": "q,v\nforge,wrong\n"})
+    assert refused(lambda: load(f"{place}:none")) == [("opening-hours", "the filter none keeps nothing")]
+
+
+def test_a_spec_from_elsewhere_cannot_take_the_machine(bench, monkeypatch):
+    from tutelage.templates import apart
+
+    monkeypatch.setattr(apart, "render", apart.Keeper(apart.Limits(seconds=1, clock=4.0)))
+    endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}{{ shop }}"
+    found = refused(lambda: load(bench({"prompt": endless, "shots": None})))
+    assert found[0][0] == "hours.jsonl:1"
+    assert len(found) <= 2  # the row that takes too much is the last of its part
+    apart.render.close()
+
+
+def test_examples_that_are_no_text_are_told_by_line(bench):
+    spec = {"shots": {"text": "worked.txt"}}
+    place = bench(spec)
+    Path(place, "worked.txt").write_bytes(b"Q: one\nA: caf\xe9\n")
+    assert refused(lambda: load(place))[0] == ("worked.txt:2", "the file of worked examples is not UTF-8")

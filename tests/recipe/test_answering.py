@@ -9,6 +9,7 @@ import sqlite3
 
 import pytest
 
+from tutelage.core import caches
 from tutelage.engine import Engine
 from tutelage.models import load, resolve
 from tutelage.recipe import answering
@@ -146,7 +147,7 @@ def test_whatever_decides_answers_is_in_the_models_content_and_its_place_is_not(
         lambda: spell("config.json", {"rms_norm_eps": 0.5}),
         lambda: spell("tokenizer_config.json", {"bos_token": "<|endoftext|>"}),
         lambda: change_weights(model),
-        lambda: monkeypatch.setattr(answering, "_program", lambda: ["another"]),
+        lambda: monkeypatch.setattr(caches, "program", lambda *_: ["another"]),
         lambda: monkeypatch.setattr(answering, "_device", lambda _: "another"),
     ):
         change()

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from tutelage.core import caches
 from tutelage.core.errors import InputError
 from tutelage.recipe import load, prepare, rows, rows_cache
 
@@ -73,14 +74,14 @@ def test_anything_that_changes_the_rows_is_another_entry(tmp_path, kept, made, m
         lambda: write(path.parent, text=RECIPE + WORDED.replace("Say", "Tell")),
         lambda: write(path.parent, text=RECIPE + WORDED + "    split: {seed: 1}\n"),
         lambda: write(path.parent, text=(RECIPE + WORDED).replace("name: t", "name: u")),
-        lambda: monkeypatch.setattr(rows_cache, "__version__", "9") or rows_cache._program.cache_clear(),
+        lambda: monkeypatch.setattr(caches, "__version__", "9") or caches.program.cache_clear(),
     ]
     for number, change in enumerate(changes, 2):
         change()
         seen.append(prepare.read(load(path), None).identity)
         assert len(made) == number
         assert len(entries(kept)) == number
-    rows_cache._program.cache_clear()
+    caches.program.cache_clear()
     assert len(set(seen)) == 5  # another version gives the same rows, and asks for them anew
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from tutelage.metrics import Row, Scored, score_rows
+from tutelage.metrics.score import AVERAGE
 
 Floats = npt.NDArray[np.float64]
 
@@ -109,7 +110,7 @@ def weighted(scored: Scored, parts: Sequence[str], weights: Mapping[str, float],
         )
     floor, ceiling = min(0.0, float(scored.items.min())), max(1.0, float(scored.items.max()))
     per_item: Floats = scored.items * (share / counts)[place] * len(parts)
-    signature = f"{scored.score.signature.split('|ci:')[0]}|average:{name}|ci:stratified-t"
+    signature = f"{scored.score.signature.split('|ci:')[0]}{AVERAGE}{name}|ci:stratified-t"
     return replace(
         scored,
         score=replace(

@@ -11,18 +11,13 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from tutelage.benchmarks.rowspec import PART, Filter
+from tutelage.benchmarks.rowspec import Filter
 from tutelage.core import files
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Example, Json
 
 _Key = tuple[tuple[str, ...], ...]
-
-
-class _Places(Protocol):
-    def find(self, file: str) -> Path | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +28,18 @@ class Kept:
     notes: tuple[str, ...]
 
 
-def kept_rows(told: Filter, part: str, rows: Sequence[tuple[int, Example]], places: _Places) -> Kept:
+def kept_rows(told: Filter, part: str, rows: Sequence[tuple[int, Example]], path: Path | None) -> Kept:
     """The rows that are annotated, and annotated with a value that keeps them.
+
+    Args:
+        told: the filter.
+        part: the part's name.
+        rows: its rows, each with its number.
+        path: its annotations; None where there are none.
 
     Raises:
         InputError: the annotations are no CSV, or lack a column.
     """
-    path = places.find(told.path.replace(PART, part))
     if path is None:
         return Kept((), (f"{part}: no annotations",))
     annotations = _read(path)

@@ -13,12 +13,12 @@ from pydantic import Field
 from tutelage import metrics as known_metrics
 from tutelage.benchmarks.checked import Block, Places
 from tutelage.benchmarks.extraction import rule
+from tutelage.benchmarks.fields import Kind, Reading
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
 from tutelage.core.yamltext import Path as FieldPath
 from tutelage.templates import check as check_template
 
-Kind = Literal["choose", "generate"]
 OF_CHOICES = ("choices", "logprobs", "lengths")
 """Fields that an answer to `choose` brings for metrics."""
 BESIDE = ("part", "title")
@@ -54,7 +54,7 @@ class Shots(Block):
     )
 
 
-class Asking(Block):
+class Asking(Reading):
     """What a row is asked, and how the answer is read."""
 
     form: Literal["chat", "text"] = Field(
@@ -81,14 +81,6 @@ class Asking(Block):
     answer: str = Field("", description="A template of the right answer.")
     references: str = Field(
         "", description="For generate: the column with all right answers, a text or a list of texts."
-    )
-    normalise: Literal["none", "characters", "bytes", "tokens"] = Field(
-        "none", description="What a choice's summed log-probability is divided by: nothing, or its length."
-    )
-    max_new_tokens: int = Field(0, ge=0, le=4096, description="For generate: the most tokens of an answer.")
-    stop: tuple[str, ...] = Field((), description="For generate: texts that end an answer.")
-    extraction: str = Field(
-        "whole", description="For generate: the rule that takes the answer out of the text."
     )
     shots: Shots | None = Field(None, description="Worked examples before the question.")
     metrics: tuple[str, ...] = Field(

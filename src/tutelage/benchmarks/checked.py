@@ -61,7 +61,7 @@ def read_document(path: Path, *, shown: str, fields: typing.Iterable[str]) -> tu
     Raises:
         InputError: the file cannot be read, is no YAML, or holds no fields.
     """
-    document = read(_decode(path, shown), file=shown)
+    document = read(read_text(path, what="the benchmark's spec", shown=shown), file=shown)
     if not isinstance(document.value, dict):
         raise InputError(
             "the file is no benchmark spec",
@@ -73,17 +73,22 @@ def read_document(path: Path, *, shown: str, fields: typing.Iterable[str]) -> tu
     return document.value, Places(shown, document.lines)
 
 
-def _decode(path: Path, shown: str) -> str:
+def read_text(path: Path, *, what: str, shown: str | None = None) -> str:
+    """A text file that a spec is, or names.
+
+    Raises:
+        InputError: it cannot be read, or is not UTF-8.
+    """
     content = files.read_bytes(
-        path, what="the benchmark's spec", fix="name a spec.yaml, or the folder it is in"
+        path, what=what, fix="name a spec.yaml, the folder it is in, or correct the spec"
     )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError(
-            "the spec is not UTF-8",
-            where=f"{shown}:{line}",
+            f"{what} is not UTF-8",
+            where=f"{shown or path}:{line}",
             found=f"0x{content[error.start]:02x}",
             expected="UTF-8",
             fix="save the file as UTF-8",

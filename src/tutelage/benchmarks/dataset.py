@@ -82,10 +82,18 @@ def read_parts(spec: RowsSpec, places: Places, *, filtered: str = "", parts: Seq
     kept: dict[str, Sequence[tuple[int, Example]]] = {}
     notes: list[str] = []
     for part, own in rows.items():
-        found = kept_rows(spec.filters[filtered], part, own, places)
+        told = spec.filters[filtered]
+        found = kept_rows(told, part, own, places.find(told.path.replace(PART, part)))
         if found.rows:
             kept[part] = found.rows
         notes += found.notes
+    if not kept:
+        raise InputError(
+            f"the filter {filtered} keeps nothing",
+            where=spec.name,
+            found="; ".join(notes[:3]) or "no row that is annotated so",
+            expected=f"annotations in {spec.filters[filtered].path}",
+        )
     gone = tuple(part for part in rows if part not in kept)
     return Found(kept, (*missing, *gone), tuple(notes))
 

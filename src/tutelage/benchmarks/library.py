@@ -11,8 +11,9 @@ from pathlib import Path
 from tutelage.benchmarks import dataset, wording
 from tutelage.benchmarks.checked import Places as Fields
 from tutelage.benchmarks.checked import read_document
+from tutelage.benchmarks.fields import About, Belonging, Reading
 from tutelage.benchmarks.items import BenchmarkItem, read_items
-from tutelage.benchmarks.rowspec import RowsSpec, read_rows_spec
+from tutelage.benchmarks.rowspec import RowsPart, RowsSpec, read_rows_spec
 from tutelage.benchmarks.runner import Benchmark
 from tutelage.benchmarks.sampling import Limit, sampled
 from tutelage.benchmarks.spec import PartSpec, Spec, check_spec
@@ -131,10 +132,12 @@ def _over_rows(spec: RowsSpec, named: _Named, data: Path | None, chosen: Selecti
             "one way is asked at a time", where=":".join([spec.name, *named.words]), found=", ".join(rest)
         )
     _known_parts(spec.name, list(spec.parts) or [spec.name], chosen.parts if spec.parts else ())
-    bundled = named.path.is_relative_to(_library())
-    places = dataset.Places(None if bundled else named.path.parent, data)
+    foreign = not named.path.is_relative_to(_library())
+    places = dataset.Places(named.path.parent if foreign else None, data)
     found = dataset.read_parts(spec, places, filtered=filtered, parts=chosen.parts)
-    items = wording.items_of(spec, way, found, places, limit=chosen.limit, shots=chosen.shots)
+    items = wording.items_of(
+        spec, way, found, places, limit=chosen.limit, shots=chosen.shots, foreign=foreign
+    )
     return Benchmark(
         name=":".join(word for word in (spec.name, way, filtered) if word),
         spec=_as_asked(spec, way, list(found.rows)),
@@ -149,31 +152,17 @@ def _as_asked(spec: RowsSpec, way: str, parts: Sequence[str]) -> Spec:
     """What the runner needs of a spec over rows, for the parts that are here."""
     told = {}
     for name in parts:
-        asked, own = spec.asked(way, name), spec.parts.get(name)
+        asked, own = spec.asked(way, name), spec.parts.get(name, RowsPart())
         told[name] = PartSpec(
-            title=(own.title if own else "") or name.replace("_", " "),
+            title=own.title or name.replace("_", " "),
             kind=asked.kind,
-            normalise=asked.normalise,
-            max_new_tokens=asked.max_new_tokens,
-            stop=asked.stop,
-            extraction=asked.extraction,
-            group=own.group if own else "",
-            fold=own.fold if own else "",
+            **{field: getattr(asked, field) for field in Reading.model_fields},
+            **{field: getattr(own, field) for field in Belonging.model_fields},
         )
-    return Spec(
-        version=spec.version,
-        name=spec.name,
-        title=spec.title,
-        description=" ".join(filter(None, [spec.description, spec.ways[way].title if way else ""])),
-        citation=spec.citation,
-        source=spec.source,
-        licence=spec.licence,
-        language=spec.language,
-        items=spec.data.path,
-        metrics=spec.asked(way, "").metrics,
-        aggregate=spec.aggregate,
-        parts=told,
-    )
+    said = {field: getattr(spec, field) for field in About.model_fields}
+    if way:
+        said["description"] = f"{spec.description} {spec.ways[way].title}".strip()
+    return Spec(**said, items=spec.data.path, metrics=spec.asked(way, "").metrics, parts=told)
 
 
 def _of_items(spec: Spec, named: _Named, data: Path | None, chosen: Selection) -> Benchmark:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Literal
 
 from pydantic import Field
 
 from tutelage.benchmarks.asking import Asking, Checker, Shots, merged
 from tutelage.benchmarks.checked import Block, Places, validate
+from tutelage.benchmarks.fields import NAME, About, Belonging
 from tutelage.core.errors import InputError, nearest, raise_all
 from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.nouns import Json
@@ -20,7 +20,6 @@ from tutelage.core.yamltext import Path as FieldPath
 
 PART = "{part}"
 AGGREGATES = ("micro", "macro")
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
 class Data(Block):
@@ -52,14 +51,10 @@ class Filter(Block):
     )
 
 
-class RowsPart(Asking):
+class RowsPart(Asking, Belonging):
     """One part, where it has something of its own."""
 
     title: str = Field("", description="What the part is about; its name when not given.")
-    group: str = Field("", description="The group of parts that it belongs to, scored together.")
-    fold: str = Field(
-        "", description="The task that it is a variant of: in the macro average variants count as one."
-    )
 
 
 class Way(Asking):
@@ -69,17 +64,9 @@ class Way(Asking):
     source: str = Field("", description="Where it is defined.")
 
 
-class RowsSpec(Asking):
+class RowsSpec(Asking, About):
     """A benchmark over rows, as its spec.yaml says it."""
 
-    version: int = Field(ge=1, description="Raised with every change of prompts: scores do not mix.")
-    name: str = Field(pattern=_NAME, description="Letters, digits, . _ -")
-    title: str = Field(min_length=1, description="What it measures, in one line.")
-    description: str = Field("", description="More about it.")
-    citation: str = Field("", description="The paper to cite.")
-    source: str = Field("", description="Where the rows are from.")
-    licence: str = Field("", description="Of the rows.")
-    language: str = Field("en", min_length=2, description="Of the rows.")
     data: Data = Field(description="Where the rows are.")
     parts: Mapping[str, RowsPart] = Field(
         {}, description="The parts by name; one of all rows, or those that a column names, when not given."
@@ -89,9 +76,6 @@ class RowsSpec(Asking):
         "", description="The way that is meant when none is named; the first when not given."
     )
     filters: Mapping[str, Filter] = Field({}, description="Annotations that leave rows out, by name.")
-    aggregate: Literal["micro", "macro"] = Field(
-        "micro", description="The usual aggregate: micro, over items; macro, the mean over parts."
-    )
 
     @property
     def gives_shots(self) -> bool:
@@ -211,7 +195,7 @@ def _of_names(spec: RowsSpec, places: Places) -> Iterator[InputError]:
             fix="rename it",
         )
     for name in [*spec.ways, *spec.filters, *spec.parts]:
-        if not re.match(_NAME, name) or name == "development":
+        if not re.match(NAME, name) or name == "development":
             yield InputError(
                 "the name does not fit",
                 where=places(()),
@@ -225,9 +209,9 @@ def _of_names(spec: RowsSpec, places: Places) -> Iterator[InputError]:
 
 
 def _patterns(shots: Shots, where: str) -> Iterator[InputError]:
-    for pattern in [shots.split, *(one.pattern for one in shots.replace)]:
+    for pattern, by in [(shots.split, ""), *((one.pattern, one.by) for one in shots.replace)]:
         try:
-            re.compile(pattern)
+            re.compile(pattern).sub(by, "")
         except (re.error, OverflowError, RecursionError) as error:
             yield InputError(
                 "the pattern is no regular expression",

@@ -85,6 +85,11 @@ class Benchmark:
         told = [self.name, self.spec.version, list(self.spec.metrics), asked, *([belongs] if belongs else [])]
         return hashing.of_json(told)
 
+    def members(self, group: str) -> list[str]:
+        """The ids of the items that a group's scores are of; of all items for an average."""
+        own = [item.id for item in self.items if self.spec.parts[item.part].group == group]
+        return own or [item.id for item in self.items]
+
     def requests(self) -> list[Request]:
         """The questions for an engine, in the items' order."""
         return [item.request(self.spec.parts[item.part]) for item in self.items]

@@ -25,6 +25,13 @@ class Limit:
     first: bool = False
 
     def __post_init__(self) -> None:
+        if self.first and self.count is None:
+            raise InputError(
+                "how many of the first items is not said",
+                where="first",
+                expected="a limit beside it",
+                fix="add limit, or remove first",
+            )
         if self.count is not None and self.count < 1:
             raise InputError(
                 "at least one item a part is needed",

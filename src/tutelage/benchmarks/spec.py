@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
 from tutelage import metrics
-from tutelage.benchmarks.checked import Block, Places, read_document, validate
+from tutelage.benchmarks.checked import Places, read_document, validate
 from tutelage.benchmarks.extraction import Rule, rule
+from tutelage.benchmarks.fields import About, Belonging, Kind, Reading
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.nouns import Json
 from tutelage.core.strictjson import shorten
@@ -24,31 +24,17 @@ INPUT = "{input}"
 CHOICE = "{choice}"
 
 
-class PartSpec(Block):
+class PartSpec(Belonging, Reading):
     """One part: items that are asked and read alike."""
 
     title: str = Field(min_length=1, description="What the part is about, for people.")
-    kind: Literal["choose", "generate"] = Field(
-        description="choose: the likeliest of an item's choices; generate: greedy text."
-    )
+    kind: Kind = Field(description="choose: the likeliest of an item's choices; generate: greedy text.")
     prefix: str = Field(
         "", description="Fixed text before every prompt of the part, such as worked examples; never an item."
     )
     prompt: str = Field(INPUT, description="The user's turn; {input} stands once in it.")
     choices: tuple[str, ...] = Field((), description="The choices of every item; else each item has its own.")
     answer: str = Field(CHOICE, description="How a choice is said; {choice} stands once in it.")
-    normalise: Literal["none", "characters", "bytes", "tokens"] = Field(
-        "none", description="What a choice's summed log-probability is divided by: nothing, or its length."
-    )
-    max_new_tokens: int = Field(0, ge=0, le=4096, description="For generate: the most tokens of an answer.")
-    stop: tuple[str, ...] = Field((), description="For generate: texts that end an answer.")
-    extraction: str = Field(
-        "whole", description="For generate: the rule that takes the answer out of the text."
-    )
-    group: str = Field("", description="The group of parts that it belongs to, scored together.")
-    fold: str = Field(
-        "", description="The task that it is a variant of: in the macro average variants count as one."
-    )
 
     @property
     def rule(self) -> Rule:
@@ -56,17 +42,9 @@ class PartSpec(Block):
         return rule(self.extraction, where="extraction")
 
 
-class Spec(Block):
+class Spec(About):
     """A benchmark as its spec.yaml says it."""
 
-    version: int = Field(ge=1, description="Raised with every change of items or prompts: scores do not mix.")
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Letters, digits, . _ -")
-    title: str = Field(min_length=1, description="What it measures, in one line.")
-    description: str = Field("", description="More about it, and where its items are from.")
-    citation: str = Field("", description="The paper to cite.")
-    source: str = Field("", description="Where the items are from.")
-    licence: str = Field("", description="Of the items.")
-    language: str = Field("en", min_length=2, description="Of the items.")
     items: str = Field(
         min_length=1, description="The items' file, relative to the spec, else to the data folder."
     )
@@ -75,9 +53,6 @@ class Spec(Block):
     )
     metrics: tuple[str, ...] = Field(
         ("accuracy",), min_length=1, description="The first one is the primary one."
-    )
-    aggregate: Literal["micro", "macro"] = Field(
-        "micro", description="The usual aggregate: micro, over items; macro, the mean over parts."
     )
     parts: Mapping[str, PartSpec] = Field(min_length=1, description="The parts by name.")
 

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from tutelage.benchmarks.asking import Shots, is_template
+from tutelage.benchmarks.asking import Shots
+from tutelage.benchmarks.checked import read_text
 from tutelage.benchmarks.dataset import Found, Places, read_rows, value_of
+from tutelage.benchmarks.filling import Named, filled
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.rowspec import PART, RowsPart, RowsSpec
 from tutelage.benchmarks.sampling import Limit, sampled
-from tutelage.core import files, hashing
+from tutelage.core import hashing
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.nouns import Example, History, Json, Origin
 from tutelage.core.strictjson import kind as json_kind
 from tutelage.core.strictjson import shorten
-from tutelage.templates.failures import in_words
-from tutelage.templates.sandbox import Failure, attempt
 
+_T = TypeVar("_T")
 _NOWHERE = Origin("the spec", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A row in words."""
+
+    prompt: str
+    choices: tuple[str, ...]
+    right: tuple[str, ...]
 
 
 class Wording:
@@ -32,14 +44,19 @@ class Wording:
         part: the part's name.
         places: where its examples may be.
         shots: how many examples, if not as many as the spec says.
+        foreign: whether the spec came from elsewhere.
     """
 
-    def __init__(self, spec: RowsSpec, way: str, part: str, places: Places, *, shots: int | None) -> None:
+    def __init__(
+        self, spec: RowsSpec, way: str, part: str, places: Places, *, shots: int | None, foreign: bool
+    ) -> None:
         self.part = part
         self.asked = spec.asked(way, part)
+        self._foreign = foreign
         title = spec.parts.get(part, RowsPart()).title or part.replace("_", " ")
         self._beside: dict[str, Json] = {"part": part, "title": title}
-        self._before = self._fill(self.asked.before, Example(part, {}, _NOWHERE), "before")
+        (before,) = self._filled([("before", self.asked.before)], [Example(part, {}, _NOWHERE)])
+        (self._before,) = _good(before)
         self._shots: tuple[str, ...] = ()
         self._turns: History = ()
         own = self.asked.shots
@@ -48,25 +65,19 @@ class Wording:
 
     def items(self, rows: Sequence[tuple[int, Example]]) -> Iterator[BenchmarkItem | InputError]:
         """The rows as items, a mistake where one cannot be."""
-        for number, row in rows:
-            try:
-                yield self._item(number, row)
-            except InputError as error:
-                yield error
+        for (number, _), said in zip(rows, self._said([row for _, row in rows]), strict=False):
+            yield said if isinstance(said, InputError) else self._item(number, said)
 
-    def _item(self, number: int, row: Example) -> BenchmarkItem:
-        prompt = self._fill(self.asked.prompt, row, "prompt")
-        choices = self._choices(row)
-        right = self._right(row, choices)
+    def _item(self, number: int, said: _Said) -> BenchmarkItem:
         before, turns = self._before, self._turns
         if turns:
             before, turns = "", ((turns[0][0], self._before + turns[0][1]), *turns[1:])
         return BenchmarkItem(
             id=f"{self.part}/{number}",
             part=self.part,
-            prompt=prompt,
-            choices=choices if self.asked.kind == "choose" else (),
-            references=right,
+            prompt=said.prompt,
+            choices=said.choices if self.asked.kind == "choose" else (),
+            references=said.right,
             extraction=self.asked.extraction if self.asked.kind == "generate" else "",
             form=self.asked.form,
             before=before,
@@ -76,49 +87,34 @@ class Wording:
             join=self.asked.join if self.asked.form == "text" else "",
         )
 
-    def _choices(self, row: Example) -> tuple[str, ...]:
-        told = self.asked.choices
-        if isinstance(told, tuple):
-            return tuple(self._fill(text, row, "choices") for text in told)
-        value = value_of(row, told)
-        if (
-            not isinstance(value, list)
-            or not value
-            or not all(isinstance(one, str) and one.strip() for one in value)
-        ):
-            raise InputError(
-                f"the column {told} holds no choices",
-                where=str(row.origin),
-                found=f"{json_kind(value)}: {shorten(str(value))}",
-                expected="a list of texts",
-            )
-        return tuple(map(str, value))
+    def _filled(
+        self, templates: Sequence[Named], rows: Sequence[Example]
+    ) -> Iterator[tuple[str, ...] | InputError]:
+        return filled(templates, rows, self._beside, foreign=self._foreign)
 
-    def _right(self, row: Example, choices: Sequence[str]) -> tuple[str, ...]:
+    def _said(self, rows: Sequence[Example]) -> Iterator[_Said | InputError]:
+        """Question, choices and right answers of each row, or what is wrong with it."""
+        told = self.asked.choices
+        own = [("choices", text) for text in told] if isinstance(told, tuple) else []
+        templates = [("prompt", self.asked.prompt), ("answer", self.asked.answer), *own]
+        for row, texts in zip(rows, self._filled(templates, rows), strict=False):
+            try:
+                prompt, answer, *choices = _good(texts)
+                if isinstance(told, str):
+                    choices = _texts_of(row, told, "choices", single=False)
+                yield _Said(prompt, tuple(choices), self._right(row, answer, choices))
+            except InputError as error:
+                yield error
+
+    def _right(self, row: Example, answer: str, choices: Sequence[str]) -> tuple[str, ...]:
         """The right answers: texts of choices for `choose`; for `generate` what is to be said."""
         if self.asked.references:
-            value = value_of(row, self.asked.references)
-            texts = [value] if isinstance(value, str) else value
-            if (
-                not isinstance(texts, list)
-                or not texts
-                or not all(isinstance(one, str) and one.strip() for one in texts)
-            ):
-                raise InputError(
-                    f"the column {self.asked.references} holds no right answers",
-                    where=str(row.origin),
-                    found=f"{json_kind(value)}: {shorten(str(value))}",
-                    expected="a text, or a list of texts",
-                )
-            return tuple(map(str, texts))
-        answer = self._fill(self.asked.answer, row, "answer")
+            return tuple(_texts_of(row, self.asked.references, "right answers", single=True))
         if not choices:
             return (answer,)
-        labels = (
-            list(map(str, range(len(choices))))
-            if self.asked.labels == "index"
-            else list(self.asked.labels) or list(choices)
-        )
+        labels = list(self.asked.labels) or list(choices)
+        if self.asked.labels == "index":
+            labels = list(map(str, range(len(choices))))
         if answer not in labels:
             raise InputError(
                 "the answer is none of the choices",
@@ -131,15 +127,6 @@ class Wording:
             return (text,)
         # Two choices may say the same: the label of either is then right.
         return tuple(label for label, choice in zip(labels, choices, strict=True) if choice == text)
-
-    def _fill(self, template: str, row: Example, what: str) -> str:
-        if not is_template(template):
-            return template
-        ends = len(template) - len(template.rstrip("\n"))  # Jinja drops the last line's end
-        done = attempt(template[: len(template) - ends], row.fields, self._beside)
-        if isinstance(done, Failure):
-            raise in_words(done, row, what, what)
-        return done.text + "\n" * ends
 
     def _examples(self, told: Shots, count: int | None, places: Places) -> None:
         file = (told.path or told.text).replace(PART, self.part)
@@ -157,21 +144,16 @@ class Wording:
         rows = read_rows(path, told.columns)
         chosen = rows[: len(rows) if count is None else count]
         _enough(len(chosen), count, path)
-        pairs = [(self._fill(self.asked.prompt, row, "prompt"), self._said(row)) for row in chosen]
+        said = [_good(one) for one in self._said(chosen)]
         if told.turns:
             self._turns = tuple(
-                turn for asked, said in pairs for turn in (("user", asked), ("assistant", said))
+                turn for one in said for turn in (("user", one.prompt), ("assistant", one.right[0]))
             )
         else:
-            self._shots = tuple(asked + self.asked.join + said for asked, said in pairs)
-
-    def _said(self, row: Example) -> str:
-        return self._right(row, self._choices(row) if self.asked.choices else ())[0]
+            self._shots = tuple(one.prompt + self.asked.join + one.right[0] for one in said)
 
     def _of_text(self, told: Shots, count: int | None, path: Path) -> None:
-        text = files.read_bytes(
-            path, what="the file of worked examples", fix="correct the spec's shots"
-        ).decode("utf-8-sig")
+        text = read_text(path, what="the file of worked examples")
         if told.after:
             _, mark, behind = text.partition(told.after + "\n")
             if not mark:
@@ -196,10 +178,47 @@ def _enough(here: int, count: int | None, path: Path) -> None:
         )
 
 
-def items_of(
-    spec: RowsSpec, way: str, found: Found, places: Places, *, limit: Limit, shots: int | None
+def _good(said: _T | InputError) -> _T:
+    """What is not wrong; else it is raised."""
+    if isinstance(said, InputError):
+        raise said
+    return said
+
+
+def _texts_of(row: Example, column: str, what: str, *, single: bool) -> list[str]:
+    """The texts that a column holds as a list, or alone where `single` lets it."""
+    value = value_of(row, column)
+    texts = [value] if single and isinstance(value, str) else value
+    if isinstance(texts, list) and texts and all(isinstance(one, str) and one.strip() for one in texts):
+        return list(map(str, texts))
+    raise InputError(
+        f"the column {column} holds no {what}",
+        where=str(row.origin),
+        found=f"{json_kind(value)}: {shorten(str(value))}",
+        expected="a text, or a list of texts" if single else "a list of texts",
+    )
+
+
+def items_of(  # what is asked, of what, how much of it
+    spec: RowsSpec,
+    way: str,
+    found: Found,
+    places: Places,
+    *,
+    limit: Limit,
+    shots: int | None,
+    foreign: bool,
 ) -> tuple[BenchmarkItem, ...]:
     """The items of all rows that are here, or of a sample of each part.
+
+    Args:
+        spec: the benchmark.
+        way: the way's name, "" where it has one only.
+        found: its rows.
+        places: where its examples may be.
+        limit: how many of each part.
+        shots: how many examples, if not as many as the spec says.
+        foreign: whether the spec came from elsewhere.
 
     Raises:
         InputError: a row cannot be asked in this way, with file and line; InputErrors for the first 20.
@@ -208,7 +227,7 @@ def items_of(
     errors: list[InputError] = []
     for part, rows in found.rows.items():
         try:
-            wording = Wording(spec, way, part, places, shots=shots)
+            wording = Wording(spec, way, part, places, shots=shots, foreign=foreign)
         except InputError as error:
             errors.append(error)
             continue

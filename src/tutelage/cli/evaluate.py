@@ -24,7 +24,11 @@ def evaluate(
     ],
     benchmark: Annotated[
         list[str],
-        typer.Option("--benchmark", metavar="NAME[,NAME]", help="What to score it on; may be repeated."),
+        typer.Option(
+            "--benchmark",
+            metavar="NAME[,NAME]",
+            help="What to score it on, one of its ways behind a colon (mmlu:cloze, mmlu:all); may be repeated.",
+        ),
     ],
     limit: Annotated[
         int | None,

@@ -6,17 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from tutelage.compare.outcome import Measured
 from tutelage.core.errors import InputError
 from tutelage.metrics import over
 from tutelage.metrics.score import Scored
+from tutelage.metrics.scoring import renumbered
 from tutelage.results.evaluation import Evaluation
 
 SHOWN = 5
-_AVERAGE = "|average:"  # in the signature of an average over parts (benchmarks/aggregates.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +147,7 @@ def _part(a: Evaluation, b: Evaluation, part: str, order: Mapping[str, int], see
 
 
 def _is_average(evaluation: Evaluation, part: str) -> bool:
-    return any(_AVERAGE in scored.score.signature for scored in evaluation.scores(part).values())
+    return any(scored.averaged for scored in evaluation.scores(part).values())
 
 
 def _same_signature(name: str, a: Scored, b: Scored, *, whole: bool) -> None:
@@ -181,14 +178,8 @@ def _in_order(scored: Scored, ids: Sequence[str], order: Mapping[str, int], seed
         rows=rows,
         items=scored.items[at],
         statistics=scored.statistics[at],
-        clusters=None if scored.clusters is None else _renumbered(scored.clusters[at]),
+        clusters=None if scored.clusters is None else renumbered(scored.clusters[at]),
     )
-
-
-def _renumbered(clusters: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Clusters numbered in the order in which they come, so that both sides number them alike."""
-    _, first, inverse = np.unique(clusters, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
 def _first(ids: Sequence[str]) -> str:

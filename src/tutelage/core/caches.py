@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import math
 import os
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 
+from tutelage.core import hashing
 from tutelage.core.errors import InputError
+from tutelage.core.version import __version__
 
 
 def root() -> Path:
@@ -25,6 +29,31 @@ def root() -> Path:
 def enabled() -> bool:
     """Whether work is kept and looked up."""
     return os.environ.get("TUTELAGE_NO_CACHE", "") in ("", "0")
+
+
+@cache
+def program(parts: tuple[str, ...], libraries: tuple[str, ...]) -> list[str]:
+    """What kept work depends on beside its input, to go into its key: version, sources and libraries.
+
+    A version under way changes, so its sources count.
+
+    Args:
+        parts: the packages whose sources count.
+        libraries: the names of packages; one that is not installed has no version.
+    """
+    here = Path(__file__).parents[1]
+    sources = [
+        path for part in parts for path in sorted((here / part).rglob("*")) if path.suffix in (".py", ".yaml")
+    ]
+    said = [[path.relative_to(here).as_posix(), hashing.of_file(path)] for path in sources]
+    return [__version__, hashing.of_json(said), *(f"{name} {_version(name)}" for name in libraries)]
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def most(variable: str, megabytes: float) -> int:

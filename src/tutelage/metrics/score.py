@@ -89,6 +89,10 @@ class Difference:
         }
 
 
+AVERAGE = "|average:"
+"""In the signature of an average that weighs parts otherwise than by their items: its item values are weighted, not the metric's."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
     """One metric over a list of rows, with what is needed to compare it with another model's without scoring again.
@@ -110,6 +114,11 @@ class Scored:
     statistics: npt.NDArray[np.float64]
     higher_is_better: bool = True
     clusters: npt.NDArray[np.int64] | None = None
+
+    @property
+    def averaged(self) -> bool:
+        """Whether it is an average over parts, whose weights are of all items."""
+        return AVERAGE in self.score.signature
 
 
 def _known(value: float | None) -> float | None:

@@ -68,7 +68,9 @@ def over(scored: Scored, at: Sequence[int], *, seed: int = 0) -> Scored:
     counted = Counted(
         np.array(scored.rows, dtype=np.int64)[chosen], scored.items[chosen], scored.statistics[chosen]
     )
-    clusters = None if scored.clusters is None else _renumbered(scored.clusters[chosen])
+    clusters = None if scored.clusters is None else renumbered(scored.clusters[chosen])
+    if clusters is not None and clusters.max(initial=-1) + 1 == len(clusters):
+        clusters = None  # of these no two share one
     low, high, how = _interval(asked, counted, clusters, seed)
     signature = f"{scored.score.signature.partition('|ci:')[0]}|ci:{how}"
     return replace(
@@ -81,10 +83,10 @@ def over(scored: Scored, at: Sequence[int], *, seed: int = 0) -> Scored:
     )
 
 
-def _renumbered(clusters: Ints) -> Ints | None:
-    """Clusters numbered in the order in which they come; None when no two items share one."""
-    names, first, inverse = np.unique(clusters, return_index=True, return_inverse=True)
-    return None if len(names) == len(clusters) else np.argsort(np.argsort(first))[inverse].astype(np.int64)
+def renumbered(clusters: Ints) -> Ints:
+    """Clusters numbered in the order in which they come, so that two sides number them alike."""
+    _, first, inverse = np.unique(clusters, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
 def units(lines: Floats, clusters: Ints | None) -> tuple[Floats, Ints]:

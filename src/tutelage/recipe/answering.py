@@ -12,12 +12,9 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from tutelage.core import caches, hashing
-from tutelage.core.provenance import versions
 from tutelage.engine import Engine
 from tutelage.models import LoadedModel
 from tutelage.results.answers import Answers
@@ -72,7 +69,7 @@ def content_of(loaded: LoadedModel) -> str:
             "dtype": str(parameter.dtype),
             "attention": getattr(model.config, "_attn_implementation", None),
             "machine": [platform.machine(), _device(parameter.device)],
-            "program": _program(),
+            "program": caches.program(_PARTS, _LIBRARIES),
         }
     )
 
@@ -92,13 +89,3 @@ def _device(device: Any) -> str:
     import torch
 
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
-
-
-@cache
-def _program() -> list[Any]:
-    """The sources that make ids and answers (a version under way changes), and the libraries that they use."""
-    here = Path(__file__).parents[1]
-    sources = [path for part in _PARTS for path in sorted((here / part).rglob("*.py"))]
-    said = [[path.relative_to(here).as_posix(), hashing.of_file(path)] for path in sources]
-    known = versions()
-    return [hashing.of_json(said), *([name, known.get(name)] for name in _LIBRARIES)]

@@ -81,6 +81,7 @@ def evaluate(
         shots=shots,
         data_dir=data_dir,
         chat_template=chat_template,
+        against_base=against_base,
     )
     tell.stage("check")
     ready = preflight.check(asked, out=out or Path("runs"), say=lambda line: tell.stage("model", line))

@@ -10,14 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tutelage.benchmarks import Benchmark, BenchmarkItem
-from tutelage.benchmarks.fit import dropped
+from tutelage.benchmarks import Benchmark, telling
 from tutelage.compare import Measured
 from tutelage.core import hashing
 from tutelage.core.nouns import Json, Request, Response
 from tutelage.engine import selfcheck
-from tutelage.metrics import Row, Scored, extract, score_rows
-from tutelage.metrics.names import parse
+from tutelage.metrics import Row, Scored, score_rows
 from tutelage.recipe.answering import Voice
 from tutelage.recipe.prepare import PreparedTask
 from tutelage.recipe.progress import Listener
@@ -86,30 +84,24 @@ class Asker:
 
     def benchmark(self, benchmark: Benchmark) -> Measurement:
         """Answer and score a benchmark, whole and by part."""
-        items = [Item(i.id, i.part, i.prompt, i.references, _fields(i)) for i in benchmark.items]
+        items = [Item(i.id, i.part, i.prompt, i.references, telling.fields(i)) for i in benchmark.items]
         evaluation, responses = self._ask("benchmark", benchmark.name, items, benchmark.requests())
         found = benchmark.score(responses)
         evaluation.put_scores("", found.scores, primary=found.primary)
-        ids = [item.id for item in items]
         for name, scored in found.groups.items():
-            evaluation.put_scores(
-                name, scored, primary=found.primary, ids=self._of_group(benchmark, name, ids)
-            )
+            evaluation.put_scores(name, scored, primary=found.primary, ids=benchmark.members(name))
         for part, scored in found.parts.items():
             evaluation.put_scores(part, scored, primary=found.primary)
         parts = {**found.groups, **found.parts}
-        groups, said = tuple(found.groups), {**told(benchmark), **doubts(benchmark, responses)}
+        groups, said = (
+            tuple(found.groups),
+            {**telling.about(benchmark), **telling.doubts(benchmark, responses)},
+        )
         if self.self_check:
             self.listen.stage(self.stages + benchmark.name, "self-check")
             checked = selfcheck.check(self.wake().engine, benchmark.requests(), responses)
             said["self_check"] = checked.as_json()
         return Measurement(found.primary, found.scores, parts, groups, found.headline, said)
-
-    @staticmethod
-    def _of_group(benchmark: Benchmark, name: str, ids: Sequence[str]) -> list[str]:
-        """The items that a group's scores are of; all of them for an average."""
-        own = [item.id for item in benchmark.items if benchmark.spec.parts[item.part].group == name]
-        return own or list(ids)
 
     def _ask(
         self, suite: str, name: str, items: Sequence[Item], requests: Sequence[Request]
@@ -174,46 +166,6 @@ def pairs(before: Mapping[str, Measurement], after: Mapping[str, Measurement]) -
         )
         for name, base in before.items()
     }
-
-
-def told(benchmark: Benchmark) -> dict[str, Json]:
-    """What is to be said of a benchmark beside its scores, as JSON; what goes without saying is left out."""
-    found: dict[str, Json] = {"version": benchmark.spec.version}
-    if any(item.exemplars for item in benchmark.items):
-        found["shots"] = max(item.exemplars + item.dropped for item in benchmark.items)
-    items, examples = dropped(benchmark)
-    if items:
-        found["shots_dropped"] = {"items": items, "examples": examples}
-    if benchmark.missing:
-        found["missing_parts"] = list(benchmark.missing)
-    sampled = sum(benchmark.sizes.values())
-    if sampled > len(benchmark.items):
-        found["sampled_of"] = sampled
-        found["sizes"] = dict(benchmark.sizes)
-    if benchmark.notes:
-        found["notes"] = list(benchmark.notes)
-    return found
-
-
-def doubts(benchmark: Benchmark, responses: Mapping[str, Response]) -> dict[str, Json]:
-    """How many answers were extracted with doubt, where a metric of the benchmark says how to tell."""
-    asked = [parse(name) for name in benchmark.spec.metrics]
-    mode = next((str(one.options["mode"]) for one in asked if one.entry.family == "bbh"), None)
-    if mode is None:
-        return {}
-    answers = [responses[item.id] for item in benchmark.items]
-    counts = extract.audit(extract.bbh(one.text, mode, finish=one.finish) for one in answers)
-    return {"extraction": dict(counts.as_json())}
-
-
-def _fields(item: BenchmarkItem) -> dict[str, Json]:
-    """What a person needs to read a response beside the question."""
-    found: dict[str, Json] = {}
-    if item.choices:
-        found["choices"] = list(item.choices)
-    if item.exemplars or item.dropped:
-        found["shots"] = item.exemplars
-    return found
 
 
 def _decoding(request: Request) -> list[Any]:

@@ -34,6 +34,7 @@ class Asked:
         shots: worked examples before each question; as many as the spec says when not given.
         data_dir: where benchmarks look for their files.
         chat_template: a bundled template's name or a file; the model's own when not given.
+        against_base: whether the model is asked without its adapter too.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Asked:
     shots: int | None = None
     data_dir: Path | None = None
     chat_template: str | None = None
+    against_base: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ def check(asked: Asked, *, out: Path, say: Callable[[str], None]) -> Ready:
         template = mistakes.attempt(lambda: chat.text_of(own, root=Path.cwd()))
     source = mistakes.attempt(lambda: resolve(asked.model, say=say))
     words = None
+    if source is not None and asked.against_base and source.base is None:
+        mistakes.errors.append(_no_adapter(source))
     if source is not None:
         words = mistakes.attempt(partial(load_tokenizer, source, chat_template=template))
     if words is not None:
@@ -125,6 +129,15 @@ def fit(benchmark: Benchmark, words: LoadedTokenizer, *, beside: int = 0) -> Ben
     # An encoder-decoder model's sides are bounded apart, and most by nothing.
     bounded = words.context is not None and not words.encoder_decoder
     return fitted(benchmark, reader.lengths, (words.context or 0) - beside if bounded else None)
+
+
+def _no_adapter(source: ModelSource) -> InputError:
+    return InputError(
+        "the model has no adapter that could be switched off",
+        where="--against base",
+        found=source.name,
+        fix="evaluate its base by the base's own name, then `tutelage compare`",
+    )
 
 
 def _names(asked: Sequence[str]) -> list[str]:

@@ -18,8 +18,6 @@ import shutil
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,6 @@ from tutelage.core.errors import MachineError
 from tutelage.core.files import new_folder, sweep_parts
 from tutelage.core.locks import locked
 from tutelage.core.nouns import Prompted
-from tutelage.core.version import __version__
 from tutelage.core.written import PROMPTED
 from tutelage.data import Found
 from tutelage.models import cache as store
@@ -60,7 +57,7 @@ def key_of(task: Task, found: Found, *, where: str, root: Path, held_out: bool =
     return hashing.of_json(
         {
             "schema": SCHEMA,
-            "program": _program(),
+            "program": [*caches.program(_PARTS, _LIBRARIES), sys.version],
             "task": task.model_dump(mode="json"),
             "where": where,
             "held_out": held_out,
@@ -72,21 +69,6 @@ def key_of(task: Task, found: Found, *, where: str, root: Path, held_out: bool =
             "template": hashing.of_file(own) if own is not None and own.is_file() else None,
         }
     )
-
-
-@cache
-def _program() -> list[str]:
-    """The version, the sources that make rows (a version under way changes), and the libraries that they use."""
-    here = Path(__file__).parents[1]
-    sources = [
-        path
-        for part in _PARTS
-        for path in sorted((here / part).rglob("*"))
-        if path.suffix in (".py", ".yaml")
-    ]
-    said = [[str(path.relative_to(here)), hashing.of_file(path)] for path in sources]
-    libraries = [f"{name} {metadata.version(name)}" for name in _LIBRARIES]
-    return [__version__, hashing.of_json(said), sys.version, *libraries]
 
 
 def get(key: str, say: Callable[[str], None]) -> dict[str, Any] | None:

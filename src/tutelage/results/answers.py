@@ -140,11 +140,7 @@ class Answers:
                     "UPDATE answers SET used = ? WHERE key = ?", [(now, key) for key in known]
                 )
                 self._connection.executemany("DELETE FROM answers WHERE key = ?", bad)
-        return [
-            replace(known[keys[request.id]], id=request.id)
-            for request in requests
-            if keys.get(request.id) in known
-        ]
+        return [replace(known[key], id=id_) for id_, key in keys.items() if key in known]
 
     def _make_room(self) -> None:
         """Remove what was used longest ago while the file is too large."""

@@ -18,7 +18,6 @@ from tutelage.results.evaluation import Evaluation, Item
 
 GREEDY = {"do_sample": False}
 """How all answers are generated, in their words."""
-_AVERAGE = "|average:"  # in the signature of an average over parts
 _SAME = 1e-9
 
 
@@ -253,7 +252,7 @@ def _error(scored: Scored) -> float | None:
 
 
 def _is_average(one: _Read, part: str) -> bool:
-    return any(_AVERAGE in scored.score.signature for scored, _ in one.scores[part].values())
+    return any(scored.averaged for scored, _ in one.scores[part].values())
 
 
 def _unlike() -> Callable[[str], str]:
