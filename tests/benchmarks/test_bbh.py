@@ -71,4 +71,4 @@ def test_the_macro_average_takes_variants_of_a_task_as_one(data: Path) -> None:
     sizes = found.sizes
     share = sum(size for part, size in sizes.items() if part not in wrong) / sum(sizes.values())
     assert scores.groups["micro"]["bbh:mode=cot"].score.value == pytest.approx(share)
-    assert set(scores.groups) == {"algorithmic", "language", "micro", "macro"}
+    assert set(scores.groups) == {"micro", "macro"}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tutelage.cli import console
+from tutelage.report.told import sentences
 
 _HEAD = ["benchmark", "metric", "value", "95 % interval", "n"]
 
@@ -17,7 +18,7 @@ def show(document: Mapping[str, Any]) -> None:
     if "base" in document:
         _show_base(document)
     for name, one in document["benchmarks"].items():
-        for note in _notes(one):
+        for note in sentences(one):
             console.show(f"{name}: {note}")
 
 
@@ -53,26 +54,3 @@ def _show_base(document: Mapping[str, Any]) -> None:
         rows.append([name, one["primary"], f"{difference['value']:+.3f}", interval, f"{p:.4f}"])
     console.show("with the adapter, less without it (p by Holm over the benchmarks):")
     console.show_table(["benchmark", "metric", "difference", "95 % interval", "p"], rows, right=(2, 3, 4))
-
-
-def _notes(one: Mapping[str, Any]) -> Iterator[str]:
-    if missing := one.get("missing_parts"):
-        yield f"{len(missing)} parts are not here and are in no average: {', '.join(missing)}"
-    if "sampled_of" in one:
-        n = next(iter(one["scores"].values()))["n"]
-        yield f"{n} of {one['sampled_of']} items were asked; intervals are for all of them"
-    if "shots_dropped" in one:
-        told = one["shots_dropped"]
-        yield f"{told['examples']} worked examples were left out of {told['items']} questions, which the context would not hold"
-    yield from one.get("notes", [])
-    if "self_check" in one:
-        told = one["self_check"]
-        apart = f", log-probabilities apart by at most {told['difference']:.0e}" if told["difference"] else ""
-        yield f"self-check: {told['n']} asked again one by one, {len(told['wrong'])} differ{apart}; {told['ties']} near-ties"
-        yield from (f"  differs: {line}" for line in told["wrong"])
-    if "extraction" in one:
-        told = one["extraction"]
-        yield (
-            f"answers found with doubt, of {told['n']}: {told['unmarked']} without 'the answer is', {told['ambiguous']} with "
-            f"several answers, {told['cut_off']} cut off, {told['empty']} empty"
-        )

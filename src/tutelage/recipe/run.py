@@ -302,7 +302,10 @@ class _Run:
             "over_budget": comparison.over_budget,
             "load": loading_lines(self.folder.model, shown=str(self.folder.model.absolute())),
         }
-        results = document.build(recipe=self.settled, provenance=said, comparison=comparison.as_json())
+        compared = comparison.as_json()
+        for name, measurement in after["watched"].items():
+            compared["watched"][name]["told"] = dict(measurement.said)
+        results = document.build(recipe=self.settled, provenance=said, comparison=compared)
         self.folder.report.unlink(missing_ok=True)  # a page of older results must not pass for this one's
         document.write(self.folder.results, results)
         self.listen.stage("report")

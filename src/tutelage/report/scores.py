@@ -10,6 +10,7 @@ from tutelage.compare import ALPHA, DEFAULT_BUDGET, words
 from tutelage.report import shown
 from tutelage.report.chart import HUNDRED, Scale, fitted
 from tutelage.report.shown import Number
+from tutelage.report.told import sentences
 
 Moved = Literal["rose", "fell", "open", "untested"]
 
@@ -58,6 +59,7 @@ class Measured:
     scale: Scale
     budget: float | None
     budget_is_stated: bool
+    told: tuple[str, ...] = ()
 
     @property
     def main(self) -> ScoreRow:
@@ -118,6 +120,7 @@ def _measured(
         scale=scales[primary],
         budget=budget,
         budget_is_stated=name in budgets,
+        told=tuple(sentences(outcome.get("told", {}))),
     )
 
 

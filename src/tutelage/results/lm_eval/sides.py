@@ -98,7 +98,8 @@ def _said(folder: Path) -> _Said:
     if results.is_file():
         document = load_json(results, what="the results file", fix=FIX)
         recipe, provenance = (_object(document, key, results) for key in ("recipe", "provenance"))
-        return _Said({"base": str(recipe.get("model", "base")), "tuned": folder.name}, {}, provenance)
+        told = {name: one.get("told", {}) for name, one in document.get("watched", {}).items()}
+        return _Said({"base": str(recipe.get("model", "base")), "tuned": folder.name}, told, provenance)
     return _Said({"": folder.name}, {}, {})
 
 
