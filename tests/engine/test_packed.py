@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from contextlib import nullcontext
 
 import peft
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 from tutelage.core.nouns import Request
 from tutelage.engine import Limits, packed
+from tutelage.engine.needed import only_at
 from tutelage.engine.packed import packs, takes_packs
 from tutelage.engine.rows import takes_rows
 
@@ -104,6 +106,80 @@ def test_the_beginning_is_read_once_and_given_back_as_it_was(asked, monkeypatch)
     engine.answer(wanted)
     assert all(rows == 1 for rows, _ in seen)
     assert sum(length for _, length in seen) < alone / 3
+
+
+@pytest.mark.parametrize("tokens", [200, 500])
+def test_what_neighbours_begin_with_alike_lies_in_a_pack_once_and_each_sees_its_own_text(asked, tokens):
+    engine = asked("llama").engine()
+    draw = random.Random(tokens)
+    wanted = [*requests(draw, count=20), *requests(draw, count=3)]
+    reads = sorted(engine.reader.read(wanted), key=lambda read: read.prompt)
+    depth, number, put = 3, 0, 0
+    for chosen, pack in packs(reads, depth, tokens=tokens, once=True):
+        for read, spans in zip(chosen, pack.spans, strict=True):
+            ids = [pack.ids[at] for start, end in spans for at in range(start, end)]
+            places = [pack.places[at] for start, end in spans for at in range(start, end)]
+            own = len(read.prompt) - depth
+            assert ids[:own] == read.prompt[depth:]
+            assert places[:own] == list(range(own))
+            assert ids[own:] == [token for choice in read.choices for token in choice[:-1]]
+            assert not any(pack.choices[at] for start, end in spans[:-1] for at in range(start, end))
+            number += 1
+        put += len(pack.ids)
+    assert number == len(reads)
+    apart = sum(len(pack.ids) for _, pack in packs(reads, depth, tokens=tokens))
+    assert put < apart / (1.05 if tokens == 200 else 1.7)  # all begin with the same sentence
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "neox"])
+def test_the_last_layer_computes_only_what_is_told(asked, monkeypatch, family):
+    one = asked(family)
+    engine = one.engine()
+    assert engine._packs
+    wanted = requests(random.Random(7), count=6)
+    parts = [module for name, module in one.model.named_modules() if name.endswith(".mlp")]
+    seen = dict.fromkeys(parts, 0)
+
+    def count(part, given):
+        seen[part] += given[0].shape[1]
+
+    hooks = [
+        inner.register_forward_pre_hook(lambda _, given, part=part: count(part, given))
+        for part in parts
+        for inner in list(part.children())[:1]
+    ]
+    with_it = engine.answer(wanted)
+    for hook in hooks:
+        hook.remove()
+    *before, last = seen.values()
+    assert len(set(before)) == 1
+    assert 0 < last <= sum(len(choice) for read in engine.reader.read(wanted) for choice in read.choices)
+    assert last < 0.6 * before[0]
+    monkeypatch.setattr("tutelage.engine.packed.only_at", lambda *_: nullcontext())
+    for some, whole in zip(with_it, engine.answer(wanted), strict=True):
+        assert some.logprobs == pytest.approx(whole.logprobs, abs=1e-5)
+    assert not any("forward" in vars(part) for part in parts)
+
+
+def test_a_part_that_gives_more_than_a_tensor_computes_all(asked):
+    model = copy.deepcopy(asked("llama").model)
+    part = model.get_decoder().layers[-1].mlp
+    hidden = torch.ones(1, 4, 32)
+    part.forward = lambda given: (given * 2, "router")  # as a replaced part, it is left alone
+    with only_at(model, torch.tensor([1])):
+        assert part(hidden)[0].equal(hidden * 2)
+    del part.forward
+    type_of = type(part)
+    try:
+        part.__class__ = type("Routed", (type_of,), {"forward": lambda _, given: (given * 2, "router")})
+        with only_at(model, torch.tensor([1])):
+            assert part(hidden)[0].equal(hidden * 2)
+    finally:
+        part.__class__ = type_of
+    with only_at(model, torch.tensor([1])):
+        found = part(hidden)
+    assert not found[:, [0, 2, 3]].any()
+    assert found[:, 1].equal(part(hidden[:, 1:2])[:, 0])
 
 
 @OLD_NAME

@@ -11,7 +11,7 @@ import torch
 import transformers as tf
 
 from tutelage.core.nouns import Request
-from tutelage.engine import Limits, prefixes
+from tutelage.engine import Limits, packed, prefixes
 from tutelage.engine.engine import Engine
 from tutelage.engine.prefixes import GAIN, LEAST, LEVELS, Branch, tree
 from tutelage.engine.state import shares
@@ -75,6 +75,20 @@ def test_shots_of_a_task_are_one_branch_and_tasks_are_two():
     assert tree([[7] * 50]).branches == ()
 
 
+def test_where_packs_share_a_branch_is_one_pass_that_spares_more_than_it_costs():
+    def prompts(common: int, count: int) -> list[list[int]]:
+        return [[*range(common), 500 + n, *range(900, 990)] for n in range(count)]
+
+    few = prompts(20, 20)  # four packs of 512: three times 20 tokens are spared, of 64 wanted
+    assert tree(few).branches
+    assert tree(few, packed=512).branches == ()
+    assert tree(few, packed=512).rows == tuple(range(20))
+    assert tree(few, packed=300).branches
+    assert tree(prompts(20, 30), packed=512).branches
+    assert tree(prompts(200, 4), packed=512).branches == ()  # one pack holds them all
+    assert tree(prompts(200, 6), packed=512).branches
+
+
 @pytest.fixture
 def questions() -> list[Request]:
     """Questions behind two lots of exemplars, some asked twice, some alone."""
@@ -130,10 +144,12 @@ def test_what_is_shared_is_read_once(asked, monkeypatch):
         Request(str(n), "choose", f"{TASKS[n % 2] * 4}{n}?", choices=("yes", "no")) for n in range(20)
     ]
     engine = one.engine()
+    assert engine._packs  # it is tried before what goes through the model is counted
     lengths = [len(engine.encoder.prompt_ids(r.prompt)) for r in requests]
     unique = sum(lengths) - 18 * (min(lengths) - 6)
     shared = read(engine, requests)
     monkeypatch.setattr(prefixes, "GAIN", 10**9)
+    monkeypatch.setattr(packed, "shared", lambda *_: 0)
     alone = read(engine, requests)
     assert sum(lengths) <= alone <= 1.1 * sum(lengths) + 40
     assert shared < 1.5 * unique + 40  # the rest of a question is padded to its batch's longest

@@ -192,10 +192,13 @@ class Engine:
         else:
             yield from self._generate(self._begun(asked))
 
-    def _branches(self, asked: _Asked) -> Iterator[tuple[Branch, states.DecoderState | None]]:
+    def _branches(
+        self, asked: _Asked, packed_in: int | None = None
+    ) -> Iterator[tuple[Branch, states.DecoderState | None]]:
         """Every branch with what has read the tokens down to it, which is none at the root."""
         everything = Branch((), 0, tuple(range(len(asked.reads))), ())
-        root = tree([one.prompt for one in asked.reads]) if self._shares else everything
+        prompts = [one.prompt for one in asked.reads]
+        root = tree(prompts, packed=packed_in) if self._shares else everything
         yield from self._below(root, None)
 
     def _below(
@@ -219,10 +222,11 @@ class Engine:
     def _packed(self, asked: _Asked) -> Iterator[list[Response]]:
         """Choices of a decoder-only model, pack by pack."""
         tokens = min(asked.limits.tokens, packed.TOKENS)
-        for branch, state in self._branches(asked):
+        for branch, state in self._branches(asked, tokens):
             reads = [asked.reads[place] for place in branch.rows]
             cache = None if state is None else state.cache
-            for chosen, pack in packed.packs(reads, branch.depth, tokens=tokens, rows=asked.limits.rows):
+            rows = asked.limits.rows
+            for chosen, pack in packed.packs(reads, branch.depth, tokens=tokens, rows=rows, once=True):
                 values = packed.sums(self.model, pack, chosen, cache, branch.depth)
                 yield [_chosen(read, row) for read, row in zip(chosen, values, strict=True)]
 

@@ -1,8 +1,9 @@
 """Choices of many requests in one pass without padding: the requests lie end to end, and a mask keeps them apart.
 
 Each request is a small tree: its prompt, and behind it each choice. Every token sees the shared beginning, its own prompt and
-its own choice up to itself, at the place where it stands in its own text. So nothing is read twice, no beginning is copied for
-each row, and the output layer is computed only where a choice's token is told.
+its own choice up to itself, at the place where it stands in its own text. What a prompt begins with like the one before it in the
+pack is not read again: the request sees those tokens there. So no beginning is copied for each row, and the output layer is
+computed only where a choice's token is told.
 """
 
 from __future__ import annotations
@@ -19,11 +20,17 @@ from transformers import DynamicCache
 from tutelage.core.nouns import Request
 from tutelage.engine.attention import attending
 from tutelage.engine.beginnings import behind
+from tutelage.engine.needed import only_at
+from tutelage.engine.prefixes import shared
 from tutelage.engine.reading import Read
 from tutelage.engine.trials import some_ids, takes
 
 TOKENS = 512
 """Tokens of a pass, where no single request has more: beyond, attention to other requests' masked tokens costs more than it saves."""
+Span = tuple[int, int]
+"""From where up to where."""
+_Part = tuple[int, int, Sequence[Span], torch.Tensor]
+"""Of a request: where its own tokens begin and end, the spans of keys that it sees, and its mask."""
 _AT_ONCE = 32
 """Tokens whose whole distributions are held at once."""
 
@@ -36,27 +43,35 @@ class Pack:
         ids: their tokens, end to end.
         places: how many tokens each one's own text has before it, the shared beginning not counted.
         choices: which choice of its request it is of, counted from 1; 0 for the prompt's.
-        spans: where each request's tokens begin and end, as indices into ids.
+        spans: where each request's tokens begin and end, as indices into ids: its own last, before them those of earlier requests'
+            prompts that it begins with.
         told: where a choice's token is told, and which one: (index into ids, request, choice, token).
     """
 
     ids: list[int] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     choices: list[int] = field(default_factory=list)
-    spans: list[tuple[int, int]] = field(default_factory=list)
+    spans: list[tuple[Span, ...]] = field(default_factory=list)
     told: list[tuple[int, int, int, int]] = field(default_factory=list)
 
-    def add(self, read: Read, depth: int) -> None:
-        """Put a request behind the others; `depth` tokens of its prompt are in the shared beginning."""
-        row, start, prompt = len(self.spans), len(self.ids), read.prompt[depth:]
-        self._put(prompt, 0, first=0)
+    def add(self, read: Read, depth: int, *, like: int = 0) -> None:
+        """Put a request behind the others.
+
+        Args:
+            read: the request.
+            depth: tokens of its prompt that are in the shared beginning.
+            like: how many tokens of the last request's prompt it goes on with, fewer than its own has left.
+        """
+        row, start = len(self.spans), len(self.ids)
+        begun = _first(self.spans[-1], like) if like else ()
+        self._put(read.prompt[depth + like :], 0, first=like)
         last = len(self.ids) - 1
         for number, choice in enumerate(read.choices):
             self.told.append((last, row, number, choice[0]))
             at = len(self.ids)
-            self._put(choice[:-1], number + 1, first=len(prompt))
+            self._put(choice[:-1], number + 1, first=len(read.prompt) - depth)
             self.told.extend((at + n, row, number, token) for n, token in enumerate(choice[1:]))
-        self.spans.append((start, len(self.ids)))
+        self.spans.append((*begun, (start, len(self.ids))))
 
     def _put(self, ids: Sequence[int], choice: int, *, first: int) -> None:
         self.ids.extend(ids)
@@ -69,18 +84,38 @@ class Pack:
         return len(self.spans) == 1 and not any(self.choices)
 
 
+def _first(spans: Sequence[Span], count: int) -> tuple[Span, ...]:
+    """Where the first tokens of some spans lie."""
+    found = []
+    for start, end in spans:
+        found.append((start, min(end, start + count)))
+        count -= end - start
+        if count <= 0:
+            break
+    return tuple(found)
+
+
 def packs(
-    reads: Sequence[Read], depth: int, *, tokens: int = TOKENS, rows: int = sys.maxsize
+    reads: Sequence[Read], depth: int, *, tokens: int = TOKENS, rows: int = sys.maxsize, once: bool = False
 ) -> Iterator[tuple[list[Read], Pack]]:
-    """Requests in packs of at most so many tokens and requests, or of one request."""
+    """Requests in packs of at most so many tokens and requests, or of one request.
+
+    Args:
+        reads: the requests, in an order in which those that begin alike are neighbours.
+        depth: tokens that all prompts have in common and that are not read again.
+        tokens: of a pack.
+        rows: requests of a pack.
+        once: whether what a prompt begins with like its neighbour is left out of it.
+    """
     chosen: list[Read] = []
     pack = Pack()
     for read in reads:
-        own = len(read.prompt) - depth + sum(len(choice) - 1 for choice in read.choices)
+        like = shared(chosen[-1].prompt, read.prompt) - depth if once and chosen else 0
+        own = len(read.prompt) - depth - like + sum(len(choice) - 1 for choice in read.choices)
         if chosen and (len(pack.ids) + own > tokens or len(chosen) == rows):
             yield chosen, pack
-            chosen, pack = [], Pack()
-        pack.add(read, depth)
+            chosen, pack, like = [], Pack(), 0
+        pack.add(read, depth, like=like)
         chosen.append(read)
     if chosen:
         yield chosen, pack
@@ -97,21 +132,23 @@ def sums(model: Any, pack: Pack, reads: Sequence[Read], cache: Any, depth: int) 
         depth: the tokens of the shared beginning.
     """
     device = model.device
-    at = sorted({place for place, *_ in pack.told})
-    found = {place: n for n, place in enumerate(at)}
+    places = sorted({place for place, *_ in pack.told})
+    found = {place: n for n, place in enumerate(places)}
+    at = torch.tensor(places, device=device)
     given = {
         "input_ids": torch.tensor([pack.ids], device=device),
         "position_ids": torch.tensor([pack.places], device=device) + depth,
         "past_key_values": None if cache is None else behind(cache),
         "use_cache": cache is not None,
-        "logits_to_keep": torch.tensor(at, device=device),
+        "logits_to_keep": at,
     }
-    if pack.plain:
-        out = model(**given)
-    else:
-        mask = mask_of(pack, depth, model.dtype, device)
-        with attending(model, _Apart(pack, depth, mask).attend):
-            out = model(**given, attention_mask=mask)
+    with only_at(model, at):
+        if pack.plain:
+            out = model(**given)
+        else:
+            mask = mask_of(pack, depth, model.dtype, device)
+            with attending(model, _Apart(pack, depth, mask).attend):
+                out = model(**given, attention_mask=mask)
     logits = out.logits[0]
     which = torch.tensor([found[place] for place, *_ in pack.told], device=device)
     tokens = torch.tensor([token for *_, token in pack.told], device=device)
@@ -132,30 +169,33 @@ class _Apart:
     """
 
     def __init__(self, pack: Pack, depth: int, mask: torch.Tensor) -> None:
-        self._depth = depth
-        self._spans = [
-            (start, end, self._of_one(mask[:, :, start:end], start, end, -1)) for start, end in pack.spans
-        ]
+        self._parts = [self._part(spans, depth, mask) for spans in pack.spans]
 
     def attend(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None
     ) -> torch.Tensor:
         """Queries (1, H, T, d), keys and values (1, heads, depth + T, d) to (1, T, H, d)."""
-        many = query.shape[1] // key.shape[1]
-        out = torch.empty_like(query)
-        for start, end, mask in self._spans:
-            keys, values = (
-                self._of_one(one, start, end, -2).repeat_interleave(many, 1) for one in (key, value)
-            )
-            out[:, :, start:end] = scaled_dot_product_attention(
-                query[:, :, start:end], keys, values, attn_mask=mask, scale=scaling
-            )
-        return out.transpose(1, 2)
+        held, size = key.shape[1], query.shape[-1]
+        many = query.shape[1] // held
+        out = query.new_empty(query.shape[2], held, many, size)
+        for start, end, spans, mask in self._parts:
+            keys, values = (_picked(one[0, :, None], spans).expand(-1, many, -1, -1) for one in (key, value))
+            asked = query[0, :, start:end].view(held, many, end - start, size)
+            found = scaled_dot_product_attention(asked, keys, values, attn_mask=mask, scale=scaling)
+            out[start:end] = found.permute(2, 0, 1, 3)
+        return out.view(1, -1, held * many, size)
 
-    def _of_one(self, tensor: torch.Tensor, start: int, end: int, dim: int) -> torch.Tensor:
-        """What one request sees: the shared beginning and its own."""
-        own = tensor.narrow(dim, self._depth + start, end - start)
-        return torch.cat([tensor.narrow(dim, 0, self._depth), own], dim)
+    def _part(self, spans: Sequence[Span], depth: int, mask: torch.Tensor) -> _Part:
+        (start, end), begun = spans[-1], [(0, depth)] if depth else []
+        seen = [*begun, *((depth + a, depth + b) for a, b in spans)]
+        own = _picked(mask[:, :, start:end].transpose(-1, -2), seen).transpose(-1, -2)
+        return start, end, seen, own
+
+
+def _picked(tensor: torch.Tensor, spans: Sequence[Span]) -> torch.Tensor:
+    """Some spans of the last dimension but one, one behind the other."""
+    parts = [tensor.narrow(-2, start, end - start) for start, end in spans]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, -2)
 
 
 def _told(logits: torch.Tensor, which: torch.Tensor, tokens: torch.Tensor) -> list[float]:
@@ -176,7 +216,9 @@ def mask_of(pack: Pack, depth: int, dtype: torch.dtype, device: torch.device) ->
     """What is added to attention scores, (1, 1, T, depth + T): 0 for what a token sees, the least number for the rest."""
     size, choices = len(pack.ids), torch.tensor(pack.choices)
     seen = torch.zeros(size, size, dtype=torch.bool)
-    for start, end in pack.spans:
+    for *begun, (start, end) in pack.spans:
+        for first, last in begun:
+            seen[start:end, first:last] = True
         mine = choices[start:end]
         seen[start:end, start:end] = ((mine == 0) | (mine[:, None] == mine)).tril()
     mask = torch.zeros(size, depth + size, dtype=dtype)
@@ -201,7 +243,7 @@ def _tried(model: Any) -> tuple[torch.Tensor, torch.Tensor]:
     model(input_ids=torch.tensor([begin], device=model.device), past_key_values=cache, use_cache=True)
     found = []
     for depth, begun in ((0, None), (len(begin), cache)):
-        ((_, pack),) = packs(reads, depth)
+        ((_, pack),) = packs(reads, depth, once=True)
         found += sums(model, pack, reads, begun, depth)
     alone = [_alone(model, read.prompt, choices) for read in reads]
     return torch.tensor(found), torch.tensor(alone * 2)
