@@ -153,6 +153,27 @@ def test_all_mistakes_are_told_before_weights_are_loaded(bench, tiny_model_folde
     assert not (tmp_path / "o").exists()
 
 
+def test_a_folder_of_something_else_is_refused_before_weights_are_loaded(
+    bench, tiny_model_folder, tmp_path, monkeypatch
+):
+    evaluate(str(tiny_model_folder), [bench], limit=2, out=tmp_path / "known")
+    monkeypatch.setattr("tutelage.recipe.evaluate.load", lambda *_, **__: pytest.fail("weights were loaded"))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("not yours")
+    (tmp_path / "file").write_text("not yours")
+    problems = {
+        "known": "the folder holds another evaluation",
+        "full": "the folder holds something that is no evaluation",
+        "file": "the folder for responses is a file",
+    }
+    for name, problem in problems.items():
+        with pytest.raises(InputError) as caught:
+            evaluate(str(tiny_model_folder), [bench], limit=3, out=tmp_path / name)
+        assert caught.value.problem == problem
+        assert caught.value.where == str(tmp_path / name)
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["thesis.txt"]
+
+
 def test_whole_examples_are_dropped_to_fit_counted_and_shown(bench, tiny_model_folder, tmp_path, capsys):
     model = tmp_path / "model"
     shutil.copytree(tiny_model_folder, model)

@@ -156,7 +156,7 @@ def test_batches_keep_within_rows_and_tokens_counting_every_choice(asked, make_r
     lengths = {r.id: len(engine.encoder.prompt_ids(r.prompt)) for r in requests}
     root = Branch((), 0, tuple(range(len(requests))), ())
     asked_of = _Asked(list(engine.reader.read(requests)), engine.limits)
-    batches = [[requests[n] for n in batch] for batch in _batches(root, None, asked_of)]
+    batches = [[requests[n] for n in batch] for batch in _batches(root, engine._token_bytes, asked_of)]
     assert Counter(r.id for batch in batches for r in batch) == Counter(r.id for r in requests)
     for batch in batches:
         cost = max(lengths[r.id] for r in batch) * sum(max(1, len(r.choices)) for r in batch)
@@ -561,6 +561,33 @@ def test_what_is_held_is_bounded_however_many_rows_join(asked, monkeypatch, held
     longest = max(len(engine.encoder.prompt_ids(r.prompt)) for r in requests)
     assert max(widths) <= 2 * (longest + 40)
     assert max(bytes_held) <= held
+
+
+@pytest.mark.parametrize("family", ["gemma2", "gemma3", "mistral", "t5", "bart"])
+@pytest.mark.parametrize("kind", ["generate", "choose"])
+def test_models_that_share_nothing_are_held_to_the_bytes_too(asked, monkeypatch, family, kind):
+    """Their first batches are made before anything was read, so what a token takes is asked of the model once."""
+    one = asked(family)
+    held = 250 * one.engine()._token_bytes
+    small, wide = one.engine(Limits(rows=32, held=held)), one.engine()
+    choices = ("yes", "no", "Paris", "a month") if kind == "choose" else ()
+    requests = [Request(str(n), kind, f"What is {n}?", max_new_tokens=10, choices=choices) for n in range(40)]
+    rows = []
+    real = type(small)._start
+
+    def start(self, prompts):
+        rows.append(len(prompts))
+        return real(self, prompts)
+
+    monkeypatch.setattr(type(small), "_start", start)
+    few = small.answer(requests)
+    longest = max(len(small.encoder.prompt_ids(r.prompt)) for r in requests)
+    assert max(rows) * max(1, len(choices)) * longest * small._token_bytes <= held
+    counts = rows.copy()
+    rows.clear()
+    for a, b in zip(few, wide.answer(requests), strict=True):
+        assert (a.text, a.logprobs) == (b.text, pytest.approx(b.logprobs, abs=5e-5))
+    assert max(counts) < max(rows)
 
 
 def test_joined_states_go_on_as_each_would_alone(asked):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tutelage.core.errors import InputError
-from tutelage.models import load, load_tokenizer, resolve, stated_parameters
+from tutelage.models import as_loaded, load, load_tokenizer, resolve, stated_parameters
 
 PADS_WITH_THE_END = {"pad_token": "<|im_end|>"}
 OTHER_TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
@@ -56,6 +56,9 @@ def test_the_chat_template_in_use_is_part_of_the_fingerprint(tiny_model_folder):
     assert own.fingerprint != other.fingerprint
     # Naming the model's own template changes nothing.
     assert load(source, chat_template=own.chat_template).fingerprint == own.fingerprint
+    words = load_tokenizer(source)
+    assert as_loaded(source, words.chat_template) == own.fingerprint
+    assert as_loaded(source, words.chat_template, "bfloat16") == load(source, dtype="bfloat16").fingerprint
 
 
 @pytest.mark.parametrize(

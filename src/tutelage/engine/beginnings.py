@@ -23,11 +23,6 @@ class Beginning:
     cache: Any = None
     above: int = 0
 
-    def bytes(self) -> int:
-        """What is held of it."""
-        tensors = [t for layer in self.cache.layers for t in (layer.keys, layer.values)] if self.depth else []
-        return sum(t.numel() * t.element_size() for t in tensors)
-
 
 class _Behind(DynamicLayer):  # type: ignore[misc]  # transformers is not typed
     """A layer whose new keys and values come behind others and are kept apart: only the pass itself sees both together."""

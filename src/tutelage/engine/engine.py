@@ -23,7 +23,7 @@ from tutelage.engine import state as states
 from tutelage.engine.limits import Limits
 from tutelage.engine.prefixes import Branch, tree
 from tutelage.engine.reading import Read, Reader
-from tutelage.engine.rows import takes_rows, token_bytes
+from tutelage.engine.rows import takes_rows
 from tutelage.engine.together import Row
 from tutelage.tokens import chat
 from tutelage.tokens.encode import Encoder
@@ -81,6 +81,11 @@ class Engine:
     def _rows(self) -> bool:
         """Whether answers are generated in rows behind beginnings that are held once."""
         return self._packs and takes_rows(self.model)
+
+    @cached_property
+    def _token_bytes(self) -> int:
+        """Bytes of keys and values that a token of a row takes, at least 1."""
+        return max(1, self._start([[self.pad_id]]).held)
 
     def answer(self, requests: Sequence[Request], *, on_done: Listener | None = None) -> list[Response]:
         """Answer all requests; gives the responses in the requests' order.
@@ -214,7 +219,7 @@ class Engine:
     def _begun(self, asked: _Asked) -> Iterator[_Begun]:
         """Batches of requests whose prompts have gone through the model."""
         for branch, state in self._branches(asked):
-            for batch in _batches(branch, None if state is None else state.held, asked):
+            for batch in _batches(branch, self._token_bytes, asked):
                 rest = [asked.reads[place].prompt[branch.depth :] for place in batch]
                 begun = self._start(rest) if state is None else state.below(rest, pad_id=self.pad_id)
                 yield [asked.reads[place] for place in batch], begun
@@ -232,7 +237,7 @@ class Engine:
 
     def _together(self, asked: _Asked) -> Iterator[list[Response]]:
         """Generations of a decoder-only model, each behind a beginning that is held once."""
-        limits, tokens = asked.limits, asked.limits.held // token_bytes(self.model)
+        limits, tokens = asked.limits, asked.limits.held // self._token_bytes
         begun = ((branch, None if state is None else state.cache) for branch, state in self._branches(asked))
         source = together.packs_of(begun, asked.reads, limits, tokens)
         count = min(limits.rows, len(asked.reads))
@@ -326,16 +331,16 @@ class Engine:
             sums[i][j] += float(after[k, places, torch.tensor(rest, device=device)].sum())
 
 
-def _batches(branch: Branch, held: int | None, asked: _Asked) -> Iterator[list[int]]:
+def _batches(branch: Branch, held: int, asked: _Asked) -> Iterator[list[int]]:
     """Batches of a branch's rows, longest first, so that rows of like length meet.
 
     Args:
         branch: whose rows.
-        held: bytes of keys and values a token, where they are known: below a branch that was read.
+        held: bytes of keys and values a token.
         asked: the requests.
     """
     limits = asked.limits
-    room = None if held is None else limits.held // max(1, held)
+    room = limits.held // held
     batch: list[int] = []
     widest = copies = new = 0
 
@@ -348,7 +353,7 @@ def _batches(branch: Branch, held: int | None, asked: _Asked) -> Iterator[list[i
         cost, more = max(widest, own), copies + max(1, len(read.choices))
         answer = max(new, read.answer)
         full = cost * more > limits.tokens or len(batch) == limits.rows
-        if batch and (full or (room is not None and more * (branch.depth + cost + answer) > room)):
+        if batch and (full or more * (branch.depth + cost + answer) > room):
             yield batch
             batch, cost, answer = [], own, read.answer
             more = max(1, len(read.choices))

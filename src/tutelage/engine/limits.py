@@ -16,7 +16,7 @@ class Limits:
         rows: requests of a batch.
         held: bytes of keys and values. Where rows generate behind beginnings that are held once: of all beginnings and of all rows
             to their answers' ends; what one pass works with and the one beginning that comes next are on top. Else: of a batch
-            whose prompts go on where a shared beginning ends, and of one that others join.
+            to its answers' ends, every choice counted, and of one that others join.
     """
 
     tokens: int = 4096

@@ -267,14 +267,6 @@ class _Layer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed
         return self._now.used - 1
 
 
-@torch.inference_mode()
-def token_bytes(model: Any) -> int:
-    """Bytes of keys and values for each token of a row."""
-    cache = DynamicCache(config=model.config)
-    model(input_ids=torch.tensor([[0]], device=model.device), past_key_values=cache, use_cache=True)
-    return Beginning(1, cache).bytes()
-
-
 def takes_rows(model: Any) -> bool:
     """Whether rows come out together as they do alone: it is tried, with a beginning and without.
 

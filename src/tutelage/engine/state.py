@@ -76,9 +76,7 @@ class DecoderState:
     @property
     def held(self) -> int:
         """Bytes of keys and values for each token of a row."""
-        tensors = [tensor for layer in self.cache.layers for tensor in (layer.keys, layer.values)]
-        held: int = sum(t.numel() * t.element_size() for t in tensors)
-        return held // self.mask.numel()
+        return _held(self.cache, len(self.mask))
 
     def feed(
         self, ids: torch.Tensor, *, real: torch.Tensor | None = None, last_only: bool = False
@@ -180,8 +178,23 @@ class EncoderDecoderState:
         self.encoded = self.encoded[rows]
         self.logits = self.logits[rows]
 
+    @property
+    def held(self) -> int:
+        """Bytes of keys and values for each token of a row, of the encoder's or the decoder's, whichever are more."""
+        caches = (self.cache.self_attention_cache, self.cache.cross_attention_cache)
+        return max(_held(cache, len(self.mask)) for cache in caches)
+
 
 State = DecoderState | EncoderDecoderState
+
+
+def _held(cache: Any, rows: int) -> int:
+    """Bytes a row and token; layers that hold a window count as if they held all, and recurrent ones, which do not grow, nothing."""
+    pairs = ((getattr(layer, name, None) for name in ("keys", "values")) for layer in cache.layers)
+    tensors = [
+        tensor for pair in pairs for tensor in pair if isinstance(tensor, torch.Tensor) and tensor.numel()
+    ]
+    return sum(t.numel() * t.element_size() // (rows * t.shape[-2]) for t in tensors)
 
 
 def _left(tensor: torch.Tensor, width: int, dim: int) -> torch.Tensor:

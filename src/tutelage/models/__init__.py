@@ -3,7 +3,14 @@
 from tutelage.models.adapters import adapter_off, add_adapter, add_lora, merge, require_whole
 from tutelage.models.configs import target_names
 from tutelage.models.export import export, loading_lines
-from tutelage.models.load import LoadedModel, LoadedTokenizer, load, load_tokenizer, stated_parameters
+from tutelage.models.load import (
+    LoadedModel,
+    LoadedTokenizer,
+    as_loaded,
+    load,
+    load_tokenizer,
+    stated_parameters,
+)
 from tutelage.models.source import ModelSource, base_of, fingerprint, own_template, resolve
 
 __all__ = [
@@ -13,6 +20,7 @@ __all__ = [
     "adapter_off",
     "add_adapter",
     "add_lora",
+    "as_loaded",
     "base_of",
     "export",
     "fingerprint",

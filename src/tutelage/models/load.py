@@ -108,12 +108,21 @@ def load(
         tokenizer=tokenizer,
         encoder_decoder=bool(model.config.is_encoder_decoder),
         name=source.name,
-        fingerprint=hashing.of_json(
-            {"files": fingerprint(source), "chat_template": template, "dtype": "nf4" if four_bit else dtype}
-        ),
+        fingerprint=as_loaded(source, template, "nf4" if four_bit else dtype),
         chat_template=template,
         adapter=source.base is not None,
     )
+
+
+def as_loaded(source: ModelSource, chat_template: str | None, dtype: str = "float32") -> str:
+    """The fingerprint that `load` gives a model, known before its weights are in memory.
+
+    Args:
+        source: from `resolve`.
+        chat_template: the Jinja text in use, as `load_tokenizer` tells it.
+        dtype: of the weights in memory; `nf4` for 4 bits.
+    """
+    return hashing.of_json({"files": fingerprint(source), "chat_template": chat_template, "dtype": dtype})
 
 
 def load_tokenizer(source: ModelSource, *, chat_template: str | None = None) -> LoadedTokenizer:

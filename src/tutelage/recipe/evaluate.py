@@ -29,6 +29,8 @@ from tutelage.results.store import Store
 
 SCHEMA = 1
 BASE, TUNED = "base", "tuned"
+MARK = "identity"
+"""The file of a folder that says whose evaluation it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +87,16 @@ def evaluate(
     )
     tell.stage("check")
     ready = preflight.check(asked, out=out or Path("runs"), say=lambda line: tell.stage("model", line))
-    tell.stage("load")
-    loaded = load(ready.source, chat_template=ready.template)
-    asked_of = [loaded.fingerprint, [one.fingerprint for one in ready.benchmarks]]
+    asked_of = [ready.fingerprint, [one.fingerprint for one in ready.benchmarks]]
     identity = hashing.of_json([*asked_of, "against base"] if against_base else asked_of)
     folder = out or Path("runs") / f"evaluate-{_slug(model)}-{identity[:8]}"
+    _refuse_others(folder, identity)
+    tell.stage("load")
+    loaded = load(ready.source, chat_template=ready.template)
     started = now()
     with locked(folder / ".lock", what=f"the folder {folder}"):
-        _claim(folder, identity)
+        _refuse_others(folder, identity)
+        files.write_text(folder / MARK, identity + "\n")
         with (
             Store.open(folder / "results.sqlite") as store,
             kept_answers(partial(tell.stage, "cache")) as kept,
@@ -166,9 +170,18 @@ class _Ask:
         return found
 
 
-def _claim(folder: Path, identity: str) -> None:
-    """Refuse a folder that another evaluation was made in."""
-    mark = folder / "identity"
+def _refuse_others(folder: Path, identity: str) -> None:
+    """Refuse a folder that another evaluation was made in, or anything else."""
+    mark = folder / MARK
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(
+            "the folder for responses is a file",
+            where=str(folder),
+            expected="a folder, or a name that is free",
+            fix="name another one with --out",
+        )
     if mark.is_file():
         if mark.read_text("utf-8").strip() == identity:
             return
@@ -186,7 +199,6 @@ def _claim(folder: Path, identity: str) -> None:
             found=", ".join(sorted(others)[:5]),
             fix="name another folder with --out",
         )
-    files.write_text(mark, identity + "\n")
 
 
 def _scores(scores: Mapping[str, Scored]) -> dict[str, Any]:

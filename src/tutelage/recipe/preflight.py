@@ -15,7 +15,7 @@ from tutelage.core import files
 from tutelage.core.errors import InputError, InputErrors, raise_all
 from tutelage.core.limits import MAX_ERRORS
 from tutelage.engine import Reader
-from tutelage.models import LoadedTokenizer, ModelSource, load_tokenizer, resolve
+from tutelage.models import LoadedTokenizer, ModelSource, as_loaded, load_tokenizer, resolve
 from tutelage.tokens import chat
 
 _T = TypeVar("_T")
@@ -48,11 +48,19 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Everything that can be known without weights: it will work."""
+    """Everything that can be known without weights: it will work.
+
+    Attributes:
+        source: the model's files.
+        template: the chat template that was asked for; None for the model's own.
+        benchmarks: as the model can be asked them.
+        fingerprint: of the model as it will be loaded.
+    """
 
     source: ModelSource
     template: str | None
     benchmarks: tuple[Benchmark, ...]
+    fingerprint: str
 
 
 class _Mistakes:
@@ -102,8 +110,9 @@ def check(asked: Asked, *, out: Path, say: Callable[[str], None]) -> Ready:
         found = [one for one in fits if one is not None]
     raise_all("the evaluation", mistakes.errors[:MAX_ERRORS])
     assert source is not None
+    assert words is not None
     files.require_space(out, _bytes(found), what="the responses")
-    return Ready(source, template, tuple(found))
+    return Ready(source, template, tuple(found), as_loaded(source, words.chat_template))
 
 
 def fit(benchmark: Benchmark, words: LoadedTokenizer, *, beside: int = 0) -> Benchmark:
