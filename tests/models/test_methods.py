@@ -11,7 +11,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tutelage.core.errors import InputError, MachineError
 from tutelage.engine.state import start
-from tutelage.models import adapter_off, add_adapter, export, load, merge, methods, prompts, resolve
+from tutelage.models import (
+    adapter_off,
+    add_adapter,
+    export,
+    load,
+    load_tokenizer,
+    merge,
+    methods,
+    prompts,
+    resolve,
+)
 from tutelage.models.freezing import freeze, train_last
 
 OPTIONS = {
@@ -130,9 +140,13 @@ def test_answers_behind_a_prompt_are_those_of_peft_whatever_the_batch(folder, na
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_virtual_tokens_take_their_part_of_the_context(tiny_model_folder, name):
+def test_virtual_tokens_take_their_part_of_the_context(tiny_model_folder, tmp_path, name):
     assert load(resolve(str(tiny_model_folder))).context == 512
-    assert trained(tiny_model_folder, name).context == 506
+    tuned = trained(tiny_model_folder, name)
+    assert tuned.context == 506
+    tuned.model.save_pretrained(tmp_path / "adapter")
+    source = resolve(str(tmp_path / "adapter"))
+    assert load_tokenizer(source).context == load(source).context == 506  # with weights and without
 
 
 def test_rotations_are_rotations(tiny_model_folder):

@@ -8,6 +8,7 @@ from typing import Any
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
+from tutelage.models import folders
 from tutelage.models.endings import end_ids, settle, settle_tokenizer
 from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource, fingerprint
@@ -62,7 +63,7 @@ class LoadedTokenizer:
         tokenizer: the chat template in use is set on it.
         encoder_decoder: whether prompts go to an encoder or before the answer.
         chat_template: the Jinja text in use; None for a model without one.
-        context: how many tokens fit, or None.
+        context: how many tokens fit beside an adapter's virtual ones, or None.
         ends: the ids that end an answer, the tokenizer's own end token first.
         stated_pad: the padding id that the model's files name; the tokenizer has another when that one ends answers.
     """
@@ -148,12 +149,13 @@ def load_tokenizer(source: ModelSource, *, chat_template: str | None = None) -> 
         raise _unreadable("the model's settings could not be read", source.weights, error) from error
     _check_vocabulary(config.get_text_config().vocab_size, tokenizer, source)
     pad = tokenizer.pad_token_id
+    room = _context(config, tokenizer)
     ends, _ = settle_tokenizer(tokenizer, own if own is not None else config.eos_token_id, config)
     return LoadedTokenizer(
         tokenizer=tokenizer,
         encoder_decoder=bool(config.is_encoder_decoder),
         chat_template=template,
-        context=_context(config, tokenizer),
+        context=None if room is None else room - _virtual(source),
         ends=ends,
         stated_pad=pad,
     )
@@ -163,6 +165,14 @@ def _context(config: Any, tokenizer: Any) -> int | None:
     stated = getattr(config, "max_position_embeddings", None)
     limits = [n for n in (stated, tokenizer.model_max_length) if isinstance(n, int) and n < 10**9]
     return min(limits) if limits else None
+
+
+def _virtual(source: ModelSource) -> int:
+    """Virtual tokens that an adapter puts before each row (prompt tuning, prefix tuning)."""
+    if source.base is None:
+        return 0
+    stated = folders.read_json(source.folder / "adapter_config.json").get("num_virtual_tokens")
+    return stated if isinstance(stated, int) else 0
 
 
 def _tokenizer(folder: Path) -> Any:
