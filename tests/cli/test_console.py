@@ -53,6 +53,18 @@ def test_tables_take_no_markup_and_no_escapes_from_cells(capsys):
     assert "1.0" in told
 
 
+def test_names_and_numbers_stay_whole_where_nothing_has_an_edge(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    name, interval = "tracking_shuffled_objects_seven_objects", "\u221279.3 to +79.3"
+    columns = ["", *(f"column {n}" for n in range(9))]
+    console.show_table(columns, [[name, *[interval] * 9]], right=tuple(range(1, 10)))
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if name in line]
+    assert line.count(interval) == 9
+    assert len(line) <= console.WIDEST
+    console.show_table(["a", "b"], [["x" * 300, "1.0"]])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= console.WIDEST
+
+
 def test_a_terminal_that_lacks_a_letter_gets_a_substitute(monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)

@@ -25,7 +25,8 @@ Json = typer.Option(
 )
 
 WHOLE = 24  # characters of a name that a narrow table keeps on one line
-WIDTH = 120  # of tables that go into a file or a pipe
+WIDTH = 120  # of what goes into a file or a pipe
+WIDEST = 200  # of a table there that needs it, so that names and numbers stay whole
 
 _kept: list[TextIO] = []  # the real standard output, while a command with --json runs
 
@@ -95,7 +96,13 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
         table.add_column(Text(plain(column)), justify=justify, overflow="fold", no_wrap=names)
     for row in cells:
         table.add_row(*map(Text, row))
-    console().print(table)
+    out = console()
+    if _width_is_ours(out):  # nothing has an edge there: a line of a table is a line
+        from rich.measure import Measurement
+
+        wide = out.options.update(max_width=WIDEST)
+        out.width = max(WIDTH, Measurement.get(out, wide, table).maximum)
+    out.print(table)
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -103,9 +110,13 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     found = Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=False)
-    if not found.is_terminal and "COLUMNS" not in os.environ:
+    if _width_is_ours(found):
         found.width = WIDTH
     return found
+
+
+def _width_is_ours(found: Console) -> bool:
+    return not found.is_terminal and "COLUMNS" not in os.environ
 
 
 def _write(stream: Any, text: str) -> None:
