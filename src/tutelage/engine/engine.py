@@ -290,7 +290,8 @@ class Engine:
             row.finish = "stop"
             return
         row.ids.append(token)
-        if row.request.stop and any(s in self.text_of(row.ids) for s in row.request.stop):
+        text = self.text_of(row.ids) if row.request.stop else ""
+        if any(stop in text for stop in row.request.stop):
             row.finish = "stop"
         elif len(row.ids) >= row.request.max_new_tokens:
             row.finish = "length"

@@ -20,5 +20,5 @@ class Limits:
     """
 
     tokens: int = 4096
-    rows: int = 32
+    rows: int = 64
     held: int = 1 << 30

@@ -131,14 +131,35 @@ def sums(model: Any, pack: Pack, reads: Sequence[Read], cache: Any, depth: int) 
         cache: keys and values of the shared beginning, which stays as it is; none where nothing is shared.
         depth: the tokens of the shared beginning.
     """
-    device = model.device
     places = sorted({place for place, *_ in pack.told})
     found = {place: n for n, place in enumerate(places)}
+    logits = logits_at(model, pack, places, None if cache is None else behind(cache), depth)
+    device = logits.device
+    which = torch.tensor([found[place] for place, *_ in pack.told], device=device)
+    tokens = torch.tensor([token for *_, token in pack.told], device=device)
+    told = _told(logits, which, tokens)
+    added = [[0.0] * len(read.choices) for read in reads]
+    for (_, row, choice, _), value in zip(pack.told, told, strict=True):
+        added[row][choice] += value
+    return added
+
+
+def logits_at(model: Any, pack: Pack, places: Sequence[int], cache: Any, depth: int) -> torch.Tensor:
+    """Logits behind some tokens of a pack, (n, V).
+
+    Args:
+        model: a decoder-only model of which `takes_packs` holds, in inference mode.
+        pack: the tokens.
+        places: the tokens' indices, in order.
+        cache: takes the pack's keys and values behind those of the shared beginning; none where nobody needs them.
+        depth: the tokens of the shared beginning.
+    """
+    device = model.device
     at = torch.tensor(places, device=device)
     given = {
         "input_ids": torch.tensor([pack.ids], device=device),
         "position_ids": torch.tensor([pack.places], device=device) + depth,
-        "past_key_values": None if cache is None else behind(cache),
+        "past_key_values": cache,
         "use_cache": cache is not None,
         "logits_to_keep": at,
     }
@@ -149,14 +170,8 @@ def sums(model: Any, pack: Pack, reads: Sequence[Read], cache: Any, depth: int) 
             mask = mask_of(pack, depth, model.dtype, device)
             with attending(model, _Apart(pack, depth, mask).attend):
                 out = model(**given, attention_mask=mask)
-    logits = out.logits[0]
-    which = torch.tensor([found[place] for place, *_ in pack.told], device=device)
-    tokens = torch.tensor([token for *_, token in pack.told], device=device)
-    told = _told(logits, which, tokens)
-    added = [[0.0] * len(read.choices) for read in reads]
-    for (_, row, choice, _), value in zip(pack.told, told, strict=True):
-        added[row][choice] += value
-    return added
+    logits: torch.Tensor = out.logits[0]
+    return logits
 
 
 class _Apart:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 from tutelage.core.nouns import Request
 from tutelage.engine.attention import attending
 from tutelage.engine.beginnings import Beginning, behind, fresh
-from tutelage.engine.packed import Pack, mask_of, packs
+from tutelage.engine.packed import Pack, logits_at, packs
 from tutelage.engine.reading import Read
 from tutelage.engine.trials import some_ids, takes
 
@@ -48,7 +49,7 @@ class Rows:
         self._places: list[_Place] = []
         self._room = (0, 0)  # rows, and tokens of each
         self._held: list[_Pair] = []
-        self._groups: list[_Group] | None = None
+        self._groups: _Groups | None = None
 
     def __len__(self) -> int:
         return len(self._places)
@@ -72,16 +73,8 @@ class Rows:
         """
         cache = behind(beginning.cache) if beginning.depth else DynamicCache(config=self.model.config)
         lengths = [len(read.prompt) - beginning.depth for read in reads]
-        ends = torch.tensor(lengths).cumsum(0)
-        device = self.model.device
-        out = self.model(
-            input_ids=torch.tensor([pack.ids], device=device),
-            position_ids=torch.tensor([pack.places], device=device) + beginning.depth,
-            attention_mask=None if pack.plain else mask_of(pack, beginning.depth, self.model.dtype, device),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=(ends - 1).to(device),
-        )
+        ends = [end - 1 for end in accumulate(lengths)]
+        logits = logits_at(self.model, pack, ends, cache, beginning.depth)
         first, own = len(self), fresh(cache)
         places = [
             _Place(beginning, length, length + read.answer)
@@ -96,7 +89,6 @@ class Rows:
                     at += length
         self._places += places
         self._groups = None
-        logits: torch.Tensor = out.logits[0]
         return logits
 
     def feed(self, tokens: Sequence[int]) -> torch.Tensor:
@@ -139,16 +131,16 @@ class Rows:
         self._groups = None
         return order
 
-    def _grouped(self) -> list[_Group]:
+    def _grouped(self) -> _Groups:
         if self._groups is None:
             members: dict[Beginning, list[int]] = {}
             for row, place in enumerate(self._places):
                 members.setdefault(place.beginning, []).append(row)
-            device = self.model.device
-            self._groups = [
-                _Group(one, None if len(members) == 1 else torch.tensor(rows, device=device))
-                for one, rows in members.items()
-            ]
+            order = [row for rows in members.values() for row in rows]
+            ends = list(accumulate(map(len, members.values()), initial=0))
+            spans = [slice(*pair) for pair in pairwise(ends)]
+            moved = None if order == sorted(order) else torch.tensor(order, device=self.model.device)
+            self._groups = _Groups(list(zip(members, spans, strict=True)), moved)
         return self._groups
 
     def _make_room(self, like: Sequence[_Pair], places: Sequence[_Place], most: int) -> None:
@@ -180,12 +172,25 @@ class Rows:
         return new
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Rows of one beginning; all rows where `rows` is None."""
+class _Groups:
+    """Rows by beginning.
 
-    beginning: Beginning
-    rows: torch.Tensor | None
+    Args:
+        spans: each beginning and its rows, when those of one beginning stand together.
+        order: the rows so that they do; None where they do as they are.
+    """
+
+    def __init__(self, spans: Sequence[tuple[Beginning, slice]], order: torch.Tensor | None) -> None:
+        self.spans = spans
+        self._order, self._back = order, None if order is None else order.argsort()
+
+    def sorted(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Rows, those of one beginning together."""
+        return tensor if self._order is None else tensor[self._order]
+
+    def back(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Rows as they were before `sorted`."""
+        return tensor if self._back is None else tensor[self._back]
 
 
 @dataclass(slots=True)
@@ -200,7 +205,7 @@ class _Now:
         layer: the number of the layer whose keys were written last, whose attention comes next; -1 before the first.
     """
 
-    groups: Sequence[_Group]
+    groups: _Groups
     mask: torch.Tensor
     at: torch.Tensor
     used: int
@@ -215,29 +220,28 @@ class _Now:
         asked = (query[:, :, 0] * (size**-0.5 if scaling is None else scaling)).view(
             count, held, heads // held, size
         )
-        own = torch.matmul(asked, key.transpose(-1, -2)) + self.mask
+        own = self.groups.sorted(torch.matmul(asked, key.transpose(-1, -2)) + self.mask)
+        asked = self.groups.sorted(asked)
         out = torch.zeros_like(asked)
         weights = torch.empty_like(own)
-        for group in self.groups:
-            rows = slice(None) if group.rows is None else group.rows
+        for beginning, rows in self.groups.spans:
             mine = own[rows]
-            if not group.beginning.depth:
+            if not beginning.depth:
                 weights[rows] = mine.softmax(-1, dtype=torch.float32).to(mine.dtype)
                 continue
-            begin = group.beginning.cache.layers[self.layer]
+            begin, depth = beginning.cache.layers[self.layer], beginning.depth
             flat = asked[rows].transpose(0, 1).reshape(held, -1, size)  # (heads, rows x queries, d)
             above = torch.matmul(flat, begin.keys[0].transpose(-1, -2))
             both = torch.cat([above, mine.transpose(0, 1).reshape(held, -1, self.used)], -1)
             both = both.softmax(-1, dtype=torch.float32).to(mine.dtype)
-            depth = group.beginning.depth
             weights[rows] = both[..., depth:].view(held, -1, heads // held, self.used).transpose(0, 1)
             out[rows] = (
                 torch.matmul(both[..., :depth], begin.values[0])
                 .view(held, -1, heads // held, size)
                 .transpose(0, 1)
             )
-        out += torch.matmul(weights, value)
-        return out.view(count, 1, heads, size)
+        found = self.groups.back(out) + torch.matmul(self.groups.back(weights), value)
+        return found.view(count, 1, heads, size)
 
 
 class _Layer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed
