@@ -210,24 +210,16 @@ def run_folder(tmp_path):
     with Store.open(folder / "results.sqlite") as store:
         for model, right in (("tuned", 9), ("base", 3)):
             rows = [Item(i.id, "", i.prompt, i.references, {"choices": "a column", "id": 5}) for i in ITEMS]
-            put(
-                store,
-                model=model,
-                suite="task",
-                name="bot",
-                items=rows,
-                right=right,
-                metrics=["rouge1", "mcc"],
-            )
-            put(
-                store,
-                model=model,
-                suite="benchmark",
-                name="bot",
-                items=ITEMS,
-                right=right,
-                metrics=["accuracy", "mcc"],
-            )
+            for suite, items, first in (("task", rows, "rouge1"), ("benchmark", ITEMS, "accuracy")):
+                put(
+                    store,
+                    model=model,
+                    suite=suite,
+                    name="bot",
+                    items=items,
+                    right=right,
+                    metrics=[first, "mcc"],
+                )
     said = {"started": STARTED, "ended": "2026-01-02T04:00:00+00:00", "versions": {"transformers": "5"}}
     text = json.dumps({"recipe": {"model": "some/model"}, "provenance": said})
     (folder / "results.json").write_text(text, "utf-8")

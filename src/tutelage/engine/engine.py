@@ -283,7 +283,7 @@ class Engine:
         left = [row.request.max_new_tokens - len(row.ids) for row in active]
         left += [read.answer for read in reads]
         width = max(state.width, more.width) + max(left)
-        return (len(active) + len(reads)) * width * more.held <= self.limits.held
+        return (len(active) + len(reads)) * width * self._token_bytes <= self.limits.held
 
     def _take(self, row: Row, token: int) -> None:
         if token in self.stop_ids:

@@ -139,7 +139,9 @@ class Rows:
             order = [row for rows in members.values() for row in rows]
             ends = list(accumulate(map(len, members.values()), initial=0))
             spans = [slice(*pair) for pair in pairwise(ends)]
-            moved = None if order == sorted(order) else torch.tensor(order, device=self.model.device)
+            moved = (
+                None if order == list(range(len(order))) else torch.tensor(order, device=self.model.device)
+            )
             self._groups = _Groups(list(zip(members, spans, strict=True)), moved)
         return self._groups
 

@@ -95,7 +95,9 @@ def evaluate(
     loaded = load(ready.source, chat_template=ready.template)
     started = now()
     with locked(folder / ".lock", what=f"the folder {folder}"):
-        _refuse_others(folder, identity)
+        _refuse_others(
+            folder, identity
+        )  # once more: another evaluation may have come while weights were loaded
         files.write_text(folder / MARK, identity + "\n")
         with (
             Store.open(folder / "results.sqlite") as store,
