@@ -1,17 +1,19 @@
 """Question: what does a mixture of 1,836 tasks and 100 million rows cost, beside `datasets.interleave_datasets`?
 
-    python perf/mixture.py [--rows 20000] [--rounds 3] [--peer-tasks 1836]
+    python perf/mixture.py [--rows 100000] [--rounds 3] [--peer-tasks 1836]
 
 needs `datasets`. Two Arrow files of a million rows each are written; every task is a part of one of them, so contents repeat on
 disk and row numbers do not. Every measurement is a process of its own. Prints, beside the goals: seconds from the start of
 the program to the first batch; milliseconds to seek any position; resident memory at 1, 10 and 100 million rows (private, and
 pages of the mapped files, which the system may drop); rows a second with their template, by wall clock and by processor.
 
-The peer gets its tasks from the same files, the same shares and the same template, called for as many rows at a time as it
-likes. Its ways are streaming (rendered a row or 64 at a time before the interleaving) and a map-style data set, which makes a list of
-all rows of the mixture first (rendered on access, 64 rows at a time); its set-up, which grows with the rows, is told apart. Both
-sides read as many tasks (`--peer-tasks`), in turns; the ratios are of rows a second (above 1: Tutelage is faster), by processor time,
-which a second job on the machine disturbs least. With its set-up: by the clock, from the first look at the files to the last row.
+The peer gets its tasks from the same files, the same shares and the same template. Its ways are streaming (rendered a row or 64 at
+a time before the interleaving, by `TaskTemplate`) and a map-style data set, which makes a list of all rows of the mixture first and
+is rendered on access, 1,024 rows at a time: by jinja2's compiled templates, as its users would; by `TaskTemplate.render_all`, lent to it; and
+by no template at all, the texts put together in Python by hand, which nothing with templates can undercut. Its set-up, which
+grows with the rows, is told apart. Both sides read as many tasks (`--peer-tasks`), in turns; Tutelage gives batches of 1,024 with their
+prompts and completions. The ratios are of rows a second (above 1: Tutelage is faster), by processor time, which a second job on the
+machine disturbs least. With its set-up: by the clock, from the first look at the files to the last row.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ TOTAL = 100_000_000
 FILE_ROWS = 1_000_000
 FILES = 2
 BATCH = 64
+LARGE = 1024
 PROMPT = "How was it?\n\n{{ text }}\n\nAnswer yes or no."
 COMPLETION = "{{ answer }}"
 
@@ -136,7 +139,56 @@ def child_rows(folder: Path, tasks: str, rows: str) -> dict[str, float]:
     begun = time.perf_counter()
     mixed = ours(folder, places(TOTAL)[: int(tasks)])
     mixed.span(0, 1000)
-    return measured(mixed.batches(1024), int(rows), begun)
+    return measured((batch.prompts for batch in mixed.batches(LARGE)), int(rows), begun)
+
+
+Columns = dict[str, list[Any]]
+
+
+def lent() -> Callable[[Columns], Columns]:
+    """Tutelage's template over columns."""
+    from tutelage.core.nouns import Example, Origin
+    from tutelage.templates import TaskTemplate
+
+    template, origin = TaskTemplate(PROMPT, COMPLETION), Origin("rows.arrow", 1, "row")
+
+    def several(columns: Columns) -> Columns:
+        fields = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        made = template.render_all([Example("row", one, origin) for one in fields], "task")
+        return {"prompt": [one.prompt for one in made], "completion": [one.completion for one in made]}
+
+    return several
+
+
+def jinja() -> Callable[[Columns], Columns]:
+    import jinja2
+
+    environment = jinja2.Environment()  # noqa: S701 - no HTML
+    prompt, completion = environment.from_string(PROMPT), environment.from_string(COMPLETION)
+
+    def several(columns: Columns) -> Columns:
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        return {
+            "prompt": [prompt.render(row) for row in rows],
+            "completion": [completion.render(row) for row in rows],
+        }
+
+    return several
+
+
+def by_hand() -> Callable[[Columns], Columns]:
+    before, after = PROMPT.split("{{ text }}")
+
+    def several(columns: Columns) -> Columns:
+        return {
+            "prompt": [before + text + after for text in columns["text"]],
+            "completion": columns["answer"],
+        }
+
+    return several
+
+
+MAP_STYLE = {"map-style, jinja2": jinja, "map-style, templates lent": lent, "map-style, by hand": by_hand}
 
 
 def child_peer(folder: Path, tasks: str, rows: str, way: str) -> dict[str, float]:
@@ -151,11 +203,6 @@ def child_peer(folder: Path, tasks: str, rows: str, way: str) -> dict[str, float
     template = TaskTemplate(PROMPT, COMPLETION)
     origin = Origin("rows.arrow", 1, "row")
 
-    def several(columns: dict[str, list[Any]]) -> dict[str, list[str]]:
-        fields = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        made = template.render_all([Example("row", one, origin) for one in fields], "task")
-        return {"prompt": [one.prompt for one in made], "completion": [one.completion for one in made]}
-
     def one(row: dict[str, Any]) -> dict[str, str]:
         made = template.render(Example("row", row, origin), "task")
         return {"prompt": made.prompt, "completion": made.completion}
@@ -165,14 +212,14 @@ def child_peer(folder: Path, tasks: str, rows: str, way: str) -> dict[str, float
     files = {f"{n}.arrow": datasets.Dataset.from_file(str(folder / f"{n}.arrow")) for n in range(FILES)}
     parts: list[Any] = [files[file].select(range(start, stop)) for file, start, stop in found]
     rule = {"probabilities": chances, "seed": 0, "stopping_strategy": "first_exhausted"}
-    if way == "map-style":
-        mixed = datasets.interleave_datasets(parts, **rule).with_transform(several)
-        batches: Iterator[Any] = iter(mixed.iter(batch_size=BATCH))
+    if way in MAP_STYLE:
+        mixed = datasets.interleave_datasets(parts, **rule).with_transform(MAP_STYLE[way]())
+        batches: Iterator[Any] = iter(mixed.iter(batch_size=LARGE))
         return measured((batch["prompt"] for batch in batches), int(rows), begun)
     rendering: dict[str, Any] = {"batched": True, "batch_size": BATCH} if way == "streaming, 64" else {}
     streams = [
         part.to_iterable_dataset().map(
-            several if rendering else one, remove_columns=["text", "answer", "stars"], **rendering
+            lent() if rendering else one, remove_columns=["text", "answer", "stars"], **rendering
         )
         for part in parts
     ]
@@ -198,7 +245,7 @@ def measured(batches: Iterator[list[Any]], rows: int, begun: float) -> dict[str,
 CHILDREN: dict[str, Callable[..., dict[str, Any]]] = {
     "start": child_start, "seek": child_seek, "memory": child_memory, "rows": child_rows, "peer": child_peer,
 }  # fmt: skip
-WAYS = ("streaming", "streaming, 64", "map-style")
+WAYS = ("streaming", "streaming, 64", *MAP_STYLE)
 
 
 def child(what: str, folder: Path, *words: Any) -> dict[str, Any]:
@@ -267,7 +314,7 @@ def main() -> None:
         print(json.dumps(CHILDREN[what](Path(folder), *words)))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer-tasks", type=int, default=TASKS)
     asked = parser.parse_args()

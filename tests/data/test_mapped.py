@@ -98,6 +98,40 @@ def test_parts_keep_the_files_row_numbers(tmp_path):
     assert part.take([]) == []
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_reader_gives_what_take_gives_or_nothing(tmp_path, stream):
+    rows = MappedRows(write(tmp_path / "r.arrow", pa.table(ROWS), stream=stream)).part(100, 900)
+    wanted = list(rows)
+    for name in ROWS:
+        read = rows.reader([name])
+        values = [read(place) for place in range(800)]
+        assert values == [
+            [row.fields[name]] if name not in ("tags", "inner", "day", "price") else None for row in wanted
+        ]
+    read = rows.reader(["share", "text", "share"])
+    assert read(7) == [wanted[7].fields[name] for name in ("share", "text", "share")]
+    with pytest.raises(IndexError):
+        read(800)
+    assert rows.reader(["text", "other"])(7) is None
+
+
+def test_a_reader_leaves_what_is_wrong_to_take(tmp_path):
+    table = pa.table({"text": ["a", "b\0", "c"], "share": [0.5, 0.5, float("nan")], "label": [0, 1, 2]})
+    told = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["x", "y", "z"]}}}}
+    table = table.replace_schema_metadata({b"huggingface": json.dumps(told).encode()})
+    rows = MappedRows(write(tmp_path / "r.arrow", table))
+    assert [rows.reader(["text"])(place) for place in range(3)] == [["a"], None, ["c"]]
+    assert [rows.reader(["share"])(place) for place in range(3)] == [[0.5], [0.5], None]
+    assert rows.reader(["label"])(0) is None
+    broken = MappedRows(damaged(tmp_path, b"text-00700", b"text-\xff\xfe700"))
+    assert broken.reader(["text"])(699) == ["text-00699"]
+    assert broken.reader(["text"])(700) is None
+    found, put = (np.array([50, end], np.int32).tobytes() for end in (60, -1))
+    broken = MappedRows(damaged(tmp_path, found, put, chunk=COUNT))
+    assert broken.reader(["text"])(4) == ["text-00004"]
+    assert broken.reader(["text"])(5) is None
+
+
 def test_labels_and_columns_left_out(tmp_path):
     told = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["neg", "pos"]}}}}
     table = pa.table({"label": [1, 0, 7], "text": ["a", "b", "c"], "image": [b"x", b"y", b"z"]})
@@ -203,6 +237,8 @@ def test_a_file_that_changed_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(InputError, match="changed while it was mapped"):
         rows[999]
+    with pytest.raises(InputError, match="changed while it was mapped"):
+        rows.reader(["text"])(999)
 
 
 def test_column_names_that_are_not_utf8_are_damage(tmp_path):

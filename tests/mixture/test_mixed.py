@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from tutelage.mixture.feistel import mix_all, permuted, permuted_all, round_keys, round_keys_all
+from tutelage.mixture.feistel import mix_all, permutation, permuted, permuted_all, round_keys, round_keys_all
 from tutelage.mixture.mixed import BLOCK, MixedOrder, Pick
 
 RECORDED = [
-    (2, 3, 28), (1, 9, 7), (1, 69, 0), (2, 4, 29), (0, 2, 160), (1, 1, 1235), (1, 16, 10000000005)
+    (2, 4, 0), (1, 19, 0), (1, 63, 0), (2, 6, 35), (0, 0, 83), (1, 43, 1234), (1, 10, 10000000000)
 ]  # fmt: skip
 
 
@@ -60,6 +59,9 @@ def test_two_thousand_random_mixtures(numbers):
         assert (row >= 0).all()
         assert (row < sizes[task]).all()
         assert distinct(task, row, turn) == length
+        # and a turn is over before the next one begins
+        by_task = np.argsort(task, kind="stable")
+        assert (np.diff(turn[by_task])[np.diff(task[by_task]) == 0] >= 0).all()
         # one position alone, and any other cut, give the same
         rng = np.random.default_rng(number)
         cut = int(rng.integers(0, length - 100))
@@ -84,13 +86,15 @@ def test_every_row_comes_once_a_turn():
                 assert np.array_equal(np.sort(row[mine & (turn == full)]), np.arange(size))
 
 
-def test_turns_are_ordered_along_blocks():
-    """A task's later block never holds a turn before one of its earlier block."""
-    order = MixedOrder(3, [7, 400, 90_000], [0.2, 0.3, 0.5])
-    task, _, turn = order.span(0, 30_000)
-    for one in range(3):
-        spans = [turn[at : at + BLOCK][task[at : at + BLOCK] == one] for at in range(0, 30_000, BLOCK)]
-        assert all(early.max() <= late.min() for early, late in pairwise(spans))
+def test_no_row_comes_again_before_all_its_tasks_rows_came():
+    sizes = [7, 400, 9000]
+    order = MixedOrder(3, sizes, [0.2, 0.3, 0.5])
+    task, row, _ = order.span(0, 30_000)
+    for one, size in enumerate(sizes):
+        mine = row[task == one]
+        turns = [set(mine[at : at + size].tolist()) for at in range(0, len(mine) - size, size)]
+        assert len(turns) > 0
+        assert all(turn == set(range(size)) for turn in turns)
 
 
 def test_single_positions_are_the_sequence():
@@ -193,6 +197,14 @@ def test_many_permutations_at_once_are_the_same_ones():
         own = round_keys(12345, int(numbers[place]), int(numbers[::-1][place]))
         assert own == tuple(keys[:, place].tolist())
         assert one == permuted(int(sizes[place]), own, int(offsets[place]))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 17, 64, 257, 1000, 1024, 1025])
+def test_a_whole_permutation_is_the_single_places(size):
+    keys = round_keys(77, size)
+    found = permutation(size, keys)
+    assert found.tolist() == [permuted(size, keys, place) for place in range(size)]
+    assert np.array_equal(np.sort(found), np.arange(size))
 
 
 @pytest.mark.parametrize(

@@ -9,34 +9,30 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from struct import calcsize
+from time import monotonic
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Example, Origin
+from tutelage.core.nouns import Example, Json, Origin
 from tutelage.data.formats.blocks import empty, opened, require_file
-from tutelage.data.formats.cells import Cells, bad, damaged, not_utf8
+from tutelage.data.formats.cells import Cells, bad, damaged, is_plain, not_utf8
+from tutelage.data.mapped_column import Column
+from tutelage.data.mapped_column import opened as opened_column
 
 Ints = npt.NDArray[np.int64]
-Read = Callable[[int], Any]
+Reader = Callable[[int], list[Json] | None]
 _ENDINGS = (".arrow", ".feather")
 _KEPT = 1 << 15
 """Batches of a file whose columns' places are remembered: about 2 KB each."""
 _LOOK_EVERY = 0.1
 """Seconds between two looks whether the file is still the same."""
-_NUMBERS = {
-    "int8": "b", "int16": "h", "int32": "i", "int64": "q", "uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q",
-    "float": "f", "double": "d",
-}  # fmt: skip
-"""Arrow's types of numbers, and Python's codes for them (struct)."""
 _BROKEN = (OSError, ValueError, TypeError, KeyError, NotImplementedError, MemoryError)
 """What Arrow raises on a file that is not as it should be."""
 
@@ -105,6 +101,22 @@ class MappedRows(Sequence[Example]):
         for start in range(0, len(self), 1024):
             yield from self.take(range(start, min(start + 1024, len(self))))
 
+    def reader(self, columns: Sequence[str]) -> Reader:
+        """What reads a few columns of one row after another, sooner than `take`.
+
+        Args:
+            columns: the fields that are read; nothing else of a row is looked at.
+
+        Returns:
+            A function of a row's place (0 and up): the values that `take` gives, in the columns' order. None where they
+            are more than texts, numbers, true or false, and where anything is wrong with the row: `take` says what.
+        """
+        cells = self._file.cells
+        if not all(name in cells.columns and cells.as_it_stands(name) for name in columns):
+            return lambda _: None
+        places = [cells.columns.index(name) for name in columns]
+        return self._file.reader(places, range(self._start, self._stop))
+
     def take(self, indices: Sequence[int] | Ints) -> list[Example]:
         """The rows at some places, in the order asked for.
 
@@ -149,7 +161,7 @@ class _File:
             raise empty(shown, "0 bytes")
         self._looked = -math.inf
         self.rows = 0
-        self._readers: dict[int, tuple[tuple[str, Read], ...]] = {}
+        self._columns: dict[int, tuple[Column, ...]] = {}
         try:
             self._mapped = pa.memory_map(str(path))
             opening = pa.ipc.open_file if head.startswith(b"ARROW1") else pa.ipc.open_stream
@@ -202,7 +214,7 @@ class _File:
 
     def unchanged(self) -> None:
         """Raise when the file is no longer the one that was mapped: reading beyond a new end would end the process."""
-        now = time.monotonic()
+        now = monotonic()
         if now - self._looked < _LOOK_EVERY:  # a mixture takes a row or two at a time from each of its tasks
             return
         self._looked = now
@@ -221,21 +233,54 @@ class _File:
         batch = bisect_right(self._starts, number) - 1
         place = number - self._starts[batch]
         try:
-            readers = self._readers.get(batch)
-            if readers is None:
-                readers = self._open(batch)
-            return {name: read(place) for name, read in readers}
+            columns = self._columns.get(batch) or self._open(batch)
+            return {name: read(place) for name, read, _ in columns}
         except (*_BROKEN, OverflowError) as error:
             raise self._wrong(number, error) from None
 
-    def _open(self, batch: int) -> tuple[tuple[str, Read], ...]:
-        if len(self._readers) >= _KEPT:
-            self._readers.clear()
+    def reader(self, columns: Sequence[int], part: range) -> Reader:
+        """What reads some columns at a place in a part of the rows; None where the values are for `Cells` to judge.
+
+        It runs once for every row of a mixture, so all is done on the spot.
+        """
+        starts, opened, broken = self._starts, self._columns, (*_BROKEN, OverflowError)
+
+        def read(place: int) -> list[Json] | None:
+            if monotonic() - self._looked >= _LOOK_EVERY:
+                self.unchanged()
+            number = part[place]
+            batch = bisect_right(starts, number) - 1
+            row = number - starts[batch]
+            values: list[Json] = []
+            try:
+                found = opened.get(batch) or self._open(batch)
+                for column in columns:
+                    _, value_at, texts = found[column]
+                    if texts is None:
+                        value = value_at(row)
+                        wrong = not is_plain(value)
+                    else:
+                        offsets, characters, end = texts
+                        begin, stop = offsets[row], offsets[row + 1]
+                        if not 0 <= begin <= stop <= end:
+                            return None
+                        value = str(characters[begin:stop], "utf-8")
+                        wrong = "\0" in value
+                    if wrong:
+                        return None
+                    values.append(value)
+            except broken:
+                return None
+            return values
+
+        return read
+
+    def _open(self, batch: int) -> tuple[Column, ...]:
+        if len(self._columns) >= _KEPT:
+            self._columns.clear()
         columns = self._batches[batch].columns
-        made = tuple(
-            (name, _reader(column)) for name, column in zip(self.cells.columns, columns, strict=True)
-        )
-        self._readers[batch] = made
+        made = tuple(opened_column(*both) for both in zip(self.cells.columns, columns, strict=True))
+        self._columns[batch] = made
         return made
 
     def _wrong(self, number: int, error: Exception) -> InputError:
@@ -249,62 +294,6 @@ class _File:
     def _broken(self, number: int, error: Exception) -> InputError:
         where = f"{self.shown}, row {number + 1}"
         return damaged(where, str(error) or type(error).__name__, "Arrow")
-
-
-def _reader(column: Any) -> Read:
-    """What reads a batch's column at a row.
-
-    Texts and numbers are read straight out of the mapped bytes; Arrow's own way to one value takes ten times as long, and
-    trusts the places that the file says.
-    """
-    import pyarrow.types as t
-
-    kind = str(column.type)
-    if t.is_string(column.type) or t.is_large_string(column.type):
-        read = _texts(column, "i" if t.is_string(column.type) else "q")
-    elif kind in _NUMBERS:
-        read = _numbers(column, _NUMBERS[kind])
-    else:
-        column.validate(full=True)  # what has places or indices inside is checked once, in full
-        return lambda row: column[row].as_py()
-    return _given(column, read) if column.buffers()[0] is not None else read
-
-
-def _texts(column: Any, code: str) -> Read:
-    _, places, data = column.buffers()
-    offsets = _view(places, code)
-    first = column.offset
-    characters = memoryview(data) if data is not None else memoryview(b"")
-    end = len(characters)
-
-    def read(row: int) -> str:
-        start, stop = offsets[first + row], offsets[first + row + 1]
-        if not 0 <= start <= stop <= end:
-            raise ValueError(f"a text from byte {start} to {stop} of {end}")
-        return str(characters[start:stop], "utf-8")
-
-    return read
-
-
-def _numbers(column: Any, code: str) -> Read:
-    values, first = _view(column.buffers()[1], code), column.offset
-    return lambda row: values[first + row]
-
-
-def _given(column: Any, read: Read) -> Read:
-    """None where the column has no value."""
-    bits, first = memoryview(column.buffers()[0]), column.offset
-
-    def given(row: int) -> Any:
-        bit = first + row
-        return read(row) if bits[bit >> 3] >> (bit & 7) & 1 else None
-
-    return given
-
-
-def _view(buffer: Any, code: str) -> Any:
-    whole: Any = memoryview(buffer).cast("B")
-    return whole[: len(whole) // calcsize(code) * calcsize(code)].cast(code)
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int]:

@@ -81,6 +81,23 @@ def permuted(size: int, keys: Sequence[int], offset: int) -> int:
             return value
 
 
+def permutation(size: int, keys: Sequence[int]) -> Ints:
+    """`permuted` of all of range(size): (size). For small sizes: it makes a table of the next power of four."""
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    low = (1 << half) - 1
+    halves = np.arange(1 << half, dtype=np.uint64)
+    turned = mix_all(halves ^ np.array(keys, np.uint64)[:, None]).astype(np.int64) & low
+    values = np.arange(1 << 2 * half)
+    left, right = values >> half, values & low
+    for one in turned:
+        left, right = right, left ^ one[right]
+    network = left << half | right
+    found = network[:size].copy()
+    while (outside := found >= size).any():
+        found[outside] = network[found[outside]]
+    return found
+
+
 def permuted_all(sizes: Ints, keys: Words, offsets: Ints) -> Ints:
     """`permuted` of many, each with its own size and keys.
 

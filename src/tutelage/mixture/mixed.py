@@ -8,7 +8,7 @@ blocks within a few rows of the shares (the excess grows with the logarithm of t
 bound are counted in closed form, and that gives how often a task came before a block, without a replay. Inside a block the
 slots are permuted.
 
-A task's rows come in an own permutation a turn: no row comes again before all its task's rows came.
+A task's rows come in an own permutation a turn, one after the other: no row comes again before all its task's rows came.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from tutelage.core.seeds import derive
-from tutelage.mixture.feistel import Ints, permuted, permuted_all, round_keys, round_keys_all
+from tutelage.mixture.feistel import Ints, permutation, permuted, permuted_all, round_keys, round_keys_all
 
 BLOCK = 1000
 """Positions a block."""
@@ -29,6 +29,8 @@ _BITS = 32
 _SLOT = 1 << _BITS
 """Into how many units a slot is divided: shares are exact to 1 / 4,294,967,296,000."""
 _UNIT = _SLOT - 1
+_NEAR = 32
+"""Blocks that are remembered, 16 KB each: who reads on asks for them many times."""
 _MOST_ROWS = 1 << 53
 _Bound = TypeVar("_Bound", int, Ints)
 
@@ -74,6 +76,7 @@ class MixedOrder:
     _totals: Ints = field(init=False, repr=False, compare=False)
     _bounds: Ints = field(init=False, repr=False, compare=False)
     _keys: tuple[int, int, int, int] = field(init=False, repr=False, compare=False)
+    _near: dict[int, tuple[Ints, Ints]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         totals = self.sizes if self.totals is None else self.totals
@@ -86,15 +89,11 @@ class MixedOrder:
         object.__setattr__(self, "_keys", keys)
 
     def at(self, position: int) -> Pick:
-        """The row at a position, counted from 0; the time it takes grows with the logarithm of the position."""
+        """The row at a position, counted from 0. It takes a block to know it; the next ones of the block then cost little."""
         block, offset = divmod(position, BLOCK)
-        slots, rows, sample, _ = self._keys
-        slot = permuted(BLOCK, round_keys(slots, block), offset)
-        shift = self._shift(block)
-        task = int(np.searchsorted(self._bounds, slot * _SLOT + shift, side="right")) - 1
-        low, high = self._bounds[task : task + 2].tolist()
-        earlier = self._before(block, high) - self._before(block, low)
-        turn, place = divmod(earlier + slot - _first(low, shift), int(self._sizes[task]))
+        _, rows, sample, _ = self._keys
+        task, count = (int(column[offset]) for column in self._block(block))
+        turn, place = divmod(count, int(self._sizes[task]))
         row = permuted(int(self._sizes[task]), round_keys(rows, task, turn), place)
         if self._totals[task] > self._sizes[task]:
             row = permuted(int(self._totals[task]), round_keys(sample, task), row)
@@ -102,13 +101,14 @@ class MixedOrder:
 
     def span(self, start: int, stop: int) -> Picks:
         """The rows at the positions from `start` up to `stop`, the same as `at` gives one by one, sooner."""
-        blocks = range(start // BLOCK, -(-max(start, stop) // BLOCK))
-        parts = [self._block(block, start, stop) for block in blocks]
+        first = start // BLOCK
+        parts = [self._block(block) for block in range(first, -(-max(start, stop) // BLOCK))]
         if not parts:
             return Picks(*(np.empty(0, np.int64) for _ in range(3)))
-        task = np.concatenate([part[0] for part in parts])
+        within = slice(start - first * BLOCK, stop - first * BLOCK)
+        task, count = (np.concatenate(column)[within] for column in zip(*parts, strict=True))
         sizes, totals = self._sizes[task], self._totals[task]
-        turn, place = np.divmod(np.concatenate([part[1] for part in parts]), sizes)
+        turn, place = np.divmod(count, sizes)
         _, rows, sample, _ = self._keys
         row = permuted_all(sizes, round_keys_all(rows, task, turn), place)
         part_of = totals > sizes
@@ -124,17 +124,31 @@ class MixedOrder:
             raise ValueError(f"counts are known at multiples of {BLOCK}, not at {position}")
         return np.diff(self._before(block, self._bounds))
 
-    def _block(self, block: int, start: int, stop: int) -> tuple[Ints, Ints]:
-        """The tasks at a block's positions, and how often each of them came before."""
-        first = block * BLOCK
-        offsets = np.arange(max(start, first) - first, min(stop - first, BLOCK), dtype=np.int64)
-        keys = np.array(round_keys(self._keys[0], block), np.uint64)[:, None].repeat(len(offsets), axis=1)
-        slots = permuted_all(np.full(len(offsets), BLOCK, np.int64), keys, offsets)
+    def _block(self, block: int) -> tuple[Ints, Ints]:
+        """The tasks at a block's positions, and how often each of them came before: (1000), (1000)."""
+        found = self._near.get(block)
+        if found is None:
+            found = self._made(block)
+            if len(self._near) >= _NEAR:
+                self._near.clear()
+            self._near[block] = found
+        return found
+
+    def _made(self, block: int) -> tuple[Ints, Ints]:
+        offsets = np.arange(BLOCK, dtype=np.int64)
+        slots = permutation(BLOCK, round_keys(self._keys[0], block))
         shift = self._shift(block)
-        task = np.searchsorted(self._bounds, slots * _SLOT + shift, side="right") - 1
-        low, high = self._bounds[task], self._bounds[task + 1]
+        tasks = (
+            np.searchsorted(self._bounds, offsets * _SLOT + shift, side="right") - 1
+        )  # of slots, ascending
+        low, high = self._bounds[tasks], self._bounds[tasks + 1]
         earlier = self._before(block, high) - self._before(block, low)
-        return task, earlier + slots - _first(low, shift)
+        counts = earlier + offsets - _first(low, shift)
+        # A task's slots go to its positions from the first to the last: its count grows along the positions.
+        task = tasks[slots]
+        count = np.empty(BLOCK, np.int64)
+        count[np.argsort(task, kind="stable")] = counts
+        return task, count
 
     def _shift(self, block: int) -> int:
         """t_b, in units of a slot."""

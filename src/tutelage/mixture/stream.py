@@ -1,25 +1,38 @@
 """Rows of a mixture put into words, in order, from any position: an order, where each task's rows are, and their templates.
 
 Nothing is kept between batches: what stays in memory is what the order and the tasks' rows keep, whatever the number of rows.
+Where a template only puts fields into a text, a row's texts come straight out of its values; the row itself is made when it is asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol, overload
 
 import numpy as np
 
-from tutelage.core.nouns import Example, Prompted
+from tutelage.core.nouns import Example, Json, Prompted
 from tutelage.data.mapped import MappedRows
 from tutelage.mixture.mixed import BLOCK, MixedOrder, Picks
 from tutelage.mixture.rates import Rate
+from tutelage.templates.gaps import Filling
+
+_AHEAD = 16 * BLOCK
+"""Positions that are picked together: the more, the less each costs."""
+Texts = tuple[str, str]
+"""A row's prompt and completion."""
+Way = Callable[[int], Texts | None]
+"""A row's place to its texts; None where it takes the whole template."""
 
 
 class Template(Protocol):
     """What `TaskTemplate` and `LibraryTemplate` do."""
+
+    @property
+    def filling(self) -> Filling | None:
+        """A quicker way to a row's texts, if there is one."""
 
     def render_all(
         self, examples: Sequence[Example], task: str, *, training: bool = False
@@ -34,6 +47,77 @@ class Source:
     name: str
     rows: Sequence[Example]
     template: Template
+
+
+class MixedBatch(Sequence[Prompted]):
+    """Rows of a mixture at consecutive positions, in words.
+
+    As a sequence it holds the whole rows, each with its origin, fields and spans. They are made when they are asked for, which
+    takes several times as long as their texts; so who needs these takes `prompts` and `completions`.
+
+    Args:
+        sources: the mixture's tasks.
+        picks: the rows.
+        texts: their texts; None where the task's template has to make the row.
+
+    Attributes:
+        prompts: one a row.
+        completions: one a row.
+        picks: each row's task, place among the task's rows, and turn through them.
+
+    Raises:
+        InputError: as `MixedRows.span`.
+    """
+
+    def __init__(self, sources: Sequence[Source], picks: Picks, texts: Sequence[Texts | None]) -> None:
+        self.picks = picks
+        self._sources = sources
+        self._rows: dict[int, Prompted] = {}
+        self._make([place for place, both in enumerate(texts) if both is None])
+        whole = [both or self._texts(place) for place, both in enumerate(texts)]
+        self.prompts = [prompt for prompt, _ in whole]
+        self.completions = [completion for _, completion in whole]
+
+    def __len__(self) -> int:
+        return len(self.picks.task)
+
+    @overload
+    def __getitem__(self, index: int) -> Prompted: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Prompted]: ...
+
+    def __getitem__(self, index: Any) -> Any:
+        """A row, or a list of several. Raises IndexError, and InputError as `MixedRows.span`."""
+        places = range(len(self))[index]
+        several = places if isinstance(index, slice) else [places]
+        self._make(several)
+        found = [self._rows[place] for place in several]
+        return found if isinstance(index, slice) else found[0]
+
+    def __iter__(self) -> Iterator[Prompted]:
+        return iter(self[:])
+
+    def __eq__(self, other: object) -> bool:
+        return self[:] == (other[:] if isinstance(other, MixedBatch) else other)
+
+    __hash__ = None  # type: ignore[assignment]  # as of a list
+
+    def _make(self, places: Sequence[int]) -> None:
+        """Have the templates make those rows that are not made yet, each task's together."""
+        missing = np.array([place for place in places if place not in self._rows], np.int64)
+        order = missing[np.argsort(self.picks.task[missing], kind="stable")]
+        tasks, rows = self.picks.task[order], self.picks.row[order].tolist()
+        cuts = np.flatnonzero(np.diff(tasks)) + 1
+        for begin, end in pairwise([0, *cuts.tolist(), len(rows)] if rows else []):
+            source = self._sources[int(tasks[begin])]
+            examples = _take(source.rows, rows[begin:end])
+            made = source.template.render_all(examples, source.name, training=True)
+            self._rows.update(zip(order[begin:end].tolist(), made, strict=True))
+
+    def _texts(self, place: int) -> Texts:
+        row = self._rows[place]
+        return row.prompt, row.completion
 
 
 class MixedRows:
@@ -54,6 +138,7 @@ class MixedRows:
             raise ValueError(f"the order is over {wanted[:10]} rows, the sources have {found[:10]}")
         self.order = order
         self.sources = tuple(sources)
+        self._ways: dict[int, Way] = {}
 
     @classmethod
     def of(cls, seed: int, sources: Sequence[Source], rates: Sequence[Rate]) -> MixedRows:
@@ -73,15 +158,20 @@ class MixedRows:
         )
         return cls(order, sources)
 
-    def span(self, start: int, stop: int) -> list[Prompted]:
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For a process of its own: `MixedRows` of rows in memory. The ways are found again there."""
+        return type(self), (self.order, self.sources)
+
+    def span(self, start: int, stop: int) -> MixedBatch:
         """The rows at the positions from `start` up to `stop`, in order.
 
         Raises:
-            InputError: a row cannot be read or put into words; InputErrors for several of one task.
+            InputError: a row cannot be read or put into words; InputErrors for several of one task. Of a row that only
+                has its fields put into a text, the others are read when the whole row is asked for.
         """
-        return self._rendered(self.order.span(start, stop))
+        return self._worded(self.order.span(start, stop))
 
-    def batches(self, size: int, *, first: int = 0, step: int = 1) -> Iterator[list[Prompted]]:
+    def batches(self, size: int, *, first: int = 0, step: int = 1) -> Iterator[MixedBatch]:
         """Batches of consecutive rows without end: batch n holds the positions from n * size up to (n + 1) * size.
 
         Args:
@@ -94,35 +184,59 @@ class MixedRows:
         """
         if size < 1 or first < 0 or step < 1:
             raise ValueError(f"no batches of {size} rows from number {first} on in steps of {step}")
-        # Picks cost less by the thousand; batches that lie further apart than that are picked one by one.
-        near = size * step < BLOCK
+        # Picks cost less by the thousand; where most of them would be other workers', a batch's own are cheaper.
+        near = step == 1 or size * step < 2 * BLOCK
         ahead, begun = self.order.span(0, 0), 0
         number = first
         while True:
             start = number * size
             if near and start + size > begun + len(ahead.task):
-                ahead, begun = self.order.span(start, start + 4 * BLOCK), start
+                ahead, begun = self.order.span(start, start + max(size, _AHEAD)), start
             if near:
                 place = slice(start - begun, start - begun + size)
-                yield self._rendered(Picks(*(column[place] for column in ahead)))
+                yield self._worded(Picks(*(column[place] for column in ahead)))
             else:
                 yield self.span(start, start + size)
             number += step
 
-    def _rendered(self, picks: Picks) -> list[Prompted]:
-        """Rows that are picked, each task's together."""
-        order = np.argsort(picks.task, kind="stable")
-        tasks, rows = picks.task[order], picks.row[order].tolist()
-        cuts = [0, *(np.flatnonzero(np.diff(tasks)) + 1).tolist(), len(rows)]
-        grouped: list[Prompted] = []
-        for begin, end in pairwise(cuts):
-            if begin == end:
-                continue
-            source = self.sources[int(tasks[begin])]
-            examples = _take(source.rows, rows[begin:end])
-            grouped += source.template.render_all(examples, source.name, training=True)
-        placed = dict(zip(order.tolist(), grouped, strict=True))
-        return [placed[place] for place in range(len(grouped))]
+    def _worded(self, picks: Picks) -> MixedBatch:
+        ways = self._ways
+        texts = [
+            (ways.get(task) or self._way(task))(row)
+            for task, row in zip(picks.task.tolist(), picks.row.tolist(), strict=True)
+        ]
+        return MixedBatch(self.sources, picks, texts)
+
+    def _way(self, task: int) -> Way:
+        """A task's quickest way from a row's place to its texts."""
+        made = self._ways[task] = _quickest(self.sources[task])
+        return made
+
+
+def _quickest(source: Source) -> Way:
+    filling = source.template.filling
+    if filling is None:
+        return lambda _: None
+    fields, fill = filling.fields, filling.fill
+    read = _reader(source.rows, fields)
+
+    def texts(place: int) -> Texts | None:
+        values = read(place)
+        return None if values is None else fill(values)
+
+    return texts
+
+
+def _reader(rows: Sequence[Example], fields: Sequence[str]) -> Callable[[int], Sequence[Json] | None]:
+    """What reads some fields of a row."""
+    if isinstance(rows, MappedRows):
+        return rows.reader(fields)
+
+    def read(place: int) -> Sequence[Json]:
+        values = rows[place].fields
+        return [values.get(name) for name in fields]
+
+    return read
 
 
 def _take(rows: Sequence[Example], places: list[int]) -> list[Example]:

@@ -6,9 +6,10 @@ letter: what is not plain text or a number is left to it, and so is every mistak
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from jinja2 import nodes
 
@@ -27,6 +28,19 @@ class Gap(NamedTuple):
     name: str
 
 
+class Filling(NamedTuple):
+    """Puts a row's values straight into its prompt and its completion.
+
+    Attributes:
+        fields: the fields that are read, each once.
+        fill: (prompt, completion) of the values of `fields`; None where a value or a text is not plain. Such a row is for
+            `attempt`, which makes the same of the others.
+    """
+
+    fields: tuple[str, ...]
+    fill: Callable[[Sequence[Json]], tuple[str, str] | None]
+
+
 @lru_cache(maxsize=4096)
 def gaps(source: str) -> tuple[str | Gap, ...] | None:
     """The texts and gaps of a template; None when it does anything else. Raises jinja2's TemplateSyntaxError."""
@@ -42,6 +56,40 @@ def gaps(source: str) -> tuple[str | Gap, ...] | None:
             else:
                 return None
     return tuple(parts)
+
+
+@lru_cache(maxsize=4096)
+def filling(prompt: str, completion: str) -> Filling | None:
+    """What fills two templates, row after row; None when one of them has more than gaps. Raises as `gaps`."""
+    first, second = gaps(prompt), gaps(completion)
+    if first is None or second is None:
+        return None
+    fields = tuple(dict.fromkeys(part.name for part in (*first, *second) if isinstance(part, Gap)))
+    own = ("", *(part for part in (*first, *second) if isinstance(part, str)))
+    asking, answering = (_picking(parts, fields, own) for parts in (first, second))
+    times = max(parts.count(Gap(name)) for parts in (first, second) for name in fields) if fields else 0
+
+    def fill(values: Sequence[Json]) -> tuple[str, str] | None:
+        if times > 1 and times * sum(len(str(one)) for one in values) > MAX_RENDERED_CHARACTERS:
+            return None  # a field that stands there many times could fill the memory
+        pieces: tuple[Any, ...] = (*values, *own)
+        try:
+            asked, answer = "".join(asking(pieces)), "".join(answering(pieces))
+        except TypeError:  # one of them is no text
+            texts = [str(one) if type(one) is int or type(one) is float else one for one in values]
+            return fill(texts) if all(type(one) is str for one in texts) else None
+        said = asked and answer and not asked.isspace() and not answer.isspace()
+        short = len(asked) <= MAX_RENDERED_CHARACTERS and len(answer) <= MAX_RENDERED_CHARACTERS
+        usual = asked.isascii() and answer.isascii() and "<" not in asked and "<" not in answer
+        return (asked, answer) if said and short and (usual or (_fair(asked) and _fair(answer))) else None
+
+    return Filling(fields, fill)
+
+
+def _picking(parts: Sequence[str | Gap], fields: Sequence[str], own: Sequence[str]) -> itemgetter[Any]:
+    """What picks a template's parts, in order, out of the values of `fields` and then the templates' `own` texts."""
+    pool = [*map(Gap, fields), *own]
+    return itemgetter(*map(pool.index, parts), pool.index(""))  # with an empty text they are always several
 
 
 def attempt(
@@ -79,10 +127,12 @@ def fill(source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = NO
             return None
         pieces.append(piece)
     text = "".join(pieces)
-    # Text that looks like Python's own, or holds half a character, is for the sandbox to judge.
-    if (not text.isascii() and not _whole(text)) or ("<" in text and sandbox.may_be_python(text)):
-        return None
-    return Rendered(text, tuple(spans))
+    return Rendered(text, tuple(spans)) if _fair(text) else None
+
+
+def _fair(text: str) -> bool:
+    """Text that looks like Python's own, or holds half a character, is for the sandbox to judge."""
+    return (text.isascii() or _whole(text)) and not ("<" in text and sandbox.may_be_python(text))
 
 
 def _plain(values: Mapping[str, Json]) -> bool:

@@ -16,7 +16,7 @@ from tutelage.core.strictjson import kind, shorten
 from tutelage.core.written import PROMPTED
 from tutelage.templates import apart, sandbox
 from tutelage.templates.failures import in_words
-from tutelage.templates.gaps import gaps
+from tutelage.templates.gaps import Filling, filling, gaps
 from tutelage.templates.jobs import ROWS, Job, Outcome, Renderer, here
 from tutelage.templates.sandbox import NOTHING, Failure, Rendered
 
@@ -117,6 +117,11 @@ class TaskTemplate:
             if len(outcomes) < len(some):  # a row that takes too much is the last
                 break
         raise_all(f"the rows of the task {task}", errors[:MAX_ERRORS])
+
+    @property
+    def filling(self) -> Filling | None:
+        """What makes the texts of `render` alone, many times sooner; None when the template computes, or there are references."""
+        return filling(self.prompt, self.completion) if self.references is None else None
 
     def card(self) -> dict[str, Any]:
         """What the data card says of the template."""

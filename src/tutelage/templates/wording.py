@@ -102,6 +102,11 @@ class LibraryTemplate:
         read = {name for one in self.wordings for name in sandbox.reads(one.completion)} - {LETTER}
         return self.binding.columns(sorted(read or {self.kind.answer}))
 
+    @property
+    def filling(self) -> None:
+        """Which wording a row gets, and which options, follows from the row: there is no shorter way to its texts."""
+        return
+
     def render(self, example: Example, task: str) -> Prompted:
         """Put one row into words, as it is tested. Raises InputError as `render_all`."""
         return self.render_all([example], task)[0]

@@ -75,9 +75,13 @@ class Cells:
         fields: dict[str, Json] = {}
         for name, value in row.items():
             fields[name] = self._class(name, value, number) if name in self._classes else value
-            if ("\0" in value) if type(value) is str else type(value) not in _PLAIN:
+            if not is_plain(value):
                 fields[name] = _value(fields[name], name, self.where(number))
         return fields
+
+    def as_it_stands(self, name: str) -> bool:
+        """Whether a column's plain values (`is_plain`) are the fields' values: they are no numbers of labels."""
+        return name not in self._classes
 
     def where(self, number: int) -> str:
         """How errors call a row."""
@@ -94,6 +98,13 @@ class Cells:
         raise bad(
             self.where(number), f"the field {name} names no label", str(value), f"0 to {len(names) - 1}"
         )
+
+
+def is_plain(value: Any) -> bool:
+    """Whether there is nothing to change or to refuse about a column's value."""
+    if type(value) is str:
+        return "\0" not in value
+    return type(value) in _PLAIN or (type(value) is float and math.isfinite(value))
 
 
 def bad(where: str, problem: str, found: str, expected: str) -> InputError:
