@@ -138,7 +138,7 @@ class MixedRows:
             raise ValueError(f"the order is over {wanted[:10]} rows, the sources have {found[:10]}")
         self.order = order
         self.sources = tuple(sources)
-        self._ways: dict[int, Way] = {}
+        self._ways = [_quickest(source) for source in self.sources]
 
     @classmethod
     def of(cls, seed: int, sources: Sequence[Source], rates: Sequence[Rate]) -> MixedRows:
@@ -201,19 +201,12 @@ class MixedRows:
 
     def _worded(self, picks: Picks) -> MixedBatch:
         ways = self._ways
-        texts = [
-            (ways.get(task) or self._way(task))(row)
-            for task, row in zip(picks.task.tolist(), picks.row.tolist(), strict=True)
-        ]
+        texts = [ways[task](row) for task, row in zip(picks.task.tolist(), picks.row.tolist(), strict=True)]
         return MixedBatch(self.sources, picks, texts)
-
-    def _way(self, task: int) -> Way:
-        """A task's quickest way from a row's place to its texts."""
-        made = self._ways[task] = _quickest(self.sources[task])
-        return made
 
 
 def _quickest(source: Source) -> Way:
+    """A task's way from a row's place to its texts."""
     filling = source.template.filling
     if filling is None:
         return lambda _: None
