@@ -27,6 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ BATCH = 64
 LARGE = 1024
 PROMPT = "How was it?\n\n{{ text }}\n\nAnswer yes or no."
 COMPLETION = "{{ answer }}"
+COMPUTED = PROMPT.replace("text", "text | trim")
+"""The same texts, by a template that does more than put fields into a text."""
 
 
 def sizes(total: int) -> list[int]:
@@ -88,13 +91,13 @@ def shares(found: list[tuple[str, int, int]]) -> Any:
     return rates(Mix("all", parts, rate_maximum=3000))
 
 
-def ours(folder: Path, found: list[tuple[str, int, int]]) -> Any:
+def ours(folder: Path, found: list[tuple[str, int, int]], prompt: str = PROMPT) -> Any:
     from tutelage.data.mapped import MappedRows
     from tutelage.mixture import MixedRows, Source
     from tutelage.templates import TaskTemplate
 
     files = {f"{n}.arrow": MappedRows(folder / f"{n}.arrow") for n in range(FILES)}
-    template = TaskTemplate(PROMPT, COMPLETION)
+    template = TaskTemplate(prompt, COMPLETION)
     sources = [
         Source(f"task{n}", files[file].part(start, stop), template)
         for n, (file, start, stop) in enumerate(found)
@@ -135,11 +138,13 @@ def child_memory(folder: Path, total: str, rows: str) -> dict[str, int]:
     return resident()
 
 
-def child_rows(folder: Path, tasks: str, rows: str) -> dict[str, float]:
+def child_rows(folder: Path, tasks: str, rows: str, what: str = "texts") -> dict[str, float]:
+    """`what`: texts, texts of the template that computes (computed), or whole rows (whole)."""
     begun = time.perf_counter()
-    mixed = ours(folder, places(TOTAL)[: int(tasks)])
+    mixed = ours(folder, places(TOTAL)[: int(tasks)], COMPUTED if what == "computed" else PROMPT)
     mixed.span(0, 1000)
-    return measured((batch.prompts for batch in mixed.batches(LARGE)), int(rows), begun)
+    batches = mixed.batches(LARGE)
+    return measured((list(b) if what == "whole" else b.prompts for b in batches), int(rows), begun)
 
 
 Columns = dict[str, list[Any]]
@@ -160,11 +165,11 @@ def lent() -> Callable[[Columns], Columns]:
     return several
 
 
-def jinja() -> Callable[[Columns], Columns]:
+def jinja(asked: str = PROMPT) -> Callable[[Columns], Columns]:
     import jinja2
 
     environment = jinja2.Environment()  # noqa: S701 - no HTML
-    prompt, completion = environment.from_string(PROMPT), environment.from_string(COMPLETION)
+    prompt, completion = environment.from_string(asked), environment.from_string(COMPLETION)
 
     def several(columns: Columns) -> Columns:
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
@@ -188,7 +193,10 @@ def by_hand() -> Callable[[Columns], Columns]:
     return several
 
 
-MAP_STYLE = {"map-style, jinja2": jinja, "map-style, templates lent": lent, "map-style, by hand": by_hand}
+MAP_STYLE = {
+    "map-style, jinja2": jinja, "map-style, templates lent": lent, "map-style, by hand": by_hand,
+    "map-style, jinja2, computed": partial(jinja, COMPUTED),
+}  # fmt: skip
 
 
 def child_peer(folder: Path, tasks: str, rows: str, way: str) -> dict[str, float]:
@@ -277,29 +285,33 @@ def goals(folder: Path, rows: int, rounds: int) -> None:
             f"{found['RssFile']} mapped (goal: 1,000 in all)",
             flush=True,
         )
-    done = best([child("rows", folder, TASKS, rows) for _ in range(rounds)])
-    print(
-        f"rendered          {done['wall']:,.0f} rows/s, {done['cpu']:,.0f} a processor second (goal: 20,000)"
-    )
+    for what in ("texts", "whole"):
+        done = best([child("rows", folder, TASKS, rows, what) for _ in range(rounds)])
+        print(
+            f"rendered, {what:<7} {done['wall']:,.0f} rows/s, {done['cpu']:,.0f} a processor second (goal: 20,000)"
+        )
 
 
 def peers(folder: Path, tasks: int, rows: int, rounds: int) -> None:
-    mine, theirs = [], {way: [] for way in WAYS}
+    runs: dict[str, list[dict[str, Any]]] = {}
     for _ in range(rounds):
-        mine.append(child("rows", folder, tasks, rows))
+        for what in ("texts", "computed"):
+            runs.setdefault(what, []).append(child("rows", folder, tasks, rows, what))
         for way in WAYS:
-            theirs[way].append(child("peer", folder, tasks, rows, way))
+            runs.setdefault(way, []).append(child("peer", folder, tasks, rows, way))
     print(
         f"\n{tasks} tasks | set-up, s | rows/s | a processor second | rows | with its set-up, rows/s"
         "\n---|---:|---:|---:|---:|---:"
     )
-    table = {"Tutelage": best(mine), **{f"datasets, {way}": best(runs) for way, runs in theirs.items()}}
-    for name, run in table.items():
+    found = {name: best(several) for name, several in runs.items()}
+    for name, run in found.items():
         print(
-            f"{name} | {run['setup']:.2f} | {run['wall']:,.0f} | {run['cpu']:,.0f} | {run['rows']:,} | {whole(run):,.0f}"
+            f"{'datasets' if name in WAYS else 'Tutelage'}, {name} | {run['setup']:.2f} | {run['wall']:,.0f} "
+            f"| {run['cpu']:,.0f} | {run['rows']:,} | {whole(run):,.0f}"
         )
-    for way, runs in theirs.items():
-        ratios = best(mine)["cpu"] / best(runs)["cpu"], whole(best(mine)) / whole(best(runs))
+    for way in WAYS:
+        mine = found["computed" if "computed" in way else "texts"]
+        ratios = mine["cpu"] / found[way]["cpu"], whole(mine) / whole(found[way])
         print(f"ratio to {way}: {ratios[0]:.2f}, with its set-up {ratios[1]:.2f} (goal: 3)")
 
 

@@ -125,7 +125,7 @@ class MixedOrder:
         return np.diff(self._before(block, self._bounds))
 
     def _block(self, block: int) -> tuple[Ints, Ints]:
-        """The tasks at a block's positions, and how often each of them came before: (1000), (1000)."""
+        """The tasks at a block's positions, and how often each came before: (1000), (1000)."""
         found = self._near.get(block)
         if found is None:
             found = self._made(block)
@@ -138,13 +138,11 @@ class MixedOrder:
         offsets = np.arange(BLOCK, dtype=np.int64)
         slots = permutation(BLOCK, round_keys(self._keys[0], block))
         shift = self._shift(block)
-        tasks = (
-            np.searchsorted(self._bounds, offsets * _SLOT + shift, side="right") - 1
-        )  # of slots, ascending
+        tasks = np.searchsorted(self._bounds, offsets * _SLOT + shift, side="right") - 1
         low, high = self._bounds[tasks], self._bounds[tasks + 1]
         earlier = self._before(block, high) - self._before(block, low)
         counts = earlier + offsets - _first(low, shift)
-        # A task's slots go to its positions from the first to the last: its count grows along the positions.
+        # Slots are ordered by task. A task's go to its positions from the first to the last, so its count grows along them.
         task = tasks[slots]
         count = np.empty(BLOCK, np.int64)
         count[np.argsort(task, kind="stable")] = counts

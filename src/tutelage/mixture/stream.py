@@ -1,7 +1,7 @@
 """Rows of a mixture put into words, in order, from any position: an order, where each task's rows are, and their templates.
 
 Nothing is kept between batches: what stays in memory is what the order and the tasks' rows keep, whatever the number of rows.
-Where a template only puts fields into a text, a row's texts come straight out of its values; the row itself is made when it is asked for.
+A row's texts come straight out of its values, where the template allows it; the row itself is made when it is asked for.
 """
 
 from __future__ import annotations
@@ -166,8 +166,8 @@ class MixedRows:
         """The rows at the positions from `start` up to `stop`, in order.
 
         Raises:
-            InputError: a row cannot be read or put into words; InputErrors for several of one task. Of a row that only
-                has its fields put into a text, the others are read when the whole row is asked for.
+            InputError: a row cannot be read or put into words; InputErrors for several of one task. Fields that the
+                template does not read are looked at when the whole row is asked for.
         """
         return self._worded(self.order.span(start, stop))
 
@@ -225,9 +225,9 @@ def _reader(rows: Sequence[Example], fields: Sequence[str]) -> Callable[[int], S
     if isinstance(rows, MappedRows):
         return rows.reader(fields)
 
-    def read(place: int) -> Sequence[Json]:
+    def read(place: int) -> Sequence[Json] | None:
         values = rows[place].fields
-        return [values.get(name) for name in fields]
+        return [values[name] for name in fields] if all(name in values for name in fields) else None
 
     return read
 

@@ -16,6 +16,7 @@ from jinja2 import nodes
 from tutelage.core.limits import MAX_RENDERED_CHARACTERS
 from tutelage.core.nouns import Json
 from tutelage.templates import sandbox
+from tutelage.templates.environment import ENVIRONMENT
 from tutelage.templates.sandbox import NOTHING, Failure, Rendered, Span
 
 _JINJA_OWN = frozenset({"self", "loop", "super", "caller", "varargs", "kwargs", sandbox.WHOLE_ROW})
@@ -29,12 +30,12 @@ class Gap(NamedTuple):
 
 
 class Filling(NamedTuple):
-    """Puts a row's values straight into its prompt and its completion.
+    """Puts a row's values into its prompt and its completion, and nothing else of the row.
 
     Attributes:
         fields: the fields that are read, each once.
-        fill: (prompt, completion) of the values of `fields`; None where a value or a text is not plain. Such a row is for
-            `attempt`, which makes the same of the others.
+        fill: (prompt, completion) of the values of `fields`; None where anything is unusual or wrong with the row: then it is
+            for the whole template, which makes the same of the others.
     """
 
     fields: tuple[str, ...]
@@ -60,10 +61,18 @@ def gaps(source: str) -> tuple[str | Gap, ...] | None:
 
 @lru_cache(maxsize=4096)
 def filling(prompt: str, completion: str) -> Filling | None:
-    """What fills two templates, row after row; None when one of them has more than gaps. Raises as `gaps`."""
+    """What fills two templates, row after row, in this process.
+
+    Returns:
+        The quick way where both have gaps alone; otherwise they are run, over the fields that they name. None where that could
+        give another text.
+
+    Raises:
+        TemplateSyntaxError: as `gaps`.
+    """
     first, second = gaps(prompt), gaps(completion)
     if first is None or second is None:
-        return None
+        return _running(prompt, completion)
     fields = tuple(dict.fromkeys(part.name for part in (*first, *second) if isinstance(part, Gap)))
     own = ("", *(part for part in (*first, *second) if isinstance(part, str)))
     asking, answering = (_picking(parts, fields, own) for parts in (first, second))
@@ -84,6 +93,28 @@ def filling(prompt: str, completion: str) -> Filling | None:
         return (asked, answer) if said and short and (usual or (_fair(asked) and _fair(answer))) else None
 
     return Filling(fields, fill)
+
+
+def _running(prompt: str, completion: str) -> Filling | None:
+    sources = prompt, completion
+    if any(map(_means_others, sources)):
+        return None
+    fields = tuple(dict.fromkeys(name for source in sources for name in sandbox.reads(source)))
+
+    def fill(values: Sequence[Json]) -> tuple[str, str] | None:
+        row = dict(zip(fields, values, strict=True))
+        asked, answer = attempt(prompt, row), attempt(completion, row)
+        if isinstance(asked, Failure) or isinstance(answer, Failure):
+            return None
+        return (asked.text, answer.text) if asked.text.strip() and answer.text.strip() else None
+
+    return Filling(fields, fill)
+
+
+def _means_others(source: str) -> bool:
+    """Whether a name may mean another thing in a row with more fields: the whole row, or a function that a field hides."""
+    hidden = {sandbox.WHOLE_ROW, *ENVIRONMENT.globals}
+    return any(node.name in hidden for node in sandbox.parsed(source).find_all(nodes.Name))
 
 
 def _picking(parts: Sequence[str | Gap], fields: Sequence[str], own: Sequence[str]) -> itemgetter[Any]:

@@ -120,8 +120,8 @@ class TaskTemplate:
 
     @property
     def filling(self) -> Filling | None:
-        """What makes the texts of `render` alone, many times sooner; None when the template computes, or there are references."""
-        return filling(self.prompt, self.completion) if self.references is None else None
+        """What makes the texts of `render` alone, sooner; None with references, and for what is rendered in another process."""
+        return None if self.references is not None or self._apart else filling(self.prompt, self.completion)
 
     def card(self) -> dict[str, Any]:
         """What the data card says of the template."""
