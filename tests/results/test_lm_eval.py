@@ -300,6 +300,17 @@ def test_a_damaged_document_and_a_store_without_scores_are_refused(run_folder, t
     (run_folder / "results.json").write_text('{"recipe": []}', "utf-8")
     assert main(words) == 2
     assert "results.json: recipe" in capsys.readouterr().err
+    for watched, place in (
+        ([], "results.json: watched"),
+        ({"general-probe": 3}, "results.json: watched: general-probe"),
+        ({"general-probe": {"told": []}}, "results.json: watched: general-probe: told"),
+        ({"general-probe": {"told": {"sizes": 4}}}, "watched: general-probe: told: sizes"),
+        ({"general-probe": {"told": {"sizes": {"a": "x"}}}}, "general-probe: told: sizes: a"),
+    ):
+        document = {"recipe": {}, "provenance": {}, "watched": watched}
+        (run_folder / "results.json").write_text(json.dumps(document), "utf-8")
+        assert main(words) == 2
+        assert place in "".join(capsys.readouterr().err.split("\n"))
     with Store.open(tmp_path / "empty" / "results.sqlite"):
         pass
     assert main([words[0], str(tmp_path / "empty"), *words[2:]]) == 2
