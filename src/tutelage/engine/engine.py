@@ -24,6 +24,7 @@ from tutelage.engine.limits import Limits
 from tutelage.engine.prefixes import Branch, tree
 from tutelage.engine.reading import Read, Reader
 from tutelage.engine.rows import takes_rows
+from tutelage.engine.scoring import log_probabilities
 from tutelage.engine.together import Row
 from tutelage.tokens import chat
 from tutelage.tokens.encode import Encoder
@@ -306,7 +307,7 @@ class Engine:
     def _choose(self, reads: Sequence[Read], state: states.State) -> list[Response]:
         """Summed log-probabilities (nats) of each choice's tokens after the prompt."""
         choices = [read.choices for read in reads]
-        first = torch.log_softmax(state.logits.float(), -1)
+        first = log_probabilities(state.logits)
         sums = [[float(first[i, ids[0]]) for ids in row] for i, row in enumerate(choices)]
         owners = [(i, j) for i, row in enumerate(choices) for j, ids in enumerate(row) if len(ids) > 1]
         if owners:
@@ -325,7 +326,7 @@ class Engine:
         fed = torch.tensor([t[:-1] + [self.pad_id] * (width - len(t) + 1) for t in texts])
         real = torch.tensor([[1] * (len(t) - 1) + [0] * (width - len(t) + 1) for t in texts])
         device = state.logits.device
-        after = torch.log_softmax(state.feed(fed.to(device), real=real.to(device)).float(), -1)
+        after = log_probabilities(state.feed(fed.to(device), real=real.to(device)))
         for k, (i, j) in enumerate(owners):
             rest = texts[k][1:]
             places = torch.arange(len(rest), device=device)

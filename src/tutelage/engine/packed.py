@@ -23,6 +23,7 @@ from tutelage.engine.beginnings import behind
 from tutelage.engine.needed import only_at
 from tutelage.engine.prefixes import shared
 from tutelage.engine.reading import Read
+from tutelage.engine.scoring import log_probabilities
 from tutelage.engine.trials import some_ids, takes
 
 TOKENS = 512
@@ -214,15 +215,11 @@ def _picked(tensor: torch.Tensor, spans: Sequence[Span]) -> torch.Tensor:
 
 
 def _told(logits: torch.Tensor, which: torch.Tensor, tokens: torch.Tensor) -> list[float]:
-    """The log-probability of each token at its place: `log_softmax` in float32, as it is computed wherever models are scored.
-
-    Its sum over a vocabulary is off by up to 1e-5, always to one side; a better one would differ from all others' values by that
-    much for every token of a choice.
-    """
+    """The log-probability of each token at its place."""
     found: list[float] = []
     for start in range(0, len(which), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
-        after = logits[which[some]].float().log_softmax(-1)
+        after = log_probabilities(logits[which[some]])
         found += after.gather(-1, tokens[some, None])[:, 0].double().tolist()
     return found
 
@@ -269,6 +266,6 @@ def _alone(model: Any, prompt: list[int], choices: Sequence[list[int]]) -> list[
     found = []
     for choice in choices:
         out = model(input_ids=torch.tensor([prompt + choice], device=model.device), use_cache=False)
-        after = out.logits[0].float().log_softmax(-1)
+        after = log_probabilities(out.logits[0])
         found.append(sum(float(after[len(prompt) - 1 + n, token]) for n, token in enumerate(choice)))
     return found

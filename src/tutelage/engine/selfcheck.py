@@ -16,6 +16,7 @@ import torch
 from tutelage.core.nouns import Request, Response
 from tutelage.engine.engine import Engine
 from tutelage.engine.reading import Read
+from tutelage.engine.scoring import log_probabilities
 from tutelage.models.prompts import of as prompt_of
 
 SAME = 1e-4
@@ -88,7 +89,7 @@ def _choice(engine: Engine, read: Read, given: Response) -> tuple[float, bool, s
 def _log_probability(engine: Engine, prompt: Sequence[int], choice: Sequence[int]) -> float:
     """Of a choice's tokens after a prompt, summed, in one pass of its own."""
     logits = _logits(engine, prompt, choice[:-1])[-len(choice) :]
-    after = logits.float().log_softmax(-1)
+    after = log_probabilities(logits)
     return float(sum(float(after[n, token]) for n, token in enumerate(choice)))
 
 
