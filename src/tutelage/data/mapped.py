@@ -23,8 +23,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.nouns import Example, Json, Origin
 from tutelage.data.formats.blocks import empty, opened, require_file
 from tutelage.data.formats.cells import Cells, bad, damaged, is_plain, not_utf8
-from tutelage.data.mapped_column import Column
-from tutelage.data.mapped_column import opened as opened_column
+from tutelage.data.mapped_column import Column, column_of
 
 Ints = npt.NDArray[np.int64]
 Reader = Callable[[int], list[Json] | None]
@@ -279,7 +278,7 @@ class _File:
         if len(self._columns) >= _KEPT:
             self._columns.clear()
         columns = self._batches[batch].columns
-        made = tuple(opened_column(*both) for both in zip(self.cells.columns, columns, strict=True))
+        made = tuple(column_of(*both) for both in zip(self.cells.columns, columns, strict=True))
         self._columns[batch] = made
         return made
 

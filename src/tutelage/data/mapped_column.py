@@ -42,7 +42,7 @@ class Column(NamedTuple):
     texts: Texts | None = None
 
 
-def opened(name: str, column: Any) -> Column:
+def column_of(name: str, column: Any) -> Column:
     """A column, ready to be read. Raises what Arrow raises on one that is damaged."""
     import pyarrow.types as t
 

@@ -135,6 +135,7 @@ class MixedOrder:
         return found
 
     def _made(self, block: int) -> tuple[Ints, Ints]:
+        """What `_block` remembers."""
         offsets = np.arange(BLOCK, dtype=np.int64)
         slots = permutation(BLOCK, round_keys(self._keys[0], block))
         shift = self._shift(block)

@@ -17,7 +17,7 @@ from tutelage.core.nouns import Example, Json, Prompted
 from tutelage.data.mapped import MappedRows
 from tutelage.mixture.mixed import BLOCK, MixedOrder, Picks
 from tutelage.mixture.rates import Rate
-from tutelage.templates.gaps import Filling
+from tutelage.templates.filling import Filling
 
 _AHEAD = 16 * BLOCK
 """Positions that are picked together: the more, the less each costs."""

@@ -16,7 +16,8 @@ from tutelage.core.strictjson import kind, shorten
 from tutelage.core.written import PROMPTED
 from tutelage.templates import apart, sandbox
 from tutelage.templates.failures import in_words
-from tutelage.templates.gaps import Filling, filling, gaps
+from tutelage.templates.filling import Filling, filling
+from tutelage.templates.gaps import gaps
 from tutelage.templates.jobs import ROWS, Job, Outcome, Renderer, here
 from tutelage.templates.sandbox import NOTHING, Failure, Rendered
 
