@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tutelage.metrics.stats import simulation
@@ -101,14 +101,14 @@ def write(covered: list[str], quiet: list[str]) -> None:
     PAGE.write_text(head + mark + "\n".join(told) + following, encoding="utf-8")
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repetitions", type=int, default=2000)
     parser.add_argument("--alarms", type=int, default=10_000)
     parser.add_argument("--write", action="store_true", help="put the tables into docs/metrics.md")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     covered = table(intervals(given.repetitions), covered=True)
     print()
     quiet = table(alarms(given.alarms), covered=False)

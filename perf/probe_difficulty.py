@@ -25,7 +25,7 @@ from tutelage.models import resolve
 from tutelage.tokens import chat
 
 
-def main(model: str, name: str, template: str | None) -> None:
+def main(model: str, name: str, template: str | None = None) -> None:
     benchmark = load(name, root=Path.cwd())
     text = None if template is None else chat.text_of(template, root=Path.cwd())
     loaded = load_model(resolve(model), chat_template=text)
@@ -66,4 +66,4 @@ def show(benchmark: Benchmark, responses: dict[str, Response], key: Callable[[Be
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else None)
+    main(*sys.argv[1:])

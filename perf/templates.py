@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from statistics import median
 
 from tutelage.core.nouns import Example, Origin
@@ -34,12 +35,12 @@ def microseconds(template: TaskTemplate | LibraryTemplate, examples: list[Exampl
     return (time.perf_counter() - started) / len(examples) * 1e6
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=20_000)
-    examples = rows(parser.parse_args().rows)
+    examples = rows(parser.parse_args(arguments).rows)
     words = ("How was it?\n\n{{ text }}", "{{ label }}")
     ours, foreign = TaskTemplate(*words), TaskTemplate(*words, foreign=True)
     foreign.render_all(examples[:1], "task")  # the child starts once a run
