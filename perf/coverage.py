@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from tutelage.core.provenance import measured_on
 from tutelage.metrics.stats import simulation
 from tutelage.metrics.stats.simulation import Rate
 
@@ -88,6 +89,7 @@ def write(covered: list[str], quiet: list[str]) -> None:
         "",
         "Made by `perf/coverage.py --write`: simulations with known truth, their seed fixed beforehand; ± is the",
         "Monte-Carlo standard error. Failures stand here as they fell out.",
+        measured_on(),
         "",
         "Of nominal 95 % intervals, how many of 100 hold the truth:",
         "",
@@ -109,6 +111,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--alarms", type=int, default=10_000)
     parser.add_argument("--write", action="store_true", help="put the tables into docs/metrics.md")
     given = parser.parse_args(words)
+    print(f"{measured_on()}\n")
     covered = table(intervals(given.repetitions), covered=True)
     print()
     quiet = table(alarms(given.alarms), covered=False)

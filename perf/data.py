@@ -21,6 +21,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tutelage.core.provenance import measured_on
+
 OURS = """
 import sys, time
 from pathlib import Path
@@ -142,6 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not options.alone and not find_spec("datasets"):
         sys.exit("datasets is not installed: pip install -e '.[perf-data]', or measure Tutelage with --alone")
+    print(f"{measured_on()}\n")
     with tempfile.TemporaryDirectory() as folder:
         reading(Path(folder), options.megabytes, options.rounds, alone=options.alone)
 

@@ -28,6 +28,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tutelage.core.provenance import measured_on
+
 PROMPT = "Answer the customer in a friendly way.\n\n{{ question }}"
 COMPLETION = "{{ answer }}"
 SIDES = ("datasets", "here", "apart")
@@ -272,6 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sides = SIDES[1:] if options.alone else SIDES
     if "datasets" in sides and not find_spec("datasets"):
         sys.exit("datasets is not installed: pip install -e '.[perf-data]', or measure Tutelage with --alone")
+    print(f"{measured_on()}\n")
     speed(options.rows, options.rounds, options.kinds, sides)
     if not options.no_memory:
         memory(options.rows, sides)

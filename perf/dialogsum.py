@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import mean
 
 from tutelage.cli.live import Live
+from tutelage.core.provenance import measured_on
 from tutelage.recipe import load
 from tutelage.recipe.run import run
 
@@ -44,6 +45,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", dest="sets", nargs="*", default=[], help="further changes of the recipe")
     given = parser.parse_args(words)
     rows = write_rows(given.data, given.out)
+    print(f"{measured_on()}\n")
     print("| method | seed | " + " | ".join(f"{m} base | {m} tuned | difference" for m in METRICS) + " |")
     print("|---|---|" + "---|" * (3 * len(METRICS)))
     for method in given.method:

@@ -292,8 +292,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = words.parse_args(arguments)
     if given.data is None:
         sys.exit("name the folder with mmlu and bbh by --data or TUTELAGE_DATA")
+    from tutelage.core.provenance import measured_on
     from tutelage.models import resolve
 
+    print(measured_on())
     folder = resolve(given.model).weights
     for job in given.only.split(","):
         if job not in JOBS:

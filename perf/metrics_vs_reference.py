@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from tutelage.core.provenance import measured_on
 from tutelage.metrics import Row, paired, score_rows
 from tutelage.metrics.measures import Shared, family
 from tutelage.metrics.names import parse
@@ -344,6 +345,7 @@ def main(words: Sequence[str] | None = None) -> int:
     score_rows(
         ["rouge1", "bleu", "f1", "mcc", "entity_f1"], [Row("O", ("O",))] * 2
     )  # imports are not counted
+    print(f"{measured_on()}\n")
     print("| what | peer | Tutelage s | peer s | times faster | goal | largest difference | |")
     print("|---|---|---:|---:|---:|---:|---:|---|")
     missed = 0

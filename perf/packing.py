@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded, Prompted
+from tutelage.core.provenance import measured_on
 from tutelage.data import load
 from tutelage.mixture.order import Order
 from tutelage.models import load_tokenizer, resolve
@@ -128,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--length", type=int, default=1024)
     parser.add_argument("--target", type=int, default=256)
     asked = parser.parse_args(arguments)
+    print(measured_on())
     words = list(prompted((asked.data / "instruction").absolute()))
     model = load_tokenizer(
         resolve("smollm2-135m-instruct"), chat_template=chat.text_of("chatml-plain", root=Path())

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tutelage.benchmarks import Benchmark, BenchmarkItem, load
 from tutelage.core.nouns import Response
+from tutelage.core.provenance import measured_on
 from tutelage.engine import Engine
 from tutelage.metrics import Row, score_rows
 from tutelage.models import load as load_model
@@ -35,6 +36,7 @@ def main(model: str, name: str, template: str | None = None) -> None:
     started = time.perf_counter()
     responses = {r.id: r for r in engine.answer(requests)}
     seconds = time.perf_counter() - started
+    print(measured_on())
     print(f"{name}: {len(requests)} items, {tokens} prompt tokens, {seconds:.0f} s")
     for title, key in groupings():
         print(f"\n{title:<32} {'right':>6} {'low':>6} {'high':>6} {'n':>4} {'guess':>6}  positions chosen")

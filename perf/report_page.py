@@ -21,6 +21,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from tutelage.core.provenance import measured_on
 from tutelage.report import page, shown
 from tutelage.report.examples import MOST, ROOM, Group, Shown
 from tutelage.report.marks import Pieces
@@ -83,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--browsers", type=int, default=5, help="how often each page is opened")
     options = parser.parse_args(arguments)
     left = page.read(options.run)
+    print(f"{measured_on()}\n")
     print("| page | items | MB | written in, s | first paint, ms | loaded, ms |")
     print("|---|---:|---:|---:|---:|---:|")
     for name, one in (("of the run", left), ("filled to its bounds", filled(left))):

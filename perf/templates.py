@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from tutelage.core.nouns import Example, Origin
+from tutelage.core.provenance import measured_on
 from tutelage.templates import LibraryTemplate, TaskTemplate, close, find, use
 
 TURNS = 5
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     foreign.render_all(examples[:1], "task")  # the child starts once a run
     taken = [(microseconds(ours, examples), microseconds(foreign, examples)) for _ in range(TURNS)]
     here, apart = (median(column) for column in zip(*taken, strict=True))
+    print(measured_on())
     print(f"in this process {here:6.1f} us a row")
     print(f"in the child    {apart:6.1f} us a row, {apart / here:.2f} times that")
     library = use(find("sentiment"), examples, labels=["negative", "positive"])

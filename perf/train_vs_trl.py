@@ -411,12 +411,15 @@ def about(results: dict[Setting, list[Measured]], threads: int) -> str:
     """What was measured, with which versions."""
     from importlib.metadata import version
 
+    from tutelage.core.provenance import measured_on
+
     tokens = results[TUTELAGE][0].tokens
     peers = ("trl",) if len(results) > 1 else ()
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", *peers))
     return (
         f"Full fine-tuning, fp32, {threads} threads, {BATCH} rows a step, {len(tokens)} timed steps of {tokens} tokens; "
-        f"{versions}; Python {platform.python_version()}; medians."
+        f"{versions}; Python {platform.python_version()}; medians. "
+        f"{measured_on()}"
     )
 
 

@@ -91,7 +91,7 @@ def test_coverage(script, capsys):
 
 def test_data(script, capsys):
     script("data").main(["--megabytes", "0.02", "--rounds", "1", *([] if DATASETS else ["--alone"])])
-    table = capsys.readouterr().out.splitlines()[2:]
+    table = capsys.readouterr().out.splitlines()[4:]
     assert [line.split(" | ")[0] for line in table] == [f"| {name}" for name in script("data").KINDS]
 
 
@@ -125,7 +125,7 @@ def test_metrics_vs_reference(script, capsys, monkeypatch, data):
     module = script("metrics_vs_reference")
     monkeypatch.setattr(module, "long_pairs", lambda folder: module.pairs_of(folder, 20, 2))
     module.main(["--data", str(data), "--runs", "1", "--only", "rouge", "--peers", "rouge_score"])
-    rows = capsys.readouterr().out.splitlines()[2:]
+    rows = capsys.readouterr().out.splitlines()[4:]
     assert len(rows) == 6
     assert all(float(row.split("|")[7]) < 1e-9 for row in rows)
 
