@@ -138,18 +138,20 @@ class Engine:
         draw = torch.Generator().manual_seed(seed)
         ids: list[int] = []
         said = ""
+        # Inference mode belongs to the thread, so it must not be on while the caller works between two pieces.
         with torch.inference_mode():
             state = self._start([prompt])
-            logits = state.logits
-            for _ in range(max_new_tokens):
-                token = _pick(logits[0], temperature, draw)
-                if token in self.stop_ids:
-                    break
-                ids.append(token)
-                text = self.text_of(ids)
-                if not text.endswith("\ufffd") and len(text) > len(said):
-                    yield text[len(said) :]
-                    said = text
+        logits = state.logits
+        for _ in range(max_new_tokens):
+            token = _pick(logits[0], temperature, draw)
+            if token in self.stop_ids:
+                break
+            ids.append(token)
+            text = self.text_of(ids)
+            if not text.endswith("\ufffd") and len(text) > len(said):
+                yield text[len(said) :]
+                said = text
+            with torch.inference_mode():
                 logits = state.feed(torch.tensor([[token]], device=logits.device))[:, -1]
         text = self.text_of(ids)
         if len(text) > len(said):
