@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 
 import pytest
 
+from .warm import Warm
+
 os.environ["TUTELAGE_NO_CACHE"] = (
     "1"  # no test writes rows or answers into the user's cache, nor does a process that it starts
 )
@@ -143,6 +145,14 @@ def _no_inference_mode_is_left_on() -> Iterator[None]:
     yield
     if torch := sys.modules.get("torch"):
         assert not torch.is_inference_mode_enabled()
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """Start the program in processes of its own that need not import torch first."""
+    server = Warm()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")
