@@ -90,7 +90,8 @@ def test_redux_keeps_what_people_found_right(data: Path) -> None:
     assert sum(item.part == "moral_scenarios" for item in kept.items) > 50  # a file that is not UTF-8
 
 
-QUESTIONS = pytest.mark.parametrize("questions", [1, pytest.param(4, marks=pytest.mark.long)])
+# One question of one subject; in the long suite all that was recorded.
+SAMPLES = pytest.mark.parametrize("sample", [(1, 1), pytest.param((3, 4), marks=pytest.mark.long)], ids=str)
 
 
 def in_float64_throughout(model: Any) -> Any:
@@ -131,13 +132,21 @@ def resolved(missing: Callable[..., NoReturn]) -> ModelSource:
 Values = dict[str, dict[str, list[list[float]]]]
 
 
-def scored(data: Path, resolved: ModelSource, questions: int, prepare: Callable[[Any], Any]) -> Values:
-    """By way and subject, the summed log-probabilities of the choices of the first questions."""
+def scored(
+    data: Path, resolved: ModelSource, sample: tuple[int, int], prepare: Callable[[Any], Any]
+) -> Values:
+    """By way and subject, the summed log-probabilities of the choices of the first questions.
+
+    Args:
+        sample: how many subjects, and how many questions of each.
+    """
+    count, questions = sample
     loaded = load_model(resolved)
     engine = Engine(prepare(loaded.model), loaded.tokenizer, encoder_decoder=False, context=loaded.context)
     values: Values = {}
-    for way, subjects in VALUES["float64"].items():
-        benchmark = load(f"mmlu:{way}", data=data, limit=Limit(questions, first=True), parts=list(subjects))
+    for way, recorded in VALUES["float64"].items():
+        subjects = list(recorded)[-count:]
+        benchmark = load(f"mmlu:{way}", data=data, limit=Limit(questions, first=True), parts=subjects)
         logprobs = {answer.id: list(answer.logprobs) for answer in engine.answer(benchmark.requests())}
         values[way] = {
             subject: [logprobs[f"{subject}/{number}"] for number in range(questions)] for subject in subjects
@@ -155,25 +164,25 @@ def largest_difference(values: Values, recorded: str, way: str) -> float:
     )
 
 
-@QUESTIONS
+@SAMPLES
 def test_log_probabilities_in_float64_are_lm_evals_on_every_processor(
-    data: Path, resolved: ModelSource, questions: int
+    data: Path, resolved: ModelSource, sample: tuple[int, int]
 ) -> None:
-    values = scored(data, resolved, questions, lambda model: in_float64_throughout(model.to(torch.float64)))
+    values = scored(data, resolved, sample, lambda model: in_float64_throughout(model.to(torch.float64)))
     for way in values:
         assert largest_difference(values, "float64", way) < 1e-7
 
 
-@QUESTIONS
+@SAMPLES
 def test_log_probabilities_in_fp32_are_as_near_as_lm_evals_own(
-    data: Path, resolved: ModelSource, questions: int
+    data: Path, resolved: ModelSource, sample: tuple[int, int]
 ) -> None:
     """Rounding in fp32 depends on the processor, so values recorded on one say little about another.
 
     What holds on all: fp32 values lie around those of float64. lm-eval's own, recorded on two processors, lie up to
     3.1e-5 (letters, one token) and 2.9e-4 (whole answers) away; a third processor gets twice that.
     """
-    values = scored(data, resolved, questions, lambda model: model)
+    values = scored(data, resolved, sample, lambda model: model)
     for way in values:
         bound = 2 * max(
             largest_difference(VALUES[recorded], "float64", way) for recorded in ("fp32-first", "fp32-avx2")
