@@ -198,7 +198,7 @@ def test_there_are_at_least_45_classes():
 def test_a_file_that_unpacks_to_far_too_much_is_stopped_on_the_way(tmp_path, monkeypatch, ending, pack):
     monkeypatch.setattr(blocks, "FREE_UNPACKED_BYTES", 3_000_000)
     path = tmp_path / f"bomb.jsonl{ending}"
-    path.write_bytes(pack(b'{"a": "' + b" " * 300_000_000 + b'"}\n'))
+    path.write_bytes(pack(b'{"a": "' + b" " * 60_000_000 + b'"}\n'))
     error = refused(DataSource(path=path.name), tmp_path)
     assert error.where == f"{path}:1"
     assert "unpacks to far more" in error.problem
