@@ -220,6 +220,8 @@ def become(request: dict[str, Any]) -> int:
     try:
         exec(request["code"], {"__name__": "__main__"})  # noqa: S102 - the test's own
     except SystemExit as end:
+        if isinstance(end.code, str):
+            sys.stderr.write(end.code + "\n")
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:  # noqa: BLE001 - as an interpreter ends
         traceback.print_exc()
@@ -231,10 +233,9 @@ if __name__ == "__main__":
     import_everything()
     gc.freeze()  # what the children share is not copied by their collections
     asked = serve(socket.socket(fileno=int(sys.argv[1])))
-    if asked is not None:
-        code = become(asked)
-        # The end of an interpreter, but for taking all the modules apart, which takes longer than most commands.
-        threading._shutdown()
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        os._exit(code)
+    code = 0 if asked is None else become(asked)
+    # The end of an interpreter, but for taking all the modules apart, which takes longer than most commands.
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(code)
