@@ -122,7 +122,7 @@ class Engine:
         temperature: float = 0.0,
         seed: int = 0,
     ) -> Iterator[str]:
-        """Answer a conversation piece by piece.
+        """Answer a conversation piece by piece. Inference mode is on while a piece is computed, not while the caller has it.
 
         Args:
             messages: `{"role": ..., "content": ...}`, the last one the user's.
@@ -138,7 +138,6 @@ class Engine:
         draw = torch.Generator().manual_seed(seed)
         ids: list[int] = []
         said = ""
-        # Inference mode belongs to the thread, so it must not be on while the caller works between two pieces.
         with torch.inference_mode():
             state = self._start([prompt])
         logits = state.logits
