@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export TUTELAGE_DATA ?= $(wildcard ../shared/data)
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 LOCKED := pyproject.toml constraints.txt $(wildcard src/tutelage/metrics/rouge/c/*)
 
 .PHONY: demo test test-long lint clean
@@ -33,11 +34,11 @@ lint: $(VENV)/test.stamp
 
 test: lint
 	$(BIN)/tutelage models fetch smollm2-135m-instruct
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not long' --numprocesses 2 --dist worksteal
+	$(PYTEST) -m 'not long'
 
 test-long: $(VENV)/test.stamp
 	$(BIN)/tutelage models fetch smollm2-135m-instruct
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 clean:
 	rm -rf $(VENV) build src/*.egg-info src/tutelage/metrics/rouge/*.so

@@ -5,15 +5,24 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import signal
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+
+from .warm import Warm
 
 os.environ["TUTELAGE_NO_CACHE"] = (
     "1"  # no test writes rows or answers into the user's cache, nor does a process that it starts
 )
+
+# A shell's job in the background starts with these ignored, and so would the suite's children: what is tested is Ctrl-C at a terminal.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, handler)
 
 WORDS = (
     "What is the price of the small plan? The small plan costs 12 euros a month. "
@@ -130,12 +139,41 @@ def tiny_t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _no_inference_mode_is_left_on() -> Iterator[None]:
+    """A test that leaves it on would fail others: what is made in it cannot be trained."""
+    yield
+    if torch := sys.modules.get("torch"):
+        assert not torch.is_inference_mode_enabled()
+
+
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
+def warm() -> Iterator[Warm]:
+    """Start the program in processes of its own that need not import torch first."""
+    server = Warm()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def missing() -> Callable[..., NoReturn]:
+    """Call it where a tool is missing: it skips the test, or fails it where `CI` is set (`.ci/run` installs everything)."""
+
+    def skip_or_fail(tool: str, *, install: str) -> NoReturn:
+        reason = f"{tool} is missing: {install} installs it"
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason}. In CI no test is skipped for want of a tool.", pytrace=False)
+        pytest.skip(reason)
+
+    return skip_or_fail
+
+
+@pytest.fixture(scope="session")
+def chromium(missing: Callable[..., NoReturn]) -> Iterator[Any]:
     """The system's Chromium, through Playwright."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
-        pytest.skip("no Chromium is installed")
+        missing("Chromium", install="`apt-get install chromium`")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -5,14 +5,14 @@ import sys
 
 import pytest
 
-PROGRAM = "import sys; from tutelage.cli.main import entry; sys.argv[0] = 'tutelage'; entry()"
-
 
 @pytest.fixture
-def tutelage(tmp_path):
-    """Run the program in a child process, in an empty folder."""
+def tutelage(tmp_path, warm):
+    """Run the program in a child process, in an empty folder; with a `program` of the test's own, in a fresh interpreter."""
 
-    def run(*words, program=PROGRAM, **options):
+    def run(*words, program=None, **options):
+        if program is None:
+            return warm.run(words, **{"cwd": tmp_path, **options})
         given = {"capture_output": True, "text": True, "timeout": 120, "cwd": tmp_path, **options}
         return subprocess.run([sys.executable, "-c", program, *map(str, words)], check=False, **given)
 

@@ -11,31 +11,28 @@ import select
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import time
 from urllib.request import Request, urlopen
 
 import pytest
 
-PROGRAM = "import sys; from tutelage.cli.main import entry; sys.argv[0] = 'tutelage'; entry()"
 SECONDS = 120
 
 
 class Person:
     """Someone at a terminal of 100 columns who sees what the program writes."""
 
-    def __init__(self, words, folder):
+    def __init__(self, warm, words, folder):
         self.hand, far = pty.openpty()
         fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         self.seen = ""
         environment = {**os.environ, "TERM": "xterm-256color", "OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
         for name in ("COLUMNS", "LINES", "NO_COLOR"):
             environment.pop(name, None)
-        self.program = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *map(str, words)],
-            stdin=far, stdout=far, stderr=far, cwd=folder, env=environment, start_new_session=True,
-        )  # fmt: skip
+        self.program = warm.start(
+            words, stdin=far, stdout=far, stderr=far, cwd=folder, env=environment, session=True
+        )
         os.close(far)
 
     def types(self, text):
@@ -66,11 +63,11 @@ class Person:
 
 
 @pytest.fixture
-def person(tmp_path):
+def person(tmp_path, warm):
     people = []
 
     def sit(*words):
-        people.append(Person(words, tmp_path))
+        people.append(Person(warm, words, tmp_path))
         return people[-1]
 
     yield sit
@@ -114,7 +111,7 @@ def test_two_models_answer_side_by_side(person, tiny_model_folder, tmp_path):
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_the_page_is_served_until_ctrl_c(tiny_model_folder, tmp_path, as_json):
+def test_the_page_is_served_until_ctrl_c(tiny_model_folder, tmp_path, warm, as_json):
     words = [
         "chat",
         str(tiny_model_folder),
@@ -123,10 +120,7 @@ def test_the_page_is_served_until_ctrl_c(tiny_model_folder, tmp_path, as_json):
         "4",
         *(["--json"] if as_json else []),
     ]
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *words],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, cwd=tmp_path,
-    ) as program:  # fmt: skip
+    with warm.start(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as program:
         try:
             line = (program.stderr if as_json else program.stdout).readline()
             address = re.fullmatch(r"Open (http://127\.0\.0\.1:\d+)/#(\S+) in a browser of .*\n", line)

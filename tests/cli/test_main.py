@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -66,8 +67,10 @@ def test_every_command_of_the_table_is_there_and_takes_json():
         assert function.__doc__, name
 
 
-def test_the_installed_program_says_its_version(tutelage):
-    done = tutelage("--version")
+@pytest.mark.parametrize("words", [["-m", "tutelage"], [Path(sys.executable).with_name("tutelage")]])
+def test_the_installed_program_says_its_version(words):
+    program = [sys.executable, *words] if words[0] == "-m" else words
+    done = subprocess.run([*program, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"tutelage {__version__}\n"
 
 

@@ -100,7 +100,8 @@ def test_two_columns_of_one_name_are_refused(tmp_path):
 
 
 def test_a_saved_data_set_of_the_hubs_library_is_a_folder(tmp_path):
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     datasets.Dataset.from_dict(ROWS).save_to_disk(str(tmp_path / "saved"))
     loaded = load(DataSource(path="saved"), root=tmp_path)
     assert [row.fields["prompt"] for row in loaded.examples] == ["a", "b", "c"]

@@ -7,18 +7,21 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
 from tutelage import recipe as recipes
 from tutelage.cli.main import main
 from tutelage.core import hashing
 from tutelage.recipe.run import run
 from tutelage.results.store import Store
+
+if TYPE_CHECKING:
+    from tests.warm import Warm
 
 
 def tensors(folder: Path) -> dict[str, str]:
@@ -78,25 +81,20 @@ def test_again_it_finds_everything_done(job: Path) -> None:
     assert before == {p: p.stat().st_mtime_ns for p in sorted((job / "out").rglob("*")) if p.is_file()}
 
 
-def test_a_job_killed_anywhere_goes_on_to_the_same_model_and_scores(job: Path) -> None:
+def test_a_job_killed_anywhere_goes_on_to_the_same_model_and_scores(job: Path, warm: Warm) -> None:
     """Killed with SIGKILL at five moments spread over the whole job, then run to its end."""
     whole = run(recipes.load(job / "recipe.yaml"), out=job / "whole")
-    words = [sys.executable, "-m", "tutelage", "run", "recipe.yaml", "--out", "killed"]
-    env = {**os.environ, "OMP_NUM_THREADS": str(_threads())}
+    words = ["run", "recipe.yaml", "--out", "killed"]
+    code = f"import torch; torch.set_num_threads({torch.get_num_threads()}); from tutelage.cli.main import entry; entry()"
     began = time.monotonic()
-    done = subprocess.run(
-        [*words[:-1], "timed"], cwd=job, env=env, capture_output=True, check=False, timeout=300
-    )
+    done = warm.run([*words[:-1], "timed"], code=code, cwd=job, timeout=300)
     assert done.returncode == 0, done.stderr
     lasted = time.monotonic() - began
-    for share in (0.5, 0.6, 0.7, 0.8, 0.9):
-        child = subprocess.Popen(
-            words, cwd=job, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(lasted * share)
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-    done = subprocess.run(words, cwd=job, env=env, capture_output=True, text=True, check=False, timeout=300)
+    for share in (0.1, 0.3, 0.5, 0.7, 0.9):
+        with warm.start(words, code=code, cwd=job) as child:
+            time.sleep(lasted * share)
+            child.send_signal(signal.SIGKILL)
+    done = warm.run(words, code=code, cwd=job, timeout=300)
     assert done.returncode == 0, done.stderr
     killed = json.loads((job / "killed" / "results.json").read_text("utf-8"))
     assert tensors(job / "killed" / "model") == tensors(job / "whole" / "model")
@@ -110,12 +108,6 @@ def steps(folder: Path) -> list[dict[str, float]]:
     """The training log without what depends on the machine's load."""
     with Store.open(folder / "results.sqlite", read_only=True) as store:
         return [{k: v for k, v in step.items() if k not in ("seconds", "memory")} for step in store.steps()]
-
-
-def _threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
 
 
 def test_another_recipe_in_the_same_folder_is_refused(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,17 +183,15 @@ def test_a_model_that_is_not_there_is_refused(job: Path, capsys: pytest.CaptureF
     assert not (job / "out").exists()
 
 
-def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(
-    job: Path, program: Callable[..., subprocess.CompletedProcess[str]]
-) -> None:
-    words = [sys.executable, "-m", "tutelage", "run", "recipe.yaml", "--out", "out"]
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(job: Path, warm: Warm) -> None:
+    words = ["run", "recipe.yaml", "--out", "out"]
     words += ["--set", "tune.epochs=500", "--set", "watch=[]", "--set", "retain={}"]
-    child = subprocess.Popen(words, cwd=job, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not list(job.glob("out/checkpoints/step-*")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=60)
+    with warm.start(words, cwd=job, stderr=subprocess.PIPE) as child:
+        deadline = time.monotonic() + 120
+        while not list(job.glob("out/checkpoints/step-*")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "again" in said
     assert "Traceback" not in said

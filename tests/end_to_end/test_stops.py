@@ -8,9 +8,10 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
+from contextlib import chdir
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,6 +22,9 @@ from tutelage.recipe.progress import Silent
 from tutelage.recipe.run import train
 from tutelage.training import loop as training
 from tutelage.training.events import Event, Step
+
+if TYPE_CHECKING:
+    from tests.warm import Warm
 
 # The program, to which the signals of its arguments are sent once a step is in its store, or while a checkpoint is written.
 SIGNALLED = """
@@ -62,11 +66,13 @@ def words(out: str) -> list[str]:
     return ["train", "recipe.yaml", "--out", out, *SETS]
 
 
-def signalled(
-    job: Path, first: int, second: int = 0, *, options: Sequence[str] = ()
-) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-c", SIGNALLED, str(int(first)), str(int(second)), *words("out"), *options]
-    return subprocess.run(program, cwd=job, capture_output=True, text=True, check=False, timeout=300)
+@pytest.fixture
+def signalled(job: Path, warm: Warm) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(first: int, second: int = 0, *, options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        numbers = [int(first), int(second)]
+        return warm.run([*numbers, *words("out"), *options], code=SIGNALLED, cwd=job, timeout=300)
+
+    return run
 
 
 def saved(folder: Path) -> dict[str, bytes]:
@@ -76,13 +82,13 @@ def saved(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_with_a_checkpoint_and_says_how_to_go_on(
     job: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    signalled: Callable[..., subprocess.CompletedProcess[str]],
     capsys: pytest.CaptureFixture[str],
     number: int,
     code: int,
 ) -> None:
     options = ["--json"] if number == signal.SIGTERM else []
-    done = signalled(job, number, options=options)
+    done = signalled(number, options=options)
     assert done.returncode == code, done.stderr
     assert "stopping: writing the checkpoint of step 5; Ctrl-C again stops at once" in done.stderr
     problem = "stopped after step 5 of 12, whose checkpoint is written"
@@ -98,15 +104,17 @@ def test_a_signal_stops_with_a_checkpoint_and_says_how_to_go_on(
     assert "Traceback" not in done.stderr
     assert [p.name for p in (job / "out" / "checkpoints").glob("step-*")] == ["step-00000005"]
     assert not (job / "out" / "model").exists()
-    monkeypatch.chdir(job)
-    assert main(words("out")) == 0
-    assert "goes on from step 5" in capsys.readouterr().err
-    assert main(words("whole")) == 0
+    with chdir(job):
+        assert main(words("out")) == 0
+        assert "goes on from step 5" in capsys.readouterr().err
+        assert main(words("whole")) == 0
     assert saved(job / "out") == saved(job / "whole")
 
 
-def test_a_second_ctrl_c_stops_at_once_and_leaves_nothing_half_written(job: Path) -> None:
-    done = signalled(job, signal.SIGINT, signal.SIGINT)
+def test_a_second_ctrl_c_stops_at_once_and_leaves_nothing_half_written(
+    job: Path, signalled: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    done = signalled(signal.SIGINT, signal.SIGINT)
     assert done.returncode == 130, done.stderr
     assert "stopped: what was finished is kept" in done.stderr
     assert "Traceback" not in done.stderr

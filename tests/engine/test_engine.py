@@ -284,6 +284,19 @@ def test_streaming_stops_where_it_is_left_and_says_nothing_of_no_tokens(asked):
     assert list(engine.stream(turn, max_new_tokens=0)) == []
 
 
+def test_between_two_pieces_the_caller_is_not_in_inference_mode(asked):
+    """Two answers side by side, the first ended first: modes that were on meanwhile would be left in the wrong order."""
+    engine = asked("llama").engine()
+    turn = [{"role": "user", "content": "Hello, what is the price"}]
+    both = [engine.stream(turn, max_new_tokens=10**9) for _ in range(2)]
+    for pieces in both:
+        next(pieces)
+        assert not torch.is_inference_mode_enabled()
+    for pieces in both:
+        pieces.close()
+    assert not torch.is_inference_mode_enabled()
+
+
 def scripted(one, ids, monkeypatch):
     """An engine whose model says these ids, whatever it is asked."""
     engine = one.engine()

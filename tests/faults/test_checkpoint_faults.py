@@ -23,11 +23,13 @@ RUN = Run({"identity": "x"})
 
 
 @pytest.fixture(scope="module")
-def shim(tmp_path_factory):
+def shim(tmp_path_factory, missing):
     """failing.c as a library."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None or not sys.platform.startswith("linux"):
-        pytest.skip("needs Linux and a C compiler, to let single system calls fail")
+    if not sys.platform.startswith("linux"):
+        pytest.skip("single system calls are made to fail on Linux only")
+    if compiler is None:
+        missing("a C compiler", install="`apt-get install gcc libc6-dev`")
     library = tmp_path_factory.mktemp("shim") / "failing.so"
     words = [compiler, "-shared", "-fPIC", "-O1", "-o", library, HERE / "failing.c", "-ldl"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -80,17 +82,16 @@ def save(folder, step):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(tmp_path, missing):
     """A file system of one megabyte."""
     place = tmp_path / "disk"
     place.mkdir()
+    if shutil.which("mount") is None:
+        missing("the program mount", install="`apt-get install mount`")
     words = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-    except OSError as error:
-        pytest.skip(f"no small file system can be mounted: {error}")
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        pytest.skip(f"no small file system can be mounted: {done.stderr.strip()}")
+        pytest.skip(f"this user has no right to mount a file system: {done.stderr.strip()}")
     yield place
     subprocess.run(["umount", str(place)], check=True)
 

@@ -62,22 +62,22 @@ def assert_unharmed(one, whole, killed):
 
 
 def test_killed_at_random_moments_it_ends_in_the_same_bits(tmp_path):
-    """Full and LoRA, packed or not, in one micro-batch or several, dropout on: two kills in each training."""
+    """Full and LoRA, packed or not, in one micro-batch or several, dropout on: every pair of these once, killed twice."""
     cases = [
-        case(method, packing=packing, accumulation=accumulation)
-        for method, packing, accumulation in product(("full", "lora"), (False, True), (False, True))
+        case(method, packing=packing, accumulation=packing == (method == "full"))
+        for method, packing in product(("full", "lora"), (False, True))
     ]
     # The same trainings with another seed of dropout, and nothing else: they must come out otherwise.
-    others = [case(method, seed=12) for method in ("full", "lora")]
+    others = [case("full", accumulation=False, seed=12), case("lora", seed=12)]
     *wholes, full, lora = serve("whole", [*cases, *others], tmp_path, hashes="1")
     killed = serve("killed", cases, tmp_path, hashes="2")
     for one, before, after in zip(cases, wholes, killed, strict=True):
         assert_unharmed(one, before, after)
-    assert sum(one["kills"] for one in killed) >= 12
-    assert sum(one["phases"].get("writing a checkpoint", 0) for one in killed) >= 3
+    assert sum(one["kills"] for one in killed) == 8
+    assert sum(one["phases"].get("writing a checkpoint", 0) for one in killed) >= 1
     assert len({one["weights"] for one in wholes}) == len(cases)
     by_name = dict(zip(map(name, cases), wholes, strict=True))
-    for other, same in ((full, "llama full accumulated"), (lora, "llama lora accumulated")):
+    for other, same in ((full, "llama full"), (lora, "llama lora accumulated")):
         assert rows(other) == rows(by_name[same])
         assert other["weights"] != by_name[same]["weights"], "dropout was off"
     for one, before in zip(cases, wholes, strict=True):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rouge_score import rouge_scorer, scoring
 
 from tutelage.compare.explained import explain_rows, text_of
 from tutelage.metrics import Row, names, paired, score_rows
@@ -203,8 +204,7 @@ def test_the_signature_is_the_one_shown():
 
 
 def test_rouge_scores_mid_moves_with_the_seed():
-    scoring = pytest.importorskip("rouge_score.scoring")
-    scorer = pytest.importorskip("rouge_score.rouge_scorer").RougeScorer(["rouge1"], use_stemmer=True)
+    scorer = rouge_scorer.RougeScorer(["rouge1"], use_stemmer=True)
     section = SECTIONS["rouge_score's `mid` is random"]
     assert f"(`scoring.py`, {version('rouge-score')})" in section.text
     rows = _pairs()

@@ -57,7 +57,7 @@ def test_a_name_belongs_to_the_longest_data_set_that_it_begins_with(name, data_s
 def test_flans_clusters_are_those_of_its_code():
     path = Path(os.environ.get("TUTELAGE_DATA", "")) / "instruction" / "flan_facts.json"
     if not path.is_file():
-        pytest.skip("flan_facts.json is not there")
+        pytest.skip("TUTELAGE_DATA has no flan_facts.json")
     told = json.loads(path.read_text("utf-8"))["flan_2021"]["clusters"]
     for name, sets in told.items():
         ours = RENAMED.get(name, name.replace("_", "-"))

@@ -12,13 +12,13 @@ NAME = "smollm2-135m-instruct"
 
 
 @pytest.fixture
-def real(monkeypatch):
+def real(monkeypatch, missing):
     """The user's own cache instead of the test's."""
     monkeypatch.delenv("TUTELAGE_CACHE")
     if USERS_CACHE is not None:
         monkeypatch.setenv("TUTELAGE_CACHE", USERS_CACHE)
     if not bundled.ready(bundled.find(NAME)):
-        pytest.skip(f"{NAME} is not in the cache: `tutelage models fetch {NAME}` brings it")
+        missing(f"{NAME} in the cache", install=f"`tutelage models fetch {NAME}`")
     return resolve(NAME)
 
 

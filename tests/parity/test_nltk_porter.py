@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nltk.stem import porter
 
 from tutelage.metrics.rouge.porter import stem
-
-porter = pytest.importorskip("nltk.stem.porter")
 
 SUFFIXES = [
     "ational",

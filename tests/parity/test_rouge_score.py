@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rouge_score import rouge_scorer as reference
 
 from tutelage.metrics.rouge import rouge
-
-reference = pytest.importorskip("rouge_score.rouge_scorer")
 
 NAMES = ("rouge1", "rouge2", "rouge3", "rouge9", "rougeL", "rougeLsum")
 
@@ -24,7 +23,7 @@ NAMES = ("rouge1", "rouge2", "rouge3", "rouge9", "rougeL", "rougeLsum")
 def data() -> Path:
     folder = os.environ.get("TUTELAGE_DATA")
     if not folder or not Path(folder).is_dir():
-        pytest.skip("TUTELAGE_DATA names no folder: real pairs are not at hand")
+        pytest.skip("TUTELAGE_DATA names no folder with real pairs")
     return Path(folder)
 
 

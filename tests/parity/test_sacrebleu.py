@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sacrebleu import metrics as sacre
 
 from tutelage.metrics import Row, score_rows, translation
-
-sacre = pytest.importorskip("sacrebleu.metrics")
 
 ENTITIES = ["&quot;", "&amp;", "&lt;", "<skipped>", "-\n", "..", " - "]
 CHARACTERS = [*"ab1 2.,-&;!'\"<>ÄΣ\u2028\n\t\x1c", *ENTITIES]

@@ -9,11 +9,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import stats
+from sklearn import metrics as sk
 
 from tutelage.metrics import Row, score_rows
-
-sk = pytest.importorskip("sklearn.metrics")
-stats = pytest.importorskip("scipy.stats")
 
 
 def value(metric: str, true: Sequence[object], guessed: Sequence[object]) -> float:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from seqeval import metrics as seqeval
+from seqeval import scheme as schemes
 
 from tutelage.metrics import Row, entities, score_rows
-
-seqeval = pytest.importorskip("seqeval.metrics")
-schemes = pytest.importorskip("seqeval.scheme")
 
 
 def sentences(prefixes: str, count: int, seed: int, *, bad: float) -> list[list[str]]:

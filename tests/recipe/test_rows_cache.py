@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 
 import pytest
 
@@ -165,11 +164,10 @@ def test_it_can_be_turned_off_and_a_cache_that_cannot_be_written_is_no_mistake(
     assert made == ["t", "t"]
 
 
-def child(path, code=CHILD):
-    return subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+def test_two_processes_at_once_and_one_killed_while_it_writes(tmp_path, kept, made, warm):
+    def child(path, code=CHILD):
+        return warm.start([path], code=code, cwd=tmp_path, stdout=subprocess.PIPE)
 
-
-def test_two_processes_at_once_and_one_killed_while_it_writes(tmp_path, kept, made):
     path = write(tmp_path / "job")
     # It stops with its entry half written, and is killed there.
     stopped = child(

@@ -24,10 +24,14 @@ from tutelage.metrics.rouge import core, counts, porter, rouge
 from tutelage.metrics.rouge.corpus import _lcs
 from tutelage.metrics.rouge.tokens import Corpus, intern
 
-pytestmark = pytest.mark.skipif(
-    not core.BUILT, reason="the compiled core was not built: no C compiler or no headers of Python"
-)
 ORDERS = list(range(1, 10))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compiled(missing):
+    if not core.BUILT:
+        missing("the compiled core", install="`pip install -e .`, with a C compiler and Python's headers,")
+
 
 pieces = st.one_of(
     st.sampled_from(
