@@ -148,6 +148,7 @@ class _Run:
         if finished is not None:
             self.listen.stage("done", "everything was done before")
             return finished
+        report.output(self.folder.path).check()
         prepared = self._encode(rows, source)
         with self._opened(prepared) as store:
             before = self._measure("base", self.base.fingerprint, lambda: self.base, prepared, store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tutelage.core import files
+from tutelage.core import files, outputs
 from tutelage.core.version import __version__
 from tutelage.report import card, curves, examples, mixture, scores, shown
 from tutelage.report.environment import environment, style
@@ -23,6 +24,10 @@ from tutelage.results import document
 from tutelage.results.store import Store
 
 FIX = "run the recipe again: it writes what is missing and answers nothing twice"
+_OLDER = re.compile(
+    rb"<footer>Written by Tutelage [^<\n]{1,40} from results\.json, results\.sqlite, data/card\.json and recipe\.yaml"
+)
+"""In reports that were written before pages were marked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +51,14 @@ def write(run_folder: Path) -> Path:
     Raises:
         InputError: the folder is no finished run, or one of the four files is damaged.
     """
-    page = run_folder / "report.html"
-    files.write_text(page, render(read(run_folder)))
-    return page
+    page = output(run_folder)
+    page.write(render(read(run_folder)))
+    return page.path
+
+
+def output(run_folder: Path) -> outputs.Page:
+    """Where a run's page stands: one that is not this program's, or that somebody changed, is not replaced."""
+    return outputs.Page(run_folder / "report.html", advice="move it to another place", older=_OLDER)
 
 
 def read(run_folder: Path) -> Left:
