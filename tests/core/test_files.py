@@ -146,18 +146,23 @@ def test_a_file_is_old_or_new_whichever_operation_fails(tmp_path, old, code, las
     assert fired.count("fsync") == 2  # of the file before it gets its name, of the folder after
 
 
-SWAPS = pytest.mark.parametrize("swaps", [True, False], ids=["in one step", "in two steps"])
-"""Whether the file system swaps two folders; where it cannot, one is set aside before the other gets its name."""
+# Whether the file system swaps two folders; where it cannot, one is set aside before the other gets its name.
+@pytest.fixture
+def swaps(request, monkeypatch):
+    if not request.param:
+        monkeypatch.setattr(files, "_exchange", lambda *_paths: False)
+    return request.param
 
 
-@SWAPS
 @pytest.mark.parametrize("lasting", [False, True], ids=["one fault", "a fault that stays"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
-@pytest.mark.parametrize("old", [None, FOLDER_OLD], ids=["new", "over an old one"])
-def test_a_folder_is_old_or_new_whichever_operation_fails(tmp_path, monkeypatch, old, code, lasting, swaps):
-    if not swaps:
-        monkeypatch.setattr(files, "_exchange", lambda *_paths: False)
-
+@pytest.mark.parametrize(
+    ("old", "swaps"),
+    [(None, True), (FOLDER_OLD, True), (FOLDER_OLD, False)],
+    ids=["new", "over an old one in one step", "over an old one in two steps"],
+    indirect=["swaps"],
+)
+def test_a_folder_is_old_or_new_whichever_operation_fails(tmp_path, old, code, lasting, swaps):
     def prepare(folder):
         if old is not None:
             fill(folder / "made", old)
@@ -175,7 +180,13 @@ def test_a_folder_is_old_or_new_whichever_operation_fails(tmp_path, monkeypatch,
     fired = fail_everywhere(
         tmp_path, prepare, lambda folder: make_new_folder(folder / "made"), check, code=code, lasting=lasting
     )
-    assert set(fired) >= {"mkdir", "open", "write", "fsync", *(("rename",) if old is None or not swaps else ())}
+    assert set(fired) >= {
+        "mkdir",
+        "open",
+        "write",
+        "fsync",
+        *(("rename",) if old is None or not swaps else ()),
+    }
     # 3 files and 3 folders are synced, and the folder above them.
     assert fired.count("fsync") == 7
 
@@ -230,8 +241,11 @@ run(folder, old_folder, place / "folder")
 """
 
 
-@SWAPS
-@pytest.mark.parametrize("old", [False, True], ids=["new", "over an old one"])
+@pytest.mark.parametrize(
+    ("old", "swaps"),
+    [(False, True), (True, True), (True, False)],
+    ids=["new", "over an old one in one step", "over an old one in two steps"],
+)
 def test_a_process_that_dies_before_any_operation_leaves_old_or_new_once_swept(tmp_path, old, swaps):
     words = [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path), "old" if old else "new"]
     words.append("swap" if swaps else "two steps")
@@ -255,7 +269,9 @@ def test_a_process_that_dies_before_any_operation_leaves_old_or_new_once_swept(t
         )
         seen.add(content and content.get("", content.get("a.txt")))
     assert seen == {"old" if old else None, "new"}
-    assert leftovers == ({".part", ".old"} if old and not swaps else {".part"})  # else the sweep had nothing to show
+    assert leftovers == (
+        {".part", ".old"} if old and not swaps else {".part"}
+    )  # else the sweep had nothing to show
 
 
 def test_a_folder_set_aside_by_a_killed_process_comes_back_before_the_next_is_written(tmp_path):
