@@ -91,16 +91,45 @@ def resolve(name: str, *, say: Say = silent) -> ModelSource:
     raise _unknown(name, path)
 
 
-def base_of(source: ModelSource, *, say: Say = silent) -> ModelSource:
+def base_of(
+    source: ModelSource,
+    *,
+    say: Say = silent,
+    fix: str = "name a run, or a model that has its adapter beside it",
+) -> ModelSource:
     """The model that a tuned one was made from: below its adapter, beside its merged weights, or in its run's recipe.
+
+    Args:
+        source: the tuned model.
+        say: is told, a line at a time, what takes long.
+        fix: what a person can do when nothing says what it was made from.
 
     Raises:
         InputError: nothing says what it was made from. And what `resolve` raises.
     """
     if source.base is not None:
         return source.base
+    name = base_name(source)
+    if name is None:
+        raise InputError(
+            "nothing says which model this one was tuned from",
+            where=source.name,
+            found=f"a {source.kind} without adapter and without a run's recipe.yaml",
+            fix=fix,
+        )
+    return resolve(name, say=say)
+
+
+def base_name(source: ModelSource) -> str | None:
+    """The name of the model that a tuned one was made from, None where nothing says it; the base itself is not looked for.
+
+    Raises:
+        InputError: the adapter's settings or the run's recipe are damaged.
+    """
+    if source.base is not None:
+        return source.base.name
     if (source.folder / "adapter" / "adapter_config.json").is_file():
-        return resolve(folders.adapter_base(source.folder / "adapter"), say=say)
+        return folders.adapter_base(source.folder / "adapter")
     recipe = source.folder.parent / "recipe.yaml"
     name = None
     if recipe.is_file():
@@ -111,14 +140,7 @@ def base_of(source: ModelSource, *, say: Say = silent) -> ModelSource:
                 "the run's recipe is not YAML", where=str(recipe), found=str(error)[:200]
             ) from error
         name = value.get("model") if isinstance(value, dict) else None
-    if not isinstance(name, str):
-        raise InputError(
-            "nothing says which model this one was tuned from",
-            where=source.name,
-            found=f"a {source.kind} without adapter and without a run's recipe.yaml",
-            fix="name the base model itself: --against MODEL",
-        )
-    return resolve(name, say=say)
+    return name if isinstance(name, str) else None
 
 
 def fingerprint(source: ModelSource) -> str:

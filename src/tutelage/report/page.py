@@ -16,6 +16,7 @@ from typing import Any
 from markupsafe import Markup
 
 from tutelage.core import files, outputs
+from tutelage.core.errors import InputError, nearest
 from tutelage.core.version import __version__
 from tutelage.report import card, curves, examples, mixture, scores, shown
 from tutelage.report.environment import environment, style
@@ -63,6 +64,7 @@ def output(run_folder: Path) -> outputs.Page:
 
 def read(run_folder: Path) -> Left:
     """Read what the page is made of."""
+    _check_run(run_folder)
     results = document.read(run_folder / "results.json")
     names = [("task", name) for name in results["tasks"]] + [
         ("benchmark", name) for name in results["watched"]
@@ -78,6 +80,43 @@ def read(run_folder: Path) -> Left:
         steps=steps,
         examples=chosen,
     )
+
+
+def _check_run(folder: Path) -> None:
+    """Refuse what is no run's folder, before one of its files is missed.
+
+    Raises:
+        InputError: it is not there, is a file, or holds no run.
+    """
+    run = "the folder of a finished run, as `tutelage run` leaves it"
+    if not folder.is_dir():
+        beside = folder.parent.iterdir() if folder.parent.is_dir() else []
+        close = nearest(folder.name, sorted(path.name for path in beside if path.is_dir()))
+        raise InputError(
+            "a run is a folder" if folder.exists() else "there is no such folder",
+            where=str(folder),
+            found="a file" if folder.exists() else "nothing of this name",
+            expected=run,
+            fix=f"did you mean {folder.parent / close}?"
+            if close
+            else "check the name; `ls runs` shows your runs",
+        )
+    if (folder / "evaluation.json").is_file():
+        raise InputError(
+            "the folder holds an evaluation, and a page is written of a run",
+            where=str(folder),
+            expected=run,
+            fix=f"read {folder / 'evaluation.json'}, or hold it against another one with `tutelage compare`",
+        )
+    if not (folder / "recipe.yaml").is_file() and not (folder / "results.json").is_file():
+        names = sorted(path.name for path in folder.iterdir())
+        raise InputError(
+            "the folder holds no run",
+            where=str(folder),
+            found=", ".join(names[:5]) or "an empty folder",
+            expected=run,
+            fix="name the folder that `tutelage run` printed",
+        )
 
 
 def render(left: Left) -> str:
