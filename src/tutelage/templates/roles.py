@@ -68,7 +68,7 @@ def role(name: str) -> Role:
         return Role()
     if table["never"].intersection(parts) or parts[-1] in table["about"]:
         return Role(skipped=True)
-    if len(parts) > 1 and (parts[-1] in table["about_suffix"] or table["measures"].intersection(parts)):
+    if len(parts) > 1 and table["measures"].intersection(parts):
         return Role(skipped=True)
     if "system" in parts:
         return Role(asks=_CONTEXT)
@@ -78,7 +78,8 @@ def role(name: str) -> Role:
         for form in (word, word.removesuffix("s")):
             asks, answers = table["asks"].get(form), table["answers"].get(form)
             if asks is not None or answers is not None:
-                return Role(asks, answers)
+                about = len(parts) > 1 and parts[-1] in table["about_suffix"]
+                return Role(skipped=True) if about else Role(asks, answers)
     return Role()
 
 
