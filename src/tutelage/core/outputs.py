@@ -88,9 +88,7 @@ class Folder:
                 fix=self.advice,
             )
         _check_place(self.path, target, fix=self.advice)
-        with os.scandir(target) as entries:
-            empty = next(entries, None) is None
-        if not empty:
+        if next(_entries(target, fix=self.advice), None) is not None:
             self._check_content(target, fix=f"{self.advice}, or remove this one yourself")
         return target
 
@@ -204,13 +202,16 @@ class _Marker:
 
 def _page_problem(path: Path, older: re.Pattern[bytes] | None) -> str | None:
     """Why a file is not an unchanged page of this program; None when it is one."""
-    with path.open("rb") as file:
-        head = file.read(_MOST_HEAD)
-        if _HEAD.match(head) is None and (older is None or not head.startswith(b"<!DOCTYPE html>")):
-            return "the file was not written by Tutelage and would be replaced"
-        content = head + file.read()
+    try:
+        with path.open("rb") as file:
+            head = file.read(_MOST_HEAD)
+            # Only a page is read further: another file may be far longer.
+            content = head + (file.read() if head.startswith(b"<!DOCTYPE html>\n") else b"")
+    except OSError as error:
+        return f"the file cannot be looked into ({error.strerror}) and would be replaced"
     if _HEAD.match(head) is None:
-        unmarked = older is not None and older.search(content) is not None
+        page = head.startswith(b"<!DOCTYPE html>\n")
+        unmarked = page and older is not None and older.search(content) is not None
         return None if unmarked else "the file was not written by Tutelage and would be replaced"
     end = _END.fullmatch(content[-_END_LENGTH:])
     if end is None or end[1].decode("ascii") != hashing.of_bytes(content[:-_END_LENGTH]):
@@ -291,6 +292,7 @@ def _entries(target: Path, *, fix: str) -> Iterator[str]:
         ) from error
 
     for place, folders, names in os.walk(target, onerror=refuse):
+        folders.sort()
         below = Path(place).relative_to(target)
         links = [name for name in folders if (Path(place) / name).is_symlink()]
         if below.parts and not folders and not names:
@@ -305,7 +307,9 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _unchanged(path: Path, sha256: object) -> bool:
-    return path.is_file() and not path.is_symlink() and hashing.of_file(path) == sha256
+    with suppress(OSError):
+        return path.is_file() and not path.is_symlink() and hashing.of_file(path) == sha256
+    return False
 
 
 def _write_marker(folder: Path, kind: str) -> None:

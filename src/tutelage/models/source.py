@@ -117,7 +117,30 @@ def base_of(
             found=f"a {source.kind} without adapter and without a run's recipe.yaml",
             fix=fix,
         )
-    return resolve(name, say=say)
+    base = resolve(name, say=say)
+    if base.folder.resolve() == source.folder.resolve():
+        raise InputError(
+            "the model is named as its own base",
+            where=source.name,
+            found=name,
+            expected="another model",
+            fix=fix,
+        )
+    _compare_base(source, base, say)
+    return base
+
+
+def _compare_base(source: ModelSource, base: ModelSource, say: Say) -> None:
+    """Say when the base that was found is another one than the run was tuned from: its files changed, or its path means others."""
+    results = source.folder.parent / "results.json"
+    if source.kind != "run" or not results.is_file():
+        return
+    provenance = folders.read_json(results).get("provenance")
+    weights = provenance.get("weights") if isinstance(provenance, dict) else None
+    if isinstance(weights, str) and weights != fingerprint(base):
+        say(
+            f"{base.name} has another fingerprint than the model that {source.name} was tuned from: was it changed since?"
+        )
 
 
 def base_name(source: ModelSource) -> str | None:
@@ -132,7 +155,9 @@ def base_name(source: ModelSource) -> str | None:
         return folders.adapter_base(source.folder / "adapter")
     recipe = source.folder.parent / "recipe.yaml"
     name = None
-    if recipe.is_file():
+    # A recipe beside any other folder is somebody's, and says nothing about what stands there.
+    of_run = source.kind == "run" or (source.folder.parent / "tuned.json").is_file()
+    if of_run and recipe.is_file():
         try:
             value = yaml.safe_load(recipe.read_bytes())
         except yaml.YAMLError as error:
