@@ -138,6 +138,10 @@ Document,Summary -> Document,Summary
 dialogue,summary -> dialogue,summary
 Description,Patient,Doctor -> Patient,Doctor
 frage,antwort -> frage,antwort
+Antworten,Fragen -> Fragen,Antworten
+Svar,Spørgsmål -> Spørgsmål,Svar
+Yanıt,Soru -> Soru,Yanıt
+replies,queries -> queries,replies
 Antwort,Frage -> Frage,Antwort
 pregunta,respuesta -> pregunta,respuesta
 Réponse,Question -> Question,Réponse

@@ -14,7 +14,8 @@ import yaml
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[^\W\d_]+")
-_CONTEXT = 4  # the rank of what stands beside a question
+# Ranks of roles.yaml: inputs are the last that ask whatever the other columns are called; contexts never answer.
+_INPUT, _CONTEXT = 1, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def role(name: str) -> Role:
     joined = " ".join(parts)
     heads = [part for part in parts if part not in table["beside"]] or list(parts)
     for word in (joined, *reversed(heads), *reversed(parts)):
-        for form in (word, word.removesuffix("s")):
+        for form in (word, word.removesuffix("s"), re.sub("ies$", "y", word)):
             asks, answers = table["asks"].get(form), table["answers"].get(form)
             if asks is not None or answers is not None:
                 about = len(parts) > 1 and parts[-1] in table["about_suffix"]
@@ -101,7 +102,7 @@ def guess(texts: Sequence[str], *, poor: Sequence[str] = ()) -> Guess | None:
     usable = [name for name in texts if not roles[name].skipped]
     asking, answering = _ranked(usable, roles, "asks"), _ranked(usable, roles, "answers")
     # What is only asked about does not ask where nothing answers: of a title and a body, either may be the answer.
-    strong = [name for name in asking if answering or (roles[name].asks or 0) <= 1]
+    strong = [name for name in asking if answering or (roles[name].asks or 0) <= _INPUT]
     prompt = next((name for name in strong if name not in answering[:1]), None)
     completion = next((name for name in answering if name != prompt), None)
     by_name = _is_first(prompt, asking, roles, "asks") and _is_first(completion, answering, roles, "answers")
