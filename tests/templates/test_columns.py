@@ -140,7 +140,6 @@ Description,Patient,Doctor -> Patient,Doctor
 frage,antwort -> frage,antwort
 Antworten,Fragen -> Fragen,Antworten
 Svar,Spørgsmål -> Spørgsmål,Svar
-Yanıt,Soru -> Soru,Yanıt
 replies,queries -> queries,replies
 Antwort,Frage -> Frage,Antwort
 pregunta,respuesta -> pregunta,respuesta
