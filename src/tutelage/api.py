@@ -75,7 +75,7 @@ def evaluate(
         limit: at most so many items of each part: a sample, the same for every model.
         first: the first items of each part instead of a sample.
         shots: worked examples before each question; as many as the benchmark says by default.
-        against_base: ask the same with the model's adapter switched off, and compare.
+        against_base: ask what the model was tuned from the same, and compare.
         self_check: ask a few of each benchmark's questions again, one by one and the plain way, and compare.
         data_dir: where benchmarks look for their files; TUTELAGE_DATA when not given.
         out: the folder for responses and scores.

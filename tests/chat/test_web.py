@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import threading
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -280,15 +281,53 @@ def test_a_client_that_asks_and_does_not_read_stops_the_answer(site, voice):
     assert here.talk.turns[0].interrupted
 
 
-def test_connections_beyond_the_limit_are_turned_away_and_the_others_served(site, voice):
+def test_connections_with_the_key_beyond_the_limit_are_turned_away_and_the_others_served(site, voice):
     here = site(voice(), limits=wire.Limits(connections=3))
-    idle = [socket.create_connection(("127.0.0.1", here.port)) for _ in range(3)]
-    here.wait_until(lambda: len(here.site._open) == 3)
-    assert here.get("/").status == 429
-    for connection in idle:
+    slow = [socket.create_connection(("127.0.0.1", here.port)) for _ in range(3)]
+    for connection in slow:
+        connection.sendall(here.head("POST", "/api/ask", kind="application/json", length=10) + b"{")
+    here.wait_until(lambda: len(here.site._with_key) == 3)
+    assert here.get("/api/talk").status == 429
+    assert here.get("/").status == 200  # a page needs no key
+    for connection in slow:
         connection.close()
-    here.wait_until(lambda: not here.site._open)
-    assert here.get("/").status == 200
+    here.wait_until(lambda: not here.site._with_key)
+    assert here.get("/api/talk").status == 200
+
+
+HALVES = {
+    "nothing": b"",
+    "half a line": b"GET / HT",
+    "half a head": b"GET / HTTP/1.1\r\nHost: x\r\nX: ",
+    "a page that is not read": None,
+}
+
+
+@pytest.mark.parametrize("sent", HALVES)
+@pytest.mark.parametrize("count", [64, 500])
+def test_connections_without_the_key_keep_out_nobody_who_has_it(site, voice, count, sent):
+    gate = threading.Event()
+    here = site(voice(["a", gate, "b"]))
+    with here.asking("q") as events, ExitStack() as open_ones:
+        next(events)
+        strangers = []
+        for _ in range(count):
+            strangers.append(open_ones.enter_context(socket.create_connection(("127.0.0.1", here.port))))
+            with suppress(OSError):  # the server may have closed it already
+                strangers[-1].sendall(
+                    here.head("GET", "/", key=None) if HALVES[sent] is None else HALVES[sent]
+                )
+        for _ in range(3):
+            assert [here.get(path, key=None).status for path in ("/", "/chat.css", "/chat.js")] == [200] * 3
+            assert here.get("/api/talk").status == 200
+            assert here.get("/api/talk", key=None).status == 401
+            for connection in strangers[-40:]:  # byte by byte
+                with suppress(OSError):
+                    connection.sendall(b"a")
+        assert len(here.site._open) <= wire.LIMITS.without_key + 3
+        gate.set()
+        assert [event.get("text") for event in events][-2:] == ["b", None]
+    assert here.talk.turns[0].answers == {"answer": "ab"}
 
 
 def test_only_this_machine_reaches_it_and_each_start_has_a_key_of_its_own(site, voice):

@@ -85,7 +85,7 @@ def test_a_mistyped_command_gets_the_nearest(capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [["report"], ["report", "a", "b"], ["report", "--nonsense", "a"], ["--nonsense"]]
+    "words", [["report"], ["doctor", "a", "b"], ["report", "--nonsense", "a"], ["--nonsense"]]
 )
 def test_usage_errors_exit_with_2_and_name_the_help(capsys, words):
     assert main(words) == 2
@@ -252,3 +252,55 @@ module.entry()
     child.stderr.close()
     assert child.wait(60) == 3
     assert said == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "problem", "fix"),
+    [
+        (
+            "chat runs/x-1 runs/x-2 --against base",
+            "2 models were named",
+            "tutelage chat runs/x-1 --against runs/x-2",
+        ),
+        ("evaluate runs/x-1 runs/x-2 --benchmark mmlu", "2 models were named", "tutelage compare"),
+        ("report a b c", "3 runs were named", "one after the other"),
+        ("export a b --to c", "2 models were named", "--add"),
+        ("models show a b", "2 models were named", "one after the other"),
+        ("run a.yaml b.yaml", "2 recipes were named", "one after the other"),
+        ("score f1 a.jsonl b.jsonl", "2 files were named", "--against"),
+        ("init a.csv b.csv", "2 files were named", "a recipe for each"),
+    ],
+)
+def test_a_shell_that_names_several_is_told_what_to_do(capsys, words, problem, fix):
+    assert main(words.split()) == 2
+    error = capsys.readouterr().err
+    assert f"{problem}, and one is taken" in error
+    assert fix in error.partition("fix:")[2]
+
+
+@pytest.mark.parametrize("case", ["nothing", "a file", "an empty folder", "an evaluation", "nearly named"])
+def test_a_report_of_what_is_no_run_says_what_is_there(tmp_path, monkeypatch, capsys, case):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    problem, fix = {
+        "nothing": ("there is no such folder", "`ls runs`"),
+        "a file": ("a run is a folder", "`ls runs`"),
+        "an empty folder": ("the folder holds no run", "that `tutelage run` printed"),
+        "an evaluation": ("the folder holds an evaluation", "tutelage compare"),
+        "nearly named": ("there is no such folder", "did you mean runs/x-01234567?"),
+    }[case]
+    if case == "nearly named":
+        (tmp_path / "runs" / "x-01234567").mkdir()
+    elif case == "a file":
+        (tmp_path / "runs" / "x-0123456").touch()
+    elif case != "nothing":
+        (tmp_path / "runs" / "x-0123456").mkdir()
+    if case == "an evaluation":
+        (tmp_path / "runs" / "x-0123456" / "evaluation.json").touch()
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["report", "runs/x-0123456"]) == 2
+    error = capsys.readouterr().err
+    assert f"runs/x-0123456: {problem}" in error
+    assert "the folder of a finished run" in error
+    assert fix in error.partition("fix:")[2]
+    assert sorted(tmp_path.rglob("*")) == before

@@ -146,10 +146,23 @@ def test_a_file_is_old_or_new_whichever_operation_fails(tmp_path, old, code, las
     assert fired.count("fsync") == 2  # of the file before it gets its name, of the folder after
 
 
+# Whether the file system swaps two folders; where it cannot, one is set aside before the other gets its name.
+@pytest.fixture
+def swaps(request, monkeypatch):
+    if not request.param:
+        monkeypatch.setattr(files, "_exchange", lambda *_paths: False)
+    return request.param
+
+
 @pytest.mark.parametrize("lasting", [False, True], ids=["one fault", "a fault that stays"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
-@pytest.mark.parametrize("old", [None, FOLDER_OLD], ids=["new", "over an old one"])
-def test_a_folder_is_old_or_new_whichever_operation_fails(tmp_path, old, code, lasting):
+@pytest.mark.parametrize(
+    ("old", "swaps"),
+    [(None, True), (FOLDER_OLD, True), (FOLDER_OLD, False)],
+    ids=["new", "over an old one in one step", "over an old one in two steps"],
+    indirect=["swaps"],
+)
+def test_a_folder_is_old_or_new_whichever_operation_fails(tmp_path, old, code, lasting, swaps):
     def prepare(folder):
         if old is not None:
             fill(folder / "made", old)
@@ -167,7 +180,13 @@ def test_a_folder_is_old_or_new_whichever_operation_fails(tmp_path, old, code, l
     fired = fail_everywhere(
         tmp_path, prepare, lambda folder: make_new_folder(folder / "made"), check, code=code, lasting=lasting
     )
-    assert set(fired) >= {"mkdir", "open", "write", "fsync", "rename"}
+    assert set(fired) >= {
+        "mkdir",
+        "open",
+        "write",
+        "fsync",
+        *(("rename",) if old is None or not swaps else ()),
+    }
     # 3 files and 3 folders are synced, and the folder above them.
     assert fired.count("fsync") == 7
 
@@ -178,6 +197,8 @@ from pathlib import Path
 from tutelage.core import files
 
 place, old = Path(sys.argv[1]), sys.argv[2] == "old"
+if sys.argv[3] == "two steps":
+    files._exchange = lambda *paths: False
 
 def run(act, prepare, folder):
     n = 0
@@ -197,7 +218,7 @@ def run(act, prepare, folder):
                         os._exit(9)
                     return real(*args, **kwargs)
                 return operation
-            for owner, name in [(os, "fsync"), (os, "replace"), (os, "rename"), (os, "unlink"), (os, "rmdir"),
+            for owner, name in [(files, "_exchange"), (os, "fsync"), (os, "replace"), (os, "rename"), (os, "unlink"), (os, "rmdir"),
                                 (os, "open"), (os, "mkdir"), (io, "open")]:
                 setattr(owner, name, dying(getattr(owner, name)))
             act(here)
@@ -220,15 +241,22 @@ run(folder, old_folder, place / "folder")
 """
 
 
-@pytest.mark.parametrize("old", [False, True], ids=["new", "over an old one"])
-def test_a_process_that_dies_before_any_operation_leaves_old_or_new_once_swept(tmp_path, old):
+@pytest.mark.parametrize(
+    ("old", "swaps"),
+    [(False, True), (True, True), (True, False)],
+    ids=["new", "over an old one in one step", "over an old one in two steps"],
+)
+def test_a_process_that_dies_before_any_operation_leaves_old_or_new_once_swept(tmp_path, old, swaps):
     words = [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path), "old" if old else "new"]
+    words.append("swap" if swaps else "two steps")
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     counts = [int(line) for line in done.stdout.split()]
     assert counts[0] > 5
     assert counts[1] > 12
     seen, leftovers = set(), set()
     for folder in [*(tmp_path / "file").iterdir(), *(tmp_path / "folder").iterdir()]:
+        if swaps and old:
+            assert (folder / "made").exists()  # at no moment is there neither
         leftovers.update(Path(name).suffix for name in names(folder) if name != "made")
         files.sweep_parts(folder)
         made = folder / "made"
@@ -241,7 +269,17 @@ def test_a_process_that_dies_before_any_operation_leaves_old_or_new_once_swept(t
         )
         seen.add(content and content.get("", content.get("a.txt")))
     assert seen == {"old" if old else None, "new"}
-    assert leftovers == ({".part", ".old"} if old else {".part"})  # else the sweep had nothing to show
+    assert leftovers == (
+        {".part", ".old"} if old and not swaps else {".part"}
+    )  # else the sweep had nothing to show
+
+
+def test_a_folder_set_aside_by_a_killed_process_comes_back_before_the_next_is_written(tmp_path):
+    fill(tmp_path / ".made.0123abcd.old", FOLDER_OLD)
+    with pytest.raises(KeyboardInterrupt), files.new_folder(tmp_path / "made"):
+        raise KeyboardInterrupt
+    assert tree(tmp_path / "made") == FOLDER_OLD
+    assert names(tmp_path) == ["made"]
 
 
 def test_what_is_written_is_what_is_read_and_its_folders_are_made(tmp_path):

@@ -254,6 +254,38 @@ def test_the_adapter_off_is_the_base_from_the_same_weights(bench, tiny_model_fol
     )
 
 
+@pytest.mark.parametrize("merged", [True, False], ids=["merged", "tuned in full"])
+def test_a_run_of_whole_weights_is_compared_with_the_base_that_it_names(
+    bench, tiny_model_folder, tmp_path, capsys, merged
+):
+    import torch
+
+    from tutelage.models import add_lora, export, load, resolve
+
+    source = resolve(str(tiny_model_folder))
+    loaded = load(source)
+    tuned = add_lora(loaded, rank=2, alpha=4, dropout=0.0, seed=0) if merged else loaded
+    with torch.no_grad():
+        for parameter in tuned.model.parameters():
+            parameter.add_(0.05 * parameter.requires_grad)
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "recipe.yaml").write_text(f"model: {tiny_model_folder}\n")
+    export(tuned, run / "model", merge=merged, base=source, of_run=True)
+
+    words = ["--benchmark", bench, "--out", str(tmp_path / "a"), "--json"]
+    assert main(["evaluate", str(run), "--against", "base", *words]) == 0
+    found = json.loads(capsys.readouterr().out)
+    for side, model, out in (("base", tiny_model_folder, "b"), ("benchmarks", run, "c")):
+        alone = evaluate(str(model), [bench], out=tmp_path / out).document
+        assert found[side]["prices"]["scores"] == alone["benchmarks"]["prices"]["scores"]
+    assert found["against_base"]["prices"]["difference"]["accuracy"]["n"] == 20
+    assert main(["models", "show", str(run), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["base"] == str(tiny_model_folder)
+    assert main(["models", "show", str(tiny_model_folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["base"] is None
+
+
 def test_results_of_the_version_before_are_brought_up_and_can_be_read(bench, tiny_model_folder, tmp_path):
     out = tmp_path / "a"
     evaluate(str(tiny_model_folder), [bench], limit=2, out=out)

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -33,6 +34,11 @@ int ftruncate64(int fd, off64_t n) { REAL(ftruncate64); FAIL_WHEN_DUE("ftruncate
 int fsync(int fd) { REAL(fsync); FAIL_WHEN_DUE("fsync"); return real(fd); }
 int rename(const char *a, const char *b) { REAL(rename); FAIL_WHEN_DUE("rename"); return real(a, b); }
 int renameat(int c, const char *a, int d, const char *b) { REAL(renameat); FAIL_WHEN_DUE("rename"); return real(c, a, d, b); }
+int renameat2(int c, const char *a, int d, const char *b, unsigned int flags) {
+    REAL(renameat2);
+    FAIL_WHEN_DUE("exchange");
+    return real(c, a, d, b, flags);
+}
 int mkdir(const char *path, mode_t mode) { REAL(mkdir); FAIL_WHEN_DUE("mkdir"); return real(path, mode); }
 int chmod(const char *path, mode_t mode) { REAL(chmod); FAIL_WHEN_DUE("chmod"); return real(path, mode); }
 int fchmodat(int d, const char *path, mode_t mode, int flags) {

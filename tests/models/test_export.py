@@ -94,6 +94,7 @@ def test_a_merged_folder_holds_the_adapter_too(tiny_model_folder, tmp_path):
         "model.safetensors",
         "tokenizer.json",
         "tokenizer_config.json",
+        "tutelage.json",
     ]
     apart, _ = run_lines(
         [
@@ -157,7 +158,7 @@ def test_a_model_is_replaced_but_nothing_else_is(tiny_model_folder, tmp_path):
     export(loaded, tmp_path / "out", merge=False, base=base)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match="not a model"):
+    with pytest.raises(InputError, match="did not write"):
         export(loaded, tmp_path / "mine", merge=False, base=base)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
     with pytest.raises(InputError, match="a file of the folder's name"):

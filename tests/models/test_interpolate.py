@@ -130,7 +130,7 @@ def test_a_share_beyond_the_ends_and_a_folder_of_something_else_are_refused(pair
             interpolate(*pair, share, tmp_path / "out")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
-    with pytest.raises(InputError, match="not a model"):
+    with pytest.raises(InputError, match="did not write"):
         interpolate(*pair, 0.5, tmp_path / "mine")
 
 

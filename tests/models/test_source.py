@@ -14,6 +14,7 @@ from huggingface_hub import errors as hub_errors
 
 from tutelage.core.errors import InputError, MachineError
 from tutelage.models import base_of, fingerprint, resolve
+from tutelage.models.source import base_name
 
 
 @pytest.fixture
@@ -312,3 +313,28 @@ def test_finding_a_model_does_not_load_torch(tiny_model_folder):
     code = "import sys; from tutelage.models import resolve; resolve(sys.argv[1]); sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, str(tiny_model_folder)], check=False)
     assert done.returncode == 0
+
+
+def test_a_base_is_named_by_a_run_and_by_no_recipe_that_lies_beside_a_model(tiny_model_folder, tmp_path):
+    (tmp_path / "recipe.yaml").write_text(f"model: {tiny_model_folder}\n")
+    beside = resolve(str(shutil.copytree(tiny_model_folder, tmp_path / "mine")))
+    assert base_name(beside) is None
+    with pytest.raises(InputError, match="nothing says which model"):
+        base_of(beside)
+
+    run = tmp_path / "run"
+    shutil.copytree(tiny_model_folder, run / "model")
+    (run / "recipe.yaml").write_text(f"model: {tiny_model_folder}\n")
+    said: list[str] = []
+    base = base_of(resolve(str(run)), say=said.append)
+    assert (base.folder, said) == (tiny_model_folder, [])
+    for weights, told in ((fingerprint(base), 0), ("0" * 64, 1)):
+        (run / "results.json").write_text(json.dumps({"provenance": {"weights": weights}}))
+        said.clear()
+        assert base_of(resolve(str(run)), say=said.append).folder == tiny_model_folder
+        assert len(said) == told
+    assert "another fingerprint" in said[0]
+
+    (run / "recipe.yaml").write_text(f"model: {run / 'model'}\n")
+    with pytest.raises(InputError, match="its own base"):
+        base_of(resolve(str(run)))

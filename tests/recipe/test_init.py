@@ -56,8 +56,30 @@ def test_unknown_columns_are_guessed_and_it_says_so(tmp_path):
     rows = [{"who": "x", "odd name": LONG.format(n), "talk": "long " * 50 + str(n)} for n in range(9)]
     text, recipe = made(tmp_path, rows)
     assert "a guess: check which column is which" in text
-    assert recipe.tasks[0].prompt == "{{ talk }}"
-    assert recipe.tasks[0].completion == "{{ row['odd name'] }}"
+    assert recipe.tasks[0].prompt == "{{ row['odd name'] }}"
+    assert recipe.tasks[0].completion == "{{ talk }}"
+
+
+def test_the_names_of_columns_say_which_answers_whatever_is_longer(tmp_path):
+    rows = [{"Answer": LONG.format(n) * 9, "Question": f"q{n}", "Rejected": f"no {n}"} for n in range(9)]
+    text, recipe = made(tmp_path, rows)
+    assert "# by the columns' names; left out: Rejected" in text
+    assert (recipe.tasks[0].prompt, recipe.tasks[0].completion) == ("{{ Question }}", "{{ Answer }}")
+
+
+def test_rows_that_go_on_from_others_or_are_not_wanted_are_refused(tmp_path):
+    chain = [
+        {"id": n, "parent_id": n - 1 if n else None, "prompt": f"p{n}", "completion": "c"} for n in range(4)
+    ]
+    with pytest.raises(InputError, match="chained by parent_id"):
+        made(tmp_path, chain)
+    wanted = [{"prompt": f"p{n}", "completion": "c", "label": n % 2 == 0} for n in range(4)]
+    with pytest.raises(InputError, match="label says which completions are wanted"):
+        made(tmp_path, wanted)
+    assert made(tmp_path, [row | {"label": True} for row in wanted])[1].tasks
+    for rows in ([{"chosen": "a b", "rejected": "c d"}] * 3, [{"messages": '[{"role": "user"}]'}] * 3):
+        with pytest.raises(InputError, match="no two columns of text, one that asks"):
+            made(tmp_path, rows)
 
 
 def test_a_column_that_says_the_split_is_found(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 
@@ -141,7 +142,11 @@ def test_the_entries_used_longest_ago_go(tmp_path, kept, made, monkeypatch):
     prepare.read(load(paths[0]), None)  # used now
     size = sum(file.stat().st_size for file in first.iterdir())
     monkeypatch.setenv("TUTELAGE_ROWS_CACHE_MB", str(2.5 * size / 1e6))
+    foreign = first.parent / "of somebody else"
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_bytes(bytes(3 * size))
     prepare.read(load(paths[2]), None)
+    shutil.rmtree(foreign)  # which was kept
     assert first in entries(kept)
     assert second not in entries(kept)
     assert len(entries(kept)) == 2

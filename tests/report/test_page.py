@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tutelage.core import outputs
 from tutelage.core.errors import InputError
 from tutelage.metrics import holm
 from tutelage.report import page, shown, write
@@ -251,3 +252,23 @@ def test_better_and_worse_follow_the_adjusted_p(fake_run):
     assert fell == ["spelling"]
     text = page.render(left)
     assert text.count('class="change to-fell"') == 2  # the whole and the part
+
+
+def test_a_page_is_written_over_an_unchanged_one_and_one_of_an_older_version_only(fake_run):
+    run = fake_run(steps=2, test_items=5, probe_items=6)
+    page = write(run.folder)
+    content = page.read_bytes()
+    mark = outputs.GENERATOR.encode() + b"\n"
+    older = content[: content.rindex(b"<!-- sha256")].replace(mark, b"")
+    page.write_bytes(older)
+    assert write(run.folder).read_bytes() == content
+    for mine in (
+        content.replace(b"</h1>", b" (my notes)</h1>"),
+        b"<!DOCTYPE html>\n<html>mine</html>",
+        b"mine",
+    ):
+        page.write_bytes(mine)
+        with pytest.raises(InputError, match="would be replaced") as caught:
+            write(run.folder)
+        assert "move it to another place" in caught.value.fix
+        assert page.read_bytes() == mine

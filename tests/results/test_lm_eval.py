@@ -228,7 +228,7 @@ def run_folder(tmp_path):
 
 def test_a_run_is_written_before_and_after(run_folder, tmp_path):
     to = exported(run_folder, tmp_path / "theirs")
-    assert {path.name for path in to.iterdir()} == {"base", "tuned"}
+    assert {path.name for path in to.iterdir()} == {"base", "tuned", "tutelage.json"}
     base, tuned = (document_of(to / side) for side in ("base", "tuned"))
     for side, document in (("base", base), ("tuned", tuned)):
         with pytest.raises(AssertionError, match="total_evaluation_time_seconds"):
@@ -321,7 +321,7 @@ def test_a_damaged_document_and_a_store_without_scores_are_refused(run_folder, t
 def test_what_is_in_use_and_what_does_not_belong_is_refused(evaluated, tmp_path, capsys):
     words = ["export", str(evaluated), "--to", str(evaluated), "--format", "lm-eval"]
     assert main(words) == 2
-    assert "the folder is in use" in capsys.readouterr().err
+    assert "the output is what the command reads" in capsys.readouterr().err
     assert main([*words[:3], str(tmp_path / "x"), *words[4:], "--merge"]) == 2
     assert "--merge" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()

@@ -63,16 +63,160 @@ def test_two_layouts_that_fit_are_refused_with_the_line_to_write():
     assert "template: prompt-completion" in error.fix
 
 
-def test_columns_that_say_nothing_get_the_mapping_spelt_out():
+def fix_of(*fields):
+    with pytest.raises(InputError) as caught:
+        detect(rows(*fields))
+    return caught.value.fix
+
+
+def test_columns_that_say_nothing_get_the_mapping_spelt_out_as_a_guess():
     examples = rows({"ID": "0", "Reference Summary": "short one", "talk": "a much longer text than that"})
     with pytest.raises(InputError) as caught:
         detect(examples)
     assert "ID, Reference Summary, talk" in caught.value.found
     line = """prompt: "{{ talk }}"  and  completion: "{{ row['Reference Summary'] }}\""""
     assert line in caught.value.fix
+    assert "a guess: check which column is which" in caught.value.fix
     template = TaskTemplate("{{ talk }}", "{{ row['Reference Summary'] }}")
     assert template.render(examples[0], "t").completion == "short one"
-    assert guess(examples) == ("talk", "Reference Summary")
+    found = guess(examples)
+    assert (found.prompt, found.completion, found.by_name) == ("talk", "Reference Summary", False)
+    columns = caught.value.expected.removeprefix("columns such as ").split(", ")
+    assert len(set(columns)) == len(columns) > 3
+
+
+# The columns in the order of the file; what asks and what answers; whether both names say it.
+HEADERS = """
+Question,Answer -> Question,Answer
+Answer,Question -> Question,Answer
+QUESTION,ANSWER -> QUESTION,ANSWER
+query,reply -> query,reply
+query,response -> query,response
+User,Bot -> User,Bot
+Bot,User -> User,Bot
+Human,Assistant -> Human,Assistant
+customer,agent -> customer,agent
+agent_message,customer_message -> customer_message,agent_message
+userQuery,botReply -> userQuery,botReply
+Prompt,Completion -> Prompt,Completion
+prompt,chosen,rejected -> prompt,chosen
+rejected,chosen,prompt -> prompt,chosen
+prompt,response,chosen,rejected -> prompt,chosen
+question,correct_answer,wrong_answer_1 -> question,correct_answer
+correct_answer,question,distractor1,distractor2,support -> question,correct_answer
+query,positive,negative -> query,positive
+source,target -> source,target
+target,source -> source,target
+src,tgt -> src,tgt
+q,a -> q,a
+a,q -> q,a
+input,output -> input,output
+Output,Input -> Input,Output
+Instruction,Input,Output -> Instruction,Output
+instruction,response -> instruction,response
+id,system_prompt,question,response -> question,response
+system,user,assistant -> user,assistant
+Context,Question,Answer -> Question,Answer
+context,answer -> context,answer
+question_id,question_text,answer_id,answer_text -> question_text,answer_text
+question 1,answer 1 -> question 1,answer 1
+InputText,TargetText -> InputText,TargetText
+prompt_length,prompt,completion -> prompt,completion
+prompt,answer_type,answer -> prompt,answer
+prompt,score_chosen,chosen -> prompt,chosen
+Unnamed: 0,Prompt,Response -> Prompt,Response
+problem,expected_output -> problem,expected_output
+question,sql -> question,sql
+text,label -> text,label
+Label,Text -> Text,Label
+user,text,label -> text,label
+premise,hypothesis,label -> premise,label
+review,stars -> review,stars
+article,highlights -> article,highlights
+summary,article -> article,summary
+Document,Summary -> Document,Summary
+dialogue,summary -> dialogue,summary
+Description,Patient,Doctor -> Patient,Doctor
+frage,antwort -> frage,antwort
+Antworten,Fragen -> Fragen,Antworten
+Svar,Spørgsmål -> Spørgsmål,Svar
+replies,queries -> queries,replies
+Antwort,Frage -> Frage,Antwort
+pregunta,respuesta -> pregunta,respuesta
+Réponse,Question -> Question,Réponse
+domanda,risposta -> domanda,risposta
+resposta,pergunta -> pergunta,resposta
+вопрос,ответ -> вопрос,ответ
+问题,答案 -> 问题,答案
+質問,回答 -> 質問,回答
+Câu hỏi,Trả lời -> Câu hỏi,Trả lời
+en,de -> en,de ?
+de,en -> de,en ?
+title,body -> title,body ?
+subject,body -> subject,body ?
+id,english,german -> english,german ?
+word,definition -> word,definition ?
+description,code -> description,code ?
+topic,essay -> topic,essay ?
+db_id,question,query -> question,query ?
+prompt,response_a,response_b -> prompt,response_a ?
+question,human_answers,chatgpt_answers -> question,human_answers ?
+sentence1,sentence2 -> sentence1,sentence2 ?
+column_1,column_2 -> column_1,column_2 ?
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("longer", ["first", "last"])
+@pytest.mark.parametrize("line", HEADERS)
+def test_names_say_which_column_asks_then_their_order_and_never_their_length(line, longer):
+    header, _, right = line.partition(" -> ")
+    right, guessed, _ = right.partition(" ?")
+    columns = header.split(",")
+    sizes = range(len(columns), 0, -1) if longer == "first" else range(1, len(columns) + 1)
+    examples = rows(
+        *({name: f"text {n} " * size for name, size in zip(columns, sizes, strict=True)} for n in range(4))
+    )
+    found = guess(examples)
+    assert (found.prompt, found.completion) == tuple(right.split(","))
+    assert found.by_name is not bool(guessed)
+    assert ("a guess" in found.note) is bool(guessed)
+
+
+def test_columns_of_numbers_and_of_one_text_are_taken_last_where_names_say_nothing():
+    made = [
+        {"nr": str(n), "tag": "x", "day": f"2024-01-0{n}", "b": f"u{n}", "a": f"v{n}"} for n in range(1, 9)
+    ]
+    found = guess(rows(*made))
+    assert (found.prompt, found.completion) == ("b", "a")
+    found = guess(rows(*({"one": str(n), "two": str(n + 1)} for n in range(9))))
+    assert (found.prompt, found.completion) == ("one", "two")
+
+
+def test_a_rejected_answer_is_never_learned_nor_asked():
+    for header in (["chosen", "rejected"], ["rejected", "prompt"], ["question", "wrong answer", "id"]):
+        assert guess(rows(dict.fromkeys(header, "text"))) is None
+    assert "left out: rejected" in guess(rows(dict.fromkeys(["prompt", "chosen", "rejected"], "x"))).note
+
+
+def test_rows_of_other_shapes_are_told_without_columns_that_are_not_there():
+    kinds = [{"prompt": "a", "completion": "b"}] * 2 + [{"question": "a", "answer": "b"}]
+    with pytest.raises(InputError, match="no column stands in every row") as caught:
+        detect(rows(*kinds))
+    assert caught.value.found == "prompt, completion in 2 rows; question, answer in 1 rows"
+    assert "{{" not in caught.value.fix
+    assert "messages holds JSON in a text" in fix_of({"messages": '[{"role": "user", "content": "Hi"}]'})
+    assert "{{" not in fix_of({"only": "one text", "n": 3})
+
+
+def test_chains_by_parent_are_refused_whatever_the_columns_are_called():
+    for prompt, answer in (("prompt", "answer"), ("prompt", "completion"), ("Frage", "Antwort")):
+        for parent in ("parent_id", "parentId", "Parent ID"):
+            chain = [
+                {"id": str(n), parent: str(n - 1) if n else "", prompt: "a", answer: "b"} for n in range(3)
+            ]
+            with pytest.raises(InputError, match=f"chained by {parent}"):
+                detect(rows(*chain))
+    assert detect(rows({"parent_id": None, "prompt": "a", "completion": "b"})).name == "prompt-completion"
 
 
 def test_a_name_of_the_library():

@@ -108,5 +108,6 @@ def voices(
         return ModelVoice(loaded, label=model), ModelVoice(other, label=against)
     if loaded.adapter:
         return ModelVoice(loaded, label="tuned"), ModelVoice(loaded, label=BASE, base=True)
-    base = load(base_of(source, say=tell), chat_template=loaded.chat_template)
+    below = base_of(source, say=tell, fix="name the base model itself: --against MODEL")
+    base = load(below, chat_template=loaded.chat_template)
     return ModelVoice(loaded, label="tuned"), ModelVoice(base, label=BASE)

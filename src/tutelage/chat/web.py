@@ -74,18 +74,36 @@ class Site:
         }
         self._stop: threading.Event | None = None  # of the answer that is being made
         self._open: set[asyncio.Task[None]] = set()
+        self._with_key: set[asyncio.Task[None]] = set()
+        # Those that have not shown the key, the oldest first, and whether a whole request for a page has come.
+        self._without_key: dict[asyncio.Task[None], bool] = {}
 
     def accept(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Serve one connection in a task of its own."""
+        if len(self._without_key) >= self._limits.without_key:
+            self._close_one()
         task = asyncio.create_task(self._connection(reader, writer))
         self._open.add(task)
+        self._without_key[task] = False
 
         # Not in the task itself: one that is cancelled before its first step would leave the connection open.
         def done(task: asyncio.Task[None]) -> None:
             writer.transport.abort()
             self._open.discard(task)
+            self._with_key.discard(task)
+            self._without_key.pop(task, None)
 
         task.add_done_callback(done)
+
+    def _close_one(self) -> None:
+        """Make room for a connection, so that nobody without the key keeps out who has it.
+
+        The oldest that has not shown the key is closed: one that has sent no whole request, or if there is none, one to which
+        a page is being sent.
+        """
+        oldest = min(self._without_key, key=self._without_key.__getitem__)
+        del self._without_key[oldest]
+        oldest.cancel()
 
     async def end(self) -> None:
         """Stop what is being answered and close all connections."""
@@ -114,12 +132,11 @@ class Site:
         await wire.send(writer, reply, self._limits)
 
     async def _request(self, reader: StreamReader) -> tuple[wire.Head, bytes]:
-        if len(self._open) > self._limits.connections:
-            raise wire.Refused(HTTPStatus.TOO_MANY_REQUESTS, "too many connections at once")
         try:
             async with asyncio.timeout(self._limits.reading):
                 head = await wire.read_head(reader, self._limits)
                 self._check(head)
+                self._admit(head)
                 return head, await wire.read_body(reader, head, self._limits)
         except TimeoutError:
             raise wire.Refused(HTTPStatus.REQUEST_TIMEOUT, "the request took too long") from None
@@ -142,6 +159,19 @@ class Site:
             raise wire.Refused(
                 HTTPStatus.UNAUTHORIZED, "the key of the address is missing", {"WWW-Authenticate": "Bearer"}
             )
+
+    def _admit(self, head: wire.Head) -> None:
+        """Count a checked request's connection among those with the key, unless it is one for a page, which needs none."""
+        task = asyncio.current_task()
+        assert task is not None
+        if head.path in self._pages:
+            if task in self._without_key:
+                self._without_key[task] = True
+            return
+        if len(self._with_key) >= self._limits.connections:
+            raise wire.Refused(HTTPStatus.TOO_MANY_REQUESTS, "too many connections at once")
+        self._without_key.pop(task, None)
+        self._with_key.add(task)
 
     def _reply(self, path: str, body: bytes) -> wire.Reply:
         if path in self._pages:
@@ -281,7 +311,12 @@ async def serve(
         port = listening.getsockname()[1]
         token = secrets.token_urlsafe(24)
         site = Site(talk, port=port, token=token, limits=limits)
-        server = await asyncio.start_server(site.accept, sock=listening, limit=limits.line)
+        server = await asyncio.start_server(
+            site.accept, sock=listening, limit=limits.line, backlog=limits.at_once
+        )
+        listening.listen(
+            limits.without_key
+        )  # asyncio's backlog is also the system's queue, which may be longer
         try:
             ready(f"http://{ADDRESS}:{port}/#{token}")
             await asyncio.Event().wait()

@@ -35,7 +35,11 @@ ALWAYS = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what one client may send, hold and wait for: bytes, seconds, connections."""
+    """Bounds on what clients may send, hold and wait for: bytes, seconds, connections.
+
+    `connections` are those that have shown the key, `without_key` all others. `at_once` new ones are taken in a turn of the
+    loop, few enough that a request that has come is read before its connection is the oldest without the key, and closed.
+    """
 
     line: int = 4_096
     head: int = 16_384
@@ -45,6 +49,8 @@ class Limits:
     writing: float = 30.0
     lingering: float = 1.0
     connections: int = 32
+    without_key: int = 128
+    at_once: int = 8
 
 
 LIMITS = Limits()

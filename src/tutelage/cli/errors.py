@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import errno
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
 
 import typer
 
@@ -11,6 +15,7 @@ from tutelage.core.errors import InputError, MachineError, Stopped, Terminated, 
 # What Typer raises for words that it cannot parse, in the releases that bring their own Click and in those that do not.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 FULL = {errno.ENOSPC, errno.EDQUOT}
+_EXTRA = re.compile(r"Got unexpected extra argument(?:s|\(s\))? \((.*)\)", re.DOTALL)
 NO_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "out of memory")
 
 
@@ -18,14 +23,22 @@ class Ended(BaseException):
     """SIGTERM, on its way to the end of the program; like Ctrl-C's KeyboardInterrupt it passes every `except Exception`."""
 
 
-def in_words(error: BaseException, *, command: str) -> TutelageError:
-    """The error as ours: itself, or what a person can do about it. `command` is what was typed."""
+def in_words(
+    error: BaseException, *, command: str, table: Mapping[str, Mapping[str, str]] | None = None
+) -> TutelageError:
+    """The error as ours: itself, or what a person can do about it.
+
+    Args:
+        error: what was raised.
+        command: what was typed.
+        table: commands.yaml; `takes` and `several` say what to do about arguments that are too many.
+    """
     if isinstance(error, Stopped | KeyboardInterrupt | typer.Abort | Ended):
         return _stopped(error, fix=f"to go on, run it again: {command}")
     if isinstance(error, TutelageError):
         return error
     if isinstance(error, UsageError):
-        return _usage(error)
+        return _usage(error, table or {})
     if isinstance(error, OSError) and error.errno in FULL:
         return MachineError(
             "the disk is full",
@@ -52,11 +65,27 @@ def _stopped(error: BaseException, *, fix: str) -> Stopped:
     return kind("stopped: what was finished is kept", fix=fix)
 
 
-def _usage(error: Exception) -> InputError:
+def _usage(error: Exception, table: Mapping[str, Mapping[str, str]]) -> InputError:
     message = getattr(error, "format_message", lambda: str(error))()
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "tutelage"
+    told = table.get(getattr(context, "info_name", None) or "", {})
+    if "several" in told and (extra := _EXTRA.match(message)):
+        names = [*_last_argument(context), *extra[1].split()]
+        return InputError(
+            f"{len(names)} {told['takes']}s were named, and one is taken",
+            where=path,
+            found=", ".join(names),
+            fix=told["several"].format(*map(shlex.quote, names)),
+        )
     return InputError(message.rstrip(".").replace("\n", " "), where=path, fix=f"see `{path} --help`")
+
+
+def _last_argument(context: Any) -> list[str]:
+    """The last argument that a command took, as a word; none when it took none."""
+    names = [one.name for one in context.command.params if one.param_type_name == "argument"]
+    values = [context.params[name] for name in names if context.params.get(name) is not None]
+    return [str(value) for value in values[-1:]]
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -52,7 +52,7 @@ def evaluate(
         Against | None,
         typer.Option(
             "--against",
-            help="base: the same with the adapter switched off, from the same weights, and compared.",
+            help="base: what MODEL was tuned from is asked the same, and the two are compared.",
         ),
     ] = None,
     chat_template: Annotated[

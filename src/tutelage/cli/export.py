@@ -81,19 +81,23 @@ def export(
     from tutelage.models import load, loading_lines, resolve
     from tutelage.models.combine import combine
     from tutelage.models.export import export as write
+    from tutelage.models.export import output_folder
     from tutelage.models.interpolate import between
 
     others = add or []
     _check(others, weights, combination, interpolate, merge=merge)
-    source = resolve(run, say=console.say)
+    sources = [resolve(name, say=console.say) for name in (run, *others)]
+    source = sources[0]
+    inputs = [Path(name) for name in (run, *others) if Path(name).exists()]
+    inputs += [folder for one in sources for folder in (one.folder, one.weights)]
+    output_folder(to, inputs=inputs).check()
     if interpolate is not None:
-        between(source, interpolate, to)
+        between(source, interpolate, to, inputs=inputs)
     elif others:
-        sources = [source, *(resolve(name, say=console.say) for name in others)]
         loaded = combine(sources, _numbers(weights), combination=(combination or Combination.CAT).value)
-        write(loaded, to, merge=merge, base=source.base or source)
+        write(loaded, to, merge=merge, base=source.base or source, inputs=inputs)
     else:
-        write(load(source), to, merge=merge, base=source.base or source)
+        write(load(source), to, merge=merge, base=source.base or source, inputs=inputs)
     lines = loading_lines(to, shown=str(to.absolute()))
     if json:
         console.print_json({"folder": str(to), "load": lines})
@@ -109,7 +113,7 @@ def _scores(folder: Path, to: Path, *, as_json: bool) -> int:
     from tutelage.results.store import Store
 
     with Store.open(file_of(folder), read_only=True) as store:
-        names = lm_eval.write(to, store)
+        names = lm_eval.write(to, store, inputs=[folder])
     if as_json:
         console.print_json({"folder": str(to), "files": names})
     else:

@@ -23,7 +23,7 @@ def init(
     from tutelage.core.errors import InputError
     from tutelage.recipe.init import init as make
 
-    if out is not None and out.exists():
+    if out is not None and (out.exists() or out.is_symlink()):
         raise InputError(
             "the recipe would overwrite what is there",
             where=str(out),

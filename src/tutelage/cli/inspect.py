@@ -61,17 +61,19 @@ def inspect(
     json: Annotated[bool, console.Json] = False,
 ) -> None:
     """Show what will be trained on: text, tokens, what is learned, lengths, truncation, overlap. Warn of silent mistakes."""
+    from tutelage.core import outputs
     from tutelage.recipe import load
     from tutelage.recipe.inspect import Wanted
     from tutelage.recipe.inspect import inspect as look
 
+    if html is not None:
+        outputs.Page(html, [recipe]).check()
     wanted = Wanted(names=row or (), count=rows, split=split, early=look_at_test)
     found = look(load(recipe, sets=sets or ()), data_dir=data, wanted=wanted, say=console.say)
     if html is not None:
-        from tutelage.core import files
         from tutelage.report.inspected import page_of
 
-        files.write_text(html, page_of(found))
+        outputs.Page(html, [recipe]).write(page_of(found))
     if json:
         console.print_json(found.as_json())
         return

@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
                 return _reader_gone()
             if "--debug" in options:
                 traceback.print_exception(error)
-            told = in_words(error, command=shlex.join(["tutelage", *arguments]))
+            told = in_words(error, command=shlex.join(["tutelage", *arguments]), table=commands())
             _tell(told, as_json="--json" in options)
             return told.exit_code
 

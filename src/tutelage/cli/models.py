@@ -82,6 +82,7 @@ def _bundled(spec: Any) -> dict[str, Any]:
 def _show(name: str) -> dict[str, Any]:
     """What a model is. A bundled one is not fetched for it."""
     from tutelage.models import bundled, fingerprint, resolve, stated_parameters
+    from tutelage.models.source import base_name
 
     table = bundled.table()
     if name in table and not bundled.ready(table[name]):
@@ -93,7 +94,7 @@ def _show(name: str) -> dict[str, Any]:
         "kind": source.kind,
         "folder": str(source.folder),
         "revision": source.revision,
-        "base": source.base.name if source.base else None,
+        "base": base_name(source),
         "architecture": ", ".join(config.get("architectures") or [str(config.get("model_type"))]),
         "parameters": stated_parameters(source),
         "context": config.get("max_position_embeddings"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tutelage.cli import console
+from tutelage.core import outputs
 from tutelage.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,15 +72,17 @@ def score(
         from tutelage.metrics.explain import explained
 
         explained(asked)
+    read = [path for path in (file, predictions, *(references or ()), against) if path is not None]
+    if html is not None:
+        outputs.Page(html, read).check()
     given = _read(file, predictions, references or [])
     other = None if against is None else _read_like(against, file, references or [])
     found = scorecard.score(asked, given, against=other, seed=seed)
     why = _explained(asked, found, rows) if explain or html is not None else ()
     if html is not None:
-        from tutelage.core import files
         from tutelage.report.explained import page_of
 
-        files.write_text(html, page_of(why))
+        outputs.Page(html, read).write(page_of(why))
     if json:
         told = found.as_json(per_item=per_item)
         console.print_json({**told, "explained": [one.as_json() for one in why]} if explain else told)

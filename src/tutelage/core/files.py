@@ -5,6 +5,7 @@ What this does not cover: a disk that lies about fsync, and network file systems
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import re
@@ -46,10 +47,12 @@ def write_text(path: Path, content: str) -> None:
 def new_folder(path: Path) -> Iterator[Path]:
     """Fill a folder that appears under its name only when the block ends well; one that stood there is replaced.
 
-    Yields a scratch folder beside `path`. On any error the scratch folder is removed and `path` is as before.
+    Yields a scratch folder beside `path`. On any error the scratch folder is removed and `path` is as before. Whether
+    `path` may be replaced is for the caller to say: `outputs.new_folder` is for folders that a person names.
     """
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
+        _restore(path)
         part.mkdir(parents=True)
         yield part
         readable = 0o666 & ~_umask()
@@ -59,22 +62,50 @@ def new_folder(path: Path) -> Iterator[Path]:
                 sync_file(file)
         for folder in [*(p for p in part.rglob("*") if p.is_dir()), part]:
             sync_folder(folder)
-        if path.exists():
-            old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
-            path.rename(old)
-            try:
-                part.rename(path)
-            except OSError:
-                old.rename(path)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
-        else:
+        if not path.exists():
             part.rename(path)
+        elif not _exchange(part, path):
+            _replace(part, path)
         sync_folder(path.parent)
     except OSError as error:
         raise disk_error(path, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _exchange(part: Path, path: Path) -> bool:
+    """Swap two folders in one step, so that `path` is at no moment missing; False where the system cannot.
+
+    After it `part` holds what stood under `path`. renameat2 is Linux's, in glibc since 2.28; not every file system has it.
+    """
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if function is None:
+        return False
+    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return bool(function(here, os.fsencode(part), here, os.fsencode(path), swap) == 0)
+
+
+def _replace(part: Path, path: Path) -> None:
+    """Put `part` in the place of `path` in two steps; if killed between them, `_restore` brings the old folder back."""
+    old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
+    path.rename(old)
+    try:
+        part.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _restore(path: Path) -> None:
+    """Give a folder that `_replace` set aside its name back, when nothing came in its place."""
+    if path.exists() or not path.parent.is_dir():
+        return
+    for entry in sorted(path.parent.iterdir()):
+        match = _LEFTOVER.fullmatch(entry.name)
+        if match is not None and match["name"] == path.name and match["kind"] == "old":
+            entry.rename(path)
+            return
 
 
 def _umask() -> int:

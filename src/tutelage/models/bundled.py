@@ -124,9 +124,22 @@ def ensure(spec: Bundled, *, say: Say = silent, thorough: bool = False) -> Path:
             return spec.folder
         sweep_parts(cache.models())
         if spec.folder.exists():
+            _refuse_foreign(spec)
             say(f"{spec.name}: what stands in the cache is not whole or not current; it is made again")
         _make(spec, say)
     return spec.folder
+
+
+def _refuse_foreign(spec: Bundled) -> None:
+    """Keep what a person put into the cache's place; raises InputError when it holds anything without a manifest."""
+    if (spec.folder / cache.MANIFEST).is_file() or (spec.folder.is_dir() and not any(spec.folder.iterdir())):
+        return
+    raise InputError(
+        "in the place of the bundled model stands something that Tutelage did not write",
+        where=str(spec.folder),
+        expected=f"a folder with {cache.MANIFEST}, or nothing",
+        fix="move it elsewhere, or name another cache with TUTELAGE_CACHE",
+    )
 
 
 def _make(spec: Bundled, say: Say) -> None:

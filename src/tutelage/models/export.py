@@ -9,33 +9,58 @@ adapter only:              FOLDER/adapter_config.json, adapter_model.safetensors
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from tutelage.core.errors import InputError
-from tutelage.core.files import new_folder, write_text
+from tutelage.core import outputs
+from tutelage.core.files import write_text
 from tutelage.models import bundled, folders
 from tutelage.models.adapters import merge as merged
 from tutelage.models.load import LoadedModel
 from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource
 
+KIND, KIND_OF_RUN = "a model", "the tuned model of a run"
+"""What the folder is marked as. An export does not replace the model inside a run's folder."""
+_WRITTEN = (
+    "README.md",
+    "adapter_config.json",
+    "chat_template.jinja",
+    "config.json",
+    "generation_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    *folders.TOKENIZER_FILES,
+)
+_OF_A_RUN = frozenset(f"{place}{name}" for place in ("", "adapter/") for name in _WRITTEN)
+"""The files that a run's model may have: runs of versions that did not mark their outputs can still be tuned again."""
 
-def export(loaded: LoadedModel, folder: Path, *, merge: bool, base: ModelSource) -> None:
+
+def export(
+    loaded: LoadedModel,
+    folder: Path,
+    *,
+    merge: bool,
+    base: ModelSource,
+    inputs: Sequence[Path] = (),
+    of_run: bool = False,
+) -> None:
     """Write a model so that others can load it; whole or absent.
 
     Args:
         loaded: the tuned model; it stays as it is.
-        folder: where to; a model that stands there is replaced, anything else is refused.
+        folder: where to; a model that this function wrote and nobody changed is replaced, anything else is refused.
         merge: for an adapter, whether the sum of base and adapter is written, with the adapter beside it. Says
             nothing for a model tuned in full.
         base: what was tuned: an adapter names it.
+        inputs: what else the folder may not be, lie in or lie above; the base's folder is added.
+        of_run: whether the folder is a run's own `model`.
 
     Raises:
-        InputError: the folder holds something that is not a model.
+        InputError: the folder may not be replaced; `core.outputs` says when.
         MachineError: the disk does not take it.
     """
-    check_target(folder)
-    with new_folder(folder) as part, quiet():
+    with output_folder(folder, inputs=[*inputs, base.folder], of_run=of_run).new() as part, quiet():
         if loaded.adapter:
             _save_adapter(loaded, part / "adapter" if merge else part, base)
         if merge or not loaded.adapter:
@@ -78,22 +103,12 @@ def loading_lines(folder: Path, *, shown: str | None = None) -> list[str]:
     ]
 
 
-def check_target(folder: Path) -> None:
-    """Refuse to write over what is not a model.
-
-    Raises:
-        InputError: the folder holds something else.
-    """
-    if folder.is_dir() and any(folder.iterdir()) and not folders.is_model(folder):
-        raise InputError(
-            "the folder holds something that is not a model, and would be replaced",
-            where=str(folder),
-            found=", ".join(sorted(path.name for path in folder.iterdir())[:5]),
-            expected="a new or empty folder, or one that holds a model",
-            fix="name another folder",
-        )
-    if folder.exists() and not folder.is_dir():
-        raise InputError("there is a file of the folder's name", where=str(folder), fix="name another folder")
+def output_folder(folder: Path, *, inputs: Sequence[Path] = (), of_run: bool = False) -> outputs.Folder:
+    """The folder for a model, as `export` takes it: `check` refuses it before the work that leads to it."""
+    if of_run:
+        move = "move it out of the run's folder"
+        return outputs.Folder(folder, KIND_OF_RUN, advice=move, replaceable=_OF_A_RUN)
+    return outputs.Folder(folder, KIND, inputs)
 
 
 def _save_adapter(loaded: LoadedModel, folder: Path, base: ModelSource) -> None:

@@ -9,34 +9,37 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tutelage.core import outputs
 from tutelage.core.errors import InputError
-from tutelage.core.files import existing_parent, new_folder, require_space, sync_file
+from tutelage.core.files import existing_parent, require_space, sync_file
 from tutelage.models import folders
 from tutelage.models.source import ModelSource, base_of
 
 _WEIGHTS = ".safetensors"
 
 
-def between(source: ModelSource, share: float, folder: Path) -> None:
+def between(source: ModelSource, share: float, folder: Path, *, inputs: Sequence[Path] = ()) -> None:
     """Write the model between a tuned one and the base that it was tuned from.
 
     Args:
         source: the tuned model; an adapter is merged for it.
         share: of the tuned one: 0 is the base, 1 the tuned model.
         folder: where to.
+        inputs: what else the folder may not be, lie in or lie above.
 
     Raises:
         InputError: as `interpolate`; a prompt, which cannot be merged; nothing says what the base was.
     """
-    from tutelage.models.export import export
+    from tutelage.models.export import export, output_folder
     from tutelage.models.load import load
 
     base = base_of(source)
+    output_folder(folder, inputs=[*inputs, base.weights, source.folder]).check()
     if source.base is None:
         interpolate(base.weights, source.folder, share, folder)
         return
@@ -59,7 +62,7 @@ def interpolate(base: Path, tuned: Path, share: float, folder: Path) -> None:
         InputError: a share out of range; models whose tensors differ in name or shape, or tie other weights.
         MachineError: the disk does not take it.
     """
-    from tutelage.models.export import check_target
+    from tutelage.models.export import output_folder
 
     if not 0 <= share <= 1:
         raise InputError(
@@ -69,13 +72,15 @@ def interpolate(base: Path, tuned: Path, share: float, folder: Path) -> None:
             expected="0 (the base) to 1 (the tuned model)",
             fix="write 0.5 for the middle",
         )
-    check_target(folder)
+    place = output_folder(folder, inputs=[base, tuned])
+    place.check()
     require_space(folder, sum(p.stat().st_size for p in tuned.glob(f"*{_WEIGHTS}")), what="the model")
     with _tensors(base) as below, _tensors(tuned) as above:
         _check(base, tuned, below, above)
-        with new_folder(folder) as part:
+        with place.new() as part:
             for path in sorted(tuned.iterdir()):
-                if path.is_file() and path.suffix != _WEIGHTS and path.suffix not in folders.PICKLES:
+                weights = path.suffix == _WEIGHTS or path.suffix in folders.PICKLES
+                if path.is_file() and not weights and path.name != outputs.MARKER:
                     shutil.copyfile(path, part / path.name)
             for name in sorted({handle.file for handle in above.values()}):
                 held = {key: one for key, one in above.items() if one.file == name}

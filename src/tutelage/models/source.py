@@ -91,19 +91,73 @@ def resolve(name: str, *, say: Say = silent) -> ModelSource:
     raise _unknown(name, path)
 
 
-def base_of(source: ModelSource, *, say: Say = silent) -> ModelSource:
+def base_of(
+    source: ModelSource,
+    *,
+    say: Say = silent,
+    fix: str = "name a run, or a model that has its adapter beside it",
+) -> ModelSource:
     """The model that a tuned one was made from: below its adapter, beside its merged weights, or in its run's recipe.
+
+    Args:
+        source: the tuned model.
+        say: is told, a line at a time, what takes long.
+        fix: what a person can do when nothing says what it was made from.
 
     Raises:
         InputError: nothing says what it was made from. And what `resolve` raises.
     """
     if source.base is not None:
         return source.base
+    name = base_name(source)
+    if name is None:
+        raise InputError(
+            "nothing says which model this one was tuned from",
+            where=source.name,
+            found=f"a {source.kind} without adapter and without a run's recipe.yaml",
+            fix=fix,
+        )
+    base = resolve(name, say=say)
+    if base.folder.resolve() == source.folder.resolve():
+        raise InputError(
+            "the model is named as its own base",
+            where=source.name,
+            found=name,
+            expected="another model",
+            fix=fix,
+        )
+    _compare_base(source, base, say)
+    return base
+
+
+def _compare_base(source: ModelSource, base: ModelSource, say: Say) -> None:
+    """Say when the base that was found is another one than the run was tuned from: its files changed, or its path means others."""
+    results = source.folder.parent / "results.json"
+    if source.kind != "run" or not results.is_file():
+        return
+    provenance = folders.read_json(results).get("provenance")
+    weights = provenance.get("weights") if isinstance(provenance, dict) else None
+    if isinstance(weights, str) and weights != fingerprint(base):
+        say(
+            f"{base.name} has another fingerprint than the model that {source.name} was tuned from: was it changed since?"
+        )
+
+
+def base_name(source: ModelSource) -> str | None:
+    """The name of the model that a tuned one was made from, None where nothing says it; the base itself is not looked for.
+
+    Raises:
+        InputError: the adapter's settings or the run's recipe are damaged.
+    """
+    if source.base is not None:
+        return source.base.name
     if (source.folder / "adapter" / "adapter_config.json").is_file():
-        return resolve(folders.adapter_base(source.folder / "adapter"), say=say)
+        return folders.adapter_base(source.folder / "adapter")
     recipe = source.folder.parent / "recipe.yaml"
     name = None
-    if recipe.is_file():
+    # A recipe beside any other folder is somebody's, and says nothing about what stands there.
+    of_run = source.kind == "run" or (source.folder.parent / "tuned.json").is_file()
+    if of_run and recipe.is_file():
         try:
             value = yaml.safe_load(recipe.read_bytes())
         except yaml.YAMLError as error:
@@ -111,14 +165,7 @@ def base_of(source: ModelSource, *, say: Say = silent) -> ModelSource:
                 "the run's recipe is not YAML", where=str(recipe), found=str(error)[:200]
             ) from error
         name = value.get("model") if isinstance(value, dict) else None
-    if not isinstance(name, str):
-        raise InputError(
-            "nothing says which model this one was tuned from",
-            where=source.name,
-            found=f"a {source.kind} without adapter and without a run's recipe.yaml",
-            fix="name the base model itself: --against MODEL",
-        )
-    return resolve(name, say=say)
+    return name if isinstance(name, str) else None
 
 
 def fingerprint(source: ModelSource) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -64,7 +65,8 @@ def evaluate(
         limit: at most so many items of each part: a sample, the same for every model and way.
         first: the first items of each part instead of a sample.
         shots: worked examples before each question, for benchmarks that have some; as many as their spec says by default.
-        against_base: ask the same with the model's adapter switched off, from the same weights, and compare.
+        against_base: ask what the model was tuned from the same, with the same chat template, and compare: the weights below
+            its adapter, or, of a merged or fully tuned model, the base that its run names, which is loaded after it.
         self_check: ask a few of each benchmark's questions again, one by one and the plain way, and compare.
         data_dir: where benchmarks look for their files.
         out: the folder for responses and scores; `runs/evaluate-<model>-<hash>` by default.
@@ -88,7 +90,9 @@ def evaluate(
     tell.stage("check")
     ready = preflight.check(asked, out=out or Path("runs"), say=lambda line: tell.stage("model", line))
     asked_of = [ready.fingerprint, [one.fingerprint for one in ready.benchmarks]]
-    identity = hashing.of_json([*asked_of, "against base"] if against_base else asked_of)
+    if against_base:
+        asked_of += ["against base", *([fingerprint(ready.base)] if ready.base else [])]
+    identity = hashing.of_json(asked_of)
     folder = out or Path("runs") / f"evaluate-{_slug(model)}-{identity[:8]}"
     _refuse_others(folder, identity)
     tell.stage("load")
@@ -106,7 +110,15 @@ def evaluate(
             own = replace(loaded, name=TUNED) if against_base else loaded
             ask = _Ask(store, ready, kept, tell, self_check=self_check)
             found = ask.all(own)
-            base = ask.base(loaded) if against_base else {}
+            base = {}
+            if against_base and loaded.adapter:
+                base = ask.below_adapter(loaded)
+            elif ready.base is not None:
+                chat_template = loaded.chat_template
+                del loaded, own  # the base has their memory
+                gc.collect()
+                tell.stage("load", "the base")
+                base = ask.all(replace(load(ready.base, chat_template=chat_template), name=BASE))
         said = {**provenance(started=started, ended=now()), "model": model, "identity": identity}
         document: dict[str, Any] = {
             "schema": SCHEMA,
@@ -142,7 +154,7 @@ class _Ask:
     tell: Listener
     self_check: bool
 
-    def base(self, loaded: LoadedModel) -> dict[str, Measurement]:
+    def below_adapter(self, loaded: LoadedModel) -> dict[str, Measurement]:
         """The model below the adapter, whose weights are in memory already."""
         with adapter_off(loaded):
             parts = {"files": fingerprint(base_of(self.ready.source)), "chat_template": loaded.chat_template}

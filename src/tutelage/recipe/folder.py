@@ -82,11 +82,11 @@ def check_free(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
         raise InputError("the output folder is a file", where=str(folder.path), fix="name another with --out")
     if not folder.path.exists() or not any(folder.path.iterdir()):
         return
-    if not folder.recipe.is_file():
+    if not _is_run(folder):
         if all(p.name.startswith(".") for p in folder.path.iterdir()):
             return
         raise InputError(
-            "the output folder holds something that is no run",
+            "the output folder holds something, and no run",
             where=str(folder.path),
             found=", ".join(sorted(p.name for p in folder.path.iterdir())[:5]),
             expected="an empty folder, or this recipe's run",
@@ -101,6 +101,12 @@ def check_free(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
             expected="the same recipe and settings",
             fix="name another folder with --out, or leave --out away: the default folder is named by the settings",
         )
+
+
+def _is_run(folder: RunFolder) -> bool:
+    """Whether a run was begun here; a person's folder may hold a copy of its recipe, but neither lock nor results."""
+    signs = (folder.path / ".lock", folder.store, folder.tuned)
+    return folder.recipe.is_file() and any(path.is_file() for path in signs)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ class _Seen:
     completion: str
     references: str | None
     template: str | None
+    note: str
     layout: str
     split_column: str | None
     prompts: tuple[int, ...]
@@ -83,29 +84,35 @@ def init(file: Path, *, folder: Path | None = None) -> str:
 def _look(loaded: Loaded, file: Path) -> _Seen:
     examples = loaded.examples
     names = templates.columns_of(examples)
+    if loaded.template is None:
+        columns.check_rows(examples, where="init")
     fits = columns.fitting(names)
     name = loaded.template or (fits[0].name if len(fits) == 1 else None)
     if name is not None:
         template = templates.named(name)
+        note = f"the template {name} fits them"
     else:
-        texts = [name for name in names if any(isinstance(row.fields[name], str) for row in examples)]
-        if len(texts) < 2:
+        guess = templates.guess(examples)
+        if guess is None:
             raise InputError(
-                "the rows have no two columns of text to be prompt and completion",
+                "the rows have no two columns of text, one that asks and one that answers",
                 where=str(file),
                 found=", ".join(f"{name}: {kind(examples[0].fields[name])}" for name in names)
                 or "no common column",
                 expected="such as prompt and completion, or question and answer",
                 fix="bring rows with two text fields, or write a recipe with a template over the fields there are",
             )
-        prompt, completion = templates.guess(examples)
-        template = templates.TaskTemplate(templates.reference(prompt), templates.reference(completion))
+        note = guess.note
+        template = templates.TaskTemplate(
+            templates.reference(guess.prompt), templates.reference(guess.completion)
+        )
     rendered = template.render_all(examples, file.stem)
     return _Seen(
         prompt=template.prompt,
         completion=template.completion,
         references=template.references,
         template=name,
+        note=note,
         layout=str(loaded.source["layout"]),
         split_column=_split_column(examples, names),
         prompts=tuple(len(row.prompt) for row in rendered),
@@ -126,9 +133,6 @@ def _write(seen: _Seen, file: Path, folder: Path, rows: int, names: Sequence[str
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._") or "task"
     longest = _tokens(max(seen.prompts)) + _tokens(max(map(len, seen.completions))) + 64
     why, metrics = seen.metrics
-    said = (
-        f"the template {seen.template} fits them" if seen.template else "a guess: check which column is which"
-    )
     split = (
         f"    split: {{column: {_text(seen.split_column)}}} # this column says train, validation or test"
         if seen.split_column
@@ -144,7 +148,7 @@ def _write(seen: _Seen, file: Path, folder: Path, rows: int, names: Sequence[str
         "tasks:",
         f"  - name: {_text(name)}",
         f"    data: {{path: {_text(path)}}}",
-        f"    # {said}",
+        f"    # {_plain(seen.note)}",
         f"    prompt: {_text(seen.prompt)}",
         f"    completion: {_text(seen.completion)}",
         *([f"    references: {_text(seen.references)}"] if seen.references else []),

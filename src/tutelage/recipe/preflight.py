@@ -15,10 +15,11 @@ from tutelage.core import files
 from tutelage.core.errors import InputError, InputErrors, raise_all
 from tutelage.core.limits import MAX_ERRORS
 from tutelage.engine import Reader
-from tutelage.models import LoadedTokenizer, ModelSource, as_loaded, load_tokenizer, resolve
+from tutelage.models import LoadedTokenizer, ModelSource, as_loaded, base_of, load_tokenizer, resolve
 from tutelage.tokens import chat
 
 _T = TypeVar("_T")
+_NO_BASE = "leave --against away; evaluate the base by its own name, then `tutelage compare` the two folders"
 _ROW = 2000
 """Bytes that an item takes in results.sqlite beside its texts: identity, answer, scores."""
 
@@ -34,7 +35,7 @@ class Asked:
         shots: worked examples before each question; as many as the spec says when not given.
         data_dir: where benchmarks look for their files.
         chat_template: a bundled template's name or a file; the model's own when not given.
-        against_base: whether the model is asked without its adapter too.
+        against_base: whether what it was tuned from is asked too.
     """
 
     model: str
@@ -55,12 +56,14 @@ class Ready:
         template: the chat template that was asked for; None for the model's own.
         benchmarks: as the model can be asked them.
         fingerprint: of the model as it will be loaded.
+        base: what the model was tuned from, when it is asked too and is not below an adapter: it is loaded after the model.
     """
 
     source: ModelSource
     template: str | None
     benchmarks: tuple[Benchmark, ...]
     fingerprint: str
+    base: ModelSource | None = None
 
 
 class _Mistakes:
@@ -101,8 +104,9 @@ def check(asked: Asked, *, out: Path, say: Callable[[str], None]) -> Ready:
         template = mistakes.attempt(lambda: chat.text_of(own, root=Path.cwd()))
     source = mistakes.attempt(lambda: resolve(asked.model, say=say))
     words = None
+    base = None
     if source is not None and asked.against_base and source.base is None:
-        mistakes.errors.append(_no_adapter(source))
+        base = mistakes.attempt(partial(base_of, source, say=say, fix=_NO_BASE))
     if source is not None:
         words = mistakes.attempt(partial(load_tokenizer, source, chat_template=template))
     if words is not None:
@@ -112,7 +116,7 @@ def check(asked: Asked, *, out: Path, say: Callable[[str], None]) -> Ready:
     assert source is not None
     assert words is not None
     files.require_space(out, _bytes(found), what="the responses")
-    return Ready(source, template, tuple(found), as_loaded(source, words.chat_template))
+    return Ready(source, template, tuple(found), as_loaded(source, words.chat_template), base)
 
 
 def fit(benchmark: Benchmark, words: LoadedTokenizer, *, beside: int = 0) -> Benchmark:
@@ -138,15 +142,6 @@ def fit(benchmark: Benchmark, words: LoadedTokenizer, *, beside: int = 0) -> Ben
     # An encoder-decoder model's sides are bounded apart, and most by nothing.
     bounded = words.context is not None and not words.encoder_decoder
     return fitted(benchmark, reader.lengths, (words.context or 0) - beside if bounded else None)
-
-
-def _no_adapter(source: ModelSource) -> InputError:
-    return InputError(
-        "the model has no adapter that could be switched off",
-        where="--against base",
-        found=source.name,
-        fix="evaluate its base by the base's own name, then `tutelage compare`",
-    )
 
 
 def _names(asked: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -38,6 +39,7 @@ WAIT = 60.0
 """Seconds to wait for another process that writes; after them nothing is kept."""
 _PARTS = ("core", "data", "templates", "mixture", "recipe", "metrics")
 _LIBRARIES = ("jinja2", "numpy", "pyarrow", "pyyaml")
+_KEY = re.compile("[0-9a-f]{64}")  # an entry's name
 _SPLITS = ("train", "validation", "test")
 
 
@@ -112,7 +114,7 @@ def _make_room(place: Path, latest: str) -> None:
     entries = []
     for entry in place.iterdir():
         with suppress(OSError):
-            if entry.is_dir():
+            if _KEY.fullmatch(entry.name) and entry.is_dir():  # anything else is not this cache's
                 sizes = sum(file.stat().st_size for file in entry.iterdir())
                 manifest = entry / store.MANIFEST
                 used = manifest.stat().st_mtime_ns if manifest.is_file() else 0

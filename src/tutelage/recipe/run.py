@@ -148,6 +148,7 @@ class _Run:
         if finished is not None:
             self.listen.stage("done", "everything was done before")
             return finished
+        report.output(self.folder.path).check()
         prepared = self._encode(rows, source)
         with self._opened(prepared) as store:
             before = self._measure("base", self.base.fingerprint, lambda: self.base, prepared, store)
@@ -306,7 +307,8 @@ class _Run:
         for name, measurement in after["watched"].items():
             compared["watched"][name]["told"] = dict(measurement.said)
         results = document.build(recipe=self.settled, provenance=said, comparison=compared)
-        self.folder.report.unlink(missing_ok=True)  # a page of older results must not pass for this one's
+        # A page of older results must not pass for this one's.
+        report.output(self.folder.path).check().unlink(missing_ok=True)
         document.write(self.folder.results, results)
         self.listen.stage("report")
         report.write(self.folder.path)

@@ -12,6 +12,7 @@ from typing import Any
 
 from tutelage.core import files, hashing
 from tutelage.models import LoadedModel, ModelSource, add_adapter, export, methods, require_whole
+from tutelage.models.export import output_folder
 from tutelage.models.freezing import freeze, train_last
 from tutelage.recipe.folder import RunFolder
 from tutelage.recipe.prepare import Prepared
@@ -98,6 +99,7 @@ def tune(
     listen: Listener,
 ) -> None:
     """Tune `base` in place and save the result; goes on from the newest checkpoint."""
+    output_folder(folder.model, of_run=True).check()
     loaded = _trainable(base, recipe.tune)
     recorder = _Recorder(store, listen)
     loop = Loop(
@@ -113,7 +115,7 @@ def tune(
     tuned = loop.tune()
     del loop
     merge = source.kind == "bundled" and "merge" not in methods.find(recipe.tune.method).cannot
-    export(loaded, folder.model, merge=merge, base=source)
+    export(loaded, folder.model, merge=merge, base=source, of_run=True)
     store.trim_steps(job.settings.steps)
     _sign(folder, job, tuned, recorder.checked)
     clean(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tutelage.core import files
+from tutelage.core import files, outputs
+from tutelage.core.errors import InputError, nearest
 from tutelage.core.version import __version__
 from tutelage.report import card, curves, examples, mixture, scores, shown
 from tutelage.report.environment import environment, style
@@ -23,6 +25,10 @@ from tutelage.results import document
 from tutelage.results.store import Store
 
 FIX = "run the recipe again: it writes what is missing and answers nothing twice"
+_OLDER = re.compile(
+    rb"<footer>Written by Tutelage [^<\n]{1,40} from results\.json, results\.sqlite, data/card\.json and recipe\.yaml"
+)
+"""In reports that were written before pages were marked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +52,19 @@ def write(run_folder: Path) -> Path:
     Raises:
         InputError: the folder is no finished run, or one of the four files is damaged.
     """
-    page = run_folder / "report.html"
-    files.write_text(page, render(read(run_folder)))
-    return page
+    page = output(run_folder)
+    page.write(render(read(run_folder)))
+    return page.path
+
+
+def output(run_folder: Path) -> outputs.Page:
+    """Where a run's page stands: one that is not this program's, or that somebody changed, is not replaced."""
+    return outputs.Page(run_folder / "report.html", advice="move it to another place", older=_OLDER)
 
 
 def read(run_folder: Path) -> Left:
     """Read what the page is made of."""
+    _check_run(run_folder)
     results = document.read(run_folder / "results.json")
     names = [("task", name) for name in results["tasks"]] + [
         ("benchmark", name) for name in results["watched"]
@@ -68,6 +80,43 @@ def read(run_folder: Path) -> Left:
         steps=steps,
         examples=chosen,
     )
+
+
+def _check_run(folder: Path) -> None:
+    """Refuse what is no run's folder, before one of its files is missed.
+
+    Raises:
+        InputError: it is not there, is a file, or holds no run.
+    """
+    run = "the folder of a finished run, as `tutelage run` leaves it"
+    if not folder.is_dir():
+        beside = folder.parent.iterdir() if folder.parent.is_dir() else []
+        close = nearest(folder.name, sorted(path.name for path in beside if path.is_dir()))
+        raise InputError(
+            "a run is a folder" if folder.exists() else "there is no such folder",
+            where=str(folder),
+            found="a file" if folder.exists() else "nothing of this name",
+            expected=run,
+            fix=f"did you mean {folder.parent / close}?"
+            if close
+            else "check the name; `ls runs` shows your runs",
+        )
+    if (folder / "evaluation.json").is_file():
+        raise InputError(
+            "the folder holds an evaluation, and a page is written of a run",
+            where=str(folder),
+            expected=run,
+            fix=f"read {folder / 'evaluation.json'}, or hold it against another one with `tutelage compare`",
+        )
+    if not (folder / "recipe.yaml").is_file() and not (folder / "results.json").is_file():
+        names = sorted(path.name for path in folder.iterdir())
+        raise InputError(
+            "the folder holds no run",
+            where=str(folder),
+            found=", ".join(names[:5]) or "an empty folder",
+            expected=run,
+            fix="name the folder that `tutelage run` printed",
+        )
 
 
 def render(left: Left) -> str:

@@ -10,7 +10,7 @@ from tutelage.core.errors import InputError, nearest
 from tutelage.core.nouns import Example, Json
 from tutelage.core.strictjson import kind as json_kind
 from tutelage.core.strictjson import shorten
-from tutelage.templates import values
+from tutelage.templates import roles, values
 from tutelage.templates.columns import columns_of
 from tutelage.templates.kind import Field, Kind
 from tutelage.templates.labels import Labels, LabelsGiven, labels_for
@@ -261,14 +261,10 @@ def _not_found(
     }
     free = [name for name in columns if name not in used and name not in kind.fields]
     guesses: dict[str, str] = {}
-    length = {name: sum(len(str(row.fields[name])) for row in examples[:200]) for name in free}
     for name in sorted(missing, key=lambda name: name == kind.answer):
-        known = [column for column in (*kind.fields[name].often, nearest(name, free)) if column in free]
-        # The longest column is the text, the shortest one that is left the answer.
-        ranked = sorted(free, key=lambda column: length[column], reverse=name != kind.answer)
-        guess = next(iter([*known, *ranked]), None)
-        guesses[name] = guess or "COLUMN"
-        free = [column for column in free if column != guess]
+        column = _likely(kind, name, free)
+        guesses[name] = column or "COLUMN"
+        free = [one for one in free if one != column]
     line = {**{name: _written(source) for name, source in given.items()}, **guesses}
     told = ", ".join(f"{name}: {line[name]}" for name in kind.fields if name in line)
     return InputError(
@@ -278,6 +274,18 @@ def _not_found(
         expected="; ".join(f"{name}: {kind.fields[name].about}" for name in missing),
         fix=f"write into the task  fields: {{{told}}}",
     )
+
+
+def _likely(kind: Kind, name: str, free: Sequence[str]) -> str | None:
+    """The column that most likely holds a field: by its name, else by whether it asks or answers, else the next one."""
+    often = [word.casefold() for word in (name, *kind.fields[name].often)]
+    named = sorted((c for c in free if c.casefold() in often), key=lambda c: often.index(c.casefold()))
+    close = nearest(name, free)
+    texts = [column for column in free if not roles.role(column).skipped]
+    answers = [column for column in texts if roles.role(column).answers is not None]
+    others = [column for column in texts if column not in answers]
+    ranked = [*answers, *others] if name == kind.answer else [*others, *answers]
+    return next(iter([*named, *([close] if close else []), *ranked, *free]), None)
 
 
 def _written(source: Source) -> str:

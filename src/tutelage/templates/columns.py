@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -11,8 +15,12 @@ import yaml
 
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.nouns import Example, Json
+from tutelage.templates import roles
+from tutelage.templates.roles import Guess
 from tutelage.templates.sandbox import reference
 from tutelage.templates.template import TaskTemplate
+
+_NUMBER = re.compile(r"[+-]?\d+([.,:/-]\d+)*%?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,47 +117,114 @@ def detect(
     Raises:
         InputError: no layout fits, or several do; it spells the lines to write instead.
     """
+    check_rows(examples, where=where)
     columns = columns_of(examples)
     found = fitting(columns)
     if len(found) == 1:
         return found[0].template(references=references, where=where)
-    source = examples[0].origin.file if examples else "the data"
+    source = f"{examples[0].origin.file if examples else 'the data'}, for {where}"
     if found:
         raise InputError(
             "several columns could be the prompt and the completion",
-            where=f"{source}, for {where}",
+            where=source,
             found="the columns " + ", ".join(columns),
             expected="one of the templates " + ", ".join(layout.name for layout in found),
             fix=f"write into the task  template: {found[0].name}",
         )
+    if not columns:
+        raise InputError(
+            "no column stands in every row",
+            where=source,
+            found=_shapes(examples),
+            expected="the same columns in every row",
+            fix="bring each kind of rows in a file and a task of its own",
+        )
     raise InputError(
         "the columns do not say which is the prompt and which the completion",
-        where=f"{source}, for {where}",
+        where=source,
         found="the columns " + ", ".join(columns),
-        expected="columns such as " + ", ".join("/".join(layout.columns) for layout in layouts()[:5]),
-        fix=f"write into the task  {mapping(examples)}",
+        expected="columns such as "
+        + ", ".join(dict.fromkeys("/".join(one.columns) for one in layouts()[:6])),
+        fix=mapping(examples),
     )
 
 
+def check_rows(examples: Sequence[Example], *, where: str) -> None:
+    """Refuse rows whose columns say that they cannot be learned one by one, whatever their texts are called.
+
+    Raises:
+        InputError: rows that go on from other rows by a parent_id, or that a label says are wanted or not.
+    """
+    columns = {"".join(roles.words(name)): name for name in columns_of(examples)}
+    source = f"{examples[0].origin.file if examples else 'the data'}, for {where}"
+    parent, label = columns.get("parentid"), columns.get("label")
+    if parent is not None and any(row.fields[parent] not in (None, "") for row in examples):
+        raise InputError(
+            f"the rows are chained by {parent}: one goes on from another, and each would be learned alone",
+            where=source,
+            found="the columns " + ", ".join(columns.values()),
+            expected="a conversation in each row: messages with role and content",
+            fix="write the chains as conversations; if each row stands alone, write prompt and completion into the task",
+        )
+    if label is not None and "prompt" in columns and {"completion", "response"} & set(columns):
+        values = {str(row.fields[label]).casefold() for row in examples}
+        if "false" in values <= {"true", "false"}:
+            raise InputError(
+                f"{label} says which completions are wanted, and all of them would be learned",
+                where=source,
+                found=f"{label}: true in some rows, false in others",
+                expected="rows whose completions are wanted",
+                fix=f"keep the rows where {label} is true; to learn all, write prompt and completion into the task",
+            )
+
+
 def mapping(examples: Sequence[Example]) -> str:
-    """The two lines that a recipe needs for these rows, by the best guess: the longest text asks, the next answers."""
-    prompt, completion = guess(examples, lists=True)
-    return f'prompt: "{_put(prompt, examples)}"  and  completion: "{_put(completion, examples)}"'
+    """What to write into a recipe for these rows: the two lines, and how sure they are."""
+    found = guess(examples, lists=True)
+    if found is None:
+        return _without_guess(examples)
+    prompt, completion = _put(found.prompt, examples), _put(found.completion, examples)
+    return f'write into the task  prompt: "{prompt}"  and  completion: "{completion}"  ({found.note})'
 
 
-def guess(examples: Sequence[Example], *, lists: bool = False) -> tuple[str, str]:
-    """The two columns with the longest texts (or lists of texts), as names; place-holders where there are fewer."""
+def guess(examples: Sequence[Example], *, lists: bool = False) -> Guess | None:
+    """The column that asks and the one that answers, among those with texts (or lists of texts); None where there are none."""
+    first = examples[:200]
     columns = columns_of(examples)
-    length = {name: sum(_length(row.fields[name], lists=lists) for row in examples[:200]) for name in columns}
-    texts = sorted((name for name in columns if length[name]), key=lambda name: -length[name])
-    first, second, *_ = [*texts, "question", "answer"] if len(texts) < 2 else texts
-    return first, second
+    texts = [name for name in columns if any(_is_text(row.fields[name], lists=lists) for row in first)]
+    return roles.guess(texts, poor=[name for name in texts if _is_poor([row.fields[name] for row in first])])
 
 
-def _length(value: Json, *, lists: bool) -> int:
+def _is_text(value: Json, *, lists: bool) -> bool:
     if lists and isinstance(value, list):
-        return sum(len(item) for item in value if isinstance(item, str))
-    return len(value) if isinstance(value, str) else 0
+        return any(isinstance(item, str) and item for item in value)
+    return isinstance(value, str) and bool(value)
+
+
+def _is_poor(values: Sequence[Json]) -> bool:
+    """Whether a column's values are numbers, or the same in all of several rows."""
+    texts = [value for value in values if isinstance(value, str) and value.strip()]
+    same = len(texts) > 2 and len(set(texts)) == 1
+    return same or (bool(texts) and all(_NUMBER.fullmatch(text.strip()) for text in texts))
+
+
+def _without_guess(examples: Sequence[Example]) -> str:
+    """What to do with rows in which no two columns could be prompt and completion; it names only columns that are there."""
+    first = examples[0].fields
+    for name in columns_of(examples):
+        value = first[name]
+        if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+            with suppress(ValueError, RecursionError):
+                json.loads(value)
+                return f"{name} holds JSON in a text: write its content as JSON, not as a text"
+    return "bring rows with two columns of text, one that asks and one that answers, or write prompt and completion"
+
+
+def _shapes(examples: Sequence[Example]) -> str:
+    """Which columns stand in how many rows, the most usual first."""
+    counts = Counter(tuple(row.fields) for row in examples)
+    shapes = [f"{', '.join(names)} in {count:,} rows" for names, count in counts.most_common(3)]
+    return "; ".join(shapes) + ("; ..." if len(counts) > 3 else "") or "no rows"
 
 
 def _put(name: str, examples: Sequence[Example]) -> str:

@@ -3,41 +3,39 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tutelage.core.errors import InputError
-from tutelage.core.files import new_folder
+from tutelage.core import outputs
 from tutelage.results.lm_eval.aggregated import aggregated
 from tutelage.results.lm_eval.samples import digest, samples
 from tutelage.results.lm_eval.sides import Side, moment, sides
 from tutelage.results.lm_eval.tasks import Task, measured
 from tutelage.results.store import Store
 
+KIND = "scores for lm-evaluation-harness"
 
-def write(to: Path, store: Store) -> list[str]:
+
+def write(to: Path, store: Store, *, inputs: Sequence[Path] = ()) -> list[str]:
     """Write what was scored into a new folder; where it was of base and tuned, into a folder for each below it.
 
     Args:
-        to: must not be there, or be empty.
+        to: the folder; what this function wrote there and nobody changed is replaced, anything else is refused.
         store: the results of a run or evaluation; the document beside it says what the store does not.
+        inputs: what the folder may not be, lie in or lie above; the store's file is added.
 
     Returns:
         The files' paths below `to`.
 
     Raises:
-        InputError: the folder holds something, or nothing was scored.
+        InputError: the folder may not be replaced, or nothing was scored.
         MachineError: the disk does not take it.
     """
-    if to.is_symlink() or to.is_file() or (to.is_dir() and any(to.iterdir())):
-        raise InputError(
-            "the folder is in use",
-            where=str(to),
-            expected="no such folder, or an empty one",
-            fix="name another with --to",
-        )
+    place = outputs.Folder(to, KIND, [*inputs, store.path])
+    place.check()
     found = sides(store)
-    with new_folder(to) as made:
+    with place.new() as made:
         for side in found:
             _side(made / side.label, side)
         return sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())

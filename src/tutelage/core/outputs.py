@@ -1,0 +1,345 @@
+"""What a command may write over: nothing, or what Tutelage wrote there before and nobody has changed since.
+
+A folder that Tutelage writes holds `tutelage.json`: what kind of output it is and the sha256 of every file in it. A page
+says in its head that Tutelage wrote it, and ends with the sha256 of what stands before. Anything else under the name of
+an output is a person's, and is refused before the work begins and once more before it is replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import islice
+from pathlib import Path
+
+from tutelage.core import files, hashing
+from tutelage.core.errors import InputError
+
+MARKER = "tutelage.json"
+"""The file that marks a folder as an output of this program."""
+MOST_MARKER = 64 * 2**20  # bytes; a marker of 100,000 files has 10 MB
+LISTED = 5  # names in an error
+
+GENERATOR = '<meta name="generator" content="tutelage">'
+_HEAD = re.compile(rb"<!DOCTYPE html>\n<html[^>]*>\n<head>\n(?:<meta [^\n]*>\n)*?" + GENERATOR.encode())
+_MOST_HEAD = 65_536
+_END = re.compile(rb"<!-- sha256 ([0-9a-f]{64}) -->\n")
+_END_LENGTH = len("<!-- sha256  -->\n") + 64
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that a person named for an output.
+
+    Attributes:
+        path: where; a symlink is followed, so that the link stays.
+        kind: what it will hold; a folder of another kind is not replaced.
+        inputs: files and folders that are read: the output may not be one of them, nor lie in or above one.
+        advice: what to do when the folder is refused.
+        replaceable: for the model inside a run's own folder: patterns of the names of files that a run writes there. Changed
+            files are then replaced, and an unmarked folder too if all its files have such names. None for any other folder.
+    """
+
+    path: Path
+    kind: str
+    inputs: Sequence[Path] = ()
+    advice: str = "name another folder with --to"
+    replaceable: Collection[str] | None = None
+
+    @contextmanager
+    def new(self) -> Iterator[Path]:
+        """Fill the folder: it appears whole, marked as an output, when the block ends well.
+
+        Yields:
+            A scratch folder beside the target.
+
+        Raises:
+            InputError: as `check`; the target is then as it was.
+            MachineError: the disk does not take it.
+        """
+        with files.new_folder(self.check()) as part:
+            yield part
+            _write_marker(part, self.kind)
+            self.check()  # a person may have put something there while the work was done
+
+    def check(self) -> Path:
+        """Refuse a folder that may not be replaced.
+
+        Returns:
+            The real path, with symlinks followed.
+
+        Raises:
+            InputError: it is an input, a file, the current or home folder, a mount point, or holds what nobody marked.
+        """
+        target = _real(self.path, fix=self.advice)
+        _check_inputs(self.path, target, self.inputs, fix=self.advice, folders=True)
+        if not target.exists():
+            return target
+        if not target.is_dir():
+            raise InputError(
+                "there is a file of the folder's name",
+                where=str(self.path),
+                expected="a new or empty folder",
+                fix=self.advice,
+            )
+        _check_place(self.path, target, fix=self.advice)
+        if next(_entries(target, fix=self.advice), None) is not None:
+            self._check_content(target, fix=f"{self.advice}, or remove this one yourself")
+        return target
+
+    def _check_content(self, target: Path, *, fix: str) -> None:
+        """Refuse what is no earlier output, has entries beyond the marked ones, or marked files that were changed."""
+        marker = _read_marker(target)
+        where = str(self.path)
+        if marker is None and self.replaceable is None:
+            raise InputError(
+                "the folder holds files that Tutelage did not write, or wrote before it marked its outputs",
+                where=where,
+                found=_some(sorted(entry.name for entry in target.iterdir())),
+                expected=f"a new or empty folder, or one with the {MARKER} of an earlier output",
+                fix=fix,
+            )
+        if marker is not None and marker.kind != self.kind:
+            raise InputError(
+                f"the folder holds {marker.kind}, which is not replaced by {self.kind}", where=where, fix=fix
+            )
+        hashes = marker.hashes if marker is not None else {}
+        # Of a folder with far more in it than was written, only as much is read as an error shows.
+        most = None if self.replaceable is not None else len(hashes) + 1 + LISTED
+        entries = list(islice(_entries(target, fix=fix), most))
+        extra = [name for name in entries if name not in hashes and name != MARKER]
+        extra = [name for name in extra if not any(_matches(name, p) for p in self.replaceable or ())]
+        if extra:
+            raise InputError(
+                "the folder is an earlier output, and somebody put more into it",
+                where=where,
+                found=_some(extra),
+                expected=f"nothing but the files that {MARKER} lists",
+                fix=f"move what is yours elsewhere, or {fix}",
+            )
+        names = [name for name in entries if name != MARKER] if self.replaceable is None else []
+        if changed := [name for name in names if not _unchanged(target / name, hashes[name])]:
+            raise InputError(
+                "the folder is an earlier output, and files in it were changed since",
+                where=where,
+                found=_some(changed),
+                expected=f"the files that {MARKER} lists, with their sha256",
+                fix=fix,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A file that a person named for an HTML page.
+
+    Attributes:
+        path: where; a symlink is followed, so that the link stays.
+        inputs: files that are read: the page may not be one of them.
+        advice: what to do when the file is refused.
+        older: what stands in pages of this place that were written before pages were marked.
+    """
+
+    path: Path
+    inputs: Sequence[Path] = ()
+    advice: str = "name another file with --html"
+    older: re.Pattern[bytes] | None = None
+
+    def write(self, page: str) -> None:
+        """Write the page whole, with the mark by which it may be replaced later; `GENERATOR` stands in its head.
+
+        Raises:
+            InputError: as `check`.
+            MachineError: the disk does not take it.
+        """
+        content = page.encode("utf-8")
+        if _HEAD.match(content) is None:
+            raise ValueError("a page without its mark could not be replaced later")
+        if not content.endswith(b"\n"):
+            content += b"\n"
+        end = f"<!-- sha256 {hashing.of_bytes(content)} -->\n".encode("ascii")
+        files.write_bytes(self.check(), content + end)
+
+    def check(self) -> Path:
+        """Refuse a file that may not be replaced.
+
+        Returns:
+            The real path, with symlinks followed.
+
+        Raises:
+            InputError: it is an input, a folder, a device, or a file that is not an unchanged page of this program.
+        """
+        target = _real(self.path, fix=self.advice)
+        _check_inputs(self.path, target, self.inputs, fix=self.advice, folders=False)
+        if not target.exists():
+            return target
+        if not target.is_file():
+            what = "a folder" if target.is_dir() else "a device or a pipe"
+            raise InputError(
+                f"the name is of {what}", where=str(self.path), expected="a new file", fix=self.advice
+            )
+        if target.stat().st_size and (problem := _page_problem(target, self.older)):
+            raise InputError(
+                problem,
+                where=str(self.path),
+                expected="a new file, or a page as Tutelage wrote it",
+                fix=f"{self.advice}, or remove this one yourself",
+            )
+        return target
+
+
+@dataclass(frozen=True, slots=True)
+class _Marker:
+    """What a folder's `tutelage.json` says: what the output is, and each file's sha256 by its path in the folder."""
+
+    kind: str
+    hashes: Mapping[str, object]
+
+
+def _page_problem(path: Path, older: re.Pattern[bytes] | None) -> str | None:
+    """Why a file is not an unchanged page of this program; None when it is one."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_MOST_HEAD)
+            # Only a page is read further: another file may be far longer.
+            content = head + (file.read() if head.startswith(b"<!DOCTYPE html>\n") else b"")
+    except OSError as error:
+        return f"the file cannot be looked into ({error.strerror}) and would be replaced"
+    if _HEAD.match(head) is None:
+        page = head.startswith(b"<!DOCTYPE html>\n")
+        unmarked = page and older is not None and older.search(content) is not None
+        return None if unmarked else "the file was not written by Tutelage and would be replaced"
+    end = _END.fullmatch(content[-_END_LENGTH:])
+    if end is None or end[1].decode("ascii") != hashing.of_bytes(content[:-_END_LENGTH]):
+        return "the page was changed since Tutelage wrote it and would be replaced"
+    return None
+
+
+def _real(path: Path, *, fix: str) -> Path:
+    """The path with symlinks followed. Raises InputError for a link that leads nowhere and a name that cannot be used."""
+    try:
+        target = path.resolve()
+        if path.is_symlink() and not target.exists():
+            raise InputError("the link leads nowhere", where=str(path), expected="a new name", fix=fix)
+        parent = files.existing_parent(target)
+    except (OSError, RuntimeError) as error:
+        found = error.strerror if isinstance(error, OSError) else "links in a circle"
+        raise InputError("the name cannot be used", where=str(path), found=found, fix=fix) from error
+    if not parent.is_dir():
+        raise InputError(
+            "the output would lie in a file", where=str(path), found=f"{parent}, which is a file", fix=fix
+        )
+    return target
+
+
+def _check_inputs(path: Path, target: Path, inputs: Sequence[Path], *, fix: str, folders: bool) -> None:
+    """Refuse an output that is an input; of folders also one that lies in or above an input."""
+    for source in inputs:
+        real = source.expanduser().resolve()
+        if target == real or (target.exists() and real.exists() and target.samefile(real)):
+            raise InputError(
+                "the output is what the command reads",
+                where=str(path),
+                found=str(source),
+                expected="another place than the input's",
+                fix=fix,
+            )
+        if folders and (target in real.parents or (real.is_dir() and real in target.parents)):
+            raise InputError(
+                f"the output lies {'above' if target in real.parents else 'in'} what the command reads",
+                where=str(path),
+                found=str(source),
+                expected="a folder outside of it",
+                fix=fix,
+            )
+
+
+def _check_place(path: Path, target: Path, *, fix: str) -> None:
+    """Refuse folders that are more than their content: they cannot be replaced without harm, even when they are empty."""
+    here = Path.cwd().resolve()
+    home = Path("~")
+    with suppress(RuntimeError):  # an account without a home
+        home = Path.home().resolve()
+    if target == here or target in here.parents:
+        name = "the current folder, or lies above it"
+    elif target == home:
+        name = "your home folder"
+    elif target.is_mount():
+        name = "a mount point"
+    else:
+        return
+    raise InputError(
+        f"the output is {name}, which is not replaced",
+        where=str(path),
+        expected="a folder that this command may make",
+        fix=fix,
+    )
+
+
+def _entries(target: Path, *, fix: str) -> Iterator[str]:
+    """Every file and link below a folder, and every empty folder with a slash behind, by their paths in it."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(
+            "the folder cannot be looked into",
+            where=str(error.filename or target),
+            found=error.strerror,
+            fix=fix,
+        ) from error
+
+    for place, folders, names in os.walk(target, onerror=refuse):
+        folders.sort()
+        below = Path(place).relative_to(target)
+        links = [name for name in folders if (Path(place) / name).is_symlink()]
+        if below.parts and not folders and not names:
+            yield f"{below.as_posix()}/"
+        for name in sorted([*names, *links]):
+            yield (below / name).as_posix()
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Whether a pattern's stars cover the name, and none of them a slash."""
+    return name.count("/") == pattern.count("/") and fnmatchcase(name, pattern)
+
+
+def _unchanged(path: Path, sha256: object) -> bool:
+    with suppress(OSError):
+        return path.is_file() and not path.is_symlink() and hashing.of_file(path) == sha256
+    return False
+
+
+def _write_marker(folder: Path, kind: str) -> None:
+    hashes = {
+        path.relative_to(folder).as_posix(): hashing.of_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / MARKER
+    }
+    marker = {"program": "tutelage", "kind": kind, "files": hashes}
+    files.write_text(folder / MARKER, json.dumps(marker, indent=1, ensure_ascii=False) + "\n")
+
+
+def _read_marker(folder: Path) -> _Marker | None:
+    """A folder's marker; None where there is none that this program could have written."""
+    path = folder / MARKER
+    try:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > MOST_MARKER:
+            return None
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict) or value.get("program") != "tutelage":
+        return None
+    kind, hashes = value.get("kind"), value.get("files")
+    if not isinstance(kind, str) or not isinstance(hashes, dict):
+        return None
+    return _Marker(kind, hashes)
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names of a list."""
+    more = ", ..." if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
