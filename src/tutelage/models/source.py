@@ -211,7 +211,7 @@ def _file(name: str, path: Path, say: Say) -> ModelSource:
     gguf.check(path)
     sha256 = cache.file_sha256(path)
     folder = cache.models() / f"gguf-{sha256[:16]}"
-    facts = {"gguf_sha256": sha256, "converter": bundled.CONVERTER}
+    facts = {"gguf_sha256": sha256, "converter": gguf.CONVERTER}
     if not cache.whole(folder, facts):
         # Weights of 4 bits become 32: eight times the file, and some room for what stands around them.
         require_space(
