@@ -139,4 +139,3 @@ def _known_to_transformers() -> Collection[str]:
     except ImportError:
         return ()
     return tuple(GGUF_PRE_TOKENIZER_SPLITS)
-

@@ -203,7 +203,11 @@ def _spared(tensor: Tensor, header: Header) -> bool:
 def _unused(stored: Mapping[str, Tensor], model: Any) -> list[str]:
     """The file's tensors that transformers gives no place, for the error; empty where its table of names is elsewhere."""
     try:
-        from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor, get_gguf_hf_weights_map
+        from transformers.modeling_gguf_pytorch_utils import (
+            TENSOR_PROCESSORS,
+            TensorProcessor,
+            get_gguf_hf_weights_map,
+        )
 
         make = TENSOR_PROCESSORS.get(model.config.model_type, TensorProcessor)
         places = get_gguf_hf_weights_map(model, make(config=model.config.to_dict()))

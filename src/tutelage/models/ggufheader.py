@@ -133,7 +133,9 @@ class _Reader:
                 raise _Damage(f"metadata of more than {MAX_SETTINGS_BYTES:,} bytes", "less")
         architecture = metadata.get("general.architecture")
         if not isinstance(architecture, str) or not architecture:
-            raise _Damage(f"general.architecture: {architecture!r}", "the name of an architecture, such as llama")
+            raise _Damage(
+                f"general.architecture: {architecture!r}", "the name of an architecture, such as llama"
+            )
         self.require(n_tensors * 24, f"{n_tensors:,} tensors")
         if not n_tensors:
             raise _Damage("no tensors", "the model's weights")
