@@ -29,9 +29,9 @@ def write_gguf(
     path: Path,
     *,
     pre: str = "smollm",
-    change: Callable[[dict[str, Any]], None] = lambda tensors: None,
+    change: Callable[[dict[str, Any]], Any] = dict.copy,
     leave_out: Collection[str] = (),
-    state: Callable[[Any], None] = lambda writer: None,
+    state: Callable[[Any], Any] = id,
 ) -> None:
     """The tiny Llama as llama.cpp's converter would write it: fp32, rotary halves interleaved.
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mutations import time_limit
 
+from mutations import time_limit
 from tutelage.core.errors import InputError
-from tutelage.models import fingerprint, gguf, load, resolve
 from tutelage.models import cache as model_cache
+from tutelage.models import fingerprint, gguf, load, resolve
 
 
 def blocks(tensors, n):

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from tutelage.core import hashing
-from tutelage.core.errors import InputError, MachineError
-from tutelage.models import folders
-from tutelage.models.endings import end_ids, settle, settle_tokenizer
+from tutelage.core.errors import InputError
+from tutelage.models import bounds, folders, trial
+from tutelage.models.building import bounded
+from tutelage.models.endings import check_ids, check_positions, end_ids, settle, settle_tokenizer
 from tutelage.models.quiet import quiet
+from tutelage.models.reading import only, reading
 from tutelage.models.source import ModelSource, fingerprint
+
+SAVE_AGAIN = "fetch the model again, or save it again with a current transformers"
+UNUSED = re.compile(
+    r"(rotary_emb\.inv_freq|attn\.(masked_)?bias|attention\.(masked_)?bias|position_ids)$|(^|\.)mtp\."
+)
+"""Tensors that take no part in an answer: tables that older releases saved and newer ones compute (rotary frequencies, causal
+masks, numbers of positions), and layers that predict several tokens ahead (`mtp`)."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +111,14 @@ def load(
     template = _template(tokenizer, chat_template)
     model = _weights(source.weights, dtype, four_bit=four_bit)
     _check_vocabulary(model.get_input_embeddings().weight.shape[0], tokenizer, source)
+    check_ids(model.generation_config, source.weights / "generation_config.json")
+    check_ids(model.config, source.weights / "config.json")
+    check_positions(model.config, source.weights / "config.json")
     settle(model, tokenizer)
     if source.base is not None:
         model = _with_adapter(model, source.folder)
     model.eval()
+    trial.check(model, tokenizer, source)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -140,17 +155,24 @@ def load_tokenizer(source: ModelSource, *, chat_template: str | None = None) -> 
 
     tokenizer = _tokenizer(source.tokenizer)
     template = _template(tokenizer, chat_template)
-    try:
-        config = _config(source.weights)
-        stated = source.weights / "generation_config.json"
-        with quiet():
-            own = GenerationConfig.from_pretrained(source.weights).eos_token_id if stated.is_file() else None
-    except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
-        raise _unreadable("the model's settings could not be read", source.weights, error) from error
-    _check_vocabulary(config.get_text_config().vocab_size, tokenizer, source)
+    with (
+        only(folders.model_files(source.weights)) as view,
+        reading("the model's settings could not be read", source.weights, fix=SAVE_AGAIN, view=view),
+    ):
+        config = _config(view)
+        own = None
+        if (view / "generation_config.json").is_file():
+            with quiet():
+                own = GenerationConfig.from_pretrained(view, local_files_only=True)
+        vocabulary = int(config.get_text_config().vocab_size)
+    check_ids(own, source.weights / "generation_config.json")
+    check_ids(config, source.weights / "config.json")
+    check_positions(config, source.weights / "config.json")
+    _check_vocabulary(vocabulary, tokenizer, source)
     pad = tokenizer.pad_token_id
     room = _context(config, tokenizer)
-    ends, _ = settle_tokenizer(tokenizer, own if own is not None else config.eos_token_id, config)
+    eos = config.eos_token_id if own is None or own.eos_token_id is None else own.eos_token_id
+    ends, _ = settle_tokenizer(tokenizer, eos, config)
     return LoadedTokenizer(
         tokenizer=tokenizer,
         encoder_decoder=bool(config.is_encoder_decoder),
@@ -178,11 +200,14 @@ def _virtual(source: ModelSource) -> int:
 def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
-    try:
-        with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (ValueError, KeyError, OSError, TypeError, AttributeError, ImportError) as error:
-        raise _unreadable("the tokenizer could not be read", folder, error) from error
+    with (
+        only(folders.tokenizer_files(folder)) as view,
+        reading("the tokenizer could not be read", folder, fix=SAVE_AGAIN, view=view),
+        quiet(),
+    ):
+        tokenizer = AutoTokenizer.from_pretrained(view, local_files_only=True, trust_remote_code=False)
+    tokenizer.name_or_path = str(folder)
+    trial.check_tokenizer(tokenizer, folder)
     # Left by transformers, and written into every tokenizer that is saved from here.
     for key in ("is_local", "local_files_only"):
         tokenizer.init_kwargs.pop(key, None)
@@ -237,28 +262,25 @@ def _weights(folder: Path, dtype: str, *, four_bit: bool) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    try:
-        config = _config(folder)
+    with (
+        only(folders.model_files(folder)) as view,
+        reading("the model could not be read", folder, fix=_fix(folder), view=view),
+        bounded(folder / "config.json", **stored(folder)),
+        quiet(),
+    ):
+        config = _config(view)
         kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        with quiet():
-            model, report = kind.from_pretrained(
-                folder,
-                config=config,
-                dtype=getattr(torch, dtype),
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
-                **(_four_bits() if four_bit else {}),
-            )
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise _no_memory(folder) from error
-    except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
-        raise _unreadable("the model could not be read", folder, error) from error
-    except RuntimeError as error:
-        if "allocate memory" in str(error):
-            raise _no_memory(folder) from error
-        raise _unreadable("the model could not be read", folder, error) from error
+        model, report = kind.from_pretrained(
+            view,
+            config=config,
+            dtype=getattr(torch, dtype),
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+            **(_four_bits() if four_bit else {}),
+        )
+    model.name_or_path = model.config.name_or_path = str(folder)
     missing = sorted(report["missing_keys"])
     if missing:
         raise InputError(
@@ -266,6 +288,15 @@ def _weights(folder: Path, dtype: str, *, four_bit: bool) -> Any:
             where=str(folder),
             found=f"no {missing[0]}",
             expected=f"all weights of {type(model).__name__}",
+            fix="fetch or save the model again; config.json and weights must belong together",
+        )
+    unused = sorted(name for name in report["unexpected_keys"] if not UNUSED.search(name))
+    if unused:
+        raise InputError(
+            f"the weights hold {len(unused)} tensors that config.json has no place for",
+            where=str(folder),
+            found=unused[0],
+            expected=f"the weights of {type(model).__name__} alone",
             fix="fetch or save the model again; config.json and weights must belong together",
         )
     return model
@@ -298,43 +329,43 @@ def _check_vocabulary(rows: int, tokenizer: Any, source: ModelSource) -> None:
 def _with_adapter(model: Any, folder: Path) -> Any:
     from peft import PeftModel
 
-    try:
-        with quiet():
-            return PeftModel.from_pretrained(model, folder, is_trainable=False, local_files_only=True)
-    except (ValueError, KeyError, OSError, TypeError, RuntimeError) as error:
-        raise _unreadable("the adapter does not fit its base model", folder, error) from error
+    settings = folder / "adapter_config.json"
+    names = [name for name, _ in model.named_modules()]
+    bounds.check_patterns(settings, folders.read_json(settings), names)
+    files = {"adapter_config.json": settings, **folders.weight_files(folder, "adapter_model")}
+    with (
+        only(files) as view,
+        reading("the adapter does not fit its base model", folder, fix=SAVE_AGAIN, view=view),
+        quiet(),
+    ):
+        return PeftModel.from_pretrained(model, view, is_trainable=False, local_files_only=True)
 
 
-def _unreadable(problem: str, folder: Path, error: Exception) -> InputError:
-    return InputError(
-        problem,
-        where=str(folder),
-        found=f"{type(error).__name__}: {error}".splitlines()[0][:300],
-        fix="save the model again with a current transformers; what is in the folder: "
-        + ", ".join(sorted(path.name for path in folder.iterdir())[:12]),
-    )
-
-
-def _no_memory(folder: Path) -> MachineError:
-    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return MachineError(
-        "there is not enough memory for the model",
-        where=str(folder),
-        found=f"{size:,} bytes of weights",
-        fix="close other programs, or use a smaller model",
+def _fix(folder: Path) -> str:
+    """What helps against a model that cannot be read: of a quantised one, the weights that it was made from."""
+    quantised = folders.read_json(folder / "config.json").get("quantization_config")
+    if not quantised:
+        return SAVE_AGAIN
+    method = quantised.get("quant_method") if isinstance(quantised, dict) else None
+    return (
+        f"the model is quantised ({str(method)[:40]}): name the model that it was made from, or install what "
+        "this quantisation needs, which the message names"
     )
 
 
 def stated_parameters(source: ModelSource) -> int:
     """How many numbers the weights hold, read from the headers alone."""
+    return stored(source.weights)["numbers"]
+
+
+def stored(folder: Path) -> dict[str, int]:
+    """How many tensors and numbers a folder's weights hold, by those names; read from the headers alone."""
     from safetensors import safe_open
 
-    total = 0
-    for path in sorted(source.weights.glob("*.safetensors")):
+    tensors = numbers = 0
+    for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="np") as file:
             for name in file.keys():  # noqa: SIM118  # the handle is no mapping
-                size = 1
-                for length in file.get_slice(name).get_shape():
-                    size *= length
-                total += size
-    return total
+                tensors += 1
+                numbers += prod(file.get_slice(name).get_shape())
+    return {"tensors": tensors, "numbers": numbers}
