@@ -20,7 +20,7 @@ MAX_REPLICATED = 1024
 """Layers that an adapter's `layer_replication` may make in all."""
 MAX_ITERATIONS = 100
 """Iterations of an adapter's initialisation (PiSSA, LoftQ)."""
-MAX_PATTERN_SECONDS = 5
+MAX_PATTERN_SECONDS = 1
 """Processor time in which an adapter's patterns must be matched with all names of a model's layers."""
 
 _COUNTS = re.compile(r"(^|_)(layers?|blocks?|labels?|experts?|heads?|depth|stages?|stacks?)(_|$)")

@@ -73,7 +73,7 @@ def fetch(repository: str, revision: str | None, *, say: Say = silent) -> Fetche
 def _check_name(repository: str, revision: str | None) -> None:
     """Refuse names that no model of the hub can have, such as `a/..`, before they become part of an address or a path."""
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # it is documented there, and only imported
 
     try:
         validate_repo_id(repository)
