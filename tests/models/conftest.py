@@ -95,7 +95,7 @@ def write_gguf(
 
 @pytest.fixture(scope="session")
 def tiny_gguf(tiny_model_folder, tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    path = tmp_path_factory.mktemp("gguf") / "m.gguf"
     write_gguf(tiny_model_folder, path, pre="smollm")
     return path
 

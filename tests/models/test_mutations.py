@@ -44,13 +44,23 @@ FILES: dict[str, tuple[str, dict | None]] = {
     "added tokens": ("added_tokens.json", ADDED),
     "t5 config": ("config.json", None),
     "adapter": ("adapter_config.json", None),
+    "weights": ("model.safetensors", None),
+    "adapter weights": ("adapter_model.safetensors", None),
+    "gguf": ("m.gguf", None),
 }
+HEADERS = {"model.safetensors": 2500, "adapter_model.safetensors": 2500, "m.gguf": 9000}
+"""Bytes at the start of files of weights that are damaged: what describes the weights."""
 
 
 def damage(path: Path, default: dict | None, random: Random) -> str:
     """Damage a settings file: mostly one of its values, now and then its bytes."""
     if default is not None:
         path.write_text(json.dumps(default))
+    if path.name in HEADERS:
+        content = path.read_bytes()
+        start, what = damage_bytes(content[: HEADERS[path.name]], random)
+        path.write_bytes(start if "cut off" in what else start + content[HEADERS[path.name] :])
+        return what
     if random.random() < 0.1:
         content, what = damage_bytes(path.read_bytes(), random)
         path.write_bytes(content)
@@ -60,12 +70,12 @@ def damage(path: Path, default: dict | None, random: Random) -> str:
     return what
 
 
-def use(folder: Path) -> None:
+def use(model: Path) -> None:
     """Everything that a command does with a model before its first row: names, settings, weights, a few tokens."""
     from tutelage.core.nouns import Request
     from tutelage.engine import Engine
 
-    source = resolve(str(folder))
+    source = resolve(str(model))
     fingerprint(source)
     load_tokenizer(source)
     loaded = load(source)
@@ -84,10 +94,11 @@ def outcome(folders: Callable[[str], Path], seed: int, scratch: Path) -> str | N
     name, default = FILES[kind]
     folder = scratch / f"m{seed}"
     shutil.copytree(folders(kind), folder)
+    model = folder / name if name.endswith(".gguf") else folder
     try:
         what = damage(folder / name, default, random)
         with time_limit(SECONDS):
-            use(folder)
+            use(model)
     except InputError as error:
         if (
             str(folder) not in error.block()
@@ -107,17 +118,18 @@ def outcome(folders: Callable[[str], Path], seed: int, scratch: Path) -> str | N
 
 
 @pytest.fixture
-def folders(tiny_model_folder, tiny_t5_folder, adapter_folder):
-    special = {"adapter": adapter_folder, "t5 config": tiny_t5_folder}
+def folders(tiny_model_folder, tiny_t5_folder, adapter_folder, tiny_gguf):
+    special = {"adapter": adapter_folder, "adapter weights": adapter_folder, "t5 config": tiny_t5_folder}
+    special["gguf"] = tiny_gguf.parent
     return lambda kind: special.get(kind, tiny_model_folder)
 
 
 def test_damaged_files_are_input_errors(folders, tmp_path):
-    wrong = [told for seed in range(100) if (told := outcome(folders, seed, tmp_path))]
+    wrong = [told for seed in range(110) if (told := outcome(folders, seed, tmp_path))]
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.long
 def test_damaged_files_are_input_errors_many_times(folders, tmp_path):
-    wrong = [told for seed in range(100, 2100) if (told := outcome(folders, seed, tmp_path))]
+    wrong = [told for seed in range(110, 2110) if (told := outcome(folders, seed, tmp_path))]
     assert not wrong, "\n".join(wrong)

@@ -220,7 +220,16 @@ def _of_folder(name: str, kind: Kind, folder: Path, say: Say, *, revision: str |
     beside = folder / below
     name_below = str(beside) if beside.is_dir() and not Path(below).exists() else below
     _check_no_adapter(folder, name_below)
-    base = resolve(name_below, say=say)
+    try:
+        base = resolve(name_below, say=say)
+    except InputError as error:
+        if error.where is not None:
+            raise
+        # What is wrong stands in the adapter's settings, not in what was typed.
+        where = str(folder / "adapter_config.json")
+        raise InputError(
+            error.problem, where=where, found=error.found, expected=error.expected, fix=error.fix
+        ) from error
     return ModelSource(name, kind, folder, revision, base=base, notes=config.notes)
 
 
