@@ -92,8 +92,8 @@ def test_the_scan_sees_what_it_looks_for(text):
     assert forbidden(text)
 
 
-NO_CODE = {"PeftModel", "GenerationConfig"}
-"""Their `from_pretrained` takes no `trust_remote_code`: what would make them import a module is refused before."""
+NO_CODE = {"PeftModel", "PeftConfig", "GenerationConfig"}
+"""They take no `trust_remote_code`, nor does `load_adapter`: what would make them import a module is refused before."""
 
 
 def trusting(text):
@@ -104,7 +104,8 @@ def trusting(text):
             stated = {name: ast.unparse(value) for name, value in words.items() if name}
             local = stated.get("local_files_only") == "True" or called.endswith(".from_config")
             # Where it is not stated, transformers asks at the terminal.
-            untrusted = stated.get("trust_remote_code") == "False" or called.partition(".")[0] in NO_CODE
+            no_code = called.partition(".")[0] in NO_CODE or called.endswith(".load_adapter")
+            untrusted = stated.get("trust_remote_code") == "False" or no_code
             if not (local and untrusted):
                 found.append(ast.unparse(node))
     return found

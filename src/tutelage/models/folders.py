@@ -92,13 +92,8 @@ def tokenizer_files(folder: Path) -> dict[str, Path]:
     return {name: folder / name for name in names}
 
 
-def weight_files(folder: Path, stem: str) -> dict[str, Path]:
-    """The files that weights are read from, by name: the safetensors, and their index where they are in pieces.
-
-    Args:
-        folder: checked by `check`.
-        stem: `model`, or `adapter_model` for an adapter's weights.
-    """
+def _shards(folder: Path, stem: str) -> dict[str, Path]:
+    """The files that weights are read from, by name: the safetensors, and their index where they are in pieces."""
     index = folder / f"{stem}.safetensors.index.json"
     if not index.is_file():
         return {f"{stem}.safetensors": folder / f"{stem}.safetensors"}
@@ -109,7 +104,12 @@ def weight_files(folder: Path, stem: str) -> dict[str, Path]:
 def model_files(folder: Path) -> dict[str, Path]:
     """The files that a whole model is read from, by name: settings and weights."""
     names = ("config.json", "generation_config.json")
-    return {**{name: folder / name for name in names}, **weight_files(folder, "model")}
+    return {**{name: folder / name for name in names}, **_shards(folder, "model")}
+
+
+def adapter_files(folder: Path) -> dict[str, Path]:
+    """The files that an adapter is read from, by name."""
+    return {"adapter_config.json": folder / "adapter_config.json", **_shards(folder, "adapter_model")}
 
 
 def check_file(path: Path, limit: int | None = None) -> None:

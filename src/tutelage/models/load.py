@@ -332,9 +332,8 @@ def _with_adapter(model: Any, folder: Path) -> Any:
     settings = folder / "adapter_config.json"
     names = [name for name, _ in model.named_modules()]
     bounds.check_patterns(settings, folders.read_json(settings), names)
-    files = {"adapter_config.json": settings, **folders.weight_files(folder, "adapter_model")}
     with (
-        only(files) as view,
+        only(folders.adapter_files(folder)) as view,
         reading("the adapter does not fit its base model", folder, fix=SAVE_AGAIN, view=view),
         quiet(),
     ):
