@@ -24,6 +24,7 @@ MAX_PATTERN_SECONDS = 1
 """Processor time in which an adapter's patterns must be matched with all names of a model's layers."""
 
 _COUNTS = re.compile(r"(^|_)(layers?|blocks?|labels?|experts?|heads?|depth|stages?|stacks?)(_|$)")
+_SHARES = re.compile(r"dropout|pdrop|drop_rate|drop_path")
 _POSITIONS = re.compile(r"position|seq_len|max_len|n_ctx|context")
 _SIZED = (
     "r",
@@ -51,7 +52,7 @@ for pattern in patterns:
 
 
 def check_config(path: Path, settings: Any) -> None:
-    """Refuse a model's settings that ask for absurd numbers of layers, labels, positions and the like.
+    """Refuse a model's settings that ask for absurd numbers of layers, labels, positions and the like, or impossible dropout.
 
     Args:
         path: of config.json, for the error.
@@ -64,6 +65,14 @@ def check_config(path: Path, settings: Any) -> None:
         limit = MAX_POSITIONS if _POSITIONS.search(key) else MAX_COUNT if _COUNTS.search(key) else None
         if limit is not None and value > limit:
             raise _too_many(path, key, value, f"at most {limit:,}")
+        if _SHARES.search(key) and not 0 <= value <= 1:
+            raise InputError(
+                "the setting is no share of what is dropped",
+                where=str(path),
+                found=f"{key}: {value:g}",
+                expected="0 to 1",
+                fix="correct it, or fetch the model again",
+            )
 
 
 def check_adapter(path: Path, settings: dict[str, Any], widest: int) -> None:
@@ -97,6 +106,7 @@ def check_adapter(path: Path, settings: dict[str, Any], widest: int) -> None:
         if isinstance(value, int | float) and value > MAX_ITERATIONS:
             raise _too_many(path, key, value, f"at most {MAX_ITERATIONS} iterations")
     _check_replication(path, settings.get("layer_replication"))
+    check_config(path, {"lora_dropout": settings.get("lora_dropout")})
 
 
 def _check_replication(path: Path, ranges: Any) -> None:

@@ -317,11 +317,12 @@ def _four_bits() -> dict[str, Any]:
 
 
 def _check_vocabulary(rows: int, tokenizer: Any, source: ModelSource) -> None:
-    if len(tokenizer) > rows:
+    ids = tokenizer.get_vocab().values()
+    if min(ids, default=0) < 0 or max(ids, default=0) >= rows or len(tokenizer) > rows:
         raise InputError(
             "the tokenizer knows more tokens than the model",
             where=str(source.tokenizer),
-            found=f"{len(tokenizer):,} tokens, {rows:,} rows in the embedding",
+            found=f"{len(tokenizer):,} tokens, ids up to {max(ids, default=0):,}; {rows:,} rows in the embedding",
             fix="the tokenizer and the weights belong to different models: save the right one into the folder",
         )
 
