@@ -69,7 +69,7 @@ def check_config(path: Path, settings: Any) -> None:
             raise InputError(
                 "the setting is no share of what is dropped",
                 where=str(path),
-                found=f"{key}: {value:g}",
+                found=f"{key}: {value}"[:200],
                 expected="0 to 1",
                 fix="correct it, or fetch the model again",
             )
