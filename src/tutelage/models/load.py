@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.models import bounds, folders, trial
-from tutelage.models.building import bounded
+from tutelage.models.building import bounded, numbers
 from tutelage.models.endings import check_ids, check_positions, end_ids, settle, settle_tokenizer
 from tutelage.models.quiet import quiet
 from tutelage.models.reading import only, reading
@@ -262,10 +263,11 @@ def _weights(folder: Path, dtype: str, *, four_bit: bool) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
+    sizes = [numbers(tensor) for tensor in _slices(folder)]
     with (
         only(folders.model_files(folder)) as view,
         reading("the model could not be read", folder, fix=_fix(folder), view=view),
-        bounded(folder / "config.json", **stored(folder)),
+        bounded(folder / "config.json", tensors=len(sizes), stored=sum(sizes)),
         quiet(),
     ):
         config = _config(view)
@@ -355,17 +357,14 @@ def _fix(folder: Path) -> str:
 
 def stated_parameters(source: ModelSource) -> int:
     """How many numbers the weights hold, read from the headers alone."""
-    return stored(source.weights)["numbers"]
+    return sum(prod(tensor.get_shape()) for tensor in _slices(source.weights))
 
 
-def stored(folder: Path) -> dict[str, int]:
-    """How many tensors and numbers a folder's weights hold, by those names; read from the headers alone."""
+def _slices(folder: Path) -> Iterator[Any]:
+    """The tensors of a folder's weights, none of them read."""
     from safetensors import safe_open
 
-    tensors = numbers = 0
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="np") as file:
             for name in file.keys():  # noqa: SIM118  # the handle is no mapping
-                tensors += 1
-                numbers += prod(file.get_slice(name).get_shape())
-    return {"tensors": tensors, "numbers": numbers}
+                yield file.get_slice(name)
