@@ -92,6 +92,48 @@ def test_the_scan_sees_what_it_looks_for(text):
     assert forbidden(text)
 
 
+NO_CODE = {"PeftModel", "PeftConfig", "GenerationConfig"}
+"""They take no `trust_remote_code`, nor does `load_adapter`: what would make them import a module is refused before."""
+
+
+def trusting(text):
+    """Calls into transformers and peft that may ask a person whether to run code, run it, or fetch files."""
+    found = []
+    for node, called, words in _calls(ast.parse(text)):
+        if called.endswith((".from_pretrained", ".from_config", ".load_adapter")):
+            stated = {name: ast.unparse(value) for name, value in words.items() if name}
+            local = stated.get("local_files_only") == "True" or called.endswith(".from_config")
+            # Where it is not stated, transformers asks at the terminal.
+            no_code = called.partition(".")[0] in NO_CODE or called.endswith(".load_adapter")
+            untrusted = stated.get("trust_remote_code") == "False" or no_code
+            if not (local and untrusted):
+                found.append(ast.unparse(node))
+    return found
+
+
+def test_no_call_into_transformers_or_peft_asks_runs_code_or_fetches():
+    assert {p.name: hits for p in SOURCES if (hits := trusting(p.read_text("utf-8")))} == {}
+    assert sum("from_pretrained(" in p.read_text("utf-8") for p in SOURCES) >= 2
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "AutoModel.from_pretrained(folder)",
+        "AutoModel.from_pretrained(folder, local_files_only=True)",
+        "AutoModel.from_pretrained(folder, trust_remote_code=False)",
+        "AutoModel.from_pretrained(folder, local_files_only=True, trust_remote_code=None)",
+        "AutoModel.from_pretrained(folder, local_files_only=offline, trust_remote_code=False)",
+        "AutoModel.from_pretrained(folder, **words)",
+        "AutoModel.from_config(config)",
+        "PeftModel.from_pretrained(model, folder)",
+        "model.load_adapter(folder)",
+    ],
+)
+def test_the_scan_sees_calls_that_ask(call):
+    assert trusting(call)
+
+
 @pytest.fixture
 def mark(tmp_path):
     """A file that comes to be when hostile code is run."""

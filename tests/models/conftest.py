@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,14 +24,33 @@ def cache(tmp_path_factory, monkeypatch) -> Path:
     return folder
 
 
-def write_gguf(model_folder: Path, path: Path, *, pre: str) -> None:
-    """The tiny Llama as llama.cpp's converter would write it: fp32, rotary halves interleaved."""
+def write_gguf(
+    model_folder: Path,
+    path: Path,
+    *,
+    pre: str = "smollm",
+    change: Callable[[dict[str, Any]], Any] = dict.copy,
+    leave_out: Collection[str] = (),
+    state: Callable[[Any], Any] = id,
+) -> None:
+    """The tiny Llama as llama.cpp's converter would write it: fp32, rotary halves interleaved.
+
+    Args:
+        model_folder: safetensors and tokenizer of the tiny Llama.
+        path: of the GGUF file.
+        pre: how text is cut.
+        change: edits the tensors by name before they are written.
+        leave_out: names of the writer's methods that are not called, such as add_block_count.
+        state: writes further settings.
+    """
     import gguf
     from safetensors.numpy import load_file
 
     config = json.loads((model_folder / "config.json").read_text())
     tokenizer = json.loads((model_folder / "tokenizer.json").read_text())
     writer = gguf.GGUFWriter(path, "llama")
+    for method in leave_out:
+        setattr(writer, method, lambda *_: None)
     writer.add_name("a machine's title for it")
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
@@ -53,6 +74,8 @@ def write_gguf(model_folder: Path, path: Path, *, pre: str) -> None:
     # As the real file has it: padding with the end token.
     writer.add_pad_token_id(2)
     writer.add_chat_template((model_folder / "chat_template.jinja").read_text())
+    state(writer)
+    tensors = {}
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
     for name, tensor in load_file(model_folder / "model.safetensors").items():
         target = names.get_name(name.removesuffix(".weight")) + ".weight"
@@ -60,7 +83,10 @@ def write_gguf(model_folder: Path, path: Path, *, pre: str) -> None:
         part = name.split(".")[-2]
         n = config[heads[part]] if part in heads else None
         halves = tensor if n is None else tensor.reshape(n, 2, -1, tensor.shape[1]).swapaxes(1, 2)
-        writer.add_tensor(target, halves.reshape(tensor.shape))
+        tensors[target] = halves.reshape(tensor.shape)
+    change(tensors)
+    for name, tensor in tensors.items():
+        writer.add_tensor(name, tensor)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -69,7 +95,7 @@ def write_gguf(model_folder: Path, path: Path, *, pre: str) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_gguf(tiny_model_folder, tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    path = tmp_path_factory.mktemp("gguf") / "m.gguf"
     write_gguf(tiny_model_folder, path, pre="smollm")
     return path
 

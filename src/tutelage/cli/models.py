@@ -89,13 +89,15 @@ def _show(name: str) -> dict[str, Any]:
         return _bundled(table[name])
     source = resolve(name, say=console.say)
     config = source.config()
+    stated = config.get("architectures")
+    names = stated if isinstance(stated, list) and stated else [config.get("model_type")]
     return {
         **(_bundled(table[name]) if name in table else {"name": name}),
         "kind": source.kind,
         "folder": str(source.folder),
         "revision": source.revision,
         "base": base_name(source),
-        "architecture": ", ".join(config.get("architectures") or [str(config.get("model_type"))]),
+        "architecture": ", ".join(map(str, names)),
         "parameters": stated_parameters(source),
         "context": config.get("max_position_embeddings"),
         "fingerprint": fingerprint(source),

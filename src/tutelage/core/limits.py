@@ -34,3 +34,12 @@ MAX_RECIPE_BYTES = 1_000_000
 
 MAX_ERRORS = 20
 """Mistakes of one input that are told at once."""
+
+MAX_SETTINGS_BYTES = 64_000_000
+"""A settings file of a model's folder (config.json, tokenizer_config.json and the like), or a GGUF file's metadata."""
+
+MAX_VOCABULARY_BYTES = 256_000_000
+"""A vocabulary of a model's folder, such as tokenizer.json; the largest in use have about 40 MB."""
+
+MAX_GGUF_ELEMENTS = 4_000_000
+"""Entries of all arrays in a GGUF file's metadata together: a vocabulary of 256,000 tokens takes about 1,300,000."""

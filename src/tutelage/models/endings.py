@@ -6,10 +6,75 @@ the end of turn from the loss (huggingface/transformers issue 48016 lost a whole
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from tutelage.core.errors import InputError
+
+_IDS = (
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "decoder_start_token_id",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+)
+_SEVERAL = ("eos_token_id", "forced_eos_token_id")
 PAD_NAMES = ("<pad>", "[PAD]", "<|pad|>", "<|finetune_right_pad_id|>", "<|endoftext|>")
 """Tokens that exist to pad, or that stand in no chat, in the order in which they are tried."""
+
+
+def check_ids(settings: Any, path: Path) -> None:
+    """Refuse ids of tokens that are no numbers.
+
+    Args:
+        settings: transformers' config or generation settings; None where the model has none.
+        path: the file that they come from, for the error.
+
+    Raises:
+        InputError: with the name of the setting.
+    """
+    for name in _IDS:
+        value = getattr(settings, name, None)
+        values = value if isinstance(value, list) and name in _SEVERAL else [value]
+        for item in values:
+            if item is not None and type(item) is not int:
+                raise InputError(
+                    "the setting is no id of a token",
+                    where=str(path),
+                    found=f"{name}: {value!r}"[:200],
+                    expected="a whole number" + (", or a list of them" if name in _SEVERAL else ""),
+                    fix="correct it, or fetch the model again",
+                )
+
+
+def check_positions(config: Any, path: Path) -> None:
+    """Refuse a model without room for a token, or an encoder-decoder that does not say with which token it starts.
+
+    Args:
+        config: transformers' config.
+        path: the file that it comes from, for the error.
+
+    Raises:
+        InputError: with the name of the setting.
+    """
+    longest = getattr(config, "max_position_embeddings", None)
+    if isinstance(longest, int) and longest < 1:
+        raise InputError(
+            "the model has room for no token",
+            where=str(path),
+            found=f"max_position_embeddings: {longest}"[:200],
+            expected="a positive number",
+            fix="correct it, or fetch the model again",
+        )
+    if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:
+        raise InputError(
+            "nothing says with which token the model starts an answer",
+            where=str(path),
+            found="no decoder_start_token_id",
+            expected="the id of a token",
+            fix="correct it, or fetch the model again",
+        )
 
 
 def end_ids(generation_eos: int | list[int] | None, tokenizer: Any) -> tuple[int, ...]:

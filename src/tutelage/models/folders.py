@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
+from tutelage.core.limits import MAX_JSON_DEPTH, MAX_SETTINGS_BYTES, MAX_VOCABULARY_BYTES
+from tutelage.models import bounds
 from tutelage.models.unsafe import check_settings
 
 TOKENIZER_FILES = (
@@ -22,9 +26,47 @@ TOKENIZER_FILES = (
     "vocab.txt",
     "merges.txt",
 )
-VOCABULARIES = tuple(
-    name for name in TOKENIZER_FILES if not name.endswith(("config.json", "map.json", "tokens.json"))
+RARE_FILES = (
+    "bpe.codes",
+    "byte_maps.json",
+    "dict.txt",
+    "emoji.json",
+    "entity_vocab.json",
+    "normalizer.json",
+    "prophetnet.tokenizer",
+    "sentencepiece.model",
+    "source.spm",
+    "spm.model",
+    "spm_char.model",
+    "target.spm",
+    "target_vocab.json",
+    "tiktoken.model",
+    "vocab-src.json",
+    "vocab-tgt.json",
+    "word_pronunciation.json",
+    "word_shape.json",
 )
+"""Further vocabularies of tokenizers that transformers itself knows (`tests/models/test_folders.py` compares the names).
+
+These and TOKENIZER_FILES decide a text's ids: they are in the fingerprint, and no other file is shown to a tokenizer's loader.
+"""
+VOCABULARIES = tuple(
+    name
+    for name in (*TOKENIZER_FILES, *RARE_FILES)
+    if not name.endswith(("config.json", "map.json", "tokens.json", "normalizer.json", "emoji.json"))
+)
+SETTINGS_FILES = (
+    "config.json",
+    "generation_config.json",
+    "adapter_config.json",
+    "chat_template.jinja",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "model.safetensors.index.json",
+    "adapter_model.safetensors.index.json",
+)
+"""Settings and short lists; vocabularies may be larger."""
 ADAPTER_SETS = ("target_modules", "feedforward_modules", "exclude_modules")
 """What stands in adapter_config.json in no order."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
@@ -48,6 +90,92 @@ def has_tokenizer(folder: Path) -> bool:
     return any((folder / name).is_file() for name in VOCABULARIES)
 
 
+def tokenizer_files(folder: Path) -> dict[str, Path]:
+    """The files that a tokenizer is read from, by name; config.json says of which kind it is."""
+    names = (*TOKENIZER_FILES, *RARE_FILES, "chat_template.jinja", "config.json")
+    return {name: folder / name for name in names}
+
+
+def _shards(folder: Path, stem: str) -> dict[str, Path]:
+    """The files that weights are read from, by name: the safetensors, and their index where they are in pieces."""
+    index = folder / f"{stem}.safetensors.index.json"
+    if not index.is_file():
+        return {f"{stem}.safetensors": folder / f"{stem}.safetensors"}
+    names = sorted({str(name) for name in read_json(index)["weight_map"].values()})
+    return {name: folder / name for name in (index.name, *names)}
+
+
+def model_files(folder: Path) -> dict[str, Path]:
+    """The files that a whole model is read from, by name: settings and weights."""
+    names = ("config.json", "generation_config.json")
+    return {**{name: folder / name for name in names}, **_shards(folder, "model")}
+
+
+def adapter_files(folder: Path) -> dict[str, Path]:
+    """The files that an adapter is read from, by name."""
+    return {"adapter_config.json": folder / "adapter_config.json", **_shards(folder, "adapter_model")}
+
+
+def check_file(path: Path, limit: int | None = None) -> None:
+    """Refuse what is no regular file, such as a FIFO, on which reading would wait forever, or is too large.
+
+    Args:
+        path: it exists, or is a link to nothing.
+        limit: bytes that it may have; None for no limit.
+
+    Raises:
+        InputError: with what the path is instead.
+    """
+    fix = "put the file itself there, or remove what stands there: fetch or save the model again"
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InputError(
+            "the file cannot be read",
+            where=str(path),
+            found="a link to nothing" if path.is_symlink() else error.strerror or str(error),
+            expected="a file",
+            fix=fix,
+        ) from error
+    if not stat.S_ISREG(status.st_mode):
+        kinds = {
+            stat.S_IFIFO: "a FIFO",
+            stat.S_IFCHR: "a device",
+            stat.S_IFBLK: "a device",
+            stat.S_IFSOCK: "a socket",
+            stat.S_IFDIR: "a folder",
+        }
+        raise InputError(
+            "this is no file that can be read",
+            where=str(path),
+            found=kinds.get(stat.S_IFMT(status.st_mode), "something else"),
+            expected="a file",
+            fix=fix,
+        )
+    if limit is not None and status.st_size > limit:
+        raise InputError(
+            "the file is too large for what it is",
+            where=str(path),
+            found=f"{status.st_size:,} bytes",
+            expected=f"at most {limit:,}",
+            fix="fetch or save the model again",
+        )
+
+
+def check_files(folder: Path) -> None:
+    """Check every file of a model's folder that may be read, before any is opened.
+
+    Raises:
+        InputError: one is no regular file, or larger than its kind can be.
+    """
+    for name in {*SETTINGS_FILES, *TOKENIZER_FILES, *RARE_FILES}:
+        path = folder / name
+        if os.path.lexists(path):
+            check_file(path, MAX_SETTINGS_BYTES if name in SETTINGS_FILES else MAX_VOCABULARY_BYTES)
+    for path in folder.glob("*.safetensors"):
+        check_file(path)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object, or InputError."""
     try:
@@ -59,11 +187,24 @@ def read_json(path: Path) -> dict[str, Any]:
             found=str(error)[:200],
             fix="fetch or save the model again",
         ) from error
+    if _deep(value, MAX_JSON_DEPTH):
+        raise InputError(
+            "the file nests too deeply",
+            where=str(path),
+            found=f"more than {MAX_JSON_DEPTH} lists and objects inside one another",
+            fix="fetch or save the model again",
+        )
     if not isinstance(value, dict):
         raise InputError(
             "the file holds no JSON object", where=str(path), found=type(value).__name__, expected="an object"
         )
     return value
+
+
+def _deep(value: Any, room: int) -> bool:
+    """Whether lists and objects stand more than `room` deep inside one another."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inner is not None and (room == 0 or any(_deep(item, room - 1) for item in inner))
 
 
 def check(folder: Path) -> Checked:
@@ -73,9 +214,11 @@ def check(folder: Path) -> Checked:
         InputError: config, tokenizer or weights are missing or damaged; the weights are pickled; the architecture
             needs code from the model's own folder; a setting would load code or read beyond the folder.
     """
+    check_files(folder)
     check_settings(folder)
     if (folder / "config.json").is_file():
         config = read_json(folder / "config.json")
+        bounds.check_config(folder / "config.json", config)
         notes = _no_foreign_code(folder, config)
         _check_weights(folder, "model")
         if not has_tokenizer(folder):
@@ -88,7 +231,10 @@ def check(folder: Path) -> Checked:
             )
         return Checked(None, notes)
     if (folder / "adapter_config.json").is_file():
-        _check_weights(folder, "adapter_model")
+        widest = _check_weights(folder, "adapter_model")
+        bounds.check_adapter(
+            folder / "adapter_config.json", read_json(folder / "adapter_config.json"), widest
+        )
         return Checked(adapter_base(folder), ())
     raise InputError(
         "the folder holds no model",
@@ -139,15 +285,19 @@ def _no_foreign_code(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:
     return ("the model's folder names code of its own (auto_map): it is ignored and never run",)
 
 
-def _check_weights(folder: Path, stem: str) -> None:
-    """Weights as whole safetensors: one file, or all the pieces that the index names."""
+def _check_weights(folder: Path, stem: str) -> int:
+    """Weights as whole safetensors: one file, or all the pieces that the index names; the largest dimension in them."""
     index = folder / f"{stem}.safetensors.index.json"
     if index.is_file():
         mapping = read_json(index).get("weight_map")
         if not isinstance(mapping, dict) or not mapping:
             raise InputError("the index of the weights names no files", where=str(index))
         names = sorted({str(name) for name in mapping.values()})
-        missing = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
+        missing = [
+            name
+            for name in names
+            if Path(name).name != name or not name.endswith(".safetensors") or not (folder / name).is_file()
+        ]
         if missing:
             raise InputError(
                 f"{len(missing)} of {len(names)} files of weights are missing",
@@ -159,8 +309,7 @@ def _check_weights(folder: Path, stem: str) -> None:
         names = [f"{stem}.safetensors"]
         if not (folder / names[0]).is_file():
             raise _no_weights(folder, names[0])
-    for name in names:
-        _check_whole(folder / name)
+    return max(_check_whole(folder / name) for name in names)
 
 
 def _no_weights(folder: Path, expected: str) -> InputError:
@@ -182,13 +331,16 @@ def _no_weights(folder: Path, expected: str) -> InputError:
     )
 
 
-def _check_whole(path: Path) -> None:
-    """The header of a safetensors file fits the file's length: catches what was cut off, reads no weights."""
+def _check_whole(path: Path) -> int:
+    """The header of a safetensors file fits the file's length: catches what was cut off, reads no weights.
+
+    Returns the largest dimension of its tensors.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="np"):
-            pass
+        with safe_open(path, framework="np") as file:
+            return max((max(file.get_slice(name).get_shape(), default=0) for name in file.keys()), default=0)  # noqa: SIM118  # no mapping
     except (SafetensorError, OSError) as error:
         raise InputError(
             "the file of weights is damaged",

@@ -17,29 +17,36 @@ from typing import Any
 import yaml
 
 from tutelage.core.errors import InputError
+from tutelage.models import ggufcheck, ggufheader
+from tutelage.models.building import bounded
 from tutelage.models.endings import settle
+from tutelage.models.ggufheader import Header
 from tutelage.models.quiet import quiet
+from tutelage.models.reading import only, reading
 
-MAGIC = b"GGUF"
+CONVERTER = 2
+"""Counted up when the conversion of a person's file changes, so that what an older Tutelage made of it is made again.
+2: files beside the GGUF file change nothing; every tensor is checked both ways."""
 TABLE = Path(__file__).with_name("pretokenizers.yaml")
+FIX = (
+    "fetch the file again; if it is whole, its architecture is one that transformers does not read: "
+    "name the same model as safetensors"
+)
 
 
-def check(path: Path) -> None:
-    """Raise InputError unless the file begins as GGUF does."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start != MAGIC:
-        raise InputError(
-            "the file is not GGUF",
-            where=str(path),
-            found=f"it begins with {start!r}",
-            expected=f"it begins with {MAGIC!r}",
-            fix="fetch the file again: a download that ended early or a page saved in its place look like this",
-        )
+def check(path: Path) -> Header:
+    """The file's header, checked; no weight is read.
+
+    Raises:
+        InputError: not GGUF, damaged, or its counts, offsets and layers do not fit.
+    """
+    return ggufheader.read(path)
 
 
 def convert(path: Path, folder: Path) -> None:
     """Write what a GGUF file holds into a folder that plain transformers loads.
+
+    The file is read from a folder of its own: nothing that stands beside it has a say.
 
     Args:
         path: the GGUF file.
@@ -47,13 +54,15 @@ def convert(path: Path, folder: Path) -> None:
             tokenizer and chat_template.jinja.
 
     Raises:
-        InputError: not GGUF, damaged, or of an architecture or tokenizer that cannot be read faithfully.
+        InputError: not GGUF, damaged, with tensors too many, too few or of another shape, or of an architecture or
+            tokenizer that cannot be read faithfully.
     """
-    check(path)
-    pre = _pre_tokenizer(path)
-    model, tokenizer = _read(path)
-    _cut_as_stated(tokenizer, pre, path)
-    for key in ("is_local", "local_files_only"):
+    header = check(path)
+    ggufcheck.settings(header, path)
+    with only({"model.gguf": path}) as view:
+        model, tokenizer = _read(path, view, header)
+    _cut_as_stated(tokenizer, header, path)
+    for key in ("is_local", "local_files_only", "name_or_path"):
         tokenizer.init_kwargs.pop(key, None)
     settle(model, tokenizer)
     with quiet():
@@ -61,38 +70,39 @@ def convert(path: Path, folder: Path) -> None:
         tokenizer.save_pretrained(folder)
 
 
-def _pre_tokenizer(path: Path) -> tuple[str | None, str | None]:
-    """The tokenizer's kind and its way of cutting, as the file states them."""
-    import gguf
-
-    try:
-        fields = gguf.GGUFReader(path).fields
-    except (ValueError, KeyError, IndexError, OSError, OverflowError) as error:
-        raise _damaged(path, error) from error
-    values = [fields.get(f"tokenizer.ggml.{key}") for key in ("model", "pre")]
-    kind, pre = (None if value is None else str(value.contents()) for value in values)
-    return kind, pre
-
-
-def _read(path: Path) -> tuple[Any, Any]:
+def _read(path: Path, view: Path, header: Header) -> tuple[Any, Any]:
     """The model in fp32, free of quantisation settings, and the tokenizer as transformers makes it."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    try:
-        # The loader's progress bar knows no switch; errors are raised, so nothing else is lost.
-        with quiet(), contextlib.redirect_stderr(io.StringIO()):
-            loaded = AutoModelForCausalLM.from_pretrained(
-                path.parent, gguf_file=path.name, dtype=torch.float32, local_files_only=True
-            )
-            tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
-    except (ValueError, KeyError, IndexError, RuntimeError, OSError, NotImplementedError) as error:
-        raise _damaged(path, error) from error
+    # The loader's progress bar knows no switch; errors are raised, so nothing else is lost.
+    stored = sum(tensor.elements for tensor in header.tensors.values())
+    with (
+        bounded(path, tensors=len(header.tensors), stored=stored),
+        reading("the GGUF file could not be read", path, fix=FIX, view=view),
+        quiet(),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        loaded, report = AutoModelForCausalLM.from_pretrained(
+            view,
+            gguf_file="model.gguf",
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(
+            view, gguf_file="model.gguf", local_files_only=True, trust_remote_code=False
+        )
+    ggufcheck.weights(header, loaded, report, path)
+    rotary = ggufcheck.rotary_factors(header, loaded.config, path)
     config = copy.deepcopy(loaded.config)
     # The other two are a machine's path and the file's inner title: a saved model is named by where it stands.
     for leftover in ("quantization_config", "_name_or_path", "_model_name_or_path"):
         if leftover in vars(config):
             delattr(config, leftover)
+    if rotary is not None:
+        config.get_text_config().rope_parameters = rotary
     with torch.device("meta"):
         plain = type(loaded)(config)
     plain.load_state_dict(loaded.state_dict(), assign=True)
@@ -101,11 +111,11 @@ def _read(path: Path) -> tuple[Any, Any]:
     return plain, tokenizer
 
 
-def _cut_as_stated(tokenizer: Any, stated: tuple[str | None, str | None], path: Path) -> None:
+def _cut_as_stated(tokenizer: Any, header: Header, path: Path) -> None:
     """Cut text as the file states, or refuse: a wrong cut gives ids that the model has never seen together."""
     from tokenizers import pre_tokenizers
 
-    kind, pre = stated
+    kind, pre = (header.metadata.get(f"tokenizer.ggml.{key}") for key in ("model", "pre"))
     table: dict[str, str] = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
     if kind != "gpt2" or pre in _known_to_transformers() or table.get(str(pre)) == "gpt2":
         return
@@ -129,13 +139,3 @@ def _known_to_transformers() -> Collection[str]:
     except ImportError:
         return ()
     return tuple(GGUF_PRE_TOKENIZER_SPLITS)
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(
-        "the GGUF file could not be read",
-        where=str(path),
-        found=f"{type(error).__name__}: {error}".splitlines()[0][:300],
-        fix="fetch the file again; if it is whole, its architecture is one that transformers does not read: "
-        "name the same model as safetensors",
-    )

@@ -46,6 +46,7 @@ def fetch(repository: str, revision: str | None, *, say: Say = silent) -> Fetche
         RevisionNotFoundError,
     )
 
+    _check_name(repository, revision)
     try:
         info = HfApi().model_info(repository, revision=revision)
     except GatedRepoError as error:
@@ -67,6 +68,29 @@ def fetch(repository: str, revision: str | None, *, say: Say = silent) -> Fetche
     _check_files([file.rfilename for file in info.siblings or []], repository)
     say(f"{repository}: fetching commit {str(info.sha)[:12]} from the hub, unless it is here already")
     return _download(repository, str(info.sha))
+
+
+def _check_name(repository: str, revision: str | None) -> None:
+    """Refuse names that no model of the hub can have, such as `a/..`, before they become part of an address or a path."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # it is documented there, and only imported
+
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise InputError(
+            "the hub has no model of such a name",
+            found=repository,
+            expected="owner/name of letters, digits, -, _ and . alone, without -- and ..",
+            fix="check owner and name; a folder is named as ./folder",
+        ) from error
+    if revision is not None and {"", ".", ".."} & set(revision.split("/")):
+        raise InputError(
+            "the hub has no such revision",
+            found=f"{repository}@{revision}",
+            expected="a branch, a tag or a commit",
+            fix=f"name the model as {repository}, or with a revision that its page lists",
+        )
 
 
 def _check_files(names: list[str], repository: str) -> None:

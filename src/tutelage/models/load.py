@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from tutelage.core import hashing
-from tutelage.core.errors import InputError, MachineError
-from tutelage.models import folders
+from tutelage.core.errors import InputError
+from tutelage.models import bounds, folders, trial
+from tutelage.models.building import bounded, numbers
 from tutelage.models.causal import require_causal
-from tutelage.models.endings import end_ids, settle, settle_tokenizer
+from tutelage.models.endings import check_ids, check_positions, end_ids, settle, settle_tokenizer
 from tutelage.models.quiet import quiet
+from tutelage.models.reading import only, reading
 from tutelage.models.source import ModelSource, fingerprint
+
+SAVE_AGAIN = "fetch the model again, or save it again with a current transformers"
+UNUSED = re.compile(
+    r"(rotary_emb\.inv_freq|attn\.(masked_)?bias|attention\.(masked_)?bias|position_ids)$|(^|\.)mtp\."
+)
+"""Tensors that take no part in an answer: tables that older releases saved and newer ones compute (rotary frequencies, causal
+masks, numbers of positions), and layers that predict several tokens ahead (`mtp`)."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +113,17 @@ def load(
     template = _template(tokenizer, chat_template)
     model = _weights(source.weights, dtype, four_bit=four_bit)
     _check_vocabulary(model.get_input_embeddings().weight.shape[0], tokenizer, source)
+    check_ids(model.generation_config, source.weights / "generation_config.json")
+    check_ids(model.config, source.weights / "config.json")
+    check_positions(model.config, source.weights / "config.json")
     settle(model, tokenizer)
     model.eval()
-    require_causal(model, where=str(source.weights))
+    with reading(trial.PROBLEM, source.weights, fix=trial.FIX):
+        require_causal(model, where=str(source.weights))
     if source.base is not None:
         model = _with_adapter(model, source.folder)
     model.eval()
+    trial.check(model, tokenizer, source)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -143,17 +160,24 @@ def load_tokenizer(source: ModelSource, *, chat_template: str | None = None) -> 
 
     tokenizer = _tokenizer(source.tokenizer)
     template = _template(tokenizer, chat_template)
-    try:
-        config = _config(source.weights)
-        stated = source.weights / "generation_config.json"
-        with quiet():
-            own = GenerationConfig.from_pretrained(source.weights).eos_token_id if stated.is_file() else None
-    except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
-        raise _unreadable("the model's settings could not be read", source.weights, error) from error
-    _check_vocabulary(config.get_text_config().vocab_size, tokenizer, source)
+    with (
+        only(folders.model_files(source.weights)) as view,
+        reading("the model's settings could not be read", source.weights, fix=SAVE_AGAIN, view=view),
+    ):
+        config = _config(view)
+        own = None
+        if (view / "generation_config.json").is_file():
+            with quiet():
+                own = GenerationConfig.from_pretrained(view, local_files_only=True)
+        vocabulary = int(config.get_text_config().vocab_size)
+    check_ids(own, source.weights / "generation_config.json")
+    check_ids(config, source.weights / "config.json")
+    check_positions(config, source.weights / "config.json")
+    _check_vocabulary(vocabulary, tokenizer, source)
     pad = tokenizer.pad_token_id
     room = _context(config, tokenizer)
-    ends, _ = settle_tokenizer(tokenizer, own if own is not None else config.eos_token_id, config)
+    eos = config.eos_token_id if own is None or own.eos_token_id is None else own.eos_token_id
+    ends, _ = settle_tokenizer(tokenizer, eos, config)
     return LoadedTokenizer(
         tokenizer=tokenizer,
         encoder_decoder=bool(config.is_encoder_decoder),
@@ -181,11 +205,14 @@ def _virtual(source: ModelSource) -> int:
 def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
-    try:
-        with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (ValueError, KeyError, OSError, TypeError, AttributeError, ImportError) as error:
-        raise _unreadable("the tokenizer could not be read", folder, error) from error
+    with (
+        only(folders.tokenizer_files(folder)) as view,
+        reading("the tokenizer could not be read", folder, fix=SAVE_AGAIN, view=view),
+        quiet(),
+    ):
+        tokenizer = AutoTokenizer.from_pretrained(view, local_files_only=True, trust_remote_code=False)
+    tokenizer.name_or_path = str(folder)
+    trial.check_tokenizer(tokenizer, folder)
     # Left by transformers, and written into every tokenizer that is saved from here.
     for key in ("is_local", "local_files_only"):
         tokenizer.init_kwargs.pop(key, None)
@@ -240,28 +267,26 @@ def _weights(folder: Path, dtype: str, *, four_bit: bool) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    try:
-        config = _config(folder)
+    sizes = [numbers(tensor) for tensor in _slices(folder)]
+    with (
+        only(folders.model_files(folder)) as view,
+        reading("the model could not be read", folder, fix=_fix(folder), view=view),
+        bounded(folder / "config.json", tensors=len(sizes), stored=sum(sizes)),
+        quiet(),
+    ):
+        config = _config(view)
         kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        with quiet():
-            model, report = kind.from_pretrained(
-                folder,
-                config=config,
-                dtype=getattr(torch, dtype),
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
-                **(_four_bits() if four_bit else {}),
-            )
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise _no_memory(folder) from error
-    except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
-        raise _unreadable("the model could not be read", folder, error) from error
-    except RuntimeError as error:
-        if "allocate memory" in str(error):
-            raise _no_memory(folder) from error
-        raise _unreadable("the model could not be read", folder, error) from error
+        model, report = kind.from_pretrained(
+            view,
+            config=config,
+            dtype=getattr(torch, dtype),
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+            **(_four_bits() if four_bit else {}),
+        )
+    model.name_or_path = model.config.name_or_path = str(folder)
     missing = sorted(report["missing_keys"])
     if missing:
         raise InputError(
@@ -269,6 +294,15 @@ def _weights(folder: Path, dtype: str, *, four_bit: bool) -> Any:
             where=str(folder),
             found=f"no {missing[0]}",
             expected=f"all weights of {type(model).__name__}",
+            fix="fetch or save the model again; config.json and weights must belong together",
+        )
+    unused = sorted(name for name in report["unexpected_keys"] if not UNUSED.search(name))
+    if unused:
+        raise InputError(
+            f"the weights hold {len(unused)} tensors that config.json has no place for",
+            where=str(folder),
+            found=unused[0],
+            expected=f"the weights of {type(model).__name__} alone",
             fix="fetch or save the model again; config.json and weights must belong together",
         )
     return model
@@ -289,11 +323,12 @@ def _four_bits() -> dict[str, Any]:
 
 
 def _check_vocabulary(rows: int, tokenizer: Any, source: ModelSource) -> None:
-    if len(tokenizer) > rows:
+    ids = tokenizer.get_vocab().values()
+    if min(ids, default=0) < 0 or max(ids, default=0) >= rows or len(tokenizer) > rows:
         raise InputError(
             "the tokenizer knows more tokens than the model",
             where=str(source.tokenizer),
-            found=f"{len(tokenizer):,} tokens, {rows:,} rows in the embedding",
+            found=f"{len(tokenizer):,} tokens, ids up to {max(ids, default=0):,}; {rows:,} rows in the embedding",
             fix="the tokenizer and the weights belong to different models: save the right one into the folder",
         )
 
@@ -301,43 +336,39 @@ def _check_vocabulary(rows: int, tokenizer: Any, source: ModelSource) -> None:
 def _with_adapter(model: Any, folder: Path) -> Any:
     from peft import PeftModel
 
-    try:
-        with quiet():
-            return PeftModel.from_pretrained(model, folder, is_trainable=False, local_files_only=True)
-    except (ValueError, KeyError, OSError, TypeError, RuntimeError) as error:
-        raise _unreadable("the adapter does not fit its base model", folder, error) from error
+    settings = folder / "adapter_config.json"
+    names = [name for name, _ in model.named_modules()]
+    bounds.check_patterns(settings, folders.read_json(settings), names)
+    with (
+        only(folders.adapter_files(folder)) as view,
+        reading("the adapter does not fit its base model", folder, fix=SAVE_AGAIN, view=view),
+        quiet(),
+    ):
+        return PeftModel.from_pretrained(model, view, is_trainable=False, local_files_only=True)
 
 
-def _unreadable(problem: str, folder: Path, error: Exception) -> InputError:
-    return InputError(
-        problem,
-        where=str(folder),
-        found=f"{type(error).__name__}: {error}".splitlines()[0][:300],
-        fix="save the model again with a current transformers; what is in the folder: "
-        + ", ".join(sorted(path.name for path in folder.iterdir())[:12]),
-    )
-
-
-def _no_memory(folder: Path) -> MachineError:
-    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return MachineError(
-        "there is not enough memory for the model",
-        where=str(folder),
-        found=f"{size:,} bytes of weights",
-        fix="close other programs, or use a smaller model",
+def _fix(folder: Path) -> str:
+    """What helps against a model that cannot be read: of a quantised one, the weights that it was made from."""
+    quantised = folders.read_json(folder / "config.json").get("quantization_config")
+    if not quantised:
+        return SAVE_AGAIN
+    method = quantised.get("quant_method") if isinstance(quantised, dict) else None
+    return (
+        f"the model is quantised ({str(method)[:40]}): name the model that it was made from, or install what "
+        "this quantisation needs, which the message names"
     )
 
 
 def stated_parameters(source: ModelSource) -> int:
     """How many numbers the weights hold, read from the headers alone."""
+    return sum(prod(tensor.get_shape()) for tensor in _slices(source.weights))
+
+
+def _slices(folder: Path) -> Iterator[Any]:
+    """The tensors of a folder's weights, none of them read."""
     from safetensors import safe_open
 
-    total = 0
-    for path in sorted(source.weights.glob("*.safetensors")):
+    for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="np") as file:
             for name in file.keys():  # noqa: SIM118  # the handle is no mapping
-                size = 1
-                for length in file.get_slice(name).get_shape():
-                    size *= length
-                total += size
-    return total
+                yield file.get_slice(name)

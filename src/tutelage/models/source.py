@@ -8,8 +8,10 @@ a .gguf file              converted once into the cache
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,10 +79,10 @@ def resolve(name: str, *, say: Say = silent) -> ModelSource:
     """
     if name in bundled.table():
         return ModelSource(name, "bundled", bundled.ensure(bundled.find(name), say=say))
-    path = Path(name).expanduser()
+    path = _path(name)
     if path.is_dir():
         return _folder(name, path, say)
-    if path.is_file():
+    if os.path.lexists(path):
         return _file(name, path, say)
     match = HUB_ID.fullmatch(name)
     if match and not name.startswith(".") and not name.endswith(".gguf"):
@@ -89,6 +91,29 @@ def resolve(name: str, *, say: Say = silent) -> ModelSource:
         fetched = hub.fetch(match["id"], match["revision"], say=say)
         return _of_folder(match["id"], "hub", fetched.folder, say, revision=fetched.commit)
     raise _unknown(name, path)
+
+
+def _path(name: str) -> Path:
+    """The name as a path; nothing needs to be there.
+
+    Raises:
+        InputError: no path can be called so, or the place cannot be looked at.
+    """
+    try:
+        path = Path(name).expanduser()
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, NotADirectoryError):
+            return path
+        raise InputError(
+            "no model can be read under this name",
+            found=f"{name[:200]!r}: {getattr(error, 'strerror', None) or error}",
+            expected="a bundled name, a hub id as owner/name, a folder, a run folder, or a .gguf file",
+            fix="check the name, and that the folder may be read",
+        ) from error
+    return path
 
 
 def base_of(
@@ -181,7 +206,7 @@ def fingerprint(source: ModelSource) -> str:
         elif path.name in ("config.json", "adapter_config.json"):
             parts[path.name] = _lasting(folders.read_json(path))
     for path in sorted(source.tokenizer.iterdir()):
-        if path.name in folders.TOKENIZER_FILES:
+        if path.name in (*folders.TOKENIZER_FILES, *folders.RARE_FILES):
             parts[path.name] = hashing.of_file(path)
     if source.base:
         parts["base"] = fingerprint(source.base)
@@ -196,9 +221,27 @@ def own_template(source: ModelSource) -> str:
 
 def _lasting(config: dict[str, Any]) -> dict[str, Any]:
     leave = (*VOLATILE, "base_model_name_or_path", "revision", "peft_version")
-    kept = {key: value for key, value in config.items() if key not in leave}
+    lasting = {key: value for key, value in config.items() if key not in leave}
     # peft writes a set in any order.
-    return {k: sorted(v) if k in folders.ADAPTER_SETS and isinstance(v, list) else v for k, v in kept.items()}
+    return {
+        str(_plain(key)): sorted(map(_plain, value), key=str)
+        if key in folders.ADAPTER_SETS and isinstance(value, list)
+        else _plain(value)
+        for key, value in lasting.items()
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value of a settings file as strict JSON writes it: Infinity, which Mamba's settings hold, and half surrogates in words."""
+    if isinstance(value, dict):
+        return {str(_plain(key)): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value
 
 
 def _folder(name: str, path: Path, say: Say) -> ModelSource:
@@ -224,7 +267,16 @@ def _of_folder(name: str, kind: Kind, folder: Path, say: Say, *, revision: str |
     beside = folder / below
     name_below = str(beside) if beside.is_dir() and not Path(below).exists() else below
     _check_no_adapter(folder, name_below)
-    base = resolve(name_below, say=say)
+    try:
+        base = resolve(name_below, say=say)
+    except InputError as error:
+        if error.where is not None:
+            raise
+        # What is wrong stands in the adapter's settings, not in what was typed.
+        where = str(folder / "adapter_config.json")
+        raise InputError(
+            error.problem, where=where, found=error.found, expected=error.expected, fix=error.fix
+        ) from error
     return ModelSource(name, kind, folder, revision, base=base, notes=config.notes)
 
 
@@ -255,10 +307,11 @@ def _file(name: str, path: Path, say: Say) -> ModelSource:
         )
     from tutelage.models import gguf
 
+    folders.check_file(path)
     gguf.check(path)
     sha256 = cache.file_sha256(path)
     folder = cache.models() / f"gguf-{sha256[:16]}"
-    facts = {"gguf_sha256": sha256, "converter": bundled.CONVERTER}
+    facts = {"gguf_sha256": sha256, "converter": gguf.CONVERTER}
     if not cache.whole(folder, facts):
         # Weights of 4 bits become 32: eight times the file, and some room for what stands around them.
         require_space(

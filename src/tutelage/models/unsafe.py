@@ -19,6 +19,7 @@ _PATHS = ("vocab_file", "merges_file", "spm_file", "source_spm", "target_spm", "
 _IMPORTS = {
     "auto_mapping": "peft imports the module that it names",
     "megatron_config": "peft imports the module that megatron_core names",
+    "tokenizer_kwargs": "peft loads a tokenizer with them",
 }
 
 

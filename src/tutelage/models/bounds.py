@@ -1,0 +1,200 @@
+"""Settings of models and adapters that would keep a processor busy or fill memory: refused before a library follows them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tutelage.core.errors import InputError
+
+MAX_COUNT = 100_000
+"""Layers, labels, experts and the like that a config may ask for; configurations make lists of that length."""
+MAX_POSITIONS = 1 << 27
+"""Positions that a config may state; the longest in use are about ten million."""
+MAX_REPLICATED = 1024
+"""Layers that an adapter's `layer_replication` may make in all."""
+FREE_SIZE = 1024
+"""Ranks and numbers of virtual tokens that need no tensor of that size: small enough to be built and then compared."""
+MAX_ITERATIONS = 100
+"""Iterations of an adapter's initialisation (PiSSA, LoftQ)."""
+MAX_PATTERN_SECONDS = 1
+"""Processor time in which an adapter's patterns must be matched with all names of a model's layers."""
+MAX_PATTERN_BYTES = 1 << 30
+"""Memory of the process that matches them."""
+
+_COUNTS = re.compile(r"(^|_)(layers?|blocks?|labels?|experts?|heads?|depth|stages?|stacks?)(_|$)")
+_SHARES = re.compile(r"dropout|pdrop|drop_rate|drop_path")
+_POSITIONS = re.compile(r"position|seq_len|n_ctx|context_len")
+_SIZED = (
+    "r",
+    "num_virtual_tokens",
+    "num_transformer_submodules",
+    "num_layers",
+    "num_attention_heads",
+    "token_dim",
+    "oft_block_size",
+)
+"""What an adapter's settings say of the sizes of its tensors."""
+_NITER = re.compile(r".*_niter_(\d{1,9})")
+_PLAIN = re.compile(r"[\w.-]*", re.ASCII)
+
+_MATCH = f"""
+import json, re, resource, sys
+resource.setrlimit(resource.RLIMIT_CPU, ({MAX_PATTERN_SECONDS}, {MAX_PATTERN_SECONDS}))
+resource.setrlimit(resource.RLIMIT_AS, ({MAX_PATTERN_BYTES}, {MAX_PATTERN_BYTES}))
+names, patterns = json.load(sys.stdin)
+for pattern in patterns:
+    print(json.dumps(pattern), flush=True)
+    compiled = re.compile(pattern)
+    for name in names:
+        compiled.fullmatch(name), compiled.match(name)
+"""
+
+
+def check_config(path: Path, settings: Any) -> None:
+    """Refuse a model's settings that ask for absurd numbers of layers, labels, positions and the like, or impossible dropout.
+
+    Args:
+        path: of config.json, for the error.
+        settings: what it holds; nested settings count too.
+
+    Raises:
+        InputError: with the key.
+    """
+    for key, value in _numbers(settings):
+        limit = MAX_POSITIONS if _POSITIONS.search(key) else MAX_COUNT if _COUNTS.search(key) else None
+        if limit is not None and value > limit:
+            raise _too_many(path, key, value, f"at most {limit:,}")
+        if _SHARES.search(key) and not 0 <= value <= 1:
+            raise InputError(
+                "the setting is no share of what is dropped",
+                where=str(path),
+                found=f"{key}: {value}"[:200],
+                expected="0 to 1",
+                fix="correct it, or fetch the model again",
+            )
+
+
+def check_adapter(path: Path, settings: dict[str, Any], widest: int) -> None:
+    """Refuse an adapter's settings that ask for more than its tensors can hold, or for endless initialisation.
+
+    Args:
+        path: of adapter_config.json, for the error.
+        settings: what it holds.
+        widest: the largest dimension of the adapter's tensors.
+
+    Raises:
+        InputError: with the key.
+    """
+    limit = max(widest, FREE_SIZE)
+    ranks = settings.get("rank_pattern")
+    sizes = {key: settings.get(key) for key in _SIZED}
+    if isinstance(ranks, dict):
+        sizes |= {f"rank_pattern: {name}": rank for name, rank in ranks.items()}
+    for key, value in sizes.items():
+        if isinstance(value, int | float) and value > limit:
+            raise _too_many(path, key, value, f"at most {limit:,}: the adapter's tensors are no larger")
+    init = settings.get("init_lora_weights")
+    match = _NITER.fullmatch(init) if isinstance(init, str) else None
+    loftq = settings.get("loftq_config")
+    rounds = {
+        "init_lora_weights": int(match[1]) if match else 0,
+        "loftq_config: loftq_iter": loftq.get("loftq_iter") if isinstance(loftq, dict) else 0,
+    }
+    for key, value in rounds.items():
+        if isinstance(value, int | float) and value > MAX_ITERATIONS:
+            raise _too_many(path, key, value, f"at most {MAX_ITERATIONS} iterations")
+    _check_replication(path, settings.get("layer_replication"))
+    check_config(path, {"lora_dropout": settings.get("lora_dropout")})
+
+
+def _check_replication(path: Path, ranges: Any) -> None:
+    if not ranges:
+        return
+    try:
+        total = sum(max(0, int(end) - int(start)) for start, end in ranges)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "the setting is no list of ranges of layers",
+            where=str(path),
+            found=f"layer_replication: {str(ranges)[:100]}",
+            expected="[[0, 4], [2, 5]]: from each first layer up to each last",
+            fix="save the adapter again",
+        ) from error
+    if total > MAX_REPLICATED:
+        raise _too_many(path, "layer_replication", total, f"at most {MAX_REPLICATED:,} layers in all")
+
+
+def check_patterns(path: Path, settings: dict[str, Any], names: Sequence[str]) -> None:
+    """Try an adapter's patterns on the names of a model's layers, in a child process with bounded processor time.
+
+    peft matches them with Python's `re`, where a pattern such as `(.*.*.*.*)=x` takes practically for ever.
+
+    Args:
+        path: of adapter_config.json, for the error.
+        settings: what it holds.
+        names: of the modules of the model that the adapter is for.
+
+    Raises:
+        InputError: a pattern is invalid or takes too long.
+    """
+    patterns = list(_patterns(settings))
+    if not patterns:
+        return
+    done = subprocess.run(  # noqa: S603  # this Python and a fixed text
+        [sys.executable, "-I", "-S", "-c", _MATCH],
+        input=json.dumps([list(names), patterns]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        begun = done.stdout.splitlines()
+        reason = done.stderr.strip().splitlines()[-1:] if done.returncode > 0 else []
+        raise InputError(
+            "a pattern of the adapter's settings cannot be used",
+            where=str(path),
+            found=f"{json.loads(begun[-1])[:200] if begun else patterns[0][:200]}: "
+            + (reason[0] if reason else f"not matched with the layers' names in {MAX_PATTERN_SECONDS} s"),
+            expected="a short pattern, or a list of layers' names",
+            fix="name the layers in a list in place of the pattern",
+        )
+
+
+def _patterns(settings: dict[str, Any]) -> Iterator[str]:
+    """Patterns as peft puts them together, those without any special character left out."""
+    for key in ("target_modules", "exclude_modules", "feedforward_modules"):
+        if isinstance(settings.get(key), str) and not _PLAIN.fullmatch(settings[key]):
+            yield settings[key]
+    parts = {"modules_to_save": r"(^|.*\.){}($|\..*)", "layers_pattern": r"(?:^|.*?\.){}\.(?P<idx>\d+)\."}
+    parts |= dict.fromkeys(("rank_pattern", "alpha_pattern"), r"(.*\.)?({})$")
+    for key, form in parts.items():
+        value = settings.get(key)
+        for part in [value] if isinstance(value, str) else value if isinstance(value, list | dict) else ():
+            if isinstance(part, str) and not _PLAIN.fullmatch(part):
+                yield form.replace("{}", part)
+
+
+def _numbers(value: Any) -> Iterator[tuple[str, float]]:
+    """Every number under its key, at any depth; numbers in a list stand under the list's key."""
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        for item in inner if isinstance(inner, list) else [inner]:
+            if isinstance(item, dict):
+                yield from _numbers(item)
+            elif isinstance(item, int | float):
+                yield str(key), item
+
+
+def _too_many(path: Path, key: str, value: float, expected: str) -> InputError:
+    return InputError(
+        "a setting asks for far too much",
+        where=str(path),
+        found=f"{key}: {value:,}"[:200],
+        expected=expected,
+        fix="fetch or save it again: settings and weights must belong together",
+    )

@@ -1,0 +1,94 @@
+"""A tokenizer's first text and a model's first answer, tried when they are loaded: what a person's files spoil shows here.
+
+Settings can be readable and still fail in use: heads that do not divide the width, a merge that panics, ids beyond the
+vocabulary. Found here it is an error that names the folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tutelage.core.errors import InputError
+from tutelage.models.quiet import quiet
+from tutelage.models.reading import reading
+
+if TYPE_CHECKING:
+    from tutelage.models.source import ModelSource
+
+TEXT = "Hello, what does it cost? 12\n"
+ODD = (
+    TEXT
+    + "".join(map(chr, range(9, 127)))
+    + " \u00e9\u00df\u20ac\u0416\u4e2d\u0639\u0939\u0e01\ud55c\U0001f600\u200d\ufeff"
+)
+"""All of ASCII and some of other scripts: what a vocabulary without a token for the unknown stumbles over."""
+PROBLEM = "the model's files load, but the model cannot answer"
+FIX = "fetch the model again, or save it again with a current transformers"
+_NAMES = ("bos_token", "eos_token", "unk_token", "pad_token")
+
+
+def check_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Encode and decode one text.
+
+    Raises:
+        InputError: it has no fast form, fails, or its settings have other types than they must have.
+    """
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        raise InputError(
+            "the tokenizer has no fast form, which the ids of words and their places in a text need",
+            where=str(folder),
+            found=type(tokenizer).__name__,
+            expected="a tokenizer of the package tokenizers, such as tokenizer.json holds",
+            fix="use a model whose tokenizer has one",
+        )
+    with reading("the tokenizer does not work", folder, fix=FIX), quiet():
+        ids = tokenizer(ODD)["input_ids"]
+        tokenizer.decode(ids)
+        tokenizer.decode(list(range(min(len(tokenizer.get_vocab()), 1000))))
+        for name in _NAMES:
+            getattr(tokenizer, f"{name}_id")
+    longest = tokenizer.model_max_length
+    if isinstance(longest, bool) or not isinstance(longest, int | float) or not longest >= 1:
+        raise InputError(
+            "the setting is no number of tokens",
+            where=str(folder / "tokenizer_config.json"),
+            found=f"model_max_length: {longest!r}"[:200],
+            expected="a positive number",
+            fix="correct it, or remove it: the model's own limit holds then",
+        )
+
+
+def check(model: Any, tokenizer: Any, source: ModelSource) -> None:
+    """Read a few tokens with the model, gradients off.
+
+    Args:
+        model: loaded, its end and padding tokens settled.
+        tokenizer: its tokenizer.
+        source: for the error.
+
+    Raises:
+        InputError: the model fails, or its logits are not numbers.
+        MachineError: not enough memory.
+    """
+    import torch
+
+    with (
+        reading(PROBLEM, source.folder, fix=FIX),
+        torch.no_grad(),
+    ):
+        ids = torch.tensor([tokenizer(TEXT)["input_ids"] or [0]], device=model.device)
+        words = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        if model.config.is_encoder_decoder:
+            first = [[model.config.decoder_start_token_id]]
+            words["decoder_input_ids"] = torch.tensor(first, device=model.device)
+        logits = model(**words).logits
+        broken = bool(torch.isnan(logits).any())
+    if broken:
+        raise InputError(
+            "the model's logits are not numbers",
+            where=str(source.folder),
+            found="NaN for a short text",
+            expected="finite weights, in a type that holds what they compute",
+            fix="fetch the model again; if it was tuned, its tuning diverged: take an earlier state of it",
+        )
