@@ -1,0 +1,128 @@
+"""Hashes of what a results.sqlite holds, kept in the document that was computed from it, and checked before it is read again.
+
+Of every task and benchmark the evaluation that was scored last counts: that is the one that readers take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tutelage.core import hashing
+from tutelage.core.errors import InputError
+from tutelage.results import database, document, shapes
+from tutelage.results.store import Evaluation, Store
+
+AGAIN = "run the command that made it again: it writes the file anew and answers nothing twice"
+_NAMES = ("model", "suite", "name", "fingerprint")
+
+
+def record(store: Store) -> dict[str, Any]:
+    """The hashes of a store, as results.json and evaluation.json hold them."""
+    counting = {(one.model, one.suite, one.name): one for one in store.evaluations() if one.parts()}
+    return {
+        "evaluations": [
+            {**{key: getattr(one, key) for key in _NAMES}, **one.digests()} for one in counting.values()
+        ],
+        "steps": steps(store),
+    }
+
+
+def steps(store: Store) -> str:
+    """The hash of the training log."""
+    return hashing.of_json(store.steps())
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What of a store is not as a document recorded it, by name: answers, scores, evaluations that others replaced, the log."""
+
+    answers: tuple[str, ...]
+    scores: tuple[str, ...]
+    replaced: tuple[str, ...]
+    steps: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.answers or self.scores or self.replaced or self.steps)
+
+
+def changes(store: Store, recorded: Mapping[str, Any]) -> Changes:
+    """Compare a store with the hashes that a document recorded."""
+    now = {(one.model, one.suite, one.name): one for one in store.evaluations() if one.parts()}
+    there = {_key(one): one for one in store.evaluations()}
+    answers, scores, replaced = [], [], []
+    for old in recorded["evaluations"]:
+        shown = f"{old['name']} ({old['model']})"
+        one = there.get(tuple(old[key] for key in _NAMES))
+        digests = {} if one is None else one.digests()
+        if digests.get("answers") != old["answers"]:
+            answers.append(shown)
+        elif digests.get("scores") != old["scores"]:
+            scores.append(shown)
+        elif _key(now[one.model, one.suite, one.name]) != _key(one):  # type: ignore[union-attr]  # it has digests
+            replaced.append(shown)
+    return Changes(tuple(answers), tuple(scores), tuple(replaced), steps(store) != recorded["steps"])
+
+
+def require(store: Store, recorded: Mapping[str, Any] | None, *, by: Path) -> None:
+    """Refuse a store that is not as it was when `by`, a document beside it, was computed from it.
+
+    Raises:
+        InputError: answers, scores or the training log differ; nothing was recorded by older versions, and passes.
+    """
+    if recorded is None:
+        return
+    changed = changes(store, recorded)
+    if not changed:
+        return
+    what = [
+        f"{name} of {', '.join(names[:5])}"
+        for name, names in (
+            ("other answers", changed.answers),
+            ("other scores", changed.scores),
+            ("later answers", changed.replaced),
+        )
+        if names
+    ]
+    edited = changed.answers or changed.steps
+    raise InputError(
+        f"the answers were changed after {by.name} was computed from them",
+        where=str(store.path),
+        found="; ".join([*what, *(["another training log"] if changed.steps else [])]),
+        expected=f"what {by} was computed from",
+        fix=f"{database.FIX}; or remove {by} and run again: it is computed from the answers as they are now"
+        if edited
+        else AGAIN,
+    )
+
+
+def beside(path: Path) -> tuple[Path, Mapping[str, Any] | None]:
+    """The document beside a results.sqlite, and the hashes that it recorded: None where there are none.
+
+    Raises:
+        InputError: the document is damaged.
+    """
+    evaluation, results = path.parent / "evaluation.json", path.parent / "results.json"
+    if evaluation.is_file():
+        return evaluation, (read_evaluation(evaluation).get("made_from") or {}).get("store")
+    if results.is_file():
+        return results, (document.read(results).get("made_from") or {}).get("store")
+    return results, None
+
+
+def read_evaluation(path: Path) -> dict[str, Any]:
+    """Read an evaluation.json.
+
+    Raises:
+        InputError: it is not there, not strict JSON, or was changed; InputErrors for fields of a wrong type.
+    """
+    found = document.load_json(path, what="the evaluation's document", fix=AGAIN)
+    shapes.check(shapes.Evaluation, found, where=str(path), fix=AGAIN)
+    document.require_seal(found, where=str(path), fix=AGAIN)
+    return found
+
+
+def _key(one: Evaluation) -> tuple[str, ...]:
+    return tuple(getattr(one, key) for key in _NAMES)
