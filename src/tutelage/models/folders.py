@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,13 @@ TOKENIZER_FILES = (
 VOCABULARIES = tuple(
     name for name in TOKENIZER_FILES if not name.endswith(("config.json", "map.json", "tokens.json"))
 )
+_READ = (".json", ".model", ".txt", ".spm", ".bpe", ".codes", ".tokenizer", ".tiktoken", ".vocab")
+"""Suffixes of what a loader of some architecture may read beside weights and config."""
+_NOTES = re.compile(
+    r"manifest\.json|trainer_state\.json|.*_results\.json|LICENSE.*|requirements.*\.txt|README.*|NOTICE.*",
+    re.IGNORECASE,
+)
+"""What training programs and people leave in a model's folder, and no loader reads."""
 ADAPTER_SETS = ("target_modules", "feedforward_modules", "exclude_modules")
 """What stands in adapter_config.json in no order."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
@@ -41,6 +49,23 @@ class Checked:
 def is_model(folder: Path) -> bool:
     """Whether the folder says that it holds a model or an adapter."""
     return (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file()
+
+
+def settings_files(folder: Path) -> list[Path]:
+    """The files at a folder's top that can change what a model answers, beside config, weights and the usual tokenizer files.
+
+    Generation settings, indexes of shards, vocabularies under other names. The chat template is not among them: what is in
+    use is known by its text.
+    """
+    known = ("config.json", "adapter_config.json", *TOKENIZER_FILES)
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix in _READ
+        and path.name not in known
+        and not _NOTES.fullmatch(path.name)
+        and path.is_file()
+    ]
 
 
 def has_tokenizer(folder: Path) -> bool:

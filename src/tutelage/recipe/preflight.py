@@ -55,12 +55,14 @@ class Ready:
         template: the chat template that was asked for; None for the model's own.
         benchmarks: as the model can be asked them.
         fingerprint: of the model as it will be loaded.
+        older: the same as versions had it that left the generation settings out.
     """
 
     source: ModelSource
     template: str | None
     benchmarks: tuple[Benchmark, ...]
     fingerprint: str
+    older: str
 
 
 class _Mistakes:
@@ -112,7 +114,13 @@ def check(asked: Asked, *, out: Path, say: Callable[[str], None]) -> Ready:
     assert source is not None
     assert words is not None
     files.require_space(out, _bytes(found), what="the responses")
-    return Ready(source, template, tuple(found), as_loaded(source, words.chat_template))
+    return Ready(
+        source,
+        template,
+        tuple(found),
+        as_loaded(source, words.chat_template),
+        as_loaded(source, words.chat_template, settings=False),
+    )
 
 
 def fit(benchmark: Benchmark, words: LoadedTokenizer, *, beside: int = 0) -> Benchmark:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tutelage.report.page import write
+from tutelage.report.page import is_whole, write
 
-__all__ = ["write"]
+__all__ = ["is_whole", "write"]

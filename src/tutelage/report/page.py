@@ -12,16 +12,19 @@ from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
+import yaml
 from markupsafe import Markup
 
-from tutelage.core import files
+from tutelage.core import files, hashing
+from tutelage.core.errors import InputError
 from tutelage.core.version import __version__
 from tutelage.report import card, curves, examples, mixture, scores, shown
 from tutelage.report.environment import environment, style
 from tutelage.report.scores import Measured
-from tutelage.results import document
+from tutelage.results import digests, document, shapes, tuned
 from tutelage.results.store import Store
 
+_SEAL = "<!-- sha256 of all above: {} -->\n"
 FIX = "run the recipe again: it writes what is missing and answers nothing twice"
 
 
@@ -47,27 +50,81 @@ def write(run_folder: Path) -> Path:
         InputError: the folder is no finished run, or one of the four files is damaged.
     """
     page = run_folder / "report.html"
-    files.write_text(page, render(read(run_folder)))
+    text = render(read(run_folder))
+    files.write_text(page, text + _SEAL.format(hashing.of_text(text)))
     return page
 
 
+def is_whole(page: Path, *, sealed: bool) -> bool:
+    """Whether a page is as it was written: it ends with the hash of all before it.
+
+    Args:
+        page: the file; it may be missing.
+        sealed: False for pages of older versions, which have no hash: they only have to end as a page does.
+    """
+    try:
+        text = page.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    content = text[: -len(_SEAL.format("0" * 64))]
+    return text == content + _SEAL.format(hashing.of_text(content)) or (
+        not sealed and text.rstrip().endswith("</html>")
+    )
+
+
 def read(run_folder: Path) -> Left:
-    """Read what the page is made of."""
-    results = document.read(run_folder / "results.json")
+    """Read what the page is made of, and check that it belongs together.
+
+    Raises:
+        InputError: a file is missing or damaged, or was changed after results.json was computed.
+    """
+    path = run_folder / "results.json"
+    results = document.read(path)
+    made = results.get("made_from") or {}
+    record = tuned.read(run_folder)
+    if record is not None or made:
+        tuned.require_model(run_folder, made.get("tuned") or record or {})
     names = [("task", name) for name in results["tasks"]] + [
         ("benchmark", name) for name in results["watched"]
     ]
     with Store.open(run_folder / "results.sqlite", read_only=True) as store:
+        digests.require(store, made.get("store"), by=path)
         steps, chosen = store.steps(), examples.collect(store, names)
     recipe = files.read_bytes(run_folder / "recipe.yaml", what="the run's recipe", fix=FIX)
     return Left(
         folder=run_folder,
         results=results,
-        card=document.load_json(run_folder / "data" / "card.json", what="the data card", fix=FIX),
-        recipe=recipe.decode("utf-8", "replace"),
+        card=_card(run_folder / "data" / "card.json", made.get("card")),
+        recipe=_same_recipe(recipe, results["recipe"], run_folder / "recipe.yaml"),
         steps=steps,
         examples=chosen,
     )
+
+
+def _card(path: Path, recorded: str | None) -> dict[str, Any]:
+    """The data card, as it was when the results were computed."""
+    card = document.load_json(path, what="the data card", fix=FIX)
+    shapes.check(shapes.Card, card, where=str(path), fix=FIX)
+    if recorded is not None and hashing.of_json(card) != recorded:
+        raise InputError("the data card was changed after it was written", where=str(path), fix=FIX)
+    return card
+
+
+def _same_recipe(content: bytes, recipe: Mapping[str, Any], path: Path) -> str:
+    """The text of recipe.yaml, which has to say what results.json says."""
+    text = content.decode("utf-8", "replace")
+    try:
+        same = yaml.safe_load(text) == recipe
+    except (yaml.YAMLError, ValueError, RecursionError):
+        same = False
+    if not same:
+        raise InputError(
+            "the run's record of its recipe is not the recipe of its results",
+            where=str(path),
+            expected=f"what {path.with_name('results.json')} holds as recipe",
+            fix=f"remove {path} and run the recipe again: it is written again, and nothing is answered twice",
+        )
+    return text
 
 
 def render(left: Left) -> str:

@@ -37,33 +37,49 @@ def steps(store: Store) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What of a store is not as a document recorded it, by name: answers, scores, evaluations that others replaced, the log."""
+    """What of a store is not as a document recorded it.
 
+    Attributes:
+        missing: evaluations that are not there.
+        answers: those whose items or answers differ.
+        scores: those whose scores alone differ.
+        replaced: those after which another one of the same name was scored.
+        steps: whether the training log differs.
+    """
+
+    missing: tuple[str, ...]
     answers: tuple[str, ...]
     scores: tuple[str, ...]
     replaced: tuple[str, ...]
     steps: bool
 
     def __bool__(self) -> bool:
-        return bool(self.answers or self.scores or self.replaced or self.steps)
+        return bool(self.missing or self.answers or self.scores or self.replaced or self.steps)
 
 
 def changes(store: Store, recorded: Mapping[str, Any]) -> Changes:
     """Compare a store with the hashes that a document recorded."""
     now = {(one.model, one.suite, one.name): one for one in store.evaluations() if one.parts()}
     there = {_key(one): one for one in store.evaluations()}
-    answers, scores, replaced = [], [], []
+    missing: list[str] = []
+    answers: list[str] = []
+    scores: list[str] = []
+    replaced: list[str] = []
     for old in recorded["evaluations"]:
         shown = f"{old['name']} ({old['model']})"
         one = there.get(tuple(old[key] for key in _NAMES))
-        digests = {} if one is None else one.digests()
-        if digests.get("answers") != old["answers"]:
+        if one is None:
+            missing.append(shown)
+            continue
+        digests = one.digests()
+        if digests["answers"] != old["answers"]:
             answers.append(shown)
-        elif digests.get("scores") != old["scores"]:
+        elif digests["scores"] != old["scores"]:
             scores.append(shown)
-        elif _key(now[one.model, one.suite, one.name]) != _key(one):  # type: ignore[union-attr]  # it has digests
+        elif _key(now.get((one.model, one.suite, one.name), one)) != _key(one):
             replaced.append(shown)
-    return Changes(tuple(answers), tuple(scores), tuple(replaced), steps(store) != recorded["steps"])
+    log = steps(store) != recorded["steps"]
+    return Changes(tuple(missing), tuple(answers), tuple(scores), tuple(replaced), log)
 
 
 def require(store: Store, recorded: Mapping[str, Any] | None, *, by: Path) -> None:
@@ -72,14 +88,17 @@ def require(store: Store, recorded: Mapping[str, Any] | None, *, by: Path) -> No
     Raises:
         InputError: answers, scores or the training log differ; nothing was recorded by older versions, and passes.
     """
-    if recorded is None:
-        return
-    changed = changes(store, recorded)
-    if not changed:
-        return
+    changed = None if recorded is None else changes(store, recorded)
+    if changed:
+        raise mismatch(store, changed, by=by)
+
+
+def mismatch(store: Store, changed: Changes, *, by: Path) -> InputError:
+    """The error for a store that is not as `by` recorded it."""
     what = [
         f"{name} of {', '.join(names[:5])}"
         for name, names in (
+            ("no answers", changed.missing),
             ("other answers", changed.answers),
             ("other scores", changed.scores),
             ("later answers", changed.replaced),
@@ -87,7 +106,7 @@ def require(store: Store, recorded: Mapping[str, Any] | None, *, by: Path) -> No
         if names
     ]
     edited = changed.answers or changed.steps
-    raise InputError(
+    return InputError(
         f"the answers were changed after {by.name} was computed from them",
         where=str(store.path),
         found="; ".join([*what, *(["another training log"] if changed.steps else [])]),

@@ -102,7 +102,7 @@ def load_json(path: Path, *, what: str, fix: str) -> dict[str, Any]:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            found = f"half a character (a lone surrogate) in {ascii(text[:60])}"
+            found = f"half a character (a lone surrogate) in {text[:60]!a}"
             raise InputError(f"{what} cannot be read", where=str(path), found=found, fix=fix) from None
     return document
 
