@@ -6,6 +6,7 @@ Runs of older versions recorded no hashes: they are taken as they are, and their
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -133,10 +134,11 @@ def adopt(folder: RunFolder, record: Mapping[str, Any], base: str, say: Say) -> 
 
 
 def _store_is_whole(folder: RunFolder, made: Mapping[str, Any] | None, say: Say) -> bool:
-    if not folder.store.is_file():
-        say(f"{folder.store} is not there: all is asked again; the log of the training is lost")
+    if not folder.store.is_file() or not folder.store.stat().st_size:
+        say(f"{folder.store} is not there, or empty: all is asked again; the log of the training is lost")
         return False
-    with Store.open(folder.store, read_only=True) as store:
+    # A connection that only reads leaves SQLite's two files beside the store.
+    with Store.open(folder.store, read_only=not os.access(folder.path, os.W_OK)) as store:
         if made is None:
             return True
         changed = digests.changes(store, made["store"])
