@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests import mutations
+from mutations import Hang, damage_bytes, damage_json, time_limit
 from tutelage import report
 from tutelage.compare import compare_runs
 from tutelage.compare.changed import changes
@@ -25,13 +25,15 @@ from tutelage.recipe.integrity import finished
 from tutelage.results import lm_eval, tuned
 from tutelage.results.store import Store
 
+from .conftest import FakeRun
+
 QUICK, LONG = 60, 600
 SECONDS = 20
 
 
 def mutate_json(name: str) -> Callable[[Path, Random], str]:
     def damage(run: Path, random: Random) -> str:
-        document, change = mutations.damage_json(json.loads((run / name).read_text("utf-8")), random)
+        document, change = damage_json(json.loads((run / name).read_text("utf-8")), random)
         (run / name).write_text(json.dumps(document), "utf-8")
         return f"{name} {change}"
 
@@ -40,11 +42,16 @@ def mutate_json(name: str) -> Callable[[Path, Random], str]:
 
 def mutate_bytes(name: str) -> Callable[[Path, Random], str]:
     def damage(run: Path, random: Random) -> str:
-        content, change = mutations.damage_bytes((run / name).read_bytes(), random)
+        content, change = damage_bytes((run / name).read_bytes(), random)
         (run / name).write_bytes(content)
         return f"{name} {change}"
 
     return damage
+
+
+COLUMN_VALUES: tuple[Any, ...] = (
+    None, -1, 0, 3, 2**62, 1e300, 0.5, "", "x", "[]", "{}", "[1]", '{"a": [NaN]}', b"", b"12345678", b"123",
+)  # fmt: skip
 
 
 def mutate_store(run: Path, random: Random) -> str:
@@ -55,24 +62,23 @@ def mutate_store(run: Path, random: Random) -> str:
     column, kind = random.choice(
         [(row[1], row[2]) for row in connection.execute(f"PRAGMA table_info({table})")]
     )
-    value: Any = random.choice((None, -1, 0, 3, 2**62, 1e300, 0.5, "", "x", "[]", "{}", "[1]", '{"a": [NaN]}', b"", b"12345678", b"123"))
-    words = f"{table}.{column} ({kind}): {value!r}"
+    value = random.choice(COLUMN_VALUES)
+    change, parameters = f"UPDATE {table} SET {column} = ?", (value,)  # noqa: S608 - names of the schema
     how = random.random()
-    statement, values = f"UPDATE {table} SET {column} = ?", (value,)
-    if how < 0.5:
-        statement += " WHERE rowid IN (1, 2)" if table in ("evaluations", "sessions", "steps") else ""
-    elif how < 0.7:
-        statement, values, words = f"DELETE FROM {table}", (), f"{table} emptied"
-    elif how < 0.8:
-        statement, values, words = f"DROP TABLE {table}", (), f"{table} dropped"
-    elif how < 0.9:
-        statement, values, words = f"ALTER TABLE {table} RENAME COLUMN {column} TO other", (), f"{words} renamed"
-    elif kind == "TEXT":
-        half = f"substr({column}, 1, length({column}) / 2)"
-        statement, values, words = f"UPDATE {table} SET {column} = {half}", (), f"{table}.{column} halved"
+    if how > 0.9 and kind == "TEXT":
+        change = f"UPDATE {table} SET {column} = substr({column}, 1, length({column}) / 2)"  # noqa: S608
+    elif how > 0.8:
+        change = f"ALTER TABLE {table} RENAME COLUMN {column} TO other"
+    elif how > 0.7:
+        change = f"DROP TABLE {table}"
+    elif how > 0.5:
+        change = f"DELETE FROM {table}"  # noqa: S608
+    elif how > 0.3 and table in ("evaluations", "sessions", "steps"):
+        change += " WHERE rowid IN (1, 2)"
+    words = f"{change} ({value!r})"
     try:
         with connection:
-            connection.execute(statement, values)
+            connection.execute(change, parameters if "?" in change else ())
     except sqlite3.Error as error:
         words += f" (refused by SQLite: {error})"
     connection.close()
@@ -98,8 +104,6 @@ DAMAGES = (
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small run's folder with an evaluation's document beside; read it, never write to it."""
-    from tests.report.conftest import FakeRun
-
     folder = FakeRun(tmp_path_factory.mktemp("whole") / "run", steps=4, test_items=6, probe_items=12).folder
     results = json.loads((folder / "results.json").read_text("utf-8"))
     benchmarks = {
@@ -131,7 +135,7 @@ def uses(run: Path, other: Path, recipe: dict[str, Any]) -> dict[str, Callable[[
     def run_again() -> None:
         folder = RunFolder(run)
         check_free(folder, recipe)
-        finished(folder, "key", base="b", say=lambda line: None)
+        finished(folder, "key", base="b", say=[].append)
 
     return {
         "report": lambda: report.write(run),
@@ -154,12 +158,12 @@ def failures(whole: Path, folder: Path, seeds: range) -> list[str]:
             (run / "evaluation.json").unlink()  # so that results.json is the document beside the store
         for use, do in uses(run, whole, recipe).items():
             try:
-                with mutations.time_limit(SECONDS):
+                with time_limit(SECONDS):
                     do()
             except InputError as error:
                 if not error.block().strip():
                     found.append(f"{seed}: {use} after {change}: an error without words")
-            except (Exception, mutations.Hang) as error:  # noqa: BLE001 - that is what is looked for
+            except (Exception, Hang) as error:  # noqa: BLE001 - that is what is looked for
                 found.append(f"{seed}: {use} after {change}: {error!r}"[:400])
         shutil.rmtree(folder / str(seed))
     return found

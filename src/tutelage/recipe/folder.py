@@ -97,7 +97,7 @@ def check_free(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
             expected="an empty folder, or this recipe's run",
             fix="name another folder with --out",
         )
-    other = recorded(folder)
+    other = document.recorded_recipe(folder.recipe)
     if other is None and not own:
         raise InputError(
             "the run's record of its recipe is damaged",
@@ -136,21 +136,11 @@ def opened(folder: RunFolder, resolved: Mapping[str, Any]) -> Iterator[None]:
 
 def write_recipe(folder: RunFolder, resolved: Mapping[str, Any]) -> bool:
     """Write the record of the recipe where it is missing or unreadable; whether it was."""
-    if recorded(folder) is not None:
+    if document.recorded_recipe(folder.recipe) is not None:
         return False
     text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
     files.write_text(folder.recipe, HEAD + text)
     return True
-
-
-def recorded(folder: RunFolder) -> dict[str, Any] | None:
-    """The recipe that the run's record holds; None where there is none that can be read."""
-    try:
-        value = yaml.safe_load(folder.recipe.read_text("utf-8"))
-        hashing.of_json(value)  # of JSON's types alone, as it was written
-    except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _stated(folder: RunFolder) -> dict[str, Any] | None:

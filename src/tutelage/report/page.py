@@ -12,7 +12,6 @@ from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from markupsafe import Markup
 
 from tutelage.core import files, hashing
@@ -112,19 +111,14 @@ def _card(path: Path, recorded: str | None) -> dict[str, Any]:
 
 def _same_recipe(content: bytes, recipe: Mapping[str, Any], path: Path) -> str:
     """The text of recipe.yaml, which has to say what results.json says."""
-    text = content.decode("utf-8", "replace")
-    try:
-        same = yaml.safe_load(text) == recipe
-    except (yaml.YAMLError, ValueError, RecursionError):
-        same = False
-    if not same:
+    if document.recorded_recipe(path) != recipe:
         raise InputError(
             "the run's record of its recipe is not the recipe of its results",
             where=str(path),
             expected=f"what {path.with_name('results.json')} holds as recipe",
             fix=f"remove {path} and run the recipe again: it is written again, and nothing is answered twice",
         )
-    return text
+    return content.decode("utf-8", "replace")
 
 
 def render(left: Left) -> str:
