@@ -14,7 +14,7 @@ from tutelage import report
 from tutelage.core import hashing, manifest
 from tutelage.core.errors import InputError
 from tutelage.recipe.folder import IDENTITIES, RunFolder, write_recipe
-from tutelage.results import digests, document, shapes, tuned
+from tutelage.results import cardshape, digests, document, shapes, tuned
 from tutelage.results.store import Store
 
 Say = Callable[[str], None]
@@ -168,5 +168,5 @@ def read_card(folder: RunFolder) -> dict[str, Any]:
         InputError: it is not there or damaged.
     """
     card = document.load_json(folder.card, what="the data card", fix=document.FIX)
-    shapes.check(shapes.Card, card, where=str(folder.card), fix=document.FIX)
+    shapes.check(cardshape.Card, card, where=str(folder.card), fix=document.FIX)
     return card

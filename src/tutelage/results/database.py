@@ -149,6 +149,9 @@ def words(path: Path) -> Iterator[None]:
         raise
     except sqlite3.Error as error:
         raise _in_words(path, error) from error
+    except UnicodeDecodeError as error:
+        # SQLite's own message quotes what a damaged file holds.
+        raise damaged(path, found=error.object.decode("utf-8", "replace")) from error
     except UnicodeEncodeError as error:
         raise InputError(
             "a text holds half a character (a lone surrogate) and cannot be kept",

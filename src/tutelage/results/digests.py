@@ -127,7 +127,7 @@ def beside(path: Path) -> tuple[Path, Mapping[str, Any] | None]:
     if evaluation.is_file():
         return evaluation, (read_evaluation(evaluation).get("made_from") or {}).get("store")
     if results.is_file():
-        return results, (document.read(results).get("made_from") or {}).get("store")
+        return results, (read_results(results).get("made_from") or {}).get("store")
     return results, None
 
 
@@ -140,6 +140,14 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     found = document.load_json(path, what="the evaluation's document", fix=AGAIN)
     shapes.check(shapes.Evaluation, found, where=str(path), fix=AGAIN)
     document.require_seal(found, where=str(path), fix=AGAIN)
+    return found
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Read of a results.json what is needed beside the store; errors as of `read_evaluation`."""
+    found = document.load_json(path, what="the results file", fix=document.FIX)
+    shapes.check(shapes.Beside, found, where=str(path), fix=document.FIX)
+    document.require_seal(found, where=str(path), fix=document.FIX)
     return found
 
 

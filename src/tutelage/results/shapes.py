@@ -92,6 +92,12 @@ class Told(Shape):
     extraction: Extraction | None = None
 
 
+class Watched(Shape):
+    """A watched benchmark, as the readers of the store beside results.json need it."""
+
+    told: Told = Told()
+
+
 class Outcome(Shape):
     """One task or benchmark, before and after."""
 
@@ -191,6 +197,15 @@ class MadeFrom(Shape):
     tuned: TunedRecord
 
 
+class Beside(Shape):
+    """What of a results.json the readers of the store beside it need."""
+
+    recipe: dict[Text, Any]
+    provenance: dict[Text, Any]
+    watched: dict[Text, Watched] = {}
+    made_from: MadeFrom | None = None
+
+
 class Results(Shape):
     """results.json."""
 
@@ -226,193 +241,6 @@ class Evaluation(Shape):
     benchmarks: dict[Text, Benchmark]
     base: dict[Text, Benchmark] = {}
     made_from: EvaluationMadeFrom | None = None
-
-
-class Quantiles(Shape):
-    """Lengths in tokens; empty when there are no rows."""
-
-    min: Count | None = None
-    median: Count | None = None
-    p95: Count | None = None
-    max: Count | None = None
-
-
-class Bars(Shape):
-    """A histogram; empty when there are no rows."""
-
-    start: Count = 0
-    width: Count = 1
-    bars: list[Count] = []
-
-
-class Tokens(Shape):
-    """What one split of a task is in tokens."""
-
-    tokens: Count | None = None
-    loss_tokens: Count | None = None
-    truncated: Count | None = None
-    prompt: Quantiles | None = None
-    completion: Quantiles | None = None
-    histograms: dict[Text, Bars] = {}
-
-    @model_validator(mode="after")
-    def _both(self) -> Self:
-        if self.tokens and self.loss_tokens is None:
-            raise ValueError("loss_tokens|a whole number beside tokens")
-        for side, bars in self.histograms.items():
-            extent = getattr(self, side, None) if side in ("prompt", "completion") else None
-            if (
-                extent is not None
-                and bars.bars
-                and extent != Quantiles()
-                and None in extent.__dict__.values()
-            ):
-                raise ValueError(f"{side}|min, median, p95 and max")
-        return self
-
-
-class Place(Shape):
-    """A row that was left out."""
-
-    where: Text | None = None
-    why: Text | None = None
-
-
-class Leak(Shape):
-    """A test row and the training row that says the same."""
-
-    test: Any
-    train: Any
-
-
-class Looked(Shape):
-    """Test rows that a person has looked at."""
-
-    rows: Count
-    first: Any
-
-
-class Row(Shape):
-    """A row with its tokens."""
-
-    id: Any = None
-    origin: Any = None
-    tokens: list[Text] = []
-    mask: list[Any] = []
-
-
-class TaskCard(Shape):
-    """What the card says of one task."""
-
-    source: dict[Text, Any] | None = None
-    rows: Any = None
-    splits: Counts | None = None
-    tokens: dict[Text, Tokens] | None = None
-    wordings: dict[Text, Counts] | None = None
-    shots: Counts | None = None
-    repeated: Counts | None = None
-    near: Counts | None = None
-    dropped: list[Place] | None = None
-    leaks: dict[Text, list[Leak]] | None = None
-    looked: Looked | None = None
-    examples: list[Row] | None = None
-
-
-class Hit(Shape):
-    """A watched item that stands in training."""
-
-    item: Any
-    train: Any
-    how: Any
-
-
-class Overlap(Shape):
-    """A watched benchmark's items among the training rows."""
-
-    items: Count
-    found: Count
-    first: list[Hit]
-
-
-class Form(Shape):
-    """What training saw in one style or under one template."""
-
-    rows: Count
-    tokens: Count
-    loss_tokens: Count
-
-
-class Seen(Form):
-    """What training saw of one task."""
-
-    asked: Number | None = None
-    most: Count | None = None
-    styles: dict[Text, Form]
-    templates: dict[Text, Form]
-
-
-class Training(Shape):
-    """What training saw in all."""
-
-    objective: dict[Text, Number] | None = None
-    steps: Count | None = None
-    rows_seen: Count | None = None
-    tokens_seen: Count | None = None
-    loss_tokens_seen: Count | None = None
-    packs: Count | None = None
-    fill: Number | dict[Text, Number] | None = None
-    tasks: dict[Text, Seen] | None = None
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.fill is not None and self.packs is None:
-            raise ValueError("packs|a whole number beside fill")
-        if self.tasks and not sum(one.rows for one in self.tasks.values()):
-            raise ValueError("tasks|at least one row")
-        return self
-
-
-class Replay(Shape):
-    """What was mixed in so that it is not forgotten."""
-
-    from_: Text = Field(alias="from")
-    token_share: Number
-    row_share: Number
-
-
-class LeftOut(Shape):
-    """A task that is too near to what is held out."""
-
-    task: Any
-    cluster: Any
-
-
-class Mixture(Shape):
-    """What the card says of the mixture."""
-
-    said: list[Any] | None = None
-    replay: Replay | None = None
-    left_out: list[LeftOut] | None = None
-
-
-class Card(Shape):
-    """data/card.json."""
-
-    tasks: dict[Text, TaskCard] | None = None
-    overlap: dict[Text, Overlap] | None = None
-    training: Training | None = None
-    mixture: Mixture | None = None
-
-    @model_validator(mode="after")
-    def _replayed_is_there(self) -> Self:
-        seen = (self.training and self.training.tasks) or {}
-        replay = self.mixture and self.mixture.replay
-        if seen and replay:
-            if replay.from_ not in seen:
-                raise ValueError("mixture.replay.from|a task that training saw")
-            if not sum(one.tokens for one in seen.values()):
-                raise ValueError("training.tasks|at least one token")
-        return self
 
 
 def check(shape: type[Shape], document: Mapping[str, Any], *, where: str, fix: str) -> None:

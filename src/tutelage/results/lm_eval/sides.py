@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
-from tutelage.results.digests import read_evaluation
-from tutelage.results.document import read
+from tutelage.results.digests import read_evaluation, read_results
 from tutelage.results.evaluation import Evaluation
 from tutelage.results.store import Store
 
@@ -96,8 +95,8 @@ def _said(folder: Path) -> _Said:
         names = {"": model, "base": f"{model}, adapter off", "tuned": model}
         return _Said(names, document["benchmarks"], provenance)
     if results.is_file():
-        document = read(results)
-        told = {name: one.get("told", {}) for name, one in document["watched"].items()}
+        document = read_results(results)
+        told = {name: one.get("told", {}) for name, one in document.get("watched", {}).items()}
         names = {"base": str(document["recipe"].get("model", "base")), "tuned": folder.name}
         return _Said(names, told, document["provenance"])
     return _Said({"": folder.name}, {}, {})
