@@ -377,16 +377,20 @@ def test_answers_are_of_the_weights_that_gave_them(job: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("adopted", [False, True])
-def test_changed_generation_settings_of_the_base_are_noticed(job: Path, adopted: bool) -> None:  # noqa: FBT001
+def test_changed_generation_settings_of_the_base_are_noticed(
+    job: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    adopted: bool,  # noqa: FBT001
+) -> None:
     model = job / "base"
     recipe = yaml.safe_load((job / "recipe.yaml").read_text("utf-8"))
     shutil.copytree(recipe["model"], model)
     (job / "recipe.yaml").write_text(yaml.safe_dump({**recipe, "model": str(model)}), "utf-8")
     shutil.rmtree(job / "out")
-    again(job)
     if adopted:
-        old(job / "out")
-        assert not again(job).fresh
+        old(job, monkeypatch)
+    again(job)
+    assert not again(job).fresh
     edit("base/generation_config.json", lambda d: d.update(eos_token_id=list(range(3, 300))))(job)
     changed = again(job)
     assert changed.fresh
@@ -398,45 +402,43 @@ def test_changed_generation_settings_of_the_base_are_noticed(job: Path, adopted:
     assert not again(job).fresh
 
 
-def old(out: Path) -> None:
-    """Make of a run what an older version left: no hashes, and an identity without generation settings."""
-    from tutelage.models import fingerprint, own_template
-
+def old(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a recipe as an older version did: an identity without generation settings, and no hashes."""
+    out = job / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    with monkeypatch.context() as before:
+        before.setattr(running.integrity, "begun_before", lambda *_: True)
+        before.setattr(running.tuned, "weights", lambda _: None)
+        again(job)
     recipe = yaml.safe_load((out / "recipe.yaml").read_text("utf-8"))
     (out / "recipe.yaml").write_text("# The recipe as resolved.\n" + yaml.safe_dump(recipe), "utf-8")
-    source = resolve(recipe["model"])
-    record = json.loads((out / "tuned.json").read_text("utf-8"))
-    results = json.loads((out / "results.json").read_text("utf-8"))
-    for key in ("files", "recorded", "seen"):
-        record.pop(key)
-    for key in ("made_from", "content_sha256"):
-        results.pop(key)
-    (out / "tuned.json").write_text(json.dumps(record), "utf-8")
-    seen: dict[str, Any] = {}
-
-    class Seen(running._Run):
-        def _rows(self) -> Any:
-            seen["rows"] = super()._rows()
-            return seen["rows"]
-
-    job = Seen(recipes.load(out.parent / "recipe.yaml"), out, None, None)
-    identity = job._rows().identity
-    weights = fingerprint(source, settings=False)
-    results["provenance"]["weights"] = weights
-    results["provenance"]["key"] = hashing.of_json([job.settled, identity, weights, own_template(source), []])
-    (out / "results.json").write_text(json.dumps(results), "utf-8")
+    for name, keys in {
+        "tuned.json": ("files", "recorded", "seen"),
+        "results.json": ("made_from", "content_sha256"),
+    }.items():
+        document = json.loads((out / name).read_text("utf-8"))
+        for key in keys:
+            document.pop(key)
+        (out / name).write_text(json.dumps(document), "utf-8")
     page = (out / "report.html").read_text("utf-8")
     (out / "report.html").write_text(page[: page.index("<!-- sha256 of all")], "utf-8")
 
 
-def test_a_run_of_an_older_version_is_adopted(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_run_of_an_older_version_is_adopted(
+    job: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ended: bool,  # noqa: FBT001
+) -> None:
     out = job / "out"
-    old(out)
+    old(job, monkeypatch)
     report.write(out)
     assert len(resolve(str(out)).notes) == 1
+    if not ended:
+        (out / "results.json").unlink()
     monkeypatch.setattr(running.tuning, "tune", None)
     lines = Lines()
-    assert not again(job, lines).fresh
+    assert again(job, lines).fresh != ended
     assert len(lines.lines) == 1
     assert "made before" in lines.lines[0]
     assert resolve(str(out)).notes == ()

@@ -14,7 +14,7 @@ from tutelage import report
 from tutelage.core import hashing, manifest
 from tutelage.core.errors import InputError
 from tutelage.recipe.folder import IDENTITIES, RunFolder, write_recipe
-from tutelage.results import cardshape, digests, document, shapes, tuned
+from tutelage.results import cardshape, digests, document, tuned
 from tutelage.results.store import Store
 
 Say = Callable[[str], None]
@@ -124,7 +124,10 @@ def _model_is_whole(folder: RunFolder, made: Mapping[str, Any] | None, base: str
 
 
 def adopt(folder: RunFolder, record: Mapping[str, Any], base: str, say: Say) -> None:
-    """Record the hashes of a model that an older version wrote, as it is now."""
+    """Record the hashes of a model that an older version wrote, as it is now, where the folder may be written to."""
+    if not os.access(folder.path, os.W_OK):
+        say(tuned.UNCHECKED)
+        return
     files = manifest.describe(folder.model)
     tuned.write(folder.path, {**record, "recorded": tuned.LATER, "files": files, "base": base})
     say(
@@ -167,6 +170,4 @@ def read_card(folder: RunFolder) -> dict[str, Any]:
     Raises:
         InputError: it is not there or damaged.
     """
-    card = document.load_json(folder.card, what="the data card", fix=document.FIX)
-    shapes.check(cardshape.Card, card, where=str(folder.card), fix=document.FIX)
-    return card
+    return document.load_checked(folder.card, cardshape.Card, what="the data card", fix=document.FIX)

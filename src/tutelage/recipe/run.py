@@ -235,6 +235,9 @@ class _Run:
         job = tuning.settle(self.recipe, prepared, self.base.fingerprint)
         if tuning.done(self.folder, job):
             self.listen.stage("tune", "was done before")
+            record = tuned.read(self.folder.path)
+            if record is not None and record.get("files") is None:
+                integrity.adopt(self.folder, record, fingerprint(source), self._tell_check)
             tuning.clean(self.folder)
         else:
             self.listen.stage("tune")

@@ -20,7 +20,7 @@ from tutelage.core.version import __version__
 from tutelage.report import card, curves, examples, mixture, scores, shown
 from tutelage.report.environment import environment, style
 from tutelage.report.scores import Measured
-from tutelage.results import cardshape, digests, document, shapes, tuned
+from tutelage.results import cardshape, digests, document, tuned
 from tutelage.results.store import Store
 
 _SEAL = "<!-- sha256 of all above: {} -->\n"
@@ -102,8 +102,7 @@ def read(run_folder: Path) -> Left:
 
 def _card(path: Path, recorded: str | None) -> dict[str, Any]:
     """The data card, as it was when the results were computed."""
-    card = document.load_json(path, what="the data card", fix=FIX)
-    shapes.check(cardshape.Card, card, where=str(path), fix=FIX)
+    card = document.load_checked(path, cardshape.Card, what="the data card", fix=FIX)
     if recorded is not None and hashing.of_json(card) != recorded:
         raise InputError("the data card was changed after it was written", where=str(path), fix=FIX)
     return card

@@ -137,18 +137,12 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is not there, not strict JSON, or was changed; InputErrors for fields of a wrong type.
     """
-    found = document.load_json(path, what="the evaluation's document", fix=AGAIN)
-    shapes.check(shapes.Evaluation, found, where=str(path), fix=AGAIN)
-    document.require_seal(found, where=str(path), fix=AGAIN)
-    return found
+    return document.load_checked(path, shapes.Evaluation, what="the evaluation's document", fix=AGAIN)
 
 
 def read_results(path: Path) -> dict[str, Any]:
     """Read of a results.json what is needed beside the store; errors as of `read_evaluation`."""
-    found = document.load_json(path, what="the results file", fix=document.FIX)
-    shapes.check(shapes.Beside, found, where=str(path), fix=document.FIX)
-    document.require_seal(found, where=str(path), fix=document.FIX)
-    return found
+    return document.load_checked(path, shapes.Beside, what="the results file", fix=document.FIX)
 
 
 def _key(one: Evaluation) -> tuple[str, ...]:

@@ -73,6 +73,19 @@ def require_seal(document: Mapping[str, Any], *, where: str, fix: str) -> None:
         )
 
 
+def load_checked(path: Path, shape: type[shapes.Shape], *, what: str, fix: str) -> dict[str, Any]:
+    """Read a JSON document of a known shape, sealed or not.
+
+    Raises:
+        InputError: it is not there, not strict JSON, or was changed after it was written.
+        InputErrors: fields of a wrong type.
+    """
+    document = load_json(path, what=what, fix=fix)
+    shapes.check(shape, document, where=str(path), fix=fix)
+    require_seal(document, where=str(path), fix=fix)
+    return document
+
+
 def recorded_recipe(path: Path) -> dict[str, Any] | None:
     """The recipe that a run's recipe.yaml holds; None where there is none that can be read."""
     try:

@@ -25,7 +25,7 @@ Share = Annotated[float, Field(strict=True, ge=0, le=1.000001, allow_inf_nan=Fal
 Count = Annotated[int, Field(strict=True, ge=0, lt=2**53)]
 Text = Annotated[str, Field(strict=True)]
 Counts = dict[Text, Count]
-Words = Literal["yes", "no", "unclear"]
+Answer = Literal["yes", "no", "unclear"]
 
 
 class Shape(BaseModel):
@@ -52,7 +52,7 @@ class Difference(Score):
     detectable: Number | None = None
 
 
-class Again(Shape):
+class SelfCheck(Shape):
     """What an evaluation's self-check found."""
 
     n: Count
@@ -78,7 +78,7 @@ class LeftExamples(Shape):
     examples: Count
 
 
-class Told(Shape):
+class Remarks(Shape):
     """What is to be known of a benchmark beside its scores."""
 
     version: Any = None
@@ -88,14 +88,14 @@ class Told(Shape):
     sizes: Counts = {}
     shots_dropped: LeftExamples | None = None
     notes: list[Text] = []
-    self_check: Again | None = None
+    self_check: SelfCheck | None = None
     extraction: Extraction | None = None
 
 
 class Watched(Shape):
     """A watched benchmark, as the readers of the store beside results.json need it."""
 
-    told: Told = Told()
+    told: Remarks = Remarks()
 
 
 class Outcome(Shape):
@@ -106,7 +106,7 @@ class Outcome(Shape):
     tuned: dict[Text, Score]
     difference: dict[Text, Difference]
     parts: dict[Text, Outcome] = {}
-    told: Told = Told()
+    told: Remarks = Remarks()
 
     @model_validator(mode="after")
     def _primary_is_there(self) -> Self:
@@ -146,8 +146,8 @@ class Group(Shape):
 class Verdict(Shape):
     """Both answers, and the sentence."""
 
-    learned: Words
-    forgot: Words
+    learned: Answer
+    forgot: Answer
     sentence: Text
 
 
@@ -218,7 +218,7 @@ class Results(Shape):
     made_from: MadeFrom | None = None
 
 
-class Benchmark(Told):
+class Benchmark(Remarks):
     """One benchmark of an evaluation.json."""
 
     primary: Text

@@ -13,7 +13,7 @@ from typing import Any
 from tutelage.core import files, hashing, manifest
 from tutelage.core.errors import InputError
 from tutelage.results import shapes
-from tutelage.results.document import load_json
+from tutelage.results.document import load_checked
 
 FILE, MODEL = "tuned.json", "model"
 WHEN_WRITTEN, LATER = "when written", "later"
@@ -34,9 +34,7 @@ def read(run: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     fix = f"bring back a copy, or remove {path}: `tutelage run` with the run's recipe then writes it again"
-    found = load_json(path, what="the record of the tuned model", fix=fix)
-    shapes.check(shapes.TunedRecord, found, where=str(path), fix=fix)
-    return found
+    return load_checked(path, shapes.TunedRecord, what="the record of the tuned model", fix=fix)
 
 
 def write(run: Path, record: Mapping[str, Any]) -> None:
