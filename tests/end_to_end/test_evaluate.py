@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
 
 from tutelage.cli.main import main
+from tutelage.compare import compare_runs
 from tutelage.core.errors import InputError
 from tutelage.engine import Engine
+from tutelage.models.load import as_loaded
+from tutelage.recipe import preflight
 from tutelage.recipe.evaluate import evaluate
 from tutelage.results.store import Store
 
@@ -303,3 +307,49 @@ def test_results_of_the_version_before_are_brought_up_and_can_be_read(bench, tin
         assert len(one.responses()) == 4
     with sqlite3.connect(path) as raw:
         assert raw.execute("SELECT version FROM schema_version").fetchall() == [(2,)]
+
+
+def older(out: Path) -> None:
+    """Make of an evaluation's folder what a version left that kept neither hashes nor generation settings."""
+    document = json.loads((out / "evaluation.json").read_text("utf-8"))
+    for key in ("made_from", "content_sha256"):
+        document.pop(key)
+    document["provenance"].pop("model_fingerprint")
+    (out / "evaluation.json").write_text(json.dumps(document), "utf-8")
+
+
+def test_a_folder_of_an_older_version_is_gone_on_with_until_the_settings_change(
+    bench, tiny_model_folder, tmp_path, asked, monkeypatch
+):
+    model, out = tmp_path / "model", tmp_path / "out"
+    shutil.copytree(tiny_model_folder, model)
+    with monkeypatch.context() as before:
+        for module in (preflight, sys.modules["tutelage.models.load"]):
+            before.setattr(module, "as_loaded", lambda *words, **_: as_loaded(*words, settings=False))
+        first = evaluate(str(model), [bench], limit=4, out=out)
+    older(out)
+    asked.clear()
+    again = evaluate(str(model), [bench], limit=4, out=out)
+    assert asked == []
+    assert again.document["benchmarks"] == first.document["benchmarks"]
+    assert again.document["provenance"]["identity"] == first.document["provenance"]["identity"]
+    settings = json.loads((model / "generation_config.json").read_text("utf-8"))
+    (model / "generation_config.json").write_text(json.dumps({**settings, "eos_token_id": [2, 9]}), "utf-8")
+    with pytest.raises(InputError, match="another evaluation"):
+        evaluate(str(model), [bench], limit=4, out=out)
+
+
+def test_edited_answers_are_not_scored_again(bench, tiny_model_folder, tmp_path):
+    out = tmp_path / "out"
+    first = evaluate(str(tiny_model_folder), [bench], limit=4, out=out)
+    with sqlite3.connect(out / "results.sqlite") as connection:
+        connection.execute("UPDATE responses SET logprobs = '[-1.0, -2.0, -3.0]', choice = 0")
+    connection.close()
+    with pytest.raises(InputError, match=r"changed after evaluation\.json") as caught:
+        evaluate(str(tiny_model_folder), [bench], limit=4, out=out)
+    assert str(out / "results.sqlite") in caught.value.block()
+    with pytest.raises(InputError, match=r"changed after evaluation\.json"):
+        compare_runs(out, out)
+    (out / "results.sqlite").unlink()  # the fix
+    again = evaluate(str(tiny_model_folder), [bench], limit=4, out=out)
+    assert again.document["benchmarks"] == first.document["benchmarks"]

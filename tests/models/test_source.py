@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import errors as hub_errors
 
 from tutelage.core.errors import InputError, MachineError
-from tutelage.models import base_of, fingerprint, resolve
+from tutelage.models import ModelSource, base_of, fingerprint, resolve
 from tutelage.models.source import base_name
 
 
@@ -187,6 +187,73 @@ def test_the_fingerprint_follows_weights_tokenizer_and_config_and_nothing_else(c
     weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     seen.add(fingerprint(resolve(str(copy))))
     assert len(seen) == 4
+
+
+SETTINGS = (
+    "generation_config.json",
+    "model.safetensors.index.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "tokenizer.4.0.0.json",
+    "source.spm",
+    "tiktoken.model",
+    "prophetnet.tokenizer",
+    "tekken.json",
+)
+NOTES = (
+    "README.md",
+    "LICENSE.txt",
+    "NOTICE.txt",
+    "requirements.txt",
+    "trainer_state.json",
+    "eval_results.json",
+    "training_args.bin",
+    "logo.png",
+    ".gitattributes",
+    "manifest.json",
+)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_file_that_a_loader_may_read_is_in_the_fingerprint(copy, name):
+    (copy / name).write_text('{"a": 1}')
+    source = ModelSource("m", "folder", copy)
+    first = fingerprint(source)
+    (copy / name).write_text('{"a": 2}')
+    second = fingerprint(source)
+    (copy / name).unlink()
+    assert len({first, second, fingerprint(source)}) == 3
+
+
+@pytest.mark.parametrize("name", NOTES)
+def test_what_people_and_training_programs_leave_is_not_in_the_fingerprint(copy, name):
+    source = ModelSource("m", "folder", copy)
+    first = fingerprint(source)
+    (copy / name).write_text('{"a": 1}')
+    assert fingerprint(source) == first
+
+
+def test_versions_in_generation_settings_say_nothing(copy):
+    source = ModelSource("m", "folder", copy)
+    first = fingerprint(source)
+    edit(copy / "generation_config.json", transformers_version="99", _from_model_config=False)
+    assert fingerprint(source) == first
+    edit(copy / "generation_config.json", eos_token_id=[2, 7])
+    assert fingerprint(source) != first
+
+
+def test_the_older_fingerprint_leaves_settings_out(copy):
+    """As versions before computed it: the value is theirs, of these files."""
+    source = ModelSource("m", "folder", copy)
+    first = fingerprint(source, settings=False)
+    edit(copy / "generation_config.json", eos_token_id=[2, 7])
+    assert fingerprint(source, settings=False) == first
+    (copy / "generation_config.json").unlink()
+    assert fingerprint(source) == first  # without any such file nothing is added
 
 
 class FakeHub:

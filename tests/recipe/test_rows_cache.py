@@ -85,6 +85,51 @@ def test_anything_that_changes_the_rows_is_another_entry(tmp_path, kept, made, m
     assert len(set(seen)) == 5  # another version gives the same rows, and asks for them anew
 
 
+OWN = """\
+kind: hours
+title: Opening hours
+about: When a shop is open.
+fields:
+  q: {about: the question}
+  a: {about: the answer}
+answer: a
+wordings:
+  ask: {prompt: "WORDS {{ q }}", completion: "{{ a }}"}
+  tell: {prompt: "Tell me: {{ q }}", completion: "{{ a }}"}
+"""
+
+
+@pytest.mark.parametrize(
+    "named", ["./hours.yaml/ask", "./hours.yaml", "deep/hours.yaml/ask", "~/hours.yaml/ask"]
+)
+def test_an_edited_file_of_templates_is_noticed(tmp_path, kept, made, monkeypatch, named):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    path = write(tmp_path / "job", text=f"{RECIPE}    template: {named}\n")
+    file = named.rpartition(".yaml")[0] + ".yaml"
+    own = tmp_path / "home" / file[2:] if file[0] == "~" else path.parent / file
+    own.parent.mkdir(exist_ok=True)
+    for words in ("Please say:", "Say now:", "Please say:"):
+        own.write_text(OWN.replace("WORDS", words), "utf-8")
+        prompts = [row.prompt for row in prepare.read(load(path), None).tasks[0].test]
+        assert any(prompt.startswith(words) for prompt in prompts)
+        assert all(prompt.startswith((words, "Tell me:")) for prompt in prompts)
+    assert made == ["t", "t"]  # the third time the first one's rows are there
+
+
+def test_the_order_of_labels_is_noticed(tmp_path, kept, made):
+    """Prompts list the labels in the recipe's order."""
+    prompts = []
+    for labels in ("{0: bad, 1: good}", "{1: good, 0: bad}"):
+        words = f"    template: sentiment/direct-question\n    fields: {{text: q, label: n}}\n    labels: {labels}\n"
+        path = write(tmp_path / "job", text=RECIPE + words)
+        rows_ = [{"q": f"question {n}", "n": n % 2} for n in range(40)]
+        (path.parent / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_), "utf-8")
+        prompts.append(prepare.read(load(path), None).tasks[0].test[0].prompt)
+    assert made == ["t", "t"]
+    assert prompts[0].index("bad") < prompts[0].index("good")
+    assert prompts[1].index("good") < prompts[1].index("bad")
+
+
 def test_times_and_other_blocks_are_nothing_to_it(tmp_path, kept, made):
     path = write(tmp_path / "job")
     prepare.read(load(path), None)

@@ -302,10 +302,10 @@ def test_a_damaged_document_and_a_store_without_scores_are_refused(run_folder, t
     assert "results.json: recipe" in capsys.readouterr().err
     for watched, place in (
         ([], "results.json: watched"),
-        ({"general-probe": 3}, "results.json: watched: general-probe"),
-        ({"general-probe": {"told": []}}, "results.json: watched: general-probe: told"),
-        ({"general-probe": {"told": {"sizes": 4}}}, "watched: general-probe: told: sizes"),
-        ({"general-probe": {"told": {"sizes": {"a": "x"}}}}, "general-probe: told: sizes: a"),
+        ({"general-probe": 3}, "results.json: watched.general-probe"),
+        ({"general-probe": {"told": []}}, "results.json: watched.general-probe.told"),
+        ({"general-probe": {"told": {"sizes": 4}}}, "watched.general-probe.told.sizes"),
+        ({"general-probe": {"told": {"sizes": {"a": "x"}}}}, "general-probe.told.sizes.a"),
     ):
         document = {"recipe": {}, "provenance": {}, "watched": watched}
         (run_folder / "results.json").write_text(json.dumps(document), "utf-8")

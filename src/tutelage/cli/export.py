@@ -108,11 +108,10 @@ def export(
 
 def _scores(folder: Path, to: Path, *, as_json: bool) -> int:
     """What was scored in an evaluation or run; of a run before and after."""
-    from tutelage.compare.runs import file_of
+    from tutelage.compare.runs import opened
     from tutelage.results import lm_eval
-    from tutelage.results.store import Store
 
-    with Store.open(file_of(folder), read_only=True) as store:
+    with opened(folder) as store:
         names = lm_eval.write(to, store, inputs=[folder])
     if as_json:
         console.print_json({"folder": str(to), "files": names})

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.compare.pairing import common
-from tutelage.compare.runs import file_of, scored_evaluations
-from tutelage.results.store import Evaluation, Store
+from tutelage.compare.runs import opened, scored_evaluations
+from tutelage.results.store import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def changes(first: Path, other: Path, *, most: int) -> list[Change]:
         other: the same of the later model.
         most: newly right items, and newly wrong ones, of each task or benchmark.
     """
-    with Store.open(file_of(first), read_only=True) as a, Store.open(file_of(other), read_only=True) as b:
+    with opened(first) as a, opened(other) as b:
         left, right = scored_evaluations(a), scored_evaluations(b)
         both = [key for key in left if key in right]
         return [change for key in both for change in _of_one(left[key], right[key], most)]

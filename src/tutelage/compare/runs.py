@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tutelage.compare.outcome import Measured
 from tutelage.compare.pairing import LeftOut, pair
 from tutelage.compare.verdict import Names
 from tutelage.core.errors import InputError
+from tutelage.results import digests
 from tutelage.results.store import Evaluation, Store
 
 FILE = "results.sqlite"
@@ -59,9 +61,9 @@ def compare_runs(first: Path, *others: Path, seed: int = 0) -> list[RunCompariso
     """
     labels = _labels([first, *others])
     found = []
-    with Store.open(file_of(first), read_only=True) as a:
+    with opened(first) as a:
         for path, label in zip(others, labels[1:], strict=True):
-            with Store.open(file_of(path), read_only=True) as b:
+            with opened(path) as b:
                 found.append(_pair(a, b, base=labels[0], tuned=label, seed=seed))
     return found
 
@@ -88,6 +90,20 @@ def _pair(a: Store, b: Store, *, base: str, tuned: str, seed: int) -> RunCompari
         measured["task"], measured["benchmark"], seed=seed, names=Names(kind="runs", base=base, tuned=tuned)
     )
     return RunComparison(base, tuned, comparison, tuple(only), tuple(left_out))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Store]:
+    """The results of a run, of an evaluation, or the file itself, open for reading.
+
+    Raises:
+        InputError: there are none, or they are not as they were when the document beside them was computed.
+    """
+    file = file_of(path)
+    document, recorded = digests.beside(file)
+    with Store.open(file, read_only=True) as store:
+        digests.require(store, recorded, by=document)
+        yield store
 
 
 def scored_evaluations(store: Store) -> dict[tuple[str, str], Evaluation]:

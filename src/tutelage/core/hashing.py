@@ -23,6 +23,14 @@ def of_each(values: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
+def of_rows(rows: Iterable[tuple[Any, ...]]) -> str:
+    """One sha256 over a table's rows in their order: texts, numbers, bytes and None."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(repr(row).encode("utf-8", "surrogatepass") + b"\n")
+    return digest.hexdigest()
+
+
 def of_text(text: str) -> str:
     """The sha256 of a text."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -164,6 +164,10 @@ class Page:
         end = f"<!-- sha256 {hashing.of_bytes(content)} -->\n".encode("ascii")
         files.write_bytes(self.check(), content + end)
 
+    def is_whole(self) -> bool:
+        """Whether the page is there as this program wrote it."""
+        return self.path.is_file() and _page_problem(self.path, self.older) is None
+
     def check(self) -> Path:
         """Refuse a file that may not be replaced.
 

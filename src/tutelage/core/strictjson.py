@@ -89,7 +89,7 @@ def quick(text: bytes) -> Quick | None:
     except (ValueError, TypeError):
         return None
     if _doubtful(text, written) or (
-        text.count(b"[") + text.count(b"{") > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH
+        text.count(b"[") + text.count(b"{") > MAX_JSON_DEPTH and depth(value) > MAX_JSON_DEPTH
     ):
         return None
     return Quick(value, written)
@@ -115,7 +115,7 @@ def quick_all(lines: Sequence[bytes]) -> QuickAll | None:
     if _doubtful(text, written, marks=2 * (len(lines) - 1), numbers=not flat or _wide(values, held)):
         return None
     if not flat and any(
-        line.count(b"[") + line.count(b"{") > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH
+        line.count(b"[") + line.count(b"{") > MAX_JSON_DEPTH and depth(value) > MAX_JSON_DEPTH
         for line, value in zip(lines, values, strict=True)
     ):
         return None
@@ -314,13 +314,14 @@ def _in_file(error: json.JSONDecodeError, text: str, where: str, line: int, *, w
 
 
 def _check(value: Json, text: str, where: str) -> None:
-    if text.count("[") + text.count("{") > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH:
+    if text.count("[") + text.count("{") > MAX_JSON_DEPTH and depth(value) > MAX_JSON_DEPTH:
         raise _too_deep(where)
     if "\\u" in text and _SURROGATE_ESCAPE.search(text):
         _refuse_surrogates(value, where)
 
 
-def _depth(value: Json) -> int:
+def depth(value: Json) -> int:
+    """How many lists and objects stand inside one another."""
     level: list[Json] = [value]
     deep = 0
     while level:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tutelage.core import hashing
+from tutelage.core import hashing, manifest
 from tutelage.core.caches import root
 from tutelage.core.errors import MachineError
 from tutelage.core.files import write_text
@@ -30,39 +30,36 @@ def models() -> Path:
 
 def file_sha256(path: Path) -> str:
     """The sha256 of a file, remembered as long as its size, times and inode stay the same."""
-    stat = path.stat()
-    state = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-    memory = root() / "hashes" / f"{hashing.of_text(state[0])[:32]}.json"  # type: ignore[arg-type]  # the path
+    state = list(manifest.file_state(path))
+    memory = root() / "hashes" / f"{hashing.of_text(str(state[0]))[:32]}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
         known = json.loads(memory.read_bytes())
         if known["state"] == state:
             return str(known["sha256"])
-    sha256 = hashing.of_file(path)
+    settled = manifest.is_settled(path)
+    sha256 = manifest.sha256(path)
     # A memory that cannot be kept costs time on the next run and nothing else.
     with suppress(MachineError):
-        write_text(memory, json.dumps({"state": state, "sha256": sha256}))
+        if settled:
+            write_text(memory, json.dumps({"state": state, "sha256": sha256}))
     return sha256
 
 
 def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
     """Write down size and sha256 of every file of a folder, last of all: a folder without it is not whole."""
-    files = {
-        str(path.relative_to(folder)): {"size": path.stat().st_size, "sha256": hashing.of_file(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    files = manifest.describe(folder)
     write_text(folder / MANIFEST, json.dumps({"schema": SCHEMA, **facts, "files": files}, indent=1))
 
 
 def whole(folder: Path, facts: dict[str, Any], *, thorough: bool = False) -> bool:
     """Whether a folder is what `write_manifest` left for these facts: by size, or by sha256 when thorough."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-        known = {key: manifest[key] for key in ("schema", *facts)} == {"schema": SCHEMA, **facts}
+        written = json.loads((folder / MANIFEST).read_bytes())
+        known = {key: written[key] for key in ("schema", *facts)} == {"schema": SCHEMA, **facts}
         return known and all(
             (folder / name).stat().st_size == file["size"]
             and (not thorough or hashing.of_file(folder / name) == file["sha256"])
-            for name, file in manifest["files"].items()
+            for name, file in written["files"].items()
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

@@ -85,6 +85,16 @@ def is_model(folder: Path) -> bool:
     return (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file()
 
 
+def settings_files(folder: Path) -> list[Path]:
+    """The files at a folder's top that can change what a model answers, beside config, weights and the usual tokenizer files.
+
+    The chat template is not among them: what is in use is known by its text.
+    """
+    indexes = (f"{stem}.safetensors.index.json" for stem in ("model", "adapter_model"))
+    names = ("generation_config.json", *indexes, *RARE_FILES)
+    return [folder / name for name in sorted(names) if (folder / name).is_file()]
+
+
 def has_tokenizer(folder: Path) -> bool:
     """Whether the folder holds a vocabulary."""
     return any((folder / name).is_file() for name in VOCABULARIES)

@@ -135,15 +135,19 @@ def load(
     )
 
 
-def as_loaded(source: ModelSource, chat_template: str | None, dtype: str = "float32") -> str:
+def as_loaded(
+    source: ModelSource, chat_template: str | None, dtype: str = "float32", *, settings: bool = True
+) -> str:
     """The fingerprint that `load` gives a model, known before its weights are in memory.
 
     Args:
         source: from `resolve`.
         chat_template: the Jinja text in use, as `load_tokenizer` tells it.
         dtype: of the weights in memory; `nf4` for 4 bits.
+        settings: as of `fingerprint`.
     """
-    return hashing.of_json({"files": fingerprint(source), "chat_template": chat_template, "dtype": dtype})
+    files = fingerprint(source, settings=settings)
+    return hashing.of_json({"files": files, "chat_template": chat_template, "dtype": dtype})
 
 
 def load_tokenizer(source: ModelSource, *, chat_template: str | None = None) -> LoadedTokenizer:

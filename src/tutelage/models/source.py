@@ -23,9 +23,11 @@ from tutelage.core.files import new_folder, require_space, sweep_parts
 from tutelage.core.locks import locked
 from tutelage.models import bundled, cache, folders
 from tutelage.models.bundled import PATIENCE, Say, silent
+from tutelage.results import tuned
 
 Kind = Literal["bundled", "hub", "folder", "run", "gguf"]
 HUB_ID = re.compile(r"(?P<id>[\w][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
+GENERATION = "generation_config.json"
 VOLATILE = ("transformers_version", "_name_or_path", "_model_name_or_path")
 """What stands in config.json and says nothing about the model."""
 
@@ -193,11 +195,16 @@ def base_name(source: ModelSource) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def fingerprint(source: ModelSource) -> str:
-    """One sha256 over what decides a model's answers: config, tokenizer and weights, and the base below an adapter.
+def fingerprint(source: ModelSource, *, settings: bool = True) -> str:
+    """One sha256 over what decides a model's answers: config, tokenizer, weights, settings, and the base below an adapter.
 
-    Left out: the chat template (`LoadedModel.fingerprint` adds the one in use), generation settings, notes and
-    version numbers in config.json. Hashes of weights are remembered while size, times and inode stay the same.
+    Left out: the chat template (`LoadedModel.fingerprint` adds the one in use), notes, and version numbers in config.json
+    and generation_config.json. Hashes of weights are remembered while size, times and inode stay the same.
+
+    Args:
+        source: from `resolve`.
+        settings: False leaves out generation settings, indexes of shards and rarer tokenizer files, as older versions did:
+            for runs and evaluations that were begun with those.
     """
     parts: dict[str, Any] = {}
     for path in sorted(source.folder.iterdir()):
@@ -206,21 +213,29 @@ def fingerprint(source: ModelSource) -> str:
         elif path.name in ("config.json", "adapter_config.json"):
             parts[path.name] = _lasting(folders.read_json(path))
     for path in sorted(source.tokenizer.iterdir()):
-        if path.name in (*folders.TOKENIZER_FILES, *folders.RARE_FILES):
+        if path.name in folders.TOKENIZER_FILES:
             parts[path.name] = hashing.of_file(path)
+    if settings:
+        for path in dict.fromkeys(
+            p for f in (source.tokenizer, source.folder) for p in folders.settings_files(f)
+        ):
+            parts[path.name] = (
+                _lasting(folders.read_json(path)) if path.name == GENERATION else hashing.of_file(path)
+            )
     if source.base:
-        parts["base"] = fingerprint(source.base)
+        parts["base"] = fingerprint(source.base, settings=settings)
     return hashing.of_json(parts)
 
 
 def own_template(source: ModelSource) -> str:
     """What decides the chat template that a model brings itself: its file and its tokenizer's settings, hashed."""
     files = [source.tokenizer / name for name in ("chat_template.jinja", "tokenizer_config.json")]
+    files += sorted((source.tokenizer / "additional_chat_templates").glob("*.jinja"))
     return hashing.of_json([hashing.of_file(path) for path in files if path.is_file()])
 
 
 def _lasting(config: dict[str, Any]) -> dict[str, Any]:
-    leave = (*VOLATILE, "base_model_name_or_path", "revision", "peft_version")
+    leave = (*VOLATILE, "base_model_name_or_path", "revision", "peft_version", "_from_model_config")
     lasting = {key: value for key, value in config.items() if key not in leave}
     # peft writes a set in any order.
     return {
@@ -246,9 +261,11 @@ def _plain(value: Any) -> Any:
 
 def _folder(name: str, path: Path, say: Say) -> ModelSource:
     """A run's tuned model, or the model or adapter that stands in the folder itself."""
-    inner = path / "model"
+    inner = path / tuned.MODEL
     if folders.is_model(inner):
         return _of_folder(name, "run", inner, say)
+    if (record := tuned.read(path)) is not None:
+        tuned.require_model(path, record)  # the model is damaged, or gone: it says so
     if not folders.is_model(path) and (path / "recipe.yaml").is_file():
         raise InputError(
             "the run has no tuned model yet",
@@ -260,9 +277,11 @@ def _folder(name: str, path: Path, say: Say) -> ModelSource:
 
 
 def _of_folder(name: str, kind: Kind, folder: Path, say: Say, *, revision: str | None = None) -> ModelSource:
+    notes = _check_run(folder)
     config = folders.check(folder)
+    notes += config.notes
     if config.adapter_base is None:
-        return ModelSource(name, kind, folder, revision, notes=config.notes)
+        return ModelSource(name, kind, folder, revision, notes=notes)
     below = config.adapter_base
     beside = folder / below
     name_below = str(beside) if beside.is_dir() and not Path(below).exists() else below
@@ -277,7 +296,17 @@ def _of_folder(name: str, kind: Kind, folder: Path, say: Say, *, revision: str |
         raise InputError(
             error.problem, where=where, found=error.found, expected=error.expected, fix=error.fix
         ) from error
-    return ModelSource(name, kind, folder, revision, base=base, notes=config.notes)
+    return ModelSource(name, kind, folder, revision, base=base, notes=notes)
+
+
+def _check_run(folder: Path) -> tuple[str, ...]:
+    """Check a run's tuned model against the manifest that the run keeps; what cannot be checked is noted."""
+    run = tuned.run_of(folder)
+    record = None if run is None else tuned.read(run)
+    if run is None or record is None:
+        return ()
+    tuned.require_model(run, record)
+    return () if record.get("files") is not None else (tuned.UNCHECKED,)
 
 
 def _check_no_adapter(folder: Path, below: str) -> None:

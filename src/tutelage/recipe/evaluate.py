@@ -25,13 +25,18 @@ from tutelage.recipe import preflight
 from tutelage.recipe.answering import kept_answers, voice
 from tutelage.recipe.measure import Asker, Measurement, pairs
 from tutelage.recipe.progress import Listener, Silent
+from tutelage.results import digests
 from tutelage.results.answers import Answers
+from tutelage.results.document import sealed
 from tutelage.results.store import Store
 
 SCHEMA = 1
 BASE, TUNED = "base", "tuned"
 MARK = "identity"
 """The file of a folder that says whose evaluation it holds."""
+DOCUMENT, STORE = "evaluation.json", "results.sqlite"
+FINGERPRINT = "model_fingerprint"
+"""In the provenance of an evaluation: the model's files, generation settings among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +94,21 @@ def evaluate(
     )
     tell.stage("check")
     ready = preflight.check(asked, out=out or Path("runs"), say=lambda line: tell.stage("model", line))
-    asked_of = [ready.fingerprint, [one.fingerprint for one in ready.benchmarks]]
-    if against_base:
-        asked_of += ["against base", *([fingerprint(ready.base)] if ready.base else [])]
-    identity = hashing.of_json(asked_of)
-    folder = out or Path("runs") / f"evaluate-{_slug(model)}-{identity[:8]}"
+    identity, older = (
+        _identity(print_, ready, against_base=against_base) for print_ in (ready.fingerprint, ready.older)
+    )
+    folder, begun_before = _folder(out, model, identity, older, now=ready.fingerprint)
+    if begun_before:
+        tell.stage(
+            "check", f"{folder} was begun before generation settings were part of an evaluation: gone on with"
+        )
+        identity = older
     _refuse_others(folder, identity)
+    _require_answers(folder)
     tell.stage("load")
     loaded = load(ready.source, chat_template=ready.template)
+    if begun_before:
+        loaded = replace(loaded, fingerprint=ready.older)
     started = now()
     with locked(folder / ".lock", what=f"the folder {folder}"):
         _refuse_others(
@@ -104,22 +116,28 @@ def evaluate(
         )  # once more: another evaluation may have come while weights were loaded
         files.write_text(folder / MARK, identity + "\n")
         with (
-            Store.open(folder / "results.sqlite") as store,
+            Store.open(folder / STORE) as store,
             kept_answers(partial(tell.stage, "cache")) as kept,
         ):
             own = replace(loaded, name=TUNED) if against_base else loaded
             ask = _Ask(store, ready, kept, tell, self_check=self_check)
             found = ask.all(own)
-            base = {}
+            base: dict[str, Measurement] = {}
             if against_base and loaded.adapter:
-                base = ask.below_adapter(loaded)
+                base = ask.below_adapter(loaded, settings=not begun_before)
             elif ready.base is not None:
                 chat_template = loaded.chat_template
                 del loaded, own  # the base has their memory
                 gc.collect()
                 tell.stage("load", "the base")
                 base = ask.all(replace(load(ready.base, chat_template=chat_template), name=BASE))
-        said = {**provenance(started=started, ended=now()), "model": model, "identity": identity}
+            made_from = {"store": digests.record(store)}
+        said = {
+            **provenance(started=started, ended=now()),
+            "model": model,
+            "identity": identity,
+            FINGERPRINT: ready.fingerprint,
+        }
         document: dict[str, Any] = {
             "schema": SCHEMA,
             "provenance": said,
@@ -128,8 +146,9 @@ def evaluate(
         if base:
             document["base"] = {name: as_json(m) for name, m in base.items()}
             document["against_base"] = compare({}, pairs(base, found)).as_json()["watched"]
+        document = sealed({**document, "made_from": made_from})
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-        files.write_text(folder / "evaluation.json", text + "\n")
+        files.write_text(folder / DOCUMENT, text + "\n")
     return Evaluated(folder, document)
 
 
@@ -154,10 +173,11 @@ class _Ask:
     tell: Listener
     self_check: bool
 
-    def below_adapter(self, loaded: LoadedModel) -> dict[str, Measurement]:
-        """The model below the adapter, whose weights are in memory already."""
+    def below_adapter(self, loaded: LoadedModel, *, settings: bool) -> dict[str, Measurement]:
+        """The model below the adapter, whose weights are in memory already; `settings` as of `fingerprint`."""
         with adapter_off(loaded):
-            parts = {"files": fingerprint(base_of(self.ready.source)), "chat_template": loaded.chat_template}
+            files_ = fingerprint(base_of(self.ready.source), settings=settings)
+            parts = {"files": files_, "chat_template": loaded.chat_template}
             return self.all(
                 replace(loaded, name=BASE, fingerprint=hashing.of_json({**parts, "adapter": "off"}))
             )
@@ -184,6 +204,52 @@ class _Ask:
         return found
 
 
+def _identity(print_: str, ready: preflight.Ready, *, against_base: bool) -> str:
+    asked_of = [print_, [one.fingerprint for one in ready.benchmarks]]
+    if against_base:
+        asked_of += ["against base", *([fingerprint(ready.base)] if ready.base else [])]
+    return hashing.of_json(asked_of)
+
+
+def _folder(out: Path | None, model: str, identity: str, older: str, *, now: str) -> tuple[Path, bool]:
+    """Where an evaluation goes, and whether an older version began it there, under the identity that it had then.
+
+    Such a folder is gone on with as long as the model is the one (`now`) that it was last finished with.
+    """
+    slug = _slug(model)
+    places = {key: out or Path("runs") / f"evaluate-{slug}-{key[:8]}" for key in (identity, older)}
+    if places[identity].is_dir() and _mark(places[identity]) == identity:
+        return places[identity], False
+    if _mark(places[older]) == older:
+        document = places[older] / DOCUMENT
+        known = digests.read_evaluation(document)["provenance"] if document.is_file() else {}
+        if known.get(FINGERPRINT, now) == now:
+            return places[older], True
+    return places[identity], False
+
+
+def _mark(folder: Path) -> str:
+    """The identity that a folder is marked with; '' when there is none."""
+    try:
+        return (folder / MARK).read_text("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
+def _require_answers(folder: Path) -> None:
+    """Refuse answers that were edited after the document was computed; missing ones are asked again."""
+    try:
+        document, recorded = digests.beside(folder / STORE)
+    except InputError:
+        return  # it is computed again, from the answers as they are
+    if recorded is None or not (folder / STORE).is_file():
+        return
+    with Store.open(folder / STORE, read_only=True) as store:
+        changed = digests.changes(store, recorded)
+        if changed.answers:
+            raise digests.mismatch(store, changed, by=document)
+
+
 def _refuse_others(folder: Path, identity: str) -> None:
     """Refuse a folder that another evaluation was made in, or anything else."""
     mark = folder / MARK
@@ -197,7 +263,7 @@ def _refuse_others(folder: Path, identity: str) -> None:
             fix="name another one with --out",
         )
     if mark.is_file():
-        if mark.read_text("utf-8").strip() == identity:
+        if _mark(folder) == identity:
             return
         raise InputError(
             "the folder holds another evaluation",

@@ -14,9 +14,13 @@ from tutelage.core import files, hashing
 from tutelage.core.differences import differences, listed
 from tutelage.core.errors import InputError
 from tutelage.core.locks import locked
+from tutelage.results import document
 
+IDENTITIES = "# identities: 2"
+"""In the record of a run whose identity holds the model's generation settings; older runs' did not."""
 HEAD = (
     "# The recipe as resolved, a record: its paths are relative to the folder of the recipe that was run.\n"
+    f"{IDENTITIES}\n"
 )
 
 
@@ -82,8 +86,9 @@ def check_free(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
         raise InputError("the output folder is a file", where=str(folder.path), fix="name another with --out")
     if not folder.path.exists() or not any(folder.path.iterdir()):
         return
+    own = _stated(folder) == resolved
     if not _is_run(folder):
-        if all(p.name.startswith(".") for p in folder.path.iterdir()):
+        if own or all(p.name.startswith(".") for p in folder.path.iterdir()):
             return
         raise InputError(
             "the output folder holds something, and no run",
@@ -92,8 +97,24 @@ def check_free(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
             expected="an empty folder, or this recipe's run",
             fix="name another folder with --out",
         )
-    other = yaml.safe_load(folder.recipe.read_text("utf-8"))
-    if hashing.of_json(other) != hashing.of_json(resolved):
+    other = document.recorded_recipe(folder.recipe)
+    if other is None and not own:
+        raise InputError(
+            "the run's record of its recipe is damaged",
+            where=str(folder.recipe),
+            expected="the recipe as resolved, in YAML",
+            fix="bring back a copy, or name another folder with --out",
+        )
+    if other is not None and other != dict(resolved):
+        if own:
+            raise InputError(
+                "the run's record of its recipe was edited",
+                where=str(folder.recipe),
+                found=listed(
+                    differences(other, dict(resolved)), "{path} is {old} there and {new} in results.json"
+                ),
+                fix=f"remove {folder.recipe}: the same command writes it again",
+            )
         raise InputError(
             "the output folder holds another recipe's run",
             where=str(folder.path),
@@ -115,7 +136,23 @@ def opened(folder: RunFolder, resolved: Mapping[str, Any]) -> Iterator[None]:
     with locked(folder.path / ".lock", what=f"the run folder {folder.path}"):
         check_free(folder, resolved)
         files.sweep_parts(folder.path)
-        if not folder.recipe.is_file():
-            text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
-            files.write_text(folder.recipe, HEAD + text)
+        write_recipe(folder, resolved)
         yield
+
+
+def write_recipe(folder: RunFolder, resolved: Mapping[str, Any]) -> bool:
+    """Write the record of the recipe where it is missing or unreadable; whether it was."""
+    if document.recorded_recipe(folder.recipe) is not None:
+        return False
+    text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
+    files.write_text(folder.recipe, HEAD + text)
+    return True
+
+
+def _stated(folder: RunFolder) -> dict[str, Any] | None:
+    """The recipe that results.json holds; None where there is no whole one."""
+    try:
+        recipe: dict[str, Any] = document.read(folder.results)["recipe"]
+    except InputError:
+        return None
+    return recipe

@@ -74,12 +74,12 @@ def _record() -> dict[str, str]:
     if not FILE.is_file():
         return {}
     first: dict[str, str] = {}
-    for number, line in enumerate(FILE.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(FILE.read_text("utf-8", "replace").splitlines(), 1):
         try:
             said = json.loads(line)
             for key in said["rows"]:
-                first.setdefault(key, said["when"])
-        except (ValueError, KeyError, TypeError):
+                first.setdefault(key, str(said["when"]))
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise InputError(
                 "the record of test rows that were looked at is damaged",
                 where=f"{FILE}:{number}",

@@ -56,6 +56,7 @@ class Ready:
         template: the chat template that was asked for; None for the model's own.
         benchmarks: as the model can be asked them.
         fingerprint: of the model as it will be loaded.
+        older: the same as versions had it that left the generation settings out.
         base: what the model was tuned from, when it is asked too and is not below an adapter: it is loaded after the model.
     """
 
@@ -63,6 +64,7 @@ class Ready:
     template: str | None
     benchmarks: tuple[Benchmark, ...]
     fingerprint: str
+    older: str
     base: ModelSource | None = None
 
 
@@ -116,7 +118,14 @@ def check(asked: Asked, *, out: Path, say: Callable[[str], None]) -> Ready:
     assert source is not None
     assert words is not None
     files.require_space(out, _bytes(found), what="the responses")
-    return Ready(source, template, tuple(found), as_loaded(source, words.chat_template), base)
+    return Ready(
+        source,
+        template,
+        tuple(found),
+        as_loaded(source, words.chat_template),
+        as_loaded(source, words.chat_template, settings=False),
+        base,
+    )
 
 
 def fit(benchmark: Benchmark, words: LoadedTokenizer, *, beside: int = 0) -> Benchmark:

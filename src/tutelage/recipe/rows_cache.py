@@ -5,7 +5,7 @@
     CACHE/rows/KEY/manifest.json   sizes and sha256; an entry without it, or that differs from it, is made anew
 
 CACHE is `core.caches.root`. KEY is a hash of everything that the rows depend on, of content alone: the data files'
-bytes and what rows call them, the task's block, the file of templates, label names, and the program with the libraries that
+bytes and what rows call them, the task's block, the content of a file of templates, label names, and the program with the libraries that
 render, split and read. TUTELAGE_NO_CACHE=1 turns it off; TUTELAGE_ROWS_CACHE_MB says how large it may be. Only rows that were
 found good are kept, and a cache that cannot be read or written costs time and nothing else.
 """
@@ -22,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tutelage import templates
 from tutelage.core import caches, hashing, kept
 from tutelage.core.errors import MachineError
 from tutelage.core.files import new_folder, sweep_parts
@@ -55,22 +56,27 @@ def most() -> int:
 
 def key_of(task: Task, found: Found, *, where: str, root: Path, held_out: bool = False) -> str:
     """The hash of all that a task's rows depend on; one that is held out keeps its test rows alone."""
-    own = root / task.template if task.template is not None else None
     return hashing.of_json(
         {
             "schema": SCHEMA,
             "program": [*caches.program(_PARTS, _LIBRARIES), sys.version],
-            "task": task.model_dump(mode="json"),
+            "task": task.model_dump_json(),  # as a text: labels and fields have an order, which `of_json` ignores
             "where": where,
             "held_out": held_out,
             "files": [hashing.of_file(path) for path in found.paths],
             "shown": list(found.shown),
             "names": [path.name for path in found.paths],
             "said": found.said,
-            "labels": None if found.how.labels is None else dict(found.how.labels.names),
-            "template": hashing.of_file(own) if own is not None and own.is_file() else None,
+            "labels": None if found.how.labels is None else list(found.how.labels.names.items()),
+            "template": _own_template(task, root),
         }
     )
+
+
+def _own_template(task: Task, root: Path) -> str | None:
+    """The hash of a person's own file of templates; None without one, and where reading it will say what is wrong."""
+    path = None if task.template is None else templates.own_file(task.template, root)
+    return hashing.of_file(path) if path is not None and path.is_file() else None
 
 
 def get(key: str, say: Callable[[str], None]) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import gc
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from tutelage.core.provenance import now, provenance
 from tutelage.models import (
     LoadedModel,
     ModelSource,
+    as_loaded,
     fingerprint,
     load,
     load_tokenizer,
@@ -34,7 +35,7 @@ from tutelage.models import (
     require_whole,
     resolve,
 )
-from tutelage.recipe import contamination, looked, methods, mixing, prepare, tuning
+from tutelage.recipe import contamination, integrity, looked, methods, mixing, prepare, tuning
 from tutelage.recipe.answering import Voice, kept_answers, voice
 from tutelage.recipe.folder import RunFolder, check_free, default_folder, opened
 from tutelage.recipe.load import resolved as settled
@@ -45,7 +46,7 @@ from tutelage.recipe.progress import Listener, Silent
 from tutelage.recipe.replay import replay
 from tutelage.recipe.schema import Recipe
 from tutelage.recipe.tuning import Job
-from tutelage.results import document
+from tutelage.results import document, tuned
 from tutelage.results.store import Store
 from tutelage.training.minimised import require_prompt_loss
 from tutelage.training.objective import require_packable
@@ -98,6 +99,8 @@ class _Run:
     """One run under way: what its stages share."""
 
     base: LoadedModel
+    begun_before: bool
+    """Whether an older version began it, which left generation settings out of its identity."""
 
     def __init__(
         self, recipe: Recipe, out: Path | None, data_dir: Path | None, listen: Listener | None
@@ -141,19 +144,20 @@ class _Run:
         rows = self._rows()
         source = self._find()
         asked = [b.fingerprint for b in self.watched]
-        weights = fingerprint(source)
+        weights = fingerprint(source, settings=not self.begun_before)
         template = self.recipe.template_text() or own_template(source)
         key = hashing.of_json([self.settled, rows.identity, weights, template, asked])
-        finished = self._finished(key)
-        if finished is not None:
+        results = integrity.finished(self.folder, key, base=fingerprint(source), say=self._tell_check)
+        if results is not None:
             self.listen.stage("done", "everything was done before")
-            return finished
+            over_budget = bool(results["provenance"].get("over_budget"))
+            return Outcome(self.folder.path, results, over_budget, fresh=False)
         report.output(self.folder.path).check()
         prepared = self._encode(rows, source)
         with self._opened(prepared) as store:
             before = self._measure("base", self.base.fingerprint, lambda: self.base, prepared, store)
             job = self._tune(prepared, source, store)
-            after = self._measure("tuned", job.identity, self._load_tuned, prepared, store)
+            after = self._measure("tuned", self._answered_by(job), self._load_tuned, prepared, store)
             return self._conclude(before, after, prepared, store, {"key": key, "weights": weights})
 
     def train(self) -> Path:
@@ -173,12 +177,20 @@ class _Run:
         source = resolve(self.recipe.model, say=lambda line: self.listen.stage("model", line))
         for note in source.notes:
             self.listen.stage("model", note)
+        self.begun_before = integrity.begun_before(self.folder, fingerprint(source))
         return source
+
+    def _tell_check(self, line: str) -> None:
+        self.listen.stage("check", line)
 
     def _encode(self, rows: prepare.Rows, source: ModelSource) -> Prepared:
         words = load_tokenizer(source, chat_template=self.recipe.template_text())
         self.watched = [fit(one, words, beside=self.recipe.tune.virtual) for one in self.watched]
         self.base = load(source, chat_template=self.recipe.template_text(), four_bit=self._four_bit)
+        if self.begun_before:
+            dtype = "nf4" if self._four_bit else "float32"
+            older = as_loaded(source, self.base.chat_template, dtype, settings=False)
+            self.base = replace(self.base, fingerprint=older)
         # What the tuning would refuse is refused now, and not after hours of asking the base.
         require_whole(self.base)
         if self.recipe.tune.packing:
@@ -215,6 +227,7 @@ class _Run:
     @contextmanager
     def _opened(self, prepared: Prepared) -> Iterator[Store]:
         with opened(self.folder, self.settled), Store.open(self.folder.store) as store:
+            integrity.require_answers(self.folder, store)
             self._write_card(prepared.card)
             yield store
 
@@ -223,6 +236,9 @@ class _Run:
         job = tuning.settle(self.recipe, prepared, self.base.fingerprint)
         if tuning.done(self.folder, job):
             self.listen.stage("tune", "was done before")
+            record = tuned.read(self.folder.path)
+            if record is not None and record.get("files") is None:
+                integrity.adopt(self.folder, record, fingerprint(source), self._tell_check)
             tuning.clean(self.folder)
         else:
             self.listen.stage("tune")
@@ -242,16 +258,22 @@ class _Run:
 
     def _write_card(self, card: Mapping[str, Any]) -> None:
         """Write the card; what a finished tuning has seen of the same rows stays in it."""
-        if "training" not in card and self.folder.card.is_file():
-            before = json.loads(self.folder.card.read_text("utf-8"))
-            seen = before.pop("training", None)
-            if seen is not None and before == json.loads(json.dumps(card)):
-                return
+        if "training" not in card:
+            with suppress(InputError):  # a damaged one is written again
+                before = integrity.read_card(self.folder)
+                seen = before.pop("training", None)
+                if seen is not None and before == json.loads(json.dumps(card)):
+                    return
         files.write_text(self.folder.card, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
 
     def _load_tuned(self) -> LoadedModel:
         """The tuned model as it was saved: what is scored is what is delivered."""
         return load(resolve(str(self.folder.model)), chat_template=None, four_bit=self._four_bit)
+
+    def _answered_by(self, job: Job) -> str:
+        """What the tuned model's answers are kept under: the tuning, and the weights that came of it."""
+        weights = tuned.weights(tuned.read(self.folder.path) or {})
+        return job.identity if weights is None else hashing.of_json([job.identity, weights])
 
     @property
     def _four_bit(self) -> bool:
@@ -295,7 +317,7 @@ class _Run:
             budgets=self._budgets(),
             groups=prepared.groups,
         )
-        self._write_card({**prepared.card, "training": _seen(store, prepared, self.recipe)})
+        self._write_card({**prepared.card, "training": self._seen(store, prepared)})
         said = {
             **provenance(started=self.started, ended=now()),
             **identity,
@@ -306,7 +328,8 @@ class _Run:
         compared = comparison.as_json()
         for name, measurement in after["watched"].items():
             compared["watched"][name]["told"] = dict(measurement.said)
-        results = document.build(recipe=self.settled, provenance=said, comparison=compared)
+        compared["made_from"] = integrity.made_from(self.folder, store)
+        results = document.sealed(document.build(recipe=self.settled, provenance=said, comparison=compared))
         # A page of older results must not pass for this one's.
         report.output(self.folder.path).check().unlink(missing_ok=True)
         document.write(self.folder.results, results)
@@ -321,30 +344,17 @@ class _Run:
         }
         return {own[name]: points for name, points in self.recipe.retain.items()}
 
-    def _finished(self, key: str) -> Outcome | None:
-        """The outcome of a run that ended before, when everything is there and still of these rows and this model."""
-        if not (
-            self.folder.results.is_file()
-            and self.folder.report.is_file()
-            and self.folder.tuned.is_file()
-            and self.folder.model.is_dir()
-        ):
-            return None
-        try:
-            results = document.read(self.folder.results)
-        except InputError:
-            return None  # damaged: written anew from the store
-        said = results["provenance"]
-        if said.get("key") != key:
-            return None
-        return Outcome(self.folder.path, results, bool(said.get("over_budget")), fresh=False)
+    def _seen(self, store: Store, prepared: Prepared) -> dict[str, Any]:
+        """What the training saw in all, and of several tasks or forms what of each.
 
-
-def _seen(store: Store, prepared: Prepared, recipe: Recipe) -> dict[str, Any]:
-    """What the training saw in all, and of several tasks or forms what of each."""
-    told = {"objective": tuning.objective(recipe), **tuning.seen(store)}
-    names = prepared.names
-    if len(names) > 1 or any(len(set(one)) > 1 for one in prepared.forms):
-        rows = told["steps"] * recipe.tune.batch_size
-        told["tasks"] = mixing.seen(prepared.mixed, names, rows, prepared.train, prepared.forms)
-    return told
+        Where the log was lost with the store, the totals are those that tuned.json keeps.
+        """
+        totals = tuning.seen(store)
+        if not totals["steps"]:
+            totals = (tuned.read(self.folder.path) or {}).get("seen") or totals
+        told = {"objective": tuning.objective(self.recipe), **totals}
+        names = prepared.names
+        if len(names) > 1 or any(len(set(one)) > 1 for one in prepared.forms):
+            rows = told["steps"] * self.recipe.tune.batch_size
+            told["tasks"] = mixing.seen(prepared.mixed, names, rows, prepared.train, prepared.forms)
+        return told

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from typing import Any
 
-from tutelage.core import files, hashing
+from tutelage.core import hashing, manifest
 from tutelage.models import LoadedModel, ModelSource, add_adapter, export, methods, require_whole
 from tutelage.models.export import output_folder
 from tutelage.models.freezing import freeze, train_last
@@ -18,6 +17,7 @@ from tutelage.recipe.folder import RunFolder
 from tutelage.recipe.prepare import Prepared
 from tutelage.recipe.progress import Listener
 from tutelage.recipe.schema import OBJECTIVE, Recipe, Tune
+from tutelage.results import tuned as record_of
 from tutelage.results.store import Store
 from tutelage.tokens.packing import Packing, packing_of
 from tutelage.training.events import (
@@ -81,10 +81,16 @@ def settle(recipe: Recipe, prepared: Prepared, base_fingerprint: str) -> Job:
 
 
 def done(folder: RunFolder, job: Job) -> bool:
-    """Whether the tuned model is there, whole, and of this tuning."""
-    if not folder.tuned.is_file() or not folder.model.is_dir():
+    """Whether the tuned model is there and of this tuning.
+
+    Raises:
+        InputError: it is, and its files are not as they were written; or tuned.json is damaged.
+    """
+    record = record_of.read(folder.path)
+    if record is None or record["identity"] != job.identity or not folder.model.is_dir():
         return False
-    return bool(json.loads(folder.tuned.read_text("utf-8")).get("identity") == job.identity)
+    record_of.require_model(folder.path, record)
+    return True
 
 
 def tune(
@@ -117,7 +123,7 @@ def tune(
     merge = source.kind == "bundled" and "merge" not in methods.find(recipe.tune.method).cannot
     export(loaded, folder.model, merge=merge, base=source, of_run=True)
     store.trim_steps(job.settings.steps)
-    _sign(folder, job, tuned, recorder.checked)
+    _sign(folder, job, tuned, recorder.checked, seen(store))
     clean(folder)
 
 
@@ -223,8 +229,11 @@ def _trainable(base: LoadedModel, tune: Tune) -> LoadedModel:
     return base
 
 
-def _sign(folder: RunFolder, job: Job, tuned: Tuned, checked: SelfChecked | None) -> None:
-    said: dict[str, Any] = {
+def _sign(
+    folder: RunFolder, job: Job, tuned: Tuned, checked: SelfChecked | None, log: Mapping[str, Any]
+) -> None:
+    """Write tuned.json: the tuning, what it saw, and the manifest of the model."""
+    record: dict[str, Any] = {
         "identity": job.identity,
         "step": tuned.step,
         "steps": job.settings.steps,
@@ -232,5 +241,10 @@ def _sign(folder: RunFolder, job: Job, tuned: Tuned, checked: SelfChecked | None
         "validation_loss": tuned.best_loss,
     }
     if checked is not None:
-        said["self_check"] = asdict(checked)
-    files.write_text(folder.tuned, json.dumps(said, indent=1) + "\n")
+        record["self_check"] = asdict(checked)
+    record |= {
+        "seen": dict(log),
+        "recorded": record_of.WHEN_WRITTEN,
+        "files": manifest.describe(folder.model),
+    }
+    record_of.write(folder.path, record)

@@ -15,13 +15,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tutelage.core import files, outputs
+from tutelage.core import files, hashing, outputs
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.version import __version__
 from tutelage.report import card, curves, examples, mixture, scores, shown
 from tutelage.report.environment import environment, style
 from tutelage.report.scores import Measured
-from tutelage.results import document
+from tutelage.results import cardshape, digests, document, tuned
 from tutelage.results.store import Store
 
 FIX = "run the recipe again: it writes what is missing and answers nothing twice"
@@ -63,20 +63,30 @@ def output(run_folder: Path) -> outputs.Page:
 
 
 def read(run_folder: Path) -> Left:
-    """Read what the page is made of."""
+    """Read what the page is made of, and check that it belongs together.
+
+    Raises:
+        InputError: a file is missing or damaged, or was changed after results.json was computed.
+    """
     _check_run(run_folder)
-    results = document.read(run_folder / "results.json")
+    path = run_folder / "results.json"
+    results = document.read(path)
+    made = results.get("made_from") or {}
+    record = tuned.read(run_folder)
+    if record is not None or made:
+        tuned.require_model(run_folder, made.get("tuned") or record or {})
     names = [("task", name) for name in results["tasks"]] + [
         ("benchmark", name) for name in results["watched"]
     ]
     with Store.open(run_folder / "results.sqlite", read_only=True) as store:
+        digests.require(store, made.get("store"), by=path)
         steps, chosen = store.steps(), examples.collect(store, names)
     recipe = files.read_bytes(run_folder / "recipe.yaml", what="the run's recipe", fix=FIX)
     return Left(
         folder=run_folder,
         results=results,
-        card=document.load_json(run_folder / "data" / "card.json", what="the data card", fix=FIX),
-        recipe=recipe.decode("utf-8", "replace"),
+        card=_card(run_folder / "data" / "card.json", made.get("card")),
+        recipe=_same_recipe(recipe, results["recipe"], run_folder / "recipe.yaml"),
         steps=steps,
         examples=chosen,
     )
@@ -117,6 +127,24 @@ def _check_run(folder: Path) -> None:
             expected=run,
             fix="name the folder that `tutelage run` printed",
         )
+def _card(path: Path, recorded: str | None) -> dict[str, Any]:
+    """The data card, as it was when the results were computed."""
+    card = document.load_checked(path, cardshape.Card, what="the data card", fix=FIX)
+    if recorded is not None and hashing.of_json(card) != recorded:
+        raise InputError("the data card was changed after it was written", where=str(path), fix=FIX)
+    return card
+
+
+def _same_recipe(content: bytes, recipe: Mapping[str, Any], path: Path) -> str:
+    """The text of recipe.yaml, which has to say what results.json says."""
+    if document.recorded_recipe(path) != recipe:
+        raise InputError(
+            "the run's record of its recipe is not the recipe of its results",
+            where=str(path),
+            expected=f"what {path.with_name('results.json')} holds as recipe",
+            fix=f"remove {path} and run the recipe again: it is written again, and nothing is answered twice",
+        )
+    return content.decode("utf-8", "replace")
 
 
 def render(left: Left) -> str:

@@ -8,7 +8,7 @@ fsync, and network file systems, on which SQLite's shared memory does not work.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
@@ -21,7 +21,9 @@ from tutelage.core.errors import InputError, MachineError, TutelageError
 from tutelage.core.files import disk_error
 
 BUSY_SECONDS = 60.0
-NOT_A_DATABASE = {"SQLITE_NOTADB", "SQLITE_CORRUPT"}
+DAMAGED = ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_IOERR_SHORT_READ", "SQLITE_ERROR")
+"""Codes that a damaged file leads to; SQLITE_ERROR is also a table or column that is not there."""
+FIX = "bring back a copy, or remove the file and run again: what it held is then answered again"
 
 
 @cache
@@ -50,10 +52,72 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         connection = _connection(path, read_only=read_only)
         try:
             _ensure_tables(connection, path, read_only=read_only)
+            _require_whole(connection, path)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def damaged(path: Path, *, found: str, where: str = "") -> InputError:
+    """The error for a results file that does not hold what it has to; `where` names the place inside it."""
+    return InputError(
+        "the results cannot be read: the file is damaged or is not a results file",
+        where=f"{path}: {where}" if where else str(path),
+        found=found[:300],
+        expected="a results.sqlite as Tutelage wrote it",
+        fix=FIX,
+    )
+
+
+def _require_whole(connection: sqlite3.Connection, path: Path) -> None:
+    """Check pages, indexes and types of values, and that the tables are those of the schema.
+
+    Raises:
+        InputError: the first fault.
+    """
+    faults = [str(text) for (text,) in connection.execute("PRAGMA integrity_check(1)")]
+    if faults != ["ok"]:
+        raise damaged(path, found="; ".join(faults))
+    expected = _columns()
+    for table, columns in expected.items():
+        found = _columns_of(connection, table)
+        if found != columns:
+            raise damaged(path, found=_difference(found, columns), where=f"table {table}")
+
+
+@cache
+def _columns() -> dict[str, dict[str, tuple[object, ...]]]:
+    """The columns of every table of the schema."""
+    with sqlite3.connect(":memory:") as connection:
+        for statement in schema()["statements"]:
+            connection.execute(statement)
+        tables = [
+            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
+        found = {table: _columns_of(connection, table) for table in tables}
+    connection.close()
+    return found
+
+
+def _columns_of(connection: sqlite3.Connection, table: str) -> dict[str, tuple[object, ...]]:
+    """A table's columns: type, whether null is excluded, place in the primary key."""
+    rows = connection.execute(
+        'SELECT name, type, "notnull", pk FROM pragma_table_info(?, ?)', (table, "main")
+    )
+    columns: dict[str, tuple[object, ...]] = {
+        str(name): (kind, bool(notnull), place) for name, kind, notnull, place in rows
+    }
+    if table == "responses":
+        columns.pop("lengths", None)  # a file of version 1 that is only read gets it from a view
+    return columns
+
+
+def _difference(found: Mapping[str, object], expected: Mapping[str, object]) -> str:
+    if not found:
+        return "no such table"
+    names = [name for name in {**expected, **found} if found.get(name) != expected.get(name)]
+    return f"column {names[0]}: {found.get(names[0], 'none')}, not {expected.get(names[0], 'there')}"
 
 
 @contextmanager
@@ -85,6 +149,9 @@ def words(path: Path) -> Iterator[None]:
         raise
     except sqlite3.Error as error:
         raise _in_words(path, error) from error
+    except UnicodeDecodeError as error:
+        # SQLite's own message quotes what a damaged file holds.
+        raise damaged(path, found=error.object.decode("utf-8", "replace")) from error
     except UnicodeEncodeError as error:
         raise InputError(
             "a text holds half a character (a lone surrogate) and cannot be kept",
@@ -132,7 +199,7 @@ def _version(connection: sqlite3.Connection, path: Path) -> int | None:
         versions = [version for (version,) in connection.execute("SELECT version FROM schema_version")]
         if len(versions) == 1 and versions[0] in _known():
             return int(versions[0])
-        found = "version " + ", ".join(str(version) for version in versions)
+        found = ("version " + ", ".join(str(version) for version in versions))[:200]
     raise InputError(
         "the results were written by another version of Tutelage, or by another program",
         where=str(path),
@@ -181,14 +248,8 @@ def _bring_up(connection: sqlite3.Connection, version: int | None) -> None:
 
 def _in_words(path: Path, error: sqlite3.Error) -> TutelageError:
     code = getattr(error, "sqlite_errorname", "") or ""
-    if code in NOT_A_DATABASE:
-        return InputError(
-            "the results cannot be read: the file is damaged or is not a results file",
-            where=str(path),
-            found=str(error),
-            expected="a results.sqlite that Tutelage wrote",
-            fix="bring back a copy, or remove the file and run again: what it held is then answered again",
-        )
+    if code.startswith(DAMAGED) or "decode to UTF-8" in str(error):
+        return damaged(path, found=str(error))
     if code.startswith("SQLITE_FULL"):
         return MachineError(
             "the disk is full",

@@ -1,19 +1,29 @@
-"""results.json: what a run found, in one document for people's scripts, other programs and the report."""
+"""results.json: what a run found, in one document for people's scripts, other programs and the report.
+
+`sealed` adds a hash of the whole content; a sealed document that was edited is refused when it is read.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tutelage.core import files
-from tutelage.core.errors import InputError, InputErrors
+import yaml
+
+from tutelage.core import files, hashing, strictjson
+from tutelage.core.errors import InputError
+from tutelage.core.limits import MAX_JSON_DEPTH
+from tutelage.results import shapes
 
 SCHEMA = 1
+_MOST_VALUES = 1_000_000
+"""Values of a run's recipe.yaml, each alias written out."""
+SEAL = "content_sha256"
+"""The key with the hash of all the rest; documents of older versions have none."""
 FIX = "run the recipe again: it writes the file anew and answers nothing twice"
-WORDS = ("yes", "no", "unclear")
 
 
 def build(
@@ -41,7 +51,62 @@ def read(path: Path) -> dict[str, Any]:
     """
     document = load_json(path, what="the results file", fix=FIX)
     check(document, where=str(path))
+    require_seal(document, where=str(path), fix=FIX)
     return document
+
+
+def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with the hash of its content, whatever the order of its keys."""
+    content = {key: value for key, value in document.items() if key != SEAL}
+    return {**content, SEAL: hashing.of_json(content)}
+
+
+def require_seal(document: Mapping[str, Any], *, where: str, fix: str) -> None:
+    """Refuse a sealed document whose content has changed since; one without a seal passes."""
+    if SEAL in document and sealed(document)[SEAL] != document[SEAL]:
+        raise InputError(
+            "the file was changed after it was written",
+            where=where,
+            found=f"another content than the one with {SEAL} {str(document[SEAL])[:12]}",
+            expected="the file as it was written",
+            fix=fix,
+        )
+
+
+def load_checked(path: Path, shape: type[shapes.Shape], *, what: str, fix: str) -> dict[str, Any]:
+    """Read a JSON document of a known shape, sealed or not.
+
+    Raises:
+        InputError: it is not there, not strict JSON, or was changed after it was written.
+        InputErrors: fields of a wrong type.
+    """
+    document = load_json(path, what=what, fix=fix)
+    shapes.check(shape, document, where=str(path), fix=fix)
+    require_seal(document, where=str(path), fix=fix)
+    return document
+
+
+def recorded_recipe(path: Path) -> dict[str, Any] | None:
+    """The recipe that a run's recipe.yaml holds; None where there is none that can be read."""
+    try:
+        value = yaml.safe_load(path.read_text("utf-8"))
+        _require_bounded(value)
+        hashing.of_json(value)  # of JSON's types alone, as it was written
+    except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _require_bounded(value: Any) -> None:
+    """Raise ValueError for a value that aliases make very large, or infinite."""
+    stack, count = [value], 0
+    while stack:
+        one = stack.pop()
+        count += 1
+        if count > _MOST_VALUES:
+            raise ValueError("too many values")
+        if isinstance(one, dict | list):
+            stack.extend(one.values() if isinstance(one, dict) else one)
 
 
 def load_json(path: Path, *, what: str, fix: str) -> dict[str, Any]:
@@ -49,10 +114,14 @@ def load_json(path: Path, *, what: str, fix: str) -> dict[str, Any]:
     raw = files.read_bytes(path, what=what, fix=fix)
 
     def refuse(constant: str) -> NoReturn:
-        raise InputError(f"{what} holds {constant}, which is not a number", where=str(path), fix=fix)
+        raise InputError(f"{what} holds {constant}, which is not a finite number", where=str(path), fix=fix)
+
+    def finite(digits: str) -> float:
+        value = float(digits)
+        return value if math.isfinite(value) else refuse(digits[:40])
 
     try:
-        document = json.loads(raw.decode("utf-8"), parse_constant=refuse)
+        document = json.loads(raw.decode("utf-8"), parse_constant=refuse, parse_float=finite)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise InputError(f"{what} is not UTF-8", where=f"{path}:{line}", fix=fix) from None
@@ -66,6 +135,15 @@ def load_json(path: Path, *, what: str, fix: str) -> dict[str, Any]:
         raise InputError(
             f"{what} is not a JSON object", where=str(path), found=type(document).__name__, fix=fix
         )
+    if strictjson.depth(document) > MAX_JSON_DEPTH:
+        found = f"more than {MAX_JSON_DEPTH} levels of lists and objects"
+        raise InputError(f"{what} cannot be read", where=str(path), found=found, fix=fix)
+    for text in strictjson.strings(document):
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            found = f"half a character (a lone surrogate) in {text[:60]!a}"
+            raise InputError(f"{what} cannot be read", where=str(path), found=found, fix=fix) from None
     return document
 
 
@@ -75,75 +153,8 @@ def check(document: Mapping[str, Any], *, where: str) -> None:
         raise InputError(
             "the results have another schema",
             where=where,
-            found=repr(document.get("schema")),
+            found=repr(document.get("schema"))[:200],
             expected=str(SCHEMA),
             fix="read them with the version of Tutelage that wrote them, or run the recipe again",
         )
-    mistakes = list(_mistakes(document, where))
-    if mistakes:
-        raise InputErrors(f"{where} is not a whole results.json", mistakes)
-
-
-def _mistakes(document: Mapping[str, Any], where: str) -> Iterator[InputError]:
-    for key in ("recipe", "provenance", "tasks", "watched", "verdict"):
-        if not isinstance(document.get(key), Mapping):
-            yield _wrong(where, key, document.get(key), "an object")
-    for group in ("tasks", "watched"):
-        measured = document.get(group)
-        for name, outcome in measured.items() if isinstance(measured, Mapping) else ():
-            yield from _outcome(outcome, where, f"{group}.{name}")
-    verdict = document.get("verdict")
-    if isinstance(verdict, Mapping):
-        for key in ("learned", "forgot"):
-            if verdict.get(key) not in WORDS:
-                yield _wrong(where, f"verdict.{key}", verdict.get(key), " or ".join(WORDS))
-        if not isinstance(verdict.get("sentence"), str):
-            yield _wrong(where, "verdict.sentence", verdict.get("sentence"), "a text")
-
-
-def _outcome(outcome: Any, where: str, path: str) -> Iterator[InputError]:
-    if not isinstance(outcome, Mapping):
-        yield _wrong(where, path, outcome, "an object")
-        return
-    scores = {key: outcome.get(key) for key in ("base", "tuned", "difference")}
-    for key, by_metric in scores.items():
-        if not isinstance(by_metric, Mapping):
-            yield _wrong(where, f"{path}.{key}", by_metric, "an object")
-            continue
-        if outcome.get("primary") not in by_metric:
-            yield _wrong(where, f"{path}.primary", outcome.get("primary"), f"a metric that stands in {key}")
-        for metric, score in by_metric.items():
-            yield from _score(score, where, f"{path}.{key}.{metric}", difference=key == "difference")
-    parts = outcome.get("parts", {})
-    if not isinstance(parts, Mapping):
-        yield _wrong(where, f"{path}.parts", parts, "an object")
-        return
-    for part, inner in parts.items():
-        yield from _outcome(inner, where, f"{path}.parts.{part}")
-
-
-def _score(score: Any, where: str, path: str, *, difference: bool) -> Iterator[InputError]:
-    if not isinstance(score, Mapping):
-        yield _wrong(where, path, score, "an object")
-        return
-    numbers = ("value", "low", "high", "n", *(("p",) if difference else ()))
-    for key in numbers:
-        if not _is_number(score.get(key)):
-            yield _wrong(where, f"{path}.{key}", score.get(key), "a finite number")
-    if difference and score.get("p_adjusted") is not None and not _is_number(score["p_adjusted"]):
-        yield _wrong(
-            where, f"{path}.p_adjusted", score["p_adjusted"], "a finite number, or null outside the family"
-        )
-
-
-def _is_number(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return isinstance(value, int) or math.isfinite(value)
-
-
-def _wrong(where: str, path: str, found: Any, expected: str) -> InputError:
-    text = "nothing" if found is None else repr(found)
-    return InputError(
-        "not as it must be", where=f"{where}: {path}", found=text[:200], expected=expected, fix=FIX
-    )
+    shapes.check(shapes.Results, document, where=where, fix=FIX)

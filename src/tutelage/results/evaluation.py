@@ -7,8 +7,9 @@ import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
 from tutelage.core.nouns import Json, Response
 from tutelage.metrics.score import Score, Scored
+from tutelage.results import columns
 from tutelage.results.database import transaction, words
 
 
@@ -94,16 +96,7 @@ class Evaluation:
                 "WHERE d.evaluation = ? ORDER BY d.position",
                 (self._id,),
             ).fetchall()
-        return tuple(
-            Item(
-                id=id_,
-                part=part,
-                prompt=prompt,
-                references=tuple(json.loads(references)),
-                fields=json.loads(fields),
-            )
-            for id_, part, prompt, references, fields in found
-        )
+        return tuple(self._item(*row) for row in found)
 
     def add(self, responses: Sequence[Response]) -> None:
         """Keep responses, all or none; when this returns they are on the disk. The same response again changes nothing.
@@ -128,7 +121,10 @@ class Evaluation:
                 "SELECT r.item_id, r.text, r.finish, r.tokens, r.choice, r.logprobs, r.lengths FROM responses r "
                 "JOIN declared d USING (evaluation, item_id) WHERE evaluation = ? ORDER BY d.position"
             )
-        return {row[0]: _response(row) for row in found}
+        return {
+            row[0]: columns.response(row, path=self._path, where=f"{self.name}: item {row[0]!r}")
+            for row in found
+        }
 
     def put_scores(
         self, part: str, scored: Mapping[str, Scored], *, primary: str, ids: Sequence[str] | None = None
@@ -189,11 +185,41 @@ class Evaluation:
             )
             return {head[0]: self._scored(part, head) for head in heads}
 
+    def digests(self) -> dict[str, str]:
+        """Hashes of all that was asked and answered (`answers`), and of all that it scored (`scores`)."""
+        answers = (
+            "SELECT d.position, d.item_id, i.part, i.prompt, i.reference_texts, i.fields, r.text, r.finish, r.tokens, r.choice, "
+            "r.logprobs, r.lengths FROM declared d JOIN items i ON i.key = d.item "
+            "LEFT JOIN responses r ON r.evaluation = d.evaluation AND r.item_id = d.item_id "
+            "WHERE d.evaluation = ? ORDER BY d.position"
+        )
+        scores = (
+            "SELECT part, metric, position, is_primary, value, low, high, n, signature, higher_is_better FROM scores "
+            "WHERE evaluation = ? ORDER BY part, position, metric"
+        )
+        items = (
+            "SELECT part, metric, position, item_id, value, statistics, cluster FROM item_scores "
+            "WHERE evaluation = ? ORDER BY part, metric, position"
+        )
+        with words(self._path):
+            return {
+                "answers": hashing.of_rows(self._connection.execute(answers, (self._id,))),
+                "scores": hashing.of_rows(
+                    chain(
+                        self._connection.execute(scores, (self._id,)),
+                        self._connection.execute(items, (self._id,)),
+                    )
+                ),
+            }
+
     def provenance(self) -> list[dict[str, Any]]:
         """Where and with what it was answered: an entry for each process that added responses, and one for kept ones."""
         with words(self._path):
             found = self._select("SELECT provenance FROM sessions WHERE evaluation = ? ORDER BY id")
-        return [json.loads(text) for (text,) in found]
+        return [
+            columns.json_value(text, dict, path=self._path, where=f"{self.name}: provenance")
+            for (text,) in found
+        ]
 
     def _select(self, query: str, *values: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(query, (self._id, *values)).fetchall()
@@ -325,6 +351,8 @@ class Evaluation:
             part,
             metric,
         )
+        where = f"{self.name}: scores of {metric}" + (f", part {part}" if part else "")
+        columns.require_scores(head[1:4], lines, path=self._path, where=where)
         statistics = [np.frombuffer(line[3], dtype="<f8") for line in lines]
         scored = Scored(
             metric=metric,
@@ -336,6 +364,12 @@ class Evaluation:
             clusters=_clusters([line[4] for line in lines]),
         )
         return scored, tuple(line[1] for line in lines)
+
+    def _item(self, id_: str, part: str, prompt: str, references: str, fields: str) -> Item:
+        where = f"{self.name}: item {id_!r}"
+        texts = columns.texts(references, path=self._path, where=where)
+        values = columns.json_value(fields, dict, path=self._path, where=where)
+        return Item(id_, part, prompt, texts, values)
 
 
 def _refuse_twins(items: Sequence[Item], *, where: str) -> None:
@@ -355,16 +389,3 @@ def _clusters(found: Sequence[int | None]) -> npt.NDArray[np.int64] | None:
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _response(row: tuple[Any, ...]) -> Response:
-    item_id, text, finish, tokens, choice, logprobs, lengths = row
-    return Response(
-        id=item_id,
-        text=text,
-        finish=cast("Literal['stop', 'length', 'choice']", finish),
-        tokens=tokens,
-        choice=choice,
-        logprobs=tuple(json.loads(logprobs)),
-        lengths=() if lengths is None else tuple(json.loads(lengths)),
-    )

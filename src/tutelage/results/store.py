@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tutelage.core.errors import InputError
+from tutelage.results import columns
 from tutelage.results.database import connect, transaction, words
 from tutelage.results.evaluation import Evaluation, Item
 
@@ -103,7 +104,10 @@ class Store:
         """The training log in the order of steps: each entry has `step` and the values given to `log_step`."""
         with words(self.path):
             rows = self._connection.execute("SELECT step, entries FROM steps ORDER BY step").fetchall()
-        return [{"step": step, **json.loads(entries)} for step, entries in rows]
+        return [
+            {"step": step, **columns.numbers(entries, path=self.path, where=f"steps: step {step}")}
+            for step, entries in rows
+        ]
 
     def close(self) -> None:
         """Close the file; the write-ahead log is folded in by the last one to close it."""

@@ -9,7 +9,7 @@ from tutelage.templates.apart import close
 from tutelage.templates.binding import Same, Source, bind
 from tutelage.templates.columns import columns_of, detect, guess, named, names
 from tutelage.templates.labels import LabelsGiven
-from tutelage.templates.library import Found, find, is_own, kind_part
+from tutelage.templates.library import Found, find, is_own, kind_part, own_file
 from tutelage.templates.sandbox import check, reference
 from tutelage.templates.template import TaskTemplate
 from tutelage.templates.wording import LibraryTemplate, Manner
@@ -31,6 +31,7 @@ __all__ = [
     "kind_part",
     "named",
     "names",
+    "own_file",
     "reference",
     "use",
 ]

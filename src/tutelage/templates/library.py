@@ -52,10 +52,7 @@ def find(asked: str, *, root: Path | None = None, where: str = "template") -> Fo
     """
     own = _OWN.fullmatch(asked)
     if own:
-        path = Path(own["file"])
-        with suppress(RuntimeError):  # nobody is called so: the file is not there
-            path = path.expanduser()
-        kind = read((root or Path()) / path, shown=own["file"], foreign=True)
+        kind = read(_path_of(own["file"], root), shown=own["file"], foreign=True)
         if kind.name in all_names():
             raise InputError(
                 "the name belongs to a template of the library",
@@ -81,6 +78,24 @@ def all_names() -> list[str]:
 def is_own(asked: str) -> bool:
     """Whether a template is a person's own file, which can only be looked at beside the recipe."""
     return _OWN.fullmatch(asked) is not None
+
+
+def own_file(asked: str, root: Path | None = None) -> Path | None:
+    """The file that a template's name points to; None for one of the library.
+
+    Args:
+        asked: as of `find`.
+        root: what a path is relative to; the current folder when not given.
+    """
+    own = _OWN.fullmatch(asked)
+    return _path_of(own["file"], root) if own else None
+
+
+def _path_of(file: str, root: Path | None) -> Path:
+    path = Path(file)
+    with suppress(RuntimeError):  # nobody is called so: the file is not there
+        path = path.expanduser()
+    return (root or Path()) / path
 
 
 def kind_part(asked: str) -> str:

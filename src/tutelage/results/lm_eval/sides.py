@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import kind
-from tutelage.results.document import load_json
+from tutelage.results.digests import read_evaluation, read_results
 from tutelage.results.evaluation import Evaluation
 from tutelage.results.store import Store
-
-FIX = "run the command that made it again: it writes the file anew and answers nothing twice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,48 +89,17 @@ def _said(folder: Path) -> _Said:
     """What the document beside the store says; nothing, where the work has not come so far."""
     evaluation, results = folder / "evaluation.json", folder / "results.json"
     if evaluation.is_file():
-        document = load_json(evaluation, what="the evaluation's document", fix=FIX)
-        benchmarks, provenance = (
-            _object(document, key, str(evaluation)) for key in ("benchmarks", "provenance")
-        )
-        told = {name: _told(benchmarks, name, f"{evaluation}: benchmarks") for name in benchmarks}
+        document = read_evaluation(evaluation)
+        provenance = document["provenance"]
         model = str(provenance.get("model", folder.name))
-        return _Said({"": model, "base": f"{model}, adapter off", "tuned": model}, told, provenance)
+        names = {"": model, "base": f"{model}, adapter off", "tuned": model}
+        return _Said(names, document["benchmarks"], provenance)
     if results.is_file():
-        document = {"watched": {}, **load_json(results, what="the results file", fix=FIX)}
-        recipe, provenance, watched = (
-            _object(document, key, str(results)) for key in ("recipe", "provenance", "watched")
-        )
-        scored = {name: {"told": {}, **_object(watched, name, f"{results}: watched")} for name in watched}
-        told = {name: _told(one, "told", f"{results}: watched: {name}") for name, one in scored.items()}
-        return _Said({"base": str(recipe.get("model", "base")), "tuned": folder.name}, told, provenance)
+        document = read_results(results)
+        told = {name: one.get("told", {}) for name, one in document.get("watched", {}).items()}
+        names = {"base": str(document["recipe"].get("model", "base")), "tuned": folder.name}
+        return _Said(names, told, document["provenance"])
     return _Said({"": folder.name}, {}, {})
-
-
-def _told(document: Mapping[str, Any], key: str, place: str) -> dict[str, Any]:
-    """What is said of a benchmark beside its scores; of it `sizes` are counts."""
-    told = _object(document, key, place)
-    for part, size in _object({"sizes": {}, **told}, "sizes", f"{place}: {key}").items():
-        if type(size) is not int:
-            raise _wrong(f"{place}: {key}: sizes: {part}", size, "a number of items")
-    return told
-
-
-def _object(document: Mapping[str, Any], key: str, place: str) -> dict[str, Any]:
-    value = document.get(key)
-    if not isinstance(value, dict):
-        raise _wrong(f"{place}: {key}", value, "an object")
-    return value
-
-
-def _wrong(where: str, found: object, expected: str) -> InputError:
-    return InputError(
-        "not as it must be",
-        where=where,
-        found="nothing" if found is None else kind(found),
-        expected=expected,
-        fix=FIX,
-    )
 
 
 def moment(time: object) -> float | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from tutelage.core.errors import InputError
 from tutelage.core.nouns import Response
 from tutelage.metrics.score import Scored
 from tutelage.results.evaluation import Evaluation, Item
@@ -161,7 +162,15 @@ def measured(evaluations: Sequence[Evaluation], told: Mapping[str, Mapping[str, 
 def _read(one: Evaluation, told: Mapping[str, Any]) -> _Read:
     scores = {part: one.item_scores(part) for part in one.parts()}
     names = _theirs(metric for own in scores.values() for metric in own)
-    return _Read(one.name, one.suite, one.items(), one.responses(), scores, names, told)
+    items, responses = one.items(), one.responses()
+    if missing := [item.id for item in items if item.id not in responses]:
+        raise InputError(
+            f"{one.name} was scored, and {len(missing)} of its items have no answer",
+            where=one.name,
+            found=f"none to {missing[0]!r}",
+            fix="run the command that made it again: what is missing is asked",
+        )
+    return _Read(one.name, one.suite, items, responses, scores, names, told)
 
 
 def _task(one: _Read, part: str, name: str, alias: str) -> Task:
