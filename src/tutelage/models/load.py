@@ -9,6 +9,7 @@ from typing import Any
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
 from tutelage.models import folders
+from tutelage.models.causal import require_causal
 from tutelage.models.endings import end_ids, settle, settle_tokenizer
 from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource, fingerprint
@@ -101,6 +102,8 @@ def load(
     model = _weights(source.weights, dtype, four_bit=four_bit)
     _check_vocabulary(model.get_input_embeddings().weight.shape[0], tokenizer, source)
     settle(model, tokenizer)
+    model.eval()
+    require_causal(model, where=str(source.weights))
     if source.base is not None:
         model = _with_adapter(model, source.folder)
     model.eval()
