@@ -19,7 +19,7 @@ os.environ["TUTELAGE_NO_CACHE"] = (
     "1"  # no test writes rows or answers into the user's cache, nor does a process that it starts
 )
 
-# A shell's job in the background starts with these ignored, and so would the suite's children: what is tested is Ctrl-C at a terminal.
+# A background job of a shell ignores SIGINT, and so would all its children: the tests of Ctrl-C would wait in vain.
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, handler)
@@ -157,7 +157,7 @@ def warm() -> Iterator[Warm]:
 
 @pytest.fixture(scope="session")
 def missing() -> Callable[..., NoReturn]:
-    """Call it where a tool is missing: it skips the test, or fails it where `CI` is set (`.ci/run` installs everything)."""
+    """A function to call where a tool is missing: it skips the test, or fails it if `CI` is set (`.ci/run` installs the tools)."""
 
     def skip_or_fail(tool: str, *, install: str) -> NoReturn:
         reason = f"{tool} is missing: {install} installs it"

@@ -232,8 +232,8 @@ def become(request: dict[str, Any]) -> int:
 if __name__ == "__main__":
     import_everything()
     gc.freeze()  # what the children share is not copied by their collections
-    asked = serve(socket.socket(fileno=int(sys.argv[1])))
-    code = 0 if asked is None else become(asked)
+    request = serve(socket.socket(fileno=int(sys.argv[1])))
+    code = 0 if request is None else become(request)
     # The end of an interpreter, but for taking all the modules apart, which takes longer than most commands.
     threading._shutdown()
     atexit._run_exitfuncs()
