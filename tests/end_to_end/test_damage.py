@@ -16,7 +16,7 @@ from tutelage import recipe as recipes
 from tutelage import report
 from tutelage.cli.main import main
 from tutelage.compare import compare_runs
-from tutelage.core import hashing
+from tutelage.core import hashing, outputs
 from tutelage.core.errors import InputError
 from tutelage.models import resolve
 from tutelage.recipe import run as running
@@ -191,8 +191,10 @@ REFUSED: dict[str, Damage] = {
     "tuned.json emptied": empty("tuned.json"),
     "tuned.json halved": halve("tuned.json"),
     "recipe edited": reword("recipe.yaml", "steps: 2", "steps: 3"),
+    "page halved": halve("report.html"),
+    "page flipped": flip("report.html"),
 }
-"""Damage to what cannot be made again without long work: refused by `run`, with what to do."""
+"""Damage to what cannot be made again without long work, or might be a person's own change: refused by `run`, with what to do."""
 
 MENDED: dict[str, Damage] = {
     "tuned.json deleted": delete("tuned.json"),
@@ -210,8 +212,6 @@ MENDED: dict[str, Damage] = {
     "recipe emptied": empty("recipe.yaml"),
     "page deleted": delete("report.html"),
     "page emptied": empty("report.html"),
-    "page halved": halve("report.html"),
-    "page flipped": flip("report.html"),
 }
 """Damage to what can be computed again: `run` does so and says it."""
 NEW_EACH_TIME = ("report.html", "results.json", "results.sqlite", ".lock")
@@ -421,7 +421,8 @@ def old(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             document.pop(key)
         (out / name).write_text(json.dumps(document), "utf-8")
     page = (out / "report.html").read_text("utf-8")
-    (out / "report.html").write_text(page[: page.index("<!-- sha256 of all")], "utf-8")
+    unmarked = page[: page.rindex("<!-- sha256 ")].replace(outputs.GENERATOR + "\n", "")
+    (out / "report.html").write_text(unmarked, "utf-8")
 
 
 @pytest.mark.parametrize("ended", [True, False])

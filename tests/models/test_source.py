@@ -198,11 +198,9 @@ SETTINGS = (
     "vocab.json",
     "merges.txt",
     "spiece.model",
-    "tokenizer.4.0.0.json",
     "source.spm",
     "tiktoken.model",
     "prophetnet.tokenizer",
-    "tekken.json",
 )
 NOTES = (
     "README.md",

@@ -127,6 +127,8 @@ def _check_run(folder: Path) -> None:
             expected=run,
             fix="name the folder that `tutelage run` printed",
         )
+
+
 def _card(path: Path, recorded: str | None) -> dict[str, Any]:
     """The data card, as it was when the results were computed."""
     card = document.load_checked(path, cardshape.Card, what="the data card", fix=FIX)
