@@ -6,6 +6,7 @@ import gc
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -95,7 +96,7 @@ def evaluate(
     tell.stage("check")
     ready = preflight.check(asked, out=out or Path("runs"), say=lambda line: tell.stage("model", line))
     identity, older = (
-        _identity(print_, ready, against_base=against_base) for print_ in (ready.fingerprint, ready.older)
+        _identity(of_model, ready, against_base=against_base) for of_model in (ready.fingerprint, ready.older)
     )
     folder, begun_before = _folder(out, model, identity, older, now=ready.fingerprint)
     if begun_before:
@@ -218,11 +219,12 @@ def _folder(out: Path | None, model: str, identity: str, older: str, *, now: str
     """
     slug = _slug(model)
     places = {key: out or Path("runs") / f"evaluate-{slug}-{key[:8]}" for key in (identity, older)}
-    if places[identity].is_dir() and _mark(places[identity]) == identity:
+    if _mark(places[identity]) == identity:
         return places[identity], False
     if _mark(places[older]) == older:
-        document = places[older] / DOCUMENT
-        known = digests.read_evaluation(document)["provenance"] if document.is_file() else {}
+        known: Mapping[str, Any] = {}
+        with suppress(InputError):  # missing or damaged: it is computed again
+            known = digests.read_evaluation(places[older] / DOCUMENT)["provenance"]
         if known.get(FINGERPRINT, now) == now:
             return places[older], True
     return places[identity], False
