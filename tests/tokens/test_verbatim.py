@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tutelage.tokens import chat
-from tutelage.tokens.verbatim import verbatim
+from tutelage.templates.chats import verbatim
 
 LOOP = "{%% for m in messages %%}%s{%% endfor %%}"
 SMOLLM, QWEN = (Path(__file__).with_name(f"{name}.jinja").read_text("utf-8") for name in ("smollm", "qwen"))

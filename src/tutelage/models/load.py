@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core import hashing
+from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError, MachineError
+from tutelage.core.strictjson import kind
 from tutelage.models import folders
 from tutelage.models.endings import end_ids, settle, settle_tokenizer
 from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource, fingerprint
+from tutelage.tokens import rendering
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ def load(
     chat_template: str | None = None,
     dtype: str = "float32",
     four_bit: bool = False,
+    clock: Clock | None = None,
 ) -> LoadedModel:
     """Load a model and its tokenizer.
 
@@ -91,13 +95,14 @@ def load(
         dtype: of the weights in memory: float32, bfloat16 or float16.
         four_bit: hold the linear layers' weights in 4 bits (NF4), on the first CUDA device; not tested, as no
             machine of ours has one.
+        clock: what the chat template reads when it asks for the time; this moment by default.
 
     Raises:
         InputError: weights that do not fit the config, a tokenizer larger than the model, a broken template.
         MachineError: not enough memory.
     """
     tokenizer = _tokenizer(source.tokenizer)
-    template = _template(tokenizer, chat_template)
+    template = _template(tokenizer, chat_template, source.tokenizer, clock)
     model = _weights(source.weights, dtype, four_bit=four_bit)
     _check_vocabulary(model.get_input_embeddings().weight.shape[0], tokenizer, source)
     settle(model, tokenizer)
@@ -126,12 +131,15 @@ def as_loaded(source: ModelSource, chat_template: str | None, dtype: str = "floa
     return hashing.of_json({"files": fingerprint(source), "chat_template": chat_template, "dtype": dtype})
 
 
-def load_tokenizer(source: ModelSource, *, chat_template: str | None = None) -> LoadedTokenizer:
+def load_tokenizer(
+    source: ModelSource, *, chat_template: str | None = None, clock: Clock | None = None
+) -> LoadedTokenizer:
     """Load what turns words into ids: the same ids and ends as `load` gives, without reading a weight.
 
     Args:
         source: from `resolve`.
         chat_template: the Jinja text to use; None is the model's own.
+        clock: what the chat template reads when it asks for the time; this moment by default.
 
     Raises:
         InputError: a damaged tokenizer or config, a tokenizer larger than the model, a broken template.
@@ -139,7 +147,7 @@ def load_tokenizer(source: ModelSource, *, chat_template: str | None = None) -> 
     from transformers import GenerationConfig
 
     tokenizer = _tokenizer(source.tokenizer)
-    template = _template(tokenizer, chat_template)
+    template = _template(tokenizer, chat_template, source.tokenizer, clock)
     try:
         config = _config(source.weights)
         stated = source.weights / "generation_config.json"
@@ -189,40 +197,32 @@ def _tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def _template(tokenizer: Any, given: str | None) -> str | None:
-    """Set the chat template in use and return its text. Of several named ones the default is taken."""
+def _template(tokenizer: Any, given: str | None, folder: Path, clock: Clock | None) -> str | None:
+    """Set the chat template in use, try it on one turn, and return its text. Of several named ones the default is taken."""
     own = tokenizer.chat_template
     if isinstance(own, dict):
         own = own.get("default")
     text = own if given is None else given
-    tokenizer.chat_template = text
-    if text is None:
-        return None
-    _try_template(tokenizer)
-    return str(text)
-
-
-def _try_template(tokenizer: Any) -> None:
-    """Render one turn: a template that cannot is found now, not after the model's weights are read."""
-    from jinja2 import TemplateError, TemplateSyntaxError
-
-    turn = [{"role": "user", "content": "Hello"}]
-    try:
-        tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
-    except TemplateSyntaxError as error:
+    where = "chat_template" if given is not None else str(_template_file(folder))
+    if text is not None and not isinstance(text, str):
         raise InputError(
-            "the chat template is not valid Jinja",
-            where=f"chat template, line {error.lineno}",
-            found=error.message,
-            fix="correct the template",
-        ) from error
-    except (TemplateError, TypeError, ValueError) as error:
-        raise InputError(
-            "the chat template cannot render a user's turn",
-            where="chat template",
-            found=str(error)[:200],
-            fix="correct the template: it is given `messages` (role, content) and `add_generation_prompt`",
-        ) from error
+            "the chat template is no text",
+            where=where,
+            found=kind(text),
+            expected="a Jinja template as a text",
+            fix="write it as a text, or name another one in `chat_template`",
+        )
+    rendering.use(tokenizer, text, clock=clock, where=where)
+    if text:
+        # What cannot be rendered is found now, not after the model's weights are read.
+        rendering.render(tokenizer, [{"role": "user", "content": "Hello"}], generate=True)
+    return text
+
+
+def _template_file(folder: Path) -> Path:
+    """The file of a model that its chat template stands in."""
+    own = folder / "chat_template.jinja"
+    return own if own.is_file() else folder / "tokenizer_config.json"
 
 
 def _config(folder: Path) -> Any:
