@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tutelage.tokens import chat
 from tutelage.templates.chats import verbatim
+from tutelage.tokens import chat
 
 LOOP = "{%% for m in messages %%}%s{%% endfor %%}"
 SMOLLM, QWEN = (Path(__file__).with_name(f"{name}.jinja").read_text("utf-8") for name in ("smollm", "qwen"))

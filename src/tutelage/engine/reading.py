@@ -72,17 +72,18 @@ class Reader:
             for text in (r.prompt, *(r.prompt + c if joined else c for c in r.choices))
         ]
         ids = self._ids(texts)
+        talks = [(r.prompt, r.history) for r in requests if r.form == "chat"]
+        prompts = iter(self._encoder.prompts_ids(talks) if talks else [])
         for request in requests:
             if request.form == "chat":
-                yield self._chat(request)
+                yield self._chat(request, next(prompts))
             elif joined:
                 yield self._text(request, ids)
             else:
                 prompt = self._encoder.text_ids(ids[request.prompt])
                 yield Read(request, prompt, tuple(ids[choice] for choice in request.choices))
 
-    def _chat(self, request: Request) -> Read:
-        prompt = self._encoder.prompt_ids(request.prompt, request.history)
+    def _chat(self, request: Request, prompt: list[int]) -> Read:
         tokenizer = self._encoder.tokenizer
         choices = (chat.encode_text(tokenizer, choice, control=False) for choice in request.choices)
         return Read(request, prompt, tuple(choices))

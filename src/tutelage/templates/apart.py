@@ -21,6 +21,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import orjson
+
 from tutelage.core.errors import MachineError
 from tutelage.core.limits import MAX_RENDERED_CHARACTERS, MAX_TEMPLATE_BYTES, MAX_TEMPLATE_SECONDS
 from tutelage.templates import sandbox
@@ -193,7 +195,10 @@ class Keeper:
         line = process.stdout.readline(LINE)
         if not line.endswith(b"\n"):
             raise ValueError(line[:60])
-        return json.loads(line)
+        try:
+            return orjson.loads(line)
+        except orjson.JSONDecodeError:
+            return json.loads(line)  # half a character, which JSON's own escapes carry
 
     def _ended(self, process: subprocess.Popen[bytes], sender: threading.Thread | None) -> Failure:
         """Why the child is gone, or of no more use; a new one will do what comes next."""

@@ -71,7 +71,7 @@ class _Dict:
 class _Namespace(Namespace):
     """Jinja's namespace without attributes that begin with an underscore."""
 
-    def __init__(*words: Any, **named: Any) -> None:  # noqa: N805  # a template may name an attribute `self`
+    def __init__(*words: Any, **named: Any) -> None:  # a template may name an attribute `self`
         self, *rest = words
         attributes = dict(*rest, **named)
         for name in attributes:
@@ -89,7 +89,11 @@ def _refuse_underscore(name: object) -> None:
 
 
 def _to_json(
-    value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: Any = None,
+    separators: Any = None,
+    sort_keys: bool = False,
 ) -> str:
     return json.dumps(
         value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys

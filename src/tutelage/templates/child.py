@@ -19,6 +19,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import orjson
+
 from tutelage.core.clock import Instant
 from tutelage.templates import chat_environment
 from tutelage.templates.sandbox import Failure, attempt, filter_names
@@ -73,7 +75,7 @@ def _sent(outcome: Any) -> Any:
     """A text or failure as it goes over the pipe."""
     if isinstance(outcome, Failure):
         return {"why": outcome.why, "found": outcome.found, "name": outcome.name, "inside": outcome.inside}
-    return outcome
+    return tuple(outcome) if isinstance(outcome, tuple) else outcome
 
 
 def limit(memory: int) -> dict[str, bool]:
@@ -108,10 +110,19 @@ def _warm_up() -> None:
     for source in ("{{ a.b }}", "{{ 1 / 0 }}{{ 'x' }}", "{{ a.encode('latin-1') }}"):
         attempt(source, {"a": "x"})
     instant = Instant.now()
-    for source in ("{{ 1 / 0 }}", "{{", "{{ lipsum() }}{{ messages | tojson }}{{ strftime_now('%c %x %X %p') }}"):
+    for source in (
+        "{{ 1 / 0 }}",
+        "{{",
+        "{{ lipsum() }}{{ messages | tojson }}{{ strftime_now('%c %x %X %p') }}",
+    ):
         chat_environment.attempt(source, [{"role": "user", "content": "x"}], {}, instant)
     verbatim("{{ messages }}")
 
 
 def _write(value: Any) -> None:
-    sys.stdout.buffer.write(json.dumps(value).encode("ascii") + b"\n")
+    try:
+        line = orjson.dumps(value)
+    except TypeError:  # half a character in what is told of a failure
+        line = json.dumps(value).encode("ascii")
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.write(b"\n")

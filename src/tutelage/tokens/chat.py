@@ -21,8 +21,6 @@ from tutelage.core.nouns import History
 from tutelage.tokens.rendering import MARK as _MARK
 from tutelage.tokens.rendering import Message, render, render_all
 
-
-
 __all__ = [
     "Message",
     "control_ids",
@@ -80,9 +78,7 @@ def encode_conversations(
     tokenizer: Any, talks: Sequence[Sequence[Message]], *, generate: bool
 ) -> list[list[int]]:
     """Token ids of several conversations, each as `encode_messages` gives them."""
-    harmless = [
-        not any(spells_control(tokenizer, message["content"]) for message in talk) for talk in talks
-    ]
+    harmless = [not any(spells_control(tokenizer, message["content"]) for message in talk) for talk in talks]
     texts = iter(
         render_all(
             tokenizer, [talk for talk, plain in zip(talks, harmless, strict=True) if plain], generate=generate

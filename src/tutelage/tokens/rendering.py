@@ -31,7 +31,8 @@ class TooMuchError(InputError):
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """What a template writes around the contents of all conversations with the same roles; None where it changes,
-    moves or leaves out one of them. `reads` is what it read of the clock."""
+    moves or leaves out one of them. `reads` is what it read of the clock.
+    """
 
     texts: tuple[str, ...] | None
     reads: Mapping[str, str]
