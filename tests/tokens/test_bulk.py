@@ -10,6 +10,7 @@ from tokenizers import AddedToken
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Origin, Prompted
 from tutelage.models import load_tokenizer, resolve
+from tutelage.templates import chats
 from tutelage.tokens import bulk, chat
 from tutelage.tokens.bulk import encode_all
 from tutelage.tokens.encode import Encoder

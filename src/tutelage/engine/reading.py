@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
 from tutelage.core.nouns import Request
-from tutelage.tokens import chat
+from tutelage.tokens import chat, rendering
 from tutelage.tokens.encode import Encoder
 from tutelage.tokens.words import Vocabulary
 
@@ -62,6 +62,16 @@ class Reader:
         """The requests in their order."""
         for start in range(0, len(requests), BATCH):
             yield from self._some(requests[start : start + BATCH])
+
+    def clock_reads(self, requests: Sequence[Request]) -> Mapping[str, str]:
+        """What the chat template reads of its clock for these requests, and has read before: texts by format."""
+        tokenizer = self._encoder.tokenizer
+        if self._encoder.encoder_decoder or not rendering.may_read_clock(tokenizer):
+            return {}
+        talks = [chat.messages(r.prompt, r.history) for r in requests if r.form == "chat"]
+        for start in range(0, len(talks), BATCH):
+            chat.render_all(tokenizer, talks[start : start + BATCH], generate=True)
+        return rendering.clock_of(tokenizer).reads
 
     def _some(self, requests: Sequence[Request]) -> Iterator[Read]:
         joined = not self._encoder.encoder_decoder

@@ -25,6 +25,7 @@ from tutelage.recipe.prepare import TaskRows
 from tutelage.report.inspected import Finding, share
 from tutelage.tokens import chat
 from tutelage.tokens.encode import BATCH, Encoder
+from tutelage.tokens.rendering import clock_of
 
 MANY = 0.05  # the share of rows from which on cutting and repeating are too much
 FEWEST = 4  # rows below which one answer in half of them says nothing
@@ -80,6 +81,9 @@ class Checks:
         if not self.encoder.encoder_decoder:
             text = chat.render(self.tokenizer, [{"role": "user", "content": "a"}], generate=True)
             ids = list(self.tokenizer(text)["input_ids"])
+            if reads := clock_of(self.tokenizer).reads:
+                texts = ", ".join(f"{form!r} as {text!r}" for form, text in list(reads.items())[:NAMED])
+                yield _finding("template-reads-clock", "chat_template", texts)
             if self._doubled(ids) and not self._doubled(chat.encode_text(self.tokenizer, text, control=True)):
                 yield _finding("start-doubled-elsewhere", "chat_template", self._named(ids[:2]))
 

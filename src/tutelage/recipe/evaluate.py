@@ -13,6 +13,7 @@ from typing import Any
 from tutelage import benchmarks as library
 from tutelage.compare import compare
 from tutelage.core import files, hashing
+from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError
 from tutelage.core.locks import locked
 from tutelage.core.provenance import now, provenance
@@ -20,12 +21,13 @@ from tutelage.metrics import Scored
 from tutelage.models import LoadedModel, load
 from tutelage.models.adapters import adapter_off
 from tutelage.models.source import base_of, fingerprint
-from tutelage.recipe import preflight
+from tutelage.recipe import instant, preflight
 from tutelage.recipe.answering import kept_answers, voice
 from tutelage.recipe.measure import Asker, Measurement, pairs
 from tutelage.recipe.progress import Listener, Silent
 from tutelage.results.answers import Answers
 from tutelage.results.store import Store
+from tutelage.tokens.rendering import clock_of
 
 SCHEMA = 1
 BASE, TUNED = "base", "tuned"
@@ -86,19 +88,25 @@ def evaluate(
         against_base=against_base,
     )
     tell.stage("check")
-    ready = preflight.check(asked, out=out or Path("runs"), say=lambda line: tell.stage("model", line))
+    clock = Clock()
+    ready = preflight.check(
+        asked, out=out or Path("runs"), say=lambda line: tell.stage("model", line), clock=clock
+    )
     asked_of = [ready.fingerprint, [one.fingerprint for one in ready.benchmarks]]
     identity = hashing.of_json([*asked_of, "against base"] if against_base else asked_of)
     folder = out or Path("runs") / f"evaluate-{_slug(model)}-{identity[:8]}"
     _refuse_others(folder, identity)
     tell.stage("load")
-    loaded = load(ready.source, chat_template=ready.template)
+    # The same questions, also when the first start was on another day: what was fitted to the context is in the identity.
+    clock = instant.clock_for(folder, first=clock.instant)
+    loaded = load(ready.source, chat_template=ready.template, clock=clock)
     started = now()
     with locked(folder / ".lock", what=f"the folder {folder}"):
         _refuse_others(
             folder, identity
         )  # once more: another evaluation may have come while weights were loaded
         files.write_text(folder / MARK, identity + "\n")
+        instant.keep(folder, clock)
         with (
             Store.open(folder / "results.sqlite") as store,
             kept_answers(partial(tell.stage, "cache")) as kept,
@@ -107,7 +115,12 @@ def evaluate(
             ask = _Ask(store, ready, kept, tell, self_check=self_check)
             found = ask.all(own)
             base = ask.base(loaded) if against_base else {}
-        said = {**provenance(started=started, ended=now()), "model": model, "identity": identity}
+        said = {
+            **provenance(started=started, ended=now()),
+            **instant.noted(clock),
+            "model": model,
+            "identity": identity,
+        }
         document: dict[str, Any] = {
             "schema": SCHEMA,
             "provenance": said,
@@ -153,12 +166,13 @@ class _Ask:
     def all(self, loaded: LoadedModel) -> dict[str, Measurement]:
         """Every benchmark."""
         speaking = voice(loaded)
+        clock = clock_of(loaded.tokenizer)
         stages = f"{loaded.name}: " if loaded.name in (BASE, TUNED) else ""
         asker = Asker(
             self.store,
             loaded.name,
-            loaded.fingerprint,
-            provenance(started=now()),
+            instant.stamped(loaded.fingerprint, clock),
+            {**provenance(started=now()), **instant.noted(clock)},
             lambda: speaking,
             self.tell,
             answers=self.kept,

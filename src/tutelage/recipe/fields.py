@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
@@ -46,6 +48,20 @@ def _targets(value: Any) -> Literal["all-linear"] | tuple[str, ...]:
     )
 
 
+def _day(value: Any) -> date:
+    if type(value) is date:  # YAML's own, without a time
+        return value
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return date.fromisoformat(value)
+    raise wrong(
+        "not a day",
+        found=str(value),
+        expected="a day as year, month and day",
+        fix="write it as 2026-01-31",
+    )
+
+
 def _metric(value: str) -> str:
     try:
         all_metrics.check_for_answers(value)
@@ -76,6 +92,9 @@ Targets = Annotated[
     WithJsonSchema(
         {"anyOf": [{"const": "all-linear"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
     ),
+]
+Day = Annotated[
+    date, PlainValidator(_day), PlainSerializer(str), WithJsonSchema({"type": "string", "format": "date"})
 ]
 Name = Annotated[str, Field(pattern=NAME)]
 Jinja = Annotated[str, AfterValidator(_jinja)]

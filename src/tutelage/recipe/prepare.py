@@ -24,6 +24,7 @@ from tutelage.recipe.rows import Rows, TaskRows, read
 from tutelage.recipe.schema import Recipe, Tune
 from tutelage.tokens.bulk import encode_all
 from tutelage.tokens.encode import Encoder, Truncation
+from tutelage.tokens.rendering import clock_of
 
 SHOWN = 12  # training rows that the card shows with their tokens
 
@@ -114,6 +115,7 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
     encoder = encoder_of(recipe, model)
     train = tuple(kept(encode_all(encoder, t.train), ENCODED) for t in rows.tasks)
     validation = tuple(kept(encode_all(encoder, t.validation), ENCODED) for t in rows.tasks)
+    clock = clock_of(model.tokenizer)
     if not sum(row.n_loss for task in train for row in task):
         raise InputError(
             "nothing in the training rows bears loss, so nothing would be learned",
@@ -174,6 +176,7 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
             "chat_template": hashing.of_json(model.chat_template),
             "truncate": tune.truncate.model_dump(mode="json"),
             **({"mixture": mix.identity} if mix.identity else {}),
+            **({"instant": str(clock.instant)} if clock.reads else {}),
         },
         names=tuple(names),
         forms=tuple(_forms(t.train) for t in rows.tasks),

@@ -280,7 +280,7 @@ def characters(job: Job) -> int:
     return sum(len(value) if isinstance(value, str) else 100 for value in job.fields.values())
 
 
-def written(jobs: Sequence[Job], singly: bool = False) -> bytes:
+def written(jobs: Sequence[Job], singly: bool = False) -> bytes:  # noqa: FBT001, FBT002  # as `Work` calls it
     """A batch as the child reads it: each template once, and of the fields those that its row's templates read."""
     places: dict[str, int] = {}
     rows = []

@@ -90,10 +90,10 @@ def _refuse_underscore(name: object) -> None:
 
 def _to_json(
     value: Any,
-    ensure_ascii: bool = False,
+    ensure_ascii: bool = False,  # noqa: FBT001, FBT002  # templates may give these by place
     indent: Any = None,
     separators: Any = None,
-    sort_keys: bool = False,
+    sort_keys: bool = False,  # noqa: FBT001, FBT002
 ) -> str:
     return json.dumps(
         value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys

@@ -15,6 +15,7 @@ from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_TEMPLATE_BYTES
 from tutelage.templates import chats
+from tutelage.templates.chat_environment import Written
 from tutelage.templates.sandbox import Failure
 
 Message = Mapping[str, str]
@@ -30,8 +31,9 @@ class TooMuchError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """What a template writes around the contents of all conversations with the same roles; None where it changes,
-    moves or leaves out one of them. `reads` is what it read of the clock.
+    """What a template writes around the contents of all conversations with the same roles.
+
+    `texts` is None where it changes, moves or leaves out one of them; `reads` is what it read of the clock.
     """
 
     texts: tuple[str, ...] | None
@@ -149,7 +151,7 @@ def _rendered(tokenizer: Any, talks: Sequence[Sequence[Message]], use: _Use, *, 
 
 def _outcomes(
     tokenizer: Any, talks: Sequence[Sequence[Message]], use: _Use, *, generate: bool
-) -> list[chats.Written | Failure]:
+) -> list[Written | Failure]:
     beside = {"add_generation_prompt": generate, **tokenizer.special_tokens_map}
     return chats.render(tokenizer.chat_template, talks, beside, use.clock.instant)
 
