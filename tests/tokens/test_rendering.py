@@ -195,9 +195,7 @@ def test_the_texts_are_those_of_transformers(tokenizer, stopped, name, generate)
     rendering.use(tokenizer, TEMPLATES[name])
     want = [
         either(
-            lambda one=one: tokenizer.apply_chat_template(
-                one, tokenize=False, add_generation_prompt=generate
-            )
+            lambda one=one: tokenizer.apply_chat_template(one, tokenize=False, add_generation_prompt=generate)
         )
         for one in TALKS
     ]
@@ -335,7 +333,9 @@ def test_loops_in_loops_are_ended(tokenizer, monkeypatch):
     quick = Keeper(Limits(memory=400 << 20, seconds=100, clock=1.0))
     monkeypatch.setattr(apart, "render", quick)
     loops = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
-    rendering.use(tokenizer, "{% if messages | length > 2 %}" + loops + "{% endif %}{{ messages[0].content | trim }}")
+    rendering.use(
+        tokenizer, "{% if messages | length > 2 %}" + loops + "{% endif %}{{ messages[0].content | trim }}"
+    )
     with pytest.raises(TooMuchError) as caught:
         chat.render_all(tokenizer, TALKS, generate=True)
     quick.close()
