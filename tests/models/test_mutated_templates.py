@@ -17,13 +17,16 @@ from tutelage.tokens import chat
 from tutelage.tokens.encode import Encoder
 
 TOKENS = Path(__file__).parents[1] / "tokens"
-SEEDS = [(TOKENS / f"{name}.jinja").read_text("utf-8") for name in ("smollm", "qwen")] + [
+STRICT = (
     "{{ bos_token }}{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + (m['content'] | trim) + '<|im_end|>' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+DATED = (
     "{% set date = strftime_now('%d %b %Y') %}{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}"
-    "{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}{% endfor %}{{ date }}{{ ns.n }}",
-]
+    "{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}{% endfor %}{{ date }}{{ ns.n }}"
+)
+SEEDS = [*((TOKENS / f"{name}.jinja").read_text("utf-8") for name in ("smollm", "qwen")), STRICT, DATED]
 PIECES = [
     "{{ 1 / 0 }}", "{{ 9 ** 9 ** 9 }}", "{{ 2.0 ** 9999 }}", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
     "{% set x = 'a' * 5000000000 %}", "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
@@ -80,11 +83,12 @@ def used(folder: Path) -> str:
         turns = (("user", "a <|im_end|>"), ("assistant", "b"))
         chat.render(words.tokenizer, chat.messages("c", turns), generate=False)
         return repr(encoder.prompt_ids("c", turns))
-    except InputError as error:
-        assert error.where
-        assert error.fix
-        assert len(str(error)) < 3000
-        return str(error)
+    except InputError as caught:
+        error = caught
+    assert error.where
+    assert error.fix
+    assert len(str(error)) < 3000
+    return str(error)
 
 
 def check(folder: Path, numbers: range) -> None:

@@ -273,12 +273,15 @@ def test_one_instant_for_as_long_as_a_tokenizer_is_used(tokenizer, monkeypatch):
 
 
 def test_what_is_drawn_at_random_is_the_conversations_own(tokenizer):
-    rendering.use(tokenizer, "{{ range(99999) | random }}{{ lipsum(n=1) }}{{ messages[0].content }}")
+    rendering.use(
+        tokenizer, "{{ range(99999) | random }} {{ range(99999) | random }}{{ messages[0].content }}"
+    )
     texts = [chat.render(tokenizer, talk(("user", text)), generate=True) for text in "aba"]
     apart.close()
     texts.append(chat.render(tokenizer, talk(("user", "a")), generate=True))
     assert texts[0] == texts[2] == texts[3]
     assert texts[0][:-1] != texts[1][:-1]
+    assert len(set(texts[0][:-1].split())) == 2
 
 
 DEEP = "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"

@@ -1,14 +1,13 @@
 """The Jinja environment of chat templates: what transformers' `apply_chat_template` gives them, without transformers.
 
 The texts are the same, byte for byte (`tests/tokens/test_rendering.py`). Three things differ where transformers' text would
-depend on something beside template and conversation: the clock shows a given instant and notes what is read of it, what is
-drawn at random is drawn from a seed made of the conversation, and a text that holds a memory address is refused.
+depend on something beside template and conversation: the clock shows a given instant and notes what is read of it, the
+filter `random` draws from a seed made of the conversation, `lipsum` is missing, and a text with a memory address is refused.
 """
 
 from __future__ import annotations
 
 import json
-import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -17,12 +16,12 @@ from typing import Any, NamedTuple
 from jinja2 import Template, TemplateError, TemplateSyntaxError, nodes, pass_context, pass_eval_context
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
-from jinja2.filters import do_random
 from jinja2.parser import Parser
 from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import Namespace, generate_lorem_ipsum
+from jinja2.utils import Namespace
 
+from tutelage.core import hashing
 from tutelage.core.clock import EVERYTHING, MOST_FORMATS, Instant
 from tutelage.core.limits import MAX_RENDERED_CHARACTERS
 from tutelage.core.strictjson import shorten
@@ -110,7 +109,12 @@ class _Surroundings:
     def __init__(self) -> None:
         self.instant = Instant.now()
         self.reads: dict[str, str] = {}
-        self.seed: Callable[[], str] | None = None
+        self.seed: Callable[[], str] = str
+        self._draws = 0
+
+    def begin(self, instant: Instant, seed: Callable[[], str]) -> None:
+        """Get ready for the next text."""
+        self.instant, self.reads, self.seed, self._draws = instant, {}, seed, 0
 
     def strftime_now(self, form: str) -> str:
         """The instant in a template's format, noted."""
@@ -120,11 +124,10 @@ class _Surroundings:
             self.reads.update({form: text} if short else {EVERYTHING: str(self.instant)})
         return text
 
-    def seeded(self) -> None:
-        """Seed the generator once a text, so that the same conversation always draws the same."""
-        if self.seed is not None:
-            random.seed(self.seed())
-            self.seed = None
+    def draw(self, values: Sequence[Any]) -> Any:
+        """One of the values; the same conversation always draws the same."""
+        self._draws += 1
+        return values[int(hashing.of_text(f"{self._draws} {self.seed()}"), 16) % len(values)]
 
 
 _SURROUNDINGS = _Surroundings()
@@ -136,13 +139,9 @@ def _strftime_now(form: str) -> str:
 
 @pass_context
 def _random(context: Context, values: Sequence[Any]) -> Any:
-    _SURROUNDINGS.seeded()
-    return do_random(context, values)
-
-
-def _lipsum(*words: Any, **named: Any) -> str:
-    _SURROUNDINGS.seeded()
-    return generate_lorem_ipsum(*words, **named)
+    if not values:
+        return context.environment.undefined("no random item: the sequence is empty")
+    return _SURROUNDINGS.draw(values)
 
 
 def environment() -> ImmutableSandboxedEnvironment:
@@ -156,8 +155,8 @@ def environment() -> ImmutableSandboxedEnvironment:
         strftime_now=_strftime_now,
         dict=_Dict(),
         namespace=_Namespace,
-        lipsum=_lipsum,
     )
+    del made.globals["lipsum"]  # a text at random
     return made
 
 
@@ -183,8 +182,7 @@ def write(
     Raises:
         Exception: whatever the template raises; `attempt` says what.
     """
-    _SURROUNDINGS.instant, _SURROUNDINGS.reads = instant, {}
-    _SURROUNDINGS.seed = lambda: json.dumps([template, messages])
+    _SURROUNDINGS.begin(instant, lambda: json.dumps([template, messages]))
     pieces, length = [], 0
     values = {"messages": messages, "tools": None, "documents": None, **beside}
     for piece in _compiled(template).generate(values):

@@ -113,7 +113,7 @@ def _warm_up() -> None:
     for source in (
         "{{ 1 / 0 }}",
         "{{",
-        "{{ lipsum() }}{{ messages | tojson }}{{ strftime_now('%c %x %X %p') }}",
+        "{{ messages | tojson }}{{ strftime_now('%c %x %X %p') }}",
     ):
         chat_environment.attempt(source, [{"role": "user", "content": "x"}], {}, instant)
     verbatim("{{ messages }}")
