@@ -16,7 +16,9 @@ from tutelage.engine import Engine
 from tutelage.models import load_tokenizer, resolve
 from tutelage.recipe import instant
 from tutelage.recipe.evaluate import evaluate
+from tutelage.recipe.folder import default_folder
 from tutelage.recipe.inspect import inspect
+from tutelage.recipe.load import resolved
 from tutelage.recipe.progress import Silent
 from tutelage.recipe.run import run, train
 from tutelage.templates import chats
@@ -102,6 +104,16 @@ def test_a_run_stopped_and_taken_up_a_week_later_ends_as_if_it_had_not_been(reci
             at(8)
 
     at(7)
+    kept = job / "stopped" / instant.NAME
+    text = kept.read_text("ascii")
+    kept.write_text("yesterday\n", "ascii")
+    with pytest.raises(InputError, match="holds no instant"):
+        train(recipe, out=job / "stopped")
+    kept.unlink()
+    with pytest.raises(InputError, match="instant"):
+        train(recipe, out=job / "stopped")
+    kept.write_text(text, "ascii")
+    shown.clear()
     outcome = run(recipe, out=job / "stopped", listen=Midnight())
     assert weights(job / "stopped") == weights(job / "whole")
     assert shown == {FIRST}, "training, validation, base and tuned are shown one instant"
@@ -120,35 +132,19 @@ def test_a_template_without_a_clock_leaves_a_folder_as_before(job, at, monkeypat
     assert "instant" not in json.loads((folder / "tuned.json").read_text("utf-8")).get("needs", {})
 
 
-def test_the_instant_is_needed_and_must_be_whole(recipe, job, at):
-    folder = job / "out"
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, out=folder, listen=StopsAt(2))
-    kept = (folder / instant.NAME).read_text("ascii")
-    (folder / instant.NAME).write_text("yesterday\n")
-    with pytest.raises(InputError, match="holds no instant"):
-        train(recipe, out=folder)
-    at(3)
-    (folder / instant.NAME).unlink()
-    with pytest.raises(InputError) as caught:
-        train(recipe, out=folder)
-    assert "instant" in str(caught.value)
-    (folder / instant.NAME).write_text(kept)
-    train(recipe, out=folder)
-
-
-def test_a_recipes_date_is_what_every_run_reads(recipe, job, dated, at, shown):
+def test_a_recipes_date_is_what_every_run_reads(job, dated, at, shown):
     def named(day):
         sets = [f"model={dated}", "watch=[]", "retain={}", "tune.steps=1", f"date={day}"]
         return recipes.load(job / "recipe.yaml", sets=sets)
 
-    train(named("2025-12-24"), out=job / "one")
     at(5)
-    train(named("2025-12-24"), out=job / "two")
-    assert {(moment.year, moment.month, moment.day, moment.hour) for moment in shown} == {(2025, 12, 24, 0)}
-    assert weights(job / "one") == weights(job / "two")
-    with pytest.raises(InputError, match="not a day"):
-        named("31.12.2025")
+    folder = train(named("2025-12-24"), out=job / "out")
+    (moment,) = shown
+    assert (moment.year, moment.month, moment.day, moment.hour) == (2025, 12, 24, 0)
+    assert recipes.load(folder / "recipe.yaml").date == named("2025-12-24").date
+    for wrong in ("31.12.2025", "0001-01-01", "2025-12-24T10:00:00", "true"):
+        with pytest.raises(InputError, match="not a day"):
+            named(wrong)
 
 
 def test_inspect_warns_and_shows_the_runs_own_instant(recipe, job, at, monkeypatch):
@@ -156,8 +152,9 @@ def test_inspect_warns_and_shows_the_runs_own_instant(recipe, job, at, monkeypat
     (warning,) = [one for one in inspect(recipe).findings if one.kind == "template-reads-clock"]
     assert warning.level == "warning"
     assert "'%d %b %Y %H:%M:%S' as '31 Jan 2026 23:59:50'" in warning.found
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, listen=StopsAt(1))
+    clock = instant.clock_for(default_folder(recipe.name, resolved(recipe)))
+    clock.note({"%d": "31"})
+    instant.keep(default_folder(recipe.name, resolved(recipe)), clock)
     at(4)
     (warning,) = [one for one in inspect(recipe).findings if one.kind == "template-reads-clock"]
     assert "31 Jan 2026" in warning.found

@@ -19,8 +19,8 @@ from tutelage.models import LoadedModel
 from tutelage.results.answers import Answers
 
 DEFAULT_MB = 500
-_PARTS = ("core", "tokens", "models", "engine")
-_LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "safetensors")
+_PARTS = ("core", "templates", "tokens", "models", "engine")
+_LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "safetensors", "jinja2")
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,15 +49,16 @@ def _targets(value: Any) -> Literal["all-linear"] | tuple[str, ...]:
 
 
 def _day(value: Any) -> date:
-    if type(value) is date:  # YAML's own, without a time
-        return value
+    day = value if type(value) is date else None  # YAML's own, without a time
     if isinstance(value, str):
         with suppress(ValueError):
-            return date.fromisoformat(value)
+            day = date.fromisoformat(value)
+    if day is not None and 1970 <= day.year <= 9998:  # what every system's clock can show in every time zone
+        return day
     raise wrong(
         "not a day",
-        found=str(value),
-        expected="a day as year, month and day",
+        found=str(value)[:60],
+        expected="a day as year, month and day, from 1970 on",
         fix="write it as 2026-01-31",
     )
 

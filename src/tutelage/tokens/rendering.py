@@ -22,6 +22,8 @@ Message = Mapping[str, str]
 MARK = "\ue0f1{}\ue0f2"
 CLOCK_NAME = "strftime_now"
 """The only name by which a chat template can reach its clock."""
+MOST_SHAPES = 1000
+"""Sequences of roles whose pieces are kept for a tokenizer."""
 _FIELD = "chat_template"
 
 
@@ -96,6 +98,8 @@ def render_all(tokenizer: Any, talks: Sequence[Sequence[Message]], *, generate: 
         roles = tuple(message["role"] for message in talk)
         frame = use.pieces.get((*state, roles))
         if frame is None:
+            if len(use.pieces) >= MOST_SHAPES:
+                use.pieces.clear()
             frame = use.pieces[(*state, roles)] = _pieces(tokenizer, roles, use, generate=generate)
         if frame.texts is None or any(len(message) != 2 for message in talk):
             texts += _rendered(tokenizer, [talk], use, generate=generate)
