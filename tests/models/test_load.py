@@ -65,14 +65,21 @@ def test_the_chat_template_in_use_is_part_of_the_fingerprint(tiny_model_folder):
     ("template", "problem"),
     [
         ("{% for m in messages %}", "not valid Jinja"),
-        ("{{ messages[5].content.x }}", "cannot render"),
-        ("{{ raise_exception('no') }}", "cannot render"),
-        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "cannot render"),
+        ("{{ messages[5].content.x }}", "cannot write"),
+        ("{{ raise_exception('no') }}", "cannot write"),
+        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "does what a template may not"),
+        ("{% set x = 'a' * 5000000000 %}", "needs too much memory"),
     ],
 )
-def test_a_broken_or_hostile_chat_template_is_refused(tiny_model_folder, template, problem):
-    with pytest.raises(InputError, match=problem):
-        load(resolve(str(tiny_model_folder)), chat_template=template)
+def test_a_broken_or_hostile_chat_template_is_refused(copy, template, problem):
+    with pytest.raises(InputError, match=problem) as caught:
+        load(resolve(str(copy)), chat_template=template)
+    assert caught.value.where == "chat_template"
+    (copy / "chat_template.jinja").write_text(template)
+    for read in (load, load_tokenizer):
+        with pytest.raises(InputError, match=problem) as caught:
+            read(resolve(str(copy)))
+        assert caught.value.where == str(copy / "chat_template.jinja")
 
 
 def test_weights_that_are_missing_are_never_made_up(copy):

@@ -10,12 +10,15 @@ import sqlite3
 import pytest
 
 from tutelage.core import caches
+from tutelage.core.clock import Clock, Instant
+from tutelage.core.nouns import Request
 from tutelage.engine import Engine
 from tutelage.models import load, resolve
 from tutelage.recipe import answering
-from tutelage.recipe.answering import content_of
+from tutelage.recipe.answering import content_of, voice
 from tutelage.recipe.evaluate import evaluate
 from tutelage.results.store import Store
+from tutelage.tokens import rendering
 
 PROBE = ["general-probe"]
 
@@ -157,23 +160,30 @@ def test_whatever_decides_answers_is_in_the_models_content_and_its_place_is_not(
     assert len(set(seen)) == len(seen)
 
 
-def test_a_template_that_tells_the_date_is_another_one_tomorrow(monkeypatch):
-    class Clock(dt.datetime):
-        today = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
-
-        @classmethod
-        def now(cls):
-            return cls.today
-
-    monkeypatch.setattr(answering.dt, "datetime", Clock)
-    daily, hidden = "{{ strftime_now('%d %b') }}", "{{ strftime_now(form) }}"
-    assert answering._clock("no clock") == []
-    before = [answering._clock(text) for text in (daily, hidden)]
-    Clock.today += dt.timedelta(minutes=1)
-    assert answering._clock(daily) == before[0] == ["02 Jan"]
-    assert answering._clock(hidden) != before[1]
-    Clock.today += dt.timedelta(days=1)
-    assert answering._clock(daily) == ["03 Jan"]
+@pytest.mark.parametrize(
+    ("clock", "changes"),
+    [
+        ("{{ strftime_now('%H:%M:%S') }}", 4),
+        ("{% set c = strftime_now %}{{ c('%H:%M:%S') }}", 4),
+        ("{{ strftime_now ('%H:%M:%S') }}", 4),
+        ("{{ strftime_now('%H'~':%M:%S') }}", 4),
+        ("{{ strftime_now('%d %b') }}", 2),
+        ("{% if messages | length > 2 %}{{ strftime_now('%S') }}{% endif %}", 1),
+        ("", 1),
+    ],
+)
+def test_answers_depend_on_what_the_template_reads_of_the_clock(model, clock, changes):
+    """At four moments, two of them on the same day as others."""
+    request = Request("1", "generate", "What is the price?", max_new_tokens=4)
+    contents = set()
+    loaded = load(
+        resolve(str(model)), chat_template=clock + (model / "chat_template.jinja").read_text("utf-8")
+    )
+    for hours in (0, 1, 24, 25):
+        moment = dt.datetime(2026, 1, 2, 3, 4, 5 + hours % 7, tzinfo=dt.UTC) + dt.timedelta(hours=hours)
+        rendering.use(loaded.tokenizer, loaded.chat_template, clock=Clock(Instant(moment)))
+        contents.add(voice(loaded).content_for([request]))
+    assert len(contents) == changes
 
 
 def test_answers_are_kept_before_they_are_told(tmp_path, path, model):

@@ -474,6 +474,14 @@ def test_equal_prompts_with_different_answers(looked, more, level):
     assert told.rows == ("rows.jsonl:4", "rows.jsonl:15")
 
 
+def test_a_chat_template_that_reads_the_clock(looked, llama):
+    template = llama / "chat_template.jinja"
+    template.write_text("{{ strftime_now('%Y') }}" + template.read_text("utf-8"), "utf-8")
+    told = only(looked(healthy(), model=llama), "template-reads-clock")
+    assert told.level == "warning"
+    assert told.found.startswith("'%Y' as '20")
+
+
 def test_warnings_come_before_notes_and_say_all_that_a_person_needs(looked, llama):
     edit(llama / "tokenizer_config.json", **PADS_WITH_THE_END)
     rows = [*healthy(), row("What is the colour of plan 3?", "It has none.")]

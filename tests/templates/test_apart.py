@@ -253,8 +253,8 @@ def test_batches_are_bounded_and_nothing_is_lost(monkeypatch, keeper):
     monkeypatch.setattr(apart, "ROWS", 7)
     monkeypatch.setattr(apart, "CHARACTERS", 50)
     jobs = [job("{{ a }}", a="x" * (i % 40)) for i in range(100)]
-    assert [one for batch in apart.batches(jobs) for one in batch] == jobs
-    assert max(len(batch) for batch in apart.batches(jobs)) <= 7
+    assert [one for batch in apart.batches(jobs, apart.characters) for one in batch] == jobs
+    assert max(len(batch) for batch in apart.batches(jobs, apart.characters)) <= 7
     assert keeper(jobs) == here(jobs)
 
 

@@ -10,6 +10,7 @@ from tokenizers import AddedToken
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Origin, Prompted
 from tutelage.models import load_tokenizer, resolve
+from tutelage.templates import chats
 from tutelage.tokens import bulk, chat
 from tutelage.tokens.bulk import encode_all
 from tutelage.tokens.encode import Encoder
@@ -192,10 +193,8 @@ def test_a_template_that_writes_as_it_stands_is_rendered_once_a_shape(tiny_model
     tokenizer = load_tokenizer(resolve(str(tiny_model_folder))).tokenizer
     encoder = Encoder(tokenizer, encoder_decoder=False, max_length=400)
     rendered = []
-    real = chat.render_all
-    monkeypatch.setattr(
-        chat, "render_all", lambda *words, **named: rendered.extend(words[1]) or real(*words, **named)
-    )
+    real = chats.render
+    monkeypatch.setattr(chats, "render", lambda *words: rendered.extend(words[1]) or real(*words))
     rows = [row(n, f"question {n}", f"answer {n}") for n in range(300)]
     assert len(list(encode_all(encoder, rows))) == 300
     assert 0 < len(rendered) < 10

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tutelage.templates.chats import verbatim
 from tutelage.tokens import chat
-from tutelage.tokens.verbatim import verbatim
 
 LOOP = "{%% for m in messages %%}%s{%% endfor %%}"
 SMOLLM, QWEN = (Path(__file__).with_name(f"{name}.jinja").read_text("utf-8") for name in ("smollm", "qwen"))
@@ -28,6 +28,7 @@ def test_the_bundled_templates_are(name, tmp_path):
         LOOP % "{% if m.content is string %}{{ m.content }}{% endif %}",
         LOOP
         % "{% if m.role not in ['user'] %}{{ raise_exception('no ' + m.role) }}{% endif %}{{ m.content }}",
+        "{{ strftime_now('%d') }}" + LOOP % "{{ m.content }}",  # the same instant for all
         "{% set rest = messages[1:] %}{% for m in rest %}{{ m['content'] }}{% endfor %}{{ messages | length }}",
         LOOP % "{% if 'tool_calls' in m %}x{% endif %}{{ m.content }}{{ messages[loop.index0 - 1]['role'] }}",
     ],
@@ -62,7 +63,8 @@ def test_what_only_puts_contents_out_is(template):
         "{% for a, b in messages %}{{ a }}{% endfor %}",
         "{{ messages | map(attribute='content') | join }}",
         "{% for m in messages | reverse %}{{ m.content | upper }}{% endfor %}",
-        "{% for m in messages %}{{ m.content }}{{ strftime_now('%d') }}{% endfor %}",
+        "{% set c = strftime_now %}{% for m in messages %}{{ m.content }}{{ c('%d') }}{% endfor %}",
+        "{% for m in messages %}{{ strftime_now(m.content) }}{% endfor %}",
         LOOP % "{{ m.content }}{{ ['a', 'b'] | random }}",
         LOOP % "{{ self }}{{ m.content }}",
         "{% for m in messages if m.content %}{{ m.content }}{% endfor %}",

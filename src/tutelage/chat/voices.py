@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from tutelage.chat.session import Message
+from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def voices(
 
     tell = say or silent
     source = resolve(model, say=tell)
-    loaded = load(source, chat_template=chat_template)
+    clock = Clock()  # both voices are told the same time
+    loaded = load(source, chat_template=chat_template, clock=clock)
     for note in source.notes:
         tell(note)
     if against is None:
@@ -104,10 +106,10 @@ def voices(
             raise InputError(
                 "a model against itself", where="--against", found=against, fix="name another model"
             )
-        other = load(resolve(against, say=tell))
+        other = load(resolve(against, say=tell), clock=clock)
         return ModelVoice(loaded, label=model), ModelVoice(other, label=against)
     if loaded.adapter:
         return ModelVoice(loaded, label="tuned"), ModelVoice(loaded, label=BASE, base=True)
     below = base_of(source, say=tell, fix="name the base model itself: --against MODEL")
-    base = load(below, chat_template=loaded.chat_template)
+    base = load(below, chat_template=loaded.chat_template, clock=clock)
     return ModelVoice(loaded, label="tuned"), ModelVoice(base, label=BASE)

@@ -29,6 +29,9 @@ MAX_TEMPLATE_SECONDS = 5
 MAX_TEMPLATE_BYTES = 1 << 30
 """Memory of the process that renders templates that are not ours."""
 
+MAX_CHAT_TEMPLATE_CHARACTERS = 1_000_000
+"""A model's chat template; the longest that are published have some 20,000."""
+
 MAX_RECIPE_BYTES = 1_000_000
 """A recipe's file."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
 from tutelage.core.nouns import Request
-from tutelage.tokens import chat
+from tutelage.tokens import chat, rendering
 from tutelage.tokens.encode import Encoder
 from tutelage.tokens.words import Vocabulary
 
@@ -63,6 +63,16 @@ class Reader:
         for start in range(0, len(requests), BATCH):
             yield from self._some(requests[start : start + BATCH])
 
+    def clock_reads(self, requests: Sequence[Request]) -> Mapping[str, str]:
+        """What the chat template reads of its clock for these requests, and has read before: texts by format."""
+        tokenizer = self._encoder.tokenizer
+        if self._encoder.encoder_decoder or not rendering.may_read_clock(tokenizer):
+            return {}
+        talks = [chat.messages(r.prompt, r.history) for r in requests if r.form == "chat"]
+        for start in range(0, len(talks), BATCH):
+            chat.render_all(tokenizer, talks[start : start + BATCH], generate=True)
+        return rendering.clock_of(tokenizer).reads
+
     def _some(self, requests: Sequence[Request]) -> Iterator[Read]:
         joined = not self._encoder.encoder_decoder
         texts = [
@@ -72,17 +82,18 @@ class Reader:
             for text in (r.prompt, *(r.prompt + c if joined else c for c in r.choices))
         ]
         ids = self._ids(texts)
+        talks = [(r.prompt, r.history) for r in requests if r.form == "chat"]
+        prompts = iter(self._encoder.prompts_ids(talks) if talks else [])
         for request in requests:
             if request.form == "chat":
-                yield self._chat(request)
+                yield self._chat(request, next(prompts))
             elif joined:
                 yield self._text(request, ids)
             else:
                 prompt = self._encoder.text_ids(ids[request.prompt])
                 yield Read(request, prompt, tuple(ids[choice] for choice in request.choices))
 
-    def _chat(self, request: Request) -> Read:
-        prompt = self._encoder.prompt_ids(request.prompt, request.history)
+    def _chat(self, request: Request, prompt: list[int]) -> Read:
         tokenizer = self._encoder.tokenizer
         choices = (chat.encode_text(tokenizer, choice, control=False) for choice in request.choices)
         return Read(request, prompt, tuple(choices))

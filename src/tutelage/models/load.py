@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core import hashing
+from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError
+from tutelage.core.strictjson import kind
 from tutelage.models import bounds, folders, trial
 from tutelage.models.building import bounded, numbers
 from tutelage.models.causal import require_causal
@@ -18,6 +20,7 @@ from tutelage.models.endings import check_ids, check_positions, end_ids, settle,
 from tutelage.models.quiet import quiet
 from tutelage.models.reading import only, reading
 from tutelage.models.source import ModelSource, fingerprint
+from tutelage.tokens import rendering
 
 SAVE_AGAIN = "fetch the model again, or save it again with a current transformers"
 UNUSED = re.compile(
@@ -95,6 +98,7 @@ def load(
     chat_template: str | None = None,
     dtype: str = "float32",
     four_bit: bool = False,
+    clock: Clock | None = None,
 ) -> LoadedModel:
     """Load a model and its tokenizer.
 
@@ -104,13 +108,14 @@ def load(
         dtype: of the weights in memory: float32, bfloat16 or float16.
         four_bit: hold the linear layers' weights in 4 bits (NF4), on the first CUDA device; not tested, as no
             machine of ours has one.
+        clock: what the chat template reads when it asks for the time; this moment by default.
 
     Raises:
         InputError: weights that do not fit the config, a tokenizer larger than the model, a broken template.
         MachineError: not enough memory.
     """
     tokenizer = _tokenizer(source.tokenizer)
-    template = _template(tokenizer, chat_template)
+    template = _template(tokenizer, chat_template, source.tokenizer, clock)
     model = _weights(source.weights, dtype, four_bit=four_bit)
     _check_vocabulary(model.get_input_embeddings().weight.shape[0], tokenizer, source)
     check_ids(model.generation_config, source.weights / "generation_config.json")
@@ -150,12 +155,15 @@ def as_loaded(
     return hashing.of_json({"files": files, "chat_template": chat_template, "dtype": dtype})
 
 
-def load_tokenizer(source: ModelSource, *, chat_template: str | None = None) -> LoadedTokenizer:
+def load_tokenizer(
+    source: ModelSource, *, chat_template: str | None = None, clock: Clock | None = None
+) -> LoadedTokenizer:
     """Load what turns words into ids: the same ids and ends as `load` gives, without reading a weight.
 
     Args:
         source: from `resolve`.
         chat_template: the Jinja text to use; None is the model's own.
+        clock: what the chat template reads when it asks for the time; this moment by default.
 
     Raises:
         InputError: a damaged tokenizer or config, a tokenizer larger than the model, a broken template.
@@ -163,7 +171,7 @@ def load_tokenizer(source: ModelSource, *, chat_template: str | None = None) -> 
     from transformers import GenerationConfig
 
     tokenizer = _tokenizer(source.tokenizer)
-    template = _template(tokenizer, chat_template)
+    template = _template(tokenizer, chat_template, source.tokenizer, clock)
     with (
         only(folders.model_files(source.weights)) as view,
         reading("the model's settings could not be read", source.weights, fix=SAVE_AGAIN, view=view),
@@ -223,40 +231,32 @@ def _tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def _template(tokenizer: Any, given: str | None) -> str | None:
-    """Set the chat template in use and return its text. Of several named ones the default is taken."""
+def _template(tokenizer: Any, given: str | None, folder: Path, clock: Clock | None) -> str | None:
+    """Set the chat template in use, try it on one turn, and return its text. Of several named ones the default is taken."""
     own = tokenizer.chat_template
     if isinstance(own, dict):
         own = own.get("default")
     text = own if given is None else given
-    tokenizer.chat_template = text
-    if text is None:
-        return None
-    _try_template(tokenizer)
-    return str(text)
-
-
-def _try_template(tokenizer: Any) -> None:
-    """Render one turn: a template that cannot is found now, not after the model's weights are read."""
-    from jinja2 import TemplateError, TemplateSyntaxError
-
-    turn = [{"role": "user", "content": "Hello"}]
-    try:
-        tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
-    except TemplateSyntaxError as error:
+    where = "chat_template" if given is not None else str(_template_file(folder))
+    if text is not None and not isinstance(text, str):
         raise InputError(
-            "the chat template is not valid Jinja",
-            where=f"chat template, line {error.lineno}",
-            found=error.message,
-            fix="correct the template",
-        ) from error
-    except (TemplateError, TypeError, ValueError) as error:
-        raise InputError(
-            "the chat template cannot render a user's turn",
-            where="chat template",
-            found=str(error)[:200],
-            fix="correct the template: it is given `messages` (role, content) and `add_generation_prompt`",
-        ) from error
+            "the chat template is no text",
+            where=where,
+            found=kind(text),
+            expected="a Jinja template as a text",
+            fix="write it as a text, or name another one in `chat_template`",
+        )
+    rendering.use(tokenizer, text, clock=clock, where=where)
+    if text:
+        # What cannot be rendered is found now, not after the model's weights are read.
+        rendering.render(tokenizer, [{"role": "user", "content": "Hello"}], generate=True)
+    return text
+
+
+def _template_file(folder: Path) -> Path:
+    """The file of a model that its chat template stands in."""
+    own = folder / "chat_template.jinja"
+    return own if own.is_file() else folder / "tokenizer_config.json"
 
 
 def _config(folder: Path) -> Any:

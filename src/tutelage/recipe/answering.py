@@ -6,23 +6,21 @@ how large it may be.
 
 from __future__ import annotations
 
-import datetime as dt
 import platform
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from tutelage.core import caches, hashing
+from tutelage.core.nouns import Request
 from tutelage.engine import Engine
 from tutelage.models import LoadedModel
 from tutelage.results.answers import Answers
 
 DEFAULT_MB = 500
-_PARTS = ("core", "tokens", "models", "engine")
-_LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "safetensors")
-_CLOCK = re.compile(r"strftime_now\(\s*(?:(['\"])(.*?)\1)?")
+_PARTS = ("core", "templates", "tokens", "models", "engine")
+_LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "safetensors", "jinja2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,13 @@ class Voice:
 
     engine: Engine
     content: str | None = None
+
+    def content_for(self, requests: Sequence[Request]) -> str | None:
+        """`content`, with what the chat template reads of its clock where it reads it for one of these requests."""
+        if self.content is None:
+            return None
+        reads = self.engine.reader.clock_reads(requests)
+        return hashing.of_json([self.content, dict(reads)]) if reads else self.content
 
 
 def voice(loaded: LoadedModel) -> Voice:
@@ -63,7 +68,6 @@ def content_of(loaded: LoadedModel) -> str:
         {
             "fingerprint": loaded.fingerprint,
             "template": loaded.chat_template,
-            "clock": _clock(loaded.chat_template or ""),
             "encoder_decoder": loaded.encoder_decoder,
             "generation": _settings(model.generation_config),
             "dtype": str(parameter.dtype),
@@ -72,12 +76,6 @@ def content_of(loaded: LoadedModel) -> str:
             "program": caches.program(_PARTS, _LIBRARIES),
         }
     )
-
-
-def _clock(template: str) -> list[str]:
-    """What a template that tells the date writes now; where it cannot be seen what it asks for, the very moment."""
-    now = dt.datetime.now().astimezone()
-    return [now.strftime(found[2]) if found[2] else now.isoformat() for found in _CLOCK.finditer(template)]
 
 
 def _settings(generation: Any) -> dict[str, str]:

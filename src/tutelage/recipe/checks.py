@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 import yaml
@@ -24,7 +24,8 @@ from tutelage.recipe.card import pieces
 from tutelage.recipe.prepare import TaskRows
 from tutelage.report.inspected import Finding, share
 from tutelage.tokens import chat
-from tutelage.tokens.encode import Encoder
+from tutelage.tokens.encode import BATCH, Encoder
+from tutelage.tokens.rendering import clock_of
 
 MANY = 0.05  # the share of rows from which on cutting and repeating are too much
 FEWEST = 4  # rows below which one answer in half of them says nothing
@@ -80,6 +81,9 @@ class Checks:
         if not self.encoder.encoder_decoder:
             text = chat.render(self.tokenizer, [{"role": "user", "content": "a"}], generate=True)
             ids = list(self.tokenizer(text)["input_ids"])
+            if reads := clock_of(self.tokenizer).reads:
+                texts = ", ".join(f"{form!r} as {text!r}" for form, text in list(reads.items())[:NAMED])
+                yield _finding("template-reads-clock", "chat_template", texts)
             if self._doubled(ids) and not self._doubled(chat.encode_text(self.tokenizer, text, control=True)):
                 yield _finding("start-doubled-elsewhere", "chat_template", self._named(ids[:2]))
 
@@ -88,7 +92,7 @@ class Checks:
         if not task.train:
             return
         where = f"tasks.{task.task.name}"
-        seen = [self._seen(row, ids) for row, ids in zip(task.train, encoded, strict=True)]
+        seen = list(self._seen(task.train, encoded))
         for kind, look in self._looks().items():
             hits = [(it.row, found) for it in seen if (found := look(it))]
             if hits:
@@ -115,18 +119,32 @@ class Checks:
             "control-text": self._control_text,
         }
 
-    def _seen(self, row: Prompted, encoded: Encoded) -> Seen:
-        kept = kept_prompt(self.encoder, row, encoded)
-        whole = expected = ""
-        if not self.encoder.encoder_decoder:
-            before = chat.messages(*kept)
-            answer = {"role": "assistant", "content": row.completion}
-            whole = chat.render(self.tokenizer, [*before, answer], generate=False)
-            expected = chat.render(self.tokenizer, before, generate=True) + row.completion + self.turn_end
-        said = (*(content for _, content in row.history), row.prompt, row.completion)
-        control = dict.fromkeys(i for text in said for i in self._spelled(text))
-        asked = tuple(self.encoder.prompt_ids(*kept))
-        return Seen(row, encoded, asked, whole, expected, tuple(control))
+    def _seen(self, rows: Sequence[Prompted], encoded: Sequence[Encoded]) -> Iterator[Seen]:
+        """Every row with its tokens, rendered many at a time."""
+        remaining = zip(rows, encoded, strict=True)
+        while batch := list(islice(remaining, BATCH)):
+            kept = [kept_prompt(self.encoder, row, ids) for row, ids in batch]
+            asked = self.encoder.prompts_ids(kept)
+            wholes, opened = self._rendered(
+                [(prompt, row.completion) for prompt, (row, _) in zip(kept, batch, strict=True)]
+            )
+            for place, (row, ids) in enumerate(batch):
+                expected = opened[place] + row.completion + self.turn_end if opened[place] else ""
+                texts = (*(content for _, content in row.history), row.prompt, row.completion)
+                control = dict.fromkeys(i for text in texts for i in self._spelled(text))
+                yield Seen(row, ids, tuple(asked[place]), wholes[place], expected, tuple(control))
+
+    def _rendered(self, turns: Sequence[tuple[tuple[str, History], str]]) -> tuple[list[str], list[str]]:
+        """Conversations with their answers, and as they stand before the answer; '' for an encoder-decoder model."""
+        if self.encoder.encoder_decoder:
+            return [""] * len(turns), [""] * len(turns)
+        before = [chat.messages(*prompt) for prompt, _ in turns]
+        answered = [
+            [*talk, {"role": "assistant", "content": answer}]
+            for talk, (_, answer) in zip(before, turns, strict=True)
+        ]
+        wholes = chat.render_all(self.tokenizer, answered, generate=False)
+        return wholes, chat.render_all(self.tokenizer, before, generate=True)
 
     def _spelled(self, text: str) -> list[int]:
         """The control tokens that a text spells; the unknown token comes of other text too."""

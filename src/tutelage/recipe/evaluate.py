@@ -15,6 +15,7 @@ from typing import Any
 from tutelage import benchmarks as library
 from tutelage.compare import compare
 from tutelage.core import files, hashing
+from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError
 from tutelage.core.locks import locked
 from tutelage.core.provenance import now, provenance
@@ -22,7 +23,7 @@ from tutelage.metrics import Scored
 from tutelage.models import LoadedModel, load
 from tutelage.models.adapters import adapter_off
 from tutelage.models.source import base_of, fingerprint
-from tutelage.recipe import preflight
+from tutelage.recipe import instant, preflight
 from tutelage.recipe.answering import kept_answers, voice
 from tutelage.recipe.measure import Asker, Measurement, pairs
 from tutelage.recipe.progress import Listener, Silent
@@ -30,6 +31,7 @@ from tutelage.results import digests
 from tutelage.results.answers import Answers
 from tutelage.results.document import sealed
 from tutelage.results.store import Store
+from tutelage.tokens.rendering import clock_of
 
 SCHEMA = 1
 BASE, TUNED = "base", "tuned"
@@ -94,7 +96,10 @@ def evaluate(
         against_base=against_base,
     )
     tell.stage("check")
-    ready = preflight.check(asked, out=out or Path("runs"), say=lambda line: tell.stage("model", line))
+    clock = Clock()
+    ready = preflight.check(
+        asked, out=out or Path("runs"), say=lambda line: tell.stage("model", line), clock=clock
+    )
     identity, older = (
         _identity(of_model, ready, against_base=against_base) for of_model in (ready.fingerprint, ready.older)
     )
@@ -107,7 +112,9 @@ def evaluate(
     _refuse_others(folder, identity)
     _require_answers(folder)
     tell.stage("load")
-    loaded = load(ready.source, chat_template=ready.template)
+    # The same questions, also when the first start was on another day: what was fitted to the context is in the identity.
+    clock = instant.clock_for(folder, first=clock.instant)
+    loaded = load(ready.source, chat_template=ready.template, clock=clock)
     if begun_before:
         loaded = replace(loaded, fingerprint=ready.older)
     started = now()
@@ -116,6 +123,7 @@ def evaluate(
             folder, identity
         )  # once more: another evaluation may have come while weights were loaded
         files.write_text(folder / MARK, identity + "\n")
+        instant.keep(folder, clock)
         with (
             Store.open(folder / STORE) as store,
             kept_answers(partial(tell.stage, "cache")) as kept,
@@ -131,10 +139,11 @@ def evaluate(
                 del loaded, own  # the base has their memory
                 gc.collect()
                 tell.stage("load", "the base")
-                base = ask.all(replace(load(ready.base, chat_template=chat_template), name=BASE))
+                base = ask.all(replace(load(ready.base, chat_template=chat_template, clock=clock), name=BASE))
             made_from = {"store": digests.record(store)}
         said = {
             **provenance(started=started, ended=now()),
+            **instant.noted(clock),
             "model": model,
             "identity": identity,
             FINGERPRINT: ready.fingerprint,
@@ -186,12 +195,13 @@ class _Ask:
     def all(self, loaded: LoadedModel) -> dict[str, Measurement]:
         """Every benchmark."""
         speaking = voice(loaded)
+        clock = clock_of(loaded.tokenizer)
         stages = f"{loaded.name}: " if loaded.name in (BASE, TUNED) else ""
         asker = Asker(
             self.store,
             loaded.name,
-            loaded.fingerprint,
-            provenance(started=now()),
+            instant.stamped(loaded.fingerprint, clock),
+            {**provenance(started=now()), **instant.noted(clock)},
             lambda: speaking,
             self.tell,
             answers=self.kept,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
@@ -46,6 +48,21 @@ def _targets(value: Any) -> Literal["all-linear"] | tuple[str, ...]:
     )
 
 
+def _day(value: Any) -> date:
+    day = value if type(value) is date else None  # YAML's own, without a time
+    if isinstance(value, str):
+        with suppress(ValueError):
+            day = date.fromisoformat(value)
+    if day is not None and 1970 <= day.year <= 9998:  # what every system's clock can show in every time zone
+        return day
+    raise wrong(
+        "not a day",
+        found=str(value)[:60],
+        expected="a day as year, month and day, from 1970 on",
+        fix="write it as 2026-01-31",
+    )
+
+
 def _metric(value: str) -> str:
     try:
         all_metrics.check_for_answers(value)
@@ -76,6 +93,9 @@ Targets = Annotated[
     WithJsonSchema(
         {"anyOf": [{"const": "all-linear"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
     ),
+]
+Day = Annotated[
+    date, PlainValidator(_day), PlainSerializer(str), WithJsonSchema({"type": "string", "format": "date"})
 ]
 Name = Annotated[str, Field(pattern=NAME)]
 Jinja = Annotated[str, AfterValidator(_jinja)]

@@ -13,8 +13,10 @@ from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded, Example, Prompted, Split
 from tutelage.data.splits import content_key
 from tutelage.models import load_tokenizer, resolve
-from tutelage.recipe import card, looked, prepare
+from tutelage.recipe import card, instant, looked, prepare
 from tutelage.recipe.checks import Checks, kept_prompt, leaks_of, repeats
+from tutelage.recipe.folder import default_folder
+from tutelage.recipe.load import resolved
 from tutelage.recipe.prepare import Prepared, Rows, TaskRows
 from tutelage.recipe.schema import Recipe
 from tutelage.report.inspected import Cut, InspectedRow, InspectedTask, Inspection, Token
@@ -62,7 +64,9 @@ def inspect(
     wanted = wanted or Wanted()
     rows = prepare.read(_showing_leaks(recipe), data_dir)
     named = _named(rows, wanted.names)
-    words = load_tokenizer(resolve(recipe.model, say=say), chat_template=recipe.template_text())
+    clock = instant.clock_for(default_folder(recipe.name, resolved(recipe)), day=recipe.date)
+    source = resolve(recipe.model, say=say)
+    words = load_tokenizer(source, chat_template=recipe.template_text(), clock=clock)
     encoder = prepare.encoder_of(recipe, words)
     prepared = prepare.encode(recipe, rows, words)
     chosen = (

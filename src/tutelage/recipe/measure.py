@@ -118,23 +118,31 @@ class Asker:
             self.listen.advance(len(requests), len(requests))
             return evaluation, evaluation.responses()
         voice = self.wake()
-        found = self._remembered(voice, missing)
+        content = voice.content_for(missing) if self.answers is not None else None
+        found = self._remembered(content, missing)
         if found:
             said = {**self.provenance, "answers": FROM_CACHE}
             self.store.evaluation(**names, fingerprint=fingerprint, provenance=said).add(found)
             self.listen.stage(self.stages + name, f"{len(found)} of {len(requests)} answers from the cache")
             there = {response.id for response in found}
             missing = [r for r in missing if r.id not in there]
-        self._answer(voice, evaluation, missing, len(requests))
+        self._answer(voice, content, evaluation, missing, len(requests))
         return evaluation, evaluation.responses()
 
-    def _remembered(self, voice: Voice, requests: Sequence[Request]) -> list[Response]:
+    def _remembered(self, content: str | None, requests: Sequence[Request]) -> list[Response]:
         """What the same model answered before to the same requests."""
-        if self.answers is None or voice.content is None:
+        if self.answers is None or content is None:
             return []
-        return self.answers.find(voice.content, requests)
+        return self.answers.find(content, requests)
 
-    def _answer(self, voice: Voice, evaluation: Evaluation, requests: Sequence[Request], total: int) -> None:
+    def _answer(
+        self,
+        voice: Voice,
+        content: str | None,
+        evaluation: Evaluation,
+        requests: Sequence[Request],
+        total: int,
+    ) -> None:
         """Ask the model; what it has answered is told when it is kept."""
         asked = {request.id: request for request in requests}
         done = total - len(requests)
@@ -143,8 +151,8 @@ class Asker:
         def keep(responses: list[Response]) -> None:
             nonlocal done
             evaluation.add(responses)
-            if self.answers is not None and voice.content is not None:
-                self.answers.keep(voice.content, [(asked[r.id], r) for r in responses])
+            if self.answers is not None and content is not None:
+                self.answers.keep(content, [(asked[r.id], r) for r in responses])
             done += len(responses)
             self.listen.advance(done, total)
 

@@ -12,6 +12,7 @@ from tutelage import benchmarks as library
 from tutelage.benchmarks import Benchmark, Limit
 from tutelage.benchmarks.fit import fitted
 from tutelage.core import files
+from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError, InputErrors, raise_all
 from tutelage.core.limits import MAX_ERRORS
 from tutelage.engine import Reader
@@ -84,13 +85,14 @@ class _Mistakes:
         return None
 
 
-def check(asked: Asked, *, out: Path, say: Callable[[str], None]) -> Ready:
+def check(asked: Asked, *, out: Path, say: Callable[[str], None], clock: Clock | None = None) -> Ready:
     """Find and read all that an evaluation needs, but for the weights.
 
     Args:
         asked: what is to be evaluated.
         out: the folder that responses will go to, or the one it will be in.
         say: is told, a line at a time, what takes long.
+        clock: what the chat template reads when it asks for the time.
 
     Raises:
         InputError: whatever is wrong with model, data, questions or lengths; InputErrors for several.
@@ -110,7 +112,7 @@ def check(asked: Asked, *, out: Path, say: Callable[[str], None]) -> Ready:
     if source is not None and asked.against_base and source.base is None:
         base = mistakes.attempt(partial(base_of, source, say=say, fix=_NO_BASE))
     if source is not None:
-        words = mistakes.attempt(partial(load_tokenizer, source, chat_template=template))
+        words = mistakes.attempt(partial(load_tokenizer, source, chat_template=template, clock=clock))
     if words is not None:
         fits = [mistakes.attempt(partial(fit, one, words)) for one in found]
         found = [one for one in fits if one is not None]

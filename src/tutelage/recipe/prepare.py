@@ -22,9 +22,9 @@ from tutelage.recipe.expand import cluster_of
 from tutelage.recipe.mixing import Mixed, mixed
 from tutelage.recipe.rows import Rows, TaskRows, read
 from tutelage.recipe.schema import Recipe, Tune
-from tutelage.recipe.task_block import Task
 from tutelage.tokens.bulk import encode_all
 from tutelage.tokens.encode import Encoder, Truncation
+from tutelage.tokens.rendering import clock_of
 
 SHOWN = 12  # training rows that the card shows with their tokens
 
@@ -115,6 +115,7 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
     encoder = encoder_of(recipe, model)
     train = tuple(kept(encode_all(encoder, t.train), ENCODED) for t in rows.tasks)
     validation = tuple(kept(encode_all(encoder, t.validation), ENCODED) for t in rows.tasks)
+    clock = clock_of(model.tokenizer)
     if not sum(row.n_loss for task in train for row in task):
         raise InputError(
             "nothing in the training rows bears loss, so nothing would be learned",
@@ -175,6 +176,7 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
             "chat_template": hashing.of_json(model.chat_template),
             "truncate": tune.truncate.model_dump(mode="json"),
             **({"mixture": mix.identity} if mix.identity else {}),
+            **({"instant": str(clock.instant)} if clock.reads else {}),
         },
         names=tuple(names),
         forms=tuple(_forms(t.train) for t in rows.tasks),
@@ -200,18 +202,24 @@ def _groups(rows: Rows) -> dict[str, tuple[str, ...]]:
 
 
 def _questions(rows: TaskRows, encoder: Encoder) -> PreparedTask:
-    ask = _to_choose if rows.task.answer == "choose" else _to_generate
-    asked = tuple((row, ask(row, rows.task, encoder)) for row in rows.test)
-    return PreparedTask(rows.task.name, tuple(rows.task.metrics), asked)
+    task = rows.task
+    choose = task.answer == "choose"
+    new = (_longest_choice(row, encoder) if choose else task.max_new_tokens for row in rows.test)
+    fitted = encoder.fit_prompts(zip(rows.test, new, strict=True))
+    questions = tuple(
+        (
+            row,
+            Request(row.id, "choose", prompt, choices=row.choices, history=history)
+            if choose
+            else Request(row.id, "generate", prompt, max_new_tokens=task.max_new_tokens, history=history),
+        )
+        for row, (prompt, history) in zip(rows.test, fitted, strict=True)
+    )
+    return PreparedTask(task.name, tuple(task.metrics), questions)
 
 
-def _to_generate(row: Prompted, task: Task, encoder: Encoder) -> Request:
-    new = task.max_new_tokens
-    prompt, history = encoder.fit_prompt(row, new_tokens=new)
-    return Request(row.id, "generate", prompt, max_new_tokens=new, history=history)
-
-
-def _to_choose(row: Prompted, _task: Task, encoder: Encoder) -> Request:
+def _longest_choice(row: Prompted, encoder: Encoder) -> int:
+    """Tokens of the row's longest choice."""
     if row.completion not in row.choices:
         raise InputError(
             "the row has no choices, and the task's answer is to choose",
@@ -220,9 +228,7 @@ def _to_choose(row: Prompted, _task: Task, encoder: Encoder) -> Request:
             expected="a list of choices in every row",
             fix="fill the row's choices, or remove answer: choose",
         )
-    longest = max(len(encoder.completion_ids(choice)) for choice in row.choices)
-    prompt, history = encoder.fit_prompt(row, new_tokens=longest)
-    return Request(row.id, "choose", prompt, choices=row.choices, history=history)
+    return max(len(encoder.completion_ids(choice)) for choice in row.choices)
 
 
 __all__ = ["Prepared", "PreparedTask", "Rows", "TaskRows", "encode", "encoder_of", "read"]

@@ -35,7 +35,7 @@ from tutelage.models import (
     require_whole,
     resolve,
 )
-from tutelage.recipe import contamination, integrity, looked, methods, mixing, prepare, tuning
+from tutelage.recipe import contamination, instant, integrity, looked, methods, mixing, prepare, tuning
 from tutelage.recipe.answering import Voice, kept_answers, voice
 from tutelage.recipe.folder import RunFolder, check_free, default_folder, opened
 from tutelage.recipe.load import resolved as settled
@@ -114,6 +114,7 @@ class _Run:
         self.started = now()
         self.clock = time.monotonic()
         check_free(self.folder, self.settled)
+        self.template_clock = instant.clock_for(self.folder.path, day=recipe.date)
 
     @cached_property
     def watched(self) -> list[Benchmark]:
@@ -155,7 +156,8 @@ class _Run:
         report.output(self.folder.path).check()
         prepared = self._encode(rows, source)
         with self._opened(prepared) as store:
-            before = self._measure("base", self.base.fingerprint, lambda: self.base, prepared, store)
+            base = instant.stamped(self.base.fingerprint, self.template_clock)
+            before = self._measure("base", base, lambda: self.base, prepared, store)
             job = self._tune(prepared, source, store)
             after = self._measure("tuned", self._answered_by(job), self._load_tuned, prepared, store)
             return self._conclude(before, after, prepared, store, {"key": key, "weights": weights})
@@ -184,9 +186,10 @@ class _Run:
         self.listen.stage("check", line)
 
     def _encode(self, rows: prepare.Rows, source: ModelSource) -> Prepared:
-        words = load_tokenizer(source, chat_template=self.recipe.template_text())
+        template, clock = self.recipe.template_text(), self.template_clock
+        words = load_tokenizer(source, chat_template=template, clock=clock)
         self.watched = [fit(one, words, beside=self.recipe.tune.virtual) for one in self.watched]
-        self.base = load(source, chat_template=self.recipe.template_text(), four_bit=self._four_bit)
+        self.base = load(source, chat_template=template, four_bit=self._four_bit, clock=clock)
         if self.begun_before:
             dtype = "nf4" if self._four_bit else "float32"
             older = as_loaded(source, self.base.chat_template, dtype, settings=False)
@@ -228,6 +231,8 @@ class _Run:
     def _opened(self, prepared: Prepared) -> Iterator[Store]:
         with opened(self.folder, self.settled), Store.open(self.folder.store) as store:
             integrity.require_answers(self.folder, store)
+            if self.recipe.date is None:
+                instant.keep(self.folder.path, self.template_clock)
             self._write_card(prepared.card)
             yield store
 
@@ -258,6 +263,7 @@ class _Run:
 
     def _write_card(self, card: Mapping[str, Any]) -> None:
         """Write the card; what a finished tuning has seen of the same rows stays in it."""
+        card = {**card, **instant.noted(self.template_clock)}
         if "training" not in card:
             with suppress(InputError):  # a damaged one is written again
                 before = integrity.read_card(self.folder)
@@ -268,7 +274,8 @@ class _Run:
 
     def _load_tuned(self) -> LoadedModel:
         """The tuned model as it was saved: what is scored is what is delivered."""
-        return load(resolve(str(self.folder.model)), chat_template=None, four_bit=self._four_bit)
+        source = resolve(str(self.folder.model))
+        return load(source, chat_template=None, four_bit=self._four_bit, clock=self.template_clock)
 
     def _answered_by(self, job: Job) -> str:
         """What the tuned model's answers are kept under: the tuning, and the weights that came of it."""
@@ -290,7 +297,7 @@ class _Run:
                 voices.append(voice(loaded()))
             return voices[0]
 
-        said = provenance(started=self.started)
+        said = {**provenance(started=self.started), **instant.noted(self.template_clock)}
         found: dict[str, dict[str, Measurement]] = {"tasks": {}, "watched": {}}
         with kept_answers(lambda line: self.listen.stage("cache", line)) as answers:
             asker = Asker(store, model, fingerprint, said, wake, self.listen, answers, stages=f"{model}: ")
@@ -320,6 +327,7 @@ class _Run:
         self._write_card({**prepared.card, "training": self._seen(store, prepared)})
         said = {
             **provenance(started=self.started, ended=now()),
+            **instant.noted(self.template_clock),
             **identity,
             "seconds": round(time.monotonic() - self.clock, 1),
             "over_budget": comparison.over_budget,

@@ -13,7 +13,7 @@ from pydantic import Field, PrivateAttr
 
 from tutelage.models import methods
 from tutelage.recipe.block import Block, Text
-from tutelage.recipe.fields import Fraction, Name, Seed, Targets
+from tutelage.recipe.fields import Day, Fraction, Name, Seed, Targets
 from tutelage.recipe.mixture_block import Mixture, Replay
 from tutelage.recipe.task_block import Task
 
@@ -168,6 +168,11 @@ class Recipe(Block):
     )
     chat_template: Text | None = Field(
         None, description="A bundled chat template's name or a .jinja file; the model's own when not given."
+    )
+    date: Day | None = Field(
+        None,
+        description="The day that a chat template reads when it asks for the time; the moment of the run's first start "
+        "when not given.",
     )
     tasks: tuple[Task, ...] = Field(min_length=1, description="What is taught.")
     mixture: Mixture | None = Field(

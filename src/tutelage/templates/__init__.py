@@ -1,18 +1,55 @@
-"""Examples put into words."""
+"""Examples put into words, and conversations into text.
+
+The public names are imported when they are first asked for: the process that renders (`child`) starts with what it needs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from tutelage.core.nouns import Example
-from tutelage.templates.apart import close
-from tutelage.templates.binding import Same, Source, bind
-from tutelage.templates.columns import columns_of, detect, guess, named, names
-from tutelage.templates.labels import LabelsGiven
-from tutelage.templates.library import Found, find, is_own, kind_part, own_file
-from tutelage.templates.sandbox import check, reference
-from tutelage.templates.template import TaskTemplate
-from tutelage.templates.wording import LibraryTemplate, Manner
+if TYPE_CHECKING:
+    from tutelage.templates.apart import close as close
+    from tutelage.templates.binding import Same as Same
+    from tutelage.templates.binding import Source as Source
+    from tutelage.templates.columns import columns_of as columns_of
+    from tutelage.templates.columns import detect as detect
+    from tutelage.templates.columns import guess as guess
+    from tutelage.templates.columns import named as named
+    from tutelage.templates.columns import names as names
+    from tutelage.templates.library import Found as Found
+    from tutelage.templates.library import find as find
+    from tutelage.templates.library import is_own as is_own
+    from tutelage.templates.library import kind_part as kind_part
+    from tutelage.templates.library import own_file as own_file
+    from tutelage.templates.sandbox import check as check
+    from tutelage.templates.sandbox import reference as reference
+    from tutelage.templates.template import TaskTemplate as TaskTemplate
+    from tutelage.templates.wording import LibraryTemplate as LibraryTemplate
+    from tutelage.templates.wording import Manner as Manner
+    from tutelage.templates.wording import use as use
+
+_HOMES = {
+    "Found": "library",
+    "LibraryTemplate": "wording",
+    "Manner": "wording",
+    "Same": "binding",
+    "Source": "binding",
+    "TaskTemplate": "template",
+    "check": "sandbox",
+    "close": "apart",
+    "columns_of": "columns",
+    "detect": "columns",
+    "find": "library",
+    "guess": "columns",
+    "is_own": "library",
+    "kind_part": "library",
+    "named": "columns",
+    "names": "columns",
+    "own_file": "library",
+    "reference": "sandbox",
+    "use": "wording",
+}
 
 __all__ = [
     "Found",
@@ -37,17 +74,11 @@ __all__ = [
 ]
 
 
-def use(
-    found: Found,
-    examples: Sequence[Example],
-    manner: Manner | None = None,
-    *,
-    fields: Mapping[str, Source] | None = None,
-    labels: LabelsGiven | None = None,
-    where: str = "task",
-) -> LibraryTemplate:
-    """A kind's wordings for a task's rows: arguments and errors as of `bind` and `LibraryTemplate`."""
-    reads = {name for one in found.wordings for name in one.completion_reads}
-    needed = [one.name for one in found.kind.fields.values() if not one.optional or one.name in reads]
-    binding = bind(found.kind, examples, needed=needed, fields=fields, labels=labels, where=where)
-    return LibraryTemplate(found, binding, manner or Manner())
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tutelage.templates' has no attribute {name!r}")
+    return getattr(import_module(f"tutelage.templates.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,4 +1,4 @@
-"""Templates that are not ours are rendered in a child process with bounded memory and time.
+"""Templates that are not ours, of prompts and of chats, are rendered in a child process with bounded memory and time.
 
 One child serves a whole run. It is started when it is first needed, has no environment, an empty folder and no way to
 open a file, and ends with its keeper. A text that takes too much ends the child and is told as a failure of its row.
@@ -13,12 +13,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+import orjson
 
 from tutelage.core.errors import MachineError
 from tutelage.core.limits import MAX_RENDERED_CHARACTERS, MAX_TEMPLATE_BYTES, MAX_TEMPLATE_SECONDS
@@ -33,6 +36,27 @@ CHARACTERS = 2_000_000
 LINE = 12 * MAX_RENDERED_CHARACTERS + 1_000_000
 """Bytes of one answer, at most: each character may need two escapes, and spans come on top."""
 CODE = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from tutelage.templates.child import main; main(*json.loads(sys.argv[2]))"
+
+
+J = TypeVar("J")
+O = TypeVar("O")  # noqa: E741  # job and outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Generic[J, O]):
+    """How jobs of one kind go over the pipe.
+
+    Attributes:
+        size: about how many characters a job is.
+        texts: how many answers it gets.
+        written: jobs as the line that the child reads, and whether it hands each answer over at once.
+        read: an answer that is no failure, from its JSON.
+    """
+
+    size: Callable[[J], int]
+    texts: Callable[[J], int]
+    written: Callable[[Sequence[J], bool], bytes]
+    read: Callable[[Any], O]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +86,20 @@ class Keeper:
         self._unsent: Exception | None = None
 
     def __call__(self, jobs: Sequence[Job]) -> list[list[Outcome]]:
-        """Render all jobs; after a text that ended the child, the rest is left out."""
-        done: list[list[Outcome]] = []
+        """Render all prompts; after a text that ended the child, the rest is left out."""
+        return self.work(jobs, PROMPTS)
+
+    def work(self, jobs: Sequence[J], work: Work[J, O]) -> list[list[O | Failure]]:
+        """Do all jobs: for each, in order, its outcomes. After one that ended the child, the rest is left out."""
+        done: list[list[O | Failure]] = []
         with self._lock:
             while len(done) < len(jobs):
                 before = len(done)
-                done += self._stream(jobs[before:])
+                done += self._stream(jobs[before:], work)
                 if len(done) == len(jobs):
                     break
                 # The child ended with at most a batch of texts not handed over: one by one it shows at which.
-                done += self._stream(jobs[len(done) : len(done) + ROWS], singly=True)
+                done += self._stream(jobs[len(done) : len(done) + ROWS], work, singly=True)
                 if _ended(done[-1]):
                     break
         return done
@@ -105,21 +133,32 @@ class Keeper:
         weak = "" if all(self.held.values()) else "; this system sets no limit to a process's memory"
         return "in a process of its own: " + ", ".join(filter(None, held)) + weak
 
-    def _stream(self, jobs: Sequence[Job], *, singly: bool = False) -> list[list[Outcome]]:
+    def _stream(
+        self, jobs: Sequence[J], work: Work[J, O], *, singly: bool = False
+    ) -> list[list[O | Failure]]:
         """The rows that the child finished; when it is asked singly, with the one that ended it."""
         process = self._process or self._start()
-        # What is to be done is written beside: the child renders while this process reads what is done.
-        send = partial(self._send, process, jobs, singly=singly)
-        sender = threading.Thread(target=send, daemon=True, name="template rows")
-        done: list[list[Outcome]] = []
-        row: list[Outcome] = []
+        lines = (work.written(batch, singly) for batch in batches(jobs, work.size))
+        first = next(lines)
+        more = next(lines, None)
+        done: list[list[O | Failure]] = []
+        row: list[O | Failure] = []
+        sender = None
         self._since = time.monotonic()
-        sender.start()
         try:
+            if more is None:
+                # The child reads a line to its end before it answers: one batch can be written from here.
+                _put(process, first)
+            else:
+                # What is to be done is written beside: the child renders while this process reads what is done.
+                send = partial(self._send, process, chain((first, more), lines))
+                sender = threading.Thread(target=send, daemon=True, name="template rows")
+                sender.start()
             for job in jobs:
                 row = []
-                for _ in job.asks:
-                    row.append(self._answer(process))
+                for _ in range(work.texts(job)):
+                    told = self._answer(process)
+                    row.append(_failure(told) if isinstance(told, dict) else work.read(told))
                     self._since = time.monotonic()
                 done.append(row)
         except (OSError, ValueError):  # the pipe is broken, or what came is no answer
@@ -127,7 +166,7 @@ class Keeper:
             if self._unsent is not None:
                 raise self._unsent from None
             if singly:
-                short = len(jobs[len(done)].asks) - len(row)
+                short = work.texts(jobs[len(done)]) - len(row)
                 done.append([*row, *[failure] * short])
         except BaseException:
             # Ctrl-C in the middle of a stream: what is still in the pipe belongs to no later job
@@ -135,16 +174,15 @@ class Keeper:
             raise
         finally:
             self._since = None
-            sender.join()
+            if sender is not None:
+                sender.join()
         return done
 
-    def _send(self, process: subprocess.Popen[bytes], jobs: Sequence[Job], *, singly: bool) -> None:
-        """Write all jobs to the child. It may be gone, which whoever reads from it will see."""
-        assert process.stdin is not None
+    def _send(self, process: subprocess.Popen[bytes], lines: Iterator[bytes]) -> None:
+        """Write all batches to the child. It may be gone, which whoever reads from it will see."""
         try:
-            for batch in batches(jobs):
-                process.stdin.write(written(batch, singly=singly))
-                process.stdin.flush()
+            for line in lines:
+                _put(process, line)
         except OSError:
             return
         except (TypeError, ValueError) as error:
@@ -152,25 +190,25 @@ class Keeper:
             self._unsent = error
             process.kill()
 
-    def _answer(self, process: subprocess.Popen[bytes]) -> Outcome:
+    def _answer(self, process: subprocess.Popen[bytes]) -> Any:
         assert process.stdout is not None
         line = process.stdout.readline(LINE)
         if not line.endswith(b"\n"):
             raise ValueError(line[:60])
-        told: Any = json.loads(line)
-        if isinstance(told, dict):
-            return Failure(told["why"], told["found"], told["name"], told["inside"])
-        text, spans = told
-        return Rendered(text, tuple((name, start, end) for name, start, end in spans))
+        try:
+            return orjson.loads(line)
+        except orjson.JSONDecodeError:
+            return json.loads(line)  # half a character, which JSON's own escapes carry
 
-    def _ended(self, process: subprocess.Popen[bytes], sender: threading.Thread) -> Failure:
+    def _ended(self, process: subprocess.Popen[bytes], sender: threading.Thread | None) -> Failure:
         """Why the child is gone, or of no more use; a new one will do what comes next."""
         late = self._late
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=0.2)
         process.kill()
         code = process.wait()
-        sender.join()
+        if sender is not None:
+            sender.join()
         self.close()
         import signal
 
@@ -222,12 +260,12 @@ class Keeper:
             time.sleep(min(0.2, self.limits.clock / 4))
 
 
-def batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+def batches(jobs: Sequence[J], size_of: Callable[[J], int]) -> Iterator[list[J]]:
     """Jobs in pieces of bounded rows and characters."""
-    batch: list[Job] = []
+    batch: list[J] = []
     size = 0
     for job in jobs:
-        own = sum(len(value) if isinstance(value, str) else 100 for value in job.fields.values())
+        own = size_of(job)
         if batch and (len(batch) == ROWS or size + own > CHARACTERS):
             yield batch
             batch, size = [], 0
@@ -237,7 +275,12 @@ def batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
         yield batch
 
 
-def written(jobs: Sequence[Job], *, singly: bool = False) -> bytes:
+def characters(job: Job) -> int:
+    """About how many characters a row is."""
+    return sum(len(value) if isinstance(value, str) else 100 for value in job.fields.values())
+
+
+def written(jobs: Sequence[Job], singly: bool = False) -> bytes:  # noqa: FBT001, FBT002  # as `Work` calls it
     """A batch as the child reads it: each template once, and of the fields those that its row's templates read."""
     places: dict[str, int] = {}
     rows = []
@@ -256,7 +299,22 @@ def _needed(job: Job) -> dict[str, Any]:
     return {name: value for name, value in job.fields.items() if name in read}
 
 
-def _ended(row: Sequence[Outcome]) -> bool:
+def _rendered(told: Any) -> Rendered:
+    text, spans = told
+    return Rendered(text, tuple((name, start, end) for name, start, end in spans))
+
+
+def _failure(told: Mapping[str, Any]) -> Failure:
+    return Failure(told["why"], told["found"], told["name"], told["inside"])
+
+
+def _put(process: subprocess.Popen[bytes], line: bytes) -> None:
+    assert process.stdin is not None
+    process.stdin.write(line)
+    process.stdin.flush()
+
+
+def _ended(row: Sequence[object]) -> bool:
     return any(isinstance(one, Failure) and one.why in ("time", "died") for one in row)
 
 
@@ -267,6 +325,7 @@ def _environment() -> dict[str, str]:
     return {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
 
 
+PROMPTS: Work[Job, Rendered] = Work(characters, lambda job: len(job.asks), written, _rendered)
 render = Keeper()
 """The run's one child."""
 close = render.close

@@ -1,7 +1,12 @@
 """The process that renders templates that are not ours: it bounds its own memory and time, then answers until its input ends.
 
-A line in is a batch, `{"sources": [...], "rows": [[fields, [[source, extra], ...]], ...], "singly": bool}`; a line out is
-one text, `[text, [span, ...]]`, or a failure as an object. The first line out says which limits hold.
+A line in is a batch of one kind, with `"singly": bool`; a line out is one answer, or a failure as an object:
+
+    {"sources": [...], "rows": [[fields, [[source, extra], ...]], ...]}      prompts: [text, [span, ...]] for each source
+    {"chat": template, "beside": {...}, "instant": "...", "talks": [...]}    conversations: [text, {format: text read}] for each
+    {"verbatim": template}                                                   true or false
+
+The first line out says which limits hold.
 """
 
 from __future__ import annotations
@@ -9,10 +14,17 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
+import orjson
+
+from tutelage.core.clock import Instant
+from tutelage.templates import chat_environment
 from tutelage.templates.sandbox import Failure, attempt, filter_names
+from tutelage.templates.verbatim import verbatim
 
 TOO_MUCH = {"why": "memory", "found": "", "name": "", "inside": False}
 FLUSH = 0.02
@@ -33,25 +45,37 @@ def main(memory: int, seconds: int) -> None:
         batch: Any = json.loads(line)
         waits = 0.0 if batch["singly"] else FLUSH
         flushed = 0.0
-        for fields, asks in batch["rows"]:
-            for source, extra in asks:
-                if time.monotonic() - flushed >= waits:
-                    sys.stdout.buffer.flush()
-                    flushed = time.monotonic()
-                    allow(seconds)
-                try:
-                    _write(said(batch["sources"][source], fields, extra))
-                except MemoryError:
-                    _write(TOO_MUCH)
+        for text in _texts(batch):
+            if time.monotonic() - flushed >= waits:
+                sys.stdout.buffer.flush()
+                flushed = time.monotonic()
+                allow(seconds)
+            try:
+                _write(_sent(text()))
+            except MemoryError:
+                _write(TOO_MUCH)
         sys.stdout.buffer.flush()
 
 
-def said(source: str, fields: dict[str, Any], extra: dict[str, Any]) -> Any:
-    """One text or failure as it goes over the pipe."""
-    found = attempt(source, fields, extra)
-    if isinstance(found, Failure):
-        return {"why": found.why, "found": found.found, "name": found.name, "inside": found.inside}
-    return found
+def _texts(batch: dict[str, Any]) -> Iterator[Callable[[], Any]]:
+    """What is to be done for a batch, in order."""
+    if "chat" in batch:
+        instant = Instant.parse(batch["instant"])
+        for messages in batch["talks"]:
+            yield partial(chat_environment.attempt, batch["chat"], messages, batch["beside"], instant)
+    elif "verbatim" in batch:
+        yield partial(verbatim, batch["verbatim"])
+    else:
+        for fields, asks in batch["rows"]:
+            for source, extra in asks:
+                yield partial(attempt, batch["sources"][source], fields, extra)
+
+
+def _sent(outcome: Any) -> Any:
+    """A text or failure as it goes over the pipe."""
+    if isinstance(outcome, Failure):
+        return {"why": outcome.why, "found": outcome.found, "name": outcome.name, "inside": outcome.inside}
+    return tuple(outcome) if isinstance(outcome, tuple) else outcome
 
 
 def limit(memory: int) -> dict[str, bool]:
@@ -85,7 +109,20 @@ def _warm_up() -> None:
         attempt(f"{{{{ a | {name} }}}}", {"a": "<b>x &amp; y</b> http://a.b"})
     for source in ("{{ a.b }}", "{{ 1 / 0 }}{{ 'x' }}", "{{ a.encode('latin-1') }}"):
         attempt(source, {"a": "x"})
+    instant = Instant.now()
+    for source in (
+        "{{ 1 / 0 }}",
+        "{{",
+        "{{ messages | tojson }}{{ strftime_now('%c %x %X %p') }}",
+    ):
+        chat_environment.attempt(source, [{"role": "user", "content": "x"}], {}, instant)
+    verbatim("{{ messages }}")
 
 
 def _write(value: Any) -> None:
-    sys.stdout.buffer.write(json.dumps(value).encode("ascii") + b"\n")
+    try:
+        line = orjson.dumps(value)
+    except TypeError:  # half a character in what is told of a failure
+        line = json.dumps(value).encode("ascii")
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.write(b"\n")

@@ -31,7 +31,9 @@ from tutelage.templates.environment import (
 )
 
 Span = tuple[str, int, int]
-Why = Literal["missing", "not-text", "too-long", "forbidden", "failed", "memory", "time", "died"]
+Why = Literal[
+    "missing", "not-text", "too-long", "forbidden", "failed", "memory", "time", "died", "syntax", "refused"
+]
 _PYTHON = re.compile(
     r"<(?:class|built-in|bound|function|generator|module|method|Macro|Namespace)\b[^<>]*>|<[^<>]* at 0x[0-9a-f]+>"
 )
@@ -68,7 +70,8 @@ class Failure:
     """Why a template gave no text for a row, in plain values.
 
     Attributes:
-        why: the kind of failure; the last three are set by the process that renders, and by its keeper.
+        why: the kind of failure; "memory", "time" and "died" are set by the process that renders, and by its keeper;
+            "syntax" and "refused" (the template's own `raise_exception`) are failures of chat templates only.
         found: what the message is to show.
         name: the field that is missing or not text; '' where no field is to blame.
         inside: whether a missing name was looked up in a value of the row.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -15,10 +15,11 @@ from tutelage.core.nouns import Example, Prompted
 from tutelage.core.seeds import derive
 from tutelage.core.written import PROMPTED
 from tutelage.templates import apart, sandbox
-from tutelage.templates.binding import MISSING, Binding, Bound, look_up
+from tutelage.templates.binding import MISSING, Binding, Bound, Source, bind, look_up
 from tutelage.templates.failures import in_words
 from tutelage.templates.jobs import ROWS, Ask, Job, Outcome, here
 from tutelage.templates.kind import LETTER, OPTIONS, Kind, Wording
+from tutelage.templates.labels import LabelsGiven
 from tutelage.templates.layouts import laid_out, letter
 from tutelage.templates.library import Found
 from tutelage.templates.sandbox import Failure, Rendered
@@ -283,3 +284,19 @@ def _askable(found: Found, manner: Manner, where: str) -> tuple[Wording, ...]:
             fix="write options: listed, or take another wording",
         )
     return left
+
+
+def use(
+    found: Found,
+    examples: Sequence[Example],
+    manner: Manner | None = None,
+    *,
+    fields: Mapping[str, Source] | None = None,
+    labels: LabelsGiven | None = None,
+    where: str = "task",
+) -> LibraryTemplate:
+    """A kind's wordings for a task's rows: arguments and errors as of `bind` and `LibraryTemplate`."""
+    reads = {name for one in found.wordings for name in one.completion_reads}
+    needed = [one.name for one in found.kind.fields.values() if not one.optional or one.name in reads]
+    binding = bind(found.kind, examples, needed=needed, fields=fields, labels=labels, where=where)
+    return LibraryTemplate(found, binding, manner or Manner())

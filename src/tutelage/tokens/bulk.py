@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded, History, Prompted
+from tutelage.templates.chats import verbatim
 from tutelage.tokens import chat
 from tutelage.tokens.encode import Encoder, plain
 from tutelage.tokens.frames import Frame, frame_of
-from tutelage.tokens.verbatim import verbatim
+from tutelage.tokens.rendering import TooMuchError
 from tutelage.tokens.words import Vocabulary
 
 BATCH = 1000  # rows
@@ -118,6 +119,8 @@ class _Ways:
         talks = [chat.messages(row.prompt, row.history) for row in rows]
         try:
             return chat.render_all(tokenizer, talks, generate=True)
+        except TooMuchError:
+            raise
         except InputError:
             return [None] if len(rows) == 1 else [self._rendered([row])[0] for row in rows]
 

@@ -10,19 +10,31 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from jinja2 import TemplateError
-
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.nouns import History
+from tutelage.tokens.rendering import MARK as _MARK
+from tutelage.tokens.rendering import Message, render, render_all
 
-Message = Mapping[str, str]
-_MARK = "\ue0f1{}\ue0f2"
+__all__ = [
+    "Message",
+    "control_ids",
+    "encode_conversations",
+    "encode_messages",
+    "encode_text",
+    "messages",
+    "names",
+    "render",
+    "render_all",
+    "spells_control",
+    "text_of",
+    "turn_end",
+]
 
 
 def names() -> list[str]:
@@ -57,45 +69,31 @@ def messages(prompt: str, history: History = ()) -> list[Message]:
     return [{"role": role, "content": content} for role, content in (*history, ("user", prompt))]
 
 
-def render(tokenizer: Any, messages: Sequence[Message], *, generate: bool) -> str:
-    """The conversation as text, with the assistant's turn opened when `generate`.
-
-    Raises:
-        InputError: the tokenizer has no chat template, or the template refuses these messages.
-    """
-    return render_all(tokenizer, [messages], generate=generate)[0]
-
-
-def render_all(tokenizer: Any, talks: Sequence[Sequence[Message]], *, generate: bool) -> list[str]:
-    """Several conversations as texts. Raises as `render`, for the first one that is refused and without saying which."""
-    if not tokenizer.chat_template:
-        fitting = "plain-bos" if _begins_texts(tokenizer) else "plain"
-        raise InputError(
-            "this model has no chat template",
-            where="chat_template",
-            found="a tokenizer without one, as base models have it",
-            expected=f"a bundled template ({', '.join(names())}) or the path of a Jinja file",
-            fix=f"write `chat_template: {fitting}` into the recipe: the prompt, a line break, then the answer",
-        )
-    try:
-        texts = tokenizer.apply_chat_template(
-            [list(talk) for talk in talks], tokenize=False, add_generation_prompt=generate
-        )
-    except (TemplateError, TypeError, ValueError) as error:
-        roles = ", ".join(message["role"] for message in talks[0])
-        raise InputError(
-            "the chat template cannot write this conversation",
-            where="chat_template",
-            found=f"{str(error) or type(error).__name__}; roles: {roles}",
-            fix="name another template in `chat_template`, such as " + " or ".join(names()),
-        ) from error
-    return [str(text) for text in texts]
-
-
 def encode_messages(tokenizer: Any, messages: Sequence[Message], *, generate: bool) -> list[int]:
     """Token ids of a conversation; no content becomes a control token, whatever it spells."""
-    if not any(spells_control(tokenizer, message["content"]) for message in messages):
-        return encode_text(tokenizer, render(tokenizer, messages, generate=generate), control=True)
+    return encode_conversations(tokenizer, [messages], generate=generate)[0]
+
+
+def encode_conversations(
+    tokenizer: Any, talks: Sequence[Sequence[Message]], *, generate: bool
+) -> list[list[int]]:
+    """Token ids of several conversations, each as `encode_messages` gives them."""
+    harmless = [not any(spells_control(tokenizer, message["content"]) for message in talk) for talk in talks]
+    texts = iter(
+        render_all(
+            tokenizer, [talk for talk, plain in zip(talks, harmless, strict=True) if plain], generate=generate
+        )
+    )
+    return [
+        encode_text(tokenizer, next(texts), control=True)
+        if plain
+        else _encode_apart(tokenizer, talk, generate=generate)
+        for talk, plain in zip(talks, harmless, strict=True)
+    ]
+
+
+def _encode_apart(tokenizer: Any, messages: Sequence[Message], *, generate: bool) -> list[int]:
+    """Token ids of a conversation whose contents spell control tokens: template and contents are encoded apart."""
     marked = [{**m, "content": _MARK.format(i)} for i, m in enumerate(messages)]
     rest = render(tokenizer, marked, generate=generate)
     ids: list[int] = []
@@ -212,9 +210,3 @@ def _tables(tokenizer: Any) -> _Tables:
         tables = _Tables(tokenizer)
         _KNOWN[tokenizer] = (list(tokenizer.all_special_ids), tables)
     return tables
-
-
-def _begins_texts(tokenizer: Any) -> bool:
-    """Whether the tokenizer puts its bos token before a text."""
-    ids = tokenizer("a")["input_ids"]
-    return tokenizer.bos_token_id is not None and ids[:1] == [tokenizer.bos_token_id]

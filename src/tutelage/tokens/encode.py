@@ -9,14 +9,17 @@ prompts and completions are never cut.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded, History, Prompted
 from tutelage.tokens import chat
+
+BATCH = 1000  # rows whose conversations are rendered together
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,16 @@ class Encoder:
 
     def prompt_ids(self, prompt: str, history: History = ()) -> list[int]:
         """The ids that the model reads before it answers, whatever their number."""
-        if self.encoder_decoder:
-            text = chat.encode_text(self.tokenizer, plain(prompt, history), control=False)
-            return [*self._source_frame.before, *text, *self._source_frame.after]
-        return chat.encode_messages(self.tokenizer, chat.messages(prompt, history), generate=True)
+        return self.prompts_ids([(prompt, history)])[0]
+
+    def prompts_ids(self, prompts: Sequence[tuple[str, History]]) -> list[list[int]]:
+        """The ids of several prompts, each as `prompt_ids` gives them, rendered together."""
+        if not self.encoder_decoder:
+            talks = [chat.messages(prompt, history) for prompt, history in prompts]
+            return chat.encode_conversations(self.tokenizer, talks, generate=True)
+        before, after = self._source_frame
+        texts = (plain(prompt, history) for prompt, history in prompts)
+        return [[*before, *chat.encode_text(self.tokenizer, text, control=False), *after] for text in texts]
 
     def text_ids(self, ids: Sequence[int]) -> list[int]:
         """The ids of a bare text as the model reads it: with what the tokenizer puts around texts, such as a bos token.
@@ -167,10 +176,17 @@ class Encoder:
         Raises:
             InputError: it does not fit even so; names the row's file and line.
         """
-        room = self.max_length - (0 if self.encoder_decoder else new_tokens)
-        if len(self.prompt_ids(row.prompt, row.history)) <= room:
-            return row.prompt, row.history
-        return self._shorten(row, room)[:2]
+        return next(self.fit_prompts([(row, new_tokens)]))
+
+    def fit_prompts(self, rows: Iterable[tuple[Prompted, int]]) -> Iterator[tuple[str, History]]:
+        """For each row and its number of new tokens what `fit_prompt` gives, rendered many at a time. Raises as it does."""
+        remaining = iter(rows)
+        while batch := list(islice(remaining, BATCH)):
+            prompts = self.prompts_ids([(row.prompt, row.history) for row, _ in batch])
+            for (row, new_tokens), ids in zip(batch, prompts, strict=True):
+                room = self.max_length - (0 if self.encoder_decoder else new_tokens)
+                fits = len(ids) <= room
+                yield (row.prompt, row.history) if fits else self._shorten(row, room)[:2]
 
     def _fit(self, row: Prompted, room: int) -> tuple[list[int], int]:
         ids = self.prompt_ids(row.prompt, row.history)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.tokens import chat
+from tutelage.tokens import chat, rendering
 
 Ids = Sequence[int]
 _PROBES = ("a", "Zwei 2\n\n", " \N{GRINNING FACE}é.  ")
@@ -35,7 +35,7 @@ class Stretch:
         """The stretch with its contents."""
         if len(self.pieces) == 2:
             return f"{self.pieces[0]}{contents[0]}{self.pieces[1]}"
-        return _woven(self.pieces, contents)
+        return rendering.woven(self.pieces, contents)
 
     def inner(self, ids: Ids, control: frozenset[int]) -> Ids | None:
         """The ids between its ends; None when a content spells a control token."""
@@ -62,7 +62,7 @@ class Frame:
 
     def writes(self, text: str, contents: Sequence[str]) -> bool:
         """Whether a rendered conversation is this frame with these contents."""
-        return text == _woven(self.pieces, contents)
+        return text == rendering.woven(self.pieces, contents)
 
     def texts(self, contents: Sequence[str]) -> list[str]:
         """What is to be encoded."""
@@ -98,36 +98,16 @@ def frame_of(tokenizer: Any, roles: Sequence[str], *, bare: bool) -> Frame | Non
     Raises:
         InputError: the chat template refuses such a conversation.
     """
-    pieces = _pieces(tokenizer, roles)
+    pieces = rendering.pieces(tokenizer, roles)
     if pieces is None:
         return None
     frame = _Bounds(tokenizer).frame(pieces, bare=bare)
     return frame if all(_same(tokenizer, frame, [probe] * len(roles)) for probe in _PROBES) else None
 
 
-def _woven(pieces: Sequence[str], contents: Sequence[str]) -> str:
-    woven = [text for pair in zip(pieces, contents, strict=False) for text in pair]
-    return "".join([*woven, pieces[-1]])
-
-
-def _pieces(tokenizer: Any, roles: Sequence[str]) -> tuple[str, ...] | None:
-    """The frame's texts around marks that stand for the contents; None when one is changed, moved or left out."""
-    marks = [f"\ue0f1{place}\ue0f2" for place in range(len(roles))]
-    said = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
-    rest = chat.render(tokenizer, said, generate=True)
-    found = []
-    for mark in marks:
-        head, seen, rest = rest.partition(mark)
-        if not seen:
-            return None
-        found.append(head)
-    found.append(rest)
-    return None if any("\ue0f1" in piece or "\ue0f2" in piece for piece in found) else tuple(found)
-
-
 def _same(tokenizer: Any, frame: Frame, contents: list[str]) -> bool:
     """Whether the ids put together are those of the whole text."""
-    whole = chat.encode_text(tokenizer, _woven(frame.pieces, contents), control=True)
+    whole = chat.encode_text(tokenizer, rendering.woven(frame.pieces, contents), control=True)
     parts = [chat.encode_text(tokenizer, text, control=True) for text in frame.texts(contents)]
     return frame.ids(parts, chat.control_ids(tokenizer)) == whole
 

@@ -2,36 +2,32 @@
 
 Such a template's output is the same frame for all conversations with the same roles, with the contents put in: nothing
 depends on what a content says. The proof is by list: a content may be put out, joined with other texts, and asked for its
-type. Everything that is not on the list (a filter, a comparison, an assignment, a macro, a clock) is no proof, and the
+type. Everything that is not on the list (a filter, a comparison, an assignment, a macro) is no proof, and the
 template is then rendered for each conversation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 from jinja2 import TemplateError, nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from tutelage.templates.chat_environment import environment
 
 _TYPES = ("string", "defined", "undefined", "none", "mapping", "iterable", "sequence", "number", "boolean")
 """Tests that look at a value's type alone; a content is always text."""
 _LOOP = ("first", "last", "index", "index0", "revindex", "revindex0", "length", "depth", "depth0")
-_CALLS = ("raise_exception", "range", "namespace", "dict")
+_CALLS = ("raise_exception", "range", "namespace", "dict", "strftime_now")
+"""Functions whose result depends on their words alone: the clock shows the same instant to every conversation."""
 _RANDOM = ("random", "shuffle")
 _STRANGE = ("self", "caller", "super", "varargs", "kwargs")
 
 
-@lru_cache(maxsize=64)
 def verbatim(template: str) -> bool:
     """Whether it is shown that the template writes every content as it stands, or not at all."""
     try:
-        # The environment that transformers renders in; a tag that this one does not know is no proof.
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-        )
-        return _Proof(environment.parse(template)).holds()
-    except (TemplateError, RecursionError):
+        return _Proof(environment().parse(template)).holds()
+    except (TemplateError, RecursionError, MemoryError):
         return False
 
 

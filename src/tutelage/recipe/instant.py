@@ -1,0 +1,90 @@
+"""The instant that chat templates are told: that of the first start of a run or an evaluation, kept in its folder.
+
+A template that writes the date would otherwise make other prompts of the same rows on another day. The file is written only
+when a template has read the clock; nothing else of a folder depends on the time.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+from tutelage.core import files, hashing
+from tutelage.core.clock import Clock, Instant
+from tutelage.core.errors import InputError, MachineError
+
+NAME = "instant"
+"""The file of a folder that holds the instant, as ISO 8601 with its time zone."""
+
+
+def clock_for(folder: Path, *, first: Instant | None = None, day: date | None = None) -> Clock:
+    """The clock of the run or evaluation in a folder.
+
+    Args:
+        folder: it need not be there.
+        first: what the clock shows when the folder keeps no instant; this moment by default.
+        day: the date that the recipe states; the clock shows its midnight, whatever the folder keeps.
+
+    Raises:
+        InputError: the folder's file holds no instant.
+    """
+    if day is not None:
+        return Clock(Instant(datetime.combine(day, time()).astimezone()))
+    return Clock(read(folder) or first or Instant.now())
+
+
+def read(folder: Path) -> Instant | None:
+    """The instant that a folder keeps; None when it keeps none.
+
+    Raises:
+        InputError: the file holds no instant.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    text = files.read_bytes(path, what="the instant of the first start", fix="restore the file")
+    try:
+        return Instant.parse(text.decode("ascii").strip())
+    except ValueError:
+        raise InputError(
+            "the file holds no instant",
+            where=str(path),
+            found=repr(text[:60].decode("ascii", "replace")),
+            expected="the moment of the first start, such as 2026-01-31T09:30:00+00:00",
+            fix="restore the file (data/card.json or evaluation.json names the instant), or name another folder with --out",
+        ) from None
+
+
+def keep(folder: Path, clock: Clock) -> None:
+    """Keep the clock's instant in a folder that this process has locked: now if it was read, else when it is read first.
+
+    Raises:
+        MachineError: the folder keeps another one, since another process was first.
+    """
+    before = read(folder)
+    if before is not None and before != clock.instant:
+        raise MachineError(
+            "another process started in this folder meanwhile",
+            where=str(folder),
+            found=f"templates read {before} there and {clock.instant} here",
+            fix="run the same command again: it goes on with the instant of the first start",
+        )
+
+    def write() -> None:
+        if not (folder / NAME).exists():
+            files.write_text(folder / NAME, f"{clock.instant}\n")
+
+    if clock.reads:
+        write()
+    clock.on_read = write
+
+
+def noted(clock: Clock) -> dict[str, Any]:
+    """What cards and provenance say of a clock: nothing when no template has read it."""
+    return {"template_clock": clock.as_json()} if clock.reads else {}
+
+
+def stamped(fingerprint: str, clock: Clock) -> str:
+    """A model's fingerprint with the instant at which it is asked, where its template reads that."""
+    return hashing.of_json([fingerprint, str(clock.instant)]) if clock.reads else fingerprint

@@ -1,0 +1,228 @@
+"""The Jinja environment of chat templates: what transformers' `apply_chat_template` gives them, without transformers.
+
+The texts are the same, byte for byte (`tests/tokens/test_rendering.py`). Three things differ where transformers' text would
+depend on something beside template and conversation: the clock shows a given instant and notes what is read of it, the
+filter `random` draws from a seed made of the conversation, `lipsum` is missing, and a text with a memory address is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from jinja2 import Template, TemplateError, TemplateSyntaxError, nodes, pass_context, pass_eval_context
+from jinja2.exceptions import SecurityError
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.runtime import Context, Macro
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
+
+from tutelage.core import hashing
+from tutelage.core.clock import EVERYTHING, MOST_FORMATS, Instant
+from tutelage.core.limits import MAX_RENDERED_CHARACTERS
+from tutelage.core.strictjson import shorten
+from tutelage.templates.environment import TooLongError
+from tutelage.templates.sandbox import Failure
+
+_ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-f]+>")
+LONGEST_NOTE = 200
+"""Characters of a format, or of what it gave, that are noted; of longer ones the instant is noted."""
+
+
+class Written(NamedTuple):
+    """A conversation as text, and what it read of the clock: texts by format."""
+
+    text: str
+    reads: Mapping[str, str]
+
+
+class _Generation(Extension):
+    """`{% generation %}...{% endgeneration %}` around the assistant's words; here it writes what stands in it."""
+
+    tags = {"generation"}  # noqa: RUF012  # Jinja's own declaration
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        """The tag as a call with its body, which gives the body a scope of its own."""
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.CallBlock(self.call_method("_body"), [], [], body).set_lineno(line)
+
+    @pass_eval_context
+    def _body(self, _context: nodes.EvalContext, caller: Macro) -> str:
+        return str(caller())
+
+
+class _Dict:
+    """`dict` for templates, with nothing of Python's class behind it."""
+
+    def __call__(self, *words: Any, **named: Any) -> dict[Any, Any]:
+        return dict(*words, **named)
+
+    def fromkeys(self, *words: Any, **named: Any) -> dict[Any, Any]:
+        """As dict.fromkeys."""
+        return dict.fromkeys(*words, **named)
+
+
+class _Namespace(Namespace):
+    """Jinja's namespace without attributes that begin with an underscore."""
+
+    def __init__(*words: Any, **named: Any) -> None:  # a template may name an attribute `self`
+        self, *rest = words
+        attributes = dict(*rest, **named)
+        for name in attributes:
+            _refuse_underscore(name)
+        Namespace.__init__(self, attributes)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _refuse_underscore(name)
+        Namespace.__setitem__(self, name, value)
+
+
+def _refuse_underscore(name: object) -> None:
+    if isinstance(name, str) and name.startswith("_"):
+        raise SecurityError(f"a namespace takes no attribute that begins with an underscore: {name!r}")
+
+
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,  # noqa: FBT001, FBT002  # templates may give these by place
+    indent: Any = None,
+    separators: Any = None,
+    sort_keys: bool = False,  # noqa: FBT001, FBT002
+) -> str:
+    return json.dumps(
+        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )
+
+
+def _raise_exception(message: Any) -> None:
+    raise TemplateError(message)
+
+
+class _Surroundings:
+    """What a template can read beside the conversation: a clock that notes, and draws that repeat."""
+
+    def __init__(self) -> None:
+        self.instant = Instant.now()
+        self.reads: dict[str, str] = {}
+        self.seed: Callable[[], str] = str
+        self._draws = 0
+
+    def begin(self, instant: Instant, seed: Callable[[], str]) -> None:
+        """Get ready for the next text."""
+        self.instant, self.reads, self.seed, self._draws = instant, {}, seed, 0
+
+    def strftime_now(self, form: str) -> str:
+        """The instant in a template's format, noted."""
+        text = self.instant.strftime(form)
+        if len(self.reads) <= MOST_FORMATS:
+            short = len(form) <= LONGEST_NOTE and len(text) <= LONGEST_NOTE
+            self.reads.update({form: text} if short else {EVERYTHING: str(self.instant)})
+        return text
+
+    def draw(self, values: Sequence[Any]) -> Any:
+        """One of the values; the same conversation always draws the same."""
+        self._draws += 1
+        return values[int(hashing.of_text(f"{self._draws} {self.seed()}"), 16) % len(values)]
+
+
+_SURROUNDINGS = _Surroundings()
+
+
+def _strftime_now(form: str) -> str:
+    return _SURROUNDINGS.strftime_now(form)
+
+
+@pass_context
+def _random(context: Context, values: Sequence[Any]) -> Any:
+    if not values:
+        return context.environment.undefined("no random item: the sequence is empty")
+    return _SURROUNDINGS.draw(values)
+
+
+def environment() -> ImmutableSandboxedEnvironment:
+    """The environment, with a clock and a generator that belong to the text being rendered."""
+    made = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
+    )
+    made.filters.update(tojson=_to_json, random=_random)
+    made.globals.update(
+        raise_exception=_raise_exception,
+        strftime_now=_strftime_now,
+        dict=_Dict(),
+        namespace=_Namespace,
+    )
+    del made.globals["lipsum"]  # a text at random
+    return made
+
+
+_ENVIRONMENT = environment()
+
+
+@lru_cache(maxsize=16)
+def _compiled(template: str) -> Template:
+    return _ENVIRONMENT.from_string(template)
+
+
+def write(
+    template: str, messages: Sequence[Mapping[str, Any]], beside: Mapping[str, Any], instant: Instant
+) -> Written:
+    """Render one conversation.
+
+    Args:
+        template: the chat template.
+        messages: role and content of each turn.
+        beside: whether the assistant's turn is opened (`add_generation_prompt`), and the tokenizer's special tokens.
+        instant: what the template's clock shows.
+
+    Raises:
+        Exception: whatever the template raises; `attempt` says what.
+    """
+    _SURROUNDINGS.begin(instant, lambda: json.dumps([template, messages]))
+    pieces, length = [], 0
+    values = {"messages": messages, "tools": None, "documents": None, **beside}
+    for piece in _compiled(template).generate(values):
+        length += len(piece)
+        if length > MAX_RENDERED_CHARACTERS:
+            raise TooLongError(f"more than {MAX_RENDERED_CHARACTERS:,} characters")
+        pieces.append(piece)
+    text = "".join(pieces)
+    if " at 0x" in text:
+        _refuse_address(text, template, messages)
+    if not text.isascii():
+        text.encode("utf-8")  # half a character, which no tokenizer takes
+    return Written(text, _SURROUNDINGS.reads)
+
+
+def _refuse_address(text: str, template: str, messages: Sequence[Mapping[str, Any]]) -> None:
+    """A method or macro that is printed instead of called prints its address, another one in every process."""
+    known = [template, *(str(value) for message in messages for value in message.values())]
+    for match in _ADDRESS.finditer(text):
+        if not any(match.group() in one for one in known):
+            raise SecurityError(f"it prints a part of Python: {shorten(match.group())}")
+
+
+def attempt(
+    template: str, messages: Sequence[Mapping[str, Any]], beside: Mapping[str, Any], instant: Instant
+) -> Written | Failure:
+    """Render one conversation; what goes wrong comes back as a value, whatever it is."""
+    try:
+        return write(template, messages, beside, instant)
+    except TemplateSyntaxError as error:
+        return Failure("syntax", f"line {error.lineno}: {_short(error.message)}")
+    except (SecurityError, TooLongError) as error:
+        return Failure("too-long" if isinstance(error, TooLongError) else "forbidden", _short(error))
+    except MemoryError:
+        return Failure("memory")
+    except Exception as error:  # noqa: BLE001  # templates and filters raise anything
+        if type(error) is TemplateError:
+            return Failure("refused", _short(error.message))
+        return Failure("failed", f"{type(error).__name__}: {_short(error)}")
+
+
+def _short(value: object) -> str:
+    return shorten(str(value), 200)[1:-1]
