@@ -18,6 +18,8 @@ from tutelage.core.errors import InputError, MachineError, TutelageError, neares
 MAX_NAMES = 5_000
 """Names of a folder that are compared with a mistyped one."""
 _SHOWN = 5
+SCHEMES = ("http", "https", "s3", "gs", "hf", "ftp", "file")
+"""What addresses begin with, that are no paths."""
 _KINDS = (
     (stat.S_ISFIFO, "a named pipe (FIFO)"),
     (stat.S_ISSOCK, "a socket"),
@@ -87,7 +89,7 @@ def read_regular(
             where=shown or str(path),
             found=f"{max(size, len(content)):,} bytes",
             expected=f"at most {limit:,} bytes",
-            fix=fix or "check that this is the file you mean",
+            fix="check that this is the file you mean",
         )
     return content
 
@@ -160,17 +162,24 @@ def _misnamed(path: Path, error: OSError | ValueError, what: str, where: str, fi
 
 def near_names(path: Path) -> list[str]:
     """Up to three names in the path's folder that are spelt nearly as its last part; one in another case comes first."""
+    names = _names(path.parent)
+    stems = {name: name.strip().casefold().partition(".")[0] for name in names}
+    folded = path.name.strip().casefold()
+    same = [name for name in names if name.strip().casefold() == folded]
+    stem = folded.partition(".")[0]
+    close = nearest(stem, list(stems.values())) if stem else None
+    spelt = [name for name in names if stems[name] in (stem, close) and stem]
+    spelt.sort(key=lambda name: (Path(name).suffix.lower() != path.suffix.lower(), name))
+    return [name for name in dict.fromkeys([*same, *spelt]) if name != path.name][:3]
+
+
+def _names(folder: Path) -> list[str]:
+    """The names in a folder, sorted; none where it cannot be read."""
     try:
-        with os.scandir(path.parent) as entries:
-            names = [entry.name for entry in islice(entries, MAX_NAMES)]
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in islice(entries, MAX_NAMES))
     except (OSError, ValueError):
         return []
-    folded = path.name.strip().casefold()
-    same = sorted(name for name in names if name.strip().casefold() == folded and name != path.name)
-    stem = [name for name in names if name.casefold().split(".")[0] == folded.split(".")[0] and folded]
-    close = nearest(path.name, names)
-    ranked = [*same, *([close] if close else []), *sorted(stem)]
-    return [name for name in dict.fromkeys(ranked) if name != path.name][:3]
 
 
 def _missing(path: Path, what: str, where: str, fix: str | None) -> InputError:
@@ -190,6 +199,8 @@ def _missing(path: Path, what: str, where: str, fix: str | None) -> InputError:
         reason = f"{parent} is a file, not a folder"
     elif missing == path:
         reason = f"no such file: {_absolute(path)}" if _absolute(path) != where else "no such file"
+        if (beside := _like(path)) and not near_names(path):
+            reason += f"; in that folder: {', '.join(beside)}"
     else:
         reason = f"no such folder: {_absolute(missing)}"
     return InputError(
@@ -199,8 +210,7 @@ def _missing(path: Path, what: str, where: str, fix: str | None) -> InputError:
 
 def _advice(path: Path, missing: Path, fix: str | None) -> str | None:
     written = str(path)
-    scheme = written.partition(":")[0].lower()
-    if scheme in ("http", "https", "s3", "gs", "hf", "ftp", "file"):
+    if written.partition(":")[0].lower() in SCHEMES:
         return "fetch it first, and name the file on this machine"
     home = next((n for n, part in enumerate(path.parts) if part.startswith("~")), None)
     if home is not None:
@@ -211,6 +221,12 @@ def _advice(path: Path, missing: Path, fix: str | None) -> str | None:
     if "\\" in written:
         return "separate folders by /"
     return fix
+
+
+def _like(path: Path) -> list[str]:
+    """The first names in a path's folder with the path's ending."""
+    suffix = path.suffix.lower()
+    return [name for name in _names(path.parent) if suffix and name.lower().endswith(suffix)][:_SHOWN]
 
 
 def _dangling(path: Path) -> tuple[str, str] | None:
