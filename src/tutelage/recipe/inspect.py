@@ -65,6 +65,7 @@ def inspect(
     words = load_tokenizer(resolve(recipe.model, say=say), chat_template=recipe.template_text())
     encoder = prepare.encoder_of(recipe, words)
     prepared = prepare.encode(recipe, rows, words)
+    rows = prepared.rows
     chosen = (
         named
         if wanted.names

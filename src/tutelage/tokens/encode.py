@@ -220,7 +220,8 @@ class Encoder:
             where=str(row.origin),
             found=found,
             expected=f"at most {self.max_length} tokens in all; the completion is never cut",
-            fix="raise tune.max_length, or shorten or remove the row",
+            fix="raise tune.max_length up to what the model reads, shorten the row, or leave such rows out: "
+            "on_bad_row: drop  in the task's data",
         )
 
 
