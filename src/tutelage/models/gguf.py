@@ -14,14 +14,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from tutelage.core import yamltext
 from tutelage.core.errors import InputError
 from tutelage.models.endings import settle
 from tutelage.models.quiet import quiet
 
 MAGIC = b"GGUF"
-TABLE = Path(__file__).with_name("pretokenizers.yaml")
+TABLE = "pretokenizers.yaml"
 
 
 def check(path: Path) -> None:
@@ -106,7 +105,7 @@ def _cut_as_stated(tokenizer: Any, stated: tuple[str | None, str | None], path: 
     from tokenizers import pre_tokenizers
 
     kind, pre = stated
-    table: dict[str, str] = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    table: dict[str, str] = yamltext.table("tutelage.models", TABLE)
     if kind != "gpt2" or pre in _known_to_transformers() or table.get(str(pre)) == "gpt2":
         return
     if table.get(str(pre)) != "digits":

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from tutelage.core import hashing
+from tutelage.core import hashing, yamltext
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.files import new_folder, require_space, sweep_parts
 from tutelage.core.locks import locked
@@ -104,12 +102,7 @@ def base_of(source: ModelSource, *, say: Say = silent) -> ModelSource:
     recipe = source.folder.parent / "recipe.yaml"
     name = None
     if recipe.is_file():
-        try:
-            value = yaml.safe_load(recipe.read_bytes())
-        except yaml.YAMLError as error:
-            raise InputError(
-                "the run's recipe is not YAML", where=str(recipe), found=str(error)[:200]
-            ) from error
+        value = yamltext.read_file(recipe, what="the run's recipe")
         name = value.get("model") if isinstance(value, dict) else None
     if not isinstance(name, str):
         raise InputError(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from tutelage.core import files, hashing
+from tutelage.core import files, hashing, yamltext
 from tutelage.core.differences import differences, listed
 from tutelage.core.errors import InputError
 from tutelage.core.locks import locked
@@ -72,6 +71,20 @@ def default_folder(name: str, resolved: Mapping[str, Any]) -> Path:
     return Path("runs") / f"{name}-{hashing.of_json(resolved)[:8]}"
 
 
+def _check_makeable(path: Path) -> None:
+    """Raise InputError when a folder cannot be made at a path, which would else show when the work is done."""
+    above = files.existing_parent(path)
+    if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+        return
+    raise InputError(
+        "the output folder cannot be made",
+        where=str(path),
+        found=f"{above} is a file" if not above.is_dir() else f"{above} may not be written to",
+        expected="a place in a folder that may be written to",
+        fix="name another with --out",
+    )
+
+
 def check_free(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
     """Refuse a folder that holds another recipe's run, or something that is no run at all.
 
@@ -80,7 +93,10 @@ def check_free(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
     """
     if folder.path.exists() and not folder.path.is_dir():
         raise InputError("the output folder is a file", where=str(folder.path), fix="name another with --out")
-    if not folder.path.exists() or not any(folder.path.iterdir()):
+    if not folder.path.exists():
+        _check_makeable(folder.path)
+        return
+    if not any(folder.path.iterdir()):
         return
     if not folder.recipe.is_file():
         if all(p.name.startswith(".") for p in folder.path.iterdir()):
@@ -92,7 +108,7 @@ def check_free(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
             expected="an empty folder, or this recipe's run",
             fix="name another folder with --out",
         )
-    other = yaml.safe_load(folder.recipe.read_text("utf-8"))
+    other = yamltext.read_file(folder.recipe, what="the run's recipe")
     if hashing.of_json(other) != hashing.of_json(resolved):
         raise InputError(
             "the output folder holds another recipe's run",
@@ -110,6 +126,6 @@ def opened(folder: RunFolder, resolved: Mapping[str, Any]) -> Iterator[None]:
         check_free(folder, resolved)
         files.sweep_parts(folder.path)
         if not folder.recipe.is_file():
-            text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
+            text = yamltext.write(dict(resolved))
             files.write_text(folder.recipe, HEAD + text)
         yield
