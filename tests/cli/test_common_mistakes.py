@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tutelage.cli.main import main
+from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_ERROR_BYTES
 
 ROWS = [
@@ -146,6 +147,20 @@ def test_a_task_names_files_of_templates_and_labels_that_are_missing_or_none(wor
         assert f"{file}: the file of templates {problem}" in refused(capsys, "run", "r.yaml")
         recipe(f"{{data: {{path: good.jsonl, labels: {{file: {file}}}}}}}")
         assert f"{file}: the file of label names {problem}" in refused(capsys, "run", "r.yaml")
+
+
+@pytest.mark.parametrize(
+    ("file", "problem"),
+    [("gone.jinja", "is not there"), ("pipe.jinja", "is not a plain file"), ("latin.jinja", "is not UTF-8"), (".", "is a folder")],
+)  # fmt: skip
+def test_a_chat_template_that_cannot_be_read_is_named(work, file, problem):
+    from tutelage.tokens import chat
+
+    os.mkfifo("pipe.jinja")
+    Path("latin.jinja").write_bytes("\xe9".encode("latin-1"))
+    with pytest.raises(InputError, match=f"the chat template {problem}") as caught:
+        chat.text_of(file, root=work)
+    assert caught.value.where.startswith(str(work))
 
 
 def test_all_missing_files_of_all_tasks_come_together(work, capsys):
