@@ -88,16 +88,19 @@ def test_the_nearest_name_is_one_that_a_person_could_have_meant(name, close):
 
 def same(count: int) -> list[InputError]:
     return [
-        InputError("no text", where=f"r.jsonl:{n}", found=f"{n}", fix="fill it") for n in range(1, count + 1)
+        InputError("no text", where=f"r.jsonl:{n}", found="nothing", fix="fill it")
+        for n in range(1, count + 1)
     ]
 
 
 def test_the_same_mistake_in_many_rows_stands_once_with_the_first_places_and_the_count():
-    error = InputErrors("r.jsonl", [*same(450), InputError("no row", where="r.jsonl:9")])
+    rows = same(450)
+    rows[2].found = "other"
+    error = InputErrors("r.jsonl", [*rows, InputError("no row", where="r.jsonl:9")])
     assert error.block() == (
         "r.jsonl: 451 mistakes\n\n"
-        "r.jsonl:1: no text\n  found:    1\n  fix:      fill it\n"
-        "  also at:  r.jsonl:2, r.jsonl:3, r.jsonl:4, r.jsonl:5, r.jsonl:6 and 444 more\n\n"
+        "r.jsonl:1: no text\n  found:    nothing\n  fix:      fill it\n"
+        "  also at:  r.jsonl:2, r.jsonl:3 (other), r.jsonl:4, r.jsonl:5, r.jsonl:6 and 444 more\n\n"
         "r.jsonl:9: no row"
     )
     first, second = error.as_json()["errors"]

@@ -25,6 +25,8 @@ _LIMITS = (2000, 600, 200, 60, 20)
 _VARYING = re.compile(r"\d+|\"(?:[^\"\\]|\\.)*\"")
 _PLACES = 5
 """Places that are named of a mistake that stands in many."""
+_SHORT = 40
+"""Characters up to which what was found is shown at each of several places."""
 _LONGEST_NAME = 200
 """Characters of a name up to which a near one is looked for: the search takes the square of it."""
 _MOST_NAMES = 20_000
@@ -137,22 +139,29 @@ def _grouped(errors: Sequence[InputError]) -> list[list[InputError]]:
 
 def _group_lines(group: Sequence[InputError], limit: int) -> str:
     lines = group[0]._lines(limit)  # noqa: SLF001 - private to the classes of this file
-    places = _places(group, limit)
-    if not places:
+    if len(group) == 1:
         return lines
-    unnamed = len(group) - 1 - len(places)
-    return f"{lines}\n  also at:  {', '.join(places)}{f' and {unnamed:,} more' if unnamed else ''}"
+    others = group[1 : _PLACES + 1]
+    places = ", ".join(_place(error, limit) + _difference(error, group[0]) for error in others)
+    unnamed = len(group) - 1 - len(others)
+    return f"{lines}\n  also at:  {places}{f' and {unnamed:,} more' if unnamed else ''}"
 
 
 def _group_parts(group: Sequence[InputError], limit: int) -> dict[str, Any]:
     parts = group[0]._parts(limit)  # noqa: SLF001 - as above
-    places = _places(group, limit)
+    places = [_place(error, limit) for error in group[1 : _PLACES + 1]]
     return {**parts, "also_at": places, "places": len(group)} if places else parts
 
 
-def _places(group: Sequence[InputError], limit: int) -> list[str]:
-    """Where else a mistake stands: the first few places."""
-    return [str(_shortened(error.where or "", min(limit, 200))) for error in group[1 : _PLACES + 1]]
+def _place(error: InputError, limit: int) -> str:
+    return _shortened(error.where, min(limit, 200)) or "?"
+
+
+def _difference(error: InputError, first: InputError) -> str:
+    """What was found at another place, where that is short and says more than the place."""
+    found = error.found or ""
+    known = found in ("", first.found) or len(found) > _SHORT or found in (error.where or "")
+    return "" if known else f" ({found})"
 
 
 def _shortened(text: str | None, limit: int) -> str | None:
@@ -165,9 +174,8 @@ def _shortened(text: str | None, limit: int) -> str | None:
 
 def _fits(value: str | dict[str, Any]) -> bool:
     """Whether an error is short enough as it is printed, in text or JSON."""
-    if (
-        isinstance(value, str) and 12 * len(value) <= MAX_ERROR_BYTES
-    ):  # 12 bytes: an escaped pair of surrogates
+    most = 12  # bytes of a character: an escaped pair of surrogates
+    if isinstance(value, str) and most * len(value) <= MAX_ERROR_BYTES:
         return True
     return len(json.dumps(value)) <= MAX_ERROR_BYTES
 

@@ -289,7 +289,13 @@ class _Tolerant(_Builder):
         self.count += values
         if self.count > MAX_YAML_VALUES:
             expected = f"at most {MAX_YAML_VALUES:,} values with all aliases written out"
-            self._stop(event, "more", expected, "write a smaller file", problem="the YAML is too large")
+            self._stop(
+                event,
+                f"{self.count:,} values so far",
+                expected,
+                "write a smaller file",
+                problem="the YAML is too large",
+            )
 
     def _stop(self, *arguments: Any, problem: str = UNUSED) -> None:
         """Raise what `_refuse` would collect."""
