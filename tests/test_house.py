@@ -95,6 +95,16 @@ def test_nothing_loads_a_pickle():
     assert not found
 
 
+def test_yaml_is_read_in_one_place_alone():
+    """Everything from outside goes through the bounded readers of core/yamltext.py."""
+    reading = [
+        path.name
+        for path in SOURCES
+        if re.search(r"^\s*(import|from) yaml\b", path.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert reading == ["yamltext.py"]
+
+
 def test_every_draw_comes_from_a_seed():
     """No generator whose state a stopped training would have to keep: torch is seeded by `seeds.derive` alone."""
     drawing = {

@@ -141,7 +141,7 @@ def test_every_format_reference_is_accepted_and_takes_less_room_than_an_answer_m
     for item in items:
         for reference in item.references:
             answer = rule("whole", where="")(reference)
-            assert item.accepts is None or item.accepts.fullmatch(answer), item.id
+            assert item.accepts is None or item.accepts.matches(answer), item.id
             assert len(reference.split()) < spec.max_new_tokens, item.id
 
 

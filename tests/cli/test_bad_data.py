@@ -17,7 +17,7 @@ SAMPLE = {
     "gzip": ("r.jsonl.gz", gzip.compress(GOOD.encode())[:-4], "the gzip file is damaged", "gzip -t"),
     "document": ("r.json", '[{"prompt": "a",\n"completion": NaN}]', "r.json:1: NaN is not JSON", "write null"),
     "Parquet": ("r.parquet", b"PAR1" + b"\0" * 40, "r.parquet, row 1: the Parquet file is damaged", "again"),
-    "missing field": ("r.jsonl", GOOD + '{"prompt": "a"}\n' + GOOD, "r.jsonl:2: the completion uses", "add the field"),
+    "missing field": ("r.jsonl", GOOD + '{"prompt": "a"}\n' + GOOD, "r.jsonl:2: the completion uses", "on_bad_row: drop"),
     "null field": ("r.jsonl", GOOD + '{"prompt": null, "completion": "b"}\n', "r.jsonl:2: the prompt needs text", "fill it"),
     "number": ("r.jsonl", GOOD * 2 + '{"prompt": 1, "completion": "b"}\n', "r.jsonl:3: the field prompt is a number", "quotes"),
     "blank": ("r.jsonl", GOOD + '{"prompt": "a", "completion": " "}\n', "r.jsonl:2: the completion is empty", "delete the row"),

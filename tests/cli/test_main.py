@@ -130,6 +130,13 @@ def test_what_a_command_returns_is_the_exit_code(command):
         ),
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), 3, "the disk is full"),
         (OSError(errno.EIO, "Input/output error"), 3, "--debug"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "/x/y"), 2, "/x/y: the file is not there"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/x/y"),
+            2,
+            "/x/y: the system does not permit it",
+        ),
+        (OSError(errno.ENAMETOOLONG, "File name too long", b"/x/y"), 2, "/x/y: the file has too long a name"),
         (ValueError("odd"), 3, "ValueError: odd"),
         (EOFError(), 3, "EOFError"),
         (typer.BadParameter("no good"), 2, "no good"),

@@ -5,8 +5,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tutelage.core import yamltext
 from tutelage.core.errors import InputError, InputErrors
-from tutelage.core.yamltext import read
+from tutelage.core.yamltext import read, read_file, read_foreign, write
 
 VALUES = st.recursive(
     st.none()
@@ -122,3 +123,60 @@ def test_only_our_errors_come_out(text):
     except InputError as error:
         outcome = error.block()
     assert outcome == "" or "r.yaml" in outcome
+
+
+def bomb(levels: int, width: int = 10) -> str:
+    """Nested aliases: a few hundred bytes that hold `width ** levels` values."""
+    lines = [f"a0: &a0 [{', '.join(['x'] * width)}]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * width)}]" for n in range(1, levels)]
+    return "\n".join(lines)
+
+
+def test_yaml_of_other_programs_is_read_with_its_aliases_tags_and_repeated_keys():
+    text = "a: &x [1, two]\nb: *x\nc: !!str {d: &y {k: v, l: w}}\ne: {<<: *y, l: z}\na2: 1\na2: 2\n"
+    assert read_foreign(text, file="f") == {
+        "a": [1, "two"],
+        "b": [1, "two"],
+        "c": {"d": {"k": "v", "l": "w"}},
+        "e": {"k": "v", "l": "z"},
+        "a2": 2,
+    }
+    assert read_foreign(write({"no": "yes", "n": 1e-05, "s": "1e-5"}), file="f") == {
+        "no": "yes",
+        "n": 1e-05,
+        "s": "1e-5",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (bomb(9), "the YAML is too large"),
+        (bomb(60, 2), "the YAML is too large"),
+        ("a: &a [*a]", "not used here"),
+        ("a: *b", "not used here"),
+        ("a: " + "[" * 500, "not used here"),
+        ("a: " + "{a: " * 500, "not used here"),
+        ("? [a]\n: b", "not used here"),
+        ("a: [", "not valid YAML"),
+        ("a: \x01", "does not allow"),
+    ],
+)
+def test_what_would_grow_or_cannot_be_read_is_refused_with_its_line(text, words):
+    with pytest.raises(InputError, match=words) as caught:
+        read_foreign(text, file="README.md")
+    assert caught.value.where.startswith("README.md:")
+
+
+def test_a_recipe_of_a_run_that_was_edited_by_hand_is_refused_by_name(tmp_path, monkeypatch):
+    for content in (bomb(9).encode(), b"a: [", b"\xff\xfe", b"a: &a [*a]"):
+        (tmp_path / "recipe.yaml").write_bytes(content)
+        with pytest.raises(InputError) as caught:
+            read_file(tmp_path / "recipe.yaml", what="the run's recipe")
+        assert caught.value.where.startswith(str(tmp_path / "recipe.yaml"))
+    monkeypatch.setattr(yamltext, "MAX_RUN_RECIPE_BYTES", 10)
+    (tmp_path / "recipe.yaml").write_text("a: " + "x" * 20)
+    with pytest.raises(InputError, match="the run's recipe is too large"):
+        read_file(tmp_path / "recipe.yaml", what="the run's recipe")
+    with pytest.raises(InputError, match="the run's recipe is not there"):
+        read_file(tmp_path / "gone.yaml", what="the run's recipe")

@@ -271,7 +271,7 @@ def test_missing_folders_globs_devices_and_mixed_kinds(tmp_path):
     assert "not a plain file" in refused(DataSource(path="pipe.jsonl"), tmp_path).problem
     (tmp_path / "loop.jsonl").symlink_to("loop.jsonl")
     assert refused(DataSource(path="loop.jsonl"), tmp_path).where.endswith("loop.jsonl")
-    assert "not there" in refused(DataSource(path="a\0b.jsonl"), tmp_path).problem
+    assert "no file can have" in refused(DataSource(path="a\0b.jsonl"), tmp_path).problem
 
 
 def test_parallel_files_of_different_lengths_and_blank_lines(tmp_path):

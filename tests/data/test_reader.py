@@ -87,7 +87,18 @@ def test_all_mistakes_of_a_file_come_together_and_the_list_is_bounded(tmp_path):
     many = write(tmp_path, "{\n" * 500, "many.jsonl")
     with pytest.raises(InputErrors) as caught:
         list(read(many))
-    assert len(caught.value.errors) == 20
+    assert len(caught.value.errors) == 500
+    assert caught.value.block().count("not valid JSON") == 1
+    assert "many.jsonl:6 and 494 more" in caught.value.block()
+
+
+def test_the_reading_stops_after_so_many_mistakes(tmp_path, monkeypatch):
+    monkeypatch.setattr("tutelage.data.reader.MAX_MISTAKES", 50)
+    monkeypatch.setattr("tutelage.core.errors.MAX_MISTAKES", 50)
+    with pytest.raises(InputErrors) as caught:
+        list(read(write(tmp_path, "{\n" * 500)))
+    assert len(caught.value.errors) == 50
+    assert "50 mistakes or more" in caught.value.block()
 
 
 @pytest.mark.parametrize("content", ["", "\n", "\n \n\n"])

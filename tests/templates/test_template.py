@@ -103,8 +103,18 @@ def test_all_bad_rows_come_together():
     assert [error.where for error in caught.value.errors] == ["rows.jsonl:2", "rows.jsonl:3", "rows.jsonl:4"]
     assert "task sum" in caught.value.title
     with pytest.raises(InputErrors) as caught:
+        TEMPLATE.render_all([row(n, dialogue="a", summary="") for n in range(1, 100)], "sum")
+    assert len(caught.value.errors) == 99
+    assert caught.value.block().count("the completion is empty") == 1
+
+
+def test_a_field_that_no_row_has_is_a_mistake_of_the_template():
+    with pytest.raises(InputError) as caught:
         TEMPLATE.render_all([row(n, dialogue="a") for n in range(1, 100)], "sum")
-    assert len(caught.value.errors) == 20
+    assert caught.value.problem == "the completion uses summary, which no row has"
+    assert caught.value.where.endswith(".completion")
+    assert "rows.jsonl:1" in caught.value.found
+    assert "on_bad_row" not in caught.value.fix  # it would leave no row
 
 
 def test_a_number_among_texts_is_refused_and_a_column_of_numbers_is_not():

@@ -6,11 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any, Literal
 
-import yaml
-
+from tutelage.core import yamltext
 from tutelage.core.errors import InputError, nearest
 
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")
@@ -40,8 +38,7 @@ class Rule:
 @cache
 def rules() -> Mapping[str, Rule]:
     """All rules by name."""
-    text = resources.files("tutelage.benchmarks").joinpath("extraction.yaml").read_text("utf-8")
-    table: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    table: dict[str, dict[str, Any]] = yamltext.table("tutelage.benchmarks", "extraction.yaml")
     return {
         name: Rule(name, row["summary"], re.compile(row["pattern"]), row["take"], row["fold"])
         for name, row in table.items()

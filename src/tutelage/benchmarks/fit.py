@@ -8,7 +8,7 @@ from dataclasses import replace
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.runner import Benchmark
 from tutelage.core.errors import InputError, raise_all
-from tutelage.core.limits import MAX_ERRORS
+from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.nouns import Request
 
 Measure = Callable[[Sequence[Request]], Sequence[int]]
@@ -27,7 +27,7 @@ def fitted(benchmark: Benchmark, measure: Measure, context: int | None) -> Bench
         context: the tokens that the model can read; None where nothing bounds them.
 
     Raises:
-        InputError: a question does not fit even without examples; InputErrors for the first 20.
+        InputError: a question does not fit even without examples; InputErrors for several.
     """
     if context is None:
         return benchmark
@@ -43,7 +43,7 @@ def fitted(benchmark: Benchmark, measure: Measure, context: int | None) -> Bench
         left = [at for at, _ in long if items[at].exemplars]
         for at in left:
             items[at] = items[at].without_last_shot()
-    raise_all(f"questions of {benchmark.name}", errors[:MAX_ERRORS])
+    raise_all(f"questions of {benchmark.name}", errors[:MAX_MISTAKES])
     return replace(benchmark, items=tuple(items))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -12,8 +11,9 @@ from typing import Literal
 
 from tutelage.benchmarks.spec import CHOICE, INPUT, PartSpec, Spec
 from tutelage.core.errors import InputError, nearest, raise_all
-from tutelage.core.limits import MAX_ERRORS
+from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.nouns import History, Json, Request
+from tutelage.core.patterns import Pattern
 from tutelage.core.strictjson import kind, shorten
 from tutelage.data.formats import jsonl
 from tutelage.data.formats.lines import Lines
@@ -78,9 +78,9 @@ class BenchmarkItem:
         return replace(self, shots=self.shots[:-1], turns=self.turns[:-2], dropped=self.dropped + 1)
 
     @cached_property
-    def accepts(self) -> re.Pattern[str] | None:
-        """The pattern, compiled."""
-        return re.compile(self.pattern) if self.pattern else None
+    def accepts(self) -> Pattern | None:
+        """The pattern, to be matched in bounded time."""
+        return Pattern(self.pattern, f"item {self.id}: pattern") if self.pattern else None
 
     def request(self, part: PartSpec) -> Request:
         """The question as an engine is asked it."""
@@ -107,7 +107,7 @@ def read_items(path: Path, spec: Spec, *, shown: str) -> tuple[BenchmarkItem, ..
         shown: the file's name in errors.
 
     Raises:
-        InputError: a mistake with file, line and field; InputErrors for the first 20.
+        InputError: a mistake with file, line and field; InputErrors for several.
     """
     items: list[BenchmarkItem] = []
     errors: list[InputError] = []
@@ -133,9 +133,9 @@ def read_items(path: Path, spec: Spec, *, shown: str) -> tuple[BenchmarkItem, ..
             ]
             items.append(item)
         errors += mistakes
-        if len(errors) >= MAX_ERRORS:
+        if len(errors) >= MAX_MISTAKES:
             break
-    raise_all(shown, errors[:MAX_ERRORS])
+    raise_all(shown, errors[:MAX_MISTAKES])
     counts = Counter(item.part for item in items)
     raise_all(shown, [_no_items(part, shown) for part in spec.parts if not counts[part]])
     return tuple(items)
@@ -266,19 +266,17 @@ def _of_generation(fields: Mapping[str, Json], part: PartSpec, where: str) -> It
             fix='add "references": ["..."]',
         )
         return
+    pattern = Pattern(str(fields["pattern"]), f"{where}: pattern") if "pattern" in fields else None
     try:
-        pattern = re.compile(str(fields["pattern"])) if "pattern" in fields else None
-    except (re.error, OverflowError, RecursionError) as error:
-        yield InputError(
-            "the pattern is no regular expression",
-            where=f"{where}: pattern",
-            found=shorten(str(fields["pattern"])),
-            expected=f"Python's re: {error}",
-        )
+        if pattern:
+            pattern.check()
+        answers = [part.rule(str(reference)) for reference in references]
+        wrong = [not answer or bool(pattern and not pattern.matches(answer)) for answer in answers]
+    except InputError as error:
+        yield error
         return
-    for reference in references:
-        answer = part.rule(str(reference))
-        if not answer or (pattern and not pattern.fullmatch(answer)):
+    for reference, answer, is_wrong in zip(references, answers, wrong, strict=True):
+        if is_wrong:
             yield InputError(
                 "a reference would itself be wrong",
                 where=f"{where}: references",

@@ -14,8 +14,9 @@ from tutelage.benchmarks.asking import Asking, Checker, Shots, merged
 from tutelage.benchmarks.checked import Block, Places, validate
 from tutelage.benchmarks.fields import NAME, About, Belonging
 from tutelage.core.errors import InputError, nearest, raise_all
-from tutelage.core.limits import MAX_ERRORS
+from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.nouns import Json
+from tutelage.core.patterns import Pattern
 from tutelage.core.yamltext import Path as FieldPath
 
 PART = "{part}"
@@ -124,7 +125,7 @@ def read_rows_spec(value: dict[str, Json], places: Places) -> RowsSpec:
     spec, errors = validate(RowsSpec, value, places)
     if spec is not None:
         errors += _contradictions(spec, places)
-    raise_all(places.file, errors[:MAX_ERRORS])
+    raise_all(places.file, errors[:MAX_MISTAKES])
     assert spec is not None
     return spec
 
@@ -211,8 +212,11 @@ def _of_names(spec: RowsSpec, places: Places) -> Iterator[InputError]:
 def _patterns(shots: Shots, where: str) -> Iterator[InputError]:
     for pattern, by in [(shots.split, ""), *((one.pattern, one.by) for one in shots.replace)]:
         try:
-            re.compile(pattern).sub(by, "")
-        except (re.error, OverflowError, RecursionError) as error:
+            Pattern(pattern, where).check()
+            re.compile(pattern).sub(by, "")  # whether the groups that `by` names are there
+        except InputError as error:
+            yield error
+        except (re.error, IndexError) as error:
             yield InputError(
                 "the pattern is no regular expression",
                 where=where,

@@ -135,7 +135,7 @@ class Benchmark:
         if item.accepts is not None:
             # What follows the pattern is right whatever it says; what does not equals no reference, as those follow it.
             # No answer is wrong even where the pattern would take it.
-            answer = references[0] if answer and item.accepts.fullmatch(answer) else answer
+            answer = references[0] if answer and item.accepts.matches(answer) else answer
         return Row(answer, references, task=item.part)
 
     def _reading(self, part: str) -> Sequence[str | int | bool]:

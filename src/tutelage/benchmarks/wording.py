@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,9 @@ from tutelage.benchmarks.rowspec import PART, RowsPart, RowsSpec
 from tutelage.benchmarks.sampling import Limit, sampled
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, raise_all
-from tutelage.core.limits import MAX_ERRORS
+from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.nouns import Example, History, Json, Origin
+from tutelage.core.patterns import Pattern
 from tutelage.core.strictjson import kind as json_kind
 from tutelage.core.strictjson import shorten
 
@@ -161,11 +161,11 @@ class Wording:
                     "the line before the examples is not there", where=str(path), expected=shorten(told.after)
                 )
             text = behind
-        head, *blocks = re.split(told.split, text) if told.split else ["", text]
+        head, *blocks = Pattern(told.split).split(text) if told.split else ["", text]
         if head:
             self._before += head + self.asked.between
         for one in told.replace:
-            blocks = [re.sub(one.pattern, one.by, block) for block in blocks]
+            blocks = [Pattern(one.pattern).replaced(one.by, block) for block in blocks]
         chosen = blocks[: len(blocks) if count is None else count]
         _enough(len(chosen), count, path)
         self._shots = tuple(chosen)
@@ -221,7 +221,7 @@ def items_of(  # what is asked, of what, how much of it
         foreign: whether the spec came from elsewhere.
 
     Raises:
-        InputError: a row cannot be asked in this way, with file and line; InputErrors for the first 20.
+        InputError: a row cannot be asked in this way, with file and line; InputErrors for several.
     """
     items: list[BenchmarkItem] = []
     errors: list[InputError] = []
@@ -237,7 +237,7 @@ def items_of(  # what is asked, of what, how much of it
                 errors.append(one)
             else:
                 items.append(one)
-        if len(errors) >= MAX_ERRORS:
+        if len(errors) >= MAX_MISTAKES:
             break
-    raise_all(spec.name, errors[:MAX_ERRORS])
+    raise_all(spec.name, errors[:MAX_MISTAKES])
     return tuple(items)

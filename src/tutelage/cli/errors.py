@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import typer
 
+from tutelage.core import regular
 from tutelage.core.errors import InputError, MachineError, Stopped, Terminated, TutelageError
 
 # What Typer raises for words that it cannot parse, in the releases that bring their own Click and in those that do not.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 FULL = {errno.ENOSPC, errno.EDQUOT}
 _EXTRA = re.compile(r"Got unexpected extra argument(?:s|\(s\))? \((.*)\)", re.DOTALL)
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NAMES = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+"""What the system says of a name that a person gave, where no command has said it better."""
 NO_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "out of memory")
 
 
@@ -39,12 +45,8 @@ def in_words(
         return error
     if isinstance(error, UsageError):
         return _usage(error, table or {})
-    if isinstance(error, OSError) and error.errno in FULL:
-        return MachineError(
-            "the disk is full",
-            where=str(error.filename) if error.filename else None,
-            fix=f"free some space and run it again; what was finished is kept: {command}",
-        )
+    if isinstance(error, OSError) and (words := _of_system(error, command)) is not None:
+        return words
     if isinstance(error, MemoryError) or _is_out_of_memory(error):
         return MachineError(
             "there is not enough memory",
@@ -56,6 +58,28 @@ def in_words(
         found=f"{type(error).__name__}: {error}".strip()[:2000],
         fix="run it again with --debug: it shows where in the program, which helps whoever mends it",
     )
+
+
+def _of_system(error: OSError, command: str) -> TutelageError | None:
+    """What the system says of a disk or of a name that a person gave; None for the rest."""
+    if error.errno in FULL:
+        return MachineError(
+            "the disk is full",
+            where=str(error.filename) if error.filename else None,
+            fix=f"free some space and run it again; what was finished is kept: {command}",
+        )
+    if not isinstance(error.filename, str | bytes):
+        return None
+    if error.errno in _FORBIDDEN:
+        return InputError(
+            "the system does not permit it",
+            where=os.fsdecode(error.filename),
+            found=error.strerror,
+            fix="check the rights of the file and of its folder, or name another",
+        )
+    if error.errno in _NAMES:
+        return regular.unreadable(Path(os.fsdecode(error.filename)), error)
+    return None
 
 
 def _stopped(error: BaseException, *, fix: str) -> Stopped:

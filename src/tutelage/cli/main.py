@@ -17,15 +17,14 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
-from importlib.resources import files
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from tutelage.cli import console
 from tutelage.cli.errors import Ended, in_words
+from tutelage.core import yamltext
 from tutelage.core.errors import InputError, TutelageError, nearest
 from tutelage.core.version import __version__
 
@@ -36,8 +35,7 @@ ABOUT = "Teach a language model by instruction, and see what it learned and what
 @cache
 def commands() -> dict[str, dict[str, str]]:
     """The table of commands: module, function and help of each."""
-    text = files("tutelage.cli").joinpath("commands.yaml").read_text(encoding="utf-8")
-    table: dict[str, dict[str, str]] = yaml.safe_load(text)
+    table: dict[str, dict[str, str]] = yamltext.table("tutelage.cli", "commands.yaml")
     return table
 
 

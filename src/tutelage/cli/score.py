@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tutelage.compare.scorecard import Scorecard, Scores
 
 
+_FILES = {".jsonl", ".json", ".csv", ".tsv", ".txt", ".gz"}
+"""Endings of a file that was named where the metrics go."""
+
+
 def score(
     metrics: Annotated[
         str,
@@ -72,6 +76,14 @@ def score(
         from tutelage.metrics.explain import explained
 
         explained(asked)
+    if file is None and predictions is None and Path(metrics).suffix in _FILES:
+        raise InputError(
+            "a file stands where the metrics are named",
+            where="score",
+            found=metrics,
+            expected="METRICS FILE",
+            fix=f"name the metrics first: `tutelage score rougeL {metrics}`",
+        )
     read = [path for path in (file, predictions, *(references or ()), against) if path is not None]
     if html is not None:
         outputs.Page(html, read).check()

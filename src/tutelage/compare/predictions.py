@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.core.errors import InputError, nearest, raise_all
-from tutelage.core.limits import MAX_ERRORS
+from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.nouns import Json
 from tutelage.core.strictjson import kind, shorten
 from tutelage.data.formats import jsonl
@@ -41,7 +41,7 @@ def read(path: Path) -> Predictions:
     for the metrics that read it.
 
     Raises:
-        InputError: a mistake with file and line; InputErrors with the first 20.
+        InputError: a mistake with file and line; InputErrors for several.
     """
     shown = str(path)
     rows: list[Row] = []
@@ -50,12 +50,12 @@ def read(path: Path) -> Predictions:
     for found in jsonl.rows(Lines(path, shown), shown):
         mistakes = [found] if isinstance(found, InputError) else _mistakes(found, f"{shown}:{found.line}")
         errors += mistakes
-        if len(errors) >= MAX_ERRORS:
+        if len(errors) >= MAX_MISTAKES:
             break
         if not mistakes and not isinstance(found, InputError):
             rows.append(_row(found.fields))
             lines.append(found.line)
-    raise_all(shown, errors[:MAX_ERRORS])
+    raise_all(shown, errors[:MAX_MISTAKES])
     if not rows:
         raise InputError("the file has no rows", where=shown, found="blank lines only", expected=EXAMPLE)
     return Predictions(shown, tuple(rows), tuple(lines))
@@ -89,7 +89,7 @@ def _texts(path: Path) -> list[str]:
             found.append(line.text)
             continue
         errors.append(line)
-        if len(errors) == MAX_ERRORS:
+        if len(errors) == MAX_MISTAKES:
             break
     raise_all(str(path), errors)
     return found

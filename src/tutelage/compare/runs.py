@@ -136,6 +136,7 @@ def file_of(path: Path) -> Path:
             where=str(path),
             found=f"no {FILE}" if path.is_dir() else "no such file",
             expected=f"a run folder, the folder of an evaluation, or a {FILE}",
+            fix="check the name; a run's folder is runs/NAME unless --out named another",
         )
     return file
 

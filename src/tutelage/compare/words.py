@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import yaml
-
+from tutelage.core import yamltext
 from tutelage.metrics.names import catalogue
 
 MINUS = "\N{MINUS SIGN}"
@@ -66,6 +64,5 @@ def on_scale(metric: str, value: float) -> float:
 
 @cache
 def _table(name: str) -> dict[str, Any]:
-    text = files("tutelage.compare").joinpath(name).read_text(encoding="utf-8")
-    loaded: dict[str, Any] = yaml.safe_load(text)
+    loaded: dict[str, Any] = yamltext.table("tutelage.compare", name)
     return loaded

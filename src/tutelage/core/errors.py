@@ -12,7 +12,25 @@ Exit code 1 belongs to no error: it says that a stated budget or check was not m
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from tutelage.core.limits import MAX_ERROR_BYTES, MAX_ERRORS, MAX_MISTAKES
+
+_LIMITS = (2000, 600, 200, 60, 20)
+"""Characters that each part of an error may have, tried in turn until all of it fits."""
+_VARYING = re.compile(r"\d+|\"(?:[^\"\\]|\\.)*\"")
+_PLACES = 5
+"""Places that are named of a mistake that stands in many."""
+_SHORT = 40
+"""Characters up to which what was found is shown at each of several places."""
+_LONGEST_NAME = 200
+"""Characters of a name up to which a near one is looked for: the search takes the square of it."""
+_MOST_NAMES = 20_000
+"""Names among which a near one is looked for."""
 
 
 class TutelageError(Exception):
@@ -45,20 +63,27 @@ class TutelageError(Exception):
         super().__init__(self.block())
 
     def block(self) -> str:
-        """The error as the few lines that a person reads."""
-        head = f"{self.where}: {self.problem}" if self.where else self.problem
-        rows = [("found", self.found), ("expected", self.expected), ("fix", self.fix)]
+        """The error as the few lines that a person reads; of bounded length, whatever its parts hold."""
+        return next(text for limit in _LIMITS if _fits(text := self._lines(limit)) or limit == _LIMITS[-1])
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs; of bounded length as well."""
+        return next(value for limit in _LIMITS if _fits(value := self._parts(limit)) or limit == _LIMITS[-1])
+
+    def _lines(self, limit: int) -> str:
+        """The error for people, no part of it with more than `limit` characters."""
+        parts = {name: _shortened(value, limit) for name, value in self._texts()}
+        head = f"{parts['where']}: {parts['problem']}" if parts["where"] else f"{parts['problem']}"
+        rows = [(name, parts[name]) for name in ("found", "expected", "fix")]
         return "\n".join([head, *(f"  {name + ':':<10}{value}" for name, value in rows if value)])
 
-    def as_json(self) -> dict[str, str | None]:
-        """The same for programs."""
-        return {
-            "problem": self.problem,
-            "where": self.where,
-            "found": self.found,
-            "expected": self.expected,
-            "fix": self.fix,
-        }
+    def _parts(self, limit: int) -> dict[str, Any]:
+        """The error for programs, no part of it with more than `limit` characters."""
+        return {name: _shortened(value, limit) for name, value in self._texts()}
+
+    def _texts(self) -> list[tuple[str, str | None]]:
+        names = ("problem", "where", "found", "expected", "fix")
+        return [(name, getattr(self, name)) for name in names]
 
 
 class InputError(TutelageError):
@@ -68,27 +93,91 @@ class InputError(TutelageError):
 
 
 class InputErrors(InputError):
-    """Several mistakes of one input, reported together.
+    """Several mistakes of one input, reported together; the same mistake in many places is printed once.
 
     Args:
         title: what was read.
         errors: the mistakes, at least one.
+        total: how many there are, when not all of them are in `errors`.
     """
 
-    def __init__(self, title: str, errors: Sequence[InputError]) -> None:
+    def __init__(self, title: str, errors: Sequence[InputError], *, total: int | None = None) -> None:
         self.title = title
         self.errors = tuple(errors)
+        self.total = max(total or 0, len(self.errors))
         super().__init__(title)
 
-    def block(self) -> str:
-        """All mistakes, one block each."""
-        count = len(self.errors)
-        head = f"{self.title}: {count} mistake{'s' if count != 1 else ''}"
-        return "\n\n".join([head, *(error.block() for error in self.errors)])
+    def _lines(self, limit: int) -> str:
+        groups = _grouped(self.errors)
+        more = " or more" if self.total == len(self.errors) == MAX_MISTAKES else ""
+        head = (
+            f"{_shortened(self.title, limit)}: {self.total:,} mistake{'s' if self.total != 1 else ''}{more}"
+        )
+        blocks = [_group_lines(group, limit) for group in groups[:MAX_ERRORS]]
+        unshown = self.total - sum(map(len, groups[:MAX_ERRORS]))
+        if unshown:
+            blocks.append(f"and {unshown:,} more mistakes")
+        return "\n\n".join([head, *blocks])
 
-    def as_json(self) -> dict[str, object]:  # type: ignore[override]  # a list of the same shape
-        """All mistakes for programs."""
-        return {"problem": self.title, "errors": [error.as_json() for error in self.errors]}
+    def _parts(self, limit: int) -> dict[str, Any]:
+        groups = _grouped(self.errors)[:MAX_ERRORS]
+        return {
+            "problem": _shortened(self.title, limit),
+            "mistakes": self.total,
+            "errors": [_group_parts(group, limit) for group in groups],
+        }
+
+
+def _grouped(errors: Sequence[InputError]) -> list[list[InputError]]:
+    """The errors, those that are the same but for their place and what was found there together."""
+    groups: dict[tuple[str, str | None, str | None], list[InputError]] = {}
+    for error in errors:
+        key = (_VARYING.sub("#", error.problem[:500]), error.expected, error.fix)
+        groups.setdefault(key, []).append(error)
+    return list(groups.values())
+
+
+def _group_lines(group: Sequence[InputError], limit: int) -> str:
+    lines = group[0]._lines(limit)  # noqa: SLF001 - private to the classes of this file
+    if len(group) == 1:
+        return lines
+    others = group[1 : _PLACES + 1]
+    places = ", ".join(_place(error, limit) + _difference(error, group[0]) for error in others)
+    unnamed = len(group) - 1 - len(others)
+    return f"{lines}\n  also at:  {places}{f' and {unnamed:,} more' if unnamed else ''}"
+
+
+def _group_parts(group: Sequence[InputError], limit: int) -> dict[str, Any]:
+    parts = group[0]._parts(limit)  # noqa: SLF001 - as above
+    places = [_place(error, limit) for error in group[1 : _PLACES + 1]]
+    return {**parts, "also_at": places, "places": len(group)} if places else parts
+
+
+def _place(error: InputError, limit: int) -> str:
+    return _shortened(error.where, min(limit, 200)) or "?"
+
+
+def _difference(error: InputError, first: InputError) -> str:
+    """What was found at another place, where that is short and says more than the place."""
+    found = error.found or ""
+    known = found in ("", first.found) or len(found) > _SHORT or found in (error.where or "")
+    return "" if known else f" ({found})"
+
+
+def _shortened(text: str | None, limit: int) -> str | None:
+    """A text without its middle when it has more than `limit` characters."""
+    if text is None or len(text) <= limit:
+        return text
+    head, tail = limit - limit // 4, limit // 4
+    return f"{text[:head]} … ({len(text) - head - tail:,} characters) … {text[len(text) - tail :]}"
+
+
+def _fits(value: str | dict[str, Any]) -> bool:
+    """Whether an error is short enough as it is printed, in text or JSON."""
+    most = 12  # bytes of a character: an escaped pair of surrogates
+    if isinstance(value, str) and most * len(value) <= MAX_ERROR_BYTES:
+        return True
+    return len(json.dumps(value)) <= MAX_ERROR_BYTES
 
 
 class MachineError(TutelageError):
@@ -109,16 +198,23 @@ class Terminated(Stopped):
     exit_code = 143
 
 
-def raise_all(title: str, errors: Sequence[InputError]) -> None:
-    """Raise what was collected: nothing, the one mistake, or all of them together."""
-    if len(errors) == 1:
+def raise_all(title: str, errors: Sequence[InputError], *, total: int | None = None) -> None:
+    """Raise what was collected: nothing, the one mistake, or all of them together; `total` as in `InputErrors`."""
+    if len(errors) == 1 and (total or 1) == 1:
         raise errors[0]
     if errors:
-        raise InputErrors(title, errors)
+        raise InputErrors(title, errors, total=total)
 
 
 def nearest(name: str, known: Sequence[str]) -> str | None:
     """The known name closest to a mistyped one, or None when nothing is close."""
+    if len(name) > _LONGEST_NAME or len(known) > _MOST_NAMES:
+        return None
+    return _nearest(name, tuple(one for one in known if len(one) <= _LONGEST_NAME))
+
+
+@lru_cache(maxsize=2048)
+def _nearest(name: str, known: tuple[str, ...]) -> str | None:
     import difflib
 
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tutelage.core.errors import InputError, MachineError
+from tutelage.core import regular
+from tutelage.core.errors import MachineError
 
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<kind>part|old)")
 """The names that `write_bytes` and `new_folder` give to what is not done; a person's `.zshrc.old` is none of them."""
@@ -190,19 +191,6 @@ def existing_parent(path: Path) -> Path:
     return Path("/")
 
 
-def read_bytes(path: Path, *, what: str, fix: str) -> bytes:
-    """Read a file that a person named, or raise an InputError that says what is wrong with it."""
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{what} is not there", where=str(path), found="no such file", fix=fix) from None
-    except IsADirectoryError:
-        raise InputError(
-            f"{what} is a folder", where=str(path), found="a folder", expected="a file", fix=fix
-        ) from None
-    except PermissionError:
-        raise InputError(f"{what} may not be read", where=str(path), found="no permission", fix=fix) from None
-    except OSError as error:
-        raise InputError(
-            f"{what} could not be read", where=str(path), found=error.strerror or str(error), fix=fix
-        ) from error
+def read_bytes(path: Path, *, what: str, fix: str, limit: int | None = None) -> bytes:
+    """Read a regular file that a person named, of at most `limit` bytes; errors are those of `regular.read_regular`."""
+    return regular.read_regular(path, what=what, fix=fix, limit=limit)

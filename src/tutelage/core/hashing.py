@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def of_json(value: Any) -> str:
@@ -44,7 +44,12 @@ def of_bytes(content: bytes) -> str:
 def of_file(path: Path) -> str:
     """The sha256 of a file's bytes, read in pieces."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return of_stream(file)
+
+
+def of_stream(file: BinaryIO) -> str:
+    """The sha256 of what is left to read in an open file."""
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # any reader will do
 
 
 def of_folder(path: Path) -> str:

@@ -36,7 +36,34 @@ MAX_RECIPE_BYTES = 1_000_000
 """A recipe's file."""
 
 MAX_ERRORS = 20
-"""Mistakes of one input that are told at once."""
+"""Different mistakes of one input that are printed; the same one in many places is printed once."""
+
+MAX_MISTAKES = 10_000
+"""Mistakes of one input that are counted before the reading stops."""
+
+MAX_ERROR_BYTES = 20_000
+"""An error as it is printed, in text or JSON."""
+
+MAX_FILES = 1_000_000
+"""Files and folders that are looked at for one folder or pattern."""
+
+MAX_PATTERN = 1_000
+"""Characters of a pattern of file names."""
+
+MAX_YAML_VALUES = 1_000_000
+"""Values of a YAML file that another program wrote, with all aliases written out."""
+
+MAX_README_BYTES = 5_000_000
+"""What is read of a data set's README, whose YAML at the top says which files are which split."""
+
+MAX_RUN_RECIPE_BYTES = 50_000_000
+"""A recipe as a run writes it, with all defaults."""
+
+MAX_PATTERN_CHARACTERS = 10_000
+"""Characters of a regular expression in a person's file."""
+
+MAX_PATTERN_SECONDS = 2
+"""Time for matching one text against such an expression."""
 
 MAX_SETTINGS_BYTES = 64_000_000
 """A settings file of a model's folder (config.json, tokenizer_config.json and the like), or a GGUF file's metadata."""

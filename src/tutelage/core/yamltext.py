@@ -2,7 +2,8 @@
 
 PyYAML's own loaders take the last of two equal keys and read `1e-3` as text and `no` as false (YAML 1.1). So only its
 parser is used, which gives events; the values are made here. Tags, anchors and several documents have no use here and are
-refused, so nothing in a file can name a Python object or grow when it is read.
+refused, so nothing in a file can name a Python object or grow when it is read. `read_foreign` is for files that other
+programs write, in which aliases are common: they are resolved, up to a number of values. All YAML is read by this file.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
 import yaml
 
+from tutelage.core import regular
 from tutelage.core.errors import InputError, raise_all
-from tutelage.core.limits import MAX_JSON_DEPTH
+from tutelage.core.limits import MAX_JSON_DEPTH, MAX_RUN_RECIPE_BYTES, MAX_YAML_VALUES
 from tutelage.core.nouns import Json
 from tutelage.core.strictjson import shorten
 
@@ -28,6 +33,10 @@ _WORDS: dict[str, Json] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+
+
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float")}
+_FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Document(NamedTuple):
@@ -47,8 +56,59 @@ def read(text: str, *, file: str) -> Document:
     Raises:
         InputError: not YAML, or more of YAML than is used here; InputErrors for several.
     """
+    return _read(text, file, _Builder(text, file))
+
+
+def read_foreign(text: str, *, file: str) -> Json:
+    """Read a YAML document that another program wrote.
+
+    Plain values are read by YAML 1.1's rules (`yes` is true). Tags are passed over, of two equal keys the last one counts, and aliases stand for what they name, `<<` among them.
+
+    Args:
+        text: the document.
+        file: its name, for errors.
+
+    Raises:
+        InputError: not YAML, nested too deeply, or more than `MAX_YAML_VALUES` values once aliases are written out.
+    """
+    return _read(text, file, _Tolerant(text, file)).value
+
+
+def read_file(path: FilePath, *, what: str) -> Json:
+    """Read a YAML file of a run's folder, as `read_foreign` does.
+
+    Args:
+        path: the file.
+        what: what it is, for errors.
+
+    Raises:
+        InputError: the file cannot be read, is too large, is not UTF-8, or as `read_foreign`.
+    """
+    fix = "it is written by the run: restore it, or run the recipe again into another folder"
+    content = regular.read_regular(path, what=what, fix=fix, limit=MAX_RUN_RECIPE_BYTES)
     try:
-        return _Builder(text, file).build()
+        return read_foreign(content.decode("utf-8"), file=str(path))
+    except UnicodeDecodeError as error:
+        place = f"{path}:{content.count(10, 0, error.start) + 1}"
+        byte = f"0x{content[error.start]:02x} at byte {error.start + 1} of the file"
+        raise InputError(f"{what} is not UTF-8", where=place, found=byte, expected="UTF-8", fix=fix) from None
+
+
+def write(value: Json) -> str:
+    """A value as YAML, every key in its place; `read_file` reads it back."""
+    return yaml.dump(value, Dumper=yaml.SafeDumper, sort_keys=False, allow_unicode=True)
+
+
+@cache
+def table(package: str, name: str) -> Any:
+    """A YAML file that comes with the program, read once: whoever takes it may not change it."""
+    text = resources.files(package).joinpath(name).read_text("utf-8")
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe one, in C
+
+
+def _read(text: str, file: str, builder: _Builder) -> Document:
+    try:
+        return builder.build()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -72,8 +132,10 @@ def read(text: str, *, file: str) -> Document:
 class _Builder:
     """Makes a value of the parser's events; mistakes that do not stop the reading are collected."""
 
+    loader: Any = yaml.SafeLoader
+
     def __init__(self, text: str, file: str) -> None:
-        self.events: Iterator[Any] = iter(yaml.parse(text, Loader=yaml.SafeLoader))
+        self.events: Iterator[Any] = iter(yaml.parse(text, Loader=self.loader))
         self.file = file
         self.lines: dict[Path, int] = {}
         self.errors: list[InputError] = []
@@ -143,7 +205,7 @@ class _Builder:
 
     def _scalar(self, event: Any) -> Json:
         text = str(event.value)
-        if event.style is not None:
+        if event.style:
             return text
         if text in _WORDS:
             return _WORDS[text]
@@ -156,3 +218,86 @@ class _Builder:
     def _refuse(self, event: Any, found: str, expected: str, fix: str, *, problem: str = UNUSED) -> None:
         where = f"{self.file}:{event.start_mark.line + 1}"
         self.errors.append(InputError(problem, where=where, found=found, expected=expected, fix=fix))
+
+
+class _Tolerant(_Builder):
+    """Takes what other programs write: resolves aliases within bounds, and passes tags and repeated keys over."""
+
+    loader = _FAST
+    constructor: Any = yaml.SafeLoader("")
+    """Reads scalars by YAML 1.1's rules, as the programs that write such files do."""
+
+    def __init__(self, text: str, file: str) -> None:
+        super().__init__(text, file)
+        self.anchors: dict[str, tuple[Json, int]] = {}
+        """By name: the value, and how many values it holds with all aliases written out."""
+        self.count = 0
+
+    def _value(self, event: Any, path: Path) -> Json:
+        before = self.count
+        if isinstance(event, yaml.AliasEvent):
+            value, size = self._named(event)
+            self._add(event, size)
+            return value
+        self._add(event, 1)
+        if len(path) > MAX_JSON_DEPTH:
+            self._stop(event, "deep nesting", f"at most {MAX_JSON_DEPTH} levels", "flatten it")
+        if isinstance(event, yaml.MappingStartEvent):
+            value = self._mapping(path)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = self._list(path)
+        else:
+            value = self._scalar(event)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = value, self.count - before
+        return value
+
+    def _mapping(self, path: Path) -> Json:
+        value: dict[str, Json] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                self._stop(event, "a list or an object as a key", "a text as a key", "put the text in quotes")
+            key = str(event.value)
+            inner = self._value(next(self.events), (*path, key))
+            if key == "<<" and not event.style and isinstance(inner, dict):
+                value = {**inner, **value}
+            else:
+                value[key] = inner
+        return value
+
+    def _scalar(self, event: Any) -> Json:
+        text = str(event.value)
+        tag = "" if event.style else self.constructor.resolve(yaml.ScalarNode, text, (True, False))
+        if tag not in _PLAIN_TAGS:
+            return text
+        try:
+            value: Json = self.constructor.yaml_constructors[tag](
+                self.constructor, yaml.ScalarNode(tag, text)
+            )
+        except (ValueError, OverflowError):  # such as an integer of more digits than Python reads
+            return text
+        return text if isinstance(value, float) and not math.isfinite(value) else value
+
+    def _named(self, event: Any) -> tuple[Json, int]:
+        if event.anchor not in self.anchors:  # unknown, or inside the very value that it names
+            self._stop(
+                event, f"the alias *{event.anchor}", "the name of a value above it", "write the value out"
+            )
+        return self.anchors[event.anchor]
+
+    def _add(self, event: Any, values: int) -> None:
+        self.count += values
+        if self.count > MAX_YAML_VALUES:
+            expected = f"at most {MAX_YAML_VALUES:,} values with all aliases written out"
+            self._stop(
+                event,
+                f"{self.count:,} values so far",
+                expected,
+                "write a smaller file",
+                problem="the YAML is too large",
+            )
+
+    def _stop(self, *arguments: Any, problem: str = UNUSED) -> None:
+        """Raise what `_refuse` would collect."""
+        self._refuse(*arguments, problem=problem)
+        raise self.errors[-1]

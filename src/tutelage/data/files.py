@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import glob
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
+from tutelage.core import globs, regular
 from tutelage.core.errors import InputError, nearest
-from tutelage.data.formats import EXTENSIONS, format_of
-from tutelage.data.formats.blocks import ending, packed
+from tutelage.data.formats import EXTENSIONS, blocks, format_of
+from tutelage.data.formats.blocks import ending, packed, require_file
 from tutelage.data.layouts.tasks import languages
 
 _BESIDE = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "package.json"}
@@ -19,31 +21,72 @@ _SPLITS = {"train", "validation", "valid", "val", "dev", "test"}
 _SHOWN = 8
 
 
-def expand(root: Path, named: Sequence[str]) -> list[Path]:
+def expand(
+    root: Path, named: Sequence[str], *, where: str = "data.path", fix: str = blocks.FIX_PATH
+) -> list[Path]:
     """The files that some paths name, in their order; those of a glob or a folder are sorted.
 
+    Args:
+        root: the folder that they are relative to.
+        named: the paths as they were written.
+        where: their place in the recipe, for errors.
+        fix: the advice for a name that is not there.
+
     Raises:
-        InputError: a glob or folder has no data file, or files of several kinds.
+        InputError: there is no such file, it is no regular one, a glob or folder has no data file, or files of several
+            kinds.
     """
-    found: list[Path] = []
+    paths: list[Path] = []
     for name in named:
+        if name.partition("://")[0].lower() in regular.SCHEMES and "://" in name:
+            raise _address(name, where)
         path = root / name
-        if path.is_dir():
-            found += _inside(path)
-        elif glob.has_magic(name) and not path.exists():
-            found += _matching(path, name)
+        if _is_folder(path):
+            paths += _inside(path)
+        elif globs.has_magic(name) and not os.path.lexists(path):
+            paths += _matching(root, name, where)
         else:
-            found.append(path)
-    twice = next((path for path in found if found.count(path) > 1), None) if len(found) < 1000 else None
+            _require(path, name, root, fix)
+            paths.append(path)
+    counts = Counter(paths)
+    twice = next((path for path, count in counts.items() if count > 1), None)
     if twice is not None:
         raise InputError(
             "a file is named twice",
-            where="data.path",
+            where=where,
             found=str(twice),
             expected="every file once",
             fix="name it once: its rows would stand in training and in test",
         )
-    return found
+    return paths
+
+
+def _address(name: str, where: str) -> InputError:
+    """The error for an address in place of a path."""
+    on_hub = re.match(r"(?:hf://|https://huggingface\.co/)datasets/([^/@]+/[^/@]+)", name)
+    return InputError(
+        "the data is named by an address, not by a path",
+        where=where,
+        found=name,
+        expected="a file or folder on this machine, or a data set of the hub",
+        fix=f"write  hub: {on_hub[1]}  instead" if on_hub else "fetch it first, and name the file",
+    )
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a folder stands at a path; what the system has against the name is left to the opening of it."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _require(path: Path, name: str, root: Path, fix: str) -> None:
+    """Raise unless a regular file stands at a path; one of that name in the current folder is pointed out."""
+    if not os.path.lexists(path) and not os.path.isabs(name) and os.path.isfile(name):  # noqa: PTH113, PTH117 - any text
+        there = os.path.relpath(name, root)
+        fix = f"a path is relative to {root.absolute()}: write {there}"
+    regular.require_regular(path, what=blocks.WHAT, shown=str(path), fix=fix)
 
 
 def parallel_columns(paths: Sequence[Path], columns: Sequence[str]) -> tuple[str, ...] | None:
@@ -105,8 +148,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    entries = [p for p in sorted(folder.rglob("*")) if not _hidden(p.relative_to(folder))]
-    files = [path for path in entries if path.is_file() and path.name not in _BESIDE]
+    files = [path for path in _entries(folder) if path.name not in _BESIDE]
     data = [path for path in files if format_of(path) is not None]
     if not data:
         names = [str(path.relative_to(folder)) for path in files[:_SHOWN]]
@@ -117,31 +159,64 @@ def _inside(folder: Path) -> list[Path]:
             expected="files that end in one of " + " ".join(EXTENSIONS),
             fix="name a file in it, or another folder",
         )
+    for path in data:
+        require_file(path, str(path))
     one_kind(data, str(folder))
     return data
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What stands below a folder, but for folders and what is hidden."""
+    try:
+        return sorted(path for path in globs.entries(folder) if not _hidden(path.relative_to(folder)))
+    except OSError as error:
+        raise regular.unreadable(folder, error, what="the folder of data", shown=str(folder)) from error
 
 
 def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _matching(pattern: Path, name: str) -> list[Path]:
-    found = [Path(entry) for entry in sorted(glob.glob(str(pattern), recursive=True))]  # noqa: PTH207 - absolute too
-    files = [path for path in found if path.is_file()]
-    if not files:
-        beside = [entry.name for entry in pattern.parent.iterdir()] if pattern.parent.is_dir() else []
-        close = nearest(pattern.name, beside)
-        raise InputError(
+def _matching(root: Path, name: str, where: str) -> list[Path]:
+    pattern = root / name
+    try:
+        paths = globs.matching(root, name, where=where)
+    except OSError as error:
+        raise regular.unreadable(pattern.parent, error, what="the folder of data") from error
+    if not paths:
+        raise _no_match(pattern, name)
+    for path in paths:
+        require_file(path, str(path))
+    one_kind(paths, str(pattern))
+    return paths
+
+
+def _no_match(pattern: Path, name: str) -> InputError:
+    """The error for a pattern that no file fits: what stands in its folder instead."""
+    folder = pattern.parent
+    while globs.has_magic(folder.name):
+        folder = folder.parent
+    if not _is_folder(folder):
+        near = regular.near_names(folder)
+        return InputError(
             "no file has such a name",
             where=str(pattern),
-            found=", ".join(sorted(beside)[:_SHOWN]) or "no such folder",
+            found=f"no such folder: {folder.absolute()}",
             expected=f"files that {name} fits",
-            fix=f"did you mean {close}?"
-            if close
-            else "check the pattern; it is relative to the recipe's folder",
+            fix=f"did you mean {folder.with_name(near[0])}?" if near else blocks.FIX_PATH,
         )
-    one_kind(files, str(pattern))
-    return files
+    try:
+        beside = [entry.name for entry in islice(folder.iterdir(), regular.MAX_NAMES)]
+    except OSError:
+        beside = []
+    close = nearest(pattern.name, beside)
+    return InputError(
+        "no file has such a name",
+        where=str(pattern),
+        found=f"in {folder.absolute()}: " + (", ".join(sorted(beside)[:_SHOWN]) or "nothing"),
+        expected=f"files that {name} fits",
+        fix=f"did you mean {close}?" if close else "check the pattern; it is relative to the recipe's folder",
+    )
 
 
 def _glob_for(paths: Sequence[Path]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from tutelage.core import globs
 from tutelage.core.errors import InputError, MachineError
 from tutelage.data import repository
 
@@ -55,7 +56,7 @@ def fetch(name: str, split: str, *, by_hand: str, config: str | None = None) -> 
 
 def in_folder(folder: Path, name: str, split: str, config: str | None) -> Fetched:
     """The files of one split in a folder laid out as the data set's repository; the folder's name is its commit."""
-    inside = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file()]
+    inside = [path.relative_to(folder).as_posix() for path in sorted(globs.entries(folder))]
     readme = repository.readme_of(folder)
     chosen = repository.choose(inside, split, where=name, config=config, readme=readme)
     return Fetched(folder.name, chosen, [folder / file for file in chosen])

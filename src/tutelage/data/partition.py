@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, nearest, raise_all
-from tutelage.core.limits import MAX_ERRORS
+from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.nouns import Example, Json, Split
 from tutelage.core.seeds import derive
 from tutelage.core.strictjson import kind, shorten
@@ -208,7 +208,7 @@ def _moments(examples: Sequence[Example], name: str, where: str) -> list[float]:
         moment = _moment(value)
         if moment is not None:
             found.append(moment)
-        elif len(errors) < MAX_ERRORS:
+        elif len(errors) < MAX_MISTAKES:
             errors.append(
                 InputError(
                     f"the field {name} is no date",
@@ -241,7 +241,7 @@ def _values(examples: Sequence[Example], name: str, where: str) -> list[Json]:
     """A field of every row, which must be there."""
     errors: list[InputError] = []
     for example in examples:
-        if name not in example.fields and len(errors) < MAX_ERRORS:
+        if name not in example.fields and len(errors) < MAX_MISTAKES:
             close = nearest(name, list(example.fields))
             errors.append(
                 InputError(
@@ -288,6 +288,14 @@ def _targets(total: int, settings: SplitSettings, where: str) -> dict[Split, int
     if isinstance(shares["train"], float) and fractions > 1 - 1e-9 and fractions < 1 + 1e-9:
         counts["train"] = None  # the fractions are the whole: no row falls between them by rounding
     asked = sum(count or 0 for count in counts.values())
+    if asked > total and not any(isinstance(share, int) and share for share in shares.values()):
+        raise InputError(
+            "there are too few rows to split",
+            where=where,
+            found=f"{total} row{'s' if total != 1 else ''}",
+            expected=f"at least {asked + (counts['train'] is None)}",
+            fix="bring more rows",
+        )
     if fractions > 1 + 1e-9 or asked > total:
         raise InputError(
             "the splits ask for more rows than there are",
@@ -306,7 +314,7 @@ def _by_column(examples: Sequence[Example], column: str, where: str) -> Places:
         value = example.fields.get(column)
         if value in SPLITS:
             parts[value].append(place)
-        elif len(errors) < MAX_ERRORS:
+        elif len(errors) < MAX_MISTAKES:
             errors.append(_bad_split_value(example, column, where))
     raise_all(f"the column {column}", errors)
     for name in ("train", "test"):

@@ -8,7 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from tutelage.core.errors import InputError, InputErrors, raise_all
-from tutelage.core.limits import MAX_ERRORS
+from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.nouns import Example, Origin
 from tutelage.data import layouts
 from tutelage.data.formats import Opened, hidden, open_file
@@ -49,7 +49,7 @@ def read(path: Path, *, shown: str | None = None, how: How | None = None) -> Ite
         The examples in the file's order, up to the first mistake.
 
     Raises:
-        InputError: a mistake, or InputErrors with the first 20, when the file was read.
+        InputError: a mistake, or InputErrors with all of them, when the file was read.
     """
     yield from reader(path, shown or str(path), how or How())
 
@@ -128,7 +128,7 @@ class Reader:
                 continue
             if isinstance(row, InputError):
                 self._bad(row)
-                if len(self._errors) == MAX_ERRORS:
+                if len(self._errors) == MAX_MISTAKES:
                     break
                 continue
             try:
@@ -177,7 +177,7 @@ class Reader:
                 raise too_many(self.shown, self.dropped, self._count)
         elif isinstance(error, NoColumn) and any(known.problem == error.problem for known in self._errors):
             return
-        elif len(self._errors) < MAX_ERRORS:
+        elif len(self._errors) < MAX_MISTAKES:
             self._errors.append(error)
 
 
@@ -185,7 +185,7 @@ def too_many(shown: str, dropped: list[Dropped], count: int) -> InputError:
     """The error for data of which more than half was dropped."""
     first = [
         InputError(one.why, where=one.where, fix="correct the row, or the recipe's data block")
-        for one in dropped[: MAX_ERRORS - 1]
+        for one in dropped[:MAX_MISTAKES]
     ]
     head = InputError(
         "more than half of the rows would be dropped",

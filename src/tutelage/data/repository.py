@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-import yaml
-
+from tutelage.core import globs, regular, yamltext
 from tutelage.core.errors import InputError, nearest
-from tutelage.core.limits import MAX_RECIPE_BYTES
+from tutelage.core.limits import MAX_README_BYTES
 from tutelage.data.formats import EXTENSIONS, format_of
 
 README = "README.md"
+_MOST_PATTERNS = 200
+"""Patterns with wildcards that a README may give for one split."""
 
 
 class _Config(NamedTuple):
@@ -49,8 +51,7 @@ def choose(
             return by_names(data, split, shown)
         if split not in found.splits:
             raise _no_split(split, list(found.splits), shown)
-        patterns = [_pattern(found.folder + glob) for glob in found.splits[split]]
-        chosen = sorted({n for n in names if _is_data(n) and any(p.fullmatch(n) for p in patterns)})
+        chosen = _fitting(data, found, split, shown)
         if not chosen:
             raise InputError(
                 f"the README names files for the split {split}, and none of them is a data file that is there",
@@ -67,6 +68,22 @@ def choose(
     if config not in folders:
         raise _no_config(config, folders, shown)
     return by_names([name for name in data if name.startswith(f"{config}/")], split, shown)
+
+
+def _fitting(data: Sequence[str], config: _Config, split: str, shown: str) -> list[str]:
+    """The data files that fit a split's patterns."""
+    where = f"{shown}, {README}"
+    patterns = {config.folder + pattern.removeprefix("./") for pattern in config.splits[split]}
+    wild = [globs.Glob(pattern, where=where) for pattern in sorted(patterns) if globs.has_magic(pattern)]
+    if len(wild) > _MOST_PATTERNS:
+        raise InputError(
+            "the README names too many patterns for one split",
+            where=where,
+            found=f"{len(wild):,} for {split}",
+            expected=f"at most {_MOST_PATTERNS:,}",
+            fix="fetch the files you want and name them as path",
+        )
+    return sorted({name for name in data if name in patterns or any(glob.fits(name) for glob in wild)})
 
 
 def by_names(data: Sequence[str], split: str, shown: str, *, everything: Sequence[str] = ()) -> list[str]:
@@ -102,7 +119,7 @@ def local(folder: Path, revision: str | None) -> tuple[Path, str | None]:
     if not snapshots.is_dir():
         return folder, None
     ref = folder / "refs" / (revision or "main")
-    commit = ref.read_text("utf-8").strip() if ref.is_file() else revision
+    commit = _commit(ref) if ref.is_file() else revision
     there = sorted(entry.name for entry in snapshots.iterdir() if entry.is_dir())
     if commit is None and len(there) == 1:
         commit = there[0]
@@ -117,10 +134,19 @@ def local(folder: Path, revision: str | None) -> tuple[Path, str | None]:
     return snapshots / commit, commit
 
 
+def _commit(ref: Path) -> str:
+    return (
+        regular.read_regular(ref, what="the cached revision", limit=1000).decode("utf-8", "replace").strip()
+    )
+
+
 def readme_of(folder: Path) -> str:
-    """A folder's README; "" when there is none."""
+    """The beginning of a folder's README, which holds its YAML; "" when there is none."""
     path = folder / README
-    return path.read_text("utf-8", "replace")[:MAX_RECIPE_BYTES] if path.is_file() else ""
+    if not os.path.lexists(path) or path.is_dir():
+        return ""
+    with regular.open_regular(path, what="the README") as file:
+        return file.read(MAX_README_BYTES).decode("utf-8", "replace")
 
 
 def _is_data(name: str) -> bool:
@@ -142,20 +168,37 @@ def _folder(name: str) -> str:
 
 
 def _configs(readme: str, shown: str) -> list[_Config]:
-    match = re.match(r"\ufeff?---\r?\n(.*?)\n---", readme, re.DOTALL)
-    if match is None:
+    front = _front_matter(readme, shown)
+    if not front:
         return []
     try:
-        front = yaml.safe_load(match[1])
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        value = yamltext.read_foreign(front, file=f"{shown}, {README}")
+    except InputError as error:
         raise InputError(
             "the YAML at the top of the README cannot be read, and it may say which files are which split",
-            where=f"{shown}, {README}",
-            found=str(error).splitlines()[0],
+            where=error.where,
+            found=error.problem + (f": {error.found}" if error.found else ""),
+            expected=error.expected,
             fix="fetch the file you want and name it as path",
         ) from None
-    told = front.get("configs") if isinstance(front, dict) else None
-    return [_one_config(one) for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    configs = value.get("configs") if isinstance(value, dict) else None
+    return [_one_config(one) for one in configs if isinstance(one, dict)] if isinstance(configs, list) else []
+
+
+def _front_matter(readme: str, shown: str) -> str:
+    """The YAML between the first two lines of dashes; "" when there is none."""
+    lines = re.compile(r"\r?\n").split(readme.removeprefix("\ufeff"))
+    if lines[0] != "---":
+        return ""
+    end = next((n for n, line in enumerate(lines[1:], 1) if line.startswith("---")), None)
+    if end is None and len(readme) >= MAX_README_BYTES:
+        raise InputError(
+            "the YAML at the top of the README is too long",
+            where=f"{shown}, {README}",
+            found=f"no end in its first {MAX_README_BYTES:,} bytes",
+            fix="fetch the file you want and name it as path",
+        )
+    return "" if end is None else "\n" + "\n".join(lines[1:end])
 
 
 def _one_config(told: dict[str, Any]) -> _Config:
@@ -212,10 +255,3 @@ def _no_split(split: str, known: Sequence[str], shown: str, files: Sequence[str]
         if close and close != split
         else "set hub_split, or fetch the file you want and name it as path",
     )
-
-
-def _pattern(glob: str) -> re.Pattern[str]:
-    """A glob over a repository's names: `*` stays within a folder, `**` does not."""
-    parts = re.split(r"(\*\*/|\*\*|\*|\?)", glob.removeprefix("./"))
-    signs = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(signs.get(part, re.escape(part)) for part in parts))

@@ -11,10 +11,12 @@ from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
 from tutelage.core.kept import kept
 from tutelage.core.nouns import Example, Json
+from tutelage.core.regular import unreadable
 from tutelage.core.written import EXAMPLE
 from tutelage.data import hub, repository
 from tutelage.data.files import expand, of_several_splits, one_kind, parallel_columns, short_names
 from tutelage.data.formats import open_parallel
+from tutelage.data.formats.blocks import require_file
 from tutelage.data.layouts import How, Labels
 from tutelage.data.layouts.names import read_names
 from tutelage.data.reader import Dropped, Reader, reader, too_many
@@ -143,7 +145,7 @@ def find(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Fou
             )
         return Found(paths, [str(path) for path in paths], said, how)
     name, _, revision = source.hub.partition("@")
-    if isinstance(source.local, str) and data_dir is not None and (data_dir / source.local).exists():
+    if isinstance(source.local, str) and data_dir is not None and _is_there(data_dir / source.local):
         path = data_dir / source.local
         said = {"kind": "local", "file": source.local, "hub": source.hub}
         paths = [path]
@@ -152,6 +154,8 @@ def find(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Fou
             found = hub.in_folder(folder, str(path), source.hub_split, source.hub_config)
             paths = found.paths
             said |= {"split": source.hub_split, "revision": commit, "files": [*found.names]}
+        else:
+            require_file(path, str(path))
         return Found(paths, [str(path) for path in paths], said, _how(source, data_dir))
     fetched = _fetch(source, data_dir)
     return Found(
@@ -166,6 +170,17 @@ def find(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Fou
         },
         _how(source, root),
     )
+
+
+def _is_there(path: Path) -> bool:
+    """Whether anything stands at a path. Raises InputError when the system does not let us look."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error, what="the local copy of the data") from None
+    return True
 
 
 def files_of(source: DataSource, *, root: Path, data_dir: Path | None = None) -> list[Path]:
@@ -184,7 +199,18 @@ def files_of(source: DataSource, *, root: Path, data_dir: Path | None = None) ->
         )
     base = root if source.path is not None else data_dir
     assert base is not None
-    return expand(base, _named(source))
+    if source.path is not None:
+        return expand(base, _named(source))
+    if not base.is_dir():
+        raise InputError(
+            "the data folder is not there" if not base.exists() else "the data folder is a file",
+            where=str(base),
+            found=f"no such folder: {base.absolute()}" if not base.exists() else "a file",
+            expected="the folder that holds " + ", ".join(_named(source)),
+            fix="correct --data or the variable TUTELAGE_DATA",
+        )
+    fix = f"check the name; `local` is relative to the data folder {base.absolute()}"
+    return expand(base, _named(source), where="data.local", fix=fix)
 
 
 def _named(source: DataSource) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from tutelage.core.errors import InputError, raise_all
-from tutelage.core.limits import MAX_ERRORS
+from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.nouns import Request, Response
 from tutelage.engine import packed, together
 from tutelage.engine import state as states
@@ -113,11 +113,11 @@ class Engine:
             on_done: is given responses as soon as they are there, some at a time.
 
         Raises:
-            InputError: a request does not fit into the model's context; InputErrors for the first 20. Nothing is asked.
+            InputError: a request does not fit into the model's context; InputErrors for several. Nothing is asked.
         """
         self.model.eval()
         reads = list(self.reader.read(requests))
-        raise_all("the requests", [error for one in reads if (error := self._too_long(one))][:MAX_ERRORS])
+        raise_all("the requests", [error for one in reads if (error := self._too_long(one))][:MAX_MISTAKES])
         done: dict[str, Response] = {}
         for kind in ("generate", "choose"):
             own = [one for one in reads if one.request.kind == kind]

@@ -6,9 +6,9 @@ import functools
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any, Literal
 
+from tutelage.core import yamltext
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.version import __version__
 
@@ -226,11 +226,8 @@ def _entry(name: str, told: Mapping[str, Any], shared: Mapping[str, Mapping[str,
 
 @functools.cache
 def _raw() -> dict[str, Any]:
-    import yaml
-
-    text = resources.files("tutelage.metrics").joinpath("catalogue.yaml").read_text("utf-8")
-    read: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe in C
-    return read
+    raw: dict[str, Any] = yamltext.table("tutelage.metrics", "catalogue.yaml")
+    return raw
 
 
 def _plain(value: Option) -> str:

@@ -20,9 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from tutelage.core import caches, hashing
+from tutelage.core import caches, hashing, yamltext
 from tutelage.core.errors import InputError, MachineError, nearest
 from tutelage.core.files import disk_error, new_folder, require_space, sweep_parts
 from tutelage.core.locks import Holder, locked
@@ -75,8 +73,7 @@ def silent(_: str) -> None:
 
 def table() -> dict[str, Bundled]:
     """All bundled models by name."""
-    path = Path(__file__).with_name("bundled.yaml")
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values = yamltext.table("tutelage.models", "bundled.yaml")
     return {name: Bundled(name=name, **value) for name, value in values.items()}
 
 

@@ -14,8 +14,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from tutelage.core import yamltext
 from tutelage.core.errors import InputError
 from tutelage.models import ggufcheck, ggufheader
 from tutelage.models.building import bounded
@@ -27,7 +26,7 @@ from tutelage.models.reading import only, reading
 CONVERTER = 2
 """Counted up when the conversion of a person's file changes, so that what an older Tutelage made of it is made again.
 2: files beside the GGUF file change nothing; every tensor is checked both ways."""
-TABLE = Path(__file__).with_name("pretokenizers.yaml")
+TABLE = "pretokenizers.yaml"
 FIX = (
     "fetch the file again; if it is whole, its architecture is one that transformers does not read: "
     "name the same model as safetensors"
@@ -116,7 +115,7 @@ def _cut_as_stated(tokenizer: Any, header: Header, path: Path) -> None:
     from tokenizers import pre_tokenizers
 
     kind, pre = (header.metadata.get(f"tokenizer.ggml.{key}") for key in ("model", "pre"))
-    table: dict[str, str] = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    table: dict[str, str] = yamltext.table("tutelage.models", TABLE)
     if kind != "gpt2" or pre in _known_to_transformers() or table.get(str(pre)) == "gpt2":
         return
     if table.get(str(pre)) != "digits":

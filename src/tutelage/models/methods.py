@@ -6,11 +6,9 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from typing import Any, Literal
 
-import yaml
-
+from tutelage.core import yamltext
 from tutelage.core.errors import InputError, MachineError, nearest
 
 _REFUSED = {
@@ -88,8 +86,7 @@ class Method:
 @cache
 def table() -> Mapping[str, Method]:
     """All methods by name, in the file's order."""
-    text = files("tutelage.models").joinpath("methods.yaml").read_text("utf-8")
-    told: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    told: dict[str, dict[str, Any]] = yamltext.table("tutelage.models", "methods.yaml")
     return {
         name: Method(name=name, **{**one, "needs": tuple(one.get("needs", ()))}) for name, one in told.items()
     }

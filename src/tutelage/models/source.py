@@ -15,9 +15,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from tutelage.core import hashing
+from tutelage.core import hashing, yamltext
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.files import new_folder, require_space, sweep_parts
 from tutelage.core.locks import locked
@@ -186,12 +184,7 @@ def base_name(source: ModelSource) -> str | None:
     # A recipe beside any other folder is somebody's, and says nothing about what stands there.
     of_run = source.kind == "run" or (source.folder.parent / "tuned.json").is_file()
     if of_run and recipe.is_file():
-        try:
-            value = yaml.safe_load(recipe.read_bytes())
-        except yaml.YAMLError as error:
-            raise InputError(
-                "the run's recipe is not YAML", where=str(recipe), found=str(error)[:200]
-            ) from error
+        value = yamltext.read_file(recipe, what="the run's recipe")
         name = value.get("model") if isinstance(value, dict) else None
     return name if isinstance(name, str) else None
 

@@ -11,12 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from itertools import groupby, islice
 from typing import Any
 
-import yaml
-
+from tutelage.core import yamltext
 from tutelage.core.nouns import Encoded, History, Prompted
 from tutelage.core.strictjson import shorten
 from tutelage.models import LoadedTokenizer
@@ -326,8 +324,7 @@ def _conflicting(where: str, rows: Sequence[Prompted]) -> Iterator[Finding]:
 
 @cache
 def _meanings() -> dict[str, dict[str, Any]]:
-    text = files("tutelage.recipe").joinpath("findings.yaml").read_text("utf-8")
-    table: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    table: dict[str, dict[str, Any]] = yamltext.table("tutelage.recipe", "findings.yaml")
     return table
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from tutelage.core import files, hashing
+from tutelage.core import files, hashing, yamltext
 from tutelage.core.differences import differences, listed
 from tutelage.core.errors import InputError
 from tutelage.core.locks import locked
@@ -76,6 +75,20 @@ def default_folder(name: str, resolved: Mapping[str, Any]) -> Path:
     return Path("runs") / f"{name}-{hashing.of_json(resolved)[:8]}"
 
 
+def _check_makeable(path: Path) -> None:
+    """Raise InputError when a folder cannot be made at a path, which would else show when the work is done."""
+    above = files.existing_parent(path)
+    if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+        return
+    raise InputError(
+        "the output folder cannot be made",
+        where=str(path),
+        found=f"{above} is a file" if not above.is_dir() else f"{above} may not be written to",
+        expected="a place in a folder that may be written to",
+        fix="name another with --out",
+    )
+
+
 def check_free(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
     """Refuse a folder that holds another recipe's run, or something that is no run at all.
 
@@ -84,7 +97,10 @@ def check_free(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
     """
     if folder.path.exists() and not folder.path.is_dir():
         raise InputError("the output folder is a file", where=str(folder.path), fix="name another with --out")
-    if not folder.path.exists() or not any(folder.path.iterdir()):
+    if not folder.path.exists():
+        _check_makeable(folder.path)
+        return
+    if not any(folder.path.iterdir()):
         return
     own = _stated(folder) == resolved
     if not _is_run(folder):
@@ -144,8 +160,7 @@ def write_recipe(folder: RunFolder, resolved: Mapping[str, Any]) -> bool:
     """Write the record of the recipe where it is missing or unreadable; whether it was."""
     if document.recorded_recipe(folder.recipe) is not None:
         return False
-    text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
-    files.write_text(folder.recipe, HEAD + text)
+    files.write_text(folder.recipe, HEAD + yamltext.write(dict(resolved)))
     return True
 
 

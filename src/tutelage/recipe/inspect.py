@@ -69,6 +69,7 @@ def inspect(
     words = load_tokenizer(source, chat_template=recipe.template_text(), clock=clock)
     encoder = prepare.encoder_of(recipe, words)
     prepared = prepare.encode(recipe, rows, words)
+    rows = prepared.rows
     chosen = (
         named
         if wanted.names

@@ -18,6 +18,7 @@ from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.nouns import Json
 from tutelage.core.strictjson import kind, shorten
 from tutelage.core.yamltext import Path as FieldPath
+from tutelage.data.formats import format_of
 from tutelage.data.formats.blocks import refuse_foreign
 from tutelage.recipe import mistakes
 from tutelage.recipe.schema import OBJECTIVE, Recipe
@@ -108,31 +109,35 @@ def _parse(
     value: dict[str, Any], places: _Places, *, root: Path, benchmarks: Collection[str] | None
 ) -> Recipe:
     errors: list[InputError] = []
+    total = 0
     recipe = None
     try:
         # As JSON, because pydantic's strict mode then takes lists for tuples and still no text for a number.
         recipe = Recipe.model_validate_json(json.dumps(value, allow_nan=False))
     except ValidationError as error:
-        errors += mistakes.of_validation(error, places)
-    errors += mistakes.of_contradictions(value, places, benchmarks)
-    raise_all(places.file, errors)
+        errors, total = mistakes.of_validation(error, places)
+    contradictions = mistakes.of_contradictions(value, places, benchmarks)
+    raise_all(places.file, [*errors, *contradictions], total=total + len(contradictions))
     assert recipe is not None
     recipe._root = root  # noqa: SLF001  # private to the model's users, not to its maker
     return recipe
 
 
 def _text(path: Path) -> str:
-    content = files.read_bytes(
-        path, what="the recipe", fix="check the name, or make one with `tutelage init FILE`"
-    )
-    if len(content) > MAX_RECIPE_BYTES:
+    if format_of(path) not in (None, "json"):
         raise InputError(
-            "the file is too large for a recipe",
+            "this is a data file, not a recipe",
             where=str(path),
-            found=f"{len(content):,} bytes",
-            expected=f"at most {MAX_RECIPE_BYTES:,} bytes",
-            fix="name a recipe; a data file goes into tasks.0.data.path",
+            found=f"a name that ends in {path.suffix}",
+            expected="a recipe in YAML",
+            fix=f"make one with `tutelage init {path}`",
         )
+    content = files.read_bytes(
+        path,
+        what="the recipe",
+        fix="check the name, or make one with `tutelage init FILE`",
+        limit=MAX_RECIPE_BYTES,
+    )
     refuse_foreign(content, str(path))
     try:
         return content.decode("utf-8-sig")

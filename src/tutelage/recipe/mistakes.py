@@ -19,6 +19,19 @@ from tutelage.recipe.schema import Recipe
 
 Where = Callable[[Path], str]
 
+_WORDED = 2_000
+"""Mistakes that are put into words; the rest is counted."""
+_EXAMPLES = {
+    "tasks": "tasks: [{{data: {{path: {}}}}}]",
+    "data": "data: {{path: {}}}",
+    "watch": "watch: [{{benchmark: {}}}]",
+    "retain": "retain: {{BENCHMARK: {}}}",
+    "labels": "labels: {{names: [{}, ...]}}",
+    "split": "split: {{test: {}}}",
+}
+_LONGEST_SHOWN = 100
+_NAMED = 50
+"""Names that an error lists."""
 _KINDS = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -41,7 +54,7 @@ _BOUNDS = {
 _NOTHING: dict[str, str | None] = {
     "problem": "nothing is there",
     "expected": "at least one",
-    "fix": "fill it, or leave it out",
+    "fix": "write at least one; where it is not required, leave it out",
 }
 _SHAPES: dict[str, dict[str, str | None]] = {
     "string_pattern_mismatch": {
@@ -55,9 +68,10 @@ _SHAPES: dict[str, dict[str, str | None]] = {
 }
 
 
-def of_validation(error: ValidationError, where: Where) -> list[InputError]:
-    """What pydantic found, one InputError each."""
-    return [_word(dict(one), where) for one in error.errors() if not _follows(dict(one))]
+def of_validation(error: ValidationError, where: Where) -> tuple[list[InputError], int]:
+    """What pydantic found: the first mistakes, one InputError each, and how many there are in all."""
+    mistakes = [dict(one) for one in error.errors(include_url=False) if not _follows(dict(one))]
+    return [_word(one, where) for one in mistakes[:_WORDED]], len(mistakes)
 
 
 def of_contradictions(
@@ -114,7 +128,8 @@ def _word(error: dict[str, Any], where: Where) -> InputError:
             said = _not_a_choice(value, told["expected"])
         case kind_of if kind_of in _KINDS:
             wanted = _KINDS[kind_of]
-            said = {"problem": f"not {wanted}", "expected": wanted, "fix": _quoting(value, wanted)}
+            fix = _example(path, value) or _quoting(value, wanted)
+            said = {"problem": f"not {wanted}", "expected": wanted, "fix": fix}
         case kind_of if kind_of in _BOUNDS:
             said = {
                 "problem": "out of range",
@@ -130,6 +145,15 @@ def _word(error: dict[str, Any], where: Where) -> InputError:
         expected=said.get("expected") or None,
         fix=said.get("fix") or None,
     )
+
+
+def _example(path: Path, value: Any) -> str | None:
+    """How a block that was written as a plain value is written, with that value in its place."""
+    names = [part for part in path if isinstance(part, str)]
+    if not isinstance(value, str | int | float) or not names or names[-1] not in _EXAMPLES:
+        return None
+    text = str(value)
+    return "write  " + _EXAMPLES[names[-1]].format(text if len(text) <= _LONGEST_SHOWN else "...")
 
 
 def _not_a_choice(value: Any, expected: str) -> dict[str, str | None]:
@@ -259,17 +283,19 @@ def _unknown(watched: Mapping[int, str], known: Collection[str] | None, where: W
 
 def _unwatched(retain: Any, watched: Mapping[int, str], where: Where) -> list[InputError]:
     names: Sequence[str] = list(retain) if isinstance(retain, Mapping) else []
-    errors = []
+    errors: list[InputError] = []
+    known = set(watched.values())
+    benchmarks = sorted(known)
     for name in names:
-        if name in watched.values():
+        if name in known or len(errors) >= _WORDED:
             continue
-        close = nearest(name, list(watched.values()))
+        close = nearest(name, benchmarks)
         errors.append(
             InputError(
                 "what shall be retained is not watched, so its loss would not be known",
                 where=where(("retain", name)),
                 found=name,
-                expected="one of " + ", ".join(watched.values())
+                expected="one of " + ", ".join(benchmarks[:_NAMED])
                 if watched
                 else "a benchmark that stands in watch",
                 fix=f"did you mean {close}?" if close else f"add  - {{benchmark: {name}}}  to watch",

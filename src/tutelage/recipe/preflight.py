@@ -14,7 +14,7 @@ from tutelage.benchmarks.fit import fitted
 from tutelage.core import files
 from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError, InputErrors, raise_all
-from tutelage.core.limits import MAX_ERRORS
+from tutelage.core.limits import MAX_MISTAKES
 from tutelage.engine import Reader
 from tutelage.models import LoadedTokenizer, ModelSource, as_loaded, base_of, load_tokenizer, resolve
 from tutelage.tokens import chat
@@ -116,7 +116,7 @@ def check(asked: Asked, *, out: Path, say: Callable[[str], None], clock: Clock |
     if words is not None:
         fits = [mistakes.attempt(partial(fit, one, words)) for one in found]
         found = [one for one in fits if one is not None]
-    raise_all("the evaluation", mistakes.errors[:MAX_ERRORS])
+    raise_all("the evaluation", mistakes.errors[:MAX_MISTAKES])
     assert source is not None
     assert words is not None
     files.require_space(out, _bytes(found), what="the responses")

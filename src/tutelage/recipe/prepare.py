@@ -14,15 +14,15 @@ from typing import Any
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.core.kept import kept
-from tutelage.core.nouns import Encoded, Prompted, Request
+from tutelage.core.nouns import Encoded, Prompted
 from tutelage.core.written import ENCODED
 from tutelage.models import LoadedModel, LoadedTokenizer
 from tutelage.recipe import card as card_of
 from tutelage.recipe.expand import cluster_of
+from tutelage.recipe.fitting import Questions, fitted
 from tutelage.recipe.mixing import Mixed, mixed
 from tutelage.recipe.rows import Rows, TaskRows, read
 from tutelage.recipe.schema import Recipe, Tune
-from tutelage.tokens.bulk import encode_all
 from tutelage.tokens.encode import Encoder, Truncation
 from tutelage.tokens.rendering import clock_of
 
@@ -35,7 +35,7 @@ class PreparedTask:
 
     name: str
     metrics: tuple[str, ...]
-    questions: tuple[tuple[Prompted, Request], ...]
+    questions: Questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Prepared:
 
     `tasks` are those that are asked, `names` all of them, as `train` has their rows. `identity` names what decides which
     tokens are learned in which order; `forms` are each training row's template and style, `groups` the tasks that are
-    summed up together.
+    summed up together. `rows` are those in words that fit the model.
     """
 
     tasks: tuple[PreparedTask, ...]
@@ -56,6 +56,7 @@ class Prepared:
     names: tuple[str, ...] = ()
     forms: tuple[tuple[tuple[str, str], ...], ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rows: Rows = field(default_factory=lambda: Rows((), "", {}))
 
     @property
     def n_train(self) -> int:
@@ -109,12 +110,12 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
     """Turn the rows into tokens for a model.
 
     Raises:
-        InputError: a row does not fit, or nothing would bear loss.
+        InputError: a row does not fit and is not dropped, or nothing would bear loss; InputErrors for several rows.
     """
     tune = recipe.tune
     encoder = encoder_of(recipe, model)
-    train = tuple(kept(encode_all(encoder, t.train), ENCODED) for t in rows.tasks)
-    validation = tuple(kept(encode_all(encoder, t.validation), ENCODED) for t in rows.tasks)
+    fit = fitted(rows, encoder)
+    rows, train, validation = fit.rows, fit.train, fit.validation
     clock = clock_of(model.tokenizer)
     if not sum(row.n_loss for task in train for row in task):
         raise InputError(
@@ -143,7 +144,11 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
             for i, t in enumerate(rows.tasks)
         },
     }
-    tasks = tuple(_questions(t, encoder) for t in rows.tasks if t.test)
+    tasks = tuple(
+        PreparedTask(t.task.name, tuple(t.task.metrics), questions)
+        for t, questions in zip(rows.tasks, fit.questions, strict=True)
+        if t.test
+    )
     names = [t.task.name for t in rows.tasks]
     mix = mixed(recipe, names, train)
     if len(names) > 1:
@@ -181,6 +186,7 @@ def encode(recipe: Recipe, rows: Rows, model: LoadedModel | LoadedTokenizer) -> 
         names=tuple(names),
         forms=tuple(_forms(t.train) for t in rows.tasks),
         groups=_groups(rows),
+        rows=rows,
     )
 
 
@@ -199,36 +205,6 @@ def _groups(rows: Rows) -> dict[str, tuple[str, ...]]:
         name = f"held out: {cluster_of(task.task)}" if task.held_out else "taught"
         found[name] = (*found.get(name, ()), task.task.name)
     return found if len(rows.tasks) > 1 else {}
-
-
-def _questions(rows: TaskRows, encoder: Encoder) -> PreparedTask:
-    task = rows.task
-    choose = task.answer == "choose"
-    new = (_longest_choice(row, encoder) if choose else task.max_new_tokens for row in rows.test)
-    fitted = encoder.fit_prompts(zip(rows.test, new, strict=True))
-    questions = tuple(
-        (
-            row,
-            Request(row.id, "choose", prompt, choices=row.choices, history=history)
-            if choose
-            else Request(row.id, "generate", prompt, max_new_tokens=task.max_new_tokens, history=history),
-        )
-        for row, (prompt, history) in zip(rows.test, fitted, strict=True)
-    )
-    return PreparedTask(task.name, tuple(task.metrics), questions)
-
-
-def _longest_choice(row: Prompted, encoder: Encoder) -> int:
-    """Tokens of the row's longest choice."""
-    if row.completion not in row.choices:
-        raise InputError(
-            "the row has no choices, and the task's answer is to choose",
-            where=str(row.origin),
-            found=f"the wording {row.template} with {len(row.choices)} choices",
-            expected="a list of choices in every row",
-            fix="fill the row's choices, or remove answer: choose",
-        )
-    return max(len(encoder.completion_ids(choice)) for choice in row.choices)
 
 
 __all__ = ["Prepared", "PreparedTask", "Rows", "TaskRows", "encode", "encoder_of", "read"]

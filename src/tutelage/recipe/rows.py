@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from tutelage import templates
 from tutelage.core import caches, hashing
-from tutelage.core.errors import InputError, InputErrors
+from tutelage.core.errors import InputError, InputErrors, raise_all
 from tutelage.core.kept import kept
+from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.nouns import Example, Prompted
 from tutelage.core.written import EXAMPLE, PROMPTED
 from tutelage.data import Dropped, Found, Loaded, Splits, find, read_all, split, too_many
@@ -70,13 +72,19 @@ def read(recipe: Recipe, data_dir: Path | None, *, say: Callable[[str], None] = 
     found = expand(recipe, data_dir)
     check_names(recipe, [task.name for task in found.tasks], found.held_out)
     reader = _Reader(recipe, data_dir, say)
+    wanted = list(zip(as_preset(recipe, found.tasks), found.places, strict=True))
     try:
+        for task, _ in wanted:  # a file that is missing shows before hours of reading others
+            reader.find(task)
+        reader.raise_mistakes()
         each = [
-            reader.read(task, place, held_out=task.name in found.held_out)
-            for task, place in zip(as_preset(recipe, found.tasks), found.places, strict=True)
+            rows
+            for task, place in wanted
+            if (rows := reader.read(task, place, held_out=task.name in found.held_out))
         ]
     finally:
         templates.close()
+    reader.raise_mistakes()
     reader.tell()
     sources = siblings.sources(each)
     _check_held_out(each, sources, found.places)
@@ -137,13 +145,44 @@ class _Reader:
         self._data_dir = data_dir
         self._say = say
         self._kept: list[str] = []
+        self._found: dict[str, Found] = {}
+        self._failures: list[InputError] = []
         if caches.enabled():
             rows_cache.most()  # a size that is no number is told now, and not when rows are to be kept
 
-    def read(self, task: Task, where: str, *, held_out: bool) -> TaskRows:
-        """One task's rows; `where` is its place in the recipe, and one that is held out keeps its test rows alone."""
+    def find(self, task: Task) -> None:
+        """Find a task's files; what is wrong with them waits for `raise_mistakes`."""
+        try:
+            self._found[task.name] = find(task.data.source(), root=self._recipe.root, data_dir=self._data_dir)
+        except InputError as error:
+            self._failures.append(error)
+
+    def read(self, task: Task, where: str, *, held_out: bool) -> TaskRows | None:
+        """One task's rows; None when they are wrong, or enough other tasks were: `raise_mistakes` then raises.
+
+        Args:
+            task: the task, whose files were found.
+            where: its place in the recipe.
+            held_out: whether its test rows alone are kept.
+        """
+        if len(self._failures) >= MAX_ERRORS:
+            return None
+        try:
+            return self._read(task, where, held_out=held_out)
+        except InputError as error:
+            self._failures.append(error)
+            return None
+
+    def raise_mistakes(self) -> None:
+        """Raise what was wrong with all tasks together. Raises InputError, or InputErrors for several mistakes."""
+        if len(self._failures) == 1:
+            raise self._failures[0]
+        several = [one.errors if isinstance(one, InputErrors) else (one,) for one in self._failures]
+        raise_all("the tasks' data", list(chain.from_iterable(several)))
+
+    def _read(self, task: Task, where: str, *, held_out: bool) -> TaskRows:
         recipe = self._recipe
-        found = find(task.data.source(), root=recipe.root, data_dir=self._data_dir)
+        found = self._found[task.name]
         if not caches.enabled():
             return _read_task(recipe, task, found, where, held_out=held_out)
         key = rows_cache.key_of(task, found, where=where, root=recipe.root, held_out=held_out)

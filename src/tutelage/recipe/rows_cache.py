@@ -30,6 +30,7 @@ from tutelage.core.locks import locked
 from tutelage.core.nouns import Prompted
 from tutelage.core.written import PROMPTED
 from tutelage.data import Found
+from tutelage.data.formats import blocks
 from tutelage.models import cache as store
 from tutelage.recipe.task_block import Task
 
@@ -63,7 +64,7 @@ def key_of(task: Task, found: Found, *, where: str, root: Path, held_out: bool =
             "task": task.model_dump_json(),  # as a text: labels and fields have an order, which `of_json` ignores
             "where": where,
             "held_out": held_out,
-            "files": [hashing.of_file(path) for path in found.paths],
+            "files": [_hashed(path, shown) for path, shown in zip(found.paths, found.shown, strict=True)],
             "shown": list(found.shown),
             "names": [path.name for path in found.paths],
             "said": found.said,
@@ -77,6 +78,12 @@ def _own_template(task: Task, root: Path) -> str | None:
     """The hash of a person's own file of templates; None without one, and where reading it will say what is wrong."""
     path = None if task.template is None else templates.own_file(task.template, root)
     return hashing.of_file(path) if path is not None and path.is_file() else None
+
+
+def _hashed(path: Path, shown: str) -> str:
+    """A data file's hash. Raises InputError, as the reader does, when there is no such file."""
+    with blocks.opened(path, shown) as file:
+        return hashing.of_stream(file)
 
 
 def get(key: str, say: Callable[[str], None]) -> dict[str, Any] | None:

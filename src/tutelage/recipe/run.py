@@ -200,6 +200,7 @@ class _Run:
             require_packable(self.base.model, self.base.model.device)
         require_prompt_loss(self.base.model, self.recipe.tune.prompt_loss_weight)
         prepared = prepare.encode(self.recipe, rows, self.base)
+        rows = prepared.rows
         replay(self.recipe, rows, prepared, words)
         mixing.check_repeats(
             self.recipe, prepared.mixed, tuning.steps_of(self.recipe, prepared) * self.recipe.tune.batch_size

@@ -17,14 +17,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import yaml
-
-from tutelage.core import hashing
+from tutelage.core import hashing, yamltext
 from tutelage.core.errors import MachineError
 from tutelage.core.locks import locked
 from tutelage.core.nouns import Request, Response
@@ -39,8 +36,7 @@ SPARED = 0.9
 @cache
 def schema() -> dict[str, Any]:
     """The version that goes into every key, and the statements that make the table."""
-    text = files("tutelage.results").joinpath("answers.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = yaml.safe_load(text)
+    loaded: dict[str, Any] = yamltext.table("tutelage.results", "answers.yaml")
     return loaded
 
 

@@ -11,12 +11,10 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from tutelage.core import yamltext
 from tutelage.core.errors import InputError, MachineError, TutelageError
 from tutelage.core.files import disk_error
 
@@ -29,8 +27,7 @@ FIX = "bring back a copy, or remove the file and run again: what it held is then
 @cache
 def schema() -> dict[str, Any]:
     """The schema's version, the statements that make it, and those that make it of the versions before."""
-    text = files("tutelage.results").joinpath("schema.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = yaml.safe_load(text)
+    loaded: dict[str, Any] = yamltext.table("tutelage.results", "schema.yaml")
     return loaded
 
 

@@ -11,16 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
-
-from tutelage.core import files, hashing, strictjson
+from tutelage.core import files, hashing, strictjson, yamltext
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_JSON_DEPTH
 from tutelage.results import shapes
 
 SCHEMA = 1
-_MOST_VALUES = 1_000_000
-"""Values of a run's recipe.yaml, each alias written out."""
 SEAL = "content_sha256"
 """The key with the hash of all the rest; documents of older versions have none."""
 FIX = "run the recipe again: it writes the file anew and answers nothing twice"
@@ -89,24 +85,10 @@ def load_checked(path: Path, shape: type[shapes.Shape], *, what: str, fix: str) 
 def recorded_recipe(path: Path) -> dict[str, Any] | None:
     """The recipe that a run's recipe.yaml holds; None where there is none that can be read."""
     try:
-        value = yaml.safe_load(path.read_text("utf-8"))
-        _require_bounded(value)
-        hashing.of_json(value)  # of JSON's types alone, as it was written
-    except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError):
+        value = yamltext.read_file(path, what="the run's recipe")
+    except InputError:
         return None
     return value if isinstance(value, dict) else None
-
-
-def _require_bounded(value: Any) -> None:
-    """Raise ValueError for a value that aliases make very large, or infinite."""
-    stack, count = [value], 0
-    while stack:
-        one = stack.pop()
-        count += 1
-        if count > _MOST_VALUES:
-            raise ValueError("too many values")
-        if isinstance(one, dict | list):
-            stack.extend(one.values() if isinstance(one, dict) else one)
 
 
 def load_json(path: Path, *, what: str, fix: str) -> dict[str, Any]:

@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
-import yaml
-
+from tutelage.core import yamltext
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.nouns import Example, Json
 from tutelage.templates import roles
@@ -62,7 +60,7 @@ class Layout:
 @cache
 def layouts() -> tuple[Layout, ...]:
     """All known layouts, from columns.yaml."""
-    rows = yaml.safe_load(resources.files(__package__).joinpath("columns.yaml").read_text("utf-8"))
+    rows = yamltext.table("tutelage.templates", "columns.yaml")
     lists = ("columns", "optional", "beside", "ignored")
     return tuple(
         Layout(
@@ -102,6 +100,12 @@ def columns_of(examples: Sequence[Example]) -> list[str]:
     return [name for name in examples[0].fields if name in common] if examples else []
 
 
+def usual_columns(examples: Sequence[Example]) -> list[str]:
+    """The fields that more than half of the rows have, in the order in which they first appear."""
+    counts = Counter(name for row in examples for name in row.fields)
+    return [name for name, count in counts.items() if 2 * count > len(examples)]
+
+
 def fitting(columns: Sequence[str]) -> list[Layout]:
     """The layouts that fit some columns, without those that cover less than another one does."""
     covered = {layout: layout.covers(columns) for layout in layouts()}
@@ -114,12 +118,19 @@ def detect(
 ) -> TaskTemplate:
     """The template for rows whose columns say by their names what they are.
 
+    Where no layout fits the columns that all rows have, those of most rows decide: the rows that lack one are then bad rows
+    with a place, instead of hiding the column of all others.
+
     Raises:
         InputError: no layout fits, or several do; it spells the lines to write instead.
     """
     check_rows(examples, where=where)
     columns = columns_of(examples)
     found = fitting(columns)
+    if not found:
+        usual = usual_columns(examples)
+        found = fitting(usual)
+        columns = usual if found else columns
     if len(found) == 1:
         return found[0].template(references=references, where=where)
     source = f"{examples[0].origin.file if examples else 'the data'}, for {where}"

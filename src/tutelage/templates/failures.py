@@ -7,6 +7,7 @@ from tutelage.core.limits import MAX_TEMPLATE_BYTES
 from tutelage.core.nouns import Example
 from tutelage.templates.sandbox import Failure
 
+_IN_ROW = "which the row does not have"
 _FIXES = {
     "null": "fill it, delete the row, or guard it: {% if FIELD %}...{% endif %}",
     "a list": "join it: {{ FIELD | join(', ') }}",
@@ -51,16 +52,39 @@ def in_words(failure: Failure, example: Example, part: str, where: str) -> Input
     )
 
 
+def in_no_row(errors: list[InputError], where: str) -> list[InputError]:
+    """The errors of all rows of a task; one about the template instead when the same field is missing in every row."""
+    problems = {error.problem for error in errors}
+    problem = errors[0].problem
+    if len(problems) > 1 or not problem.endswith(_IN_ROW):
+        return errors
+    first = errors[0]
+    part = problem.split()[1]
+    return [
+        InputError(
+            problem.removesuffix(_IN_ROW) + "which no row has",
+            where=f"{where}.{part}",
+            found=f"{first.found} (first row: {first.where})",
+            expected=first.expected,
+            fix=first.fix
+            if first.fix and first.fix.startswith("did you mean")
+            else "name one of the fields that the rows have",
+        )
+    ]
+
+
 def _missing(failure: Failure, example: Example, part: str) -> InputError:
     close = None if failure.inside else nearest(failure.name, list(example.fields))
     return InputError(
-        f"the {part} uses {failure.name}, which the row does not have"
+        f"the {part} uses {failure.name}, {_IN_ROW}"
         if not failure.inside
         else f"the {part} uses a part {failure.name} that its value does not have",
         where=str(example.origin),
         found="the fields " + ", ".join(example.fields),
         expected=f"a field {failure.name}" if not failure.inside else None,
-        fix=f"did you mean {{{{ {close} }}}}?" if close else f"add the field, or correct the {part} template",
+        fix=f"did you mean {{{{ {close} }}}}?"
+        if close
+        else f"fill it in this row, leave such rows out (on_bad_row: drop  in the task's data), or correct the {part}",
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tutelage.core import files, yamltext
 from tutelage.core.errors import InputError, raise_all
-from tutelage.core.limits import MAX_ERRORS, MAX_RECIPE_BYTES
+from tutelage.core.limits import MAX_MISTAKES, MAX_RECIPE_BYTES
 from tutelage.templates import sandbox
 from tutelage.templates.checking import Check
 from tutelage.templates.layouts import LAYOUTS, LETTERED
@@ -123,7 +123,7 @@ def read(path: Path, *, shown: str, foreign: bool) -> Kind:
     kind = _kind(check, document.value, foreign=foreign)
     if kind is not None:
         _contradictions(kind, check)
-    raise_all(shown, check.errors[:MAX_ERRORS])
+    raise_all(shown, check.errors[:MAX_MISTAKES])
     assert kind is not None
     return kind
 

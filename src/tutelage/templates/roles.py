@@ -7,10 +7,9 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
-import yaml
+from tutelage.core import yamltext
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -137,7 +136,7 @@ def _is_first(name: str | None, ranked: Sequence[str], roles: dict[str, Role], w
 @cache
 def _table() -> dict[str, Any]:
     """roles.yaml with its words as `words` gives them: ranks by word, sets and pairs."""
-    raw = yaml.safe_load(resources.files(__package__).joinpath("roles.yaml").read_text("utf-8"))
+    raw = yamltext.table("tutelage.templates", "roles.yaml")
     ranks = {
         what: {" ".join(words(word)): rank for rank, group in enumerate(raw[what]) for word in group}
         for what in ("asks", "answers")

@@ -10,12 +10,12 @@ from typing import Any
 
 from tutelage.core.errors import InputError, nearest, raise_all
 from tutelage.core.kept import kept
-from tutelage.core.limits import MAX_ERRORS
+from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.nouns import Example, Prompted
 from tutelage.core.strictjson import kind, shorten
 from tutelage.core.written import PROMPTED
 from tutelage.templates import apart, sandbox
-from tutelage.templates.failures import in_words
+from tutelage.templates.failures import in_no_row, in_words
 from tutelage.templates.filling import Filling, filling
 from tutelage.templates.gaps import gaps
 from tutelage.templates.jobs import ROWS, Job, Outcome, Renderer, here
@@ -91,7 +91,7 @@ class TaskTemplate:
             training: whether they are trained on; here it makes no difference.
 
         Raises:
-            InputError: as `render`, or InputErrors with the first 20; also for a field that is text in some rows
+            InputError: as `render`, or InputErrors for several; also for a field that is text in some rows
                 and a number in others.
         """
         return kept(self.render_each(examples, task, training=training), PROMPTED)
@@ -102,6 +102,7 @@ class TaskTemplate:
         """The rows of `render_all` one by one, up to the first mistake; the mistakes are raised at the end."""
         del training
         errors = mixed_types(examples, sorted({*self.prompt_fields, *self.completion_fields}))
+        places = {error.where for error in errors}
         render = self._renderer()
         for start in range(0, len(examples), ROWS):
             some = examples[start : start + ROWS]
@@ -110,14 +111,17 @@ class TaskTemplate:
                 try:
                     row = self._prompted(example, task, outcome)
                 except InputError as error:
-                    if len(errors) < MAX_ERRORS and error.where not in {known.where for known in errors}:
+                    if len(errors) < MAX_MISTAKES and error.where not in places:
                         errors.append(error)
+                        places.add(error.where)
                     continue
                 if not errors:
                     yield row
             if len(outcomes) < len(some):  # a row that takes too much is the last
                 break
-        raise_all(f"the rows of the task {task}", errors[:MAX_ERRORS])
+        if len(errors) == len(examples) > 1:
+            errors = in_no_row(errors, self.where)
+        raise_all(f"the rows of the task {task}", errors)
 
     @property
     def filling(self) -> Filling | None:
@@ -217,7 +221,7 @@ def mixed_types(examples: Sequence[Example], fields: Sequence[str]) -> list[Inpu
         usual = kinds[0][0]
         for row in examples if len(kinds) > 1 else ():
             found = None if (value := row.fields.get(name)) is None else kind(value)
-            if found not in (None, usual) and len(errors) < MAX_ERRORS:
+            if found not in (None, usual) and len(errors) < MAX_MISTAKES:
                 errors.append(
                     InputError(
                         f"the field {name} is {found} here and {usual} in most rows",

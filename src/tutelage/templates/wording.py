@@ -10,7 +10,7 @@ from typing import Any, Literal
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.kept import kept
-from tutelage.core.limits import MAX_ERRORS
+from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.nouns import Example, Prompted
 from tutelage.core.seeds import derive
 from tutelage.core.written import PROMPTED
@@ -123,7 +123,7 @@ class LibraryTemplate:
             training: whether they are trained on; only then are some turned around.
 
         Raises:
-            InputError: a row lacks a field or says what the kind cannot take; InputErrors with the first 20.
+            InputError: a row lacks a field or says what the kind cannot take; InputErrors for several.
         """
         return kept(self.render_each(examples, task, training=training), PROMPTED)
 
@@ -146,21 +146,23 @@ class LibraryTemplate:
                 if not errors:
                     yield made
             # A row that takes too much is the last.
-            if len(outcomes) < len(rows) or len(errors) >= MAX_ERRORS:
+            if len(outcomes) < len(rows) or len(errors) >= MAX_MISTAKES:
                 break
-        raise_all(f"the rows of the task {task}", errors[:MAX_ERRORS])
+        raise_all(f"the rows of the task {task}", errors[:MAX_MISTAKES])
 
     def _rows(
         self, examples: Sequence[Example], errors: list[InputError], *, training: bool
     ) -> Iterator[_Row]:
         """The rows with their wordings; what is wrong with others is added to `errors`, up to as many as are told."""
+        places = {error.where for error in errors}
         for example in examples:
             try:
                 yield self._row(example, training=training)
             except InputError as error:
-                if error.where not in {known.where for known in errors}:
+                if error.where not in places:
                     errors.append(error)
-            if len(errors) >= MAX_ERRORS:
+                    places.add(error.where)
+            if len(errors) >= MAX_MISTAKES:
                 break
 
     def card(self) -> dict[str, Any]:

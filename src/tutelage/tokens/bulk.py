@@ -22,17 +22,31 @@ from tutelage.tokens.words import Vocabulary
 BATCH = 1000  # rows
 
 
-def encode_all(encoder: Encoder, rows: Sequence[Prompted]) -> Iterator[Encoded]:
+def encode_all(
+    encoder: Encoder, rows: Sequence[Prompted], *, refused: dict[int, InputError] | None = None
+) -> Iterator[Encoded]:
     """Encode rows in their order.
 
     Rows whose texts spell control tokens, or that do not fit, take the careful way of `Encoder.encode`.
 
+    Args:
+        encoder: the model's.
+        rows: the rows.
+        refused: takes the errors of rows that do not fit, by their place; those rows are then left out.
+
     Raises:
-        InputError: a row does not fit even when its prompt is shortened; names the row's file and line.
+        InputError: without `refused`, a row does not fit even when its prompt is shortened; names its file and line.
     """
     ways = _Ways(encoder)
     for start in range(0, len(rows), BATCH):
-        yield from _batch(encoder, ways, rows[start : start + BATCH])
+        batch = _batch(encoder, ways, rows[start : start + BATCH])
+        for place, encoded in enumerate(batch, start):
+            if not isinstance(encoded, InputError):
+                yield encoded
+            elif refused is None:
+                raise encoded
+            else:
+                refused[place] = encoded
 
 
 class _Way(NamedTuple):
@@ -55,7 +69,7 @@ class _Way(NamedTuple):
         return ids if [i for i in ids if i in control] == self.due else None
 
 
-def _batch(encoder: Encoder, ways: _Ways, rows: Sequence[Prompted]) -> Iterator[Encoded]:
+def _batch(encoder: Encoder, ways: _Ways, rows: Sequence[Prompted]) -> Iterator[Encoded | InputError]:
     control = chat.control_ids(encoder.tokenizer)
     taken = ways.of(rows)
     texts = [text for way in taken for text in way.texts]
@@ -66,7 +80,14 @@ def _batch(encoder: Encoder, ways: _Ways, rows: Sequence[Prompted]) -> Iterator[
         completion = known[row.completion]
         fits = prompt is not None and control.isdisjoint(completion)
         made = encoder.join(row, prompt, completion) if fits and prompt else None
-        yield encoder.encode(row) if made is None else made
+        yield _carefully(encoder, row) if made is None else made
+
+
+def _carefully(encoder: Encoder, row: Prompted) -> Encoded | InputError:
+    try:
+        return encoder.encode(row)
+    except InputError as error:
+        return error
 
 
 class _Ways:

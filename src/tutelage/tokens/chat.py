@@ -9,6 +9,7 @@ one that the tokenizer marks as special, whether or not it has a role such as eo
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Sequence
 from importlib.resources import files
@@ -16,7 +17,9 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from tutelage.core import regular
 from tutelage.core.errors import InputError, nearest
+from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.nouns import History
 from tutelage.tokens.rendering import MARK as _MARK
 from tutelage.tokens.rendering import Message, render, render_all
@@ -47,13 +50,13 @@ def text_of(name: str, *, root: Path) -> str:
     """A template's text by bundled name or by a file's path relative to `root`.
 
     Raises:
-        InputError: the name is neither.
+        InputError: the name is neither, or the file cannot be read.
     """
     if name in names():
         return files("tutelage.tokens").joinpath("templates", f"{name}.jinja").read_text("utf-8")
     path = root / name
-    if path.is_file():
-        return path.read_text("utf-8")
+    if os.path.lexists(path) or "/" in name or path.suffix in (".jinja", ".j2"):
+        return _read(path, name)
     close = nearest(name, names())
     raise InputError(
         "unknown chat template",
@@ -62,6 +65,21 @@ def text_of(name: str, *, root: Path) -> str:
         expected=f"one of {', '.join(names())}, or the path of a Jinja file",
         fix=f"did you mean {close!r}?" if close else None,
     )
+
+
+def _read(path: Path, name: str) -> str:
+    fix = f"name one of {', '.join(names())}, or a file relative to the recipe"
+    content = regular.read_regular(path, what="the chat template", fix=fix, limit=MAX_RECIPE_BYTES)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            "the chat template is not UTF-8",
+            where=f"{path}:{content.count(10, 0, error.start) + 1}",
+            found=f"0x{content[error.start]:02x} at byte {error.start + 1} of {name}",
+            expected="UTF-8",
+            fix="save the file as UTF-8",
+        ) from None
 
 
 def messages(prompt: str, history: History = ()) -> list[Message]:

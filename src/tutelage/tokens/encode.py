@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded, History, Prompted
 from tutelage.tokens import chat
+from tutelage.tokens.rendering import TooMuchError
 
 BATCH = 1000  # rows whose conversations are rendered together
 
@@ -176,17 +177,37 @@ class Encoder:
         Raises:
             InputError: it does not fit even so; names the row's file and line.
         """
-        return next(self.fit_prompts([(row, new_tokens)]))
+        return self._fit_prompt(row, new_tokens, self.prompt_ids(row.prompt, row.history))
 
-    def fit_prompts(self, rows: Iterable[tuple[Prompted, int]]) -> Iterator[tuple[str, History]]:
-        """For each row and its number of new tokens what `fit_prompt` gives, rendered many at a time. Raises as it does."""
+    def fit_prompts(self, rows: Iterable[tuple[Prompted, int]]) -> Iterator[tuple[str, History] | InputError]:
+        """For each row and its number of new tokens what `fit_prompt` gives or raises, rendered many at a time."""
         remaining = iter(rows)
         while batch := list(islice(remaining, BATCH)):
-            prompts = self.prompts_ids([(row.prompt, row.history) for row, _ in batch])
-            for (row, new_tokens), ids in zip(batch, prompts, strict=True):
-                room = self.max_length - (0 if self.encoder_decoder else new_tokens)
-                fits = len(ids) <= room
-                yield (row.prompt, row.history) if fits else self._shorten(row, room)[:2]
+            rendered = self._rendered_together([row for row, _ in batch])
+            for (row, new_tokens), ids in zip(batch, rendered, strict=True):
+                try:
+                    fit = (
+                        self.fit_prompt(row, new_tokens=new_tokens)
+                        if ids is None
+                        else self._fit_prompt(row, new_tokens, ids)
+                    )
+                except InputError as error:
+                    yield error
+                else:
+                    yield fit
+
+    def _rendered_together(self, rows: Sequence[Prompted]) -> Sequence[list[int] | None]:
+        """The ids of the rows' prompts; None for all of them where the template refuses one, which only it alone tells."""
+        try:
+            return self.prompts_ids([(row.prompt, row.history) for row in rows])
+        except TooMuchError:
+            raise
+        except InputError:
+            return [None] * len(rows)
+
+    def _fit_prompt(self, row: Prompted, new_tokens: int, ids: Sequence[int]) -> tuple[str, History]:
+        room = self.max_length - (0 if self.encoder_decoder else new_tokens)
+        return (row.prompt, row.history) if len(ids) <= room else self._shorten(row, room)[:2]
 
     def _fit(self, row: Prompted, room: int) -> tuple[list[int], int]:
         ids = self.prompt_ids(row.prompt, row.history)
@@ -236,7 +257,8 @@ class Encoder:
             where=str(row.origin),
             found=found,
             expected=f"at most {self.max_length} tokens in all; the completion is never cut",
-            fix="raise tune.max_length, or shorten or remove the row",
+            fix="raise tune.max_length up to what the model reads, shorten the row, or leave such rows out: "
+            "on_bad_row: drop  in the task's data",
         )
 
 

@@ -9,9 +9,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
-from tutelage.core.errors import InputError, MachineError, nearest
+from tutelage.core import regular
+from tutelage.core.errors import InputError
 from tutelage.core.limits import FREE_UNPACKED_BYTES, MAX_UNPACK_RATIO, MAX_UNPACKED_BYTES
 
 PACKED = (".gz", ".zst")
@@ -26,6 +27,8 @@ _FOREIGN = {
     b"ARROW1": "Arrow",
 }
 _ENDINGS = {"gzip": ".gz", "zstandard": ".zst", "Parquet": ".parquet", "Arrow": ".arrow"}
+WHAT = "the data file"
+FIX_PATH = "check the name; in a recipe, a path is relative to the recipe's folder"
 FIX_ENCODING = "save the file as UTF-8, for example: iconv -f {} -t UTF-8 FILE > NEW"
 
 
@@ -122,23 +125,11 @@ def _unpacking(path: Path, file: BinaryIO) -> Any:
 @contextmanager
 def opened(path: Path, shown: str) -> Iterator[BinaryIO]:
     """The file's own bytes; what the machine says against it comes out in words."""
-    try:
-        with path.open("rb") as file:
-            yield cast("BinaryIO", file)
-    except PermissionError:
-        raise InputError(
-            "the data file may not be read",
-            where=shown,
-            found="no permission",
-            fix="give yourself the right to read it (chmod u+r)",
-        ) from None
-    except OSError as error:
-        raise MachineError(
-            "the data file could not be read",
-            where=shown,
-            found=error.strerror or str(error),
-            fix="check the disk, then run the same command again",
-        ) from error
+    with regular.open_regular(path, what=WHAT, shown=shown, fix=FIX_PATH) as file:
+        try:
+            yield file
+        except OSError as error:
+            raise regular.unreadable(path, error, what=WHAT, shown=shown) from error
 
 
 def packed(path: Path) -> bool:
@@ -153,31 +144,7 @@ def ending(path: Path) -> str:
 
 def require_file(path: Path, shown: str) -> None:
     """Raise unless `path` is a plain file."""
-    try:
-        if path.is_file():
-            return
-        if path.is_dir():
-            raise _folder(path, shown)
-        there = path.exists()
-    except ValueError:  # a NUL in the name
-        there = False
-    if there:
-        raise InputError(
-            "the data file is not a plain file",
-            where=shown,
-            found="a pipe, socket or device",
-            fix="name a file",
-        )
-    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    close = nearest(path.name, beside)
-    raise InputError(
-        "the data file is not there",
-        where=shown,
-        found="no such file" if path.parent.is_dir() else f"no such folder: {path.parent}",
-        fix=f"did you mean {close}?"
-        if close
-        else "check the name; a path is relative to the recipe's folder",
-    )
+    regular.require_regular(path, what=WHAT, shown=shown, fix=FIX_PATH)
 
 
 def refuse_foreign(head: bytes, shown: str) -> None:
@@ -205,17 +172,6 @@ def empty(shown: str, found: str) -> InputError:
         found=found,
         expected="at least one row",
         fix="check what wrote it, or name another file",
-    )
-
-
-def _folder(path: Path, shown: str) -> InputError:
-    inside = sorted(entry.name for entry in path.iterdir() if entry.is_file())[:5]
-    return InputError(
-        "the data file is a folder",
-        where=shown,
-        found=f"a folder with {', '.join(inside)}" if inside else "a folder without files",
-        expected="one file",
-        fix=f"name a file in it, such as {inside[0]}" if inside else "name a data file",
     )
 
 

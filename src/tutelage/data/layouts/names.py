@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tutelage.core.errors import InputError
+from tutelage.core.regular import require_regular
 from tutelage.core.strictjson import kind, loads, shorten
 from tutelage.data.formats.lines import Lines
 
@@ -16,6 +17,9 @@ def read_names(path: Path, shown: str) -> Mapping[str, str] | Sequence[str]:
     Raises:
         InputError: the file is not there, or holds something else.
     """
+    require_regular(
+        path, what="the file of label names", shown=shown, fix="check the name; it is relative as the data is"
+    )
     texts: list[str] = []
     for line in Lines(path, shown):
         if isinstance(line, InputError):

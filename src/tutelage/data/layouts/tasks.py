@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from importlib import resources
 
-import yaml
-
+from tutelage.core import yamltext
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.nouns import Json
 from tutelage.core.strictjson import kind, shorten
@@ -23,8 +21,8 @@ _FIX = "correct the row, or leave it out"
 @cache
 def languages() -> dict[str, str]:
     """Language codes and their names."""
-    text = resources.files(__package__).joinpath("languages.yaml").read_text("utf-8")
-    return {str(code): str(name) for code, name in yaml.safe_load(text).items()}
+    table = yamltext.table("tutelage.data.layouts", "languages.yaml")
+    return {str(code): str(name) for code, name in table.items()}
 
 
 def fits_super_ni(fields: Fields) -> bool:

@@ -7,11 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import yaml
-
+from tutelage.core import yamltext
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Response
 from tutelage.metrics.score import Scored
@@ -247,8 +245,7 @@ def _theirs(metrics: Iterable[str]) -> dict[str, str]:
 
 @cache
 def _table() -> Mapping[str, str]:
-    text = files("tutelage.results.lm_eval").joinpath("names.yaml").read_text("utf-8")
-    found: Mapping[str, str] = yaml.safe_load(text)
+    found: Mapping[str, str] = yamltext.table("tutelage.results.lm_eval", "names.yaml")
     return found
 
 

@@ -1,0 +1,203 @@
+"""Patterns of file names and the files below a folder, in bounded time whatever the pattern or the links.
+
+A pattern is matched by all its states at once, one bit each, so the time is that of the name's length; patterns turned
+into regular expressions can take exponential time, and `**` that is expanded folder by folder as well.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tutelage.core.errors import InputError
+from tutelage.core.limits import MAX_FILES, MAX_PATTERN
+
+_TOKEN = re.compile(r"\*\*/(?:\*\*/)*|\*+|\?|\[!?\]?[^\]/]*\]|.", re.DOTALL)
+_MAGIC = re.compile(r"[*?[]")
+
+
+class Glob:
+    """A pattern over names with `/`: `*`, `?` and `[a-z]` stay within a folder, `**` does not.
+
+    Args:
+        pattern: the pattern.
+        where: its place in a recipe or README, for the error.
+
+    Raises:
+        InputError: it is longer than `MAX_PATTERN` characters.
+    """
+
+    def __init__(self, pattern: str, *, where: str) -> None:
+        if len(pattern) > MAX_PATTERN:
+            raise InputError(
+                "the pattern is too long",
+                where=where,
+                found=f"{len(pattern):,} characters",
+                expected=f"at most {MAX_PATTERN:,} characters",
+                fix="name a folder, or use a shorter pattern",
+            )
+        self.pattern = pattern
+        self._tokens: list[str] = []
+        for match in _TOKEN.finditer(pattern):
+            self._add(match[0])
+        self._end = 1 << len(self._tokens)
+        self._stars = self._mask("*", "**")
+        self._anywhere = self._mask("**")
+        self._skipping = self._mask("**/")
+        self._steps: dict[str, tuple[int, int]] = {}
+        literal = _MAGIC.search(pattern)
+        self._prefix = pattern[: literal.start()] if literal else pattern
+
+    def _add(self, token: str) -> None:
+        """Add a token; stars beside one another are one."""
+        before = self._tokens[-1] if self._tokens else ""
+        if token.startswith("**/"):
+            self._tokens += ["**/", "**", "/"]  # the first reads nothing, and may skip the other two
+        elif token.startswith("*"):
+            star = "**" if len(token) > 1 else "*"
+            if before in ("*", "**"):
+                self._tokens[-1] = "**" if "**" in (star, before) else "*"
+            else:
+                self._tokens.append(star)
+        else:
+            self._tokens.append(token)
+
+    def _mask(self, *tokens: str) -> int:
+        return sum(1 << place for place, token in enumerate(self._tokens) if token in tokens)
+
+    def fits(self, name: str) -> bool:
+        """Whether a name fits the whole pattern."""
+        if not name.startswith(self._prefix):
+            return False
+        states = self._closed(1)
+        for character in name:
+            consumed, stayed = self._steps.get(character) or self._step(character)
+            states = self._closed(((states & consumed) << 1) | (states & stayed))
+            if not states:
+                return False
+        return bool(states & self._end)
+
+    def _closed(self, states: int) -> int:
+        """The states with those that are reached without a character: stars may stand for nothing."""
+        states |= (states & self._skipping) << 3 | (states & self._skipping) << 1
+        return states | (states & self._stars) << 1
+
+    def _step(self, character: str) -> tuple[int, int]:
+        """For a character: the tokens that consume it, and the stars that stay where they are with it."""
+        consumed = sum(1 << n for n, token in enumerate(self._tokens) if _reads(token, character))
+        stayed = self._anywhere
+        if character != "/":
+            stayed |= self._stars
+        self._steps[character] = consumed, stayed
+        return consumed, stayed
+
+
+def _reads(part: str, character: str) -> bool:
+    """Whether a part of a pattern that is no star stands for a character."""
+    if part == "?":
+        return character != "/"
+    if len(part) < 2 or not part.startswith("["):
+        return part == character
+    inside = part[1:-1]
+    negated = inside.startswith("!")
+    return character != "/" and _among(inside[negated:], character) is not negated
+
+
+def _among(inside: str, character: str) -> bool:
+    """Whether a character is one of a class such as `a-z_`."""
+    at = 0
+    while at < len(inside):
+        if inside[at + 1 : at + 2] == "-" and at + 2 < len(inside):
+            if inside[at] <= character <= inside[at + 2]:
+                return True
+            at += 3
+        elif inside[at] == character:
+            return True
+        else:
+            at += 1
+    return False
+
+
+def entries(folder: Path, *, depth: int | None = None, links: bool = False) -> Iterator[Path]:
+    """All that stands below a folder except folders, in no order.
+
+    Args:
+        folder: the folder.
+        depth: how many levels are read; all of them when not given.
+        links: whether links to folders are followed. One that leads to a folder above itself never is.
+
+    Raises:
+        InputError: there are more than `MAX_FILES` entries.
+        OSError: a folder cannot be read.
+    """
+    count = 0
+    status = folder.stat()
+    waiting = [(folder, frozenset({(status.st_dev, status.st_ino)}), 1)]
+    while waiting:
+        here, above, level = waiting.pop()
+        with os.scandir(here) as inside:
+            for entry in inside:
+                count += 1
+                if count > MAX_FILES:
+                    raise _too_many(folder)
+                if not _is_folder(entry):
+                    yield here / entry.name
+                elif (links or not entry.is_symlink()) and level != depth:
+                    there = entry.stat()
+                    if (there.st_dev, there.st_ino) not in above:
+                        waiting.append((here / entry.name, above | {(there.st_dev, there.st_ino)}, level + 1))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False
+
+
+def _too_many(folder: Path) -> InputError:
+    return InputError(
+        "the folder holds too many files to look through",
+        where=str(folder),
+        found=f"more than {MAX_FILES:,}",
+        expected=f"at most {MAX_FILES:,}",
+        fix="name the files, or a folder further down",
+    )
+
+
+def has_magic(name: str) -> bool:
+    """Whether a name is a pattern."""
+    return _MAGIC.search(name) is not None
+
+
+def matching(root: Path, pattern: str, *, where: str) -> list[Path]:
+    """All that fits a pattern below a folder, except folders; sorted by name.
+
+    As in the shell, a name that begins with a dot only fits a pattern with such a part, and `**` is special as a whole part.
+
+    Args:
+        root: the folder that the pattern is relative to.
+        pattern: the pattern; may be absolute, and may begin with `..`.
+        where: its place in a recipe, for the error.
+
+    Raises:
+        InputError: the pattern is too long, or there are too many files.
+        OSError: a folder cannot be read.
+    """
+    parts = [part for part in pattern.split("/") if part not in ("", ".")]
+    start = next((n for n, part in enumerate(parts) if has_magic(part)), len(parts))
+    folder = (root / ("/" if pattern.startswith("/") else ".")).joinpath(*parts[:start])
+    segments = [part if part == "**" else re.sub(r"\*+", "*", part) for part in parts[start:]]
+    glob = Glob("/".join(segments), where=where)
+    hidden = any(part.startswith(".") for part in segments)
+    if not folder.is_dir():
+        return []
+    deep = None if "**" in segments else len(segments)
+    found = []
+    for path in entries(folder, depth=deep, links=True):
+        inner = path.relative_to(folder)
+        if (hidden or not any(part.startswith(".") for part in inner.parts)) and glob.fits(inner.as_posix()):
+            found.append(path)
+    return sorted(found, key=str)

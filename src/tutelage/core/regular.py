@@ -1,0 +1,300 @@
+"""Opening files that a person named: only regular files, and an error that says what stands in their place.
+
+A pipe, a device or a socket under a data file's name would hang the program or never end. Every such file is therefore
+opened without blocking, and its kind is checked on the open handle, so that nothing can be exchanged between the two.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from tutelage.core.errors import InputError, MachineError, TutelageError, nearest
+
+MAX_NAMES = 5_000
+"""Names of a folder that are compared with a mistyped one."""
+_SHOWN = 5
+SCHEMES = ("http", "https", "s3", "gs", "hf", "ftp", "file")
+"""What addresses begin with, that are no paths."""
+_KINDS = (
+    (stat.S_ISFIFO, "a named pipe (FIFO)"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_FLAGS = (
+    os.O_RDONLY
+    | os.O_CLOEXEC
+    | getattr(os, "O_NONBLOCK", 0)  # a FIFO without a writer opens at once instead of waiting for one
+    | getattr(os, "O_NOCTTY", 0)
+)
+_MACHINE = {errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT}
+"""Conditions that are not the fault of the name."""
+
+
+def open_regular(
+    path: Path, *, what: str = "the file", shown: str | None = None, fix: str | None = None
+) -> BinaryIO:
+    """Open a regular file for reading bytes.
+
+    Args:
+        path: the file; links are followed.
+        what: what the file is for, such as "the data file".
+        shown: its name in errors, as the person wrote it; `path` when not given.
+        fix: the advice where nothing better can be said.
+
+    Raises:
+        InputError: no regular file that may be read stands there.
+        MachineError: the disk or the system failed.
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - one call for every kind of path
+        if stat.S_ISREG(mode):  # before opening as well: opening a device can already do something
+            handle = os.open(path, _FLAGS)
+            try:
+                mode = os.fstat(handle).st_mode
+                if stat.S_ISREG(mode):
+                    return cast("BinaryIO", os.fdopen(handle, "rb"))
+            except BaseException:
+                os.close(handle)
+                raise
+            os.close(handle)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error, what=what, shown=shown, fix=fix) from None
+    raise _not_regular(path, mode, what=what, shown=shown, fix=fix)
+
+
+def read_regular(
+    path: Path,
+    *,
+    what: str = "the file",
+    shown: str | None = None,
+    fix: str | None = None,
+    limit: int | None = None,
+) -> bytes:
+    """Read a regular file whole; at most `limit` bytes, a larger one is refused. The rest is as in `open_regular`."""
+    with open_regular(path, what=what, shown=shown, fix=fix) as file:
+        try:
+            content = file.read() if limit is None else file.read(limit + 1)
+            size = os.fstat(file.fileno()).st_size
+        except OSError as error:
+            raise unreadable(path, error, what=what, shown=shown, fix=fix) from error
+    if limit is not None and len(content) > limit:
+        raise InputError(
+            f"{what} is too large",
+            where=shown or str(path),
+            found=f"{max(size, len(content)):,} bytes",
+            expected=f"at most {limit:,} bytes",
+            fix="check that this is the file you mean",
+        )
+    return content
+
+
+def require_regular(
+    path: Path, *, what: str = "the file", shown: str | None = None, fix: str | None = None
+) -> None:
+    """Raise what `open_regular` would raise, without keeping the file open."""
+    open_regular(path, what=what, shown=shown, fix=fix).close()
+
+
+def unreadable(
+    path: Path,
+    error: OSError | ValueError,
+    *,
+    what: str = "the file",
+    shown: str | None = None,
+    fix: str | None = None,
+) -> TutelageError:
+    """The error for a path that the system refused: what stands there, and near names.
+
+    Args:
+        path: the path.
+        error: what the system said.
+        what: what the file is for.
+        shown: its name in errors; `path` when not given.
+        fix: the advice where nothing better can be said.
+    """
+    where = shown or str(path)
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.ENOENT, errno.ENOTDIR):
+        return _missing(path, what, where, fix)
+    if number in (errno.EACCES, errno.EPERM):
+        return _forbidden(path, what, where)
+    if number in (errno.EISDIR, errno.ENXIO):  # the latter is what opening a socket says
+        mode = stat.S_IFDIR if number == errno.EISDIR else stat.S_IFSOCK
+        return _not_regular(path, mode, what=what, shown=shown, fix=fix)
+    if number in _MACHINE:
+        again = "check the disk, then run the same command again"
+        return MachineError(f"{what} could not be read", where=where, found=str(error), fix=again)
+    return _misnamed(path, error, what, where, fix)
+
+
+def _misnamed(path: Path, error: OSError | ValueError, what: str, where: str, fix: str | None) -> InputError:
+    """The error for a name that no file can have."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.ELOOP:
+        return InputError(
+            f"{what} is a link that leads back to itself",
+            where=where,
+            found=f"a loop of links at {_absolute(path)}",
+            expected="a file",
+            fix="remove the link, and name the file itself",
+        )
+    if number == errno.ENAMETOOLONG:
+        longest = max(len(os.fsencode(part)) for part in path.parts)
+        return InputError(
+            f"{what} has too long a name",
+            where=where,
+            found=f"a path of {len(os.fsencode(path)):,} bytes, whose longest part has {longest:,}",
+            expected="parts of at most 255 bytes",
+            fix="check that a file's name stands here and not its content",
+        )
+    if number is None:
+        reason = "a NUL character in the name" if "\0" in str(path) else str(error)
+        problem, clean = f"{what} has a name that no file can have", where.replace("\0", "\\0")
+        return InputError(problem, where=clean, found=reason, fix="correct the name")
+    return InputError(f"{what} could not be read", where=where, found=str(error), fix=fix)
+
+
+def near_names(path: Path) -> list[str]:
+    """Up to three names in the path's folder that are spelt nearly as its last part; one in another case comes first."""
+    names = _names(path.parent)
+    stems = {name: name.strip().casefold().partition(".")[0] for name in names}
+    folded = path.name.strip().casefold()
+    same = [name for name in names if name.strip().casefold() == folded]
+    stem = folded.partition(".")[0]
+    close = nearest(stem, list(stems.values())) if stem else None
+    spelt = [name for name in names if stems[name] in (stem, close) and stem]
+    spelt.sort(key=lambda name: (Path(name).suffix.lower() != path.suffix.lower(), name))
+    return [name for name in dict.fromkeys([*same, *spelt]) if name != path.name][:3]
+
+
+def _names(folder: Path) -> list[str]:
+    """The names in a folder, sorted; none where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in islice(entries, MAX_NAMES))
+    except (OSError, ValueError):
+        return []
+
+
+def _missing(path: Path, what: str, where: str, fix: str | None) -> InputError:
+    """The error for a path at which nothing stands: which part is missing, and what was probably meant."""
+    broken = _dangling(path)
+    if broken is not None:
+        return InputError(
+            f"{what} is a link to something that is not there",
+            where=where,
+            found=f"a link at {broken[0]} to {broken[1]}",
+            expected="a file",
+            fix="make the link anew, or name the file itself",
+        )
+    missing = _first_missing(path)
+    parent = missing.parent
+    if not parent.is_dir():
+        reason = f"{parent} is a file, not a folder"
+    elif missing == path:
+        reason = f"no such file: {_absolute(path)}" if _absolute(path) != where else "no such file"
+        if (beside := _like(path)) and not near_names(path):
+            reason += f"; in that folder: {', '.join(beside)}"
+    else:
+        reason = f"no such folder: {_absolute(missing)}"
+    return InputError(
+        f"{what} is not there", where=where, found=reason, expected="a file", fix=_advice(path, missing, fix)
+    )
+
+
+def _advice(path: Path, missing: Path, fix: str | None) -> str | None:
+    written = str(path)
+    if written.partition(":")[0].lower() in SCHEMES:
+        return "fetch it first, and name the file on this machine"
+    home = next((n for n, part in enumerate(path.parts) if part.startswith("~")), None)
+    if home is not None:
+        there = Path(*path.parts[home:])
+        return f"~ is not replaced here: write {os.path.expanduser(there)}"  # noqa: PTH111 - does not raise for an unknown user
+    if near := near_names(missing):
+        return "did you mean " + " or ".join(str(missing.with_name(name)) for name in near) + "?"
+    if "\\" in written:
+        return "separate folders by /"
+    return fix
+
+
+def _like(path: Path) -> list[str]:
+    """The first names in a path's folder with the path's ending."""
+    suffix = path.suffix.lower()
+    return [name for name in _names(path.parent) if suffix and name.lower().endswith(suffix)][:_SHOWN]
+
+
+def _dangling(path: Path) -> tuple[str, str] | None:
+    """The link on the way to a path that leads nowhere, and where it leads; None when there is none."""
+    for part in (path, *path.parents):
+        if part.is_symlink() and not part.exists():
+            return str(part), str(part.readlink())
+    return None
+
+
+def _first_missing(path: Path) -> Path:
+    """The uppermost part of a path that is not there."""
+    missing = path
+    while missing.parent != missing and not _exists(missing.parent):
+        missing = missing.parent
+    return missing
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _forbidden(path: Path, what: str, where: str) -> InputError:
+    closed = next((p for p in reversed(path.absolute().parents) if not os.access(p, os.X_OK)), None)
+    return InputError(
+        f"{what} may not be read",
+        where=where,
+        found="no permission" + (f" to enter the folder {closed}" if closed else ""),
+        expected="a file that you may read",
+        fix=f"give yourself the right to enter it (chmod u+x {closed})"
+        if closed
+        else "give yourself the right to read it (chmod u+r)",
+    )
+
+
+def _not_regular(path: Path, mode: int, *, what: str, shown: str | None, fix: str | None) -> InputError:
+    where = shown or str(path)
+    if stat.S_ISDIR(mode):
+        inside = _inside(path)
+        return InputError(
+            f"{what} is a folder",
+            where=where,
+            found=f"a folder with {', '.join(inside)}" if inside else "a folder without files",
+            expected="a file",
+            fix=f"name a file in it, such as {path / inside[0]}" if inside else fix,
+        )
+    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
+    return InputError(
+        f"{what} is not a plain file",
+        where=where,
+        found=kind,
+        expected="a regular file",
+        fix="write its content into a file, and name that",
+    )
+
+
+def _inside(folder: Path) -> list[str]:
+    """The first files of a folder by name."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in islice(entries, MAX_NAMES) if entry.is_file()]
+    except OSError:
+        return []
+    return sorted(name for name in names if not name.startswith("."))[:_SHOWN]
+
+
+def _absolute(path: Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 - without `..`, and without following links
