@@ -8,7 +8,7 @@ from typing import Literal
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
-from tutelage.models import folders, methods
+from tutelage.models import adapter_file, folders, methods
 from tutelage.models.load import LoadedModel, load
 from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource, fingerprint, own_template
@@ -44,7 +44,7 @@ def combine(
     names = ["default", *(f"other-{number}" for number in range(1, len(sources)))]
     with quiet(), torch.no_grad():
         for name, source in zip(names[1:], sources[1:], strict=True):
-            model.load_adapter(source.folder, name, is_trainable=False, local_files_only=True)
+            adapter_file.put_beside(model, source.folder, name)
         model.base_model.add_weighted_adapter(names, list(weights), "sum", combination_type=combination)
         state = get_peft_model_state_dict(model, adapter_name="sum")
         # The matrices hold the scale already: the sum stands there as plain LoRA with alpha equal to the rank.

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from tutelage.core.errors import InputError
 from tutelage.core.files import new_folder, write_text
-from tutelage.models import bundled, folders
+from tutelage.models import adapter_file, agreement, bundled, folders
 from tutelage.models.adapters import merge as merged
-from tutelage.models.load import LoadedModel
+from tutelage.models.load import LoadedModel, read_model
 from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource
 
@@ -31,7 +31,8 @@ def export(loaded: LoadedModel, folder: Path, *, merge: bool, base: ModelSource)
         base: what was tuned: an adapter names it.
 
     Raises:
-        InputError: the folder holds something that is not a model.
+        InputError: the folder holds something that is not a model; the merged model, read back from the disk, answers
+            otherwise than base and adapter apart.
         MachineError: the disk does not take it.
     """
     check_target(folder)
@@ -41,6 +42,24 @@ def export(loaded: LoadedModel, folder: Path, *, merge: bool, base: ModelSource)
         if merge or not loaded.adapter:
             merged(loaded).model.save_pretrained(part)
         loaded.tokenizer.save_pretrained(part)
+        if merge and loaded.adapter:
+            _check_merged(loaded, part)
+
+
+def _check_merged(loaded: LoadedModel, part: Path) -> None:
+    """Read back what was merged and refuse it where it does not answer as base and adapter do."""
+    rows = agreement.rows_for(
+        loaded.model, pairs=loaded.encoder_decoder, also=adapter_file.tokens(loaded.model)
+    )
+    dtype = str(next(loaded.model.get_base_model().parameters()).dtype).removeprefix("torch.")
+    agreement.require_same(
+        rows.logits(loaded.model),
+        read_model(part, dtype),
+        rows,
+        grain=agreement.grain_of(part, dtype),
+        what="the merged model",
+        where=loaded.name,
+    )
 
 
 def loading_lines(folder: Path, *, shown: str | None = None) -> list[str]:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core import hashing
-from tutelage.core.errors import InputError, MachineError
-from tutelage.models import folders
+from tutelage.core.errors import InputError
+from tutelage.models import adapter_file, folders, weights
 from tutelage.models.endings import end_ids, settle, settle_tokenizer
 from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource, fingerprint
+from tutelage.models.weights import unreadable
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,11 @@ def load(
     """
     tokenizer = _tokenizer(source.tokenizer)
     template = _template(tokenizer, chat_template)
-    model = _weights(source.weights, dtype, four_bit=four_bit)
+    model = read_model(source.weights, dtype, four_bit=four_bit)
     _check_vocabulary(model.get_input_embeddings().weight.shape[0], tokenizer, source)
     settle(model, tokenizer)
     if source.base is not None:
-        model = _with_adapter(model, source.folder)
+        model = adapter_file.put_on(model, source.folder)
     model.eval()
     return LoadedModel(
         model=model,
@@ -146,7 +147,7 @@ def load_tokenizer(source: ModelSource, *, chat_template: str | None = None) -> 
         with quiet():
             own = GenerationConfig.from_pretrained(source.weights).eos_token_id if stated.is_file() else None
     except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
-        raise _unreadable("the model's settings could not be read", source.weights, error) from error
+        raise unreadable("the model's settings could not be read", source.weights, error) from error
     _check_vocabulary(config.get_text_config().vocab_size, tokenizer, source)
     pad = tokenizer.pad_token_id
     room = _context(config, tokenizer)
@@ -182,7 +183,7 @@ def _tokenizer(folder: Path) -> Any:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (ValueError, KeyError, OSError, TypeError, AttributeError, ImportError) as error:
-        raise _unreadable("the tokenizer could not be read", folder, error) from error
+        raise unreadable("the tokenizer could not be read", folder, error) from error
     # Left by transformers, and written into every tokenizer that is saved from here.
     for key in ("is_local", "local_files_only"):
         tokenizer.init_kwargs.pop(key, None)
@@ -232,57 +233,18 @@ def _config(folder: Path) -> Any:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
-def _weights(folder: Path, dtype: str, *, four_bit: bool) -> Any:
-    """The full model. Weights that are missing would be made up at random: refused."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+def read_model(folder: Path, dtype: str = "float32", *, four_bit: bool = False) -> Any:
+    """Load the full model of a folder as its files have it, without tokenizer.
 
+    Raises:
+        InputError: as `load`, of config and weights.
+        MachineError: not enough memory.
+    """
     try:
         config = _config(folder)
-        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        with quiet():
-            model, report = kind.from_pretrained(
-                folder,
-                config=config,
-                dtype=getattr(torch, dtype),
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
-                **(_four_bits() if four_bit else {}),
-            )
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise _no_memory(folder) from error
     except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
-        raise _unreadable("the model could not be read", folder, error) from error
-    except RuntimeError as error:
-        if "allocate memory" in str(error):
-            raise _no_memory(folder) from error
-        raise _unreadable("the model could not be read", folder, error) from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise InputError(
-            f"the weights lack {len(missing)} of the tensors that config.json asks for",
-            where=str(folder),
-            found=f"no {missing[0]}",
-            expected=f"all weights of {type(model).__name__}",
-            fix="fetch or save the model again; config.json and weights must belong together",
-        )
-    return model
-
-
-def _four_bits() -> dict[str, Any]:
-    """Weights in NF4 with quantised constants, multiplied in bfloat16 (Dettmers et al. 2023)."""
-    import torch
-    from transformers import BitsAndBytesConfig
-
-    how = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
-    )
-    return {"quantization_config": how, "device_map": {"": 0}}
+        raise unreadable("the model could not be read", folder, error) from error
+    return weights.read(folder, config, dtype, four_bit=four_bit)
 
 
 def _check_vocabulary(rows: int, tokenizer: Any, source: ModelSource) -> None:
@@ -295,42 +257,12 @@ def _check_vocabulary(rows: int, tokenizer: Any, source: ModelSource) -> None:
         )
 
 
-def _with_adapter(model: Any, folder: Path) -> Any:
-    from peft import PeftModel
-
-    try:
-        with quiet():
-            return PeftModel.from_pretrained(model, folder, is_trainable=False, local_files_only=True)
-    except (ValueError, KeyError, OSError, TypeError, RuntimeError) as error:
-        raise _unreadable("the adapter does not fit its base model", folder, error) from error
-
-
-def _unreadable(problem: str, folder: Path, error: Exception) -> InputError:
-    return InputError(
-        problem,
-        where=str(folder),
-        found=f"{type(error).__name__}: {error}".splitlines()[0][:300],
-        fix="save the model again with a current transformers; what is in the folder: "
-        + ", ".join(sorted(path.name for path in folder.iterdir())[:12]),
-    )
-
-
-def _no_memory(folder: Path) -> MachineError:
-    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return MachineError(
-        "there is not enough memory for the model",
-        where=str(folder),
-        found=f"{size:,} bytes of weights",
-        fix="close other programs, or use a smaller model",
-    )
-
-
 def stated_parameters(source: ModelSource) -> int:
     """How many numbers the weights hold, read from the headers alone."""
     from safetensors import safe_open
 
     total = 0
-    for path in sorted(source.weights.glob("*.safetensors")):
+    for path in folders.weight_files(source.weights):
         with safe_open(path, framework="np") as file:
             for name in file.keys():  # noqa: SIM118  # the handle is no mapping
                 size = 1
