@@ -59,6 +59,7 @@ def _check_merged(loaded: LoadedModel, part: Path) -> None:
         grain=agreement.grain_of(part, dtype),
         what="the merged model",
         where=loaded.name,
+        fix="export it without merging: base and adapter stay apart",
     )
 
 

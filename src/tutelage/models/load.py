@@ -142,7 +142,7 @@ def load_tokenizer(source: ModelSource, *, chat_template: str | None = None) -> 
     tokenizer = _tokenizer(source.tokenizer)
     template = _template(tokenizer, chat_template)
     try:
-        config = _config(source.weights)
+        config = config_of(source.weights)
         stated = source.weights / "generation_config.json"
         with quiet():
             own = GenerationConfig.from_pretrained(source.weights).eos_token_id if stated.is_file() else None
@@ -226,7 +226,8 @@ def _try_template(tokenizer: Any) -> None:
         ) from error
 
 
-def _config(folder: Path) -> Any:
+def config_of(folder: Path) -> Any:
+    """The transformers config of a model's folder."""
     from transformers import AutoConfig
 
     with quiet():
@@ -241,7 +242,7 @@ def read_model(folder: Path, dtype: str = "float32", *, four_bit: bool = False) 
         MachineError: not enough memory.
     """
     try:
-        config = _config(folder)
+        config = config_of(folder)
     except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
         raise unreadable("the model could not be read", folder, error) from error
     return weights.read(folder, config, dtype, four_bit=four_bit)

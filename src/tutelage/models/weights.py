@@ -22,14 +22,14 @@ FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 def read(folder: Path, config: Any, dtype: str, *, four_bit: bool = False) -> Any:
-    """Load the full weights of a folder into the transformers model that its config describes.
+    """Load the full weights of a folder into the transformers model that a config describes.
 
     transformers is given the tensors, not the folder: it would also load an adapter that stands beside config.json,
     or pickled weights.
 
     Args:
         folder: with config.json and safetensors.
-        config: the transformers config of the folder.
+        config: a transformers config, the folder's own or one of the same architecture.
         dtype: of the weights in memory: float32, bfloat16 or float16.
         four_bit: hold the linear layers' weights in NF4, on the first CUDA device.
 
