@@ -8,7 +8,7 @@ from typing import Any
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
-from tutelage.models import adapter_file, folders, weights
+from tutelage.models import adapter_file, folders, origin, weights
 from tutelage.models.endings import end_ids, settle, settle_tokenizer
 from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource, fingerprint
@@ -103,6 +103,7 @@ def load(
     _check_vocabulary(model.get_input_embeddings().weight.shape[0], tokenizer, source)
     settle(model, tokenizer)
     if source.base is not None:
+        origin.require_base(source)
         model = adapter_file.put_on(model, source.folder)
     model.eval()
     return LoadedModel(
@@ -249,6 +250,13 @@ def read_model(folder: Path, dtype: str = "float32", *, four_bit: bool = False) 
 
 
 def _check_vocabulary(rows: int, tokenizer: Any, source: ModelSource) -> None:
+    if len(tokenizer) > rows and source.base is not None and source.tokenizer == source.folder:
+        raise InputError(
+            "the adapter brings more tokens than its base has, and adapters that resize the vocabulary are not read",
+            where=str(source.folder),
+            found=f"{len(tokenizer):,} tokens, {rows:,} rows in the base's embedding",
+            fix="merge it with peft (AutoPeftModelForCausalLM, merge_and_unload, save_pretrained) and name that folder",
+        )
     if len(tokenizer) > rows:
         raise InputError(
             "the tokenizer knows more tokens than the model",
