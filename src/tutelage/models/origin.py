@@ -80,10 +80,18 @@ def require_base(source: Any) -> None:
 def card(base: Any, *, adapter: bool) -> str:
     """README.md of an exported model: what it was tuned on, with the hub's front matter."""
     lines = ["---", f"library_name: {'peft' if adapter else 'transformers'}"]
-    hub = base.name if base.kind == "hub" else bundled.find(base.name).origin if base.kind == "bundled" else None
+    hub = (
+        base.name
+        if base.kind == "hub"
+        else bundled.find(base.name).origin
+        if base.kind == "bundled"
+        else None
+    )
     if hub is not None:
         lines.append(f"base_model: {hub}")
-    return "\n".join([*lines, "---", "", "# Tuned with Tutelage", "", f"{_about(base, weights_sha256(base.weights))}.", ""])
+    return "\n".join(
+        [*lines, "---", "", "# Tuned with Tutelage", "", f"{_about(base, weights_sha256(base.weights))}.", ""]
+    )
 
 
 def _about(base: Any, sha256: str) -> str:
