@@ -84,8 +84,12 @@ def test_weights_that_are_missing_are_never_made_up(copy):
 
 def test_weights_of_another_shape_are_refused(copy):
     edit(copy / "config.json", intermediate_size=128)
-    with pytest.raises(InputError, match="could not be read"):
+    with pytest.raises(InputError, match="6 tensors of the weights have another shape") as caught:
         load(resolve(str(copy)))
+    assert (caught.value.found, caught.value.expected) == (
+        "model.layers.0.mlp.down_proj.weight: [32, 64]",
+        "[32, 128]",
+    )
 
 
 def test_a_tokenizer_larger_than_the_model_is_refused(copy):

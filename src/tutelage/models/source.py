@@ -8,6 +8,7 @@ a .gguf file              converted once into the cache
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from tutelage.core import hashing
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.files import new_folder, require_space, sweep_parts
 from tutelage.core.locks import locked
-from tutelage.models import bundled, cache, folders
+from tutelage.models import bundled, cache, folders, origin
 from tutelage.models.bundled import PATIENCE, Say, silent
 
 Kind = Literal["bundled", "hub", "folder", "run", "gguf"]
@@ -125,7 +126,7 @@ def base_of(source: ModelSource, *, say: Say = silent) -> ModelSource:
     if source.base is not None:
         return source.base
     if (source.folder / "adapter" / "adapter_config.json").is_file():
-        return resolve(folders.adapter_base(source.folder / "adapter"), say=say)
+        return _base(origin.name_of(source.folder / "adapter"), say)
     recipe = source.folder.parent / "recipe.yaml"
     name = None
     if recipe.is_file():
@@ -216,12 +217,12 @@ def _of_folder(name: str, kind: Kind, folder: Path, say: Say, *, revision: str |
     config = folders.check(folder)
     if config.adapter_base is None:
         return ModelSource(name, kind, folder, revision, notes=config.notes)
-    below = config.adapter_base
+    below = origin.name_of(folder)
     beside = folder / below
     name_below = str(beside) if beside.is_dir() and not Path(below).exists() else below
     _check_no_adapter(folder, name_below)
     try:
-        base = resolve(name_below, say=say)
+        base = _base(name_below, say)
     except InputError as error:
         if error.where is not None:
             raise
@@ -231,6 +232,17 @@ def _of_folder(name: str, kind: Kind, folder: Path, say: Say, *, revision: str |
             error.problem, where=where, found=error.found, expected=error.expected, fix=error.fix
         ) from error
     return ModelSource(name, kind, folder, revision, base=base, notes=config.notes)
+
+
+def _base(name: str, say: Say) -> ModelSource:
+    """An adapter's base; of a folder in the model cache it is known again what was converted into it."""
+    path = Path(name)
+    if path.parent.resolve() == cache.models().resolve():
+        if path.name in bundled.table():
+            return resolve(path.name, say=say)
+        if path.is_dir() and path.name.startswith("gguf-"):
+            return dataclasses.replace(resolve(name, say=say), kind="gguf")
+    return resolve(name, say=say)
 
 
 def _check_no_adapter(folder: Path, below: str) -> None:

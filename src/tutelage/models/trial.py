@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.core.errors import InputError
 from tutelage.models.quiet import quiet
-from tutelage.models.reading import reading
+from tutelage.models.reading import SAVE_AGAIN, reading
 
 if TYPE_CHECKING:
     from tutelage.models.source import ModelSource
@@ -23,7 +23,6 @@ ODD = (
     + " \u00e9\u00df\u20ac\u0416\u4e2d\u0639\u0939\u0e01\ud55c\U0001f600\u200d\ufeff"
 )
 """All of ASCII and some of other scripts: what a vocabulary without a token for the unknown stumbles over."""
-FIX = "fetch the model again, or save it again with a current transformers"
 _NAMES = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
@@ -41,7 +40,7 @@ def check_tokenizer(tokenizer: Any, folder: Path) -> None:
             expected="a tokenizer of the package tokenizers, such as tokenizer.json holds",
             fix="use a model whose tokenizer has one",
         )
-    with reading("the tokenizer does not work", folder, fix=FIX), quiet():
+    with reading("the tokenizer does not work", folder, fix=SAVE_AGAIN), quiet():
         ids = tokenizer(ODD)["input_ids"]
         tokenizer.decode(ids)
         tokenizer.decode(list(range(min(len(tokenizer.get_vocab()), 1000))))
@@ -73,7 +72,7 @@ def check(model: Any, tokenizer: Any, source: ModelSource) -> None:
     import torch
 
     with (
-        reading("the model's files load, but the model cannot answer", source.folder, fix=FIX),
+        reading("the model's files load, but the model cannot answer", source.folder, fix=SAVE_AGAIN),
         torch.no_grad(),
     ):
         ids = torch.tensor([tokenizer(TEXT)["input_ids"] or [0]], device=model.device)
