@@ -18,6 +18,8 @@ MAX_POSITIONS = 1 << 27
 """Positions that a config may state; the longest in use are about ten million."""
 MAX_REPLICATED = 1024
 """Layers that an adapter's `layer_replication` may make in all."""
+FREE_SIZE = 1024
+"""Ranks and numbers of virtual tokens that need no tensor of that size: small enough to be built and then compared."""
 MAX_ITERATIONS = 100
 """Iterations of an adapter's initialisation (PiSSA, LoftQ)."""
 MAX_PATTERN_SECONDS = 1
@@ -86,15 +88,14 @@ def check_adapter(path: Path, settings: dict[str, Any], widest: int) -> None:
     Raises:
         InputError: with the key.
     """
+    limit = max(widest, FREE_SIZE)
     ranks = settings.get("rank_pattern")
     sizes = {key: settings.get(key) for key in _SIZED}
     if isinstance(ranks, dict):
         sizes |= {f"rank_pattern: {name}": rank for name, rank in ranks.items()}
     for key, value in sizes.items():
-        if isinstance(value, int | float) and value > widest:
-            raise _too_many(
-                path, key, value, f"at most {widest:,}, the largest dimension of the adapter's tensors"
-            )
+        if isinstance(value, int | float) and value > limit:
+            raise _too_many(path, key, value, f"at most {limit:,}: the adapter's tensors are no larger")
     init = settings.get("init_lora_weights")
     match = _NITER.fullmatch(init) if isinstance(init, str) else None
     loftq = settings.get("loftq_config")
