@@ -278,11 +278,7 @@ def weight_files(folder: Path, stem: Literal["model", "adapter_model"] = "model"
             raise _no_weights(folder, whole.name)
         return [whole]
     names = sorted(set(_weight_map(index).values()))
-    missing = [
-        name
-        for name in names
-        if Path(name).name != name or not name.endswith(".safetensors") or not (folder / name).is_file()
-    ]
+    missing = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
     if missing:
         raise InputError(
             f"{len(missing)} of {len(names)} files of weights are missing",
@@ -299,6 +295,14 @@ def weight_files(folder: Path, stem: Literal["model", "adapter_model"] = "model"
             found=", ".join(names[:5]),
             expected=whole.name,
             fix=f"remove the index, or save the weights again as {whole.name}",
+        )
+    if other := [name for name in names if not name.endswith(".safetensors")]:
+        raise InputError(
+            "the index names what is no file of safetensors",
+            where=str(index),
+            found=other[0][:200],
+            expected="names that end in .safetensors",
+            fix="fetch or save the model again",
         )
     return [folder / name for name in names]
 
