@@ -318,7 +318,7 @@ def test_weights_that_are_no_numbers_are_refused(model):
     weights = load_file(model / "model.safetensors")
     weights["model.norm.weight"][3] = torch.nan
     save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(InputError, match="not numbers|NaN"):
+    with pytest.raises(InputError, match=r"not numbers|NaN"):
         load(resolve(str(model)))
 
 
