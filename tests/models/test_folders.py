@@ -125,7 +125,7 @@ def test_every_vocabulary_that_transformers_knows_is_in_the_fingerprint():
     ]
     names = {name for table in tables if table for name in re.findall(r': "([^"]+)"', table[1])}
     assert len(names) > 15
-    assert names <= set(folders.TOKENIZER_FILES)
+    assert names <= {*folders.TOKENIZER_FILES, *folders.RARE_FILES}
 
 
 CONFIGS = {
@@ -265,8 +265,10 @@ def test_damaged_tokenizers_are_refused_or_work(model, name, capfd):
 ADAPTERS = {
     "a pattern that never ends": {"target_modules": "(.*.*.*.*.*.*.*.*.*.*.*.*)=x"},
     "ranks under such a pattern": {"rank_pattern": {"(.*.*.*.*.*.*.*.*.*.*.*.*)=x": 2}},
+    "a pattern of endless size": {"target_modules": "((((a{9999}){9999}){9999}){9999})"},
     "a pattern that is none": {"target_modules": "("},
     "layers 5,000 times": {"layer_replication": [[0, 2]] * 5000},
+    "layers there and back": {"layer_replication": [[0, 5000], [5000, 0]]},
     "layers without an end": {"layer_replication": [[0, 10**9]]},
     "layers that are words": {"layer_replication": "x"},
     "iterations without end": {"init_lora_weights": "pissa_niter_99999999"},

@@ -22,10 +22,12 @@ FREE_SIZE = 1024
 """Ranks and numbers of virtual tokens that need no tensor of that size: small enough to be built and then compared."""
 MAX_PATTERN_SECONDS = 1
 """Processor time in which an adapter's patterns must be matched with all names of a model's layers."""
+MAX_PATTERN_BYTES = 1 << 30
+"""Memory of the process that matches them."""
 
 _COUNTS = re.compile(r"(^|_)(layers?|blocks?|labels?|experts?|heads?|depth|stages?|stacks?)(_|$)")
 _SHARES = re.compile(r"dropout|pdrop|drop_rate|drop_path")
-_POSITIONS = re.compile(r"position|seq_len|max_len|n_ctx|context")
+_POSITIONS = re.compile(r"position|seq_len|n_ctx|context_len")
 _SIZED = (
     "r",
     "num_virtual_tokens",
@@ -41,6 +43,7 @@ _PLAIN = re.compile(r"[\w.-]*", re.ASCII)
 _MATCH = f"""
 import json, re, resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, ({MAX_PATTERN_SECONDS}, {MAX_PATTERN_SECONDS}))
+resource.setrlimit(resource.RLIMIT_AS, ({MAX_PATTERN_BYTES}, {MAX_PATTERN_BYTES}))
 names, patterns = json.load(sys.stdin)
 for pattern in patterns:
     print(json.dumps(pattern), flush=True)
@@ -101,7 +104,7 @@ def _check_replication(path: Path, ranges: Any) -> None:
     if not ranges:
         return
     try:
-        total = sum(int(end) - int(start) for start, end in ranges)
+        total = sum(max(0, int(end) - int(start)) for start, end in ranges)
     except (TypeError, ValueError) as error:
         raise InputError(
             "the setting is no list of ranges of layers",

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
 
 FACTOR = 8
-"""How often a loader may register each stored number: it builds the model up to three times, tied weights stand twice, and
-packed ones hold several numbers in one."""
+"""How often a loader may register each stored number: it builds the model up to three times, and tied weights stand twice."""
+PACKED = {"U8": 4, "I32": 16}
+"""Numbers that one stored number may hold where weights are quantised, by the type that safetensors calls it: 2 bits each."""
 FREE_NUMBERS = 1_000_000
 FREE_PARAMETERS = 20_000
 """What a model may have beyond that: parameters of its own code, and experts that are stored as one tensor."""
 
 
+def numbers(tensor: Any) -> int:
+    """How many of a model's numbers a stored tensor holds at most: `tensor` is a slice of safetensors, not read."""
+    count: int = prod(tensor.get_shape())
+    return count * PACKED.get(tensor.get_dtype(), 1)
+
+
 @contextmanager
-def bounded(path: Path, *, tensors: int, numbers: int) -> Iterator[None]:
+def bounded(path: Path, *, tensors: int, stored: int) -> Iterator[None]:
     """Stop a model that grows far beyond its weights while the block builds it.
 
     Args:
         path: the settings that ask for it, for the error.
         tensors: how many tensors its weights hold.
-        numbers: how many numbers these hold together.
+        stored: how many numbers these hold together.
 
     Raises:
         InputError: inside the block, from within the model's constructor.
@@ -39,11 +47,11 @@ def bounded(path: Path, *, tensors: int, numbers: int) -> Iterator[None]:
             return
         count += 1
         size += parameter.numel()
-        if count > FACTOR * tensors + FREE_PARAMETERS or size > FACTOR * numbers + FREE_NUMBERS:
+        if count > FACTOR * tensors + FREE_PARAMETERS or size > FACTOR * stored + FREE_NUMBERS:
             raise InputError(
                 "the settings ask for a far larger model than the weights hold",
                 where=str(path),
-                found=f"{name} of {type(module).__name__} and more than {size:,} numbers, where {numbers:,} are stored",
+                found=f"{name} of {type(module).__name__} and more than {size:,} numbers, where {stored:,} are stored",
                 expected="layers and sizes that fit the weights",
                 fix="fetch or save the model again: settings and weights must belong together",
             )

@@ -25,7 +25,8 @@ TOKENIZER_FILES = (
     "vocab.json",
     "vocab.txt",
     "merges.txt",
-    # Of tokenizers that transformers itself knows; `tests/models/test_folders.py` compares.
+)
+RARE_FILES = (
     "bpe.codes",
     "byte_maps.json",
     "dict.txt",
@@ -45,10 +46,13 @@ TOKENIZER_FILES = (
     "word_pronunciation.json",
     "word_shape.json",
 )
-"""What decides a text's ids; all of it is in the fingerprint, and no other file is shown to the tokenizers' loader."""
+"""Further vocabularies of tokenizers that transformers itself knows (`tests/models/test_folders.py` compares the names).
+
+These and TOKENIZER_FILES decide a text's ids: they are in the fingerprint, and no other file is shown to a tokenizer's loader.
+"""
 VOCABULARIES = tuple(
     name
-    for name in TOKENIZER_FILES
+    for name in (*TOKENIZER_FILES, *RARE_FILES)
     if not name.endswith(("config.json", "map.json", "tokens.json", "normalizer.json", "emoji.json"))
 )
 SETTINGS_FILES = (
@@ -88,7 +92,7 @@ def has_tokenizer(folder: Path) -> bool:
 
 def tokenizer_files(folder: Path) -> dict[str, Path]:
     """The files that a tokenizer is read from, by name; config.json says of which kind it is."""
-    names = (*TOKENIZER_FILES, "chat_template.jinja", "config.json")
+    names = (*TOKENIZER_FILES, *RARE_FILES, "chat_template.jinja", "config.json")
     return {name: folder / name for name in names}
 
 
@@ -149,7 +153,7 @@ def check_files(folder: Path) -> None:
     Raises:
         InputError: one is no regular file, or larger than its kind can be.
     """
-    for name in {*SETTINGS_FILES, *TOKENIZER_FILES}:
+    for name in {*SETTINGS_FILES, *TOKENIZER_FILES, *RARE_FILES}:
         path = folder / name
         if os.path.lexists(path):
             check_file(path, MAX_SETTINGS_BYTES if name in SETTINGS_FILES else MAX_VOCABULARY_BYTES)

@@ -76,9 +76,9 @@ def _read(path: Path, view: Path, header: Header) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     # The loader's progress bar knows no switch; errors are raised, so nothing else is lost.
-    numbers = sum(tensor.elements for tensor in header.tensors.values())
+    stored = sum(tensor.elements for tensor in header.tensors.values())
     with (
-        bounded(path, tensors=len(header.tensors), numbers=numbers),
+        bounded(path, tensors=len(header.tensors), stored=stored),
         reading("the GGUF file could not be read", path, fix=FIX, view=view),
         quiet(),
         contextlib.redirect_stderr(io.StringIO()),

@@ -160,7 +160,7 @@ def fingerprint(source: ModelSource) -> str:
         elif path.name in ("config.json", "adapter_config.json"):
             parts[path.name] = _lasting(folders.read_json(path))
     for path in sorted(source.tokenizer.iterdir()):
-        if path.name in folders.TOKENIZER_FILES:
+        if path.name in (*folders.TOKENIZER_FILES, *folders.RARE_FILES):
             parts[path.name] = hashing.of_file(path)
     if source.base:
         parts["base"] = fingerprint(source.base)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from math import prod
 from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.models import folders
-from tutelage.models.building import bounded
+from tutelage.models.building import bounded, numbers
 from tutelage.models.quiet import quiet
 from tutelage.models.reading import SAVE_AGAIN, only, reading
 
@@ -46,11 +45,11 @@ def read(folder: Path, config: Any, dtype: str, *, four_bit: bool = False) -> An
     import torch
 
     with tensors(folder) as state:
-        sizes = {"tensors": len(state), "numbers": sum(prod(t.get_shape()) for t in state.values())}
+        stored = sum(map(numbers, state.values()))
         with (
             only(folders.model_files(folder)) as view,
             reading("the model could not be read", folder, fix=fix(folder), view=view),
-            bounded(folder / "config.json", **sizes),
+            bounded(folder / "config.json", tensors=len(state), stored=stored),
             quiet(),
         ):
             kind, config = _kind(config)
