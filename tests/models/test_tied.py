@@ -50,13 +50,13 @@ def saved_by_peft(base, folder, *, seed=0, **settings):
     return resolve(str(folder))
 
 
-def plain(folder, pairs=False):
+def plain(folder, *, pairs=False):
     kind = AutoModelForSeq2SeqLM if pairs else AutoModelForCausalLM
     return logits(kind.from_pretrained(folder).eval(), pairs)
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_merged_interpolated_to_its_end_and_added_alone_it_is_the_adapter(place, tiny_model_folder, tmp_path):
+def test_merged_or_interpolated_to_its_end_it_is_the_adapter(place, tiny_model_folder, tmp_path):
     source = saved_by_peft(tiny_model_folder, tmp_path / "adapter", **PLACES[place])
     loaded = load(source)
     want = logits(loaded.model, pairs=False)
@@ -134,7 +134,7 @@ def test_a_sum_of_what_is_no_product_of_matrices_is_refused(tiny_model_folder, t
     first = saved_by_peft(
         tiny_model_folder, tmp_path / "c", target_modules=["q_proj"], layers_to_transform=[0]
     )
-    with pytest.raises(InputError, match="otherwise than what it was made from|cannot be added up"):
+    with pytest.raises(InputError, match=r"otherwise than what it was made from|cannot be added up"):
         combine([first, one], [0.5, 0.5])
 
 

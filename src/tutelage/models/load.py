@@ -102,8 +102,8 @@ def load(
     model = read_model(source.weights, dtype, four_bit=four_bit)
     _check_vocabulary(model.get_input_embeddings().weight.shape[0], tokenizer, source)
     settle(model, tokenizer)
+    origin.require_base(source)
     if source.base is not None:
-        origin.require_base(source)
         model = adapter_file.put_on(model, source.folder)
     model.eval()
     return LoadedModel(
