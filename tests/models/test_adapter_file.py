@@ -160,10 +160,10 @@ def test_tensors_that_are_not_the_adapters_are_refused_by_name(name, copy):
     folder = copy(name)
     whole = load_file(folder / "adapter_model.safetensors")
     whole = {key: tensor.clone() for key, tensor in whole.items()}
-    draw = random.Random(name)  # noqa: S311  # which tensor is damaged
-    for damage in DAMAGE:
+    draw = random.Random(name)
+    for damage, spoil in DAMAGE.items():
         one = draw.choice(sorted(key for key in whole if "base_layer" not in key))
-        rewrite(folder, lambda _, damage=damage, one=one: DAMAGE[damage](whole, one))
+        rewrite(folder, lambda _, spoil=spoil, one=one: spoil(whole, one))
         with pytest.raises(InputError) as caught:
             load(resolve(str(folder)))
         assert str(folder / "adapter_model.safetensors") in str(caught.value.where), damage

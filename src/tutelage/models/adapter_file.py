@@ -173,7 +173,7 @@ def _check(state: dict[str, Any], places: dict[str, Any], embeddings: dict[str, 
             fix="save or fetch the adapter again; its settings, its tensors and its base must belong together",
         )
     for key, tensor in sorted(state.items()):
-        place = places.get(key, embeddings.get(key))
+        place = places[key] if key in places else embeddings[key]
         if tensor.shape != place.shape:
             raise _other_shape(key, tensor, place, file, embedding=key not in places)
     types = {str(tensor.dtype).removeprefix("torch.") for tensor in state.values()}

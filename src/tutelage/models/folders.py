@@ -201,6 +201,14 @@ def check(folder: Path) -> Checked:
     """
     check_files(folder)
     check_settings(folder)
+    if (folder / "config.json").is_file() and (folder / "adapter_config.json").is_file():
+        raise InputError(
+            "the folder holds a model and an adapter at once, and does not say which of them it is",
+            where=str(folder),
+            found="config.json and adapter_config.json",
+            expected="one of them",
+            fix="move the adapter's files into a folder of their own and name that; it says itself which base it has",
+        )
     if (folder / "config.json").is_file():
         config = read_json(folder / "config.json")
         bounds.check_config(folder / "config.json", config)

@@ -17,7 +17,8 @@ from typing import Any
 from tutelage.core.errors import InputError
 from tutelage.core.files import existing_parent, new_folder, require_space, sync_file
 from tutelage.models import agreement, folders, weights
-from tutelage.models.load import config_of
+from tutelage.models.export import check_target, export
+from tutelage.models.load import config_of, load, read_model
 from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource, base_of
 
@@ -35,9 +36,6 @@ def between(source: ModelSource, share: float, folder: Path) -> None:
     Raises:
         InputError: as `interpolate`; a prompt, which cannot be merged; nothing says what the base was.
     """
-    from tutelage.models.export import check_target, export
-    from tutelage.models.load import load
-
     _check_share(share)
     check_target(folder)
     base = base_of(source)
@@ -69,8 +67,6 @@ def interpolate(below: Path, tuned: Path, share: float, folder: Path, *, base: P
             settings make another model of the same tensors.
         MachineError: the disk does not take it.
     """
-    from tutelage.models.export import check_target
-
     _check_share(share)
     check_target(folder)
     for place in (base or below, tuned):
@@ -109,7 +105,6 @@ def _ties(folder: Path) -> bool:
 def _untied(base: Path, folder: Path) -> Path:
     """The same model with each tied weight written out, as a merge leaves it that changes one of them."""
     from tutelage.models import tied
-    from tutelage.models.load import read_model
 
     model = read_model(base)
     scaled = tied.scales_output(model.config)
@@ -144,8 +139,6 @@ def _verify_line(below: Path, tuned: Path, written: Path, share: float, *, where
 
 def _verify_ends(base: Path, below: Path, tuned: Path, written: Path) -> None:
     """Check that the base's tensors are the base under the tuned model's config, and that what was written loads."""
-    from tutelage.models.load import read_model
-
     model = read_model(base)
     rows = agreement.rows_for(model, pairs=bool(model.config.is_encoder_decoder))
     want = rows.logits(model)

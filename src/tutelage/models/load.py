@@ -106,8 +106,8 @@ def load(
     check_ids(model.config, source.weights / "config.json")
     check_positions(model.config, source.weights / "config.json")
     settle(model, tokenizer)
+    origin.require_base(source)
     if source.base is not None:
-        origin.require_base(source)
         model = adapter_file.put_on(model, source.folder)
     model.eval()
     trial.check(model, tokenizer, source)

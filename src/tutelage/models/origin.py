@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.core.files import write_text
 from tutelage.models import bundled, cache, folders
 
+if TYPE_CHECKING:
+    from tutelage.models.source import ModelSource
+
 RECORD = "base.json"
 
 
-def place_of(base: Any) -> tuple[str, str | None]:
+def place_of(base: ModelSource) -> tuple[str, str | None]:
     """Name a base as transformers and peft find it: a hub id with its commit, or an absolute path.
 
     Args:
-        base: the `ModelSource` of a whole model.
+        base: a whole model.
     """
     return (base.name, base.revision) if base.kind == "hub" else (str(base.weights.resolve()), None)
 
@@ -32,17 +35,17 @@ def weights_sha256(folder: Path) -> str:
     return hashing.of_json({path.name: cache.file_sha256(path) for path in folders.weight_files(folder)})
 
 
-def facts(base: Any) -> dict[str, Any]:
+def facts(base: ModelSource) -> dict[str, Any]:
     """What base.json and a run's data card say of the base: name, kind, commit, weights and a sentence for people."""
     sha256 = weights_sha256(base.weights)
     told = {"name": base.name, "kind": base.kind, "revision": base.revision, "weights_sha256": sha256}
     return {**told, "about": _about(base, sha256)}
 
 
-def record(base: Any, folder: Path) -> None:
+def record(base: ModelSource, folder: Path) -> None:
     """Write base.json into an adapter's folder."""
     written = facts(base)
-    if base.kind != "hub" and base.kind != "bundled":
+    if base.kind not in ("hub", "bundled"):
         written["name"] = str(base.weights.resolve())
     write_text(folder / RECORD, json.dumps({"schema": 1, **written}, indent=1) + "\n")
 
@@ -57,16 +60,18 @@ def name_of(folder: Path) -> str:
     return name
 
 
-def require_base(source: Any) -> None:
+def require_base(source: ModelSource) -> None:
     """Refuse to put an adapter on other weights than those that it was tuned on, where base.json says which they were.
 
     Args:
-        source: the `ModelSource` of an adapter.
+        source: an adapter; nothing is checked for a whole model.
 
     Raises:
         InputError: the base's weights have another sha256.
     """
     stated = _recorded(source.folder).get("weights_sha256")
+    if source.base is None:
+        return
     if isinstance(stated, str) and stated != (found := weights_sha256(source.base.weights)):
         raise InputError(
             "the adapter's base has other weights than those that it was tuned on",
@@ -77,7 +82,7 @@ def require_base(source: Any) -> None:
         )
 
 
-def card(base: Any, *, adapter: bool) -> str:
+def card(base: ModelSource, *, adapter: bool) -> str:
     """README.md of an exported model: what it was tuned on, with the hub's front matter."""
     lines = ["---", f"library_name: {'peft' if adapter else 'transformers'}"]
     hub = (
@@ -94,7 +99,7 @@ def card(base: Any, *, adapter: bool) -> str:
     )
 
 
-def _about(base: Any, sha256: str) -> str:
+def _about(base: ModelSource, sha256: str) -> str:
     """A sentence for people: which weights were tuned, and where answers will differ."""
     if base.kind == "bundled":
         spec = bundled.find(base.name)
