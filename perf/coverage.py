@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from tutelage.core.provenance import measured_on
 from tutelage.metrics.stats import simulation
 from tutelage.metrics.stats.simulation import Rate
 
@@ -88,6 +89,7 @@ def write(covered: list[str], quiet: list[str]) -> None:
         "",
         "Made by `perf/coverage.py --write`: simulations with known truth, their seed fixed beforehand; ± is the",
         "Monte-Carlo standard error. Failures stand here as they fell out.",
+        measured_on(),
         "",
         "Of nominal 95 % intervals, how many of 100 hold the truth:",
         "",
@@ -101,14 +103,15 @@ def write(covered: list[str], quiet: list[str]) -> None:
     PAGE.write_text(head + mark + "\n".join(told) + following, encoding="utf-8")
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repetitions", type=int, default=2000)
     parser.add_argument("--alarms", type=int, default=10_000)
     parser.add_argument("--write", action="store_true", help="put the tables into docs/metrics.md")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
+    print(f"{measured_on()}\n")
     covered = table(intervals(given.repetitions), covered=True)
     print()
     quiet = table(alarms(given.alarms), covered=False)

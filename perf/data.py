@@ -1,8 +1,8 @@
 """Question: what does strict reading cost beside `datasets.load_dataset`?
 
-    python perf/data.py --what reading [--megabytes 100] [--rounds 3]
+    python perf/data.py [--megabytes 100] [--rounds 3] [--alone]
 
-needs `datasets`. For each kind of file, written on the fly: Tutelage reads and checks every row; datasets reads the same file
+needs the extra `perf-data`, but for `--alone`: Tutelage without the peer. For each kind of file, written on the fly: Tutelage reads and checks every row; datasets reads the same file
 and writes its own cache, without a cache to begin with. Each measurement is a process of its own, the two sides take
 turns, and the best of the rounds counts: wall-clock seconds without imports, and the ratio (above 1: Tutelage is faster).
 """
@@ -16,9 +16,12 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from tutelage.core.provenance import measured_on
 
 OURS = """
 import sys, time
@@ -44,7 +47,7 @@ def words(rng: random.Random, count: int, vocabulary: list[str]) -> str:
     return " ".join(rng.choices(vocabulary, k=count))
 
 
-def rows(megabytes: int) -> Iterator[dict[str, Any]]:
+def rows(megabytes: float) -> Iterator[dict[str, Any]]:
     """Rows as instruction data has them: an id, a prompt of some hundred characters, a shorter answer, a number."""
     rng = random.Random(0)  # noqa: S311 - the same rows every time
     vocabulary = [
@@ -53,13 +56,13 @@ def rows(megabytes: int) -> Iterator[dict[str, Any]]:
     size = number = 0
     while size < megabytes * 1_000_000:
         prompt = f'{words(rng, 80, vocabulary)}\n"{words(rng, 3, vocabulary)}"?'
-        row = {"id": number, "prompt": prompt, "completion": words(rng, 30, vocabulary), "score": 0.5}
-        size += len(row["prompt"].encode()) + len(row["completion"].encode()) + 60
+        completion = words(rng, 30, vocabulary)
+        size += len(prompt.encode()) + len(completion.encode()) + 60
+        yield {"id": number, "prompt": prompt, "completion": completion, "score": 0.5}
         number += 1
-        yield row
 
 
-def conversations(megabytes: int) -> Iterator[dict[str, Any]]:
+def conversations(megabytes: float) -> Iterator[dict[str, Any]]:
     for row in rows(megabytes):
         said = [("system", "Be short."), ("user", row["prompt"]), ("assistant", row["completion"])]
         yield {"messages": [{"role": role, "content": content} for role, content in said]}
@@ -87,7 +90,7 @@ def parquet(path: Path, made: Iterator[dict[str, Any]]) -> None:
     pq.write_table(pa.Table.from_pylist(list(made)), path, row_group_size=10_000)
 
 
-KINDS: dict[str, tuple[str, str, Callable[[Path, int], None]]] = {
+KINDS: dict[str, tuple[str, str, Callable[[Path, float], None]]] = {
     "JSONL": ("rows.jsonl", "json", lambda path, size: jsonl(path, rows(size))),
     "JSONL, \\u escapes": (
         "escaped.jsonl",
@@ -109,8 +112,8 @@ def timed(program: str, *words_: str) -> tuple[int, float]:
     return int(count), float(seconds)
 
 
-def reading(folder: Path, megabytes: int, rounds: int) -> None:
-    print("| file | MB | rows | datasets, s | Tutelage, s | ratio |\n|---|---:|---:|---:|---:|---:|")
+def reading(folder: Path, megabytes: float, rounds: int, *, alone: bool) -> None:
+    print("| file | MB | rows | Tutelage, s | datasets, s | ratio |\n|---|---:|---:|---:|---:|---:|")
     for name, (file, kind, make) in KINDS.items():
         path = folder / file
         make(path, megabytes)
@@ -119,26 +122,31 @@ def reading(folder: Path, megabytes: int, rounds: int) -> None:
         for turn in range(rounds):
             found, seconds = timed(OURS, str(path))
             ours.append(seconds)
+            if alone:
+                continue
             count, seconds = timed(THEIRS, str(path), kind, str(folder / f"cache-{turn}-{file}"))
             theirs.append(seconds)
             assert found == count, f"{found} rows here, {count} there"
         size = path.stat().st_size / 1e6
-        ratio = min(theirs) / min(ours)
+        peer = "| |" if alone else f"| {min(theirs):.2f} | {min(theirs) / min(ours):.2f} |"
         print(
-            f"| {name} | {size:.0f} | {count:,} | {min(theirs):.2f} | {min(ours):.2f} | {ratio:.2f} |",
+            f"| {name} | {size:.0f} | {found:,} | {min(ours):.2f} {peer}",
             flush=True,
         )
         path.unlink()
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--what", choices=["reading"], default="reading")
-    parser.add_argument("--megabytes", type=int, default=100)
+    parser.add_argument("--megabytes", type=float, default=100)
     parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
+    parser.add_argument("--alone", action="store_true", help="Tutelage only")
+    options = parser.parse_args(arguments)
+    if not options.alone and not find_spec("datasets"):
+        sys.exit("datasets is not installed: pip install -e '.[perf-data]', or measure Tutelage with --alone")
+    print(f"{measured_on()}\n")
     with tempfile.TemporaryDirectory() as folder:
-        reading(Path(folder), asked.megabytes, asked.rounds)
+        reading(Path(folder), options.megabytes, options.rounds, alone=options.alone)
 
 
 if __name__ == "__main__":

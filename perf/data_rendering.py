@@ -1,8 +1,8 @@
 """Question: what does it cost to put rows into words and tokens, beside `datasets.map`?
 
-    python perf/data_rendering.py [--rows 20000] [--rounds 3]
+    python perf/data_rendering.py [--rows 20000] [--rounds 3] [--alone]
 
-needs `datasets`. Both sides take the same rows in memory, the same two Jinja templates, the model's own chat template, the
+needs the extra `perf-data`, but for `--alone`: Tutelage without the peer. Both sides take the same rows in memory, the same two Jinja templates, the model's own chat template, the
 same fast tokenizer and the same number of threads, and give ids and a loss mask. The peer is a batched function under
 `map(batched=True, batch_size=1000)` without cache: its templates compiled once, the chat template applied to a batch,
 one call of the tokenizer for prompts and one for completions. Ours is `TaskTemplate.render_all`, then `encode_all`;
@@ -23,9 +23,12 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from tutelage.core.provenance import measured_on
 
 PROMPT = "Answer the customer in a friendly way.\n\n{{ question }}"
 COMPLETION = "{{ answer }}"
@@ -96,8 +99,8 @@ class Seen:
         return self._hash.hexdigest()
 
 
-def one(side: str, kind: str, count: int, *, keep: bool) -> None:
-    """Measure one side in this process; prints seconds by the clock, of the processor, MB, tokens and the hash."""
+def one(side: str, kind: str, count: int, *, keep: bool = True) -> tuple[float, float, float, int, str]:
+    """Measure one side in this process: seconds by the clock, of the processor, MB, tokens and the hash."""
     from time import perf_counter
 
     from tutelage.models import load_tokenizer, resolve
@@ -107,14 +110,9 @@ def one(side: str, kind: str, count: int, *, keep: bool) -> None:
     work = peer(tokenizer, rows) if side == "datasets" else ours(tokenizer, rows, side=side, keep=keep)
     memory, processor, started = peak(), spent(), perf_counter()
     seen = work()
-    print(
-        perf_counter() - started,
-        spent() - processor,
-        peak() - memory,
-        (told := seen()).tokens,
-        told,
-        flush=True,
-    )
+    clock, used, grown = perf_counter() - started, spent() - processor, peak() - memory
+    rows_hash = seen()
+    return clock, used, grown, rows_hash.tokens, str(rows_hash)
 
 
 def peer(tokenizer: Any, rows: list[dict[str, str]]) -> Callable[[], Callable[[], Seen]]:
@@ -218,51 +216,68 @@ def threads() -> dict[str, str]:
     return {"RAYON_NUM_THREADS": count, "TOKENIZERS_PARALLELISM": "true"}
 
 
-def speed(count: int, rounds: int) -> None:
+def speed(count: int, rounds: int, kinds: Sequence[str], sides: Sequence[str]) -> None:
     print(
         f"{count:,} rows, {threads()['RAYON_NUM_THREADS']} threads; seconds by the clock (of the processor)\n"
     )
     print("| rows | tokens a row | datasets.map | here | ratio | in the child | ratio |")
     print("|---|---:|---:|---:|---:|---:|---:|")
-    for kind in KINDS:
-        taken: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
+    for kind in kinds:
+        taken: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
         hashes = set()
         for _ in range(rounds):
-            for side in SIDES:
+            for side in sides:
                 clock, processor, _memory, tokens, told = measured(side, kind, count)
                 taken[side].append((clock, processor))
                 hashes.add(told)
         assert len(hashes) == 1, f"the sides give different ids: {hashes}"
         best = {side: (min(c for c, _ in both), min(p for _, p in both)) for side, both in taken.items()}
-        said = [f"{best['datasets'][0]:.2f} ({best['datasets'][1]:.2f})"]
-        for side in SIDES[1:]:
-            ratios = [best["datasets"][part] / best[side][part] for part in (0, 1)]
-            said += [f"{best[side][0]:.2f} ({best[side][1]:.2f})", f"{ratios[0]:.2f} ({ratios[1]:.2f})"]
-        print(f"| {kind} | {tokens / count:.0f} | " + " | ".join(said) + " |", flush=True)
+        cells = [pair(best["datasets"]) if "datasets" in best else ""]
+        for side in ("here", "apart"):
+            cells += [pair(best[side]), ratio(best["datasets"], best[side]) if "datasets" in best else ""]
+        print(f"| {kind} | {tokens / count:.0f} | " + " | ".join(cells) + " |", flush=True)
 
 
-def memory(count: int) -> None:
+def pair(seconds: tuple[float, float]) -> str:
+    """Seconds by the clock, and of the processor in brackets."""
+    return f"{seconds[0]:.2f} ({seconds[1]:.2f})"
+
+
+def ratio(peer: tuple[float, float], tutelage: tuple[float, float]) -> str:
+    """How many times the peer's seconds are Tutelage's, by the clock and of the processor."""
+    return pair((peer[0] / tutelage[0], peer[1] / tutelage[1]))
+
+
+def memory(count: int, sides: Sequence[str]) -> None:
     counts = (2 * count, 8 * count)
     print("\n| growth of the peak, MB | " + " | ".join(f"{n:,} rows" for n in counts) + " |")
     print("|---|---:|---:|")
-    for side in SIDES:
+    for side in sides:
         grown = [measured(side, "questions", n, keep=False)[2] for n in counts]
         print(f"| {side} | " + " | ".join(f"{mb:.0f}" for mb in grown) + " |", flush=True)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--kind", choices=list(KINDS), help=argparse.SUPPRESS)
     parser.add_argument("--stream", action="store_true", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.side:
-        one(asked.side, asked.kind, asked.rows, keep=not asked.stream)
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    parser.add_argument("--alone", action="store_true", help="Tutelage only")
+    parser.add_argument("--no-memory", action="store_true", help="without the second table")
+    options = parser.parse_args(arguments)
+    if options.side:
+        print(*one(options.side, options.kind, options.rows, keep=not options.stream))
         return
-    speed(asked.rows, asked.rounds)
-    memory(asked.rows)
+    sides = SIDES[1:] if options.alone else SIDES
+    if "datasets" in sides and not find_spec("datasets"):
+        sys.exit("datasets is not installed: pip install -e '.[perf-data]', or measure Tutelage with --alone")
+    print(f"{measured_on()}\n")
+    speed(options.rows, options.rounds, options.kinds, sides)
+    if not options.no_memory:
+        memory(options.rows, sides)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
 from tutelage.cli.live import Live
+from tutelage.core.provenance import measured_on
 from tutelage.recipe import load
 from tutelage.recipe.run import run
 
@@ -34,19 +36,20 @@ def write_rows(data: Path, out: Path) -> Path:
     return path.absolute()
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=HERE / "out")
     parser.add_argument("--method", nargs="+", default=["lora"], choices=["lora", "full"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--set", dest="sets", nargs="*", default=[], help="further changes of the recipe")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     rows = write_rows(given.data, given.out)
+    print(f"{measured_on()}\n")
     print("| method | seed | " + " | ".join(f"{m} base | {m} tuned | difference" for m in METRICS) + " |")
     print("|---|---|" + "---|" * (3 * len(METRICS)))
     for method in given.method:
-        tuned = {metric: [] for metric in METRICS}
+        tuned: dict[str, list[float]] = {metric: [] for metric in METRICS}
         for seed in given.seeds:
             sets = [
                 f"tasks.0.data={{path: '{rows}'}}",

@@ -1,8 +1,8 @@
 """Evaluation with Tutelage and with lm-evaluation-harness 0.4.13's HF backend: seconds, peak memory, and the same numbers.
 
-    python perf/evaluate_vs_lm_eval.py [--only JOB[,JOB]] [--items N] [--peer PYTHON] [--model NAME] [--data DIR]
+    python perf/evaluate_vs_lm_eval.py [--only JOB[,JOB]] [--items N] [--peer PYTHON | --alone] [--model NAME] [--data DIR]
 
-needs the extra `perf-lm-eval`, here or in the environment of `--peer`. Both sides get the same prompts and choices of SmolLM2 in fp32,
+needs the extra `perf-lm-eval`, here or in the environment of `--peer`, but for `--alone`: Tutelage without the peer. Both sides get the same prompts and choices of SmolLM2 in fp32,
 each in a process of its own, and are timed from the requests to the answers; loading is not counted. lm-eval runs with the best of
 batch sizes 1, 4 and 16, found on 4 items of each part. Jobs:
 
@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,10 +153,10 @@ def floor(job: str, asked: Sequence[Asked], folder: Path, answers: dict[str, Any
     best = min(_seconds(lambda: left @ right) for _ in range(200))
     rate = 2 * left.numel() * right.shape[1] / best
     print(f"  floor: {unique:,} unique tokens x 2 x {weights:,} weights at {rate / 1e9:.0f} GFLOP/s")
-    return unique * 2 * weights / rate
+    return float(unique * 2 * weights / rate)
 
 
-def _seconds(do: Any) -> float:
+def _seconds(do: Callable[[], object]) -> float:
     began = time.perf_counter()
     do()
     return time.perf_counter() - began
@@ -265,28 +265,46 @@ def run(job: str, items: int, python: str, folder: Path, data: Path) -> None:
     )
 
 
-def main() -> None:
+def alone(job: str, items: int, folder: Path, data: Path) -> None:
+    """One job by Tutelage only, in this process."""
+    if job == "t5":
+        folder = random_t5(Path(tempfile.mkdtemp()), data)
+    todo = requests(job, items, data)
+    result = ours(todo, folder)
+    print(f"{job}: {len(todo)} requests: Tutelage {result.seconds:.1f} s, peak {result.peak / 1e9:.2f} GB")
+    floor(job, todo, folder, result.answers)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the jobs that are asked for."""
-    if len(sys.argv) > 1 and sys.argv[1] == "--child":
-        side, batch, asked, folder, out = sys.argv[2:]
-        child(side, int(batch), Path(asked), Path(folder), Path(out))
+    if sys.argv[1:2] == ["--child"] and arguments is None:
+        side, batch, requests_file, weights, out = sys.argv[2:]
+        child(side, int(batch), Path(requests_file), Path(weights), Path(out))
         return
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--only", default=",".join(JOBS))
     words.add_argument("--items", type=int, default=20, help="items of each subject (bbh: half of it)")
-    words.add_argument("--peer", default=sys.executable, help="the python that has lm-eval 0.4.13")
+    sides = words.add_mutually_exclusive_group()
+    sides.add_argument("--peer", default=sys.executable, help="the python that has lm-eval 0.4.13")
+    sides.add_argument("--alone", action="store_true", help="Tutelage only")
     words.add_argument("--model", default="smollm2-135m-instruct")
     words.add_argument("--data", type=Path, default=os.environ.get("TUTELAGE_DATA"))
-    given = words.parse_args()
+    given = words.parse_args(arguments)
     if given.data is None:
         sys.exit("name the folder with mmlu and bbh by --data or TUTELAGE_DATA")
+    from tutelage.core.provenance import measured_on
     from tutelage.models import resolve
 
+    print(measured_on())
     folder = resolve(given.model).weights
     for job in given.only.split(","):
         if job not in JOBS:
             sys.exit(f"there is no job {job}: choose from {', '.join(JOBS)}")
-        run(job, given.items // 2 if job == "bbh" else given.items, given.peer, folder, Path(given.data))
+        items = given.items // 2 if job == "bbh" else given.items
+        if given.alone:
+            alone(job, items, folder, Path(given.data))
+        else:
+            run(job, items, given.peer, folder, Path(given.data))
 
 
 if __name__ == "__main__":

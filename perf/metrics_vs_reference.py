@@ -2,7 +2,7 @@
 
     python perf/metrics_vs_reference.py --data DIR [--runs 5] [--only rouge entity bleu labels]
 
-needs the extras `dev` and `perf-metrics`. One process, one thread; a corpus call of `score_rows` (intervals included)
+needs the extras `dev` and `perf-metrics`; `--peers rouge_score` does without the latter. One process, one thread; a corpus call of `score_rows` (intervals included)
 against a loop over the reference program. Both sides take turns, processor time is counted, and the ratio is the median
 over the turns. Values are compared in the same run, and a mismatch fails the script. Nothing is kept between calls: the
 one cache that outlives a call, of stems and patterns, is emptied before each.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import functools
 import gc
 import gzip
 import json
@@ -22,11 +21,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tutelage.core.provenance import measured_on
 from tutelage.metrics import Row, paired, score_rows
 from tutelage.metrics.measures import Shared, family
 from tutelage.metrics.names import parse
@@ -34,6 +37,7 @@ from tutelage.metrics.stats import bootstrap
 from tutelage.metrics.stats.paired import bootstrap_p, differences
 
 ROUGE = ["rouge1", "rouge2", "rougeL"]
+ROUGE_PEERS = ("rouge_score", "rapidrouge", "rouge_score_rs")
 Pair = tuple[str, str]
 
 
@@ -98,17 +102,9 @@ def compared(
     return Finding(what, peer, mine, other, ratio, goal, differs, allowed)
 
 
-def rouge(data: Path, runs: int) -> Iterator[Finding]:
+def rouge(data: Path, runs: int, names: Sequence[str] = ROUGE_PEERS) -> Iterator[Finding]:
     """ROUGE-1, 2 and L of every pair, F."""
-    import rapidrouge.rouge_scorer
-    import rouge_score.rouge_scorer
-    import rouge_score_rs.rouge_scorer
-
-    peers = {
-        "rouge_score": rouge_score.rouge_scorer,
-        "rapidrouge": rapidrouge.rouge_scorer,
-        "rouge-score-rs": rouge_score_rs.rouge_scorer,
-    }
+    peers = {name: import_module(f"{name}.rouge_scorer") for name in names}
     texts = {
         "1,500 pairs of about 20 words": (short_pairs(data), 12.0),
         "MTS-Dialog, both sides above 200 words": (long_pairs(data), 25.0),
@@ -117,14 +113,14 @@ def rouge(data: Path, runs: int) -> Iterator[Finding]:
     for what, (pairs, goal) in texts.items():
         rows = [Row(prediction, (target,)) for target, prediction in pairs]
         for stemmer in (False, True):
-            names = [f"{name}:stemmer={str(stemmer).lower()}" for name in ROUGE]
+            metrics = [f"{name}:stemmer={str(stemmer).lower()}" for name in ROUGE]
             for peer, module in peers.items():
                 scorer = module.RougeScorer(ROUGE, use_stemmer=stemmer)
                 yield compared(
                     f"ROUGE, {what}, {'with' if stemmer else 'without'} stemmer",
                     peer,
-                    functools.partial(ours_rouge, names, rows),
-                    functools.partial(theirs_rouge, scorer, pairs),
+                    partial(ours_rouge, metrics, rows),
+                    partial(theirs_rouge, scorer, pairs),
                     runs=runs,
                     goal=goal if peer == "rouge_score" else 1.0,
                 )
@@ -213,8 +209,8 @@ def bleu(data: Path, runs: int) -> Iterator[Finding]:
     yield compared(
         f"paired bootstrap of BLEU from its statistics, 1,000 resamples, {len(reference):,} segments",
         "sacrebleu _paired_bs_test",
-        functools.partial(our_bootstrap, lines),
-        functools.partial(their_bootstrap, Counted(systems, reference), systems),
+        partial(our_bootstrap, lines),
+        partial(their_bootstrap, Counted(systems, reference), systems),
         runs=min(runs, 3),
         goal=5.0,
         allowed=1.0,
@@ -259,6 +255,11 @@ def their_bootstrap(metric: Counted, systems: Sequence[Sequence[str]]) -> float:
     return float(found["BLEU"].p_value)
 
 
+def score_value(name: str, rows: Sequence[Row]) -> float:
+    """A metric's value, its interval computed with it."""
+    return score_rows([name], rows)[name].score.value
+
+
 def labels(_: Path, runs: int) -> Iterator[Finding]:
     """Intervals of macro F1 and MCC, 10,000 items, 1,000 resamples, against resampling with scikit-learn."""
     from sklearn.metrics import f1_score, matthews_corrcoef
@@ -267,7 +268,7 @@ def labels(_: Path, runs: int) -> Iterator[Finding]:
     true = rng.integers(0, 3, 10_000)
     guessed = np.where(rng.random(10_000) < 0.7, true, rng.integers(0, 3, 10_000))
     rows = [Row(str(g), (str(t),)) for t, g in zip(true.tolist(), guessed.tolist(), strict=True)]
-    peers = {"f1": functools.partial(f1_score, average="macro"), "mcc": matthews_corrcoef}
+    peers = {"f1": partial(f1_score, average="macro"), "mcc": matthews_corrcoef}
     for name, function in peers.items():
 
         def theirs(function: Callable[..., float] = function) -> float:
@@ -280,7 +281,7 @@ def labels(_: Path, runs: int) -> Iterator[Finding]:
         yield compared(
             f"interval of {name}, 10,000 items, 1,000 resamples",
             "scikit-learn a resample",
-            lambda name=name: score_rows([name], rows)[name].score.value,
+            partial(score_value, name, rows),
             theirs,
             runs=min(runs, 3),
             goal=100.0,
@@ -319,25 +320,37 @@ def conll(path: Path) -> list[list[str]]:
     return [[line for line in block.split("\n") if line.strip()] for block in blocks if block.strip()]
 
 
-SUITES = {"rouge": rouge, "entity": entity, "bleu": bleu, "labels": labels}
+SUITES: dict[str, Callable[[Path, int], Iterator[Finding]]] = {
+    "rouge": rouge,
+    "entity": entity,
+    "bleu": bleu,
+    "labels": labels,
+}
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=os.environ.get("TUTELAGE_DATA", "../shared/data"))
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=SUITES, default=list(SUITES))
-    given = parser.parse_args()
+    parser.add_argument("--peers", nargs="+", choices=ROUGE_PEERS, default=list(ROUGE_PEERS), help="of ROUGE")
+    given = parser.parse_args(words)
+    if missing := [name for name in given.peers if "rouge" in given.only and not find_spec(name)]:
+        sys.exit(
+            f"not installed: {', '.join(missing)}: pip install -e '.[perf-metrics]', or leave out with --peers"
+        )
+    suites = SUITES | {"rouge": partial(rouge, names=given.peers)}
     score_rows(
         ["rouge1", "bleu", "f1", "mcc", "entity_f1"], [Row("O", ("O",))] * 2
     )  # imports are not counted
+    print(f"{measured_on()}\n")
     print("| what | peer | Tutelage s | peer s | times faster | goal | largest difference | |")
     print("|---|---|---:|---:|---:|---:|---:|---|")
     missed = 0
     for name in given.only:
-        for one in SUITES[name](given.data, given.runs):
+        for one in suites[name](given.data, given.runs):
             missed += not one.holds
             print(
                 f"| {one.what} | {one.peer} | {one.ours:.4f} | {one.theirs:.3f} | {one.ratio:.1f} | {one.goal:g} | "

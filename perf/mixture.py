@@ -1,8 +1,8 @@
 """Question: what does a mixture of 1,836 tasks and 100 million rows cost, beside `datasets.interleave_datasets`?
 
-    python perf/mixture.py [--rows 100000] [--rounds 3] [--peer-tasks 1836]
+    python perf/mixture.py [--rows 100000] [--rounds 3] [--peer-tasks 1836 | --alone]
 
-needs `datasets`. Two Arrow files of a million rows each are written; every task is a part of one of them, so contents repeat on
+needs the extra `perf-data`, but for `--alone`: Tutelage without the peer. Two Arrow files of a million rows each are written; every task is a part of one of them, so contents repeat on
 disk and row numbers do not. Every measurement is a process of its own. Prints, beside the goals: seconds from the start of
 the program to the first batch; milliseconds to seek any position; resident memory at 1, 10 and 100 million rows (private, and
 pages of the mapped files, which the system may drop); rows a second with their template, by wall clock and by processor.
@@ -26,13 +26,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 TASKS = 1836
 TOTAL = 100_000_000
+TOTALS = (1_000_000, 10_000_000, TOTAL)
 FILE_ROWS = 1_000_000
 FILES = 2
 BATCH = 64
@@ -64,7 +66,7 @@ def write(folder: Path) -> None:
     for file in range(FILES):
         with pa.ipc.new_stream(str(folder / f"{file}.arrow"), schema) as writer:
             for start in range(0, FILE_ROWS, 10_000):
-                numbers = range(start, start + 10_000)
+                numbers = range(start, min(start + 10_000, FILE_ROWS))
                 columns = [
                     [f"Visit {file}.{n}, table {n * 7 % 91}. {text}" for n in numbers],
                     ["yes" if n % 3 else "no" for n in numbers],
@@ -193,7 +195,7 @@ def by_hand() -> Callable[[Columns], Columns]:
     return several
 
 
-MAP_STYLE = {
+MAP_STYLE: dict[str, Callable[[], Callable[[dict[str, Any]], dict[str, list[str]]]]] = {
     "map-style, jinja2": jinja, "map-style, templates lent": lent, "map-style, by hand": by_hand,
     "map-style, jinja2, computed": partial(jinja, COMPUTED),
 }  # fmt: skip
@@ -278,7 +280,7 @@ def goals(folder: Path, rows: int, rounds: int) -> None:
     print(
         "seek              " + ", ".join(f"{name} {ms:.2f} ms" for name, ms in seek.items()) + " (goal: 10)"
     )
-    for total in (1_000_000, 10_000_000, TOTAL):
+    for total in TOTALS:
         found = child("memory", folder, total, rows)
         print(
             f"memory at {total // 1_000_000:>4} M  {found['VmRSS']} MB: {found['RssAnon']} private, "
@@ -320,16 +322,23 @@ def whole(run: dict[str, Any]) -> float:
     return float(run["rows"] / (run["setup"] + run["rows"] / run["wall"]))
 
 
-def main() -> None:
-    if sys.argv[1:2] == ["--child"]:
-        what, folder, *words = sys.argv[2:]
-        print(json.dumps(CHILDREN[what](Path(folder), *words)))
+def main(arguments: Sequence[str] | None = None) -> None:
+    if sys.argv[1:2] == ["--child"] and arguments is None:
+        what, place, *words = sys.argv[2:]
+        print(json.dumps(CHILDREN[what](Path(place), *words)))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--peer-tasks", type=int, default=TASKS)
-    asked = parser.parse_args()
+    sides = parser.add_mutually_exclusive_group()
+    sides.add_argument("--peer-tasks", type=int, default=TASKS)
+    sides.add_argument("--alone", action="store_true", help="Tutelage only")
+    asked = parser.parse_args(arguments)
+    if not asked.alone and not find_spec("datasets"):
+        sys.exit("datasets is not installed: pip install -e '.[perf-data]', or measure Tutelage with --alone")
+    from tutelage.core.provenance import measured_on
+
+    print(measured_on())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(folder)
@@ -339,7 +348,8 @@ def main() -> None:
             f"{TASKS:,} tasks, {all_rows:,} rows of {min(sizes(TOTAL))} to {max(sizes(TOTAL)):,}; {used:.0f} MB on disk"
         )
         goals(folder, asked.rows, asked.rounds)
-        peers(folder, asked.peer_tasks, asked.rows, asked.rounds)
+        if not asked.alone:
+            peers(folder, asked.peer_tasks, asked.rows, asked.rounds)
 
 
 if __name__ == "__main__":

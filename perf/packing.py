@@ -14,17 +14,18 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.core.errors import InputError
 from tutelage.core.nouns import Encoded, Prompted
+from tutelage.core.provenance import measured_on
 from tutelage.data import load
 from tutelage.mixture.order import Order
 from tutelage.models import load_tokenizer, resolve
 from tutelage.recipe.data_block import Data
-from tutelage.recipe.schema import Task
+from tutelage.recipe.task_block import Task
 from tutelage.tokens import chat
 from tutelage.tokens.batch import micro_batches, size
 from tutelage.tokens.bulk import encode_all
@@ -120,14 +121,15 @@ def measure(title: str, tasks: list[list[Encoded]], packings: dict[str, Packing]
             )
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("TUTELAGE_DATA", "../shared/data")))
     parser.add_argument("--length", type=int, default=1024)
     parser.add_argument("--target", type=int, default=256)
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
+    print(measured_on())
     words = list(prompted((asked.data / "instruction").absolute()))
     model = load_tokenizer(
         resolve("smollm2-135m-instruct"), chat_template=chat.text_of("chatml-plain", root=Path())

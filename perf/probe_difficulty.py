@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tutelage.benchmarks import Benchmark, BenchmarkItem, load
 from tutelage.core.nouns import Response
+from tutelage.core.provenance import measured_on
 from tutelage.engine import Engine
 from tutelage.metrics import Row, score_rows
 from tutelage.models import load as load_model
@@ -25,7 +26,7 @@ from tutelage.models import resolve
 from tutelage.tokens import chat
 
 
-def main(model: str, name: str, template: str | None) -> None:
+def main(model: str, name: str, template: str | None = None) -> None:
     benchmark = load(name, root=Path.cwd())
     text = None if template is None else chat.text_of(template, root=Path.cwd())
     loaded = load_model(resolve(model), chat_template=text)
@@ -35,6 +36,7 @@ def main(model: str, name: str, template: str | None) -> None:
     started = time.perf_counter()
     responses = {r.id: r for r in engine.answer(requests)}
     seconds = time.perf_counter() - started
+    print(measured_on())
     print(f"{name}: {len(requests)} items, {tokens} prompt tokens, {seconds:.0f} s")
     for title, key in groupings():
         print(f"\n{title:<32} {'right':>6} {'low':>6} {'high':>6} {'n':>4} {'guess':>6}  positions chosen")
@@ -66,4 +68,4 @@ def show(benchmark: Benchmark, responses: dict[str, Response], key: Callable[[Be
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else None)
+    main(*sys.argv[1:])

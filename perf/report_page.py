@@ -1,31 +1,32 @@
 """Question: how large is a report, and how soon does it stand on the screen?
 
-    python perf/report_page.py RUN
+    python perf/report_page.py RUN [--browsers 5]
 
 needs the extra `dev` and a Chromium. Takes a finished run's page, and the same page filled to its bounds: items whose
 prompt, references and answers all have the 2,000 characters at which texts are cut, every other word marked, as many as fit. Prints size, the time to write the
-page, and Chromium's own times from the navigation on (medians of five, a fresh profile each): first paint, and load.
+page, and Chromium's own times from the navigation on (medians, a fresh profile each): first paint, and load.
 docs/report.md holds what it printed.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import statistics
-import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from tutelage.core.provenance import measured_on
 from tutelage.report import page, shown
 from tutelage.report.examples import MOST, ROOM, Group, Shown
 from tutelage.report.marks import Pieces
 from tutelage.report.page import Left
 
-RUNS = 5
 TIMES = """() => {
     const [entry] = performance.getEntriesByType("navigation");
     const [paint] = performance.getEntriesByName("first-contentful-paint");
@@ -61,12 +62,12 @@ def longest(model: Shown, long: Pieces, number: int) -> Shown:
     )
 
 
-def opened(path: Path) -> tuple[float, float]:
-    """Milliseconds to the first paint and to the end of loading, medians of five fresh browsers."""
+def opened(path: Path, browsers: int) -> tuple[float, float]:
+    """Milliseconds to the first paint and to the end of loading, medians over fresh browsers."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     found = []
     with sync_playwright() as playwright:
-        for _ in range(RUNS):
+        for _ in range(browsers):
             browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
             tab = browser.new_page(viewport={"width": 1280, "height": 900})
             tab.goto(path.as_uri(), wait_until="load")
@@ -77,8 +78,13 @@ def opened(path: Path) -> tuple[float, float]:
     return statistics.median(paints), statistics.median(loads)
 
 
-def main(run: Path) -> None:
-    left = page.read(run)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="the folder of a finished run")
+    parser.add_argument("--browsers", type=int, default=5, help="how often each page is opened")
+    options = parser.parse_args(arguments)
+    left = page.read(options.run)
+    print(f"{measured_on()}\n")
     print("| page | items | MB | written in, s | first paint, ms | loaded, ms |")
     print("|---|---:|---:|---:|---:|---:|")
     for name, one in (("of the run", left), ("filled to its bounds", filled(left))):
@@ -88,7 +94,7 @@ def main(run: Path) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "report.html"
             path.write_text(text, encoding="utf-8")
-            paint, loaded = opened(path)
+            paint, loaded = opened(path, options.browsers)
         count = sum(examples.count for examples in one.examples)
         print(
             f"| {name} | {count} | {len(text.encode()) / 1e6:.2f} | {seconds:.2f} | {paint:.0f} | {loaded:.0f} |",
@@ -97,4 +103,4 @@ def main(run: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from statistics import median
 
 from tutelage.core.nouns import Example, Origin
+from tutelage.core.provenance import measured_on
 from tutelage.templates import LibraryTemplate, TaskTemplate, close, find, use
 
 TURNS = 5
@@ -34,17 +36,18 @@ def microseconds(template: TaskTemplate | LibraryTemplate, examples: list[Exampl
     return (time.perf_counter() - started) / len(examples) * 1e6
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=20_000)
-    examples = rows(parser.parse_args().rows)
+    examples = rows(parser.parse_args(arguments).rows)
     words = ("How was it?\n\n{{ text }}", "{{ label }}")
     ours, foreign = TaskTemplate(*words), TaskTemplate(*words, foreign=True)
     foreign.render_all(examples[:1], "task")  # the child starts once a run
     taken = [(microseconds(ours, examples), microseconds(foreign, examples)) for _ in range(TURNS)]
     here, apart = (median(column) for column in zip(*taken, strict=True))
+    print(measured_on())
     print(f"in this process {here:6.1f} us a row")
     print(f"in the child    {apart:6.1f} us a row, {apart / here:.2f} times that")
     library = use(find("sentiment"), examples, labels=["negative", "positive"])

@@ -1,8 +1,8 @@
 """Full fine-tuning with Tutelage and with TRL's SFTTrainer: tokens a second, peak memory, and the same losses.
 
-    python perf/train_vs_trl.py [--quick] [--model FOLDER_OR_NAME] [--data DIR]
+    python perf/train_vs_trl.py [--quick | --alone] [--model FOLDER_OR_NAME] [--data DIR]
 
-needs the extra `perf-trl`. 32 rows of DialogSum (named in train_vs_trl_rows.json, in the order of their names as
+needs the extra `perf-trl`, but for `--alone`: Tutelage without the peer. 32 rows of DialogSum (named in train_vs_trl_rows.json, in the order of their names as
 text), 8 rows an optimizer step in that order, fp32, AdamW, a constant rate, the loss on completions only. Each
 measurement is a fresh process: one warm-up step, then three that are timed from the end of one step to the end of
 the next, so that all that a loop does is counted. Tutelage runs between TRL's settings, so that what else the
@@ -23,7 +23,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,6 @@ def child_tutelage(setting: Setting, folder: str, texts: list[dict[str, str]], s
             if event.step == steps:
                 raise Enough
 
-    chosen = {"micro_batch_tokens": setting.micro} if setting.micro else {}
     settings = TuneSettings(
         steps=steps,
         batch_size=BATCH,
@@ -156,8 +156,9 @@ def child_tutelage(setting: Setting, folder: str, texts: list[dict[str, str]], s
         clip=CLIP,
         checkpoint_every=steps,
         activation_checkpointing=setting.checkpointing,
-        **chosen,
     )
+    if setting.micro:
+        settings = replace(settings, micro_batch_tokens=setting.micro)
     with tempfile.TemporaryDirectory() as where:
         loop = Loop(
             model,
@@ -166,7 +167,7 @@ def child_tutelage(setting: Setting, folder: str, texts: list[dict[str, str]], s
             validation=[],
             settings=settings,
             folder=Path(where),
-            identity="",
+            needs={},
             listen=listen,
         )
         try:
@@ -185,7 +186,7 @@ def child_trl(setting: Setting, folder: str, texts: list[dict[str, str]], steps:
     clock = Clock()
     losses: list[float] = []
 
-    class Notes(TrainerCallback):  # type: ignore[misc]
+    class Notes(TrainerCallback):  # type: ignore[misc] # trl is untyped
         def on_step_end(self, *_: Any, **__: Any) -> None:
             clock.step_ended()
 
@@ -290,7 +291,7 @@ def read_texts(data: Path) -> list[dict[str, str]]:
 
 
 def order(settings: Sequence[Setting], rounds: int) -> list[Setting]:
-    """Tutelage at the start, after every second setting of TRL's, and so also at the end."""
+    """Tutelage first, after every second setting of TRL's, and last; without settings of TRL's just once."""
     turns: list[Setting] = []
     for _ in range(rounds):
         for index, setting in enumerate(settings):
@@ -358,26 +359,34 @@ def goals(results: dict[Setting, list[Measured]]) -> list[tuple[str, bool]]:
     ]
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="TRL's defaults and its usual best only")
+    sides = parser.add_mutually_exclusive_group()
+    sides.add_argument("--quick", action="store_true", help="TRL's defaults and its usual best only")
+    sides.add_argument("--alone", action="store_true", help="Tutelage only")
+    parser.add_argument(
+        "--steps", type=int, help="optimizer steps, at least 2 (default: as many as the rows fill)"
+    )
     parser.add_argument("--model", default="smollm2-135m-instruct", help="a folder, or the bundled model")
     parser.add_argument("--data", type=Path, default=os.environ.get("TUTELAGE_DATA", "../shared/data"))
     parser.add_argument("--threads", type=int, default=2, help="of either side (default 2)")
     parser.add_argument("--rounds", type=int, help="how often all is measured (default 1; with --quick 2)")
     parser.add_argument("--json", type=Path, help="write every measurement there too")
     parser.add_argument("--child", nargs=2, type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     if options.child:
         be_child(*options.child)
         return 0
-    texts = read_texts(Path(options.data))
+    settings = [] if options.alone else TRL_QUICK if options.quick else TRL_ALL
+    if settings and not find_spec("trl"):
+        sys.exit("trl is not installed: pip install -e '.[perf-trl]', or measure Tutelage with --alone")
+    texts = read_texts(Path(options.data))[: BATCH * options.steps if options.steps else None]
     folder = model_folder(options.model)
     results: dict[Setting, list[Measured]] = {TUTELAGE: []}
     rounds = options.rounds or (2 if options.quick else 1)
-    for setting in order(TRL_QUICK if options.quick else TRL_ALL, rounds):
+    for setting in order(settings, rounds):
         load = os.getloadavg()[0]
         run = run_child(setting, folder, texts, len(texts) // BATCH, options.threads)
         results.setdefault(setting, []).append(run)
@@ -392,7 +401,7 @@ def main() -> int:
     wrong = agree(results)
     for line in wrong:
         print(f"WRONG: {line}")
-    reached = goals(results)
+    reached = goals(results) if settings else []
     for text, holds in reached:
         print(f"- {'yes' if holds else 'NO'}: {text}")
     return 1 if wrong or not all(holds for _, holds in reached) else 0
@@ -402,11 +411,15 @@ def about(results: dict[Setting, list[Measured]], threads: int) -> str:
     """What was measured, with which versions."""
     from importlib.metadata import version
 
+    from tutelage.core.provenance import measured_on
+
     tokens = results[TUTELAGE][0].tokens
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "trl"))
+    peers = ("trl",) if len(results) > 1 else ()
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", *peers))
     return (
         f"Full fine-tuning, fp32, {threads} threads, {BATCH} rows a step, {len(tokens)} timed steps of {tokens} tokens; "
-        f"{versions}; Python {platform.python_version()}; medians."
+        f"{versions}; Python {platform.python_version()}; medians. "
+        f"{measured_on()}"
     )
 
 

@@ -40,3 +40,23 @@ def test_another_projects_checkout_is_not_ours(tmp_path):
     assert provenance.git_commit(tmp_path) is None
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     assert provenance.git_commit(tmp_path) is None
+
+
+def test_the_processor_is_named_with_the_features_that_decide_its_speed(tmp_path):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(
+        "processor\t: 0\nmodel name\t: A Processor 9\nflags\t\t: fpu sse avx2 avx512f amx_bf16 avx512_bf16\n\n"
+        * 2,
+        encoding="utf-8",
+    )
+    cpu = provenance.processor(cpuinfo)
+    assert cpu.name == "A Processor 9"
+    assert cpu.features == ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+    assert provenance.processor(tmp_path / "absent").features == ()
+
+
+def test_a_table_of_measurements_carries_date_commit_and_processor():
+    assert re.match(
+        r"Measured \d{4}-\d\d-\d\d at (?:[0-9a-f]{7}(?:-changed)?|version \S+), ", provenance.measured_on()
+    )
+    assert f", {provenance.processor().name}, " in provenance.measured_on()

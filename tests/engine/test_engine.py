@@ -15,7 +15,9 @@ from tutelage.core.errors import InputError, InputErrors
 from tutelage.core.nouns import Request
 from tutelage.engine import Limits
 from tutelage.engine import state as states
-from tutelage.engine.engine import Engine, _Asked, _batches, stop_ids
+from tutelage.engine.batching import Batching
+from tutelage.engine.engine import Engine, stop_ids
+from tutelage.engine.limits import batches as batches_of
 from tutelage.engine.prefixes import Branch
 from tutelage.models.quiet import quiet
 
@@ -155,8 +157,10 @@ def test_batches_keep_within_rows_and_tokens_counting_every_choice(asked, make_r
     requests = make_requests()
     lengths = {r.id: len(engine.encoder.prompt_ids(r.prompt)) for r in requests}
     root = Branch((), 0, tuple(range(len(requests))), ())
-    asked_of = _Asked(list(engine.reader.read(requests)), engine.limits)
-    batches = [[requests[n] for n in batch] for batch in _batches(root, engine._token_bytes, asked_of)]
+    reads = list(engine.reader.read(requests))
+    batches = [
+        [requests[n] for n in batch] for batch in batches_of(root, engine._token_bytes, reads, engine.limits)
+    ]
     assert Counter(r.id for batch in batches for r in batch) == Counter(r.id for r in requests)
     for batch in batches:
         cost = max(lengths[r.id] for r in batch) * sum(max(1, len(r.choices)) for r in batch)
@@ -504,6 +508,7 @@ def test_rows_that_end_leave_and_others_take_their_place(asked, generated, monke
     one = asked("llama")
     engine = one.engine(Limits(rows=8))
     engine._rows = False  # the way of models whose attention cannot be replaced; the other is in test_rows.py
+    assert engine._batching is Batching.PADDED
     monkeypatch.setattr(engine, "stop_ids", frozenset())  # every answer has the length that is asked for
     lengths = [2, 40, 3, 2, 5, 2, 30, 2, 4, 2, 2, 3] * 3
     requests = [

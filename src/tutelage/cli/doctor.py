@@ -26,10 +26,13 @@ def look() -> dict[str, Any]:
     import torch
 
     from tutelage.core import caches
-    from tutelage.core.provenance import versions
+    from tutelage.core.provenance import processor, versions
 
+    cpu = processor()
     return {
-        "processors": os.cpu_count(),
+        "processor": cpu.name,
+        "processor features": " ".join(cpu.features),
+        "processors": cpu.cores,
         "threads that torch uses": torch.get_num_threads(),
         "memory in GB": _gigabytes(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),
         "free disk for runs in GB": _gigabytes(shutil.disk_usage(Path.cwd()).free),

@@ -7,14 +7,18 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 from tutelage.core.nouns import Json
+from tutelage.core.version import __version__
 
 PACKAGES = ("tutelage", "torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", "scipy", "rapidfuzz", "sacrebleu")  # fmt: skip
 PROGRAM = Path(__file__).parent
+# What decides how fast a number format is: bf16 is quick with avx512_bf16 or amx_bf16 only.
+FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "bf16", "sve")
 
 
 def now() -> str:
@@ -41,6 +45,8 @@ def provenance(
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpu_count": os.cpu_count(),
+        "processor": processor().name,
+        "processor_features": list(processor().features),
     }
     commit = git_commit(PROGRAM)
     return found if commit is None else {**found, "git_commit": commit}
@@ -55,6 +61,37 @@ def versions() -> dict[str, Json]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """What decides how fast this machine computes: the processor's name, cores, and which of `FEATURES` it has."""
+
+    name: str
+    cores: int
+    features: tuple[str, ...]
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor:
+    """This machine's processor; without features where the system does not list them."""
+    try:
+        text = cpuinfo.read_text("utf-8", errors="replace")
+    except OSError:
+        text = ""
+    fields = {name.strip(): value for name, _, value in (line.partition(":") for line in text.splitlines())}
+    flags = fields.get("flags", fields.get("Features", "")).split()
+    name = fields.get("model name", "").strip() or platform.processor() or platform.machine()
+    return Processor(name, os.cpu_count() or 1, tuple(flag for flag in FEATURES if flag in flags))
+
+
+def measured_on() -> str:
+    """Date, commit and processor as one line, for a table of measurements."""
+    commit, mark, _ = (git_commit(PROGRAM) or f"version {__version__}").partition("-changed")
+    short = commit if commit.startswith("version") else commit[:7]
+    cpu = processor()
+    return (
+        f"Measured {now()[:10]} at {short}{mark}, {cpu.name}, {cpu.cores} cores ({' '.join(cpu.features)})."
+    )
 
 
 def git_commit(folder: Path) -> str | None:

@@ -20,7 +20,9 @@ from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.nouns import Request, Response
 from tutelage.engine import packed, together
 from tutelage.engine import state as states
-from tutelage.engine.limits import Limits
+from tutelage.engine.batching import Asker, Batching
+from tutelage.engine.limits import Limits, batches
+from tutelage.engine.plain import Plain
 from tutelage.engine.prefixes import Branch, tree
 from tutelage.engine.reading import Read, Reader
 from tutelage.engine.rows import takes_rows
@@ -72,6 +74,7 @@ class Engine:
         self.reader = Reader(self.encoder)
         self.stop_ids = stop_ids(model, tokenizer, self.encoder.stop_id if talks else None)
         self.pad_id = 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
+        self.plain = Plain(model, encoder_decoder, tuple(self.encoder.answer_prefix))
 
     @cached_property
     def _packs(self) -> bool:
@@ -82,6 +85,20 @@ class Engine:
     def _rows(self) -> bool:
         """Whether answers are generated in rows behind beginnings that are held once."""
         return self._packs and takes_rows(self.model)
+
+    @property
+    def _asker(self) -> Asker:
+        return Asker(self.plain, self._start, self.pad_id)
+
+    @cached_property
+    def _batching(self) -> Batching:
+        """How requests are asked where neither packs nor rows take them."""
+        return self._asker.batching()
+
+    @property
+    def caches(self) -> bool:
+        """Whether the model gives the same on a cache as in one pass over the whole text."""
+        return self._packs or self._batching is not Batching.WHOLE
 
     @cached_property
     def _token_bytes(self) -> int:
@@ -138,19 +155,19 @@ class Engine:
         draw = torch.Generator().manual_seed(seed)
         ids: list[int] = []
         said = ""
-        with torch.inference_mode():
-            state = self._start([prompt])
-            logits = state.logits
-            for _ in range(max_new_tokens):
-                token = _pick(logits[0], temperature, draw)
-                if token in self.stop_ids:
-                    break
-                ids.append(token)
-                text = self.text_of(ids)
-                if not text.endswith("\ufffd") and len(text) > len(said):
-                    yield text[len(said) :]
-                    said = text
-                logits = state.feed(torch.tensor([[token]], device=logits.device))[:, -1]
+        # Families that share prefixes are known to be right on a cache: a conversation need not wait for the trial.
+        step = self._asker.steps(prompt, Batching.SINGLE if self._shares else self._batching)
+        while len(ids) < max_new_tokens:
+            # Not around the `yield`: the caller's tensors would be made in inference mode between two pieces.
+            with torch.inference_mode():
+                token = _pick(step(ids), temperature, draw)
+            if token in self.stop_ids:
+                break
+            ids.append(token)
+            text = self.text_of(ids)
+            if not text.endswith("\ufffd") and len(text) > len(said):
+                yield text[len(said) :]
+                said = text
         text = self.text_of(ids)
         if len(text) > len(said):
             yield text[len(said) :]
@@ -191,12 +208,24 @@ class Engine:
         """The responses, some at a time."""
         if kind == "choose" and self._packs:
             yield from self._packed(asked)
+        elif kind == "generate" and self._rows:
+            yield from self._together(asked)
+        elif self._batching is not Batching.PADDED:
+            yield from ([self._alone(read)] for read in asked.reads)
         elif kind == "choose":
             yield from starmap(self._choose, self._begun(asked))
-        elif self._rows:
-            yield from self._together(asked)
         else:
             yield from self._generate(self._begun(asked))
+
+    def _alone(self, read: Read) -> Response:
+        """The answer to one request, with nothing else in the model."""
+        if read.request.kind == "choose":
+            return _chosen(read, [self.plain.log_probability(read.prompt, choice) for choice in read.choices])
+        row = Row(read.request, [])
+        step = self._asker.steps(read.prompt, self._batching)
+        while not row.finish:
+            self._take(row, int(step(row.ids).argmax()))
+        return self._response(row)
 
     def _branches(
         self, asked: _Asked, packed_in: int | None = None
@@ -220,7 +249,7 @@ class Engine:
     def _begun(self, asked: _Asked) -> Iterator[_Begun]:
         """Batches of requests whose prompts have gone through the model."""
         for branch, state in self._branches(asked):
-            for batch in _batches(branch, self._token_bytes, asked):
+            for batch in batches(branch, self._token_bytes, asked.reads, asked.limits):
                 rest = [asked.reads[place].prompt[branch.depth :] for place in batch]
                 begun = self._start(rest) if state is None else state.below(rest, pad_id=self.pad_id)
                 yield [asked.reads[place] for place in batch], begun
@@ -331,38 +360,6 @@ class Engine:
             rest = texts[k][1:]
             places = torch.arange(len(rest), device=device)
             sums[i][j] += float(after[k, places, torch.tensor(rest, device=device)].sum())
-
-
-def _batches(branch: Branch, held: int, asked: _Asked) -> Iterator[list[int]]:
-    """Batches of a branch's rows, longest first, so that rows of like length meet.
-
-    Args:
-        branch: whose rows.
-        held: bytes of keys and values a token.
-        asked: the requests.
-    """
-    limits = asked.limits
-    room = limits.held // held
-    batch: list[int] = []
-    widest = copies = new = 0
-
-    def order(place: int) -> tuple[int, str]:
-        return -len(asked.reads[place].prompt), asked.reads[place].request.id
-
-    for place in sorted(branch.rows, key=order):
-        read = asked.reads[place]
-        own = len(read.prompt) - branch.depth
-        cost, more = max(widest, own), copies + max(1, len(read.choices))
-        answer = max(new, read.answer)
-        full = cost * more > limits.tokens or len(batch) == limits.rows
-        if batch and (full or more * (branch.depth + cost + answer) > room):
-            yield batch
-            batch, cost, answer = [], own, read.answer
-            more = max(1, len(read.choices))
-        batch.append(place)
-        widest, copies, new = cost, more, answer
-    if batch:
-        yield batch
 
 
 def _joined(state: states.State | None, more: states.State) -> states.State:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from tutelage.engine.prefixes import Branch
+from tutelage.engine.reading import Read
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +26,35 @@ class Limits:
     tokens: int = 4096
     rows: int = 64
     held: int = 1 << 30
+
+
+def batches(branch: Branch, held: int, reads: Sequence[Read], limits: Limits) -> Iterator[list[int]]:
+    """Batches of a branch's rows, longest first, so that rows of like length meet.
+
+    Args:
+        branch: whose rows.
+        held: bytes of keys and values a token.
+        reads: the requests, of which the branch has some.
+        limits: what a batch may take.
+    """
+    room = limits.held // held
+    batch: list[int] = []
+    widest = copies = new = 0
+
+    def order(place: int) -> tuple[int, str]:
+        return -len(reads[place].prompt), reads[place].request.id
+
+    for place in sorted(branch.rows, key=order):
+        read = reads[place]
+        own = len(read.prompt) - branch.depth
+        cost, more = max(widest, own), copies + max(1, len(read.choices))
+        answer = max(new, read.answer)
+        full = cost * more > limits.tokens or len(batch) == limits.rows
+        if batch and (full or more * (branch.depth + cost + answer) > room):
+            yield batch
+            batch, cost, answer = [], own, read.answer
+            more = max(1, len(read.choices))
+        batch.append(place)
+        widest, copies, new = cost, more, answer
+    if batch:
+        yield batch

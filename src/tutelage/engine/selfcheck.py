@@ -16,7 +16,6 @@ import torch
 from tutelage.core.nouns import Request, Response
 from tutelage.engine.engine import Engine
 from tutelage.engine.reading import Read
-from tutelage.engine.scoring import log_probabilities
 from tutelage.models.prompts import of as prompt_of
 
 SAME = 1e-4
@@ -75,7 +74,7 @@ def check(
 
 def _choice(engine: Engine, read: Read, given: Response) -> tuple[float, bool, str]:
     """How far the log-probabilities are apart, whether the best two are a tie, and what is wrong."""
-    plain = [_log_probability(engine, read.prompt, choice) for choice in read.choices]
+    plain = [engine.plain.log_probability(read.prompt, choice) for choice in read.choices]
     apart = max(abs(a - b) for a, b in zip(plain, given.logprobs, strict=True))
     if not apart <= SAME:
         return apart, False, f"a log-probability differs by {apart:.1e}"
@@ -84,29 +83,6 @@ def _choice(engine: Engine, read: Read, given: Response) -> tuple[float, bool, s
     if given.choice != plain.index(best) and not near:
         return apart, False, f"choice {given.choice} instead of {plain.index(best)}"
     return apart, near, ""
-
-
-def _log_probability(engine: Engine, prompt: Sequence[int], choice: Sequence[int]) -> float:
-    """Of a choice's tokens after a prompt, summed, in one pass of its own."""
-    logits = _logits(engine, prompt, choice[:-1])[-len(choice) :]
-    after = log_probabilities(logits)
-    return float(sum(float(after[n, token]) for n, token in enumerate(choice)))
-
-
-def _logits(engine: Engine, prompt: Sequence[int], said: Sequence[int]) -> torch.Tensor:
-    """Logits behind everything that was read and said, (T, V); the last one is that of the next token."""
-    device = engine.model.device
-    if engine.encoder_decoder:
-        begin = [engine.model.config.decoder_start_token_id, *engine.encoder.answer_prefix]
-        out = engine.model(
-            input_ids=torch.tensor([list(prompt)], device=device),
-            decoder_input_ids=torch.tensor([[*begin, *said]], device=device),
-            use_cache=False,
-        )
-    else:
-        out = engine.model(input_ids=torch.tensor([[*prompt, *said]], device=device), use_cache=False)
-    logits: torch.Tensor = out.logits[0]
-    return logits
 
 
 def _text(engine: Engine, read: Read, given: Response) -> tuple[bool, str]:
@@ -150,7 +126,7 @@ class _Step:
     def __init__(self, engine: Engine, prompt: Sequence[int]) -> None:
         self._engine, self._prompt = engine, prompt
         self._said: list[int] = []
-        self._cached = not engine.encoder_decoder and prompt_of(engine.model) is None
+        self._cached = engine.caches and not engine.encoder_decoder and prompt_of(engine.model) is None
         self._cache: Any = None
 
     def say(self, token: int) -> None:
@@ -159,7 +135,7 @@ class _Step:
     def next(self) -> torch.Tensor:
         """The logits of the next token, (V,)."""
         if not self._cached:
-            return _logits(self._engine, self._prompt, self._said)[-1]
+            return self._engine.plain.logits(self._prompt, self._said)[-1]
         fresh = self._said[-1:] if self._cache is not None else list(self._prompt)
         model = self._engine.model
         out = model(

@@ -9,7 +9,15 @@ import torch
 
 from tutelage.models.prompts import of as prompt_of
 
-_REFUSALS = (TypeError, ValueError, RuntimeError, LookupError, AttributeError)
+_REFUSALS = (
+    TypeError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+)
 """What a model raises that is not made for it: arguments that it does not know, shapes that do not fit."""
 _ROUNDING = 4.0
 """How many units in the last place of the weights' type two ways may be apart, as a share of all values; in float32 1e-5 is more."""
@@ -22,16 +30,17 @@ def some_ids(model: Any, first: int, count: int) -> list[int]:
 
 
 @torch.inference_mode()
-def takes(model: Any, attempt: Callable[[], tuple[torch.Tensor, torch.Tensor]]) -> bool:
+def takes(
+    model: Any, attempt: Callable[[], tuple[torch.Tensor, torch.Tensor]], *, prompts: bool = False
+) -> bool:
     """Whether a quicker way gives what the plain one gives.
-
-    Virtual tokens stand before every single request, so a model with such is never asked in another way.
 
     Args:
         model: in evaluation mode.
         attempt: gives the values of the quicker way and of the plain one.
+        prompts: whether the quicker way puts virtual tokens before every request; else a model with such does not take it.
     """
-    if prompt_of(model) is not None:
+    if not prompts and prompt_of(model) is not None:
         return False
     try:
         quick, plain = attempt()

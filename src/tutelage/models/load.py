@@ -10,6 +10,7 @@ from typing import Any
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.models import adapter_file, folders, origin, trial, weights
+from tutelage.models.causal import require_causal
 from tutelage.models.endings import check_ids, check_positions, end_ids, settle, settle_tokenizer
 from tutelage.models.quiet import quiet
 from tutelage.models.reading import SAVE_AGAIN, only, reading
@@ -106,6 +107,9 @@ def load(
     check_ids(model.config, source.weights / "config.json")
     check_positions(model.config, source.weights / "config.json")
     settle(model, tokenizer)
+    model.eval()
+    with reading(trial.PROBLEM, source.weights, fix=weights.fix(source.weights)):
+        require_causal(model, where=str(source.weights))
     origin.require_base(source)
     if source.base is not None:
         model = adapter_file.put_on(model, source.folder)

@@ -16,6 +16,7 @@ from tutelage.models.reading import SAVE_AGAIN, reading
 if TYPE_CHECKING:
     from tutelage.models.source import ModelSource
 
+PROBLEM = "the model's files load, but the model cannot answer"
 TEXT = "Hello, what does it cost? 12\n"
 ODD = (
     TEXT
@@ -72,7 +73,7 @@ def check(model: Any, tokenizer: Any, source: ModelSource) -> None:
     import torch
 
     with (
-        reading("the model's files load, but the model cannot answer", source.folder, fix=SAVE_AGAIN),
+        reading(PROBLEM, source.folder, fix=SAVE_AGAIN),
         torch.no_grad(),
     ):
         ids = torch.tensor([tokenizer(TEXT)["input_ids"] or [0]], device=model.device)

@@ -1,0 +1,161 @@
+"""Models that cannot be asked in padded batches on a cache are asked one by one, and give what whole passes give."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import transformers as tf
+from peft import PrefixTuningConfig, PromptTuningConfig, TaskType, get_peft_model
+
+from tutelage.core.errors import InputError
+from tutelage.core.nouns import Request
+from tutelage.engine import Engine
+from tutelage.engine.batching import Batching
+from tutelage.models.causal import require_causal
+from tutelage.models.quiet import quiet
+
+SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+HEADS = {**SHAPE, "intermediate_size": 64, "num_key_value_heads": 2, "max_position_embeddings": 256}
+SIDES = {
+    f"{side}_{name}": size
+    for side in ("encoder", "decoder")
+    for name, size in (("layers", 2), ("attention_heads", 4), ("ffn_dim", 64))
+}
+# The most that a model takes. A window or a recurrent layer would read padding; RoBERTa counts positions from the
+# ids that it is given, and RWKV and Mamba keep their state under other names.
+FAMILIES = {
+    "rwkv": (
+        Batching.WHOLE,
+        lambda ids: tf.RwkvConfig(**ids, hidden_size=32, num_hidden_layers=2, attention_hidden_size=32),
+    ),
+    "mamba": (
+        Batching.WHOLE,
+        lambda ids: tf.MambaConfig(**ids, hidden_size=32, num_hidden_layers=2, state_size=8),
+    ),
+    "roberta": (
+        Batching.WHOLE,
+        lambda ids: tf.RobertaConfig(
+            **ids, **SHAPE, intermediate_size=64, max_position_embeddings=256, is_decoder=True
+        ),
+    ),
+    "lfm2": (
+        Batching.SINGLE,
+        lambda ids: tf.Lfm2Config(**ids, **HEADS, layer_types=["conv", "full_attention"]),
+    ),
+    "falcon_h1": (
+        Batching.SINGLE,
+        lambda ids: tf.FalconH1Config(
+            **ids, **HEADS, head_dim=8, mamba_d_ssm=32, mamba_n_heads=4, mamba_d_head=8, mamba_d_state=8
+        ),
+    ),
+    "fsmt": (
+        Batching.SINGLE,
+        lambda ids: tf.FSMTConfig(
+            **{name: value for name, value in ids.items() if name != "vocab_size"},
+            **SIDES,
+            langs=["en", "de"],
+            src_vocab_size=ids["vocab_size"],
+            tgt_vocab_size=ids["vocab_size"],
+            d_model=32,
+            max_position_embeddings=256,
+            decoder_start_token_id=2,
+        ),
+    ),
+    "marian": (
+        Batching.PADDED,
+        lambda ids: tf.MarianConfig(
+            **ids, **SIDES, d_model=32, max_position_embeddings=256, decoder_start_token_id=0
+        ),
+    ),
+}
+
+
+def made(config):
+    kind = tf.AutoModelForSeq2SeqLM if config.is_encoder_decoder else tf.AutoModelForCausalLM
+    with torch.random.fork_rng(), quiet():
+        torch.manual_seed(1)
+        model = kind.from_config(config).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.ndim > 1:
+                    parameter.normal_(0, 0.3)
+    return model
+
+
+def ids_of(tokenizer):
+    return {"vocab_size": len(tokenizer), "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+
+
+def requests():
+    texts = ["a", "What is the price of small plans", "Hello, yes 12 euros " * 3]
+    choices = ("yes", "no, true", "12 euros a month")
+    chosen = [Request(f"c{n}", "choose", text, choices=choices) for n, text in enumerate(texts)]
+    limits = (3, 8, 5)
+    return chosen + [
+        Request(f"g{n}", "generate", text, max_new_tokens=limits[n]) for n, text in enumerate(texts)
+    ]
+
+
+def assert_as_whole_passes(engine: Engine, items: list[Request]) -> None:
+    """Every log-probability within rounding, every text the same."""
+    responses = {response.id: response for response in engine.answer(items)}
+    with torch.inference_mode():
+        for read in engine.reader.read(items):
+            response = responses[read.request.id]
+            if read.request.kind == "choose":
+                whole = [engine.plain.log_probability(read.prompt, choice) for choice in read.choices]
+                assert response.logprobs == pytest.approx(whole, abs=5e-5)
+                continue
+            answer: list[int] = []
+            while len(answer) < read.request.max_new_tokens:
+                token = int(engine.plain.logits(read.prompt, answer)[-1].argmax())
+                if token in engine.stop_ids:
+                    break
+                answer.append(token)
+            assert response.text == engine.text_of(answer)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_gives_what_whole_passes_give(asked, family):
+    tokenizer = asked("llama").tokenizer
+    batching, config = FAMILIES[family]
+    model = made(config(ids_of(tokenizer)))
+    engine = Engine(model, tokenizer, encoder_decoder=bool(model.config.is_encoder_decoder))
+    assert engine._batching is batching
+    # FSMT answers with its padding token here, which a whole pass would mask: only choices can be compared.
+    assert_as_whole_passes(engine, [one for one in requests() if family != "fsmt" or one.kind == "choose"])
+
+
+@pytest.mark.parametrize("kind", ["prompt", "prefix"])
+@pytest.mark.parametrize("family", ["mistral", "gemma2"])
+def test_padding_does_not_use_up_a_window_behind_virtual_tokens(asked, family, kind):
+    base = made(asked(family).model.config)
+    maker = PromptTuningConfig if kind == "prompt" else PrefixTuningConfig
+    with torch.random.fork_rng(), quiet():
+        torch.manual_seed(2)
+        model = get_peft_model(base, maker(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=4))
+        for parameter in model.prompt_encoder.parameters():
+            torch.nn.init.normal_(parameter, 0, 0.5)
+    engine = Engine(model.eval(), asked(family).tokenizer, encoder_decoder=False)
+    assert engine._batching is not Batching.PADDED
+    assert_as_whole_passes(engine, requests())
+
+
+def test_a_model_that_reads_what_comes_after_is_refused(asked):
+    config = tf.RobertaConfig(
+        **ids_of(asked("llama").tokenizer), **SHAPE, intermediate_size=64, max_position_embeddings=256
+    )
+    with pytest.raises(InputError, match="not a causal language model") as caught:
+        require_causal(made(config), where="models/roberta")
+    assert caught.value.where == "models/roberta"
+    require_causal(asked("llama").model, where="")
+    require_causal(asked("bart").model, where="")
+
+
+def test_a_conversation_that_is_left_leaves_no_inference_mode_behind(asked):
+    pieces = asked("llama").engine().stream([{"role": "user", "content": "Hello"}], max_new_tokens=20)
+    next(pieces)
+    assert not torch.is_inference_mode_enabled()
+    weight = torch.nn.Parameter(torch.ones(2))
+    (weight * 2).sum().backward()
+    pieces.close()

@@ -1,0 +1,176 @@
+"""Every script in perf/ runs: a tiny model, a few rows, the peer left out where it is not installed."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+PERF = Path(__file__).parents[2] / "perf"
+SCRIPTS = sorted(path.stem for path in PERF.glob("*.py"))
+DATASETS = importlib.util.find_spec("datasets") is not None
+TALK = "#Person1#: When does the train to Ghent leave?\n#Person2#: At nine, number {n}."
+SUMMARY = "Person2 says that train number {n} leaves at nine."
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Imports a script of perf/ by name, as `python perf/NAME.py` would but for `__main__`."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"perf_{name}", PERF / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in the layouts that the scripts read, with made-up rows."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "dialogsum").mkdir()
+    names = json.loads((PERF / "train_vs_trl_rows.json").read_text("utf-8"))["rows"]
+    split = json.loads((PERF / "dialogsum_split.json").read_text("utf-8"))
+    names = [*names, *[name for part in ("train", "test") for name in split[part][:8] if name not in names]]
+    rows = [
+        {"fname": name, "dialogue": TALK.format(n=n), "summary": SUMMARY.format(n=n)}
+        for n, name in enumerate(names)
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "dialogsum" / "dialogsum.dev.jsonl").write_text(lines, encoding="utf-8")
+    (folder / "instruction").mkdir()
+    pairs = [{"prompt": row["dialogue"], "completion": row["summary"]} for row in rows]
+    text = "".join(json.dumps(pair) + "\n" for pair in pairs)
+    (folder / "instruction" / "talks.jsonl").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def mmlu(script: Callable[[str], ModuleType], tmp_path: Path) -> Path:
+    """MMLU's layout with two made-up questions for each subject that is measured."""
+    for part, count in (("dev", 5), ("test", 2)):
+        (tmp_path / "mmlu" / part).mkdir(parents=True)
+        for subject in script("evaluate_vs_lm_eval").SUBJECTS:
+            path = tmp_path / "mmlu" / part / f"{subject}_{part}.csv"
+            with path.open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file).writerows(
+                    [f"{part} {subject} {n}?", "one", "two", "three", "four", "B"] for n in range(count)
+                )
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The words for perf/dialogsum.py, and the folder under which its run then lies."""
+    out = tmp_path_factory.mktemp("out")
+    sets = [f"model={tiny_model_folder}", "watch=[]", "retain={}", "tune.rank=2", "tune.epochs=1", "tasks.0.max_new_tokens=4"]  # fmt: skip
+    return ["--data", str(data), "--out", str(out), "--seeds", "0", "--set", *sets]
+
+
+def test_every_script_has_its_test_here():
+    text = Path(__file__).read_text("utf-8")
+    assert [name for name in SCRIPTS if f'script("{name}")' not in text] == []
+
+
+def test_coverage(script, capsys):
+    script("coverage").main(["--repetitions", "20", "--alarms", "20"])
+    assert "| Wilson |" in capsys.readouterr().out
+
+
+def test_data(script, capsys):
+    script("data").main(["--megabytes", "0.02", "--rounds", "1", *([] if DATASETS else ["--alone"])])
+    table = capsys.readouterr().out.splitlines()[4:]
+    assert [line.split(" | ")[0] for line in table] == [f"| {name}" for name in script("data").KINDS]
+
+
+def test_data_rendering(script, capsys, monkeypatch):
+    module = script("data_rendering")
+    monkeypatch.setattr(module, "measured", module.one)  # in this process: imports take longer than the work
+    words = ["--rows", "40", "--rounds", "1", "--kinds", "labels", "--no-memory"]
+    module.main(words + ([] if DATASETS else ["--alone"]))
+    assert "| labels |" in capsys.readouterr().out
+
+
+def test_dialogsum_and_report_page(script, capsys, finished, chromium):
+    script("dialogsum").main(finished)
+    assert "lora: mean of the seeds: rouge1" in capsys.readouterr().out
+    run = Path(finished[3]) / "dialogsum-lora-0"
+    # In a process of its own: the fixture's browser keeps this one's event loop.
+    words = [sys.executable, script("report_page").__file__, str(run), "--browsers", "1"]
+    page = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300)
+    assert "| filled to its bounds |" in page.stdout
+
+
+def test_evaluate_vs_lm_eval(script, capsys, mmlu, tiny_model_folder):
+    words = ["--alone", "--only", "zero-shot", "--items", "1", "--model", str(tiny_model_folder)]
+    script("evaluate_vs_lm_eval").main([*words, "--data", str(mmlu)])
+    printed = capsys.readouterr().out
+    assert "zero-shot: 10 requests" in printed
+    assert "unique tokens" in printed
+
+
+def test_metrics_vs_reference(script, capsys, monkeypatch, data):
+    module = script("metrics_vs_reference")
+    monkeypatch.setattr(module, "long_pairs", lambda folder: module.pairs_of(folder, 20, 2))
+    module.main(["--data", str(data), "--runs", "1", "--only", "rouge", "--peers", "rouge_score"])
+    rows = capsys.readouterr().out.splitlines()[4:]
+    assert len(rows) == 6
+    assert all(float(row.split("|")[7]) < 1e-9 for row in rows)
+
+
+def test_mixture(script, capsys, monkeypatch):
+    module = script("mixture")
+    for name, value in {"TASKS": 12, "TOTAL": 12_000, "FILE_ROWS": 10_000, "TOTALS": (2_000, 12_000)}.items():
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(
+        module, "child", lambda what, folder, *words: module.CHILDREN[what](folder, *map(str, words))
+    )
+    module.main(["--rows", "2000", "--rounds", "1", "--alone"])
+    assert "rendered, whole" in capsys.readouterr().out
+
+
+def test_packing(script, capsys, data):
+    script("packing").main(["--data", str(data)])
+    assert "packs of 1024 tokens" in capsys.readouterr().out
+
+
+def test_probe_difficulty(script, capsys, tiny_model_folder):
+    script("probe_difficulty").main(str(tiny_model_folder), "general-probe:development")
+    assert "positions chosen" in capsys.readouterr().out
+
+
+def test_templates(script, capsys):
+    script("templates").main(["--rows", "50"])
+    assert "the library" in capsys.readouterr().out
+
+
+def test_train_vs_trl(script, capsys, monkeypatch, data, tiny_model_folder):
+    module = script("train_vs_trl")
+    monkeypatch.setattr(
+        module, "run_child", lambda setting, *rest: module.child_tutelage(setting, *rest[:-1])
+    )
+    words = [
+        "--alone",
+        "--steps",
+        "2",
+        "--threads",
+        "1",
+        "--model",
+        str(tiny_model_folder),
+        "--data",
+        str(data),
+    ]
+    assert module.main(words) == 0
+    assert "| Tutelage, defaults | 1 |" in capsys.readouterr().out
