@@ -97,7 +97,7 @@ def test_settings_and_vocabularies_are_bounded_in_size(model):
 
 
 def test_what_is_not_fingerprinted_is_not_read(model, tiny_model_folder):
-    """Files that transformers looks for by itself: further templates, an adapter, a vocabulary of another library."""
+    """Files that transformers looks for by itself: further templates, code, a vocabulary of another library."""
     import torch
 
     (model / "chat_templates").mkdir()
@@ -107,8 +107,6 @@ def test_what_is_not_fingerprinted_is_not_read(model, tiny_model_folder):
     (model / "tekken.json").write_text("{}")
     (model / "custom_generate").mkdir()
     (model / "custom_generate/generate.py").write_text("raise SystemExit('code of the model was run')")
-    edit(model / "adapter_config.json", peft_type="LORA", base_model_name_or_path="/nowhere", r=2)
-    (model / "adapter_model.bin").write_bytes(b"no pickle")
     (plain, want), (crowded, got) = logits(tiny_model_folder), logits(model)
     assert torch.equal(got, want)
     assert crowded.chat_template == plain.chat_template

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_JSON_DEPTH, MAX_SETTINGS_BYTES, MAX_VOCABULARY_BYTES
 from tutelage.models import bounds
+from tutelage.models.plainfile import check_file
 from tutelage.models.unsafe import check_settings
 
 TOKENIZER_FILES = (
@@ -99,52 +99,6 @@ def tokenizer_files(folder: Path) -> dict[str, Path]:
 def model_files(folder: Path) -> dict[str, Path]:
     """A whole model's settings files, by name; its weights are given to transformers as tensors."""
     return {name: folder / name for name in ("config.json", "generation_config.json")}
-
-
-def check_file(path: Path, limit: int | None = None) -> None:
-    """Refuse what is no regular file, such as a FIFO, on which reading would wait forever, or is too large.
-
-    Args:
-        path: it exists, or is a link to nothing.
-        limit: bytes that it may have; None for no limit.
-
-    Raises:
-        InputError: with what the path is instead.
-    """
-    fix = "put the file itself there, or remove what stands there: fetch or save the model again"
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise InputError(
-            "the file cannot be read",
-            where=str(path),
-            found="a link to nothing" if path.is_symlink() else error.strerror or str(error),
-            expected="a file",
-            fix=fix,
-        ) from error
-    if not stat.S_ISREG(status.st_mode):
-        kinds = {
-            stat.S_IFIFO: "a FIFO",
-            stat.S_IFCHR: "a device",
-            stat.S_IFBLK: "a device",
-            stat.S_IFSOCK: "a socket",
-            stat.S_IFDIR: "a folder",
-        }
-        raise InputError(
-            "this is no file that can be read",
-            where=str(path),
-            found=kinds.get(stat.S_IFMT(status.st_mode), "something else"),
-            expected="a file",
-            fix=fix,
-        )
-    if limit is not None and status.st_size > limit:
-        raise InputError(
-            "the file is too large for what it is",
-            where=str(path),
-            found=f"{status.st_size:,} bytes",
-            expected=f"at most {limit:,}",
-            fix="fetch or save the model again",
-        )
 
 
 def check_files(folder: Path) -> None:

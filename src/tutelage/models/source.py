@@ -24,6 +24,7 @@ from tutelage.core.files import new_folder, require_space, sweep_parts
 from tutelage.core.locks import locked
 from tutelage.models import bundled, cache, folders, origin
 from tutelage.models.bundled import PATIENCE, Say, silent
+from tutelage.models.plainfile import check_file
 
 Kind = Literal["bundled", "hub", "folder", "run", "gguf"]
 HUB_ID = re.compile(r"(?P<id>[\w][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
@@ -272,7 +273,7 @@ def _file(name: str, path: Path, say: Say) -> ModelSource:
         )
     from tutelage.models import gguf
 
-    folders.check_file(path)
+    check_file(path)
     gguf.check(path)
     sha256 = cache.file_sha256(path)
     folder = cache.models() / f"gguf-{sha256[:16]}"
