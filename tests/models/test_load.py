@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from tutelage.core.errors import InputError
 from tutelage.models import as_loaded, load, load_tokenizer, resolve, stated_parameters
@@ -89,10 +90,122 @@ def test_weights_that_are_missing_are_never_made_up(copy):
     assert "layers.2." in caught.value.found
 
 
+def rewrite(folder: Path, change) -> None:
+    from safetensors.torch import load_file, save_file
+
+    state = {name: tensor.clone() for name, tensor in load_file(folder / "model.safetensors").items()}
+    save_file(change(state), folder / "model.safetensors", {"format": "pt"})
+
+
+NORM = "model.norm.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem", "found"),
+    [
+        (
+            lambda s: {**s, "model.layers.2.more.weight": s[NORM] + 1},
+            "hold 1 tensors that LlamaFor",
+            "layers.2.more",
+        ),
+        (lambda s: {(f"x.{n}" if n == NORM else n): t for n, t in s.items()}, "lack 1 of", f"no {NORM}"),
+        (lambda s: {**s, NORM: s[NORM] * float("nan")}, "1 tensors of the weights hold NaN", NORM),
+        (lambda s: {**s, NORM: s[NORM] + float("inf")}, "1 tensors of the weights hold NaN", NORM),
+        (lambda s: {**s, NORM: s[NORM].int()}, "no plain floating-point", f"{NORM}: I32"),
+        (
+            lambda s: {**s, NORM: s[NORM].to(torch.float8_e4m3fn)},
+            "no plain floating-point",
+            f"{NORM}: F8_E4M3",
+        ),
+    ],
+)
+def test_weights_that_are_not_the_configs_are_refused_by_name(copy, change, problem, found):
+    rewrite(copy, change)
+    with pytest.raises(InputError, match=problem) as caught:
+        load(resolve(str(copy)))
+    assert found in caught.value.found
+
+
+def test_a_copy_of_the_tied_output_layer_and_tensors_that_transformers_passes_over_are_no_damage(
+    copy, tiny_model_folder
+):
+    """As some checkpoints of the hub have them: the output layer once more, and the rotary buffers of old releases."""
+    more = {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)}
+    rewrite(copy, lambda s: {**s, **more, "lm_head.weight": s["model.embed_tokens.weight"].clone()})
+    ids = torch.tensor([[1, 40, 50]])
+    with torch.no_grad():
+        ours, clean = (load(resolve(str(f))).model(ids).logits for f in (copy, tiny_model_folder))
+    assert torch.equal(ours, clean)
+
+
+def shards(folder: Path, change=lambda mapping: mapping, **more) -> None:
+    """The model in two pieces, with an index that `change` spoils, and tensors that the second piece holds besides."""
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(folder / "model.safetensors")
+    names = sorted(state)
+    for number, part in enumerate((names[:5], names[5:])):
+        held = {name: state[name] for name in part} | (more if number else {})
+        save_file(held, folder / f"model-{number}.safetensors", {"format": "pt"})
+    mapping = {name: f"model-{int(name not in names[:5])}.safetensors" for name in names}
+    index = {"metadata": {}, "weight_map": change(mapping)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "model.safetensors").unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "problem"),
+    [
+        (lambda m: {**m, "x": "model-0.safetensors"}, {}, "index of the weights and a file do not agree"),
+        (
+            lambda m: {n: f for n, f in m.items() if n != NORM},
+            {},
+            "index of the weights and a file do not agree",
+        ),
+        (lambda m: m, {"x": torch.ones(2)}, "index of the weights and a file do not agree"),
+        (
+            lambda m: m,
+            {"model.embed_tokens.weight": torch.zeros(2)},
+            "index of the weights and a file do not agree",
+        ),
+        (lambda m: {**m, NORM: "model-0.safetensors"}, {}, "index of the weights and a file do not agree"),
+        (lambda m: {**m, NORM: "model-7.safetensors"}, {}, "1 of 3 files of weights are missing"),
+    ],
+)
+def test_an_index_lists_each_tensor_where_it_is_and_no_other(copy, change, more, problem):
+    shards(copy, change, **more)
+    with pytest.raises(InputError, match=problem):
+        load(resolve(str(copy)))
+
+
+def test_a_model_in_pieces_is_the_model(copy, tiny_model_folder):
+    shards(copy)
+    ids = torch.tensor([[1, 40, 50]])
+    with torch.no_grad():
+        ours, whole = (load(resolve(str(f))).model(ids).logits for f in (copy, tiny_model_folder))
+    assert torch.equal(ours, whole)
+    shutil.copy(tiny_model_folder / "model.safetensors", copy)
+    with pytest.raises(InputError, match="names other files than the one that holds the weights"):
+        resolve(str(copy))
+
+
+def test_an_adapter_beside_a_whole_model_is_never_put_on_it_without_a_word(copy):
+    """transformers would load the adapter of such a folder, from adapter_model.bin where there is nothing else."""
+    config = {"peft_type": "LORA", "base_model_name_or_path": "x/y", "r": 2, "target_modules": ["q_proj"]}
+    (copy / "adapter_config.json").write_text(json.dumps(config))
+    (copy / "adapter_model.bin").write_bytes(b"a pickle")
+    with pytest.raises(InputError, match="a model and an adapter at once"):
+        resolve(str(copy))
+
+
 def test_weights_of_another_shape_are_refused(copy):
     edit(copy / "config.json", intermediate_size=128)
-    with pytest.raises(InputError, match="could not be read"):
+    with pytest.raises(InputError, match="6 tensors of the weights have another shape") as caught:
         load(resolve(str(copy)))
+    assert (caught.value.found, caught.value.expected) == (
+        "model.layers.0.mlp.down_proj.weight: [32, 64]",
+        "[32, 128]",
+    )
 
 
 def test_a_tokenizer_larger_than_the_model_is_refused(copy):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 import pytest
 
@@ -47,6 +48,13 @@ def test_the_bundled_model_knows_a_capital_and_its_export_does_too(real, tmp_pat
     space: dict = {}
     exec("\n".join(loading_lines(tmp_path / "m")), space)  # noqa: S102  # the lines that a person would paste
     assert answer(space["model"], space["tokenizer"], question) == want
+    from peft import AutoPeftModelForCausalLM
+
+    with warnings.catch_warnings():
+        # peft asks transformers by a name that transformers is about to drop; nothing of ours.
+        warnings.simplefilter("ignore", FutureWarning)
+        apart = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "m" / "adapter", dtype="float32")
+    assert answer(apart, space["tokenizer"], question) == want
 
 
 def test_the_bundled_tokenizer_cuts_as_llama_cpp_does_for_smollm(real):

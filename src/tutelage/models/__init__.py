@@ -11,6 +11,7 @@ from tutelage.models.load import (
     load_tokenizer,
     stated_parameters,
 )
+from tutelage.models.origin import facts as base_facts
 from tutelage.models.source import ModelSource, base_of, fingerprint, own_template, resolve
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "add_adapter",
     "add_lora",
     "as_loaded",
+    "base_facts",
     "base_of",
     "export",
     "fingerprint",

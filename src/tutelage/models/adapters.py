@@ -10,7 +10,7 @@ from typing import Any
 
 from tutelage.core import seeds
 from tutelage.core.errors import InputError
-from tutelage.models import configs, methods
+from tutelage.models import configs, methods, tied
 from tutelage.models.configs import ALL_LINEAR
 from tutelage.models.load import LoadedModel
 from tutelage.models.quiet import quiet
@@ -110,6 +110,13 @@ def adapter_off(loaded: LoadedModel) -> Iterator[None]:
             found=loaded.name,
             fix="load the base model by its own name",
         )
+    if getattr(loaded.model.active_peft_config, "bias", "none") != "none":
+        raise InputError(
+            "the adapter changed its base's biases, so switching it off does not give the base",
+            where=loaded.name,
+            found=f"bias: {loaded.model.active_peft_config.bias}",
+            fix="load the base model by its own name",
+        )
     with loaded.model.disable_adapter():
         yield
 
@@ -118,10 +125,11 @@ def merge(loaded: LoadedModel) -> LoadedModel:
     """The same model with the adapter added into its weights; `loaded` stays as it is.
 
     Layers without an adapter share their memory with `loaded`: do not train it while both are in use. Sums are
-    rounded once more than with the adapter apart, so logits agree to about 1e-5 in fp32, not bit for bit.
+    rounded once more than with the adapter apart, so logits agree to about 1e-5 in fp32, not bit for bit; `export`
+    checks it. Where an adapter changes one of several tied weights, each gets numbers of its own.
 
     Raises:
-        InputError: a prompt, which no weight could take up, or weights of 4 bits.
+        InputError: a prompt, which no weight could take up, weights of 4 bits, or an adapter that peft cannot merge.
     """
     import torch
 
@@ -136,13 +144,32 @@ def merge(loaded: LoadedModel) -> LoadedModel:
     shared: dict[int, Any] = {
         id(p): torch.nn.Parameter(p.data, requires_grad=p.requires_grad) for p in wrapped.parameters()
     }
+    base = wrapped.get_base_model()
+    pairs, scaled = dict(base.all_tied_weights_keys), tied.scales_output(base.config)
     with quiet(), torch.no_grad():
-        plain = copy.deepcopy(wrapped, shared).merge_and_unload(safe_merge=True)
+        plain = _merged(wrapped, shared, loaded.name)
+        if tied.went_apart(plain, pairs):
+            tied.untie(plain, scaled=scaled)
     for parameter in plain.parameters():
         parameter.requires_grad_(requires_grad=True)
     plain.generation_config = copy.deepcopy(wrapped.generation_config)
     plain.eval()
     return dataclasses.replace(loaded, model=plain, adapter=False)
+
+
+def _merged(wrapped: Any, shared: dict[int, Any], name: str) -> Any:
+    """A merged copy of a peft model, over the memory of `shared` where nothing changes."""
+    try:
+        twin = copy.deepcopy(wrapped, shared)
+        tied.untie_targets(twin)
+        return twin.merge_and_unload(safe_merge=True)
+    except (ValueError, NotImplementedError, RuntimeError, TypeError) as error:
+        raise InputError(
+            "peft cannot merge this adapter into the weights",
+            where=name,
+            found=f"{type(error).__name__}: {error}".splitlines()[0][:300],
+            fix="export it without --merge: base and adapter stay apart",
+        ) from error
 
 
 def _check_four_bit(loaded: LoadedModel) -> None:

@@ -20,8 +20,6 @@ MAX_REPLICATED = 1024
 """Layers that an adapter's `layer_replication` may make in all."""
 FREE_SIZE = 1024
 """Ranks and numbers of virtual tokens that need no tensor of that size: small enough to be built and then compared."""
-MAX_ITERATIONS = 100
-"""Iterations of an adapter's initialisation (PiSSA, LoftQ)."""
 MAX_PATTERN_SECONDS = 1
 """Processor time in which an adapter's patterns must be matched with all names of a model's layers."""
 MAX_PATTERN_BYTES = 1 << 30
@@ -40,7 +38,6 @@ _SIZED = (
     "oft_block_size",
 )
 """What an adapter's settings say of the sizes of its tensors."""
-_NITER = re.compile(r".*_niter_(\d{1,9})")
 _PLAIN = re.compile(r"[\w.-]*", re.ASCII)
 
 _MATCH = f"""
@@ -81,7 +78,7 @@ def check_config(path: Path, settings: Any) -> None:
 
 
 def check_adapter(path: Path, settings: dict[str, Any], widest: int) -> None:
-    """Refuse an adapter's settings that ask for more than its tensors can hold, or for endless initialisation.
+    """Refuse an adapter's settings that ask for more than its tensors can hold.
 
     Args:
         path: of adapter_config.json, for the error.
@@ -99,16 +96,6 @@ def check_adapter(path: Path, settings: dict[str, Any], widest: int) -> None:
     for key, value in sizes.items():
         if isinstance(value, int | float) and value > limit:
             raise _too_many(path, key, value, f"at most {limit:,}: the adapter's tensors are no larger")
-    init = settings.get("init_lora_weights")
-    match = _NITER.fullmatch(init) if isinstance(init, str) else None
-    loftq = settings.get("loftq_config")
-    rounds = {
-        "init_lora_weights": int(match[1]) if match else 0,
-        "loftq_config: loftq_iter": loftq.get("loftq_iter") if isinstance(loftq, dict) else 0,
-    }
-    for key, value in rounds.items():
-        if isinstance(value, int | float) and value > MAX_ITERATIONS:
-            raise _too_many(path, key, value, f"at most {MAX_ITERATIONS} iterations")
     _check_replication(path, settings.get("layer_replication"))
     check_config(path, {"lora_dropout": settings.get("lora_dropout")})
 

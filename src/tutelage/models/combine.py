@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
-from tutelage.models import folders, methods
+from tutelage.models import adapter_file, agreement, folders, methods
 from tutelage.models.load import LoadedModel, load
 from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource, fingerprint, own_template
@@ -32,7 +32,8 @@ def combine(
         The base with the one adapter, as `load` gives an adapter.
 
     Raises:
-        InputError: what is no adapter, adapters of different bases or chat templates, a method that has no sum.
+        InputError: what is no adapter, adapters of different bases or chat templates, a method or setting that has no
+            sum, or a sum that answers otherwise than the adapters at once, each times its weight.
     """
     import torch
     from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
@@ -42,19 +43,87 @@ def combine(
     loaded = load(sources[0])
     model = loaded.model
     names = ["default", *(f"other-{number}" for number in range(1, len(sources)))]
+    for name, source in zip(names[1:], sources[1:], strict=True):
+        adapter_file.put_beside(model, source.folder, name)
+    rows = agreement.rows_for(model, pairs=loaded.encoder_decoder)
     with quiet(), torch.no_grad():
-        for name, source in zip(names[1:], sources[1:], strict=True):
-            model.load_adapter(source.folder, name, is_trainable=False, local_files_only=True)
-        model.base_model.add_weighted_adapter(names, list(weights), "sum", combination_type=combination)
-        state = get_peft_model_state_dict(model, adapter_name="sum")
+        try:
+            model.base_model.add_weighted_adapter(names, list(weights), "sum", combination_type=combination)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise _no_sum(sources, f"{type(error).__name__}: {error}".splitlines()[0][:300]) from error
+        if combination == "svd":
+            _check_nearest(model, names, weights, sources)
+        want = _apart(model, names, weights, rows, combination)
+        state = get_peft_model_state_dict(model, adapter_name="sum", save_embedding_layers=False)
         # The matrices hold the scale already: the sum stands there as plain LoRA with alpha equal to the rank.
         config = dataclasses.replace(model.peft_config["sum"], use_rslora=False, lora_dropout=0.0)
         single = get_peft_model(model.unload(), config)
         set_peft_model_state_dict(single, state)
     single.eval()
+    agreement.require_same(
+        want,
+        single,
+        rows,
+        grain=agreement.grain_of(sources[0].weights),
+        what="the sum of the adapters",
+        where=sources[0].name,
+        fix="add up adapters that change the same kinds of layers by the same settings",
+    )
     identity = [[fingerprint(source), weight] for source, weight in zip(sources, weights, strict=True)]
     return dataclasses.replace(
         loaded, model=single, fingerprint=hashing.of_json([identity, combination, loaded.fingerprint])
+    )
+
+
+def _apart(
+    model: Any, names: Sequence[str], weights: Sequence[float], rows: agreement.Rows, combination: Combination
+) -> Any:
+    """The logits that the sum must give: of all adapters at once, each times its weight; where it is not exact, its own."""
+    if combination != "cat":
+        model.base_model.set_adapter("sum")
+        return rows.logits(model)
+    layers = [layer for _, layer in _layers(model)]
+    for layer in layers:
+        for name, weight in zip(names, weights, strict=True):
+            if name in layer.scaling:
+                layer.scaling[name] *= weight
+    model.base_model.set_adapter(list(names))
+    return rows.logits(model)
+
+
+def _check_nearest(
+    model: Any, names: Sequence[str], weights: Sequence[float], sources: Sequence[ModelSource]
+) -> None:
+    """Compare each layer's change with the nearest of its rank (Eckart and Young 1936): no other is as near."""
+    import torch
+
+    for place, layer in _layers(model):
+        parts = [
+            (layer.get_delta_weight(name).double(), w)
+            for name, w in zip(names, weights, strict=True)
+            if name in layer.scaling
+        ]
+        whole = sum(delta * w for delta, w in parts)
+        lost = torch.linalg.svdvals(whole)[layer.r["sum"] :].norm()
+        off = (whole - layer.get_delta_weight("sum").double()).norm()
+        # fp32 has 24 bits; a product of matrices of this size keeps all but a few of them.
+        if not off <= lost * (1 + 1e-4) + 1e-5 * whole.norm():
+            raise _no_sum(sources, f"{place}: off by {off:.2g}, the nearest by {lost:.2g}")
+
+
+def _layers(model: Any) -> list[tuple[str, Any]]:
+    """The layers that the sum changes, by name."""
+    from peft.tuners.lora import LoraLayer
+
+    return [(n, m) for n, m in model.named_modules() if isinstance(m, LoraLayer) and "sum" in m.scaling]
+
+
+def _no_sum(sources: Sequence[ModelSource], reason: str) -> InputError:
+    return InputError(
+        "these adapters cannot be added up",
+        where=", ".join(source.name for source in sources),
+        found=reason,
+        fix="add up LoRA adapters that change the same kinds of layers by the same settings",
     )
 
 
@@ -94,11 +163,32 @@ def _check(sources: Sequence[ModelSource], weights: Sequence[float]) -> None:
             )
 
 
+_BESIDE_THE_FACTORS = (
+    "modules_to_save",
+    "trainable_token_indices",
+    "layer_replication",
+    "lora_bias",
+    "target_parameters",
+    "alora_invocation_tokens",
+)
+"""Settings with which an adapter changes more than a product of two matrices; `bias` is another."""
+
+
 def _check_methods(sources: Sequence[ModelSource], combination: Combination) -> None:
-    told = [folders.read_json(source.folder / "adapter_config.json") for source in sources]
-    for source, config in zip(sources, told, strict=True):
+    settings = [folders.read_json(source.folder / "adapter_config.json") for source in sources]
+    for source, config in zip(sources, settings, strict=True):
         methods.of_adapter(config).refuse("combine", where=source.name, fix="combine LoRA adapters only")
-    ranks = [config.get("r") for config in told]
+        beside = [key for key in _BESIDE_THE_FACTORS if config.get(key)]
+        if config.get("bias", "none") != "none":
+            beside.append("bias")
+        if beside:
+            raise InputError(
+                "the adapter changes more than a product of two matrices, and that has no sum",
+                where=source.name,
+                found=", ".join(f"{key}: {config[key]}"[:80] for key in beside),
+                fix="merge it into its base, and interpolate the merged models",
+            )
+    ranks = [config.get("r") for config in settings]
     if combination == "linear" and len(set(ranks)) > 1:
         raise InputError(
             "linear adds factors, which must have one rank",

@@ -1,9 +1,9 @@
 """The tuned model as files that plain transformers and peft load: weights, tokenizer, chat template, settings.
 
 merged, or tuned in full:  FOLDER/config.json, model.safetensors, generation_config.json, the tokenizer,
-                           chat_template.jinja; with an adapter also FOLDER/adapter/
-adapter only:              FOLDER/adapter_config.json, adapter_model.safetensors, the tokenizer,
-                           chat_template.jinja
+                           chat_template.jinja, README.md; with an adapter also FOLDER/adapter/
+adapter only:              FOLDER/adapter_config.json, adapter_model.safetensors, base.json, the tokenizer,
+                           chat_template.jinja, README.md
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 
 from tutelage.core import outputs
 from tutelage.core.files import write_text
-from tutelage.models import bundled, folders
+from tutelage.models import adapter_file, agreement, bundled, folders, origin
 from tutelage.models.adapters import merge as merged
-from tutelage.models.load import LoadedModel
+from tutelage.models.load import LoadedModel, read_model
 from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource
 
@@ -25,6 +25,7 @@ KIND, KIND_OF_RUN = "a model", "the tuned model of a run"
 _WRITTEN = (
     "README.md",
     "adapter_config.json",
+    "base.json",
     "chat_template.jinja",
     "config.json",
     "generation_config.json",
@@ -57,7 +58,8 @@ def export(
         of_run: whether the folder is a run's own `model`.
 
     Raises:
-        InputError: the folder may not be replaced; `core.outputs` says when.
+        InputError: the folder may not be replaced; `core.outputs` says when. The merged model, read back from the disk,
+            answers otherwise than base and adapter apart.
         MachineError: the disk does not take it.
     """
     with output_folder(folder, inputs=[*inputs, base.folder], of_run=of_run).new() as part, quiet():
@@ -66,6 +68,26 @@ def export(
         if merge or not loaded.adapter:
             merged(loaded).model.save_pretrained(part)
         loaded.tokenizer.save_pretrained(part)
+        write_text(part / "README.md", origin.card(base, adapter=loaded.adapter and not merge))
+        if merge and loaded.adapter:
+            _check_merged(loaded, part)
+
+
+def _check_merged(loaded: LoadedModel, part: Path) -> None:
+    """Read back what was merged and refuse it where it does not answer as base and adapter do."""
+    rows = agreement.rows_for(
+        loaded.model, pairs=loaded.encoder_decoder, also=adapter_file.tokens(loaded.model)
+    )
+    dtype = str(next(loaded.model.get_base_model().parameters()).dtype).removeprefix("torch.")
+    agreement.require_same(
+        rows.logits(loaded.model),
+        read_model(part, dtype),
+        rows,
+        grain=agreement.grain_of(part, dtype),
+        what="the merged model",
+        where=loaded.name,
+        fix="export it without merging: base and adapter stay apart",
+    )
 
 
 def loading_lines(folder: Path, *, shown: str | None = None) -> list[str]:
@@ -112,17 +134,19 @@ def output_folder(folder: Path, *, inputs: Sequence[Path] = (), of_run: bool = F
 
 
 def _save_adapter(loaded: LoadedModel, folder: Path, base: ModelSource) -> None:
-    """The adapter in peft's form, naming its base as others can name it."""
+    """The adapter in peft's form, naming its base so that peft finds it on this machine."""
     for config in loaded.model.peft_config.values():
-        config.base_model_name_or_path = base.name
-        config.revision = base.revision
+        # A folder, so that peft looks there and asks no hub whether the vocabulary has grown.
+        config.base_model_name_or_path = str(base.weights)
     loaded.model.save_pretrained(folder)
     # peft's model card is a form with every field left open.
     (folder / "README.md").unlink(missing_ok=True)
     # peft keeps names of layers as sets, whose order changes from process to process: the same run, the same bytes.
     path = folder / "adapter_config.json"
     written = folders.read_json(path)
+    written["base_model_name_or_path"], written["revision"] = origin.place_of(base)
     for key in folders.ADAPTER_SETS:
         if isinstance(written.get(key), list):
             written[key] = sorted(written[key])
     write_text(path, json.dumps(written, indent=2, sort_keys=True) + "\n")
+    origin.record(base, folder)

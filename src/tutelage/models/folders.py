@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_JSON_DEPTH, MAX_SETTINGS_BYTES, MAX_VOCABULARY_BYTES
@@ -106,24 +106,9 @@ def tokenizer_files(folder: Path) -> dict[str, Path]:
     return {name: folder / name for name in names}
 
 
-def _shards(folder: Path, stem: str) -> dict[str, Path]:
-    """The files that weights are read from, by name: the safetensors, and their index where they are in pieces."""
-    index = folder / f"{stem}.safetensors.index.json"
-    if not index.is_file():
-        return {f"{stem}.safetensors": folder / f"{stem}.safetensors"}
-    names = sorted({str(name) for name in read_json(index)["weight_map"].values()})
-    return {name: folder / name for name in (index.name, *names)}
-
-
 def model_files(folder: Path) -> dict[str, Path]:
-    """The files that a whole model is read from, by name: settings and weights."""
-    names = ("config.json", "generation_config.json")
-    return {**{name: folder / name for name in names}, **_shards(folder, "model")}
-
-
-def adapter_files(folder: Path) -> dict[str, Path]:
-    """The files that an adapter is read from, by name."""
-    return {"adapter_config.json": folder / "adapter_config.json", **_shards(folder, "adapter_model")}
+    """A whole model's settings files, by name; its weights are given to transformers as tensors."""
+    return {name: folder / name for name in ("config.json", "generation_config.json")}
 
 
 def check_files(folder: Path) -> None:
@@ -180,6 +165,14 @@ def check(folder: Path) -> Checked:
     """
     check_files(folder)
     check_settings(folder)
+    if (folder / "config.json").is_file() and (folder / "adapter_config.json").is_file():
+        raise InputError(
+            "the folder holds a model and an adapter at once, and does not say which of them it is",
+            where=str(folder),
+            found="config.json and adapter_config.json",
+            expected="one of them",
+            fix="move the adapter's files into a folder of their own and name that; it says itself which base it has",
+        )
     if (folder / "config.json").is_file():
         config = read_json(folder / "config.json")
         bounds.check_config(folder / "config.json", config)
@@ -195,10 +188,9 @@ def check(folder: Path) -> Checked:
             )
         return Checked(None, notes)
     if (folder / "adapter_config.json").is_file():
-        widest = _check_weights(folder, "adapter_model")
-        bounds.check_adapter(
-            folder / "adapter_config.json", read_json(folder / "adapter_config.json"), widest
-        )
+        _check_weights(folder, "adapter_model")
+        settings = folder / "adapter_config.json"
+        bounds.check_adapter(settings, read_json(settings), _widest(folder))
         return Checked(adapter_base(folder), ())
     raise InputError(
         "the folder holds no model",
@@ -249,31 +241,86 @@ def _no_foreign_code(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:
     return ("the model's folder names code of its own (auto_map): it is ignored and never run",)
 
 
-def _check_weights(folder: Path, stem: str) -> int:
-    """Weights as whole safetensors: one file, or all the pieces that the index names; the largest dimension in them."""
+def weight_files(folder: Path, stem: Literal["model", "adapter_model"] = "model") -> list[Path]:
+    """List the safetensors files that hold a model's or an adapter's weights: STEM.safetensors, or the index's files.
+
+    Raises:
+        InputError: no such file; an index that names none, or files that are not there, or other files than the
+            STEM.safetensors beside it; an adapter in pieces, which peft does not read.
+    """
+    whole, index = folder / f"{stem}.safetensors", folder / f"{stem}.safetensors.index.json"
+    if not index.is_file():
+        if not whole.is_file():
+            raise _no_weights(folder, whole.name)
+        return [whole]
+    names = sorted(set(_weight_map(index).values()))
+    missing = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(names)} files of weights are missing",
+            where=str(folder),
+            found=f"no {missing[0]}",
+            fix="fetch the model again",
+        )
+    if names != [whole.name] and (whole.is_file() or stem == "adapter_model"):
+        raise InputError(
+            "the index names other files than the one that holds the weights"
+            if whole.is_file()
+            else "an adapter in pieces is not read",
+            where=str(index),
+            found=", ".join(names[:5]),
+            expected=whole.name,
+            fix=f"remove the index, or save the weights again as {whole.name}",
+        )
+    if other := [name for name in names if not name.endswith(".safetensors")]:
+        raise InputError(
+            "the index names what is no file of safetensors",
+            where=str(index),
+            found=other[0][:200],
+            expected="names that end in .safetensors",
+            fix="fetch or save the model again",
+        )
+    return [folder / name for name in names]
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    """The index of sharded weights: the name of each tensor, and of the file that holds it."""
+    mapping = read_json(index).get("weight_map")
+    if not isinstance(mapping, dict) or not mapping:
+        raise InputError("the index of the weights names no files", where=str(index))
+    return {name: str(file) for name, file in mapping.items()}
+
+
+def _check_weights(folder: Path, stem: Literal["model", "adapter_model"]) -> None:
+    """Check that the weights are whole safetensors, and that an index names each tensor where it is and no other."""
+    tensors = {path.name: _tensor_names(path) for path in weight_files(folder, stem)}
     index = folder / f"{stem}.safetensors.index.json"
-    if index.is_file():
-        mapping = read_json(index).get("weight_map")
-        if not isinstance(mapping, dict) or not mapping:
-            raise InputError("the index of the weights names no files", where=str(index))
-        names = sorted({str(name) for name in mapping.values()})
-        missing = [
-            name
-            for name in names
-            if Path(name).name != name or not name.endswith(".safetensors") or not (folder / name).is_file()
-        ]
-        if missing:
+    if not index.is_file():
+        return
+    mapping = _weight_map(index)
+    for file, names in tensors.items():
+        listed = {name for name, place in mapping.items() if place == file}
+        for name in sorted(listed ^ names):
             raise InputError(
-                f"{len(missing)} of {len(names)} files of weights are missing",
-                where=str(folder),
-                found=f"no {missing[0]}",
-                fix="fetch the model again",
+                "the index of the weights and a file do not agree",
+                where=str(folder / file),
+                found=f"no {name}"
+                if name in listed
+                else f"{name}, which the index puts into {mapping.get(name)}",
+                expected=f"the tensors that {index.name} lists for this file",
+                fix="fetch or save the model again",
             )
-    else:
-        names = [f"{stem}.safetensors"]
-        if not (folder / names[0]).is_file():
-            raise _no_weights(folder, names[0])
-    return max(_check_whole(folder / name) for name in names)
+
+
+def _widest(folder: Path) -> int:
+    """The largest dimension of an adapter's tensors; reads no weights."""
+    from safetensors import safe_open
+
+    widest = 0
+    for path in weight_files(folder, "adapter_model"):
+        with safe_open(path, framework="np") as file:
+            widest = max([widest, *(n for name in file.keys() for n in file.get_slice(name).get_shape())])  # noqa: SIM118  # no mapping
+    return widest
 
 
 def _no_weights(folder: Path, expected: str) -> InputError:
@@ -295,16 +342,13 @@ def _no_weights(folder: Path, expected: str) -> InputError:
     )
 
 
-def _check_whole(path: Path) -> int:
-    """The header of a safetensors file fits the file's length: catches what was cut off, reads no weights.
-
-    Returns the largest dimension of its tensors.
-    """
+def _tensor_names(path: Path) -> set[str]:
+    """The names in a safetensors file; its header must fit its length, which finds what was cut off. Reads no weights."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="np") as file:
-            return max((max(file.get_slice(name).get_shape(), default=0) for name in file.keys()), default=0)  # noqa: SIM118  # no mapping
+            return set(file.keys())
     except (SafetensorError, OSError) as error:
         raise InputError(
             "the file of weights is damaged",

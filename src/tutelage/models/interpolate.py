@@ -17,7 +17,10 @@ from typing import Any
 from tutelage.core import outputs
 from tutelage.core.errors import InputError
 from tutelage.core.files import existing_parent, require_space, sync_file
-from tutelage.models import folders
+from tutelage.models import agreement, folders, weights
+from tutelage.models.export import export, output_folder
+from tutelage.models.load import config_of, load, read_model
+from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource, base_of
 
 _WEIGHTS = ".safetensors"
@@ -35,35 +38,58 @@ def between(source: ModelSource, share: float, folder: Path, *, inputs: Sequence
     Raises:
         InputError: as `interpolate`; a prompt, which cannot be merged; nothing says what the base was.
     """
-    from tutelage.models.export import export, output_folder
-    from tutelage.models.load import load
-
+    _check_share(share)
     base = base_of(source)
     output_folder(folder, inputs=[*inputs, base.weights, source.folder]).check()
-    if source.base is None:
-        interpolate(base.weights, source.folder, share, folder)
-        return
     with tempfile.TemporaryDirectory(prefix=".tutelage-", dir=existing_parent(folder)) as scratch:
-        merged = Path(scratch) / "merged"
-        export(load(source), merged, merge=True, base=base)
-        interpolate(base.weights, merged, share, folder)
+        tuned, below = source.folder, base.weights
+        if source.base is not None:
+            tuned = Path(scratch) / "merged"
+            export(load(source), tuned, merge=True, base=base)
+        if _ties(below) and not _ties(tuned):
+            below = _untied(base.weights, Path(scratch) / "base")
+        interpolate(below, tuned, share, folder, base=base.weights)
 
 
-def interpolate(base: Path, tuned: Path, share: float, folder: Path) -> None:
+def interpolate(below: Path, tuned: Path, share: float, folder: Path, *, base: Path | None = None) -> None:
     """Write `base + share * (tuned - base)`, with the tuned one's config, tokenizer, chat template and dtypes.
 
+    What is written is read back: each tensor must lie on the line, the model must load, and the base's tensors must
+    give the base's logits under the tuned one's config, as the tuned one's give its own.
+
     Args:
-        base: a folder with config.json and safetensors.
+        below: a folder with the base's config.json and safetensors.
         tuned: another one, of the same architecture.
         share: of the tuned one, 0 to 1.
         folder: where to; whole or absent.
+        base: the base as it was before its tied weights were written twice into `below`; None is `below`.
 
     Raises:
-        InputError: a share out of range; models whose tensors differ in name or shape, or tie other weights.
+        InputError: a share out of range; models whose tensors differ in name or shape, or tie other weights, or whose
+            settings make another model of the same tensors.
         MachineError: the disk does not take it.
     """
-    from tutelage.models.export import output_folder
+    _check_share(share)
+    place = output_folder(folder, inputs=[base or below, tuned])
+    place.check()
+    for model in (base or below, tuned):
+        folders.check(model)
+    require_space(folder, sum(path.stat().st_size for path in folders.weight_files(tuned)), what="the model")
+    with _tensors(below) as first, _tensors(tuned) as last:
+        _check(below, tuned, first, last)
+        with place.new() as part:
+            for path in sorted(tuned.iterdir()):
+                weighs = path.suffix == _WEIGHTS or path.suffix in folders.PICKLES
+                if path.is_file() and not weighs and path.name != outputs.MARKER:
+                    shutil.copyfile(path, part / path.name)
+            for name in sorted({handle.file for handle in last.values()}):
+                held = {key: one for key, one in last.items() if one.file == name}
+                _write(part / name, held, first, share)
+            _verify_line(below, tuned, part, share, where=str(tuned))
+            _verify_ends(base or below, below, tuned, part)
 
+
+def _check_share(share: float) -> None:
     if not 0 <= share <= 1:
         raise InputError(
             "not a share of the tuned model",
@@ -72,19 +98,65 @@ def interpolate(base: Path, tuned: Path, share: float, folder: Path) -> None:
             expected="0 (the base) to 1 (the tuned model)",
             fix="write 0.5 for the middle",
         )
-    place = output_folder(folder, inputs=[base, tuned])
-    place.check()
-    require_space(folder, sum(p.stat().st_size for p in tuned.glob(f"*{_WEIGHTS}")), what="the model")
-    with _tensors(base) as below, _tensors(tuned) as above:
-        _check(base, tuned, below, above)
-        with place.new() as part:
-            for path in sorted(tuned.iterdir()):
-                weights = path.suffix == _WEIGHTS or path.suffix in folders.PICKLES
-                if path.is_file() and not weights and path.name != outputs.MARKER:
-                    shutil.copyfile(path, part / path.name)
-            for name in sorted({handle.file for handle in above.values()}):
-                held = {key: one for key, one in above.items() if one.file == name}
-                _write(part / name, held, below, share)
+
+
+def _ties(folder: Path) -> bool:
+    """Whether a model's config ties its output layer to its embeddings."""
+    stated = folders.read_json(folder / "config.json").get("tie_word_embeddings", True)
+    return bool(stated) and bool(getattr(config_of(folder), "tie_word_embeddings", False))
+
+
+def _untied(base: Path, folder: Path) -> Path:
+    """The same model with each tied weight written out, as a merge leaves it that changes one of them."""
+    from tutelage.models import tied
+
+    model = read_model(base)
+    scaled = tied.scales_output(model.config)
+    with quiet():
+        tied.untie(model, scaled=scaled)
+        model.save_pretrained(folder)
+    return folder
+
+
+def _verify_line(below: Path, tuned: Path, written: Path, share: float, *, where: str) -> None:
+    """Compare each written tensor with the line, computed anew in float64 from the three files."""
+    import torch
+
+    with weights.tensors(below) as first, weights.tensors(tuned) as last, weights.tensors(written) as middle:
+        for name, tensor in middle.items():
+            end = last[name][...]
+            if not end.is_floating_point():
+                continue
+            start, between = first[name][...].double(), tensor[...]
+            # Two roundings in fp32, of the difference and of the sum, and one to the type of the file.
+            grain = torch.finfo(between.dtype).eps + 2 * torch.finfo(torch.float32).eps
+            room = grain * (start.abs() + end.double().abs()) + torch.finfo(between.dtype).tiny
+            off = (between.double() - start.lerp(end.double(), share)).abs()
+            if not bool((off <= room).all()):
+                raise InputError(
+                    "a written tensor does not lie between the two models, and nothing was kept",
+                    where=where,
+                    found=f"{name}: off by up to {float(off.max()):.2g}",
+                    fix="try again; the disk or the memory of this machine may be changing data",
+                )
+
+
+def _verify_ends(base: Path, below: Path, tuned: Path, written: Path) -> None:
+    """Check that the base's tensors are the base under the tuned model's config, and that what was written loads."""
+    model = read_model(base)
+    rows = agreement.rows_for(model, pairs=bool(model.config.is_encoder_decoder))
+    want = rows.logits(model)
+    del model
+    agreement.require_same(
+        want,
+        weights.read(below, config_of(tuned), "float32"),
+        rows,
+        grain=agreement.grain_of(below),
+        what="the base under the settings of the tuned model",
+        where=str(tuned / "config.json"),
+        fix="name a model and what it was tuned from",
+    )
+    weights.check_finite({"logits": rows.logits(read_model(written))}, tuned)
 
 
 class _Tensor:
@@ -104,30 +176,28 @@ class _Tensor:
 def _tensors(folder: Path) -> Iterator[dict[str, _Tensor]]:
     from safetensors import safe_open
 
-    folders.check(folder)
-    index = folder / f"model{_WEIGHTS}.index.json"
-    names = set(folders.read_json(index)["weight_map"].values()) if index.is_file() else {f"model{_WEIGHTS}"}
     with ExitStack() as stack:
         found: dict[str, _Tensor] = {}
-        for name in sorted(names):
-            handle = stack.enter_context(safe_open(folder / name, framework="pt"))
-            found.update({key: _Tensor(handle, key, name) for key in handle.keys()})  # noqa: SIM118  # no mapping
+        for path in folders.weight_files(folder):
+            handle = stack.enter_context(safe_open(path, framework="pt"))
+            found.update({key: _Tensor(handle, key, path.name) for key in handle.keys()})  # noqa: SIM118  # no mapping
         yield found
 
 
 def _check(base: Path, tuned: Path, below: dict[str, _Tensor], above: dict[str, _Tensor]) -> None:
-    one, other = (folders.read_json(folder / "config.json") for folder in (base, tuned))
+    one, other = config_of(base), config_of(tuned)
     for key in ("model_type", "tie_word_embeddings"):
-        if one.get(key) != other.get(key):
+        if getattr(one, key, None) != getattr(other, key, None):
             raise InputError(
                 "the two models differ in their settings",
                 where=str(tuned / "config.json"),
-                found=f"{key}: {other.get(key)}",
-                expected=f"{key}: {one.get(key)}, as {base} has it",
+                found=f"{key}: {getattr(other, key, None)}",
+                expected=f"{key}: {getattr(one, key, None)}, as {base} has it",
                 fix="name a model and what it was tuned from",
             )
-    _drop_copies(above, below, tied=bool(other.get("tie_word_embeddings", True)))
-    _drop_copies(below, above, tied=bool(other.get("tie_word_embeddings", True)))
+    tied = bool(getattr(other, "tie_word_embeddings", True))
+    _drop_copies(above, below, tied=tied)
+    _drop_copies(below, above, tied=tied)
     for name in sorted(set(below) ^ set(above)):
         raise InputError(
             "the two models have other tensors",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -13,21 +11,13 @@ from tutelage.core import hashing
 from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import kind
-from tutelage.models import bounds, folders, trial
-from tutelage.models.building import bounded, numbers
+from tutelage.models import adapter_file, folders, origin, trial, weights
 from tutelage.models.causal import require_causal
 from tutelage.models.endings import check_ids, check_positions, end_ids, settle, settle_tokenizer
 from tutelage.models.quiet import quiet
-from tutelage.models.reading import only, reading
+from tutelage.models.reading import SAVE_AGAIN, only, reading
 from tutelage.models.source import ModelSource, fingerprint
 from tutelage.tokens import rendering
-
-SAVE_AGAIN = "fetch the model again, or save it again with a current transformers"
-UNUSED = re.compile(
-    r"(rotary_emb\.inv_freq|attn\.(masked_)?bias|attention\.(masked_)?bias|position_ids)$|(^|\.)mtp\."
-)
-"""Tensors that take no part in an answer: tables that older releases saved and newer ones compute (rotary frequencies, causal
-masks, numbers of positions), and layers that predict several tokens ahead (`mtp`)."""
 
 
 @dataclass(frozen=True)
@@ -116,17 +106,18 @@ def load(
     """
     tokenizer = _tokenizer(source.tokenizer)
     template = _template(tokenizer, chat_template, source.tokenizer, clock)
-    model = _weights(source.weights, dtype, four_bit=four_bit)
+    model = read_model(source.weights, dtype, four_bit=four_bit)
     _check_vocabulary(model.get_input_embeddings().weight.shape[0], tokenizer, source)
     check_ids(model.generation_config, source.weights / "generation_config.json")
     check_ids(model.config, source.weights / "config.json")
     check_positions(model.config, source.weights / "config.json")
     settle(model, tokenizer)
     model.eval()
-    with reading(trial.PROBLEM, source.weights, fix=trial.FIX):
+    with reading(trial.PROBLEM, source.weights, fix=weights.fix(source.weights)):
         require_causal(model, where=str(source.weights))
+    origin.require_base(source)
     if source.base is not None:
-        model = _with_adapter(model, source.folder)
+        model = adapter_file.put_on(model, source.folder)
     model.eval()
     trial.check(model, tokenizer, source)
     return LoadedModel(
@@ -176,7 +167,7 @@ def load_tokenizer(
         only(folders.model_files(source.weights)) as view,
         reading("the model's settings could not be read", source.weights, fix=SAVE_AGAIN, view=view),
     ):
-        config = _config(view)
+        config = config_of(view)
         own = None
         if (view / "generation_config.json").is_file():
             with quiet():
@@ -259,74 +250,37 @@ def _template_file(folder: Path) -> Path:
     return own if own.is_file() else folder / "tokenizer_config.json"
 
 
-def _config(folder: Path) -> Any:
+def config_of(folder: Path) -> Any:
+    """The transformers config of a model's folder."""
     from transformers import AutoConfig
 
     with quiet():
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
-def _weights(folder: Path, dtype: str, *, four_bit: bool) -> Any:
-    """The full model. Weights that are missing would be made up at random: refused."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+def read_model(folder: Path, dtype: str = "float32", *, four_bit: bool = False) -> Any:
+    """Load the full model of a folder as its files have it, without tokenizer.
 
-    sizes = [numbers(tensor) for tensor in _slices(folder)]
+    Raises:
+        InputError: as `load`, of config and weights.
+        MachineError: not enough memory.
+    """
     with (
         only(folders.model_files(folder)) as view,
-        reading("the model could not be read", folder, fix=_fix(folder), view=view),
-        bounded(folder / "config.json", tensors=len(sizes), stored=sum(sizes)),
-        quiet(),
+        reading("the model could not be read", folder, fix=weights.fix(folder), view=view),
     ):
-        config = _config(view)
-        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        model, report = kind.from_pretrained(
-            view,
-            config=config,
-            dtype=getattr(torch, dtype),
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-            **(_four_bits() if four_bit else {}),
-        )
-    model.name_or_path = model.config.name_or_path = str(folder)
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise InputError(
-            f"the weights lack {len(missing)} of the tensors that config.json asks for",
-            where=str(folder),
-            found=f"no {missing[0]}",
-            expected=f"all weights of {type(model).__name__}",
-            fix="fetch or save the model again; config.json and weights must belong together",
-        )
-    unused = sorted(name for name in report["unexpected_keys"] if not UNUSED.search(name))
-    if unused:
-        raise InputError(
-            f"the weights hold {len(unused)} tensors that config.json has no place for",
-            where=str(folder),
-            found=unused[0],
-            expected=f"the weights of {type(model).__name__} alone",
-            fix="fetch or save the model again; config.json and weights must belong together",
-        )
-    return model
-
-
-def _four_bits() -> dict[str, Any]:
-    """Weights in NF4 with quantised constants, multiplied in bfloat16 (Dettmers et al. 2023)."""
-    import torch
-    from transformers import BitsAndBytesConfig
-
-    how = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
-    )
-    return {"quantization_config": how, "device_map": {"": 0}}
+        config = config_of(view)
+    return weights.read(folder, config, dtype, four_bit=four_bit)
 
 
 def _check_vocabulary(rows: int, tokenizer: Any, source: ModelSource) -> None:
+    if len(tokenizer) > rows and source.base is not None and source.tokenizer == source.folder:
+        raise InputError(
+            "the adapter brings more tokens than its base has, and adapters that resize the vocabulary are not read",
+            where=str(source.folder),
+            found=f"{len(tokenizer):,} tokens, {rows:,} rows in the base's embedding",
+            fix="merge it with peft (AutoPeftModelForCausalLM, merge_and_unload, save_pretrained) and name that folder",
+        )
     ids = tokenizer.get_vocab().values()
     if min(ids, default=0) < 0 or max(ids, default=0) >= rows or len(tokenizer) > rows:
         raise InputError(
@@ -337,42 +291,13 @@ def _check_vocabulary(rows: int, tokenizer: Any, source: ModelSource) -> None:
         )
 
 
-def _with_adapter(model: Any, folder: Path) -> Any:
-    from peft import PeftModel
-
-    settings = folder / "adapter_config.json"
-    names = [name for name, _ in model.named_modules()]
-    bounds.check_patterns(settings, folders.read_json(settings), names)
-    with (
-        only(folders.adapter_files(folder)) as view,
-        reading("the adapter does not fit its base model", folder, fix=SAVE_AGAIN, view=view),
-        quiet(),
-    ):
-        return PeftModel.from_pretrained(model, view, is_trainable=False, local_files_only=True)
-
-
-def _fix(folder: Path) -> str:
-    """What helps against a model that cannot be read: of a quantised one, the weights that it was made from."""
-    quantised = folders.read_json(folder / "config.json").get("quantization_config")
-    if not quantised:
-        return SAVE_AGAIN
-    method = quantised.get("quant_method") if isinstance(quantised, dict) else None
-    return (
-        f"the model is quantised ({str(method)[:40]}): name the model that it was made from, or install what "
-        "this quantisation needs, which the message names"
-    )
-
-
 def stated_parameters(source: ModelSource) -> int:
     """How many numbers the weights hold, read from the headers alone."""
-    return sum(prod(tensor.get_shape()) for tensor in _slices(source.weights))
-
-
-def _slices(folder: Path) -> Iterator[Any]:
-    """The tensors of a folder's weights, none of them read."""
     from safetensors import safe_open
 
-    for path in sorted(folder.glob("*.safetensors")):
+    total = 0
+    for path in folders.weight_files(source.weights):
         with safe_open(path, framework="np") as file:
             for name in file.keys():  # noqa: SIM118  # the handle is no mapping
-                yield file.get_slice(name)
+                total += prod(file.get_slice(name).get_shape())
+    return total

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tutelage.core.errors import InputError, MachineError, TutelageError
 
+SAVE_AGAIN = "fetch the model again, or save it again with a current transformers"
 OUT_OF_MEMORY = ("allocate memory", "out of memory")
 
 

@@ -8,6 +8,7 @@ a .gguf file              converted once into the cache
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from tutelage.core import hashing, yamltext
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.files import new_folder, require_space, sweep_parts
 from tutelage.core.locks import locked
-from tutelage.models import bundled, cache, folders
+from tutelage.models import bundled, cache, folders, origin
 from tutelage.models.bundled import PATIENCE, Say, silent
 from tutelage.models.plainfile import check_file
 from tutelage.results import tuned
@@ -143,7 +144,7 @@ def base_of(
             found=f"a {source.kind} without adapter and without a run's recipe.yaml",
             fix=fix,
         )
-    base = resolve(name, say=say)
+    base = _base(name, say)
     if base.folder.resolve() == source.folder.resolve():
         raise InputError(
             "the model is named as its own base",
@@ -178,7 +179,7 @@ def base_name(source: ModelSource) -> str | None:
     if source.base is not None:
         return source.base.name
     if (source.folder / "adapter" / "adapter_config.json").is_file():
-        return folders.adapter_base(source.folder / "adapter")
+        return origin.name_of(source.folder / "adapter")
     recipe = source.folder.parent / "recipe.yaml"
     name = None
     # A recipe beside any other folder is somebody's, and says nothing about what stands there.
@@ -276,12 +277,12 @@ def _of_folder(name: str, kind: Kind, folder: Path, say: Say, *, revision: str |
     notes += config.notes
     if config.adapter_base is None:
         return ModelSource(name, kind, folder, revision, notes=notes)
-    below = config.adapter_base
+    below = origin.name_of(folder)
     beside = folder / below
     name_below = str(beside) if beside.is_dir() and not Path(below).exists() else below
     _check_no_adapter(folder, name_below)
     try:
-        base = resolve(name_below, say=say)
+        base = _base(name_below, say)
     except InputError as error:
         if error.where is not None:
             raise
@@ -301,6 +302,17 @@ def _check_run(folder: Path) -> tuple[str, ...]:
         return ()
     tuned.require_model(run, record)
     return () if record.get("files") is not None else (tuned.UNCHECKED,)
+
+
+def _base(name: str, say: Say) -> ModelSource:
+    """An adapter's base; of a folder in the model cache it is known again what was converted into it."""
+    path = Path(name)
+    if path.parent.resolve() == cache.models().resolve():
+        if path.name in bundled.table():
+            return resolve(path.name, say=say)
+        if path.is_dir() and path.name.startswith("gguf-"):
+            return dataclasses.replace(resolve(name, say=say), kind="gguf")
+    return resolve(name, say=say)
 
 
 def _check_no_adapter(folder: Path, below: str) -> None:

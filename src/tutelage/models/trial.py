@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.core.errors import InputError
 from tutelage.models.quiet import quiet
-from tutelage.models.reading import reading
+from tutelage.models.reading import SAVE_AGAIN, reading
 
 if TYPE_CHECKING:
     from tutelage.models.source import ModelSource
 
+PROBLEM = "the model's files load, but the model cannot answer"
 TEXT = "Hello, what does it cost? 12\n"
 ODD = (
     TEXT
@@ -23,8 +24,6 @@ ODD = (
     + " \u00e9\u00df\u20ac\u0416\u4e2d\u0639\u0939\u0e01\ud55c\U0001f600\u200d\ufeff"
 )
 """All of ASCII and some of other scripts: what a vocabulary without a token for the unknown stumbles over."""
-PROBLEM = "the model's files load, but the model cannot answer"
-FIX = "fetch the model again, or save it again with a current transformers"
 _NAMES = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
@@ -42,7 +41,7 @@ def check_tokenizer(tokenizer: Any, folder: Path) -> None:
             expected="a tokenizer of the package tokenizers, such as tokenizer.json holds",
             fix="use a model whose tokenizer has one",
         )
-    with reading("the tokenizer does not work", folder, fix=FIX), quiet():
+    with reading("the tokenizer does not work", folder, fix=SAVE_AGAIN), quiet():
         ids = tokenizer(ODD)["input_ids"]
         tokenizer.decode(ids)
         tokenizer.decode(list(range(min(len(tokenizer.get_vocab()), 1000))))
@@ -74,7 +73,7 @@ def check(model: Any, tokenizer: Any, source: ModelSource) -> None:
     import torch
 
     with (
-        reading(PROBLEM, source.folder, fix=FIX),
+        reading(PROBLEM, source.folder, fix=SAVE_AGAIN),
         torch.no_grad(),
     ):
         ids = torch.tensor([tokenizer(TEXT)["input_ids"] or [0]], device=model.device)

@@ -27,6 +27,7 @@ from tutelage.models import (
     LoadedModel,
     ModelSource,
     as_loaded,
+    base_facts,
     fingerprint,
     load,
     load_tokenizer,
@@ -215,7 +216,13 @@ class _Run:
                     "prepare", f"{told['found']} items of {name} stand in training: see the card"
                 )
         return replace(
-            prepared, card={**prepared.card, "tasks": self._looked(prepared.card, rows), "overlap": overlap}
+            prepared,
+            card={
+                **prepared.card,
+                "base": base_facts(source),
+                "tasks": self._looked(prepared.card, rows),
+                "overlap": overlap,
+            },
         )
 
     def _looked(self, card: Mapping[str, Any], rows: prepare.Rows) -> dict[str, Any]:

@@ -173,6 +173,7 @@ def render(left: Left) -> str:
         examples=left.examples,
         groups=examples.GROUPS,
         left_out=len(tasks) + len(watched) - len(left.examples),
+        base=str((left.card.get("base") or {}).get("about") or ""),
         card=card.tasks(left.card),
         overlaps=card.overlaps(left.card),
         more_tasks=max(0, len(left.card.get("tasks") or {}) - card.MOST_TASKS),
