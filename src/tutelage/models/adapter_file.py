@@ -94,7 +94,7 @@ def _check_settings(stated: dict[str, Any], folder: Path, *, pairs: bool) -> Non
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
     place = str(folder / _SETTINGS)
-    kind = PEFT_TYPE_TO_CONFIG_MAPPING.get(stated.get("peft_type"))
+    kind = PEFT_TYPE_TO_CONFIG_MAPPING.get(str(stated.get("peft_type")))
     if kind is None:
         raise InputError(
             "the adapter does not say of which kind it is", where=place, found="no known peft_type"

@@ -20,7 +20,9 @@ from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource
 
 
-def export(loaded: LoadedModel, folder: Path, *, merge: bool, base: ModelSource) -> None:
+def export(
+    loaded: LoadedModel, folder: Path, *, merge: bool, base: ModelSource, card: str | None = None
+) -> None:
     """Write a model so that others can load it; whole or absent.
 
     Args:
@@ -29,6 +31,7 @@ def export(loaded: LoadedModel, folder: Path, *, merge: bool, base: ModelSource)
         merge: for an adapter, whether the sum of base and adapter is written, with the adapter beside it. Says
             nothing for a model tuned in full.
         base: what was tuned: an adapter names it.
+        card: the text of README.md, empty for none; None says what was tuned on, which is `base`.
 
     Raises:
         InputError: the folder holds something that is not a model; the merged model, read back from the disk, answers
@@ -42,7 +45,9 @@ def export(loaded: LoadedModel, folder: Path, *, merge: bool, base: ModelSource)
         if merge or not loaded.adapter:
             merged(loaded).model.save_pretrained(part)
         loaded.tokenizer.save_pretrained(part)
-        write_text(part / "README.md", origin.card(base, adapter=loaded.adapter and not merge))
+        text = origin.card(base, adapter=loaded.adapter and not merge) if card is None else card
+        if text:
+            write_text(part / "README.md", text)
         if merge and loaded.adapter:
             _check_merged(loaded, part)
 

@@ -143,7 +143,7 @@ def load_tokenizer(source: ModelSource, *, chat_template: str | None = None) -> 
     tokenizer = _tokenizer(source.tokenizer)
     template = _template(tokenizer, chat_template)
     try:
-        config = config_of(source.weights)
+        config = _config(source.weights)
         stated = source.weights / "generation_config.json"
         with quiet():
             own = GenerationConfig.from_pretrained(source.weights).eos_token_id if stated.is_file() else None
@@ -227,12 +227,23 @@ def _try_template(tokenizer: Any) -> None:
         ) from error
 
 
-def config_of(folder: Path) -> Any:
-    """The transformers config of a model's folder."""
+def _config(folder: Path) -> Any:
     from transformers import AutoConfig
 
     with quiet():
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def config_of(folder: Path) -> Any:
+    """The transformers config of a model's folder.
+
+    Raises:
+        InputError: one that transformers cannot read.
+    """
+    try:
+        return _config(folder)
+    except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
+        raise unreadable("the model could not be read", folder, error) from error
 
 
 def read_model(folder: Path, dtype: str = "float32", *, four_bit: bool = False) -> Any:
@@ -242,11 +253,7 @@ def read_model(folder: Path, dtype: str = "float32", *, four_bit: bool = False) 
         InputError: as `load`, of config and weights.
         MachineError: not enough memory.
     """
-    try:
-        config = config_of(folder)
-    except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
-        raise unreadable("the model could not be read", folder, error) from error
-    return weights.read(folder, config, dtype, four_bit=four_bit)
+    return weights.read(folder, config_of(folder), dtype, four_bit=four_bit)
 
 
 def _check_vocabulary(rows: int, tokenizer: Any, source: ModelSource) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tutelage.models.source import ModelSource
 
 RECORD = "base.json"
+_TITLE = "# Tuned with Tutelage"
 
 
 def place_of(base: ModelSource) -> tuple[str, str | None]:
@@ -82,6 +83,13 @@ def require_base(source: ModelSource) -> None:
         )
 
 
+def card_of(source: ModelSource) -> str:
+    """README.md of a whole model that Tutelage has tuned; empty where it has not, or did not write one yet."""
+    path = source.folder / "README.md"
+    text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
+    return text if _TITLE in text.splitlines() else ""
+
+
 def card(base: ModelSource, *, adapter: bool) -> str:
     """README.md of an exported model: what it was tuned on, with the hub's front matter."""
     lines = ["---", f"library_name: {'peft' if adapter else 'transformers'}"]
@@ -94,9 +102,7 @@ def card(base: ModelSource, *, adapter: bool) -> str:
     )
     if hub is not None:
         lines.append(f"base_model: {hub}")
-    return "\n".join(
-        [*lines, "---", "", "# Tuned with Tutelage", "", f"{_about(base, weights_sha256(base.weights))}.", ""]
-    )
+    return "\n".join([*lines, "---", "", _TITLE, "", f"{_about(base, weights_sha256(base.weights))}.", ""])
 
 
 def _about(base: ModelSource, sha256: str) -> str:
