@@ -157,12 +157,12 @@ def _check_report(report: dict[str, Any], kind: str, folder: Path) -> None:
             fix="fetch or save the model again; config.json and weights must belong together",
         )
     if wrong := sorted(report["mismatched_keys"]):
-        name, shape, wanted = wrong[0]
+        name, shape, expected = wrong[0]
         raise InputError(
             f"{len(wrong)} tensors of the weights have another shape than config.json makes them",
             where=str(folder),
             found=f"{name}: {list(shape)}",
-            expected=f"{list(wanted)}",
+            expected=f"{list(expected)}",
             fix="fetch or save the model again; config.json and weights must belong together",
         )
     if extra := [name for name in report["unexpected_keys"] if not UNUSED.search(name)]:
