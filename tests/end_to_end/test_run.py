@@ -51,6 +51,8 @@ def test_a_run_leaves_what_design_says(job: Path, capsys: pytest.CaptureFixture[
     assert results["watched"]["general-probe"]["parts"]
     assert results["verdict"]["learned"] in ("yes", "no", "unclear")
     card = json.loads((out / "data" / "card.json").read_text("utf-8"))
+    assert card["base"]["about"].startswith(f"Trained on the weights of {card['base']['name']}, fingerprint ")
+    assert card["base"]["about"] in html.unescape((out / "report.html").read_text("utf-8"))
     assert card["tasks"]["colours"]["splits"] == {"train": 12, "validation": 6, "test": 6}
     assert card["training"] == {
         "objective": {"completion_loss": 1.0},

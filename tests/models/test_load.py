@@ -130,7 +130,12 @@ def test_a_copy_of_the_tied_output_layer_and_tensors_that_transformers_passes_ov
     copy, tiny_model_folder
 ):
     """As some checkpoints of the hub have them: the output layer once more, and the rotary buffers of old releases."""
-    more = {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)}
+    buffers = (
+        "model.layers.0.self_attn.rotary_emb.inv_freq",
+        "model.layers.0.self_attn.masked_bias",
+        "mtp.0.norm.weight",
+    )
+    more = {name: torch.ones(4) for name in buffers}
     rewrite(copy, lambda s: {**s, **more, "lm_head.weight": s["model.embed_tokens.weight"].clone()})
     ids = torch.tensor([[1, 40, 50]])
     with torch.no_grad():

@@ -87,7 +87,7 @@ def _check_settings(stated: dict[str, Any], folder: Path, *, pairs: bool) -> Non
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
     place = str(folder / _SETTINGS)
-    kind = PEFT_TYPE_TO_CONFIG_MAPPING.get(stated.get("peft_type"))
+    kind = PEFT_TYPE_TO_CONFIG_MAPPING.get(str(stated.get("peft_type")))
     if kind is None:
         raise InputError(
             "the adapter does not say of which kind it is", where=place, found="no known peft_type"
@@ -100,22 +100,22 @@ def _check_settings(stated: dict[str, Any], folder: Path, *, pairs: bool) -> Non
             found=", ".join(f"{key}: {stated[key]}"[:80] for key in sorted(unknown)[:4]),
             fix="install the peft that wrote it, or remove the setting where it is a mistake",
         )
-    wanted = "SEQ_2_SEQ_LM" if pairs else "CAUSAL_LM"
+    expected = "SEQ_2_SEQ_LM" if pairs else "CAUSAL_LM"
     task = stated.get("task_type")
-    if task not in (None, wanted):
+    if task not in (None, expected):
         raise InputError(
             "the adapter was trained for another kind of model than its base",
             where=place,
             found=f"task_type: {task}",
-            expected=wanted,
+            expected=expected,
             fix="name the base that it was trained on",
         )
-    begun = stated.get("init_lora_weights")
-    if isinstance(begun, str) and begun.lower().startswith(_CHANGES_BASE):
+    start = stated.get("init_lora_weights")
+    if isinstance(start, str) and start.lower().startswith(_CHANGES_BASE):
         raise InputError(
             "the adapter does not stand on its base's weights, but on what its initialisation left of them",
             where=place,
-            found=f"init_lora_weights: {begun}",
+            found=f"init_lora_weights: {start}",
             expected="an adapter of the base itself",
             fix="convert it with peft: save_pretrained(DIR, path_initial_model_for_weight_conversion=FIRST_ADAPTER)",
         )
@@ -209,8 +209,8 @@ def _other_shape(key: str, tensor: Any, place: Any, file: Path, *, embedding: bo
 def _check_copies(copies: dict[str, Any], embeddings: dict[str, Any], file: Path) -> None:
     """Embeddings that peft saved beside the adapter must be the base's: with others there is no base to go back to."""
     for key, tensor in sorted(copies.items()):
-        own = embeddings[key]
-        if not bool((own.to(tensor.dtype) == tensor.to(own.device)).all()):
+        base = embeddings[key]
+        if not bool((base.to(tensor.dtype) == tensor.to(base.device)).all()):
             raise InputError(
                 "the adapter brings other embeddings than its base has",
                 where=str(file),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
-from tutelage.models import adapter_file, agreement, folders, methods
+from tutelage.models import adapter_file, agreement, folders, methods, origin
 from tutelage.models.load import LoadedModel, load
 from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource, fingerprint, own_template
@@ -44,6 +44,7 @@ def combine(
     model = loaded.model
     names = ["default", *(f"other-{number}" for number in range(1, len(sources)))]
     for name, source in zip(names[1:], sources[1:], strict=True):
+        origin.require_base(source)
         adapter_file.put_beside(model, source.folder, name)
     rows = agreement.rows_for(model, pairs=loaded.encoder_decoder)
     with quiet(), torch.no_grad():

@@ -43,6 +43,7 @@ def export(
     *,
     merge: bool,
     base: ModelSource,
+    card: str | None = None,
     inputs: Sequence[Path] = (),
     of_run: bool = False,
 ) -> None:
@@ -54,6 +55,7 @@ def export(
         merge: for an adapter, whether the sum of base and adapter is written, with the adapter beside it. Says
             nothing for a model tuned in full.
         base: what was tuned: an adapter names it.
+        card: the text of README.md, empty for none; None says what was tuned on, which is `base`.
         inputs: what else the folder may not be, lie in or lie above; the base's folder is added.
         of_run: whether the folder is a run's own `model`.
 
@@ -68,7 +70,9 @@ def export(
         if merge or not loaded.adapter:
             merged(loaded).model.save_pretrained(part)
         loaded.tokenizer.save_pretrained(part)
-        write_text(part / "README.md", origin.card(base, adapter=loaded.adapter and not merge))
+        text = origin.card(base, adapter=loaded.adapter and not merge) if card is None else card
+        if text:
+            write_text(part / "README.md", text)
         if merge and loaded.adapter:
             _check_merged(loaded, part)
 

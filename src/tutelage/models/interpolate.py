@@ -16,7 +16,7 @@ from typing import Any
 
 from tutelage.core import outputs
 from tutelage.core.errors import InputError
-from tutelage.core.files import existing_parent, require_space, sync_file
+from tutelage.core.files import existing_parent, require_space, sync_file, write_text
 from tutelage.models import agreement, folders, weights
 from tutelage.models.export import export, output_folder
 from tutelage.models.load import config_of, load, read_model
@@ -85,8 +85,18 @@ def interpolate(below: Path, tuned: Path, share: float, folder: Path, *, base: P
             for name in sorted({handle.file for handle in last.values()}):
                 held = {key: one for key, one in last.items() if one.file == name}
                 _write(part / name, held, first, share)
+            _write_index(part, last)
             _verify_line(below, tuned, part, share, where=str(tuned))
             _verify_ends(base or below, below, tuned, part)
+
+
+def _write_index(folder: Path, written: dict[str, _Tensor]) -> None:
+    """Leave out of the copied index what was not written: second copies of tied weights."""
+    index = folder / f"model{_WEIGHTS}.index.json"
+    if index.is_file():
+        stated = folders.read_json(index)
+        stated["weight_map"] = {name: tensor.file for name, tensor in sorted(written.items())}
+        write_text(index, json.dumps(stated, indent=2) + "\n")
 
 
 def _check_share(share: float) -> None:

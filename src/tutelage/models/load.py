@@ -250,12 +250,23 @@ def _template_file(folder: Path) -> Path:
     return own if own.is_file() else folder / "tokenizer_config.json"
 
 
-def config_of(folder: Path) -> Any:
-    """The transformers config of a model's folder."""
+def _config(folder: Path) -> Any:
     from transformers import AutoConfig
 
     with quiet():
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def config_of(folder: Path) -> Any:
+    """The transformers config of a model's folder.
+
+    Raises:
+        InputError: one that transformers cannot read.
+    """
+    try:
+        return _config(folder)
+    except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
+        raise unreadable("the model could not be read", folder, error) from error
 
 
 def read_model(folder: Path, dtype: str = "float32", *, four_bit: bool = False) -> Any:

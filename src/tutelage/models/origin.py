@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tutelage.models.source import ModelSource
 
 RECORD = "base.json"
+_TITLE = "# Tuned with Tutelage"
 
 
 def place_of(base: ModelSource) -> tuple[str, str | None]:
@@ -38,8 +39,13 @@ def weights_sha256(folder: Path) -> str:
 def facts(base: ModelSource) -> dict[str, Any]:
     """What base.json and a run's data card say of the base: name, kind, commit, weights and a sentence for people."""
     sha256 = weights_sha256(base.weights)
-    told = {"name": base.name, "kind": base.kind, "revision": base.revision, "weights_sha256": sha256}
-    return {**told, "about": _about(base, sha256)}
+    return {
+        "name": base.name,
+        "kind": base.kind,
+        "revision": base.revision,
+        "weights_sha256": sha256,
+        "about": _about(base, sha256),
+    }
 
 
 def record(base: ModelSource, folder: Path) -> None:
@@ -55,7 +61,7 @@ def name_of(folder: Path) -> str:
     name = folders.adapter_base(folder)
     if not Path(name).is_dir():
         stated = _recorded(folder)
-        if stated.get("kind") == "bundled" and stated.get("name") in bundled.table():
+        if stated.get("kind") == "bundled" and str(stated.get("name")) in bundled.table():
             return str(stated["name"])
     return name
 
@@ -72,14 +78,21 @@ def require_base(source: ModelSource) -> None:
     stated = _recorded(source.folder).get("weights_sha256")
     if source.base is None:
         return
-    if isinstance(stated, str) and stated != (found := weights_sha256(source.base.weights)):
+    if isinstance(stated, str) and stated != (sha256 := weights_sha256(source.base.weights)):
         raise InputError(
             "the adapter's base has other weights than those that it was tuned on",
             where=str(source.folder / RECORD),
-            found=f"{source.base.name}: {found[:16]}",
+            found=f"{source.base.name}: {sha256[:16]}",
             expected=stated[:16],
             fix=f"bring back the weights that it was tuned on, or remove {RECORD} to use it on these",
         )
+
+
+def card_of(source: ModelSource) -> str:
+    """README.md of a whole model that Tutelage has tuned; empty where it has not, or did not write one yet."""
+    path = source.folder / "README.md"
+    text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
+    return text if _TITLE in text.splitlines() else ""
 
 
 def card(base: ModelSource, *, adapter: bool) -> str:
@@ -94,9 +107,7 @@ def card(base: ModelSource, *, adapter: bool) -> str:
     )
     if hub is not None:
         lines.append(f"base_model: {hub}")
-    return "\n".join(
-        [*lines, "---", "", "# Tuned with Tutelage", "", f"{_about(base, weights_sha256(base.weights))}.", ""]
-    )
+    return "\n".join([*lines, "---", "", _TITLE, "", f"{_about(base, weights_sha256(base.weights))}.", ""])
 
 
 def _about(base: ModelSource, sha256: str) -> str:

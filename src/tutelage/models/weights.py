@@ -6,6 +6,7 @@ dropped, and both give another model than the one that was named.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,6 +22,12 @@ SHOWN = 4
 """How many names an error lists."""
 FLOATS = ("F64", "F32", "F16", "BF16")
 """Types of safetensors that are numbers as they stand; fp8 and integers need a scale that nothing here applies."""
+
+UNUSED = re.compile(
+    r"(rotary_emb\.inv_freq|attn\.(masked_)?bias|attention\.(masked_)?bias|position_ids)$|(^|\.)mtp\."
+)
+"""Tensors that take no part in an answer: tables that older releases saved and newer ones compute, and layers that
+predict several tokens ahead (`mtp`)."""
 
 
 def read(folder: Path, config: Any, dtype: str, *, four_bit: bool = False) -> Any:
@@ -151,15 +158,15 @@ def _check_report(report: dict[str, Any], kind: str, folder: Path) -> None:
             fix="fetch or save the model again; config.json and weights must belong together",
         )
     if wrong := sorted(report["mismatched_keys"]):
-        name, shape, wanted = wrong[0]
+        name, shape, expected = wrong[0]
         raise InputError(
             f"{len(wrong)} tensors of the weights have another shape than config.json makes them",
             where=str(folder),
             found=f"{name}: {list(shape)}",
-            expected=f"{list(wanted)}",
+            expected=f"{list(expected)}",
             fix="fetch or save the model again; config.json and weights must belong together",
         )
-    if extra := report["unexpected_keys"]:
+    if extra := [name for name in report["unexpected_keys"] if not UNUSED.search(name)]:
         raise InputError(
             f"the weights hold {len(extra)} tensors that {kind} does not have",
             where=str(folder),
