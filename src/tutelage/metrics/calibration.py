@@ -145,7 +145,10 @@ def ece_places(asked: Asked, lines: Floats) -> Ints:
 
 ece = Family(_count, _weigh_ece, scale="calibration")
 selective_accuracy = Family(
-    _count, _weigh_selective, size=lambda asked, n: max(1.0, float(asked.options["coverage"]) * n)
+    _count,
+    _weigh_selective,
+    size=lambda asked, n: max(1.0, float(asked.options["coverage"]) * n),
+    smooth=False,
 )
 # The first of n items counts in every average, the last in one: their squared weights sum up to 2 / n.
 selective_area = Family(_count, _weigh_area, size=lambda _asked, n: max(1.0, n / 2))

@@ -89,7 +89,8 @@ class Family:
             logarithm, or on that of Fisher's z.
         unseen: for given lines, the items of each class that nobody saw; None when the metric has no classes.
         size: on how many of n items the value rests.
-        most: the largest value of an item, for metrics without an upper bound.
+        most: a large value of an item, for metrics without an upper bound.
+        smooth: whether one item more or less changes the value by little, as the jackknife needs it.
     """
 
     count: Callable[[Shared, Asked], Counted]
@@ -98,6 +99,7 @@ class Family:
     unseen: Callable[[Asked, Floats], Unseen | None] = lambda _asked, _lines: None
     size: Callable[[Asked, int], float] = _all_items
     most: float = 1.0
+    smooth: bool = True
 
 
 def of_means(items: Floats, rows: Ints | None = None, note: str = "") -> Counted:

@@ -102,18 +102,18 @@ def _of_all(asked: Asked, lines: Floats, value: float, clusters: Ints | None, se
     if unseen is not None:
         folded = np.vstack((folded, unseen.wrong, unseen.right))
         added = np.full(2 * len(unseen.wrong), 0.5 / len(unseen.wrong))
-    plan, (found,) = _left_out(asked, [folded], counts, added, clusters, seed)
-    how = f"jackknife-{kind.scale}" + ("" if plan.groups is None else f"|seed:{seed}")
+    plan, (found,), variance = _left_out(asked, [folded], counts, added, clusters, seed)
+    way = "jackknife" if kind.smooth else "bootstrap"
+    how = f"{way}-{kind.scale}" + ("" if kind.smooth and plan.groups is None else f"|seed:{seed}")
     size = intervals.effective(sizes)
     quantile = intervals.t_quantile(max(size - 1, 1.0))
-    variance = plan.variance(found.each)
     if kind.scale == "fisher":
         return _fisher(value, variance, size, quantile), how
     if kind.scale == "log" and value > 0:
         times = math.exp(quantile * math.sqrt(variance) / value)
         return (max(entry.low, value / times), value * times), how
     if unseen is None:
-        factor = _factor_by_items(asked, value, plan, found, size, len(lines))
+        factor = _factor_by_items(asked, value, variance, plan, found, size, len(lines))
     else:
         room = (found.value - entry.low) * (entry.high - found.value)
         factor = variance / room if room > 0 else 1 / size
@@ -121,17 +121,16 @@ def _of_all(asked: Asked, lines: Floats, value: float, clusters: Ints | None, se
 
 
 def _factor_by_items(
-    asked: Asked, value: float, plan: LeaveOut, found: Derivatives, size: float, n: int
+    asked: Asked, value: float, variance: float, plan: LeaveOut, found: Derivatives, size: float, n: int
 ) -> float:
     """The factor of a metric without classes, from the variance and how many items are alike."""
     kind, low, high = family(asked), asked.entry.low, asked.entry.high
     top = low + kind.most if math.isinf(high) else high
     counted = kind.size(asked, n) * size / n
     alike = plan.alike(found.each) / float(plan.weights.sum()) * counted
-    factor = intervals.smoothed_factor(
-        value, plan.variance(found.each), counted, alike, low=low, high=top
+    return intervals.smoothed_factor(
+        value, variance, counted, alike, low=low, high=top, bounded=math.isfinite(high)
     )
-    return factor * (top - low) if math.isinf(high) else factor
 
 
 def _fisher(value: float, variance: float, size: float, quantile: float) -> Ends:
@@ -162,13 +161,13 @@ def _change_error(
         added = _changes_of_classes(unseen, counts * (left != right).any(1))
         left = np.vstack((left, unseen.wrong, unseen.right))
         right = np.vstack((right, unseen.right, unseen.wrong))
-    plan, (before, after) = _left_out(asked, [left, right], counts, added, clusters, seed)
-    each = after.each - before.each
-    variance, sizes = plan.variance(each), _sizes(sides[0], clusters)
+    plan, (before, after), variance = _left_out(asked, [left, right], counts, added, clusters, seed)
+    sizes = _sizes(sides[0], clusters)
     if unseen is None:
         most = asked.entry.high - asked.entry.low
         most = max(kind.most, *values) if math.isinf(most) else most
-        variance += intervals.unseen_changes(sizes / sizes.sum(), plan.moved(each), most)
+        moved = plan.moved(after.each - before.each)
+        variance += intervals.unseen_changes(sizes / sizes.sum(), moved, most)
     return math.sqrt(variance), max(intervals.effective(sizes) - 1, 1.0)
 
 
@@ -226,8 +225,11 @@ def _left_out(
     added: Floats,
     clusters: Ints | None,
     seed: int,
-) -> tuple[LeaveOut, list[Derivatives]]:
-    """Each side's derivatives by units; `added` are the weights of the last lines, which nobody saw."""
+) -> tuple[LeaveOut, list[Derivatives], float]:
+    """Each side's derivatives by units, and the variance of the value, or of the difference of two.
+
+    `added` are the weights of the last lines, which nobody saw.
+    """
     if clusters is not None:
         first = int(clusters.max()) + 1
         counts = np.ones(first, np.int64)
@@ -235,7 +237,16 @@ def _left_out(
     weighs = [spread(family(asked).weigh(asked, lines), clusters)[0] for lines in sides]
     sums = all(isinstance(weigh, bootstrap.OfSums) for weigh in weighs)
     plan = LeaveOut(np.concatenate((counts, added)), _rng(asked, seed), sums=sums)
-    return plan, [plan.derivatives(weigh) for weigh in weighs]
+    found = [plan.derivatives(weigh) for weigh in weighs]
+    if family(asked).smooth:
+        return plan, found, plan.variance(found[-1].each - (found[0].each if len(found) > 1 else 0.0))
+    drawn = bootstrap.resample(
+        lambda weights: weighs[-1](weights) - (weighs[0](weights) if len(weighs) > 1 else 0.0),
+        counts,
+        rng=_rng(asked, seed),
+    )
+    n = int(counts.sum())
+    return plan, found, float(np.nanvar(drawn)) * n / (n - 1)
 
 
 def _sizes(lines: Floats, clusters: Ints | None) -> Floats:

@@ -73,7 +73,9 @@ def on_range(value: float, factor: float, quantile: float, *, low: float, high: 
     return (low if value == low else min(first, value)), (high if value == high else max(last, value))
 
 
-def smoothed_factor(value: float, variance: float, size: float, alike: float, *, low: float, high: float) -> float:
+def smoothed_factor(
+    value: float, variance: float, size: float, alike: float, *, low: float, high: float, bounded: bool = True
+) -> float:
     """The factor of `on_range`, with the items added that nobody saw.
 
     Args:
@@ -82,7 +84,8 @@ def smoothed_factor(value: float, variance: float, size: float, alike: float, *,
         size: how many independent items it rests on.
         alike: how many of these have the most common value.
         low: the smallest possible value.
-        high: the largest possible value of an item; the estimate may lie above it when it has no bound.
+        high: the largest possible value; a large one when it has no bound.
+        bounded: whether it has one.
     """
     width = high - low
     share, spread = (value - low) / width, variance / width**2
@@ -91,7 +94,8 @@ def smoothed_factor(value: float, variance: float, size: float, alike: float, *,
     centre = (size * share + weight) / total
     squares = size * (size - 1) * spread + size * (share - centre) ** 2
     squares += weight * (centre**2 + (1 - centre) ** 2)
-    return squares / (total * (total - 1) * centre * max(1 - centre, weight / total))
+    variance = squares / (total * (total - 1))
+    return variance / (centre * (1 - centre)) if bounded else variance * width / centre
 
 
 def most_common(values: Floats) -> int:
