@@ -37,11 +37,10 @@ def paired(base: Scored, tuned: Scored, *, seed: int = 0) -> Difference:
     value, n = tuned.score.value - base.score.value, base.score.n
     if n == 0:
         return Difference(math.nan, math.nan, math.nan, 0, 1.0, test="none")
-    if asked.entry.kind == "other":
-        return _of_all(asked, base, tuned, value, seed)
     if asked.entry.kind == "proportion" and base.clusters is None and not base.averaged:
         return _proportions(base, tuned, value)
-    return _means(asked, base, tuned, value, seed)
+    made = (_of_all if asked.entry.kind == "other" else _means)(asked, base, tuned, value, seed)
+    return made if base.clusters is None else replace(made, units=int(base.clusters.max()) + 1)
 
 
 def _proportions(base: Scored, tuned: Scored, value: float) -> Difference:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tutelage.core import seeds
-from tutelage.metrics.calibration import ece_places
+from tutelage.metrics.calibration import ece_places, too_few_for_ece
 from tutelage.metrics.measures import Counted, Floats, Ints, Unseen, Weigh, family
 from tutelage.metrics.names import Asked
 from tutelage.metrics.stats import bootstrap, calibration, intervals
@@ -64,6 +64,8 @@ def change(
     if not math.isfinite(difference) or np.count_nonzero(_sizes(sides[0], clusters)) < 2:
         return (-most, most), 1.0
     if family(asked).scale == "calibration":
+        if too_few_for_ece(asked, len(sides[0])):
+            return (-most, most), 1.0
         low, high = _change_of_calibration(asked, sides, values, clusters, seed)
         error, freedom = (high - low) / (2 * Z), math.inf
     else:
@@ -91,7 +93,8 @@ def spread(weigh: Weigh, clusters: Ints | None) -> tuple[Weigh, int | None]:
 def _of_all(asked: Asked, lines: Floats, value: float, clusters: Ints | None, seed: int) -> tuple[Ends, str]:
     kind, entry = family(asked), asked.entry
     sizes = _sizes(lines, clusters)
-    if not math.isfinite(value) or len(sizes) < 2:
+    few = kind.scale == "calibration" and too_few_for_ece(asked, len(lines))
+    if few or not math.isfinite(value) or len(sizes) < 2:
         return (entry.low, entry.high), "none"
     if kind.scale == "calibration":
         ends = calibration.interval(_bins(asked, lines, clusters), _rng(asked, seed))

@@ -3,8 +3,8 @@
 Each bin's distance between confidence and accuracy is taken without its sign, so noise only adds to the sum: a model that
 is calibrated shows an error of its own (A. Kumar, P. Liang, T. Ma, "Verified Uncertainty Calibration", 2019, section 4).
 The interval inverts a parametric bootstrap (J. Carpenter, "Test inversion bootstrap confidence intervals", 1999): it holds
-every error under which the one seen is neither among the lowest nor among the highest 2.5 % of those drawn anew. The
-models drawn from are the one seen with all its distances multiplied by one number; with 0 it is calibrated.
+every error under which the one seen is neither among the lowest nor among the highest 2 % of those drawn anew (2, not
+2.5, because the models that are tried are a line through all possible ones). The models drawn from are the one seen with all its distances multiplied by one number; with 0 it is calibrated.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from tutelage.metrics.stats.bootstrap import Floats, Ints
 
 DRAWS = 500
-_TAIL = 0.025
+_TAIL = 0.02
 _HALVINGS = 9
 _SAME = 1e-12
 
