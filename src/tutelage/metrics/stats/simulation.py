@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -146,9 +146,20 @@ def _bins(world: World) -> list[tuple[float, float]]:
     return list(pairwise(edges))
 
 
-def clustered_coverage(repetitions: int) -> Iterator[Rate]:
-    """The clustered t interval: right answers that share a document, 1 to 9 to a document."""
-    for n in (30, 100, 300, 1000):
+def calibrated_coverage(world: World, n: int, repetitions: int) -> Covered:
+    """How often the interval of a calibration error holds 0 when the model is calibrated."""
+    rng = seeds.generator(SEED, "calibrated", world.metric, n)
+    count = 0
+    for _ in range(repetitions):
+        items = world.items(rng, n)
+        made = sample(world.answers(rng, items, 0.0), np.arange(n))
+        count += interval(world.asked, made, world.value(made.items, made.lines), None, SEED)[0] == 0.0
+    return Covered((Rate(world.metric, world.words, n, count, repetitions),))
+
+
+def clustered_coverage(repetitions: int, sizes: Sequence[int] = (30, 100, 300, 1000)) -> Iterator[Rate]:
+    """The clustered interval: right answers that share a document, 1 to 9 to a document."""
+    for n in sizes:
         rng = seeds.generator(SEED, "clustered", n)
         count = 0
         for _ in range(repetitions):
@@ -157,7 +168,7 @@ def clustered_coverage(repetitions: int) -> Iterator[Rate]:
             level = rng.beta(1.4, 0.6, n)[clusters]
             right = (rng.random(n) < level).astype(np.float64)
             count += _holds(intervals.clustered_mean(right, clusters, low=0, high=1), 0.7)
-        yield Rate("clustered t", "p 0.7, 1 to 9 items a cluster, correlation 0.33", n, count, repetitions)
+        yield Rate("accuracy in clusters", "p 0.7, 1 to 9 items a cluster, correlation 0.33", n, count, repetitions)
 
 
 def false_alarms(test: str, repetitions: int, *, sizes: tuple[int, ...] = (30, 100, 1000)) -> Iterator[Rate]:
