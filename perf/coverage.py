@@ -45,7 +45,10 @@ def promised(covered: Covered, n: int) -> bool:
 
 
 def covered_rows(
-    made: Callable[[World, int, int], Covered], worlds: Sequence[World], sizes: Sequence[int], repetitions: int
+    made: Callable[[World, int, int], Covered],
+    worlds: Sequence[World],
+    sizes: Sequence[int],
+    repetitions: int,
 ) -> Iterable[list[str]]:
     """Lines of a table of coverage."""
     for world in worlds:

@@ -134,6 +134,8 @@ def _weigh_area(_asked: Asked, lines: Floats) -> Weigh:
 
 
 brier = Family(_count_brier)
+
+
 def too_few_for_ece(asked: Asked, n: int) -> bool:
     """Whether bins of equally many items hold fewer than three each, which say nothing about how far off they are."""
     return asked.options["binning"] == "mass" and n < 3 * int(asked.options["bins"])

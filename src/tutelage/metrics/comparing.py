@@ -56,11 +56,15 @@ def _means(asked: Asked, base: Scored, tuned: Scored, value: float, seed: int) -
     changes, clusters, entry = tuned.items - base.items, base.clusters, asked.entry
     width = entry.high - entry.low
     # An average over parts weighs its items: one of them can change it by more than the metric's range.
-    most = max(width, *(float(np.abs(side.items).max()) for side in (base, tuned))) if base.averaged else width
+    most = (
+        max(width, *(float(np.abs(side.items).max()) for side in (base, tuned))) if base.averaged else width
+    )
     error, freedom = intervals.mean_change(changes, clusters, most=most)
     half = intervals.t_quantile(freedom) * error
     ends = max(-width, value - half), min(width, value + half)
-    p = tests.sign_flips(_by_cluster(changes, clusters), rng=seeds.generator(seed, "randomisation", asked.text))
+    p = tests.sign_flips(
+        _by_cluster(changes, clusters), rng=seeds.generator(seed, "randomisation", asked.text)
+    )
     found = _difference(value, ends, p, intervals.t_test(value, error, freedom), len(changes))
     return replace(found, effect=tests.effect_size(changes))
 

@@ -97,15 +97,15 @@ def _of_all(asked: Asked, lines: Floats, value: float, clusters: Ints | None, se
     if few or not math.isfinite(value) or len(sizes) < 2:
         return (entry.low, entry.high), "none"
     if kind.scale == "calibration":
-        ends = calibration.interval(_bins(asked, lines, clusters), _rng(asked, seed))
-        return ends, f"inverted-bootstrap|bs:{calibration.DRAWS}|seed:{seed}"
+        low, high = calibration.interval(_bins(asked, lines, clusters), _rng(asked, seed))
+        return (min(low, value), max(high, value)), f"inverted-bootstrap|bs:{calibration.DRAWS}|seed:{seed}"
     folded, counts = units(lines, clusters)
     unseen = kind.unseen(asked, folded)
     added = np.empty(0)
     if unseen is not None:
         folded = np.vstack((folded, unseen.wrong, unseen.right))
         added = np.full(2 * len(unseen.wrong), 0.5 / len(unseen.wrong))
-    plan, (found,), variance = _left_out(asked, [folded], counts, added, clusters, seed)
+    plan, (found,), variance = _left_out(asked, [folded], counts, added, clusters=clusters, seed=seed)
     way = "jackknife" if kind.smooth else "bootstrap"
     how = f"{way}-{kind.scale}" + ("" if kind.smooth and plan.groups is None else f"|seed:{seed}")
     size = intervals.effective(sizes)
@@ -116,7 +116,7 @@ def _of_all(asked: Asked, lines: Floats, value: float, clusters: Ints | None, se
         times = math.exp(quantile * math.sqrt(variance) / value)
         return (max(entry.low, value / times), value * times), how
     if unseen is None:
-        factor = _factor_by_items(asked, value, variance, plan, found, size, len(lines))
+        factor = _factor_by_items(asked, value, variance, plan, found, size=size, n=len(lines))
     else:
         room = (found.value - entry.low) * (entry.high - found.value)
         factor = variance / room if room > 0 else 1 / size
@@ -124,7 +124,7 @@ def _of_all(asked: Asked, lines: Floats, value: float, clusters: Ints | None, se
 
 
 def _factor_by_items(
-    asked: Asked, value: float, variance: float, plan: LeaveOut, found: Derivatives, size: float, n: int
+    asked: Asked, value: float, variance: float, plan: LeaveOut, found: Derivatives, *, size: float, n: int
 ) -> float:
     """The factor of a metric without classes, from the variance and how many items are alike."""
     kind, low, high = family(asked), asked.entry.low, asked.entry.high
@@ -164,7 +164,9 @@ def _change_error(
         added = _changes_of_classes(unseen, counts * (left != right).any(1))
         left = np.vstack((left, unseen.wrong, unseen.right))
         right = np.vstack((right, unseen.right, unseen.wrong))
-    plan, (before, after), variance = _left_out(asked, [left, right], counts, added, clusters, seed)
+    plan, (before, after), variance = _left_out(
+        asked, [left, right], counts, added, clusters=clusters, seed=seed
+    )
     sizes = _sizes(sides[0], clusters)
     if unseen is None:
         most = asked.entry.high - asked.entry.low
@@ -202,8 +204,13 @@ def _change_of_calibration(
     varies = all(float(own.std()) > 0 for own in gaps)
     together = max(0.0, float(np.corrcoef(*gaps)[0, 1])) * n / (n + Z * Z) if varies else 0.0
 
+    sizes = _sizes(sides[0], clusters)
+    moved = np.count_nonzero(gaps[0] != gaps[1])
+    unseen = intervals.unseen_changes(sizes / sizes.sum(), moved, 1.0)
+    unseen *= intervals.t_quantile(max(len(sizes) - 1, 1)) ** 2
+
     def reach(one: float, other: float) -> float:
-        return math.sqrt(max(0.0, one * one + other * other - 2 * together * one * other))
+        return math.sqrt(max(0.0, one * one + other * other - 2 * together * one * other) + unseen)
 
     down, up = reach(tuned - later_low, high - base), reach(later_high - tuned, base - low)
     return tuned - base - down, tuned - base + up
@@ -226,6 +233,7 @@ def _left_out(
     sides: Sequence[Floats],
     counts: Ints,
     added: Floats,
+    *,
     clusters: Ints | None,
     seed: int,
 ) -> tuple[LeaveOut, list[Derivatives], float]:

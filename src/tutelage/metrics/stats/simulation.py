@@ -168,7 +168,9 @@ def clustered_coverage(repetitions: int, sizes: Sequence[int] = (30, 100, 300, 1
             level = rng.beta(1.4, 0.6, n)[clusters]
             right = (rng.random(n) < level).astype(np.float64)
             count += _holds(intervals.clustered_mean(right, clusters, low=0, high=1), 0.7)
-        yield Rate("accuracy in clusters", "p 0.7, 1 to 9 items a cluster, correlation 0.33", n, count, repetitions)
+        yield Rate(
+            "accuracy in clusters", "p 0.7, 1 to 9 items a cluster, correlation 0.33", n, count, repetitions
+        )
 
 
 def false_alarms(test: str, repetitions: int, *, sizes: tuple[int, ...] = (30, 100, 1000)) -> Iterator[Rate]:

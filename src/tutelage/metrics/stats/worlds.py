@@ -170,7 +170,9 @@ def _bleu(rng: np.random.Generator, items: Items, level: float) -> Answers:
     matches = [np.minimum(length, reference)]
     for order, total in enumerate(totals):
         most = np.minimum(total, matches[-1])
-        matches.append(rng.binomial(most.astype(np.int64), quality if order == 0 else quality**0.5).astype(float))
+        matches.append(
+            rng.binomial(most.astype(np.int64), quality if order == 0 else quality**0.5).astype(float)
+        )
     return np.full(len(length), np.nan), np.stack([length, reference, *matches[1:], *totals], axis=1)
 
 
@@ -179,7 +181,9 @@ def _chrf(rng: np.random.Generator, items: Items, level: float) -> Answers:
     length = np.maximum(np.rint(reference * rng.normal(0.97, 0.12, len(reference))), 6.0)
     lines, most = [], np.minimum(length, reference)
     for order in range(6):
-        right = rng.binomial(np.minimum(most, length - order).astype(np.int64), quality**0.5).astype(np.float64)
+        right = rng.binomial(np.minimum(most, length - order).astype(np.int64), quality**0.5).astype(
+            np.float64
+        )
         lines += [length - order, reference - order, right]
         most = right
     return np.full(len(length), np.nan), np.stack(lines, axis=1)
