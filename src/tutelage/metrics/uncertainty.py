@@ -97,7 +97,7 @@ def _of_all(asked: Asked, lines: Floats, value: float, clusters: Ints | None, se
     if few or not math.isfinite(value) or len(sizes) < 2:
         return (entry.low, entry.high), "none"
     if kind.scale == "calibration":
-        low, high = calibration.interval(_bins(asked, lines, clusters), _rng(asked, seed))
+        low, high = calibration.interval(_bins(asked, lines, clusters), lambda: _rng(asked, seed))
         return (min(low, value), max(high, value)), f"inverted-bootstrap|bs:{calibration.DRAWS}|seed:{seed}"
     folded, counts = units(lines, clusters)
     unseen = kind.unseen(asked, folded)
@@ -196,16 +196,16 @@ def _change_of_calibration(
     G. Y. Zou, A. Donner, "Construction of confidence limits about effect measures", 2008. The correlation is that of the
     items' gaps between confidence and right, shrunk as if Z**2 more items had none.
     """
-    ends = [calibration.interval(_bins(asked, own, clusters), _rng(asked, seed)) for own in sides]
+    ends = [calibration.interval(_bins(asked, own, clusters), lambda: _rng(asked, seed)) for own in sides]
     (low, high), (later_low, later_high) = ends
     base, tuned = values
     gaps = [own[:, 0] - own[:, 1] for own in sides]
     n = len(gaps[0])
     varies = all(float(own.std()) > 0 for own in gaps)
-    together = max(0.0, float(np.corrcoef(*gaps)[0, 1])) * n / (n + Z * Z) if varies else 0.0
+    together = max(0.0, float(np.corrcoef(gaps[0], gaps[1])[0, 1])) * n / (n + Z * Z) if varies else 0.0
 
     sizes = _sizes(sides[0], clusters)
-    moved = np.count_nonzero(gaps[0] != gaps[1])
+    moved = int(np.count_nonzero(gaps[0] != gaps[1]))
     unseen = intervals.unseen_changes(sizes / sizes.sum(), moved, 1.0)
     unseen *= intervals.t_quantile(max(len(sizes) - 1, 1)) ** 2
 

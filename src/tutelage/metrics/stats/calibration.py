@@ -51,7 +51,7 @@ class Bins:
         _, place = np.unique(place, return_inverse=True)
         sizes = np.bincount(place).astype(np.float64)
         centre = np.bincount(place, confidence) / sizes
-        spread = np.bincount(place, confidence**2) / sizes - centre**2
+        spread: Floats = np.bincount(place, confidence**2) / sizes - centre**2
         fewer = count / len(confidence)
         return cls(sizes * fewer, centre, np.maximum(spread, 0.0), np.bincount(place, right) * fewer)
 
@@ -69,9 +69,8 @@ class Bins:
         gap = np.abs(self.confidence - self.accuracy(times))
         return float(self.sizes @ gap / self.sizes.sum())
 
-    def drawn(self, times: float, seed: int) -> Floats:
+    def drawn(self, times: float, rng: np.random.Generator) -> Floats:
         """Errors of models with these accuracies on items drawn anew, float64 of shape (DRAWS,)."""
-        rng = np.random.default_rng(seed)
         total = max(1, round(float(self.sizes.sum())))
         sizes = rng.multinomial(total, self.sizes / self.sizes.sum(), size=DRAWS)
         noise = rng.standard_normal(sizes.shape) * np.sqrt(sizes * self.spread)
@@ -80,15 +79,20 @@ class Bins:
         return errors
 
 
-def interval(bins: Bins, rng: np.random.Generator) -> tuple[float, float]:
-    """The interval of the error, in which the plain estimate lies."""
-    seen, seed = bins.error(), int(rng.integers(2**63))
+def interval(bins: Bins, restart: Callable[[], np.random.Generator]) -> tuple[float, float]:
+    """The interval of the error, in which the plain estimate lies.
+
+    Args:
+        bins: the items.
+        restart: gives the same generator each time, so that all models are tried with the same luck.
+    """
+    seen = bins.error()
 
     def too_small(times: float) -> bool:
-        return float(np.mean(bins.drawn(times, seed) >= seen - _SAME)) <= _TAIL
+        return float(np.mean(bins.drawn(times, restart()) >= seen - _SAME)) <= _TAIL
 
     def too_large(times: float) -> bool:
-        return float(np.mean(bins.drawn(times, seed) <= seen + _SAME)) <= _TAIL
+        return float(np.mean(bins.drawn(times, restart()) <= seen + _SAME)) <= _TAIL
 
     low = bins.true_error(_last(too_small, 0.0, 1.5)) if too_small(0.0) else 0.0
     most = 1.0

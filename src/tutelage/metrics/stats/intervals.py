@@ -155,11 +155,11 @@ def mean_change(changes: Floats, clusters: Ints | None, *, most: float) -> tuple
     if clusters is None:
         shares = np.full(n, 1 / n)
         variance = float(changes.var(ddof=1)) / n if n > 1 else math.inf
-        moved = np.count_nonzero(changes)
+        moved = int(np.count_nonzero(changes))
     else:
         shares = np.bincount(clusters) / n
         variance = _clustered_variance(changes, clusters) if len(shares) > 1 else math.inf
-        moved = np.count_nonzero(np.bincount(clusters, changes != 0))
+        moved = int(np.count_nonzero(np.bincount(clusters, changes != 0)))
     return math.sqrt(variance + unseen_changes(shares, moved, most)), max(effective(shares) - 1, 1.0)
 
 

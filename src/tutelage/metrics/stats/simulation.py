@@ -163,8 +163,8 @@ def clustered_coverage(repetitions: int, sizes: Sequence[int] = (30, 100, 300, 1
         rng = seeds.generator(SEED, "clustered", n)
         count = 0
         for _ in range(repetitions):
-            sizes = rng.integers(1, 10, n)
-            clusters = np.repeat(np.arange(n), sizes)[:n]
+            members = rng.integers(1, 10, n)
+            clusters = np.repeat(np.arange(n), members)[:n]
             level = rng.beta(1.4, 0.6, n)[clusters]
             right = (rng.random(n) < level).astype(np.float64)
             count += _holds(intervals.clustered_mean(right, clusters, low=0, high=1), 0.7)
