@@ -72,7 +72,7 @@ def pair(a: Evaluation, b: Evaluation, *, base: str, tuned: str, seed: int = 0) 
         b: another one of the same.
         base: what the first is called, for mistakes.
         tuned: what the second is called.
-        seed: where the bootstrap of scores that are made again starts.
+        seed: of the draws of intervals that are made again.
 
     Raises:
         InputError: no item is common, or metrics, options or versions differ.

@@ -53,7 +53,8 @@ class Bins:
         centre = np.bincount(place, confidence) / sizes
         spread: Floats = np.bincount(place, confidence**2) / sizes - centre**2
         fewer = count / len(confidence)
-        return cls(sizes * fewer, centre, np.maximum(spread, 0.0), np.bincount(place, right) * fewer)
+        hits: Floats = np.bincount(place, right) * fewer
+        return cls(sizes * fewer, centre, np.maximum(spread, 0.0), hits)
 
     def error(self) -> float:
         """The plain estimate."""
