@@ -116,7 +116,7 @@ def score(
         metrics: a name or names, with options as `name:key=value`.
         predictions: a .jsonl file (or .jsonl.gz) of rows, or `tutelage.Row` objects.
         against: the same items with another model's predictions; differences are `predictions` minus `against`.
-        seed: of bootstrap and tests.
+        seed: of the draws of intervals and tests.
 
     Raises:
         InputError: a metric is not known or cannot read a row, or the two do not hold the same items.

@@ -31,10 +31,12 @@ def test_each_task_counts_alike_and_the_interval_is_the_stratified_one():
     assert group.tuned.value == pytest.approx((4 / 6 + 2 / 4) / 2)
     changes = [np.array([1, 0, 0, 1, 0, 0]), np.array([0, -1, 0, 0])]
     parts = [one.var(ddof=1) / len(one) for one in changes]
-    freedom = int(sum(parts) ** 2 / sum(p**2 / (len(c) - 1) for p, c in zip(parts, changes, strict=True)))
-    half = stats.t.ppf(0.975, freedom) * np.sqrt(sum(parts)) / 2
+    freedom = sum(parts) ** 2 / sum(p**2 / (len(c) - 1) for p, c in zip(parts, changes, strict=True))
+    # Three items changed; one that nobody saw adds Z**2 / (1 + 3) times the mean square of an item's share, over 10 items.
+    unseen = 1.96**2 / 4 * (6 / 12**2 + 4 / 8**2) / 10
+    half = stats.t.ppf(0.975, freedom) * np.sqrt(sum(parts) / 4 + unseen)
     assert group.difference.value == pytest.approx((2 / 6 - 1 / 4) / 2)
-    assert group.difference.high - group.difference.value == pytest.approx(half)
+    assert group.difference.high - group.difference.value == pytest.approx(half, rel=1e-4)  # 1.96 is rounded
     assert group.difference.n == 10
 
 

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from tutelage.compare import Measured, compare
 from tutelage.compare.verdict import Names, verdict
+from tutelage.metrics import Row, score_rows
 
 
 @pytest.fixture
@@ -122,3 +126,52 @@ def test_two_runs_are_spoken_of_as_two_runs(make_outcome):
     found = verdict([rose], [], budgets={}, names=Names(kind="runs", base="old", tuned="new"))
     assert found.sentence.startswith("new, compared with old. It is better at bot: right answers rose")
     assert "learned" not in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("lost", "n", "budget"),
+    [(10, 200, 5.0), (3, 60, 5.0), (7, 1000, 0.7), (29, 100, 29.0), (57, 1000, 5.7), (1, 3, 100 / 3)],
+)
+def test_a_loss_that_meets_its_budget_exactly_is_within_it(lost, n, budget):
+    side = [Row("yes", ("yes",))] * n
+    after = [Row("no", ("yes",))] * lost + side[lost:]
+    base, tuned = (score_rows(["accuracy"], rows) for rows in (side, after))
+    found = compare({}, {"probe": Measured("accuracy", base, tuned)}, budgets={"probe": budget})
+    assert found.verdict.over_budget == ()
+    assert "more than the budget" not in found.verdict.sentence
+    less = compare({}, {"probe": Measured("accuracy", base, tuned)}, budgets={"probe": budget - 0.01})
+    assert less.over_budget == found.watched["probe"].fell
+
+
+@pytest.mark.parametrize(
+    "metric", ["rougeL", "token_f1", "chrf", "bleu", "f1", "mcc", "accuracy", "sentence_bleu"]
+)
+@pytest.mark.parametrize("n", [2, 3, 10, 40])
+def test_few_unchanged_items_exclude_no_loss(metric, n):
+    rows = [Row("a b c d e" if i % 2 else "f g h i j", ("a b c d e",)) for i in range(n)]
+    scored = score_rows([metric], rows)
+    found = compare({}, {"probe": Measured(metric, scored, scored)})
+    assert found.verdict.forgot == "unclear"
+    assert "is not clear" in found.verdict.sentence
+
+
+def test_items_that_hardly_changed_exclude_no_loss_when_they_are_few(make_outcome, judge):
+    """All 40 items lost a thousandth of a point: still 7 of 100 others may be unlike them."""
+    few, enough = (
+        replace(one, difference={"accuracy": replace(one.main, n=n)})
+        for n in (40, 60)
+        for one in [make_outcome(value=-0.00001, low=-0.00002, high=0.0)]
+    )
+    assert judge([], [few]).forgot == "unclear"
+    assert "too few items" in judge([], [few]).sentence
+    assert judge([], [enough]).forgot == "no"
+    clustered = replace(enough, difference={"accuracy": replace(enough.main, units=6)})
+    assert judge([], [clustered]).forgot == "unclear"
+
+
+def test_a_change_that_only_the_adjustment_leaves_open_is_told_with_both_p(make_outcome, judge):
+    one = make_outcome(value=0.3, low=0.1, high=0.5, p=0.03)
+    one = replace(one, difference={"accuracy": replace(one.main, p_adjusted=0.09)})
+    found = judge([one])
+    assert found.learned == "unclear"
+    assert "p 0.0300, but 0.0900 adjusted for all that were compared" in found.sentence

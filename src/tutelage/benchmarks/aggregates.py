@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from tutelage.metrics import Row, Scored, score_rows
+from tutelage.metrics.names import parse
 from tutelage.metrics.score import AVERAGE
+from tutelage.metrics.stats import intervals
 
 Floats = npt.NDArray[np.float64]
 
@@ -82,9 +83,9 @@ def _averages(
 def weighted(scored: Scored, parts: Sequence[str], weights: Mapping[str, float], name: str) -> Scored:
     """The same items' values with parts weighing otherwise.
 
-    The interval is Student's t on the stratified variance, with the variance within parts pooled: parts are too small to have
-    one of their own each (Cochran, Sampling Techniques, 1977, chapter 5). Where no item differs from its part's others, it is
-    as wide as the plain one.
+    The interval is a score interval on the stratified variance, with the variance within parts pooled: parts are too small to
+    have one of their own each (Cochran, Sampling Techniques, 1977, chapter 5). Where no item differs from its part's others,
+    the spread between all items takes its place.
 
     Args:
         scored: a metric that is the mean of its items.
@@ -99,23 +100,22 @@ def weighted(scored: Scored, parts: Sequence[str], weights: Mapping[str, float],
     value = float(share @ means)
     within = float(((scored.items - means[place]) ** 2).sum())
     free = len(parts) - len(names)
-    if free > 0 and within > 0:
-        error = math.sqrt(within / free * float((share**2 / counts).sum()))
-        reach = float(stats.t.ppf(0.975, free)) * error
-        low, high = value - reach, value + reach
-    else:
-        low, high = (
-            value - (scored.score.value - scored.score.low),
-            value + (scored.score.high - scored.score.value),
-        )
-    floor, ceiling = min(0.0, float(scored.items.min())), max(1.0, float(scored.items.max()))
+    variance = within / free * float((share**2 / counts).sum()) if free > 0 else 0.0
+    entry = parse(scored.metric).entry
+    # Parts that weigh more than their items make the average rest on fewer.
+    size = intervals.effective((share / counts)[place])
+    alike = intervals.most_common(scored.items) * size / len(parts)
+    if variance == 0:  # no part varies within, or each has one item: the spread between items is all there is
+        variance = float(scored.items.var(ddof=1)) / size if len(parts) > 1 else 0.0
+    factor = intervals.smoothed_factor(value, variance, size, alike, low=entry.low, high=entry.high)
+    certain = entry.kind == "proportion" and variance == 0
+    quantile = intervals.Z if certain else intervals.t_quantile(max(1, free))
+    low, high = intervals.on_range(value, factor, quantile, low=entry.low, high=entry.high)
     per_item: Floats = scored.items * (share / counts)[place] * len(parts)
-    signature = f"{scored.score.signature.split('|ci:')[0]}{AVERAGE}{name}|ci:stratified-t"
+    signature = f"{scored.score.signature.split('|ci:')[0]}{AVERAGE}{name}|ci:stratified-score"
     return replace(
         scored,
-        score=replace(
-            scored.score, value=value, low=max(floor, low), high=min(ceiling, high), signature=signature
-        ),
+        score=replace(scored.score, value=value, low=low, high=high, signature=signature),
         items=per_item,
         statistics=np.stack([per_item, np.ones(len(parts))], axis=1),
     )

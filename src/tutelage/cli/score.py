@@ -58,7 +58,7 @@ def score(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write the explanation as a page.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of bootstrap and tests.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draws of intervals and tests.", min=0)] = 0,
     json: Annotated[bool, console.Json] = False,
 ) -> None:
     """Score predictions. Every score has its number of items, a 95 % interval and a signature."""

@@ -88,14 +88,16 @@ def summed(name: str, measured: Mapping[str, Measured], *, seed: int = 0) -> Gro
     base, tuned = ([pair[side] for pair in able.values()] for side in (0, 1))
     changes = [after - before for before, after in zip(base, tuned, strict=True)]
     weighed = np.concatenate([one / (len(one) * len(changes)) for one in changes])
+    p = sign_flips(weighed, rng=seeds.generator(seed, "group", name))
+    difference, p = _change(changes, p)
     return Group(
         name=name,
         tasks=tuple(able),
         without=tuple(task for task in measured if task not in able),
-        base=_mean(base, 0.0, 1.0),
-        tuned=_mean(tuned, 0.0, 1.0),
-        difference=_mean(changes, -1.0, 1.0),
-        p=sign_flips(weighed, rng=seeds.generator(seed, "group", name)),
+        base=_mean(base),
+        tuned=_mean(tuned),
+        difference=difference,
+        p=p,
     )
 
 
@@ -121,17 +123,37 @@ def _is_mean(scored: Scored) -> bool:
     )
 
 
-def _mean(values: Sequence[Floats], low: float, high: float) -> Mean:
-    """The mean of the tasks' means; tasks with one item lend their spread nothing, so two are asked for everywhere."""
-    centre = float(np.mean([one.mean() for one in values]))
-    n = sum(len(one) for one in values)
-    parts = [float(one.var(ddof=1)) / len(one) if len(one) > 1 else (high - low) ** 2 / 4 for one in values]
-    error = math.sqrt(sum(parts)) / len(values)
-    if error == 0.0:
-        ends = intervals.mean(np.full(n, centre), low=low, high=high)
-        return Mean(centre, min(centre, ends[0]), max(centre, ends[1]), n)
-    freedom = sum(parts) ** 2 / sum(
-        part**2 / max(len(one) - 1, 1) for part, one in zip(parts, values, strict=True)
-    )
-    half = intervals.t_quantile(max(1, int(freedom))) * error
-    return Mean(centre, max(low, centre - half), min(high, centre + half), n)
+def _mean(values: Sequence[Floats]) -> Mean:
+    """The mean of the tasks' means, with the score interval of a share."""
+    centre, n = float(np.mean([one.mean() for one in values])), sum(map(len, values))
+    variance, freedom = _variance(values, 1.0)
+    alike = intervals.most_common(np.concatenate(values))
+    factor = intervals.smoothed_factor(centre, variance, n, alike, low=0.0, high=1.0)
+    low, high = intervals.on_range(centre, factor, intervals.t_quantile(freedom), low=0.0, high=1.0)
+    return Mean(centre, low, high, n)
+
+
+def _change(values: Sequence[Floats], p: float) -> tuple[Mean, float]:
+    """The mean of the tasks' mean changes and its p, which agree about 0."""
+    centre, n = float(np.mean([one.mean() for one in values])), sum(map(len, values))
+    variance, freedom = _variance(values, 2.0)
+    shares = np.concatenate([np.full(len(one), 1 / (len(one) * len(values))) for one in values])
+    moved = sum(int(np.count_nonzero(one)) for one in values)
+    error = math.sqrt(variance + intervals.unseen_changes(shares, moved, 1.0))
+    half = intervals.t_quantile(freedom) * error
+    ends = max(-1.0, centre - half), min(1.0, centre + half)
+    low, high, p = intervals.agreeing(centre, ends, p, intervals.t_test(centre, error, freedom))
+    return Mean(centre, low, high, n), p
+
+
+def _variance(values: Sequence[Floats], width: float) -> tuple[float, float]:
+    """The variance of the mean of the tasks' means, and its degrees of freedom.
+
+    A task with one item lends no spread: it gets the largest that values in a range of this width can have.
+    """
+    parts = [float(one.var(ddof=1)) / len(one) if len(one) > 1 else width**2 / 4 for one in values]
+    total = sum(parts)
+    if total == 0.0:
+        return 0.0, max(1.0, sum(map(len, values)) - 1.0)
+    below = sum(part**2 / max(len(one) - 1, 1) for part, one in zip(parts, values, strict=True))
+    return total / len(values) ** 2, max(1.0, total**2 / below)

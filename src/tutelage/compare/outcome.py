@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tutelage.compare import words
+from tutelage.compare.budgets import exceeds, unseen_loss
 from tutelage.core.errors import InputError
 from tutelage.metrics import holm, paired
 from tutelage.metrics.score import Difference, Score, Scored
@@ -77,6 +78,17 @@ class Outcome:
     def worst_loss_points(self) -> float | None:
         """The largest loss that the 95 % interval leaves possible, in points."""
         return self._as_points(max(-self._toward_better(self.main.low), -self._toward_better(self.main.high)))
+
+    def excludes(self, budget: float) -> bool:
+        """Whether a loss above the budget is excluded: by the interval, and by enough items."""
+        worst = self.worst_loss_points
+        return worst is not None and not exceeds(worst, budget) and not self.too_few(budget)
+
+    def too_few(self, budget: float) -> bool:
+        """Whether so few items cannot exclude a loss above the budget, whatever they show."""
+        loss = self.loss_points
+        independent = self.main.n if self.main.units is None else self.main.units
+        return loss is None or exceeds(unseen_loss(independent, -loss), budget)
 
     def as_json(self) -> dict[str, Any]:
         """The outcome as results.json holds it."""

@@ -72,7 +72,7 @@ def pair(a: Evaluation, b: Evaluation, *, base: str, tuned: str, seed: int = 0) 
         b: another one of the same.
         base: what the first is called, for mistakes.
         tuned: what the second is called.
-        seed: where the bootstrap of scores that are made again starts.
+        seed: of the draws of intervals that are made again.
 
     Raises:
         InputError: no item is common, or metrics, options or versions differ.
@@ -137,8 +137,7 @@ def _part(a: Evaluation, b: Evaluation, part: str, order: Mapping[str, int], see
             fix="score both with the same metrics",
         )
     for metric in metrics:
-        whole = set(left[metric][1]) == set(right[metric][1])
-        _same_signature(a.name, left[metric][0], right[metric][0], whole=whole)
+        _same_signature(a.name, left[metric][0], right[metric][0])
     return Measured(
         primary=primary,
         base={metric: _in_order(*left[metric], order, seed) for metric in metrics},
@@ -150,8 +149,8 @@ def _is_average(evaluation: Evaluation, part: str) -> bool:
     return any(scored.averaged for scored in evaluation.scores(part).values())
 
 
-def _same_signature(name: str, a: Scored, b: Scored, *, whole: bool) -> None:
-    if _computed(a, whole=whole) != _computed(b, whole=whole):
+def _same_signature(name: str, a: Scored, b: Scored) -> None:
+    if _computed(a) != _computed(b):
         raise InputError(
             f"{a.metric} was not computed in the same way",
             where=name,
@@ -161,9 +160,9 @@ def _same_signature(name: str, a: Scored, b: Scored, *, whole: bool) -> None:
         )
 
 
-def _computed(scored: Scored, *, whole: bool) -> str:
-    """The signature; of other items without its interval, whose kind depends on which items share a cluster."""
-    return scored.score.signature if whole else scored.score.signature.partition("|ci:")[0]
+def _computed(scored: Scored) -> str:
+    """The signature without its interval, whose kind depends on the items and on the version that scored them."""
+    return scored.score.signature.partition("|ci:")[0]
 
 
 def _in_order(scored: Scored, ids: Sequence[str], order: Mapping[str, int], seed: int) -> Scored:

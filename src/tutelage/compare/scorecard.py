@@ -77,7 +77,7 @@ def score(
         metrics: names, with options as `name:key=value`.
         predictions: the rows to score.
         against: the same items with another model's predictions.
-        seed: of bootstrap and tests.
+        seed: of the draws of intervals and tests.
 
     Raises:
         InputError: a metric is not known or cannot read a row, or the two files do not hold the same items.

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tutelage.compare import words
-from tutelage.compare.outcome import DEFAULT_BUDGET, Outcome
+from tutelage.compare.budgets import exceeds
+from tutelage.compare.outcome import ALPHA, DEFAULT_BUDGET, Outcome
 
 Word = Literal["yes", "no", "unclear"]
 MOST_NAMED = 3
@@ -45,7 +46,7 @@ def verdict(
     """Judge adjusted outcomes.
 
     Learned: yes when every task rose, no when one fell, else unclear. Forgot: yes when something watched fell; no when
-    for all of it the interval excludes a loss above its budget; else unclear. What was not measured is unclear.
+    for all of it a loss above its budget is excluded; else unclear. What was not measured is unclear.
     """
     say = words.sentences(names.kind)
     parts = [
@@ -80,15 +81,20 @@ def _budget(one: Outcome, budgets: Mapping[str, float]) -> float:
 
 
 def _excluded(one: Outcome, budgets: Mapping[str, float]) -> bool:
-    """Whether the interval excludes a loss above the budget."""
-    worst = one.worst_loss_points
-    return worst is not None and worst <= _budget(one, budgets)
+    """Whether a loss above the budget is excluded."""
+    return one.excludes(_budget(one, budgets))
+
+
+def _too_few(one: Outcome, budgets: Mapping[str, float]) -> bool:
+    """Whether the interval alone would exclude a loss above the budget, and there are too few items for it."""
+    worst, budget = one.worst_loss_points, _budget(one, budgets)
+    return worst is not None and not exceeds(worst, budget) and one.too_few(budget)
 
 
 def _over(one: Outcome, budgets: Mapping[str, float]) -> bool:
     """Whether the loss is above the budget; without a scale of 0 to 100 it cannot be said to be within."""
     loss = one.loss_points
-    return loss is None or loss > _budget(one, budgets)
+    return loss is None or exceeds(loss, _budget(one, budgets))
 
 
 def _learned_sentence(tasks: Sequence[Outcome], say: Mapping[str, str]) -> str:
@@ -110,7 +116,8 @@ def _forgot_sentence(watched: Sequence[Outcome], budgets: Mapping[str, float], s
     groups = {
         "lost_over": [one for one in fell if _over(one, budgets)],
         "lost_within": [one for one in fell if not _over(one, budgets)],
-        "unsettled": [one for one in rest if not _excluded(one, budgets)],
+        "unsettled": [one for one in rest if not _excluded(one, budgets) and not _too_few(one, budgets)],
+        "few": [one for one in rest if _too_few(one, budgets)],
         "kept": [one for one in rest if _excluded(one, budgets)],
     }
     return _grouped(groups, say, budgets=budgets)
@@ -165,8 +172,16 @@ def _change(one: Outcome, budgets: Mapping[str, float] | None = None) -> str:
     )
     return (
         f"{spoken.phrase} {moved}{scale} ({words.number(value, sign=True)}{unit}, 95 % interval "
-        f"{words.number(low, sign=True)} to {words.number(high, sign=True)}, {one.main.n} items{budget})"
+        f"{words.number(low, sign=True)} to {words.number(high, sign=True)}, {one.main.n} items{budget}{_adjusted(one)})"
     )
+
+
+def _adjusted(one: Outcome) -> str:
+    """Both p values where the adjustment alone makes the change one that may be chance."""
+    p, adjusted = one.main.p, one.main.p_adjusted
+    if adjusted is None or not p < ALPHA <= adjusted:
+        return ""
+    return f", p {p:.4f}, but {adjusted:.4f} adjusted for all that were compared"
 
 
 def _listed(found: Sequence[str], *, more: int = 0, between: str = "; ") -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tutelage.core.errors import InputError
 from tutelage.metrics.grouping import Groups
-from tutelage.metrics.measures import Counted, Family, Floats, Shared, Weigh, of_means
+from tutelage.metrics.measures import Counted, Family, Floats, Ints, Shared, Weigh, of_means
 from tutelage.metrics.names import Asked
 from tutelage.metrics.score import Row
 
@@ -120,8 +120,8 @@ def _weigh_area(_asked: Asked, lines: Floats) -> Weigh:
 
     def value(weights: Floats) -> Floats:
         size, right = ranking(weights)
-        n = int(weights[0].sum())
-        harmonic = np.concatenate(([0.0], np.cumsum(1 / np.arange(1, n + 1))))
+        n = weights.sum(1)
+        harmonic = np.concatenate(([0.0], np.cumsum(1 / np.arange(1, int(n.max()) + 1))))
         after = np.cumsum(size, axis=1).astype(np.int64)
         before = after - size.astype(np.int64)
         rate = np.divide(right, size, out=np.zeros_like(size), where=size > 0)
@@ -134,6 +134,28 @@ def _weigh_area(_asked: Asked, lines: Floats) -> Weigh:
 
 
 brier = Family(_count_brier)
-ece = Family(_count, _weigh_ece)
-selective_accuracy = Family(_count, _weigh_selective)
-selective_area = Family(_count, _weigh_area)
+
+
+def too_few_for_ece(asked: Asked, n: int) -> bool:
+    """Whether bins of equally many items hold fewer than three each, which say nothing about how far off they are."""
+    return asked.options["binning"] == "mass" and n < 3 * int(asked.options["bins"])
+
+
+def ece_places(asked: Asked, lines: Floats) -> Ints:
+    """The bin of each item, as `ece` counts them."""
+    bins = int(asked.options["bins"])
+    edges = np.linspace(0, 1, bins + 1)[1:-1]
+    if asked.options["binning"] == "mass":
+        edges = _mass_edges(lines[:, 0], np.ones((1, len(lines))), bins)[0]
+    return np.searchsorted(edges, lines[:, 0], side="left")
+
+
+ece = Family(_count, _weigh_ece, scale="calibration")
+selective_accuracy = Family(
+    _count,
+    _weigh_selective,
+    size=lambda asked, n: max(1.0, float(asked.options["coverage"]) * n),
+    smooth=False,
+)
+# The first of n items counts in every average, the last in one: their squared weights sum up to 2 / n.
+selective_area = Family(_count, _weigh_area, size=lambda _asked, n: max(1.0, n / 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,21 +12,22 @@ from tutelage.core.errors import InputError
 from tutelage.metrics.measures import Floats, Ints, family
 from tutelage.metrics.names import Asked, parse
 from tutelage.metrics.score import Difference, Scored
-from tutelage.metrics.scoring import spread, units
-from tutelage.metrics.stats import bootstrap, intervals
+from tutelage.metrics.stats import intervals
 from tutelage.metrics.stats import paired as tests
+from tutelage.metrics.uncertainty import change, spread, units
 
 
 def paired(base: Scored, tuned: Scored, *, seed: int = 0) -> Difference:
     """Compare two models on the same rows.
 
-    Independent right-or-wrong items get Tango's score interval and McNemar's exact test; everything else the paired
-    bootstrap and approximate randomisation, whole clusters at a time where items share one.
+    Independent right-or-wrong items get Tango's score interval and McNemar's exact test; everything else an interval
+    from the variance of the change and approximate randomisation, whole clusters at a time where items share one. The
+    interval leaves 0 out exactly when p is below 0.05 (`intervals.agreeing`).
 
     Args:
         base: the metric on the model before.
         tuned: the same metric on the model after, over the same rows.
-        seed: where resampling starts; the same seed gives the same numbers.
+        seed: where random arrangements and draws start; the same seed gives the same numbers.
 
     Raises:
         InputError: the two are not the same metric on the same rows.
@@ -35,62 +37,59 @@ def paired(base: Scored, tuned: Scored, *, seed: int = 0) -> Difference:
     value, n = tuned.score.value - base.score.value, base.score.n
     if n == 0:
         return Difference(math.nan, math.nan, math.nan, 0, 1.0, test="none")
-    if asked.entry.kind == "proportion" and base.clusters is None:
+    if asked.entry.kind == "proportion" and base.clusters is None and not base.averaged:
         return _proportions(base, tuned, value)
-    return _resampled(asked, base, tuned, value, seed)
+    made = (_of_all if asked.entry.kind == "other" else _means)(asked, base, tuned, value, seed)
+    return made if base.clusters is None else replace(made, units=int(base.clusters.max()) + 1)
 
 
 def _proportions(base: Scored, tuned: Scored, value: float) -> Difference:
     changes = tuned.items - base.items
     gained, lost = int((changes > 0).sum()), int((changes < 0).sum())
-    low, high = intervals.paired_proportions(gained, lost, len(changes))
-    return Difference(
-        value,
-        low,
-        high,
-        len(changes),
-        tests.mcnemar(gained, lost),
-        effect=tests.effect_size(changes),
-        detectable=_detectable_share(gained + lost, len(changes)),
-        test="McNemar exact",
+    ends = intervals.paired_proportions(gained, lost, len(changes))
+    inverted = intervals.t_test(gained - lost, math.sqrt(gained + lost), math.inf)
+    found = _difference(value, ends, tests.mcnemar(gained, lost), inverted, len(changes))
+    return replace(found, effect=tests.effect_size(changes), test="McNemar exact")
+
+
+def _means(asked: Asked, base: Scored, tuned: Scored, value: float, seed: int) -> Difference:
+    changes, clusters, entry = tuned.items - base.items, base.clusters, asked.entry
+    width = entry.high - entry.low
+    # An average over parts weighs its items: one of them can change it by more than the metric's range.
+    most = (
+        max(width, *(float(np.abs(side.items).max()) for side in (base, tuned))) if base.averaged else width
     )
+    error, freedom = intervals.mean_change(changes, clusters, most=most)
+    half = intervals.t_quantile(freedom) * error
+    ends = max(-width, value - half), min(width, value + half)
+    p = tests.sign_flips(
+        _by_cluster(changes, clusters), rng=seeds.generator(seed, "randomisation", asked.text)
+    )
+    found = _difference(value, ends, p, intervals.t_test(value, error, freedom), len(changes))
+    return replace(found, effect=tests.effect_size(changes))
 
 
-def _resampled(asked: Asked, base: Scored, tuned: Scored, value: float, seed: int) -> Difference:
+def _of_all(asked: Asked, base: Scored, tuned: Scored, value: float, seed: int) -> Difference:
     clusters = base.clusters
-    left, right = _same_width(base.statistics, tuned.statistics)
-    both, counts = units(np.hstack((left, right)), clusters)
+    sides = _same_width(base.statistics, tuned.statistics)
+    ends, inverted = change(asked, sides, (base.score.value, tuned.score.value), clusters, seed)
+    both, counts = units(np.hstack(sides), clusters)
     weigh = family(asked).weigh(asked, np.vstack(np.split(both, 2, axis=1)))
-    pairs, groups = spread(lambda weights: tests.differences(weigh, weights), clusters)
-    sides = None if clusters is None else np.concatenate((clusters, clusters + (groups or 0)))
-    exchanged, _ = spread(weigh, sides)
-    if groups is not None:
+    if clusters is not None:
+        groups = int(clusters.max()) + 1
+        weigh, _ = spread(weigh, np.concatenate((clusters, clusters + groups)))
         counts = np.ones(groups, np.int64)
-    drawn = bootstrap.resample(pairs, counts, rng=seeds.generator(seed, "paired bootstrap", asked.text))
-    most = asked.entry.high - asked.entry.low
-    low, high = bootstrap.interval(drawn, int(counts.sum()), low=-most, high=most)
     rng = seeds.generator(seed, "randomisation", asked.text)
-    changes = tuned.items - base.items
-    if asked.entry.kind == "other":
-        p = tests.approximate_randomisation(exchanged, counts, rng=rng)
-    else:
-        p = tests.sign_flips(_by_cluster(changes, clusters), rng=rng)
-    known = drawn[np.isfinite(drawn)]
-    return Difference(
-        value,
-        min(low, value),
-        max(high, value),
-        len(changes),
-        p,
-        effect=tests.effect_size(changes) if asked.entry.kind != "other" else None,
-        detectable=tests.detectable(float(known.std())) if known.any() else None,
-        test="approximate randomisation",
-    )
+    p = tests.approximate_randomisation(weigh, counts, rng=rng)
+    return _difference(value, ends, p, inverted, len(base.items))
 
 
-def _detectable_share(changed: int, n: int) -> float:
-    """From the share of items that changed, with one changed and one unchanged item added: 0 of n is not never."""
-    return tests.detectable(math.sqrt((changed + 1) / (n + 2) / n))
+def _difference(value: float, ends: tuple[float, float], p: float, inverted: float, n: int) -> Difference:
+    """The difference with an interval and a p that agree, and with what such an interval can find."""
+    reach = max(ends[1] - value, value - ends[0])
+    low, high, p = intervals.agreeing(value, ends, p, inverted)
+    detectable = tests.detectable(reach / intervals.Z) if math.isfinite(reach) else None
+    return Difference(value, low, high, n, p, detectable=detectable, test="approximate randomisation")
 
 
 def _same_width(left: Floats, right: Floats) -> tuple[Floats, Floats]:

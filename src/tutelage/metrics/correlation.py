@@ -10,6 +10,7 @@ from tutelage.core.errors import InputError
 from tutelage.metrics.grouping import Groups
 from tutelage.metrics.measures import Counted, Family, Floats, Shared, Weigh
 from tutelage.metrics.names import Asked
+from tutelage.metrics.stats.bootstrap import OfSums
 
 
 def _count(shared: Shared, asked: Asked) -> Counted:
@@ -48,13 +49,11 @@ def _weigh_pearson(_asked: Asked, lines: Floats) -> Weigh:
     columns = lines - lines[:1]
     x, y = (columns - columns.mean(0)).T
 
-    def value(weights: Floats) -> Floats:
-        n = weights.sum(1)
-        sx, sy = weights @ x, weights @ y
-        xx, yy, xy = weights @ (x * x), weights @ (y * y), weights @ (x * y)
+    def value(sums: Floats) -> Floats:
+        n, sx, sy, xx, yy, xy = sums.T
         return _correlation(xy - sx * sy / n, xx - sx * sx / n, yy - sy * sy / n, (xx, yy))
 
-    return value
+    return OfSums(value, np.stack((np.ones(len(x)), x, y, x * x, y * y, x * y), axis=1))
 
 
 def _weigh_spearman(_asked: Asked, lines: Floats) -> Weigh:
@@ -90,5 +89,5 @@ def _correlation(together: Floats, xx: Floats, yy: Floats, size: tuple[Floats, F
     return bounded
 
 
-pearson = Family(_count, _weigh_pearson)
-spearman = Family(_count, _weigh_spearman)
+pearson = Family(_count, _weigh_pearson, scale="fisher")
+spearman = Family(_count, _weigh_spearman, scale="fisher")

@@ -19,7 +19,7 @@ from tutelage.core.errors import InputError
 from tutelage.metrics import mentions
 from tutelage.metrics.grouping import code
 from tutelage.metrics.labels import averaged
-from tutelage.metrics.measures import Counted, Family, Floats, Ints, Shared, Weigh
+from tutelage.metrics.measures import Counted, Family, Floats, Ints, Shared, Unseen, Weigh
 from tutelage.metrics.names import Asked
 from tutelage.metrics.score import Row
 from tutelage.metrics.stats.bootstrap import OfSums
@@ -254,4 +254,19 @@ def _weigh(asked: Asked, lines: Floats) -> Weigh:
     return OfSums(value, tables.reshape(len(lines), -1))
 
 
-entity_f = Family(_count, _weigh)
+def _unseen(_asked: Asked, lines: Floats) -> Unseen | None:
+    """A row whose entities of a type are all found, and one with none found and as many made up, for each type."""
+    slots = lines.reshape(len(lines), -1, 4)
+    kinds = np.unique(slots[:, :, 0])
+    kinds = kinds[kinds != 0]
+    wrong = np.zeros((len(kinds), *slots.shape[1:]))
+    right = wrong.copy()
+    for place, kind in enumerate(kinds):
+        counts = (slots[:, :, 1:3] * (slots[:, :, :1] == kind)).sum(1)
+        usual = counts[counts.any(1)].mean() if counts.any() else 1.0
+        wrong[place, 0] = kind, usual, usual, 0.0
+        right[place, 0] = kind, usual, usual, usual
+    return Unseen(wrong.reshape(len(kinds), -1), right.reshape(len(kinds), -1)) if len(kinds) else None
+
+
+entity_f = Family(_count, _weigh, unseen=_unseen)

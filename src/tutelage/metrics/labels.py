@@ -9,7 +9,7 @@ import numpy as np
 
 from tutelage.core.errors import InputError
 from tutelage.metrics.grouping import Groups, code
-from tutelage.metrics.measures import Counted, Family, Floats, Shared, Weigh
+from tutelage.metrics.measures import Counted, Family, Floats, Shared, Unseen, Weigh
 from tutelage.metrics.names import Asked
 
 
@@ -108,10 +108,24 @@ def _weigh_mcc(_asked: Asked, lines: Floats) -> Weigh:
     return value
 
 
+def _unseen(asked: Asked, lines: Floats) -> Unseen | None:
+    """A right and a wrong item of each true class. The wrong one is guessed as another true class, or another label."""
+    classes = np.unique(lines[:, 0])
+    if asked.options.get("average") == "binary":
+        classes = np.union1d(classes, code(str(asked.options["positive"])))
+    others = classes if len(classes) > 1 else np.unique(lines)
+    if len(others) < 2:
+        return None
+    following = np.searchsorted(others, classes) + 1
+    wrong = np.stack((classes, others[following % len(others)]), axis=1)
+    right = np.stack((classes, classes), axis=1)
+    return Unseen(wrong, right, np.searchsorted(classes, lines[:, 0]))
+
+
 def _share(top: Floats, bottom: Floats) -> Floats:
     return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
 
 
-label_f = Family(_count, _weigh_f)
-balanced_accuracy = Family(_count, _weigh_balanced)
-mcc = Family(_count, _weigh_mcc)
+label_f = Family(_count, _weigh_f, unseen=_unseen)
+balanced_accuracy = Family(_count, _weigh_balanced, unseen=_unseen)
+mcc = Family(_count, _weigh_mcc, unseen=_unseen)

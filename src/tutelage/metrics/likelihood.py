@@ -75,5 +75,5 @@ def _exponential(sums: Floats) -> Floats:
         return np.exp(ratio(sums))
 
 
-perplexity = Family(_count_tokens, of_sums(_exponential))
-bits_per_byte = Family(_count_bytes)
+perplexity = Family(_count_tokens, of_sums(_exponential), scale="log")
+bits_per_byte = Family(_count_bytes, scale="log")

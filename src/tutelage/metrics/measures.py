@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,24 @@ def of_sums(combine: Callable[[Floats], Floats]) -> Callable[[Asked, Floats], We
 ratio_of_sums = of_sums(ratio)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Unseen:
+    """Items that nobody saw, of each class: they keep a class of few items, all alike, from looking certain.
+
+    Attributes:
+        wrong, right: a line of a wrong and of a right item of each class, float64 of shape (classes, k).
+        of: the class of each line that was counted, int64 of shape (m,); None when a line is of several.
+    """
+
+    wrong: Floats
+    right: Floats
+    of: Ints | None = None
+
+
+def _all_items(_asked: Asked, n: int) -> float:
+    return n
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """Metrics that are counted alike.
@@ -66,11 +84,22 @@ class Family:
     Attributes:
         count: rows to lines.
         weigh: for given lines, float64 of shape (m, k), the function that takes how often each is drawn, float64 of
-            shape (b, m), to the metric's values, shape (b,). A value, its bootstrap and its test all go through it.
+            shape (b, m), to the metric's values, shape (b,). A value, its interval and its test all go through it.
+        scale: where an interval is symmetric up to its range: on the metric's own scale (`range`), on that of its
+            logarithm, or on that of Fisher's z.
+        unseen: for given lines, the items of each class that nobody saw; None when the metric has no classes.
+        size: on how many of n items the value rests.
+        most: a large value of an item, for metrics without an upper bound.
+        smooth: whether one item more or less changes the value by little, as the jackknife needs it.
     """
 
     count: Callable[[Shared, Asked], Counted]
     weigh: Callable[[Asked, Floats], Weigh] = ratio_of_sums
+    scale: Literal["range", "log", "fisher", "calibration"] = "range"
+    unseen: Callable[[Asked, Floats], Unseen | None] = lambda _asked, _lines: None
+    size: Callable[[Asked, int], float] = _all_items
+    most: float = 1.0
+    smooth: bool = True
 
 
 def of_means(items: Floats, rows: Ints | None = None, note: str = "") -> Counted:

@@ -62,6 +62,7 @@ class Difference:
         effect: Cohen's d of the paired item values, None for metrics without item values.
         detectable: the smallest true difference that this n finds with 80 % power, as spread as these items are.
         test: which test p is of.
+        units: how many clusters the items form; None when they are independent.
     """
 
     value: float
@@ -73,6 +74,7 @@ class Difference:
     effect: float | None = None
     detectable: float | None = None
     test: str = ""
+    units: int | None = None
 
     def as_json(self) -> dict[str, float | int | str | None]:
         """The difference as results.json holds it; what has no value is null."""
@@ -86,6 +88,7 @@ class Difference:
             "effect": _known(self.effect),
             "detectable": _known(self.detectable),
             "test": self.test,
+            **({} if self.units is None else {"units": self.units}),
         }
 
 

@@ -8,12 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from tutelage.core import seeds
 from tutelage.core.errors import InputError
-from tutelage.metrics.measures import Counted, Floats, Ints, Shared, Weigh, family
+from tutelage.metrics.measures import Counted, Ints, Shared, family
 from tutelage.metrics.names import Asked, expand, parse
 from tutelage.metrics.score import Row, Score, Scored
-from tutelage.metrics.stats import bootstrap, intervals
+from tutelage.metrics.uncertainty import interval
 
 _FIRST = 20  # rows that tell whether a metric can be counted at all
 
@@ -24,7 +23,7 @@ def score_rows(metrics: Sequence[str], rows: Sequence[Row], *, seed: int = 0) ->
     Args:
         metrics: names, with options as `name:key=value`; a group's name stands for its members.
         rows: the predictions with their references.
-        seed: where a bootstrap starts; the same seed gives the same interval.
+        seed: of the intervals that draw numbers; the same seed gives the same interval.
 
     Returns:
         For each metric, by the name asked for, its score and what a comparison needs. A metric that counts some
@@ -58,7 +57,7 @@ def over(scored: Scored, at: Sequence[int], *, seed: int = 0) -> Scored:
     Args:
         scored: over all items, one line of statistics an item; not an average over parts, whose weights are of all items.
         at: which of the items, as indices into `scored.items`, in the order that is wanted.
-        seed: where a bootstrap starts.
+        seed: of the intervals that draw numbers.
 
     Returns:
         The score of these items, `rows` as they were. Without items n is 0 and the value NaN.
@@ -71,11 +70,12 @@ def over(scored: Scored, at: Sequence[int], *, seed: int = 0) -> Scored:
     clusters = None if scored.clusters is None else renumbered(scored.clusters[chosen])
     if clusters is not None and clusters.max(initial=-1) + 1 == len(clusters):
         clusters = None  # of these no two share one
-    low, high, how = _interval(asked, counted, clusters, seed)
+    value = _value(asked, counted)
+    low, high, how = interval(asked, counted, value, clusters, seed)
     signature = f"{scored.score.signature.partition('|ci:')[0]}|ci:{how}"
     return replace(
         scored,
-        score=Score(_value(asked, counted), low, high, len(counted.items), signature),
+        score=Score(value, low, high, len(counted.items), signature),
         rows=tuple(counted.rows.tolist()),
         items=counted.items,
         statistics=counted.lines,
@@ -89,29 +89,15 @@ def renumbered(clusters: Ints) -> Ints:
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
-def units(lines: Floats, clusters: Ints | None) -> tuple[Floats, Ints]:
-    """What is resampled or exchanged as a whole: lines folded into equal ones, and how many units each stands for."""
-    return bootstrap.fold(lines) if clusters is None else (lines, np.ones(len(lines), np.int64))
-
-
-def spread(weigh: Weigh, clusters: Ints | None) -> tuple[Weigh, int | None]:
-    """The same function for weights of clusters instead of lines, and how many clusters there are."""
-    if clusters is None:
-        return weigh, None
-    if isinstance(weigh, bootstrap.OfSums):
-        grouped = weigh.by_cluster(clusters)
-        return grouped, len(grouped.lines)
-    return (lambda weights: weigh(weights[:, clusters])), int(clusters.max(initial=-1)) + 1
-
-
 def _scored(shared: Shared, asked: Asked, seed: int) -> Scored:
     counted = family(asked).count(shared, asked)
     clusters = _clusters([shared.rows[index] for index in counted.rows.tolist()])
-    low, high, how = _interval(asked, counted, clusters, seed)
+    value = _value(asked, counted)
+    low, high, how = interval(asked, counted, value, clusters, seed)
     parts = [asked.signature, *([counted.note] if counted.note else []), f"ci:{how}"]
     return Scored(
         metric=asked.text,
-        score=Score(_value(asked, counted), low, high, len(counted.items), "|".join(parts)),
+        score=Score(value, low, high, len(counted.items), "|".join(parts)),
         rows=tuple(counted.rows.tolist()),
         items=counted.items,
         statistics=counted.lines,
@@ -128,28 +114,6 @@ def _value(asked: Asked, counted: Counted) -> float:
     weigh = family(asked).weigh(asked, counted.lines)
     with np.errstate(invalid="ignore", divide="ignore"):
         return float(weigh(np.ones((1, len(counted.lines))))[0])
-
-
-def _interval(asked: Asked, counted: Counted, clusters: Ints | None, seed: int) -> tuple[float, float, str]:
-    """The 95 % interval and the name of the way it was made."""
-    entry, n = asked.entry, len(counted.items)
-    if n == 0:
-        return math.nan, math.nan, "none"
-    if entry.kind != "other":
-        if clusters is not None:
-            ends = intervals.clustered_mean(counted.items, clusters, low=entry.low, high=entry.high)
-            return *ends, f"clustered-t|clusters:{clusters.max() + 1}"
-        if entry.kind == "proportion":
-            return *intervals.wilson(float(counted.items.sum()), n), "wilson"
-        return *intervals.mean(counted.items, low=entry.low, high=entry.high), "t"
-    lines, counts = units(counted.lines, clusters)
-    weigh, groups = spread(family(asked).weigh(asked, lines), clusters)
-    if groups is not None:
-        counts = np.ones(groups, np.int64)
-    rng = seeds.generator(seed, "bootstrap", asked.text)
-    drawn = bootstrap.resample(weigh, counts, rng=rng)
-    ends = bootstrap.interval(drawn, groups or n, low=entry.low, high=entry.high)
-    return *ends, f"bootstrap|bs:{bootstrap.RESAMPLES}|seed:{seed}"
 
 
 def _clusters(rows: Sequence[Row]) -> Ints | None:

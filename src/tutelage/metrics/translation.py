@@ -202,4 +202,4 @@ def _note(metric: Any) -> str:
 bleu = Family(_count_bleu, _weigh_bleu)
 sentence_bleu = Family(_count_bleu)
 chrf = Family(_count_chrf, of_sums(combine_chrf))
-ter = Family(_count_ter, of_sums(combine_ter))
+ter = Family(_count_ter, of_sums(combine_ter), most=100.0)

@@ -163,11 +163,11 @@ def load_tokenizer(
 
     tokenizer = _tokenizer(source.tokenizer)
     template = _template(tokenizer, chat_template, source.tokenizer, clock)
+    config = config_of(source.weights)
     with (
         only(folders.model_files(source.weights)) as view,
         reading("the model's settings could not be read", source.weights, fix=SAVE_AGAIN, view=view),
     ):
-        config = config_of(view)
         own = None
         if (view / "generation_config.json").is_file():
             with quiet():
@@ -250,23 +250,20 @@ def _template_file(folder: Path) -> Path:
     return own if own.is_file() else folder / "tokenizer_config.json"
 
 
-def _config(folder: Path) -> Any:
-    from transformers import AutoConfig
-
-    with quiet():
-        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-
-
 def config_of(folder: Path) -> Any:
-    """The transformers config of a model's folder.
+    """The transformers config of a model's folder, read within bounds and from its own files alone.
 
     Raises:
         InputError: one that transformers cannot read.
     """
-    try:
-        return _config(folder)
-    except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
-        raise unreadable("the model could not be read", folder, error) from error
+    from transformers import AutoConfig
+
+    with (
+        only(folders.model_files(folder)) as view,
+        reading("the model's settings could not be read", folder, fix=SAVE_AGAIN, view=view),
+        quiet(),
+    ):
+        return AutoConfig.from_pretrained(view, local_files_only=True, trust_remote_code=False)
 
 
 def read_model(folder: Path, dtype: str = "float32", *, four_bit: bool = False) -> Any:
@@ -276,12 +273,7 @@ def read_model(folder: Path, dtype: str = "float32", *, four_bit: bool = False) 
         InputError: as `load`, of config and weights.
         MachineError: not enough memory.
     """
-    with (
-        only(folders.model_files(folder)) as view,
-        reading("the model could not be read", folder, fix=weights.fix(folder), view=view),
-    ):
-        config = config_of(view)
-    return weights.read(folder, config, dtype, four_bit=four_bit)
+    return weights.read(folder, config_of(folder), dtype, four_bit=four_bit)
 
 
 def _check_vocabulary(rows: int, tokenizer: Any, source: ModelSource) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tutelage.compare import ALPHA, DEFAULT_BUDGET, words
+from tutelage.compare.budgets import exceeds, unseen_loss
 from tutelage.report import shown
 from tutelage.report.chart import HUNDRED, Scale, fitted
 from tutelage.report.shown import Number
@@ -31,7 +32,8 @@ class ScoreRow:
     """One metric of one task, benchmark or part, on base and tuned.
 
     `moved` says what may be said of the difference: better or worse beyond chance, open, or untested (not the primary
-    metric). `zone` is, for something watched, the stretch of the chart that the budget allows to lose.
+    metric). `zone` is, for something watched, the stretch of the chart that the budget allows to lose; `independent` how
+    many independent items there are.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ScoreRow:
     detectable: Number | None
     moved: Moved
     zone: tuple[float, float] | None = None
+    independent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,16 @@ class Measured:
     @property
     def within(self) -> bool:
         """Whether the interval leaves no loss above the budget possible."""
-        return self.budget is not None and (self.worst is None or _points(self, self.worst) <= self.budget)
+        return self.budget is not None and (
+            self.worst is None or not exceeds(_points(self, self.worst), self.budget)
+        )
+
+    @property
+    def too_few(self) -> bool:
+        """Whether so few items cannot exclude a loss above the budget, whatever they show."""
+        change = words.on_scale(self.main.metric, self.main.difference[0].raw)
+        toward = change if self.main.words.higher_is_better else -change
+        return self.budget is not None and exceeds(unseen_loss(self.main.independent, toward), self.budget)
 
     def _as_loss(self, change: Number) -> Number | None:
         lost = change.raw < 0 if self.main.words.higher_is_better else change.raw > 0
@@ -160,6 +172,7 @@ def _row(name: str, metric: str, outcome: Mapping[str, Any], scale: Scale, budge
         detectable=None if detectable is None else shown.score(metric, detectable),
         moved=_moved(difference, higher_is_better=told.higher_is_better),
         zone=zone,
+        independent=difference.get("units", difference.get("n", base.n)),
     )
 
 

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import pytest
+from scipy.stats import binom
 
 from tutelage.metrics.stats import simulation
+from tutelage.metrics.stats.worlds import CALIBRATED, WORLDS
+
+BY_NAME = {f"{world.metric}, {world.words}": world for world in WORLDS}
+# Every metric is looked at; of worlds that differ in classes or bins only the first.
+QUICK = {
+    world.metric: world for world in reversed(WORLDS) if ":" not in world.metric or "binary" in world.metric
+}
+LOOKS = 4  # a tenth of the true values, so 40 in all
 
 
-def test_wilson_covers_on_average_over_p():
-    found = list(simulation.wilson_coverage(20_000))
-    for n in (30, 100, 1000):
-        own = [one.share for one in found if one.n == n]
-        assert len(own) == 3
-        assert 0.93 <= sum(own) / 3 <= 0.97
+@pytest.mark.parametrize("metric", sorted(QUICK))
+def test_an_interval_covers_in_a_small_look(metric):
+    found = simulation.coverage(QUICK[metric], 30, LOOKS).mean
+    # An interval that covers in 93 of 100 cases falls below this once in 100,000 looks; one that covers in 60 nearly always.
+    assert found.count >= binom.ppf(1e-5, 10 * LOOKS, 0.93), found
 
 
-@pytest.mark.parametrize("metric", ["f1", "mcc", "bleu"])
-def test_a_bootstrap_covers_roughly_in_a_small_look(metric):
-    for one in simulation.bootstrap_coverage(metric, 150):
-        if one.n <= 300 and one.n >= 100:
-            assert 0.88 <= one.share <= 0.99, one
+@pytest.mark.parametrize("n", [10, 30, 100])
+def test_the_calibration_error_of_a_calibrated_model_is_not_shown_to_be_one(n):
+    found = simulation.calibrated_coverage(CALIBRATED, n, 60).mean
+    assert found.count >= binom.ppf(1e-5, 60, 0.95), (
+        found
+    )  # 98 by construction, and 0 to 50 by a plain bootstrap
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "rougeL", "balanced_accuracy", "pearson"])
+def test_the_interval_of_a_difference_covers_in_a_small_look(metric):
+    found = simulation.change_coverage(QUICK[metric], 30, LOOKS).mean
+    assert found.count >= binom.ppf(1e-5, 10 * LOOKS, 0.93), found
 
 
 @pytest.mark.parametrize("test", list(simulation.ALARMS))
@@ -35,12 +50,32 @@ def test_the_same_seed_gives_the_same_rates():
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_clustered_means_and_bootstraps_cover_at_n_of_100_and_more():
-    found = [*simulation.clustered_coverage(2000)]
-    for metric in ("f1", "mcc", "bleu"):
-        found += simulation.bootstrap_coverage(metric, 2000)
-    outside = [one for one in found if one.n >= 100 and not 0.92 <= one.share <= 0.97]
-    assert not outside
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_every_interval_covers_as_promised(name):
+    for n in (10, 20, 30, 100, 300, 1000):
+        found = simulation.coverage(BY_NAME[name], n, 50)
+        mean, lowest = found.mean, found.lowest
+        # Bounds that a rate of 92, 93, 97 or 88 % passes but once in 10,000 (and once for each tenth).
+        assert mean.count >= binom.ppf(1e-4, mean.repetitions, 0.93 if n >= 30 else 0.92), mean
+        if n >= 30:
+            assert mean.count <= binom.isf(1e-4, mean.repetitions, 0.97), mean
+            assert lowest.count >= binom.ppf(1e-5, lowest.repetitions, 0.88), lowest
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_every_interval_of_a_difference_covers_as_promised(name):
+    for n in (10, 30, 100, 300):
+        found = simulation.change_coverage(BY_NAME[name], n, 10).mean
+        assert found.count >= binom.ppf(1e-4, found.repetitions, 0.93 if n >= 30 else 0.92), found
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_clustered_means_cover_at_n_of_100_and_more():
+    for one in simulation.clustered_coverage(1000, (100, 300, 1000)):
+        assert binom.ppf(1e-4, 1000, 0.93) <= one.count <= binom.isf(1e-4, 1000, 0.97), one
 
 
 @pytest.mark.long

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from tutelage.core import seeds
+from tutelage.metrics.comparing import paired
 from tutelage.metrics.measures import family
 from tutelage.metrics.names import parse
 from tutelage.metrics.stats import bootstrap, intervals
 from tutelage.metrics.stats import paired as tests
 from tutelage.metrics.stats.bootstrap import Floats, Weigh
+from tutelage.metrics.stats.worlds import POOL, Answers, World, sample
+from tutelage.metrics.uncertainty import interval
 
 SEED = 20261122
+BINS = 10
 ALARM_TRIALS = 499  # arrangements or resamples a test: p keeps its meaning at any number of them
 
 
@@ -56,53 +61,116 @@ class Rate:
         return 1.0 if missed == 0 else float(betaincinv(self.count + 1, missed, 0.99))
 
 
-def wilson_coverage(repetitions: int) -> Iterator[Rate]:
-    """Wilson's interval for proportions of .1, .5, .9 at n of 30, 100, 1,000."""
-    for n in (30, 100, 1000):
-        for p in (0.1, 0.5, 0.9):
-            rng = seeds.generator(SEED, "wilson", n, str(p))
-            drawn = rng.binomial(n, p, repetitions)
-            inside = {right: _within(intervals.wilson(right, n), p) for right in set(drawn.tolist())}
-            yield Rate("Wilson", f"p {p}", n, sum(inside[own] for own in drawn.tolist()), repetitions)
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """How often intervals held the truth, by equal parts of the true values."""
+
+    parts: tuple[Rate, ...]
+
+    @property
+    def mean(self) -> Rate:
+        """Averaged over the true value."""
+        first = self.parts[0]
+        counts = sum(one.count for one in self.parts), sum(one.repetitions for one in self.parts)
+        return Rate(first.what, first.truth, first.n, *counts)
+
+    @property
+    def lowest(self) -> Rate:
+        """The part in which it happened least often."""
+        return min(self.parts, key=lambda one: one.share)
 
 
-def mean_coverage(repetitions: int) -> Iterator[Rate]:
-    """The t interval of a mean of ROUGE-like values."""
-    for n in (30, 100, 1000):
-        rng = seeds.generator(SEED, "mean", n)
-        values = rng.beta(1.2, 2.8, (repetitions, n))
-        count = sum(_within(intervals.mean(own, low=0, high=1), 0.3) for own in values)
-        yield Rate("t", "mean of beta(1.2, 2.8)", n, count, repetitions)
+def coverage(world: World, n: int, repetitions: int) -> Covered:
+    """How often a score's interval holds the truth, in `BINS` equal parts of the true values from .02 to .98."""
+    rng = seeds.generator(SEED, "coverage", world.metric, world.words, n)
+    found = []
+    for low, high in _bins(world):
+        count = 0
+        for _ in range(repetitions):
+            level = world.level(rng.uniform(low, high))
+            pool = world.items(rng, POOL)
+            answers = world.answers(rng, pool, level)
+            held = sample(answers, rng.integers(0, POOL, n))
+            ends = interval(world.asked, held, world.value(held.items, held.lines), None, SEED)
+            count += _holds((ends[0], ends[1]), world.truth(pool, answers, level))
+        found.append(Rate(world.metric, world.words, n, count, repetitions))
+    return Covered(tuple(found))
 
 
-def clustered_coverage(repetitions: int) -> Iterator[Rate]:
-    """The clustered t interval: right answers that share a document, 1 to 9 to a document."""
-    for n in (30, 100, 300, 1000):
+def change_coverage(world: World, n: int, repetitions: int) -> Covered:
+    """How often the interval of a difference holds the true one; parts are those of the base model's true values.
+
+    Both models' true values are drawn from .02 to .98, apart from each other. Both find the same items hard, and 30 % of the
+    answers stay as they were.
+    """
+    rng = seeds.generator(SEED, "change", world.metric, world.words, n)
+    bins = _bins(world)
+    found = []
+    for low, high in bins:
+        count = 0
+        for _ in range(repetitions):
+            truths = rng.uniform(low, high), rng.uniform(bins[0][0], bins[-1][1])
+            count += _change_held(world, (world.level(truths[0]), world.level(truths[1])), n, rng)
+        found.append(Rate(world.metric, world.words, n, count, repetitions))
+    return Covered(tuple(found))
+
+
+def _change_held(world: World, levels: tuple[float, float], n: int, rng: np.random.Generator) -> bool:
+    pool = world.items(rng, POOL)
+    stays = rng.random(POOL) < 0.3
+    base, fresh = (world.answers(rng, pool, level) for level in levels)
+    tuned = _mixed(stays, base, fresh)
+    if world.exact is None:
+        truths = [world.value(*own) for own in (base, tuned)]
+    else:
+        exact = [(base[0], world.exact(pool, level)) for level in levels]
+        truths = [world.value(*exact[0]), world.value(*_mixed(stays, *exact))]
+    at = rng.integers(0, POOL, n)
+    before, after = (world.scored(sample(own, at)) for own in (base, tuned))
+    made = paired(before, after, seed=SEED)
+    return _holds((made.low, made.high), truths[1] - truths[0])
+
+
+def _mixed(stays: np.ndarray[tuple[int], np.dtype[np.bool_]], base: Answers, fresh: Answers) -> Answers:
+    return np.where(stays, base[0], fresh[0]), np.where(stays[:, None], base[1], fresh[1])
+
+
+def _bins(world: World) -> list[tuple[float, float]]:
+    """Parts of the true values, on the metric's own scale: from .02 to .98 of it, as far as the world's models reach."""
+    values = [world.level_value(end) for end in (0.0, 1.0)]
+    scale = 100.0 if world.asked.entry.family in ("bleu", "chrf", "ter") else 1.0
+    low, high = min(values), max(values)
+    if world.asked.entry.family not in ("perplexity", "bits_per_byte"):
+        low, high = max(low, 0.02 * scale), min(high, 0.98 * scale)
+    edges = np.linspace(low, high, BINS + 1).tolist()
+    return list(pairwise(edges))
+
+
+def calibrated_coverage(world: World, n: int, repetitions: int) -> Covered:
+    """How often the interval of a calibration error holds 0 when the model is calibrated."""
+    rng = seeds.generator(SEED, "calibrated", world.metric, n)
+    count = 0
+    for _ in range(repetitions):
+        items = world.items(rng, n)
+        made = sample(world.answers(rng, items, 0.0), np.arange(n))
+        count += interval(world.asked, made, world.value(made.items, made.lines), None, SEED)[0] == 0.0
+    return Covered((Rate(world.metric, world.words, n, count, repetitions),))
+
+
+def clustered_coverage(repetitions: int, sizes: Sequence[int] = (30, 100, 300, 1000)) -> Iterator[Rate]:
+    """The clustered interval: right answers that share a document, 1 to 9 to a document."""
+    for n in sizes:
         rng = seeds.generator(SEED, "clustered", n)
         count = 0
         for _ in range(repetitions):
-            sizes = rng.integers(1, 10, n)
-            clusters = np.repeat(np.arange(n), sizes)[:n]
+            members = rng.integers(1, 10, n)
+            clusters = np.repeat(np.arange(n), members)[:n]
             level = rng.beta(1.4, 0.6, n)[clusters]
             right = (rng.random(n) < level).astype(np.float64)
-            count += _within(intervals.clustered_mean(right, clusters, low=0, high=1), 0.7)
-        yield Rate("clustered t", "p 0.7, 1 to 9 items a cluster, correlation 0.33", n, count, repetitions)
-
-
-def bootstrap_coverage(metric: str, repetitions: int) -> Iterator[Rate]:
-    """The bootstrap interval of a metric of all items: `f1`, `mcc` or `bleu`."""
-    asked = parse(metric)
-    for n in (30, 100, 300, 1000):
-        pool, truth = _pool(metric)
-        rng = seeds.generator(SEED, "bootstrap", metric, n)
-        weigh_pool = family(asked).weigh(asked, pool)
-        value = float(weigh_pool(np.ones((1, len(pool))))[0])
-        count = 0
-        for _ in range(repetitions):
-            lines, counts = bootstrap.fold(pool[rng.integers(0, len(pool), n)])
-            drawn = bootstrap.resample(family(asked).weigh(asked, lines), counts, rng=rng)
-            count += _within(bootstrap.interval(drawn, n, low=asked.entry.low, high=asked.entry.high), value)
-        yield Rate(f"bootstrap {metric}", truth, n, count, repetitions)
+            count += _holds(intervals.clustered_mean(right, clusters, low=0, high=1), 0.7)
+        yield Rate(
+            "accuracy in clusters", "p 0.7, 1 to 9 items a cluster, correlation 0.33", n, count, repetitions
+        )
 
 
 def false_alarms(test: str, repetitions: int, *, sizes: tuple[int, ...] = (30, 100, 1000)) -> Iterator[Rate]:
@@ -201,16 +269,10 @@ def _segments(n: int, rng: np.random.Generator, like: Floats | None = None) -> F
     return np.stack([length, reference, *matches[1:], *totals], axis=1)
 
 
-def _pool(metric: str) -> tuple[Floats, str]:
-    rng = seeds.generator(SEED, "pool", metric)
-    if metric == "bleu":
-        return _segments(20_000, rng), "20,000 segments of mixed length and quality"
-    true = rng.choice(3, 20_000, p=[0.6, 0.3, 0.1])
-    return _labelled(true, rng), "three classes (60, 30, 10 %)"
-
-
-def _within(ends: tuple[float, float], value: float) -> bool:
-    return ends[0] <= value <= ends[1]
+def _holds(ends: tuple[float, float], value: float) -> bool:
+    """Whether an interval holds a value, up to rounding; one that is not known holds any."""
+    low, high = ends
+    return not (value < low - 1e-9 * max(1.0, abs(low)) or value > high + 1e-9 * max(1.0, abs(high)))
 
 
 ALARMS: dict[str, tuple[Callable[[int, np.random.Generator], float], str]] = {
