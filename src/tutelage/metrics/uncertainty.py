@@ -141,14 +141,16 @@ def _fisher(value: float, variance: float, size: float, quantile: float) -> Ends
 
     R. A. Fisher, "On the probable error of a coefficient of correlation deduced from a small sample", 1921. The standard
     error is the jackknife's (D. Hinkley, "Jackknifing statistics of correlation", 1978), which holds for any distribution,
-    and no less than normal numbers have, because the jackknife of few items can be far too small.
+    and no less than normal numbers have, because the jackknife of few items can be far too small. A perfect correlation is
+    taken as if one more item had no part in it.
     """
-    if size <= 3 or abs(value) >= 1:
+    if size <= 3:
         return -1.0, 1.0
-    centre = math.atanh(value)
-    error = math.sqrt(variance) / (1 - value * value)
+    inside = value if abs(value) < 1 - 1e-12 else math.copysign(1 - 1 / size, value)
+    centre = math.atanh(inside)
+    error = math.sqrt(variance) / (1 - inside * inside)
     half = max(quantile * error, Z / math.sqrt(size - 3))
-    return math.tanh(centre - half), math.tanh(centre + half)
+    return min(value, math.tanh(centre - half)), max(value, math.tanh(centre + half))
 
 
 def _change_error(

@@ -53,7 +53,7 @@ class Bins:
         centre = np.bincount(place, confidence) / sizes
         spread: Floats = np.bincount(place, confidence**2) / sizes - centre**2
         fewer = count / len(confidence)
-        hits: Floats = np.bincount(place, right) * fewer
+        hits = np.bincount(place, right).astype(np.float64) * fewer
         return cls(sizes * fewer, centre, np.maximum(spread, 0.0), hits)
 
     def error(self) -> float:
