@@ -95,6 +95,10 @@ def place(made, tmp_path, monkeypatch):
     """A copy of the inputs that a test may destroy, as the current folder."""
     copy = tmp_path / "place"
     shutil.copytree(made, copy)
+    for name in ("adapter", "adapter-2"):
+        for file in ("adapter_config.json", "base.json"):  # the adapters' base is the copy's
+            path = copy / name / file
+            path.write_text(path.read_text("utf-8").replace(str(made), str(copy)), "utf-8")
     monkeypatch.chdir(copy)
     return copy
 

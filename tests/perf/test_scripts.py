@@ -85,8 +85,20 @@ def test_every_script_has_its_test_here():
 
 
 def test_coverage(script, capsys):
-    script("coverage").main(["--repetitions", "20", "--alarms", "20"])
-    assert "| Wilson |" in capsys.readouterr().out
+    words = [
+        "--parts",
+        "1",
+        "--change-parts",
+        "1",
+        "--alarms",
+        "20",
+        "--sizes",
+        "10",
+        "--metrics",
+        "accuracy",
+    ]
+    script("coverage").main(words)
+    assert "| `accuracy` |" in capsys.readouterr().out
 
 
 def test_data(script, capsys):

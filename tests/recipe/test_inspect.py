@@ -125,7 +125,7 @@ def test_a_healthy_recipe_has_no_finding_and_all_its_figures(looked):
 
 def test_no_weight_is_read(looked, monkeypatch):
     loading = importlib.import_module("tutelage.models.load")
-    monkeypatch.setattr(loading, "_weights", lambda *_: pytest.fail("weights were read"))
+    monkeypatch.setattr(loading, "read_model", lambda *_: pytest.fail("weights were read"))
     assert looked().tasks
 
 

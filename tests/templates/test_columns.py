@@ -199,10 +199,10 @@ def test_a_rejected_answer_is_never_learned_nor_asked():
 
 
 def test_rows_of_other_shapes_are_told_without_columns_that_are_not_there():
-    kinds = [{"prompt": "a", "completion": "b"}] * 2 + [{"question": "a", "answer": "b"}]
+    kinds = [{"prompt": "a", "completion": "b"}] * 2 + [{"question": "a", "answer": "b"}] * 2
     with pytest.raises(InputError, match="no column stands in every row") as caught:
         detect(rows(*kinds))
-    assert caught.value.found == "prompt, completion in 2 rows; question, answer in 1 rows"
+    assert caught.value.found == "prompt, completion in 2 rows; question, answer in 2 rows"
     assert "{{" not in caught.value.fix
     assert "messages holds JSON in a text" in fix_of({"messages": '[{"role": "user", "content": "Hi"}]'})
     assert "{{" not in fix_of({"only": "one text", "n": 3})

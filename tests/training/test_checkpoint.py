@@ -127,7 +127,8 @@ def test_a_fault_at_any_write_leaves_the_newest_whole_checkpoint(tmp_path, code,
         assert {p.name for p in folder.iterdir()} <= {"step-00000002", "step-00000004"}
     else:
         pytest.fail("there is no end to the operations")
-    assert {"fsync", "rename", "mkdir", "save_file", "replace"} <= set(fired)
+    # An old checkpoint is swapped with the new one by the system, in one step that is no rename of Python's.
+    assert {"fsync", "mkdir", "save_file", "replace"} | (set() if replaces else {"rename"}) <= set(fired)
     assert len(fired) >= 12
 
 

@@ -288,7 +288,8 @@ def _targets(total: int, settings: SplitSettings, where: str) -> dict[Split, int
     if isinstance(shares["train"], float) and fractions > 1 - 1e-9 and fractions < 1 + 1e-9:
         counts["train"] = None  # the fractions are the whole: no row falls between them by rounding
     asked = sum(count or 0 for count in counts.values())
-    if asked > total and not any(isinstance(share, int) and share for share in shares.values()):
+    whole = fractions < 1 + 1e-9
+    if asked > total and whole and not any(isinstance(share, int) and share for share in shares.values()):
         raise InputError(
             "there are too few rows to split",
             where=where,
@@ -296,7 +297,7 @@ def _targets(total: int, settings: SplitSettings, where: str) -> dict[Split, int
             expected=f"at least {asked + (counts['train'] is None)}",
             fix="bring more rows",
         )
-    if fractions > 1 + 1e-9 or asked > total:
+    if not whole or asked > total:
         raise InputError(
             "the splits ask for more rows than there are",
             where=where,

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tutelage.core import yamltext
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.version import __version__
 
@@ -226,6 +225,8 @@ def _entry(name: str, told: Mapping[str, Any], shared: Mapping[str, Mapping[str,
 
 @functools.cache
 def _raw() -> dict[str, Any]:
+    from tutelage.core import yamltext  # PyYAML takes as long to import as all of the metrics
+
     raw: dict[str, Any] = yamltext.table("tutelage.metrics", "catalogue.yaml")
     return raw
 

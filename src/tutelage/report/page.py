@@ -111,7 +111,7 @@ def _check_run(folder: Path) -> None:
             if close
             else "check the name; `ls runs` shows your runs",
         )
-    if (folder / "evaluation.json").is_file():
+    if (folder / "evaluation.json").is_file() and not (folder / "results.json").is_file():
         raise InputError(
             "the folder holds an evaluation, and a page is written of a run",
             where=str(folder),

@@ -83,7 +83,7 @@ def test_unchanged_items_leave_at_least_the_rule_of_three_open(metric, n):
     """Of n items without a change, up to 3 / n may change, each by as much as the metric can."""
     side = scored(metric, n)
     if not math.isfinite(side.score.value):
-        pytest.skip("no value: one side does not vary")
+        return  # a correlation of a side that does not vary has no value
     found = paired(side, side)
     entry = catalogue()[metric]
     width = entry.high  # of a correlation too: one item of n moves it by about 1 / n
