@@ -112,9 +112,10 @@ def timed(program: str, *words_: str) -> tuple[int, float]:
     return int(count), float(seconds)
 
 
-def reading(folder: Path, megabytes: float, rounds: int, *, alone: bool) -> None:
+def reading(folder: Path, megabytes: float, rounds: int, kinds: Sequence[str], *, alone: bool) -> None:
     print("| file | MB | rows | Tutelage, s | datasets, s | ratio |\n|---|---:|---:|---:|---:|---:|")
-    for name, (file, kind, make) in KINDS.items():
+    for name in kinds:
+        file, kind, make = KINDS[name]
         path = folder / file
         make(path, megabytes)
         ours: list[float] = []
@@ -140,13 +141,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--megabytes", type=float, default=100)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS), help="of files")
     parser.add_argument("--alone", action="store_true", help="Tutelage only")
     options = parser.parse_args(arguments)
     if not options.alone and not find_spec("datasets"):
         sys.exit("datasets is not installed: pip install -e '.[perf-data]', or measure Tutelage with --alone")
     print(f"{measured_on()}\n")
     with tempfile.TemporaryDirectory() as folder:
-        reading(Path(folder), options.megabytes, options.rounds, alone=options.alone)
+        reading(Path(folder), options.megabytes, options.rounds, options.kinds, alone=options.alone)
 
 
 if __name__ == "__main__":

@@ -91,23 +91,6 @@ def fold(lines: Floats) -> tuple[Floats, Ints]:
     return different, counts
 
 
-def interval(
-    values: Floats, units: int, *, low: float = -math.inf, high: float = math.inf
-) -> tuple[float, float]:
-    """The 95 % percentile interval of resampled values, widened for small n.
-
-    The plain percentile interval is too narrow by what Student's t and n / (n - 1) ask for; the percentiles are moved
-    outward by that. T. Hesterberg, "What teachers should know about the bootstrap", 2015, section 4.3. Resamples on
-    which the metric has no value are left out; one unit alone gets the whole range from `low` to `high`.
-    """
-    known = values[np.isfinite(values)]
-    if units < 2 or not len(known):
-        return low, high
-    outer = 0.5 * math.erfc(expansion(units) * Z / math.sqrt(2))
-    a, b = np.quantile(known, [outer, 1 - outer])
-    return max(low, float(a)), min(high, float(b))
-
-
 def expansion(units: int) -> float:
     """How much wider a bootstrap's interval must be for a mean of so many units to get its t interval."""
     return math.sqrt(units / (units - 1)) * t_quantile(units - 1) / Z
