@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 
-from tutelage.core import files, hashing
+from tutelage.core import files, hashing, manifest
 from tutelage.core.errors import InputError
 
 MARKER = "tutelage.json"
@@ -312,13 +312,13 @@ def _matches(name: str, pattern: str) -> bool:
 
 def _unchanged(path: Path, sha256: object) -> bool:
     with suppress(OSError):
-        return path.is_file() and not path.is_symlink() and hashing.of_file(path) == sha256
+        return path.is_file() and not path.is_symlink() and manifest.sha256(path) == sha256
     return False
 
 
 def _write_marker(folder: Path, kind: str) -> None:
     hashes = {
-        path.relative_to(folder).as_posix(): hashing.of_file(path)
+        path.relative_to(folder).as_posix(): manifest.sha256(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path != folder / MARKER
     }

@@ -84,21 +84,23 @@ def read_regular(
         except OSError as error:
             raise unreadable(path, error, what=what, shown=shown, fix=fix) from error
     if limit is not None and len(content) > limit:
-        raise InputError(
-            f"{what} is too large",
-            where=shown or str(path),
-            found=f"{max(size, len(content)):,} bytes",
-            expected=f"at most {limit:,} bytes",
-            fix="check that this is the file you mean",
-        )
+        raise _too_large(path, max(size, len(content)), limit, what=what, shown=shown)
     return content
 
 
 def require_regular(
-    path: Path, *, what: str = "the file", shown: str | None = None, fix: str | None = None
+    path: Path,
+    *,
+    what: str = "the file",
+    shown: str | None = None,
+    fix: str | None = None,
+    limit: int | None = None,
 ) -> None:
-    """Raise what `open_regular` would raise, without keeping the file open."""
-    open_regular(path, what=what, shown=shown, fix=fix).close()
+    """Raise what `read_regular` would raise, without reading the file."""
+    with open_regular(path, what=what, shown=shown, fix=fix) as file:
+        size = os.fstat(file.fileno()).st_size
+    if limit is not None and size > limit:
+        raise _too_large(path, size, limit, what=what, shown=shown)
 
 
 def unreadable(
@@ -283,6 +285,16 @@ def _not_regular(path: Path, mode: int, *, what: str, shown: str | None, fix: st
         found=kind,
         expected="a regular file",
         fix="write its content into a file, and name that",
+    )
+
+
+def _too_large(path: Path, size: int, limit: int, *, what: str, shown: str | None) -> InputError:
+    return InputError(
+        f"{what} is too large",
+        where=shown or str(path),
+        found=f"{size:,} bytes",
+        expected=f"at most {limit:,} bytes",
+        fix="check that this is the file you mean",
     )
 
 

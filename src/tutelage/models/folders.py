@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tutelage.core import regular
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_JSON_DEPTH, MAX_SETTINGS_BYTES, MAX_VOCABULARY_BYTES
 from tutelage.models import bounds
-from tutelage.models.plainfile import check_file
 from tutelage.models.unsafe import check_settings
 
 TOKENIZER_FILES = (
@@ -120,9 +120,10 @@ def check_files(folder: Path) -> None:
     for name in {*SETTINGS_FILES, *TOKENIZER_FILES, *RARE_FILES}:
         path = folder / name
         if os.path.lexists(path):
-            check_file(path, MAX_SETTINGS_BYTES if name in SETTINGS_FILES else MAX_VOCABULARY_BYTES)
+            limit = MAX_SETTINGS_BYTES if name in SETTINGS_FILES else MAX_VOCABULARY_BYTES
+            regular.require_regular(path, what="the model's file", limit=limit)
     for path in folder.glob("*.safetensors"):
-        check_file(path)
+        regular.require_regular(path, what="the model's file")
 
 
 def read_json(path: Path) -> dict[str, Any]:

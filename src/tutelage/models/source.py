@@ -16,13 +16,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
-from tutelage.core import hashing, yamltext
+from tutelage.core import hashing, regular, yamltext
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.files import new_folder, require_space, sweep_parts
 from tutelage.core.locks import locked
 from tutelage.models import bundled, cache, folders, origin
 from tutelage.models.bundled import PATIENCE, Say, silent
-from tutelage.models.plainfile import check_file
 from tutelage.results import tuned
 
 Kind = Literal["bundled", "hub", "folder", "run", "gguf"]
@@ -342,7 +341,7 @@ def _file(name: str, path: Path, say: Say) -> ModelSource:
         )
     from tutelage.models import gguf
 
-    check_file(path)
+    regular.require_regular(path, what="the GGUF file")
     gguf.check(path)
     sha256 = cache.file_sha256(path)
     folder = cache.models() / f"gguf-{sha256[:16]}"

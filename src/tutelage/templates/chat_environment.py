@@ -1,6 +1,6 @@
 """The Jinja environment of chat templates: what transformers' `apply_chat_template` gives them, without transformers.
 
-The texts are the same, byte for byte (`tests/tokens/test_rendering.py`). Three things differ where transformers' text would
+The texts are the same, byte for byte (`tests/tokens/test_rendering.py`). Four things differ where transformers' text would
 depend on something beside template and conversation: the clock shows a given instant and notes what is read of it, the
 filter `random` draws from a seed made of the conversation, `lipsum` is missing, and a text with a memory address is refused.
 """
