@@ -126,3 +126,11 @@ def test_bytes_that_are_no_text_and_folders_are_refused(tmp_path, tiny_model_fol
     (folder / "chat_template.jinja").unlink()
     (folder / "chat_template.jinja").mkdir()
     used(folder)
+
+
+def test_a_template_that_is_not_utf8_is_named(tiny_model_folder, tmp_path):
+    folder = Path(shutil.copytree(tiny_model_folder, tmp_path / "model"))
+    (folder / "chat_template.jinja").write_bytes(b"{{ messages }}\xff")
+    with pytest.raises(InputError, match="not UTF-8") as caught:
+        load_tokenizer(resolve(str(folder)))
+    assert caught.value.where == str(folder / "chat_template.jinja")
