@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from tutelage import report
 from tutelage.cli.main import main
 from tutelage.compare import compare_runs
 from tutelage.core import hashing, outputs
-from tutelage.core.errors import InputError
+from tutelage.core.errors import InputError, MachineError
 from tutelage.models import resolve
 from tutelage.recipe import run as running
 from tutelage.recipe.progress import Silent
@@ -247,6 +248,54 @@ def test_a_damaged_model_is_refused_by_all_that_use_it(job: Path, damage: str) -
             use()
         assert str(out / "model") in caught.value.block()
         assert f"remove {out / 'model'}" in caught.value.block() or "elsewhere" in caught.value.block()
+
+
+@pytest.mark.parametrize("how", ["deleted", "a link to nothing"])
+def test_without_its_record_a_model_is_checked_against_the_results(job: Path, how: str) -> None:
+    out = job / "out"
+    (out / "tuned.json").unlink()
+    if how != "deleted":
+        (out / "tuned.json").symlink_to("nothing")
+    assert resolve(str(out)).notes == ()
+    (out / "tuned.json").unlink(missing_ok=True)
+    zero_the_weights(out)
+    for path in (out, out / "model"):
+        with pytest.raises(InputError, match="not as it was written"):
+            resolve(str(path))
+    (out / "results.json").unlink()
+    assert any("cannot be checked" in note for note in resolve(str(out)).notes)
+
+
+def test_a_pipe_or_folder_as_record_is_refused_with_a_fix_that_works(job: Path) -> None:
+    record = job / "out" / "tuned.json"
+    record.unlink()
+    os.mkfifo(record)
+    for use in (lambda: resolve(str(job / "out")), lambda: again(job)):
+        with pytest.raises(InputError, match="not a plain file") as caught:
+            use()
+        assert f"remove {record}" in (caught.value.fix or "")
+    record.unlink()
+    again(job)
+    assert resolve(str(job / "out")).notes == ()
+
+
+def test_a_folder_in_the_place_of_the_card_is_named(job: Path) -> None:
+    card = job / "out" / "data" / "card.json"
+    card.unlink()
+    card.mkdir()
+    with pytest.raises(MachineError, match="a folder is in the place of the file") as caught:
+        again(job)
+    assert caught.value.where == str(card)
+    card.rmdir()
+    again(job)
+    assert card.is_file()
+
+
+def test_a_run_that_was_only_tuned_says_that_its_results_are_missing(job: Path) -> None:
+    (job / "out" / "results.json").unlink()
+    with pytest.raises(InputError, match="results file is not there") as caught:
+        report.write(job / "out")
+    assert "run the recipe again" in (caught.value.fix or "")
 
 
 @pytest.mark.parametrize("damage", REFUSED)

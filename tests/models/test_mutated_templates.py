@@ -8,9 +8,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tutelage import recipe as recipes
 from tutelage.core.errors import InputError
 from tutelage.models import load_tokenizer, resolve
+from tutelage.recipe.inspect import inspect
 from tutelage.templates import apart
 from tutelage.templates.apart import Keeper, Limits
 from tutelage.tokens import chat
@@ -126,3 +129,41 @@ def test_bytes_that_are_no_text_and_folders_are_refused(tmp_path, tiny_model_fol
     (folder / "chat_template.jinja").unlink()
     (folder / "chat_template.jinja").mkdir()
     used(folder)
+
+
+def test_a_template_that_is_not_utf8_is_named(tiny_model_folder, tmp_path):
+    folder = Path(shutil.copytree(tiny_model_folder, tmp_path / "model"))
+    (folder / "chat_template.jinja").write_bytes(b"{{ messages }}\xff")
+    with pytest.raises(InputError, match="not UTF-8") as caught:
+        load_tokenizer(resolve(str(folder)))
+    assert caught.value.where == str(folder / "chat_template.jinja")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_row_that_the_template_refuses_is_named(tiny_model_folder, tmp_path, split):
+    folder = Path(shutil.copytree(tiny_model_folder, tmp_path / "model"))
+    template = (folder / "chat_template.jinja").read_text("utf-8")
+    refuse = "{% if 'BAD' in messages[0].content %}{{ raise_exception('no bad words') }}{% endif %}"
+    (folder / "chat_template.jinja").write_text(refuse + template, "utf-8")
+    rows = [
+        {"question": f"Plan {n}?", "answer": f"{n}", "split": "test" if n > 5 else "train"} for n in range(9)
+    ]
+    rows[3 if split == "train" else 7]["question"] = "BAD"
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    task = {
+        "name": "plans",
+        "data": {"path": "rows.jsonl"},
+        "prompt": "{{ question }}",
+        "completion": "{{ answer }}",
+        "split": {"column": "split"},
+        "metrics": ["exact_match"],
+        "max_new_tokens": 3,
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump({"model": str(folder), "tasks": [task], "tune": {"steps": 1}}), "utf-8")
+    with pytest.raises(InputError, match="cannot write this conversation") as caught:
+        inspect(recipes.load(path))
+    line = 4 if split == "train" else 8
+    assert (caught.value.where or "").endswith(f"rows.jsonl:{line}")
+    assert "no bad words" in (caught.value.found or "")
+    inspect(recipes.load(path, sets=["tasks.0.data.on_bad_row=drop"]))

@@ -130,7 +130,7 @@ SMALL = {
     "dict": "{{ dict(a=1) }}{{ dict.fromkeys(['x'], 2) }}{% set n = namespace(self=3, other=4) %}{{ n.self + n.other }}{{ n }}",
     "trim blocks": "  {% if true %}\n  a\n  {% endif %}\nb {# c #}\n{{ bos_token }}|{{ pad_token }}|{{ nothing }}|",
     "macros": "{% macro say(m) %}{{ m.role }}: {{ m.content | upper }}{% endmacro %}" + LOOP % "{{ say(m) }}",
-    "clock": "{{ strftime_now('%Y-%m-%d %H:%M:%S.%f %j %p %% %a') }}{{ messages[0].content }}",
+    "clock": "{{ strftime_now('%Y-%m-%d %H:%M:%S.%f %j %p %% %a') }}{{ strftime_now(format='%Y') }}{{ messages[0].content }}",
     "filters": LOOP
     % "{{ m.content | replace('a', 'b') | title }}{{ m.content.split() | join('-') }}{{ m | items | list }}",
     "numbers": "{{ 7 / 2 }}{{ 7 // 2 }}{{ 2 ** 10 }}{{ 1.0 }}{{ true }}{{ none }}{{ [1, 'a'] }}{{ messages | length }}",

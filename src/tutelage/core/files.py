@@ -175,6 +175,12 @@ def disk_error(path: Path, error: OSError) -> MachineError:
             found=f"{shutil.disk_usage(existing_parent(path)).free:,} bytes free",
             fix="free some space and run the same command again: what was finished is kept",
         )
+    if error.errno == errno.EISDIR:
+        return MachineError(
+            "a folder is in the place of the file",
+            where=str(path),
+            fix="move the folder away, then run the same command again",
+        )
     return MachineError(
         "the file could not be written",
         where=str(path),

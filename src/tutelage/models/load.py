@@ -208,6 +208,7 @@ def _virtual(source: ModelSource) -> int:
 def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
+    _require_utf8(folder / "chat_template.jinja")
     with (
         only(folders.tokenizer_files(folder)) as view,
         reading("the tokenizer could not be read", folder, fix=SAVE_AGAIN, view=view),
@@ -242,6 +243,20 @@ def _template(tokenizer: Any, given: str | None, folder: Path, clock: Clock | No
         # What cannot be rendered is found now, not after the model's weights are read.
         rendering.render(tokenizer, [{"role": "user", "content": "Hello"}], generate=True)
     return text
+
+
+def _require_utf8(template: Path) -> None:
+    """Refuse a chat template's file that is no UTF-8; one that is not there passes."""
+    try:
+        template.read_bytes().decode("utf-8") if template.is_file() else None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            "the chat template is not UTF-8",
+            where=str(template),
+            found=f"the byte {error.object[error.start]:#04x} at offset {error.start:,}",
+            expected="a Jinja template in UTF-8",
+            fix="fetch the file again, or save it as UTF-8",
+        ) from None
 
 
 def _template_file(folder: Path) -> Path:

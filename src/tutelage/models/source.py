@@ -258,7 +258,7 @@ def _folder(name: str, path: Path, say: Say) -> ModelSource:
     inner = path / tuned.MODEL
     if folders.is_model(inner):
         return _of_folder(name, "run", inner, say)
-    if (record := tuned.read(path)) is not None:
+    if (record := tuned.recorded(path)) is not None:
         tuned.require_model(path, record)  # the model is damaged, or gone: it says so
     if not folders.is_model(path) and (path / "recipe.yaml").is_file():
         raise InputError(
@@ -296,9 +296,11 @@ def _of_folder(name: str, kind: Kind, folder: Path, say: Say, *, revision: str |
 def _check_run(folder: Path) -> tuple[str, ...]:
     """Check a run's tuned model against the manifest that the run keeps; what cannot be checked is noted."""
     run = tuned.run_of(folder)
-    record = None if run is None else tuned.read(run)
-    if run is None or record is None:
+    if run is None:
         return ()
+    record = tuned.recorded(run)
+    if record is None:
+        return (tuned.NO_RECORD,)
     tuned.require_model(run, record)
     return () if record.get("files") is not None else (tuned.UNCHECKED,)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -91,9 +92,21 @@ def recorded_recipe(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def _read(path: Path, *, what: str, fix: str) -> bytes:
+    """Read a file that the program wrote under this very name: near names, or a copy of a pipe, are no advice if it is gone."""
+    try:
+        return files.read_bytes(path, what=what, fix=fix)
+    except InputError as error:
+        if path.is_file() or not os.access(path.parent, os.X_OK):
+            raise
+        raise InputError(
+            error.problem, where=error.where, found=error.found, expected=error.expected, fix=fix
+        ) from None
+
+
 def load_json(path: Path, *, what: str, fix: str) -> dict[str, Any]:
     """Read a JSON object strictly: UTF-8, no NaN or infinity. Raises InputError with the line where it broke."""
-    raw = files.read_bytes(path, what=what, fix=fix)
+    raw = _read(path, what=what, fix=fix)
 
     def refuse(constant: str) -> NoReturn:
         raise InputError(f"{what} holds {constant}, which is not a finite number", where=str(path), fix=fix)

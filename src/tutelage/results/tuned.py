@@ -6,14 +6,15 @@ It is written last, once the model is whole. Runs of older versions have no mani
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tutelage.core import files, hashing, manifest
 from tutelage.core.errors import InputError
-from tutelage.results import shapes
-from tutelage.results.document import load_checked
+from tutelage.results import document, shapes
 
 FILE, MODEL = "tuned.json", "model"
 WHEN_WRITTEN, LATER = "when written", "later"
@@ -21,6 +22,11 @@ WHEN_WRITTEN, LATER = "when written", "later"
 UNCHECKED = (
     "the run was made before hashes of the tuned model were kept, so its files cannot be checked; "
     "`tutelage run` with its recipe records them as they are now"
+)
+
+NO_RECORD = (
+    "tuned.json is missing, which has the hashes of the tuned model, so its files cannot be checked; "
+    "`tutelage run` with the run's recipe tunes again and writes it"
 )
 
 
@@ -31,10 +37,23 @@ def read(run: Path) -> dict[str, Any] | None:
         InputError: it is damaged; the fix says how it is made again.
     """
     path = run / FILE
-    if not path.exists():
+    if not path.exists():  # nor where a link leads to
         return None
     fix = f"bring back a copy, or remove {path}: `tutelage run` with the run's recipe then writes it again"
-    return load_checked(path, shapes.TunedRecord, what="the record of the tuned model", fix=fix)
+    return document.load_checked(path, shapes.TunedRecord, what="the record of the tuned model", fix=fix)
+
+
+def recorded(run: Path) -> dict[str, Any] | None:
+    """The record of a run's tuned model: tuned.json or, if that is missing, its copy in results.json; None without either.
+
+    Raises:
+        InputError: tuned.json is damaged. A damaged results.json counts as missing.
+    """
+    record = read(run)
+    if record is None:
+        with suppress(InputError):
+            record = (document.read(run / "results.json").get("made_from") or {}).get("tuned")
+    return record
 
 
 def write(run: Path, record: Mapping[str, Any]) -> None:
@@ -67,8 +86,10 @@ def run_of(folder: Path) -> Path | None:
     """The run whose tuned model, or adapter beside a merged model, a folder is; None for any other folder."""
     place = folder.resolve()
     for model in (place, place.parent):
-        if model.name == MODEL and (model.parent / FILE).is_file():
-            return model.parent
+        run = model.parent
+        signs = (run / FILE, run / "results.sqlite")
+        if model.name == MODEL and any(os.path.lexists(sign) for sign in signs):
+            return run
     return None
 
 

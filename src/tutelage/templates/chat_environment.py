@@ -133,8 +133,8 @@ class _Surroundings:
 _SURROUNDINGS = _Surroundings()
 
 
-def _strftime_now(form: str) -> str:
-    return _SURROUNDINGS.strftime_now(form)
+def _strftime_now(format: str) -> str:  # noqa: A002  # templates may give it by name
+    return _SURROUNDINGS.strftime_now(format)
 
 
 @pass_context

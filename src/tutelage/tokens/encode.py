@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -139,6 +140,10 @@ class Encoder:
         Raises:
             InputError: the row does not fit even so; names the row's file and line.
         """
+        with _named(row):
+            return self._encode(row)
+
+    def _encode(self, row: Prompted) -> Encoded:
         target = self.completion_ids(row.completion)
         before = self.answer_prefix
         room = self.max_length - (0 if self.encoder_decoder else len(target))
@@ -177,7 +182,8 @@ class Encoder:
         Raises:
             InputError: it does not fit even so; names the row's file and line.
         """
-        return self._fit_prompt(row, new_tokens, self.prompt_ids(row.prompt, row.history))
+        with _named(row):
+            return self._fit_prompt(row, new_tokens, self.prompt_ids(row.prompt, row.history))
 
     def fit_prompts(self, rows: Iterable[tuple[Prompted, int]]) -> Iterator[tuple[str, History] | InputError]:
         """For each row and its number of new tokens what `fit_prompt` gives or raises, rendered many at a time."""
@@ -260,6 +266,24 @@ class Encoder:
             fix="raise tune.max_length up to what the model reads, shorten the row, or leave such rows out: "
             "on_bad_row: drop  in the task's data",
         )
+
+
+@contextmanager
+def _named(row: Prompted) -> Iterator[None]:
+    """Name the row's file and line in an error of the chat template, which names the template's file only."""
+    try:
+        yield
+    except InputError as error:
+        where = str(row.origin)
+        if error.where == where:
+            raise
+        raise type(error)(
+            error.problem,
+            where=where,
+            found=f"{error.found}; the template: {error.where}",
+            expected=error.expected,
+            fix=f"{error.fix}, or leave such rows out: on_bad_row: drop  in the task's data",
+        ) from None
 
 
 def _without_oldest(history: History) -> History:
