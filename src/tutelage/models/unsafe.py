@@ -59,15 +59,17 @@ def _reason(name: str, key: str, value: Any) -> str | None:
         return "weights are read from model.safetensors and its pieces only"
     if name == "tokenizer_config.json" and key in _PATHS and any(_leads_out(one) for one in _list(value)):
         return "a vocabulary is read from the model's own folder only"
-    if name == "adapter_config.json" and value:
-        if key == "auto_mapping" and _of_transformers(value):
-            # peft writes it for an adapter without a task, Unsloth for each; nothing here reads it.
-            return None
-        if key in _IMPORTS:
-            return _IMPORTS[key]
-        if key == "peft_type" and str(value) not in _kinds():
-            return "adapters of the kinds " + ", ".join(sorted(_kinds())) + " are known"
-    return None
+    return _reason_of_adapter(key, value) if name == "adapter_config.json" and value else None
+
+
+def _reason_of_adapter(key: str, value: Any) -> str | None:
+    """Why a setting of an adapter is refused; None where nothing is wrong with it."""
+    if key == "auto_mapping" and _of_transformers(value):
+        # peft writes it for an adapter without a task, Unsloth for each; nothing here reads it.
+        return None
+    if key == "peft_type" and str(value) not in _kinds():
+        return "adapters of the kinds " + ", ".join(sorted(_kinds())) + " are known"
+    return _IMPORTS.get(key)
 
 
 def _of_transformers(mapping: Any) -> bool:
