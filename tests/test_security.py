@@ -230,6 +230,7 @@ MODELS = {
         auto_map={"AutoConfig": "modeling_evil.X", "AutoModelForCausalLM": "modeling_evil.X"},
     ),
     "attention from the hub": _setting("config.json", attn_implementation="evil/kernel"),
+    "attention that is compiled": _setting("config.json", _attn_implementation="flex_attention"),
     "attention from the hub, inside": _setting(
         "config.json", text_config={"_attn_implementation": {"x": "evil/kernel"}}
     ),
@@ -299,6 +300,9 @@ def test_a_tokenizer_that_is_code_only_is_refused(model, mark):
 
 ADAPTERS = {
     "a module that peft would import": {"auto_mapping": {"base_model_class": "X", "parent_library": "evil"}},
+    "a module whose name only begins as that of transformers": {
+        "auto_mapping": {"base_model_class": "X", "parent_library": "transformers_evil"}
+    },
     "another module that peft would import": {"megatron_config": {"a": 1}, "megatron_core": "evil"},
     "a kind that is not in the table": {"peft_type": "EVIL"},
     "a base that is no model": {"base_model_name_or_path": "/etc"},

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tutelage.core.errors import InputError
-from tutelage.models import adapter_off, load, resolve
+from tutelage.models import adapter_off, export, load, resolve
 
 IDS = torch.tensor([[1, 40, 50, 60, 7, 3], [5, 9, 30, 41, 8, 2]])
 LINEAR = {"r": 4, "target_modules": "all-linear"}
@@ -192,6 +192,7 @@ def test_the_error_names_what_is_missing_what_is_left_over_and_what_is_expected(
         ({"use_somethingnew": True}, "does not know a setting"),
         ({"init_lora_weights": "pissa_niter_99999999"}, "stand on its base's weights"),
         ({"init_lora_weights": "olora"}, "stand on its base's weights"),
+        ({"alora_invocation_tokens": [1, 40]}, "switched on by certain tokens"),
         ({"r": "x"}, "could not be read|does not fit"),
         ({"target_modules": 7}, "could not be read|does not fit"),
     ],
@@ -201,6 +202,35 @@ def test_settings_that_make_another_adapter_are_refused(copy, changes, problem):
     settings(folder, **changes)
     with pytest.raises(InputError, match=problem):
         load(resolve(str(folder)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {
+            "task_type": None,
+            "auto_mapping": {
+                "base_model_class": "LlamaForCausalLM",
+                "parent_library": "transformers.models.llama.modeling_llama",
+            },
+        },
+        {"revision": "main"},
+    ],
+    ids=["no task, as peft writes it", "a revision beside a folder"],
+)
+def test_settings_that_say_nothing_about_the_weights_are_no_reason_to_refuse(copy, adapters, changes):
+    folder = copy("lora")
+    settings(folder, **changes)
+    assert torch.equal(logits(load(resolve(str(folder))).model), adapters("lora")[1])
+
+
+def test_an_adapter_of_replicated_layers_is_merged_with_its_own_logits(adapters, tiny_model_folder, tmp_path):
+    folder, want = adapters("layers twice")
+    base = resolve(str(tiny_model_folder))
+    export(load(resolve(str(folder))), tmp_path / "out", merge=True, base=base)
+    merged = load(resolve(str(tmp_path / "out"))).model
+    assert merged.config.num_hidden_layers == 3
+    torch.testing.assert_close(logits(merged), want, rtol=0, atol=1e-4)
 
 
 def test_settings_of_a_later_peft_that_are_off_change_nothing(copy, adapters):

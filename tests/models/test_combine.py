@@ -50,6 +50,13 @@ def test_the_sum_of_adapters_is_the_sum_of_their_changes(make, tmp_path, combina
         assert torch.allclose(weight, summed[name], atol=1e-6), name
 
 
+def test_the_nearest_sum_of_rslora_adapters_has_their_scale_once(make):
+    one, other = make("a", "rslora", rank=4), make("bb", "rslora", rank=4)
+    want = weights(load(one))
+    summed = weights(combine([one, other], [1.0, 0.0], combination="svd"))
+    assert all(torch.allclose(summed[name], want[name], atol=5e-6) for name in want)
+
+
 def test_linear_adds_the_factors_and_needs_one_rank(make):
     one, other = make("a", rank=4), make("bb", rank=4)
     exact, rough = (weights(combine([one, other], [0.5, 0.5], combination=c)) for c in ("cat", "linear"))
@@ -67,6 +74,8 @@ def test_what_has_no_sum_is_refused(make, tiny_model_folder, tiny_t5_folder, tmp
         combine([one, resolve(str(tiny_model_folder))], [0.5, 0.5])
     with pytest.raises(InputError, match="one weight"):
         combine([one, one], [0.5])
+    with pytest.raises(InputError, match="no finite number"):
+        combine([one, one], [float("nan"), 1.0])
     foreign = add_adapter(load(resolve(str(tiny_t5_folder))), "lora", {"rank": 4}, seed=0)
     export(foreign, tmp_path / "t5", merge=False, base=resolve(str(tiny_t5_folder)))
     with pytest.raises(InputError, match="different models"):

@@ -266,5 +266,21 @@ def test_an_adapter_is_not_put_on_other_weights_than_it_was_tuned_on(tiny_model_
     )
     with pytest.raises(InputError, match="other weights than those that it was tuned on"):
         load(resolve(str(tmp_path / "out")))
-    (tmp_path / "out" / "base.json").unlink()
+    record = tmp_path / "out" / "base.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "weights_sha256": 5}))
+    with pytest.raises(InputError, match="other weights than those that it was tuned on"):
+        load(resolve(str(tmp_path / "out")))
+    record.unlink()
+    load(resolve(str(tmp_path / "out")))
+
+
+def test_an_adapter_whose_base_was_moved_says_so_and_a_link_helps(tiny_model_folder, tmp_path):
+    base = Path(shutil.copytree(tiny_model_folder, tmp_path / "base"))
+    export(tuned_model(base), tmp_path / "out", merge=False, base=resolve(str(base)))
+    base.rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="no longer there") as caught:
+        resolve(str(tmp_path / "out"))
+    assert caught.value.where == str(tmp_path / "out" / "adapter_config.json")
+    assert "ln -s" in (caught.value.fix or "")
+    base.symlink_to(tmp_path / "elsewhere")
     load(resolve(str(tmp_path / "out")))

@@ -106,6 +106,11 @@ WRONG_SETTINGS = {
     "a wide head": stated("add_rope_dimension_count", "rope.dimension_count", 2**31),
     "a large vocabulary": stated("add_vocab_size", "vocab_size", 2**31),
     "stretched positions": {"state": stretched},
+    "no room for a token": stated("add_context_length", "context_length", 0),
+    "an epsilon that is no number": {
+        "leave_out": ["add_layer_norm_rms_eps"],
+        "state": lambda writer: writer.add_float32("llama.attention.layer_norm_rms_epsilon", float("nan")),
+    },
 }
 
 

@@ -110,6 +110,14 @@ def _check_settings(stated: dict[str, Any], folder: Path, *, pairs: bool) -> Non
             expected=expected,
             fix="name the base that it was trained on",
         )
+    if stated.get("alora_invocation_tokens"):
+        raise InputError(
+            "the adapter is switched on by certain tokens of a prompt, which is not read",
+            where=place,
+            found=f"alora_invocation_tokens: {stated['alora_invocation_tokens']}"[:200],
+            expected="an adapter that changes every token",
+            fix="use an adapter trained without alora_invocation_tokens",
+        )
     start = stated.get("init_lora_weights")
     if isinstance(start, str) and start.lower().startswith(_CHANGES_BASE):
         raise InputError(

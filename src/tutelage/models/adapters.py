@@ -148,7 +148,8 @@ def merge(loaded: LoadedModel) -> LoadedModel:
     pairs, scaled = dict(base.all_tied_weights_keys), tied.scales_output(base.config)
     with quiet(), torch.no_grad():
         plain = _merged(wrapped, shared, loaded.name)
-        if tied.went_apart(plain, pairs):
+        if tied.went_apart(plain, pairs) or getattr(wrapped.active_peft_config, "layer_replication", None):
+            # Replicated layers share what the adapter does not change, and a file holds each layer.
             tied.untie(plain, scaled=scaled)
     for parameter in plain.parameters():
         parameter.requires_grad_(requires_grad=True)

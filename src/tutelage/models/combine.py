@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any, Literal
 
 from tutelage.core import hashing
@@ -52,11 +53,14 @@ def combine(
             model.base_model.add_weighted_adapter(names, list(weights), "sum", combination_type=combination)
         except (ValueError, TypeError, RuntimeError) as error:
             raise _no_sum(sources, f"{type(error).__name__}: {error}".splitlines()[0][:300]) from error
+        for _, layer in _layers(model):
+            # The matrices hold the scale already, and peft would scale those of rslora once more.
+            layer.scaling["sum"] = 1.0
         if combination == "svd":
             _check_nearest(model, names, weights, sources)
         want = _apart(model, names, weights, rows, combination)
         state = get_peft_model_state_dict(model, adapter_name="sum", save_embedding_layers=False)
-        # The matrices hold the scale already: the sum stands there as plain LoRA with alpha equal to the rank.
+        # The sum stands there as plain LoRA with alpha equal to the rank.
         config = dataclasses.replace(model.peft_config["sum"], use_rslora=False, lora_dropout=0.0)
         single = get_peft_model(model.unload(), config)
         set_peft_model_state_dict(single, state)
@@ -135,6 +139,13 @@ def _check(sources: Sequence[ModelSource], weights: Sequence[float]) -> None:
             where="--weights",
             found=f"{len(sources)} adapters, {len(weights)} weights",
             expected="two or more adapters, and as many weights",
+            fix="write --weights 0.5,0.5 for two",
+        )
+    if not all(map(isfinite, weights)):
+        raise InputError(
+            "a weight is no finite number",
+            where="--weights",
+            found=", ".join(map(str, weights)),
             fix="write --weights 0.5,0.5 for two",
         )
     for source in sources:

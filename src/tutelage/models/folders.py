@@ -213,7 +213,9 @@ def adapter_base(folder: Path) -> str:
             found=f"base_model_name_or_path: {base!r}",
             expected="a hub id, a bundled name or a folder",
         )
-    return f"{base}@{revision}" if isinstance(revision, str) and revision else base
+    if isinstance(revision, str) and revision and not Path(base).is_dir():
+        return f"{base}@{revision}"
+    return base
 
 
 def _no_foreign_code(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:

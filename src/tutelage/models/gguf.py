@@ -16,9 +16,9 @@ from typing import Any
 
 from tutelage.core import yamltext
 from tutelage.core.errors import InputError
-from tutelage.models import ggufcheck, ggufheader
+from tutelage.models import ggufcheck, ggufheader, trial
 from tutelage.models.building import bounded
-from tutelage.models.endings import settle
+from tutelage.models.endings import check_positions, settle
 from tutelage.models.ggufheader import Header
 from tutelage.models.quiet import quiet
 from tutelage.models.reading import only, reading
@@ -94,6 +94,9 @@ def _read(path: Path, view: Path, header: Header) -> tuple[Any, Any]:
             view, gguf_file="model.gguf", local_files_only=True, trust_remote_code=False
         )
     ggufcheck.weights(header, loaded, report, path)
+    check_positions(loaded.config, path)
+    trial.check_tokenizer(tokenizer, path)
+    trial.check(loaded.eval(), tokenizer, path)
     rotary = ggufcheck.rotary_factors(header, loaded.config, path)
     config = copy.deepcopy(loaded.config)
     # The other two are a machine's path and the file's inner title: a saved model is named by where it stands.

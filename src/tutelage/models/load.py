@@ -119,7 +119,7 @@ def load(
     if source.base is not None:
         model = adapter_file.put_on(model, source.folder)
     model.eval()
-    trial.check(model, tokenizer, source)
+    trial.check(model, tokenizer, source.folder)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,

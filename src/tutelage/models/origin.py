@@ -78,12 +78,12 @@ def require_base(source: ModelSource) -> None:
     stated = _recorded(source.folder).get("weights_sha256")
     if source.base is None:
         return
-    if isinstance(stated, str) and stated != (sha256 := weights_sha256(source.base.weights)):
+    if stated is not None and stated != (sha256 := weights_sha256(source.base.weights)):
         raise InputError(
             "the adapter's base has other weights than those that it was tuned on",
             where=str(source.folder / RECORD),
             found=f"{source.base.name}: {sha256[:16]}",
-            expected=stated[:16],
+            expected=str(stated)[:16],
             fix=f"bring back the weights that it was tuned on, or remove {RECORD} to use it on these",
         )
 

@@ -143,7 +143,7 @@ def base_of(
             found=f"a {source.kind} without adapter and without a run's recipe.yaml",
             fix=fix,
         )
-    base = _base(name, say)
+    base = _base(name, say, where=source.name)
     if base.folder.resolve() == source.folder.resolve():
         raise InputError(
             "the model is named as its own base",
@@ -281,7 +281,7 @@ def _of_folder(name: str, kind: Kind, folder: Path, say: Say, *, revision: str |
     name_below = str(beside) if beside.is_dir() and not Path(below).exists() else below
     _check_no_adapter(folder, name_below)
     try:
-        base = _base(name_below, say)
+        base = _base(name_below, say, where=str(folder / "adapter_config.json"))
     except InputError as error:
         if error.where is not None:
             raise
@@ -305,9 +305,17 @@ def _check_run(folder: Path) -> tuple[str, ...]:
     return () if record.get("files") is not None else (tuned.UNCHECKED,)
 
 
-def _base(name: str, say: Say) -> ModelSource:
-    """An adapter's base; of a folder in the model cache it is known again what was converted into it."""
+def _base(name: str, say: Say, *, where: str) -> ModelSource:
+    """What a model was tuned from; of a folder in the model cache it is known again what was converted into it."""
     path = Path(name)
+    if path.is_absolute() and not os.path.lexists(path):
+        raise InputError(
+            "the model that this one was tuned from is no longer there",
+            where=where,
+            found=f"nothing at {path}",
+            expected="the base model's folder or file at this path",
+            fix="move it back, or make a link to where it is now: ln -s NEW_PLACE OLD_PLACE",
+        )
     if path.parent.resolve() == cache.models().resolve():
         if path.name in bundled.table():
             return resolve(path.name, say=say)

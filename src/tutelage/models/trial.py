@@ -7,14 +7,11 @@ vocabulary. Found here it is an error that names the folder.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.models.quiet import quiet
 from tutelage.models.reading import SAVE_AGAIN, reading
-
-if TYPE_CHECKING:
-    from tutelage.models.source import ModelSource
 
 PROBLEM = "the model's files load, but the model cannot answer"
 TEXT = "Hello, what does it cost? 12\n"
@@ -29,6 +26,10 @@ _NAMES = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 def check_tokenizer(tokenizer: Any, folder: Path) -> None:
     """Encode and decode one text.
+
+    Args:
+        tokenizer: as it was read.
+        folder: the model's folder, or its GGUF file, for the error.
 
     Raises:
         InputError: it has no fast form, fails, or its settings have other types than they must have.
@@ -51,20 +52,20 @@ def check_tokenizer(tokenizer: Any, folder: Path) -> None:
     if isinstance(longest, bool) or not isinstance(longest, int | float) or not longest >= 1:
         raise InputError(
             "the setting is no number of tokens",
-            where=str(folder / "tokenizer_config.json"),
+            where=str(folder / "tokenizer_config.json" if folder.is_dir() else folder),
             found=f"model_max_length: {longest!r}"[:200],
             expected="a positive number",
             fix="correct it, or remove it: the model's own limit holds then",
         )
 
 
-def check(model: Any, tokenizer: Any, source: ModelSource) -> None:
+def check(model: Any, tokenizer: Any, place: Path) -> None:
     """Read a few tokens with the model, gradients off.
 
     Args:
         model: loaded, its end and padding tokens settled.
         tokenizer: its tokenizer.
-        source: for the error.
+        place: the model's folder or file, for the error.
 
     Raises:
         InputError: the model fails, or its logits are not numbers.
@@ -73,7 +74,7 @@ def check(model: Any, tokenizer: Any, source: ModelSource) -> None:
     import torch
 
     with (
-        reading(PROBLEM, source.folder, fix=SAVE_AGAIN),
+        reading(PROBLEM, place, fix=SAVE_AGAIN),
         torch.no_grad(),
     ):
         ids = torch.tensor([tokenizer(TEXT)["input_ids"] or [0]], device=model.device)
@@ -86,7 +87,7 @@ def check(model: Any, tokenizer: Any, source: ModelSource) -> None:
     if broken:
         raise InputError(
             "the model's logits are not numbers",
-            where=str(source.folder),
+            where=str(place),
             found="NaN for a short text",
             expected="finite weights, in a type that holds what they compute",
             fix="fetch the model again; if it was tuned, its tuning diverged: take an earlier state of it",

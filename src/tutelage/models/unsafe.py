@@ -6,6 +6,7 @@ to trust it, and it never is (`trust_remote_code=False`); where nothing else kno
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tutelage.models.methods import table
 SETTINGS = ("config.json", "generation_config.json", "tokenizer_config.json", "adapter_config.json")
 _PATHS = ("vocab_file", "merges_file", "spm_file", "source_spm", "target_spm", "fast_tokenizer_files")
 """What tokenizers open when their settings name it, instead of the folder's own file."""
+_TRANSFORMERS = re.compile(r"transformers(\.[A-Za-z]\w*)*", re.ASCII)
 _IMPORTS = {
     "auto_mapping": "peft imports the module that it names",
     "megatron_config": "peft imports the module that megatron_core names",
@@ -51,16 +53,29 @@ def _reason(name: str, key: str, value: Any) -> str | None:
         named = value.values() if isinstance(value, dict) else [value]
         if any("/" in str(one) for one in named):
             return "a kernel of this name is fetched from the hub and run"
+        if any("flex" in str(one) for one in named):
+            return "attention of this kind is compiled for minutes before a model answers"
     if key == "transformers_weights" and value:
         return "weights are read from model.safetensors and its pieces only"
     if name == "tokenizer_config.json" and key in _PATHS and any(_leads_out(one) for one in _list(value)):
         return "a vocabulary is read from the model's own folder only"
-    if name == "adapter_config.json" and value:
-        if key in _IMPORTS:
-            return _IMPORTS[key]
-        if key == "peft_type" and str(value) not in _kinds():
-            return "adapters of the kinds " + ", ".join(sorted(_kinds())) + " are known"
-    return None
+    return _reason_of_adapter(key, value) if name == "adapter_config.json" and value else None
+
+
+def _reason_of_adapter(key: str, value: Any) -> str | None:
+    """Why a setting of an adapter is refused; None where nothing is wrong with it."""
+    if key == "auto_mapping" and _of_transformers(value):
+        # peft writes it for an adapter without a task, Unsloth for each; nothing here reads it.
+        return None
+    if key == "peft_type" and str(value) not in _kinds():
+        return "adapters of the kinds " + ", ".join(sorted(_kinds())) + " are known"
+    return _IMPORTS.get(key)
+
+
+def _of_transformers(mapping: Any) -> bool:
+    """Whether an adapter's `auto_mapping` names a module of transformers."""
+    library = mapping.get("parent_library") if isinstance(mapping, dict) else None
+    return isinstance(library, str) and _TRANSFORMERS.fullmatch(library) is not None
 
 
 def _all(value: Any) -> Iterator[tuple[str, Any]]:
