@@ -154,6 +154,8 @@ def _text(path: Path) -> str:
 
 def _change(value: dict[str, Any], text: str, places: _Places) -> InputError | None:
     """Put one `--set` into the recipe's values; returns what is wrong with it."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return _bad_change(text, shorten(text), "UTF-8", "write it in the terminal's own encoding, UTF-8")
     path, equals, written = text.partition("=")
     names = path.strip().split(".")
     if not equals or not all(names):
