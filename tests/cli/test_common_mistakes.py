@@ -211,6 +211,15 @@ CONTENTS = {
     "a cell too few": ("d.csv", "question,answer\na,b\nlonely\n", "", "d.csv:3: the row has another number of fields", "double quotes"),
     "blank lines": ("d.jsonl", "\n\n", "", "d.jsonl: the data file is empty", "no rows"),
     "a text": ("d.txt", GOOD, "", "the kind of file is not known", "give the file the ending"),
+    "columns first": ("d.json", json.dumps({"question": ["a", "b", "c"], "answer": ["x", "y", "z"]}), "", "d.json:1: the file is a table by columns", "orient='records'"),
+    "columns by index": ("d.json", json.dumps({"question": {"0": "a", "1": "b"}, "answer": {"0": "x", "1": "y"}}), "", "the file is a table by columns", "orient='records'"),
+    "turns and a text": ("d.jsonl", changed(range(30), question=[{"role": "user", "content": "a"}]), f", {OWN}", "the prompt needs text", "both as lists of turns"),
+    "objects in a list": ("d.jsonl", changed(range(30), question=[{"it's": "a"}]), f", {OWN}", "the prompt needs text", r"map(attribute='it\'s')"),
+    "from with content": ("d.jsonl", json.dumps({"conversations": [{"from": "human", "content": "a"}, {"from": "gpt", "content": "b"}]}) + "\n", "", "conversations[0].value is not there", "the fields from, content"),
+    "turns by columns": ("d.jsonl", json.dumps({"messages": {"role": ["user", "assistant"], "content": ["a", "b"]}}) + "\n", "", "do not say which is the prompt", "column by column"),
+    "null and no guard": ("d.jsonl", changed(range(3, 6), answer=None), "", "the completion needs text", "fix: fill it, or leave such rows out (on_bad_row: drop"),
+    "columns of a header": ("d.csv", "b,a\n" + "x,y\n" * 9, "", "the columns have names in the file already", "whose first line names them"),
+    "columns of a file that names them": ("d.jsonl", GOOD, "", "the columns have names in the file already", "remove columns"),
     "UTF-32": ("d.jsonl", GOOD.encode("utf-32-le"), "", "d.jsonl:1", "UTF"),
     "UTF-32 with a mark": ("d.jsonl", GOOD.encode("utf-32"), "", "the file is UTF-32", "iconv -f UTF-32"),
     "a workbook": ("d.xlsx", "PK", "", "the kind of file is not known", "save its table as CSV"),
@@ -229,7 +238,8 @@ CONTENTS = {
 def test_what_is_wrong_in_a_data_file_is_named_once_with_its_places(work, capsys, name):
     file, content, more, problem, rest = CONTENTS[name]
     Path(file).write_bytes(content if isinstance(content, bytes) else content.encode())
-    recipe(f"{{data: {{path: {file}}}{more}}}")
+    columns = ", columns: [a, b]" if name.startswith("columns of") else ""
+    recipe(f"{{data: {{path: {file}{columns}}}{more}}}")
     text = refused(capsys, "run", "r.yaml")
     assert problem in text
     assert rest in text
@@ -261,6 +271,8 @@ RECIPES = {
     "alias": ("a: &a [x]\nb: *a\n", "this part of YAML is not used here", "write the value out"),
     "5,000 keys": (f"model: x\n{DATA}" + "".join(f"k{n}: 1\n" for n in range(5_000)), "5,000 mistakes", "and 3,000 more"),
     "300 tasks": ("model: x\ntasks:\n" + "".join(f"- {{data: {{path: a}}, name: n{n}, epohcs: 1}}\n" for n in range(300)), "300 mistakes", "and 294 more"),
+    "labels as a list": ("model: x\ntasks: [{data: {path: good.jsonl, labels: [a, b]}}]\n", "labels: not fields", "write labels: {names: [a, b]}"),
+    "shots as a number": ("model: x\ntasks: [{data: {path: good.jsonl}, shots: 3}]\n", "shots: not fields", "write shots: {count: 3}"),
     "a long key": (f"model: x\n{DATA}? {'k' * 400_000}\n: 1\n", "there is no field kkk", "remove it"),
     "a long value": (f"model: x\ntasks: [{{data: {{path: {'v' * 400_000}}}}}]\n", "too long a name", "400,000 bytes"),
     "half a character": (f'model: "\\ud800"\n{DATA}', "r.yaml:1: half a character", "remove the half"),

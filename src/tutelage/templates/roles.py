@@ -66,15 +66,11 @@ def role(name: str) -> Role:
     parts = words(name)
     if not parts:
         return Role()
-    if table["never"].intersection(parts):
-        asks = len(parts) > 1 and table["asks"].get(parts[-1]) == 0
-        return Role(asks=_CONTEXT) if asks else Role(skipped=True)
-    if parts[-1] in table["about"]:
-        return Role(skipped=True)
-    if len(parts) > 1 and table["measures"].intersection(parts):
-        return Role(skipped=True)
-    if "system" in parts:
+    never = table["never"].intersection(parts)
+    if "system" in parts or (never and len(parts) > 1 and table["asks"].get(parts[-1]) == 0):
         return Role(asks=_CONTEXT)
+    if never or parts[-1] in table["about"] or (len(parts) > 1 and table["measures"].intersection(parts)):
+        return Role(skipped=True)
     joined = " ".join(parts)
     heads = [part for part in parts if part not in table["beside"]] or list(parts)
     for word in (joined, *reversed(heads), *reversed(parts)):
