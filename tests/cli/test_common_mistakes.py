@@ -171,6 +171,23 @@ def test_all_missing_files_of_all_tasks_come_together(work, capsys):
     assert "also at: zz1.jsonl, zz2.jsonl, zz3.jsonl, zz4.jsonl, zz5.jsonl and 294 more" in text
 
 
+def test_tasks_that_were_not_read_after_many_mistakes_are_counted(work, capsys):
+    tasks = (
+        f"{{data: {{path: good.jsonl}}, name: n{n}, prompt: '{{{{ q{n} }}}}', completion: '{{{{ answer }}}}'}}"
+        for n in range(23)
+    )
+    recipe(", ".join(tasks))
+    assert "(3 more tasks were not read): 20 mistakes" in refused(capsys, "run", "r.yaml")
+
+
+def test_a_table_of_very_many_or_very_long_columns_ends_in_bounds(work, capsys):
+    Path("wide.jsonl").write_text(json.dumps({f"k{n}": "a" for n in range(20_000)}) + "\n")
+    assert main(["init", "wide.jsonl"]) == 0
+    assert "and 19,980 more" in capsys.readouterr().out
+    Path("long.jsonl").write_text(json.dumps({"k" * 600_000: "a", "b": "c"}) + "\n")
+    assert "names are too long for a recipe" in refused(capsys, "init", "long.jsonl")
+
+
 def changed(places: range, **fields: object) -> str:
     """The good rows, some of them with other fields; a field that is `...` is taken out."""
     rows = [{**row, **fields} if n in places else row for n, row in enumerate(ROWS)]
@@ -194,6 +211,19 @@ CONTENTS = {
     "a cell too few": ("d.csv", "question,answer\na,b\nlonely\n", "", "d.csv:3: the row has another number of fields", "double quotes"),
     "blank lines": ("d.jsonl", "\n\n", "", "d.jsonl: the data file is empty", "no rows"),
     "a text": ("d.txt", GOOD, "", "the kind of file is not known", "give the file the ending"),
+    "columns first": ("d.json", json.dumps({"question": ["a", "b", "c"], "answer": ["x", "y", "z"]}), "", "d.json:1: the file is a table by columns", "orient='records'"),
+    "columns by index": ("d.json", json.dumps({"question": {"0": "a", "1": "b"}, "answer": {"0": "x", "1": "y"}}), "", "the file is a table by columns", "orient='records'"),
+    "turns and a text": ("d.jsonl", changed(range(30), question=[{"role": "user", "content": "a"}]), f", {OWN}", "the prompt needs text", "both as lists of turns"),
+    "objects in a list": ("d.jsonl", changed(range(30), question=[{"it's": "a"}]), f", {OWN}", "the prompt needs text", r"map(attribute='it\'s')"),
+    "from with content": ("d.jsonl", json.dumps({"conversations": [{"from": "human", "content": "a"}, {"from": "gpt", "content": "b"}]}) + "\n", "", "conversations[0].value is not there", "the fields from, content"),
+    "turns by columns": ("d.jsonl", json.dumps({"messages": {"role": ["user", "assistant"], "content": ["a", "b"]}}) + "\n", "", "do not say which is the prompt", "column by column"),
+    "null and no guard": ("d.jsonl", changed(range(3, 6), answer=None), "", "the completion needs text", "fix: fill it, or leave such rows out (on_bad_row: drop"),
+    "columns of a header": ("d.csv", "b,a\n" + "x,y\n" * 9, "", "the columns have names in the file already", "whose first line names them"),
+    "columns of a file that names them": ("d.jsonl", GOOD, "", "the columns have names in the file already", "remove columns"),
+    "UTF-32": ("d.jsonl", GOOD.encode("utf-32-le"), "", "d.jsonl:1", "UTF"),
+    "UTF-32 with a mark": ("d.jsonl", GOOD.encode("utf-32"), "", "the file is UTF-32", "iconv -f UTF-32"),
+    "a workbook": ("d.xlsx", "PK", "", "the kind of file is not known", "save its table as CSV"),
+    "an archive": ("d.zip", "PK", "", "the kind of file is not known", "unpack it"),
     "UTF-16": ("d.jsonl", GOOD.encode("utf-16"), "", "the file is UTF-16", "iconv"),
     "Latin-1": ("d.jsonl", GOOD.replace("is", "\xe9").encode("latin-1"), "", "30 mistakes d.jsonl:1: the line is not UTF-8", "iconv"),
     "too few rows": ("d.jsonl", GOOD.splitlines()[0], "", "too few", "bring more rows"),
@@ -208,7 +238,8 @@ CONTENTS = {
 def test_what_is_wrong_in_a_data_file_is_named_once_with_its_places(work, capsys, name):
     file, content, more, problem, rest = CONTENTS[name]
     Path(file).write_bytes(content if isinstance(content, bytes) else content.encode())
-    recipe(f"{{data: {{path: {file}}}{more}}}")
+    columns = ", columns: [a, b]" if name.startswith("columns of") else ""
+    recipe(f"{{data: {{path: {file}{columns}}}{more}}}")
     text = refused(capsys, "run", "r.yaml")
     assert problem in text
     assert rest in text
@@ -240,8 +271,12 @@ RECIPES = {
     "alias": ("a: &a [x]\nb: *a\n", "this part of YAML is not used here", "write the value out"),
     "5,000 keys": (f"model: x\n{DATA}" + "".join(f"k{n}: 1\n" for n in range(5_000)), "5,000 mistakes", "and 3,000 more"),
     "300 tasks": ("model: x\ntasks:\n" + "".join(f"- {{data: {{path: a}}, name: n{n}, epohcs: 1}}\n" for n in range(300)), "300 mistakes", "and 294 more"),
+    "labels as a list": ("model: x\ntasks: [{data: {path: good.jsonl, labels: [a, b]}}]\n", "labels: not fields", "write labels: {names: [a, b]}"),
+    "shots as a number": ("model: x\ntasks: [{data: {path: good.jsonl}, shots: 3}]\n", "shots: not fields", "write shots: {count: 3}"),
     "a long key": (f"model: x\n{DATA}? {'k' * 400_000}\n: 1\n", "there is no field kkk", "remove it"),
     "a long value": (f"model: x\ntasks: [{{data: {{path: {'v' * 400_000}}}}}]\n", "too long a name", "400,000 bytes"),
+    "half a character": (f'model: "\\ud800"\n{DATA}', "r.yaml:1: half a character", "remove the half"),
+    "half in a key": (f'model: x\n"\\udfff": x\n{DATA}', "r.yaml:2: half a character", "remove the half"),
     "deep": ("model: " + "[" * 10_000, "deep nesting", "flatten it"),
 }  # fmt: skip
 
@@ -262,6 +297,7 @@ def test_what_is_wrong_in_a_recipe_is_named_with_its_line_and_in_bounds(work, ca
 def test_other_words_of_the_command_line(work, capsys):
     recipe("{data: {path: good.jsonl}}")
     assert "there is no model of this name" in refused(capsys, "run", "r.yaml")
+    assert "the change cannot be made" in refused(capsys, "run", "r.yaml", "--set", "model=\udc80")
     assert "did you mean epochs?" in refused(capsys, "run", "r.yaml", "--set", "tune.epohcs=3")
     assert "this is a data file, not a recipe" in refused(capsys, "run", "good.jsonl")
     assert "tutelage score rougeL good.jsonl" in refused(capsys, "score", "good.jsonl")

@@ -150,6 +150,23 @@ resposta,pergunta -> pergunta,resposta
 问题,答案 -> 问题,答案
 質問,回答 -> 質問,回答
 Câu hỏi,Trả lời -> Câu hỏi,Trả lời
+Vastaus,Kysymys -> Kysymys,Vastaus
+răspuns,întrebare -> întrebare,răspuns
+válasz,kérdés -> kérdés,válasz
+пытанне,адказ -> пытанне,адказ
+תשובה,שאלה -> שאלה,תשובה
+پاسخ,پرسش -> پرسش,پاسخ
+คำตอบ,คำถาม -> คำถาม,คำตอบ
+bad_answer,good_answer,question -> question,good_answer
+prompt,not_chosen,chosen -> prompt,chosen
+prompt,non_preferred,preferred -> prompt,preferred
+question,false_answer,true_answer -> question,true_answer
+question,model_answer,reference_answer -> question,reference_answer
+query,neg,pos -> query,pos ?
+harmful_prompt,response -> harmful_prompt,response
+negative_prompt,prompt,response -> prompt,response
+simplified,original -> original,simplified
+to,from -> from,to
 en,de -> en,de ?
 de,en -> de,en ?
 title,body -> title,body ?

@@ -48,7 +48,7 @@ def test_a_missing_field_gets_line_and_nearest_name():
     [
         (None, "summary is null", "fill it"),
         (["a"], "summary is a list", "join(', ')"),
-        ({"a": "b"}, "summary is an object", "{{ summary.part }}"),
+        ({"a": "b"}, "summary is an object", "{{ summary['a'] }}"),
         (True, "summary is true or false", "'yes' if summary"),
     ],
 )

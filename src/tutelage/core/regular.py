@@ -274,7 +274,7 @@ def _not_regular(path: Path, mode: int, *, what: str, shown: str | None, fix: st
         return InputError(
             f"{what} is a folder",
             where=where,
-            found=f"a folder with {', '.join(inside)}" if inside else "a folder without files",
+            found=f"a folder with {', '.join(inside)}" if inside else "a folder",
             expected="a file",
             fix=f"name a file in it, such as {path / inside[0]}" if inside else fix,
         )

@@ -28,6 +28,7 @@ Path = tuple[str | int, ...]
 UNUSED = "this part of YAML is not used here"
 _INT = re.compile(r"[-+]?[0-9]{1,100}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _WORDS: dict[str, Json] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -178,7 +179,7 @@ class _Builder:
                     event, "a list or an object as a key", "a text as a key", "put the text in quotes"
                 )
                 raise_all(self.file, self.errors)
-            key = str(event.value)
+            key = self._text(event)
             inner = (*path, key)
             twice = key in made
             if twice:
@@ -203,8 +204,22 @@ class _Builder:
             made.append(self._value(event, (*path, len(made))))
         return made
 
-    def _scalar(self, event: Any) -> Json:
+    def _text(self, event: Any) -> str:
+        """A scalar's text; half a character, which no output could hold, is refused."""
         text = str(event.value)
+        if not text.isascii() and (half := _SURROGATE.search(text)):
+            self._refuse(
+                event,
+                f"\\u{ord(half[0]):04x} in {shorten(_SURROGATE.sub('?', text))}",
+                "both halves of a character: \\U and eight digits",
+                "write the character itself, or remove the half",
+                problem="half a character (a lone surrogate) stands in the text",
+            )
+            raise_all(self.file, self.errors)
+        return text
+
+    def _scalar(self, event: Any) -> Json:
+        text = self._text(event)
         if event.style:
             return text
         if text in _WORDS:

@@ -102,7 +102,10 @@ def parallel_columns(paths: Sequence[Path], columns: Sequence[str]) -> tuple[str
     suffixes = [ending(path).removeprefix(".") for path in paths]
     if not columns and len(set(suffixes)) == len(paths) and all(suffix in languages() for suffix in suffixes):
         return tuple(suffixes)
-    said = ", ".join(suffix or f"text{n}" for n, suffix in enumerate(suffixes, 1))
+    names = next(
+        (names for names in (suffixes, [path.stem for path in paths]) if len({*names, ""}) > len(paths)), []
+    )
+    said = ", ".join(names or (f"text{n}" for n, _ in enumerate(paths, 1)))
     raise InputError(
         "several files of no known kind are named",
         where="data.path",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,6 +63,12 @@ def in_folder(folder: Path, name: str, split: str, config: str | None) -> Fetche
     return Fetched(folder.name, chosen, [folder / file for file in chosen])
 
 
+def _without_address(repo: str) -> str | None:
+    """The advice for a data set that is named by its address; None for other names."""
+    match = re.fullmatch(r"(?:https?://)?(?:huggingface\.co|hf\.co)/datasets/([^/@?#]+/[^/@?#]+).*", repo)
+    return f"write  hub: {match[1]}" if match else None
+
+
 def list_files(repo: str, revision: str | None) -> tuple[str, list[str]]:
     """Resolve a revision to its commit, once; returns it with the names of all files.
 
@@ -93,7 +100,7 @@ def list_files(repo: str, revision: str | None) -> tuple[str, list[str]]:
             where=where,
             found=str(error).splitlines()[0],
             expected="owner/name, or owner/name@revision",
-            fix="check the name on the hub; a private one needs `hf auth login`",
+            fix=_without_address(repo) or "check the name on the hub; a private one needs `hf auth login`",
         ) from None
     except Exception as error:  # the client's transport library, and so its error types, vary by version
         raise _out_of_reach(where, error) from error

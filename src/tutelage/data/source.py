@@ -276,6 +276,8 @@ def read_all(found: Found) -> Loaded:
     notes.extend(f"{count} {note}" for note, count in how.notes.items())
     taken = readers[0].layout
     assert taken is not None
+    if how.columns and taken.name != "translation":  # there they are languages
+        _check_columns(readers[0].format, how.columns, examples, shown[0])
     hashes = [one.sha256 for one in readers]
     rows = len({str(example.origin) for example in examples}) if dropped else len(examples)
     if len(dropped) > rows:
@@ -292,6 +294,25 @@ def read_all(found: Found) -> Loaded:
         },
         tuple(dropped),
         taken.template,
+    )
+
+
+def _check_columns(file_format: str, columns: Sequence[str], examples: Sequence[Example], shown: str) -> None:
+    """Raise where `columns` names what the file names itself: it would be passed over, or the header learned as a row."""
+    first = examples[0].fields.values() if examples else ()
+    header = {value.strip() for value in first if isinstance(value, str)}
+    if file_format in ("jsonl", "json", "parquet", "arrow"):
+        found = f"{shown}, whose rows name their fields"
+    elif file_format in ("csv", "tsv") and header == set(columns):
+        found = f"{shown}, whose first line names them"
+    else:
+        return
+    raise InputError(
+        "the columns have names in the file already",
+        where="data.columns",
+        found=found,
+        expected="columns for a .csv or .tsv without header, CoNLL, or parallel texts",
+        fix="remove columns; to choose or rename, write prompt and completion into the task",
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tutelage import templates
 from tutelage.core.errors import InputError
+from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.nouns import Example
 from tutelage.core.strictjson import kind
 from tutelage.data import SPLITS, DataSource, Loaded, load
@@ -21,6 +22,7 @@ CHARACTERS_A_TOKEN = 3
 LABEL_WORDS = 4
 """Completions of at most so many words that come again and again are taken for labels."""
 DEFAULT_LENGTH = 1024
+COLUMNS_SHOWN = 20
 CONVERSATIONS = ("messages", "sharegpt")
 
 
@@ -78,7 +80,16 @@ def init(file: Path, *, folder: Path | None = None) -> str:
     """
     loaded = load(DataSource(path=str(file)), root=Path())
     seen = _look(loaded, file)
-    return _write(seen, file, folder or Path(), len(loaded.examples), templates.columns_of(loaded.examples))
+    text = _write(seen, file, folder or Path(), len(loaded.examples), templates.columns_of(loaded.examples))
+    if len(text.encode()) > MAX_RECIPE_BYTES:
+        raise InputError(
+            "the columns' names are too long for a recipe",
+            where=str(file),
+            found=f"{len(text.encode()):,} bytes of a recipe",
+            expected=f"at most {MAX_RECIPE_BYTES:,}",
+            fix="give the columns short names",
+        )
+    return text
 
 
 def _look(loaded: Loaded, file: Path) -> _Seen:
@@ -142,7 +153,7 @@ def _write(seen: _Seen, file: Path, folder: Path, rows: int, names: Sequence[str
     )
     shape = f" ({seen.layout})" if seen.layout != "plain" else ""
     lines = [
-        f"# Made from {_plain(file.name)}{shape}: {rows:,} rows with the columns {_plain(', '.join(names))}.",
+        f"# Made from {_plain(file.name)}{shape}: {rows:,} rows with the columns {_listed(names)}.",
         f"# Then: tutelage run {_plain(name)}.yaml",
         "model: smollm2-135m-instruct # or a hub id, a folder, a .gguf file",
         "tasks:",
@@ -170,6 +181,12 @@ def _write(seen: _Seen, file: Path, folder: Path, rows: int, names: Sequence[str
 def _text(text: str | None) -> str:
     """A text as YAML: a JSON string is one."""
     return json.dumps(text, ensure_ascii=True)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Columns for a comment: their names, of many the first ones."""
+    more = f" and {len(names) - COLUMNS_SHOWN:,} more" if len(names) > COLUMNS_SHOWN else ""
+    return _plain(", ".join(names[:COLUMNS_SHOWN])) + more
 
 
 def _plain(text: str) -> str:

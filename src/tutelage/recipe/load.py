@@ -47,7 +47,10 @@ def load(path: Path, sets: Sequence[str] = (), *, benchmarks: Collection[str] | 
         )
     places = _Places(str(path), document.lines)
     value = copy.deepcopy(document.value)
-    raise_all(f"the changes to {path}", [error for text in sets if (error := _change(value, text, places))])
+    raise_all(
+        f"the changes to {path}",
+        [error for text in sets if (error := _not_text(text) or _change(value, text, places))],
+    )
     value.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "recipe")
     return _parse(value, places, root=path.parent, benchmarks=benchmarks)
 
@@ -150,6 +153,13 @@ def _text(path: Path) -> str:
             expected="UTF-8",
             fix="save the file as UTF-8",
         ) from None
+
+
+def _not_text(text: str) -> InputError | None:
+    """The error for a `--set` of bytes that are not UTF-8; None for text."""
+    if re.search("[\ud800-\udfff]", text):
+        return _bad_change(text, shorten(text), "UTF-8", "set the terminal to UTF-8, and write it again")
+    return None
 
 
 def _change(value: dict[str, Any], text: str, places: _Places) -> InputError | None:

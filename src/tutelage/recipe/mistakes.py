@@ -28,6 +28,7 @@ _EXAMPLES = {
     "retain": "retain: {{BENCHMARK: {}}}",
     "labels": "labels: {{names: [{}, ...]}}",
     "split": "split: {{test: {}}}",
+    "shots": "shots: {{count: {}}}",
 }
 _LONGEST_SHOWN = 100
 _NAMED = 50
@@ -150,6 +151,9 @@ def _word(error: dict[str, Any], where: Where) -> InputError:
 def _example(path: Path, value: Any) -> str | None:
     """How a block that was written as a plain value is written, with that value in its place."""
     names = [part for part in path if isinstance(part, str)]
+    if names[-1:] == ["labels"] and isinstance(value, list):
+        text = ", ".join(map(str, value))
+        return f"write  labels: {{names: [{text if len(text) <= _LONGEST_SHOWN else '...'}]}}"
     if not isinstance(value, str | int | float) or not names or names[-1] not in _EXAMPLES:
         return None
     text = str(value)

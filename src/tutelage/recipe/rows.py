@@ -147,6 +147,7 @@ class _Reader:
         self._kept: list[str] = []
         self._found: dict[str, Found] = {}
         self._failures: list[InputError] = []
+        self._unread = 0
         if caches.enabled():
             rows_cache.most()  # a size that is no number is told now, and not when rows are to be kept
 
@@ -166,6 +167,7 @@ class _Reader:
             held_out: whether its test rows alone are kept.
         """
         if len(self._failures) >= MAX_ERRORS:
+            self._unread += 1
             return None
         try:
             return self._read(task, where, held_out=held_out)
@@ -178,7 +180,8 @@ class _Reader:
         if len(self._failures) == 1:
             raise self._failures[0]
         several = [one.errors if isinstance(one, InputErrors) else (one,) for one in self._failures]
-        raise_all("the tasks' data", list(chain.from_iterable(several)))
+        unread = f" ({self._unread} more tasks were not read)" if self._unread else ""
+        raise_all(f"the tasks' data{unread}", list(chain.from_iterable(several)))
 
     def _read(self, task: Task, where: str, *, held_out: bool) -> TaskRows:
         recipe = self._recipe

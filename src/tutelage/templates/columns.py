@@ -228,6 +228,8 @@ def _without_guess(examples: Sequence[Example]) -> str:
             with suppress(ValueError, RecursionError):
                 json.loads(value)
                 return f"{name} holds JSON in a text: write its content as JSON, not as a text"
+        if isinstance(value, dict) and value and all(isinstance(part, list) for part in value.values()):
+            return f"{name} holds its turns column by column: write them as a list of objects"
     return "bring rows with two columns of text, one that asks and one that answers, or write prompt and completion"
 
 

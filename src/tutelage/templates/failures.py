@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.limits import MAX_TEMPLATE_BYTES
-from tutelage.core.nouns import Example
+from tutelage.core.nouns import Example, Json
 from tutelage.templates.sandbox import Failure
 
 _IN_ROW = "which the row does not have"
 _FIXES = {
     "null": "fill it, delete the row, or guard it: {% if FIELD %}...{% endif %}",
+    "null in a completion": "fill it, or leave such rows out (on_bad_row: drop  in the task's data)",
+    "turns": "write prompt and completion both as lists of turns, or both as texts",
+    "turns by columns": "write its turns as a list of objects, each with all its parts",
+    "objects": "join a part of each: {{ FIELD | map(attribute='PART') | join(', ') }}",
     "a list": "join it: {{ FIELD | join(', ') }}",
-    "an object": "name a part of it: {{ FIELD.part }}",
+    "an object": "name a part of it: {{ FIELD['PART'] }}",
     "true or false": "say it in words: {{ 'yes' if FIELD else 'no' }}",
 }
 
@@ -95,8 +99,23 @@ def _not_text(failure: Failure, example: Example, part: str) -> InputError:
         where=str(example.origin),
         found=f"{name} is {failure.found}",
         expected="text or a number",
-        fix=_FIXES.get(failure.found, "call it, or name another field").replace("FIELD", name),
+        fix=_fix_of_value(failure.found, name, example.fields.get(name), part),
     )
+
+
+def _fix_of_value(found: str, name: str, value: Json, part: str) -> str:
+    """What to do about a field that is no text, by what it holds."""
+    case, key = found, ""
+    if found == "null" and part == "completion":
+        case = "null in a completion"
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        case = "turns" if {"role", "from"} & value[0].keys() else "objects"
+        key = next(iter(value[0]), "")
+    elif isinstance(value, dict) and value:
+        case = "turns by columns" if all(isinstance(one, list) for one in value.values()) else found
+        key = next(iter(value))
+    fix = _FIXES.get(case, "call it, or name another field")
+    return fix.replace("FIELD", name).replace("PART", key.replace("\\", "\\\\").replace("'", "\\'"))
 
 
 def _too_much(failure: Failure, example: Example, part: str, where: str) -> InputError:

@@ -66,12 +66,11 @@ def role(name: str) -> Role:
     parts = words(name)
     if not parts:
         return Role()
-    if table["never"].intersection(parts) or parts[-1] in table["about"]:
-        return Role(skipped=True)
-    if len(parts) > 1 and table["measures"].intersection(parts):
-        return Role(skipped=True)
-    if "system" in parts:
+    never = table["never"].intersection(parts)
+    if "system" in parts or (never and len(parts) > 1 and table["asks"].get(parts[-1]) == 0):
         return Role(asks=_CONTEXT)
+    if never or parts[-1] in table["about"] or (len(parts) > 1 and table["measures"].intersection(parts)):
+        return Role(skipped=True)
     joined = " ".join(parts)
     heads = [part for part in parts if part not in table["beside"]] or list(parts)
     for word in (joined, *reversed(heads), *reversed(parts)):
@@ -94,8 +93,8 @@ def guess(texts: Sequence[str], *, poor: Sequence[str] = ()) -> Guess | None:
         None where fewer than two columns could be it.
     """
     roles = {name: role(name) for name in texts}
+    names = {words(name): name for name in texts}
     for pair in _table()["pairs"]:
-        names = {words(name): name for name in texts}
         if all(word in names for word in pair):
             roles[names[pair[0]]], roles[names[pair[1]]] = Role(asks=0), Role(answers=0)
     usable = [name for name in texts if not roles[name].skipped]
@@ -112,12 +111,14 @@ def guess(texts: Sequence[str], *, poor: Sequence[str] = ()) -> Guess | None:
         prompt = next(iter(rest), None)
     if completion is None:
         free = [name for name in rest if name != prompt and roles[name].asks != _CONTEXT]
-        after = [name for name in free if prompt is not None and texts.index(name) > texts.index(prompt)]
+        place = {name: n for n, name in enumerate(texts)}
+        after = [name for name in free if prompt is not None and place[name] > place[prompt]]
         good = [name for name in after if name not in poor]
         completion = next(iter(good or free), None)
     if prompt is None or completion is None:
         return None
-    rejected = tuple(name for name in texts if _table()["never"].intersection(words(name)))
+    never = _table()["never"]
+    rejected = tuple(name for name in texts if name != prompt and never.intersection(words(name)))
     return Guess(prompt, completion, by_name, rejected)
 
 

@@ -18,6 +18,8 @@ from tutelage.core.limits import FREE_UNPACKED_BYTES, MAX_UNPACK_RATIO, MAX_UNPA
 PACKED = (".gz", ".zst")
 BLOCK = 1 << 20
 _FOREIGN = {
+    b"\xff\xfe\0\0": "UTF-32 (little endian)",
+    b"\0\0\xfe\xff": "UTF-32 (big endian)",
     b"\xff\xfe": "UTF-16 (little endian)",
     b"\xfe\xff": "UTF-16 (big endian)",
     b"\x1f\x8b": "gzip",
@@ -156,8 +158,8 @@ def refuse_foreign(head: bytes, shown: str) -> None:
                 where=f"{shown}:1",
                 found="bytes " + head[:4].hex(" "),
                 expected="UTF-8 text",
-                fix=FIX_ENCODING.format("UTF-16")
-                if name.startswith("UTF-16")
+                fix=FIX_ENCODING.format(name[:6])
+                if name.startswith("UTF-")
                 else f"let its name end in {_ENDINGS[name]}"
                 if name in _ENDINGS
                 else "unpack it first",

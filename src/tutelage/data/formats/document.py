@@ -85,6 +85,7 @@ class Document:
         chosen = chosen or next(iter(held), None)
         shared = {name: value for name, _, value in inside if name != chosen}
         if chosen is None:
+            _refuse_columns(shared, f"{self.shown}:{line}")
             yield from self._rows([_Member("", line, shared)], {})
             return
         yield from self._rows(held[chosen], shared)
@@ -232,6 +233,27 @@ class Document:
             fix="correct the place; a JSON writer such as Python's json.dump makes no such mistake"
             if found
             else "the file was not written to its end: write or fetch it again",
+        )
+
+
+def _refuse_columns(fields: dict[str, Json], where: str) -> None:
+    """Raise when an object is a table by columns, as pandas and `to_dict` write it: one row of it would be all rows."""
+    values = list(fields.values())
+    lists = [len(value) for value in values if isinstance(value, list)]
+    keys = [value.keys() for value in values if isinstance(value, dict)]
+    by_list = len(lists) == len(values) and len(set(lists)) == 1 and lists[0] > 1
+    by_key = len(keys) == len(values) and all(one == keys[0] for one in keys) and len(keys[0]) > 1
+    if len(values) > 1 and (by_list or by_key):
+        raise InputError(
+            "the file is a table by columns, not by rows",
+            where=where,
+            found=", ".join(
+                f"{name}: {kind(value)} of {len(value)}"
+                for name, value in fields.items()
+                if isinstance(value, list | dict)
+            ),
+            expected="a list of rows",
+            fix="write rows; with pandas: frame.to_json(FILE, orient='records', lines=True)",
         )
 
 

@@ -142,6 +142,18 @@ def _packed_columns(path: Path, shown: str) -> InputError:
     )
 
 
+_UNPACK = "unpack it, and name what was in it"
+_SAVE = "save its table as CSV, and name that"
+_FIXES = {
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".lz4"), _UNPACK),
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".db", ".sqlite", ".sqlite3"), _SAVE),
+    **dict.fromkeys(
+        (".yaml", ".yml", ".xml", ".pkl", ".pickle", ".pt", ".npy"), "write its rows as JSON lines"
+    ),
+}
+"""By ending: what to do with a file of a kind that is not read."""
+
+
 def _unknown(path: Path, shown: str) -> InputError:
     suffix = ending(path)
     return InputError(
@@ -153,6 +165,9 @@ def _unknown(path: Path, shown: str) -> InputError:
         + ", or a text one of them with "
         + " or ".join(PACKED)
         + " behind it",
-        fix="give the file the ending that says what it is; texts that belong together line by line:"
-        "  path: [train.en, train.de]  and  columns: [en, de]  ; CoNLL columns:  layout: entities",
+        fix=_FIXES.get(
+            path.suffix.lower(),
+            "give the file the ending that says what it is; texts that belong together line by line:"
+            "  path: [train.en, train.de]  and  columns: [en, de]  ; CoNLL columns:  layout: entities",
+        ),
     )

@@ -129,6 +129,7 @@ def _read(turns: Sequence[Json], name: str, where: str, shape: _Shape) -> list[_
         held = next((key for key in _UNSUPPORTED if turn.get(key)), None) if more else None
         if held is not None:
             raise _unsupported(_UNSUPPORTED[held], f"{place}.{held}", where)
+        _require_parts(turn, place, where, shape)
         role = _role(turn.get(shape.who), f"{place}.{shape.who}", where, shape.roles)
         content = _content(turn.get(shape.what), f"{place}.{shape.what}", where)
         weight = turn.get("weight", 1)
@@ -143,6 +144,19 @@ def _read(turns: Sequence[Json], name: str, where: str, shape: _Shape) -> list[_
             )
         found.append(_Message(role, content, taught=role == "assistant" and weight == 1))
     return found
+
+
+def _require_parts(turn: Fields, place: str, where: str, shape: _Shape) -> None:
+    """Raise when a turn has no key for its speaker or its text; a key that is there with null is another mistake."""
+    for key in (shape.who, shape.what):
+        if key not in turn:
+            raise InputError(
+                f"the field {place}.{key} is not there",
+                where=where,
+                found="the fields " + ", ".join(turn) if turn else "no fields",
+                expected=f'{{"{shape.who}": "...", "{shape.what}": "..."}}',
+                fix="give every turn these two keys; role goes with content, from with value",
+            )
 
 
 def _usual(turn: Json, shape: _Shape) -> _Message | None:
