@@ -139,7 +139,8 @@ def _change(values: Sequence[Floats], p: float) -> tuple[Mean, float]:
     variance, freedom = _variance(values, 2.0)
     shares = np.concatenate([np.full(len(one), 1 / (len(one) * len(values))) for one in values])
     moved = sum(int(np.count_nonzero(one)) for one in values)
-    error = math.sqrt(variance + intervals.unseen_changes(shares, moved, 1.0))
+    unseen = intervals.unseen_changes(shares, moved, 1.0)
+    error, freedom = math.sqrt(variance + unseen), intervals.pooled_freedom(variance, freedom, unseen)
     half = intervals.t_quantile(freedom) * error
     ends = max(-1.0, centre - half), min(1.0, centre + half)
     low, high, p = intervals.agreeing(centre, ends, p, intervals.t_test(centre, error, freedom))

@@ -170,12 +170,16 @@ def _change_error(
         asked, [left, right], counts, added, clusters=clusters, seed=seed
     )
     sizes = _sizes(sides[0], clusters)
+    changes = after.each - before.each
     if unseen is None:
         most = asked.entry.high - asked.entry.low
         most = max(kind.most, *values) if math.isinf(most) else most
-        moved = plan.moved(after.each - before.each)
-        variance += intervals.unseen_changes(sizes / sizes.sum(), moved, most)
-    return math.sqrt(variance), max(intervals.effective(sizes) - 1, 1.0)
+        not_seen = intervals.unseen_changes(sizes / sizes.sum(), plan.moved(changes), most)
+    else:
+        not_seen = variance * plan.share_of_last(changes, len(added))
+        variance -= not_seen
+    freedom = intervals.pooled_freedom(variance, max(intervals.effective(sizes) - 1, 1.0), not_seen)
+    return math.sqrt(variance + not_seen), freedom
 
 
 def _changes_of_classes(unseen: Unseen, changed: Floats) -> Floats:
@@ -209,7 +213,7 @@ def _change_of_calibration(
     sizes = _sizes(sides[0], clusters)
     moved = int(np.count_nonzero(gaps[0] != gaps[1]))
     unseen = intervals.unseen_changes(sizes / sizes.sum(), moved, 1.0)
-    unseen *= intervals.t_quantile(max(len(sizes) - 1, 1)) ** 2
+    unseen *= Z**2
 
     def reach(one: float, other: float) -> float:
         return math.sqrt(max(0.0, one * one + other * other - 2 * together * one * other) + unseen)

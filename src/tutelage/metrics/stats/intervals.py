@@ -160,23 +160,41 @@ def mean_change(changes: Floats, clusters: Ints | None, *, most: float) -> tuple
         shares = np.bincount(clusters) / n
         variance = _clustered_variance(changes, clusters) if len(shares) > 1 else math.inf
         moved = int(np.count_nonzero(np.bincount(clusters, changes != 0)))
-    return math.sqrt(variance + unseen_changes(shares, moved, most)), max(effective(shares) - 1, 1.0)
+    unseen = unseen_changes(shares, moved, most)
+    return math.sqrt(variance + unseen), pooled_freedom(variance, max(effective(shares) - 1, 1.0), unseen)
 
 
 def unseen_changes(shares: Floats, moved: float, most: float) -> float:
-    """What changes that nobody saw add to the variance of a mean change, so that unchanged items exclude nothing.
+    """What unobserved changes add to the variance of a mean change, so that unchanged items exclude nothing.
 
-    Of n items none of which changed, Tango's interval reaches Z**2 / n: about the rule of three (J. Hanley, A. Lippman-
-    Hand, "If nothing goes wrong, is everything all right?", 1983), which bounds the share of items that could change by
-    3 / n. This variance makes an interval of Z standard errors as wide, each change being the largest possible. It fades as
-    `moved` items show how large changes are.
+    With it, an interval of Z standard errors around n unchanged items is as wide as Tango's for right and wrong answers:
+    Z**2 / (n + Z**2) on either side, each change being the largest possible. That is about the rule of three (J. Hanley,
+    A. Lippman-Hand, "If nothing goes wrong, is everything all right?", 1983). It fades as `moved` items show how large
+    changes are.
 
     Args:
         shares: each unit's share of the mean, float64 of shape (units,).
         moved: how many units changed.
         most: the largest change that a unit's items can have.
     """
-    return Z * Z / (1 + moved) * most**2 * float(shares @ shares) / len(shares)
+    weight = math.sqrt(float(shares @ shares) / len(shares))  # 1 / n for n equal units
+    return (most * Z * weight / (1 + Z * Z * weight)) ** 2 / (1 + moved)
+
+
+def pooled_freedom(variance: float, freedom: float, exact: float) -> float:
+    """Degrees of freedom of the sum of an estimated variance and one that needs no estimate.
+
+    B. Welch, "The generalization of 'Student's' problem when several different population variances are involved", 1947.
+
+    Args:
+        variance: the estimated part.
+        freedom: its degrees of freedom.
+        exact: the part that is no estimate.
+    """
+    if not math.isfinite(variance):
+        return freedom
+    share = variance / (variance + exact) if variance > 0 else 0.0
+    return freedom / (share * share) if share > 0 else math.inf
 
 
 def _clustered_variance(values: Floats, clusters: Ints) -> float:
