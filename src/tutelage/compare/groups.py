@@ -128,8 +128,8 @@ def _mean(values: Sequence[Floats]) -> Mean:
     centre, n = float(np.mean([one.mean() for one in values])), sum(map(len, values))
     variance, freedom = _variance(values, 1.0)
     alike = intervals.most_common(np.concatenate(values))
-    factor = intervals.smoothed_factor(centre, variance, n, alike, low=0.0, high=1.0)
-    low, high = intervals.on_range(centre, factor, intervals.t_quantile(freedom), low=0.0, high=1.0)
+    factor, quantile = intervals.smoothed_factor(centre, variance, n, alike, freedom, low=0.0, high=1.0)
+    low, high = intervals.on_range(centre, factor, quantile, low=0.0, high=1.0)
     return Mean(centre, low, high, n)
 
 

@@ -97,7 +97,7 @@ def _of_all(asked: Asked, lines: Floats, value: float, clusters: Ints | None, se
     if few or not math.isfinite(value) or len(sizes) < 2:
         return (entry.low, entry.high), "none"
     if kind.scale == "calibration":
-        low, high = calibration.interval(_bins(asked, lines, clusters), lambda: _rng(asked, seed))
+        low, high = calibration.interval(_bins(asked, lines, clusters), _rng(asked, seed))
         return (min(low, value), max(high, value)), f"inverted-bootstrap|bs:{calibration.DRAWS}|seed:{seed}"
     folded, counts = units(lines, clusters)
     unseen = kind.unseen(asked, folded)
@@ -116,7 +116,7 @@ def _of_all(asked: Asked, lines: Floats, value: float, clusters: Ints | None, se
         times = math.exp(quantile * math.sqrt(variance) / value)
         return (max(entry.low, value / times), value * times), how
     if unseen is None:
-        factor = _factor_by_items(asked, value, variance, plan, found, size=size, n=len(lines))
+        factor, quantile = _factor_by_items(asked, value, variance, plan, found, size=size, n=len(lines))
     else:
         room = (found.value - entry.low) * (entry.high - found.value)
         factor = variance / room if room > 0 else 1 / size
@@ -125,14 +125,15 @@ def _of_all(asked: Asked, lines: Floats, value: float, clusters: Ints | None, se
 
 def _factor_by_items(
     asked: Asked, value: float, variance: float, plan: LeaveOut, found: Derivatives, *, size: float, n: int
-) -> float:
-    """The factor of a metric without classes, from the variance and how many items are alike."""
+) -> tuple[float, float]:
+    """The factor and quantile of a metric without classes, from the variance and how many items are alike."""
     kind, low, high = family(asked), asked.entry.low, asked.entry.high
     top = low + kind.most if math.isinf(high) else high
     counted = kind.size(asked, n) * size / n
     alike = plan.alike(found.each) / float(plan.weights.sum()) * counted
+    freedom = max(size - 1, 1.0)
     return intervals.smoothed_factor(
-        value, variance, counted, alike, low=low, high=top, bounded=math.isfinite(high)
+        value, variance, counted, alike, freedom, low=low, high=top, bounded=math.isfinite(high)
     )
 
 
@@ -164,8 +165,10 @@ def _change_error(
     added = np.empty(0)
     if unseen is not None:
         added = _changes_of_classes(unseen, counts * (left != right).any(1))
-        left = np.vstack((left, unseen.wrong, unseen.right))
-        right = np.vstack((right, unseen.right, unseen.wrong))
+        some = added > 0
+        left = np.vstack((left, np.vstack((unseen.wrong, unseen.right))[some]))
+        right = np.vstack((right, np.vstack((unseen.right, unseen.wrong))[some]))
+        added = added[some]
     plan, (before, after), variance = _left_out(
         asked, [left, right], counts, added, clusters=clusters, seed=seed
     )
@@ -185,13 +188,14 @@ def _change_error(
 def _changes_of_classes(unseen: Unseen, changed: Floats) -> Floats:
     """The weights of items that nobody saw turn right, and of those that nobody saw turn wrong, of each class.
 
-    They widen the interval of n unchanged items as `intervals.unseen_changes` does.
+    Tango's interval of as many gains as losses reaches to about max(Z**2, Z sqrt(k)) / n for k changes: as if at least Z**2
+    items had changed. Each class has an equal share of these, and gets as many as its own changes fall short of it.
     """
     classes = len(unseen.wrong)
     moved = np.full(classes, changed.sum())
     if unseen.of is not None:
         moved = np.bincount(unseen.of[: len(changed)], changed, minlength=classes)
-    return np.tile(Z * Z / (2 * classes * (1 + moved)), 2)
+    return np.tile(np.maximum(0.0, Z * Z / classes - moved) / 2, 2)
 
 
 def _change_of_calibration(
@@ -202,7 +206,7 @@ def _change_of_calibration(
     G. Y. Zou, A. Donner, "Construction of confidence limits about effect measures", 2008. The correlation is that of the
     items' gaps between confidence and right, shrunk as if Z**2 more items had none.
     """
-    ends = [calibration.interval(_bins(asked, own, clusters), lambda: _rng(asked, seed)) for own in sides]
+    ends = [calibration.interval(_bins(asked, own, clusters), _rng(asked, seed)) for own in sides]
     (low, high), (later_low, later_high) = ends
     base, tuned = values
     gaps = [own[:, 0] - own[:, 1] for own in sides]

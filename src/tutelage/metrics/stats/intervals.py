@@ -74,15 +74,27 @@ def on_range(value: float, factor: float, quantile: float, *, low: float, high: 
 
 
 def smoothed_factor(
-    value: float, variance: float, size: float, alike: float, *, low: float, high: float, bounded: bool = True
-) -> float:
-    """The factor of `on_range`, with the items added that nobody saw.
+    value: float,
+    variance: float,
+    size: float,
+    alike: float,
+    freedom: float,
+    *,
+    low: float,
+    high: float,
+    bounded: bool = True,
+) -> tuple[float, float]:
+    """The factor and the quantile of `on_range`, with the items added that nobody saw.
+
+    What these items add is no estimate, so Student's quantile has more degrees of freedom the more of the factor is theirs
+    (`pooled_freedom`).
 
     Args:
         value: the estimate.
         variance: of the estimate.
         size: how many independent items it rests on.
         alike: how many of these have the most common value.
+        freedom: the degrees of freedom of `variance`.
         low: the smallest possible value.
         high: the largest possible value; a large one when it has no bound.
         bounded: whether it has one.
@@ -92,10 +104,11 @@ def smoothed_factor(
     weight = 0.5 / (1 + max(size - alike, 0.0))
     total = size + 2 * weight
     centre = (size * share + weight) / total
-    squares = size * (size - 1) * spread + size * (share - centre) ** 2
-    squares += weight * (centre**2 + (1 - centre) ** 2)
-    variance = squares / (total * (total - 1))
-    return variance / (centre * (1 - centre)) if bounded else variance * width / centre
+    seen = size * (size - 1) * spread
+    added = size * (share - centre) ** 2 + weight * (centre**2 + (1 - centre) ** 2)
+    variance = (seen + added) / (total * (total - 1))
+    factor = variance / (centre * (1 - centre)) if bounded else variance * width / centre
+    return factor, t_quantile(pooled_freedom(seen, freedom, added))
 
 
 def most_common(values: Floats) -> int:
@@ -112,8 +125,9 @@ def mean(values: Floats, *, low: float, high: float) -> tuple[float, float]:
         return low, high
     centre = float(values.mean())
     variance = float(values.var(ddof=1)) / n
-    factor = smoothed_factor(centre, variance, n, most_common(values), low=low, high=high)
-    return on_range(centre, factor, t_quantile(n - 1), low=low, high=high)
+    alike = most_common(values)
+    factor, quantile = smoothed_factor(centre, variance, n, alike, n - 1, low=low, high=high)
+    return on_range(centre, factor, quantile, low=low, high=high)
 
 
 def clustered_mean(values: Floats, clusters: Ints, *, low: float, high: float) -> tuple[float, float]:
@@ -134,8 +148,9 @@ def clustered_mean(values: Floats, clusters: Ints, *, low: float, high: float) -
     size = effective(sizes.astype(np.float64))
     variance = _clustered_variance(values, clusters)
     alike = most_common(np.round(np.bincount(clusters, values) / sizes, 12)) * size / len(sizes)
-    factor = smoothed_factor(centre, variance, size, alike, low=low, high=high)
-    return on_range(centre, factor, t_quantile(max(size - 1, 1.0)), low=low, high=high)
+    freedom = max(size - 1, 1.0)
+    factor, quantile = smoothed_factor(centre, variance, size, alike, freedom, low=low, high=high)
+    return on_range(centre, factor, quantile, low=low, high=high)
 
 
 def effective(weights: Floats) -> float:
