@@ -53,9 +53,7 @@ def _proportions(base: Scored, tuned: Scored, value: float) -> Difference:
     return replace(found, effect=tests.effect_size(changes), test="McNemar exact")
 
 
-def _means(  # noqa: PLR0917
-    asked: Asked, base: Scored, tuned: Scored, value: float, seed: int, trials: int
-) -> Difference:
+def _means(asked: Asked, base: Scored, tuned: Scored, value: float, seed: int, trials: int) -> Difference:
     changes, clusters, entry = tuned.items - base.items, base.clusters, asked.entry
     width = entry.high - entry.low
     # An average over parts weighs its items: one of them can change it by more than the metric's range.
@@ -74,9 +72,7 @@ def _means(  # noqa: PLR0917
     return replace(found, effect=tests.effect_size(changes))
 
 
-def _of_all(  # noqa: PLR0917
-    asked: Asked, base: Scored, tuned: Scored, value: float, seed: int, trials: int
-) -> Difference:
+def _of_all(asked: Asked, base: Scored, tuned: Scored, value: float, seed: int, trials: int) -> Difference:
     clusters = base.clusters
     sides = _same_width(base.statistics, tuned.statistics)
     ends, inverted = change(asked, sides, (base.score.value, tuned.score.value), clusters, seed)

@@ -68,6 +68,9 @@ def change(
             return (-most, most), 1.0
         low, high = _change_of_calibration(asked, sides, values, clusters, seed)
         error, freedom = (high - low) / (2 * Z), math.inf
+    elif family(asked).scale == "log" and min(values) > 0:
+        low, high = _change_on_logarithm(asked, sides, values, clusters, seed)
+        error, freedom = (high - low) / (2 * Z), math.inf
     else:
         error, freedom = _change_error(asked, sides, values, clusters, seed)
         half = intervals.t_quantile(freedom) * error
@@ -203,27 +206,37 @@ def _change_of_calibration(
 ) -> Ends:
     """The interval of the change of a calibration error, from those of both models' errors and their correlation.
 
-    G. Y. Zou, A. Donner, "Construction of confidence limits about effect measures", 2008. The correlation is that of the
-    items' gaps between confidence and right, shrunk as if Z**2 more items had none.
+    The correlation is that of the items' gaps between confidence and right, shrunk as if Z**2 more items had none.
     """
     ends = [calibration.interval(_bins(asked, own, clusters), _rng(asked, seed)) for own in sides]
-    (low, high), (later_low, later_high) = ends
-    base, tuned = values
     gaps = [own[:, 0] - own[:, 1] for own in sides]
     n = len(gaps[0])
     varies = all(float(own.std()) > 0 for own in gaps)
-    together = max(0.0, float(np.corrcoef(gaps[0], gaps[1])[0, 1])) * n / (n + Z * Z) if varies else 0.0
-
+    correlation = max(0.0, float(np.corrcoef(gaps[0], gaps[1])[0, 1])) * n / (n + Z * Z) if varies else 0.0
     sizes = _sizes(sides[0], clusters)
     moved = int(np.count_nonzero(gaps[0] != gaps[1]))
     unseen = intervals.unseen_changes(sizes / sizes.sum(), moved, 1.0)
-    unseen *= Z**2
+    return intervals.combined_difference(values, (ends[0], ends[1]), correlation, unseen)
 
-    def reach(one: float, other: float) -> float:
-        return math.sqrt(max(0.0, one * one + other * other - 2 * together * one * other) + unseen)
 
-    down, up = reach(tuned - later_low, high - base), reach(later_high - tuned, base - low)
-    return tuned - base - down, tuned - base + up
+def _change_on_logarithm(
+    asked: Asked, sides: tuple[Floats, Floats], values: Ends, clusters: Ints | None, seed: int
+) -> Ends:
+    """The interval of the change of a metric without an upper bound, which is skewed as those of both models are."""
+    width = sides[0].shape[1]
+    pairs, counts = units(np.hstack(sides), clusters)
+    both = [pairs[:, :width], pairs[:, width:]]
+    plan, sides_each, variance = _left_out(asked, both, counts, np.empty(0), clusters=clusters, seed=seed)
+    errors = [math.sqrt(plan.variance(side.each)) for side in sides_each]
+    product = errors[0] * errors[1]
+    correlation = (errors[0] ** 2 + errors[1] ** 2 - variance) / (2 * product) if product > 0 else 0.0
+    sizes = _sizes(sides[0], clusters)
+    quantile = intervals.t_quantile(max(intervals.effective(sizes) - 1, 1.0))
+    times = [math.exp(quantile * error / value) for error, value in zip(errors, values, strict=True)]
+    ends = [(value / factor, value * factor) for value, factor in zip(values, times, strict=True)]
+    moved = plan.moved(sides_each[1].each - sides_each[0].each)
+    unseen = intervals.unseen_changes(sizes / sizes.sum(), moved, max(family(asked).most, *values))
+    return intervals.combined_difference(values, (ends[0], ends[1]), correlation, unseen)
 
 
 def _bins(asked: Asked, lines: Floats, clusters: Ints | None) -> calibration.Bins:

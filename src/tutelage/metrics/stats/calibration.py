@@ -71,7 +71,6 @@ class Bins:
         return float(self.sizes @ gap / self.sizes.sum())
 
 
-
 class _Draws:
     """Items drawn anew, the same for all models; a model decides only which of them are right."""
 

@@ -179,6 +179,34 @@ def mean_change(changes: Floats, clusters: Ints | None, *, most: float) -> tuple
     return math.sqrt(variance + unseen), pooled_freedom(variance, max(effective(shares) - 1, 1.0), unseen)
 
 
+def combined_difference(
+    values: tuple[float, float],
+    ends: tuple[tuple[float, float], tuple[float, float]],
+    correlation: float,
+    unseen: float,
+) -> tuple[float, float]:
+    """The interval of tuned minus base, as skewed as the intervals of both are.
+
+    G. Y. Zou, A. Donner, "Construction of confidence limits about effect measures", 2008; for correlated estimates G. Y. Zou,
+    "Toward using confidence intervals to compare correlations", 2007.
+
+    Args:
+        values: of base and tuned.
+        ends: of the intervals of base and tuned.
+        correlation: between both estimates.
+        unseen: the variance that `unseen_changes` gives.
+    """
+    (base, tuned), ((base_low, base_high), (tuned_low, tuned_high)) = values, ends
+    correlation = min(max(correlation, -1.0), 1.0)
+
+    def reach(first: float, second: float) -> float:
+        squares = first * first + second * second - 2 * correlation * first * second
+        return math.sqrt(max(0.0, squares) + Z * Z * unseen)
+
+    down = reach(tuned - tuned_low, base_high - base)
+    return tuned - base - down, tuned - base + reach(tuned_high - tuned, base - base_low)
+
+
 def unseen_changes(shares: Floats, moved: float, most: float) -> float:
     """What unobserved changes add to the variance of a mean change, so that unchanged items exclude nothing.
 
