@@ -40,7 +40,9 @@ def paired(base: Scored, tuned: Scored, *, seed: int = 0, trials: int = tests.TR
         return Difference(math.nan, math.nan, math.nan, 0, 1.0, test="none")
     if asked.entry.kind == "proportion" and base.clusters is None and not base.averaged:
         return _proportions(base, tuned, value)
-    made = (_of_all if asked.entry.kind == "other" else _means)(asked, base, tuned, value, seed, trials)
+    made = (_of_all if asked.entry.kind == "other" else _means)(
+        asked, base, tuned, value, seed=seed, trials=trials
+    )
     return made if base.clusters is None else replace(made, units=int(base.clusters.max()) + 1)
 
 
@@ -53,7 +55,7 @@ def _proportions(base: Scored, tuned: Scored, value: float) -> Difference:
     return replace(found, effect=tests.effect_size(changes), test="McNemar exact")
 
 
-def _means(asked: Asked, base: Scored, tuned: Scored, value: float, seed: int, trials: int) -> Difference:
+def _means(asked: Asked, base: Scored, tuned: Scored, value: float, *, seed: int, trials: int) -> Difference:
     changes, clusters, entry = tuned.items - base.items, base.clusters, asked.entry
     width = entry.high - entry.low
     # An average over parts weighs its items: one of them can change it by more than the metric's range.
@@ -72,7 +74,7 @@ def _means(asked: Asked, base: Scored, tuned: Scored, value: float, seed: int, t
     return replace(found, effect=tests.effect_size(changes))
 
 
-def _of_all(asked: Asked, base: Scored, tuned: Scored, value: float, seed: int, trials: int) -> Difference:
+def _of_all(asked: Asked, base: Scored, tuned: Scored, value: float, *, seed: int, trials: int) -> Difference:
     clusters = base.clusters
     sides = _same_width(base.statistics, tuned.statistics)
     ends, inverted = change(asked, sides, (base.score.value, tuned.score.value), clusters, seed)

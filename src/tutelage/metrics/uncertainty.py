@@ -132,7 +132,7 @@ def _factor_by_items(
     """The factor and quantile of a metric without classes, from the variance and how many items are alike."""
     kind, low, high = family(asked), asked.entry.low, asked.entry.high
     top = low + kind.most if math.isinf(high) else high
-    counted = kind.size(asked, n) * size / n
+    counted = max(1.0, kind.size(asked, n) * size / n)
     alike = plan.alike(found.each) / float(plan.weights.sum()) * counted
     freedom = max(size - 1, 1.0)
     return intervals.smoothed_factor(
