@@ -106,7 +106,9 @@ def write(name: str, lines: Sequence[str]) -> None:
     assert mark, name
     made = measured_on()
     following = re.sub(r"\A(Measured [^\n]*\n)?\n?(\|[^\n]*\n)*", "", rest)
-    PAGE.write_text(head + mark + "\n".join([made, "", *lines, ""]) + following, encoding="utf-8")
+    PAGE.write_text(
+        head + mark + "\n".join([made, "", *lines, "", ""]) + following.lstrip("\n"), encoding="utf-8"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

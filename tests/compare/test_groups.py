@@ -32,9 +32,13 @@ def test_each_task_counts_alike_and_the_interval_is_the_stratified_one():
     changes = [np.array([1, 0, 0, 1, 0, 0]), np.array([0, -1, 0, 0])]
     parts = [one.var(ddof=1) / len(one) for one in changes]
     freedom = sum(parts) ** 2 / sum(p**2 / (len(c) - 1) for p, c in zip(parts, changes, strict=True))
-    # Three items changed; one that nobody saw adds Z**2 / (1 + 3) times the mean square of an item's share, over 10 items.
-    unseen = 1.96**2 / 4 * (6 / 12**2 + 4 / 8**2) / 10
-    half = stats.t.ppf(0.975, freedom) * np.sqrt(sum(parts) / 4 + unseen)
+    # Tango's half width for no change of ten items, whose mean square share stands for 1 / 10, as a standard error; three
+    # items changed, so a quarter of its square. It is no estimate: Welch's degrees of freedom.
+    weight = np.sqrt((6 / 12**2 + 4 / 8**2) / 10)
+    unseen = (1.96 * weight / (1 + 1.96**2 * weight)) ** 2 / 4
+    variance = sum(parts) / 4
+    freedom *= ((variance + unseen) / variance) ** 2
+    half = stats.t.ppf(0.975, freedom) * np.sqrt(variance + unseen)
     assert group.difference.value == pytest.approx((2 / 6 - 1 / 4) / 2)
     assert group.difference.high - group.difference.value == pytest.approx(half, rel=1e-4)  # 1.96 is rounded
     assert group.difference.n == 10

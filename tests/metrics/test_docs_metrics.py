@@ -16,6 +16,7 @@ from rouge_score import rouge_scorer, scoring
 from tutelage.compare.explained import explain_rows, text_of
 from tutelage.metrics import Row, names, paired, score_rows
 from tutelage.metrics.names import Entry, catalogue, parse
+from tutelage.metrics.stats.intervals import Z
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 NUMBER = re.compile(r"(?<![\w#.|-])\d+(?:\.\d+)?(?![\w-]|\.\d)")
@@ -174,6 +175,7 @@ COMPUTED: dict[str, dict[str, Callable[[], str]]] = {
     "A score, an interval, a signature": {"0.0161": lambda: _difference()[3]},
     "rouge_score's `mid` is random": {"10": lambda: str(len(_pairs()))},
     "A standard error divided once too often": {"31.6": lambda: f"{math.sqrt(1000):.1f}"},
+    "How far the intervals can be trusted": {"3.84": lambda: f"{Z * Z:.2f}"},
 }
 
 

@@ -107,9 +107,9 @@ def weighted(scored: Scored, parts: Sequence[str], weights: Mapping[str, float],
     alike = intervals.most_common(scored.items) * size / len(parts)
     if variance == 0:  # no part varies within, or each has one item: the spread between items is all there is
         variance = float(scored.items.var(ddof=1)) / size if len(parts) > 1 else 0.0
-    factor = intervals.smoothed_factor(value, variance, size, alike, low=entry.low, high=entry.high)
-    certain = entry.kind == "proportion" and variance == 0
-    quantile = intervals.Z if certain else intervals.t_quantile(max(1, free))
+    factor, quantile = intervals.smoothed_factor(
+        value, variance, size, alike, max(1, free), low=entry.low, high=entry.high
+    )
     low, high = intervals.on_range(value, factor, quantile, low=entry.low, high=entry.high)
     per_item: Floats = scored.items * (share / counts)[place] * len(parts)
     signature = f"{scored.score.signature.split('|ci:')[0]}{AVERAGE}{name}|ci:stratified-score"

@@ -128,8 +128,8 @@ def _mean(values: Sequence[Floats]) -> Mean:
     centre, n = float(np.mean([one.mean() for one in values])), sum(map(len, values))
     variance, freedom = _variance(values, 1.0)
     alike = intervals.most_common(np.concatenate(values))
-    factor = intervals.smoothed_factor(centre, variance, n, alike, low=0.0, high=1.0)
-    low, high = intervals.on_range(centre, factor, intervals.t_quantile(freedom), low=0.0, high=1.0)
+    factor, quantile = intervals.smoothed_factor(centre, variance, n, alike, freedom, low=0.0, high=1.0)
+    low, high = intervals.on_range(centre, factor, quantile, low=0.0, high=1.0)
     return Mean(centre, low, high, n)
 
 
@@ -139,7 +139,8 @@ def _change(values: Sequence[Floats], p: float) -> tuple[Mean, float]:
     variance, freedom = _variance(values, 2.0)
     shares = np.concatenate([np.full(len(one), 1 / (len(one) * len(values))) for one in values])
     moved = sum(int(np.count_nonzero(one)) for one in values)
-    error = math.sqrt(variance + intervals.unseen_changes(shares, moved, 1.0))
+    unseen = intervals.unseen_changes(shares, moved, 1.0)
+    error, freedom = math.sqrt(variance + unseen), intervals.pooled_freedom(variance, freedom, unseen)
     half = intervals.t_quantile(freedom) * error
     ends = max(-1.0, centre - half), min(1.0, centre + half)
     low, high, p = intervals.agreeing(centre, ends, p, intervals.t_test(centre, error, freedom))

@@ -17,7 +17,7 @@ from tutelage.metrics.stats import paired as tests
 from tutelage.metrics.uncertainty import change, spread, units
 
 
-def paired(base: Scored, tuned: Scored, *, seed: int = 0) -> Difference:
+def paired(base: Scored, tuned: Scored, *, seed: int = 0, trials: int = tests.TRIALS) -> Difference:
     """Compare two models on the same rows.
 
     Independent right-or-wrong items get Tango's score interval and McNemar's exact test; everything else an interval
@@ -28,6 +28,7 @@ def paired(base: Scored, tuned: Scored, *, seed: int = 0) -> Difference:
         base: the metric on the model before.
         tuned: the same metric on the model after, over the same rows.
         seed: where random arrangements and draws start; the same seed gives the same numbers.
+        trials: how many random arrangements the test draws.
 
     Raises:
         InputError: the two are not the same metric on the same rows.
@@ -39,7 +40,9 @@ def paired(base: Scored, tuned: Scored, *, seed: int = 0) -> Difference:
         return Difference(math.nan, math.nan, math.nan, 0, 1.0, test="none")
     if asked.entry.kind == "proportion" and base.clusters is None and not base.averaged:
         return _proportions(base, tuned, value)
-    made = (_of_all if asked.entry.kind == "other" else _means)(asked, base, tuned, value, seed)
+    made = (_of_all if asked.entry.kind == "other" else _means)(
+        asked, base, tuned, value, seed=seed, trials=trials
+    )
     return made if base.clusters is None else replace(made, units=int(base.clusters.max()) + 1)
 
 
@@ -52,7 +55,7 @@ def _proportions(base: Scored, tuned: Scored, value: float) -> Difference:
     return replace(found, effect=tests.effect_size(changes), test="McNemar exact")
 
 
-def _means(asked: Asked, base: Scored, tuned: Scored, value: float, seed: int) -> Difference:
+def _means(asked: Asked, base: Scored, tuned: Scored, value: float, *, seed: int, trials: int) -> Difference:
     changes, clusters, entry = tuned.items - base.items, base.clusters, asked.entry
     width = entry.high - entry.low
     # An average over parts weighs its items: one of them can change it by more than the metric's range.
@@ -63,13 +66,15 @@ def _means(asked: Asked, base: Scored, tuned: Scored, value: float, seed: int) -
     half = intervals.t_quantile(freedom) * error
     ends = max(-width, value - half), min(width, value + half)
     p = tests.sign_flips(
-        _by_cluster(changes, clusters), rng=seeds.generator(seed, "randomisation", asked.text)
+        _by_cluster(changes, clusters),
+        rng=seeds.generator(seed, "randomisation", asked.text),
+        trials=trials,
     )
     found = _difference(value, ends, p, intervals.t_test(value, error, freedom), len(changes))
     return replace(found, effect=tests.effect_size(changes))
 
 
-def _of_all(asked: Asked, base: Scored, tuned: Scored, value: float, seed: int) -> Difference:
+def _of_all(asked: Asked, base: Scored, tuned: Scored, value: float, *, seed: int, trials: int) -> Difference:
     clusters = base.clusters
     sides = _same_width(base.statistics, tuned.statistics)
     ends, inverted = change(asked, sides, (base.score.value, tuned.score.value), clusters, seed)
@@ -80,7 +85,7 @@ def _of_all(asked: Asked, base: Scored, tuned: Scored, value: float, seed: int) 
         weigh, _ = spread(weigh, np.concatenate((clusters, clusters + groups)))
         counts = np.ones(groups, np.int64)
     rng = seeds.generator(seed, "randomisation", asked.text)
-    p = tests.approximate_randomisation(weigh, counts, rng=rng)
+    p = tests.approximate_randomisation(weigh, counts, rng=rng, trials=trials)
     return _difference(value, ends, p, inverted, len(base.items))
 
 

@@ -68,6 +68,9 @@ def change(
             return (-most, most), 1.0
         low, high = _change_of_calibration(asked, sides, values, clusters, seed)
         error, freedom = (high - low) / (2 * Z), math.inf
+    elif family(asked).scale == "log" and min(values) > 0:
+        low, high = _change_on_logarithm(asked, sides, values, clusters, seed)
+        error, freedom = (high - low) / (2 * Z), math.inf
     else:
         error, freedom = _change_error(asked, sides, values, clusters, seed)
         half = intervals.t_quantile(freedom) * error
@@ -97,7 +100,7 @@ def _of_all(asked: Asked, lines: Floats, value: float, clusters: Ints | None, se
     if few or not math.isfinite(value) or len(sizes) < 2:
         return (entry.low, entry.high), "none"
     if kind.scale == "calibration":
-        low, high = calibration.interval(_bins(asked, lines, clusters), lambda: _rng(asked, seed))
+        low, high = calibration.interval(_bins(asked, lines, clusters), _rng(asked, seed))
         return (min(low, value), max(high, value)), f"inverted-bootstrap|bs:{calibration.DRAWS}|seed:{seed}"
     folded, counts = units(lines, clusters)
     unseen = kind.unseen(asked, folded)
@@ -116,7 +119,7 @@ def _of_all(asked: Asked, lines: Floats, value: float, clusters: Ints | None, se
         times = math.exp(quantile * math.sqrt(variance) / value)
         return (max(entry.low, value / times), value * times), how
     if unseen is None:
-        factor = _factor_by_items(asked, value, variance, plan, found, size=size, n=len(lines))
+        factor, quantile = _factor_by_items(asked, value, variance, plan, found, size=size, n=len(lines))
     else:
         room = (found.value - entry.low) * (entry.high - found.value)
         factor = variance / room if room > 0 else 1 / size
@@ -125,14 +128,15 @@ def _of_all(asked: Asked, lines: Floats, value: float, clusters: Ints | None, se
 
 def _factor_by_items(
     asked: Asked, value: float, variance: float, plan: LeaveOut, found: Derivatives, *, size: float, n: int
-) -> float:
-    """The factor of a metric without classes, from the variance and how many items are alike."""
+) -> tuple[float, float]:
+    """The factor and quantile of a metric without classes, from the variance and how many items are alike."""
     kind, low, high = family(asked), asked.entry.low, asked.entry.high
     top = low + kind.most if math.isinf(high) else high
-    counted = kind.size(asked, n) * size / n
+    counted = max(1.0, kind.size(asked, n) * size / n)
     alike = plan.alike(found.each) / float(plan.weights.sum()) * counted
+    freedom = max(size - 1, 1.0)
     return intervals.smoothed_factor(
-        value, variance, counted, alike, low=low, high=top, bounded=math.isfinite(high)
+        value, variance, counted, alike, freedom, low=low, high=top, bounded=math.isfinite(high)
     )
 
 
@@ -164,30 +168,37 @@ def _change_error(
     added = np.empty(0)
     if unseen is not None:
         added = _changes_of_classes(unseen, counts * (left != right).any(1))
-        left = np.vstack((left, unseen.wrong, unseen.right))
-        right = np.vstack((right, unseen.right, unseen.wrong))
+        some = added > 0
+        left = np.vstack((left, np.vstack((unseen.wrong, unseen.right))[some]))
+        right = np.vstack((right, np.vstack((unseen.right, unseen.wrong))[some]))
+        added = added[some]
     plan, (before, after), variance = _left_out(
         asked, [left, right], counts, added, clusters=clusters, seed=seed
     )
     sizes = _sizes(sides[0], clusters)
+    changes = after.each - before.each
     if unseen is None:
         most = asked.entry.high - asked.entry.low
         most = max(kind.most, *values) if math.isinf(most) else most
-        moved = plan.moved(after.each - before.each)
-        variance += intervals.unseen_changes(sizes / sizes.sum(), moved, most)
-    return math.sqrt(variance), max(intervals.effective(sizes) - 1, 1.0)
+        not_seen = intervals.unseen_changes(sizes / sizes.sum(), plan.moved(changes), most)
+    else:
+        not_seen = variance * plan.share_of_last(changes, len(added))
+        variance -= not_seen
+    freedom = intervals.pooled_freedom(variance, max(intervals.effective(sizes) - 1, 1.0), not_seen)
+    return math.sqrt(variance + not_seen), freedom
 
 
 def _changes_of_classes(unseen: Unseen, changed: Floats) -> Floats:
     """The weights of items that nobody saw turn right, and of those that nobody saw turn wrong, of each class.
 
-    They widen the interval of n unchanged items as `intervals.unseen_changes` does.
+    Tango's interval of as many gains as losses reaches to about max(Z**2, Z sqrt(k)) / n for k changes: as if at least Z**2
+    items had changed. Each class has an equal share of these, and gets as many as its own changes fall short of it.
     """
     classes = len(unseen.wrong)
     moved = np.full(classes, changed.sum())
     if unseen.of is not None:
         moved = np.bincount(unseen.of[: len(changed)], changed, minlength=classes)
-    return np.tile(Z * Z / (2 * classes * (1 + moved)), 2)
+    return np.tile(np.maximum(0.0, Z * Z / classes - moved) / 2, 2)
 
 
 def _change_of_calibration(
@@ -195,27 +206,37 @@ def _change_of_calibration(
 ) -> Ends:
     """The interval of the change of a calibration error, from those of both models' errors and their correlation.
 
-    G. Y. Zou, A. Donner, "Construction of confidence limits about effect measures", 2008. The correlation is that of the
-    items' gaps between confidence and right, shrunk as if Z**2 more items had none.
+    The correlation is that of the items' gaps between confidence and right, shrunk as if Z**2 more items had none.
     """
-    ends = [calibration.interval(_bins(asked, own, clusters), lambda: _rng(asked, seed)) for own in sides]
-    (low, high), (later_low, later_high) = ends
-    base, tuned = values
+    ends = [calibration.interval(_bins(asked, own, clusters), _rng(asked, seed)) for own in sides]
     gaps = [own[:, 0] - own[:, 1] for own in sides]
     n = len(gaps[0])
     varies = all(float(own.std()) > 0 for own in gaps)
-    together = max(0.0, float(np.corrcoef(gaps[0], gaps[1])[0, 1])) * n / (n + Z * Z) if varies else 0.0
-
+    correlation = max(0.0, float(np.corrcoef(gaps[0], gaps[1])[0, 1])) * n / (n + Z * Z) if varies else 0.0
     sizes = _sizes(sides[0], clusters)
     moved = int(np.count_nonzero(gaps[0] != gaps[1]))
     unseen = intervals.unseen_changes(sizes / sizes.sum(), moved, 1.0)
-    unseen *= intervals.t_quantile(max(len(sizes) - 1, 1)) ** 2
+    return intervals.combined_difference(values, (ends[0], ends[1]), correlation, unseen)
 
-    def reach(one: float, other: float) -> float:
-        return math.sqrt(max(0.0, one * one + other * other - 2 * together * one * other) + unseen)
 
-    down, up = reach(tuned - later_low, high - base), reach(later_high - tuned, base - low)
-    return tuned - base - down, tuned - base + up
+def _change_on_logarithm(
+    asked: Asked, sides: tuple[Floats, Floats], values: Ends, clusters: Ints | None, seed: int
+) -> Ends:
+    """The interval of the change of a metric without an upper bound, which is skewed as those of both models are."""
+    width = sides[0].shape[1]
+    pairs, counts = units(np.hstack(sides), clusters)
+    both = [pairs[:, :width], pairs[:, width:]]
+    plan, sides_each, variance = _left_out(asked, both, counts, np.empty(0), clusters=clusters, seed=seed)
+    errors = [math.sqrt(plan.variance(side.each)) for side in sides_each]
+    product = errors[0] * errors[1]
+    correlation = (errors[0] ** 2 + errors[1] ** 2 - variance) / (2 * product) if product > 0 else 0.0
+    sizes = _sizes(sides[0], clusters)
+    quantile = intervals.t_quantile(max(intervals.effective(sizes) - 1, 1.0))
+    times = [math.exp(quantile * error / value) for error, value in zip(errors, values, strict=True)]
+    ends = [(value / factor, value * factor) for value, factor in zip(values, times, strict=True)]
+    moved = plan.moved(sides_each[1].each - sides_each[0].each)
+    unseen = intervals.unseen_changes(sizes / sizes.sum(), moved, max(family(asked).most, *values))
+    return intervals.combined_difference(values, (ends[0], ends[1]), correlation, unseen)
 
 
 def _bins(asked: Asked, lines: Floats, clusters: Ints | None) -> calibration.Bins:

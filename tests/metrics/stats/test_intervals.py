@@ -93,6 +93,49 @@ def test_unchanged_items_leave_at_least_the_rule_of_three_open(metric, n):
     assert found.detectable >= found.high
 
 
+@pytest.mark.parametrize("n", [2, 7, 40])
+@pytest.mark.parametrize("metric", ["rougeL", "token_f1", "chrf", "bleu"])
+def test_unchanged_items_of_a_mean_leave_as_much_open_as_right_answers(metric, n):
+    side = scored(metric, n, right=[True] * n)
+    found = paired(side, side)
+    low, high = intervals.paired_proportions(0, 0, n)
+    width = catalogue()[metric].high
+    assert (found.low / width, found.high / width) == pytest.approx((low, high), abs=1e-9)
+
+
+def test_pooled_freedom_is_that_of_the_part_that_is_estimated():
+    assert intervals.pooled_freedom(2.0, 9.0, 0.0) == 9.0
+    assert intervals.pooled_freedom(2.0, 9.0, 2.0) == pytest.approx(36.0)  # Welch: (2 + 2)**2 / (2**2 / 9)
+    assert intervals.pooled_freedom(0.0, 9.0, 1.0) == math.inf
+    assert intervals.t_quantile(math.inf) == pytest.approx(intervals.Z, abs=1e-12)
+
+
+def test_a_combined_difference_of_independent_and_of_equal_estimates():
+    values, ends = (2.0, 5.0), ((1.0, 4.0), (4.0, 8.0))
+    low, high = intervals.combined_difference(values, ends, 0.0, 0.0)
+    assert (low, high) == pytest.approx(
+        (3 - math.hypot(1, 2), 3 + math.hypot(3, 1))
+    )  # Zou and Donner by hand
+    low, high = intervals.combined_difference((2.0, 2.0), ((1.0, 3.0), (1.0, 3.0)), 1.0, 0.0)
+    assert (low, high) == pytest.approx((0.0, 0.0))
+
+
+@pytest.mark.parametrize("metric", ["perplexity", "bits_per_byte"])
+def test_a_change_of_likelihood_is_skewed_and_is_never_certain(metric):
+    def likelihoods(level, n=8):
+        dice = np.random.default_rng(3)
+        nats = level * dice.gamma(2, 1, n) * dice.uniform(0.8, 1.2, n)
+        made = [Row("", ("some text",), {"logprob": -float(own), "tokens": 3}) for own in nats]
+        return score_rows([metric], made)[metric]
+
+    base, tuned = likelihoods(1.0), likelihoods(3.0)
+    found = paired(base, tuned)
+    assert found.low < found.value < found.high
+    assert found.high - found.value > found.value - found.low
+    same = paired(base, base)
+    assert same.low < 0 < same.high
+
+
 @pytest.mark.parametrize("metric", ALL)
 @pytest.mark.parametrize("right", ["all", "none", "half"])
 def test_a_value_lies_inside_its_interval_and_the_interval_is_never_certain(metric, right):

@@ -70,30 +70,40 @@ class Bins:
         gap = np.abs(self.confidence - self.accuracy(times))
         return float(self.sizes @ gap / self.sizes.sum())
 
-    def drawn(self, times: float, rng: np.random.Generator) -> Floats:
-        """Errors of models with these accuracies on items drawn anew, float64 of shape (DRAWS,)."""
-        total = max(1, round(float(self.sizes.sum())))
-        sizes = rng.multinomial(total, self.sizes / self.sizes.sum(), size=DRAWS)
-        noise = rng.standard_normal(sizes.shape) * np.sqrt(sizes * self.spread)
-        right = rng.binomial(sizes, self.accuracy(times))
-        errors: Floats = np.abs(sizes * self.confidence + noise - right).sum(1) / total
+
+class _Draws:
+    """Items drawn anew, the same for all models; a model decides only which of them are right."""
+
+    def __init__(self, bins: Bins, rng: np.random.Generator) -> None:
+        self.bins, self.rng = bins, rng
+        self.total = max(1, round(float(bins.sizes.sum())))
+        self.sizes = rng.multinomial(self.total, bins.sizes / bins.sizes.sum(), size=DRAWS)
+        noise = rng.standard_normal(self.sizes.shape) * np.sqrt(self.sizes * bins.spread)
+        self.confidence: Floats = self.sizes * bins.confidence + noise
+        self.state = rng.bit_generator.state
+
+    def errors(self, times: float) -> Floats:
+        """Errors of models with the accuracies `Bins.accuracy(times)`, float64 of shape (DRAWS,)."""
+        self.rng.bit_generator.state = self.state
+        right = self.rng.binomial(self.sizes, self.bins.accuracy(times))
+        errors: Floats = np.abs(self.confidence - right).sum(1) / self.total
         return errors
 
 
-def interval(bins: Bins, restart: Callable[[], np.random.Generator]) -> tuple[float, float]:
+def interval(bins: Bins, rng: np.random.Generator) -> tuple[float, float]:
     """The interval of the error, in which the plain estimate lies.
 
     Args:
         bins: the items.
-        restart: gives the same generator each time, so that all models are tried with the same luck.
+        rng: draws items and answers, with the same luck for all models that are tried.
     """
-    seen = bins.error()
+    seen, draws = bins.error(), _Draws(bins, rng)
 
     def too_small(times: float) -> bool:
-        return float(np.mean(bins.drawn(times, restart()) >= seen - _SAME)) <= _TAIL
+        return float(np.mean(draws.errors(times) >= seen - _SAME)) <= _TAIL
 
     def too_large(times: float) -> bool:
-        return float(np.mean(bins.drawn(times, restart()) <= seen + _SAME)) <= _TAIL
+        return float(np.mean(draws.errors(times) <= seen + _SAME)) <= _TAIL
 
     low = bins.true_error(_last(too_small, 0.0, 1.5)) if too_small(0.0) else 0.0
     most = 1.0

@@ -74,15 +74,27 @@ def on_range(value: float, factor: float, quantile: float, *, low: float, high: 
 
 
 def smoothed_factor(
-    value: float, variance: float, size: float, alike: float, *, low: float, high: float, bounded: bool = True
-) -> float:
-    """The factor of `on_range`, with the items added that nobody saw.
+    value: float,
+    variance: float,
+    size: float,
+    alike: float,
+    freedom: float,
+    *,
+    low: float,
+    high: float,
+    bounded: bool = True,
+) -> tuple[float, float]:
+    """The factor and the quantile of `on_range`, with the items added that nobody saw.
+
+    What these items add is no estimate, so Student's quantile has more degrees of freedom the more of the factor is theirs
+    (`pooled_freedom`).
 
     Args:
         value: the estimate.
         variance: of the estimate.
         size: how many independent items it rests on.
         alike: how many of these have the most common value.
+        freedom: the degrees of freedom of `variance`.
         low: the smallest possible value.
         high: the largest possible value; a large one when it has no bound.
         bounded: whether it has one.
@@ -92,10 +104,11 @@ def smoothed_factor(
     weight = 0.5 / (1 + max(size - alike, 0.0))
     total = size + 2 * weight
     centre = (size * share + weight) / total
-    squares = size * (size - 1) * spread + size * (share - centre) ** 2
-    squares += weight * (centre**2 + (1 - centre) ** 2)
-    variance = squares / (total * (total - 1))
-    return variance / (centre * (1 - centre)) if bounded else variance * width / centre
+    seen = size * (size - 1) * spread
+    added = size * (share - centre) ** 2 + weight * (centre**2 + (1 - centre) ** 2)
+    variance = (seen + added) / (total * (total - 1))
+    factor = variance / (centre * (1 - centre)) if bounded else variance * width / centre
+    return factor, t_quantile(pooled_freedom(seen, freedom, added))
 
 
 def most_common(values: Floats) -> int:
@@ -112,8 +125,9 @@ def mean(values: Floats, *, low: float, high: float) -> tuple[float, float]:
         return low, high
     centre = float(values.mean())
     variance = float(values.var(ddof=1)) / n
-    factor = smoothed_factor(centre, variance, n, most_common(values), low=low, high=high)
-    return on_range(centre, factor, t_quantile(n - 1), low=low, high=high)
+    alike = most_common(values)
+    factor, quantile = smoothed_factor(centre, variance, n, alike, n - 1, low=low, high=high)
+    return on_range(centre, factor, quantile, low=low, high=high)
 
 
 def clustered_mean(values: Floats, clusters: Ints, *, low: float, high: float) -> tuple[float, float]:
@@ -134,8 +148,9 @@ def clustered_mean(values: Floats, clusters: Ints, *, low: float, high: float) -
     size = effective(sizes.astype(np.float64))
     variance = _clustered_variance(values, clusters)
     alike = most_common(np.round(np.bincount(clusters, values) / sizes, 12)) * size / len(sizes)
-    factor = smoothed_factor(centre, variance, size, alike, low=low, high=high)
-    return on_range(centre, factor, t_quantile(max(size - 1, 1.0)), low=low, high=high)
+    freedom = max(size - 1, 1.0)
+    factor, quantile = smoothed_factor(centre, variance, size, alike, freedom, low=low, high=high)
+    return on_range(centre, factor, quantile, low=low, high=high)
 
 
 def effective(weights: Floats) -> float:
@@ -160,23 +175,69 @@ def mean_change(changes: Floats, clusters: Ints | None, *, most: float) -> tuple
         shares = np.bincount(clusters) / n
         variance = _clustered_variance(changes, clusters) if len(shares) > 1 else math.inf
         moved = int(np.count_nonzero(np.bincount(clusters, changes != 0)))
-    return math.sqrt(variance + unseen_changes(shares, moved, most)), max(effective(shares) - 1, 1.0)
+    unseen = unseen_changes(shares, moved, most)
+    return math.sqrt(variance + unseen), pooled_freedom(variance, max(effective(shares) - 1, 1.0), unseen)
+
+
+def combined_difference(
+    values: tuple[float, float],
+    ends: tuple[tuple[float, float], tuple[float, float]],
+    correlation: float,
+    unseen: float,
+) -> tuple[float, float]:
+    """The interval of tuned minus base, as skewed as the intervals of both are.
+
+    G. Y. Zou, A. Donner, "Construction of confidence limits about effect measures", 2008; for correlated estimates G. Y. Zou,
+    "Toward using confidence intervals to compare correlations", 2007.
+
+    Args:
+        values: of base and tuned.
+        ends: of the intervals of base and tuned.
+        correlation: between both estimates.
+        unseen: the variance that `unseen_changes` gives.
+    """
+    (base, tuned), ((base_low, base_high), (tuned_low, tuned_high)) = values, ends
+    correlation = min(max(correlation, -1.0), 1.0)
+
+    def reach(first: float, second: float) -> float:
+        squares = first * first + second * second - 2 * correlation * first * second
+        return math.sqrt(max(0.0, squares) + Z * Z * unseen)
+
+    down = reach(tuned - tuned_low, base_high - base)
+    return tuned - base - down, tuned - base + reach(tuned_high - tuned, base - base_low)
 
 
 def unseen_changes(shares: Floats, moved: float, most: float) -> float:
-    """What changes that nobody saw add to the variance of a mean change, so that unchanged items exclude nothing.
+    """What unobserved changes add to the variance of a mean change, so that unchanged items exclude nothing.
 
-    Of n items none of which changed, Tango's interval reaches Z**2 / n: about the rule of three (J. Hanley, A. Lippman-
-    Hand, "If nothing goes wrong, is everything all right?", 1983), which bounds the share of items that could change by
-    3 / n. This variance makes an interval of Z standard errors as wide, each change being the largest possible. It fades as
-    `moved` items show how large changes are.
+    With it, an interval of Z standard errors around n unchanged items is as wide as Tango's for right and wrong answers:
+    Z**2 / (n + Z**2) on either side, each change being the largest possible. That is about the rule of three (J. Hanley,
+    A. Lippman-Hand, "If nothing goes wrong, is everything all right?", 1983). It fades as `moved` items show how large
+    changes are.
 
     Args:
         shares: each unit's share of the mean, float64 of shape (units,).
         moved: how many units changed.
         most: the largest change that a unit's items can have.
     """
-    return Z * Z / (1 + moved) * most**2 * float(shares @ shares) / len(shares)
+    weight = math.sqrt(float(shares @ shares) / len(shares))  # 1 / n for n equal units
+    return (most * Z * weight / (1 + Z * Z * weight)) ** 2 / (1 + moved)
+
+
+def pooled_freedom(variance: float, freedom: float, exact: float) -> float:
+    """Degrees of freedom of the sum of an estimated variance and one that needs no estimate.
+
+    B. Welch, "The generalization of 'Student's' problem when several different population variances are involved", 1947.
+
+    Args:
+        variance: the estimated part.
+        freedom: its degrees of freedom.
+        exact: the part that is no estimate.
+    """
+    if not math.isfinite(variance):
+        return freedom
+    share = variance / (variance + exact) if variance > 0 else 0.0
+    return freedom / (share * share) if share > 0 else math.inf
 
 
 def _clustered_variance(values: Floats, clusters: Ints) -> float:

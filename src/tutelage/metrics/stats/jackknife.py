@@ -70,6 +70,18 @@ class LeaveOut:
         centred = each - float(weights @ each) / total
         return max(0.0, (total - 1) / total) * float(weights @ (centred * centred))
 
+    def share_of_last(self, each: Floats, lines: int) -> float:
+        """The share of the variance that the last lines make; 0 where lines are left out by groups."""
+        if self.groups is not None:
+            return 0.0
+        known = np.isfinite(each)
+        weights = np.where(known, self.weights, 0.0)
+        centred = np.where(known, each, 0.0)
+        centred = centred - float(weights @ centred) / float(weights.sum())
+        parts = weights * centred * centred
+        total = float(parts.sum())
+        return float(parts[len(parts) - lines :].sum()) / total if total > 0 else 0.0
+
     def alike(self, each: Floats) -> float:
         """How many items have the most common derivative, up to rounding."""
         known = np.isfinite(each)

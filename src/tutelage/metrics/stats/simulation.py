@@ -127,7 +127,7 @@ def _change_held(world: World, levels: tuple[float, float], n: int, rng: np.rand
         truths = [world.value(*exact[0]), world.value(*_mixed(stays, *exact))]
     at = rng.integers(0, POOL, n)
     before, after = (world.scored(sample(own, at)) for own in (base, tuned))
-    made = paired(before, after, seed=SEED)
+    made = paired(before, after, seed=SEED, trials=ALARM_TRIALS)
     return _holds((made.low, made.high), truths[1] - truths[0])
 
 
