@@ -361,7 +361,7 @@ def test_a_file_in_the_way_of_a_folder_is_a_machine_error_that_names_the_target(
         files.write_text(tmp_path / "file" / "a.txt", "x")
     assert caught.value.where == str(tmp_path / "file" / "a.txt")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(MachineError, match="could not be written"):
+    with pytest.raises(MachineError, match="a folder is in the place of the file"):
         files.write_text(tmp_path / "folder", "x")
     assert names(tmp_path) == ["file", "folder"]
     assert tree(tmp_path) == {"file": "mine"}

@@ -111,7 +111,7 @@ CLASSES = {
     "zstd that is none": ("r.csv.zst", "a,b\n", ":1", "damaged or cut off", "", "zstd -t"),
     "gzip under another name": ("r.jsonl", gzip.compress(GOOD.encode()), ":1", "is gzip", "1f 8b", "end in .gz"),
     "zip": ("r.jsonl", zipped("../../etc/passwd"), ":1", "is zip", "50 4b", "unpack"),
-    "zip by its name": ("r.zip", zipped("/x"), "", "kind of file is not known", ".zip", "ending"),
+    "zip by its name": ("r.zip", zipped("/x"), "", "kind of file is not known", ".zip", "unpack it"),
     # columns
     "corrupt Parquet": ("r.parquet", PARQUET[:300] + b"\xff" * 40 + PARQUET[340:-200], ", row 1", "damaged", "", "again"),
     "truncated Parquet": ("r.parquet", PARQUET[:-30], ", row 1", "damaged", "", "again"),
@@ -126,7 +126,7 @@ CLASSES = {
     "blank lines only": ("r.csv", "\n \n", "", "empty", "no rows", "check what wrote it"),
     "header only": ("r.tsv", "a\tb\n", "", "empty", "no rows", "check what wrote it"),
     "empty list": ("r.json", "[]\n", "", "empty", "no rows", "check what wrote it"),
-    "unknown ending": ("r.xlsx", "x", "", "kind of file is not known", ".xlsx", "ending"),
+    "unknown ending": ("r.xlsx", "x", "", "kind of file is not known", ".xlsx", "as CSV"),
     # conversations
     "tool call": ("r.jsonl", TALK + said(turn("user", "a"), turn("assistant", "b", tool_calls=[{"id": 1}])), ":2", "tool calls", "messages[1].tool_calls", "on_bad_row: drop"),
     "tool definitions": (

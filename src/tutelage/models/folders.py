@@ -69,6 +69,7 @@ SETTINGS_FILES = (
 """Settings and short lists; vocabularies may be larger."""
 ADAPTER_SETS = ("target_modules", "feedforward_modules", "exclude_modules")
 """What stands in adapter_config.json in no order."""
+_AGAIN = "remove what stands there, and fetch or save the model again"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
@@ -121,9 +122,9 @@ def check_files(folder: Path) -> None:
         path = folder / name
         if os.path.lexists(path):
             limit = MAX_SETTINGS_BYTES if name in SETTINGS_FILES else MAX_VOCABULARY_BYTES
-            regular.require_regular(path, what="the model's file", limit=limit)
+            regular.require_regular(path, what="the model's file", fix=_AGAIN, limit=limit)
     for path in folder.glob("*.safetensors"):
-        regular.require_regular(path, what="the model's file")
+        regular.require_regular(path, what="the model's file", fix=_AGAIN)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -351,7 +351,7 @@ def _file(name: str, path: Path, say: Say) -> ModelSource:
         )
     from tutelage.models import gguf
 
-    regular.require_regular(path, what="the GGUF file")
+    regular.require_regular(path, what="the GGUF file", fix="name the file itself")
     gguf.check(path)
     sha256 = cache.file_sha256(path)
     folder = cache.models() / f"gguf-{sha256[:16]}"
