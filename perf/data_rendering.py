@@ -155,7 +155,7 @@ def peer(tokenizer: Any, rows: list[dict[str, str]]) -> Callable[[], Callable[[]
 def ours(
     tokenizer: Any, rows: list[dict[str, str]], *, side: str, keep: bool
 ) -> Callable[[], Callable[[], Seen]]:
-    from tutelage.core.nouns import Example, Origin
+    from tutelage.core.types import Example, Origin
     from tutelage.templates import TaskTemplate
     from tutelage.tokens.bulk import encode_all
     from tutelage.tokens.encode import Encoder

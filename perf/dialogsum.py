@@ -15,9 +15,9 @@ from pathlib import Path
 from statistics import mean
 
 from tutelage.cli.live import Live
+from tutelage.config import load
 from tutelage.core.provenance import measured_on
-from tutelage.recipe import load
-from tutelage.recipe.run import run
+from tutelage.job.run import run
 
 HERE = Path(__file__).parent
 METRICS = ("rouge1", "rouge2", "rougeL")

@@ -76,7 +76,7 @@ def requests(job: str, items: int, data: Path) -> list[Asked]:
 
 def ours(asked: Sequence[Asked], folder: Path) -> Found:
     """Tutelage's engine."""
-    from tutelage.core.nouns import Request
+    from tutelage.core.types import Request
     from tutelage.engine import Engine
     from tutelage.models import load, resolve
 

@@ -154,7 +154,7 @@ Columns = dict[str, list[Any]]
 
 def lent() -> Callable[[Columns], Columns]:
     """Tutelage's template over columns."""
-    from tutelage.core.nouns import Example, Origin
+    from tutelage.core.types import Example, Origin
     from tutelage.templates import TaskTemplate
 
     template, origin = TaskTemplate(PROMPT, COMPLETION), Origin("rows.arrow", 1, "row")
@@ -205,7 +205,7 @@ def child_peer(folder: Path, tasks: str, rows: str, way: str) -> dict[str, float
     """`interleave_datasets` over the same tasks."""
     import datasets
 
-    from tutelage.core.nouns import Example, Origin
+    from tutelage.core.types import Example, Origin
     from tutelage.templates import TaskTemplate
 
     datasets.disable_progress_bars()

@@ -18,14 +18,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tutelage.config.data_block import Data
+from tutelage.config.task_block import Task
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Encoded, Prompted
 from tutelage.core.provenance import measured_on
+from tutelage.core.types import Encoded, Prompted
 from tutelage.data import load
 from tutelage.mixture.order import Order
 from tutelage.models import load_tokenizer, resolve
-from tutelage.recipe.data_block import Data
-from tutelage.recipe.task_block import Task
 from tutelage.tokens import chat
 from tutelage.tokens.batch import micro_batches, size
 from tutelage.tokens.bulk import encode_all

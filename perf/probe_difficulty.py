@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tutelage.benchmarks import Benchmark, BenchmarkItem, load
-from tutelage.core.nouns import Response
 from tutelage.core.provenance import measured_on
+from tutelage.core.types import Response
 from tutelage.engine import Engine
 from tutelage.metrics import Row, score_rows
 from tutelage.models import load as load_model

@@ -13,8 +13,8 @@ import time
 from collections.abc import Sequence
 from statistics import median
 
-from tutelage.core.nouns import Example, Origin
 from tutelage.core.provenance import measured_on
+from tutelage.core.types import Example, Origin
 from tutelage.templates import LibraryTemplate, TaskTemplate, close, find, use
 
 TURNS = 5

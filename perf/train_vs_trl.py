@@ -123,7 +123,7 @@ def measured(clock: Clock, losses: list[float], rows: list[tuple[list[int], list
 
 
 def child_tutelage(setting: Setting, folder: str, texts: list[dict[str, str]], steps: int) -> Measured:
-    from tutelage.core.nouns import Origin, Prompted
+    from tutelage.core.types import Origin, Prompted
     from tutelage.tokens.encode import Encoder
     from tutelage.training.events import Step
     from tutelage.training.loop import Loop

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from tutelage import recipe as recipes
+from tutelage import config as recipes
 from tutelage.core.errors import InputError
 from tutelage.data import DataSource
 from tutelage.data import load as load_rows

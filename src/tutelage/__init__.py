@@ -12,22 +12,23 @@ from typing import TYPE_CHECKING, Any
 from tutelage.core.version import __version__
 
 if TYPE_CHECKING:
+    from tutelage.api import compare as compare
     from tutelage.api import evaluate as evaluate
     from tutelage.api import run as run
     from tutelage.api import score as score
-    from tutelage.compare import compare_runs as compare
+    from tutelage.config import Recipe as Recipe
     from tutelage.core.errors import InputError as InputError
     from tutelage.core.errors import MachineError as MachineError
     from tutelage.core.errors import TutelageError as TutelageError
     from tutelage.metrics import Row as Row
-    from tutelage.recipe import Recipe as Recipe
 
 _HOMES = {
     "InputError": "tutelage.core.errors",
     "MachineError": "tutelage.core.errors",
-    "Recipe": "tutelage.recipe",
+    "Recipe": "tutelage.config",
     "Row": "tutelage.metrics",
     "TutelageError": "tutelage.core.errors",
+    "compare": "tutelage.api",
     "evaluate": "tutelage.api",
     "run": "tutelage.api",
     "score": "tutelage.api",
@@ -48,8 +49,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "compare":
-        return import_module("tutelage.compare")  # the package, which can be called
     if name not in _HOMES:
         raise AttributeError(f"module 'tutelage' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tutelage.core.nouns import Json
+from tutelage.core.types import Json
 
 if TYPE_CHECKING:
-    from tutelage.compare.scorecard import Scorecard
+    from tutelage.comparison import RunComparison
+    from tutelage.config import Recipe
+    from tutelage.evaluation.evaluate import Evaluated
+    from tutelage.evaluation.progress import Listener
+    from tutelage.job.run import Outcome
     from tutelage.metrics import Row
-    from tutelage.recipe import Recipe
-    from tutelage.recipe.evaluate import Evaluated
-    from tutelage.recipe.progress import Listener
-    from tutelage.recipe.run import Outcome
+    from tutelage.scoring.scorecard import Scorecard
 
 
 def run(
@@ -40,9 +41,9 @@ def run(
         InputError: recipe, data or model is wrong, or the folder is another run's.
         MachineError: disk, network or another process stood in the way.
     """
+    from tutelage.config import Recipe, from_mapping, load
     from tutelage.core.errors import InputError
-    from tutelage.recipe import Recipe, from_mapping, load
-    from tutelage.recipe.run import run as do
+    from tutelage.job.run import run as do
 
     if isinstance(recipe, str | Path):
         read = load(Path(recipe), sets=sets)
@@ -85,7 +86,7 @@ def evaluate(
     Raises:
         InputError: the model, a benchmark or the folder is not what it should be.
     """
-    from tutelage.recipe.evaluate import evaluate as do
+    from tutelage.evaluation.evaluate import evaluate as do
 
     names = [benchmarks] if isinstance(benchmarks, str) else benchmarks
     return do(
@@ -101,6 +102,22 @@ def evaluate(
         chat_template=chat_template,
         listen=listen,
     )
+
+
+def compare(first: str | Path, *others: str | Path, seed: int = 0) -> list[RunComparison]:
+    """Compare finished runs or evaluations with the first, item by item, from what their folders hold.
+
+    Args:
+        first: the folder that the others are compared with.
+        others: folders of runs or evaluations.
+        seed: of the draws of intervals and tests.
+
+    Raises:
+        InputError: a folder holds no results, or two did not answer the same items.
+    """
+    from tutelage.comparison import compare_runs
+
+    return compare_runs(Path(first), *map(Path, others), seed=seed)
 
 
 def score(
@@ -121,8 +138,8 @@ def score(
     Raises:
         InputError: a metric is not known or cannot read a row, or the two do not hold the same items.
     """
-    from tutelage.compare import scorecard
-    from tutelage.compare.predictions import Predictions, read
+    from tutelage.scoring import scorecard
+    from tutelage.scoring.predictions import Predictions, read
 
     def rows(given: str | Path | Sequence[Row]) -> Predictions:
         if isinstance(given, str | Path):

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from tutelage.core.nouns import Response
+from tutelage.core.types import Response
 
 SPEC = {
     "version": 1,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tutelage.benchmarks import load
-from tutelage.core.nouns import Response
+from tutelage.core.types import Response
 
 
 @pytest.fixture(scope="module")

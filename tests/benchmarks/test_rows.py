@@ -334,14 +334,18 @@ def test_a_filter_that_keeps_nothing_is_told(bench):
 
 
 def test_a_spec_from_elsewhere_cannot_take_the_machine(bench, monkeypatch):
-    from tutelage.templates import apart
+    from tutelage.templates import subprocess_renderer
 
-    monkeypatch.setattr(apart, "render", apart.Keeper(apart.Limits(seconds=1, clock=4.0)))
+    monkeypatch.setattr(
+        subprocess_renderer,
+        "render",
+        subprocess_renderer.Keeper(subprocess_renderer.Limits(seconds=1, clock=4.0)),
+    )
     endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}{{ shop }}"
     found = refused(lambda: load(bench({"prompt": endless, "shots": None})))
     assert found[0][0] == "hours.jsonl:1"
     assert len(found) <= 2  # the row that takes too much is the last of its part
-    apart.render.close()
+    subprocess_renderer.render.close()
 
 
 def test_examples_that_are_no_text_are_told_by_line(bench):

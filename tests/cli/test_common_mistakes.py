@@ -315,7 +315,7 @@ def test_an_output_folder_that_cannot_be_made_is_refused_before_the_work(work, c
 
 
 def test_a_file_that_vanishes_between_two_looks_is_an_error_that_names_it(work, capsys, monkeypatch):
-    from tutelage.recipe import rows_cache
+    from tutelage.prepare import rows_cache
 
     real = rows_cache._hashed
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tutelage.cli.main import main
-from tutelage.recipe import load
+from tutelage.config import load
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tutelage.config import load as load_recipe
 from tutelage.core.errors import InputError
 from tutelage.data import LAYOUTS, DataSource, load
 from tutelage.data.formats import EXTENSIONS
-from tutelage.recipe import load as load_recipe
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
 FENCES = re.findall(r"^```(\w+) ?(.*?)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tutelage.config.data_block import Data
+from tutelage.config.task_block import Task
 from tutelage.core.errors import InputError
 from tutelage.data import DataSource, load
 from tutelage.metrics import Row, mentions, score_rows
-from tutelage.recipe.data_block import Data
-from tutelage.recipe.task_block import Task
 
 DATA = Path(os.environ.get("TUTELAGE_DATA") or "absent")
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="TUTELAGE_DATA names no folder of data sets")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tutelage.core.errors import InputError, InputErrors
-from tutelage.core.nouns import Example, Origin
+from tutelage.core.types import Example, Origin
 from tutelage.data import SplitSettings, split
 
 

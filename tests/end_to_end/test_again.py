@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from tutelage import recipe as recipes
+from tutelage import config as recipes
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Request, Response
+from tutelage.core.types import Request, Response
 from tutelage.engine import Engine
-from tutelage.recipe import run as running
-from tutelage.recipe.run import run, train
+from tutelage.job import run as running
+from tutelage.job.run import run, train
 from tutelage.results.store import Store
 
 

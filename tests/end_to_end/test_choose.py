@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from tutelage import recipe as recipes
-from tutelage.recipe.run import run
+from tutelage import config as recipes
+from tutelage.job.run import run
 from tutelage.results.store import Store
 
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from tutelage.cli.main import main
-from tutelage.recipe import load
-from tutelage.recipe.prepare import read
+from tutelage.config import load
+from tutelage.prepare.preparation import read
 from tutelage.results.store import Store
 
 COLOURS = ["red", "blue", "green", "black", "white", "grey"]

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 import yaml
 
-from tutelage import recipe as recipes
+from tutelage import config as recipes
 from tutelage import report
 from tutelage.cli.main import main
-from tutelage.compare import compare_runs
+from tutelage.comparison import compare_runs
 from tutelage.core import hashing, outputs
 from tutelage.core.errors import InputError, MachineError
+from tutelage.evaluation.progress import Silent
+from tutelage.job import run as running
+from tutelage.job.run import run
 from tutelage.models import resolve
-from tutelage.recipe import run as running
-from tutelage.recipe.progress import Silent
-from tutelage.recipe.run import run
 from tutelage.results.store import Store
 
 Damage = Callable[[Path], None]

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from tutelage.cli.main import main
-from tutelage.compare import compare_runs
+from tutelage.comparison import compare_runs
 from tutelage.core.errors import InputError
 from tutelage.engine import Engine
+from tutelage.evaluation import preflight
+from tutelage.evaluation.evaluate import evaluate
 from tutelage.models.load import as_loaded
-from tutelage.recipe import preflight
-from tutelage.recipe.evaluate import evaluate
 from tutelage.results.store import Store
 
 SPEC = """\
@@ -133,7 +133,9 @@ def test_all_mistakes_are_told_before_weights_are_loaded(bench, tiny_model_folde
     model = tmp_path / "model"
     shutil.copytree(tiny_model_folder, model)
     (model / "tokenizer.json").write_text("{}")
-    monkeypatch.setattr("tutelage.recipe.evaluate.load", lambda *_, **__: pytest.fail("weights were loaded"))
+    monkeypatch.setattr(
+        "tutelage.evaluation.evaluate.load", lambda *_, **__: pytest.fail("weights were loaded")
+    )
     spec = Path(bench) / "spec.yaml"
     spec.write_text(SPEC.replace("count: 4", "count: 9"))
     with pytest.raises(InputError) as caught:
@@ -161,7 +163,9 @@ def test_a_folder_of_something_else_is_refused_before_weights_are_loaded(
     bench, tiny_model_folder, tmp_path, monkeypatch
 ):
     evaluate(str(tiny_model_folder), [bench], limit=2, out=tmp_path / "known")
-    monkeypatch.setattr("tutelage.recipe.evaluate.load", lambda *_, **__: pytest.fail("weights were loaded"))
+    monkeypatch.setattr(
+        "tutelage.evaluation.evaluate.load", lambda *_, **__: pytest.fail("weights were loaded")
+    )
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("not yours")
     (tmp_path / "file").write_text("not yours")

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tutelage import recipe as recipes
+from tutelage import config as recipes
+from tutelage.config.load import resolved
 from tutelage.core import clock as clocks
 from tutelage.core.errors import InputError, MachineError
 from tutelage.engine import Engine
+from tutelage.evaluation.evaluate import evaluate
+from tutelage.evaluation.progress import Silent
+from tutelage.inspection.inspect import inspect
+from tutelage.job.run import run, train
 from tutelage.models import load_tokenizer, resolve
-from tutelage.recipe import instant
-from tutelage.recipe.evaluate import evaluate
-from tutelage.recipe.folder import default_folder
-from tutelage.recipe.inspect import inspect
-from tutelage.recipe.load import resolved
-from tutelage.recipe.progress import Silent
-from tutelage.recipe.run import run, train
+from tutelage.prepare import instant
+from tutelage.results.run_folder import default_folder
 from tutelage.templates import chats
 from tutelage.tokens import chat
 from tutelage.training.events import Event, Step

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tutelage import recipe as recipes
+from tutelage import config as recipes
 from tutelage.core.errors import InputError
+from tutelage.job.run import run
 from tutelage.models import add_adapter, export, load, resolve
-from tutelage.recipe.run import run
 
 METHODS = {
     "rslora": ["tune.rank=4"],

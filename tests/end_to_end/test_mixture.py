@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from tutelage.cli.main import main
+from tutelage.config import load
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Prompted
-from tutelage.recipe import load, prepare
-from tutelage.recipe.rows import read
+from tutelage.core.types import Prompted
+from tutelage.prepare import preparation
+from tutelage.prepare.rows import read
 
 COLOURS = ["red", "blue", "green", "black", "white", "grey"]
 SPLIT = {"train": 12, "validation": 2, "test": 4}
@@ -176,7 +177,7 @@ def test_a_pool_that_is_asked_and_one_that_is_wrong(many: Path) -> None:
         assert where in (caught.value.where or ""), str(caught.value)
 
 
-def of(rows: prepare.Rows, name: str) -> prepare.TaskRows:
+def of(rows: preparation.Rows, name: str) -> preparation.TaskRows:
     return next(task for task in rows.tasks if task.task.name == name)
 
 

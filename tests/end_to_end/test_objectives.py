@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tutelage import recipe as recipes
+from tutelage import config as recipes
 from tutelage.cli.main import main
 from tutelage.results.store import Store
 

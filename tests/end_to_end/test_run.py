@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from tutelage import recipe as recipes
+from tutelage import config as recipes
 from tutelage.cli.main import main
 from tutelage.core import hashing
-from tutelage.recipe.run import run
+from tutelage.job.run import run
 from tutelage.results.store import Store
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tutelage import recipe as recipes
+from tutelage import config as recipes
 from tutelage.cli.main import main
 from tutelage.core.errors import InputError
+from tutelage.evaluation.progress import Silent
+from tutelage.job.run import train
 from tutelage.models import trial
-from tutelage.recipe.progress import Silent
-from tutelage.recipe.run import train
 from tutelage.training import loop as training
 from tutelage.training.events import Event, Step
 

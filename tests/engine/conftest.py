@@ -12,7 +12,7 @@ import pytest
 import torch
 import transformers as tf
 
-from tutelage.core.nouns import Request
+from tutelage.core.types import Request
 from tutelage.engine import Engine
 
 WORDS = [

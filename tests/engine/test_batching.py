@@ -8,7 +8,7 @@ import transformers as tf
 from peft import PrefixTuningConfig, PromptTuningConfig, TaskType, get_peft_model
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Request
+from tutelage.core.types import Request
 from tutelage.engine import Engine
 from tutelage.engine.batching import Batching
 from tutelage.models.causal import require_causal

@@ -12,9 +12,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from tutelage.core.errors import InputError, InputErrors
-from tutelage.core.nouns import Request
+from tutelage.core.types import Request
 from tutelage.engine import Limits
-from tutelage.engine import state as states
+from tutelage.engine import padded_batch as states
 from tutelage.engine.batching import Batching
 from tutelage.engine.engine import Engine, stop_ids
 from tutelage.engine.limits import batches as batches_of

@@ -10,11 +10,11 @@ import pytest
 import torch
 import transformers as tf
 
-from tutelage.core.nouns import Request
-from tutelage.engine import Limits, packed, prefixes
+from tutelage.core.types import Request
+from tutelage.engine import Limits, packed_scoring, prefixes
 from tutelage.engine.engine import Engine
+from tutelage.engine.padded_batch import shares
 from tutelage.engine.prefixes import GAIN, LEAST, LEVELS, Branch, tree
-from tutelage.engine.state import shares
 
 DECODERS = ("llama", "gpt2", "gemma2", "gemma3", "mistral", "opt", "bloom", "neox")
 SHARING = {"llama", "gpt2", "opt", "bloom", "neox"}
@@ -149,7 +149,7 @@ def test_what_is_shared_is_read_once(asked, monkeypatch):
     unique = sum(lengths) - 18 * (min(lengths) - 6)
     shared = read(engine, requests)
     monkeypatch.setattr(prefixes, "GAIN", 10**9)
-    monkeypatch.setattr(packed, "shared", lambda *_: 0)
+    monkeypatch.setattr(packed_scoring, "shared", lambda *_: 0)
     alone = read(engine, requests)
     assert sum(lengths) <= alone <= 1.1 * sum(lengths) + 40
     assert shared < 1.5 * unique + 40  # the rest of a question is padded to its batch's longest

@@ -62,7 +62,7 @@ def test_which_are_asked_again_follows_from_their_ids(asked, make_requests):
 
 
 def test_two_choices_that_are_as_likely_are_a_tie(asked):
-    from tutelage.core.nouns import Request
+    from tutelage.core.types import Request
 
     engine = asked("llama").engine()
     request = Request("t", "choose", "Paris?", choices=("yes", "no"))

@@ -23,7 +23,7 @@ import torch
 import transformers
 from peft import LoraConfig, OFTConfig  # noqa: F401 - so are its lazy parts
 
-from tutelage.core.nouns import Encoded
+from tutelage.core.types import Encoded
 from tutelage.mixture.order import Order
 from tutelage.models import add_adapter
 from tutelage.models.load import LoadedModel

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from rouge_score import rouge_scorer, scoring
 
-from tutelage.compare.explained import explain_rows, text_of
 from tutelage.metrics import Row, names, paired, score_rows
 from tutelage.metrics.names import Entry, catalogue, parse
 from tutelage.metrics.stats.intervals import Z
+from tutelage.scoring.explain.in_words import explain_rows, text_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 NUMBER = re.compile(r"(?<![\w#.|-])\d+(?:\.\d+)?(?![\w-]|\.\d)")

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Example, Origin
+from tutelage.core.types import Example, Origin
 from tutelage.data.mapped import MappedRows
 from tutelage.mixture import Mix, MixedOrder, MixedRows, Part, Source, rates
 from tutelage.templates import TaskTemplate, find, use

@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tutelage.core.errors import InputError, MachineError
-from tutelage.engine.state import start
+from tutelage.engine.padded_batch import start
 from tutelage.models import (
     adapter_off,
     add_adapter,

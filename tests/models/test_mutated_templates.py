@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tutelage import recipe as recipes
+from tutelage import config as recipes
 from tutelage.core.errors import InputError
+from tutelage.inspection.inspect import inspect
 from tutelage.models import load_tokenizer, resolve
-from tutelage.recipe.inspect import inspect
-from tutelage.templates import apart
-from tutelage.templates.apart import Keeper, Limits
+from tutelage.templates import subprocess_renderer
+from tutelage.templates.subprocess_renderer import Keeper, Limits
 from tutelage.tokens import chat
 from tutelage.tokens.encode import Encoder
 
@@ -71,7 +71,7 @@ def mutated(number: int) -> str:
 def quick(monkeypatch):
     """The child with little memory and time, so that a hang costs a second."""
     keeper = Keeper(Limits(memory=300 << 20, seconds=100, clock=1.0))
-    monkeypatch.setattr(apart, "render", keeper)
+    monkeypatch.setattr(subprocess_renderer, "render", keeper)
     yield keeper
     keeper.close()
 

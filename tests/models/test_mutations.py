@@ -72,7 +72,7 @@ def damage(path: Path, default: dict | None, random: Random) -> str:
 
 def use(model: Path) -> None:
     """Everything that a command does with a model before its first row: names, settings, weights, a few tokens."""
-    from tutelage.core.nouns import Request
+    from tutelage.core.types import Request
     from tutelage.engine import Engine
 
     source = resolve(str(model))

@@ -6,9 +6,9 @@ import math
 import pytest
 import yaml
 
-from tutelage.compare import Measured, compare
-from tutelage.core.nouns import Response
+from tutelage.comparison import Measured, compare
 from tutelage.core.seeds import generator
+from tutelage.core.types import Response
 from tutelage.metrics import Row, score_rows
 from tutelage.results import document
 from tutelage.results.store import Item, Store

@@ -4,10 +4,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tutelage.compare.explained import explain_all, explain_rows
 from tutelage.metrics import Row
 from tutelage.report import explained
 from tutelage.report.explained import page_of
+from tutelage.scoring.explain.in_words import explain_all, explain_rows
 
 METRICS = [
     "rouge1",

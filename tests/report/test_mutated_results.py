@@ -17,12 +17,12 @@ import pytest
 
 from mutations import Hang, damage_bytes, damage_json, time_limit
 from tutelage import report
-from tutelage.compare import compare_runs
-from tutelage.compare.changed import changes
+from tutelage.comparison import compare_runs
+from tutelage.comparison.flips import changes
 from tutelage.core.errors import InputError
-from tutelage.recipe.folder import RunFolder, check_free
-from tutelage.recipe.integrity import finished
+from tutelage.job.integrity import finished
 from tutelage.results import lm_eval, tuned
+from tutelage.results.run_folder import RunFolder, check_free
 from tutelage.results.store import Store
 
 from .conftest import FakeRun

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tutelage.core.nouns import Response
+from tutelage.core.types import Response
 from tutelage.metrics.score import Score, Scored
 from tutelage.results.store import Item, Store
 

@@ -13,7 +13,7 @@ import textwrap
 import pytest
 
 from tutelage.core import seeds
-from tutelage.core.nouns import Request, Response
+from tutelage.core.types import Request, Response
 from tutelage.results import answers as module
 from tutelage.results.answers import AT_ONCE, Answers, key_of
 
@@ -155,7 +155,7 @@ WRITER = textwrap.dedent(
     """
     import sys
     from pathlib import Path
-    from tutelage.core.nouns import Request, Response
+    from tutelage.core.types import Request, Response
     from tutelage.results.answers import Answers
 
     def fail(line):

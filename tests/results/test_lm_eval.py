@@ -13,7 +13,7 @@ import yaml
 
 from tutelage.benchmarks.aggregates import weighted
 from tutelage.cli.main import main
-from tutelage.core.nouns import Response
+from tutelage.core.types import Response
 from tutelage.metrics import Row, score_rows
 from tutelage.results import lm_eval
 from tutelage.results.lm_eval.samples import digest

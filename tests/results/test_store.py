@@ -14,7 +14,7 @@ import pytest
 
 from tutelage.core import seeds
 from tutelage.core.errors import InputError, MachineError
-from tutelage.core.nouns import Response
+from tutelage.core.types import Response
 from tutelage.results import database
 from tutelage.results.store import Item, Store
 
@@ -307,7 +307,7 @@ WRITER = textwrap.dedent(
     """
     import sys
     from pathlib import Path
-    from tutelage.core.nouns import Response
+    from tutelage.core.types import Response
     from tutelage.results.store import Item, Store
 
     store = Store.open(Path(sys.argv[1]))
@@ -370,7 +370,7 @@ def test_several_processes_may_write_at_once_though_one_is_the_rule(tmp_path):
         """
         import sys
         from pathlib import Path
-        from tutelage.core.nouns import Response
+        from tutelage.core.types import Response
         from tutelage.results.store import Item, Store
 
         with Store.open(Path(sys.argv[1])) as store:

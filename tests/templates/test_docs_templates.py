@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tutelage.core.nouns import Example, Origin
-from tutelage.recipe.load import from_mapping
-from tutelage.templates import apart, find, use
+from tutelage.config.load import from_mapping
+from tutelage.core.types import Example, Origin
+from tutelage.templates import find, subprocess_renderer, use
 from tutelage.templates.kind import TYPES
 from tutelage.templates.layouts import LAYOUTS
 from tutelage.templates.library import names
@@ -25,7 +25,7 @@ def test_its_own_file_can_be_used(tmp_path):
     (tmp_path / "hours.yaml").write_text(BLOCKS[1], encoding="utf-8")
     rows = [Example("1", {"shop": "bakery", "day": "Sunday", "open": "yes"}, Origin("f.jsonl", 1))]
     (row,) = use(find("hours.yaml/ask", root=tmp_path), rows).render_all(rows, "t")
-    apart.close()
+    subprocess_renderer.close()
     assert row.prompt == "Is the bakery open on Sunday? (no / yes)"
 
 

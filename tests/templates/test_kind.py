@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tutelage.core.errors import InputError, InputErrors
-from tutelage.core.nouns import Example, Origin
-from tutelage.templates import Manner, apart, find, use
+from tutelage.core.types import Example, Origin
+from tutelage.templates import Manner, find, subprocess_renderer, use
 
 OWN = """\
 kind: hours
@@ -40,7 +40,7 @@ def own(tmp_path):
         return tmp_path
 
     yield write
-    apart.close()
+    subprocess_renderer.close()
 
 
 def test_an_own_file_is_used_as_the_librarys(own):
@@ -129,8 +129,8 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(own):
 
 
 def test_an_own_wording_that_takes_too_much_is_told_with_its_place(own, monkeypatch):
-    keeper = apart.Keeper(apart.Limits(memory=400 << 20))
-    monkeypatch.setattr(apart, "render", keeper)
+    keeper = subprocess_renderer.Keeper(subprocess_renderer.Limits(memory=400 << 20))
+    monkeypatch.setattr(subprocess_renderer, "render", keeper)
     root = own(OWN.replace("open on {{ day }}?", "open on {{ day.center(10**10) }}?"))
     with pytest.raises(InputError) as caught:
         use(find("hours.yaml/ask", root=root), ROWS).render_all(ROWS, "t")

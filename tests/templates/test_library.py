@@ -8,7 +8,7 @@ from itertools import combinations
 import pytest
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Example, Origin
+from tutelage.core.types import Example, Origin
 from tutelage.templates import Manner, find, sandbox, use
 from tutelage.templates.kind import LETTER, OPTIONS
 from tutelage.templates.layouts import LAYOUTS, laid_out, letter

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tutelage.core.nouns import Origin, Prompted
+from tutelage.core.types import Origin, Prompted
 from tutelage.templates import shots
 
 

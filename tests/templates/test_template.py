@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tutelage.core.errors import InputError, InputErrors
-from tutelage.core.nouns import Example, Origin
+from tutelage.core.types import Example, Origin
 from tutelage.templates import TaskTemplate
 
 

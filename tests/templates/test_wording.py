@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tutelage.core.errors import InputError, InputErrors
-from tutelage.core.nouns import Example, Origin
+from tutelage.core.types import Example, Origin
 from tutelage.templates import Manner, Same, find, use
 
 WORDS = ["fine", "poor", "slow", "kind", "loud", "cheap", "warm", "odd"]

@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from tutelage.core.nouns import Encoded
+from tutelage.core.types import Encoded
 from tutelage.tokens.batch import IGNORED, FlatBatch, PairBatch, collate, micro_batches, size
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Origin, Prompted
+from tutelage.core.types import Origin, Prompted
 from tutelage.models import load_tokenizer, resolve
 from tutelage.templates import chats
 from tutelage.tokens import bulk, chat

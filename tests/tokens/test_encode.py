@@ -8,7 +8,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Origin, Prompted
+from tutelage.core.types import Origin, Prompted
 from tutelage.tokens import chat
 from tutelage.tokens.encode import Encoder, Truncation
 

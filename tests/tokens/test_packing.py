@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from tutelage.core.nouns import Encoded
+from tutelage.core.types import Encoded
 from tutelage.tokens.packing import WINDOW, Packing, Packs, first_fit, fit_both, joined, packing_of
 
 

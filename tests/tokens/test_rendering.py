@@ -14,8 +14,8 @@ from transformers.utils import chat_template_utils
 from tutelage.core import clock as clocks
 from tutelage.core.clock import EVERYTHING, Clock, Instant
 from tutelage.core.errors import InputError
-from tutelage.templates import apart, chats
-from tutelage.templates.apart import Keeper, Limits
+from tutelage.templates import chats, subprocess_renderer
+from tutelage.templates.subprocess_renderer import Keeper, Limits
 from tutelage.tokens import chat, rendering
 from tutelage.tokens.rendering import TooMuchError
 
@@ -277,7 +277,7 @@ def test_what_is_drawn_at_random_is_the_conversations_own(tokenizer):
         tokenizer, "{{ range(99999) | random }} {{ range(99999) | random }}{{ messages[0].content }}"
     )
     texts = [chat.render(tokenizer, talk(("user", text)), generate=True) for text in "aba"]
-    apart.close()
+    subprocess_renderer.close()
     texts.append(chat.render(tokenizer, talk(("user", "a")), generate=True))
     assert texts[0] == texts[2] == texts[3]
     assert texts[0][:-1] != texts[1][:-1]
@@ -334,7 +334,7 @@ def test_only_from_the_second_message_on_is_found_too(tokenizer):
 @LINUX
 def test_loops_in_loops_are_ended(tokenizer, monkeypatch):
     quick = Keeper(Limits(memory=400 << 20, seconds=100, clock=1.0))
-    monkeypatch.setattr(apart, "render", quick)
+    monkeypatch.setattr(subprocess_renderer, "render", quick)
     loops = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
     rendering.use(
         tokenizer, "{% if messages | length > 2 %}" + loops + "{% endif %}{{ messages[0].content | trim }}"

@@ -11,7 +11,7 @@ import torch
 import transformers as tf
 from torch.nn import functional
 
-from tutelage.core.nouns import Encoded
+from tutelage.core.types import Encoded
 
 VOCABULARY = 40
 _IDS = {"vocab_size": VOCABULARY, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tutelage.core.nouns import Encoded
+from tutelage.core.types import Encoded
 from tutelage.models import methods
 from tutelage.tokens.batch import collate
 from tutelage.tokens.packing import Packing, Packs, joined

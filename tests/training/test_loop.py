@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tutelage.core.errors import InputError, MachineError
-from tutelage.core.nouns import Encoded
+from tutelage.core.types import Encoded
 from tutelage.training import checkpoint, schedule
 from tutelage.training.events import Resumed, Step, Validation
 from tutelage.training.loop import Loop, identity_of, resident_bytes, validation_loss

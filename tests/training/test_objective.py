@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tutelage.core.nouns import Encoded
+from tutelage.core.types import Encoded
 from tutelage.models.methods import find
 from tutelage.tokens.batch import collate, micro_batches
 from tutelage.training.objective import keeps_rows_apart, loss_sum

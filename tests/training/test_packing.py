@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Encoded
+from tutelage.core.types import Encoded
 from tutelage.models.quiet import quiet
 from tutelage.tokens.batch import collate
 from tutelage.tokens.packing import Packing, Packs, joined

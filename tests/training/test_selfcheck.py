@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Encoded
+from tutelage.core.types import Encoded
 from tutelage.models import methods
 from tutelage.tokens.packing import Packing
-from tutelage.training import minimised, pairs, selfcheck
+from tutelage.training import objective_gradient, pairs, selfcheck
 from tutelage.training.events import SelfChecked, Step
 from tutelage.training.loop import Loop
 from tutelage.training.settings import Objective, TuneSettings
@@ -176,10 +176,10 @@ def test_positions_of_a_pack_that_are_lost_are_caught(make_loop, monkeypatch):
 
 
 def test_a_wrong_target_is_caught_although_no_row_reads_another(make_loop, monkeypatch):
-    right = minimised.loss_sum
+    right = objective_gradient.loss_sum
     loop = make_loop(settings=replace(SETTINGS, micro_batch_tokens=1))
     monkeypatch.setattr(
-        minimised,
+        objective_gradient,
         "loss_sum",
         lambda model, batch: right(model, replace(batch, targets=batch.targets.roll(1))),
     )
@@ -209,7 +209,9 @@ def test_the_objectives_own_terms_are_checked_too(make_loop, monkeypatch, object
     loop = make_loop(settings=settings)
     loop._begin(0)
     assert checked(loop)[0].gradient < 1e-4
-    monkeypatch.setattr(minimised, "_completion", lambda _, each: torch.ones_like(each, dtype=torch.bool))
+    monkeypatch.setattr(
+        objective_gradient, "_completion", lambda _, each: torch.ones_like(each, dtype=torch.bool)
+    )
     with pytest.raises(InputError, match="one by one"):
         make_loop(settings=settings)._begin(0)
 
@@ -329,9 +331,9 @@ def test_rows_that_are_known_by_heart_do_not_stop_a_training_and_a_leak_among_th
 
 
 def test_what_is_finite_alone_and_not_together_is_caught(make_loop, monkeypatch):
-    right = minimised.loss_sum
+    right = objective_gradient.loss_sum
     loop = make_loop()
-    monkeypatch.setattr(minimised, "loss_sum", lambda *given: right(*given) * math.nan)
+    monkeypatch.setattr(objective_gradient, "loss_sum", lambda *given: right(*given) * math.nan)
     with pytest.raises(InputError, match="one by one") as caught:
         loop.tune()
     assert "loss differs by inf" in caught.value.found

@@ -15,7 +15,7 @@ from pathlib import Path
 from tutelage.benchmarks.rowspec import Filter
 from tutelage.core import files
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Example, Json
+from tutelage.core.types import Example, Json
 
 _Key = tuple[tuple[str, ...], ...]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from tutelage.benchmarks.annotations import kept_rows
 from tutelage.benchmarks.rowspec import PART, RowsSpec
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Example, Json
 from tutelage.core.strictjson import shorten
+from tutelage.core.types import Example, Json
 from tutelage.data.layouts import How
 from tutelage.data.reader import read
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tutelage.benchmarks.checked import Block
+from tutelage.benchmarks.validation import Block
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Kind = Literal["choose", "generate"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tutelage.benchmarks.asking import is_template
+from tutelage.benchmarks.prompt_spec import is_template
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Example, Json
-from tutelage.templates import apart
+from tutelage.core.types import Example, Json
+from tutelage.templates import subprocess_renderer
 from tutelage.templates.failures import in_words
-from tutelage.templates.gaps import gaps
 from tutelage.templates.jobs import ROWS, Job, Outcome, Renderer, here
+from tutelage.templates.placeholders import gaps
 from tutelage.templates.sandbox import Failure
 
 Named = tuple[str, str]
@@ -30,7 +30,9 @@ def filled(
             time, and the row that takes more is the last.
     """
     live = [(name, *_apart_from_ends(text)) for name, text in templates if is_template(text)]
-    render: Renderer = apart.render if foreign and any(gaps(text) is None for _, text, _ in live) else here
+    render: Renderer = (
+        subprocess_renderer.render if foreign and any(gaps(text) is None for _, text, _ in live) else here
+    )
     asks = tuple((text, beside) for _, text, _ in live)
     for start in range(0, len(rows), ROWS):
         some = rows[start : start + ROWS]

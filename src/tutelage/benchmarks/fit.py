@@ -9,7 +9,7 @@ from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.runner import Benchmark
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
-from tutelage.core.nouns import Request
+from tutelage.core.types import Request
 
 Measure = Callable[[Sequence[Request]], Sequence[int]]
 """Requests to how many tokens each takes, prompt and longest answer together."""

@@ -12,9 +12,9 @@ from typing import Literal
 from tutelage.benchmarks.spec import CHOICE, INPUT, PartSpec, Spec
 from tutelage.core.errors import InputError, nearest, raise_all
 from tutelage.core.limits import MAX_MISTAKES
-from tutelage.core.nouns import History, Json, Request
 from tutelage.core.patterns import Pattern
 from tutelage.core.strictjson import kind, shorten
+from tutelage.core.types import History, Json, Request
 from tutelage.data.formats import jsonl
 from tutelage.data.formats.lines import Lines
 

@@ -9,16 +9,16 @@ from importlib import resources
 from pathlib import Path
 
 from tutelage.benchmarks import dataset, wording
-from tutelage.benchmarks.checked import Places as Fields
-from tutelage.benchmarks.checked import read_document
 from tutelage.benchmarks.fields import About, Belonging, Reading
 from tutelage.benchmarks.items import BenchmarkItem, read_items
 from tutelage.benchmarks.rowspec import RowsPart, RowsSpec, read_rows_spec
 from tutelage.benchmarks.runner import Benchmark
 from tutelage.benchmarks.sampling import Limit, sampled
 from tutelage.benchmarks.spec import PartSpec, Spec, check_spec
+from tutelage.benchmarks.validation import Places as Fields
+from tutelage.benchmarks.validation import read_document
 from tutelage.core.errors import InputError, nearest
-from tutelage.core.nouns import Json
+from tutelage.core.types import Json
 
 SPEC = "spec.yaml"
 DEVELOPMENT = "development"

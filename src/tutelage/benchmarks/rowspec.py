@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import Field
 
-from tutelage.benchmarks.asking import Asking, Checker, Shots, merged
-from tutelage.benchmarks.checked import Block, Places, validate
 from tutelage.benchmarks.fields import NAME, About, Belonging
+from tutelage.benchmarks.prompt_spec import Asking, Checker, Shots, merged
+from tutelage.benchmarks.validation import Block, Places, validate
 from tutelage.core.errors import InputError, nearest, raise_all
 from tutelage.core.limits import MAX_MISTAKES
-from tutelage.core.nouns import Json
 from tutelage.core.patterns import Pattern
+from tutelage.core.types import Json
 from tutelage.core.yamltext import Path as FieldPath
 
 PART = "{part}"

@@ -11,7 +11,7 @@ from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.spec import PartSpec, Spec
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Json, Request, Response
+from tutelage.core.types import Json, Request, Response
 from tutelage.metrics import Row, Scored, score_rows
 from tutelage.metrics.choices import likeliest
 

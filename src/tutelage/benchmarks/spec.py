@@ -12,12 +12,12 @@ from pathlib import Path
 from pydantic import Field
 
 from tutelage import metrics
-from tutelage.benchmarks.checked import Places, read_document, validate
 from tutelage.benchmarks.extraction import Rule, rule
 from tutelage.benchmarks.fields import About, Belonging, Kind, Reading
+from tutelage.benchmarks.validation import Places, read_document, validate
 from tutelage.core.errors import InputError, raise_all
-from tutelage.core.nouns import Json
 from tutelage.core.strictjson import shorten
+from tutelage.core.types import Json
 from tutelage.core.yamltext import Path as FieldPath
 
 INPUT = "{input}"

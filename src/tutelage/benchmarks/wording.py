@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tutelage.benchmarks.asking import Shots
-from tutelage.benchmarks.checked import read_text
 from tutelage.benchmarks.dataset import Found, Places, read_rows, value_of
 from tutelage.benchmarks.filling import Named, filled
 from tutelage.benchmarks.items import BenchmarkItem
+from tutelage.benchmarks.prompt_spec import Shots
 from tutelage.benchmarks.rowspec import PART, RowsPart, RowsSpec
 from tutelage.benchmarks.sampling import Limit, sampled
+from tutelage.benchmarks.validation import read_text
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
-from tutelage.core.nouns import Example, History, Json, Origin
 from tutelage.core.patterns import Pattern
 from tutelage.core.strictjson import kind as json_kind
 from tutelage.core.strictjson import shorten
+from tutelage.core.types import Example, History, Json, Origin
 
 _T = TypeVar("_T")
 _NOWHERE = Origin("the spec", 1)

@@ -24,7 +24,7 @@ from tutelage.chat import wire
 from tutelage.chat.turns import Asking, Talk
 from tutelage.core import strictjson
 from tutelage.core.errors import InputError, MachineError, TutelageError
-from tutelage.core.nouns import Json
+from tutelage.core.types import Json
 
 ADDRESS = "127.0.0.1"
 MAX_CHARACTERS = 50_000

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from tutelage.cli import console
-from tutelage.compare import Outcome, RunComparison, compare_runs, words
-from tutelage.compare.changed import Change, changes
-from tutelage.compare.pairing import LeftOut
+from tutelage.comparison import Outcome, RunComparison, compare_runs, wording
+from tutelage.comparison.flips import Change, changes
+from tutelage.comparison.pairing import LeftOut
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
 
@@ -123,11 +123,11 @@ def _line(name: str, outcome: Outcome, metric: str) -> list[str]:
     difference = outcome.difference[metric]
 
     def on_scale(value: float, *, sign: bool = False) -> str:
-        return words.number(words.on_scale(metric, value), sign=sign)
+        return wording.number(wording.on_scale(metric, value), sign=sign)
 
     return [
         name,
-        words.of_metric(metric).label,
+        wording.of_metric(metric).label,
         on_scale(outcome.base[metric].value),
         on_scale(outcome.tuned[metric].value),
         on_scale(difference.value, sign=True),

@@ -74,7 +74,7 @@ def evaluate(
 ) -> int:
     """Ask a model every item and print its scores with 95 % intervals; responses are kept, a killed run goes on."""
     from tutelage.cli.live import Live
-    from tutelage.recipe.evaluate import evaluate as do
+    from tutelage.evaluation.evaluate import evaluate as do
 
     names = [name.strip() for text in benchmark for name in text.split(",") if name.strip()]
     with Live() as live:

@@ -109,7 +109,7 @@ def export(
 
 def _scores(folder: Path, to: Path, *, as_json: bool) -> int:
     """What was scored in an evaluation or run; of a run before and after."""
-    from tutelage.compare.runs import opened
+    from tutelage.comparison.runs import opened
     from tutelage.results import lm_eval
 
     with opened(folder) as store:

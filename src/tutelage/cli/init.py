@@ -19,9 +19,9 @@ def init(
     json: Annotated[bool, console.Json] = False,
 ) -> int:
     """Look at a data file and make a recipe for it: columns, lengths and metrics are guessed and commented."""
+    from tutelage.config.init import init as make
     from tutelage.core import files
     from tutelage.core.errors import InputError
-    from tutelage.recipe.init import init as make
 
     if out is not None and (out.exists() or out.is_symlink()):
         raise InputError(

@@ -61,10 +61,10 @@ def inspect(
     json: Annotated[bool, console.Json] = False,
 ) -> None:
     """Show what will be trained on: text, tokens, what is learned, lengths, truncation, overlap. Warn of silent mistakes."""
+    from tutelage.config import load
     from tutelage.core import outputs
-    from tutelage.recipe import load
-    from tutelage.recipe.inspect import Wanted
-    from tutelage.recipe.inspect import inspect as look
+    from tutelage.inspection.inspect import Wanted
+    from tutelage.inspection.inspect import inspect as look
 
     if html is not None:
         outputs.Page(html, [recipe]).check()

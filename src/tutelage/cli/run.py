@@ -19,8 +19,8 @@ def run(
 ) -> int:
     """Prepare, ask the base model, tune, ask the tuned one, compare, and write the report."""
     from tutelage.cli.live import Live
-    from tutelage.recipe import load
-    from tutelage.recipe.run import run as do
+    from tutelage.config import load
+    from tutelage.job.run import run as do
 
     with Live() as live:
         outcome = do(load(recipe, sets=sets or ()), out=out, data_dir=data, listen=live)

@@ -12,9 +12,9 @@ from tutelage.core import outputs
 from tutelage.core.errors import InputError
 
 if TYPE_CHECKING:
-    from tutelage.compare.explained import Explained
-    from tutelage.compare.predictions import Predictions
-    from tutelage.compare.scorecard import Scorecard, Scores
+    from tutelage.scoring.explain.in_words import Explained
+    from tutelage.scoring.predictions import Predictions
+    from tutelage.scoring.scorecard import Scorecard, Scores
 
 
 _FILES = {".jsonl", ".json", ".csv", ".tsv", ".txt", ".gz"}
@@ -62,7 +62,7 @@ def score(
     json: Annotated[bool, console.Json] = False,
 ) -> None:
     """Score predictions. Every score has its number of items, a 95 % interval and a signature."""
-    from tutelage.compare import scorecard
+    from tutelage.scoring import scorecard
 
     asked = [name.strip() for name in metrics.split(",") if name.strip()]
     if not asked:
@@ -73,7 +73,7 @@ def score(
             expected="names such as rouge,bleu or accuracy",
         )
     if explain or html is not None:
-        from tutelage.metrics.explain import explained
+        from tutelage.scoring.explain import explained
 
         explained(asked)
     if file is None and predictions is None and Path(metrics).suffix in _FILES:
@@ -101,7 +101,7 @@ def score(
         return
     _show(found, per_item=per_item)
     if explain:
-        from tutelage.compare.explained import text_of
+        from tutelage.scoring.explain.in_words import text_of
 
         console.show(text_of(why))
     if html is not None:
@@ -110,7 +110,7 @@ def score(
 
 def _explained(asked: list[str], found: Scorecard, count: int) -> tuple[Explained, ...]:
     """How the whole came about where a metric is one of the whole, and the rows with the lowest value of the first."""
-    from tutelage.compare.explained import explain_all, explain_rows
+    from tutelage.scoring.explain.in_words import explain_all, explain_rows
 
     predictions = found.predictions
     first = next(iter(found.side.scores.values()))
@@ -127,7 +127,7 @@ def _explained(asked: list[str], found: Scorecard, count: int) -> tuple[Explaine
 
 
 def _read(file: Path | None, predictions: Path | None, references: list[Path]) -> Predictions:
-    from tutelage.compare import predictions as reading
+    from tutelage.scoring import predictions as reading
 
     texts = predictions is not None or bool(references)
     if (file is None) is not texts:
@@ -152,7 +152,7 @@ def _read(file: Path | None, predictions: Path | None, references: list[Path]) -
 
 def _read_like(against: Path, file: Path | None, references: list[Path]) -> Predictions:
     """The other model's predictions: rows when the first came as rows, else texts for the same references."""
-    from tutelage.compare import predictions as reading
+    from tutelage.scoring import predictions as reading
 
     return reading.read(against) if file is not None else reading.read_texts(against, references)
 

@@ -12,7 +12,7 @@ from tutelage.cli import console
 from tutelage.core.errors import InputError
 
 if TYPE_CHECKING:
-    from tutelage.core.nouns import Prompted
+    from tutelage.core.types import Prompted
     from tutelage.templates.kind import Kind, Wording
 
 GROUPS = {

@@ -17,8 +17,8 @@ def train(
 ) -> int:
     """Tune the model and measure nothing; `tutelage run` with the same recipe measures later."""
     from tutelage.cli.live import Live
-    from tutelage.recipe import load
-    from tutelage.recipe.run import train as do
+    from tutelage.config import load
+    from tutelage.job.run import train as do
 
     with Live() as live:
         folder = do(load(recipe, sets=sets or ()), out=out, data_dir=data, listen=live)

@@ -14,7 +14,7 @@ import orjson
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_INTEGER_DIGITS, MAX_JSON_DEPTH
-from tutelage.core.nouns import Json
+from tutelage.core.types import Json
 
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _LITERALS = ("true", "false", "null")

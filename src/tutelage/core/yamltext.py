@@ -21,8 +21,8 @@ import yaml
 from tutelage.core import regular
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_JSON_DEPTH, MAX_RUN_RECIPE_BYTES, MAX_YAML_VALUES
-from tutelage.core.nouns import Json
 from tutelage.core.strictjson import shorten
+from tutelage.core.types import Json
 
 Path = tuple[str | int, ...]
 UNUSED = "this part of YAML is not used here"

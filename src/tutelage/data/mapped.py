@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Example, Json, Origin
+from tutelage.core.types import Example, Json, Origin
 from tutelage.data.formats.blocks import empty, opened, require_file
 from tutelage.data.formats.cells import Cells, bad, damaged, is_plain, not_utf8
 from tutelage.data.mapped_column import Column, column_of

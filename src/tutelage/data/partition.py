@@ -11,9 +11,9 @@ from typing import Any, Literal, get_args
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, nearest, raise_all
 from tutelage.core.limits import MAX_MISTAKES
-from tutelage.core.nouns import Example, Json, Split
 from tutelage.core.seeds import derive
 from tutelage.core.strictjson import kind, shorten
+from tutelage.core.types import Example, Json, Split
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 Places = dict[Split, list[int]]

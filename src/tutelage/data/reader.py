@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tutelage.core.errors import InputError, InputErrors, raise_all
 from tutelage.core.limits import MAX_MISTAKES
-from tutelage.core.nouns import Example, Origin
+from tutelage.core.types import Example, Origin
 from tutelage.data import layouts
 from tutelage.data.formats import Opened, hidden, open_file
 from tutelage.data.formats.blocks import empty

@@ -9,10 +9,10 @@ from typing import Literal
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
-from tutelage.core.kept import kept
-from tutelage.core.nouns import Example, Json
 from tutelage.core.regular import unreadable
-from tutelage.core.written import EXAMPLE
+from tutelage.core.serialization import EXAMPLE
+from tutelage.core.spill import kept
+from tutelage.core.types import Example, Json
 from tutelage.data import hub, repository
 from tutelage.data.files import expand, of_several_splits, one_kind, parallel_columns, short_names
 from tutelage.data.formats import open_parallel

@@ -8,8 +8,8 @@ from typing import Any
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
-from tutelage.core.kept import picked
-from tutelage.core.nouns import Example, Json, Split
+from tutelage.core.spill import picked
+from tutelage.core.types import Example, Json, Split
 from tutelage.data import duplicates, partition
 from tutelage.data.partition import SPLITS, SplitSettings, fold
 

@@ -16,9 +16,9 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from tutelage.engine import state as states
+from tutelage.engine import padded_batch as states
+from tutelage.engine.capabilities import some_ids, takes
 from tutelage.engine.plain import Plain
-from tutelage.engine.trials import some_ids, takes
 from tutelage.models.prompts import of as prompt_of
 
 

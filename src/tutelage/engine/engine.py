@@ -17,17 +17,17 @@ import torch
 
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
-from tutelage.core.nouns import Request, Response
-from tutelage.engine import packed, together
-from tutelage.engine import state as states
+from tutelage.core.types import Request, Response
+from tutelage.engine import continuous_batching, packed_scoring
+from tutelage.engine import padded_batch as states
 from tutelage.engine.batching import Asker, Batching
+from tutelage.engine.continuous_batching import Row
+from tutelage.engine.decode_batch import takes_rows
+from tutelage.engine.encoded_request import Read, Reader
 from tutelage.engine.limits import Limits, batches
 from tutelage.engine.plain import Plain
 from tutelage.engine.prefixes import Branch, tree
-from tutelage.engine.reading import Read, Reader
-from tutelage.engine.rows import takes_rows
 from tutelage.engine.scoring import log_probabilities
-from tutelage.engine.together import Row
 from tutelage.tokens import chat
 from tutelage.tokens.encode import Encoder
 
@@ -79,7 +79,7 @@ class Engine:
     @cached_property
     def _packs(self) -> bool:
         """Whether choices go in packs; found out when it is first asked, as a conversation needs it not."""
-        return self._shares and packed.takes_packs(self.model)
+        return self._shares and packed_scoring.takes_packs(self.model)
 
     @cached_property
     def _rows(self) -> bool:
@@ -256,22 +256,24 @@ class Engine:
 
     def _packed(self, asked: _Asked) -> Iterator[list[Response]]:
         """Choices of a decoder-only model, pack by pack."""
-        tokens = min(asked.limits.tokens, packed.TOKENS)
+        tokens = min(asked.limits.tokens, packed_scoring.TOKENS)
         for branch, state in self._branches(asked, tokens):
             reads = [asked.reads[place] for place in branch.rows]
             cache = None if state is None else state.cache
             rows = asked.limits.rows
-            for chosen, pack in packed.packs(reads, branch.depth, tokens=tokens, rows=rows, once=True):
-                values = packed.sums(self.model, pack, chosen, cache, branch.depth)
+            for chosen, pack in packed_scoring.packs(
+                reads, branch.depth, tokens=tokens, rows=rows, once=True
+            ):
+                values = packed_scoring.sums(self.model, pack, chosen, cache, branch.depth)
                 yield [_chosen(read, row) for read, row in zip(chosen, values, strict=True)]
 
     def _together(self, asked: _Asked) -> Iterator[list[Response]]:
         """Generations of a decoder-only model, each behind a beginning that is held once."""
         limits, tokens = asked.limits, asked.limits.held // self._token_bytes
         begun = ((branch, None if state is None else state.cache) for branch, state in self._branches(asked))
-        source = together.packs_of(begun, asked.reads, limits, tokens)
+        source = continuous_batching.packs_of(begun, asked.reads, limits, tokens)
         count = min(limits.rows, len(asked.reads))
-        for rows in together.generate(self.model, source, self._take, rows=count, tokens=tokens):
+        for rows in continuous_batching.generate(self.model, source, self._take, rows=count, tokens=tokens):
             yield [self._response(row) for row in rows]
 
     def _generate(self, begun: Iterator[_Begun]) -> Iterator[list[Response]]:

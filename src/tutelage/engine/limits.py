@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tutelage.engine.encoded_request import Read
 from tutelage.engine.prefixes import Branch
-from tutelage.engine.reading import Read
 
 
 @dataclass(frozen=True, slots=True)

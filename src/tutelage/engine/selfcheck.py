@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from tutelage.core.nouns import Request, Response
+from tutelage.core.types import Request, Response
+from tutelage.engine.encoded_request import Read
 from tutelage.engine.engine import Engine
-from tutelage.engine.reading import Read
 from tutelage.models.prompts import of as prompt_of
 
 SAME = 1e-4

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tutelage.core.nouns import Json
+from tutelage.core.types import Json
 
 
 @dataclass(frozen=True, slots=True)

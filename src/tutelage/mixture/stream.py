@@ -13,11 +13,11 @@ from typing import Any, Protocol, overload
 
 import numpy as np
 
-from tutelage.core.nouns import Example, Json, Prompted
+from tutelage.core.types import Example, Json, Prompted
 from tutelage.data.mapped import MappedRows
 from tutelage.mixture.mixed import BLOCK, MixedOrder, Picks
 from tutelage.mixture.rates import Rate
-from tutelage.templates.filling import Filling
+from tutelage.templates.column_renderer import Filling
 
 _AHEAD = 16 * BLOCK
 """Positions that are picked together: the more, the less each costs."""

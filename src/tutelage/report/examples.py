@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tutelage.compare import words
+from tutelage.comparison import wording
 from tutelage.core import seeds
 from tutelage.metrics import Row
 from tutelage.metrics.names import catalogue
@@ -147,8 +147,8 @@ def _examples(store: Store, suite: str, name: str, each: int) -> Examples | None
         groups.append(Group(key, GROUPS[key], shown_items, count, len(found) - len(fresh)))
     return Examples(
         name=name,
-        right_by=words.of_metric(flips).label if flips else "",
-        graded_by=words.of_metric(graded).label if graded else "",
+        right_by=wording.of_metric(flips).label if flips else "",
+        graded_by=wording.of_metric(graded).label if graded else "",
         total=len(items),
         groups=tuple(groups),
     )

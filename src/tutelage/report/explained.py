@@ -9,12 +9,12 @@ from itertools import groupby
 
 from jinja2 import Environment
 
-from tutelage.compare import reasons, words
-from tutelage.compare.explained import Explained
+from tutelage.comparison import wording
 from tutelage.core.version import __version__
-from tutelage.metrics.explain import Gram, Marked
 from tutelage.report import shown
 from tutelage.report.environment import environment, style
+from tutelage.scoring.explain import Gram, Marked, reasons
+from tutelage.scoring.explain.in_words import Explained
 
 LONGEST = 20_000  # characters of one text
 MOST = 60  # n-grams of one list
@@ -70,7 +70,7 @@ def _clean(text: object) -> str:
 
 
 def _label(metric: str) -> str:
-    return _clean(words.of_metric(metric).label)
+    return _clean(wording.of_metric(metric).label)
 
 
 def _pieces(marked: Marked) -> Iterator[tuple[str | None, str]]:
@@ -106,4 +106,4 @@ def _forms(gram: Gram) -> str:
 def _glossary(explanations: Sequence[Explained]) -> list[tuple[str, str]]:
     """Each metric's name for people and what it means, once."""
     told = dict.fromkeys(one.explanation.metric.partition(":")[0] for one in explanations)
-    return [(words.of_metric(metric).label, words.of_metric(metric).explain) for metric in told]
+    return [(wording.of_metric(metric).label, wording.of_metric(metric).explain) for metric in told]

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tutelage.compare import reasons, words
+from tutelage.comparison import wording
 from tutelage.core.errors import InputError
 from tutelage.metrics import Row
-from tutelage.metrics.explain import Answers, Bleu, Explanation, Facts, Marked, NGrams, Overlap, explain
-from tutelage.metrics.explain import explained as have_explanation
 from tutelage.report import shown
+from tutelage.scoring.explain import (
+    Answers,
+    Bleu,
+    Explanation,
+    Facts,
+    Marked,
+    NGrams,
+    Overlap,
+    explain,
+    reasons,
+)
+from tutelage.scoring.explain import explained as have_explanation
 
 # What marks the common words where the task's own metrics mark none. It takes letters of any script.
 COMMON = "rougeL:stemmer=false:tokenizer=unicode"
@@ -94,7 +104,7 @@ def _as_written(told: Overlap) -> bool:
 
 
 def _label(told: Explanation) -> str:
-    return "Words in common" if told.metric == COMMON else words.of_metric(told.metric).label
+    return "Words in common" if told.metric == COMMON else wording.of_metric(told.metric).label
 
 
 def _pieces(marked: Marked) -> Pieces:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tutelage.compare import ALPHA, DEFAULT_BUDGET, words
-from tutelage.compare.budgets import exceeds, unseen_loss
+from tutelage.comparison import ALPHA, DEFAULT_BUDGET
+from tutelage.comparison import wording as words
+from tutelage.comparison.budgets import exceeds, unseen_loss
 from tutelage.report import shown
 from tutelage.report.chart import HUNDRED, Scale, fitted
 from tutelage.report.shown import Number

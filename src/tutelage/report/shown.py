@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.compare import words
+from tutelage.comparison import wording
 
 LONGEST = 2000
 # What HTML must not hold, and what would turn the direction of the text around it.
@@ -39,7 +39,7 @@ def count(value: float) -> Number:
 
 def score(metric: str, value: float, *, sign: bool = False) -> Number:
     """A metric's value on the scale that people are shown."""
-    return Number(value, words.number(words.on_scale(metric, value), sign=sign))
+    return Number(value, wording.number(wording.on_scale(metric, value), sign=sign))
 
 
 def probability(value: float) -> Number:

@@ -24,7 +24,7 @@ from typing import Any, Self
 from tutelage.core import hashing, yamltext
 from tutelage.core.errors import MachineError
 from tutelage.core.locks import locked
-from tutelage.core.nouns import Request, Response
+from tutelage.core.types import Request, Response
 from tutelage.results.database import BUSY_SECONDS, atomic
 
 AT_ONCE = 500

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from tutelage.core import strictjson
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Response
+from tutelage.core.types import Response
 from tutelage.results.database import damaged
 from tutelage.results.shapes import FAR
 

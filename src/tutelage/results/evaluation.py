@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
-from tutelage.core.nouns import Json, Response
+from tutelage.core.types import Json, Response
 from tutelage.metrics.score import Score, Scored
 from tutelage.results import columns
 from tutelage.results.database import transaction, words

@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tutelage.templates.apart import close as close
     from tutelage.templates.binding import Same as Same
     from tutelage.templates.binding import Source as Source
     from tutelage.templates.columns import columns_of as columns_of
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from tutelage.templates.library import own_file as own_file
     from tutelage.templates.sandbox import check as check
     from tutelage.templates.sandbox import reference as reference
+    from tutelage.templates.subprocess_renderer import close as close
     from tutelage.templates.template import TaskTemplate as TaskTemplate
     from tutelage.templates.wording import LibraryTemplate as LibraryTemplate
     from tutelage.templates.wording import Manner as Manner
@@ -37,7 +37,7 @@ _HOMES = {
     "Source": "binding",
     "TaskTemplate": "template",
     "check": "sandbox",
-    "close": "apart",
+    "close": "subprocess_renderer",
     "columns_of": "columns",
     "detect": "columns",
     "find": "library",

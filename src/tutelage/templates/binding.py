@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tutelage.core.errors import InputError, nearest
-from tutelage.core.nouns import Example, Json
 from tutelage.core.strictjson import kind as json_kind
 from tutelage.core.strictjson import shorten
+from tutelage.core.types import Example, Json
 from tutelage.templates import roles, values
 from tutelage.templates.columns import columns_of
 from tutelage.templates.kind import Field, Kind

@@ -9,10 +9,10 @@ from typing import Any
 
 from tutelage.core.clock import Instant
 from tutelage.core.limits import MAX_CHAT_TEMPLATE_CHARACTERS
-from tutelage.templates import apart
-from tutelage.templates.apart import Work
+from tutelage.templates import subprocess_renderer
 from tutelage.templates.chat_environment import Written
 from tutelage.templates.sandbox import Failure
+from tutelage.templates.subprocess_renderer import Work
 
 Talk = Sequence[Mapping[str, str]]
 """A conversation: role and content of each turn."""
@@ -39,7 +39,7 @@ def render(
         return json.dumps(line, allow_nan=False).encode("ascii") + b"\n"
 
     work: Work[Talk, Written] = Work(_characters, lambda _: 1, written, lambda told: Written(*told))
-    return [outcome for (outcome,) in apart.render.work(talks, work)]
+    return [outcome for (outcome,) in subprocess_renderer.render.work(talks, work)]
 
 
 @lru_cache(maxsize=64)
@@ -49,7 +49,7 @@ def verbatim(template: str) -> bool:
         return False
     line = json.dumps({"verbatim": template, "singly": False}).encode("ascii") + b"\n"
     work: Work[str, bool] = Work(len, lambda _: 1, lambda _batch, _singly: line, bool)
-    ((outcome,),) = apart.render.work([template], work)
+    ((outcome,),) = subprocess_renderer.render.work([template], work)
     return outcome is True
 
 

@@ -12,7 +12,7 @@ from functools import cache
 
 from tutelage.core import yamltext
 from tutelage.core.errors import InputError, nearest
-from tutelage.core.nouns import Example, Json
+from tutelage.core.types import Example, Json
 from tutelage.templates import roles
 from tutelage.templates.roles import Guess
 from tutelage.templates.sandbox import reference

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.limits import MAX_TEMPLATE_BYTES
-from tutelage.core.nouns import Example, Json
+from tutelage.core.types import Example, Json
 from tutelage.templates.sandbox import Failure
 
 _IN_ROW = "which the row does not have"

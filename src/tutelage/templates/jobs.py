@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tutelage.core.nouns import Json
-from tutelage.templates.gaps import attempt
+from tutelage.core.types import Json
+from tutelage.templates.placeholders import attempt
 from tutelage.templates.sandbox import Failure, Rendered
 
 Ask = tuple[str, Mapping[str, Json]]

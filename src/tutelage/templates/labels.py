@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Example, Json
 from tutelage.core.strictjson import kind as json_kind
 from tutelage.core.strictjson import shorten
+from tutelage.core.types import Example, Json
 
 MAX_LABELS = 200
 """Different values of a column that is taken for labels when a recipe names none."""

@@ -19,9 +19,9 @@ from jinja2.exceptions import SecurityError
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_RENDERED_CHARACTERS
-from tutelage.core.nouns import Json
 from tutelage.core.strictjson import kind as json_kind
 from tutelage.core.strictjson import shorten, strings
+from tutelage.core.types import Json
 from tutelage.templates.environment import (
     ENVIRONMENT,
     FieldText,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tutelage.core.nouns import History, Prompted
 from tutelage.core.seeds import generator
+from tutelage.core.types import History, Prompted
 
 
 def choose(

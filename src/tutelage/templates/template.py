@@ -9,16 +9,16 @@ from types import NoneType
 from typing import Any
 
 from tutelage.core.errors import InputError, nearest, raise_all
-from tutelage.core.kept import kept
 from tutelage.core.limits import MAX_MISTAKES
-from tutelage.core.nouns import Example, Prompted
+from tutelage.core.serialization import PROMPTED
+from tutelage.core.spill import kept
 from tutelage.core.strictjson import kind, shorten
-from tutelage.core.written import PROMPTED
-from tutelage.templates import apart, sandbox
+from tutelage.core.types import Example, Prompted
+from tutelage.templates import sandbox, subprocess_renderer
+from tutelage.templates.column_renderer import Filling, filling
 from tutelage.templates.failures import in_no_row, in_words
-from tutelage.templates.filling import Filling, filling
-from tutelage.templates.gaps import gaps
 from tutelage.templates.jobs import ROWS, Job, Outcome, Renderer, here
+from tutelage.templates.placeholders import gaps
 from tutelage.templates.sandbox import NOTHING, Failure, Rendered
 
 
@@ -131,7 +131,7 @@ class TaskTemplate:
     def card(self) -> dict[str, Any]:
         """What the data card says of the template."""
         said = {"template": self.name, "prompt": self.prompt, "completion": self.completion}
-        return {**said, "rendered": apart.render.words()} if self._apart else said
+        return {**said, "rendered": subprocess_renderer.render.words()} if self._apart else said
 
     @property
     def _apart(self) -> bool:
@@ -139,7 +139,7 @@ class TaskTemplate:
         return self.foreign and (gaps(self.prompt) is None or gaps(self.completion) is None)
 
     def _renderer(self) -> Renderer:
-        return apart.render if self._apart else here
+        return subprocess_renderer.render if self._apart else here
 
     def _job(self, example: Example) -> Job:
         return Job(example.fields, ((self.prompt, NOTHING), (self.completion, NOTHING)))

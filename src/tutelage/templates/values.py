@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tutelage.core.nouns import Json
+from tutelage.core.types import Json
 from tutelage.templates.labels import raw_key
 from tutelage.templates.layouts import letter
 

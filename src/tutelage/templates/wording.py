@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, raise_all
-from tutelage.core.kept import kept
 from tutelage.core.limits import MAX_MISTAKES
-from tutelage.core.nouns import Example, Prompted
 from tutelage.core.seeds import derive
-from tutelage.core.written import PROMPTED
-from tutelage.templates import apart, sandbox
+from tutelage.core.serialization import PROMPTED
+from tutelage.core.spill import kept
+from tutelage.core.types import Example, Prompted
+from tutelage.templates import sandbox, subprocess_renderer
 from tutelage.templates.binding import MISSING, Binding, Bound, Source, bind, look_up
 from tutelage.templates.failures import in_words
 from tutelage.templates.jobs import ROWS, Ask, Job, Outcome, here
@@ -133,7 +133,7 @@ class LibraryTemplate:
         """The rows of `render_all` one by one, up to the first mistake; the mistakes are raised at the end."""
         texts = [name for name, one in self.kind.fields.items() if one.type == "text"]
         errors = mixed_types(examples, self.binding.columns(texts))
-        render = apart.render if self.kind.foreign else here
+        render = subprocess_renderer.render if self.kind.foreign else here
         for start in range(0, len(examples), ROWS):
             rows = list(self._rows(examples[start : start + ROWS], errors, training=training))
             outcomes = render([self._job(row) for row in rows])
@@ -177,7 +177,7 @@ class LibraryTemplate:
             said["options"] = self.manner.options
         if self.manner.inverted:
             said["inverted"] = self.manner.inverted
-        return {**said, "rendered": apart.render.words()} if self.kind.foreign else said
+        return {**said, "rendered": subprocess_renderer.render.words()} if self.kind.foreign else said
 
     def _row(self, example: Example, *, training: bool) -> _Row:
         bound = self.binding.row(example)

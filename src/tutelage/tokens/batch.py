@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tutelage.core.nouns import Encoded
+from tutelage.core.types import Encoded
 from tutelage.tokens.packing import first_fit
 
 IGNORED = -100

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Encoded, History, Prompted
+from tutelage.core.types import Encoded, History, Prompted
 from tutelage.templates.chats import verbatim
 from tutelage.tokens import chat
 from tutelage.tokens.encode import Encoder, plain

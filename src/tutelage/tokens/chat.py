@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 from tutelage.core import regular
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.limits import MAX_RECIPE_BYTES
-from tutelage.core.nouns import History
+from tutelage.core.types import History
 from tutelage.tokens.rendering import MARK as _MARK
 from tutelage.tokens.rendering import Message, render, render_all
 

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Encoded, History, Prompted
+from tutelage.core.types import Encoded, History, Prompted
 from tutelage.tokens import chat
 from tutelage.tokens.rendering import TooMuchError
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tutelage.core.nouns import Encoded
+from tutelage.core.types import Encoded
 
 WINDOW = 1024  # positions that are packed together, at most
 

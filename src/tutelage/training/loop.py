@@ -19,15 +19,15 @@ import torch
 
 from tutelage.core import files, provenance, seeds
 from tutelage.core.errors import InputError, MachineError
-from tutelage.core.nouns import Encoded
+from tutelage.core.types import Encoded
 from tutelage.core.version import __version__
 from tutelage.tokens.batch import collate, micro_batches
 from tutelage.tokens.packing import Packs, joined
-from tutelage.training import checkpoint, gradients, refusals, schedule, selfcheck
+from tutelage.training import checkpoint, errors, gradients, schedule, selfcheck
 from tutelage.training.checkpoint import Position
 from tutelage.training.events import BaseKept, Event, Resumed, Step, Stopping, Validation
-from tutelage.training.minimised import Minimised, Sums
 from tutelage.training.objective import keeps_rows_apart, loss_sum, require_packable
+from tutelage.training.objective_gradient import Minimised, Sums
 from tutelage.training.settings import Objective, TuneSettings
 from tutelage.training.stopping import Stopper
 
@@ -93,7 +93,7 @@ class Loop:
                 "nothing of the model is to be trained", where="tune", found="no trainable weight"
             )
         if validation and not any(row.n_loss for row in validation):
-            raise refusals.no_loss("validation", validation)
+            raise errors.no_loss("validation", validation)
         self.device = next(iter(self.trained.values())).device
         self.run = checkpoint.Run(needs_of(needs, settings), machine_of(self.device))
         self.stopper = Stopper()
@@ -178,7 +178,7 @@ class Loop:
         rows = batch.rows
         wanted = sum(row.n_loss for row in rows)
         if not wanted:
-            raise refusals.no_loss(f"step {step + 1}", rows)
+            raise errors.no_loss(f"step {step + 1}", rows)
         self.model.train()
         torch.manual_seed(seeds.derive(settings.seed, "dropout", step))
         sums = self._add_gradients(step, batch)
@@ -192,7 +192,7 @@ class Loop:
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), limit))
         if not math.isfinite(total) or not math.isfinite(norm):
             self.optimizer.zero_grad(set_to_none=True)
-            raise refusals.not_finite(f"step {step + 1}", f"loss {total}, gradient norm {norm}", rows)
+            raise errors.not_finite(f"step {step + 1}", f"loss {total}, gradient norm {norm}", rows)
         rate = schedule.rate(settings, step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -238,20 +238,20 @@ class Loop:
                 sums += found
                 if not math.isfinite(sums.minimised):
                     self.optimizer.zero_grad(set_to_none=True)
-                    raise refusals.not_finite(f"step {step + 1}", f"loss {sums.minimised}", micro)
+                    raise errors.not_finite(f"step {step + 1}", f"loss {sums.minimised}", micro)
         return sums
 
     def _validate(self, position: Position) -> Position:
         loss = self._loss(self.validation)
         if not math.isfinite(loss):
             rows = [row for row in self.validation if row.n_loss and not math.isfinite(self._loss([row]))]
-            raise refusals.not_finite(f"validation after step {position.step}", f"loss {loss}", rows)
+            raise errors.not_finite(f"validation after step {position.step}", f"loss {loss}", rows)
         best = position.best_loss is None or loss < position.best_loss
         if best:
             position = replace(position, best_loss=loss, best_step=position.step)
             if self.settings.keep == "best" and position.step < self.settings.steps:
                 weights = self._weights()
-                refusals.require_finite(weights, position.step)
+                errors.require_finite(weights, position.step)
                 checkpoint.save(self.folder, "best", weights, position, self.run)
         self.listen(Validation(position.step, loss, best))
         return position
@@ -267,7 +267,7 @@ class Loop:
             # A weight that no row has reached yet (an expert, an unused head) has no moments.
             for key, moment in self.optimizer.state.get(parameter, {}).items():
                 state[f"{key}.{name}"] = moment
-        refusals.require_finite(state, position.step)
+        errors.require_finite(state, position.step)
         checkpoint.save(self.folder, checkpoint.name_of(position.step), state, position, self.run)
         checkpoint.prune(self.folder, upto=position.step)
 

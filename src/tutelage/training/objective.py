@@ -12,10 +12,10 @@ import torch
 from torch.nn import functional
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Encoded
+from tutelage.core.types import Encoded
 from tutelage.models import prompts
 from tutelage.tokens.batch import IGNORED, Batch, FlatBatch, FlatPairBatch, collate
-from tutelage.training import pairs, prompted
+from tutelage.training import pairs, virtual_tokens
 
 
 def loss_sum(model: Any, batch: Batch) -> torch.Tensor:
@@ -32,7 +32,7 @@ def predictions(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     prompt = prompts.of(model)
     if isinstance(batch, FlatBatch):
         if prompt is not None:
-            return _wide(prompted.flat_logits(prompt, batch)), batch.targets
+            return _wide(virtual_tokens.flat_logits(prompt, batch)), batch.targets
         out = model(
             input_ids=batch.ids,
             position_ids=batch.positions,
@@ -47,7 +47,7 @@ def predictions(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     if prompt is None:
         given = {"input_ids": batch.source, "attention_mask": batch.source_mask, "use_cache": False}
     else:
-        model, given = prompt.base, prompted.pair_inputs(prompt, batch.source, batch.source_mask)
+        model, given = prompt.base, virtual_tokens.pair_inputs(prompt, batch.source, batch.source_mask)
     out = model(decoder_input_ids=shifted, **given)
     bears = batch.labels != IGNORED
     return _wide(out.logits[bears]), batch.labels[bears]

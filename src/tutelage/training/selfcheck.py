@@ -17,11 +17,11 @@ from torch import nn
 from torch.nn import functional
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Encoded
+from tutelage.core.types import Encoded
 from tutelage.tokens.batch import collate, size
 from tutelage.training import gradients
 from tutelage.training.events import SelfChecked
-from tutelage.training.minimised import Minimised
+from tutelage.training.objective_gradient import Minimised
 from tutelage.training.settings import Objective
 
 ROWS = 4

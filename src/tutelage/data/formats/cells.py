@@ -15,8 +15,8 @@ from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_JSON_DEPTH
-from tutelage.core.nouns import Json
 from tutelage.core.strictjson import kind, loads, shorten
+from tutelage.core.types import Json
 
 _PLAIN = (int, bool, type(None))
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Json
 from tutelage.core.strictjson import shorten
+from tutelage.core.types import Json
 from tutelage.data.formats.jsonl import Row
 from tutelage.data.formats.lines import Line
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_LINE_BYTES
-from tutelage.core.nouns import Json, Origin
 from tutelage.core.strictjson import kind, scan, shorten, strings
+from tutelage.core.types import Json, Origin
 from tutelage.data.formats.blocks import Blocks
 from tutelage.data.formats.jsonl import Row
 from tutelage.data.formats.lines import BOM_NOTE, not_utf8, nul, too_long

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tutelage.core.nouns import Json
+from tutelage.core.types import Json
 
 _E2 = re.compile(b"\xe2(?:\x80[\x8b-\x8f\xaa-\xae]|\x81[\xa0-\xa4\xa6-\xa9])")
 """U+200B to U+200F, U+202A to U+202E, U+2060 to U+2064 and U+2066 to U+2069 in UTF-8."""

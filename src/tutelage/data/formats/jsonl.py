@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Json
 from tutelage.core.strictjson import kind, loads, quick, quick_all, shorten, strings
+from tutelage.core.types import Json
 from tutelage.data.formats import hidden
 from tutelage.data.formats.lines import Line, Lines
 

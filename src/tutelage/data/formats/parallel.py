@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Json
+from tutelage.core.types import Json
 from tutelage.data.formats.jsonl import Row
 from tutelage.data.formats.lines import Line
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, nearest
-from tutelage.core.nouns import Json
 from tutelage.core.strictjson import kind, shorten
+from tutelage.core.types import Json
 from tutelage.data.layouts.made import Fields, How, Made
 
 _LISTS = ("messages", "conversations", "conversation")

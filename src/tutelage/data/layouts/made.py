@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import History, Json
+from tutelage.core.types import History, Json
 
 Fields = Mapping[str, Json]
 

@@ -7,8 +7,8 @@ from functools import cache
 
 from tutelage.core import yamltext
 from tutelage.core.errors import InputError, nearest
-from tutelage.core.nouns import Json
 from tutelage.core.strictjson import kind, shorten
+from tutelage.core.types import Json
 from tutelage.data.layouts.made import Fields, How, Labels, Made, NoColumn
 from tutelage.metrics import mentions
 

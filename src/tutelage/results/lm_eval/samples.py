@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tutelage.core.nouns import Response
+from tutelage.core.types import Response
 from tutelage.results.evaluation import Item
 from tutelage.results.lm_eval.tasks import GREEDY, Task
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tutelage.core import yamltext
 from tutelage.core.errors import InputError
-from tutelage.core.nouns import Response
+from tutelage.core.types import Response
 from tutelage.metrics.score import Scored
 from tutelage.results.evaluation import Evaluation, Item
 

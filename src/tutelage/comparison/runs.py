@@ -1,0 +1,153 @@
+"""Runs and evaluations against each other, from what their stores hold: nothing is answered again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tutelage.comparison.gains import Comparison, compare
+from tutelage.comparison.outcome import Measured
+from tutelage.comparison.pairing import LeftOut, pair
+from tutelage.comparison.verdict import Names
+from tutelage.core.errors import InputError
+from tutelage.results import digests
+from tutelage.results.store import Evaluation, Store
+
+FILE = "results.sqlite"
+ADJUSTMENT = "holm"
+"""How `p_adjusted` is made: over the primary metrics of all tasks as one family, of all benchmarks as another."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunComparison:
+    """One run against another.
+
+    Attributes:
+        base, tuned: the two, as they were named.
+        comparison: differences are `tuned` minus `base`.
+        not_compared: what only one of them measured, as (name, the one that has it).
+        left_out: of what both measured, the items that only one was asked.
+    """
+
+    base: str
+    tuned: str
+    comparison: Comparison
+    not_compared: tuple[tuple[str, str], ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """`tasks`, `watched`, `verdict` as in results.json, and what they are about."""
+        return {
+            "base": self.base,
+            "tuned": self.tuned,
+            **self.comparison.as_json(),
+            "adjustment": ADJUSTMENT,
+            "not_compared": [{"name": name, "only_in": owner} for name, owner in self.not_compared],
+            "left_out": [one.as_json() for one in self.left_out],
+        }
+
+
+def compare_runs(first: Path, *others: Path, seed: int = 0) -> list[RunComparison]:
+    """Compare each of `others` with `first`, item by item.
+
+    Each is a run folder, the folder of an evaluation, or a results.sqlite. Of a run it is the tuned model that is
+    compared. Items that only one of them was asked are left out, and counted.
+
+    Raises:
+        InputError: no results, several models and none of them "tuned", nothing in common, or other metrics.
+    """
+    labels = _labels([first, *others])
+    found = []
+    with opened(first) as a:
+        for path, label in zip(others, labels[1:], strict=True):
+            with opened(path) as b:
+                found.append(_pair(a, b, base=labels[0], tuned=label, seed=seed))
+    return found
+
+
+def _pair(a: Store, b: Store, *, base: str, tuned: str, seed: int) -> RunComparison:
+    left, right = scored_evaluations(a), scored_evaluations(b)
+    both = [key for key in left if key in right]
+    if not both:
+        raise InputError(
+            "nothing was measured with both",
+            where=f"{base} and {tuned}",
+            found=f"{_shown(left)} against {_shown(right)}",
+            expected="at least one task or benchmark that both have",
+        )
+    measured: dict[str, dict[str, Measured]] = {"task": {}, "benchmark": {}}
+    left_out = []
+    for suite, name in both:
+        found = pair(left[suite, name], right[suite, name], base=base, tuned=tuned, seed=seed)
+        measured["task" if suite == "task" else "benchmark"][name] = found.measured
+        left_out += [found.left_out] if found.left_out else []
+    only = [(name, base) for suite, name in left if (suite, name) not in right]
+    only += [(name, tuned) for suite, name in right if (suite, name) not in left]
+    comparison = compare(
+        measured["task"], measured["benchmark"], seed=seed, names=Names(kind="runs", base=base, tuned=tuned)
+    )
+    return RunComparison(base, tuned, comparison, tuple(only), tuple(left_out))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Store]:
+    """The results of a run, of an evaluation, or the file itself, open for reading.
+
+    Raises:
+        InputError: there are none, or they are not as they were when the document beside them was computed.
+    """
+    file = file_of(path)
+    document, recorded = digests.beside(file)
+    with Store.open(file, read_only=True) as store:
+        digests.require(store, recorded, by=document)
+        yield store
+
+
+def scored_evaluations(store: Store) -> dict[tuple[str, str], Evaluation]:
+    """The evaluation that was scored last of every task and benchmark, of the one model that is compared."""
+    scored = [one for one in store.evaluations() if one.parts()]
+    models = list(dict.fromkeys(one.model for one in scored))
+    if not models:
+        raise InputError(
+            "nothing has been scored here yet",
+            where=str(store.path),
+            fix="finish it with the command that began it, then compare",
+        )
+    if "tuned" not in models and len(models) > 1:
+        raise InputError(
+            "these results are of several models, and none of them is called tuned",
+            where=str(store.path),
+            found=", ".join(models),
+            fix="compare evaluations that are of one model each",
+        )
+    model = "tuned" if "tuned" in models else models[0]
+    return {(one.suite, one.name): one for one in scored if one.model == model}
+
+
+def file_of(path: Path) -> Path:
+    """The results of a run, of an evaluation, or the file itself."""
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(
+            "there are no results here",
+            where=str(path),
+            found=f"no {FILE}" if path.is_dir() else "no such file",
+            expected=f"a run folder, the folder of an evaluation, or a {FILE}",
+            fix="check the name; a run's folder is runs/NAME unless --out named another",
+        )
+    return file
+
+
+def _labels(paths: Sequence[Path]) -> list[str]:
+    """Short names that tell the paths apart: the last part of each where that is enough."""
+    short = [(path.parent if path.name == FILE else path).name for path in paths]
+    if len(set(short)) == len(short) and all(short):
+        return short
+    return [str(path) for path in paths]
+
+
+def _shown(found: Mapping[tuple[str, str], Evaluation]) -> str:
+    return ", ".join(name for _, name in found) or "nothing"

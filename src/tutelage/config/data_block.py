@@ -1,0 +1,201 @@
+"""The recipe's data block: where a task's rows are, and how they are read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
+
+from tutelage.config.block import Block, Text, told, wrong
+from tutelage.core.errors import InputError
+from tutelage.core.strictjson import kind
+from tutelage.data import LAYOUTS, DataSource, LabelNames
+from tutelage.data.formats.blocks import packed
+from tutelage.data.layouts import named
+
+
+def _paths(value: Any) -> str | tuple[str, ...]:
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, list | tuple) and value and all(isinstance(name, str) and name for name in value):
+        return tuple(value)
+    raise wrong(
+        "not a path",
+        found=kind(value) if value else "nothing",
+        expected="a file, a glob, a folder, or a list of them",
+        fix="write path: rows.jsonl, or path: [train.en, train.de]",
+    )
+
+
+def _label_names(value: Any) -> dict[str, str] | tuple[str, ...]:
+    names = list(value.values()) if isinstance(value, dict) else value
+    if isinstance(names, list | tuple) and names and all(isinstance(n, str) and n.strip() for n in names):
+        return dict(value) if isinstance(value, dict) else tuple(names)
+    raise wrong(
+        "not a list of label names",
+        found=kind(value),
+        expected="[negative, positive], or {0: negative, 1: positive}; yes, no and numbers in quotes",
+        fix="write the names as texts",
+    )
+
+
+def _layout(value: str) -> str:
+    try:
+        named(value)
+    except InputError as error:
+        raise told(error) from None
+    return value
+
+
+def _plain(value: str | dict[str, str] | tuple[str, ...]) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+Paths = Annotated[
+    str | tuple[str, ...],
+    PlainValidator(_paths),
+    PlainSerializer(_plain),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
+            ]
+        }
+    ),
+]
+LabelList = Annotated[
+    dict[str, str] | tuple[str, ...],
+    PlainValidator(_label_names),
+    PlainSerializer(_plain),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": {"type": "string"}, "minItems": 1},
+                {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},
+            ]
+        }
+    ),
+]
+Layout = Annotated[str, AfterValidator(_layout), WithJsonSchema({"enum": list(LAYOUTS)})]
+
+
+class Labels(Block):
+    """The names of labels, for a table that holds numbers or short codes."""
+
+    names: LabelList | None = Field(
+        None, description="The names in the order of the values 0, 1, 2, ..., or a mapping of value to name."
+    )
+    file: Text | None = Field(
+        None,
+        description="A file that holds them: a JSON list or object, or a name a line; relative as the data is.",
+    )
+    column: Text | None = Field(
+        None, description="The label column; found by its name (label, category, intent, ...) when not given."
+    )
+    options: bool = Field(
+        False, description="Whether each row gets all names as the field options, and the prompt lists them."
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.names is None) == (self.file is None):
+            raise wrong(
+                "the label names stand in the recipe or in a file",
+                found="both" if self.names else "neither",
+                expected="names: [no, yes], or file: labels.json",
+                fix="keep one of them" if self.names else "write  names:  and a list",
+            )
+        return self
+
+
+class Data(Block):
+    """Where a task's rows are: a file of your own, or a data set of the hub."""
+
+    path: Paths | None = Field(
+        None,
+        description="A data file, a glob, a folder, or a list of them, relative to the recipe's file. The ending says the format.",
+    )
+    hub: Text | None = Field(
+        None, description="A data set of the Hugging Face hub: owner/name, or owner/name@revision."
+    )
+    hub_split: Text | None = Field(
+        None, description="The hub's name of the split to read; train when not given."
+    )
+    hub_config: Text | None = Field(
+        None, description="The hub's name of the configuration, for a data set that has several."
+    )
+    local: Paths | None = Field(
+        None,
+        description="The same rows under --data or TUTELAGE_DATA, as a file or a folder laid out like the repository; used instead of the hub when it is there. Without hub: a file, a glob or a folder there, or a list of them.",
+    )
+    layout: Layout | None = Field(
+        None, description=f"What shape the rows have: {', '.join(LAYOUTS)}; detected when not given."
+    )
+    turns: Literal["every", "last"] = Field(
+        "every", description="Which assistant turns of a conversation are learned, each as a row of its own."
+    )
+    columns: tuple[Text, ...] = Field(
+        (),
+        description="Names of columns that the file does not name: a table without header, CoNLL columns, one for each of several parallel texts.",
+    )
+    labels: Labels | None = Field(None, description="What the values of a label column are called.")
+    on_bad_row: Literal["stop", "drop"] = Field(
+        "stop",
+        description="Whether a row with a mistake stops the run, or is left out and listed in the card.",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        alone = self.local is not None and self.path is None
+        if (self.path is None) == (self.hub is None) and not alone:
+            raise wrong(
+                "the rows come from a path or from the hub",
+                found="both" if self.path else "neither",
+                expected="path: rows.jsonl, or hub: owner/name",
+                fix="keep one of them" if self.path else "write  path:  and a file relative to the recipe",
+            )
+        if self.hub is not None and isinstance(self.local, tuple):
+            raise wrong(
+                "the local copy of a data set of the hub is one file or folder",
+                found=", ".join(self.local),
+                expected="one name",
+                fix="name its folder, or leave hub out",
+            )
+        for field in ("hub_split", "hub_config", "local"):
+            if self.hub is None and getattr(self, field) is not None and not (alone and field == "local"):
+                raise wrong(
+                    f"{field} goes with hub, not with path",
+                    found=f"{'local' if alone else 'path'} and {field}",
+                    expected=f"hub and {field}",
+                    fix=f"remove {field}, or replace {'local' if alone else 'path'} by hub",
+                )
+        return self
+
+    def source(self) -> DataSource:
+        """The block as the data package takes it."""
+        return DataSource(
+            path=self.path,
+            hub=self.hub,
+            hub_split=self.hub_split or "train",
+            hub_config=self.hub_config,
+            local=self.local,
+            layout=self.layout,
+            turns=self.turns,
+            columns=self.columns,
+            labels=None if self.labels is None else LabelNames(**self.labels.model_dump()),
+            on_bad_row=self.on_bad_row,
+        )
+
+    def default_name(self) -> str:
+        """What a task with these rows is called when it has no name."""
+        if self.hub is not None:
+            return self.hub.partition("@")[0].rpartition("/")[2]
+        named = self.local if self.path is None else self.path
+        assert named is not None  # one of the three is
+        first = PurePosixPath(named if isinstance(named, str) else named[0])
+        stem = first.stem.removesuffix(".jsonl") if packed(Path(first)) else first.stem
+        names = (re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") for name in (stem, first.parent.name))
+        return next(filter(None, names), "task")

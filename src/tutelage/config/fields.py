@@ -1,0 +1,106 @@
+"""The kinds of values that a recipe's fields take, each with the error for a value that is none."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
+
+from tutelage import metrics as all_metrics
+from tutelage import templates
+from tutelage.config.block import told, wrong
+from tutelage.core.errors import InputError
+from tutelage.core.strictjson import kind
+from tutelage.mixture.presets import Style
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+def _share(value: Any) -> float | int:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong(
+            "not a share of the rows",
+            expected="a fraction from 0.0 to 1.0, or a count of rows",
+            fix="write 0.1 for a tenth, or 100 for a hundred rows",
+        )
+    if value < 0 or (isinstance(value, float) and value > 1):
+        raise wrong(
+            "not a share of the rows",
+            found=str(value),
+            expected="a fraction from 0.0 to 1.0, or a count of rows",
+            fix=f"write {int(value)} for a count of rows" if value > 1 else "write 0 for none",
+        )
+    return value
+
+
+def _targets(value: Any) -> Literal["all-linear"] | tuple[str, ...]:
+    if value == "all-linear":
+        return "all-linear"
+    if isinstance(value, list | tuple) and value and all(isinstance(name, str) and name for name in value):
+        return tuple(value)
+    raise wrong(
+        "not a choice of layers",
+        found=f"{value}" if isinstance(value, str) else kind(value),
+        expected="all-linear, or a list of layer names such as [q_proj, v_proj]",
+        fix=f"write [{value}]" if isinstance(value, str) else "write all-linear",
+    )
+
+
+def _day(value: Any) -> date:
+    day = value if type(value) is date else None  # YAML's own, without a time
+    if isinstance(value, str):
+        with suppress(ValueError):
+            day = date.fromisoformat(value)
+    if day is not None and 1970 <= day.year <= 9998:  # what every system's clock can show in every time zone
+        return day
+    raise wrong(
+        "not a day",
+        found=str(value)[:60],
+        expected="a day as year, month and day, from 1970 on",
+        fix="write it as 2026-01-31",
+    )
+
+
+def _metric(value: str) -> str:
+    try:
+        all_metrics.check_for_answers(value)
+    except InputError as error:
+        raise told(error) from None
+    return value
+
+
+def _jinja(value: str) -> str:
+    try:
+        templates.check(value, where="template")
+    except InputError as error:
+        raise told(error) from None
+    return value
+
+
+Share = Annotated[
+    float | int,
+    PlainValidator(_share),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "integer", "minimum": 0}]}
+    ),
+]
+Targets = Annotated[
+    Literal["all-linear"] | tuple[str, ...],
+    PlainValidator(_targets),
+    PlainSerializer(lambda value: list(value) if isinstance(value, tuple) else value),
+    WithJsonSchema(
+        {"anyOf": [{"const": "all-linear"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    ),
+]
+Day = Annotated[
+    date, PlainValidator(_day), PlainSerializer(str), WithJsonSchema({"type": "string", "format": "date"})
+]
+Name = Annotated[str, Field(pattern=NAME)]
+Jinja = Annotated[str, AfterValidator(_jinja)]
+Metric = Annotated[str, AfterValidator(_metric)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Positive = Annotated[float, Field(gt=0)]
+Styles = Annotated[dict[Style, Positive], Field(min_length=1)]

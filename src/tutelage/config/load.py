@@ -1,0 +1,204 @@
+"""A recipe's file to a checked recipe, with all its mistakes at once; and a recipe to what a run is named by."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tutelage.config import mistakes
+from tutelage.config.schema import OBJECTIVE, Recipe
+from tutelage.core import files, yamltext
+from tutelage.core.errors import InputError, raise_all
+from tutelage.core.limits import MAX_RECIPE_BYTES
+from tutelage.core.strictjson import kind, shorten
+from tutelage.core.types import Json
+from tutelage.core.yamltext import Path as FieldPath
+from tutelage.data.formats import format_of
+from tutelage.data.formats.blocks import refuse_foreign
+
+
+def load(path: Path, sets: Sequence[str] = (), *, benchmarks: Collection[str] | None = None) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: a YAML file; the recipe's own paths are relative to its folder.
+        sets: changes as `path.to.field=value`, list items by number: `tasks.0.split.seed=1`. Values are YAML.
+        benchmarks: the benchmarks that can be watched, to check their names; the run finds unknown ones otherwise.
+
+    Raises:
+        InputError: a mistake with its field path and line, what was found, what is allowed, and the nearest name;
+            InputErrors for several.
+    """
+    document = yamltext.read(_text(path), file=str(path))
+    if not isinstance(document.value, dict):
+        raise InputError(
+            "the file is no recipe",
+            where=str(path),
+            found="nothing" if document.value is None else kind(document.value),
+            expected="fields such as model: and tasks:",
+            fix="start from `tutelage init FILE`, or from one of the bundled recipes",
+        )
+    places = _Places(str(path), document.lines)
+    value = copy.deepcopy(document.value)
+    raise_all(
+        f"the changes to {path}",
+        [error for text in sets if (error := _not_text(text) or _change(value, text, places))],
+    )
+    value.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "recipe")
+    return _parse(value, places, root=path.parent, benchmarks=benchmarks)
+
+
+def from_mapping(
+    value: Mapping[str, Json], *, root: Path | None = None, benchmarks: Collection[str] | None = None
+) -> Recipe:
+    """A recipe from plain values, as `load` does it from a file; its paths are relative to `root`."""
+    return _parse(dict(value), _Places("recipe", {}), root=root or Path(), benchmarks=benchmarks)
+
+
+def resolved(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain JSON values with every default filled in; it loads again as the same recipe.
+
+    Paths stand as they were written. What is left out (None, or a part of the objective at weight 0) has no meaning for
+    this recipe.
+    """
+    value = recipe.model_dump(mode="json", exclude_none=True, by_alias=True)
+    value["tune"].update(learning_rate=recipe.tune.rate, **_plain(recipe.tune.options))
+    for name in OBJECTIVE:  # a part that is not there names no run
+        if not value["tune"][name]:
+            del value["tune"][name]
+    tasks = [*zip(value["tasks"], recipe.tasks, strict=True)]
+    if recipe.replay is not None and recipe.replay.pool is not None:
+        tasks.append((value["replay"]["from"], recipe.replay.pool))
+    for said, task in tasks:
+        if task.data.hub is not None:
+            said["data"]["hub_split"] = task.data.source().hub_split
+        if task.split.column is not None:
+            said["split"] = {"column": task.split.column, "leaks": task.split.leaks}
+    return value
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+
+
+@dataclass(slots=True)
+class _Places:
+    """Where each field stands: the line of its key, or the `--set` that made it."""
+
+    file: str
+    lines: Mapping[FieldPath, int]
+    changed: dict[FieldPath, str] = field(default_factory=dict)
+
+    def __call__(self, path: FieldPath) -> str:
+        """A field's place in words: `recipe.yaml:12: tune.epochs`."""
+        dotted = ".".join(map(str, path))
+        for length in range(len(path), -1, -1):
+            if path[:length] in self.changed:
+                return f"--set {shorten(self.changed[path[:length]])[1:-1]}: {dotted}"
+            if path[:length] in self.lines:
+                place = f"{self.file}:{self.lines[path[:length]]}"
+                return f"{place}: {dotted}" if path else place
+        return f"{self.file}: {dotted}" if path else self.file
+
+
+def _parse(
+    value: dict[str, Any], places: _Places, *, root: Path, benchmarks: Collection[str] | None
+) -> Recipe:
+    errors: list[InputError] = []
+    total = 0
+    recipe = None
+    try:
+        # As JSON, because pydantic's strict mode then takes lists for tuples and still no text for a number.
+        recipe = Recipe.model_validate_json(json.dumps(value, allow_nan=False))
+    except ValidationError as error:
+        errors, total = mistakes.of_validation(error, places)
+    contradictions = mistakes.of_contradictions(value, places, benchmarks)
+    raise_all(places.file, [*errors, *contradictions], total=total + len(contradictions))
+    assert recipe is not None
+    recipe._root = root  # noqa: SLF001  # private to the model's users, not to its maker
+    return recipe
+
+
+def _text(path: Path) -> str:
+    if format_of(path) not in (None, "json"):
+        raise InputError(
+            "this is a data file, not a recipe",
+            where=str(path),
+            found=f"a name that ends in {path.suffix}",
+            expected="a recipe in YAML",
+            fix=f"make one with `tutelage init {path}`",
+        )
+    content = files.read_bytes(
+        path,
+        what="the recipe",
+        fix="check the name, or make one with `tutelage init FILE`",
+        limit=MAX_RECIPE_BYTES,
+    )
+    refuse_foreign(content, str(path))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            "the recipe is not UTF-8",
+            where=f"{path}:{line}",
+            found=f"0x{content[error.start]:02x} at byte {error.start + 1} of the file",
+            expected="UTF-8",
+            fix="save the file as UTF-8",
+        ) from None
+
+
+def _not_text(text: str) -> InputError | None:
+    """The error for a `--set` of bytes that are not UTF-8; None for text."""
+    if re.search("[\ud800-\udfff]", text):
+        return _bad_change(text, shorten(text), "UTF-8", "set the terminal to UTF-8, and write it again")
+    return None
+
+
+def _change(value: dict[str, Any], text: str, places: _Places) -> InputError | None:
+    """Put one `--set` into the recipe's values; returns what is wrong with it."""
+    path, equals, written = text.partition("=")
+    names = path.strip().split(".")
+    if not equals or not all(names):
+        return _bad_change(text, shorten(text), "path.to.field=value", "write it as --set tune.epochs=3")
+    try:
+        new = yamltext.read(written, file="--set").value
+    except InputError:
+        new = written  # a template such as {{ text }} is no YAML, and meant as it stands
+    at: Any = value
+    done: FieldPath = ()
+    for index, name in enumerate(names):
+        key: str | int = name
+        if isinstance(at, list):
+            if not name.isascii() or not name.isdecimal() or int(name) > len(at):
+                held = f"{'.'.join(map(str, done))} has {len(at)} items"
+                return _bad_change(text, held, f"a number from 0 to {len(at)}", "count the items from 0")
+            key = int(name)
+            if key == len(at):
+                at.append({})
+        elif not isinstance(at, dict):
+            held = f"{'.'.join(map(str, done))} is {kind(at)}"
+            return _bad_change(
+                text, held, "a field that holds fields", f"change {'.'.join(map(str, done))} itself"
+            )
+        done = (*done, key)
+        if index == len(names) - 1:
+            at[key] = new
+        elif isinstance(at, dict) and at.get(name) is None:
+            at[key] = {}
+        at = at[key]
+    places.changed[done] = f"{path.strip()}={written}"
+    return None
+
+
+def _bad_change(text: str, found: str, expected: str, fix: str) -> InputError:
+    return InputError(
+        "the change cannot be made", where=f"--set {text}", found=found, expected=expected, fix=fix
+    )

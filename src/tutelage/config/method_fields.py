@@ -1,0 +1,81 @@
+"""What a recipe's `tune` says that its method does not read, or cannot be combined with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tutelage.core.errors import InputError, raise_all
+from tutelage.core.strictjson import shorten
+from tutelage.core.yamltext import Path
+from tutelage.models import methods
+
+if TYPE_CHECKING:
+    from tutelage.config.schema import Tune
+
+Where = Callable[[Path], str]
+_OFF = (None, False, "none", "off")
+_COMBINED = ("activation_checkpointing", "packing", "l2_to_base")
+
+
+def contradictions(tune: Any, where: Where) -> list[InputError]:
+    """The mistakes of a `tune` as plain values; a method that there is not is passed over.
+
+    Args:
+        tune: as the person wrote it.
+        where: a path's place in words.
+    """
+    if not isinstance(tune, Mapping):
+        return []
+    method = methods.table().get(str(tune.get("method", "lora")))
+    if method is None:
+        return []
+    given = {name: value for name, value in tune.items() if value not in _OFF}
+    errors = [
+        _unread(method, name, given[name], where)
+        for name in methods.own_fields()
+        if name in given and name not in method.fields
+    ]
+    for name in _COMBINED:
+        if name in given and name in method.cannot:
+            errors.append(
+                InputError(
+                    f"{method.name} cannot be combined with {name}",
+                    where=where(("tune", name)),
+                    found=method.cannot[name],
+                    fix=f"remove {name}, or take another method",
+                )
+            )
+    if "freeze" in given and "train_last" in given:
+        errors.append(
+            InputError(
+                "two ways to say what stays frozen",
+                where=where(("tune", "freeze")),
+                found="freeze and train_last",
+                expected="one of the two",
+                fix="remove one of them; freeze can name single layers, such as model.layers.0.*",
+            )
+        )
+    return errors
+
+
+def check(tune: Tune) -> None:
+    """The same for a recipe that was made in Python, and what the method needs of the machine.
+
+    Raises:
+        InputError: a field that the method does not read, or what it cannot be combined with.
+        MachineError: the machine lacks what the method needs.
+    """
+    said = tune.model_dump(mode="json", exclude_unset=True)
+    raise_all("the recipe", contradictions(said, lambda path: ".".join(map(str, path))))
+    methods.find(tune.method).check_machine()
+
+
+def _unread(method: methods.Method, name: str, value: Any, where: Where) -> InputError:
+    return InputError(
+        f"{method.name} does not read {name}",
+        where=where(("tune", name)),
+        found=shorten(str(value)),
+        expected=f"of {', '.join(methods.own_fields())} it reads {', '.join(method.fields)}",
+        fix=f"remove it (on the command line: --set tune.{name}=null), or take {' or '.join(methods.readers(name))}",
+    )

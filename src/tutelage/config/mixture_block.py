@@ -1,0 +1,137 @@
+"""The recipe's blocks for many tasks at once: how often each comes, which stay out, and what is replayed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from tutelage.config.block import Block, Text, wrong
+from tutelage.config.fields import Positive, Share
+from tutelage.config.task_block import Split, Task
+
+TAGS = ("a task's name", "rows of its own")
+"""What pydantic puts into the path of a mistake below `replay.from`: no part of the recipe."""
+
+
+class Part(Block):
+    """Tasks that are drawn from together, and further such parts."""
+
+    tasks: tuple[Text, ...] = Field(
+        (), description="Names of tasks, or patterns such as p3-*; each task belongs to one part."
+    )
+    parts: dict[Text, Part] = Field(default_factory=dict, description="Further parts, by a name of your own.")
+    weights: dict[Text, Positive] | None = Field(
+        None,
+        description="What each task and part directly in here is drawn in proportion to; by its rows when not given.",
+    )
+    cap: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="How many rows of a task are used at all; a seeded choice of them."
+    )
+    rate_maximum: Positive | None = Field(
+        None, description="The most that a task's rows count for its rate, whatever it has."
+    )
+    temperature: Annotated[float, Field(ge=0.05)] | None = Field(
+        None, description="Above 1 small tasks come more often than their rows say: rate = rows ** (1 / T)."
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if type(self) is Part and not self.tasks and not self.parts:
+            raise wrong(
+                "the part has no tasks",
+                found="neither tasks nor parts",
+                expected="tasks: [name, ...] or parts",
+                fix="name its tasks, or remove it",
+            )
+        return self
+
+
+class Mixture(Part):
+    """How often each task comes in training; examples-proportional when nothing is said."""
+
+    preset: Literal["flan2021", "flan2022"] | None = Field(
+        None,
+        description="A published mixture: weights, caps and styles. Its submixtures are the parts, each with its tasks.",
+    )
+
+    @model_validator(mode="after")
+    def _preset_alone(self) -> Self:
+        if self.preset is None:
+            return self
+        own = [
+            name
+            for name in ("weights", "cap", "rate_maximum", "temperature")
+            if getattr(self, name) is not None
+        ]
+        own += [
+            f"parts.{name}.{field}"
+            for name, part in self.parts.items()
+            for field in ("weights", "cap", "rate_maximum", "temperature", "parts")
+            if getattr(part, field)
+        ]
+        if own:
+            raise wrong(
+                "a preset brings its own weights and caps",
+                found=f"preset: {self.preset} and {', '.join(own)}",
+                expected="preset and parts with tasks, or a mixture of your own",
+                fix=f"remove {own[0]}, or remove preset",
+            )
+        return self
+
+
+class PoolSplit(Split):
+    """The split of rows that are only replayed: none test or validate unless it is said."""
+
+    validation: Share = Field(0, description="A fraction or a count of rows, for the loss during training.")
+    test: Share = Field(
+        0, description="A fraction or a count of rows, for the scores before and after; 0 for none."
+    )
+
+
+class Pool(Task):
+    """Rows that are only replayed, unless their split says that some are asked."""
+
+    split: PoolSplit = Field(
+        default_factory=PoolSplit, description="All rows train unless it says that some test or validate."
+    )
+
+
+class Replay(Block):
+    """General data among the taught rows, so that less is forgotten: a share of all tokens."""
+
+    task: Annotated[
+        Annotated[Text, Tag(TAGS[0])] | Annotated[Pool, Tag(TAGS[1])],
+        Discriminator(lambda told: TAGS[isinstance(told, dict | Task)]),
+    ] = Field(
+        alias="from",
+        description="The task whose training rows are replayed, which is scored like the others; or rows of its own, written as a task "
+        "is ({data: {path: general.jsonl}}): all of them train and none is asked, unless their split says so.",
+    )
+    share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.05, description="Of all tokens that are trained on, prompts included."
+    )
+    repeat: bool = Field(
+        False, description="Whether its rows may come again when there are fewer than the share needs."
+    )
+
+    @property
+    def name(self) -> str:
+        """The name of the task that is replayed."""
+        return self.task if isinstance(self.task, str) else self.task.name
+
+    @property
+    def pool(self) -> Pool | None:
+        """The task that is only there to be replayed."""
+        return None if isinstance(self.task, str) else self.task
+
+    @model_validator(mode="after")
+    def _one_pool(self) -> Self:
+        if self.pool is not None and self.pool.each is not None:
+            raise wrong(
+                "a replay has one pool of rows",
+                found=f"each: {self.pool.each}",
+                expected="rows of its own without each",
+                fix="remove each: all files are read as one set",
+            )
+        return self

@@ -1,0 +1,1 @@
+"""The whole run of a recipe: prepare, ask the base, tune, ask the tuned, compare, report."""

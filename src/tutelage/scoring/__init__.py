@@ -1,0 +1,1 @@
+"""What `tutelage score` does: files of predictions to scores, comparisons and explanations."""

@@ -1,0 +1,90 @@
+"""Short answers and stated facts explained: the texts that were compared, the phrases that were found."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tutelage.core.types import Json
+from tutelage.metrics.answers import normalised
+from tutelage.metrics.extract import bbh as extract_bbh
+from tutelage.metrics.facts import contains
+from tutelage.metrics.names import Asked
+from tutelage.metrics.score import Row
+from tutelage.metrics.scoring import score_rows
+from tutelage.scoring.explain.kinds import Answers, Facts, Phrase, Shares, Words, best
+from tutelage.scoring.explain.places import grams, mark_grams, word_sides
+
+
+def explain_exact(asked: Asked, row: Row) -> Answers:
+    """Equal but for the space around them."""
+    return _answers(asked, "without the space around it", row.prediction.strip(), _stripped(row))
+
+
+def explain_bbh(asked: Asked, row: Row) -> Answers:
+    """Equal once the answer is taken out of the text."""
+    mode = str(asked.options["mode"])
+    form = "the whole text" if mode == "direct" else "what follows 'the answer is '"
+    return _answers(asked, form, extract_bbh(row.prediction, mode).answer, _stripped(row))
+
+
+def explain_squad_em(asked: Asked, row: Row) -> Answers:
+    """Equal in SQuAD's normal form."""
+    texts = tuple(map(normalised, row.references))
+    return _answers(asked, "lower case, without punctuation and articles", normalised(row.prediction), texts)
+
+
+def explain_token_f1(asked: Asked, row: Row) -> Words:
+    """The words that both have in SQuAD's normal form."""
+    texts = [normalised(text) for text in (row.prediction, *(row.references or ("",)))]
+    prediction, *references = word_sides(texts)
+    own = Counter(prediction.ids)
+    shares = []
+    for side in references:
+        found = Shares.of((own & Counter(side.ids)).total(), len(prediction.ids), len(side.ids))
+        empty = bool(row.references) and not prediction.ids and not side.ids
+        shares.append(Shares(0, 0, 0, 1.0, 1.0, 1.0) if empty else found)
+    chosen = best(shares)
+    marked = mark_grams(prediction, references[chosen], 1)
+    return Words(
+        asked.text,
+        shares[chosen].f,
+        measure="f",
+        prediction=marked[0],
+        reference=marked[1],
+        chosen=chosen,
+        shares=tuple(shares),
+        grams=grams(prediction, references[chosen], 1),
+    )
+
+
+def explain_facts(asked: Asked, row: Row) -> Facts:
+    """Which phrases the prediction has; a row that the metric does not count has no value."""
+    score = score_rows([asked.text], [row])[asked.text].score
+    value = score.value if score.n else None
+    if asked.entry.family != "states_fact":
+        return Facts(asked.text, value, row.prediction, refusals=_phrases(row, "refusal"))
+    return Facts(
+        asked.text,
+        value,
+        row.prediction,
+        must=_phrases(row, "must_contain"),
+        must_not=_phrases(row, "must_not_contain"),
+    )
+
+
+def _answers(asked: Asked, form: str, prediction: str, references: tuple[str, ...]) -> Answers:
+    equal = references.index(prediction) if prediction in references else None
+    return Answers(asked.text, float(equal is not None), form, prediction, references, equal)
+
+
+def _stripped(row: Row) -> tuple[str, ...]:
+    return tuple(text.strip() for text in row.references)
+
+
+def _phrases(row: Row, name: str) -> tuple[Phrase, ...]:
+    told: Json = row.fields.get(name)
+    return tuple(
+        Phrase(own, contains(row.prediction, own))
+        for own in (told if isinstance(told, list) else [])
+        if isinstance(own, str)
+    )

@@ -1,0 +1,157 @@
+"""Files of predictions to rows that metrics score: JSONL with references, or plain texts line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tutelage.core.errors import InputError, nearest, raise_all
+from tutelage.core.limits import MAX_MISTAKES
+from tutelage.core.strictjson import kind, shorten
+from tutelage.core.types import Json
+from tutelage.data.formats import jsonl
+from tutelage.data.formats.lines import Line, Lines
+from tutelage.metrics import Row
+
+_OWN = ("prediction", "references", "target", "task", "cluster")
+EXAMPLE = '{"prediction": "...", "references": ["..."]}'
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a file holds: the rows, and for each the physical line it stands on.
+
+    Attributes:
+        shown: the file's name, as it was given.
+        rows: predictions with their references.
+        lines: the rows' line numbers, from 1.
+    """
+
+    shown: str
+    rows: tuple[Row, ...]
+    lines: tuple[int, ...]
+
+
+def read(path: Path) -> Predictions:
+    """Read a .jsonl file (or .jsonl.gz) of predictions.
+
+    A row is `{"prediction": text, "references": [text, ...]}`; `target`, one text, may stand instead of `references`.
+    `task` and `cluster` (what several rows share, such as a document) are read too, and every further field is kept
+    for the metrics that read it.
+
+    Raises:
+        InputError: a mistake with file and line; InputErrors for several.
+    """
+    shown = str(path)
+    rows: list[Row] = []
+    lines: list[int] = []
+    errors: list[InputError] = []
+    for found in jsonl.rows(Lines(path, shown), shown):
+        mistakes = [found] if isinstance(found, InputError) else _mistakes(found, f"{shown}:{found.line}")
+        errors += mistakes
+        if len(errors) >= MAX_MISTAKES:
+            break
+        if not mistakes and not isinstance(found, InputError):
+            rows.append(_row(found.fields))
+            lines.append(found.line)
+    raise_all(shown, errors[:MAX_MISTAKES])
+    if not rows:
+        raise InputError("the file has no rows", where=shown, found="blank lines only", expected=EXAMPLE)
+    return Predictions(shown, tuple(rows), tuple(lines))
+
+
+def read_texts(predictions: Path, references: Sequence[Path]) -> Predictions:
+    """Read plain texts, one a line: the predictions, and one or more files of references beside them.
+
+    Raises:
+        InputError: a line is not UTF-8, or the files do not have equally many lines.
+    """
+    texts = [_texts(path) for path in (predictions, *references)]
+    for path, lines in zip(references, texts[1:], strict=True):
+        if len(lines) != len(texts[0]):
+            raise InputError(
+                "predictions and references do not have equally many lines",
+                where=str(path),
+                found=f"{len(lines)} lines, and {len(texts[0])} in {predictions}",
+                expected="one reference line for every prediction",
+                fix="look for a line that is missing, or for an empty answer that was not written",
+            )
+    rows = tuple(Row(said, tuple(rights)) for said, *rights in zip(*texts, strict=True))
+    return Predictions(str(predictions), rows, tuple(range(1, len(rows) + 1)))
+
+
+def _texts(path: Path) -> list[str]:
+    found: list[str] = []
+    errors: list[InputError] = []
+    for line in Lines(path, str(path)):
+        if isinstance(line, Line):
+            found.append(line.text)
+            continue
+        errors.append(line)
+        if len(errors) == MAX_MISTAKES:
+            break
+    raise_all(str(path), errors)
+    return found
+
+
+def _row(fields: Mapping[str, Json]) -> Row:
+    rights = fields["references"] if "references" in fields else [fields["target"]]
+    cluster = fields.get("cluster")
+    return Row(
+        prediction=str(fields["prediction"]),
+        references=tuple(map(str, rights)) if isinstance(rights, list) else (str(rights),),
+        fields={name: value for name, value in fields.items() if name not in _OWN},
+        task=str(fields.get("task", "")),
+        cluster=None if cluster is None else str(cluster),
+    )
+
+
+def _mistakes(row: jsonl.Row, where: str) -> list[InputError]:
+    return [*_missing(row.fields, where), *_shapes(row.fields, where)]
+
+
+def _missing(fields: Mapping[str, Json], where: str) -> Iterator[InputError]:
+    if "prediction" not in fields:
+        yield _no_field("prediction", "the model's answer, a text", fields, where)
+    if "references" not in fields and "target" not in fields:
+        yield _no_field("references", "a list of right answers (or target, one text)", fields, where)
+    if "references" in fields and "target" in fields:
+        yield InputError(
+            "references and target both stand in the row",
+            where=where,
+            found=f"references and target {shorten(str(fields['target']))}",
+            expected="one of them",
+            fix="remove target",
+        )
+
+
+def _no_field(name: str, expected: str, fields: Mapping[str, Json], where: str) -> InputError:
+    close = nearest(name, [own for own in fields if own not in _OWN])
+    return InputError(
+        f"the field {name} is missing",
+        where=where,
+        found="the fields " + ", ".join(map(shorten, fields)),
+        expected=expected,
+        fix=f"rename {close} to {name}" if close else f"write rows such as {EXAMPLE}",
+    )
+
+
+def _shapes(fields: Mapping[str, Json], where: str) -> Iterator[InputError]:
+    for name in ("prediction", "target", "task"):
+        if name in fields and not isinstance(fields[name], str):
+            yield _not(name, kind(fields[name]), "a text", where)
+    rights = fields.get("references", [""])
+    if not isinstance(rights, list):
+        yield _not("references", kind(rights), 'a list of texts, such as ["..."]', where)
+    elif not rights:
+        yield _not("references", "an empty list", "at least one right answer", where)
+    elif not all(isinstance(right, str) for right in rights):
+        other = next(right for right in rights if not isinstance(right, str))
+        yield _not("references", f"{kind(other)} in the list", "texts only", where)
+    if not isinstance(fields.get("cluster"), str | int | None):
+        yield _not("cluster", kind(fields["cluster"]), "a text or a number", where)
+
+
+def _not(name: str, found: str, expected: str, where: str) -> InputError:
+    return InputError(f"{name} has the wrong type", where=where, found=found, expected=expected)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from tutelage.comparison import Measured, Outcome
+from tutelage.metrics import Row, score_rows
+from tutelage.metrics.score import Difference, Score
+
+
+@pytest.fixture
+def measured():
+    """Right and wrong answers of two models as something measured: lists of 0 and 1."""
+
+    def make(base, tuned, *, parts=None, primary="accuracy", metrics=("accuracy", "rouge1")):
+        return Measured(
+            primary=primary,
+            base=_scored(base, metrics),
+            tuned=_scored(tuned, metrics),
+            parts={} if parts is None else parts,
+        )
+
+    return make
+
+
+def _scored(right, metrics):
+    return score_rows(list(metrics), [Row("yes" if one else "no", ("yes",)) for one in right])
+
+
+@pytest.fixture
+def make_outcome():
+    """An outcome with given numbers, already adjusted: what the rules read."""
+
+    def make(name="probe", *, value, low, high, p=0.5, primary="accuracy", higher=True, parts=None):
+        base = Score(value=0.5, low=0.4, high=0.6, n=100, signature="s")
+        return Outcome(
+            name=name,
+            primary=primary,
+            higher_is_better=higher,
+            base={primary: base},
+            tuned={primary: Score(value=0.5 + value, low=0.4, high=0.6, n=100, signature="s")},
+            difference={primary: Difference(value=value, low=low, high=high, n=100, p=p, p_adjusted=p)},
+            parts={} if parts is None else parts,
+        )
+
+    return make

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tutelage.comparison import Measured, compare
+from tutelage.comparison.verdict import Names, verdict
+from tutelage.metrics import Row, score_rows
+
+
+@pytest.fixture
+def judge():
+    def make(tasks=(), watched=(), **budgets):
+        return verdict(list(tasks), list(watched), budgets=budgets, names=Names())
+
+    return make
+
+
+def test_learned_is_yes_only_when_every_task_rose_beyond_chance(make_outcome, judge):
+    rose = make_outcome("a", value=0.3, low=0.2, high=0.4, p=0.001)
+    open_ = make_outcome("b", value=0.3, low=-0.1, high=0.5, p=0.06)
+    fell = make_outcome("c", value=-0.3, low=-0.4, high=-0.2, p=0.001)
+    assert judge([rose, rose]).learned == "yes"
+    assert judge([rose, open_]).learned == "unclear"
+    assert judge([rose, fell]).learned == "no"
+    assert judge([open_]).learned == "unclear"
+
+
+def test_p_of_exactly_five_percent_is_not_enough(make_outcome, judge):
+    assert judge([make_outcome(value=0.3, low=0.2, high=0.4, p=0.05)]).learned == "unclear"
+    assert judge([make_outcome(value=0.3, low=0.2, high=0.4, p=0.0499)]).learned == "yes"
+
+
+def test_the_metrics_direction_decides_what_rose_means(make_outcome, judge):
+    fewer_refusals = make_outcome(
+        value=-0.3, low=-0.4, high=-0.2, p=0.001, primary="wrongly_refuses", higher=False
+    )
+    assert judge([fewer_refusals]).learned == "yes"
+    assert judge([], [fewer_refusals]).forgot == "no"
+    more_refusals = make_outcome(
+        value=0.3, low=0.2, high=0.4, p=0.001, primary="wrongly_refuses", higher=False
+    )
+    assert judge([more_refusals]).learned == "no"
+    assert judge([], [more_refusals]).forgot == "yes"
+
+
+def test_forgot_is_no_only_when_a_loss_above_the_budget_is_excluded_everywhere(make_outcome, judge):
+    tight = make_outcome("tight", value=-0.01, low=-0.04, high=0.02)
+    wide = make_outcome("wide", value=0.0, low=-0.06, high=0.06)
+    assert judge([], [tight]).forgot == "no"
+    assert judge([], [tight, wide]).forgot == "unclear"
+    assert judge([], [tight, wide], wide=6.0).forgot == "no"
+    assert judge([], [tight], tight=3.0).forgot == "unclear"
+
+
+def test_a_loss_beyond_chance_is_forgetting_and_said_to_be_within_budget_or_over_it(make_outcome, judge):
+    small = make_outcome("probe", value=-0.03, low=-0.05, high=-0.01, p=0.001)
+    large = make_outcome("probe", value=-0.08, low=-0.1, high=-0.06, p=0.001)
+    assert judge([], [small]).forgot == "yes"
+    assert "within budget" in judge([], [small]).sentence
+    assert "more than the budget" in judge([], [large]).sentence
+    assert "within budget" in judge([], [large], probe=8.5).sentence
+
+
+def test_only_a_stated_budget_can_be_broken_and_only_beyond_chance(make_outcome, judge):
+    large = make_outcome("probe", value=-0.08, low=-0.1, high=-0.06, p=0.001)
+    by_chance = make_outcome("probe", value=-0.08, low=-0.2, high=0.04, p=0.2)
+    assert judge([], [large]).over_budget == ()
+    assert judge([], [large], probe=5.0).over_budget == ("probe",)
+    assert judge([], [large], probe=9.0).over_budget == ()
+    assert judge([], [by_chance], probe=5.0).over_budget == ()
+
+
+def test_what_was_not_measured_is_never_shown_as_fine(judge):
+    found = judge()
+    assert (found.learned, found.forgot) == ("unclear", "unclear")
+    assert "nothing was watched" in found.sentence
+    assert "not measured" in found.sentence
+
+
+def test_a_metric_without_a_scale_of_100_cannot_be_within_a_budget(make_outcome, judge):
+    steady = make_outcome(value=0.0, low=-0.1, high=0.1, primary="perplexity", higher=False)
+    worse = make_outcome(value=0.4, low=0.3, high=0.5, p=0.001, primary="perplexity", higher=False)
+    assert judge([], [steady]).forgot == "unclear"
+    found = judge([], [worse])
+    assert found.forgot == "yes"
+    assert "within budget" not in found.sentence
+    assert "of 100" not in found.sentence
+
+
+def test_bleu_points_are_points_already(make_outcome, judge):
+    bleu = make_outcome("mt", value=-3.0, low=-4.5, high=-1.0, primary="bleu")
+    assert judge([], [bleu]).forgot == "no"
+    assert judge([], [bleu], mt=4.0).forgot == "unclear"
+
+
+def test_the_sentence_has_the_numbers_in_plain_words(make_outcome, judge):
+    rose = make_outcome("bot", value=0.338, low=0.25, high=0.42, p=0.001, primary="states_fact")
+    kept = make_outcome("probe", value=-0.004, low=-0.02, high=0.012)
+    assert judge([rose], [kept]).sentence == (
+        "It learned bot: answers that state the right fact rose from 50.0 to 83.8 of 100 (+33.8 points, 95 % interval "
+        "+25.0 to +42.0, 100 items). It did not measurably forget probe: right answers fell from 50.0 to 49.6 of 100 "
+        "(\N{MINUS SIGN}0.4 points, 95 % interval \N{MINUS SIGN}2.0 to +1.2, 100 items, budget 5.0), so a loss above the "
+        "budget is excluded."
+    )
+
+
+def test_a_part_that_fell_is_not_hidden_by_the_whole(make_outcome, judge):
+    part = make_outcome("probe: arithmetic", value=-0.2, low=-0.3, high=-0.1, p=0.001)
+    whole = make_outcome("probe", value=-0.01, low=-0.03, high=0.01, parts={"arithmetic": part})
+    found = judge([], [whole])
+    assert found.forgot == "no"
+    assert "Parts that got worse: arithmetic of probe: right answers fell from 50.0 to 30.0" in found.sentence
+
+
+def test_many_are_named_shortly(make_outcome, judge):
+    kept = [make_outcome(f"b{n}", value=0.0, low=-0.01, high=0.01) for n in range(6)]
+    sentence = judge([], kept).sentence
+    assert "b0, b1, b2, and 3 more" in sentence
+    assert "b3" not in sentence
+
+
+def test_two_runs_are_spoken_of_as_two_runs(make_outcome):
+    rose = make_outcome("bot", value=0.3, low=0.2, high=0.4, p=0.001)
+    found = verdict([rose], [], budgets={}, names=Names(kind="runs", base="old", tuned="new"))
+    assert found.sentence.startswith("new, compared with old. It is better at bot: right answers rose")
+    assert "learned" not in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("lost", "n", "budget"),
+    [(10, 200, 5.0), (3, 60, 5.0), (7, 1000, 0.7), (29, 100, 29.0), (57, 1000, 5.7), (1, 3, 100 / 3)],
+)
+def test_a_loss_that_meets_its_budget_exactly_is_within_it(lost, n, budget):
+    side = [Row("yes", ("yes",))] * n
+    after = [Row("no", ("yes",))] * lost + side[lost:]
+    base, tuned = (score_rows(["accuracy"], rows) for rows in (side, after))
+    found = compare({}, {"probe": Measured("accuracy", base, tuned)}, budgets={"probe": budget})
+    assert found.verdict.over_budget == ()
+    assert "more than the budget" not in found.verdict.sentence
+    less = compare({}, {"probe": Measured("accuracy", base, tuned)}, budgets={"probe": budget - 0.01})
+    assert less.over_budget == found.watched["probe"].fell
+
+
+@pytest.mark.parametrize(
+    "metric", ["rougeL", "token_f1", "chrf", "bleu", "f1", "mcc", "accuracy", "sentence_bleu"]
+)
+@pytest.mark.parametrize("n", [2, 3, 10, 40])
+def test_few_unchanged_items_exclude_no_loss(metric, n):
+    rows = [Row("a b c d e" if i % 2 else "f g h i j", ("a b c d e",)) for i in range(n)]
+    scored = score_rows([metric], rows)
+    found = compare({}, {"probe": Measured(metric, scored, scored)})
+    assert found.verdict.forgot == "unclear"
+    assert "is not clear" in found.verdict.sentence
+
+
+def test_items_that_hardly_changed_exclude_no_loss_when_they_are_few(make_outcome, judge):
+    """All 40 items lost a thousandth of a point: still 7 of 100 others may be unlike them."""
+    few, enough = (
+        replace(one, difference={"accuracy": replace(one.main, n=n)})
+        for n in (40, 60)
+        for one in [make_outcome(value=-0.00001, low=-0.00002, high=0.0)]
+    )
+    assert judge([], [few]).forgot == "unclear"
+    assert "too few items" in judge([], [few]).sentence
+    assert judge([], [enough]).forgot == "no"
+    clustered = replace(enough, difference={"accuracy": replace(enough.main, units=6)})
+    assert judge([], [clustered]).forgot == "unclear"
+
+
+def test_a_change_that_only_the_adjustment_leaves_open_is_told_with_both_p(make_outcome, judge):
+    one = make_outcome(value=0.3, low=0.1, high=0.5, p=0.03)
+    one = replace(one, difference={"accuracy": replace(one.main, p_adjusted=0.09)})
+    found = judge([one])
+    assert found.learned == "unclear"
+    assert "p 0.0300, but 0.0900 adjusted for all that were compared" in found.sentence

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+
+from tutelage.comparison import wording
+from tutelage.metrics.names import catalogue
+
+
+def test_every_metric_of_the_catalogue_can_be_spoken_of():
+    for name in catalogue():
+        told = wording.of_metric(name)
+        assert told.label
+        assert told.explain.endswith(".")
+
+
+def test_scales_are_those_of_the_catalogue():
+    for name, entry in catalogue().items():
+        points = wording.of_metric(name).points
+        assert (points == 100) == (entry.high == 1), name
+
+
+def test_options_stand_in_the_label():
+    assert wording.of_metric("rouge1:stemmer=false").label == "ROUGE-1 (stemmer=false)"
+    assert wording.of_metric("rouge1:stemmer=false").points == 100
+    assert wording.of_metric("something-else") == wording.MetricWords(
+        "something-else", "something-else", None, ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "sign", "text"),
+    [
+        (0.04, True, "0.0"),
+        (-0.04, True, "0.0"),
+        (-1.26, False, "\N{MINUS SIGN}1.3"),
+        (2.0, True, "+2.0"),
+        (2.0, False, "2.0"),
+    ],
+)
+def test_numbers_have_one_decimal_and_a_true_minus(value, sign, text):
+    assert wording.number(value, sign=sign) == text
