@@ -17,7 +17,7 @@ import zstandard
 
 from tutelage.core.errors import InputError, InputErrors
 from tutelage.data import DataSource, LabelNames, load
-from tutelage.data.formats import blocks, document, lines
+from tutelage.data.formats import blocks, json_document, lines
 
 GOOD = '{"prompt": "a", "completion": "b"}\n'
 TALK = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
@@ -209,7 +209,7 @@ def test_a_file_that_unpacks_to_far_too_much_is_stopped_on_the_way(tmp_path, mon
 
 def test_a_line_of_any_length_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(lines, "MAX_LINE_BYTES", 5_000_000)
-    monkeypatch.setattr(document, "MAX_LINE_BYTES", 5_000_000)
+    monkeypatch.setattr(json_document, "MAX_LINE_BYTES", 5_000_000)
     for name, head in (("r.jsonl", b'{"a": "'), ("r.json", b'[{"a": "')):
         (tmp_path / name).write_bytes(head + b"x" * 12_000_000 + b'"}')
         error = refused(DataSource(path=name), tmp_path)

@@ -10,7 +10,7 @@ import pytest
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import loads, quick, quick_all
 from tutelage.data import DataSource, LabelNames, load, read
-from tutelage.data.formats import cut, hidden, jsonl, lines
+from tutelage.data.formats import invisible, jsonl, lines, vectorized_tables
 from tutelage.data.layouts import conversations
 
 ODD = [
@@ -61,7 +61,7 @@ def test_quick_json_is_strict_json_or_nothing():
         if (found := quick(text.encode())) is not None:
             taken += 1
             assert repr(found.value) == repr(loads(text, where="x"))
-            assert hidden.among(found.written) or not hidden.inside(found.value)
+            assert invisible.among(found.written) or not invisible.inside(found.value)
     assert taken > 1000
 
 
@@ -76,7 +76,7 @@ def test_lines_that_are_quick_together_are_each_strict_json():
         if (found := quick_all(texts)) is not None:
             taken += 1
             assert repr(found.values) == repr([loads(text.decode(), where="x") for text in texts])
-            assert hidden.among(found.written) or not any(map(hidden.inside, found.values))
+            assert invisible.among(found.written) or not any(map(invisible.inside, found.values))
     assert taken > 800
 
 
@@ -164,7 +164,7 @@ def test_tables_read_alike_in_pieces_of_any_size(tmp_path, monkeypatch, name):
     delimiter = "," if name == "rows.csv" else "\t"
     path = tmp_path / name
     taken = []
-    real = cut.quick
+    real = vectorized_tables.quick
     for _ in range(400):
         good = rng.random() < 0.5
         rows = [
@@ -180,9 +180,9 @@ def test_tables_read_alike_in_pieces_of_any_size(tmp_path, monkeypatch, name):
         )
         monkeypatch.setattr(lines, "BLOCK", rng.choice([7, 20, 50, 1 << 20]))
         with monkeypatch.context() as patch:
-            patch.setattr(cut, "quick", lambda *given: taken.append(real(*given)) or taken[-1])
+            patch.setattr(vectorized_tables, "quick", lambda *given: taken.append(real(*given)) or taken[-1])
             fast = outcome(path)
-        slow = both(monkeypatch, path, (cut, "quick", lambda *_: None))[1]
+        slow = both(monkeypatch, path, (vectorized_tables, "quick", lambda *_: None))[1]
         assert fast == slow, path.read_bytes()
     assert sum(found is not None for found in taken) > 100
 

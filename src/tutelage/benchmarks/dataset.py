@@ -13,7 +13,7 @@ from tutelage.benchmarks.rowspec import PART, RowsSpec
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
 from tutelage.core.types import Example, Json
-from tutelage.data.layouts import How
+from tutelage.data.layouts import ReadOptions
 from tutelage.data.reader import read
 
 
@@ -139,7 +139,7 @@ def _by_column(
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[Example]:
     """A file's rows as they stand there."""
-    rows = list(read(path, how=How(layout="plain", columns=tuple(columns))))
+    rows = list(read(path, how=ReadOptions(layout="plain", columns=tuple(columns))))
     if path.suffix == ".csv" and (cells := _with_returns(path)):
         named = cells if columns else cells[1:]
         rows = [

@@ -14,7 +14,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.strictjson import kind
 from tutelage.core.types import Example
-from tutelage.data import SPLITS, DataSource, Loaded, load
+from tutelage.data import SPLITS, DataSource, LoadedData, load
 from tutelage.templates import columns
 
 CHARACTERS_A_TOKEN = 3
@@ -92,7 +92,7 @@ def init(file: Path, *, folder: Path | None = None) -> str:
     return text
 
 
-def _look(loaded: Loaded, file: Path) -> _Seen:
+def _look(loaded: LoadedData, file: Path) -> _Seen:
     examples = loaded.examples
     names = templates.columns_of(examples)
     if loaded.template is None:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from tutelage.data.formats import EXTENSIONS
 from tutelage.data.layouts import NAMES as LAYOUTS
-from tutelage.data.layouts import How
+from tutelage.data.layouts import ReadOptions
 from tutelage.data.partition import SPLITS, SplitSettings
-from tutelage.data.reader import Dropped, read, too_many
-from tutelage.data.source import DataSource, Found, LabelNames, Loaded, files_of, find, load, read_all
+from tutelage.data.reader import DroppedRow, read, too_many_dropped_error
+from tutelage.data.source import (
+    DataSource,
+    SourceFiles,
+    LabelNames,
+    LoadedData,
+    files_of,
+    find,
+    load,
+    read_all,
+)
 from tutelage.data.splits import Splits, split
 
 __all__ = [

@@ -38,7 +38,7 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Overlap:
+class ContaminatedItem:
     """A benchmark's item that stands in a training row: both places, and what they share."""
 
     item: int
@@ -203,7 +203,7 @@ def _signed(text: str) -> tuple[_Text, Any]:
     return own, _signature(own.pieces)
 
 
-def overlaps(items: Sequence[str], rows: Sequence[str], threshold: float) -> list[Overlap]:
+def overlaps(items: Sequence[str], rows: Sequence[str], threshold: float) -> list[ContaminatedItem]:
     """The items of a benchmark that stand in training rows, each with the first such row.
 
     An item stands in a row when they share a run of 13 words (T. Brown et al., "Language models are few-shot learners",
@@ -221,9 +221,9 @@ def overlaps(items: Sequence[str], rows: Sequence[str], threshold: float) -> lis
             for item_place in wanted[gram]:
                 shared.setdefault(item_place, place)
     return [
-        Overlap(place, shared[place], "13 words")
+        ContaminatedItem(place, shared[place], "13 words")
         if place in shared
-        else Overlap(place, near[place].other, f"{near[place].similarity:.2f} alike")
+        else ContaminatedItem(place, near[place].other, f"{near[place].similarity:.2f} alike")
         for place in sorted({*shared, *near})
     ]
 

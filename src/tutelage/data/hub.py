@@ -14,7 +14,7 @@ _TIMEOUT = 10.0
 """Seconds to wait for the hub's answer before it counts as out of reach."""
 
 
-class Fetched(NamedTuple):
+class HubFiles(NamedTuple):
     """The files of one split: the commit, their names in the repository, and where they are now."""
 
     commit: str
@@ -22,7 +22,7 @@ class Fetched(NamedTuple):
     paths: list[Path]
 
 
-def fetch(name: str, split: str, *, by_hand: str, config: str | None = None) -> Fetched:
+def fetch(name: str, split: str, *, by_hand: str, config: str | None = None) -> HubFiles:
     """Fetch the files of one split of a data set, or find them in the hub's cache when the hub is out of reach.
 
     Args:
@@ -50,17 +50,17 @@ def fetch(name: str, split: str, *, by_hand: str, config: str | None = None) -> 
         if repository.README in names:
             readme = repository.readme_of(download(repo, commit, repository.README).parent)
         chosen = repository.choose(names, split, where=f"{repo} on the hub", config=config, readme=readme)
-        return Fetched(commit, chosen, [download(repo, commit, file) for file in chosen])
+        return HubFiles(commit, chosen, [download(repo, commit, file) for file in chosen])
     except MachineError as error:
         raise MachineError(error.problem, where=error.where, found=error.found, fix=by_hand) from error
 
 
-def in_folder(folder: Path, name: str, split: str, config: str | None) -> Fetched:
+def in_folder(folder: Path, name: str, split: str, config: str | None) -> HubFiles:
     """The files of one split in a folder laid out as the data set's repository; the folder's name is its commit."""
     inside = [path.relative_to(folder).as_posix() for path in sorted(globs.entries(folder))]
     readme = repository.readme_of(folder)
     chosen = repository.choose(inside, split, where=name, config=config, readme=readme)
-    return Fetched(folder.name, chosen, [folder / file for file in chosen])
+    return HubFiles(folder.name, chosen, [folder / file for file in chosen])
 
 
 def _without_address(repo: str) -> str | None:

@@ -21,12 +21,12 @@ import numpy.typing as npt
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example, Json, Origin
+from tutelage.data.formats.arrow_values import ArrowRowDecoder, bad, damaged, is_plain, not_utf8
 from tutelage.data.formats.blocks import empty, opened, require_file
-from tutelage.data.formats.cells import Cells, bad, damaged, is_plain, not_utf8
 from tutelage.data.mapped_column import Column, column_of
 
 Ints = npt.NDArray[np.int64]
-Reader = Callable[[int], list[Json] | None]
+ExampleReader = Callable[[int], list[Json] | None]
 _ENDINGS = (".arrow", ".feather")
 _KEPT = 1 << 15
 """Batches of a file whose columns' places are remembered: about 2 KB each."""
@@ -100,7 +100,7 @@ class MappedRows(Sequence[Example]):
         for start in range(0, len(self), 1024):
             yield from self.take(range(start, min(start + 1024, len(self))))
 
-    def reader(self, columns: Sequence[str]) -> Reader:
+    def reader(self, columns: Sequence[str]) -> ExampleReader:
         """What reads a few columns of one row after another, sooner than `take`.
 
         Args:
@@ -165,7 +165,7 @@ class _File:
             self._mapped = pa.memory_map(str(path))
             opening = pa.ipc.open_file if head.startswith(b"ARROW1") else pa.ipc.open_stream
             source = opening(self._mapped)
-            self.cells = Cells(source.schema, shown)
+            self.cells = ArrowRowDecoder(source.schema, shown)
         except _BROKEN as error:
             raise self._broken(0, error) from None
         self._batches = list(self._read(source))
@@ -237,7 +237,7 @@ class _File:
         except (*_BROKEN, OverflowError) as error:
             raise self._wrong(number, error) from None
 
-    def reader(self, columns: Sequence[int], part: range) -> Reader:
+    def reader(self, columns: Sequence[int], part: range) -> ExampleReader:
         """What reads some columns at a place in a part of the rows; None where the values are for `Cells` to judge.
 
         It runs once for every row of a mixture, so all is done on the spot.

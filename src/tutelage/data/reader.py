@@ -11,10 +11,10 @@ from tutelage.core.errors import InputError, InputErrors, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.types import Example, Origin
 from tutelage.data import layouts
-from tutelage.data.formats import Opened, hidden, open_file
+from tutelage.data.formats import Opened, invisible, open_file
 from tutelage.data.formats.blocks import empty
 from tutelage.data.formats.jsonl import Row
-from tutelage.data.layouts import How, Layout, NoColumn
+from tutelage.data.layouts import ReadOptions, Layout, MissingColumnError
 
 _LOOKED_AT = 64
 """First rows that say which layout a file has."""
@@ -24,20 +24,20 @@ _MANY = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DroppedRow:
     """A row that was left out because of a mistake."""
 
     where: str
     why: str
 
     @classmethod
-    def of(cls, error: InputError) -> Dropped:
+    def of(cls, error: InputError) -> DroppedRow:
         """The row that an error is about."""
         found = f" ({error.found})" if error.found else ""
         return cls(error.where or "", f"{error.problem}{found}")
 
 
-def read(path: Path, *, shown: str | None = None, how: How | None = None) -> Iterator[Example]:
+def read(path: Path, *, shown: str | None = None, how: ReadOptions | None = None) -> Iterator[Example]:
     """Read a data file row by row.
 
     Args:
@@ -51,10 +51,12 @@ def read(path: Path, *, shown: str | None = None, how: How | None = None) -> Ite
     Raises:
         InputError: a mistake, or InputErrors with all of them, when the file was read.
     """
-    yield from reader(path, shown or str(path), how or How())
+    yield from reader(path, shown or str(path), how or ReadOptions())
 
 
-def reader(path: Path, shown: str, how: How, *, layout: Layout | None = None, name: str = "") -> Reader:
+def reader(
+    path: Path, shown: str, how: ReadOptions, *, layout: Layout | None = None, name: str = ""
+) -> ExampleReader:
     """A reader of one file.
 
     Args:
@@ -72,10 +74,10 @@ def reader(path: Path, shown: str, how: How, *, layout: Layout | None = None, na
         sure=how.layout == "plain",
         sentences=how.layout == "entities",
     )
-    return Reader(opened, shown, how, layout=layout, name=name)
+    return ExampleReader(opened, shown, how, layout=layout, name=name)
 
 
-class Reader:
+class ExampleReader:
     """One file to be read once.
 
     After the last row `sha256` and `notes` say what was read, `layout` which layout was taken, and `dropped` which rows
@@ -83,12 +85,12 @@ class Reader:
     """
 
     def __init__(
-        self, opened: Opened, shown: str, how: How, *, layout: Layout | None = None, name: str = ""
+        self, opened: Opened, shown: str, how: ReadOptions, *, layout: Layout | None = None, name: str = ""
     ) -> None:
         self.shown = shown
         self._name = name or Path(shown).name
         self.layout = layout
-        self.dropped: list[Dropped] = []
+        self.dropped: list[DroppedRow] = []
         self._opened = opened
         self._how = how
         self._errors: list[InputError] = []
@@ -135,7 +137,7 @@ class Reader:
                 made = self._examples(row)
             except InputError as error:
                 self._bad(error)
-                if isinstance(error, NoColumn) and self.format in _FIXED_COLUMNS:
+                if isinstance(error, MissingColumnError) and self.format in _FIXED_COLUMNS:
                     # No row of the file has it: that is one mistake, and none that leaving rows out could mend.
                     raise_all(self.shown, self._errors or [error])
                 continue
@@ -160,7 +162,7 @@ class Reader:
         # The name and line, not the content: two rows may be equal and are still two rows.
         identity = f"{self._name}:{row.line}.{row.item}" if row.item else f"{self._name}:{row.line}"
         origin = Origin(self.shown, row.line, self._opened.unit, row.item)
-        if not row.plain and any(map(hidden.inside, row.fields.values())):
+        if not row.plain and any(map(invisible.inside, row.fields.values())):
             self._hidden += 1
             self._first_hidden = self._first_hidden or str(origin)
         if self.layout is layouts.PLAIN:
@@ -172,16 +174,18 @@ class Reader:
 
     def _bad(self, error: InputError) -> None:
         if self._how.on_bad_row == "drop":
-            self.dropped.append(Dropped.of(error))
+            self.dropped.append(DroppedRow.of(error))
             if len(self.dropped) > max(_MANY, self._count):
-                raise too_many(self.shown, self.dropped, self._count)
-        elif isinstance(error, NoColumn) and any(known.problem == error.problem for known in self._errors):
+                raise too_many_dropped_error(self.shown, self.dropped, self._count)
+        elif isinstance(error, MissingColumnError) and any(
+            known.problem == error.problem for known in self._errors
+        ):
             return
         elif len(self._errors) < MAX_MISTAKES:
             self._errors.append(error)
 
 
-def too_many(shown: str, dropped: list[Dropped], count: int) -> InputError:
+def too_many_dropped_error(shown: str, dropped: list[DroppedRow], count: int) -> InputError:
     """The error for data of which more than half was dropped."""
     first = [
         InputError(one.why, where=one.where, fix="correct the row, or the recipe's data block")

@@ -17,9 +17,9 @@ from tutelage.data import hub, repository
 from tutelage.data.files import expand, of_several_splits, one_kind, parallel_columns, short_names
 from tutelage.data.formats import open_parallel
 from tutelage.data.formats.blocks import require_file
-from tutelage.data.layouts import How, Labels
-from tutelage.data.layouts.names import read_names
-from tutelage.data.reader import Dropped, Reader, reader, too_many
+from tutelage.data.layouts import ReadOptions, LabelMapping
+from tutelage.data.layouts.label_names import read_names
+from tutelage.data.reader import DroppedRow, ExampleReader, reader, too_many_dropped_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class DataSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedData:
     """The rows of a source.
 
     Attributes:
@@ -92,12 +92,12 @@ class Loaded:
 
     examples: Sequence[Example]
     source: dict[str, Json] = field(default_factory=dict)
-    dropped: tuple[Dropped, ...] = ()
+    dropped: tuple[DroppedRow, ...] = ()
     template: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SourceFiles:
     """The files of a source, before they are read.
 
     Attributes:
@@ -110,15 +110,15 @@ class Found:
     paths: Sequence[Path]
     shown: Sequence[str]
     said: dict[str, Json]
-    how: How
+    how: ReadOptions
 
 
-def load(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Loaded:
+def load(source: DataSource, *, root: Path, data_dir: Path | None = None) -> LoadedData:
     """Read all rows of a source: `find`, then `read_all`; arguments and errors are theirs."""
     return read_all(find(source, root=root, data_dir=data_dir))
 
 
-def find(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Found:
+def find(source: DataSource, *, root: Path, data_dir: Path | None = None) -> SourceFiles:
     """Find the files of a source.
 
     Args:
@@ -143,7 +143,7 @@ def find(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Fou
             how.note(
                 "files called after several splits were read as one set, which is split anew", len(paths)
             )
-        return Found(paths, [str(path) for path in paths], said, how)
+        return SourceFiles(paths, [str(path) for path in paths], said, how)
     name, _, revision = source.hub.partition("@")
     if isinstance(source.local, str) and data_dir is not None and _is_there(data_dir / source.local):
         path = data_dir / source.local
@@ -156,9 +156,9 @@ def find(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Fou
             said |= {"split": source.hub_split, "revision": commit, "files": [*found.names]}
         else:
             require_file(path, str(path))
-        return Found(paths, [str(path) for path in paths], said, _how(source, data_dir))
+        return SourceFiles(paths, [str(path) for path in paths], said, _how(source, data_dir))
     fetched = _fetch(source, data_dir)
-    return Found(
+    return SourceFiles(
         fetched.paths,
         [f"{name}@{fetched.commit[:8]}/{file}" for file in fetched.names],
         {
@@ -219,7 +219,7 @@ def _named(source: DataSource) -> tuple[str, ...]:
     return (named,) if isinstance(named, str) else tuple(named)
 
 
-def _fetch(source: DataSource, data_dir: Path | None) -> hub.Fetched:
+def _fetch(source: DataSource, data_dir: Path | None) -> hub.HubFiles:
     assert source.hub is not None
     try:
         by_hand = _by_hand(source, data_dir)
@@ -247,22 +247,22 @@ def _by_hand(source: DataSource, data_dir: Path | None) -> str:
     return f"on a machine with network fetch {where} and put it at {data_dir / source.local}"
 
 
-def _how(source: DataSource, root: Path) -> How:
+def _how(source: DataSource, root: Path) -> ReadOptions:
     labels = source.labels
     names: dict[str, str] = {}
     if labels is not None:
         told = read_names(root / labels.file, str(root / labels.file)) if labels.file else labels.names
         names = dict(told) if isinstance(told, Mapping) else {str(i): name for i, name in enumerate(told)}
-    return How(
+    return ReadOptions(
         layout=source.layout,
         turns=source.turns,
         columns=source.columns,
-        labels=None if labels is None else Labels(names, labels.column, labels.options),
+        labels=None if labels is None else LabelMapping(names, labels.column, labels.options),
         on_bad_row=source.on_bad_row,
     )
 
 
-def read_all(found: Found) -> Loaded:
+def read_all(found: SourceFiles) -> LoadedData:
     """Read all rows of the files that were found.
 
     Raises:
@@ -281,8 +281,8 @@ def read_all(found: Found) -> Loaded:
     hashes = [one.sha256 for one in readers]
     rows = len({str(example.origin) for example in examples}) if dropped else len(examples)
     if len(dropped) > rows:
-        raise too_many(", ".join(shown[:3]), dropped, rows)
-    return Loaded(
+        raise too_many_dropped_error(", ".join(shown[:3]), dropped, rows)
+    return LoadedData(
         examples,
         {
             **found.said,
@@ -316,19 +316,19 @@ def _check_columns(file_format: str, columns: Sequence[str], examples: Sequence[
     )
 
 
-def _rows(readers: Sequence[Reader]) -> Iterator[Example]:
+def _rows(readers: Sequence[ExampleReader]) -> Iterator[Example]:
     """All files' rows, in one layout."""
     for one in readers:
         one.layout = readers[0].layout
         yield from one
 
 
-def _readers(paths: Sequence[Path], shown: Sequence[str], how: How) -> list[Reader]:
+def _readers(paths: Sequence[Path], shown: Sequence[str], how: ReadOptions) -> list[ExampleReader]:
     columns = parallel_columns(paths, how.columns)
     if columns is not None:
         how = replace(how, columns=columns)
         opened = open_parallel(paths, shown, columns)
-        return [Reader(opened, shown[0], how)]
+        return [ExampleReader(opened, shown[0], how)]
     one_kind(paths, "data.path")
     return [
         reader(path, name, how, name=short)

@@ -13,7 +13,7 @@ from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.serialization import ENCODED, PROMPTED
 from tutelage.core.spill import kept
 from tutelage.core.types import Encoded, Prompted, Request
-from tutelage.data import Dropped, too_many
+from tutelage.data import DroppedRow, too_many_dropped_error
 from tutelage.prepare.rows import Rows, TaskRows
 from tutelage.tokens.bulk import encode_all
 from tutelage.tokens.encode import Encoder
@@ -145,10 +145,12 @@ def _without(task: TaskRows, refused: dict[str, dict[int, InputError]]) -> TaskR
         InputError: more than half of the rows would go, or too few are left to train or test on.
     """
     rows = {name: _others(getattr(task, name), refused.get(name, {})) for name in _SPLITS}
-    dropped = [Dropped.of(error) for error in chain.from_iterable(one.values() for one in refused.values())]
+    dropped = [
+        DroppedRow.of(error) for error in chain.from_iterable(one.values() for one in refused.values())
+    ]
     count = sum(map(len, rows.values()))
     if len(dropped) > count:
-        raise too_many(f"the task {task.task.name}", dropped, count)
+        raise too_many_dropped_error(f"the task {task.task.name}", dropped, count)
     if (task.train and not rows["train"]) or (task.test and len(rows["test"]) < 2):
         raise InputError(
             f"the task {task.task.name} has too few rows that fit the model",

@@ -19,7 +19,16 @@ from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.serialization import EXAMPLE, PROMPTED
 from tutelage.core.spill import kept
 from tutelage.core.types import Example, Prompted
-from tutelage.data import Dropped, Found, Loaded, Splits, find, read_all, split, too_many
+from tutelage.data import (
+    DroppedRow,
+    SourceFiles,
+    LoadedData,
+    Splits,
+    find,
+    read_all,
+    split,
+    too_many_dropped_error,
+)
 from tutelage.metrics import Row, check_rows
 from tutelage.prepare import cross_task_leaks, rows_cache
 from tutelage.prepare import styles as forms
@@ -145,7 +154,7 @@ class _Reader:
         self._data_dir = data_dir
         self._say = say
         self._kept: list[str] = []
-        self._found: dict[str, Found] = {}
+        self._found: dict[str, SourceFiles] = {}
         self._failures: list[InputError] = []
         self._unread = 0
         if caches.enabled():
@@ -204,7 +213,7 @@ class _Reader:
             self._say(f"rows of {whose} from the cache")
 
 
-def _read_task(recipe: Recipe, task: Task, found: Found, where: str, *, held_out: bool) -> TaskRows:
+def _read_task(recipe: Recipe, task: Task, found: SourceFiles, where: str, *, held_out: bool) -> TaskRows:
     loaded = read_all(found)
     template = task.words(loaded.examples, where=where, root=recipe.root, default=loaded.template)
     examples, dropped = _good(task, template, loaded)
@@ -338,7 +347,9 @@ def _check_metrics(task: Task, test: Sequence[Prompted], where: str) -> None:
             ) from None
 
 
-def _good(task: Task, template: Words, loaded: Loaded) -> tuple[Sequence[Example], tuple[Dropped, ...]]:
+def _good(
+    task: Task, template: Words, loaded: LoadedData
+) -> tuple[Sequence[Example], tuple[DroppedRow, ...]]:
     """The rows that can be put into words, and those that were left out; every mistake is told unless rows may be dropped.
 
     Raises:
@@ -354,10 +365,12 @@ def _good(task: Task, template: Words, loaded: Loaded) -> tuple[Sequence[Example
         bad = {error.where or "": error for error in _mistakes(template, examples, task.name)}
         if not bad:
             return examples, tuple(dropped)
-        dropped += [Dropped.of(error) for error in bad.values()]
+        dropped += [DroppedRow.of(error) for error in bad.values()]
         examples = kept((row for row in examples if str(row.origin) not in bad), EXAMPLE)
         if len(dropped) > len(examples):
-            raise too_many(str(loaded.source.get("file") or loaded.source.get("hub")), dropped, len(examples))
+            raise too_many_dropped_error(
+                str(loaded.source.get("file") or loaded.source.get("hub")), dropped, len(examples)
+            )
 
 
 def _mistakes(template: Words, examples: Sequence[Example], name: str) -> list[InputError]:

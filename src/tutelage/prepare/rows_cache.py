@@ -30,7 +30,7 @@ from tutelage.core.files import new_folder, sweep_parts
 from tutelage.core.locks import locked
 from tutelage.core.serialization import PROMPTED
 from tutelage.core.types import Prompted
-from tutelage.data import Found
+from tutelage.data import SourceFiles
 from tutelage.data.formats import blocks
 from tutelage.models import cache as store
 
@@ -55,7 +55,7 @@ def most() -> int:
     return caches.most("TUTELAGE_ROWS_CACHE_MB", DEFAULT_MB)
 
 
-def key_of(task: Task, found: Found, *, where: str, root: Path, held_out: bool = False) -> str:
+def key_of(task: Task, found: SourceFiles, *, where: str, root: Path, held_out: bool = False) -> str:
     """The hash of all that a task's rows depend on; one that is held out keeps its test rows alone."""
     return hashing.of_json(
         {

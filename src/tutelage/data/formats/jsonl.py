@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import kind, loads, quick, quick_all, shorten, strings
 from tutelage.core.types import Json
-from tutelage.data.formats import hidden
+from tutelage.data.formats import invisible
 from tutelage.data.formats.lines import Line, Lines
 
 
@@ -37,7 +37,7 @@ def rows(lines: Lines, shown: str) -> Iterator[Row | InputError]:
     for piece in lines.pieces():
         raws = piece.raw.removesuffix(b"\n").split(b"\n")
         together = quick_all(raws)
-        if together is not None and not hidden.among(together.written):
+        if together is not None and not invisible.among(together.written):
             for number, fields in enumerate(together.values, piece.number + 1):
                 yield Row(number, fields, 0, True)
             continue
@@ -45,7 +45,7 @@ def rows(lines: Lines, shown: str) -> Iterator[Row | InputError]:
         for raw in raws:
             number += 1
             if found := quick(raw):
-                yield Row(number, found.value, 0, not hidden.among(found.written))
+                yield Row(number, found.value, 0, not invisible.among(found.written))
             elif raw.strip(b" \t\r"):
                 ended = at + len(raw) < len(piece.raw)
                 line = piece.line(raw + b"\n" if ended else raw, number, at)

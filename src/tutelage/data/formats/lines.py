@@ -28,7 +28,7 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class LineBlock:
     r"""Whole lines of a file as bytes; all end in \n, but for the last one of a file that ends without.
 
     Attributes:
@@ -68,9 +68,9 @@ class Piece:
         """One of its lines, decoded: the bytes with the line's end, its number, and where in the piece it begins."""
         return _decode(raw, f"{self.shown}:{number}", number, self.start + at)
 
-    def behind(self, at: int, number: int) -> Piece:
+    def behind(self, at: int, number: int) -> LineBlock:
         """What comes behind the line of that number, from a place of the piece on."""
-        return Piece(self.raw[at:], number, self.start + at, self.shown)
+        return LineBlock(self.raw[at:], number, self.start + at, self.shown)
 
 
 class Lines:
@@ -101,7 +101,7 @@ class Lines:
         for piece in self.pieces():
             yield from piece.lines()
 
-    def pieces(self) -> Iterator[Piece]:
+    def pieces(self) -> Iterator[LineBlock]:
         """The lines as bytes, without the file's byte order mark; what makes the rest unreadable is raised."""
         number = start = held = 0
         waiting: list[bytes] = []
@@ -117,7 +117,7 @@ class Lines:
                 whole = b"".join([*waiting, block[:cut]])
                 if whole.find(b"\n") >= MAX_LINE_BYTES:
                     raise too_long(f"{self.shown}:{number + 1}")
-                yield Piece(whole, number, start, self.shown)
+                yield LineBlock(whole, number, start, self.shown)
                 number += whole.count(b"\n")
                 start += len(whole)
                 waiting, held = [], 0
@@ -126,7 +126,7 @@ class Lines:
             if held > MAX_LINE_BYTES:
                 raise too_long(f"{self.shown}:{number + 1}")
         if rest := b"".join(waiting):
-            yield Piece(rest, number, start, self.shown)
+            yield LineBlock(rest, number, start, self.shown)
 
 
 def _decode(raw: bytes, where: str, number: int, start: int) -> Line | InputError:

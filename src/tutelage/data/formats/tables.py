@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_LINE_BYTES
 from tutelage.core.strictjson import shorten
-from tutelage.data.formats import cut
+from tutelage.data.formats import vectorized_tables
 from tutelage.data.formats.jsonl import Row
-from tutelage.data.formats.lines import Line, Lines, Piece, too_long
+from tutelage.data.formats.lines import Line, Lines, LineBlock, too_long
 
 
 def rows(
@@ -54,7 +54,7 @@ class _Table:
         self._header = header
         self._sure = sure
 
-    def rows(self, piece: Piece) -> Iterator[Row | InputError]:
+    def rows(self, piece: LineBlock) -> Iterator[Row | InputError]:
         """The rows that end in a piece."""
         at, number = 0, piece.number
         # To the first line that begins a row, once the columns are known.
@@ -69,14 +69,14 @@ class _Table:
         for line in piece.behind(at, number).lines():
             yield from self._line(line)
 
-    def _quick(self, raw: bytes, number: int) -> cut.Rows | None:
+    def _quick(self, raw: bytes, number: int) -> vectorized_tables.Rows | None:
         # A piece below the limit holds no row beyond it.
         if self._header is None or len(raw) > MAX_LINE_BYTES:
             return None
         even = raw.replace(b"\r\n", b"\n") if b"\r" in raw else raw
         if b"\r" in even:
             return None
-        found = cut.quick(even, self._header, self._delimiter, number)
+        found = vectorized_tables.quick(even, self._header, self._delimiter, number)
         if found is None or even is raw:
             return found
         end = len(raw)

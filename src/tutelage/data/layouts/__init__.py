@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tutelage.data.layouts.known import NAMES, PLAIN, Layout, detect, named
-from tutelage.data.layouts.made import How, Labels, Made, NoColumn
+from tutelage.data.layouts.options import ReadOptions, LabelMapping, LayoutRow, MissingColumnError
+from tutelage.data.layouts.registry import NAMES, PLAIN, Layout, detect, named
 
 __all__ = ["NAMES", "PLAIN", "How", "Labels", "Layout", "Made", "NoColumn", "detect", "named"]

@@ -9,7 +9,7 @@ from tutelage.core import hashing
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.strictjson import kind, shorten
 from tutelage.core.types import Json
-from tutelage.data.layouts.made import Fields, How, Made
+from tutelage.data.layouts.options import Fields, ReadOptions, LayoutRow
 
 _LISTS = ("messages", "conversations", "conversation")
 _ROLES = {"system": "system", "user": "user", "assistant": "assistant"}
@@ -55,17 +55,17 @@ class _Message(NamedTuple):
     taught: bool
 
 
-def fits_messages(fields: Fields) -> bool:
+def is_messages(fields: Fields) -> bool:
     """Whether a row is a conversation of {"role": ..., "content": ...}."""
     return any(_speaks(turns, "role") for _, turns in _candidates(fields))
 
 
-def fits_sharegpt(fields: Fields) -> bool:
+def is_sharegpt(fields: Fields) -> bool:
     """Whether a row is a conversation of {"from": ..., "value": ...}."""
     return any(_speaks(fields.get(name), "from") for name in _LISTS)
 
 
-def messages(fields: Fields, how: How, where: str) -> Iterator[Made]:
+def messages(fields: Fields, how: ReadOptions, where: str) -> Iterator[LayoutRow]:
     """The rows of an OpenAI conversation."""
     names, turns = _turns(fields, where, "role")
     prompt = fields.get("prompt")
@@ -76,7 +76,7 @@ def messages(fields: Fields, how: How, where: str) -> Iterator[Made]:
     yield from _rows(fields, names, said, how, where)
 
 
-def sharegpt(fields: Fields, how: How, where: str) -> Iterator[Made]:
+def sharegpt(fields: Fields, how: ReadOptions, where: str) -> Iterator[LayoutRow]:
     """The rows of a ShareGPT conversation; a field `system` beside it is its system prompt."""
     names, turns = _turns(fields, where, "from")
     told = _read(turns, names[0], where, _SHAREGPT)
@@ -209,14 +209,14 @@ def _content(value: Json, place: str, where: str) -> str:
 
 
 def _rows(
-    fields: Fields, names: Sequence[str], told: Sequence[_Message], how: How, where: str
-) -> Iterator[Made]:
+    fields: Fields, names: Sequence[str], told: Sequence[_Message], how: ReadOptions, where: str
+) -> Iterator[LayoutRow]:
     for name in _TOOLS:
         if fields.get(name) not in (None, [], "", "[]"):
             raise _unsupported("tools that may be called", name, where)
     rest = {name: value for name, value in fields.items() if name not in names}
     rest["conversation"] = _opening(told)
-    made: list[Made] = []
+    made: list[LayoutRow] = []
     before: list[tuple[str, str]] = []
     last = "system"
     for index, (role, content, taught) in enumerate(told):
@@ -246,11 +246,11 @@ def _rows(
     yield from made[-1:] if how.turns == "last" else made
 
 
-def _exchange(rest: Fields, before: Sequence[tuple[str, str]], answer: str, part: int) -> Made:
+def _exchange(rest: Fields, before: Sequence[tuple[str, str]], answer: str, part: int) -> LayoutRow:
     history = tuple(before[:-1])
     said: list[Json] = [{"role": role, "content": content} for role, content in history]
     own = {**rest, "history": said, "prompt": before[-1][1], "completion": answer}
-    return Made(own, part, history)
+    return LayoutRow(own, part, history)
 
 
 def _opening(told: Sequence[_Message]) -> str:

@@ -9,7 +9,7 @@ from tutelage.core import yamltext
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.strictjson import kind, shorten
 from tutelage.core.types import Json
-from tutelage.data.layouts.made import Fields, How, Labels, Made, NoColumn
+from tutelage.data.layouts.options import Fields, ReadOptions, LabelMapping, LayoutRow, MissingColumnError
 from tutelage.metrics import mentions
 
 CHAIN = ("question", "answer", "rationale")
@@ -25,12 +25,12 @@ def languages() -> dict[str, str]:
     return {str(code): str(name) for code, name in table.items()}
 
 
-def fits_super_ni(fields: Fields) -> bool:
+def is_super_ni(fields: Fields) -> bool:
     """Whether a row is an instance of a task with a definition."""
     return "Definition" in fields and "output" in fields
 
 
-def super_ni(fields: Fields, _how: How, where: str) -> Iterator[Made]:
+def super_ni(fields: Fields, _how: ReadOptions, where: str) -> Iterator[LayoutRow]:
     """An instance: definition, input, the first output, and all of them as references."""
     definition = _joined(fields.get("Definition"), "Definition", where)
     outputs = fields.get("output")
@@ -42,17 +42,17 @@ def super_ni(fields: Fields, _how: How, where: str) -> Iterator[Made]:
     if not isinstance(text, str):
         raise _wrong("input", where, text, "text")
     references: list[Json] = [*texts]
-    yield Made(
+    yield LayoutRow(
         {**kept, "definition": definition, "input": text, "output": texts[0], "references": references}
     )
 
 
-def fits_self_instruct(fields: Fields) -> bool:
+def is_self_instruct(fields: Fields) -> bool:
     """Whether a row is an instruction with instances."""
     return isinstance(fields.get("instances"), list) and "instruction" in fields
 
 
-def self_instruct(fields: Fields, _how: How, where: str) -> Iterator[Made]:
+def self_instruct(fields: Fields, _how: ReadOptions, where: str) -> Iterator[LayoutRow]:
     """One row for each instance: instruction, input, output."""
     instances = fields.get("instances")
     if not isinstance(instances, list) or not instances:
@@ -61,15 +61,15 @@ def self_instruct(fields: Fields, _how: How, where: str) -> Iterator[Made]:
     for number, instance in enumerate(instances, 1):
         if not isinstance(instance, dict) or "output" not in instance:
             raise _wrong(f"instances[{number - 1}]", where, instance, "an object with input and output")
-        yield Made({**rest, **instance}, number)
+        yield LayoutRow({**rest, **instance}, number)
 
 
-def fits_flan_cot(fields: Fields) -> bool:
+def is_flan_cot(fields: Fields) -> bool:
     """Whether a row is a question with its answer and the reasoning, as FLAN's files write it."""
     return set(fields) == set(CHAIN)
 
 
-def flan_cot(fields: Fields, _how: How, where: str) -> Iterator[Made]:
+def flan_cot(fields: Fields, _how: ReadOptions, where: str) -> Iterator[LayoutRow]:
     r"""Question, answer and rationale; \n in them is a line break."""
     made: dict[str, Json] = dict(fields)
     for name in CHAIN:
@@ -77,15 +77,15 @@ def flan_cot(fields: Fields, _how: How, where: str) -> Iterator[Made]:
         if not isinstance(value, str):
             raise _wrong(name, where, value, "text")
         made[name] = value.replace("\\n", "\n").strip()
-    yield Made(made)
+    yield LayoutRow(made)
 
 
-def fits_entities(fields: Fields) -> bool:
+def is_entities(fields: Fields) -> bool:
     """Whether a row is a sentence as tokens with a tag for each."""
     return isinstance(fields.get("tokens"), list) and any(isinstance(fields.get(n), list) for n in _TAGS)
 
 
-def entities(fields: Fields, how: How, where: str) -> Iterator[Made]:
+def entities(fields: Fields, how: ReadOptions, where: str) -> Iterator[LayoutRow]:
     """Tokens, tags, the sentence as text, and its entities as text."""
     name = next((name for name in _TAGS if name in fields), "tags")
     tokens, tags = _texts(fields, "tokens", where), _texts(fields, name, where)
@@ -105,15 +105,15 @@ def entities(fields: Fields, how: How, where: str) -> Iterator[Made]:
         how.note("tokens are empty, and stand in no text")
     rest = {key: value for key, value in fields.items() if key not in (name, "tokens")}
     said = mentions.to_text(tokens, tags)
-    yield Made({**rest, "tokens": [*tokens], "tags": [*tags], "text": text, "entities": said})
+    yield LayoutRow({**rest, "tokens": [*tokens], "tags": [*tags], "text": text, "entities": said})
 
 
-def fits_translation(fields: Fields) -> bool:
+def is_translation(fields: Fields) -> bool:
     """Whether a row is a text in two languages, named by their codes."""
     return _pair(fields, ()) is not None
 
 
-def translation(fields: Fields, how: How, where: str) -> Iterator[Made]:
+def translation(fields: Fields, how: ReadOptions, where: str) -> Iterator[LayoutRow]:
     """Source, target and their languages' names; the direction is that of the columns."""
     pair = _pair(fields, how.columns)
     if pair is None:
@@ -130,7 +130,7 @@ def translation(fields: Fields, how: How, where: str) -> Iterator[Made]:
         if not isinstance(value, str) or not value.strip():
             raise _wrong(name, where, value, "a text that is not empty")
     rest = {n: v for n, v in fields.items() if n not in (source, target, "translation")}
-    yield Made(
+    yield LayoutRow(
         {
             **rest,
             "source": texts[source],
@@ -151,13 +151,13 @@ def _pair(fields: Fields, asked: tuple[str, ...]) -> tuple[tuple[str, str], Fiel
     return None
 
 
-def classification(fields: Fields, how: How, where: str) -> Iterator[Made]:
+def classification(fields: Fields, how: ReadOptions, where: str) -> Iterator[LayoutRow]:
     """A row with its label's name as `label`, and with all names as `options` when they are asked for."""
-    labels = how.labels or Labels({})
+    labels = how.labels or LabelMapping({})
     column = labels.column or _label_column(fields, where)
     if column not in fields:
         close = nearest(column, list(fields))
-        raise NoColumn(
+        raise MissingColumnError(
             f"the row has no field {column}",
             where=where,
             found="the fields " + ", ".join(fields),
@@ -178,7 +178,7 @@ def classification(fields: Fields, how: How, where: str) -> Iterator[Made]:
             fix=f"did you mean {close}?" if close else _FIX,
         )
     rest = {n: v for n, v in fields.items() if n != column}
-    yield Made({**rest, "label": name, **({"options": [*known]} if labels.options else {})})
+    yield LayoutRow({**rest, "label": name, **({"options": [*known]} if labels.options else {})})
 
 
 def _label_column(fields: Fields, where: str) -> str:
@@ -186,7 +186,7 @@ def _label_column(fields: Fields, where: str) -> str:
     if len(found) == 1:
         return found[0]
     guess = found[0] if found else next(reversed(list(fields)), "label")
-    raise NoColumn(
+    raise MissingColumnError(
         "the columns do not say which one holds the label",
         where=where,
         found="the columns " + ", ".join(fields),

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tutelage.data.formats import hidden
+from tutelage.data.formats import invisible
 from tutelage.data.formats.jsonl import Row
 
 _QUOTE, _LINE_END = 34, 10
@@ -62,7 +62,7 @@ def quick(raw: bytes, header: Sequence[str], delimiter: str, before: int) -> Row
     if values is None or (delimiter == "\t" and _blank_line(values, len(header))):
         return None
     size = int(at[-1]) + 1
-    plain = not hidden.among(raw)
+    plain = not invisible.among(raw)
     numbers = [before + 1, *(lines[:-1] + (before + 1)).tolist()]
     columns = [iter(values)] * len(header)
     rows = [

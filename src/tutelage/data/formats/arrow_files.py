@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
+from tutelage.data.formats.arrow_values import ArrowRowDecoder, bad, damaged, not_utf8
 from tutelage.data.formats.blocks import Blocks, opened
-from tutelage.data.formats.cells import Cells, bad, damaged, not_utf8
 from tutelage.data.formats.jsonl import Row
 
 _BATCH = 1024
 _MAGIC = {".parquet": (b"PAR1", "Parquet"), ".feather": (b"ARROW1", "Feather")}
 
 
-class Columnar:
+class ArrowFile:
     """One file, read once; `line` of its rows is the row's number."""
 
     def __init__(self, path: Path, shown: str, ending: str) -> None:
@@ -78,7 +78,7 @@ class Columnar:
 
     def _columns(self, schema: Any) -> list[str]:
         """The columns that can be read; the file is refused when two have one name or none is left."""
-        self._cells = Cells(schema, self.shown)
+        self._cells = ArrowRowDecoder(schema, self.shown)
         self.notes += self._cells.notes
         return self._cells.columns
 

@@ -21,7 +21,7 @@ from tutelage.core.types import Json
 _PLAIN = (int, bool, type(None))
 
 
-class Cells:
+class ArrowRowDecoder:
     """What can be read of a table with this schema.
 
     Attributes:

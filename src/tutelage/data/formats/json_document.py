@@ -33,7 +33,7 @@ class _Member(NamedTuple):
     value: Json
 
 
-class Document:
+class JsonDocument:
     """One JSON value, read once; `rows` gives its rows, `sha256` and `notes` say what was read."""
 
     def __init__(self, path: Path, shown: str) -> None:

@@ -11,9 +11,9 @@ from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import loads
 from tutelage.data.formats import conll, jsonl, parallel, tables
+from tutelage.data.formats.arrow_files import ArrowFile
 from tutelage.data.formats.blocks import PACKED, ending, require_file
-from tutelage.data.formats.columnar import Columnar
-from tutelage.data.formats.document import Document
+from tutelage.data.formats.json_document import JsonDocument
 from tutelage.data.formats.jsonl import Row
 from tutelage.data.formats.lines import Line, Lines
 
@@ -88,10 +88,10 @@ def open_file(
     if kind in ("parquet", "arrow"):
         if ending(path) != path.suffix.lower():
             raise _packed_columns(path, shown)
-        file = Columnar(path, shown, ending(path))
+        file = ArrowFile(path, shown, ending(path))
         return Opened(kind, file.rows(), (file,), "row")
     if kind == "json" and not _by_lines(path, shown):
-        document = Document(path, shown)
+        document = JsonDocument(path, shown)
         return Opened(kind, document.rows(), (document,))
     lines = Lines(path, shown)
     if kind in ("jsonl", "json"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tutelage.core.errors import InputError, nearest
 from tutelage.data.layouts import conversations, tasks
-from tutelage.data.layouts.made import Fields, How, Made
+from tutelage.data.layouts.options import Fields, ReadOptions, LayoutRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +23,25 @@ class Layout:
     """
 
     name: str
-    read: Callable[[Fields, How, str], Iterator[Made]]
+    read: Callable[[Fields, ReadOptions, str], Iterator[LayoutRow]]
     fits: Callable[[Fields], bool] = lambda _: False
     template: str | None = None
     formats: tuple[str, ...] = ()
 
 
-def _plain(fields: Fields, _how: How, _where: str) -> Iterator[Made]:
-    yield Made(dict(fields))
+def _plain(fields: Fields, _how: ReadOptions, _where: str) -> Iterator[LayoutRow]:
+    yield LayoutRow(dict(fields))
 
 
 PLAIN = Layout("plain", _plain)
 _LAYOUTS = (
-    Layout("messages", conversations.messages, conversations.fits_messages, "prompt-completion"),
-    Layout("sharegpt", conversations.sharegpt, conversations.fits_sharegpt, "prompt-completion"),
-    Layout("super-ni", tasks.super_ni, tasks.fits_super_ni, "super-ni"),
-    Layout("self-instruct", tasks.self_instruct, tasks.fits_self_instruct, "instruction-output"),
-    Layout("flan-cot", tasks.flan_cot, tasks.fits_flan_cot, "flan-cot", ("tsv",)),
-    Layout("entities", tasks.entities, tasks.fits_entities, "entities"),
-    Layout("translation", tasks.translation, tasks.fits_translation, "translation-pair"),
+    Layout("messages", conversations.messages, conversations.is_messages, "prompt-completion"),
+    Layout("sharegpt", conversations.sharegpt, conversations.is_sharegpt, "prompt-completion"),
+    Layout("super-ni", tasks.super_ni, tasks.is_super_ni, "super-ni"),
+    Layout("self-instruct", tasks.self_instruct, tasks.is_self_instruct, "instruction-output"),
+    Layout("flan-cot", tasks.flan_cot, tasks.is_flan_cot, "flan-cot", ("tsv",)),
+    Layout("entities", tasks.entities, tasks.is_entities, "entities"),
+    Layout("translation", tasks.translation, tasks.is_translation, "translation-pair"),
     Layout("classification", tasks.classification),
     PLAIN,
 )
@@ -63,7 +63,7 @@ def named(name: str) -> Layout:
     )
 
 
-def detect(rows: Sequence[Fields], how: How, file_format: str) -> Layout:
+def detect(rows: Sequence[Fields], how: ReadOptions, file_format: str) -> Layout:
     """The layout that was asked for, or that most of the first rows have."""
     if how.layout is not None:
         return named(how.layout)

@@ -12,11 +12,11 @@ from tutelage.core.types import History, Json
 Fields = Mapping[str, Json]
 
 
-class NoColumn(InputError):
+class MissingColumnError(InputError):
     """A row has no field that a recipe or a layout asks for; the rows behind it most often have none either."""
 
 
-class Made(NamedTuple):
+class LayoutRow(NamedTuple):
     """One row as a layout makes it; `part` numbers the rows that one raw row gives, 0 where it always gives one."""
 
     fields: dict[str, Json]
@@ -25,7 +25,7 @@ class Made(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class LabelMapping:
     """What the values of a label column are called.
 
     Attributes:
@@ -40,7 +40,7 @@ class Labels:
 
 
 @dataclass(frozen=True, slots=True)
-class How:
+class ReadOptions:
     """How rows are to be read.
 
     Attributes:
@@ -54,7 +54,7 @@ class How:
     layout: str | None = None
     turns: Literal["every", "last"] = "every"
     columns: tuple[str, ...] = ()
-    labels: Labels | None = None
+    labels: LabelMapping | None = None
     on_bad_row: Literal["stop", "drop"] = "stop"
     notes: dict[str, int] = field(default_factory=dict, compare=False)
 
