@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -167,38 +168,39 @@ def test_no_test_is_skipped_for_want_of_a_tool_but_through_the_fixture_missing()
     assert others == []
 
 
-def test_the_readme_shows_every_package_and_no_file_that_is_not_there():
-    text = (ROOT / "README.md").read_text("utf-8")
-    tree = re.search(r"```text\n(.*?)```", text, re.DOTALL)
-    assert tree
-    shown = set()
-    above: list[str] = []
-    for line in tree[1].splitlines():
-        depth = (len(line) - len(line.lstrip())) // 2
-        above[depth:] = [line.split()[0].rstrip("/")]
-        place = "/".join(above)
-        assert (ROOT / place).exists(), place
-        shown.add(place)
-    packages = {p.parent.relative_to(ROOT).as_posix() for p in (ROOT / "src/tutelage").glob("*/__init__.py")}
-    assert packages <= shown
+def _bound_names(tree: ast.AST) -> list[str]:
+    """Names that a module binds: variables, arguments, functions, classes, aliases."""
+    names = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
+                names.append(name)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                names.append(name)
+            case ast.alias(asname=str(name)) | ast.ExceptHandler(name=str(name)):
+                names.append(name)
+    return names
 
 
-def test_no_document_waits_for_a_figure():
-    for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        assert not re.findall(r"@[A-Z]+@", document.read_text("utf-8")), document.name
+def test_fewer_than_one_name_in_a_hundred_is_idiom():
+    """Names say what they hold; tests/idiom.txt lists words that do not."""
+    lines = (ROOT / "tests" / "idiom.txt").read_text("utf-8").splitlines()
+    idiom = {line for line in lines if line and not line.startswith("#")}
+    assert len(idiom) >= 40
+    names = [name for path in SOURCES for name in _bound_names(ast.parse(path.read_text("utf-8")))]
+    counts = Counter(bare for name in names if (bare := name.strip("_")) in idiom)
+    assert counts.total() < 0.01 * len(names), counts.most_common(20)
 
 
-def test_links_of_the_documents_lead_somewhere():
-    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#\s]+)", document.read_text("utf-8")):
-            if not target.startswith(("http://", "https://", "mailto:")):
-                assert (document.parent / target).exists(), f"{document.name}: {target}"
+def test_names_are_counted_wherever_they_are_bound():
+    code = "import numpy as told\ndef asked(one, *given):\n    for found in one:\n        own: int = 1\nclass Kept: ..."
+    assert sorted(_bound_names(ast.parse(code))) == ["Kept", "asked", "found", "given", "one", "own", "told"]
 
 
-def test_files_that_the_architecture_names_are_there():
-    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    for name in re.findall(r"`([a-z_]+/[a-z_/]+\.py)`", text):
-        assert (ROOT / "src" / "tutelage" / name).is_file() or (ROOT / name).is_file(), name
+def test_no_package_has_the_name_of_a_public_function():
+    """`import tutelage.run` would put a package in the place of the function `tutelage.run`."""
+    inside = {path.stem for path in (ROOT / "src" / "tutelage").iterdir()}
+    assert not inside & set(PUBLIC)
 
 
 def _canonical(name: str) -> str:
