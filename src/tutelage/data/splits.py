@@ -24,6 +24,7 @@ class Splits:
         leaks: the test rows that stand in training, as {"test": origin, "train": origin}.
         near_leaks: those that stand there nearly, with their similarity.
         unused: rows in no split.
+        places: for each split the positions of its rows among all rows that were split.
     """
 
     train: Sequence[Example]
@@ -34,6 +35,7 @@ class Splits:
     leaks: tuple[dict[str, str], ...] = ()
     near_leaks: tuple[dict[str, Any], ...] = ()
     unused: int = 0
+    places: Mapping[Split, Sequence[int]] = field(default_factory=dict)
 
     def sizes(self) -> dict[str, int]:
         """How many rows each split has."""
@@ -91,6 +93,7 @@ def split(
             for test, train, shared in near
         ),
         unused=len(examples) - sum(len(rows) for rows in parts.values()),
+        places=places,
     )
 
 

@@ -101,7 +101,7 @@ class TaskTemplate:
     ) -> Iterator[Prompted]:
         """The rows of `render_all` one by one, up to the first mistake; the mistakes are raised at the end."""
         del training
-        errors = mixed_types(examples, sorted({*self.prompt_fields, *self.completion_fields}))
+        errors = self.mixed_types(examples)
         places = {error.where for error in errors}
         render = self._renderer()
         for start in range(0, len(examples), ROWS):
@@ -122,6 +122,15 @@ class TaskTemplate:
         if len(errors) == len(examples) > 1:
             errors = in_no_row(errors, self.where)
         raise_all(f"the rows of the task {task}", errors)
+
+    def mixed_types(self, examples: Sequence[Example]) -> list[InputError]:
+        """An error for each row in which a field of the template is of another type than in most rows."""
+        return mixed_types(examples, sorted({*self.prompt_fields, *self.completion_fields}))
+
+    def form_of(self, example: Example, *, training: bool = False) -> tuple[str, bool]:
+        """The `template` and `listed` that a rendering of this row has: rows of one form have one text."""
+        del example, training
+        return self.name, False
 
     @property
     def filling(self) -> Filling | None:

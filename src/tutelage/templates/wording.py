@@ -59,6 +59,11 @@ class _Row:
         """What is chosen from: the words, before the wording says them."""
         return self.bound.choices if self.wording.group == "wordings" else ()
 
+    @property
+    def lists_options(self) -> bool:
+        """Whether the prompt lists the answer options."""
+        return bool(self.listed and self.wording.layout and self.bound.choices)
+
 
 class LibraryTemplate:
     """Puts a task's rows into words; it has what `TaskTemplate` has.
@@ -131,8 +136,7 @@ class LibraryTemplate:
         self, examples: Sequence[Example], task: str, *, training: bool = False
     ) -> Iterator[Prompted]:
         """The rows of `render_all` one by one, up to the first mistake; the mistakes are raised at the end."""
-        texts = [name for name, one in self.kind.fields.items() if one.type == "text"]
-        errors = mixed_types(examples, self.binding.columns(texts))
+        errors = self.mixed_types(examples)
         render = subprocess_renderer.render if self.kind.foreign else here
         for start in range(0, len(examples), ROWS):
             rows = list(self._rows(examples[start : start + ROWS], errors, training=training))
@@ -164,6 +168,19 @@ class LibraryTemplate:
                     places.add(error.where)
             if len(errors) >= MAX_MISTAKES:
                 break
+
+    def mixed_types(self, examples: Sequence[Example]) -> list[InputError]:
+        """An error for each row in which a text field is of another type than in most rows."""
+        texts = [name for name, one in self.kind.fields.items() if one.type == "text"]
+        return mixed_types(examples, self.binding.columns(texts))
+
+    def form_of(self, example: Example, *, training: bool = False) -> tuple[str, bool]:
+        """The `template` and `listed` that a rendering of this row has: rows of one form have one text."""
+        row = self._row(example, training=training)
+        return self._wording_name(row), row.lists_options
+
+    def _wording_name(self, row: _Row) -> str:
+        return f"{self.kind.name}/{row.wording.name}"
 
     def card(self) -> dict[str, Any]:
         """What the data card says of the template."""
@@ -229,14 +246,14 @@ class LibraryTemplate:
             task=task,
             prompt=prompt.text,
             completion=completion,
-            template=f"{self.kind.name}/{row.wording.name}",
+            template=self._wording_name(row),
             origin=row.example.origin,
             fields=row.example.fields,
             spans=tuple((self.binding.column(name), start, end) for name, start, end in prompt.spans),
             references=references or self._right(row, completion),
             choices=tuple(others),
             history=row.example.history,
-            listed=bool(row.listed and row.wording.layout and row.bound.choices),
+            listed=row.lists_options,
             group=row.wording.group,
         )
 
