@@ -22,10 +22,10 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from tutelage.core.provenance import measured_on
-from tutelage.report import page, shown
+from tutelage.report import formatting, run_page
 from tutelage.report.examples import MOST, ROOM, Group, Shown
-from tutelage.report.marks import Pieces
-from tutelage.report.page import Left
+from tutelage.report.highlighting import Pieces
+from tutelage.report.run_page import Left
 
 TIMES = """() => {
     const [entry] = performance.getEntriesByType("navigation");
@@ -40,7 +40,7 @@ def filled(left: Left) -> Left:
     model = next(item for group in first.groups for item in group.items)
     words = ["every", "other", "word", "of", "this", "answer", "is", "a", "marked", "one", "and", "so", "on"]
     parts: list[tuple[bool, str]] = []
-    while sum(len(text) for _, text in parts) < shown.LONGEST - 12:
+    while sum(len(text) for _, text in parts) < formatting.LONGEST - 12:
         parts.append((len(parts) % 2 == 1, f"{words[len(parts) % len(words)]} "))
     long = Pieces(tuple(parts), cut=10_000)
     items = [longest(model, long, n) for n in range(MOST)]
@@ -51,7 +51,7 @@ def filled(left: Left) -> Left:
 
 
 def longest(model: Shown, long: Pieces, number: int) -> Shown:
-    text = shown.text("".join(text for _, text in long.parts))
+    text = formatting.text("".join(text for _, text in long.parts))
     return replace(
         model,
         id=f"item {number}",
@@ -83,13 +83,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("run", type=Path, help="the folder of a finished run")
     parser.add_argument("--browsers", type=int, default=5, help="how often each page is opened")
     options = parser.parse_args(arguments)
-    left = page.read(options.run)
+    left = run_page.read(options.run)
     print(f"{measured_on()}\n")
     print("| page | items | MB | written in, s | first paint, ms | loaded, ms |")
     print("|---|---:|---:|---:|---:|---:|")
     for name, one in (("of the run", left), ("filled to its bounds", filled(left))):
         began = time.perf_counter()
-        text = page.render(one)
+        text = run_page.render(one)
         seconds = time.perf_counter() - began
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "report.html"

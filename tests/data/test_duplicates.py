@@ -86,7 +86,7 @@ def test_items_stand_in_rows_by_thirteen_words_or_nearly():
         LONG.replace("already", "twice"),
         "nothing else",
     ]
-    found = duplicates.overlaps(items, rows, 0.8)
+    found = duplicates.contaminated_items(items, rows, 0.8)
     assert [(one.item, one.row) for one in found] == [(0, 1), (2, 2)]
     assert found[0].how == "13 words"
     assert found[1].how in {"13 words", f"{duplicates.similarity(items[2], LONG):.2f} alike"}
@@ -96,5 +96,8 @@ def test_words_that_frame_every_item_are_no_overlap():
     frame = "Read the following text with care and answer the question below it in one word only please:"
     items = [f"{frame} question {word}" for word in "abcdefghijklmnop"]
     assert (
-        duplicates.overlaps(items, [f"{frame} something else altogether, as long as it may be"], 0.95) == []
+        duplicates.contaminated_items(
+            items, [f"{frame} something else altogether, as long as it may be"], 0.95
+        )
+        == []
     )

@@ -21,7 +21,7 @@ from tutelage.comparison import compare_runs
 from tutelage.comparison.flips import changes
 from tutelage.core.errors import InputError
 from tutelage.job.integrity import finished
-from tutelage.results import lm_eval, tuned
+from tutelage.results import lm_eval, tuned_record
 from tutelage.results.run_folder import RunFolder, check_free
 from tutelage.results.store import Store
 
@@ -118,7 +118,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     document = {"schema": 1, "provenance": {**results["provenance"], "model": "m"}, "benchmarks": benchmarks}
     (folder / "evaluation.json").write_text(json.dumps(document), "utf-8")
-    tuned.write(folder, {"identity": "x", "step": 4, "steps": 4, "files": {}, "recorded": "when written"})
+    tuned_record.write(
+        folder, {"identity": "x", "step": 4, "steps": 4, "files": {}, "recorded": "when written"}
+    )
     (folder / "model").mkdir()
     results["provenance"]["key"] = "key"
     (folder / "results.json").write_text(json.dumps(results), "utf-8")

@@ -14,7 +14,7 @@ from tutelage.cli import console
 from tutelage.cli.options import Data, RecipeFile, Sets
 
 if TYPE_CHECKING:
-    from tutelage.report.inspected import Finding, InspectedRow, InspectedTask, Inspection, Token
+    from tutelage.report.inspection import Finding, InspectedRow, InspectedTask, Inspection, Token
 
 SHORT = 240  # characters of a text that stands in words beside its tokens
 PAIRS = 3  # of repeated rows or leaks
@@ -71,7 +71,7 @@ def inspect(
     wanted = Wanted(names=row or (), count=rows, split=split, early=look_at_test)
     found = look(load(recipe, sets=sets or ()), data_dir=data, wanted=wanted, say=console.say)
     if html is not None:
-        from tutelage.report.inspected import page_of
+        from tutelage.report.inspection import page_of
 
         outputs.Page(html, [recipe]).write(page_of(found))
     if json:
@@ -132,7 +132,7 @@ def _show_task(task: InspectedTask) -> None:
 
 
 def _epoch(task: InspectedTask) -> str:
-    from tutelage.report.inspected import share
+    from tutelage.report.inspection import share
 
     if not task.times:
         return "none of its rows: it is held out, and only asked"
@@ -162,7 +162,7 @@ def _pairs(pairs: Sequence[Mapping[str, Any]], one: str, other: str, none: str) 
 
 
 def _show_row(row: InspectedRow) -> None:
-    from tutelage.report.inspected import runs_of
+    from tutelage.report.inspection import runs_of
 
     learned = f"{row.learned:,} of {len(row.tokens):,} tokens learned"
     if row.split == "test":
@@ -208,7 +208,7 @@ def _show_tokens(label: str, tokens: Sequence[Token]) -> None:
 
 def _spelled(text: str, signs: Signs, encoding: str) -> str:
     """A token's text in one line in which spaces are seen."""
-    from tutelage.report.inspected import visible
+    from tutelage.report.inspection import visible
 
     named = visible(text).replace(" ", signs.space).replace("\n", signs.line).replace("\t", signs.tab)
     return console.plain(named).encode(encoding, "replace").decode(encoding)
@@ -262,6 +262,6 @@ def _short(text: str, *, both_ends: bool = False) -> str:
 
 
 def _line(text: str) -> str:
-    from tutelage.report.inspected import visible
+    from tutelage.report.inspection import visible
 
     return visible(" ".join(text.split()))

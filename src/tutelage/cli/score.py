@@ -92,7 +92,7 @@ def score(
     found = scorecard.score(asked, given, against=other, seed=seed)
     why = _explained(asked, found, rows) if explain or html is not None else ()
     if html is not None:
-        from tutelage.report.explained import page_of
+        from tutelage.report.explanation_page import page_of
 
         outputs.Page(html, read).write(page_of(why))
     if json:

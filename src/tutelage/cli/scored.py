@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tutelage.cli import console
-from tutelage.report.told import sentences
+from tutelage.report.caveats import sentences
 
 _HEAD = ["benchmark", "metric", "value", "95 % interval", "n"]
 

@@ -203,7 +203,7 @@ def _signed(text: str) -> tuple[_Text, Any]:
     return own, _signature(own.pieces)
 
 
-def overlaps(items: Sequence[str], rows: Sequence[str], threshold: float) -> list[ContaminatedItem]:
+def contaminated_items(items: Sequence[str], rows: Sequence[str], threshold: float) -> list[ContaminatedItem]:
     """The items of a benchmark that stand in training rows, each with the first such row.
 
     An item stands in a row when they share a run of 13 words (T. Brown et al., "Language models are few-shot learners",

@@ -12,7 +12,7 @@ from pathlib import Path
 from tutelage.core import globs, regular
 from tutelage.core.errors import InputError, nearest
 from tutelage.data.formats import EXTENSIONS, blocks, format_of
-from tutelage.data.formats.blocks import ending, packed, require_file
+from tutelage.data.formats.blocks import ending, packed, require_data_file
 from tutelage.data.layouts.tasks import languages
 
 _BESIDE = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "package.json"}
@@ -21,7 +21,7 @@ _SPLITS = {"train", "validation", "valid", "val", "dev", "test"}
 _SHOWN = 8
 
 
-def expand(
+def expand_paths(
     root: Path, named: Sequence[str], *, where: str = "data.path", fix: str = blocks.FIX_PATH
 ) -> list[Path]:
     """The files that some paths name, in their order; those of a glob or a folder are sorted.
@@ -115,7 +115,7 @@ def parallel_columns(paths: Sequence[Path], columns: Sequence[str]) -> tuple[str
     )
 
 
-def one_kind(paths: Sequence[Path], where: str) -> None:
+def require_one_format(paths: Sequence[Path], where: str) -> None:
     """Raise when files are of several kinds."""
     kinds: dict[str, list[str]] = {}
     for path in paths:
@@ -134,7 +134,7 @@ def one_kind(paths: Sequence[Path], where: str) -> None:
     )
 
 
-def of_several_splits(paths: Sequence[Path]) -> bool:
+def name_several_splits(paths: Sequence[Path]) -> bool:
     """Whether files are called after training and another split: read together, their rows are split anew."""
     said = [re.split(r"[^a-z]+", path.name.lower()) for path in paths]
     named = {word for words in said for word in words if word in _SPLITS}
@@ -163,8 +163,8 @@ def _inside(folder: Path) -> list[Path]:
             fix="name a file in it, or another folder",
         )
     for path in data:
-        require_file(path, str(path))
-    one_kind(data, str(folder))
+        require_data_file(path, str(path))
+    require_one_format(data, str(folder))
     return data
 
 
@@ -189,8 +189,8 @@ def _matching(root: Path, name: str, where: str) -> list[Path]:
     if not paths:
         raise _no_match(pattern, name)
     for path in paths:
-        require_file(path, str(path))
-    one_kind(paths, str(pattern))
+        require_data_file(path, str(path))
+    require_one_format(paths, str(pattern))
     return paths
 
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example, Json, Origin
 from tutelage.data.formats.arrow_values import ArrowRowDecoder, bad, damaged, is_plain, not_utf8
-from tutelage.data.formats.blocks import empty, opened, require_file
+from tutelage.data.formats.blocks import empty, opened, require_data_file
 from tutelage.data.mapped_column import Column, column_of
 
 Ints = npt.NDArray[np.int64]
@@ -152,7 +152,7 @@ class _File:
                 expected=" or ".join(_ENDINGS),
                 fix="write the rows as an uncompressed Arrow file (pyarrow.feather.write_feather)",
             )
-        require_file(path, shown)
+        require_data_file(path, shown)
         with opened(path, shown) as file:
             head = file.read(8)
             self._stamp = _stamp(os.fstat(file.fileno()))

@@ -14,7 +14,7 @@ from tutelage.data import layouts
 from tutelage.data.formats import Opened, invisible, open_file
 from tutelage.data.formats.blocks import empty
 from tutelage.data.formats.jsonl import Row
-from tutelage.data.layouts import ReadOptions, Layout, MissingColumnError
+from tutelage.data.layouts import Layout, MissingColumnError, ReadOptions
 
 _LOOKED_AT = 64
 """First rows that say which layout a file has."""

@@ -14,10 +14,16 @@ from tutelage.core.serialization import EXAMPLE
 from tutelage.core.spill import kept
 from tutelage.core.types import Example, Json
 from tutelage.data import hub, repository
-from tutelage.data.files import expand, of_several_splits, one_kind, parallel_columns, short_names
+from tutelage.data.files import (
+    expand_paths,
+    name_several_splits,
+    require_one_format,
+    parallel_columns,
+    short_names,
+)
 from tutelage.data.formats import open_parallel
-from tutelage.data.formats.blocks import require_file
-from tutelage.data.layouts import ReadOptions, LabelMapping
+from tutelage.data.formats.blocks import require_data_file
+from tutelage.data.layouts import LabelMapping, ReadOptions
 from tutelage.data.layouts.label_names import read_names
 from tutelage.data.reader import DroppedRow, ExampleReader, reader, too_many_dropped_error
 
@@ -139,7 +145,7 @@ def find(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Sou
         how = _how(source, root if source.path else data_dir or root)
         if len(paths) > 1:
             said["files"] = [*short_names(paths)]
-        if of_several_splits(paths):
+        if name_several_splits(paths):
             how.note(
                 "files called after several splits were read as one set, which is split anew", len(paths)
             )
@@ -155,7 +161,7 @@ def find(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Sou
             paths = found.paths
             said |= {"split": source.hub_split, "revision": commit, "files": [*found.names]}
         else:
-            require_file(path, str(path))
+            require_data_file(path, str(path))
         return SourceFiles(paths, [str(path) for path in paths], said, _how(source, data_dir))
     fetched = _fetch(source, data_dir)
     return SourceFiles(
@@ -200,7 +206,7 @@ def files_of(source: DataSource, *, root: Path, data_dir: Path | None = None) ->
     base = root if source.path is not None else data_dir
     assert base is not None
     if source.path is not None:
-        return expand(base, _named(source))
+        return expand_paths(base, _named(source))
     if not base.is_dir():
         raise InputError(
             "the data folder is not there" if not base.exists() else "the data folder is a file",
@@ -210,7 +216,7 @@ def files_of(source: DataSource, *, root: Path, data_dir: Path | None = None) ->
             fix="correct --data or the variable TUTELAGE_DATA",
         )
     fix = f"check the name; `local` is relative to the data folder {base.absolute()}"
-    return expand(base, _named(source), where="data.local", fix=fix)
+    return expand_paths(base, _named(source), where="data.local", fix=fix)
 
 
 def _named(source: DataSource) -> tuple[str, ...]:
@@ -329,7 +335,7 @@ def _readers(paths: Sequence[Path], shown: Sequence[str], how: ReadOptions) -> l
         how = replace(how, columns=columns)
         opened = open_parallel(paths, shown, columns)
         return [ExampleReader(opened, shown[0], how)]
-    one_kind(paths, "data.path")
+    require_one_format(paths, "data.path")
     return [
         reader(path, name, how, name=short)
         for path, name, short in zip(paths, shown, short_names(paths), strict=True)

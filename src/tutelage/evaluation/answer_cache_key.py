@@ -16,7 +16,7 @@ from tutelage.core import caches, hashing
 from tutelage.core.types import Request
 from tutelage.engine import Engine
 from tutelage.models import LoadedModel
-from tutelage.results.answers import Answers
+from tutelage.results.answer_cache import Answers
 
 DEFAULT_MB = 500
 _PARTS = ("core", "templates", "tokens", "models", "engine")

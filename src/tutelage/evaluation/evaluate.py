@@ -29,7 +29,7 @@ from tutelage.models.adapters import adapter_off
 from tutelage.models.source import base_of, fingerprint
 from tutelage.prepare import instant
 from tutelage.results import digests
-from tutelage.results.answers import Answers
+from tutelage.results.answer_cache import Answers
 from tutelage.results.document import sealed
 from tutelage.results.store import Store
 from tutelage.tokens.rendering import clock_of

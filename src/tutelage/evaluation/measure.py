@@ -19,7 +19,7 @@ from tutelage.evaluation.answer_cache_key import Voice
 from tutelage.evaluation.progress import Listener
 from tutelage.metrics import Row, Scored, score_rows
 from tutelage.prepare.preparation import PreparedTask
-from tutelage.results.answers import Answers
+from tutelage.results.answer_cache import Answers
 from tutelage.results.store import Evaluation, Item, Store
 from tutelage.tokens.encode import plain
 

@@ -20,7 +20,7 @@ from tutelage.core.types import Encoded, History, Prompted
 from tutelage.models import LoadedTokenizer
 from tutelage.prepare.card import pieces
 from tutelage.prepare.preparation import TaskRows
-from tutelage.report.inspected import Finding, share
+from tutelage.report.inspection import Finding, share
 from tutelage.tokens import chat
 from tutelage.tokens.encode import BATCH, Encoder
 from tutelage.tokens.rendering import clock_of

@@ -19,7 +19,7 @@ from tutelage.inspection.checks import Checks, kept_prompt, leaks_of, repeats
 from tutelage.models import load_tokenizer, resolve
 from tutelage.prepare import card, instant, preparation
 from tutelage.prepare.preparation import Prepared, Rows, TaskRows
-from tutelage.report.inspected import Cut, InspectedRow, InspectedTask, Inspection, Token
+from tutelage.report.inspection import Cut, InspectedRow, InspectedTask, Inspection, Token
 from tutelage.results.run_folder import default_folder
 from tutelage.tokens import chat
 from tutelage.tokens.encode import Encoder

@@ -13,7 +13,7 @@ from typing import Any
 from tutelage import report
 from tutelage.core import hashing, manifest
 from tutelage.core.errors import InputError
-from tutelage.results import cardshape, digests, document, tuned
+from tutelage.results import card_schema, digests, document, tuned_record
 from tutelage.results.run_folder import IDENTITIES, RunFolder, write_recipe
 from tutelage.results.store import Store
 
@@ -57,8 +57,8 @@ def begun_before(folder: RunFolder, base: str) -> bool:
         folder: the run.
         base: the base model's fingerprint, with its settings.
     """
-    record = tuned.read(folder.path) or {}
-    if record.get("recorded") == tuned.WHEN_WRITTEN:
+    record = tuned_record.read(folder.path) or {}
+    if record.get("recorded") == tuned_record.WHEN_WRITTEN:
         return False
     if "base" in record:
         return bool(record["base"] == base)
@@ -87,7 +87,7 @@ def made_from(folder: RunFolder, store: Store) -> dict[str, Any]:
     return {
         "card": hashing.of_json(card),
         "store": digests.record(store),
-        "tuned": tuned.read(folder.path),
+        "tuned": tuned_record.read(folder.path),
     }
 
 
@@ -103,7 +103,7 @@ def _results(folder: RunFolder, say: Say) -> dict[str, Any] | None:
 
 def _model_is_whole(folder: RunFolder, made: Mapping[str, Any] | None, base: str, say: Say) -> bool:
     """Check the model; its record is written again where it alone is missing or damaged."""
-    record = tuned.read(folder.path)
+    record = tuned_record.read(folder.path)
     if not folder.model.exists():
         say(f"{folder.model} is not there: tuned again")
         return False
@@ -111,25 +111,25 @@ def _model_is_whole(folder: RunFolder, made: Mapping[str, Any] | None, base: str
         if record is not None and record["identity"] != made["tuned"]["identity"]:
             say(f"{folder.tuned} is of another tuning: tuned again")
             return False
-        tuned.require_model(folder.path, made["tuned"])
-        tuned.write(folder.path, made["tuned"])
+        tuned_record.require_model(folder.path, made["tuned"])
+        tuned_record.write(folder.path, made["tuned"])
         say(f"{folder.tuned} was missing or damaged: it is written again from {folder.results.name}")
         return True
     if record is None:
         return False
     if record.get("files") is None:
         adopt(folder, record, base, say)
-    tuned.require_model(folder.path, record)
+    tuned_record.require_model(folder.path, record)
     return True
 
 
 def adopt(folder: RunFolder, record: Mapping[str, Any], base: str, say: Say) -> None:
     """Record the hashes of a model that an older version wrote, as it is now, where the folder may be written to."""
     if not os.access(folder.path, os.W_OK):
-        say(tuned.UNCHECKED)
+        say(tuned_record.UNCHECKED)
         return
     files = manifest.describe(folder.model)
-    tuned.write(folder.path, {**record, "recorded": tuned.LATER, "files": files, "base": base})
+    tuned_record.write(folder.path, {**record, "recorded": tuned_record.LATER, "files": files, "base": base})
     say(
         "the run was made before hashes of the tuned model and the base's generation settings were recorded: "
         "both are recorded now, as they are"
@@ -170,4 +170,4 @@ def read_card(folder: RunFolder) -> dict[str, Any]:
     Raises:
         InputError: it is not there or damaged.
     """
-    return document.load_checked(folder.card, cardshape.Card, what="the data card", fix=document.FIX)
+    return document.load_checked(folder.card, card_schema.Card, what="the data card", fix=document.FIX)

@@ -49,7 +49,7 @@ from tutelage.models import (
 )
 from tutelage.prepare import contamination, instant, mixture, preparation
 from tutelage.prepare.preparation import Prepared
-from tutelage.results import document, tuned
+from tutelage.results import document, tuned_record
 from tutelage.results.run_folder import RunFolder, check_free, default_folder, opened
 from tutelage.results.store import Store
 from tutelage.training.objective import require_packable
@@ -254,7 +254,7 @@ class _Run:
         job = tuning.settle(self.recipe, prepared, self.base.fingerprint)
         if tuning.done(self.folder, job):
             self.listen.stage("tune", "was done before")
-            record = tuned.read(self.folder.path)
+            record = tuned_record.read(self.folder.path)
             if record is not None and record.get("files") is None:
                 integrity.adopt(self.folder, record, fingerprint(source), self._tell_check)
             tuning.clean(self.folder)
@@ -292,7 +292,7 @@ class _Run:
 
     def _answered_by(self, job: Job) -> str:
         """What the tuned model's answers are kept under: the tuning, and the weights that came of it."""
-        weights = tuned.weights(tuned.read(self.folder.path) or {})
+        weights = tuned_record.weights(tuned_record.read(self.folder.path) or {})
         return job.identity if weights is None else hashing.of_json([job.identity, weights])
 
     @property
@@ -372,7 +372,7 @@ class _Run:
         """
         totals = tuning.seen(store)
         if not totals["steps"]:
-            totals = (tuned.read(self.folder.path) or {}).get("seen") or totals
+            totals = (tuned_record.read(self.folder.path) or {}).get("seen") or totals
         told = {"objective": tuning.objective(self.recipe), **totals}
         names = prepared.names
         if len(names) > 1 or any(len(set(one)) > 1 for one in prepared.forms):

@@ -16,7 +16,7 @@ from tutelage.models import LoadedModel, ModelSource, add_adapter, export, metho
 from tutelage.models.export import output_folder
 from tutelage.models.freezing import freeze, train_last
 from tutelage.prepare.preparation import Prepared
-from tutelage.results import tuned as record_of
+from tutelage.results import tuned_record as record_of
 from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
 from tutelage.tokens.packing import Packing, packing_of

@@ -22,7 +22,7 @@ from tutelage.core.files import new_folder, require_space, sweep_parts
 from tutelage.core.locks import locked
 from tutelage.models import bundled, cache, folders, origin
 from tutelage.models.bundled import PATIENCE, Say, silent
-from tutelage.results import tuned
+from tutelage.results import tuned_record
 
 Kind = Literal["bundled", "hub", "folder", "run", "gguf"]
 HUB_ID = re.compile(r"(?P<id>[\w][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
@@ -255,11 +255,11 @@ def _plain(value: Any) -> Any:
 
 def _folder(name: str, path: Path, say: Say) -> ModelSource:
     """A run's tuned model, or the model or adapter that stands in the folder itself."""
-    inner = path / tuned.MODEL
+    inner = path / tuned_record.MODEL
     if folders.is_model(inner):
         return _of_folder(name, "run", inner, say)
-    if (record := tuned.recorded(path)) is not None:
-        tuned.require_model(path, record)  # the model is damaged, or gone: it says so
+    if (record := tuned_record.recorded(path)) is not None:
+        tuned_record.require_model(path, record)  # the model is damaged, or gone: it says so
     if not folders.is_model(path) and (path / "recipe.yaml").is_file():
         raise InputError(
             "the run has no tuned model yet",
@@ -295,14 +295,14 @@ def _of_folder(name: str, kind: Kind, folder: Path, say: Say, *, revision: str |
 
 def _check_run(folder: Path) -> tuple[str, ...]:
     """Check a run's tuned model against the manifest that the run keeps; what cannot be checked is noted."""
-    run = tuned.run_of(folder)
+    run = tuned_record.run_of(folder)
     if run is None:
         return ()
-    record = tuned.recorded(run)
+    record = tuned_record.recorded(run)
     if record is None:
-        return (tuned.NO_RECORD,)
-    tuned.require_model(run, record)
-    return () if record.get("files") is not None else (tuned.UNCHECKED,)
+        return (tuned_record.NO_RECORD,)
+    tuned_record.require_model(run, record)
+    return () if record.get("files") is not None else (tuned_record.UNCHECKED,)
 
 
 def _base(name: str, say: Say, *, where: str) -> ModelSource:

@@ -25,7 +25,9 @@ def found(watched: Sequence[Benchmark], rows: Rows, *, near: float) -> dict[str,
     asked = [(benchmark.name, item) for benchmark in watched for item in benchmark.items]
     told: dict[str, Any] = {one.name: {"items": len(one.items), "found": 0, "first": []} for one in watched}
     # All benchmarks at once, so that the training rows are indexed once.
-    for same in duplicates.overlaps([item.prompt for _, item in asked], texts, near) if asked else ():
+    for same in (
+        duplicates.contaminated_items([item.prompt for _, item in asked], texts, near) if asked else ()
+    ):
         name, item = asked[same.item]
         told[name]["found"] += 1
         if len(told[name]["first"]) < MOST:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tutelage.report.page import output, write
+from tutelage.report.run_page import output, write
 
 __all__ = ["output", "write"]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from tutelage.report import shown
+from tutelage.report import formatting
 from tutelage.report.chart import Scale, fitted, from_zero, line, thinned
-from tutelage.report.shown import Number
+from tutelage.report.formatting import Number
 
 Log = Sequence[Mapping[str, float]]
 Points = list[tuple[float, float]]
@@ -64,9 +64,9 @@ def losses(steps: Log) -> Losses | None:
         train=line(train, x, y),
         validation=line(held_out, x, y),
         validation_points=tuple((x.at(a), 100 - y.at(b)) for a, b in thinned(held_out)),
-        first=shown.loss(train[0][1]),
-        last=shown.loss(train[-1][1]),
-        best=None if best is None else shown.loss(best[1]),
+        first=formatting.loss(train[0][1]),
+        last=formatting.loss(train[-1][1]),
+        best=None if best is None else formatting.loss(best[1]),
         best_step=None if best is None else int(best[0]),
         thinned=len(thinned(train)) < len(train),
     )

@@ -10,9 +10,9 @@ from tutelage.comparison import wording
 from tutelage.core import seeds
 from tutelage.metrics import Row
 from tutelage.metrics.names import catalogue
-from tutelage.report import marks, shown
-from tutelage.report.marks import Pieces
-from tutelage.report.shown import Number, Text
+from tutelage.report import formatting, highlighting
+from tutelage.report.formatting import Number, Text
+from tutelage.report.highlighting import Pieces
 from tutelage.results.store import Evaluation, Item, Store
 
 MOST = 200  # items on the page
@@ -135,7 +135,7 @@ def _examples(store: Store, suite: str, name: str, each: int) -> Examples | None
     mixed = [answered[n] for n in chance.permutation(len(answered)).tolist()]
     picked = _picked(mixed, changes.get(flips), changes.get(graded))
     chosen = {key: found[:each] for key, found in picked.items()}
-    explained_by = marks.marking([metric for metric in sides[1].scores if metric in sides[0].scores])
+    explained_by = highlighting.marking([metric for metric in sides[1].scores if metric in sides[0].scores])
     groups, done = [], set[str]()
     for key, found in chosen.items():
         fresh = [item for item in found if item not in done]
@@ -221,27 +221,27 @@ def _shown(
     explained_by: Sequence[str],
 ) -> Shown:
     told = [
-        marks.why(explained_by, Row(side.responses[item.id].text, item.references, item.fields))
+        highlighting.why(explained_by, Row(side.responses[item.id].text, item.references, item.fields))
         for side in sides
     ]
-    references = [marks.plain(reference) for reference in item.references]
+    references = [highlighting.plain(reference) for reference in item.references]
     marked = told[1].reference
     if marked is not None:  # the one that the tuned answer was compared with comes first
         del references[told[1].chosen]
         references.insert(0, marked)
     base, tuned = (_answer(item.id, side, own, by) for side, own in zip(sides, told, strict=True))
     return Shown(
-        id=shown.plain(item.id),
-        part=shown.plain(item.part),
+        id=formatting.plain(item.id),
+        part=formatting.plain(item.part),
         groups=groups,
-        prompt=shown.text(item.prompt),
+        prompt=formatting.text(item.prompt),
         references=tuple(references[:3]),
         base=base,
         tuned=tuned,
     )
 
 
-def _answer(item: str, side: _Side, why: marks.Why, by: tuple[str | None, str | None]) -> Answer:
+def _answer(item: str, side: _Side, why: highlighting.Why, by: tuple[str | None, str | None]) -> Answer:
     flips, graded = by
     right, score = side.value(flips, item), side.value(graded, item)
     response = side.responses[item]
@@ -249,7 +249,7 @@ def _answer(item: str, side: _Side, why: marks.Why, by: tuple[str | None, str | 
     return Answer(
         text=why.prediction,
         right=None if right is None else (right > 0.5) == better,
-        score=None if score is None or graded is None else shown.score(graded, score),
+        score=None if score is None or graded is None else formatting.score(graded, score),
         cut_short=response.finish == "length",
         why=why.sentences,
     )

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.report import shown
-from tutelage.report.card import MOST_TASKS
-from tutelage.report.shown import Number
+from tutelage.report import formatting
+from tutelage.report.data_card import MOST_TASKS
+from tutelage.report.formatting import Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Mixture:
 
 def means(results: Mapping[str, Any]) -> list[Means]:
     """The groups of tasks that were summed up."""
-    return [_means(shown.plain(name), told) for name, told in (results.get("groups") or {}).items()]
+    return [_means(formatting.plain(name), told) for name, told in (results.get("groups") or {}).items()]
 
 
 def _means(name: str, told: Mapping[str, Any]) -> Means:
@@ -69,8 +69,8 @@ def _means(name: str, told: Mapping[str, Any]) -> Means:
             _hundred(low, sign=True),
             _hundred(high, sign=True),
         ),
-        p=shown.probability(told["difference"]["p"]),
-        items=shown.count(told["difference"]["n"]),
+        p=formatting.probability(told["difference"]["p"]),
+        items=formatting.count(told["difference"]["n"]),
         moved="better" if low > 0 else "worse" if high < 0 else "",
     )
 
@@ -103,28 +103,30 @@ def seen(card: Mapping[str, Any]) -> Mixture | None:
 
 def _seen(name: str, told: Mapping[str, Any], total: int) -> Seen:
     return Seen(
-        name=shown.plain(name),
+        name=formatting.plain(name),
         asked=_hundred(told["asked"]) if "asked" in told else None,
         share=_hundred(told["rows"] / total),
-        rows=shown.count(told["rows"]),
-        tokens=shown.count(told["tokens"]),
-        loss_tokens=shown.count(told["loss_tokens"]),
-        most=shown.count(told["most"]) if "most" in told else None,
+        rows=formatting.count(told["rows"]),
+        tokens=formatting.count(told["tokens"]),
+        loss_tokens=formatting.count(told["loss_tokens"]),
+        most=formatting.count(told["most"]) if "most" in told else None,
     )
 
 
 def _said(mixture: Mapping[str, Any], told: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    found = [shown.plain(line) for line in mixture.get("said") or []]
+    found = [formatting.plain(line) for line in mixture.get("said") or []]
     replay = mixture.get("replay")
     if replay:
         tokens = sum(one["tokens"] for one in told.values())
         share = told[replay["from"]]["tokens"] / tokens
         found.append(
-            f"Of all tokens {100 * share:.1f} % were replayed from {shown.plain(replay['from'])}; "
+            f"Of all tokens {100 * share:.1f} % were replayed from {formatting.plain(replay['from'])}; "
             f"{100 * replay['token_share']:.1f} % were asked, which made {100 * replay['row_share']:.1f} % of the rows."
         )
     if left := mixture.get("left_out"):
-        names = ", ".join(f"{shown.plain(one['task'])} ({shown.plain(one['cluster'])})" for one in left[:8])
+        names = ", ".join(
+            f"{formatting.plain(one['task'])} ({formatting.plain(one['cluster'])})" for one in left[:8]
+        )
         more = f" and {len(left) - 8} more" if len(left) > 8 else ""
         found.append(f"Too near to what is held out, and neither taught nor asked: {names}{more}.")
     return found

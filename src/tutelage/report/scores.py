@@ -9,10 +9,10 @@ from typing import Any, Literal
 from tutelage.comparison import ALPHA, DEFAULT_BUDGET
 from tutelage.comparison import wording as words
 from tutelage.comparison.budgets import exceeds, unseen_loss
-from tutelage.report import shown
+from tutelage.report import formatting
+from tutelage.report.caveats import sentences
 from tutelage.report.chart import HUNDRED, Scale, fitted
-from tutelage.report.shown import Number
-from tutelage.report.told import sentences
+from tutelage.report.formatting import Number
 
 Moved = Literal["rose", "fell", "open", "untested"]
 
@@ -98,7 +98,7 @@ class Measured:
         lost = change.raw < 0 if self.main.words.higher_is_better else change.raw > 0
         if self.budget is None or not lost:
             return None
-        return Number(change.raw, shown.score(self.main.metric, abs(change.raw)).text)
+        return Number(change.raw, formatting.score(self.main.metric, abs(change.raw)).text)
 
 
 def _points(one: Measured, loss: Number) -> float:
@@ -164,13 +164,13 @@ def _row(name: str, metric: str, outcome: Mapping[str, Any], scale: Scale, budge
         base=base,
         tuned=_side(metric, outcome["tuned"][metric], scale),
         difference=(
-            shown.score(metric, difference["value"], sign=True),
-            shown.score(metric, difference["low"], sign=True),
-            shown.score(metric, difference["high"], sign=True),
+            formatting.score(metric, difference["value"], sign=True),
+            formatting.score(metric, difference["low"], sign=True),
+            formatting.score(metric, difference["high"], sign=True),
         ),
-        p=shown.probability(difference["p"]),
-        p_adjusted=None if adjusted is None else shown.probability(adjusted),
-        detectable=None if detectable is None else shown.score(metric, detectable),
+        p=formatting.probability(difference["p"]),
+        p_adjusted=None if adjusted is None else formatting.probability(adjusted),
+        detectable=None if detectable is None else formatting.score(metric, detectable),
         moved=_moved(difference, higher_is_better=told.higher_is_better),
         zone=zone,
         independent=difference.get("units", difference.get("n", base.n)),
@@ -181,9 +181,9 @@ def _side(metric: str, score: Mapping[str, Any], scale: Scale) -> Side:
     value, low, high = (score[end] for end in ("value", "low", "high"))
     at = [scale.at(words.on_scale(metric, end)) for end in (value, low, high)]
     return Side(
-        value=shown.score(metric, value),
-        low=shown.score(metric, low),
-        high=shown.score(metric, high),
+        value=formatting.score(metric, value),
+        low=formatting.score(metric, low),
+        high=formatting.score(metric, high),
         n=score["n"],
         at=(at[0], at[1], at[2]),
     )

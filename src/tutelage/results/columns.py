@@ -11,7 +11,7 @@ from tutelage.core import strictjson
 from tutelage.core.errors import InputError
 from tutelage.core.types import Response
 from tutelage.results.database import damaged
-from tutelage.results.shapes import FAR
+from tutelage.results.schemas import FAR
 
 _T = TypeVar("_T", dict[str, Any], list[Any])
 FINISHES = ("stop", "length", "choice")

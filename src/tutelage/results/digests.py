@@ -12,7 +12,7 @@ from typing import Any
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
-from tutelage.results import database, document, shapes
+from tutelage.results import database, document, schemas
 from tutelage.results.store import Evaluation, Store
 
 AGAIN = "run the command that made it again: it writes the file anew and answers nothing twice"
@@ -137,12 +137,12 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is not there, not strict JSON, or was changed; InputErrors for fields of a wrong type.
     """
-    return document.load_checked(path, shapes.Evaluation, what="the evaluation's document", fix=AGAIN)
+    return document.load_checked(path, schemas.Evaluation, what="the evaluation's document", fix=AGAIN)
 
 
 def read_results(path: Path) -> dict[str, Any]:
     """Read of a results.json what is needed beside the store; errors as of `read_evaluation`."""
-    return document.load_checked(path, shapes.Beside, what="the results file", fix=document.FIX)
+    return document.load_checked(path, schemas.Beside, what="the results file", fix=document.FIX)
 
 
 def _key(one: Evaluation) -> tuple[str, ...]:

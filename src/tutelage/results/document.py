@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from tutelage.core import files, hashing, strictjson, yamltext
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_JSON_DEPTH
-from tutelage.results import shapes
+from tutelage.results import schemas
 
 SCHEMA = 1
 SEAL = "content_sha256"
@@ -70,7 +70,7 @@ def require_seal(document: Mapping[str, Any], *, where: str, fix: str) -> None:
         )
 
 
-def load_checked(path: Path, shape: type[shapes.Shape], *, what: str, fix: str) -> dict[str, Any]:
+def load_checked(path: Path, shape: type[schemas.Shape], *, what: str, fix: str) -> dict[str, Any]:
     """Read a JSON document of a known shape, sealed or not.
 
     Raises:
@@ -78,7 +78,7 @@ def load_checked(path: Path, shape: type[shapes.Shape], *, what: str, fix: str) 
         InputErrors: fields of a wrong type.
     """
     document = load_json(path, what=what, fix=fix)
-    shapes.check(shape, document, where=str(path), fix=fix)
+    schemas.check(shape, document, where=str(path), fix=fix)
     require_seal(document, where=str(path), fix=fix)
     return document
 
@@ -152,4 +152,4 @@ def check(document: Mapping[str, Any], *, where: str) -> None:
             expected=str(SCHEMA),
             fix="read them with the version of Tutelage that wrote them, or run the recipe again",
         )
-    shapes.check(shapes.Results, document, where=where, fix=FIX)
+    schemas.check(schemas.Results, document, where=where, fix=FIX)

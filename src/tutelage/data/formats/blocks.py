@@ -57,7 +57,7 @@ class Blocks:
         self._line = 1
 
     def __iter__(self) -> Iterator[bytes]:
-        require_file(self.path, self.shown)
+        require_data_file(self.path, self.shown)
         digest = hashlib.sha256()
         total = 0
         with opened(self.path, self.shown) as file:
@@ -65,7 +65,7 @@ class Blocks:
             source = _unpacking(self.path, file)
             while block := self._next(source):
                 if not total and not self._binary:
-                    refuse_foreign(block, self.shown)
+                    require_text(block, self.shown)
                 digest.update(block)
                 total += len(block)
                 if source is not file:
@@ -144,12 +144,12 @@ def ending(path: Path) -> str:
     return (path.with_suffix("") if packed(path) else path).suffix.lower()
 
 
-def require_file(path: Path, shown: str) -> None:
+def require_data_file(path: Path, shown: str) -> None:
     """Raise unless `path` is a plain file."""
     regular.require_regular(path, what=WHAT, shown=shown, fix=FIX_PATH)
 
 
-def refuse_foreign(head: bytes, shown: str) -> None:
+def require_text(head: bytes, shown: str) -> None:
     """Raise when a file's first bytes say that it is not plain UTF-8 text."""
     for mark, name in _FOREIGN.items():
         if head.startswith(mark):

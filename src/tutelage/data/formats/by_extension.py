@@ -12,7 +12,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.strictjson import loads
 from tutelage.data.formats import conll, jsonl, parallel, tables
 from tutelage.data.formats.arrow_files import ArrowFile
-from tutelage.data.formats.blocks import PACKED, ending, require_file
+from tutelage.data.formats.blocks import PACKED, ending, require_data_file
 from tutelage.data.formats.json_document import JsonDocument
 from tutelage.data.formats.jsonl import Row
 from tutelage.data.formats.lines import Line, Lines
@@ -102,7 +102,7 @@ def open_file(
         return Opened(kind, rows, (lines,))
     if kind == "conll":
         return Opened(kind, conll.rows(lines, shown, columns=columns), (lines,))
-    require_file(path, shown)
+    require_data_file(path, shown)
     raise _unknown(path, shown)
 
 
@@ -132,7 +132,7 @@ def _by_lines(path: Path, shown: str) -> bool:
 
 
 def _packed_columns(path: Path, shown: str) -> InputError:
-    require_file(path, shown)
+    require_data_file(path, shown)
     return InputError(
         "a file of typed columns is compressed inside, and is not read packed again",
         where=shown,

@@ -15,7 +15,7 @@ from tutelage.core.limits import MAX_LINE_BYTES
 from tutelage.core.strictjson import shorten
 from tutelage.data.formats import vectorized_tables
 from tutelage.data.formats.jsonl import Row
-from tutelage.data.formats.lines import Line, Lines, LineBlock, too_long
+from tutelage.data.formats.lines import Line, LineBlock, Lines, too_long
 
 
 def rows(

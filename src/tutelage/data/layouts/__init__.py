@@ -1,8 +1,10 @@
-"""Raw rows to rows whose field names say what they are, for the shapes in which data sets come."""
+"""Detects the layout of a data set's rows and turns raw rows into rows with named fields (prompt, completion, label, ...)."""
 
 from __future__ import annotations
 
-from tutelage.data.layouts.options import ReadOptions, LabelMapping, LayoutRow, MissingColumnError
-from tutelage.data.layouts.registry import NAMES, PLAIN, Layout, detect, named
+from tutelage.data.layouts.options import LabelMapping, LayoutRow, MissingColumnError, ReadOptions
+from tutelage.data.layouts.registry import NAMES, PLAIN, Layout, detect, get_layout
 
-__all__ = ["NAMES", "PLAIN", "How", "Labels", "Layout", "Made", "NoColumn", "detect", "named"]
+__all__ = [
+    "NAMES", "PLAIN", "LabelMapping", "Layout", "LayoutRow", "MissingColumnError", "ReadOptions", "detect", "get_layout",
+]  # fmt: skip

@@ -9,7 +9,7 @@ from tutelage.core import hashing
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.strictjson import kind, shorten
 from tutelage.core.types import Json
-from tutelage.data.layouts.options import Fields, ReadOptions, LayoutRow
+from tutelage.data.layouts.options import Fields, LayoutRow, ReadOptions
 
 _LISTS = ("messages", "conversations", "conversation")
 _ROLES = {"system": "system", "user": "user", "assistant": "assistant"}

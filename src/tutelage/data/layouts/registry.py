@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tutelage.core.errors import InputError, nearest
 from tutelage.data.layouts import conversations, tasks
-from tutelage.data.layouts.options import Fields, ReadOptions, LayoutRow
+from tutelage.data.layouts.options import Fields, LayoutRow, ReadOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from tutelage.core import yamltext
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.strictjson import kind, shorten
 from tutelage.core.types import Json
-from tutelage.data.layouts.options import Fields, ReadOptions, LabelMapping, LayoutRow, MissingColumnError
+from tutelage.data.layouts.options import Fields, LabelMapping, LayoutRow, MissingColumnError, ReadOptions
 from tutelage.metrics import mentions
 
 CHAIN = ("question", "answer", "rationale")

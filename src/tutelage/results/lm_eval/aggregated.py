@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tutelage.core.version import __version__
-from tutelage.results.lm_eval.sides import Side
+from tutelage.results.lm_eval.evaluated_models import Side
 from tutelage.results.lm_eval.tasks import GREEDY, Group, Measured, Task
 
 VERSION = "0.4.13"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tutelage.core import outputs
 from tutelage.results.lm_eval.aggregated import aggregated
+from tutelage.results.lm_eval.evaluated_models import Side, moment, sides
 from tutelage.results.lm_eval.samples import digest, samples
-from tutelage.results.lm_eval.sides import Side, moment, sides
 from tutelage.results.lm_eval.tasks import Task, measured
 from tutelage.results.store import Store
 

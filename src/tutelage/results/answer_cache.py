@@ -36,7 +36,7 @@ SPARED = 0.9
 @cache
 def schema() -> dict[str, Any]:
     """The version that goes into every key, and the statements that make the table."""
-    loaded: dict[str, Any] = yamltext.table("tutelage.results", "answers.yaml")
+    loaded: dict[str, Any] = yamltext.table("tutelage.results", "answer_cache.yaml")
     return loaded
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from tutelage.core import seeds
 from tutelage.core.types import Request, Response
-from tutelage.results import answers as module
-from tutelage.results.answers import AT_ONCE, Answers, key_of
+from tutelage.results import answer_cache as module
+from tutelage.results.answer_cache import AT_ONCE, Answers, key_of
 
 CHOSEN = Request("a", "choose", "Which? ü\x00", choices=(" yes", " no"))
 WRITTEN = Request(
@@ -156,7 +156,7 @@ WRITER = textwrap.dedent(
     import sys
     from pathlib import Path
     from tutelage.core.types import Request, Response
-    from tutelage.results.answers import Answers
+    from tutelage.results.answer_cache import Answers
 
     def fail(line):
         sys.exit(line)

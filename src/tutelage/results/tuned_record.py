@@ -14,7 +14,7 @@ from typing import Any
 
 from tutelage.core import files, hashing, manifest
 from tutelage.core.errors import InputError
-from tutelage.results import document, shapes
+from tutelage.results import document, schemas
 
 FILE, MODEL = "tuned.json", "model"
 WHEN_WRITTEN, LATER = "when written", "later"
@@ -40,7 +40,7 @@ def read(run: Path) -> dict[str, Any] | None:
     if not path.exists():  # nor where a link leads to
         return None
     fix = f"bring back a copy, or remove {path}: `tutelage run` with the run's recipe then writes it again"
-    return document.load_checked(path, shapes.TunedRecord, what="the record of the tuned model", fix=fix)
+    return document.load_checked(path, schemas.TunedRecord, what="the record of the tuned model", fix=fix)
 
 
 def recorded(run: Path) -> dict[str, Any] | None:

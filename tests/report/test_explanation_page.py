@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 import pytest
 
 from tutelage.metrics import Row
-from tutelage.report import explained
-from tutelage.report.explained import page_of
+from tutelage.report import explanation_page
+from tutelage.report.explanation_page import page_of
 from tutelage.scoring.explain.in_words import explain_all, explain_rows
 
 METRICS = [
@@ -134,9 +134,9 @@ def test_every_figure_stands_beside_its_raw_number():
 
 
 def test_long_texts_and_lists_are_cut_and_say_so():
-    many = " ".join(f"w{n}" for n in range(explained.MOST + 5))
+    many = " ".join(f"w{n}" for n in range(explanation_page.MOST + 5))
     assert "and 5 more" in page_of(explain_rows(["rouge1"], [Row(many, ("x",))]))
-    long = "x" * (explained.LONGEST + 7)
+    long = "x" * (explanation_page.LONGEST + 7)
     for metric in ("rouge1", "accuracy"):
         text = page_of(explain_rows([metric], [Row(long, ("y",))]))
         assert f"the text has {len(long)} characters" in text

@@ -11,7 +11,7 @@ from jinja2 import Environment
 
 from tutelage.comparison import wording
 from tutelage.core.version import __version__
-from tutelage.report import shown
+from tutelage.report import formatting as shown
 from tutelage.report.environment import environment, style
 from tutelage.scoring.explain import Gram, Marked, reasons
 from tutelage.scoring.explain.in_words import Explained

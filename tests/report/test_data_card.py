@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tutelage.report import card, chart
+from tutelage.report import chart, data_card
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def told(fake_run):
 
 
 def test_lengths_shares_leaks_and_a_dozen_rows(told):
-    (one,) = card.tasks(told)
+    (one,) = data_card.tasks(told)
     train = one.splits[0]
     assert (train.loss_share, one.loss_percent) == ("41.1 %", 41.1)
     assert [hist.title for hist in one.histograms] == ["Prompt lengths", "Completion lengths"]
@@ -33,8 +33,8 @@ def test_lengths_shares_leaks_and_a_dozen_rows(told):
 def test_a_dozen_rows_are_shared_by_many_tasks(told):
     (name, one), *_ = told["tasks"].items()
     told["tasks"] = {f"{name} {n}": one for n in range(50)}
-    cards = card.tasks(told)
-    assert len(cards) == card.MOST_TASKS
+    cards = data_card.tasks(told)
+    assert len(cards) == data_card.MOST_TASKS
     assert [len(task.examples) for task in cards] == [1] * 12 + [0] * 28
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tutelage.comparison import wording
 from tutelage.core.errors import InputError
 from tutelage.metrics import Row
-from tutelage.report import shown
+from tutelage.report import formatting
 from tutelage.scoring.explain import (
     Answers,
     Bleu,
@@ -109,10 +109,10 @@ def _label(told: Explanation) -> str:
 
 def _pieces(marked: Marked) -> Pieces:
     parts: list[tuple[bool, str]] = []
-    room = shown.LONGEST
+    room = formatting.LONGEST
     for kind, piece in marked.pieces():
         if room > 0:
-            parts.append((kind == "counted", shown.text(piece[:room]).content))
+            parts.append((kind == "counted", formatting.text(piece[:room]).content))
         room -= len(piece)
     return Pieces(tuple(parts), len(marked.text) if room < 0 else None)
 

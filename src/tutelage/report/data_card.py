@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.report import shown
+from tutelage.report import formatting
 from tutelage.report.chart import Bars, bars
-from tutelage.report.shown import Text
+from tutelage.report.formatting import Text
 
 MOST = 8  # places of one list
 MOST_TASKS = 40
@@ -93,11 +93,11 @@ def overlaps(card: Mapping[str, Any]) -> list[Overlap]:
     told: Mapping[str, Mapping[str, Any]] = card.get("overlap") or {}
     return [
         Overlap(
-            name=shown.plain(name),
+            name=formatting.plain(name),
             items=_count(one["items"]),
             found=one["found"],
             first=tuple(
-                (shown.plain(hit["item"]), shown.plain(hit["train"]), shown.plain(hit["how"]))
+                (formatting.plain(hit["item"]), formatting.plain(hit["train"]), formatting.plain(hit["how"]))
                 for hit in one["first"][:MOST]
             ),
         )
@@ -121,34 +121,39 @@ def _task(name: str, told: Mapping[str, Any], rows: int) -> TaskCard:
     leaks = told.get("leaks")
     pairs = [pair for found in (leaks or {}).values() for pair in found]
     return TaskCard(
-        name=shown.plain(name),
+        name=formatting.plain(name),
         source=tuple(
-            (shown.plain(key).replace("_", " "), shown.plain(value))
+            (formatting.plain(key).replace("_", " "), formatting.plain(value))
             for key, value in {**(told.get("source") or {}), "rows": told.get("rows")}.items()
             if value not in (None, "", [], {})
         ),
         words=tuple(
-            (key, shown.text(told[key]))
+            (key, formatting.text(told[key]))
             for key in ("template", "prompt", "completion")
             if isinstance(told.get(key), str)
         ),
         wordings=tuple(
-            (split, ", ".join(f"{shown.plain(name)} {_count(n)}" for name, n in counts.items()))
+            (split, ", ".join(f"{formatting.plain(name)} {_count(n)}" for name, n in counts.items()))
             for split, counts in (told.get("wordings") or {}).items()
         ),
         shots=", ".join(
-            f"{shown.plain(kept)} before {_count(n)} rows" for kept, n in (told.get("shots") or {}).items()
+            f"{formatting.plain(kept)} before {_count(n)} rows"
+            for kept, n in (told.get("shots") or {}).items()
         ),
         splits=tuple(_split(split, told) for split in SPLITS if split in (told.get("splits") or {})),
         loss_percent=_percent(train),
         histograms=tuple(_histograms(train)),
         repeated=tuple((split, _count(n)) for split, n in (told.get("repeated") or {}).items() if n),
         near=tuple((split, _count(n)) for split, n in (told.get("near") or {}).items() if n),
-        dropped=tuple((shown.plain(one.get("where")), shown.plain(one.get("why"))) for one in dropped[:MOST]),
+        dropped=tuple(
+            (formatting.plain(one.get("where")), formatting.plain(one.get("why"))) for one in dropped[:MOST]
+        ),
         dropped_count=len(dropped),
         leaks=None
         if leaks is None
-        else tuple((shown.plain(pair["test"]), shown.plain(pair["train"])) for pair in pairs[:MOST]),
+        else tuple(
+            (formatting.plain(pair["test"]), formatting.plain(pair["train"])) for pair in pairs[:MOST]
+        ),
         leaks_count=len(pairs),
         looked=_looked(told.get("looked") or {}),
         examples=tuple(_trained(one) for one in _examples(told)[:rows]),
@@ -156,7 +161,7 @@ def _task(name: str, told: Mapping[str, Any], rows: int) -> TaskCard:
 
 
 def _looked(told: Mapping[str, Any]) -> str:
-    return f"{_count(told['rows'])}, first on {shown.plain(told['first'])}" if told else ""
+    return f"{_count(told['rows'])}, first on {formatting.plain(told['first'])}" if told else ""
 
 
 def _examples(told: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -197,12 +202,12 @@ def _split(name: str, told: Mapping[str, Any]) -> SplitRow:
 
 def _trained(one: Mapping[str, Any]) -> Trained:
     pairs = [
-        (shown.text(token).content, bool(learned))
+        (formatting.text(token).content, bool(learned))
         for token, learned in zip(one.get("tokens") or [], one.get("mask") or [], strict=False)
     ]
     cut = max(ENDS, len(pairs) - ENDS)
     return Trained(
-        id=shown.plain(one.get("origin") or one.get("id")),
+        id=formatting.plain(one.get("origin") or one.get("id")),
         head=tuple(pairs[:ENDS]),
         skipped=len(pairs[ENDS:cut]),
         tail=tuple(pairs[cut:]),
@@ -212,7 +217,7 @@ def _trained(one: Mapping[str, Any]) -> Trained:
 
 
 def _count(value: Any) -> str:
-    return shown.count(value).text if isinstance(value, int | float) else ""
+    return formatting.count(value).text if isinstance(value, int | float) else ""
 
 
 def _lengths(told: Any) -> str:

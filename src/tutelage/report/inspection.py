@@ -12,8 +12,8 @@ from typing import Any, Literal
 from jinja2 import Environment
 
 from tutelage.core.version import __version__
-from tutelage.report import card, shown
-from tutelage.report.card import TaskCard
+from tutelage.report import data_card, formatting
+from tutelage.report.data_card import TaskCard
 from tutelage.report.environment import environment, style
 
 MOST_TOKENS = 4000  # of one row on the page
@@ -282,12 +282,12 @@ def _environment() -> Environment:
 def _card(task: InspectedTask) -> TaskCard:
     """The task's data card for people: the same figures, histograms and words as in a run's report."""
     told = {**task.as_json(), "rows": None, "leaks": None}
-    (made,) = card.tasks({"tasks": {task.name: told}})
+    (made,) = data_card.tasks({"tasks": {task.name: told}})
     return made
 
 
 def _count(value: float) -> str:
-    return shown.count(value).text
+    return formatting.count(value).text
 
 
 def _plain(value: object) -> str:

@@ -12,7 +12,9 @@ import pytest
 from tutelage.core import outputs
 from tutelage.core.errors import InputError
 from tutelage.metrics import holm
-from tutelage.report import page, shown, write
+from tutelage.report import formatting as shown
+from tutelage.report import run_page as page
+from tutelage.report import write
 from tutelage.results.store import Store
 
 from .conftest import FakeRun

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from tutelage.results.shapes import Count, Counts, Number, Shape, Text
+from tutelage.results.schemas import Count, Counts, Number, Shape, Text
 
 
 class AllOrNothing(Shape):

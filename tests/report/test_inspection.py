@@ -7,8 +7,8 @@ from importlib.resources import files
 
 import pytest
 
-from tutelage.report import inspected
-from tutelage.report.inspected import (
+from tutelage.report import inspection
+from tutelage.report.inspection import (
     Cut,
     Finding,
     InspectedRow,
@@ -22,7 +22,7 @@ from tutelage.report.inspected import (
 )
 
 from .payloads import PAYLOADS
-from .test_explained import Parsed
+from .test_explanation_page import Parsed
 
 LENGTHS = {
     "rows": 4,
@@ -172,7 +172,7 @@ def test_hostile_texts_change_nothing_but_the_text(harmless, hostile):
         ]
     assert page.count("</style>") == 1
     assert not any(char in page for char in "\x00\x1b\u202e\ud800\ufffe")
-    told = inspected.visible(f"{hostile}4 of 4 rows")
+    told = inspection.visible(f"{hostile}4 of 4 rows")
     assert any(told in text for _, text in attacked.texts)
 
 
@@ -184,11 +184,11 @@ def test_nothing_found_is_said_and_several_are_counted():
 
 
 def test_long_rows_and_lists_are_cut_and_say_so():
-    many = tuple(Token(" x", learned=False) for _ in range(inspected.MOST_TOKENS + 5))
+    many = tuple(Token(" x", learned=False) for _ in range(inspection.MOST_TOKENS + 5))
     base = made()
     row, task = base.tasks[0].rows[0], base.tasks[0]
     long = _with(row, tokens=many)
-    pairs = tuple(task.repeats) * (inspected.MOST_PAIRS + 2)
+    pairs = tuple(task.repeats) * (inspection.MOST_PAIRS + 2)
     page = page_of(made(tasks=(_with(task, rows=(long,), repeats=pairs),)))
     assert "and 5 more tokens" in page
     assert "and 2 more" in page

@@ -18,10 +18,11 @@ from markupsafe import Markup
 from tutelage.core import files, hashing, outputs
 from tutelage.core.errors import InputError, nearest
 from tutelage.core.version import __version__
-from tutelage.report import card, curves, examples, mixture, scores, shown
+from tutelage.report import curves, examples, formatting, mixture, scores
+from tutelage.report import data_card as card
 from tutelage.report.environment import environment, style
 from tutelage.report.scores import Measured
-from tutelage.results import cardshape, digests, document, tuned
+from tutelage.results import card_schema, digests, document, tuned_record
 from tutelage.results.store import Store
 
 FIX = "run the recipe again: it writes what is missing and answers nothing twice"
@@ -72,9 +73,9 @@ def read(run_folder: Path) -> Left:
     path = run_folder / "results.json"
     results = document.read(path)
     made = results.get("made_from") or {}
-    record = tuned.read(run_folder)
+    record = tuned_record.read(run_folder)
     if record is not None or made:
-        tuned.require_model(run_folder, made.get("tuned") or record or {})
+        tuned_record.require_model(run_folder, made.get("tuned") or record or {})
     names = [("task", name) for name in results["tasks"]] + [
         ("benchmark", name) for name in results["watched"]
     ]
@@ -131,7 +132,7 @@ def _check_run(folder: Path) -> None:
 
 def _card(path: Path, recorded: str | None) -> dict[str, Any]:
     """The data card, as it was when the results were computed."""
-    card = document.load_checked(path, cardshape.Card, what="the data card", fix=FIX)
+    card = document.load_checked(path, card_schema.Card, what="the data card", fix=FIX)
     if recorded is not None and hashing.of_json(card) != recorded:
         raise InputError("the data card was changed after it was written", where=str(path), fix=FIX)
     return card
@@ -156,11 +157,11 @@ def render(left: Left) -> str:
     budgets = recipe.get("retain") or {}
     tasks = scores.measured(left.results["tasks"], watched=False, budgets={})
     watched = scores.measured(left.results["watched"], watched=True, budgets=budgets)
-    return environment(text=shown.text, plain=shown.plain, count=shown.count).get_template("page.html.j2").render(
+    return environment(text=formatting.text, plain=formatting.plain, count=formatting.count).get_template("page.html.j2").render(
         style=style("style.css"),
         script=Markup(script),  # noqa: S704 - ours
         script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
-        title=shown.plain(recipe.get("name") or left.folder.name),
+        title=formatting.plain(recipe.get("name") or left.folder.name),
         headline=_headline(verdict, tasks, watched),
         verdict=verdict,
         tasks=tasks,
@@ -179,7 +180,7 @@ def render(left: Left) -> str:
         more_tasks=max(0, len(left.card.get("tasks") or {}) - card.MOST_TASKS),
         glossary=scores.glossary([*tasks, *watched]),
         provenance=_provenance(left.results["provenance"]),
-        recipe=shown.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", left.recipe),
+        recipe=formatting.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", left.recipe),
         load=_stated(left, "load"),
         chat=f"tutelage chat {shlex.quote(str(left.folder))} --against base",
         again=shlex.join(_stated(left, "command")),
@@ -212,7 +213,7 @@ def _named(members: Sequence[Measured], plural: str) -> str:
     """One by its name, two by both, more by their number."""
     if len(members) > 2:
         return f"{len(members)} {plural}"
-    return " and ".join(shown.plain(one.name) for one in members)
+    return " and ".join(formatting.plain(one.name) for one in members)
 
 
 def _facts(left: Left, recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -234,16 +235,16 @@ def _facts(left: Left, recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
     tokens = training.get("tokens_seen")
     whole = left.results["provenance"].get("seconds")
     facts = [
-        ("Model", shown.plain(recipe.get("model"))),
-        ("Taught", ", ".join(shown.plain(name) for name in left.results["tasks"]) or "nothing"),
-        ("Tuned", shown.plain(method)),
+        ("Model", formatting.plain(recipe.get("model"))),
+        ("Taught", ", ".join(formatting.plain(name) for name in left.results["tasks"]) or "nothing"),
+        ("Tuned", formatting.plain(method)),
         ("Minimised", _minimised(training.get("objective") or {})),
         ("Steps", str(training.get("steps", len(left.steps)))),
-        ("Rows seen", shown.count(training["rows_seen"]).text if "rows_seen" in training else ""),
-        ("Tokens seen", shown.count(tokens).text if tokens is not None else ""),
+        ("Rows seen", formatting.count(training["rows_seen"]).text if "rows_seen" in training else ""),
+        ("Tokens seen", formatting.count(tokens).text if tokens is not None else ""),
         ("Packs filled", _filled(training)),
-        ("Training time", shown.duration(seconds) if seconds else ""),
-        ("Whole job", shown.duration(whole) if whole else ""),
+        ("Training time", formatting.duration(seconds) if seconds else ""),
+        ("Whole job", formatting.duration(whole) if whole else ""),
         ("Finished", _day(left.results["provenance"].get("ended"))),
     ]
     return [(name, value) for name, value in facts if value]
@@ -252,7 +253,10 @@ def _facts(left: Left, recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _minimised(objective: Mapping[str, Any]) -> str:
     """The parts of the objective with their weights; '' for the loss of completions alone."""
     parts = {name: weight for name, weight in objective.items() if name != "completion_loss"}
-    said = (f"{shown.plain(name).replace('_', ' ')} {shown.plain(weight)}" for name, weight in parts.items())
+    said = (
+        f"{formatting.plain(name).replace('_', ' ')} {formatting.plain(weight)}"
+        for name, weight in parts.items()
+    )
     return ", ".join(["completion loss", *said]) if parts else ""
 
 
@@ -263,9 +267,9 @@ def _filled(training: Mapping[str, Any]) -> str:
         return ""
     shares = fill if isinstance(fill, Mapping) else {"": fill}
     said = ", ".join(
-        f"{100 * float(share):.0f} % {shown.plain(side)}".rstrip() for side, share in shares.items()
+        f"{100 * float(share):.0f} % {formatting.plain(side)}".rstrip() for side, share in shares.items()
     )
-    return f"{said} in {shown.count(training['packs']).text} packs"
+    return f"{said} in {formatting.count(training['packs']).text} packs"
 
 
 def _day(moment: Any) -> str:
@@ -273,14 +277,14 @@ def _day(moment: Any) -> str:
     try:
         return f"{datetime.fromisoformat(moment):%-d %B %Y}"
     except (TypeError, ValueError):
-        return shown.plain(moment)
+        return formatting.plain(moment)
 
 
 def _provenance(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(key.replace("_", " "), shown.plain(value)) for key, value in found.items() if key != "load"]
+    return [(key.replace("_", " "), formatting.plain(value)) for key, value in found.items() if key != "load"]
 
 
 def _stated(left: Left, key: str) -> list[str]:
     """Words or lines that the run itself stated; a run that stated none gets none made up."""
     stated = left.results["provenance"].get(key)
-    return [shown.plain(one) for one in stated] if isinstance(stated, list) else []
+    return [formatting.plain(one) for one in stated] if isinstance(stated, list) else []
