@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
@@ -24,7 +24,7 @@ from tutelage.core.limits import MAX_JSON_DEPTH, MAX_RUN_RECIPE_BYTES, MAX_YAML_
 from tutelage.core.strictjson import shorten
 from tutelage.core.types import Json
 
-Path = tuple[str | int, ...]
+FieldPath = tuple[str | int, ...]
 UNUSED = "this part of YAML is not used here"
 _INT = re.compile(r"[-+]?[0-9]{1,100}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -44,7 +44,7 @@ class Document(NamedTuple):
     """A YAML document: its value, and the line of every key and list item by its path."""
 
     value: Json
-    lines: dict[Path, int]
+    lines: dict[FieldPath, int]
 
 
 def read(text: str, *, file: str) -> Document:
@@ -75,7 +75,7 @@ def read_foreign(text: str, *, file: str) -> Json:
     return _read(text, file, _Tolerant(text, file)).value
 
 
-def read_file(path: FilePath, *, what: str) -> Json:
+def read_file(path: Path, *, what: str) -> Json:
     """Read a YAML file of a run's folder, as `read_foreign` does.
 
     Args:
@@ -138,7 +138,7 @@ class _Builder:
     def __init__(self, text: str, file: str) -> None:
         self.events: Iterator[Any] = iter(yaml.parse(text, Loader=self.loader))
         self.file = file
-        self.lines: dict[Path, int] = {}
+        self.lines: dict[FieldPath, int] = {}
         self.errors: list[InputError] = []
 
     def build(self) -> Document:
@@ -153,7 +153,7 @@ class _Builder:
         raise_all(self.file, self.errors)
         return Document(value, self.lines)
 
-    def _value(self, event: Any, path: Path) -> Json:
+    def _value(self, event: Any, path: FieldPath) -> Json:
         self.lines.setdefault(path, event.start_mark.line + 1)
         if len(path) > MAX_JSON_DEPTH:
             self._refuse(event, "deep nesting", f"at most {MAX_JSON_DEPTH} levels", "flatten it")
@@ -171,7 +171,7 @@ class _Builder:
             return self._list(path)
         return self._scalar(event)
 
-    def _mapping(self, path: Path) -> Json:
+    def _mapping(self, path: FieldPath) -> Json:
         made: dict[str, Json] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
@@ -198,7 +198,7 @@ class _Builder:
                 made[key] = value
         return made
 
-    def _list(self, path: Path) -> Json:
+    def _list(self, path: FieldPath) -> Json:
         made: list[Json] = []
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
             made.append(self._value(event, (*path, len(made))))
@@ -248,7 +248,7 @@ class _Tolerant(_Builder):
         """By name: the value, and how many values it holds with all aliases written out."""
         self.count = 0
 
-    def _value(self, event: Any, path: Path) -> Json:
+    def _value(self, event: Any, path: FieldPath) -> Json:
         before = self.count
         if isinstance(event, yaml.AliasEvent):
             value, size = self._named(event)
@@ -267,7 +267,7 @@ class _Tolerant(_Builder):
             self.anchors[event.anchor] = value, self.count - before
         return value
 
-    def _mapping(self, path: Path) -> Json:
+    def _mapping(self, path: FieldPath) -> Json:
         value: dict[str, Json] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):

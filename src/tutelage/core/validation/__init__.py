@@ -1,0 +1,13 @@
+"""Validation of what people write: YAML or JSON to checked values, every mistake with file, line and field.
+
+Recipes, benchmark specs and files of templates declare their fields as pydantic models (`Block`). `read_document` reads the
+file, `validate` checks it against the model, and every kind of mistake has one wording (`mistakes.py`).
+"""
+
+from __future__ import annotations
+
+from tutelage.core.validation.block import Block, Text, mistake, mistake_of
+from tutelage.core.validation.document import Places, read_document
+from tutelage.core.validation.mistakes import validate
+
+__all__ = ["Block", "Places", "Text", "mistake", "mistake_of", "read_document", "validate"]

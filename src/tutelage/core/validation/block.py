@@ -1,0 +1,32 @@
+"""The base class of all blocks of fields, and errors that a field's own check raises."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from tutelage.core.errors import InputError
+
+OWN_MISTAKE = "tutelage"
+"""The type of the errors that `mistake` makes."""
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Block(BaseModel):
+    """A block of fields: unknown fields are mistakes, nothing is converted, and nothing changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def mistake(problem: str, *, found: str = "", expected: str = "", fix: str = "") -> PydanticCustomError:
+    """An error for a pydantic validator to raise; it becomes an InputError with these texts and its place in the file."""
+    parts = {"problem": problem, "found": found, "expected": expected, "fix": fix}
+    return PydanticCustomError(OWN_MISTAKE, "{problem}", parts)
+
+
+def mistake_of(error: InputError) -> PydanticCustomError:
+    """An InputError as an error for a pydantic validator to raise."""
+    return mistake(error.problem, found=error.found or "", expected=error.expected or "", fix=error.fix or "")
