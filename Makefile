@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 LOCKED := pyproject.toml constraints.txt $(wildcard src/tutelage/metrics/rouge/c/*)
 
-.PHONY: demo test test-long lint clean
+.PHONY: demo test test-long lint docs clean
 .DELETE_ON_ERROR:
 
 # A stamp is written last, so an installation that was killed is taken up again.
@@ -15,6 +15,10 @@ $(VENV)/demo.stamp: $(LOCKED)
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable .
+	touch $@
+
+$(VENV)/docs.stamp: $(VENV)/demo.stamp
+	$(PIP) --editable '.[docs]'
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/demo.stamp
@@ -39,6 +43,11 @@ test: lint
 test-long: $(VENV)/test.stamp
 	$(BIN)/tutelage models fetch smollm2-135m-instruct
 	$(PYTEST)
+
+# Warnings are errors: a link that leads nowhere, a page in no table of contents.
+docs: $(VENV)/docs.stamp
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
+	@echo build/docs/index.html
 
 clean:
 	rm -rf $(VENV) build src/*.egg-info src/tutelage/metrics/rouge/*.so
