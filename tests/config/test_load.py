@@ -236,9 +236,9 @@ def test_one_mistake_is_told_once(written):
 @pytest.mark.parametrize(
     ("content", "problem", "found"),
     [
-        (b"", "no recipe", "nothing"),
-        (b"- a\n", "no recipe", "a list"),
-        (b"just text\n", "no recipe", "text"),
+        (b"", "not a recipe", "nothing"),
+        (b"- a\n", "not a recipe", "a list"),
+        (b"just text\n", "not a recipe", "text"),
         (b"model: \xff\n", "not UTF-8", "0xff at byte 8"),
         (b"\xff\xfem\x00", "UTF-16", "ff fe"),
         (b"model: m\n" * 200_000, "too large", "bytes"),

@@ -4,12 +4,12 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from tutelage.config import data_block, mixture_block, schema, task_block
-from tutelage.config.block import Block
 from tutelage.config.data_block import Data
 from tutelage.config.schema import Recipe
 from tutelage.config.task_block import Split, Task
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example, Origin
+from tutelage.core.validation import Block
 
 BLOCKS = [
     thing

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
-from tutelage.config.block import Block, Text, told, wrong
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import kind
+from tutelage.core.validation import Block, Text, mistake, mistake_of
 from tutelage.data import LAYOUTS, DataSource, LabelNames
 from tutelage.data.formats.blocks import packed
-from tutelage.data.layouts import named
+from tutelage.data.layouts import get_layout
 
 
 def _paths(value: Any) -> str | tuple[str, ...]:
@@ -21,7 +21,7 @@ def _paths(value: Any) -> str | tuple[str, ...]:
         return value
     if isinstance(value, list | tuple) and value and all(isinstance(name, str) and name for name in value):
         return tuple(value)
-    raise wrong(
+    raise mistake(
         "not a path",
         found=kind(value) if value else "nothing",
         expected="a file, a glob, a folder, or a list of them",
@@ -33,7 +33,7 @@ def _label_names(value: Any) -> dict[str, str] | tuple[str, ...]:
     names = list(value.values()) if isinstance(value, dict) else value
     if isinstance(names, list | tuple) and names and all(isinstance(n, str) and n.strip() for n in names):
         return dict(value) if isinstance(value, dict) else tuple(names)
-    raise wrong(
+    raise mistake(
         "not a list of label names",
         found=kind(value),
         expected="[negative, positive], or {0: negative, 1: positive}; yes, no and numbers in quotes",
@@ -43,9 +43,9 @@ def _label_names(value: Any) -> dict[str, str] | tuple[str, ...]:
 
 def _layout(value: str) -> str:
     try:
-        named(value)
+        get_layout(value)
     except InputError as error:
-        raise told(error) from None
+        raise mistake_of(error) from None
     return value
 
 
@@ -102,7 +102,7 @@ class Labels(Block):
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if (self.names is None) == (self.file is None):
-            raise wrong(
+            raise mistake(
                 "the label names stand in the recipe or in a file",
                 found="both" if self.names else "neither",
                 expected="names: [no, yes], or file: labels.json",
@@ -151,14 +151,14 @@ class Data(Block):
     def _one_source(self) -> Self:
         alone = self.local is not None and self.path is None
         if (self.path is None) == (self.hub is None) and not alone:
-            raise wrong(
+            raise mistake(
                 "the rows come from a path or from the hub",
                 found="both" if self.path else "neither",
                 expected="path: rows.jsonl, or hub: owner/name",
                 fix="keep one of them" if self.path else "write  path:  and a file relative to the recipe",
             )
         if self.hub is not None and isinstance(self.local, tuple):
-            raise wrong(
+            raise mistake(
                 "the local copy of a data set of the hub is one file or folder",
                 found=", ".join(self.local),
                 expected="one name",
@@ -166,7 +166,7 @@ class Data(Block):
             )
         for field in ("hub_split", "hub_config", "local"):
             if self.hub is None and getattr(self, field) is not None and not (alone and field == "local"):
-                raise wrong(
+                raise mistake(
                     f"{field} goes with hub, not with path",
                     found=f"{'local' if alone else 'path'} and {field}",
                     expected=f"hub and {field}",
@@ -193,9 +193,9 @@ class Data(Block):
         """What a task with these rows is called when it has no name."""
         if self.hub is not None:
             return self.hub.partition("@")[0].rpartition("/")[2]
-        named = self.local if self.path is None else self.path
-        assert named is not None  # one of the three is
-        first = PurePosixPath(named if isinstance(named, str) else named[0])
+        get_layout = self.local if self.path is None else self.path
+        assert get_layout is not None  # one of the three is
+        first = PurePosixPath(get_layout if isinstance(get_layout, str) else get_layout[0])
         stem = first.stem.removesuffix(".jsonl") if packed(Path(first)) else first.stem
         names = (re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") for name in (stem, first.parent.name))
         return next(filter(None, names), "task")

@@ -10,9 +10,9 @@ from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, Wit
 
 from tutelage import metrics as all_metrics
 from tutelage import templates
-from tutelage.config.block import told, wrong
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import kind
+from tutelage.core.validation import mistake, mistake_of
 from tutelage.mixture.presets import Style
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -20,13 +20,13 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 def _share(value: Any) -> float | int:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise wrong(
+        raise mistake(
             "not a share of the rows",
             expected="a fraction from 0.0 to 1.0, or a count of rows",
             fix="write 0.1 for a tenth, or 100 for a hundred rows",
         )
     if value < 0 or (isinstance(value, float) and value > 1):
-        raise wrong(
+        raise mistake(
             "not a share of the rows",
             found=str(value),
             expected="a fraction from 0.0 to 1.0, or a count of rows",
@@ -40,7 +40,7 @@ def _targets(value: Any) -> Literal["all-linear"] | tuple[str, ...]:
         return "all-linear"
     if isinstance(value, list | tuple) and value and all(isinstance(name, str) and name for name in value):
         return tuple(value)
-    raise wrong(
+    raise mistake(
         "not a choice of layers",
         found=f"{value}" if isinstance(value, str) else kind(value),
         expected="all-linear, or a list of layer names such as [q_proj, v_proj]",
@@ -55,7 +55,7 @@ def _day(value: Any) -> date:
             day = date.fromisoformat(value)
     if day is not None and 1970 <= day.year <= 9998:  # what every system's clock can show in every time zone
         return day
-    raise wrong(
+    raise mistake(
         "not a day",
         found=str(value)[:60],
         expected="a day as year, month and day, from 1970 on",
@@ -65,9 +65,9 @@ def _day(value: Any) -> date:
 
 def _metric(value: str) -> str:
     try:
-        all_metrics.check_for_answers(value)
+        all_metrics.check_scores_answers(value)
     except InputError as error:
-        raise told(error) from None
+        raise mistake_of(error) from None
     return value
 
 
@@ -75,7 +75,7 @@ def _jinja(value: str) -> str:
     try:
         templates.check(value, where="template")
     except InputError as error:
-        raise told(error) from None
+        raise mistake_of(error) from None
     return value
 
 

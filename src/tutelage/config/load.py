@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from tutelage.config import mistakes
 from tutelage.config.schema import OBJECTIVE, Recipe
@@ -19,9 +15,21 @@ from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.strictjson import kind, shorten
 from tutelage.core.types import Json
-from tutelage.core.yamltext import Path as FieldPath
+from tutelage.core.validation import Places, read_document, validate
+from tutelage.core.yamltext import FieldPath
 from tutelage.data.formats import format_of
-from tutelage.data.formats.blocks import refuse_foreign
+from tutelage.data.formats.blocks import require_text
+
+_EXAMPLES = {
+    "tasks": "tasks: [{{data: {{path: {}}}}}]",
+    "data": "data: {{path: {}}}",
+    "watch": "watch: [{{benchmark: {}}}]",
+    "retain": "retain: {{BENCHMARK: {}}}",
+    "labels": "labels: {{names: [{}]}}",
+    "split": "split: {{test: {}}}",
+    "shots": "shots: {{count: {}}}",
+}
+"""How a block is written that has a plain value in its place."""
 
 
 def load(path: Path, sets: Sequence[str] = (), *, benchmarks: Collection[str] | None = None) -> Recipe:
@@ -36,17 +44,14 @@ def load(path: Path, sets: Sequence[str] = (), *, benchmarks: Collection[str] | 
         InputError: a mistake with its field path and line, what was found, what is allowed, and the nearest name;
             InputErrors for several.
     """
-    document = yamltext.read(_text(path), file=str(path))
-    if not isinstance(document.value, dict):
-        raise InputError(
-            "the file is no recipe",
-            where=str(path),
-            found="nothing" if document.value is None else kind(document.value),
-            expected="fields such as model: and tasks:",
-            fix="start from `tutelage init FILE`, or from one of the bundled recipes",
-        )
-    places = _Places(str(path), document.lines)
-    value = copy.deepcopy(document.value)
+    document, places = read_document(
+        _text(path),
+        file=str(path),
+        what="a recipe",
+        fields=("model", "tasks"),
+        fix="start from `tutelage init FILE`, or from one of the bundled recipes",
+    )
+    value = copy.deepcopy(document)
     raise_all(
         f"the changes to {path}",
         [error for text in sets if (error := _not_text(text) or _change(value, text, places))],
@@ -59,7 +64,7 @@ def from_mapping(
     value: Mapping[str, Json], *, root: Path | None = None, benchmarks: Collection[str] | None = None
 ) -> Recipe:
     """A recipe from plain values, as `load` does it from a file; its paths are relative to `root`."""
-    return _parse(dict(value), _Places("recipe", {}), root=root or Path(), benchmarks=benchmarks)
+    return _parse(dict(value), Places("recipe"), root=root or Path(), benchmarks=benchmarks)
 
 
 def resolved(recipe: Recipe) -> dict[str, Any]:
@@ -88,37 +93,10 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
 
 
-@dataclass(slots=True)
-class _Places:
-    """Where each field stands: the line of its key, or the `--set` that made it."""
-
-    file: str
-    lines: Mapping[FieldPath, int]
-    changed: dict[FieldPath, str] = field(default_factory=dict)
-
-    def __call__(self, path: FieldPath) -> str:
-        """A field's place in words: `recipe.yaml:12: tune.epochs`."""
-        dotted = ".".join(map(str, path))
-        for length in range(len(path), -1, -1):
-            if path[:length] in self.changed:
-                return f"--set {shorten(self.changed[path[:length]])[1:-1]}: {dotted}"
-            if path[:length] in self.lines:
-                place = f"{self.file}:{self.lines[path[:length]]}"
-                return f"{place}: {dotted}" if path else place
-        return f"{self.file}: {dotted}" if path else self.file
-
-
 def _parse(
-    value: dict[str, Any], places: _Places, *, root: Path, benchmarks: Collection[str] | None
+    value: dict[str, Any], places: Places, *, root: Path, benchmarks: Collection[str] | None
 ) -> Recipe:
-    errors: list[InputError] = []
-    total = 0
-    recipe = None
-    try:
-        # As JSON, because pydantic's strict mode then takes lists for tuples and still no text for a number.
-        recipe = Recipe.model_validate_json(json.dumps(value, allow_nan=False))
-    except ValidationError as error:
-        errors, total = mistakes.of_validation(error, places)
+    recipe, errors, total = validate(Recipe, value, places, examples=_EXAMPLES)
     contradictions = mistakes.of_contradictions(value, places, benchmarks)
     raise_all(places.file, [*errors, *contradictions], total=total + len(contradictions))
     assert recipe is not None
@@ -141,18 +119,8 @@ def _text(path: Path) -> str:
         fix="check the name, or make one with `tutelage init FILE`",
         limit=MAX_RECIPE_BYTES,
     )
-    refuse_foreign(content, str(path))
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            "the recipe is not UTF-8",
-            where=f"{path}:{line}",
-            found=f"0x{content[error.start]:02x} at byte {error.start + 1} of the file",
-            expected="UTF-8",
-            fix="save the file as UTF-8",
-        ) from None
+    require_text(content, str(path))
+    return files.decode(content, what="the recipe", where=str(path))
 
 
 def _not_text(text: str) -> InputError | None:
@@ -162,7 +130,7 @@ def _not_text(text: str) -> InputError | None:
     return None
 
 
-def _change(value: dict[str, Any], text: str, places: _Places) -> InputError | None:
+def _change(value: dict[str, Any], text: str, places: Places) -> InputError | None:
     """Put one `--set` into the recipe's values; returns what is wrong with it."""
     path, equals, written = text.partition("=")
     names = path.strip().split(".")
@@ -194,7 +162,7 @@ def _change(value: dict[str, Any], text: str, places: _Places) -> InputError | N
         elif isinstance(at, dict) and at.get(name) is None:
             at[key] = {}
         at = at[key]
-    places.changed[done] = f"{path.strip()}={written}"
+    places.changes[done] = f"{path.strip()}={written}"
     return None
 
 

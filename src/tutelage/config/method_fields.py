@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.strictjson import shorten
-from tutelage.core.yamltext import Path
+from tutelage.core.yamltext import FieldPath
 from tutelage.models import methods
 
 if TYPE_CHECKING:
     from tutelage.config.schema import Tune
 
-Where = Callable[[Path], str]
+Where = Callable[[FieldPath], str]
 _OFF = (None, False, "none", "off")
 _COMBINED = ("activation_checkpointing", "packing", "l2_to_base")
 

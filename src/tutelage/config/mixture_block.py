@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from tutelage.config.block import Block, Text, wrong
 from tutelage.config.fields import Positive, Share
 from tutelage.config.task_block import Split, Task
+from tutelage.core.validation import Block, Text, mistake
 
 TAGS = ("a task's name", "rows of its own")
 """What pydantic puts into the path of a mistake below `replay.from`: no part of the recipe."""
@@ -38,7 +38,7 @@ class Part(Block):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if type(self) is Part and not self.tasks and not self.parts:
-            raise wrong(
+            raise mistake(
                 "the part has no tasks",
                 found="neither tasks nor parts",
                 expected="tasks: [name, ...] or parts",
@@ -71,7 +71,7 @@ class Mixture(Part):
             if getattr(part, field)
         ]
         if own:
-            raise wrong(
+            raise mistake(
                 "a preset brings its own weights and caps",
                 found=f"preset: {self.preset} and {', '.join(own)}",
                 expected="preset and parts with tasks, or a mixture of your own",
@@ -128,7 +128,7 @@ class Replay(Block):
     @model_validator(mode="after")
     def _one_pool(self) -> Self:
         if self.pool is not None and self.pool.each is not None:
-            raise wrong(
+            raise mistake(
                 "a replay has one pool of rows",
                 found=f"each: {self.pool.each}",
                 expected="rows of its own without each",

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr
 
-from tutelage.config.block import Block, Text
 from tutelage.config.fields import Day, Fraction, Name, Seed, Targets
 from tutelage.config.mixture_block import Mixture, Replay
 from tutelage.config.task_block import Task
+from tutelage.core.validation import Block, Text
 from tutelage.models import methods
 
 

@@ -9,10 +9,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from tutelage.config import task_wording
-from tutelage.config.block import Block, Text, wrong
 from tutelage.config.data_block import Data
 from tutelage.config.fields import Fraction, Jinja, Metric, Name, Seed, Share, Styles
 from tutelage.core.types import Example
+from tutelage.core.validation import Block, Text, mistake
 from tutelage.data import SPLITS, SplitSettings
 from tutelage.templates import LibraryTemplate, TaskTemplate
 
@@ -58,7 +58,7 @@ class Split(Block):
     def _one_way(self) -> Self:
         ways = sorted(self.model_fields_set & {"stratify", "stable", "date"})
         if len(ways) > 1:
-            raise wrong(
+            raise mistake(
                 "rows are split in one way",
                 found=" and ".join(ways),
                 expected="one of stratify, stable, date",
@@ -66,7 +66,7 @@ class Split(Block):
             )
         counts = [name for name in SPLITS if isinstance(share := getattr(self, name), int) and share]
         if self.stable and counts:
-            raise wrong(
+            raise mistake(
                 "a stable split takes fractions of the rows",
                 found=", ".join(f"{name}: {getattr(self, name)}" for name in counts),
                 expected="such as validation: 0.1 and test: 0.1",
@@ -78,7 +78,7 @@ class Split(Block):
     def _column_or_shares(self) -> Self:
         others = sorted(self.model_fields_set & {*SPLITS, "by", "seed", "stratify", "stable", "date"})
         if self.column is not None and others:
-            raise wrong(
+            raise mistake(
                 "a column says the split, or shares do",
                 found=f"column and {', '.join(others)}",
                 expected="one of the two",

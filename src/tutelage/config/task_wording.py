@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
 from tutelage import templates
-from tutelage.config.block import told, wrong
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import kind
 from tutelage.core.types import Example
+from tutelage.core.validation import mistake, mistake_of
 from tutelage.templates import LibraryTemplate, Manner, Same, TaskTemplate
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _template(value: str) -> str:
     try:
         templates.find(value)
     except InputError as error:
-        raise told(error) from None
+        raise mistake_of(error) from None
     return value
 
 
@@ -44,7 +44,7 @@ def _fields(value: Any) -> dict[str, Any]:
     if isinstance(value, dict) and value and all(map(_is_source, value.values())):
         return value
     strange = [name for name, one in value.items() if not _is_source(one)] if isinstance(value, dict) else []
-    raise wrong(
+    raise mistake(
         "not a map of the template's fields to columns",
         found=f"{strange[0]}: {kind(value[strange[0]])}" if strange else kind(value),
         expected="for each field a column, a list of columns, or {value: a text for every row}",
@@ -71,7 +71,7 @@ def _labels(value: Any) -> list[str] | dict[str, str]:
         return dict(zip(map(str, value), texts, strict=True))
     if good and len(set(texts)) == len(texts):
         return texts
-    raise wrong(
+    raise mistake(
         "not labels",
         found=", ".join(texts) or kind(value),
         expected="two different words or more, or raw values with their words",
@@ -115,7 +115,7 @@ def check(task: Task) -> None:
     """Raise what contradicts itself in a task's words."""
     given = [name for name in ("prompt", "completion", "template") if getattr(task, name) is not None]
     if given not in ([], ["prompt", "completion"], ["template"]):
-        raise wrong(
+        raise mistake(
             "a task has prompt and completion, or a template, or neither",
             found=" and ".join(given),
             expected="prompt and completion together; or template alone; or none, when the columns' names say it",
@@ -124,14 +124,14 @@ def check(task: Task) -> None:
     if task.template is not None and task.template not in templates.names():
         return
     if idle := [name for name in ONLY_LIBRARY if getattr(task, name)]:
-        raise wrong(
+        raise mistake(
             f"{idle[0]} goes with a kind of the library",
             found=f"{idle[0]} with {task.template or ' and '.join(given) or 'no template'}",
             expected="template: sentiment, or another one of `tutelage templates list`",
             fix=f"name one as template, or remove {idle[0]}",
         )
     if task.answer == "choose":
-        raise wrong(
+        raise mistake(
             "to choose needs a template with answer choices",
             found=task.template or " and ".join(given) or "no template",
             expected="template: sentiment, multiple-choice or another kind with choices",

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tutelage.core import regular
-from tutelage.core.errors import MachineError
+from tutelage.core.errors import InputError, MachineError
 
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<kind>part|old)")
 """The names that `write_bytes` and `new_folder` give to what is not done; a person's `.zshrc.old` is none of them."""
@@ -200,3 +200,33 @@ def existing_parent(path: Path) -> Path:
 def read_bytes(path: Path, *, what: str, fix: str, limit: int | None = None) -> bytes:
     """Read a regular file that a person named, of at most `limit` bytes; errors are those of `regular.read_regular`."""
     return regular.read_regular(path, what=what, fix=fix, limit=limit)
+
+
+def read_text(path: Path, *, what: str, fix: str, limit: int | None = None, shown: str | None = None) -> str:
+    """Read a UTF-8 text file that a person named, without a byte order mark.
+
+    Args:
+        path: the file.
+        what: what it is, for errors.
+        fix: what to do when it is not there.
+        limit: the most bytes that it may have.
+        shown: its name in errors.
+
+    Raises:
+        InputError: it cannot be read, is too large, or is not UTF-8.
+    """
+    return decode(read_bytes(path, what=what, fix=fix, limit=limit), what=what, where=shown or str(path))
+
+
+def decode(content: bytes, *, what: str, where: str, fix: str = "save the file as UTF-8") -> str:
+    """The text of a UTF-8 file, without a byte order mark; an InputError names the line and byte that is not UTF-8."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{what} is not UTF-8",
+            where=f"{where}:{content.count(10, 0, error.start) + 1}",
+            found=f"0x{content[error.start]:02x} at byte {error.start + 1} of the file",
+            expected="UTF-8",
+            fix=fix,
+        ) from None

@@ -60,7 +60,11 @@ _SHAPES = {
 
 
 def validate(
-    model: type[_Model], value: Mapping[str, Any], places: Places, *, examples: Mapping[str, str] | None = None
+    model: type[_Model],
+    value: Mapping[str, Any],
+    places: Places,
+    *,
+    examples: Mapping[str, str] | None = None,
 ) -> tuple[_Model | None, list[InputError], int]:
     """Check a document's values.
 
@@ -100,7 +104,9 @@ def _either(first: InputError, second: InputError) -> InputError:
     if (first.problem, first.expected) == (second.problem, second.expected):
         return first
     expected = f"{first.expected} or {second.expected}"
-    return InputError(f"not {expected}", where=first.where, found=first.found, expected=expected, fix=first.fix)
+    return InputError(
+        f"not {expected}", where=first.where, found=first.found, expected=expected, fix=first.fix
+    )
 
 
 class _Writer:
