@@ -13,7 +13,7 @@ import pytest
 
 from tutelage.core.errors import InputError
 from tutelage.data import DataSource, load
-from tutelage.data.repository import choose
+from tutelage.data.repository import select_files
 
 ROWS = {"prompt": ["a", "b", "c"], "completion": ["x", "y", "z"]}
 FEATURES = {
@@ -188,8 +188,8 @@ def test_the_readmes_configs(tmp_path):
 def test_folders_are_configurations_where_no_readme_says_so():
     names = ["en/train.csv", "de/train.csv"]
     with pytest.raises(InputError) as caught:
-        choose(names, "train", where="who/what")
+        select_files(names, "train", where="who/what")
     assert "hub_config: de" in caught.value.fix
-    assert choose(names, "train", where="who/what", config="en") == ["en/train.csv"]
+    assert select_files(names, "train", where="who/what", config="en") == ["en/train.csv"]
     with pytest.raises(InputError, match="no such configuration"):
-        choose(names, "train", where="who/what", config="fr")
+        select_files(names, "train", where="who/what", config="fr")

@@ -37,10 +37,10 @@ def test_case_and_spaces_do_not_matter_and_numbers_do():
 
 def test_each_asked_text_has_its_nearest_known_one():
     known = ["nothing of the kind, not at all", LONG.replace("already", "often enough"), LONG.upper(), LONG]
-    found = duplicates.matches(
+    found = duplicates.near_matches(
         known, ["some other text that is not there", LONG, LONG.replace("Can", "Could")], 0.8
     )
-    assert [(match.place, match.other) for match in found] == [(1, 2), (2, 2)]
+    assert [(match.index, match.match_index) for match in found] == [(1, 2), (2, 2)]
     assert found[0].similarity == 1.0
     assert 0.9 < found[1].similarity < 1.0
 
@@ -51,7 +51,9 @@ def test_near_ones_belong_together_over_others():
         " ".join([*words[shift:], *(f"word{chr(97 + n)}" for n in range(shift))]) for shift in (0, 2, 4, 6)
     ]
     assert duplicates.similarity(chain[0], chain[3]) < 0.8
-    heads = duplicates.clusters(["alone on the page", chain[3], chain[0], chain[2], chain[1]], 0.8)
+    heads = duplicates.near_duplicate_groups(
+        ["alone on the page", chain[3], chain[0], chain[2], chain[1]], 0.8
+    )
     assert heads == [0, 1, 1, 1, 1]
 
 
@@ -65,7 +67,7 @@ def test_no_near_pair_is_missed_among_many():
         words[chance.randrange(25)] = "other"
         texts.append(" ".join(words))
         planted.append((len(texts) - 1, place))
-    heads = duplicates.clusters(texts, 0.8)
+    heads = duplicates.near_duplicate_groups(texts, 0.8)
     near = [pair for pair in planted if exact(texts[pair[0]], texts[pair[1]]) >= 0.8]
     assert len(near) > 90
     assert all(heads[a] == heads[b] for a, b in near)
@@ -74,7 +76,7 @@ def test_no_near_pair_is_missed_among_many():
 
 @pytest.mark.parametrize("texts", [[], [""], ["", ""], ["a", "b", "a"], ["\ud800x", "\ud800x"]])
 def test_short_and_odd_texts(texts):
-    assert duplicates.clusters(texts, 0.8) == [texts.index(text) for text in texts]
+    assert duplicates.near_duplicate_groups(texts, 0.8) == [texts.index(text) for text in texts]
 
 
 def test_items_stand_in_rows_by_thirteen_words_or_nearly():
@@ -88,8 +90,8 @@ def test_items_stand_in_rows_by_thirteen_words_or_nearly():
     ]
     found = duplicates.contaminated_items(items, rows, 0.8)
     assert [(one.item, one.row) for one in found] == [(0, 1), (2, 2)]
-    assert found[0].how == "13 words"
-    assert found[1].how in {"13 words", f"{duplicates.similarity(items[2], LONG):.2f} alike"}
+    assert found[0].evidence == "13 words"
+    assert found[1].evidence in {"13 words", f"{duplicates.similarity(items[2], LONG):.2f} alike"}
 
 
 def test_words_that_frame_every_item_are_no_overlap():

@@ -252,7 +252,7 @@ def test_a_majority_of_the_first_rows_decides(tmp_path):
 
 def test_a_layout_that_is_not_known(tmp_path):
     with pytest.raises(InputError) as caught:
-        layouts.named("sharegtp")
+        layouts.get_layout("sharegtp")
     assert "did you mean sharegpt?" in caught.value.fix
     for name in LAYOUTS:
-        assert layouts.named(name).name == name
+        assert layouts.get_layout(name).name == name

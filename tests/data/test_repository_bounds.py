@@ -8,7 +8,7 @@ import pytest
 
 from tutelage.core.errors import InputError
 from tutelage.data import DataSource, load, repository
-from tutelage.data.repository import choose
+from tutelage.data.repository import select_files
 
 NAMES = ["data/train-00000.jsonl", "data/test.jsonl", "other/train.csv", "notes.txt"]
 
@@ -40,26 +40,26 @@ def test_a_readme_whose_aliases_stay_small_says_which_files_are_which_split():
         "---\nfiles: &files\n- &one {split: train, path: 'data/train-*'}\n- {split: test, path: data/test.jsonl}\n"
         "configs:\n- config_name: default\n  default: yes\n  data_files: *files\n- config_name: b\n  data_files: [*one]\n---\n"
     )
-    assert choose(NAMES, "train", where="d", readme=text) == ["data/train-00000.jsonl"]
-    assert choose(NAMES, "test", where="d", readme=text) == ["data/test.jsonl"]
+    assert select_files(NAMES, "train", where="d", readme=text) == ["data/train-00000.jsonl"]
+    assert select_files(NAMES, "test", where="d", readme=text) == ["data/test.jsonl"]
 
 
 def test_patterns_of_a_readme_are_matched_in_bounded_time():
-    assert choose(NAMES, "train", where="d", readme=readme("'**/tr*[0-9].jsonl'")) == [
+    assert select_files(NAMES, "train", where="d", readme=readme("'**/tr*[0-9].jsonl'")) == [
         "data/train-00000.jsonl"
     ]
     with pytest.raises(InputError, match="none of them is a data file"):
-        choose(["a" * 3000 + ".jsonl"], "train", where="d", readme=readme("'" + "*a" * 400 + "*b'"))
+        select_files(["a" * 3000 + ".jsonl"], "train", where="d", readme=readme("'" + "*a" * 400 + "*b'"))
     with pytest.raises(InputError, match="the pattern is too long"):
-        choose(NAMES, "train", where="d", readme=readme("'" + "**/" * 1000 + "'"))
+        select_files(NAMES, "train", where="d", readme=readme("'" + "**/" * 1000 + "'"))
     with pytest.raises(InputError, match="too many patterns"):
-        choose(NAMES, "train", where="d", readme=readme(str([f"{n}*" for n in range(201)])))
+        select_files(NAMES, "train", where="d", readme=readme(str([f"{n}*" for n in range(201)])))
 
 
 def test_a_readme_that_is_a_pipe_or_has_no_end_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(repository, "MAX_README_BYTES", 100)
     with pytest.raises(InputError, match="too long"):
-        choose(NAMES, "train", where="d", readme=("---\nx: " + "y" * 200)[:100])
+        select_files(NAMES, "train", where="d", readme=("---\nx: " + "y" * 200)[:100])
     os.mkfifo(tmp_path / "README.md")
     with pytest.raises(InputError, match="the README is not a plain file"):
         repository.readme_of(tmp_path)

@@ -6,7 +6,7 @@ import pytest
 
 from tutelage.core.errors import InputError, MachineError
 from tutelage.data import DataSource, hub, load
-from tutelage.data.repository import choose
+from tutelage.data.repository import select_files
 
 ROWS = '{"a": "1"}\n{"a": "2"}\n'
 
@@ -100,14 +100,14 @@ def test_shards_of_a_split_are_read_in_order(tmp_path, fake_hub):
 )
 def test_a_split_that_is_not_one_file_is_refused(names, problem, fix):
     with pytest.raises(InputError) as caught:
-        choose(names, "train", where="who/what")
+        select_files(names, "train", where="who/what")
     assert problem in caught.value.problem
     assert fix in caught.value.fix
     assert "who/what" in caught.value.where
 
 
 def test_the_split_is_found_in_longer_names():
-    assert choose(["x.train.jsonl", "x.constrained.jsonl"], "train", where="r") == ["x.train.jsonl"]
+    assert select_files(["x.train.jsonl", "x.constrained.jsonl"], "train", where="r") == ["x.train.jsonl"]
 
 
 def offline(monkeypatch, tmp_path):

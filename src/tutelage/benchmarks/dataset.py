@@ -139,7 +139,7 @@ def _by_column(
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[Example]:
     """A file's rows as they stand there."""
-    rows = list(read(path, how=ReadOptions(layout="plain", columns=tuple(columns))))
+    rows = list(read(path, options=ReadOptions(layout="plain", columns=tuple(columns))))
     if path.suffix == ".csv" and (cells := _with_returns(path)):
         named = cells if columns else cells[1:]
         rows = [

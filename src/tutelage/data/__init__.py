@@ -1,4 +1,4 @@
-"""Files in, examples with file and line out."""
+"""Reads data files into examples that know their file and line, and splits them into train, validation and test."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tutelage.data.partition import SPLITS, SplitSettings
 from tutelage.data.reader import DroppedRow, read, too_many_dropped_error
 from tutelage.data.source import (
     DataSource,
-    SourceFiles,
     LabelNames,
     LoadedData,
+    SourceFiles,
     files_of,
     find,
     load,
@@ -20,6 +20,6 @@ from tutelage.data.source import (
 from tutelage.data.splits import Splits, split
 
 __all__ = [
-    "EXTENSIONS", "LAYOUTS", "SPLITS", "DataSource", "Dropped", "Found", "How", "LabelNames", "Loaded", "SplitSettings", "Splits",
-    "files_of", "find", "load", "read", "read_all", "split", "too_many",
+    "EXTENSIONS", "LAYOUTS", "SPLITS", "DataSource", "DroppedRow", "LabelNames", "LoadedData", "ReadOptions", "SourceFiles",
+    "SplitSettings", "Splits", "files_of", "find", "load", "read", "read_all", "split", "too_many_dropped_error",
 ]  # fmt: skip

@@ -16,24 +16,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-PIECE = 5  # characters
-RUN = 13  # words in a row that an item and a training row do not share by chance
-FRAME = 10  # items; a run of words that more of them share is an instruction
-LONGEST = 50_000  # characters of a text that are looked at
+SHINGLE_LENGTH = 5  # characters
+NGRAM_LENGTH = 13  # words in a row that an item and a training row do not share by chance
+MAX_SHARING_ITEMS = 10  # items; a run of words that more of them share is an instruction
+MAX_TEXT_LENGTH = 50_000  # characters of a text that are looked at
 _PERMUTATIONS = 128
-_FOR_RECALL = (0.1, 0.9)  # a candidate too many costs a comparison, one too few is a leak that nobody sees
+_RECALL_WEIGHTS = (0.1, 0.9)
+"""Weights of false positives and false negatives: a false candidate costs a comparison, a missed one is an unseen leak."""
 _NUMBER = re.compile(r"\d+")
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 
-Pieces = npt.NDArray[np.uint64]
+Shingles = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
     """A text of one list that is near one of another: both places, and how similar they are (1.0 is the same)."""
 
-    place: int
-    other: int
+    index: int
+    match_index: int
     similarity: float
 
 
@@ -43,39 +44,43 @@ class ContaminatedItem:
 
     item: int
     row: int
-    how: str
+    evidence: str
 
 
-def matches(known: Sequence[str], asked: Sequence[str], threshold: float) -> list[Match]:
+def near_matches(references: Sequence[str], queries: Sequence[str], threshold: float) -> list[Match]:
     """For each asked text that is near a known one, the first of the nearest known ones."""
-    index = _Index(known, threshold)
-    found = []
-    for place, text in enumerate(asked):
-        near = max(index.near(text), key=lambda match: (match[1], -match[0]), default=None)
-        if near is not None:
-            found.append(Match(place, *near))
-    return found
+    references_index = _ShingleIndex(references, threshold)
+    nearest = []
+    for index, text in enumerate(queries):
+        best = max(references_index.near(text), key=lambda match: (match[1], -match[0]), default=None)
+        if best is not None:
+            nearest.append(Match(index, *best))
+    return nearest
 
 
-def clusters(texts: Iterable[str], threshold: float) -> list[int]:
+def near_duplicate_groups(texts: Iterable[str], threshold: float) -> list[int]:
     """For each text the first one that it belongs to: near ones belong together, and so do those near to these."""
-    union = _Union()
-    index = _Index((), threshold)
+    groups = _UnionFind()
+    earlier = _ShingleIndex((), threshold)
     for text in texts:
-        place = union.add()
-        for other, _ in index.near(text, skip=partial(union.same, place)):
-            union.join(place, other)
-        index.add(text)
-    return [union.head(place) for place in range(len(union))]
+        index = groups.add()
+        for near_index, _ in earlier.near(text, skip=partial(groups.same, index)):
+            groups.join(index, near_index)
+        earlier.add(text)
+    return [groups.head(index) for index in range(len(groups))]
 
 
-def similarity(left: str, right: str) -> float:
+def similarity(first: str, second: str) -> float:
     """The exact Jaccard similarity of two texts' pieces; 0.0 when their numbers differ."""
-    one, other = _read(left), _read(right)
-    return _jaccard(one.pieces, other.pieces) if one.numbers == other.numbers else 0.0
+    first_text, second_text = _shingle(first), _shingle(second)
+    return (
+        _jaccard(first_text.shingles, second_text.shingles)
+        if first_text.numbers == second_text.numbers
+        else 0.0
+    )
 
 
-class _Union:
+class _UnionFind:
     """Places that were joined; the first of those that belong together is their head."""
 
     def __init__(self) -> None:
@@ -89,22 +94,22 @@ class _Union:
         self._parents.append(len(self._parents))
         return len(self._parents) - 1
 
-    def head(self, place: int) -> int:
+    def head(self, index: int) -> int:
         parents = self._parents
-        while parents[place] != place:
-            parents[place] = parents[parents[place]]
-            place = parents[place]
-        return place
+        while parents[index] != index:
+            parents[index] = parents[parents[index]]
+            index = parents[index]
+        return index
 
-    def same(self, left: int, right: int) -> bool:
-        return self.head(left) == self.head(right)
+    def same(self, first: int, second: int) -> bool:
+        return self.head(first) == self.head(second)
 
-    def join(self, left: int, right: int) -> None:
-        first, second = sorted((self.head(left), self.head(right)))
-        self._parents[second] = first
+    def join(self, first: int, second: int) -> None:
+        smaller, larger = sorted((self.head(first), self.head(second)))
+        self._parents[larger] = smaller
 
 
-class _Index:
+class _ShingleIndex:
     """Texts by their pieces."""
 
     def __init__(self, texts: Sequence[str], threshold: float) -> None:
@@ -113,94 +118,94 @@ class _Index:
         self._threshold = threshold
         # The index itself looks a little below the threshold: its own estimate errs by some hundredths.
         self._lsh = MinHashLSH(
-            threshold=max(0.1, threshold - 0.05), num_perm=_PERMUTATIONS, weights=_FOR_RECALL
+            threshold=max(0.1, threshold - 0.05), num_perm=_PERMUTATIONS, weights=_RECALL_WEIGHTS
         )
-        self._kept: list[_Text] = []
-        self._same: dict[_Text, int] = {}
+        self._texts: list[_ShingledText] = []
+        self._first_equal: dict[_ShingledText, int] = {}
         for text in texts:
             self.add(text)
 
     def add(self, text: str) -> None:
         """Keep a text; its place is how many were kept before. Of equal ones only the first is looked up."""
-        (own, signature), place = _signed(text), len(self._kept)
-        self._kept.append(own)
-        if self._same.setdefault(own, place) == place:
-            self._lsh.insert(place, signature)
+        (shingled, signature), index = _shingle_and_sign(text), len(self._texts)
+        self._texts.append(shingled)
+        if self._first_equal.setdefault(shingled, index) == index:
+            self._lsh.insert(index, signature)
 
     def near(self, text: str, *, skip: Callable[[int], bool] | None = None) -> Iterator[tuple[int, float]]:
         """Kept texts near this one, in their order, each with its similarity."""
-        own, signature = _signed(text)
-        same = self._same.get(own)
-        if same is not None:
-            yield same, 1.0
+        shingled, signature = _shingle_and_sign(text)
+        equal = self._first_equal.get(shingled)
+        if equal is not None:
+            yield equal, 1.0
             return
-        for place in sorted(self._lsh.query(signature)):
-            other = self._kept[place]
-            if other.numbers != own.numbers or (skip is not None and skip(place)):
+        for index in sorted(self._lsh.query(signature)):
+            candidate = self._texts[index]
+            if candidate.numbers != shingled.numbers or (skip is not None and skip(index)):
                 continue
-            shared = _jaccard(own.pieces, other.pieces)
-            if shared >= self._threshold:
-                yield place, shared
+            overlap = _jaccard(shingled.shingles, candidate.shingles)
+            if overlap >= self._threshold:
+                yield index, overlap
 
 
-class _Text:
+class _ShingledText:
     """A text as it is compared: its different five-character pieces, each as a number, sorted; and its numbers."""
 
-    __slots__ = ("hash", "numbers", "pieces")
+    __slots__ = ("hash", "numbers", "shingles")
 
-    def __init__(self, pieces: Pieces, numbers: tuple[str, ...]) -> None:
-        self.pieces = pieces
+    def __init__(self, shingles: Shingles, numbers: tuple[str, ...]) -> None:
+        self.shingles = shingles
         self.numbers = numbers
-        self.hash = hash((pieces.tobytes(), numbers))
+        self.hash = hash((shingles.tobytes(), numbers))
 
     def __hash__(self) -> int:
         return self.hash
 
     def __eq__(self, other: object) -> bool:
         return (
-            isinstance(other, _Text)
+            isinstance(other, _ShingledText)
             and self.numbers == other.numbers
-            and np.array_equal(self.pieces, other.pieces)
+            and np.array_equal(self.shingles, other.shingles)
         )
 
 
-def _read(text: str) -> _Text:
-    folded = " ".join(text[:LONGEST].casefold().split())
+def _shingle(text: str) -> _ShingledText:
+    folded = " ".join(text[:MAX_TEXT_LENGTH].casefold().split())
     codes = np.frombuffer(folded.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
-    if len(codes) < PIECE:
-        codes = np.concatenate((codes, np.full(PIECE - len(codes), 0x110000, np.uint64)))
-    last = len(codes) - PIECE + 1
-    pieces = np.zeros(last, np.uint64)
-    for offset in range(PIECE):
-        pieces = (pieces ^ codes[offset : offset + last]) * _PRIME
-        pieces ^= pieces >> np.uint64(29)
-    return _Text(np.unique(pieces), tuple(sorted(_NUMBER.findall(folded))))
+    if len(codes) < SHINGLE_LENGTH:
+        codes = np.concatenate((codes, np.full(SHINGLE_LENGTH - len(codes), 0x110000, np.uint64)))
+    count = len(codes) - SHINGLE_LENGTH + 1
+    shingles = np.zeros(count, np.uint64)
+    for offset in range(SHINGLE_LENGTH):
+        shingles = (shingles ^ codes[offset : offset + count]) * _PRIME
+        shingles ^= shingles >> np.uint64(29)
+    return _ShingledText(np.unique(shingles), tuple(sorted(_NUMBER.findall(folded))))
 
 
-def _jaccard(left: Pieces, right: Pieces) -> float:
-    shared = len(np.intersect1d(left, right, assume_unique=True))
-    return shared / (len(left) + len(right) - shared)
+def _jaccard(first: Shingles, second: Shingles) -> float:
+    shared = len(np.intersect1d(first, second, assume_unique=True))
+    return shared / (len(first) + len(second) - shared)
 
 
 @lru_cache(maxsize=1)
-def _empty() -> Any:
+def _empty_minhash() -> Any:
     """A signature of nothing: copies share the permutations, which the library would draw anew for every text."""
     from datasketch import MinHash
 
     return MinHash(num_perm=_PERMUTATIONS, hashfunc=int)
 
 
-def _signature(pieces: Pieces) -> Any:
-    made = _empty().copy()
-    made.update_batch(pieces >> np.uint64(32))  # the library takes numbers of 32 bits
-    return made
+def _minhash(shingles: Shingles) -> Any:
+    minhash = _empty_minhash().copy()
+    minhash.update_batch(shingles >> np.uint64(32))  # the library takes numbers of 32 bits
+    return minhash
 
 
 @lru_cache(maxsize=2)
-def _signed(text: str) -> tuple[_Text, Any]:
+def _shingle_and_sign(text: str) -> tuple[_ShingledText, Any]:
     """A text with its signature; a text that is looked for is often added next."""
-    own = _read(text)
-    return own, _signature(own.pieces)
+    shingled = _shingle(text)
+    return shingled, _minhash(shingled.shingles)
 
 
 def contaminated_items(items: Sequence[str], rows: Sequence[str], threshold: float) -> list[ContaminatedItem]:
@@ -209,30 +214,36 @@ def contaminated_items(items: Sequence[str], rows: Sequence[str], threshold: flo
     An item stands in a row when they share a run of 13 words (T. Brown et al., "Language models are few-shot learners",
     2020, appendix C), or when they are near. Runs that many items share are the benchmark's own words and say nothing.
     """
-    near = {match.place: match for match in matches(rows, items, threshold)}
-    wanted: dict[int, list[int]] = {}
-    for place, item in enumerate(items):
-        for gram in grams(item, RUN):
-            wanted.setdefault(gram, []).append(place)
-    wanted = {gram: own for gram, own in wanted.items() if len(own) <= FRAME}
-    shared: dict[int, int] = {}
-    for place, row in enumerate(rows if wanted else ()):
-        for gram in grams(row, RUN) & wanted.keys():
-            for item_place in wanted[gram]:
-                shared.setdefault(item_place, place)
+    near_items = {match.index: match for match in near_matches(rows, items, threshold)}
+    items_by_ngram: dict[int, list[int]] = {}
+    for index, item in enumerate(items):
+        for ngram in ngram_hashes(item, NGRAM_LENGTH):
+            items_by_ngram.setdefault(ngram, []).append(index)
+    items_by_ngram = {
+        ngram: item_indices
+        for ngram, item_indices in items_by_ngram.items()
+        if len(item_indices) <= MAX_SHARING_ITEMS
+    }
+    row_by_item: dict[int, int] = {}
+    for index, row in enumerate(rows if items_by_ngram else ()):
+        for ngram in ngram_hashes(row, NGRAM_LENGTH) & items_by_ngram.keys():
+            for item_index in items_by_ngram[ngram]:
+                row_by_item.setdefault(item_index, index)
     return [
-        ContaminatedItem(place, shared[place], "13 words")
-        if place in shared
-        else ContaminatedItem(place, near[place].other, f"{near[place].similarity:.2f} alike")
-        for place in sorted({*shared, *near})
+        ContaminatedItem(index, row_by_item[index], "13 words")
+        if index in row_by_item
+        else ContaminatedItem(
+            index, near_items[index].match_index, f"{near_items[index].similarity:.2f} alike"
+        )
+        for index in sorted({*row_by_item, *near_items})
     ]
 
 
-def grams(text: str, count: int) -> set[int]:
+def ngram_hashes(text: str, length: int) -> set[int]:
     """Hashes of the runs of so many words of a text, case folded, signs left out."""
-    words = "".join(char if char.isalnum() else " " for char in text.casefold()).split()
-    starts = range(len(words) - count + 1)
-    return {_hash(" ".join(words[start : start + count])) for start in starts}
+    tokens = "".join(char if char.isalnum() else " " for char in text.casefold()).split()
+    starts = range(len(tokens) - length + 1)
+    return {_hash(" ".join(tokens[start : start + length])) for start in starts}
 
 
 def _hash(text: str) -> int:

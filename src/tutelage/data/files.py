@@ -15,20 +15,26 @@ from tutelage.data.formats import EXTENSIONS, blocks, format_of
 from tutelage.data.formats.blocks import ending, packed, require_data_file
 from tutelage.data.layouts.tasks import languages
 
-_BESIDE = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "package.json"}
+_METADATA_FILES = {
+    "dataset_info.json",
+    "dataset_infos.json",
+    "dataset_dict.json",
+    "state.json",
+    "package.json",
+}
 """Files that libraries write beside data, and that are none."""
 _SPLITS = {"train", "validation", "valid", "val", "dev", "test"}
-_SHOWN = 8
+_MAX_LISTED = 8
 
 
 def expand_paths(
-    root: Path, named: Sequence[str], *, where: str = "data.path", fix: str = blocks.FIX_PATH
+    root: Path, names: Sequence[str], *, where: str = "data.path", fix: str = blocks.FIX_PATH
 ) -> list[Path]:
     """The files that some paths name, in their order; those of a glob or a folder are sorted.
 
     Args:
         root: the folder that they are relative to.
-        named: the paths as they were written.
+        names: the paths as they were written.
         where: their place in the recipe, for errors.
         fix: the advice for a name that is not there.
 
@@ -37,31 +43,31 @@ def expand_paths(
             kinds.
     """
     paths: list[Path] = []
-    for name in named:
+    for name in names:
         if name.partition("://")[0].lower() in regular.SCHEMES and "://" in name:
-            raise _address(name, where)
+            raise _address_error(name, where)
         path = root / name
         if _is_folder(path):
-            paths += _inside(path)
+            paths += _files_in_folder(path)
         elif globs.has_magic(name) and not os.path.lexists(path):
-            paths += _matching(root, name, where)
+            paths += _files_matching(root, name, where)
         else:
-            _require(path, name, root, fix)
+            _require_file(path, name, root, fix)
             paths.append(path)
     counts = Counter(paths)
-    twice = next((path for path, count in counts.items() if count > 1), None)
-    if twice is not None:
+    repeated = next((path for path, count in counts.items() if count > 1), None)
+    if repeated is not None:
         raise InputError(
             "a file is named twice",
             where=where,
-            found=str(twice),
+            found=str(repeated),
             expected="every file once",
             fix="name it once: its rows would stand in training and in test",
         )
     return paths
 
 
-def _address(name: str, where: str) -> InputError:
+def _address_error(name: str, where: str) -> InputError:
     """The error for an address in place of a path."""
     on_hub = re.match(r"(?:hf://|https://huggingface\.co/)datasets/([^/@]+/[^/@]+)", name)
     return InputError(
@@ -81,11 +87,11 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _require(path: Path, name: str, root: Path, fix: str) -> None:
+def _require_file(path: Path, name: str, root: Path, fix: str) -> None:
     """Raise unless a regular file stands at a path; one of that name in the current folder is pointed out."""
     if not os.path.lexists(path) and not os.path.isabs(name) and os.path.isfile(name):  # noqa: PTH113, PTH117 - any text
-        there = os.path.relpath(name, root)
-        fix = f"a path is relative to {root.absolute()}: write {there}"
+        relative = os.path.relpath(name, root)
+        fix = f"a path is relative to {root.absolute()}: write {relative}"
     regular.require_regular(path, what=blocks.WHAT, shown=str(path), fix=fix)
 
 
@@ -105,13 +111,13 @@ def parallel_columns(paths: Sequence[Path], columns: Sequence[str]) -> tuple[str
     names = next(
         (names for names in (suffixes, [path.stem for path in paths]) if len({*names, ""}) > len(paths)), []
     )
-    said = ", ".join(names or (f"text{n}" for n, _ in enumerate(paths, 1)))
+    suggestion = ", ".join(names or (f"text{n}" for n, _ in enumerate(paths, 1)))
     raise InputError(
         "several files of no known kind are named",
         where="data.path",
-        found=", ".join(path.name for path in paths[:_SHOWN]),
+        found=", ".join(path.name for path in paths[:_MAX_LISTED]),
         expected="a column for each, when line n of every file says the same",
-        fix=f"write into data  columns: [{said}]",
+        fix=f"write into data  columns: [{suggestion}]",
     )
 
 
@@ -130,15 +136,15 @@ def require_one_format(paths: Sequence[Path], where: str) -> None:
             for kind, names in kinds.items()
         ),
         expected="files of one kind",
-        fix="name those you want with a glob, such as " + _glob_for(paths),
+        fix="name those you want with a glob, such as " + _suggest_glob(paths),
     )
 
 
 def name_several_splits(paths: Sequence[Path]) -> bool:
     """Whether files are called after training and another split: read together, their rows are split anew."""
-    said = [re.split(r"[^a-z]+", path.name.lower()) for path in paths]
-    named = {word for words in said for word in words if word in _SPLITS}
-    return "train" in named and len(named) > 1
+    tokens = [re.split(r"[^a-z]+", path.name.lower()) for path in paths]
+    split_names = {part for parts in tokens for part in parts if part in _SPLITS}
+    return "train" in split_names and len(split_names) > 1
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
@@ -150,11 +156,11 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def _inside(folder: Path) -> list[Path]:
-    files = [path for path in _entries(folder) if path.name not in _BESIDE]
+def _files_in_folder(folder: Path) -> list[Path]:
+    files = [path for path in _visible_files(folder) if path.name not in _METADATA_FILES]
     data = [path for path in files if format_of(path) is not None]
     if not data:
-        names = [str(path.relative_to(folder)) for path in files[:_SHOWN]]
+        names = [str(path.relative_to(folder)) for path in files[:_MAX_LISTED]]
         raise InputError(
             "the folder holds no data file",
             where=str(folder),
@@ -168,7 +174,7 @@ def _inside(folder: Path) -> list[Path]:
     return data
 
 
-def _entries(folder: Path) -> list[Path]:
+def _visible_files(folder: Path) -> list[Path]:
     """What stands below a folder, but for folders and what is hidden."""
     try:
         return sorted(path for path in globs.entries(folder) if not _hidden(path.relative_to(folder)))
@@ -180,48 +186,50 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _matching(root: Path, name: str, where: str) -> list[Path]:
+def _files_matching(root: Path, name: str, where: str) -> list[Path]:
     pattern = root / name
     try:
         paths = globs.matching(root, name, where=where)
     except OSError as error:
         raise regular.unreadable(pattern.parent, error, what="the folder of data") from error
     if not paths:
-        raise _no_match(pattern, name)
+        raise _no_match_error(pattern, name)
     for path in paths:
         require_data_file(path, str(path))
     require_one_format(paths, str(pattern))
     return paths
 
 
-def _no_match(pattern: Path, name: str) -> InputError:
+def _no_match_error(pattern: Path, name: str) -> InputError:
     """The error for a pattern that no file fits: what stands in its folder instead."""
     folder = pattern.parent
     while globs.has_magic(folder.name):
         folder = folder.parent
     if not _is_folder(folder):
-        near = regular.near_names(folder)
+        nearby = regular.near_names(folder)
         return InputError(
             "no file has such a name",
             where=str(pattern),
             found=f"no such folder: {folder.absolute()}",
             expected=f"files that {name} fits",
-            fix=f"did you mean {folder.with_name(near[0])}?" if near else blocks.FIX_PATH,
+            fix=f"did you mean {folder.with_name(nearby[0])}?" if nearby else blocks.FIX_PATH,
         )
     try:
-        beside = [entry.name for entry in islice(folder.iterdir(), regular.MAX_NAMES)]
+        siblings = [entry.name for entry in islice(folder.iterdir(), regular.MAX_NAMES)]
     except OSError:
-        beside = []
-    close = nearest(pattern.name, beside)
+        siblings = []
+    suggestion = nearest(pattern.name, siblings)
     return InputError(
         "no file has such a name",
         where=str(pattern),
-        found=f"in {folder.absolute()}: " + (", ".join(sorted(beside)[:_SHOWN]) or "nothing"),
+        found=f"in {folder.absolute()}: " + (", ".join(sorted(siblings)[:_MAX_LISTED]) or "nothing"),
         expected=f"files that {name} fits",
-        fix=f"did you mean {close}?" if close else "check the pattern; it is relative to the recipe's folder",
+        fix=f"did you mean {suggestion}?"
+        if suggestion
+        else "check the pattern; it is relative to the recipe's folder",
     )
 
 
-def _glob_for(paths: Sequence[Path]) -> str:
+def _suggest_glob(paths: Sequence[Path]) -> str:
     suffixes = Counter(ending(path) + (path.suffix if packed(path) else "") for path in paths)
     return f"{paths[0].parent.name}/*{suffixes.most_common(1)[0][0]}"

@@ -22,13 +22,13 @@ class HubFiles(NamedTuple):
     paths: list[Path]
 
 
-def fetch(name: str, split: str, *, by_hand: str, config: str | None = None) -> HubFiles:
+def fetch(name: str, split: str, *, manual_steps: str, config: str | None = None) -> HubFiles:
     """Fetch the files of one split of a data set, or find them in the hub's cache when the hub is out of reach.
 
     Args:
         name: `owner/name`, with `@revision` for another revision than the newest.
         split: the hub's name of the split.
-        by_hand: what a person can do without network, for the error.
+        manual_steps: what a person can do without network, for the error.
         config: the data set's configuration, when it has several.
 
     Raises:
@@ -39,31 +39,33 @@ def fetch(name: str, split: str, *, by_hand: str, config: str | None = None) -> 
     try:
         commit, names = list_files(repo, revision or None)
     except MachineError as error:
-        folder = cached(repo, revision or None)
+        folder = cached_snapshot(repo, revision or None)
         if folder is None:
             raise MachineError(
-                error.problem, where=error.where, found=error.found, expected=error.expected, fix=by_hand
+                error.problem, where=error.where, found=error.found, expected=error.expected, fix=manual_steps
             ) from error
-        return in_folder(folder, repo, split, config)
+        return files_in_folder(folder, repo, split, config)
     try:
         readme = ""
         if repository.README in names:
             readme = repository.readme_of(download(repo, commit, repository.README).parent)
-        chosen = repository.choose(names, split, where=f"{repo} on the hub", config=config, readme=readme)
+        chosen = repository.select_files(
+            names, split, where=f"{repo} on the hub", config=config, readme=readme
+        )
         return HubFiles(commit, chosen, [download(repo, commit, file) for file in chosen])
     except MachineError as error:
-        raise MachineError(error.problem, where=error.where, found=error.found, fix=by_hand) from error
+        raise MachineError(error.problem, where=error.where, found=error.found, fix=manual_steps) from error
 
 
-def in_folder(folder: Path, name: str, split: str, config: str | None) -> HubFiles:
+def files_in_folder(folder: Path, name: str, split: str, config: str | None) -> HubFiles:
     """The files of one split in a folder laid out as the data set's repository; the folder's name is its commit."""
-    inside = [path.relative_to(folder).as_posix() for path in sorted(globs.entries(folder))]
+    names = [path.relative_to(folder).as_posix() for path in sorted(globs.entries(folder))]
     readme = repository.readme_of(folder)
-    chosen = repository.choose(inside, split, where=name, config=config, readme=readme)
+    chosen = repository.select_files(names, split, where=name, config=config, readme=readme)
     return HubFiles(folder.name, chosen, [folder / file for file in chosen])
 
 
-def _without_address(repo: str) -> str | None:
+def _address_advice(repo: str) -> str | None:
     """The advice for a data set that is named by its address; None for other names."""
     match = re.fullmatch(r"(?:https?://)?(?:huggingface\.co|hf\.co)/datasets/([^/@?#]+/[^/@?#]+).*", repo)
     return f"write  hub: {match[1]}" if match else None
@@ -100,10 +102,10 @@ def list_files(repo: str, revision: str | None) -> tuple[str, list[str]]:
             where=where,
             found=str(error).splitlines()[0],
             expected="owner/name, or owner/name@revision",
-            fix=_without_address(repo) or "check the name on the hub; a private one needs `hf auth login`",
+            fix=_address_advice(repo) or "check the name on the hub; a private one needs `hf auth login`",
         ) from None
     except Exception as error:  # the client's transport library, and so its error types, vary by version
-        raise _out_of_reach(where, error) from error
+        raise _unreachable_error(where, error) from error
     return str(info.sha), [file.rfilename for file in info.siblings or []]
 
 
@@ -114,10 +116,10 @@ def download(repo: str, commit: str, name: str) -> Path:
     try:
         return Path(hf_hub_download(repo, name, repo_type="dataset", revision=commit, etag_timeout=_TIMEOUT))
     except Exception as error:  # as above
-        raise _out_of_reach(f"{name} of the data set {repo} on the hub", error) from error
+        raise _unreachable_error(f"{name} of the data set {repo} on the hub", error) from error
 
 
-def cached(repo: str, revision: str | None) -> Path | None:
+def cached_snapshot(repo: str, revision: str | None) -> Path | None:
     """The folder of a data set that was fetched before, named by its commit; None when there is none."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -128,7 +130,7 @@ def cached(repo: str, revision: str | None) -> Path | None:
         return None
 
 
-def _out_of_reach(where: str, error: Exception) -> MachineError:
+def _unreachable_error(where: str, error: Exception) -> MachineError:
     reason = (str(error).splitlines() or [""])[0]
     return MachineError(
         "the hub could not be reached", where=where, found=f"{type(error).__name__}: {reason}"[:200]

@@ -16,10 +16,10 @@ from tutelage.data.formats.blocks import empty
 from tutelage.data.formats.jsonl import Row
 from tutelage.data.layouts import Layout, MissingColumnError, ReadOptions
 
-_LOOKED_AT = 64
+_DETECTION_ROWS = 64
 """First rows that say which layout a file has."""
 _FIXED_COLUMNS = ("csv", "tsv", "parquet", "arrow")
-_MANY = 10_000
+_MAX_DROPPED_BEFORE_CHECK = 10_000
 """Bad rows from which on it is not waited for the file's end to see that they are the most."""
 
 
@@ -33,17 +33,17 @@ class DroppedRow:
     @classmethod
     def of(cls, error: InputError) -> DroppedRow:
         """The row that an error is about."""
-        found = f" ({error.found})" if error.found else ""
-        return cls(error.where or "", f"{error.problem}{found}")
+        detail = f" ({error.found})" if error.found else ""
+        return cls(error.where or "", f"{error.problem}{detail}")
 
 
-def read(path: Path, *, shown: str | None = None, how: ReadOptions | None = None) -> Iterator[Example]:
+def read(path: Path, *, shown: str | None = None, options: ReadOptions | None = None) -> Iterator[Example]:
     """Read a data file row by row.
 
     Args:
         path: a file whose ending says what it is (see `formats.EXTENSIONS`), any text one with .gz or .zst behind it.
         shown: the file's name in errors and origins; `path` when not given.
-        how: how rows are to be read.
+        options: how rows are to be read.
 
     Yields:
         The examples in the file's order, up to the first mistake.
@@ -51,30 +51,30 @@ def read(path: Path, *, shown: str | None = None, how: ReadOptions | None = None
     Raises:
         InputError: a mistake, or InputErrors with all of them, when the file was read.
     """
-    yield from reader(path, shown or str(path), how or ReadOptions())
+    yield from open_reader(path, shown or str(path), options or ReadOptions())
 
 
-def reader(
-    path: Path, shown: str, how: ReadOptions, *, layout: Layout | None = None, name: str = ""
+def open_reader(
+    path: Path, shown: str, options: ReadOptions, *, layout: Layout | None = None, name: str = ""
 ) -> ExampleReader:
     """A reader of one file.
 
     Args:
         path: the file.
         shown: its name in errors and origins.
-        how: how rows are to be read.
+        options: how rows are to be read.
         layout: the one that the file before it had.
         name: what its rows are called by; the file's name when not given.
     """
-    chains = how.layout == "flan-cot" and not how.columns
+    chain_of_thought = options.layout == "flan-cot" and not options.columns
     opened = open_file(
         path,
         shown,
-        columns=("question", "answer", "rationale") if chains else how.columns,
-        sure=how.layout == "plain",
-        sentences=how.layout == "entities",
+        columns=("question", "answer", "rationale") if chain_of_thought else options.columns,
+        sure=options.layout == "plain",
+        sentences=options.layout == "entities",
     )
-    return ExampleReader(opened, shown, how, layout=layout, name=name)
+    return ExampleReader(opened, shown, options, layout=layout, name=name)
 
 
 class ExampleReader:
@@ -85,14 +85,20 @@ class ExampleReader:
     """
 
     def __init__(
-        self, opened: Opened, shown: str, how: ReadOptions, *, layout: Layout | None = None, name: str = ""
+        self,
+        opened: Opened,
+        shown: str,
+        options: ReadOptions,
+        *,
+        layout: Layout | None = None,
+        name: str = "",
     ) -> None:
         self.shown = shown
         self._name = name or Path(shown).name
         self.layout = layout
         self.dropped: list[DroppedRow] = []
         self._opened = opened
-        self._how = how
+        self._options = options
         self._errors: list[InputError] = []
         self._count = 0
         self._hidden = 0
@@ -117,44 +123,44 @@ class ExampleReader:
         return (*self._opened.notes, note + self._first_hidden)
 
     def __iter__(self) -> Iterator[Example]:
-        rows = self._detected()
+        rows = self._rows_with_layout()
         shown, name, unit, errors = self.shown, self._name, self._opened.unit, self._errors
-        as_it_stands = self.layout is layouts.PLAIN
+        is_plain = self.layout is layouts.PLAIN
         for row in rows:
             # Nearly all rows of nearly all files: what `_examples` does, in fewer steps.
-            if as_it_stands and type(row) is Row and row.plain and not errors:
+            if is_plain and type(row) is Row and row.plain and not errors:
                 line, fields, item, _ = row
                 self._count += 1
                 identity = f"{name}:{line}.{item}" if item else f"{name}:{line}"
                 yield Example(identity, fields, Origin(shown, line, unit, item))
                 continue
             if isinstance(row, InputError):
-                self._bad(row)
+                self._record_error(row)
                 if len(self._errors) == MAX_MISTAKES:
                     break
                 continue
             try:
-                made = self._examples(row)
+                examples = self._examples(row)
             except InputError as error:
-                self._bad(error)
+                self._record_error(error)
                 if isinstance(error, MissingColumnError) and self.format in _FIXED_COLUMNS:
                     # No row of the file has it: that is one mistake, and none that leaving rows out could mend.
                     raise_all(self.shown, self._errors or [error])
                 continue
             self._count += 1
             if not self._errors:
-                yield from made
+                yield from examples
         raise_all(self.shown, self._errors)
         if not self._count and not self.dropped:
             raise empty(self.shown, "no rows")
 
-    def _detected(self) -> Iterator[Row | InputError]:
+    def _rows_with_layout(self) -> Iterator[Row | InputError]:
         """The rows, once the first ones have said which layout they have."""
         if self.layout is not None:
             return self._opened.rows
-        first = list(islice(self._opened.rows, _LOOKED_AT))
+        first = list(islice(self._opened.rows, _DETECTION_ROWS))
         fields = [row.fields for row in first if isinstance(row, Row)]
-        self.layout = layouts.detect(fields, self._how, self._opened.format)
+        self.layout = layouts.detect(fields, self._options, self._opened.format)
         return chain(first, self._opened.rows)
 
     def _examples(self, row: Row) -> list[Example]:
@@ -168,17 +174,22 @@ class ExampleReader:
         if self.layout is layouts.PLAIN:
             return [Example(identity, row.fields, origin)]
         return [
-            Example(f"{identity}#{made.part}" if made.part else identity, made.fields, origin, made.history)
-            for made in self.layout.read(row.fields, self._how, str(origin))
+            Example(
+                f"{identity}#{converted.part}" if converted.part else identity,
+                converted.fields,
+                origin,
+                converted.history,
+            )
+            for converted in self.layout.read(row.fields, self._options, str(origin))
         ]
 
-    def _bad(self, error: InputError) -> None:
-        if self._how.on_bad_row == "drop":
+    def _record_error(self, error: InputError) -> None:
+        if self._options.on_bad_row == "drop":
             self.dropped.append(DroppedRow.of(error))
-            if len(self.dropped) > max(_MANY, self._count):
+            if len(self.dropped) > max(_MAX_DROPPED_BEFORE_CHECK, self._count):
                 raise too_many_dropped_error(self.shown, self.dropped, self._count)
         elif isinstance(error, MissingColumnError) and any(
-            known.problem == error.problem for known in self._errors
+            earlier.problem == error.problem for earlier in self._errors
         ):
             return
         elif len(self._errors) < MAX_MISTAKES:
@@ -187,15 +198,15 @@ class ExampleReader:
 
 def too_many_dropped_error(shown: str, dropped: list[DroppedRow], count: int) -> InputError:
     """The error for data of which more than half was dropped."""
-    first = [
-        InputError(one.why, where=one.where, fix="correct the row, or the recipe's data block")
-        for one in dropped[:MAX_MISTAKES]
+    errors = [
+        InputError(row.why, where=row.where, fix="correct the row, or the recipe's data block")
+        for row in dropped[:MAX_MISTAKES]
     ]
-    head = InputError(
+    summary = InputError(
         "more than half of the rows would be dropped",
         where=shown,
         found=f"{len(dropped)} with a mistake, {count} without",
         expected="a few bad rows in good data",
         fix="look at the first ones below: the data is of another kind than the recipe says",
     )
-    return InputErrors(shown, [head, *first])
+    return InputErrors(shown, [summary, *errors])

@@ -14,7 +14,7 @@ from tutelage.core.limits import MAX_README_BYTES
 from tutelage.data.formats import EXTENSIONS, format_of
 
 README = "README.md"
-_MOST_PATTERNS = 200
+_MAX_PATTERNS = 200
 """Patterns with wildcards that a README may give for one split."""
 
 
@@ -27,7 +27,7 @@ class _Config(NamedTuple):
     default: bool
 
 
-def choose(
+def select_files(
     names: Sequence[str], split: str, *, where: str, config: str | None = None, readme: str = ""
 ) -> list[str]:
     """The data files that hold one split.
@@ -43,65 +43,71 @@ def choose(
         InputError: there is none, or there is more than one candidate.
     """
     shown = f"the data set {where}"
-    configs = _configs(readme, shown)
+    configs = _parse_configs(readme, shown)
     if configs:
-        found = _config(configs, config, shown)
-        data = [name for name in names if _is_data(name) and name.startswith(found.folder)]
-        if not found.splits:
-            return by_names(data, split, shown)
-        if split not in found.splits:
-            raise _no_split(split, list(found.splits), shown)
-        chosen = _fitting(data, found, split, shown)
+        selected = _select_config(configs, config, shown)
+        data = [name for name in names if _is_data(name) and name.startswith(selected.folder)]
+        if not selected.splits:
+            return _files_named_after(data, split, shown)
+        if split not in selected.splits:
+            raise _no_split_error(split, list(selected.splits), shown)
+        chosen = _files_matching(data, selected, split, shown)
         if not chosen:
             raise InputError(
                 f"the README names files for the split {split}, and none of them is a data file that is there",
                 where=shown,
-                found=", ".join(found.splits[split])[:200],
+                found=", ".join(selected.splits[split])[:200],
                 expected="files that end in one of " + " ".join(EXTENSIONS),
                 fix="fetch the file you want and name it as path",
             )
         return chosen
     data = [name for name in names if _is_data(name)]
     if config is None:
-        return by_names(data, split, shown, everything=names)
+        return _files_named_after(data, split, shown, everything=names)
     folders = sorted({name.partition("/")[0] for name in data if "/" in name})
     if config not in folders:
-        raise _no_config(config, folders, shown)
-    return by_names([name for name in data if name.startswith(f"{config}/")], split, shown)
+        raise _no_config_error(config, folders, shown)
+    return _files_named_after([name for name in data if name.startswith(f"{config}/")], split, shown)
 
 
-def _fitting(data: Sequence[str], config: _Config, split: str, shown: str) -> list[str]:
+def _files_matching(data: Sequence[str], config: _Config, split: str, shown: str) -> list[str]:
     """The data files that fit a split's patterns."""
     where = f"{shown}, {README}"
     patterns = {config.folder + pattern.removeprefix("./") for pattern in config.splits[split]}
-    wild = [globs.Glob(pattern, where=where) for pattern in sorted(patterns) if globs.has_magic(pattern)]
-    if len(wild) > _MOST_PATTERNS:
+    compiled = [globs.Glob(pattern, where=where) for pattern in sorted(patterns) if globs.has_magic(pattern)]
+    if len(compiled) > _MAX_PATTERNS:
         raise InputError(
             "the README names too many patterns for one split",
             where=where,
-            found=f"{len(wild):,} for {split}",
-            expected=f"at most {_MOST_PATTERNS:,}",
+            found=f"{len(compiled):,} for {split}",
+            expected=f"at most {_MAX_PATTERNS:,}",
             fix="fetch the files you want and name them as path",
         )
-    return sorted({name for name in data if name in patterns or any(glob.fits(name) for glob in wild)})
+    return sorted({name for name in data if name in patterns or any(glob.fits(name) for glob in compiled)})
 
 
-def by_names(data: Sequence[str], split: str, shown: str, *, everything: Sequence[str] = ()) -> list[str]:
+def _files_named_after(
+    data: Sequence[str], split: str, shown: str, *, everything: Sequence[str] = ()
+) -> list[str]:
     """The files called as the split: `train.jsonl`, `data/train-00000-of-00002.parquet` and the like."""
-    stems = {name: _stem(name) for name in data}
+    stems = {name: _stem_of(name) for name in data}
     shard = re.compile(re.escape(split) + r"-\d+-of-\d+(-[0-9a-f]+)?")
-    word = re.compile(rf"(?<![a-z]){re.escape(split)}(?![a-z])", re.IGNORECASE)
+    split_word = re.compile(rf"(?<![a-z]){re.escape(split)}(?![a-z])", re.IGNORECASE)
     shards = [name for name in data if shard.fullmatch(stems[name])]
-    found = [name for name in data if stems[name] == split] or shards or [n for n in data if word.search(n)]
-    if len(found) == 1 or (found and found == shards and len({_folder(name) for name in found}) == 1):
-        return sorted(found)
-    if not found:
-        raise _no_split(split, [*stems.values()], shown, data or everything)
-    folders = sorted({_folder(name) for name in found})
+    candidates = (
+        [name for name in data if stems[name] == split] or shards or [n for n in data if split_word.search(n)]
+    )
+    if len(candidates) == 1 or (
+        candidates and candidates == shards and len({_folder_of(name) for name in candidates}) == 1
+    ):
+        return sorted(candidates)
+    if not candidates:
+        raise _no_split_error(split, [*stems.values()], shown, data or everything)
+    folders = sorted({_folder_of(name) for name in candidates})
     raise InputError(
         f"several files could be the split {split}",
         where=shown,
-        found=", ".join(sorted(found)[:10]),
+        found=", ".join(sorted(candidates)[:10]),
         expected=f"{split} as one of " + " ".join(EXTENSIONS),
         fix=f"say which configuration: hub_config: {folders[0].partition('/')[0]}"
         if len(folders) > 1 and all(folders)
@@ -109,7 +115,7 @@ def by_names(data: Sequence[str], split: str, shown: str, *, everything: Sequenc
     )
 
 
-def local(folder: Path, revision: str | None) -> tuple[Path, str | None]:
+def resolve_snapshot(folder: Path, revision: str | None) -> tuple[Path, str | None]:
     """A folder laid out as the hub's cache, or as a repository: where its files are, and their commit.
 
     Raises:
@@ -120,14 +126,14 @@ def local(folder: Path, revision: str | None) -> tuple[Path, str | None]:
         return folder, None
     ref = folder / "refs" / (revision or "main")
     commit = _commit(ref) if ref.is_file() else revision
-    there = sorted(entry.name for entry in snapshots.iterdir() if entry.is_dir())
-    if commit is None and len(there) == 1:
-        commit = there[0]
-    if commit not in there:
+    revisions = sorted(entry.name for entry in snapshots.iterdir() if entry.is_dir())
+    if commit is None and len(revisions) == 1:
+        commit = revisions[0]
+    if commit not in revisions:
         raise InputError(
             "the cached data set does not hold that revision",
             where=str(folder),
-            found=", ".join(there) or "no revision",
+            found=", ".join(revisions) or "no revision",
             expected=revision or "refs/main, or one revision alone",
             fix="write the revision behind the name: owner/name@revision",
         )
@@ -153,7 +159,7 @@ def _is_data(name: str) -> bool:
     return format_of(Path(name)) is not None
 
 
-def _stem(name: str) -> str:
+def _stem_of(name: str) -> str:
     base = PurePosixPath(name).name
     return (
         base[: base.lower().rindex(next(e for e in EXTENSIONS if e in base.lower()))]
@@ -162,17 +168,17 @@ def _stem(name: str) -> str:
     )
 
 
-def _folder(name: str) -> str:
+def _folder_of(name: str) -> str:
     parent = PurePosixPath(name).parent.as_posix()
     return "" if parent == "." else parent
 
 
-def _configs(readme: str, shown: str) -> list[_Config]:
-    front = _front_matter(readme, shown)
-    if not front:
+def _parse_configs(readme: str, shown: str) -> list[_Config]:
+    front_matter = _front_matter(readme, shown)
+    if not front_matter:
         return []
     try:
-        value = yamltext.read_foreign(front, file=f"{shown}, {README}")
+        value = yamltext.read_foreign(front_matter, file=f"{shown}, {README}")
     except InputError as error:
         raise InputError(
             "the YAML at the top of the README cannot be read, and it may say which files are which split",
@@ -182,7 +188,11 @@ def _configs(readme: str, shown: str) -> list[_Config]:
             fix="fetch the file you want and name it as path",
         ) from None
     configs = value.get("configs") if isinstance(value, dict) else None
-    return [_one_config(one) for one in configs if isinstance(one, dict)] if isinstance(configs, list) else []
+    return (
+        [_parse_config(item) for item in configs if isinstance(item, dict)]
+        if isinstance(configs, list)
+        else []
+    )
 
 
 def _front_matter(readme: str, shown: str) -> str:
@@ -201,8 +211,8 @@ def _front_matter(readme: str, shown: str) -> str:
     return "" if end is None else "\n" + "\n".join(lines[1:end])
 
 
-def _one_config(told: dict[str, Any]) -> _Config:
-    files = told.get("data_files")
+def _parse_config(declared: dict[str, Any]) -> _Config:
+    files = declared.get("data_files")
     splits: dict[str, list[str]] = {}
     for entry in files if isinstance(files, list) else [files]:
         if isinstance(entry, dict) and "split" in entry:
@@ -210,20 +220,22 @@ def _one_config(told: dict[str, Any]) -> _Config:
             splits[str(entry["split"])] = [str(p) for p in (paths if isinstance(paths, list) else [paths])]
         elif isinstance(entry, str):
             splits.setdefault("train", []).append(entry)
-    folder = str(told.get("data_dir") or "").strip("/").removeprefix("./")
-    name = str(told.get("config_name", "default"))
-    return _Config(name, splits, f"{folder}/" if folder else "", told.get("default") is True)
+    folder = str(declared.get("data_dir") or "").strip("/").removeprefix("./")
+    name = str(declared.get("config_name", "default"))
+    return _Config(name, splits, f"{folder}/" if folder else "", declared.get("default") is True)
 
 
-def _config(configs: Sequence[_Config], asked: str | None, shown: str) -> _Config:
-    names = [one.name for one in configs]
-    if asked is not None:
-        if asked not in names:
-            raise _no_config(asked, names, shown)
-        return configs[names.index(asked)]
-    default = [one for one in configs if one.default] or [one for one in configs if one.name == "default"]
-    if len(configs) == 1 or default:
-        return (default or list(configs))[0]
+def _select_config(configs: Sequence[_Config], name: str | None, shown: str) -> _Config:
+    names = [config.name for config in configs]
+    if name is not None:
+        if name not in names:
+            raise _no_config_error(name, names, shown)
+        return configs[names.index(name)]
+    defaults = [config for config in configs if config.default] or [
+        config for config in configs if config.name == "default"
+    ]
+    if len(configs) == 1 or defaults:
+        return (defaults or list(configs))[0]
     raise InputError(
         "the data set has several configurations",
         where=shown,
@@ -233,25 +245,29 @@ def _config(configs: Sequence[_Config], asked: str | None, shown: str) -> _Confi
     )
 
 
-def _no_config(asked: str, names: Sequence[str], shown: str) -> InputError:
-    close = nearest(asked, names)
+def _no_config_error(name: str, names: Sequence[str], shown: str) -> InputError:
+    suggestion = nearest(name, names)
     return InputError(
         "the data set has no such configuration",
         where=shown,
-        found=asked,
+        found=name,
         expected=", ".join(names)[:200] or "none: leave hub_config out",
-        fix=f"did you mean hub_config: {close}?" if close else "take one of these, or leave hub_config out",
+        fix=f"did you mean hub_config: {suggestion}?"
+        if suggestion
+        else "take one of these, or leave hub_config out",
     )
 
 
-def _no_split(split: str, known: Sequence[str], shown: str, files: Sequence[str] = ()) -> InputError:
-    close = nearest(split, known)
+def _no_split_error(
+    split: str, candidates: Sequence[str], shown: str, files: Sequence[str] = ()
+) -> InputError:
+    suggestion = nearest(split, candidates)
     return InputError(
         f"no data file for the split {split}",
         where=shown,
-        found=", ".join(sorted(files or known)[:10]) or "no files",
+        found=", ".join(sorted(files or candidates)[:10]) or "no files",
         expected=f"{split} as one of " + " ".join(EXTENSIONS),
-        fix=f"did you mean hub_split: {close}?"
-        if close and close != split
+        fix=f"did you mean hub_split: {suggestion}?"
+        if suggestion and suggestion != split
         else "set hub_split, or fetch the file you want and name it as path",
     )

@@ -17,15 +17,15 @@ from tutelage.data import hub, repository
 from tutelage.data.files import (
     expand_paths,
     name_several_splits,
-    require_one_format,
     parallel_columns,
+    require_one_format,
     short_names,
 )
 from tutelage.data.formats import open_parallel
 from tutelage.data.formats.blocks import require_data_file
 from tutelage.data.layouts import LabelMapping, ReadOptions
 from tutelage.data.layouts.label_names import read_names
-from tutelage.data.reader import DroppedRow, ExampleReader, reader, too_many_dropped_error
+from tutelage.data.reader import DroppedRow, ExampleReader, open_reader, too_many_dropped_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +115,8 @@ class SourceFiles:
 
     paths: Sequence[Path]
     shown: Sequence[str]
-    said: dict[str, Json]
-    how: ReadOptions
+    description: dict[str, Json]
+    options: ReadOptions
 
 
 def load(source: DataSource, *, root: Path, data_dir: Path | None = None) -> LoadedData:
@@ -138,31 +138,31 @@ def find(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Sou
     """
     if source.hub is None:
         paths = files_of(source, root=root, data_dir=data_dir)
-        said: dict[str, Json] = {
+        description: dict[str, Json] = {
             "kind": "path" if source.path else "local",
-            "file": ", ".join(_named(source)),
+            "file": ", ".join(_names(source)),
         }
-        how = _how(source, root if source.path else data_dir or root)
+        options = _read_options(source, root if source.path else data_dir or root)
         if len(paths) > 1:
-            said["files"] = [*short_names(paths)]
+            description["files"] = [*short_names(paths)]
         if name_several_splits(paths):
-            how.note(
+            options.note(
                 "files called after several splits were read as one set, which is split anew", len(paths)
             )
-        return SourceFiles(paths, [str(path) for path in paths], said, how)
+        return SourceFiles(paths, [str(path) for path in paths], description, options)
     name, _, revision = source.hub.partition("@")
-    if isinstance(source.local, str) and data_dir is not None and _is_there(data_dir / source.local):
+    if isinstance(source.local, str) and data_dir is not None and _exists(data_dir / source.local):
         path = data_dir / source.local
-        said = {"kind": "local", "file": source.local, "hub": source.hub}
+        description = {"kind": "local", "file": source.local, "hub": source.hub}
         paths = [path]
         if path.is_dir():
-            folder, commit = repository.local(path, revision or None)
-            found = hub.in_folder(folder, str(path), source.hub_split, source.hub_config)
-            paths = found.paths
-            said |= {"split": source.hub_split, "revision": commit, "files": [*found.names]}
+            folder, commit = repository.resolve_snapshot(path, revision or None)
+            snapshot = hub.files_in_folder(folder, str(path), source.hub_split, source.hub_config)
+            paths = snapshot.paths
+            description |= {"split": source.hub_split, "revision": commit, "files": [*snapshot.names]}
         else:
             require_data_file(path, str(path))
-        return SourceFiles(paths, [str(path) for path in paths], said, _how(source, data_dir))
+        return SourceFiles(paths, [str(path) for path in paths], description, _read_options(source, data_dir))
     fetched = _fetch(source, data_dir)
     return SourceFiles(
         fetched.paths,
@@ -174,11 +174,11 @@ def find(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Sou
             "revision": fetched.commit,
             "files": [*fetched.names],
         },
-        _how(source, root),
+        _read_options(source, root),
     )
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     """Whether anything stands at a path. Raises InputError when the system does not let us look."""
     try:
         path.lstat()
@@ -206,43 +206,45 @@ def files_of(source: DataSource, *, root: Path, data_dir: Path | None = None) ->
     base = root if source.path is not None else data_dir
     assert base is not None
     if source.path is not None:
-        return expand_paths(base, _named(source))
+        return expand_paths(base, _names(source))
     if not base.is_dir():
         raise InputError(
             "the data folder is not there" if not base.exists() else "the data folder is a file",
             where=str(base),
             found=f"no such folder: {base.absolute()}" if not base.exists() else "a file",
-            expected="the folder that holds " + ", ".join(_named(source)),
+            expected="the folder that holds " + ", ".join(_names(source)),
             fix="correct --data or the variable TUTELAGE_DATA",
         )
     fix = f"check the name; `local` is relative to the data folder {base.absolute()}"
-    return expand_paths(base, _named(source), where="data.local", fix=fix)
+    return expand_paths(base, _names(source), where="data.local", fix=fix)
 
 
-def _named(source: DataSource) -> tuple[str, ...]:
-    named = source.local if source.path is None else source.path
-    assert named is not None
-    return (named,) if isinstance(named, str) else tuple(named)
+def _names(source: DataSource) -> tuple[str, ...]:
+    names = source.local if source.path is None else source.path
+    assert names is not None
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _fetch(source: DataSource, data_dir: Path | None) -> hub.HubFiles:
     assert source.hub is not None
     try:
-        by_hand = _by_hand(source, data_dir)
-        return hub.fetch(source.hub, source.hub_split, by_hand=by_hand, config=source.hub_config)
+        manual_steps = _manual_steps(source, data_dir)
+        return hub.fetch(source.hub, source.hub_split, manual_steps=manual_steps, config=source.hub_config)
     except MachineError as error:
-        looked = data_dir / source.local if isinstance(source.local, str) and data_dir is not None else None
-        if looked is None:
+        local_copy = (
+            data_dir / source.local if isinstance(source.local, str) and data_dir is not None else None
+        )
+        if local_copy is None:
             raise
         raise MachineError(
             error.problem,
             where=error.where,
-            found=f"{error.found}; no local copy at {looked} either",
+            found=f"{error.found}; no local copy at {local_copy} either",
             fix=error.fix,
         ) from error
 
 
-def _by_hand(source: DataSource, data_dir: Path | None) -> str:
+def _manual_steps(source: DataSource, data_dir: Path | None) -> str:
     where = f"the split {source.hub_split} of {source.hub}"
     if not isinstance(source.local, str):
         return (
@@ -253,12 +255,16 @@ def _by_hand(source: DataSource, data_dir: Path | None) -> str:
     return f"on a machine with network fetch {where} and put it at {data_dir / source.local}"
 
 
-def _how(source: DataSource, root: Path) -> ReadOptions:
+def _read_options(source: DataSource, root: Path) -> ReadOptions:
     labels = source.labels
     names: dict[str, str] = {}
     if labels is not None:
-        told = read_names(root / labels.file, str(root / labels.file)) if labels.file else labels.names
-        names = dict(told) if isinstance(told, Mapping) else {str(i): name for i, name in enumerate(told)}
+        label_names = read_names(root / labels.file, str(root / labels.file)) if labels.file else labels.names
+        names = (
+            dict(label_names)
+            if isinstance(label_names, Mapping)
+            else {str(i): name for i, name in enumerate(label_names)}
+        )
     return ReadOptions(
         layout=source.layout,
         turns=source.turns,
@@ -268,38 +274,38 @@ def _how(source: DataSource, root: Path) -> ReadOptions:
     )
 
 
-def read_all(found: SourceFiles) -> LoadedData:
+def read_all(files: SourceFiles) -> LoadedData:
     """Read all rows of the files that were found.
 
     Raises:
         InputError: a file or its rows are wrong; InputErrors for several rows.
     """
-    shown, how = found.shown, found.how
-    readers = _readers(found.paths, shown, how)
-    examples = kept(_rows(readers), EXAMPLE)
-    dropped = [row for one in readers for row in one.dropped]
-    notes: list[Json] = [note for one in readers for note in one.notes]
-    notes.extend(f"{count} {note}" for note, count in how.notes.items())
-    taken = readers[0].layout
-    assert taken is not None
-    if how.columns and taken.name != "translation":  # there they are languages
-        _check_columns(readers[0].format, how.columns, examples, shown[0])
-    hashes = [one.sha256 for one in readers]
-    rows = len({str(example.origin) for example in examples}) if dropped else len(examples)
-    if len(dropped) > rows:
-        raise too_many_dropped_error(", ".join(shown[:3]), dropped, rows)
+    shown, options = files.shown, files.options
+    readers = _readers(files.paths, shown, options)
+    examples = kept(_read_in_one_layout(readers), EXAMPLE)
+    dropped = [row for reader_ in readers for row in reader_.dropped]
+    notes: list[Json] = [note for reader_ in readers for note in reader_.notes]
+    notes.extend(f"{count} {note}" for note, count in options.notes.items())
+    layout = readers[0].layout
+    assert layout is not None
+    if options.columns and layout.name != "translation":  # there they are languages
+        _check_columns(readers[0].format, options.columns, examples, shown[0])
+    hashes = [reader_.sha256 for reader_ in readers]
+    row_count = len({str(example.origin) for example in examples}) if dropped else len(examples)
+    if len(dropped) > row_count:
+        raise too_many_dropped_error(", ".join(shown[:3]), dropped, row_count)
     return LoadedData(
         examples,
         {
-            **found.said,
+            **files.description,
             "format": readers[0].format,
-            "layout": taken.name,
+            "layout": layout.name,
             "sha256": hashes[0] if len(hashes) == 1 else hashing.of_json(hashes),
             "rows": len(examples),
             "notes": notes,
         },
         tuple(dropped),
-        taken.template,
+        layout.template,
     )
 
 
@@ -308,35 +314,35 @@ def _check_columns(file_format: str, columns: Sequence[str], examples: Sequence[
     first = examples[0].fields.values() if examples else ()
     header = {value.strip() for value in first if isinstance(value, str)}
     if file_format in ("jsonl", "json", "parquet", "arrow"):
-        found = f"{shown}, whose rows name their fields"
+        finding = f"{shown}, whose rows name their fields"
     elif file_format in ("csv", "tsv") and header == set(columns):
-        found = f"{shown}, whose first line names them"
+        finding = f"{shown}, whose first line names them"
     else:
         return
     raise InputError(
         "the columns have names in the file already",
         where="data.columns",
-        found=found,
+        found=finding,
         expected="columns for a .csv or .tsv without header, CoNLL, or parallel texts",
         fix="remove columns; to choose or rename, write prompt and completion into the task",
     )
 
 
-def _rows(readers: Sequence[ExampleReader]) -> Iterator[Example]:
+def _read_in_one_layout(readers: Sequence[ExampleReader]) -> Iterator[Example]:
     """All files' rows, in one layout."""
-    for one in readers:
-        one.layout = readers[0].layout
-        yield from one
+    for reader_ in readers:
+        reader_.layout = readers[0].layout
+        yield from reader_
 
 
-def _readers(paths: Sequence[Path], shown: Sequence[str], how: ReadOptions) -> list[ExampleReader]:
-    columns = parallel_columns(paths, how.columns)
+def _readers(paths: Sequence[Path], shown: Sequence[str], options: ReadOptions) -> list[ExampleReader]:
+    columns = parallel_columns(paths, options.columns)
     if columns is not None:
-        how = replace(how, columns=columns)
+        options = replace(options, columns=columns)
         opened = open_parallel(paths, shown, columns)
-        return [ExampleReader(opened, shown[0], how)]
+        return [ExampleReader(opened, shown[0], options)]
     require_one_format(paths, "data.path")
     return [
-        reader(path, name, how, name=short)
-        for path, name, short in zip(paths, shown, short_names(paths), strict=True)
+        open_reader(path, name, options, name=short_name)
+        for path, name, short_name in zip(paths, shown, short_names(paths), strict=True)
     ]

@@ -64,76 +64,78 @@ def split(
         InputError: counts that cannot be met, an empty split that is asked for, a bad column or date, or leaks.
     """
     keys = [content_key(row, prompt_fields or list(row.fields)) for row in examples]
-    families = _families(examples, keys, settings, prompt_fields)
-    parted = keys if settings.leaks == "allow" else families
-    places = partition.part(examples, settings, parted, where)
-    parts = {name: picked(examples, own) for name, own in places.items()}
-    leaks = find_leaks(parts["train"], parts["test"], prompt_fields)
-    near = _near_leaks(examples, places, families, prompt_fields, settings.near)
-    exact = {test.origin for test, _ in leaks}
-    near = [pair for pair in near if pair[0].origin not in exact]
-    if (leaks or near) and settings.leaks == "refuse":
-        raise _leaked(leaks, near, parts["test"], settings, where)
+    groups = _near_duplicate_groups(examples, keys, settings, prompt_fields)
+    stay_together = keys if settings.leaks == "allow" else groups
+    split_indices = partition.part(examples, settings, stay_together, where)
+    split_rows = {name: picked(examples, indices) for name, indices in split_indices.items()}
+    leaks = _find_leaks(split_rows["train"], split_rows["test"], prompt_fields)
+    near_leaks = _near_leaks(examples, split_indices, groups, prompt_fields, settings.near)
+    exact_origins = {test.origin for test, _ in leaks}
+    near_leaks = [pair for pair in near_leaks if pair[0].origin not in exact_origins]
+    if (leaks or near_leaks) and settings.leaks == "refuse":
+        raise _leak_error(leaks, near_leaks, split_rows["test"], settings, where)
     fields = [*prompt_fields, *completion_fields]
     repeated: dict[str, int] = {
-        name: len(rows) - len({content_key(row, fields) for row in rows}) for name, rows in parts.items()
+        name: len(rows) - len({content_key(row, fields) for row in rows}) for name, rows in split_rows.items()
     }
     return Splits(
-        train=parts["train"],
-        validation=parts["validation"],
-        test=parts["test"],
+        train=split_rows["train"],
+        validation=split_rows["validation"],
+        test=split_rows["test"],
         repeated=repeated,
         near={
-            name: len({keys[place] for place in own}) - len({families[place] for place in own})
-            for name, own in places.items()
+            name: len({keys[place] for place in indices}) - len({groups[place] for place in indices})
+            for name, indices in split_indices.items()
         },
         leaks=tuple({"test": str(test.origin), "train": str(train.origin)} for test, train in leaks),
         near_leaks=tuple(
             {"test": str(test.origin), "train": str(train.origin), "similarity": round(shared, 4)}
-            for test, train, shared in near
+            for test, train, shared in near_leaks
         ),
-        unused=len(examples) - sum(len(rows) for rows in parts.values()),
-        places=places,
+        unused=len(examples) - sum(len(rows) for rows in split_rows.values()),
+        places=split_indices,
     )
 
 
-def _families(
+def _near_duplicate_groups(
     examples: Sequence[Example], keys: Sequence[str], settings: SplitSettings, fields: Sequence[str]
 ) -> list[str]:
     """For each row the name of the rows that it is equal or nearly equal to; whatever order they came in."""
     if settings.near >= 1 or not fields:
         return list(keys)
     first: dict[str, int] = {}
-    for place, key in enumerate(keys):
-        first.setdefault(key, place)
-    texts = (said(examples[place], fields) for place in first.values())
-    heads = duplicates.clusters(texts, settings.near)
+    for index, key in enumerate(keys):
+        first.setdefault(key, index)
+    texts = (field_text(examples[index], fields) for index in first.values())
+    heads = duplicates.near_duplicate_groups(texts, settings.near)
     members: dict[int, list[str]] = {}
     for key, head in zip(first, heads, strict=True):
         members.setdefault(head, []).append(key)
-    names = {key: min(own) for own in members.values() for key in own}
+    names = {key: min(keys_of_group) for keys_of_group in members.values() for key in keys_of_group}
     return [names[key] for key in keys]
 
 
 def _near_leaks(
     examples: Sequence[Example],
-    places: Mapping[Split, Sequence[int]],
-    families: Sequence[str],
+    split_indices: Mapping[Split, Sequence[int]],
+    groups: Sequence[str],
     fields: Sequence[str],
     threshold: float,
 ) -> list[tuple[Example, Example, float]]:
     """The test rows that are near a training row; only a family that has both can hold some."""
-    shared = {families[place] for place in places["train"]} & {families[place] for place in places["test"]}
-    train = [examples[place] for place in places["train"] if families[place] in shared]
-    test = [examples[place] for place in places["test"] if families[place] in shared]
-    texts = [said(row, fields) for row in train], [said(row, fields) for row in test]
+    shared = {groups[index] for index in split_indices["train"]} & {
+        groups[index] for index in split_indices["test"]
+    }
+    train = [examples[index] for index in split_indices["train"] if groups[index] in shared]
+    test = [examples[index] for index in split_indices["test"] if groups[index] in shared]
+    texts = [field_text(row, fields) for row in train], [field_text(row, fields) for row in test]
     return [
-        (test[match.place], train[match.other], match.similarity)
-        for match in duplicates.matches(*texts, threshold)
+        (test[match.index], train[match.match_index], match.similarity)
+        for match in duplicates.near_matches(*texts, threshold)
     ]
 
 
-def said(example: Example, fields: Sequence[str]) -> str:
+def field_text(example: Example, fields: Sequence[str]) -> str:
     """All text in some fields of a row."""
     values = (example.fields.get(name) for name in sorted(set(fields)))
     return "\n".join(text for value in values for text in _texts(value))
@@ -154,40 +156,43 @@ def content_key(example: Example, fields: Sequence[str]) -> str:
     return hashing.of_json([[name, fold(example.fields.get(name))] for name in sorted(set(fields))])
 
 
-def find_leaks(
+def _find_leaks(
     train: Sequence[Example], test: Sequence[Example], prompt_fields: Sequence[str]
 ) -> list[tuple[Example, Example]]:
     """The test rows that stand in training, each with the first such training row."""
     if not prompt_fields:
         return []
-    known: dict[str, int] = {}
-    for place, row in enumerate(train):
-        known.setdefault(content_key(row, prompt_fields), place)
-    pairs = ((row, known.get(content_key(row, prompt_fields))) for row in test)
-    return [(row, train[place]) for row, place in pairs if place is not None]
+    first_index: dict[str, int] = {}
+    for index, row in enumerate(train):
+        first_index.setdefault(content_key(row, prompt_fields), index)
+    pairs = ((row, first_index.get(content_key(row, prompt_fields))) for row in test)
+    return [(row, train[index]) for row, index in pairs if index is not None]
 
 
-def _leaked(
+def _leak_error(
     leaks: Sequence[tuple[Example, Example]],
-    near: Sequence[tuple[Example, Example, float]],
+    near_leaks: Sequence[tuple[Example, Example, float]],
     test: Sequence[Example],
     settings: SplitSettings,
     where: str,
 ) -> InputError:
-    pairs = [f"{row.origin} as {same.origin}" for row, same in leaks]
-    pairs += [f"{row.origin} nearly as {same.origin} ({shared:.2f})" for row, same, shared in near]
-    kinds = f", {len(near)} of them nearly" if near and leaks else ""
-    nearly = " nearly" if near and not leaks else ""
-    how = (
+    pairs = [f"{row.origin} as {train_row.origin}" for row, train_row in leaks]
+    pairs += [
+        f"{row.origin} nearly as {train_row.origin} ({similarity:.2f})"
+        for row, train_row, similarity in near_leaks
+    ]
+    near_count = f", {len(near_leaks)} of them nearly" if near_leaks and leaks else ""
+    nearly = " nearly" if near_leaks and not leaks else ""
+    advice = (
         f"mark them in {settings.column} alike"
         if settings.column
         else f"leave split.{'by' if settings.by else 'date'} out: rows that are alike then stay together"
     )
-    raised = ", raise split.near (1.0 looks for equal rows only)" if near else ""
+    threshold_advice = ", raise split.near (1.0 looks for equal rows only)" if near_leaks else ""
     return InputError(
-        f"{len(pairs)} of {len(test)} test rows also stand{nearly} in training{kinds}",
+        f"{len(pairs)} of {len(test)} test rows also stand{nearly} in training{near_count}",
         where=where,
         found="; ".join(pairs[:3]) + ("; ..." if len(pairs) > 3 else ""),
         expected="no test row with the prompt-side values of a training row",
-        fix=f"{how}, drop one of each pair{raised}, or write leaks: allow when that is meant",
+        fix=f"{advice}, drop one of each pair{threshold_advice}, or write leaks: allow when that is meant",
     )

@@ -32,6 +32,6 @@ def found(watched: Sequence[Benchmark], rows: Rows, *, near: float) -> dict[str,
         told[name]["found"] += 1
         if len(told[name]["first"]) < MOST:
             told[name]["first"].append(
-                {"item": item.id, "train": str(train[same.row].origin), "how": same.how}
+                {"item": item.id, "train": str(train[same.row].origin), "how": same.evidence}
             )
     return told

@@ -67,8 +67,8 @@ def key_of(task: Task, found: SourceFiles, *, where: str, root: Path, held_out: 
             "files": [_hashed(path, shown) for path, shown in zip(found.paths, found.shown, strict=True)],
             "shown": list(found.shown),
             "names": [path.name for path in found.paths],
-            "said": found.said,
-            "labels": None if found.how.labels is None else list(found.how.labels.names.items()),
+            "said": found.description,
+            "labels": None if found.options.labels is None else list(found.options.labels.names.items()),
             "template": _own_template(task, root),
         }
     )

@@ -29,11 +29,11 @@ class Layout:
     formats: tuple[str, ...] = ()
 
 
-def _plain(fields: Fields, _how: ReadOptions, _where: str) -> Iterator[LayoutRow]:
+def _read_plain(fields: Fields, _options: ReadOptions, _where: str) -> Iterator[LayoutRow]:
     yield LayoutRow(dict(fields))
 
 
-PLAIN = Layout("plain", _plain)
+PLAIN = Layout("plain", _read_plain)
 _LAYOUTS = (
     Layout("messages", conversations.messages, conversations.is_messages, "prompt-completion"),
     Layout("sharegpt", conversations.sharegpt, conversations.is_sharegpt, "prompt-completion"),
@@ -48,7 +48,7 @@ _LAYOUTS = (
 NAMES = tuple(layout.name for layout in _LAYOUTS)
 
 
-def named(name: str) -> Layout:
+def get_layout(name: str) -> Layout:
     """A layout by its name. Raises InputError with the nearest one."""
     for layout in _LAYOUTS:
         if layout.name == name:
@@ -63,12 +63,12 @@ def named(name: str) -> Layout:
     )
 
 
-def detect(rows: Sequence[Fields], how: ReadOptions, file_format: str) -> Layout:
+def detect(rows: Sequence[Fields], options: ReadOptions, file_format: str) -> Layout:
     """The layout that was asked for, or that most of the first rows have."""
-    if how.layout is not None:
-        return named(how.layout)
-    if how.labels is not None:
-        return named("classification")
+    if options.layout is not None:
+        return get_layout(options.layout)
+    if options.labels is not None:
+        return get_layout("classification")
     for layout in _LAYOUTS:
         if layout.formats and file_format not in layout.formats:
             continue
