@@ -7,7 +7,7 @@ import pytest
 from tutelage.metrics import Row
 from tutelage.report import explanation_page
 from tutelage.report.explanation_page import page_of
-from tutelage.scoring.explain.in_words import explain_all, explain_rows
+from tutelage.scoring.explain.terminal_text import explain_corpus_metrics, explain_rows
 
 METRICS = [
     "rouge1",
@@ -78,7 +78,7 @@ def row(text: str = "the the cat", reference: str = "the cat sat", **fields: obj
 
 
 def test_one_file_that_needs_no_network_and_no_script():
-    text = page_of(explain_all(["bleu"], [row()]) + explain_rows(METRICS, [row()]))
+    text = page_of(explain_corpus_metrics(["bleu"], [row()]) + explain_rows(METRICS, [row()]))
     found = Parsed(text)
     assert not {"script", "iframe", "object", "embed", "form", "base", "img"} & set(found.tags)
     assert not [one for one in found.attributes if one[1].startswith("on")]
@@ -98,7 +98,7 @@ def test_text_of_data_and_models_stays_text(text: str):
     hostile = Row(
         text, (text, "dog"), {"must_contain": [f"x{text}"], "must_not_contain": [f"y{text}"]}, task=text
     )
-    page = page_of(explain_all(["bleu"], [hostile]) + explain_rows(METRICS, [hostile]))
+    page = page_of(explain_corpus_metrics(["bleu"], [hostile]) + explain_rows(METRICS, [hostile]))
     page.encode("utf-8")
     found = Parsed(page)
     allowed = {*plain.tags, "details", "summary", "i", "small", "mark", "q", "b", "p"}
@@ -124,7 +124,7 @@ def test_text_around_marks_is_whole_and_in_order():
 
 
 def test_every_figure_stands_beside_its_raw_number():
-    explanations = explain_all(["bleu"], [row()]) + explain_rows(METRICS, [row()])
+    explanations = explain_corpus_metrics(["bleu"], [row()]) + explain_rows(METRICS, [row()])
     found = Parsed(page_of(explanations))
     values = [one.explanation.value for one in explanations]
     assert set(values) <= {value for value, _ in found.data}

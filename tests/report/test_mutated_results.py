@@ -22,7 +22,8 @@ from tutelage.comparison.flips import changes
 from tutelage.core.errors import InputError
 from tutelage.job.integrity import finished
 from tutelage.results import lm_eval, tuned_record
-from tutelage.results.run_folder import RunFolder, check_free
+from tutelage.results.folder_claim import check_claimable
+from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
 
 from .conftest import FakeRun
@@ -136,7 +137,7 @@ def uses(run: Path, other: Path, recipe: dict[str, Any]) -> dict[str, Callable[[
 
     def run_again() -> None:
         folder = RunFolder(run)
-        check_free(folder, recipe)
+        check_claimable(folder, recipe)
         finished(folder, "key", base="b", say=[].append)
 
     return {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tutelage.core.types import Response
-from tutelage.metrics.score import Score, Scored
+from tutelage.metrics.score import ItemScores, Score
 from tutelage.results.store import Item, Store
 
 RUN = {"started": "2026-01-02T03:04:05+00:00", "versions": {"torch": "2.13.0"}}
@@ -75,7 +75,7 @@ def make_scored():
     def make(values, *, rows=None, metric="rouge1", higher_is_better=True):
         items = np.array(values, dtype=np.float64)
         value = float(np.nanmean(items))
-        return Scored(
+        return ItemScores(
             metric=metric,
             score=Score(
                 value=value, low=value - 0.1, high=value + 0.1, n=len(items), signature=f"{metric}|v1"

@@ -75,6 +75,7 @@ def evaluate(
     """Ask a model every item and print its scores with 95 % intervals; responses are kept, a killed run goes on."""
     from tutelage.cli.live import Live
     from tutelage.evaluation.evaluate import evaluate as do
+    from tutelage.results.run_folder import STORE_FILE
 
     names = [name.strip() for text in benchmark for name in text.split(",") if name.strip()]
     with Live() as live:
@@ -95,6 +96,6 @@ def evaluate(
         console.print_json(found.document)
     else:
         show(found.document)
-        console.show(f"responses: {(found.folder / 'results.sqlite').absolute()}")
+        console.show(f"responses: {(found.folder / STORE_FILE).absolute()}")
     both = [*found.document["benchmarks"].values(), *found.document.get("base", {}).values()]
     return 1 if any(one.get("self_check", {}).get("wrong") for one in both) else 0

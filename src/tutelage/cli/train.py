@@ -19,11 +19,12 @@ def train(
     from tutelage.cli.live import Live
     from tutelage.config import load
     from tutelage.job.run import train as do
+    from tutelage.results.run_folder import RunFolder
 
     with Live() as live:
-        folder = do(load(recipe, sets=sets or ()), out=out, data_dir=data, listen=live)
+        folder = RunFolder(do(load(recipe, sets=sets or ()), out=out, data_dir=data, listen=live))
     if json:
-        console.print_json({"run": str(folder), "model": str(folder / "model")})
+        console.print_json({"run": str(folder.path), "model": str(folder.model)})
     else:
-        console.show(f"the tuned model: {(folder / 'model').absolute()}")
+        console.show(f"the tuned model: {folder.model.absolute()}")
     return 0

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tutelage.comparison.gains import Comparison, compare
-from tutelage.comparison.outcome import Measured
-from tutelage.comparison.pairing import LeftOut, pair
-from tutelage.comparison.verdict import Names
+from tutelage.comparison.outcome import PairedScores
+from tutelage.comparison.paired_comparison import Comparison, compare
+from tutelage.comparison.pairing import UnpairedItems, pair
+from tutelage.comparison.verdict import SideNames
 from tutelage.core.errors import InputError
 from tutelage.results import digests
+from tutelage.results.run_folder import STORE_FILE
 from tutelage.results.store import Evaluation, Store
 
-FILE = "results.sqlite"
 ADJUSTMENT = "holm"
 """How `p_adjusted` is made: over the primary metrics of all tasks as one family, of all benchmarks as another."""
 
@@ -36,7 +36,7 @@ class RunComparison:
     tuned: str
     comparison: Comparison
     not_compared: tuple[tuple[str, str], ...]
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[UnpairedItems, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """`tasks`, `watched`, `verdict` as in results.json, and what they are about."""
@@ -61,15 +61,15 @@ def compare_runs(first: Path, *others: Path, seed: int = 0) -> list[RunCompariso
     """
     labels = _labels([first, *others])
     found = []
-    with opened(first) as a:
+    with open_results(first) as a:
         for path, label in zip(others, labels[1:], strict=True):
-            with opened(path) as b:
+            with open_results(path) as b:
                 found.append(_pair(a, b, base=labels[0], tuned=label, seed=seed))
     return found
 
 
 def _pair(a: Store, b: Store, *, base: str, tuned: str, seed: int) -> RunComparison:
-    left, right = scored_evaluations(a), scored_evaluations(b)
+    left, right = latest_scored_evaluations(a), latest_scored_evaluations(b)
     both = [key for key in left if key in right]
     if not both:
         raise InputError(
@@ -78,7 +78,7 @@ def _pair(a: Store, b: Store, *, base: str, tuned: str, seed: int) -> RunCompari
             found=f"{_shown(left)} against {_shown(right)}",
             expected="at least one task or benchmark that both have",
         )
-    measured: dict[str, dict[str, Measured]] = {"task": {}, "benchmark": {}}
+    measured: dict[str, dict[str, PairedScores]] = {"task": {}, "benchmark": {}}
     left_out = []
     for suite, name in both:
         found = pair(left[suite, name], right[suite, name], base=base, tuned=tuned, seed=seed)
@@ -87,26 +87,29 @@ def _pair(a: Store, b: Store, *, base: str, tuned: str, seed: int) -> RunCompari
     only = [(name, base) for suite, name in left if (suite, name) not in right]
     only += [(name, tuned) for suite, name in right if (suite, name) not in left]
     comparison = compare(
-        measured["task"], measured["benchmark"], seed=seed, names=Names(kind="runs", base=base, tuned=tuned)
+        measured["task"],
+        measured["benchmark"],
+        seed=seed,
+        names=SideNames(kind="runs", base=base, tuned=tuned),
     )
     return RunComparison(base, tuned, comparison, tuple(only), tuple(left_out))
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Store]:
+def open_results(path: Path) -> Iterator[Store]:
     """The results of a run, of an evaluation, or the file itself, open for reading.
 
     Raises:
         InputError: there are none, or they are not as they were when the document beside them was computed.
     """
-    file = file_of(path)
+    file = results_file(path)
     document, recorded = digests.beside(file)
     with Store.open(file, read_only=True) as store:
         digests.require(store, recorded, by=document)
         yield store
 
 
-def scored_evaluations(store: Store) -> dict[tuple[str, str], Evaluation]:
+def latest_scored_evaluations(store: Store) -> dict[tuple[str, str], Evaluation]:
     """The evaluation that was scored last of every task and benchmark, of the one model that is compared."""
     scored = [one for one in store.evaluations() if one.parts()]
     models = list(dict.fromkeys(one.model for one in scored))
@@ -127,15 +130,15 @@ def scored_evaluations(store: Store) -> dict[tuple[str, str], Evaluation]:
     return {(one.suite, one.name): one for one in scored if one.model == model}
 
 
-def file_of(path: Path) -> Path:
+def results_file(path: Path) -> Path:
     """The results of a run, of an evaluation, or the file itself."""
-    file = path / FILE if path.is_dir() else path
+    file = path / STORE_FILE if path.is_dir() else path
     if not file.is_file():
         raise InputError(
             "there are no results here",
             where=str(path),
-            found=f"no {FILE}" if path.is_dir() else "no such file",
-            expected=f"a run folder, the folder of an evaluation, or a {FILE}",
+            found=f"no {STORE_FILE}" if path.is_dir() else "no such file",
+            expected=f"a run folder, the folder of an evaluation, or a {STORE_FILE}",
             fix="check the name; a run's folder is runs/NAME unless --out named another",
         )
     return file
@@ -143,7 +146,7 @@ def file_of(path: Path) -> Path:
 
 def _labels(paths: Sequence[Path]) -> list[str]:
     """Short names that tell the paths apart: the last part of each where that is enough."""
-    short = [(path.parent if path.name == FILE else path).name for path in paths]
+    short = [(path.parent if path.name == STORE_FILE else path).name for path in paths]
     if len(set(short)) == len(short) and all(short):
         return short
     return [str(path) for path in paths]

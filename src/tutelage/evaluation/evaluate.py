@@ -23,14 +23,15 @@ from tutelage.evaluation import preflight
 from tutelage.evaluation.answer_cache_key import kept_answers, voice
 from tutelage.evaluation.measure import Asker, Measurement, pairs
 from tutelage.evaluation.progress import Listener, Silent
-from tutelage.metrics import Scored
+from tutelage.metrics import ItemScores
 from tutelage.models import LoadedModel, load
 from tutelage.models.adapters import adapter_off
 from tutelage.models.source import base_of, fingerprint
-from tutelage.prepare import instant
+from tutelage.prepare import template_clock
 from tutelage.results import digests
 from tutelage.results.answer_cache import Answers
 from tutelage.results.document import sealed
+from tutelage.results.run_folder import EVALUATION_FILE, STORE_FILE
 from tutelage.results.store import Store
 from tutelage.tokens.rendering import clock_of
 
@@ -38,7 +39,6 @@ SCHEMA = 1
 BASE, TUNED = "base", "tuned"
 MARK = "identity"
 """The file of a folder that says whose evaluation it holds."""
-DOCUMENT, STORE = "evaluation.json", "results.sqlite"
 FINGERPRINT = "model_fingerprint"
 """In the provenance of an evaluation: the model's files, generation settings among them."""
 
@@ -114,7 +114,7 @@ def evaluate(
     _require_answers(folder)
     tell.stage("load")
     # The same questions, also when the first start was on another day: what was fitted to the context is in the identity.
-    clock = instant.clock_for(folder, first=clock.instant)
+    clock = template_clock.clock_for(folder, first=clock.instant)
     loaded = load(ready.source, chat_template=ready.template, clock=clock)
     if begun_before:
         loaded = replace(loaded, fingerprint=ready.older)
@@ -124,9 +124,9 @@ def evaluate(
             folder, identity
         )  # once more: another evaluation may have come while weights were loaded
         files.write_text(folder / MARK, identity + "\n")
-        instant.keep(folder, clock)
+        template_clock.keep(folder, clock)
         with (
-            Store.open(folder / STORE) as store,
+            Store.open(folder / STORE_FILE) as store,
             kept_answers(partial(tell.stage, "cache")) as kept,
         ):
             own = replace(loaded, name=TUNED) if against_base else loaded
@@ -144,7 +144,7 @@ def evaluate(
             made_from = {"store": digests.record(store)}
         said = {
             **provenance(started=started, ended=now()),
-            **instant.noted(clock),
+            **template_clock.noted(clock),
             "model": model,
             "identity": identity,
             FINGERPRINT: ready.fingerprint,
@@ -159,7 +159,7 @@ def evaluate(
             document["against_base"] = compare({}, pairs(base, found)).as_json()["watched"]
         document = sealed({**document, "made_from": made_from})
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-        files.write_text(folder / DOCUMENT, text + "\n")
+        files.write_text(folder / EVALUATION_FILE, text + "\n")
     return Evaluated(folder, document)
 
 
@@ -201,8 +201,8 @@ class _Ask:
         asker = Asker(
             self.store,
             loaded.name,
-            instant.stamped(loaded.fingerprint, clock),
-            {**provenance(started=now()), **instant.noted(clock)},
+            template_clock.stamped(loaded.fingerprint, clock),
+            {**provenance(started=now()), **template_clock.noted(clock)},
             lambda: speaking,
             self.tell,
             answers=self.kept,
@@ -235,7 +235,7 @@ def _folder(out: Path | None, model: str, identity: str, older: str, *, now: str
     if _mark(places[older]) == older:
         known: Mapping[str, Any] = {}
         with suppress(InputError):  # missing or damaged: it is computed again
-            known = digests.read_evaluation(places[older] / DOCUMENT)["provenance"]
+            known = digests.read_evaluation(places[older] / EVALUATION_FILE)["provenance"]
         if known.get(FINGERPRINT, now) == now:
             return places[older], True
     return places[identity], False
@@ -252,12 +252,12 @@ def _mark(folder: Path) -> str:
 def _require_answers(folder: Path) -> None:
     """Refuse answers that were edited after the document was computed; missing ones are asked again."""
     try:
-        document, recorded = digests.beside(folder / STORE)
+        document, recorded = digests.beside(folder / STORE_FILE)
     except InputError:
         return  # it is computed again, from the answers as they are
-    if recorded is None or not (folder / STORE).is_file():
+    if recorded is None or not (folder / STORE_FILE).is_file():
         return
-    with Store.open(folder / STORE, read_only=True) as store:
+    with Store.open(folder / STORE_FILE, read_only=True) as store:
         changed = digests.changes(store, recorded)
         if changed.answers:
             raise digests.mismatch(store, changed, by=document)
@@ -294,7 +294,7 @@ def _refuse_others(folder: Path, identity: str) -> None:
         )
 
 
-def _scores(scores: Mapping[str, Scored]) -> dict[str, Any]:
+def _scores(scores: Mapping[str, ItemScores]) -> dict[str, Any]:
     return {metric: scored.score.as_json() for metric, scored in scores.items()}
 
 

@@ -14,7 +14,8 @@ from tutelage import report
 from tutelage.core import hashing, manifest
 from tutelage.core.errors import InputError
 from tutelage.results import card_schema, digests, document, tuned_record
-from tutelage.results.run_folder import IDENTITIES, RunFolder, write_recipe
+from tutelage.results.folder_claim import IDENTITIES, write_recipe
+from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
 
 Say = Callable[[str], None]

@@ -47,10 +47,11 @@ from tutelage.models import (
     require_whole,
     resolve,
 )
-from tutelage.prepare import contamination, instant, mixture, preparation
+from tutelage.prepare import contamination, preparation, recipe_mixture, template_clock
 from tutelage.prepare.preparation import Prepared
 from tutelage.results import document, tuned_record
-from tutelage.results.run_folder import RunFolder, check_free, default_folder, opened
+from tutelage.results.folder_claim import check_claimable, claim
+from tutelage.results.run_folder import RunFolder, default_folder
 from tutelage.results.store import Store
 from tutelage.training.objective import require_packable
 from tutelage.training.objective_gradient import require_prompt_loss
@@ -117,8 +118,8 @@ class _Run:
         self.listen = listen or Silent()
         self.started = now()
         self.clock = time.monotonic()
-        check_free(self.folder, self.settled)
-        self.template_clock = instant.clock_for(self.folder.path, day=recipe.date)
+        check_claimable(self.folder, self.settled)
+        self.template_clock = template_clock.clock_for(self.folder.path, day=recipe.date)
 
     @cached_property
     def watched(self) -> list[Benchmark]:
@@ -160,7 +161,7 @@ class _Run:
         report.output(self.folder.path).check()
         prepared = self._encode(rows, source)
         with self._opened(prepared) as store:
-            base = instant.stamped(self.base.fingerprint, self.template_clock)
+            base = template_clock.stamped(self.base.fingerprint, self.template_clock)
             before = self._measure("base", base, lambda: self.base, prepared, store)
             job = self._tune(prepared, source, store)
             after = self._measure("tuned", self._answered_by(job), self._load_tuned, prepared, store)
@@ -208,7 +209,7 @@ class _Run:
         prepared = preparation.encode(self.recipe, rows, self.base)
         rows = prepared.rows
         replay(self.recipe, rows, prepared, words)
-        mixture.check_repeats(
+        recipe_mixture.check_repeats(
             self.recipe, prepared.mixed, tuning.steps_of(self.recipe, prepared) * self.recipe.tune.batch_size
         )
         for line in prepared.mixed.said:
@@ -242,10 +243,10 @@ class _Run:
 
     @contextmanager
     def _opened(self, prepared: Prepared) -> Iterator[Store]:
-        with opened(self.folder, self.settled), Store.open(self.folder.store) as store:
+        with claim(self.folder, self.settled), Store.open(self.folder.store) as store:
             integrity.require_answers(self.folder, store)
             if self.recipe.date is None:
-                instant.keep(self.folder.path, self.template_clock)
+                template_clock.keep(self.folder.path, self.template_clock)
             self._write_card(prepared.card)
             yield store
 
@@ -276,7 +277,7 @@ class _Run:
 
     def _write_card(self, card: Mapping[str, Any]) -> None:
         """Write the card; what a finished tuning has seen of the same rows stays in it."""
-        card = {**card, **instant.noted(self.template_clock)}
+        card = {**card, **template_clock.noted(self.template_clock)}
         if "training" not in card:
             with suppress(InputError):  # a damaged one is written again
                 before = integrity.read_card(self.folder)
@@ -310,7 +311,7 @@ class _Run:
                 voices.append(voice(loaded()))
             return voices[0]
 
-        said = {**provenance(started=self.started), **instant.noted(self.template_clock)}
+        said = {**provenance(started=self.started), **template_clock.noted(self.template_clock)}
         found: dict[str, dict[str, Measurement]] = {"tasks": {}, "watched": {}}
         with kept_answers(lambda line: self.listen.stage("cache", line)) as answers:
             asker = Asker(store, model, fingerprint, said, wake, self.listen, answers, stages=f"{model}: ")
@@ -340,7 +341,7 @@ class _Run:
         self._write_card({**prepared.card, "training": self._seen(store, prepared)})
         said = {
             **provenance(started=self.started, ended=now()),
-            **instant.noted(self.template_clock),
+            **template_clock.noted(self.template_clock),
             **identity,
             "seconds": round(time.monotonic() - self.clock, 1),
             "over_budget": comparison.over_budget,
@@ -377,5 +378,5 @@ class _Run:
         names = prepared.names
         if len(names) > 1 or any(len(set(one)) > 1 for one in prepared.forms):
             rows = told["steps"] * self.recipe.tune.batch_size
-            told["tasks"] = mixture.seen(prepared.mixed, names, rows, prepared.train, prepared.forms)
+            told["tasks"] = recipe_mixture.seen(prepared.mixed, names, rows, prepared.train, prepared.forms)
         return told

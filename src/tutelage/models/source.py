@@ -23,6 +23,7 @@ from tutelage.core.locks import locked
 from tutelage.models import bundled, cache, folders, origin
 from tutelage.models.bundled import PATIENCE, Say, silent
 from tutelage.results import tuned_record
+from tutelage.results.run_folder import RunFolder
 
 Kind = Literal["bundled", "hub", "folder", "run", "gguf"]
 HUB_ID = re.compile(r"(?P<id>[\w][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
@@ -158,7 +159,7 @@ def base_of(
 
 def _compare_base(source: ModelSource, base: ModelSource, say: Say) -> None:
     """Say when the base that was found is another one than the run was tuned from: its files changed, or its path means others."""
-    results = source.folder.parent / "results.json"
+    results = RunFolder(source.folder.parent).results
     if source.kind != "run" or not results.is_file():
         return
     provenance = folders.read_json(results).get("provenance")
@@ -179,12 +180,12 @@ def base_name(source: ModelSource) -> str | None:
         return source.base.name
     if (source.folder / "adapter" / "adapter_config.json").is_file():
         return origin.name_of(source.folder / "adapter")
-    recipe = source.folder.parent / "recipe.yaml"
+    run = RunFolder(source.folder.parent)
     name = None
     # A recipe beside any other folder is somebody's, and says nothing about what stands there.
-    of_run = source.kind == "run" or (source.folder.parent / "tuned.json").is_file()
-    if of_run and recipe.is_file():
-        value = yamltext.read_file(recipe, what="the run's recipe")
+    of_run = source.kind == "run" or run.tuned.is_file()
+    if of_run and run.recipe.is_file():
+        value = yamltext.read_file(run.recipe, what="the run's recipe")
         name = value.get("model") if isinstance(value, dict) else None
     return name if isinstance(name, str) else None
 
@@ -255,16 +256,16 @@ def _plain(value: Any) -> Any:
 
 def _folder(name: str, path: Path, say: Say) -> ModelSource:
     """A run's tuned model, or the model or adapter that stands in the folder itself."""
-    inner = path / tuned_record.MODEL
-    if folders.is_model(inner):
-        return _of_folder(name, "run", inner, say)
+    run = RunFolder(path)
+    if folders.is_model(run.model):
+        return _of_folder(name, "run", run.model, say)
     if (record := tuned_record.recorded(path)) is not None:
         tuned_record.require_model(path, record)  # the model is damaged, or gone: it says so
-    if not folders.is_model(path) and (path / "recipe.yaml").is_file():
+    if not folders.is_model(path) and run.recipe.is_file():
         raise InputError(
             "the run has no tuned model yet",
             where=str(path),
-            expected=f"{inner} with config.json or adapter_config.json",
+            expected=f"{run.model} with config.json or adapter_config.json",
             fix="run its recipe to the end first",
         )
     return _of_folder(name, "folder", path, say)
@@ -326,7 +327,7 @@ def _base(name: str, say: Say, *, where: str) -> ModelSource:
 
 def _check_no_adapter(folder: Path, below: str) -> None:
     """An adapter stands on a whole model: on another adapter, or on itself, it would be read without an end."""
-    places = (Path(below), Path(below) / "model")
+    places = (Path(below), RunFolder(Path(below)).model)
     if any((p / "adapter_config.json").is_file() and not (p / "config.json").is_file() for p in places):
         raise InputError(
             "the adapter's base is an adapter itself",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from tutelage.comparison import wording
 from tutelage.core import seeds
 from tutelage.metrics import Row
-from tutelage.metrics.names import catalogue
+from tutelage.metrics.catalogue import catalogue
 from tutelage.report import formatting, highlighting
 from tutelage.report.formatting import Number, Text
 from tutelage.report.highlighting import Pieces
@@ -147,8 +147,8 @@ def _examples(store: Store, suite: str, name: str, each: int) -> Examples | None
         groups.append(Group(key, GROUPS[key], shown_items, count, len(found) - len(fresh)))
     return Examples(
         name=name,
-        right_by=wording.of_metric(flips).label if flips else "",
-        graded_by=wording.of_metric(graded).label if graded else "",
+        right_by=wording.metric_wording(flips).label if flips else "",
+        graded_by=wording.metric_wording(graded).label if graded else "",
         total=len(items),
         groups=tuple(groups),
     )

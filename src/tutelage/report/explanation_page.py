@@ -13,8 +13,8 @@ from tutelage.comparison import wording
 from tutelage.core.version import __version__
 from tutelage.report import formatting as shown
 from tutelage.report.environment import environment, style
-from tutelage.scoring.explain import Gram, Marked, reasons
-from tutelage.scoring.explain.in_words import Explained
+from tutelage.scoring.explain import Gram, Marked, phrasing
+from tutelage.scoring.explain.terminal_text import RowExplanation
 
 LONGEST = 20_000  # characters of one text
 MOST = 60  # n-grams of one list
@@ -37,7 +37,7 @@ class Chips:
     more: int
 
 
-def page_of(explanations: Sequence[Explained]) -> str:
+def page_of(explanations: Sequence[RowExplanation]) -> str:
     """The explanations as one HTML page, in the order given, rows under their line."""
     groups = [(title, list(own)) for title, own in groupby(explanations, key=lambda one: one.title)]
     page = _environment().get_template("explained.html.j2").render(
@@ -53,7 +53,7 @@ def page_of(explanations: Sequence[Explained]) -> str:
 def _environment() -> Environment:
     made = environment(clean=_clean, pieces=_pieces, kind=_kind, label=_label, sentence=_sentence)
     made.filters.update(matched=_matched, only=_only, missing=_missing)
-    made.globals.update(reasons=reasons, LONGEST=LONGEST)
+    made.globals.update(reasons=phrasing, LONGEST=LONGEST)
     return made
 
 
@@ -66,11 +66,11 @@ def _sentence(text: str) -> str:
 
 
 def _clean(text: object) -> str:
-    return shown.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", reasons.clean(str(text)))
+    return shown.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", phrasing.clean(str(text)))
 
 
 def _label(metric: str) -> str:
-    return _clean(wording.of_metric(metric).label)
+    return _clean(wording.metric_wording(metric).label)
 
 
 def _pieces(marked: Marked) -> Iterator[tuple[str | None, str]]:
@@ -100,10 +100,10 @@ def _chips(every: Iterable[Chip]) -> Chips:
 
 
 def _forms(gram: Gram) -> str:
-    return shown.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", reasons.forms(gram))
+    return shown.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", phrasing.forms(gram))
 
 
-def _glossary(explanations: Sequence[Explained]) -> list[tuple[str, str]]:
+def _glossary(explanations: Sequence[RowExplanation]) -> list[tuple[str, str]]:
     """Each metric's name for people and what it means, once."""
     told = dict.fromkeys(one.explanation.metric.partition(":")[0] for one in explanations)
-    return [(wording.of_metric(metric).label, wording.of_metric(metric).explain) for metric in told]
+    return [(wording.metric_wording(metric).label, wording.metric_wording(metric).explain) for metric in told]

@@ -39,7 +39,7 @@ def count(value: float) -> Number:
 
 def score(metric: str, value: float, *, sign: bool = False) -> Number:
     """A metric's value on the scale that people are shown."""
-    return Number(value, wording.number(wording.on_scale(metric, value), sign=sign))
+    return Number(value, wording.number(wording.display_value(metric, value), sign=sign))
 
 
 def probability(value: float) -> Number:

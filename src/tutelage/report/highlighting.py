@@ -18,9 +18,9 @@ from tutelage.scoring.explain import (
     NGrams,
     Overlap,
     explain,
-    reasons,
+    phrasing,
 )
-from tutelage.scoring.explain import explained as have_explanation
+from tutelage.scoring.explain import explainable_metrics as have_explanation
 
 # What marks the common words where the task's own metrics mark none. It takes letters of any script.
 COMMON = "rougeL:stemmer=false:tokenizer=unicode"
@@ -104,7 +104,7 @@ def _as_written(told: Overlap) -> bool:
 
 
 def _label(told: Explanation) -> str:
-    return "Words in common" if told.metric == COMMON else wording.of_metric(told.metric).label
+    return "Words in common" if told.metric == COMMON else wording.metric_wording(told.metric).label
 
 
 def _pieces(marked: Marked) -> Pieces:
@@ -120,16 +120,16 @@ def _pieces(marked: Marked) -> Pieces:
 def _sentences(told: Explanation) -> Iterator[str]:
     match told:
         case Overlap():
-            yield f"{reasons.shares(told.best)}."
+            yield f"{phrasing.shares(told.best)}."
             if isinstance(told, NGrams):
-                cut = [reasons.matched(gram) for gram in told.grams if gram.cut]
+                cut = [phrasing.matched(gram) for gram in told.grams if gram.cut]
                 if cut:
                     yield f"Clipped: {', '.join(cut[:MOST_GRAMS])}."
         case Bleu():
-            yield f"{reasons.product(told)}."
-            yield reasons.harm(told)
+            yield f"{phrasing.product(told)}."
+            yield phrasing.harm(told)
         case Answers():
-            yield f"Compared: {told.form}; {reasons.parted(told)}."
+            yield f"Compared: {told.form}; {phrasing.parted(told)}."
         case Facts():
             yield from _phrases(told)
         case _:
@@ -154,4 +154,4 @@ def _phrases(told: Facts) -> Iterator[str]:
 
 
 def _quoted(text: str) -> str:
-    return f"“{reasons.clean(text)}”"
+    return f"“{phrasing.clean(text)}”"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tutelage.comparison import ALPHA, DEFAULT_BUDGET
 from tutelage.comparison import wording as words
-from tutelage.comparison.budgets import exceeds, unseen_loss
+from tutelage.comparison.budgets import exceeds, undetected_loss
 from tutelage.report import formatting
 from tutelage.report.caveats import sentences
 from tutelage.report.chart import HUNDRED, Scale, fitted
@@ -39,7 +39,7 @@ class ScoreRow:
 
     name: str
     metric: str
-    words: words.MetricWords
+    words: words.MetricWording
     primary: bool
     base: Side
     tuned: Side
@@ -90,9 +90,11 @@ class Measured:
     @property
     def too_few(self) -> bool:
         """Whether so few items cannot exclude a loss above the budget, whatever they show."""
-        change = words.on_scale(self.main.metric, self.main.difference[0].raw)
+        change = words.display_value(self.main.metric, self.main.difference[0].raw)
         toward = change if self.main.words.higher_is_better else -change
-        return self.budget is not None and exceeds(unseen_loss(self.main.independent, toward), self.budget)
+        return self.budget is not None and exceeds(
+            undetected_loss(self.main.independent, toward), self.budget
+        )
 
     def _as_loss(self, change: Number) -> Number | None:
         lost = change.raw < 0 if self.main.words.higher_is_better else change.raw > 0
@@ -102,7 +104,7 @@ class Measured:
 
 
 def _points(one: Measured, loss: Number) -> float:
-    return words.on_scale(one.main.metric, abs(loss.raw))
+    return words.display_value(one.main.metric, abs(loss.raw))
 
 
 def measured(group: Mapping[str, Any], *, watched: bool, budgets: Mapping[str, float]) -> list[Measured]:
@@ -115,7 +117,7 @@ def _measured(
 ) -> Measured:
     primary: str = outcome["primary"]
     metrics = [primary, *(metric for metric in outcome["base"] if metric != primary)]
-    on_hundred = [metric for metric in metrics if words.of_metric(metric).points is not None]
+    on_hundred = [metric for metric in metrics if words.metric_wording(metric).points is not None]
     scales = {metric: HUNDRED if metric in on_hundred else _own_scale(metric, outcome) for metric in metrics}
     budget = budgets.get(name, DEFAULT_BUDGET) if watched and primary in on_hundred else None
     return Measured(
@@ -144,14 +146,14 @@ def _own_scale(metric: str, outcome: Mapping[str, Any]) -> Scale:
 
 
 def _row(name: str, metric: str, outcome: Mapping[str, Any], scale: Scale, budget: float | None) -> ScoreRow:
-    told = words.of_metric(metric)
+    told = words.metric_wording(metric)
     difference = outcome["difference"][metric]
     base = _side(metric, outcome["base"][metric], scale)
     adjusted = difference.get("p_adjusted")
     detectable = difference.get("detectable")
     zone = None
     if budget is not None:
-        start = words.on_scale(metric, outcome["base"][metric]["value"])
+        start = words.display_value(metric, outcome["base"][metric]["value"])
         ends = sorted(
             (scale.at(start), scale.at(start - budget if told.higher_is_better else start + budget))
         )
@@ -179,7 +181,7 @@ def _row(name: str, metric: str, outcome: Mapping[str, Any], scale: Scale, budge
 
 def _side(metric: str, score: Mapping[str, Any], scale: Scale) -> Side:
     value, low, high = (score[end] for end in ("value", "low", "high"))
-    at = [scale.at(words.on_scale(metric, end)) for end in (value, low, high)]
+    at = [scale.at(words.display_value(metric, end)) for end in (value, low, high)]
     return Side(
         value=formatting.score(metric, value),
         low=formatting.score(metric, low),
@@ -198,7 +200,7 @@ def _moved(difference: Mapping[str, Any], *, higher_is_better: bool) -> Moved:
     return "rose" if (difference["value"] > 0) == higher_is_better else "fell"
 
 
-def glossary(groups: Sequence[Measured]) -> list[words.MetricWords]:
+def glossary(groups: Sequence[Measured]) -> list[words.MetricWording]:
     """The metrics on the page, each once."""
     found = {row.metric: row.words for one in groups for row in (*one.rows, *one.parts)}
     return [told for told in found.values() if told.explain]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
 from tutelage.core.types import Json, Response
-from tutelage.metrics.score import Score, Scored
+from tutelage.metrics.score import ItemScores, Score
 from tutelage.results import columns
 from tutelage.results.database import transaction, words
 
@@ -127,7 +127,7 @@ class Evaluation:
         }
 
     def put_scores(
-        self, part: str, scored: Mapping[str, Scored], *, primary: str, ids: Sequence[str] | None = None
+        self, part: str, scored: Mapping[str, ItemScores], *, primary: str, ids: Sequence[str] | None = None
     ) -> None:
         """Keep the scores of one part ('' is the whole) and their values per item; what stood there is replaced.
 
@@ -171,11 +171,11 @@ class Evaluation:
             )
         return cast("str", found[0][0]) if found else None
 
-    def scores(self, part: str = "") -> dict[str, Scored]:
+    def scores(self, part: str = "") -> dict[str, ItemScores]:
         """The scores of a part by metric, `rows` as they were put."""
         return {metric: scored for metric, (scored, _) in self.item_scores(part).items()}
 
-    def item_scores(self, part: str = "") -> dict[str, tuple[Scored, tuple[str, ...]]]:
+    def item_scores(self, part: str = "") -> dict[str, tuple[ItemScores, tuple[str, ...]]]:
         """The scores of a part by metric, each with the ids of the items that it counts."""
         with words(self._path):
             heads = self._select(
@@ -305,7 +305,14 @@ class Evaluation:
             )
 
     def _put_one(
-        self, part: str, metric: str, position: int, scored: Scored, names: Sequence[str], *, is_primary: bool
+        self,
+        part: str,
+        metric: str,
+        position: int,
+        scored: ItemScores,
+        names: Sequence[str],
+        *,
+        is_primary: bool,
     ) -> None:
         score = scored.score
         if not all(math.isfinite(value) for value in (score.value, score.low, score.high)):
@@ -343,7 +350,7 @@ class Evaluation:
             ],
         )
 
-    def _scored(self, part: str, head: tuple[Any, ...]) -> tuple[Scored, tuple[str, ...]]:
+    def _scored(self, part: str, head: tuple[Any, ...]) -> tuple[ItemScores, tuple[str, ...]]:
         metric, value, low, high, n, signature, higher = head
         lines = self._select(
             "SELECT position, item_id, value, statistics, cluster FROM item_scores WHERE evaluation = ? AND part = ? AND metric = ? "
@@ -354,7 +361,7 @@ class Evaluation:
         where = f"{self.name}: scores of {metric}" + (f", part {part}" if part else "")
         columns.require_scores(head[1:4], lines, path=self._path, where=where)
         statistics = [np.frombuffer(line[3], dtype="<f8") for line in lines]
-        scored = Scored(
+        scored = ItemScores(
             metric=metric,
             score=Score(value=value, low=low, high=high, n=n, signature=signature),
             rows=tuple(line[0] for line in lines),

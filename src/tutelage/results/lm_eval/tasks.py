@@ -12,7 +12,7 @@ from typing import Any
 from tutelage.core import yamltext
 from tutelage.core.errors import InputError
 from tutelage.core.types import Response
-from tutelage.metrics.score import Scored
+from tutelage.metrics.score import ItemScores
 from tutelage.results.evaluation import Evaluation, Item
 
 GREEDY = {"do_sample": False}
@@ -123,7 +123,7 @@ class _Read:
     suite: str
     items: Sequence[Item]
     responses: Mapping[str, Response]
-    scores: Mapping[str, Mapping[str, tuple[Scored, tuple[str, ...]]]]
+    scores: Mapping[str, Mapping[str, tuple[ItemScores, tuple[str, ...]]]]
     names: Mapping[str, str]
     told: Mapping[str, Any]
 
@@ -249,7 +249,7 @@ def _table() -> Mapping[str, str]:
     return found
 
 
-def _error(scored: Scored) -> float | None:
+def _error(scored: ItemScores) -> float | None:
     """The standard error of the mean, which only a metric that is its items' mean has (lm_eval/api/metrics.py, mean_stderr)."""
     items = scored.items
     if len(items) < 2 or not math.isclose(float(items.mean()), scored.score.value, abs_tol=_SAME):
