@@ -30,11 +30,11 @@ from typing import Any
 import numpy as np
 
 from tutelage.core.provenance import measured_on
-from tutelage.metrics import Row, paired, score_rows
-from tutelage.metrics.measures import Shared, family
-from tutelage.metrics.names import parse
+from tutelage.metrics import Row, paired_difference, score_rows
+from tutelage.metrics.catalogue import parse
+from tutelage.metrics.implementation import ScoringBatch, implementation
 from tutelage.metrics.stats import bootstrap
-from tutelage.metrics.stats.paired import bootstrap_p, differences
+from tutelage.metrics.stats.paired_tests import bootstrap_p, differences
 
 ROUGE = ["rouge1", "rouge2", "rougeL"]
 ROUGE_PEERS = ("rouge_score", "rapidrouge", "rouge_score_rs")
@@ -145,11 +145,11 @@ def entity(data: Path, runs: int) -> Iterator[Finding]:
     kinds = sorted({tag for tags in true for tag in tags})
     guessed = [[str(rng.choice(kinds)) if rng.random() < 1 / 9 else tag for tag in tags] for tags in true]
     rows = [Row(" ".join(g), (" ".join(t),)) for t, g in zip(true, guessed, strict=True)]
-    asked = parse("entity_f1")
+    spec = parse("entity_f1")
 
     def value_only() -> float:
-        counted = family(asked).count(Shared(rows, [asked]), asked)
-        return float(family(asked).weigh(asked, counted.lines)(np.ones((1, len(rows))))[0])
+        counted = implementation(spec).count(ScoringBatch(rows, [spec]), spec)
+        return float(implementation(spec).weigh(spec, counted.lines)(np.ones((1, len(rows))))[0])
 
     sides = {
         "entity F1, the value alone": (value_only, 5.0),
@@ -194,7 +194,7 @@ def bleu(data: Path, runs: int) -> Iterator[Finding]:
 
     def ours() -> list[float]:
         base, tuned = (score_rows(["bleu"], one)["bleu"] for one in rows)
-        return [base.score.value, base.score.value + paired(base, tuned).value]
+        return [base.score.value, base.score.value + paired_difference(base, tuned).value]
 
     yield compared(
         f"BLEU of two systems, bootstrap and randomisation, {len(reference):,} segments",
@@ -219,8 +219,8 @@ def bleu(data: Path, runs: int) -> Iterator[Finding]:
 
 def our_bootstrap(lines: Sequence[Any]) -> float:
     """Our p of the paired bootstrap."""
-    asked, n = parse("bleu"), len(lines[0])
-    weigh = family(asked).weigh(asked, np.vstack(lines))
+    spec, n = parse("bleu"), len(lines[0])
+    weigh = implementation(spec).weigh(spec, np.vstack(lines))
     counts = np.ones(n, np.int64)
     drawn = bootstrap.resample(
         lambda weights: differences(weigh, weights), counts, rng=np.random.default_rng(0)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tutelage.comparison import Measured, Outcome
+from tutelage.comparison import Outcome, PairedScores
 from tutelage.metrics import Row, score_rows
 from tutelage.metrics.score import Difference, Score
 
@@ -12,7 +12,7 @@ def measured():
     """Right and wrong answers of two models as something measured: lists of 0 and 1."""
 
     def make(base, tuned, *, parts=None, primary="accuracy", metrics=("accuracy", "rouge1")):
-        return Measured(
+        return PairedScores(
             primary=primary,
             base=_scored(base, metrics),
             tuned=_scored(tuned, metrics),

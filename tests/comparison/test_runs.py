@@ -5,7 +5,7 @@ import pytest
 from tutelage.benchmarks.aggregates import weighted
 from tutelage.cli.main import main
 from tutelage.comparison import compare_runs
-from tutelage.comparison.flips import changes
+from tutelage.comparison.flips import flipped_items
 from tutelage.core.errors import InputError
 from tutelage.core.types import Response
 from tutelage.metrics import Row, score_rows
@@ -154,7 +154,7 @@ def test_items_that_only_one_was_asked_are_left_out_and_counted(make_run, capsys
         alone.comparison.watched["w"].as_json()
     )
     assert found.comparison.watched["same"].main.n == 30
-    assert {change.item for change in changes(a, b, most=99) if change.name == "w"} == {
+    assert {change.item for change in flipped_items(a, b, most=99) if change.name == "w"} == {
         f"q{n}" for n in range(10, 25)
     }
     assert main(["compare", str(a), str(b)]) == 0
@@ -234,12 +234,12 @@ def test_what_turned_right_and_what_turned_wrong_is_counted_and_can_be_shown(mak
     (found,) = compare_runs(a, b)
     assert found.as_json()["watched"]["w"]["newly_right"] == 15
     assert found.as_json()["watched"]["w"]["newly_wrong"] == 0
-    shown = changes(a, b, most=4)
+    shown = flipped_items(a, b, most=4)
     assert len(shown) == 4
     assert all(change.right and change.answers[0] not in change.references for change in shown)
     assert all(change.answers[1] in change.references for change in shown)
-    assert all(not change.right for change in changes(b, a, most=99))
-    assert len(changes(b, a, most=99)) == 15
+    assert all(not change.right for change in flipped_items(b, a, most=99))
+    assert len(flipped_items(b, a, most=99)) == 15
     assert main(["compare", str(a), str(b), "--items", "2"]) == 0
     said = capsys.readouterr().out
     assert "newly right" in said

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from tutelage.comparison import Measured, compare
-from tutelage.comparison.verdict import Names, verdict
+from tutelage.comparison import PairedScores, compare
+from tutelage.comparison.verdict import SideNames, verdict
 from tutelage.metrics import Row, score_rows
 
 
 @pytest.fixture
 def judge():
     def make(tasks=(), watched=(), **budgets):
-        return verdict(list(tasks), list(watched), budgets=budgets, names=Names())
+        return verdict(list(tasks), list(watched), budgets=budgets, names=SideNames())
 
     return make
 
@@ -123,7 +123,7 @@ def test_many_are_named_shortly(make_outcome, judge):
 
 def test_two_runs_are_spoken_of_as_two_runs(make_outcome):
     rose = make_outcome("bot", value=0.3, low=0.2, high=0.4, p=0.001)
-    found = verdict([rose], [], budgets={}, names=Names(kind="runs", base="old", tuned="new"))
+    found = verdict([rose], [], budgets={}, names=SideNames(kind="runs", base="old", tuned="new"))
     assert found.sentence.startswith("new, compared with old. It is better at bot: right answers rose")
     assert "learned" not in found.sentence
 
@@ -136,10 +136,10 @@ def test_a_loss_that_meets_its_budget_exactly_is_within_it(lost, n, budget):
     side = [Row("yes", ("yes",))] * n
     after = [Row("no", ("yes",))] * lost + side[lost:]
     base, tuned = (score_rows(["accuracy"], rows) for rows in (side, after))
-    found = compare({}, {"probe": Measured("accuracy", base, tuned)}, budgets={"probe": budget})
+    found = compare({}, {"probe": PairedScores("accuracy", base, tuned)}, budgets={"probe": budget})
     assert found.verdict.over_budget == ()
     assert "more than the budget" not in found.verdict.sentence
-    less = compare({}, {"probe": Measured("accuracy", base, tuned)}, budgets={"probe": budget - 0.01})
+    less = compare({}, {"probe": PairedScores("accuracy", base, tuned)}, budgets={"probe": budget - 0.01})
     assert less.over_budget == found.watched["probe"].fell
 
 
@@ -150,7 +150,7 @@ def test_a_loss_that_meets_its_budget_exactly_is_within_it(lost, n, budget):
 def test_few_unchanged_items_exclude_no_loss(metric, n):
     rows = [Row("a b c d e" if i % 2 else "f g h i j", ("a b c d e",)) for i in range(n)]
     scored = score_rows([metric], rows)
-    found = compare({}, {"probe": Measured(metric, scored, scored)})
+    found = compare({}, {"probe": PairedScores(metric, scored, scored)})
     assert found.verdict.forgot == "unclear"
     assert "is not clear" in found.verdict.sentence
 

@@ -3,26 +3,26 @@ from __future__ import annotations
 import pytest
 
 from tutelage.comparison import wording
-from tutelage.metrics.names import catalogue
+from tutelage.metrics.catalogue import catalogue
 
 
 def test_every_metric_of_the_catalogue_can_be_spoken_of():
     for name in catalogue():
-        told = wording.of_metric(name)
+        told = wording.metric_wording(name)
         assert told.label
         assert told.explain.endswith(".")
 
 
 def test_scales_are_those_of_the_catalogue():
     for name, entry in catalogue().items():
-        points = wording.of_metric(name).points
+        points = wording.metric_wording(name).points
         assert (points == 100) == (entry.high == 1), name
 
 
 def test_options_stand_in_the_label():
-    assert wording.of_metric("rouge1:stemmer=false").label == "ROUGE-1 (stemmer=false)"
-    assert wording.of_metric("rouge1:stemmer=false").points == 100
-    assert wording.of_metric("something-else") == wording.MetricWords(
+    assert wording.metric_wording("rouge1:stemmer=false").label == "ROUGE-1 (stemmer=false)"
+    assert wording.metric_wording("rouge1:stemmer=false").points == 100
+    assert wording.metric_wording("something-else") == wording.MetricWording(
         "something-else", "something-else", None, ""
     )
 

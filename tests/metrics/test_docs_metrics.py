@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from rouge_score import rouge_scorer, scoring
 
-from tutelage.metrics import Row, names, paired, score_rows
-from tutelage.metrics.names import Entry, catalogue, parse
+from tutelage.metrics import Row, paired_difference, score_rows
+from tutelage.metrics.catalogue import CatalogueEntry, catalogue, parse
 from tutelage.metrics.stats.intervals import Z
-from tutelage.scoring.explain.in_words import explain_rows, text_of
+from tutelage.scoring.explain.terminal_text import explain_rows, explanation_text
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 NUMBER = re.compile(r"(?<![\w#.|-])\d+(?:\.\d+)?(?![\w-]|\.\d)")
@@ -69,9 +69,9 @@ def _examples(section: Section) -> list[tuple[Row, dict[str, str]]]:
     """The rows of the section's table with the scores that it claims."""
     ((head, *lines),) = section.tables()
     assert head[0] == "prediction"
-    asked = [name.strip("`") for name in head[1:]]
+    spec = [name.strip("`") for name in head[1:]]
     return [
-        (Row(_lines(cells[0]), section.references()), dict(zip(asked, cells[1:], strict=True)))
+        (Row(_lines(cells[0]), section.references()), dict(zip(spec, cells[1:], strict=True)))
         for cells in lines
     ]
 
@@ -94,7 +94,7 @@ def test_every_block_is_what_explain_prints(section: Section):
     for block in section.blocks():
         found = re.match(r"Line 1, ([^ ]+) = ", block)
         assert found, block
-        texts = [text_of(explain_rows([found[1]], [row])).partition("\n\n")[2] for row in rows]
+        texts = [explanation_text(explain_rows([found[1]], [row])).partition("\n\n")[2] for row in rows]
         assert block in texts, "\n\n".join(texts)
 
 
@@ -105,7 +105,7 @@ def test_the_examples_show_what_they_are_said_to():
     (_, turned), (_, alike) = _examples(SECTIONS['"not" for "very"'])
     assert float(turned["rouge1"]) >= 0.9 > 3 * float(alike["rouge1"]) - 0.1
     (row, _), _ = _examples(SECTIONS["A repeated word"])
-    assert "5 cut" in text_of(explain_rows(["rouge1"], [row]))
+    assert "5 cut" in explanation_text(explain_rows(["rouge1"], [row]))
 
 
 SENTENCES = {
@@ -156,7 +156,7 @@ def _pair() -> tuple[list[Row], list[Row]]:
 
 def _difference() -> list[str]:
     base, tuned = (score_rows(["accuracy"], rows)["accuracy"] for rows in _pair())
-    found = paired(base, tuned)
+    found = paired_difference(base, tuned)
     return [f"{found.value:+.4f}", f"{found.low:+.4f}", f"{found.high:+.4f}", f"{found.p:.4f}"]
 
 
@@ -250,7 +250,7 @@ def test_cola_by_accuracy_rewards_one_answer_for_everything():
         assert figures == [f"{_value(name, rows):.4f}" for name in ("accuracy", "balanced_accuracy", "mcc")]
 
 
-def _range(entry: Entry) -> str:
+def _range(entry: CatalogueEntry) -> str:
     ends = f"from {entry.low:g}" if math.isinf(entry.high) else f"{entry.low:g} to {entry.high:g}"
     return ends if entry.better == "higher" else f"{ends}, lower is better"
 
@@ -269,7 +269,7 @@ def test_the_table_is_the_catalogue():
         for name, entry in catalogue().items()
     ]
     assert lines == expected
-    assert "rouge" in names()
+    assert "rouge" in catalogue()
     assert not any("|" in cell for cells in expected for cell in cells)
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tutelage.metrics import Row, over, score_rows
+from tutelage.metrics import Row, score_rows, score_subset
 
 METRICS = ["accuracy", "f1", "mcc", "rouge1", "bleu", "chrf", "token_f1"]
 SOME = [2, 3, 5, 8, 9, 13, 17, 18]
@@ -27,7 +27,7 @@ def test_some_items_score_as_their_rows_alone(metric, clusters):
     every = rows(clusters=clusters)
     (whole,) = score_rows([metric], every).values()
     (alone,) = score_rows([metric], [every[n] for n in SOME]).values()
-    found = over(whole, SOME)
+    found = score_subset(whole, SOME)
     assert dataclasses.astuple(found.score)[:4] == pytest.approx(
         dataclasses.astuple(alone.score)[:4], nan_ok=True
     )
@@ -41,5 +41,5 @@ def test_some_items_score_as_their_rows_alone(metric, clusters):
 
 def test_items_that_share_nothing_any_more_are_independent():
     (whole,) = score_rows(["accuracy"], rows(clusters=True)).values()
-    assert over(whole, [0, 5, 10, 15]).clusters is None
-    assert over(whole, []).score.n == 0
+    assert score_subset(whole, [0, 5, 10, 15]).clusters is None
+    assert score_subset(whole, []).score.n == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tutelage.metrics import Row, score_rows
-from tutelage.metrics.extract import audit, bbh
+from tutelage.metrics.answer_extraction import audit, bbh
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ def test_every_prompt_is_byte_by_byte_that_of_the_program(data: Path, way: str) 
     found = load(f"mmlu:{way}", data=data)
     hashes: dict[str, hashlib._Hash] = {}
     for item in found.items:
-        hashes.setdefault(item.part, hashlib.sha256()).update(item.asked.encode() + b"\0")
+        hashes.setdefault(item.part, hashlib.sha256()).update(item.spec.encode() + b"\0")
     assert {part: own.hexdigest() for part, own in hashes.items()} == {
         part: PROMPTS[way][part] for part in hashes
     }
@@ -63,17 +63,17 @@ def test_what_is_here_and_what_is_not(data: Path) -> None:
     ]
     assert exemplars == [5] * 5
     none = load("mmlu:lm-eval", data=data, limit=1, parts=["anatomy"], shots=0).items[0]
-    assert none.asked.startswith(
+    assert none.spec.startswith(
         "The following are multiple choice questions (with answers) about anatomy.\n\n"
     )
-    assert none.asked.count("Answer:") == 1
+    assert none.spec.count("Answer:") == 1
 
 
 def test_all_ways_ask_the_same_sample(data: Path) -> None:
-    asked = [{item.id for item in load(way, data=data, limit=7).items} for way in ways("mmlu:all")]
-    assert len(asked[0]) == 7 * 47
-    assert all(own == asked[0] for own in asked)
-    assert asked[0] < {item.id for item in load("mmlu", data=data, limit=9).items}
+    spec = [{item.id for item in load(way, data=data, limit=7).items} for way in ways("mmlu:all")]
+    assert len(spec[0]) == 7 * 47
+    assert all(own == spec[0] for own in spec)
+    assert spec[0] < {item.id for item in load("mmlu", data=data, limit=9).items}
 
 
 def test_redux_keeps_what_people_found_right(data: Path) -> None:

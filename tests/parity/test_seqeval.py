@@ -150,6 +150,6 @@ def test_all_rows_at_once_are_read_as_each_alone(seed: int) -> None:
     alone = [
         (row, kind, int(starts[row]) + a, int(starts[row]) + b)
         for row, tags in enumerate(found)
-        for kind, a, b in entities.conlleval(tags)
+        for kind, a, b in entities.conlleval_entities(tags)
     ]
     assert [(row, kinds_of[kind], a, b) for row, kind, a, b in read] == alone

@@ -10,7 +10,7 @@ import pytest
 
 from tutelage.core.errors import InputError
 from tutelage.metrics import Row, score_rows
-from tutelage.metrics.names import catalogue
+from tutelage.metrics.catalogue import catalogue
 from tutelage.scoring.explain import (
     Answers,
     Bleu,
@@ -303,7 +303,8 @@ def test_a_metric_without_an_explanation_names_those_that_have_one():
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, entry in catalogue().items() if entry.family in {"rouge", "exact", "bleu"}]
+    "name",
+    [name for name, entry in catalogue().items() if entry.implementation in {"rouge", "exact", "bleu"}],
 )
 def test_every_metric_of_a_family_is_explained(name: str):
     assert explain(name, Row("a b c", ("a b c",))).value == pytest.approx(

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tutelage.core.errors import InputError
-from tutelage.metrics import Row, holm, paired, score_rows
+from tutelage.metrics import Row, holm, paired_difference, score_rows
 from tutelage.scoring.predictions import Predictions
 from tutelage.scoring.scorecard import score
 
@@ -42,7 +42,7 @@ def test_rows_without_tasks_have_no_scores_by_task():
 def test_against_gives_the_paired_difference_with_holm_over_the_metrics(sides):
     found = score(["rouge1", "accuracy"], sides[0], against=sides[1])
     for metric, one in found.difference.items():
-        own = paired(found.against.scores[metric], found.side.scores[metric])
+        own = paired_difference(found.against.scores[metric], found.side.scores[metric])
         assert (one.value, one.low, one.high, one.p, one.n) == (own.value, own.low, own.high, own.p, own.n)
         assert one.value > 0
     adjusted = [one.p_adjusted for one in found.difference.values()]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from tutelage.comparison.gains import Comparison, compare
-from tutelage.comparison.outcome import ALPHA, DEFAULT_BUDGET, Measured, Outcome
+from tutelage.comparison.outcome import ALPHA, DEFAULT_BUDGET, Outcome, PairedScores
+from tutelage.comparison.paired_comparison import Comparison, compare
 from tutelage.comparison.runs import RunComparison, compare_runs
-from tutelage.comparison.verdict import Names, Verdict
+from tutelage.comparison.verdict import SideNames, Verdict
 
 __all__ = [
     "ALPHA",
     "DEFAULT_BUDGET",
     "Comparison",
-    "Measured",
-    "Names",
     "Outcome",
+    "PairedScores",
     "RunComparison",
+    "SideNames",
     "Verdict",
     "compare",
     "compare_runs",

@@ -16,7 +16,7 @@ def exceeds(points: float, budget: float) -> bool:
     return points > budget + ROUNDING
 
 
-def unseen_loss(n: int, change: float) -> float:
+def undetected_loss(n: int, change: float) -> float:
     """The loss in points that n items cannot exclude, whatever they show, because other items may be unlike them.
 
     The rule of three: when none of n items loses everything, up to about 3 / n of all items still may, at 95 %

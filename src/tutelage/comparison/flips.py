@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.comparison.pairing import common
-from tutelage.comparison.runs import opened, scored_evaluations
+from tutelage.comparison.runs import latest_scored_evaluations, open_results
 from tutelage.results.store import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Flip:
     """An item that one of two models answers rightly.
 
     Attributes:
@@ -32,7 +32,7 @@ class Change:
     answers: tuple[str, str]
 
 
-def changes(first: Path, other: Path, *, most: int) -> list[Change]:
+def flipped_items(first: Path, other: Path, *, most: int) -> list[Flip]:
     """The items of all that both measured with a primary metric that says right or wrong.
 
     Args:
@@ -40,15 +40,15 @@ def changes(first: Path, other: Path, *, most: int) -> list[Change]:
         other: the same of the later model.
         most: newly right items, and newly wrong ones, of each task or benchmark.
     """
-    with opened(first) as a, opened(other) as b:
-        left, right = scored_evaluations(a), scored_evaluations(b)
+    with open_results(first) as a, open_results(other) as b:
+        left, right = latest_scored_evaluations(a), latest_scored_evaluations(b)
         both = [key for key in left if key in right]
         return [change for key in both for change in _of_one(left[key], right[key], most)]
 
 
-def _of_one(a: Evaluation, b: Evaluation, most: int) -> Iterator[Change]:
-    asked = common(a, b)
-    before, after = ({id_: one[id_] for id_ in asked if id_ in one} for one in (_values(a), _values(b)))
+def _of_one(a: Evaluation, b: Evaluation, most: int) -> Iterator[Flip]:
+    spec = common(a, b)
+    before, after = ({id_: one[id_] for id_ in spec if id_ in one} for one in (_values(a), _values(b)))
     if {*before.values(), *after.values()} - {0.0, 1.0}:
         return
     items = {item.id: item for item in a.items()}
@@ -62,7 +62,7 @@ def _of_one(a: Evaluation, b: Evaluation, most: int) -> Iterator[Change]:
         for id_ in found[:most]:
             item = items[id_]
             answers = (said[0][id_].text, said[1][id_].text)
-            yield Change(a.name, id_, right, item.prompt, item.references, answers)
+            yield Flip(a.name, id_, right, item.prompt, item.references, answers)
 
 
 def _values(evaluation: Evaluation) -> dict[str, float]:

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tutelage.comparison import wording
-from tutelage.comparison.budgets import exceeds, unseen_loss
+from tutelage.comparison.budgets import exceeds, undetected_loss
 from tutelage.core.errors import InputError
-from tutelage.metrics import holm, paired
-from tutelage.metrics.score import Difference, Score, Scored
+from tutelage.metrics import holm, paired_difference
+from tutelage.metrics.score import Difference, ItemScores, Score
 
 ALPHA = 0.05
 DEFAULT_BUDGET = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class PairedScores:
     """One task or benchmark scored with two models on the same rows.
 
     Attributes:
@@ -27,9 +27,9 @@ class Measured:
     """
 
     primary: str
-    base: Mapping[str, Scored]
-    tuned: Mapping[str, Scored]
-    parts: Mapping[str, Measured] = field(default_factory=dict)
+    base: Mapping[str, ItemScores]
+    tuned: Mapping[str, ItemScores]
+    parts: Mapping[str, PairedScores] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Outcome:
         """Whether so few items cannot exclude a loss above the budget, whatever they show."""
         loss = self.loss_points
         independent = self.main.n if self.main.units is None else self.main.units
-        return loss is None or exceeds(unseen_loss(independent, -loss), budget)
+        return loss is None or exceeds(undetected_loss(independent, -loss), budget)
 
     def as_json(self) -> dict[str, Any]:
         """The outcome as results.json holds it."""
@@ -107,11 +107,11 @@ class Outcome:
         return value if self.higher_is_better else -value
 
     def _as_points(self, value: float) -> float | None:
-        points = wording.of_metric(self.primary).points
+        points = wording.metric_wording(self.primary).points
         return None if points is None else value * points
 
 
-def outcome(name: str, measured: Measured, *, seed: int) -> Outcome:
+def outcome(name: str, measured: PairedScores, *, seed: int) -> Outcome:
     """Pair every metric of one task or benchmark, parts included.
 
     A metric that counts none of the items (n is 0) was not measured and is left out, and so is a part whose primary
@@ -135,7 +135,9 @@ def outcome(name: str, measured: Measured, *, seed: int) -> Outcome:
         higher_is_better=base[measured.primary].higher_is_better,
         base={metric: scored.score for metric, scored in base.items()},
         tuned={metric: tuned[metric].score for metric in base},
-        difference={metric: paired(scored, tuned[metric], seed=seed) for metric, scored in base.items()},
+        difference={
+            metric: paired_difference(scored, tuned[metric], seed=seed) for metric, scored in base.items()
+        },
         parts={
             part: outcome(f"{name}: {part}", inner, seed=seed)
             for part, inner in measured.parts.items()
@@ -145,7 +147,7 @@ def outcome(name: str, measured: Measured, *, seed: int) -> Outcome:
     )
 
 
-def _newly(base: Scored, tuned: Scored) -> tuple[int, int] | None:
+def _newly(base: ItemScores, tuned: ItemScores) -> tuple[int, int] | None:
     """How many items turned right, and how many wrong; None where a value is neither 0 nor 1."""
     before, after = base.items, tuned.items
     if not all(((side == 0) | (side == 1)).all() for side in (before, after)):
@@ -153,7 +155,7 @@ def _newly(base: Scored, tuned: Scored) -> tuple[int, int] | None:
     return int((after > before).sum()), int((after < before).sum())
 
 
-def _counted(scored: Mapping[str, Scored]) -> dict[str, Scored]:
+def _counted(scored: Mapping[str, ItemScores]) -> dict[str, ItemScores]:
     return {metric: value for metric, value in scored.items() if value.score.n > 0}
 
 
@@ -162,17 +164,17 @@ def adjusted(outcomes: Iterable[Outcome]) -> list[Outcome]:
 
     Metrics beside the primary one are not tested and keep no adjusted p.
     """
-    family = list(outcomes)
-    inner = iter(_holm([part for one in family for part in one.parts.values()]))
-    with_parts = [replace(one, parts={name: next(inner) for name in one.parts}) for one in family]
+    implementation = list(outcomes)
+    inner = iter(_holm([part for one in implementation for part in one.parts.values()]))
+    with_parts = [replace(one, parts={name: next(inner) for name in one.parts}) for one in implementation]
     return _holm(with_parts)
 
 
-def _holm(family: list[Outcome]) -> list[Outcome]:
-    if not family:
+def _holm(implementation: list[Outcome]) -> list[Outcome]:
+    if not implementation:
         return []
-    found = holm([one.main.p for one in family])
+    found = holm([one.main.p for one in implementation])
     return [
         replace(one, difference={**one.difference, one.primary: replace(one.main, p_adjusted=p)})
-        for one, p in zip(family, found, strict=True)
+        for one, p in zip(implementation, found, strict=True)
     ]

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tutelage.comparison.outcome import Measured
+from tutelage.comparison.outcome import PairedScores
 from tutelage.core.errors import InputError
-from tutelage.metrics import over
-from tutelage.metrics.score import Scored
-from tutelage.metrics.scoring import renumbered
+from tutelage.metrics import score_subset
+from tutelage.metrics.score import ItemScores
+from tutelage.metrics.scoring import renumber_clusters
 from tutelage.results.evaluation import Evaluation
 
 SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class UnpairedItems:
     """What of a task or benchmark was not compared, because only one side was asked it.
 
     Attributes:
@@ -51,8 +51,8 @@ class LeftOut:
 class Pair:
     """One task or benchmark as it can be compared; `left_out` is None when both were asked the same."""
 
-    measured: Measured
-    left_out: LeftOut | None
+    measured: PairedScores
+    left_out: UnpairedItems | None
 
 
 def common(a: Evaluation, b: Evaluation) -> list[str]:
@@ -88,7 +88,7 @@ def pair(a: Evaluation, b: Evaluation, *, base: str, tuned: str, seed: int = 0) 
     averages = tuple(part for part in parts if _is_average(a, part))
     parts = [part for part in parts if part not in averages]
     there, here = set(left), set(right)
-    left_out = LeftOut(
+    left_out = UnpairedItems(
         name=a.name,
         both=len(ids),
         only_base=len(there - here),
@@ -119,13 +119,13 @@ def _nothing_common(
 
 def _measured(
     a: Evaluation, b: Evaluation, parts: Sequence[str], order: Mapping[str, int], seed: int
-) -> Measured:
+) -> PairedScores:
     return replace(
         _part(a, b, "", order, seed), parts={part: _part(a, b, part, order, seed) for part in parts}
     )
 
 
-def _part(a: Evaluation, b: Evaluation, part: str, order: Mapping[str, int], seed: int) -> Measured:
+def _part(a: Evaluation, b: Evaluation, part: str, order: Mapping[str, int], seed: int) -> PairedScores:
     left, right = a.item_scores(part), b.item_scores(part)
     primary = a.primary(part)
     metrics = [metric for metric in left if metric in right]
@@ -138,7 +138,7 @@ def _part(a: Evaluation, b: Evaluation, part: str, order: Mapping[str, int], see
         )
     for metric in metrics:
         _same_signature(a.name, left[metric][0], right[metric][0])
-    return Measured(
+    return PairedScores(
         primary=primary,
         base={metric: _in_order(*left[metric], order, seed) for metric in metrics},
         tuned={metric: _in_order(*right[metric], order, seed) for metric in metrics},
@@ -149,7 +149,7 @@ def _is_average(evaluation: Evaluation, part: str) -> bool:
     return any(scored.averaged for scored in evaluation.scores(part).values())
 
 
-def _same_signature(name: str, a: Scored, b: Scored) -> None:
+def _same_signature(name: str, a: ItemScores, b: ItemScores) -> None:
     if _computed(a) != _computed(b):
         raise InputError(
             f"{a.metric} was not computed in the same way",
@@ -160,24 +160,24 @@ def _same_signature(name: str, a: Scored, b: Scored) -> None:
         )
 
 
-def _computed(scored: Scored) -> str:
+def _computed(scored: ItemScores) -> str:
     """The signature without its interval, whose kind depends on the items and on the version that scored them."""
     return scored.score.signature.partition("|ci:")[0]
 
 
-def _in_order(scored: Scored, ids: Sequence[str], order: Mapping[str, int], seed: int) -> Scored:
+def _in_order(scored: ItemScores, ids: Sequence[str], order: Mapping[str, int], seed: int) -> ItemScores:
     """The score of the items in `order`, in that order, `rows` counted in it."""
     kept = [at for at, item_id in enumerate(ids) if item_id in order]
     at = sorted(kept, key=lambda place: order[ids[place]])
     rows = tuple(order[ids[place]] for place in at)
     if len(kept) < len(ids):
-        return replace(over(scored, at, seed=seed), rows=rows)
+        return replace(score_subset(scored, at, seed=seed), rows=rows)
     return replace(
         scored,
         rows=rows,
         items=scored.items[at],
         statistics=scored.statistics[at],
-        clusters=None if scored.clusters is None else renumbered(scored.clusters[at]),
+        clusters=None if scored.clusters is None else renumber_clusters(scored.clusters[at]),
     )
 
 

@@ -32,7 +32,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class SideNames:
     """How the two sides are called. `kind` chooses the sentences: `run` for base and tuned, `runs` for two runs."""
 
     kind: Literal["run", "runs"] = "run"
@@ -41,7 +41,7 @@ class Names:
 
 
 def verdict(
-    tasks: Sequence[Outcome], watched: Sequence[Outcome], *, budgets: Mapping[str, float], names: Names
+    tasks: Sequence[Outcome], watched: Sequence[Outcome], *, budgets: Mapping[str, float], names: SideNames
 ) -> Verdict:
     """Judge adjusted outcomes.
 
@@ -155,13 +155,13 @@ def _named(one: Outcome, change: str, *, alone: bool) -> str:
 
 def _change(one: Outcome, budgets: Mapping[str, float] | None = None) -> str:
     """One change in numbers: `right answers rose from 2.5 to 86.3 of 100 (+83.8 points, 95 % interval ...)`."""
-    spoken = wording.of_metric(one.primary)
+    spoken = wording.metric_wording(one.primary)
     base, tuned = (
-        wording.number(wording.on_scale(one.primary, side[one.primary].value))
+        wording.number(wording.display_value(one.primary, side[one.primary].value))
         for side in (one.base, one.tuned)
     )
     value, low, high = (
-        wording.on_scale(one.primary, number) for number in (one.main.value, one.main.low, one.main.high)
+        wording.display_value(one.primary, number) for number in (one.main.value, one.main.low, one.main.high)
     )
     verb = "rose" if value > 0 else "fell"
     moved = f"{verb} from {base} to {tuned}" if base != tuned else f"stayed at {base}"

@@ -8,13 +8,13 @@ from functools import cache
 from typing import Any
 
 from tutelage.core import yamltext
-from tutelage.metrics.names import catalogue
+from tutelage.metrics.catalogue import catalogue
 
 MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True, slots=True)
-class MetricWords:
+class MetricWording:
     """A metric for people.
 
     `points` is what one unit of its value is on a scale of 0 to 100, None when it has none; `higher_is_better` its
@@ -28,19 +28,19 @@ class MetricWords:
     higher_is_better: bool = True
 
 
-def of_metric(name: str) -> MetricWords:
+def metric_wording(name: str) -> MetricWording:
     """The words for a metric; its options, as in `rouge1:stemmer=false`, are kept in the label."""
     base, _, options = name.partition(":")
     known = catalogue().get(base)
     higher = known is None or known.better == "higher"
     entry = _table("metrics.yaml").get(base)
     if entry is not None:
-        words = MetricWords(**entry, higher_is_better=higher)
+        words = MetricWording(**entry, higher_is_better=higher)
         return replace(words, label=f"{words.label} ({options})") if options else words
     if known is None:
-        return MetricWords(label=name, phrase=name, points=None, explain="")
+        return MetricWording(label=name, phrase=name, points=None, explain="")
     points = {1.0: 100.0, 100.0: 1.0}.get(known.high)
-    return MetricWords(name, name, points, f"{known.summary.capitalize()}.", higher)
+    return MetricWording(name, name, points, f"{known.summary.capitalize()}.", higher)
 
 
 def sentences(kind: str) -> Mapping[str, str]:
@@ -57,9 +57,9 @@ def number(value: float, *, sign: bool = False) -> str:
     return (MINUS if value < 0 else "+" if sign else "") + text
 
 
-def on_scale(metric: str, value: float) -> float:
+def display_value(metric: str, value: float) -> float:
     """A metric's value on the scale that people are shown: 0 to 100 where there is one, else as it is."""
-    return value * (of_metric(metric).points or 1.0)
+    return value * (metric_wording(metric).points or 1.0)
 
 
 @cache

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 
 from tutelage.core.errors import InputError
-from tutelage.metrics.extract import bbh as extract_bbh
-from tutelage.metrics.measures import Counted, Family, Shared, of_means
-from tutelage.metrics.names import Asked
+from tutelage.metrics.answer_extraction import bbh as extract_bbh
+from tutelage.metrics.catalogue import MetricSpec
+from tutelage.metrics.implementation import ItemStatistics, MetricImplementation, ScoringBatch, of_means
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -38,20 +38,20 @@ def token_overlap(prediction: str, reference: str) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def _exact(shared: Shared, _asked: Asked) -> Counted:
+def _exact(shared: ScoringBatch, _asked: MetricSpec) -> ItemStatistics:
     return _best(shared, lambda prediction, reference: float(prediction.strip() == reference.strip()))
 
 
-def _squad_em(shared: Shared, _asked: Asked) -> Counted:
+def _squad_em(shared: ScoringBatch, _asked: MetricSpec) -> ItemStatistics:
     return _best(shared, lambda prediction, reference: float(normalised(prediction) == normalised(reference)))
 
 
-def _token_f1(shared: Shared, _asked: Asked) -> Counted:
+def _token_f1(shared: ScoringBatch, _asked: MetricSpec) -> ItemStatistics:
     return _best(shared, token_overlap)
 
 
-def _bbh(shared: Shared, asked: Asked) -> Counted:
-    mode = str(asked.options["mode"])
+def _bbh(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
+    mode = str(spec.options["mode"])
     right = [
         extract_bbh(row.prediction, mode).answer in {own.strip() for own in row.references}
         for row in shared.rows
@@ -59,13 +59,13 @@ def _bbh(shared: Shared, asked: Asked) -> Counted:
     return of_means(np.array(right, np.float64))
 
 
-def _best(shared: Shared, score: Callable[[str, str], float]) -> Counted:
+def _best(shared: ScoringBatch, score: Callable[[str, str], float]) -> ItemStatistics:
     """Each row's best over its references, 0 without any."""
     values = [max((score(row.prediction, own) for own in row.references), default=0.0) for row in shared.rows]
     return of_means(np.array(values, np.float64))
 
 
-def _whole_questions(shared: Shared, asked: Asked) -> Counted:
+def _whole_questions(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     """MultiRC's exact match: a question counts as right when every one of its options is."""
     first: dict[tuple[str, str], int] = {}
     right: dict[tuple[str, str], bool] = {}
@@ -73,7 +73,7 @@ def _whole_questions(shared: Shared, asked: Asked) -> Counted:
         question = row.fields.get("question")
         if not isinstance(question, str | int) or isinstance(question, bool):
             raise InputError(
-                f"{asked.text} needs to know which options belong to one question",
+                f"{spec.text} needs to know which options belong to one question",
                 where=f"row {index + 1}, field question",
                 found=repr(question)[:80] if "question" in row.fields else "no such field",
                 expected="the question, or its number",
@@ -86,8 +86,8 @@ def _whole_questions(shared: Shared, asked: Asked) -> Counted:
     return of_means(values, np.array(list(first.values()), np.int64))
 
 
-exact = Family(_exact)
-squad_em = Family(_squad_em)
-token_f1 = Family(_token_f1)
-bbh = Family(_bbh)
-whole_questions = Family(_whole_questions)
+exact = MetricImplementation(_exact)
+squad_em = MetricImplementation(_squad_em)
+token_f1 = MetricImplementation(_token_f1)
+bbh = MetricImplementation(_bbh)
+whole_questions = MetricImplementation(_whole_questions)

@@ -9,27 +9,35 @@ from __future__ import annotations
 import numpy as np
 
 from tutelage.core.errors import InputError
-from tutelage.metrics.grouping import Groups
-from tutelage.metrics.measures import Counted, Family, Floats, Ints, Shared, Weigh, of_means
-from tutelage.metrics.names import Asked
+from tutelage.metrics.catalogue import MetricSpec
+from tutelage.metrics.group_sums import Groups
+from tutelage.metrics.implementation import (
+    Estimator,
+    Floats,
+    Ints,
+    ItemStatistics,
+    MetricImplementation,
+    ScoringBatch,
+    of_means,
+)
 from tutelage.metrics.score import Row
 
 
-def _count(shared: Shared, asked: Asked) -> Counted:
-    lines = np.array([_line(row, index, asked) for index, row in enumerate(shared.rows)])
-    return Counted(np.arange(len(lines)), np.full(len(lines), np.nan), lines)
+def _count(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
+    lines = np.array([_line(row, index, spec) for index, row in enumerate(shared.rows)])
+    return ItemStatistics(np.arange(len(lines)), np.full(len(lines), np.nan), lines)
 
 
-def _count_brier(shared: Shared, asked: Asked) -> Counted:
-    confidence, right = _count(shared, asked).lines.T
+def _count_brier(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
+    confidence, right = _count(shared, spec).lines.T
     return of_means((confidence - right) ** 2)
 
 
-def _line(row: Row, index: int, asked: Asked) -> tuple[float, float]:
+def _line(row: Row, index: int, spec: MetricSpec) -> tuple[float, float]:
     told = row.fields.get("confidence")
     if isinstance(told, bool) or not isinstance(told, int | float) or not 0 <= told <= 1:
         raise InputError(
-            f"{asked.text} needs a confidence",
+            f"{spec.text} needs a confidence",
             where=f"row {index + 1}, field confidence",
             found=repr(told) if "confidence" in row.fields else "no such field",
             expected="a number from 0 to 1",
@@ -42,9 +50,9 @@ def _line(row: Row, index: int, asked: Asked) -> tuple[float, float]:
     return float(told), float(right)
 
 
-def _weigh_ece(asked: Asked, lines: Floats) -> Weigh:
+def _weigh_ece(spec: MetricSpec, lines: Floats) -> Estimator:
     confidence, right = lines.T
-    bins = int(asked.options["bins"])
+    bins = int(spec.options["bins"])
     gap = confidence - right
 
     def fixed(weights: Floats) -> Floats:
@@ -60,7 +68,7 @@ def _weigh_ece(asked: Asked, lines: Floats) -> Weigh:
         error: Floats = found / weights.sum(1)
         return error
 
-    if asked.options["binning"] == "mass":
+    if spec.options["binning"] == "mass":
         return moving
     width = Groups(np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence, side="left"), bins)
     return fixed
@@ -100,8 +108,8 @@ class _Ranking:
         return self.groups.sums(weights), self.groups.sums(weights * self.right)
 
 
-def _weigh_selective(asked: Asked, lines: Floats) -> Weigh:
-    ranking, coverage = _Ranking(lines), float(asked.options["coverage"])
+def _weigh_selective(spec: MetricSpec, lines: Floats) -> Estimator:
+    ranking, coverage = _Ranking(lines), float(spec.options["coverage"])
 
     def value(weights: Floats) -> Floats:
         size, right = ranking(weights)
@@ -115,7 +123,7 @@ def _weigh_selective(asked: Asked, lines: Floats) -> Weigh:
     return value
 
 
-def _weigh_area(_asked: Asked, lines: Floats) -> Weigh:
+def _weigh_area(_asked: MetricSpec, lines: Floats) -> Estimator:
     ranking = _Ranking(lines)
 
     def value(weights: Floats) -> Floats:
@@ -133,29 +141,29 @@ def _weigh_area(_asked: Asked, lines: Floats) -> Weigh:
     return value
 
 
-brier = Family(_count_brier)
+brier = MetricImplementation(_count_brier)
 
 
-def too_few_for_ece(asked: Asked, n: int) -> bool:
+def too_few_for_ece(spec: MetricSpec, n: int) -> bool:
     """Whether bins of equally many items hold fewer than three each, which say nothing about how far off they are."""
-    return asked.options["binning"] == "mass" and n < 3 * int(asked.options["bins"])
+    return spec.options["binning"] == "mass" and n < 3 * int(spec.options["bins"])
 
 
-def ece_places(asked: Asked, lines: Floats) -> Ints:
+def ece_places(spec: MetricSpec, lines: Floats) -> Ints:
     """The bin of each item, as `ece` counts them."""
-    bins = int(asked.options["bins"])
+    bins = int(spec.options["bins"])
     edges = np.linspace(0, 1, bins + 1)[1:-1]
-    if asked.options["binning"] == "mass":
+    if spec.options["binning"] == "mass":
         edges = _mass_edges(lines[:, 0], np.ones((1, len(lines))), bins)[0]
     return np.searchsorted(edges, lines[:, 0], side="left")
 
 
-ece = Family(_count, _weigh_ece, scale="calibration")
-selective_accuracy = Family(
+ece = MetricImplementation(_count, _weigh_ece, scale="calibration")
+selective_accuracy = MetricImplementation(
     _count,
     _weigh_selective,
-    size=lambda asked, n: max(1.0, float(asked.options["coverage"]) * n),
+    size=lambda spec, n: max(1.0, float(spec.options["coverage"]) * n),
     smooth=False,
 )
 # The first of n items counts in every average, the last in one: their squared weights sum up to 2 / n.
-selective_area = Family(_count, _weigh_area, size=lambda _asked, n: max(1.0, n / 2))
+selective_area = MetricImplementation(_count, _weigh_area, size=lambda _asked, n: max(1.0, n / 2))

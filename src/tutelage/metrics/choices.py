@@ -13,8 +13,8 @@ import numpy as np
 
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
-from tutelage.metrics.measures import Counted, Family, Shared, of_means
-from tutelage.metrics.names import Asked
+from tutelage.metrics.catalogue import MetricSpec
+from tutelage.metrics.implementation import ItemStatistics, MetricImplementation, ScoringBatch, of_means
 from tutelage.metrics.score import Row
 
 BY: dict[str, Callable[[str], int]] = {
@@ -25,7 +25,7 @@ BY: dict[str, Callable[[str], int]] = {
 """A choice's length in what its text alone tells; tokens are counted by who asked the model."""
 
 
-def likeliest(row: Row, by: str, *, where: str) -> str:
+def most_likely_choice(row: Row, by: str, *, where: str) -> str:
     """The choice of the largest log-probability divided by its length; the first of equals.
 
     Raises:
@@ -72,13 +72,14 @@ def _no(field: str, row: Row, where: str, expected: str) -> InputError:
     )
 
 
-def _count(shared: Shared, asked: Asked) -> Counted:
-    by = str(asked.options["by"])
+def _count(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
+    by = str(spec.options["by"])
     right = [
-        likeliest(row, by, where=f"row {index + 1}").strip() in {own.strip() for own in row.references}
+        most_likely_choice(row, by, where=f"row {index + 1}").strip()
+        in {own.strip() for own in row.references}
         for index, row in enumerate(shared.rows)
     ]
     return of_means(np.array(right, np.float64))
 
 
-choice_accuracy = Family(_count)
+choice_accuracy = MetricImplementation(_count)

@@ -7,33 +7,39 @@ import math
 import numpy as np
 
 from tutelage.core.errors import InputError
-from tutelage.metrics.grouping import Groups
-from tutelage.metrics.measures import Counted, Family, Floats, Shared, Weigh
-from tutelage.metrics.names import Asked
-from tutelage.metrics.stats.bootstrap import OfSums
+from tutelage.metrics.catalogue import MetricSpec
+from tutelage.metrics.group_sums import Groups
+from tutelage.metrics.implementation import (
+    Estimator,
+    Floats,
+    ItemStatistics,
+    MetricImplementation,
+    ScoringBatch,
+)
+from tutelage.metrics.stats.bootstrap import SumEstimator
 
 
-def _count(shared: Shared, asked: Asked) -> Counted:
+def _count(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     """A line is (true number, predicted number). `invalid` stands for a prediction that is no number."""
     lines = np.empty((len(shared.rows), 2))
     for index, row in enumerate(shared.rows):
         true = _number(row.references[0]) if len(row.references) == 1 else None
         if true is None:
             raise InputError(
-                f"{asked.text} needs one true number a row",
+                f"{spec.text} needs one true number a row",
                 where=f"row {index + 1}",
                 found=repr(list(row.references))[:80],
             )
         guessed = _number(row.prediction)
-        if guessed is None and asked.options["invalid"] == "refuse":
+        if guessed is None and spec.options["invalid"] == "refuse":
             raise InputError(
-                f"{asked.text} needs a number as prediction",
+                f"{spec.text} needs a number as prediction",
                 where=f"row {index + 1}",
                 found=repr(row.prediction)[:80],
                 fix="give the number that stands for answers that are none, as T5 does: invalid=-1",
             )
-        lines[index] = true, float(asked.options["invalid"]) if guessed is None else guessed
-    return Counted(np.arange(len(lines)), np.full(len(lines), np.nan), lines)
+        lines[index] = true, float(spec.options["invalid"]) if guessed is None else guessed
+    return ItemStatistics(np.arange(len(lines)), np.full(len(lines), np.nan), lines)
 
 
 def _number(text: str) -> float | None:
@@ -44,7 +50,7 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _weigh_pearson(_asked: Asked, lines: Floats) -> Weigh:
+def _weigh_pearson(_asked: MetricSpec, lines: Floats) -> Estimator:
     # Taking the first away before the mean leaves exact zeros of a constant column.
     columns = lines - lines[:1]
     x, y = (columns - columns.mean(0)).T
@@ -53,10 +59,10 @@ def _weigh_pearson(_asked: Asked, lines: Floats) -> Weigh:
         n, sx, sy, xx, yy, xy = sums.T
         return _correlation(xy - sx * sy / n, xx - sx * sx / n, yy - sy * sy / n, (xx, yy))
 
-    return OfSums(value, np.stack((np.ones(len(x)), x, y, x * x, y * y, x * y), axis=1))
+    return SumEstimator(value, np.stack((np.ones(len(x)), x, y, x * x, y * y, x * y), axis=1))
 
 
-def _weigh_spearman(_asked: Asked, lines: Floats) -> Weigh:
+def _weigh_spearman(_asked: MetricSpec, lines: Floats) -> Estimator:
     ranks = [_Ranks(column) for column in lines.T]
 
     def value(weights: Floats) -> Floats:
@@ -89,5 +95,5 @@ def _correlation(together: Floats, xx: Floats, yy: Floats, size: tuple[Floats, F
     return bounded
 
 
-pearson = Family(_count, _weigh_pearson, scale="fisher")
-spearman = Family(_count, _weigh_spearman, scale="fisher")
+pearson = MetricImplementation(_count, _weigh_pearson, scale="fisher")
+spearman = MetricImplementation(_count, _weigh_spearman, scale="fisher")

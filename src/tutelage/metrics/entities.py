@@ -17,17 +17,25 @@ import numpy as np
 
 from tutelage.core.errors import InputError
 from tutelage.metrics import mentions
-from tutelage.metrics.grouping import code
+from tutelage.metrics.catalogue import MetricSpec
+from tutelage.metrics.group_sums import code
+from tutelage.metrics.implementation import (
+    Estimator,
+    Floats,
+    Ints,
+    ItemStatistics,
+    MetricImplementation,
+    PseudoItems,
+    ScoringBatch,
+)
 from tutelage.metrics.labels import averaged
-from tutelage.metrics.measures import Counted, Family, Floats, Ints, Shared, Unseen, Weigh
-from tutelage.metrics.names import Asked
 from tutelage.metrics.score import Row
-from tutelage.metrics.stats.bootstrap import OfSums
+from tutelage.metrics.stats.bootstrap import SumEstimator
 
 Entity = tuple[str, int, int]
 
 
-def conlleval(tags: Sequence[str]) -> list[Entity]:
+def conlleval_entities(tags: Sequence[str]) -> list[Entity]:
     """The entities that conlleval reads: (type, first token, last token)."""
     found: list[Entity] = []
     start, before = 0, ""
@@ -89,12 +97,12 @@ class _Found:
         return (self.first * (tokens + 1) + self.last) * kinds + self.kind
 
 
-def _count(shared: Shared, asked: Asked) -> Counted:
+def _count(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     """A line has, for each type met in the rows, its number, then entities true, guessed and guessed rightly."""
-    pairs = [_tags(row, index, asked) for index, row in enumerate(shared.rows)]
+    pairs = [_tags(row, index, spec) for index, row in enumerate(shared.rows)]
     names: dict[str, int] = {}
     true, guessed = (
-        _read([pair[side] for pair in pairs], names, str(asked.options["scheme"]), asked) for side in (0, 1)
+        _read([pair[side] for pair in pairs], names, str(spec.options["scheme"]), spec) for side in (0, 1)
     )
     tokens, rows = sum(len(own) for own, _ in pairs), len(pairs)
     kinds = sorted({*true.kind.tolist(), *guessed.kind.tolist()}, key=list(names).__getitem__)
@@ -109,21 +117,21 @@ def _count(shared: Shared, asked: Asked) -> Counted:
         at = row * len(kinds) + place[kind]
         lines[:, :, column] = np.bincount(at, minlength=cells).reshape(rows, len(kinds))
     sums = lines[:, :, 1:].sum(1)
-    items = averaged(sums[:, :1], sums[:, 1:2], sums[:, 2:], str(asked.options["measure"]), "micro")
+    items = averaged(sums[:, :1], sums[:, 1:2], sums[:, 2:], str(spec.options["measure"]), "micro")
     # A row with no entity on either side is neither right nor wrong about one.
-    return Counted(np.arange(rows), np.where(sums.any(1), items, np.nan), lines.reshape(rows, -1))
+    return ItemStatistics(np.arange(rows), np.where(sums.any(1), items, np.nan), lines.reshape(rows, -1))
 
 
-def _tags(row: Row, index: int, asked: Asked) -> tuple[list[str], list[str]]:
+def _tags(row: Row, index: int, spec: MetricSpec) -> tuple[list[str], list[str]]:
     """A row's true and predicted tags."""
     if len(row.references) != 1:
         raise InputError(
-            f"{asked.text} needs one true tag sequence a row",
+            f"{spec.text} needs one true tag sequence a row",
             where=f"row {index + 1}",
             found=f"{len(row.references)} references",
         )
-    if asked.options["form"] == "text":
-        return _tags_of_text(row, index, asked)
+    if spec.options["form"] == "text":
+        return _tags_of_text(row, index, spec)
     true, guessed = row.references[0].split(), row.prediction.split()
     if len(true) != len(guessed):
         raise InputError(
@@ -131,17 +139,17 @@ def _tags(row: Row, index: int, asked: Asked) -> tuple[list[str], list[str]]:
             where=f"row {index + 1}",
             found=f"{len(guessed)} tags",
             expected=f"{len(true)}",
-            fix="answers that name entities in words are scored by " + asked.entry.name + ":form=text",
+            fix="answers that name entities in words are scored by " + spec.entry.name + ":form=text",
         )
     return true, guessed
 
 
-def _tags_of_text(row: Row, index: int, asked: Asked) -> tuple[list[str], list[str]]:
+def _tags_of_text(row: Row, index: int, spec: MetricSpec) -> tuple[list[str], list[str]]:
     """A row's true and predicted tags, when both are said in words; what has no place in the sentence gets one behind it."""
     tokens = row.fields.get("tokens")
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise InputError(
-            f"{asked.text} needs the sentence's tokens",
+            f"{spec.text} needs the sentence's tokens",
             where=f"row {index + 1}, field tokens",
             found="no such field" if "tokens" not in row.fields else "no list of texts",
             expected="a list of texts, as rows of CoNLL files have it",
@@ -150,13 +158,13 @@ def _tags_of_text(row: Row, index: int, asked: Asked) -> tuple[list[str], list[s
     lines = sum(bool(line.strip()) for line in said.split("\n"))
     if said.strip().lower() != mentions.NONE and len(mentions.from_text(said)) != lines:
         raise InputError(
-            f"{asked.text} cannot read the reference",
+            f"{spec.text} cannot read the reference",
             where=f"row {index + 1}",
             found=said[:60],
             expected=f"one entity a line as type: words, or {mentions.NONE}",
         )
     words = [str(token) for token in tokens]
-    closed = asked.options.get("scheme") == "iobes"
+    closed = spec.options.get("scheme") == "iobes"
     sides = [mentions.to_tags(mentions.from_text(t), words, closed=closed) for t in (said, row.prediction)]
     (true, missing), (guessed, invented) = sides
     wanted, named = Counter(missing), Counter(invented)
@@ -168,14 +176,16 @@ def _tags_of_text(row: Row, index: int, asked: Asked) -> tuple[list[str], list[s
     return true, guessed
 
 
-def _read(rows: Sequence[list[str]], names: dict[str, int], scheme: str, asked: Asked) -> _Found:
+def _read(rows: Sequence[list[str]], names: dict[str, int], scheme: str, spec: MetricSpec) -> _Found:
     """The entities of all rows; `names` numbers the types and is added to."""
     if scheme != "conlleval":
-        return _read_strictly(rows, names, _PREFIXES[scheme], asked)
+        return _read_strictly(rows, names, _PREFIXES[scheme], spec)
     return _read_as_conlleval(rows, names)
 
 
-def _read_strictly(rows: Sequence[list[str]], names: dict[str, int], allowed: str, asked: Asked) -> _Found:
+def _read_strictly(
+    rows: Sequence[list[str]], names: dict[str, int], allowed: str, spec: MetricSpec
+) -> _Found:
     found: list[tuple[int, int, int, int]] = []
     base = 0
     for index, tags in enumerate(rows):
@@ -183,7 +193,7 @@ def _read_strictly(rows: Sequence[list[str]], names: dict[str, int], allowed: st
             own = strict(tags, allowed)
         except ValueError as error:
             raise InputError(
-                f"a tag is not of the scheme {asked.options['scheme']}",
+                f"a tag is not of the scheme {spec.options['scheme']}",
                 where=f"row {index + 1}",
                 found=str(error),
             ) from None
@@ -238,23 +248,23 @@ def _turns(before: str, tag: str) -> tuple[bool, bool]:
     return closes, opens
 
 
-def _weigh(asked: Asked, lines: Floats) -> Weigh:
+def _weigh(spec: MetricSpec, lines: Floats) -> Estimator:
     slots = lines.reshape(len(lines), -1, 4)
     kinds = np.unique(slots[:, :, 0])
     kinds = kinds[kinds != 0]
     tables = np.zeros((len(lines), max(len(kinds), 1), 3))
     for place, kind in enumerate(kinds):
         tables[:, place] = (slots[:, :, 1:] * (slots[:, :, :1] == kind)).sum(1)
-    measure, average = str(asked.options["measure"]), str(asked.options["average"])
+    measure, average = str(spec.options["measure"]), str(spec.options["average"])
 
     def value(sums: Floats) -> Floats:
         true, guessed, right = np.moveaxis(sums.reshape(len(sums), -1, 3), 2, 0)
         return averaged(true, guessed, right, measure, average)
 
-    return OfSums(value, tables.reshape(len(lines), -1))
+    return SumEstimator(value, tables.reshape(len(lines), -1))
 
 
-def _unseen(_asked: Asked, lines: Floats) -> Unseen | None:
+def _unseen(_asked: MetricSpec, lines: Floats) -> PseudoItems | None:
     """A row whose entities of a type are all found, and one with none found and as many made up, for each type."""
     slots = lines.reshape(len(lines), -1, 4)
     kinds = np.unique(slots[:, :, 0])
@@ -266,7 +276,7 @@ def _unseen(_asked: Asked, lines: Floats) -> Unseen | None:
         usual = counts[counts.any(1)].mean() if counts.any() else 1.0
         wrong[place, 0] = kind, usual, usual, 0.0
         right[place, 0] = kind, usual, usual, usual
-    return Unseen(wrong.reshape(len(kinds), -1), right.reshape(len(kinds), -1)) if len(kinds) else None
+    return PseudoItems(wrong.reshape(len(kinds), -1), right.reshape(len(kinds), -1)) if len(kinds) else None
 
 
-entity_f = Family(_count, _weigh, unseen=_unseen)
+entity_f = MetricImplementation(_count, _weigh, unseen=_unseen)

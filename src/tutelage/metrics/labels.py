@@ -8,24 +8,31 @@ from __future__ import annotations
 import numpy as np
 
 from tutelage.core.errors import InputError
-from tutelage.metrics.grouping import Groups, code
-from tutelage.metrics.measures import Counted, Family, Floats, Shared, Unseen, Weigh
-from tutelage.metrics.names import Asked
+from tutelage.metrics.catalogue import MetricSpec
+from tutelage.metrics.group_sums import Groups, code
+from tutelage.metrics.implementation import (
+    Estimator,
+    Floats,
+    ItemStatistics,
+    MetricImplementation,
+    PseudoItems,
+    ScoringBatch,
+)
 
 
-def _count(shared: Shared, asked: Asked) -> Counted:
+def _count(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     true, guessed = [], []
     for index, row in enumerate(shared.rows):
         if len(row.references) != 1:
             raise InputError(
-                f"{asked.text} needs one true label a row",
+                f"{spec.text} needs one true label a row",
                 where=f"row {index + 1}",
                 found=f"{len(row.references)} references",
             )
         true.append(row.references[0].strip())
         guessed.append(row.prediction.strip())
     lines = np.array([[code(own) for own in true], [code(own) for own in guessed]]).T.reshape(-1, 2)
-    return Counted(np.arange(len(lines)), (lines[:, 0] == lines[:, 1]).astype(np.float64), lines)
+    return ItemStatistics(np.arange(len(lines)), (lines[:, 0] == lines[:, 1]).astype(np.float64), lines)
 
 
 class _Table:
@@ -44,15 +51,15 @@ class _Table:
         return self.true.sums(weights), self.guessed.sums(weights), self.right.sums(weights)
 
 
-def _weigh_f(asked: Asked, lines: Floats) -> Weigh:
-    table, average = _Table(lines), str(asked.options["average"])
-    positive = _positive(asked, table.labels) if average == "binary" else None
+def _weigh_f(spec: MetricSpec, lines: Floats) -> Estimator:
+    table, average = _Table(lines), str(spec.options["average"])
+    positive = _positive(spec, table.labels) if average == "binary" else None
 
     def value(weights: Floats) -> Floats:
         true, guessed, right = table(weights)
         if positive is not None:
             true, guessed, right = true[:, positive], guessed[:, positive], right[:, positive]
-        return averaged(true, guessed, right, str(asked.options["measure"]), average)
+        return averaged(true, guessed, right, str(spec.options["measure"]), average)
 
     return value
 
@@ -74,18 +81,18 @@ def averaged(true: Floats, guessed: Floats, right: Floats, measure: str, average
     return each[:, 0]
 
 
-def _positive(asked: Asked, labels: Floats) -> list[int]:
-    label = str(asked.options["positive"])
+def _positive(spec: MetricSpec, labels: Floats) -> list[int]:
+    label = str(spec.options["positive"])
     if not label:
         raise InputError(
             "average=binary needs the label that counts",
-            where=f"metric {asked.text!r}",
+            where=f"metric {spec.text!r}",
             fix="add positive=LABEL",
         )
     return np.flatnonzero(labels == code(label)).tolist()
 
 
-def _weigh_balanced(_asked: Asked, lines: Floats) -> Weigh:
+def _weigh_balanced(_asked: MetricSpec, lines: Floats) -> Estimator:
     table = _Table(lines)
 
     def value(weights: Floats) -> Floats:
@@ -95,7 +102,7 @@ def _weigh_balanced(_asked: Asked, lines: Floats) -> Weigh:
     return value
 
 
-def _weigh_mcc(_asked: Asked, lines: Floats) -> Weigh:
+def _weigh_mcc(_asked: MetricSpec, lines: Floats) -> Estimator:
     table = _Table(lines)
 
     def value(weights: Floats) -> Floats:
@@ -108,24 +115,24 @@ def _weigh_mcc(_asked: Asked, lines: Floats) -> Weigh:
     return value
 
 
-def _unseen(asked: Asked, lines: Floats) -> Unseen | None:
+def _unseen(spec: MetricSpec, lines: Floats) -> PseudoItems | None:
     """A right and a wrong item of each true class. The wrong one is guessed as another true class, or another label."""
     classes = np.unique(lines[:, 0])
-    if asked.options.get("average") == "binary":
-        classes = np.union1d(classes, code(str(asked.options["positive"])))
+    if spec.options.get("average") == "binary":
+        classes = np.union1d(classes, code(str(spec.options["positive"])))
     others = classes if len(classes) > 1 else np.unique(lines)
     if len(others) < 2:
         return None
     following = np.searchsorted(others, classes) + 1
     wrong = np.stack((classes, others[following % len(others)]), axis=1)
     right = np.stack((classes, classes), axis=1)
-    return Unseen(wrong, right, np.searchsorted(classes, lines[:, 0]))
+    return PseudoItems(wrong, right, np.searchsorted(classes, lines[:, 0]))
 
 
 def _share(top: Floats, bottom: Floats) -> Floats:
     return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
 
 
-label_f = Family(_count, _weigh_f, unseen=_unseen)
-balanced_accuracy = Family(_count, _weigh_balanced, unseen=_unseen)
-mcc = Family(_count, _weigh_mcc, unseen=_unseen)
+label_f = MetricImplementation(_count, _weigh_f, unseen=_unseen)
+balanced_accuracy = MetricImplementation(_count, _weigh_balanced, unseen=_unseen)
+mcc = MetricImplementation(_count, _weigh_mcc, unseen=_unseen)

@@ -11,38 +11,45 @@ from collections.abc import Callable
 import numpy as np
 
 from tutelage.core.errors import InputError
-from tutelage.metrics.measures import Counted, Family, Floats, Shared, of_sums, ratio
-from tutelage.metrics.names import Asked
+from tutelage.metrics.catalogue import MetricSpec
+from tutelage.metrics.implementation import (
+    Floats,
+    ItemStatistics,
+    MetricImplementation,
+    ScoringBatch,
+    of_sums,
+    ratio,
+)
 from tutelage.metrics.score import Row
 
 
-def _count_tokens(shared: Shared, asked: Asked) -> Counted:
+def _count_tokens(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     lines = [
-        (-_number(row, index, asked, "logprob"), _positive(row, index, asked, "tokens"))
+        (-_number(row, index, spec, "logprob"), _positive(row, index, spec, "tokens"))
         for index, row in enumerate(shared.rows)
     ]
     return _counted(lines, np.exp)
 
 
-def _count_bytes(shared: Shared, asked: Asked) -> Counted:
+def _count_bytes(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     lines = [
-        (-_number(row, index, asked, "logprob") / math.log(2), _bytes(row, index, asked))
+        (-_number(row, index, spec, "logprob") / math.log(2), _bytes(row, index, spec))
         for index, row in enumerate(shared.rows)
     ]
     return _counted(lines, lambda values: values)
 
 
-def _counted(lines: list[tuple[float, float]], of: Callable[[Floats], Floats]) -> Counted:
+def _counted(lines: list[tuple[float, float]], of: Callable[[Floats], Floats]) -> ItemStatistics:
     table = np.array(lines, np.float64)
-    return Counted(np.arange(len(table)), of(table[:, 0] / table[:, 1]), table)
+    return ItemStatistics(np.arange(len(table)), of(table[:, 0] / table[:, 1]), table)
 
 
-def _number(row: Row, index: int, asked: Asked, name: str) -> float:
+def _number(row: Row, index: int, spec: MetricSpec, name: str) -> float:
     told = row.fields.get(name)
     if isinstance(told, bool) or not isinstance(told, int | float) or not math.isfinite(told):
         found = repr(told)[:80] if name in row.fields else "no such field"
         raise InputError(
-            f"{asked.text} needs {name}",
+            f"{spec.text} needs {name}",
             where=f"row {index + 1}, field {name}",
             found=found,
             expected="a number",
@@ -50,16 +57,16 @@ def _number(row: Row, index: int, asked: Asked, name: str) -> float:
     return float(told)
 
 
-def _positive(row: Row, index: int, asked: Asked, name: str) -> float:
-    number = _number(row, index, asked, name)
+def _positive(row: Row, index: int, spec: MetricSpec, name: str) -> float:
+    number = _number(row, index, spec, name)
     if number <= 0:
         raise InputError(f"{name} is above 0", where=f"row {index + 1}, field {name}", found=f"{number:g}")
     return number
 
 
-def _bytes(row: Row, index: int, asked: Asked) -> float:
+def _bytes(row: Row, index: int, spec: MetricSpec) -> float:
     if "bytes" in row.fields:
-        return _positive(row, index, asked, "bytes")
+        return _positive(row, index, spec, "bytes")
     size = len(row.references[0].encode("utf-8", "surrogatepass")) if row.references else 0
     if not size:
         raise InputError(
@@ -75,5 +82,5 @@ def _exponential(sums: Floats) -> Floats:
         return np.exp(ratio(sums))
 
 
-perplexity = Family(_count_tokens, of_sums(_exponential), scale="log")
-bits_per_byte = Family(_count_bytes, scale="log")
+perplexity = MetricImplementation(_count_tokens, of_sums(_exponential), scale="log")
+bits_per_byte = MetricImplementation(_count_bytes, scale="log")

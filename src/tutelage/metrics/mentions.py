@@ -19,9 +19,9 @@ _LINE = re.compile(r"\s*(?:[-*•]\s+)?([^:]+?)\s*:\s+(\S.*?)\s*$")
 
 def spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
     """The entities of tags in any scheme of B, I, E, S and O: (type, first token, last token), read as conlleval does."""
-    from tutelage.metrics.entities import conlleval
+    from tutelage.metrics.entities import conlleval_entities
 
-    return conlleval(tags)
+    return conlleval_entities(tags)
 
 
 def to_text(tokens: Sequence[str], tags: Sequence[str]) -> str:

@@ -72,7 +72,7 @@ class Difference:
     p: float
     p_adjusted: float | None = None
     effect: float | None = None
-    detectable: float | None = None
+    minimum_detectable_effect: float | None = None
     test: str = ""
     units: int | None = None
 
@@ -86,7 +86,7 @@ class Difference:
             "p": self.p,
             "p_adjusted": self.p_adjusted,
             "effect": _known(self.effect),
-            "detectable": _known(self.detectable),
+            "detectable": _known(self.minimum_detectable_effect),
             "test": self.test,
             **({} if self.units is None else {"units": self.units}),
         }
@@ -97,7 +97,7 @@ AVERAGE = "|average:"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scored:
+class ItemScores:
     """One metric over a list of rows, with what is needed to compare it with another model's without scoring again.
 
     Attributes:

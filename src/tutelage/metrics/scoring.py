@@ -9,15 +9,15 @@ from dataclasses import replace
 import numpy as np
 
 from tutelage.core.errors import InputError
-from tutelage.metrics.measures import Counted, Ints, Shared, family
-from tutelage.metrics.names import Asked, expand, parse
-from tutelage.metrics.score import Row, Score, Scored
-from tutelage.metrics.uncertainty import interval
+from tutelage.metrics.catalogue import MetricSpec, expand, parse
+from tutelage.metrics.implementation import Ints, ItemStatistics, ScoringBatch, implementation
+from tutelage.metrics.score import ItemScores, Row, Score
+from tutelage.metrics.score_intervals import interval
 
 _FIRST = 20  # rows that tell whether a metric can be counted at all
 
 
-def score_rows(metrics: Sequence[str], rows: Sequence[Row], *, seed: int = 0) -> dict[str, Scored]:
+def score_rows(metrics: Sequence[str], rows: Sequence[Row], *, seed: int = 0) -> dict[str, ItemScores]:
     """Score predictions.
 
     Args:
@@ -35,8 +35,8 @@ def score_rows(metrics: Sequence[str], rows: Sequence[Row], *, seed: int = 0) ->
     wanted = [parse(text) for text in expand(metrics)]
     if not rows:
         raise InputError("there are no rows to score", found="0 rows", expected="at least one")
-    shared = Shared(rows, wanted)
-    return {asked.text: _scored(shared, asked, seed) for asked in wanted}
+    shared = ScoringBatch(rows, wanted)
+    return {spec.text: _scored(shared, spec, seed) for spec in wanted}
 
 
 def check_rows(metrics: Sequence[str], rows: Sequence[Row]) -> None:
@@ -46,12 +46,12 @@ def check_rows(metrics: Sequence[str], rows: Sequence[Row]) -> None:
     """
     wanted = [parse(text) for text in expand(metrics)]
     right = [Row(row.references[0] if row.references else "", row.references, row.fields) for row in rows]
-    for asked in wanted:
-        own = right if asked.entry.reads else right[:_FIRST]
-        family(asked).count(Shared(own, [asked]), asked)
+    for spec in wanted:
+        own = right if spec.entry.reads else right[:_FIRST]
+        implementation(spec).count(ScoringBatch(own, [spec]), spec)
 
 
-def over(scored: Scored, at: Sequence[int], *, seed: int = 0) -> Scored:
+def score_subset(scored: ItemScores, at: Sequence[int], *, seed: int = 0) -> ItemScores:
     """The same metric over some of the items, with the interval that they alone have: what scoring their rows alone gives.
 
     Args:
@@ -62,16 +62,16 @@ def over(scored: Scored, at: Sequence[int], *, seed: int = 0) -> Scored:
     Returns:
         The score of these items, `rows` as they were. Without items n is 0 and the value NaN.
     """
-    asked = parse(scored.metric)
+    spec = parse(scored.metric)
     chosen = np.array(at, dtype=np.int64)
-    counted = Counted(
+    counted = ItemStatistics(
         np.array(scored.rows, dtype=np.int64)[chosen], scored.items[chosen], scored.statistics[chosen]
     )
-    clusters = None if scored.clusters is None else renumbered(scored.clusters[chosen])
+    clusters = None if scored.clusters is None else renumber_clusters(scored.clusters[chosen])
     if clusters is not None and clusters.max(initial=-1) + 1 == len(clusters):
         clusters = None  # of these no two share one
-    value = _value(asked, counted)
-    low, high, how = interval(asked, counted, value, clusters, seed)
+    value = _value(spec, counted)
+    low, high, how = interval(spec, counted, value, clusters, seed)
     signature = f"{scored.score.signature.partition('|ci:')[0]}|ci:{how}"
     return replace(
         scored,
@@ -83,35 +83,35 @@ def over(scored: Scored, at: Sequence[int], *, seed: int = 0) -> Scored:
     )
 
 
-def renumbered(clusters: Ints) -> Ints:
+def renumber_clusters(clusters: Ints) -> Ints:
     """Clusters numbered in the order in which they come, so that two sides number them alike."""
     _, first, inverse = np.unique(clusters, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
-def _scored(shared: Shared, asked: Asked, seed: int) -> Scored:
-    counted = family(asked).count(shared, asked)
+def _scored(shared: ScoringBatch, spec: MetricSpec, seed: int) -> ItemScores:
+    counted = implementation(spec).count(shared, spec)
     clusters = _clusters([shared.rows[index] for index in counted.rows.tolist()])
-    value = _value(asked, counted)
-    low, high, how = interval(asked, counted, value, clusters, seed)
-    parts = [asked.signature, *([counted.note] if counted.note else []), f"ci:{how}"]
-    return Scored(
-        metric=asked.text,
+    value = _value(spec, counted)
+    low, high, how = interval(spec, counted, value, clusters, seed)
+    parts = [spec.signature, *([counted.note] if counted.note else []), f"ci:{how}"]
+    return ItemScores(
+        metric=spec.text,
         score=Score(value, low, high, len(counted.items), "|".join(parts)),
         rows=tuple(counted.rows.tolist()),
         items=counted.items,
         statistics=counted.lines,
-        higher_is_better=asked.entry.better == "higher",
+        higher_is_better=spec.entry.better == "higher",
         clusters=clusters,
     )
 
 
-def _value(asked: Asked, counted: Counted) -> float:
+def _value(spec: MetricSpec, counted: ItemStatistics) -> float:
     if not len(counted.items):
         return math.nan
-    if asked.entry.kind != "other":
+    if spec.entry.kind != "other":
         return float(counted.items.mean())
-    weigh = family(asked).weigh(asked, counted.lines)
+    weigh = implementation(spec).weigh(spec, counted.lines)
     with np.errstate(invalid="ignore", divide="ignore"):
         return float(weigh(np.ones((1, len(counted.lines))))[0])
 

@@ -13,11 +13,19 @@ from typing import Any
 import numpy as np
 
 from tutelage.core.errors import InputError
-from tutelage.metrics.measures import Counted, Family, Floats, Shared, Weigh, of_means, of_sums
-from tutelage.metrics.names import Asked
+from tutelage.metrics.catalogue import MetricSpec
+from tutelage.metrics.implementation import (
+    Estimator,
+    Floats,
+    ItemStatistics,
+    MetricImplementation,
+    ScoringBatch,
+    of_means,
+    of_sums,
+)
 from tutelage.metrics.rouge.counts import overlaps
 from tutelage.metrics.rouge.tokens import Corpus, intern_words
-from tutelage.metrics.stats.bootstrap import OfSums
+from tutelage.metrics.stats.bootstrap import SumEstimator
 
 _ORDERS = 4
 _MARK = "\ue000"  # of Unicode's private use: stands in no text but by intent
@@ -136,70 +144,70 @@ def _statistics(metric: Any, predictions: Sequence[str], references: Sequence[Se
     return np.array(counted, np.float64)
 
 
-def _bleu_metric(asked: Asked) -> Any:
+def _bleu_metric(spec: MetricSpec) -> Any:
     from sacrebleu.metrics import BLEU
 
-    options = asked.options
+    options = spec.options
     return BLEU(
         lowercase=options["lowercase"],
         tokenize=options["tokenize"],
         smooth_method=options["smooth"],
-        effective_order=asked.entry.name == "sentence_bleu",
+        effective_order=spec.entry.name == "sentence_bleu",
         force=True,
     )
 
 
-def _texts(shared: Shared, asked: Asked) -> tuple[list[str], list[tuple[str, ...]]]:
+def _texts(shared: ScoringBatch, spec: MetricSpec) -> tuple[list[str], list[tuple[str, ...]]]:
     for index, row in enumerate(shared.rows):
         if not row.references:
-            raise InputError(f"{asked.text} needs a reference", where=f"row {index + 1}", found="none")
+            raise InputError(f"{spec.text} needs a reference", where=f"row {index + 1}", found="none")
     return [row.prediction for row in shared.rows], [row.references for row in shared.rows]
 
 
-def _count_bleu(shared: Shared, asked: Asked) -> Counted:
-    metric = _bleu_metric(asked)
-    lines = bleu_statistics(metric, *_texts(shared, asked))
-    items = combine_bleu(lines, smooth=str(asked.options["smooth"]), effective=True)
+def _count_bleu(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
+    metric = _bleu_metric(spec)
+    lines = bleu_statistics(metric, *_texts(shared, spec))
+    items = combine_bleu(lines, smooth=str(spec.options["smooth"]), effective=True)
     note = _note(metric)
-    if asked.entry.name == "sentence_bleu":
+    if spec.entry.name == "sentence_bleu":
         return of_means(items, note=note)
-    return Counted(np.arange(len(lines)), items, lines, note)
+    return ItemStatistics(np.arange(len(lines)), items, lines, note)
 
 
-def _weigh_bleu(asked: Asked, lines: Floats) -> Weigh:
-    smooth = str(asked.options["smooth"])
-    return OfSums(partial(combine_bleu, smooth=smooth, effective=False), lines)
+def _weigh_bleu(spec: MetricSpec, lines: Floats) -> Estimator:
+    smooth = str(spec.options["smooth"])
+    return SumEstimator(partial(combine_bleu, smooth=smooth, effective=False), lines)
 
 
-def _count_chrf(shared: Shared, asked: Asked) -> Counted:
+def _count_chrf(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     from sacrebleu.metrics import CHRF
 
-    words = asked.options["word_order"]
+    words = spec.options["word_order"]
     metric = CHRF(
-        char_order=asked.options["char_order"], word_order=words, lowercase=asked.options["lowercase"]
+        char_order=spec.options["char_order"], word_order=words, lowercase=spec.options["lowercase"]
     )
-    lines = _statistics(metric, *_texts(shared, asked))
-    return Counted(np.arange(len(lines)), combine_chrf(lines), lines, _note(metric))
+    lines = _statistics(metric, *_texts(shared, spec))
+    return ItemStatistics(np.arange(len(lines)), combine_chrf(lines), lines, _note(metric))
 
 
-def _count_ter(shared: Shared, asked: Asked) -> Counted:
+def _count_ter(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     from sacrebleu.metrics import TER
 
-    options = asked.options
+    options = spec.options
     metric = TER(
         normalized=options["normalized"],
         no_punct=options["no_punct"],
         case_sensitive=options["case_sensitive"],
     )
-    lines = _statistics(metric, *_texts(shared, asked))
-    return Counted(np.arange(len(lines)), combine_ter(lines), lines, _note(metric))
+    lines = _statistics(metric, *_texts(shared, spec))
+    return ItemStatistics(np.arange(len(lines)), combine_ter(lines), lines, _note(metric))
 
 
 def _note(metric: Any) -> str:
     return f"sacrebleu:{metric.get_signature()}"
 
 
-bleu = Family(_count_bleu, _weigh_bleu)
-sentence_bleu = Family(_count_bleu)
-chrf = Family(_count_chrf, of_sums(combine_chrf))
-ter = Family(_count_ter, of_sums(combine_ter), most=100.0)
+bleu = MetricImplementation(_count_bleu, _weigh_bleu)
+sentence_bleu = MetricImplementation(_count_bleu)
+chrf = MetricImplementation(_count_chrf, of_sums(combine_chrf))
+ter = MetricImplementation(_count_ter, of_sums(combine_ter), most=100.0)

@@ -9,10 +9,10 @@ from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
-from tutelage.metrics import Difference, Row, Scored, holm, paired, score_rows
+from tutelage.metrics import Difference, ItemScores, Row, holm, paired_difference, score_rows
 from tutelage.scoring.predictions import Predictions
 
-Scores = Mapping[str, Scored]
+Scores = Mapping[str, ItemScores]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,8 @@ def score(
         return Scorecard(predictions, side, None, {})
     other = _side(metrics, against, seed)
     found = {
-        metric: paired(other.scores[metric], scored, seed=seed) for metric, scored in side.scores.items()
+        metric: paired_difference(other.scores[metric], scored, seed=seed)
+        for metric, scored in side.scores.items()
     }
     p = holm([one.p for one in found.values()])
     difference = {

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tutelage.metrics import Row, paired, score_rows
-from tutelage.metrics.names import catalogue
+from tutelage.metrics import Row, paired_difference, score_rows
+from tutelage.metrics.catalogue import catalogue
 from tutelage.metrics.stats import intervals
-from tutelage.metrics.stats import paired as tests
+from tutelage.metrics.stats import paired_tests as tests
 
 TEXTS = [
     "rougeL",
@@ -84,20 +84,20 @@ def test_unchanged_items_leave_at_least_the_rule_of_three_open(metric, n):
     side = scored(metric, n)
     if not math.isfinite(side.score.value):
         return  # a correlation of a side that does not vary has no value
-    found = paired(side, side)
+    found = paired_difference(side, side)
     entry = catalogue()[metric]
     width = entry.high  # of a correlation too: one item of n moves it by about 1 / n
     assert found.low <= -min(1.0, 3 / (n + intervals.Z**2)) * width < 0, found
     assert found.high >= min(1.0, 3 / (n + intervals.Z**2)) * width
     assert found.p == 1.0
-    assert found.detectable >= found.high
+    assert found.minimum_detectable_effect >= found.high
 
 
 @pytest.mark.parametrize("n", [2, 7, 40])
 @pytest.mark.parametrize("metric", ["rougeL", "token_f1", "chrf", "bleu"])
 def test_unchanged_items_of_a_mean_leave_as_much_open_as_right_answers(metric, n):
     side = scored(metric, n, right=[True] * n)
-    found = paired(side, side)
+    found = paired_difference(side, side)
     low, high = intervals.paired_proportions(0, 0, n)
     width = catalogue()[metric].high
     assert (found.low / width, found.high / width) == pytest.approx((low, high), abs=1e-9)
@@ -129,10 +129,10 @@ def test_a_change_of_likelihood_is_skewed_and_is_never_certain(metric):
         return score_rows([metric], made)[metric]
 
     base, tuned = likelihoods(1.0), likelihoods(3.0)
-    found = paired(base, tuned)
+    found = paired_difference(base, tuned)
     assert found.low < found.value < found.high
     assert found.high - found.value > found.value - found.low
-    same = paired(base, base)
+    same = paired_difference(base, base)
     assert same.low < 0 < same.high
 
 
@@ -231,7 +231,7 @@ def test_interval_and_p_of_every_metric_agree(metric):
             score_rows([metric], rows(n, right=dice.random(n) < level, seed=case))[metric]
             for level in (0.4, gain)
         )
-        found = paired(base, tuned)
+        found = paired_difference(base, tuned)
         if not math.isfinite(found.value):
             continue
         assert (found.low > 0 or found.high < 0) == (found.p < 0.05), found

@@ -1,4 +1,4 @@
 """Intervals, paired tests, families of tests, power."""
 
-from tutelage.metrics.stats.families import benjamini_hochberg as benjamini_hochberg
-from tutelage.metrics.stats.families import holm as holm
+from tutelage.metrics.stats.multiple_testing import benjamini_hochberg as benjamini_hochberg
+from tutelage.metrics.stats.multiple_testing import holm as holm

@@ -13,7 +13,7 @@ from tutelage.metrics.stats.intervals import Z, t_quantile
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Weigh = Callable[[Floats], Floats]
+Estimator = Callable[[Floats], Floats]
 
 RESAMPLES = 1000
 _BLOCK = 4_000_000  # numbers held at once while resampling
@@ -21,7 +21,7 @@ _CACHED = 120_000  # numbers counted at once: what a processor's cache holds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OfSums:
+class SumEstimator:
     """A `Weigh` for metrics that are a function of the lines' sum.
 
     Attributes:
@@ -36,14 +36,16 @@ class OfSums:
         """Values under given weights, float64 of shape (b, m) to (b,)."""
         return self.combine(weights @ self.lines)
 
-    def by_cluster(self, clusters: Ints) -> OfSums:
+    def by_cluster(self, clusters: Ints) -> SumEstimator:
         """The same function of weights of whole clusters."""
         sums = np.zeros((int(clusters.max(initial=-1)) + 1, self.lines.shape[1]))
         np.add.at(sums, clusters, self.lines)
-        return OfSums(self.combine, sums)
+        return SumEstimator(self.combine, sums)
 
 
-def resample(weigh: Weigh, counts: Ints, *, rng: np.random.Generator, resamples: int = RESAMPLES) -> Floats:
+def resample(
+    weigh: Estimator, counts: Ints, *, rng: np.random.Generator, resamples: int = RESAMPLES
+) -> Floats:
     """A metric on resampled units.
 
     Args:

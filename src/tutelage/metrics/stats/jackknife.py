@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tutelage.metrics.stats.bootstrap import Floats, Ints, OfSums, Weigh, blocks
+from tutelage.metrics.stats.bootstrap import Estimator, Floats, Ints, SumEstimator, blocks
 
 GROUPS = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Derivatives:
+class JackknifeDerivatives:
     """A metric's value, and its derivative by the number of each line's items.
 
     Attributes:
@@ -30,7 +30,7 @@ class Derivatives:
     each: Floats
 
 
-class LeaveOut:
+class Jackknife:
     """A plan which lines to leave out together, the same for several metrics.
 
     Args:
@@ -46,19 +46,19 @@ class LeaveOut:
             self.groups = rng.permutation(np.arange(len(counts)) % GROUPS)
         self.weights: Floats = counts if self.groups is None else np.ones(GROUPS)
 
-    def derivatives(self, weigh: Weigh) -> Derivatives:
+    def derivatives(self, weigh: Estimator) -> JackknifeDerivatives:
         """The value and its derivatives; NaN where leaving a line out leaves no value."""
         with np.errstate(invalid="ignore", divide="ignore"):
             value = float(weigh(self.counts[None])[0])
             if self.groups is not None:
                 without = self._without_groups(weigh, self.groups)
-                return Derivatives(value, value - without)
+                return JackknifeDerivatives(value, value - without)
             part = np.minimum(self.counts, 1.0)
-            if isinstance(weigh, OfSums):
+            if isinstance(weigh, SumEstimator):
                 without = weigh.combine(self.counts @ weigh.lines - part[:, None] * weigh.lines)
             else:
                 without = self._without_lines(weigh, part)
-            return Derivatives(value, (value - without) / part)
+            return JackknifeDerivatives(value, (value - without) / part)
 
     def variance(self, each: Floats) -> float:
         """The jackknife variance of a value with such derivatives; 0 where fewer than two are known."""
@@ -96,7 +96,7 @@ class LeaveOut:
         known = np.nan_to_num(each)
         return float(self.weights[np.abs(known) > 1e-9 * math.fsum(np.abs(known)) / len(known)].sum())
 
-    def _without_lines(self, weigh: Weigh, part: Floats) -> Floats:
+    def _without_lines(self, weigh: Estimator, part: Floats) -> Floats:
         found = np.empty(len(part))
         for block in blocks(len(part), len(part)):
             weights = np.tile(self.counts, (block.stop - block.start, 1))
@@ -105,7 +105,7 @@ class LeaveOut:
             found[block] = weigh(weights)
         return found
 
-    def _without_groups(self, weigh: Weigh, groups: Ints) -> Floats:
+    def _without_groups(self, weigh: Estimator, groups: Ints) -> Floats:
         found = np.empty(GROUPS)
         for block in blocks(GROUPS, len(groups)):
             kept = groups[None, :] != np.arange(block.start, block.stop)[:, None]

@@ -10,14 +10,14 @@ from itertools import pairwise
 import numpy as np
 
 from tutelage.core import seeds
-from tutelage.metrics.comparing import paired
-from tutelage.metrics.measures import family
-from tutelage.metrics.names import parse
+from tutelage.metrics.catalogue import parse
+from tutelage.metrics.implementation import implementation
+from tutelage.metrics.paired_difference import paired_difference
+from tutelage.metrics.score_intervals import interval
 from tutelage.metrics.stats import bootstrap, intervals
-from tutelage.metrics.stats import paired as tests
-from tutelage.metrics.stats.bootstrap import Floats, Weigh
+from tutelage.metrics.stats import paired_tests as tests
+from tutelage.metrics.stats.bootstrap import Estimator, Floats
 from tutelage.metrics.stats.worlds import POOL, Answers, World, sample
-from tutelage.metrics.uncertainty import interval
 
 SEED = 20261122
 BINS = 10
@@ -91,7 +91,7 @@ def coverage(world: World, n: int, repetitions: int) -> Covered:
             pool = world.items(rng, POOL)
             answers = world.answers(rng, pool, level)
             held = sample(answers, rng.integers(0, POOL, n))
-            ends = interval(world.asked, held, world.value(held.items, held.lines), None, SEED)
+            ends = interval(world.spec, held, world.value(held.items, held.lines), None, SEED)
             count += _holds((ends[0], ends[1]), world.truth(pool, answers, level))
         found.append(Rate(world.metric, world.words, n, count, repetitions))
     return Covered(tuple(found))
@@ -127,7 +127,7 @@ def _change_held(world: World, levels: tuple[float, float], n: int, rng: np.rand
         truths = [world.value(*exact[0]), world.value(*_mixed(stays, *exact))]
     at = rng.integers(0, POOL, n)
     before, after = (world.scored(sample(own, at)) for own in (base, tuned))
-    made = paired(before, after, seed=SEED, trials=ALARM_TRIALS)
+    made = paired_difference(before, after, seed=SEED, trials=ALARM_TRIALS)
     return _holds((made.low, made.high), truths[1] - truths[0])
 
 
@@ -138,9 +138,9 @@ def _mixed(stays: np.ndarray[tuple[int], np.dtype[np.bool_]], base: Answers, fre
 def _bins(world: World) -> list[tuple[float, float]]:
     """Parts of the true values, on the metric's own scale: from .02 to .98 of it, as far as the world's models reach."""
     values = [world.level_value(end) for end in (0.0, 1.0)]
-    scale = 100.0 if world.asked.entry.family in ("bleu", "chrf", "ter") else 1.0
+    scale = 100.0 if world.spec.entry.implementation in ("bleu", "chrf", "ter") else 1.0
     low, high = min(values), max(values)
-    if world.asked.entry.family not in ("perplexity", "bits_per_byte"):
+    if world.spec.entry.implementation not in ("perplexity", "bits_per_byte"):
         low, high = max(low, 0.02 * scale), min(high, 0.98 * scale)
     edges = np.linspace(low, high, BINS + 1).tolist()
     return list(pairwise(edges))
@@ -153,7 +153,7 @@ def calibrated_coverage(world: World, n: int, repetitions: int) -> Covered:
     for _ in range(repetitions):
         items = world.items(rng, n)
         made = sample(world.answers(rng, items, 0.0), np.arange(n))
-        count += interval(world.asked, made, world.value(made.items, made.lines), None, SEED)[0] == 0.0
+        count += interval(world.spec, made, world.value(made.items, made.lines), None, SEED)[0] == 0.0
     return Covered((Rate(world.metric, world.words, n, count, repetitions),))
 
 
@@ -232,9 +232,9 @@ def _bootstrapped(metric: str) -> Callable[[int, np.random.Generator], float]:
 
 def _exchangeable(
     metric: str, n: int, rng: np.random.Generator
-) -> tuple[Weigh, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+) -> tuple[Estimator, np.ndarray[tuple[int], np.dtype[np.int64]]]:
     """The same model twice on the same items: each item's two lines come from one pool of lines in random order."""
-    asked = parse(metric)
+    spec = parse(metric)
     if metric == "bleu":
         base, tuned = _segments(n, rng), np.empty((n, 10))
         tuned[:] = _segments(n, rng, like=base)
@@ -242,7 +242,7 @@ def _exchangeable(
         true = rng.integers(0, 3, n)
         base, tuned = (_labelled(true, rng) for _ in range(2))
     both, counts = bootstrap.fold(np.hstack((base, tuned)))
-    return family(asked).weigh(asked, np.vstack(np.split(both, 2, axis=1))), counts
+    return implementation(spec).weigh(spec, np.vstack(np.split(both, 2, axis=1))), counts
 
 
 def _labelled(true: np.ndarray[tuple[int], np.dtype[np.int64]], rng: np.random.Generator) -> Floats:

@@ -14,9 +14,9 @@ from functools import lru_cache
 import numpy as np
 
 from tutelage.core import seeds
-from tutelage.metrics.measures import Counted, family
-from tutelage.metrics.names import Asked, parse
-from tutelage.metrics.score import Score, Scored
+from tutelage.metrics.catalogue import MetricSpec, parse
+from tutelage.metrics.implementation import ItemStatistics, implementation
+from tutelage.metrics.score import ItemScores, Score
 from tutelage.metrics.stats.bootstrap import Floats, Ints
 
 POOL = 4000
@@ -46,16 +46,16 @@ class World:
     exact: Callable[[Items, float], Floats] | None = None
 
     @property
-    def asked(self) -> Asked:
+    def spec(self) -> MetricSpec:
         """The metric."""
         return parse(self.metric)
 
     def value(self, items: Floats, lines: Floats) -> float:
         """The metric on given items."""
-        if self.asked.entry.kind != "other":
+        if self.spec.entry.kind != "other":
             return float(items.mean())
         with np.errstate(invalid="ignore", divide="ignore"):
-            return float(family(self.asked).weigh(self.asked, lines)(np.ones((1, len(lines))))[0])
+            return float(implementation(self.spec).weigh(self.spec, lines)(np.ones((1, len(lines))))[0])
 
     def truth(self, pool: Items, answers: Answers, level: float) -> float:
         """The metric on the pool."""
@@ -71,11 +71,11 @@ class World:
         """About the metric of models of this level."""
         return float(np.interp(level, _LEVELS, _truths(self)))
 
-    def scored(self, counted: Counted) -> Scored:
+    def scored(self, counted: ItemStatistics) -> ItemScores:
         """A sample as something scored, without an interval."""
         value = self.value(counted.items, counted.lines)
         score = Score(value, value, value, len(counted.items), "made up")
-        return Scored(self.metric, score, tuple(range(len(counted.items))), counted.items, counted.lines)
+        return ItemScores(self.metric, score, tuple(range(len(counted.items))), counted.items, counted.lines)
 
 
 @lru_cache(maxsize=64)
@@ -86,9 +86,9 @@ def _truths(world: World) -> tuple[float, ...]:
     return tuple(world.truth(pool, world.answers(rng, pool, float(own)), float(own)) for own in _LEVELS)
 
 
-def sample(answers: Answers, at: Ints) -> Counted:
+def sample(answers: Answers, at: Ints) -> ItemStatistics:
     """The answers at some places of the pool."""
-    return Counted(np.arange(len(at)), answers[0][at], answers[1][at])
+    return ItemStatistics(np.arange(len(at)), answers[0][at], answers[1][at])
 
 
 def _plain(rng: np.random.Generator, n: int) -> Items:
@@ -132,7 +132,7 @@ def _classes(shares: tuple[float, ...]) -> Callable[[np.random.Generator, int], 
 
 def _labels(classes: int) -> Callable[[np.random.Generator, Items, float], Answers]:
     """Guesses that are right as often as the quality says, from chance or worse up to perfect."""
-    from tutelage.metrics.grouping import code
+    from tutelage.metrics.group_sums import code
 
     names = np.array([code(f"c{number}") for number in range(classes)])
 

@@ -5,35 +5,35 @@ from __future__ import annotations
 from collections import Counter
 
 from tutelage.core.types import Json
+from tutelage.metrics.answer_extraction import bbh as extract_bbh
 from tutelage.metrics.answers import normalised
-from tutelage.metrics.extract import bbh as extract_bbh
+from tutelage.metrics.catalogue import MetricSpec
 from tutelage.metrics.facts import contains
-from tutelage.metrics.names import Asked
 from tutelage.metrics.score import Row
 from tutelage.metrics.scoring import score_rows
-from tutelage.scoring.explain.kinds import Answers, Facts, Phrase, Shares, Words, best
-from tutelage.scoring.explain.places import grams, mark_grams, word_sides
+from tutelage.scoring.explain.explanation import Answers, Facts, Phrase, Shares, Words, best
+from tutelage.scoring.explain.token_spans import grams, mark_grams, word_sides
 
 
-def explain_exact(asked: Asked, row: Row) -> Answers:
+def explain_exact(spec: MetricSpec, row: Row) -> Answers:
     """Equal but for the space around them."""
-    return _answers(asked, "without the space around it", row.prediction.strip(), _stripped(row))
+    return _answers(spec, "without the space around it", row.prediction.strip(), _stripped(row))
 
 
-def explain_bbh(asked: Asked, row: Row) -> Answers:
+def explain_bbh(spec: MetricSpec, row: Row) -> Answers:
     """Equal once the answer is taken out of the text."""
-    mode = str(asked.options["mode"])
+    mode = str(spec.options["mode"])
     form = "the whole text" if mode == "direct" else "what follows 'the answer is '"
-    return _answers(asked, form, extract_bbh(row.prediction, mode).answer, _stripped(row))
+    return _answers(spec, form, extract_bbh(row.prediction, mode).answer, _stripped(row))
 
 
-def explain_squad_em(asked: Asked, row: Row) -> Answers:
+def explain_squad_em(spec: MetricSpec, row: Row) -> Answers:
     """Equal in SQuAD's normal form."""
     texts = tuple(map(normalised, row.references))
-    return _answers(asked, "lower case, without punctuation and articles", normalised(row.prediction), texts)
+    return _answers(spec, "lower case, without punctuation and articles", normalised(row.prediction), texts)
 
 
-def explain_token_f1(asked: Asked, row: Row) -> Words:
+def explain_token_f1(spec: MetricSpec, row: Row) -> Words:
     """The words that both have in SQuAD's normal form."""
     texts = [normalised(text) for text in (row.prediction, *(row.references or ("",)))]
     prediction, *references = word_sides(texts)
@@ -46,7 +46,7 @@ def explain_token_f1(asked: Asked, row: Row) -> Words:
     chosen = best(shares)
     marked = mark_grams(prediction, references[chosen], 1)
     return Words(
-        asked.text,
+        spec.text,
         shares[chosen].f,
         measure="f",
         prediction=marked[0],
@@ -57,14 +57,14 @@ def explain_token_f1(asked: Asked, row: Row) -> Words:
     )
 
 
-def explain_facts(asked: Asked, row: Row) -> Facts:
+def explain_facts(spec: MetricSpec, row: Row) -> Facts:
     """Which phrases the prediction has; a row that the metric does not count has no value."""
-    score = score_rows([asked.text], [row])[asked.text].score
+    score = score_rows([spec.text], [row])[spec.text].score
     value = score.value if score.n else None
-    if asked.entry.family != "states_fact":
-        return Facts(asked.text, value, row.prediction, refusals=_phrases(row, "refusal"))
+    if spec.entry.implementation != "states_fact":
+        return Facts(spec.text, value, row.prediction, refusals=_phrases(row, "refusal"))
     return Facts(
-        asked.text,
+        spec.text,
         value,
         row.prediction,
         must=_phrases(row, "must_contain"),
@@ -72,9 +72,9 @@ def explain_facts(asked: Asked, row: Row) -> Facts:
     )
 
 
-def _answers(asked: Asked, form: str, prediction: str, references: tuple[str, ...]) -> Answers:
+def _answers(spec: MetricSpec, form: str, prediction: str, references: tuple[str, ...]) -> Answers:
     equal = references.index(prediction) if prediction in references else None
-    return Answers(asked.text, float(equal is not None), form, prediction, references, equal)
+    return Answers(spec.text, float(equal is not None), form, prediction, references, equal)
 
 
 def _stripped(row: Row) -> tuple[str, ...]:

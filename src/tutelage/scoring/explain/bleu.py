@@ -7,22 +7,22 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tutelage.core.errors import InputError
-from tutelage.metrics.names import Asked
+from tutelage.metrics.catalogue import MetricSpec
 from tutelage.metrics.score import Row
-from tutelage.scoring.explain.kinds import Bleu, Gram, Marked, Order
-from tutelage.scoring.explain.places import Run, Side, mark_grams, word_sides
+from tutelage.scoring.explain.explanation import Bleu, Gram, Marked, Order
+from tutelage.scoring.explain.token_spans import Run, Side, mark_grams, word_sides
 
 _ORDERS = (1, 2, 3, 4)
 
 
-def explain(asked: Asked, row: Row) -> Bleu:
+def explain(spec: MetricSpec, row: Row) -> Bleu:
     """The row's own BLEU (effective order), as `bleu` and `sentence_bleu` give it for a row alone."""
-    texts = _tokenised(asked, [row])[0]
+    texts = _tokenised(spec, [row])[0]
     prediction, *references = word_sides(texts)
     counts = [_grams(prediction, references, n) for n in _ORDERS]
     marked = mark_grams(prediction, _most_of_each(references), 1)[0]
     return _bleu(
-        asked,
+        spec,
         rows=1,
         matches=[sum(gram.counted for gram in grams) for grams in counts],
         totals=[sum(gram.prediction for gram in grams) for grams in counts],
@@ -33,11 +33,11 @@ def explain(asked: Asked, row: Row) -> Bleu:
     )
 
 
-def explain_corpus(asked: Asked, rows: Sequence[Row]) -> Bleu:
+def explain_corpus(spec: MetricSpec, rows: Sequence[Row]) -> Bleu:
     """BLEU of all rows together: their counts are summed, and no order is left out."""
     matches, totals = [0] * len(_ORDERS), [0] * len(_ORDERS)
     predicted = wanted = 0
-    for texts in _tokenised(asked, rows):
+    for texts in _tokenised(spec, rows):
         prediction, *references = word_sides(texts)
         predicted += len(prediction.ids)
         wanted += _closest(prediction, references)
@@ -46,18 +46,18 @@ def explain_corpus(asked: Asked, rows: Sequence[Row]) -> Bleu:
             matches[place] += (own & _most(references, n)).total()
             totals[place] += own.total()
     return _bleu(
-        asked, rows=len(rows), matches=matches, totals=totals, lengths=(predicted, wanted), effective=False
+        spec, rows=len(rows), matches=matches, totals=totals, lengths=(predicted, wanted), effective=False
     )
 
 
-def _tokenised(asked: Asked, rows: Sequence[Row]) -> list[list[str]]:
+def _tokenised(spec: MetricSpec, rows: Sequence[Row]) -> list[list[str]]:
     """Each row's prediction and references with BLEU's tokens apart."""
     from sacrebleu.metrics import BLEU
 
     for index, row in enumerate(rows):
         if not row.references:
-            raise InputError(f"{asked.text} needs a reference", where=f"row {index + 1}", found="none")
-    metric = BLEU(lowercase=asked.options["lowercase"], tokenize=asked.options["tokenize"], force=True)
+            raise InputError(f"{spec.text} needs a reference", where=f"row {index + 1}", found="none")
+    metric = BLEU(lowercase=spec.options["lowercase"], tokenize=spec.options["tokenize"], force=True)
     apart = metric._preprocess_segment  # noqa: SLF001 - as its own tests do
     return [[" ".join(apart(text).split()) for text in (row.prediction, *row.references)] for row in rows]
 
@@ -93,7 +93,7 @@ def _grams(prediction: Side, references: Sequence[Side], n: int) -> tuple[Gram, 
 
 
 def _bleu(
-    asked: Asked,
+    spec: MetricSpec,
     *,
     rows: int,
     matches: Sequence[int],
@@ -103,7 +103,7 @@ def _bleu(
     grams: Sequence[tuple[Gram, ...]] = ((), (), (), ()),
     texts: tuple[Marked | None, tuple[str, ...]] = (None, ()),
 ) -> Bleu:
-    smooth = str(asked.options["smooth"])
+    smooth = str(spec.options["smooth"])
     precisions = _precisions(matches, totals, smooth)
     known = sum(precision is not None for precision in precisions)
     divisor = max(known, 1) if effective else len(_ORDERS)
@@ -123,7 +123,7 @@ def _bleu(
     if any(matches) and all(used):
         value = penalty * math.exp(sum(math.log(own) for own in used) / divisor)
     return Bleu(
-        asked.text,
+        spec.text,
         value,
         rows=rows,
         orders=tuple(orders),

@@ -7,43 +7,43 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tutelage.core.errors import InputError
-from tutelage.metrics.names import Asked
+from tutelage.metrics.catalogue import MetricSpec
 from tutelage.metrics.rouge.lcs import positions
 from tutelage.metrics.score import Row
-from tutelage.scoring.explain import places
-from tutelage.scoring.explain.kinds import Explanation, Marked, NGrams, Shares, Subsequence, best
-from tutelage.scoring.explain.places import Side
+from tutelage.scoring.explain import token_spans
+from tutelage.scoring.explain.explanation import Explanation, Marked, NGrams, Shares, Subsequence, best
+from tutelage.scoring.explain.token_spans import Side
 
 Pair = tuple[set[int], set[int]]
 
 
-def explain(asked: Asked, row: Row) -> Explanation:
+def explain(spec: MetricSpec, row: Row) -> Explanation:
     """The row's ROUGE by the reference that was chosen."""
     if not row.references:
-        raise InputError(f"{asked.text} needs a reference", where="row 1", found="none")
-    options: dict[str, Any] = dict(asked.options)
-    prediction, *references = places.sides(
+        raise InputError(f"{spec.text} needs a reference", where="row 1", found="none")
+    options: dict[str, Any] = dict(spec.options)
+    prediction, *references = token_spans.sides(
         [row.prediction, *row.references], stemmer=options["stemmer"], tokenizer=options["tokenizer"]
     )
-    variant = asked.entry.name.removeprefix("rouge")
+    variant = spec.entry.name.removeprefix("rouge")
     if variant.isdigit():
-        return _ngrams(asked, prediction, references, int(variant))
-    return _subsequence(asked, prediction, references, by_lines=variant == "Lsum")
+        return _ngrams(spec, prediction, references, int(variant))
+    return _subsequence(spec, prediction, references, by_lines=variant == "Lsum")
 
 
-def _ngrams(asked: Asked, prediction: Side, references: Sequence[Side], n: int) -> NGrams:
+def _ngrams(spec: MetricSpec, prediction: Side, references: Sequence[Side], n: int) -> NGrams:
     own = Counter(prediction.runs(n))
     shares = tuple(
         Shares.of((own & Counter(side.runs(n))).total(), own.total(), len(side.runs(n)))
         for side in references
     )
-    marked = places.mark_grams(prediction, references[best(shares)], n)
-    told = _overlap(asked, marked, shares)
-    return NGrams(**told, n=n, grams=places.grams(prediction, references[best(shares)], n))
+    marked = token_spans.mark_grams(prediction, references[best(shares)], n)
+    told = _overlap(spec, marked, shares)
+    return NGrams(**told, n=n, grams=token_spans.grams(prediction, references[best(shares)], n))
 
 
 def _subsequence(
-    asked: Asked, prediction: Side, references: Sequence[Side], *, by_lines: bool
+    spec: MetricSpec, prediction: Side, references: Sequence[Side], *, by_lines: bool
 ) -> Subsequence:
     find: Callable[[Side, Side], Pair] = _union if by_lines else _longest
     pairs = [find(prediction, side) for side in references]
@@ -54,22 +54,22 @@ def _subsequence(
     chosen = best(shares)
     in_prediction, in_reference = pairs[chosen]
     marked = (
-        places.mark_tokens(prediction, in_prediction),
-        places.mark_tokens(references[chosen], in_reference),
+        token_spans.mark_tokens(prediction, in_prediction),
+        token_spans.mark_tokens(references[chosen], in_reference),
     )
-    return Subsequence(**_overlap(asked, marked, shares), by_lines=by_lines)
+    return Subsequence(**_overlap(spec, marked, shares), by_lines=by_lines)
 
 
-def _overlap(asked: Asked, marked: tuple[Marked, Marked], shares: tuple[Shares, ...]) -> dict[str, Any]:
-    measure = str(asked.options["measure"])
+def _overlap(spec: MetricSpec, marked: tuple[Marked, Marked], shares: tuple[Shares, ...]) -> dict[str, Any]:
+    measure = str(spec.options["measure"])
     chosen = best(shares)
-    averaged = asked.options["references"] == "jackknife" and len(shares) > 1
+    averaged = spec.options["references"] == "jackknife" and len(shares) > 1
     value = float(getattr(shares[chosen], measure))
     if averaged:
         rests = [[*shares[:out], *shares[out + 1 :]] for out in range(len(shares))]
         value = sum(float(getattr(rest[best(rest)], measure)) for rest in rests) / len(rests)
     return {
-        "metric": asked.text,
+        "metric": spec.text,
         "value": value,
         "measure": measure,
         "prediction": marked[0],

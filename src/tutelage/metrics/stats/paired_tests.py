@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tutelage.metrics.stats.bootstrap import Floats, Ints, OfSums, Weigh, blocks, expansion
+from tutelage.metrics.stats.bootstrap import Estimator, Floats, Ints, SumEstimator, blocks, expansion
 from tutelage.metrics.stats.intervals import Z
 
 TRIALS = 10_000
@@ -26,7 +26,7 @@ def mcnemar(gained: int, lost: int) -> float:
 
 
 def approximate_randomisation(
-    weigh: Weigh, counts: Ints, *, rng: np.random.Generator, trials: int = TRIALS
+    weigh: Estimator, counts: Ints, *, rng: np.random.Generator, trials: int = TRIALS
 ) -> float:
     """Two-sided p: how often does exchanging base and tuned at random give a difference as large?
 
@@ -70,9 +70,9 @@ def sign_flips(changes: Floats, *, rng: np.random.Generator, trials: int = TRIAL
     return (reached + 1) / (trials + 1)
 
 
-def differences(weigh: Weigh, weights: Floats) -> Floats:
+def differences(weigh: Estimator, weights: Floats) -> Floats:
     """Tuned minus base under given weights of the m pairs of lines, float64 of shape (b, m) to (b,)."""
-    if isinstance(weigh, OfSums):
+    if isinstance(weigh, SumEstimator):
         base, tuned = np.split(weigh.lines, 2)
         with np.errstate(invalid="ignore", divide="ignore"):
             return weigh.combine(weights @ tuned) - weigh.combine(weights @ base)
@@ -106,7 +106,7 @@ def effect_size(changes: Floats) -> float:
     return centre / spread
 
 
-def detectable(standard_error: float) -> float:
+def minimum_detectable_effect(standard_error: float) -> float:
     """The smallest true difference that a two-sided test at 0.05 finds in 80 of 100 repetitions.
 
     (1.96 + 0.84) standard errors of the difference: E. Miller, "Adding error bars to evals", 2024, section 5.
@@ -114,9 +114,9 @@ def detectable(standard_error: float) -> float:
     return (Z + _POWER_80) * standard_error
 
 
-def _exchange(weigh: Weigh, counts: Ints, moved: Floats) -> Floats:
+def _exchange(weigh: Estimator, counts: Ints, moved: Floats) -> Floats:
     """Tuned minus base after `moved` of each pair's units, float64 of shape (b, m), have changed sides."""
-    if isinstance(weigh, OfSums):
+    if isinstance(weigh, SumEstimator):
         base, tuned = np.split(weigh.lines, 2)
         shift = moved @ (tuned - base)
         with np.errstate(invalid="ignore", divide="ignore"):

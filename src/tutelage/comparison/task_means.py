@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tutelage.comparison.outcome import Measured
+from tutelage.comparison.outcome import PairedScores
 from tutelage.core import seeds
-from tutelage.metrics.score import Scored
+from tutelage.metrics.score import ItemScores
 from tutelage.metrics.stats import intervals
-from tutelage.metrics.stats.paired import sign_flips
+from tutelage.metrics.stats.paired_tests import sign_flips
 
 Floats = npt.NDArray[np.float64]
 _SAME = 1e-9
@@ -71,7 +71,7 @@ class Group:
         }
 
 
-def summed(name: str, measured: Mapping[str, Measured], *, seed: int = 0) -> Group | None:
+def mean_over_tasks(name: str, measured: Mapping[str, PairedScores], *, seed: int = 0) -> Group | None:
     """Sum up some tasks.
 
     Args:
@@ -101,7 +101,7 @@ def summed(name: str, measured: Mapping[str, Measured], *, seed: int = 0) -> Gro
     )
 
 
-def _items(one: Measured) -> tuple[Floats, Floats] | None:
+def _items(one: PairedScores) -> tuple[Floats, Floats] | None:
     """Both models' item values, toward 1 is better; None where their mean is not the metric."""
     sides = (one.base.get(one.primary), one.tuned.get(one.primary))
     found: list[Floats] = []
@@ -112,7 +112,7 @@ def _items(one: Measured) -> tuple[Floats, Floats] | None:
     return found[0], found[1]
 
 
-def _is_mean(scored: Scored) -> bool:
+def _is_mean(scored: ItemScores) -> bool:
     items = scored.items
     return bool(
         len(items)

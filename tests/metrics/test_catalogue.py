@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from tutelage.core.errors import InputError
-from tutelage.metrics import check, expand, higher_is_better, names
-from tutelage.metrics.measures import Family, family
-from tutelage.metrics.names import catalogue, parse
+from tutelage.metrics import check, expand, higher_is_better
+from tutelage.metrics.catalogue import catalogue, parse
+from tutelage.metrics.implementation import MetricImplementation, implementation
 
 
 def test_a_group_hands_its_options_on_and_doubles_go():
@@ -19,7 +19,7 @@ def test_a_group_hands_its_options_on_and_doubles_go():
 
 def test_every_metric_of_the_catalogue_has_a_family_and_is_told():
     for name, entry in catalogue().items():
-        assert isinstance(family(parse(name)), Family)
+        assert isinstance(implementation(parse(name)), MetricImplementation)
         assert entry.summary
         assert entry.low < entry.high
         assert not math.isnan(entry.low)
@@ -27,7 +27,7 @@ def test_every_metric_of_the_catalogue_has_a_family_and_is_told():
 
 
 def test_groups_and_metrics_are_listed():
-    assert {"rouge", "rouge1", "accuracy", "states_fact"} <= set(names())
+    assert {"rouge", "rouge1", "accuracy", "states_fact"} <= set(catalogue())
 
 
 @pytest.mark.parametrize(

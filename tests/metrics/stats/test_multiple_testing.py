@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import false_discovery_control
 
 from tutelage.metrics.stats import benjamini_hochberg
-from tutelage.metrics.stats.families import holm
+from tutelage.metrics.stats.multiple_testing import holm
 
 
 @pytest.mark.parametrize("seed", range(20))

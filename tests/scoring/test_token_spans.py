@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tutelage.metrics.rouge.tokens import Tokenizer, intern
-from tutelage.scoring.explain.places import places, sides
+from tutelage.scoring.explain.token_spans import places, sides
 
 TOKENIZERS: tuple[Tokenizer, ...] = ("reference", "unicode", "cjk")
 # Characters that compose with what stands before them, or turn into several: jamo, marks, vowel signs, ligatures.

@@ -16,7 +16,7 @@ Kind = Literal["proportion", "mean", "other"]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogueEntry:
     """One metric of the catalogue.
 
     Attributes:
@@ -36,7 +36,7 @@ class Entry:
     """
 
     name: str
-    family: str
+    implementation: str
     kind: Kind
     low: float
     high: float
@@ -51,11 +51,11 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MetricSpec:
     """A metric with its options filled in; `text` is how it was asked for."""
 
     text: str
-    entry: Entry
+    entry: CatalogueEntry
     options: Mapping[str, Option]
 
     @property
@@ -66,26 +66,26 @@ class Asked:
 
 
 @functools.cache
-def catalogue() -> Mapping[str, Entry]:
+def catalogue() -> Mapping[str, CatalogueEntry]:
     """Every metric by name."""
     raw = _raw()
     shared = raw["options"]
     return {name: _entry(name, told, shared) for name, told in raw["metrics"].items()}
 
 
-def names() -> list[str]:
+def metric_names() -> list[str]:
     """All metric names and group names, in the catalogue's order."""
     return [*_raw()["groups"], *catalogue()]
 
 
-def expand(asked: Sequence[str]) -> list[str]:
+def expand(spec: Sequence[str]) -> list[str]:
     """The metrics that names stand for: `rouge` becomes its four, options are handed on, doubles go.
 
     Raises:
         InputError: a name or an option is not known.
     """
     found: list[str] = []
-    for text in asked:
+    for text in spec:
         name, _, options = text.partition(":")
         members = _raw()["groups"].get(name, [name])
         found += [f"{member}:{options}" if options else member for member in members]
@@ -105,7 +105,7 @@ def higher_is_better(text: str) -> bool:
 
 
 @functools.lru_cache(maxsize=512)
-def parse(text: str) -> Asked:
+def parse(text: str) -> MetricSpec:
     """Read one metric's name and options.
 
     Raises:
@@ -114,12 +114,12 @@ def parse(text: str) -> Asked:
     name, *given = text.split(":")
     entry = catalogue().get(name)
     if entry is None:
-        close = nearest(name, names())
+        close = nearest(name, metric_names())
         raise InputError(
             "there is no such metric",
             where=f"metric {text!r}",
             found=name or "an empty name",
-            expected=f"one of {', '.join(names())}",
+            expected=f"one of {', '.join(metric_names())}",
             fix=f"did you mean {close}?" if close else "choose one of these",
         )
     options: dict[str, Option] = {key: told["default"] for key, told in entry.options.items()}
@@ -135,7 +135,7 @@ def parse(text: str) -> Asked:
                 fix=f"did you mean {close}?" if close else None,
             )
         options[key] = _value(text, key, value, entry.options[key])
-    return Asked(text, entry, {**options, **entry.fixed})
+    return MetricSpec(text, entry, {**options, **entry.fixed})
 
 
 def _value(text: str, key: str, value: str, told: Mapping[str, Any]) -> Option:
@@ -171,21 +171,21 @@ def _read(value: str, kind: str, allowed: Sequence[str]) -> Option | None:
     return number if math.isfinite(number) else None
 
 
-def check_for_answers(text: str, *, bare: bool = False, told: Collection[str] = ()) -> None:
+def check_scores_answers(text: str, *, without_fields: bool = False, provided: Collection[str] = ()) -> None:
     """Check that a metric can score the answers of a model to a recipe's or benchmark's questions.
 
     Args:
         text: a metric's name with its options, or a group's.
-        bare: whether the questions have no fields beside prompt and references.
-        told: fields that answers bring of themselves, as choices bring their log-probabilities.
+        without_fields: whether the questions have no fields beside prompt and references.
+        provided: fields that answers bring of themselves, as choices bring their log-probabilities.
 
     Raises:
         InputError: the metric is not known, or reads what such answers do not have.
     """
     for one in expand([text]):
-        asked = parse(one)
-        entry = asked.entry
-        if asked.options.get("invalid") == "refuse":
+        spec = parse(one)
+        entry = spec.entry
+        if spec.options.get("invalid") == "refuse":
             raise InputError(
                 "a model may answer what is no number, and the metric would then stop the run",
                 where=f"metric {text!r}",
@@ -193,7 +193,9 @@ def check_for_answers(text: str, *, bare: bool = False, told: Collection[str] = 
                 expected="the number that stands for such answers, as T5 has it",
                 fix=f"write {entry.name}:invalid=-1, or another number",
             )
-        needs = [name for name in entry.predicted if name not in told] or (entry.reads if bare else ())
+        needs = [name for name in entry.predicted if name not in provided] or (
+            entry.reads if without_fields else ()
+        )
         if needs:
             raise InputError(
                 f"the metric reads {' and '.join(needs)}, which these answers do not have",
@@ -204,11 +206,11 @@ def check_for_answers(text: str, *, bare: bool = False, told: Collection[str] = 
             )
 
 
-def _entry(name: str, told: Mapping[str, Any], shared: Mapping[str, Mapping[str, Any]]) -> Entry:
+def _entry(name: str, told: Mapping[str, Any], shared: Mapping[str, Mapping[str, Any]]) -> CatalogueEntry:
     low, high = told["range"]
-    return Entry(
+    return CatalogueEntry(
         name=name,
-        family=told["family"],
+        implementation=told["implementation"],
         kind=told["kind"],
         low=-math.inf if low is None else float(low),
         high=math.inf if high is None else float(high),

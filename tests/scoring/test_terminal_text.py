@@ -8,15 +8,20 @@ import pytest
 from tutelage.cli import console
 from tutelage.core.errors import InputError
 from tutelage.metrics import Row, score_rows
-from tutelage.scoring.explain import explain, explain_corpus, reasons
-from tutelage.scoring.explain.in_words import Explained, explain_all, explain_rows, text_of
+from tutelage.scoring.explain import explain, explain_corpus, phrasing
+from tutelage.scoring.explain.terminal_text import (
+    RowExplanation,
+    explain_corpus_metrics,
+    explain_rows,
+    explanation_text,
+)
 
 CAT = Row("the the the the the the the", ("The cat is on the mat",))
 FACT = Row("It costs 12 euros.", (), {"must_contain": ["12 euros", "month"], "must_not_contain": ["15"]})
 
 
 def told(metric: str, row: Row) -> str:
-    return text_of(explain_rows([metric], [row]))
+    return explanation_text(explain_rows([metric], [row]))
 
 
 def test_the_classic_of_clipping_reads_so():
@@ -70,12 +75,14 @@ def test_bleu_names_what_killed_it(metric: str, prediction: str, reference: str,
 
 def test_a_corpus_is_explained_as_a_whole():
     rows = [CAT, Row("The cat is on the mat", ("The cat is on the mat",))]
-    whole = explain_all(["rouge", "bleu"], rows)
+    whole = explain_corpus_metrics(["rouge", "bleu"], rows)
     assert [one.line for one in whole] == [None]
-    text = text_of(whole)
+    text = explanation_text(whole)
     assert f"All 2 rows together, bleu = {score_rows(['bleu'], rows)['bleu'].score.value:.4f}" in text
-    assert explain_all(["rouge1"], rows) == ()
-    assert "Order 3 killed it: there is no 3-gram" in text_of(explain_all(["bleu"], [Row("a b", ("a b",))]))
+    assert explain_corpus_metrics(["rouge1"], rows) == ()
+    assert "Order 3 killed it: there is no 3-gram" in explanation_text(
+        explain_corpus_metrics(["bleu"], [Row("a b", ("a b",))])
+    )
 
 
 def test_several_references_say_which_and_why():
@@ -138,7 +145,7 @@ def test_nothing_that_a_terminal_obeys_comes_through_and_no_mark_is_swallowed(te
     """A mark that stood behind an escape would be eaten with it by what strips the terminal's text."""
     row = Row(f"{text}the cat", (f"{text}the cat",), {**FACT.fields, "must_contain": [f"x{text}"]}, task=text)
     metrics = ["rouge1", "rouge2", "rougeL", "bleu", "token_f1", "accuracy", "squad_em", "states_fact"]
-    shown = text_of(explain_rows(metrics, [row]))
+    shown = explanation_text(explain_rows(metrics, [row]))
     assert console.plain(shown) == shown
     assert re.search(r"\[+[^\[]*cat\]", shown)
     shown.encode("utf-8")
@@ -146,7 +153,7 @@ def test_nothing_that_a_terminal_obeys_comes_through_and_no_mark_is_swallowed(te
 
 def test_long_lists_are_cut_and_say_so():
     row = Row(" ".join(f"w{n}" for n in range(40)), ("x",))
-    assert f"w{reasons.MOST_GRAMS - 1}, and {40 - reasons.MOST_GRAMS} more" in told("rouge1", row)
+    assert f"w{phrasing.MOST_GRAMS - 1}, and {40 - phrasing.MOST_GRAMS} more" in told("rouge1", row)
 
 
 def test_rows_keep_their_lines_and_tasks():
@@ -175,4 +182,4 @@ def test_the_document_is_json_and_holds_the_value():
     assert [one["kind"] for one in again] == ["ngrams", "subsequence", "bleu", "answers", "words", "facts"]
     assert again[0]["value"] == explain("rouge1", row).value
     assert again[0]["prediction"]["marks"][1] == {"start": 8, "end": 11, "kind": "cut"}
-    assert Explained(None, "", explain_corpus("bleu", [row])).as_json()["line"] is None
+    assert RowExplanation(None, "", explain_corpus("bleu", [row])).as_json()["line"] is None

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.comparison import wording
-from tutelage.comparison.groups import Group, summed
-from tutelage.comparison.outcome import Measured, Outcome, adjusted, outcome
-from tutelage.comparison.verdict import Names, Verdict, verdict
+from tutelage.comparison.outcome import Outcome, PairedScores, adjusted, outcome
+from tutelage.comparison.task_means import Group, mean_over_tasks
+from tutelage.comparison.verdict import SideNames, Verdict, verdict
 from tutelage.core.errors import InputError, nearest
 
 
@@ -38,13 +38,13 @@ class Comparison:
 
 
 def compare(
-    tasks: Mapping[str, Measured],
-    watched: Mapping[str, Measured],
+    tasks: Mapping[str, PairedScores],
+    watched: Mapping[str, PairedScores],
     *,
     budgets: Mapping[str, float] | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
     seed: int = 0,
-    names: Names | None = None,
+    names: SideNames | None = None,
 ) -> Comparison:
     """Compare two models item by item and judge.
 
@@ -65,18 +65,18 @@ def compare(
     taught = adjusted(outcome(name, measured, seed=seed) for name, measured in tasks.items())
     kept = adjusted(outcome(name, measured, seed=seed) for name, measured in watched.items())
     means = [
-        summed(name, {task: tasks[task] for task in members}, seed=seed)
+        mean_over_tasks(name, {task: tasks[task] for task in members}, seed=seed)
         for name, members in (groups or {}).items()
     ]
     return Comparison(
         groups=tuple(one for one in means if one is not None),
         tasks={one.name: one for one in taught},
         watched={one.name: one for one in kept},
-        verdict=verdict(taught, kept, budgets=budgets, names=names or Names()),
+        verdict=verdict(taught, kept, budgets=budgets, names=names or SideNames()),
     )
 
 
-def _check_budgets(budgets: Mapping[str, float], watched: Mapping[str, Measured]) -> None:
+def _check_budgets(budgets: Mapping[str, float], watched: Mapping[str, PairedScores]) -> None:
     for name, budget in budgets.items():
         where = f"retain.{name}"
         if name not in watched:
@@ -90,7 +90,7 @@ def _check_budgets(budgets: Mapping[str, float], watched: Mapping[str, Measured]
             )
         if not 0 <= budget <= 100:
             raise InputError("not a budget", where=where, found=str(budget), expected="points from 0 to 100")
-        if wording.of_metric(watched[name].primary).points is None:
+        if wording.metric_wording(watched[name].primary).points is None:
             raise InputError(
                 "a budget in points for a metric that has no scale of 0 to 100",
                 where=where,

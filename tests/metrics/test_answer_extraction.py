@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tutelage.core.errors import InputError
-from tutelage.metrics.extract import Extracted, audit, bbh
+from tutelage.metrics.answer_extraction import Extracted, audit, bbh
 
 
 @pytest.mark.parametrize(

@@ -21,16 +21,16 @@ from tutelage.scoring.explain import (
     Words,
     explain,
     explain_corpus,
-    explained,
-    reasons,
+    explainable_metrics,
+    phrasing,
 )
-from tutelage.scoring.explain.reasons import clean
+from tutelage.scoring.explain.phrasing import clean
 
 _WIDTH = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class RowExplanation:
     """An explanation and whose it is: a row's, by its line and task; of all rows together when `line` is None."""
 
     line: int | None
@@ -50,7 +50,7 @@ class Explained:
         """What the value is of, where that needs to be said."""
         told = self.explanation
         if isinstance(told, Overlap):
-            return reasons.MEASURES[told.measure]
+            return phrasing.MEASURES[told.measure]
         alone = isinstance(told, Bleu) and self.line is not None and not told.metric.startswith("sentence")
         return "this row alone" if alone else ""
 
@@ -62,7 +62,7 @@ class Explained:
 
 def explain_rows(
     metrics: Sequence[str], rows: Sequence[Row], lines: Sequence[int] | None = None, *, shown: str = "rows"
-) -> tuple[Explained, ...]:
+) -> tuple[RowExplanation, ...]:
     """Explain rows, each by every metric.
 
     Args:
@@ -74,24 +74,24 @@ def explain_rows(
     Raises:
         InputError: a metric is not known, has no explanation or cannot read a row.
     """
-    asked = explained(metrics)
+    spec = explainable_metrics(metrics)
     found = []
     for line, row in zip(lines or range(1, len(rows) + 1), rows, strict=True):
-        for one in asked:
+        for one in spec:
             try:
-                found.append(Explained(line, row.task, explain(one.text, row)))
+                found.append(RowExplanation(line, row.task, explain(one.text, row)))
             except InputError as error:
                 raise _at_line(error, f"{shown}:{line}") from None
     return tuple(found)
 
 
-def explain_all(metrics: Sequence[str], rows: Sequence[Row]) -> tuple[Explained, ...]:
+def explain_corpus_metrics(metrics: Sequence[str], rows: Sequence[Row]) -> tuple[RowExplanation, ...]:
     """Explain what is not a mean over rows: corpus BLEU, of all rows together. Nothing when it was not asked for."""
-    asked = [one for one in explained(metrics) if one.entry.family == "bleu"]
-    return tuple(Explained(None, "", explain_corpus(one.text, rows)) for one in asked)
+    spec = [one for one in explainable_metrics(metrics) if one.entry.implementation == "bleu"]
+    return tuple(RowExplanation(None, "", explain_corpus(one.text, rows)) for one in spec)
 
 
-def text_of(explanations: Sequence[Explained]) -> str:
+def explanation_text(explanations: Sequence[RowExplanation]) -> str:
     """The explanations as plain text: marks are brackets that no shown text has, so it reads without colour."""
     texts = [text for one in explanations for text in _texts(one.explanation)]
     marks = _Brackets.unlike(texts)
@@ -144,9 +144,9 @@ def _texts(told: Explanation) -> Iterator[str]:
             yield text
 
 
-def _head(one: Explained) -> str:
+def _head(one: RowExplanation) -> str:
     of = f" ({one.of})" if one.of else ""
-    return f"{one.title}, {one.explanation.metric} = {reasons.worth(one.explanation)}{of}"
+    return f"{one.title}, {one.explanation.metric} = {phrasing.worth(one.explanation)}{of}"
 
 
 def _row(label: str, text: str) -> str:
@@ -166,7 +166,7 @@ def _rows(told: Explanation, marks: _Brackets) -> Iterator[tuple[str, str]]:
             yield "prediction", clean(told.prediction) or "(empty)"
             for text in told.references:
                 yield "reference", clean(text) or "(empty)"
-            yield "so", reasons.parted(told)
+            yield "so", phrasing.parted(told)
         case Facts():
             yield "prediction", clean(told.prediction) or "(empty)"
             yield from _phrases("must have", told.must)
@@ -182,19 +182,23 @@ def _overlap(told: Overlap, marks: _Brackets) -> Iterator[tuple[str, str]]:
     label = f"reference {told.chosen + 1}" if several else "reference"
     yield label, marks.text(told.reference) or "(empty)"
     if several:
-        yield "chosen", reasons.choice(told)
+        yield "chosen", phrasing.choice(told)
     if isinstance(told, Subsequence):
-        yield "longest", reasons.common(told)
-    yield "score", reasons.shares(told.best)
+        yield "longest", phrasing.common(told)
+    yield "score", phrasing.shares(told.best)
     if isinstance(told, NGrams | Words):
-        yield "matched", reasons.listed(reasons.matched(gram) for gram in told.grams if gram.counted)
+        yield "matched", phrasing.listed(phrasing.matched(gram) for gram in told.grams if gram.counted)
         yield (
             "only here",
-            reasons.listed(reasons.times(gram, gram.prediction) for gram in told.grams if not gram.reference),
+            phrasing.listed(
+                phrasing.times(gram, gram.prediction) for gram in told.grams if not gram.reference
+            ),
         )
         yield (
             "missing",
-            reasons.listed(reasons.times(gram, gram.reference) for gram in told.grams if not gram.prediction),
+            phrasing.listed(
+                phrasing.times(gram, gram.reference) for gram in told.grams if not gram.prediction
+            ),
         )
 
 
@@ -206,14 +210,14 @@ def _bleu(told: Bleu, marks: _Brackets) -> Iterator[tuple[str, str]]:
     for order in told.orders:
         counts = f"{order.matches} of {order.total} matched"
         figures = f"{counts:<24}precision {order.precision:6.2f}"
-        yield f"order {order.n}", f"{figures}  {reasons.said_of(order)}".rstrip()
+        yield f"order {order.n}", f"{figures}  {phrasing.said_of(order)}".rstrip()
     for order in told.orders:
-        cut = [reasons.matched(gram) for gram in order.grams if gram.cut]
+        cut = [phrasing.matched(gram) for gram in order.grams if gram.cut]
         if cut:
-            yield f"cut, order {order.n}", reasons.listed(cut)
-    yield "brevity", reasons.length(told)
-    yield "so", reasons.product(told)
-    yield "", reasons.harm(told)
+            yield f"cut, order {order.n}", phrasing.listed(cut)
+    yield "brevity", phrasing.length(told)
+    yield "so", phrasing.product(told)
+    yield "", phrasing.harm(told)
 
 
 def _phrases(label: str, phrases: Sequence[Phrase]) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from tutelage.metrics.rouge.tokens import Tokenizer, intern
-from tutelage.scoring.explain.kinds import Gram, Kind, Mark, Marked
+from tutelage.scoring.explain.explanation import Gram, Kind, Mark, Marked
 
 Place = tuple[int, int]
 Run = tuple[int, ...]

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tutelage.metrics.measures import Floats, Ints
+from tutelage.metrics.implementation import Floats, Ints
 
 
 @lru_cache(maxsize=65536)

@@ -10,17 +10,17 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tutelage.metrics.names import Asked, Option
+from tutelage.metrics.catalogue import MetricSpec, Option
 from tutelage.metrics.score import Row
-from tutelage.metrics.stats.bootstrap import OfSums
+from tutelage.metrics.stats.bootstrap import SumEstimator
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Weigh = Callable[[Floats], Floats]
+Estimator = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Counted:
+class ItemStatistics:
     """What a metric counted in the rows.
 
     Attributes:
@@ -37,11 +37,11 @@ class Counted:
 
 
 @dataclass(slots=True)
-class Shared:
+class ScoringBatch:
     """What the metrics of one call share, so that texts are tokenised and scored once."""
 
     rows: Sequence[Row]
-    asked: Sequence[Asked]
+    spec: Sequence[MetricSpec]
     made: dict[Any, Any] = field(default_factory=dict)
 
 
@@ -51,16 +51,16 @@ def ratio(sums: Floats) -> Floats:
     return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
 
 
-def of_sums(combine: Callable[[Floats], Floats]) -> Callable[[Asked, Floats], Weigh]:
+def of_sums(combine: Callable[[Floats], Floats]) -> Callable[[MetricSpec, Floats], Estimator]:
     """The way from lines to values for a metric that is a function of the lines' sum."""
-    return lambda _asked, lines: OfSums(combine, lines)
+    return lambda _asked, lines: SumEstimator(combine, lines)
 
 
 ratio_of_sums = of_sums(ratio)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Unseen:
+class PseudoItems:
     """Items that nobody saw, of each class: they keep a class of few items, all alike, from looking certain.
 
     Attributes:
@@ -73,12 +73,12 @@ class Unseen:
     of: Ints | None = None
 
 
-def _all_items(_asked: Asked, n: int) -> float:
+def _all_items(_asked: MetricSpec, n: int) -> float:
     return n
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class MetricImplementation:
     """Metrics that are counted alike.
 
     Attributes:
@@ -93,25 +93,25 @@ class Family:
         smooth: whether one item more or less changes the value by little, as the jackknife needs it.
     """
 
-    count: Callable[[Shared, Asked], Counted]
-    weigh: Callable[[Asked, Floats], Weigh] = ratio_of_sums
+    count: Callable[[ScoringBatch, MetricSpec], ItemStatistics]
+    weigh: Callable[[MetricSpec, Floats], Estimator] = ratio_of_sums
     scale: Literal["range", "log", "fisher", "calibration"] = "range"
-    unseen: Callable[[Asked, Floats], Unseen | None] = lambda _asked, _lines: None
-    size: Callable[[Asked, int], float] = _all_items
+    unseen: Callable[[MetricSpec, Floats], PseudoItems | None] = lambda _asked, _lines: None
+    size: Callable[[MetricSpec, int], float] = _all_items
     most: float = 1.0
     smooth: bool = True
 
 
-def of_means(items: Floats, rows: Ints | None = None, note: str = "") -> Counted:
+def of_means(items: Floats, rows: Ints | None = None, note: str = "") -> ItemStatistics:
     """What a metric counted that is the mean of its items' values."""
     at = np.arange(len(items)) if rows is None else rows
-    return Counted(at, items, np.stack([items, np.ones(len(items))], axis=1), note)
+    return ItemStatistics(at, items, np.stack([items, np.ones(len(items))], axis=1), note)
 
 
-def family(asked: Asked) -> Family:
+def implementation(spec: MetricSpec) -> MetricImplementation:
     """The family of a metric; its module is imported when it is first asked for."""
-    name = asked.entry.family
-    found: Family = getattr(import_module(f"tutelage.metrics.{_HOME[name]}"), name)
+    name = spec.entry.implementation
+    found: MetricImplementation = getattr(import_module(f"tutelage.metrics.{_HOME[name]}"), name)
     return found
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from tutelage.core.errors import InputError
-from tutelage.metrics.names import Asked, catalogue, expand, parse
+from tutelage.metrics.catalogue import MetricSpec, catalogue, expand, parse
 from tutelage.metrics.score import Row
 from tutelage.scoring.explain import answers, bleu, rouge
-from tutelage.scoring.explain.kinds import Bleu, Explanation
+from tutelage.scoring.explain.explanation import Bleu, Explanation
 
-_WAYS: Mapping[str, Callable[[Asked, Row], Explanation]] = {
+_WAYS: Mapping[str, Callable[[MetricSpec, Row], Explanation]] = {
     "rouge": rouge.explain,
     "bleu": bleu.explain,
     "sentence_bleu": bleu.explain,
@@ -37,14 +37,14 @@ def explain(metric: str, row: Row) -> Explanation:
     Raises:
         InputError: the metric is not known, has no explanation, or cannot read the row (where: `row 1`).
     """
-    asked, *others = explained([metric])
+    spec, *others = explainable_metrics([metric])
     if others:
         raise InputError(
             "this name stands for several metrics",
             where=f"metric {metric!r}",
-            expected="one of " + ", ".join(one.text for one in (asked, *others)),
+            expected="one of " + ", ".join(one.text for one in (spec, *others)),
         )
-    return _WAYS[asked.entry.family](asked, row)
+    return _WAYS[spec.entry.implementation](spec, row)
 
 
 def explain_corpus(metric: str, rows: Sequence[Row]) -> Bleu:
@@ -53,28 +53,28 @@ def explain_corpus(metric: str, rows: Sequence[Row]) -> Bleu:
     Raises:
         InputError: the metric is not `bleu`, or a row has no reference (where: `row N`).
     """
-    asked = parse(metric)
-    if asked.entry.family != "bleu":
+    spec = parse(metric)
+    if spec.entry.implementation != "bleu":
         raise InputError(
             "only corpus BLEU is explained for all rows together",
             where=f"metric {metric!r}",
-            found=asked.entry.name,
+            found=spec.entry.name,
             expected="bleu",
             fix="ask for the explanation of rows",
         )
-    return bleu.explain_corpus(asked, rows)
+    return bleu.explain_corpus(spec, rows)
 
 
-def explained(metrics: Sequence[str]) -> list[Asked]:
+def explainable_metrics(metrics: Sequence[str]) -> list[MetricSpec]:
     """The metrics that names stand for, all of which have explanations.
 
     Raises:
         InputError: a metric is not known or has no explanation; those that have one are named.
     """
-    asked = [parse(text) for text in expand(metrics)]
-    for one in asked:
-        if one.entry.family not in _WAYS:
-            known = [name for name, entry in catalogue().items() if entry.family in _WAYS]
+    spec = [parse(text) for text in expand(metrics)]
+    for one in spec:
+        if one.entry.implementation not in _WAYS:
+            known = [name for name, entry in catalogue().items() if entry.implementation in _WAYS]
             raise InputError(
                 "this metric has no explanation",
                 where=f"metric {one.text!r}",
@@ -82,4 +82,4 @@ def explained(metrics: Sequence[str]) -> list[Asked]:
                 expected=f"one of {', '.join(known)}",
                 fix="ask for the explanation of these alone",
             )
-    return asked
+    return spec

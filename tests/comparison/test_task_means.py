@@ -6,26 +6,26 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tutelage.comparison.groups import summed
-from tutelage.comparison.outcome import Measured
-from tutelage.metrics.score import Score, Scored
+from tutelage.comparison.outcome import PairedScores
+from tutelage.comparison.task_means import mean_over_tasks
+from tutelage.metrics.score import ItemScores, Score
 
 
 def scored(items, value=None, *, higher=True):
     items = np.asarray(items, np.float64)
     mean = float(items.mean()) if value is None else value
     score = Score(mean, mean, mean, len(items), "test")
-    return Scored("accuracy", score, tuple(range(len(items))), items, items[:, None], higher)
+    return ItemScores("accuracy", score, tuple(range(len(items))), items, items[:, None], higher)
 
 
 def measured(base, tuned, **more):
-    return Measured("accuracy", {"accuracy": scored(base, **more)}, {"accuracy": scored(tuned, **more)})
+    return PairedScores("accuracy", {"accuracy": scored(base, **more)}, {"accuracy": scored(tuned, **more)})
 
 
 def test_each_task_counts_alike_and_the_interval_is_the_stratified_one():
     first = measured([0, 0, 1, 0, 1, 0], [1, 0, 1, 1, 1, 0])
     second = measured([1, 1, 0, 1], [1, 0, 0, 1])
-    group = summed("both", {"a": first, "b": second})
+    group = mean_over_tasks("both", {"a": first, "b": second})
     assert group.tasks == ("a", "b")
     assert group.base.value == pytest.approx((2 / 6 + 3 / 4) / 2)
     assert group.tuned.value == pytest.approx((4 / 6 + 2 / 4) / 2)
@@ -52,7 +52,7 @@ def test_intervals_hold_the_true_mean_and_p_raises_no_false_alarm():
         base = [rng.random(10) < rate for rate in rates]
         tuned = [rng.random(10) < rate for rate in rates]
         pairs = {str(n): measured(b, t) for n, (b, t) in enumerate(zip(base, tuned, strict=True))}
-        group = summed("all", pairs, seed=seed)
+        group = mean_over_tasks("all", pairs, seed=seed)
         held += group.tuned.low <= rates.mean() <= group.tuned.high
         alarms += group.p < 0.05
     assert 276 <= held <= 297  # 285 of 300; 0.95 to about four standard errors below, two and a half above
@@ -61,12 +61,12 @@ def test_intervals_hold_the_true_mean_and_p_raises_no_false_alarm():
 
 def test_what_is_no_mean_of_its_items_is_left_out_and_named():
     good = measured([0, 1], [1, 1])
-    corpus = Measured("bleu", {"bleu": scored([0.2, 0.4], 0.7)}, {"bleu": scored([0.2, 0.4], 0.7)})
-    group = summed("some", {"good": good, "corpus": corpus})
+    corpus = PairedScores("bleu", {"bleu": scored([0.2, 0.4], 0.7)}, {"bleu": scored([0.2, 0.4], 0.7)})
+    group = mean_over_tasks("some", {"good": good, "corpus": corpus})
     assert (group.tasks, group.without) == (("good",), ("corpus",))
-    assert summed("none", {"corpus": corpus}) is None
+    assert mean_over_tasks("none", {"corpus": corpus}) is None
 
 
 def test_where_less_is_better_the_mean_turns_it_around():
-    group = summed("errors", {"a": measured([1, 1, 0], [0, 0, 0], higher=False)})
+    group = mean_over_tasks("errors", {"a": measured([1, 1, 0], [0, 0, 0], higher=False)})
     assert group.difference.value == pytest.approx(2 / 3)

@@ -9,15 +9,17 @@ import numpy as np
 
 from tutelage.core import seeds
 from tutelage.core.errors import InputError
-from tutelage.metrics.measures import Floats, Ints, family
-from tutelage.metrics.names import Asked, parse
-from tutelage.metrics.score import Difference, Scored
+from tutelage.metrics.catalogue import MetricSpec, parse
+from tutelage.metrics.implementation import Floats, Ints, implementation
+from tutelage.metrics.score import Difference, ItemScores
+from tutelage.metrics.score_intervals import change, spread, units
 from tutelage.metrics.stats import intervals
-from tutelage.metrics.stats import paired as tests
-from tutelage.metrics.uncertainty import change, spread, units
+from tutelage.metrics.stats import paired_tests as tests
 
 
-def paired(base: Scored, tuned: Scored, *, seed: int = 0, trials: int = tests.TRIALS) -> Difference:
+def paired_difference(
+    base: ItemScores, tuned: ItemScores, *, seed: int = 0, trials: int = tests.TRIALS
+) -> Difference:
     """Compare two models on the same rows.
 
     Independent right-or-wrong items get Tango's score interval and McNemar's exact test; everything else an interval
@@ -34,19 +36,19 @@ def paired(base: Scored, tuned: Scored, *, seed: int = 0, trials: int = tests.TR
         InputError: the two are not the same metric on the same rows.
     """
     _same_rows(base, tuned)
-    asked = parse(base.metric)
+    spec = parse(base.metric)
     value, n = tuned.score.value - base.score.value, base.score.n
     if n == 0:
         return Difference(math.nan, math.nan, math.nan, 0, 1.0, test="none")
-    if asked.entry.kind == "proportion" and base.clusters is None and not base.averaged:
+    if spec.entry.kind == "proportion" and base.clusters is None and not base.averaged:
         return _proportions(base, tuned, value)
-    made = (_of_all if asked.entry.kind == "other" else _means)(
-        asked, base, tuned, value, seed=seed, trials=trials
+    made = (_of_all if spec.entry.kind == "other" else _means)(
+        spec, base, tuned, value, seed=seed, trials=trials
     )
     return made if base.clusters is None else replace(made, units=int(base.clusters.max()) + 1)
 
 
-def _proportions(base: Scored, tuned: Scored, value: float) -> Difference:
+def _proportions(base: ItemScores, tuned: ItemScores, value: float) -> Difference:
     changes = tuned.items - base.items
     gained, lost = int((changes > 0).sum()), int((changes < 0).sum())
     ends = intervals.paired_proportions(gained, lost, len(changes))
@@ -55,8 +57,10 @@ def _proportions(base: Scored, tuned: Scored, value: float) -> Difference:
     return replace(found, effect=tests.effect_size(changes), test="McNemar exact")
 
 
-def _means(asked: Asked, base: Scored, tuned: Scored, value: float, *, seed: int, trials: int) -> Difference:
-    changes, clusters, entry = tuned.items - base.items, base.clusters, asked.entry
+def _means(
+    spec: MetricSpec, base: ItemScores, tuned: ItemScores, value: float, *, seed: int, trials: int
+) -> Difference:
+    changes, clusters, entry = tuned.items - base.items, base.clusters, spec.entry
     width = entry.high - entry.low
     # An average over parts weighs its items: one of them can change it by more than the metric's range.
     most = (
@@ -67,24 +71,26 @@ def _means(asked: Asked, base: Scored, tuned: Scored, value: float, *, seed: int
     ends = max(-width, value - half), min(width, value + half)
     p = tests.sign_flips(
         _by_cluster(changes, clusters),
-        rng=seeds.generator(seed, "randomisation", asked.text),
+        rng=seeds.generator(seed, "randomisation", spec.text),
         trials=trials,
     )
     found = _difference(value, ends, p, intervals.t_test(value, error, freedom), len(changes))
     return replace(found, effect=tests.effect_size(changes))
 
 
-def _of_all(asked: Asked, base: Scored, tuned: Scored, value: float, *, seed: int, trials: int) -> Difference:
+def _of_all(
+    spec: MetricSpec, base: ItemScores, tuned: ItemScores, value: float, *, seed: int, trials: int
+) -> Difference:
     clusters = base.clusters
     sides = _same_width(base.statistics, tuned.statistics)
-    ends, inverted = change(asked, sides, (base.score.value, tuned.score.value), clusters, seed)
+    ends, inverted = change(spec, sides, (base.score.value, tuned.score.value), clusters, seed)
     both, counts = units(np.hstack(sides), clusters)
-    weigh = family(asked).weigh(asked, np.vstack(np.split(both, 2, axis=1)))
+    weigh = implementation(spec).weigh(spec, np.vstack(np.split(both, 2, axis=1)))
     if clusters is not None:
         groups = int(clusters.max()) + 1
         weigh, _ = spread(weigh, np.concatenate((clusters, clusters + groups)))
         counts = np.ones(groups, np.int64)
-    rng = seeds.generator(seed, "randomisation", asked.text)
+    rng = seeds.generator(seed, "randomisation", spec.text)
     p = tests.approximate_randomisation(weigh, counts, rng=rng, trials=trials)
     return _difference(value, ends, p, inverted, len(base.items))
 
@@ -93,8 +99,18 @@ def _difference(value: float, ends: tuple[float, float], p: float, inverted: flo
     """The difference with an interval and a p that agree, and with what such an interval can find."""
     reach = max(ends[1] - value, value - ends[0])
     low, high, p = intervals.agreeing(value, ends, p, inverted)
-    detectable = tests.detectable(reach / intervals.Z) if math.isfinite(reach) else None
-    return Difference(value, low, high, n, p, detectable=detectable, test="approximate randomisation")
+    minimum_detectable_effect = (
+        tests.minimum_detectable_effect(reach / intervals.Z) if math.isfinite(reach) else None
+    )
+    return Difference(
+        value,
+        low,
+        high,
+        n,
+        p,
+        minimum_detectable_effect=minimum_detectable_effect,
+        test="approximate randomisation",
+    )
 
 
 def _same_width(left: Floats, right: Floats) -> tuple[Floats, Floats]:
@@ -107,7 +123,7 @@ def _by_cluster(changes: Floats, clusters: Ints | None) -> Floats:
     return changes if clusters is None else np.bincount(clusters, changes).astype(np.float64)
 
 
-def _same_rows(base: Scored, tuned: Scored) -> None:
+def _same_rows(base: ItemScores, tuned: ItemScores) -> None:
     if base.metric != tuned.metric:
         raise InputError(
             "two different metrics cannot be compared",

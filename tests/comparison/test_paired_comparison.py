@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tutelage.comparison import Measured, compare
+from tutelage.comparison import PairedScores, compare
 from tutelage.core.errors import InputError
 from tutelage.metrics import Row, holm, score_rows
 from tutelage.results import document
@@ -74,9 +74,9 @@ def test_a_budget_for_what_is_not_watched_is_refused_with_the_nearest_name(measu
 def test_sides_that_were_scored_differently_are_refused(measured):
     one, other = measured(SOME, SOME), measured(SOME, SOME, metrics=("accuracy",))
     with pytest.raises(InputError, match="not scored alike"):
-        compare({"a": Measured("accuracy", one.base, other.base)}, {})
+        compare({"a": PairedScores("accuracy", one.base, other.base)}, {})
     with pytest.raises(InputError, match="primary bleu"):
-        compare({"a": Measured("bleu", one.base, one.base)}, {})
+        compare({"a": PairedScores("bleu", one.base, one.base)}, {})
 
 
 def test_a_metric_that_counts_no_item_was_not_measured():
@@ -87,9 +87,12 @@ def test_a_metric_that_counts_no_item_was_not_measured():
     rows = [Row(row.prediction, row.references, {**row.fields, "refusal": ["sorry"]}) for row in rows] * 4
     scored = score_rows(metrics, rows)
     assert scored["rightly_refuses"].score.n == 0
-    found = compare({"bot": Measured("states_fact", scored, scored)}, {})
+    found = compare({"bot": PairedScores("states_fact", scored, scored)}, {})
     assert list(found.tasks["bot"].base) == ["states_fact"]
-    part = Measured("rightly_refuses", scored, scored)
-    assert compare({"bot": Measured("states_fact", scored, scored, {"p": part})}, {}).tasks["bot"].parts == {}
+    part = PairedScores("rightly_refuses", scored, scored)
+    assert (
+        compare({"bot": PairedScores("states_fact", scored, scored, {"p": part})}, {}).tasks["bot"].parts
+        == {}
+    )
     with pytest.raises(InputError, match="counts no item"):
         compare({"bot": part}, {})
