@@ -5,24 +5,39 @@ A person's own file goes through the same check; every mistake is told with file
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, get_args
 
-from tutelage.core import files, yamltext
+from pydantic import AfterValidator
+
+from tutelage.core import files
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES, MAX_RECIPE_BYTES
+from tutelage.core.strictjson import shorten
+from tutelage.core.suggestions import unknown_name
+from tutelage.core.validation import (
+    Block,
+    Places,
+    mistake,
+    mistake_of,
+    not_a_choice,
+    read_document,
+    validate,
+)
 from tutelage.templates import sandbox
-from tutelage.templates.checking import Check
 from tutelage.templates.layouts import LAYOUTS, LETTERED
 
-TYPES = ("text", "tokens", "label", "choices", "choice", "entities", "record")
+FieldType = Literal["text", "tokens", "label", "choices", "choice", "entities", "record"]
+TYPES: tuple[str, ...] = get_args(FieldType)
 """What a field may hold:
 text: a text or a number; tokens: that, or a list of words; label: one of the task's labels; choices: a list of texts;
 choice: one of them; entities: a list of {text, type}, or tags beside tokens; record: a text, an object or a list of facts."""
 OPTIONS, LETTER = "options", "letter"
 """What a wording may read beside the fields: the choices laid out ('' when they are not listed), the right one's letter."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 GROUPS = ("wordings", "rationales", "inverted")
 
 
@@ -100,139 +115,222 @@ def read(path: Path, *, shown: str, foreign: bool) -> Kind:
     Raises:
         InputError: a mistake with file, line and field; InputErrors for several.
     """
-    content = files.read_bytes(
-        path, what="the file of templates", fix="check the name; it is relative to the recipe"
+    text = files.read_text(
+        path,
+        what="the file of templates",
+        fix="check the name; it is relative to the recipe",
+        limit=MAX_RECIPE_BYTES,
+        shown=shown,
     )
-    if len(content) > MAX_RECIPE_BYTES:
-        raise InputError(
-            "the file is too large for templates",
-            where=shown,
-            found=f"{len(content):,} bytes",
-            expected=f"at most {MAX_RECIPE_BYTES:,} bytes",
-        )
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            "the file is not UTF-8",
-            where=f"{shown}:{content.count(10, 0, error.start) + 1}",
-            fix="save it as UTF-8",
-        ) from None
-    document = yamltext.read(text, file=shown)
-    check = Check(shown, document.lines)
-    kind = _kind(check, document.value, foreign=foreign)
-    if kind is not None:
-        _contradictions(kind, check)
-    raise_all(shown, check.errors[:MAX_MISTAKES])
-    assert kind is not None
+    value, places = read_document(
+        text,
+        file=shown,
+        what="a file of templates",
+        fields=("kind", "title", "fields", "answer", "wordings"),
+        fix="see `docs/templates.md` for a small one to start from",
+    )
+    block, errors, total = validate(_KindBlock, value, places)
+    raise_all(shown, errors, total=total)
+    assert block is not None
+    raise_all(shown, list(_name_mistakes(block, places)))
+    kind = _kind(block, shown, foreign=foreign)
+    raise_all(shown, list(_contradictions(kind, places))[:MAX_MISTAKES])
     return kind
 
 
-def _kind(check: Check, value: Any, *, foreign: bool) -> Kind | None:
-    allowed = ("kind", "title", "about", "fields", "answer", "labels", "completion", "rationale", *GROUPS)
-    told = check.object((), value, allowed, needed=("kind", "title", "fields", "answer", "wordings"))
-    name = check.name(("kind",), told.get("kind"))
-    title = check.text(("title",), told.get("title"))
-    about = check.text(("about",), told.get("about", ""), empty=True)
-    fields = {one.name: one for one in _fields(check, told.get("fields"))}
-    answer = check.one_of(("answer",), told.get("answer"), list(fields))
-    labels = check.texts(("labels",), told.get("labels", []))
-    whole = check.text(("completion",), told.get("completion", f"{{{{ {answer} }}}}"))
-    reasoned = check.text(("rationale",), told.get("rationale", ""), empty=True)
-    wordings: dict[str, Wording] = {}
-    for group, default in zip(GROUPS, (whole, reasoned, ""), strict=True):
-        for one in _wordings(check, group, told.get(group, {}), default):
-            if one.name in wordings:
-                check.wrong((group, one.name), "two wordings of one name", one.name, fix="rename one of them")
-            wordings[one.name] = one
-    if check.errors:
-        return None
-    return Kind(name, title, about, fields, answer, labels, wordings, check.file, foreign)
+def _required(text: str) -> str:
+    if not text.strip():
+        raise mistake("nothing is there", found=shorten(text), expected="a text", fix="write a text")
+    return text
 
 
-def _fields(check: Check, value: Any) -> Iterator[Field]:
-    for name, inner in check.object(("fields",), value, None).items():
-        path = ("fields", name)
-        told = check.object(path, inner, ("about", "type", "optional", "often"), needed=("about",))
-        if not name.isidentifier() or name in (OPTIONS, LETTER, sandbox.WHOLE_ROW):
-            check.wrong(
-                path, "not a field's name", name, "letters, digits and _, and none of options, letter, row"
-            )
-        yield Field(
-            name,
-            check.text((*path, "about"), told.get("about")),
-            check.one_of((*path, "type"), told.get("type", "text"), TYPES),
-            optional=check.truth((*path, "optional"), told.get("optional", False)),
-            often=check.texts((*path, "often"), told.get("often", [])),
+def _short_name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise mistake(
+            "not a name", found=text, expected="small letters, digits and -", fix="rename it, or remove it"
         )
+    return text
 
 
-def _wordings(check: Check, group: str, value: Any, default: str) -> Iterator[Wording]:
-    for name, inner in check.object((group,), value, None).items():
-        path = (group, name)
-        check.name(path, name)
-        needed = ("prompt",) if default else ("prompt", "completion")
-        told = check.object(path, inner, ("prompt", "completion", "layout"), needed=needed)
-        layout = told.get("layout")
-        yield Wording(
+def _field_name(text: str) -> str:
+    if not text.isidentifier() or text in (OPTIONS, LETTER, sandbox.WHOLE_ROW):
+        expected = "letters, digits and _, and none of options, letter, row"
+        raise mistake("not a field's name", found=text, expected=expected, fix="rename it, or remove it")
+    return text
+
+
+def _template(source: str) -> str:
+    try:
+        sandbox.check(_required(source), where="")
+    except InputError as error:
+        raise mistake_of(error) from None
+    return source
+
+
+def _layout(name: str) -> str:
+    if name not in LAYOUTS:
+        raise not_a_choice(name, LAYOUTS)
+    return name
+
+
+def _different(texts: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(texts)) < len(texts):
+        found = ", ".join(texts)
+        raise mistake("the same text twice", found=found, expected="each once", fix="remove the repetition")
+    return texts
+
+
+_Required = Annotated[str, AfterValidator(_required)]
+_ShortName = Annotated[str, AfterValidator(_short_name)]
+_Template = Annotated[str, AfterValidator(_template)]
+_Texts = Annotated[tuple[_Required, ...], AfterValidator(_different)]
+
+
+class _FieldBlock(Block):
+    about: _Required
+    type: FieldType = "text"
+    optional: bool = False
+    often: _Texts = ()
+
+
+class _WordingBlock(Block):
+    prompt: _Template
+    completion: _Template | None = None
+    layout: Annotated[str, AfterValidator(_layout)] | None = None
+
+
+class _KindBlock(Block):
+    """A file of templates, as it is written."""
+
+    kind: _ShortName
+    title: _Required
+    about: str = ""
+    fields: Mapping[Annotated[str, AfterValidator(_field_name)], _FieldBlock]
+    answer: str
+    labels: _Texts = ()
+    completion: _Template | None = None
+    rationale: _Template | None = None
+    wordings: Mapping[_ShortName, _WordingBlock]
+    rationales: Mapping[_ShortName, _WordingBlock] = {}
+    inverted: Mapping[_ShortName, _WordingBlock] = {}
+
+    def default_completion(self, group: str) -> str:
+        """The completion of a group's wordings that have none of their own; "" where each needs one."""
+        if group == "wordings":
+            return self.completion or f"{{{{ {self.answer} }}}}"
+        return (self.rationale or "") if group == "rationales" else ""
+
+
+def _name_mistakes(block: _KindBlock, places: Places) -> Iterator[InputError]:
+    """Names that stand twice or for nothing, and completions that are missing."""
+    if block.answer not in block.fields:
+        yield unknown_name("not one of the choices", block.answer, block.fields, where=places(("answer",)))
+    names: set[str] = set()
+    for group in GROUPS:
+        for name, wording in getattr(block, group).items():
+            if name in names:
+                yield _mistake(
+                    places((group, name)), "two wordings of one name", name, fix="rename one of them"
+                )
+            names.add(name)
+            if wording.completion is None and not block.default_completion(group):
+                yield _mistake(
+                    places((group, name, "completion")),
+                    "the field completion is missing",
+                    "the fields " + ", ".join(wording.model_fields_set),
+                    fix="write  completion:  and its value",
+                )
+
+
+def _kind(block: _KindBlock, file: str, *, foreign: bool) -> Kind:
+    fields = {
+        name: Field(name, field.about, field.type, field.optional, field.often)
+        for name, field in block.fields.items()
+    }
+    wordings = {
+        name: Wording(
             name,
-            check.jinja((*path, "prompt"), told.get("prompt")),
-            check.jinja((*path, "completion"), told.get("completion", default)),
-            None if layout is None else check.one_of((*path, "layout"), layout, list(LAYOUTS)),
+            wording.prompt,
+            block.default_completion(group) if wording.completion is None else wording.completion,
+            wording.layout,
             group,
         )
+        for group in GROUPS
+        for name, wording in getattr(block, group).items()
+    }
+    return Kind(
+        block.kind, block.title, block.about, fields, block.answer, block.labels, wordings, file, foreign
+    )
 
 
-def _contradictions(kind: Kind, check: Check) -> None:
+def _mistake(where: str, problem: str, found: str, expected: str = "", fix: str = "") -> InputError:
+    return InputError(
+        problem,
+        where=where,
+        found=shorten(found)[1:-1],
+        expected=expected or None,
+        fix=fix or "correct it, or remove it",
+    )
+
+
+def _contradictions(kind: Kind, places: Places) -> Iterator[InputError]:
     types = [one.type for one in kind.fields.values()]
     if kind.labels and kind.fields[kind.answer].type != "label":
-        check.wrong(("labels",), "labels go with an answer of type label", ", ".join(kind.labels))
+        yield _mistake(places(("labels",)), "labels go with an answer of type label", ", ".join(kind.labels))
     if kind.fields[kind.answer].type == "choice" and types.count("choices") != 1:
-        check.wrong(("answer",), "a choice needs one field of type choices", kind.answer)
+        yield _mistake(places(("answer",)), "a choice needs one field of type choices", kind.answer)
     if kind.fields[kind.answer].optional:
-        check.wrong(("fields", kind.answer, "optional"), "the answer is always needed", "true")
+        yield _mistake(places(("fields", kind.answer, "optional")), "the answer is always needed", "true")
     if not kind.of_group("wordings"):
-        check.wrong(("wordings",), "there is no wording", "nothing", "at least one")
+        yield _mistake(places(("wordings",)), "there is no wording", "nothing", "at least one")
     if "rationale" in kind.wordings:
-        check.wrong(
-            (kind.wordings["rationale"].group, "rationale"),
+        yield _mistake(
+            places((kind.wordings["rationale"].group, "rationale")),
             "the name stands for all that give reasons",
             "rationale",
         )
     for one in kind.wordings.values():
-        _of_wording(kind, one, check)
+        yield from _of_wording(kind, one, places)
 
 
-def _of_wording(kind: Kind, one: Wording, check: Check) -> None:
+def _of_wording(kind: Kind, one: Wording, places: Places) -> Iterator[InputError]:
     path = (one.group, one.name)
     choosing = kind.has_choices and one.group != "inverted"
     known = {*kind.fields, *((OPTIONS, LETTER) if choosing else ())}
     for part, source in (("prompt", one.prompt), ("completion", one.completion)):
         if strange := [name for name in sandbox.reads(source) if name not in known]:
-            check.wrong(
-                (*path, part),
+            yield _mistake(
+                places((*path, part)),
                 "reads what is no field of the kind",
                 ", ".join(strange),
                 ", ".join(sorted(known)),
             )
     answers = set(sandbox.reads(one.completion))
     if one.group != "inverted" and not answers & {kind.answer, LETTER}:
-        check.wrong(
-            (*path, "completion"), "does not give the answer", one.completion, f"{{{{ {kind.answer} }}}}"
+        yield _mistake(
+            places((*path, "completion")),
+            "does not give the answer",
+            one.completion,
+            f"{{{{ {kind.answer} }}}}",
         )
     if not choosing:
         if one.layout is not None:
-            check.wrong((*path, "layout"), "nothing is listed here", one.layout, fix="remove it")
+            yield _mistake(places((*path, "layout")), "nothing is listed here", one.layout, fix="remove it")
         return
     listed = OPTIONS in sandbox.reads(one.prompt)
     if listed != (one.layout is not None):
         found, fix = (
             ("no layout", "add layout:") if listed else ("no {{ options }}", "put them into the prompt")
         )
-        check.wrong(path, "options and their layout go together", found, fix=fix)
+        yield _mistake(places(path), "options and their layout go together", found, fix=fix)
     if one.group == "wordings" and answers - {kind.answer, LETTER}:
-        check.wrong((*path, "completion"), "an answer to choose reads nothing else", one.completion)
+        yield _mistake(
+            places((*path, "completion")), "an answer to choose reads nothing else", one.completion
+        )
     if one.lettered and one.layout not in LETTERED:
-        check.wrong(
-            (*path, "layout"), "a letter needs options with letters", str(one.layout), " or ".join(LETTERED)
+        yield _mistake(
+            places((*path, "layout")),
+            "a letter needs options with letters",
+            str(one.layout),
+            " or ".join(LETTERED),
         )
