@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from tutelage.core.errors import InputError
+from tutelage.core.suggestions import did_you_mean
 
 OWN_MISTAKE = "tutelage"
 """The type of the errors that `mistake` makes."""
@@ -30,3 +32,10 @@ def mistake(problem: str, *, found: str = "", expected: str = "", fix: str = "")
 def mistake_of(error: InputError) -> PydanticCustomError:
     """An InputError as an error for a pydantic validator to raise."""
     return mistake(error.problem, found=error.found or "", expected=error.expected or "", fix=error.fix or "")
+
+
+def not_a_choice(value: Any, choices: Iterable[str]) -> PydanticCustomError:
+    """The error for a value that is none of a field's choices."""
+    names = list(choices)
+    suggestion = did_you_mean(value, names) if isinstance(value, str) else None
+    return mistake("not one of the choices", expected=", ".join(names), fix=suggestion or "take one of these")

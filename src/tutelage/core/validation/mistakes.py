@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import kind, shorten
 from tutelage.core.suggestions import did_you_mean
-from tutelage.core.validation.block import OWN_MISTAKE
+from tutelage.core.validation.block import OWN_MISTAKE, not_a_choice
 from tutelage.core.validation.document import Places
 from tutelage.core.yamltext import FieldPath
 
@@ -151,7 +151,7 @@ class _Writer:
                 }
             case "literal_error":
                 choices = [part.strip(" '") for part in context["expected"].replace(" or ", ", ").split(",")]
-                parts = not_a_choice(value, choices)
+                parts = not_a_choice(value, choices).context or {}
             case error_type if error_type in _TYPES:
                 expected = _TYPES[error_type]
                 fix = self._example(path, value) or _correction(value, expected)
@@ -218,16 +218,6 @@ class _Writer:
             return None
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         return "write  " + template.format(text if len(text) <= _LONGEST_EXAMPLE else "...")
-
-
-def not_a_choice(value: Any, choices: list[str]) -> dict[str, str | None]:
-    """The parts of the mistake of a value that is none of a field's choices."""
-    suggestion = did_you_mean(value, choices) if isinstance(value, str) else None
-    return {
-        "problem": "not one of the choices",
-        "expected": ", ".join(choices),
-        "fix": suggestion or "take one of these",
-    }
 
 
 def _fields(block: type[BaseModel]) -> dict[str, FieldInfo]:
