@@ -12,7 +12,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.strictjson import kind
 from tutelage.core.validation import Block, Text, mistake, mistake_of
 from tutelage.data import LAYOUTS, DataSource, LabelNames
-from tutelage.data.formats.blocks import packed
+from tutelage.data.formats.blocks import is_compressed
 from tutelage.data.layouts import get_layout
 
 
@@ -196,6 +196,6 @@ class Data(Block):
         get_layout = self.local if self.path is None else self.path
         assert get_layout is not None  # one of the three is
         first = PurePosixPath(get_layout if isinstance(get_layout, str) else get_layout[0])
-        stem = first.stem.removesuffix(".jsonl") if packed(Path(first)) else first.stem
+        stem = first.stem.removesuffix(".jsonl") if is_compressed(Path(first)) else first.stem
         names = (re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") for name in (stem, first.parent.name))
         return next(filter(None, names), "task")

@@ -10,9 +10,10 @@ from itertools import islice
 from pathlib import Path
 
 from tutelage.core import globs, regular
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
+from tutelage.core.suggestions import did_you_mean
 from tutelage.data.formats import EXTENSIONS, blocks, format_of
-from tutelage.data.formats.blocks import ending, packed, require_data_file
+from tutelage.data.formats.blocks import extension, is_compressed, require_data_file
 from tutelage.data.layouts.tasks import languages
 
 _METADATA_FILES = {
@@ -105,7 +106,7 @@ def parallel_columns(paths: Sequence[Path], columns: Sequence[str]) -> tuple[str
         return None
     if len(columns) == len(paths):
         return tuple(columns)
-    suffixes = [ending(path).removeprefix(".") for path in paths]
+    suffixes = [extension(path).removeprefix(".") for path in paths]
     if not columns and len(set(suffixes)) == len(paths) and all(suffix in languages() for suffix in suffixes):
         return tuple(suffixes)
     names = next(
@@ -125,7 +126,7 @@ def require_one_format(paths: Sequence[Path], where: str) -> None:
     """Raise when files are of several kinds."""
     kinds: dict[str, list[str]] = {}
     for path in paths:
-        kinds.setdefault(format_of(path) or ending(path) or "no ending", []).append(path.name)
+        kinds.setdefault(format_of(path) or extension(path) or "no ending", []).append(path.name)
     if len(kinds) < 2:
         return
     raise InputError(
@@ -218,18 +219,16 @@ def _no_match_error(pattern: Path, name: str) -> InputError:
         siblings = [entry.name for entry in islice(folder.iterdir(), regular.MAX_NAMES)]
     except OSError:
         siblings = []
-    suggestion = nearest(pattern.name, siblings)
     return InputError(
         "no file has such a name",
         where=str(pattern),
         found=f"in {folder.absolute()}: " + (", ".join(sorted(siblings)[:_MAX_LISTED]) or "nothing"),
         expected=f"files that {name} fits",
-        fix=f"did you mean {suggestion}?"
-        if suggestion
-        else "check the pattern; it is relative to the recipe's folder",
+        fix=did_you_mean(pattern.name, siblings)
+        or "check the pattern; it is relative to the recipe's folder",
     )
 
 
 def _suggest_glob(paths: Sequence[Path]) -> str:
-    suffixes = Counter(ending(path) + (path.suffix if packed(path) else "") for path in paths)
+    suffixes = Counter(extension(path) + (path.suffix if is_compressed(path) else "") for path in paths)
     return f"{paths[0].parent.name}/*{suffixes.most_common(1)[0][0]}"

@@ -21,18 +21,24 @@ import numpy.typing as npt
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example, Json, Origin
-from tutelage.data.formats.arrow_values import ArrowRowDecoder, bad, damaged, is_plain, not_utf8
-from tutelage.data.formats.blocks import empty, opened, require_data_file
-from tutelage.data.mapped_column import Column, column_of
+from tutelage.data.formats.arrow_values import (
+    ArrowRowDecoder,
+    damaged_file_error,
+    is_plain,
+    not_utf8_row_error,
+    row_error,
+)
+from tutelage.data.formats.blocks import empty_file_error, open_data_file, require_data_file
+from tutelage.data.mapped_column import Column, open_column
 
 Ints = npt.NDArray[np.int64]
 ExampleReader = Callable[[int], list[Json] | None]
-_ENDINGS = (".arrow", ".feather")
-_KEPT = 1 << 15
+_EXTENSIONS = (".arrow", ".feather")
+_MAX_OPEN_BATCHES = 1 << 15
 """Batches of a file whose columns' places are remembered: about 2 KB each."""
-_LOOK_EVERY = 0.1
+_CHECK_INTERVAL = 0.1
 """Seconds between two looks whether the file is still the same."""
-_BROKEN = (OSError, ValueError, TypeError, KeyError, NotImplementedError, MemoryError)
+_ARROW_ERRORS = (OSError, ValueError, TypeError, KeyError, NotImplementedError, MemoryError)
 """What Arrow raises on a file that is not as it should be."""
 
 
@@ -52,7 +58,7 @@ class MappedRows(Sequence[Example]):
     """
 
     def __init__(self, path: Path, *, shown: str | None = None, name: str | None = None) -> None:
-        self._file = _File(path, shown or str(path))
+        self._file = _MappedFile(path, shown or str(path))
         self._name = name or path.name
         self._start, self._stop = 0, self._file.rows
 
@@ -74,10 +80,10 @@ class MappedRows(Sequence[Example]):
         """
         if not 0 <= start <= stop <= len(self):
             raise ValueError(f"no part from {start} to {stop} of {len(self)} rows")
-        made = object.__new__(MappedRows)
-        made._file, made._name = self._file, name or self._name
-        made._start, made._stop = self._start + start, self._start + stop
-        return made
+        part = object.__new__(MappedRows)
+        part._file, part._name = self._file, name or self._name
+        part._start, part._stop = self._start + start, self._start + stop
+        return part
 
     def __len__(self) -> int:
         return self._stop - self._start
@@ -111,7 +117,7 @@ class MappedRows(Sequence[Example]):
             are more than texts, numbers, true or false, and where anything is wrong with the row: `take` says what.
         """
         cells = self._file.cells
-        if not all(name in cells.columns and cells.as_it_stands(name) for name in columns):
+        if not all(name in cells.columns and cells.has_no_class_names(name) for name in columns):
             return lambda _: None
         places = [cells.columns.index(name) for name in columns]
         return self._file.reader(places, range(self._start, self._stop))
@@ -125,40 +131,40 @@ class MappedRows(Sequence[Example]):
         """
         start, stop = self._start, self._stop
         cells, name, shown = self._file.cells, self._name, self._file.shown
-        self._file.unchanged()
-        found: list[Example] = []
+        self._file.require_unchanged()
+        examples: list[Example] = []
         for index in indices.tolist() if isinstance(indices, np.ndarray) else indices:
-            place = start + index
-            if not start <= place < stop:
+            position = start + index
+            if not start <= position < stop:
                 raise IndexError(f"row {index} of {stop - start}")
-            number = place + 1
-            fields = cells.fields(self._file.row(place), number)
-            found.append(Example(f"{name}:{number}", fields, Origin(shown, number, "row")))
-        return found
+            number = position + 1
+            fields = cells.fields(self._file.row(position), number)
+            examples.append(Example(f"{name}:{number}", fields, Origin(shown, number, "row")))
+        return examples
 
 
-class _File:
+class _MappedFile:
     """A mapped file: its batches, and where in them each row is."""
 
     def __init__(self, path: Path, shown: str) -> None:
         import pyarrow as pa
 
         self.path, self.shown = path, shown
-        if path.suffix.lower() not in _ENDINGS:
+        if path.suffix.lower() not in _EXTENSIONS:
             raise InputError(
                 "only Arrow files can be mapped",
                 where=shown,
                 found=path.suffix or "a name without ending",
-                expected=" or ".join(_ENDINGS),
+                expected=" or ".join(_EXTENSIONS),
                 fix="write the rows as an uncompressed Arrow file (pyarrow.feather.write_feather)",
             )
         require_data_file(path, shown)
-        with opened(path, shown) as file:
+        with open_data_file(path, shown) as file:
             head = file.read(8)
-            self._stamp = _stamp(os.fstat(file.fileno()))
+            self._opened_stamp = _file_stamp(os.fstat(file.fileno()))
         if not head:
-            raise empty(shown, "0 bytes")
-        self._looked = -math.inf
+            raise empty_file_error(shown, "0 bytes")
+        self._last_check = -math.inf
         self.rows = 0
         self._columns: dict[int, tuple[Column, ...]] = {}
         try:
@@ -166,12 +172,12 @@ class _File:
             opening = pa.ipc.open_file if head.startswith(b"ARROW1") else pa.ipc.open_stream
             source = opening(self._mapped)
             self.cells = ArrowRowDecoder(source.schema, shown)
-        except _BROKEN as error:
-            raise self._broken(0, error) from None
+        except _ARROW_ERRORS as error:
+            raise self._damaged_error(0, error) from None
         self._batches = list(self._read(source))
         self._starts = list(accumulate((batch.num_rows for batch in self._batches), initial=0))
         if not self.rows:
-            raise empty(shown, "no rows")
+            raise empty_file_error(shown, "no rows")
 
     def _read(self, source: Any) -> Iterator[Any]:
         """The batches that have rows; their buffers' sizes are checked, not what stands in them."""
@@ -186,8 +192,8 @@ class _File:
                 if batch is None:
                     return
                 batch.validate()
-            except _BROKEN as error:
-                raise self._broken(self.rows, error) from None
+            except _ARROW_ERRORS as error:
+                raise self._damaged_error(self.rows, error) from None
             if not self.rows and batch.num_rows:
                 self._refuse_compressed(batch)
             self.rows += batch.num_rows
@@ -196,12 +202,14 @@ class _File:
 
     def _refuse_compressed(self, batch: Any) -> None:
         """Arrow unpacks what is compressed into memory: then a buffer lies outside of the mapping."""
-        place = self._mapped.tell()
+        position = self._mapped.tell()
         self._mapped.seek(0)
-        whole = self._mapped.read_buffer()
-        self._mapped.seek(place)
+        mapped = self._mapped.read_buffer()
+        self._mapped.seek(position)
         buffers = (buffer for column in batch.columns for buffer in column.buffers() if buffer)
-        if all(whole.address <= one.address < whole.address + whole.size for one in buffers if one.size):
+        if all(
+            mapped.address <= chunk.address < mapped.address + mapped.size for chunk in buffers if chunk.size
+        ):
             return
         raise InputError(
             "the Arrow file is compressed, so its rows cannot be read at random places",
@@ -211,14 +219,16 @@ class _File:
             fix='write it with pyarrow.feather.write_feather(table, path, compression="uncompressed")',
         )
 
-    def unchanged(self) -> None:
+    def require_unchanged(self) -> None:
         """Raise when the file is no longer the one that was mapped: reading beyond a new end would end the process."""
         now = monotonic()
-        if now - self._looked < _LOOK_EVERY:  # a mixture takes a row or two at a time from each of its tasks
+        if (
+            now - self._last_check < _CHECK_INTERVAL
+        ):  # a mixture takes a row or two at a time from each of its tasks
             return
-        self._looked = now
-        if _stamp(self.path.stat()) != self._stamp:
-            self._looked = -math.inf
+        self._last_check = now
+        if _file_stamp(self.path.stat()) != self._opened_stamp:
+            self._last_check = -math.inf
             raise InputError(
                 "the file changed while it was mapped",
                 where=self.shown,
@@ -230,70 +240,70 @@ class _File:
     def row(self, number: int) -> dict[str, Any]:
         """The values of a row (numbers from 0), by column."""
         batch = bisect_right(self._starts, number) - 1
-        place = number - self._starts[batch]
+        row = number - self._starts[batch]
         try:
-            columns = self._columns.get(batch) or self._open(batch)
-            return {name: read(place) for name, read, _ in columns}
-        except (*_BROKEN, OverflowError) as error:
-            raise self._wrong(number, error) from None
+            columns = self._columns.get(batch) or self._open_columns(batch)
+            return {name: read(row) for name, read, _ in columns}
+        except (*_ARROW_ERRORS, OverflowError) as error:
+            raise self._value_error(number, error) from None
 
-    def reader(self, columns: Sequence[int], part: range) -> ExampleReader:
+    def reader(self, columns: Sequence[int], row_numbers: range) -> ExampleReader:
         """What reads some columns at a place in a part of the rows; None where the values are for `Cells` to judge.
 
         It runs once for every row of a mixture, so all is done on the spot.
         """
-        starts, opened, broken = self._starts, self._columns, (*_BROKEN, OverflowError)
+        starts, open_data_file, broken = self._starts, self._columns, (*_ARROW_ERRORS, OverflowError)
 
-        def read(place: int) -> list[Json] | None:
-            if monotonic() - self._looked >= _LOOK_EVERY:
-                self.unchanged()
-            number = part[place]
+        def read_row(index: int) -> list[Json] | None:
+            if monotonic() - self._last_check >= _CHECK_INTERVAL:
+                self.require_unchanged()
+            number = row_numbers[index]
             batch = bisect_right(starts, number) - 1
             row = number - starts[batch]
             values: list[Json] = []
             try:
-                found = opened.get(batch) or self._open(batch)
+                batch_columns = open_data_file.get(batch) or self._open_columns(batch)
                 for column in columns:
-                    _, value_at, texts = found[column]
-                    if texts is None:
+                    _, value_at, text_buffer = batch_columns[column]
+                    if text_buffer is None:
                         value = value_at(row)
-                        wrong = not is_plain(value)
+                        needs_check = not is_plain(value)
                     else:
-                        offsets, characters, end = texts
-                        begin, stop = offsets[row], offsets[row + 1]
-                        if not 0 <= begin <= stop <= end:
+                        offsets, characters, end = text_buffer
+                        start, stop = offsets[row], offsets[row + 1]
+                        if not 0 <= start <= stop <= end:
                             return None
-                        value = str(characters[begin:stop], "utf-8")
-                        wrong = "\0" in value
-                    if wrong:
+                        value = str(characters[start:stop], "utf-8")
+                        needs_check = "\0" in value
+                    if needs_check:
                         return None
                     values.append(value)
             except broken:
                 return None
             return values
 
-        return read
+        return read_row
 
-    def _open(self, batch: int) -> tuple[Column, ...]:
-        if len(self._columns) >= _KEPT:
+    def _open_columns(self, batch: int) -> tuple[Column, ...]:
+        if len(self._columns) >= _MAX_OPEN_BATCHES:
             self._columns.clear()
         columns = self._batches[batch].columns
-        made = tuple(column_of(*both) for both in zip(self.cells.columns, columns, strict=True))
-        self._columns[batch] = made
-        return made
+        opened = tuple(open_column(*pair) for pair in zip(self.cells.columns, columns, strict=True))
+        self._columns[batch] = opened
+        return opened
 
-    def _wrong(self, number: int, error: Exception) -> InputError:
-        where = self.cells.where(number + 1)
+    def _value_error(self, number: int, error: Exception) -> InputError:
+        where = self.cells.row_location(number + 1)
         if isinstance(error, UnicodeDecodeError):
-            return not_utf8(where, error.reason)
+            return not_utf8_row_error(where, error.reason)
         if isinstance(error, OverflowError):
-            return bad(where, "a value cannot be read", str(error), "text or a number")
-        return self._broken(number, error)
+            return row_error(where, "a value cannot be read", str(error), "text or a number")
+        return self._damaged_error(number, error)
 
-    def _broken(self, number: int, error: Exception) -> InputError:
+    def _damaged_error(self, number: int, error: Exception) -> InputError:
         where = f"{self.shown}, row {number + 1}"
-        return damaged(where, str(error) or type(error).__name__, "Arrow")
+        return damaged_file_error(where, str(error) or type(error).__name__, "Arrow")
 
 
-def _stamp(status: os.stat_result) -> tuple[int, int]:
+def _file_stamp(status: os.stat_result) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns

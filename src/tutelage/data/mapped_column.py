@@ -9,7 +9,7 @@ from collections.abc import Callable
 from struct import calcsize
 from typing import Any, NamedTuple
 
-Read = Callable[[int], Any]
+ValueReader = Callable[[int], Any]
 _NUMBERS = {
     "int8": "b", "int16": "h", "int32": "i", "int64": "q", "uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q",
     "float": "f", "double": "d",
@@ -17,7 +17,7 @@ _NUMBERS = {
 """Arrow's types of numbers, and Python's codes for them (struct)."""
 
 
-class Texts(NamedTuple):
+class TextBuffer(NamedTuple):
     """Where a column's texts are: text n is the UTF-8 bytes of `characters` from offsets[n] up to offsets[n + 1].
 
     Nothing is checked before: each two offsets must be held against `end`, the number of bytes.
@@ -38,37 +38,39 @@ class Column(NamedTuple):
     """
 
     name: str
-    read: Read
-    texts: Texts | None = None
+    read: ValueReader
+    text_buffer: TextBuffer | None = None
 
 
-def column_of(name: str, column: Any) -> Column:
+def open_column(name: str, column: Any) -> Column:
     """A column, ready to be read. Raises what Arrow raises on one that is damaged."""
     import pyarrow.types as t
 
-    kind = str(column.type)
-    texts = None
+    type_name = str(column.type)
+    text_buffer = None
     if t.is_string(column.type) or t.is_large_string(column.type):
-        texts = _texts(column, "i" if t.is_string(column.type) else "q")
-        read = _reading(texts)
-    elif kind in _NUMBERS:
-        read = _numbers(column, _NUMBERS[kind])
+        text_buffer = _texts(column, "i" if t.is_string(column.type) else "q")
+        read = _text_reader(text_buffer)
+    elif type_name in _NUMBERS:
+        read = _number_reader(column, _NUMBERS[type_name])
     else:
         column.validate(full=True)  # what has places or indices inside is checked once, in full
         return Column(name, lambda row: column[row].as_py())
     return (
-        Column(name, _given(column, read)) if column.buffers()[0] is not None else Column(name, read, texts)
+        Column(name, _nullable_reader(column, read))
+        if column.buffers()[0] is not None
+        else Column(name, read, text_buffer)
     )
 
 
-def _texts(column: Any, code: str) -> Texts:
-    _, places, data = column.buffers()
+def _texts(column: Any, code: str) -> TextBuffer:
+    _, offsets, data = column.buffers()
     characters = memoryview(data) if data is not None else memoryview(b"")
-    return Texts(_view(places, code)[column.offset :], characters, len(characters))
+    return TextBuffer(_typed_view(offsets, code)[column.offset :], characters, len(characters))
 
 
-def _reading(texts: Texts) -> Read:
-    offsets, characters, end = texts
+def _text_reader(text_buffer: TextBuffer) -> ValueReader:
+    offsets, characters, end = text_buffer
 
     def read(row: int) -> str:
         start, stop = offsets[row], offsets[row + 1]
@@ -79,22 +81,22 @@ def _reading(texts: Texts) -> Read:
     return read
 
 
-def _numbers(column: Any, code: str) -> Read:
-    values, first = _view(column.buffers()[1], code), column.offset
+def _number_reader(column: Any, code: str) -> ValueReader:
+    values, first = _typed_view(column.buffers()[1], code), column.offset
     return lambda row: values[first + row]
 
 
-def _given(column: Any, read: Read) -> Read:
+def _nullable_reader(column: Any, read: ValueReader) -> ValueReader:
     """None where the column has no value."""
-    bits, first = memoryview(column.buffers()[0]), column.offset
+    validity, first = memoryview(column.buffers()[0]), column.offset
 
-    def given(row: int) -> Any:
+    def read_or_none(row: int) -> Any:
         bit = first + row
-        return read(row) if bits[bit >> 3] >> (bit & 7) & 1 else None
+        return read(row) if validity[bit >> 3] >> (bit & 7) & 1 else None
 
-    return given
+    return read_or_none
 
 
-def _view(buffer: Any, code: str) -> Any:
-    whole: Any = memoryview(buffer).cast("B")
-    return whole[: len(whole) // calcsize(code) * calcsize(code)].cast(code)
+def _typed_view(buffer: Any, code: str) -> Any:
+    raw: Any = memoryview(buffer).cast("B")
+    return raw[: len(raw) // calcsize(code) * calcsize(code)].cast(code)

@@ -11,9 +11,9 @@ from tutelage.core.errors import InputError, InputErrors, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.types import Example, Origin
 from tutelage.data import layouts
-from tutelage.data.formats import Opened, invisible, open_file
-from tutelage.data.formats.blocks import empty
-from tutelage.data.formats.jsonl import Row
+from tutelage.data.formats import OpenedFile, invisible, open_file
+from tutelage.data.formats.blocks import empty_file_error
+from tutelage.data.formats.jsonl import RawRow
 from tutelage.data.layouts import Layout, MissingColumnError, ReadOptions
 
 _DETECTION_ROWS = 64
@@ -71,8 +71,8 @@ def open_reader(
         path,
         shown,
         columns=("question", "answer", "rationale") if chain_of_thought else options.columns,
-        sure=options.layout == "plain",
-        sentences=options.layout == "entities",
+        has_header=options.layout == "plain",
+        as_conll=options.layout == "entities",
     )
     return ExampleReader(opened, shown, options, layout=layout, name=name)
 
@@ -86,7 +86,7 @@ class ExampleReader:
 
     def __init__(
         self,
-        opened: Opened,
+        opened: OpenedFile,
         shown: str,
         options: ReadOptions,
         *,
@@ -128,7 +128,7 @@ class ExampleReader:
         is_plain = self.layout is layouts.PLAIN
         for row in rows:
             # Nearly all rows of nearly all files: what `_examples` does, in fewer steps.
-            if is_plain and type(row) is Row and row.plain and not errors:
+            if is_plain and type(row) is RawRow and row.plain and not errors:
                 line, fields, item, _ = row
                 self._count += 1
                 identity = f"{name}:{line}.{item}" if item else f"{name}:{line}"
@@ -152,23 +152,23 @@ class ExampleReader:
                 yield from examples
         raise_all(self.shown, self._errors)
         if not self._count and not self.dropped:
-            raise empty(self.shown, "no rows")
+            raise empty_file_error(self.shown, "no rows")
 
-    def _rows_with_layout(self) -> Iterator[Row | InputError]:
+    def _rows_with_layout(self) -> Iterator[RawRow | InputError]:
         """The rows, once the first ones have said which layout they have."""
         if self.layout is not None:
             return self._opened.rows
         first = list(islice(self._opened.rows, _DETECTION_ROWS))
-        fields = [row.fields for row in first if isinstance(row, Row)]
+        fields = [row.fields for row in first if isinstance(row, RawRow)]
         self.layout = layouts.detect(fields, self._options, self._opened.format)
         return chain(first, self._opened.rows)
 
-    def _examples(self, row: Row) -> list[Example]:
+    def _examples(self, row: RawRow) -> list[Example]:
         assert self.layout is not None
         # The name and line, not the content: two rows may be equal and are still two rows.
         identity = f"{self._name}:{row.line}.{row.item}" if row.item else f"{self._name}:{row.line}"
         origin = Origin(self.shown, row.line, self._opened.unit, row.item)
-        if not row.plain and any(map(invisible.inside, row.fields.values())):
+        if not row.plain and any(map(invisible.in_value, row.fields.values())):
             self._hidden += 1
             self._first_hidden = self._first_hidden or str(origin)
         if self.layout is layouts.PLAIN:

@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from tutelage.core import globs, regular, yamltext
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_README_BYTES
+from tutelage.core.suggestions import did_you_mean, nearest
 from tutelage.data.formats import EXTENSIONS, format_of
 
 README = "README.md"
@@ -246,15 +247,12 @@ def _select_config(configs: Sequence[_Config], name: str | None, shown: str) -> 
 
 
 def _no_config_error(name: str, names: Sequence[str], shown: str) -> InputError:
-    suggestion = nearest(name, names)
     return InputError(
         "the data set has no such configuration",
         where=shown,
         found=name,
         expected=", ".join(names)[:200] or "none: leave hub_config out",
-        fix=f"did you mean hub_config: {suggestion}?"
-        if suggestion
-        else "take one of these, or leave hub_config out",
+        fix=did_you_mean(name, names, form="hub_config: {}") or "take one of these, or leave hub_config out",
     )
 
 

@@ -11,7 +11,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.spill import picked
 from tutelage.core.types import Example, Json, Split
 from tutelage.data import duplicates, partition
-from tutelage.data.partition import SPLITS, SplitSettings, fold
+from tutelage.data.partition import SPLITS, SplitSettings, normalize
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def split(
     keys = [content_key(row, prompt_fields or list(row.fields)) for row in examples]
     groups = _near_duplicate_groups(examples, keys, settings, prompt_fields)
     stay_together = keys if settings.leaks == "allow" else groups
-    split_indices = partition.part(examples, settings, stay_together, where)
+    split_indices = partition.partition_rows(examples, settings, stay_together, where)
     split_rows = {name: picked(examples, indices) for name, indices in split_indices.items()}
     leaks = _find_leaks(split_rows["train"], split_rows["test"], prompt_fields)
     near_leaks = _near_leaks(examples, split_indices, groups, prompt_fields, settings.near)
@@ -84,7 +84,7 @@ def split(
         test=split_rows["test"],
         repeated=repeated,
         near={
-            name: len({keys[place] for place in indices}) - len({groups[place] for place in indices})
+            name: len({keys[index] for index in indices}) - len({groups[index] for index in indices})
             for name, indices in split_indices.items()
         },
         leaks=tuple({"test": str(test.origin), "train": str(train.origin)} for test, train in leaks),
@@ -153,7 +153,7 @@ def _texts(value: Json) -> Iterator[str]:
 
 def content_key(example: Example, fields: Sequence[str]) -> str:
     """A hash of some fields' values, the same for rows that differ only in case and spaces."""
-    return hashing.of_json([[name, fold(example.fields.get(name))] for name in sorted(set(fields))])
+    return hashing.of_json([[name, normalize(example.fields.get(name))] for name in sorted(set(fields))])
 
 
 def _find_leaks(

@@ -82,7 +82,7 @@ def _own_template(task: Task, root: Path) -> str | None:
 
 def _hashed(path: Path, shown: str) -> str:
     """A data file's hash. Raises InputError, as the reader does, when there is no such file."""
-    with blocks.opened(path, shown) as file:
+    with blocks.open_data_file(path, shown) as file:
         return hashing.of_stream(file)
 
 

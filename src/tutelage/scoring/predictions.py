@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.core.errors import InputError, nearest, raise_all
+from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.strictjson import kind, shorten
+from tutelage.core.suggestions import nearest
 from tutelage.core.types import Json
 from tutelage.data.formats import jsonl
 from tutelage.data.formats.lines import Line, Lines
@@ -107,7 +108,7 @@ def _row(fields: Mapping[str, Json]) -> Row:
     )
 
 
-def _mistakes(row: jsonl.Row, where: str) -> list[InputError]:
+def _mistakes(row: jsonl.RawRow, where: str) -> list[InputError]:
     return [*_missing(row.fields, where), *_shapes(row.fields, where)]
 
 

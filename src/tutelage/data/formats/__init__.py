@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tutelage.data.formats.by_extension import EXTENSIONS, Opened, format_of, open_file, open_parallel
+from tutelage.data.formats.by_extension import EXTENSIONS, OpenedFile, format_of, open_file, open_parallel
 
-__all__ = ["EXTENSIONS", "Opened", "format_of", "open_file", "open_parallel"]
+__all__ = ["EXTENSIONS", "OpenedFile", "format_of", "open_file", "open_parallel"]

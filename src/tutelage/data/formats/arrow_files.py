@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
-from tutelage.data.formats.arrow_values import ArrowRowDecoder, bad, damaged, not_utf8
-from tutelage.data.formats.blocks import Blocks, opened
-from tutelage.data.formats.jsonl import Row
+from tutelage.data.formats.arrow_values import (
+    ArrowRowDecoder,
+    damaged_file_error,
+    not_utf8_row_error,
+    row_error,
+)
+from tutelage.data.formats.blocks import Blocks, open_data_file
+from tutelage.data.formats.jsonl import RawRow
 
 _BATCH = 1024
 _MAGIC = {".parquet": (b"PAR1", "Parquet"), ".feather": (b"ARROW1", "Feather")}
@@ -31,25 +36,25 @@ class ArrowFile:
         """The hash of the file's bytes."""
         return self._blocks.sha256
 
-    def rows(self) -> Iterator[Row | InputError]:
+    def rows(self) -> Iterator[RawRow | InputError]:
         """The rows, each with its number from 1."""
         head = b""
         for block in self._blocks:  # hashed before Arrow maps the file, so that both see the same bytes
             head = head or block[:8]
         magic = _MAGIC.get(self._ending)
         if magic and not head.startswith(magic[0]):
-            raise self._damaged(0, f"a file that begins with the bytes {head[:4].hex(' ')}")
+            raise self._damaged_error(0, f"a file that begins with the bytes {head[:4].hex(' ')}")
         number = 0
-        with opened(self._path, self.shown):
+        with open_data_file(self._path, self.shown):
             batches = self._batches(head)
             while True:
                 try:
                     batch = next(batches, None)
                 except (OSError, ValueError, TypeError, KeyError, NotImplementedError, MemoryError) as error:
-                    raise self._damaged(number, str(error) or type(error).__name__) from None
+                    raise self._damaged_error(number, str(error) or type(error).__name__) from None
                 if batch is None:
                     return
-                for row in self._plain(batch, number):
+                for row in self._decode_batch(batch, number):
                     number += 1
                     yield row
 
@@ -82,27 +87,27 @@ class ArrowFile:
         self.notes += self._cells.notes
         return self._cells.columns
 
-    def _plain(self, batch: Any, before: int) -> Iterator[Row | InputError]:
+    def _decode_batch(self, batch: Any, rows_before: int) -> Iterator[RawRow | InputError]:
         try:
             values = batch.to_pylist()
         except (UnicodeDecodeError, ValueError, OverflowError):
             values = None
         for index in range(batch.num_rows):
-            where = f"{self.shown}, row {before + index + 1}"
+            where = f"{self.shown}, row {rows_before + index + 1}"
             try:
                 row = values[index] if values is not None else batch.slice(index, 1).to_pylist()[0]
             except UnicodeDecodeError as error:
-                yield not_utf8(where, str(error.reason))
+                yield not_utf8_row_error(where, str(error.reason))
                 continue
             except (ValueError, OverflowError) as error:
-                yield bad(where, "a value cannot be read", str(error), "text or a number")
+                yield row_error(where, "a value cannot be read", str(error), "text or a number")
                 continue
             try:
-                fields = self._cells.fields(row, before + index + 1)
+                fields = self._cells.fields(row, rows_before + index + 1)
             except InputError as error:
                 yield error
                 continue
-            yield Row(before + index + 1, fields)
+            yield RawRow(rows_before + index + 1, fields)
 
-    def _damaged(self, number: int, found: str) -> InputError:
-        return damaged(f"{self.shown}, row {number + 1}", found, self._name)
+    def _damaged_error(self, number: int, found: str) -> InputError:
+        return damaged_file_error(f"{self.shown}, row {number + 1}", found, self._name)

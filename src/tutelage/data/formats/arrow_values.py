@@ -36,28 +36,28 @@ class ArrowRowDecoder:
         self.shown = shown
         self.notes: list[str] = []
         names = list(schema.names)
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
+        repeated = next((name for name in names if names.count(name) > 1), None)
+        if repeated is not None:
             raise InputError(
-                f"two columns are called {shorten(twice)}",
+                f"two columns are called {shorten(repeated)}",
                 where=shown,
                 found=shorten(", ".join(names)),
                 expected="every name once",
                 fix="rename one of them",
             )
-        self.columns = [field.name for field in schema if _readable(field.type)]
-        left = [f"{field.name} ({field.type})" for field in schema if field.name not in self.columns]
-        if left:
-            self.notes.append("columns that hold no text or numbers were left out: " + ", ".join(left))
+        self.columns = [field.name for field in schema if _is_readable(field.type)]
+        skipped = [f"{field.name} ({field.type})" for field in schema if field.name not in self.columns]
+        if skipped:
+            self.notes.append("columns that hold no text or numbers were left out: " + ", ".join(skipped))
         if not self.columns:
             raise InputError(
                 "no column holds text or numbers",
                 where=shown,
-                found=", ".join(left)[:200] or "no columns",
+                found=", ".join(skipped)[:200] or "no columns",
                 expected="at least one column of text",
                 fix="write the rows again with text columns",
             )
-        self._classes = _classes(schema.metadata or {}, shown)
+        self._classes = _class_names(schema.metadata or {}, shown)
         for name in self._classes:
             if name in self.columns:
                 self.notes.append(f"the numbers in {name} were read as the label names that the file gives")
@@ -74,29 +74,32 @@ class ArrowRowDecoder:
         """
         fields: dict[str, Json] = {}
         for name, value in row.items():
-            fields[name] = self._class(name, value, number) if name in self._classes else value
+            fields[name] = self._class_name(name, value, number) if name in self._classes else value
             if not is_plain(value):
-                fields[name] = _value(fields[name], name, self.where(number))
+                fields[name] = _to_json(fields[name], name, self.row_location(number))
         return fields
 
-    def as_it_stands(self, name: str) -> bool:
+    def has_no_class_names(self, name: str) -> bool:
         """Whether a column's plain values (`is_plain`) are the fields' values: they are no numbers of labels."""
         return name not in self._classes
 
-    def where(self, number: int) -> str:
+    def row_location(self, number: int) -> str:
         """How errors call a row."""
         return f"{self.shown}, row {number}"
 
-    def _class(self, name: str, value: Any, number: int) -> Any:
+    def _class_name(self, name: str, value: Any, number: int) -> Any:
         names = self._classes[name]
         if isinstance(value, list):
-            return [self._class(name, item, number) for item in value]
+            return [self._class_name(name, item, number) for item in value]
         if value is None or isinstance(value, str):
             return value
         if isinstance(value, int) and 0 <= value < len(names):
             return names[value]
-        raise bad(
-            self.where(number), f"the field {name} names no label", str(value), f"0 to {len(names) - 1}"
+        raise row_error(
+            self.row_location(number),
+            f"the field {name} names no label",
+            str(value),
+            f"0 to {len(names) - 1}",
         )
 
 
@@ -107,14 +110,14 @@ def is_plain(value: Any) -> bool:
     return type(value) in _PLAIN or (type(value) is float and math.isfinite(value))
 
 
-def bad(where: str, problem: str, found: str, expected: str) -> InputError:
+def row_error(where: str, problem: str, found: str, expected: str) -> InputError:
     """The error for one row."""
     return InputError(
         problem, where=where, found=found, expected=expected, fix="correct the row, or leave it out"
     )
 
 
-def damaged(where: str, found: str, name: str) -> InputError:
+def damaged_file_error(where: str, found: str, name: str) -> InputError:
     """The error for a file that breaks off or says what cannot be; `name` is the format's."""
     return InputError(
         f"the {name} file is damaged, or of a kind that cannot be read",
@@ -125,64 +128,66 @@ def damaged(where: str, found: str, name: str) -> InputError:
     )
 
 
-def not_utf8(where: str, reason: str) -> InputError:
+def not_utf8_row_error(where: str, reason: str) -> InputError:
     """The error for text in another encoding."""
-    return bad(where, "the text is not UTF-8", reason, "UTF-8")
+    return row_error(where, "the text is not UTF-8", reason, "UTF-8")
 
 
-def _readable(kind_of: Any, depth: int = 0) -> bool:
+def _is_readable(arrow_type: Any, depth: int = 0) -> bool:
     import pyarrow.types as t
 
     if depth > MAX_JSON_DEPTH:
         return False
-    if t.is_list(kind_of) or t.is_large_list(kind_of) or t.is_fixed_size_list(kind_of):
-        return _readable(kind_of.value_type, depth + 1)
-    if t.is_struct(kind_of):
-        names = [field.name for field in kind_of]
-        return len(set(names)) == len(names) and all(_readable(f.type, depth + 1) for f in kind_of)
-    if t.is_dictionary(kind_of):
-        return _readable(kind_of.value_type, depth + 1)
-    plain = (
+    if t.is_list(arrow_type) or t.is_large_list(arrow_type) or t.is_fixed_size_list(arrow_type):
+        return _is_readable(arrow_type.value_type, depth + 1)
+    if t.is_struct(arrow_type):
+        names = [field.name for field in arrow_type]
+        return len(set(names)) == len(names) and all(_is_readable(f.type, depth + 1) for f in arrow_type)
+    if t.is_dictionary(arrow_type):
+        return _is_readable(arrow_type.value_type, depth + 1)
+    scalar_checks = (
         t.is_string, t.is_large_string, t.is_string_view, t.is_integer, t.is_floating, t.is_boolean, t.is_null,
         t.is_date, t.is_timestamp, t.is_time, t.is_decimal,
     )  # fmt: skip
-    return any(is_so(kind_of) for is_so in plain)
+    return any(is_kind(arrow_type) for is_kind in scalar_checks)
 
 
-def _value(value: Any, name: str, where: str) -> Json:
+def _to_json(value: Any, name: str, where: str) -> Json:
     """A value as plain JSON."""
     if isinstance(value, list):
-        return [_value(item, name, where) for item in value]
+        return [_to_json(item, name, where) for item in value]
     if isinstance(value, dict):
-        return {str(key): _value(item, name, where) for key, item in value.items()}
+        return {str(key): _to_json(item, name, where) for key, item in value.items()}
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, str) and "\0" in value:
-        raise bad(where, f"a NUL character stands in the field {name}", "\\u0000", "text")
+        raise row_error(where, f"a NUL character stands in the field {name}", "\\u0000", "text")
     if isinstance(value, float) and not math.isfinite(value):
-        raise bad(where, f"the field {name} is no finite number", str(value), "a finite number or null")
+        raise row_error(where, f"the field {name} is no finite number", str(value), "a finite number or null")
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise bad(where, f"the field {name} holds {kind(value)}", shorten(str(value), 40), "text or a number")
+    raise row_error(
+        where, f"the field {name} holds {kind(value)}", shorten(str(value), 40), "text or a number"
+    )
 
 
-def _classes(metadata: dict[bytes, bytes], shown: str) -> dict[str, list[str]]:
+def _class_names(metadata: dict[bytes, bytes], shown: str) -> dict[str, list[str]]:
     """The label names that the hub's library keeps in a file, by column."""
-    told = metadata.get(b"huggingface")
-    if told is None:
+    raw = metadata.get(b"huggingface")
+    if raw is None:
         return {}
     try:
-        said = loads(told.decode("utf-8", "replace"), where=shown)
+        parsed = loads(raw.decode("utf-8", "replace"), where=shown)
     except InputError:
         return {}
-    info = said.get("info") if isinstance(said, dict) else None
+    info = parsed.get("info") if isinstance(parsed, dict) else None
     features = info.get("features") if isinstance(info, dict) else None
-    found: dict[str, list[str]] = {}
+    class_names: dict[str, list[str]] = {}
     for name, feature in features.items() if isinstance(features, dict) else ():
         inner = feature.get("feature", feature) if isinstance(feature, dict) else None
         names = inner.get("names") if isinstance(inner, dict) and inner.get("_type") == "ClassLabel" else None
         if isinstance(names, list):
-            found[name] = [str(label) for label in names]
-    return found
+            class_names[name] = [str(label) for label in names]
+    return class_names

@@ -15,9 +15,9 @@ from tutelage.core import regular
 from tutelage.core.errors import InputError
 from tutelage.core.limits import FREE_UNPACKED_BYTES, MAX_UNPACK_RATIO, MAX_UNPACKED_BYTES
 
-PACKED = (".gz", ".zst")
-BLOCK = 1 << 20
-_FOREIGN = {
+COMPRESSED = (".gz", ".zst")
+BLOCK_SIZE = 1 << 20
+_MAGIC_BYTES = {
     b"\xff\xfe\0\0": "UTF-32 (little endian)",
     b"\0\0\xfe\xff": "UTF-32 (big endian)",
     b"\xff\xfe": "UTF-16 (little endian)",
@@ -28,7 +28,7 @@ _FOREIGN = {
     b"PAR1": "Parquet",
     b"ARROW1": "Arrow",
 }
-_ENDINGS = {"gzip": ".gz", "zstandard": ".zst", "Parquet": ".parquet", "Arrow": ".arrow"}
+_EXTENSION_OF = {"gzip": ".gz", "zstandard": ".zst", "Parquet": ".parquet", "Arrow": ".arrow"}
 WHAT = "the data file"
 FIX_PATH = "check the name; in a recipe, a path is relative to the recipe's folder"
 FIX_ENCODING = "save the file as UTF-8, for example: iconv -f {} -t UTF-8 FILE > NEW"
@@ -48,7 +48,7 @@ class Blocks:
         binary: whether other bytes than text are expected.
     """
 
-    def __init__(self, path: Path, shown: str, *, size: int = BLOCK, binary: bool = False) -> None:
+    def __init__(self, path: Path, shown: str, *, size: int = BLOCK_SIZE, binary: bool = False) -> None:
         self.path = path
         self.shown = shown
         self.sha256 = ""
@@ -59,37 +59,37 @@ class Blocks:
     def __iter__(self) -> Iterator[bytes]:
         require_data_file(self.path, self.shown)
         digest = hashlib.sha256()
-        total = 0
-        with opened(self.path, self.shown) as file:
-            before = os.fstat(file.fileno())
-            source = _unpacking(self.path, file)
-            while block := self._next(source):
-                if not total and not self._binary:
+        unpacked = 0
+        with open_data_file(self.path, self.shown) as file:
+            status = os.fstat(file.fileno())
+            source = _decompressing(self.path, file)
+            while block := self._read_block(source):
+                if not unpacked and not self._binary:
                     require_text(block, self.shown)
                 digest.update(block)
-                total += len(block)
+                unpacked += len(block)
                 if source is not file:
-                    self._bound(total, file.tell())
+                    self._check_unpacked_size(unpacked, file.tell())
                 self._line += block.count(b"\n")
                 yield block
-            after = os.fstat(file.fileno())
-            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-                raise _changed(f"{self.shown}:{self._line}", before.st_size, after.st_size)
-        if not total:
-            raise empty(self.shown, "0 bytes")
+            status_at_end = os.fstat(file.fileno())
+            if (status.st_size, status.st_mtime_ns) != (status_at_end.st_size, status_at_end.st_mtime_ns):
+                raise _changed_error(f"{self.shown}:{self._line}", status.st_size, status_at_end.st_size)
+        if not unpacked:
+            raise empty_file_error(self.shown, "0 bytes")
         self.sha256 = digest.hexdigest()
 
-    def _next(self, source: Any) -> bytes:
+    def _read_block(self, source: Any) -> bytes:
         try:
             return bytes(source.read(self._size))
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise self._damaged("gzip", str(error)) from None
+            raise self._damaged_error("gzip", str(error)) from None
         except OSError as error:
             if error.errno is not None or self.path.suffix.lower() != ".zst":
                 raise
-            raise self._damaged("zstd", str(error)) from None
+            raise self._damaged_error("zstd", str(error)) from None
 
-    def _damaged(self, program: str, found: str) -> InputError:
+    def _damaged_error(self, program: str, found: str) -> InputError:
         return InputError(
             f"the {program} file is damaged or cut off",
             where=f"{self.shown}:{self._line}",
@@ -98,20 +98,20 @@ class Blocks:
             fix=f"make or fetch it again; `{program} -t FILE` checks one",
         )
 
-    def _bound(self, unpacked: int, packed: int) -> None:
-        ratio = unpacked / max(packed, 1)
+    def _check_unpacked_size(self, unpacked: int, compressed: int) -> None:
+        ratio = unpacked / max(compressed, 1)
         if unpacked <= FREE_UNPACKED_BYTES or (ratio <= MAX_UNPACK_RATIO and unpacked <= MAX_UNPACKED_BYTES):
             return
         raise InputError(
             "the file unpacks to far more than data does",
             where=f"{self.shown}:{self._line}",
-            found=f"{unpacked:,} bytes so far out of {packed:,} packed ones ({ratio:,.0f} times)",
+            found=f"{unpacked:,} bytes so far out of {compressed:,} packed ones ({ratio:,.0f} times)",
             expected=f"at most {MAX_UNPACK_RATIO} times, and {MAX_UNPACKED_BYTES:,} bytes",
             fix="unpack it yourself when it is what you think it is, and name the unpacked file",
         )
 
 
-def _unpacking(path: Path, file: BinaryIO) -> Any:
+def _decompressing(path: Path, file: BinaryIO) -> Any:
     """What the unpacked bytes are read from."""
     suffix = path.suffix.lower()
     if suffix == ".gz":
@@ -125,7 +125,7 @@ def _unpacking(path: Path, file: BinaryIO) -> Any:
 
 
 @contextmanager
-def opened(path: Path, shown: str) -> Iterator[BinaryIO]:
+def open_data_file(path: Path, shown: str) -> Iterator[BinaryIO]:
     """The file's own bytes; what the machine says against it comes out in words."""
     with regular.open_regular(path, what=WHAT, shown=shown, fix=FIX_PATH) as file:
         try:
@@ -134,14 +134,14 @@ def opened(path: Path, shown: str) -> Iterator[BinaryIO]:
             raise regular.unreadable(path, error, what=WHAT, shown=shown) from error
 
 
-def packed(path: Path) -> bool:
+def is_compressed(path: Path) -> bool:
     """Whether the name says that the file is compressed."""
-    return path.suffix.lower() in PACKED
+    return path.suffix.lower() in COMPRESSED
 
 
-def ending(path: Path) -> str:
+def extension(path: Path) -> str:
     """The ending that says what the file is, in lower case: `.jsonl` of rows.jsonl.gz; "" where there is none."""
-    return (path.with_suffix("") if packed(path) else path).suffix.lower()
+    return (path.with_suffix("") if is_compressed(path) else path).suffix.lower()
 
 
 def require_data_file(path: Path, shown: str) -> None:
@@ -151,7 +151,7 @@ def require_data_file(path: Path, shown: str) -> None:
 
 def require_text(head: bytes, shown: str) -> None:
     """Raise when a file's first bytes say that it is not plain UTF-8 text."""
-    for mark, name in _FOREIGN.items():
+    for mark, name in _MAGIC_BYTES.items():
         if head.startswith(mark):
             raise InputError(
                 f"the file is {name}",
@@ -160,13 +160,13 @@ def require_text(head: bytes, shown: str) -> None:
                 expected="UTF-8 text",
                 fix=FIX_ENCODING.format(name[:6])
                 if name.startswith("UTF-")
-                else f"let its name end in {_ENDINGS[name]}"
-                if name in _ENDINGS
+                else f"let its name end in {_EXTENSION_OF[name]}"
+                if name in _EXTENSION_OF
                 else "unpack it first",
             )
 
 
-def empty(shown: str, found: str) -> InputError:
+def empty_file_error(shown: str, found: str) -> InputError:
     """The error for a file without rows."""
     return InputError(
         "the data file is empty",
@@ -177,11 +177,11 @@ def empty(shown: str, found: str) -> InputError:
     )
 
 
-def _changed(where: str, before: int, after: int) -> InputError:
+def _changed_error(where: str, size: int, size_at_end: int) -> InputError:
     return InputError(
         "the file changed while it was read",
         where=where,
-        found=f"{before:,} bytes at the start and {after:,} at the end",
+        found=f"{size:,} bytes at the start and {size_at_end:,} at the end",
         expected="a file that nothing writes to",
         fix="wait until it is written, or read a copy of it",
     )

@@ -12,9 +12,9 @@ from tutelage.core.errors import InputError
 from tutelage.core.strictjson import loads
 from tutelage.data.formats import conll, jsonl, parallel, tables
 from tutelage.data.formats.arrow_files import ArrowFile
-from tutelage.data.formats.blocks import PACKED, ending, require_data_file
+from tutelage.data.formats.blocks import COMPRESSED, extension, require_data_file
 from tutelage.data.formats.json_document import JsonDocument
-from tutelage.data.formats.jsonl import Row
+from tutelage.data.formats.jsonl import RawRow
 from tutelage.data.formats.lines import Line, Lines
 
 _FORMATS = {
@@ -34,7 +34,7 @@ _FORMATS = {
 EXTENSIONS = tuple(_FORMATS)
 
 
-class _Read(Protocol):
+class _ReadFile(Protocol):
     """What was read, once it was."""
 
     notes: list[str]
@@ -44,94 +44,94 @@ class _Read(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedFile:
     """A file, or several that are read as one, ready to be read once."""
 
     format: str
-    rows: Iterator[Row | InputError]
-    held: tuple[_Read, ...]
+    rows: Iterator[RawRow | InputError]
+    files: tuple[_ReadFile, ...]
     unit: Literal["line", "row"] = "line"
 
     @property
     def sha256(self) -> str:
         """The hash of the bytes read, unpacked; after the last row."""
-        hashes = [one.sha256 for one in self.held]
+        hashes = [file.sha256 for file in self.files]
         return hashes[0] if len(hashes) == 1 else hashing.of_json(hashes)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was unusual about the bytes and harmless."""
-        return tuple(note for one in self.held for note in one.notes)
+        return tuple(note for file in self.files for note in file.notes)
 
 
 def format_of(path: Path) -> str | None:
     """The format that a file's name says, .gz and .zst behind it put aside; None when it says none."""
-    return _FORMATS.get(ending(path))
+    return _FORMATS.get(extension(path))
 
 
 def open_file(
-    path: Path, shown: str, *, columns: Sequence[str] = (), sure: bool = False, sentences: bool = False
-) -> Opened:
+    path: Path, shown: str, *, columns: Sequence[str] = (), has_header: bool = False, as_conll: bool = False
+) -> OpenedFile:
     """Open one file by its ending.
 
     Args:
         path: the file.
         shown: its name in errors.
         columns: names of the columns, for files that do not name them.
-        sure: whether the first line of a table is a header, whatever it reads like.
-        sentences: whether a file whose ending says nothing holds CoNLL columns.
+        has_header: whether the first line of a table is a header, whatever it reads like.
+        as_conll: whether a file whose ending says nothing holds CoNLL columns.
 
     Raises:
         InputError: the ending is not known, or there is no such file.
     """
-    kind = format_of(path) or ("conll" if sentences else None)
-    if kind in ("parquet", "arrow"):
-        if ending(path) != path.suffix.lower():
-            raise _packed_columns(path, shown)
-        file = ArrowFile(path, shown, ending(path))
-        return Opened(kind, file.rows(), (file,), "row")
-    if kind == "json" and not _by_lines(path, shown):
+    format_name = format_of(path) or ("conll" if as_conll else None)
+    if format_name in ("parquet", "arrow"):
+        if extension(path) != path.suffix.lower():
+            raise _compressed_columnar_error(path, shown)
+        file = ArrowFile(path, shown, extension(path))
+        return OpenedFile(format_name, file.rows(), (file,), "row")
+    if format_name == "json" and not _is_jsonl(path, shown):
         document = JsonDocument(path, shown)
-        return Opened(kind, document.rows(), (document,))
+        return OpenedFile(format_name, document.rows(), (document,))
     lines = Lines(path, shown)
-    if kind in ("jsonl", "json"):
-        return Opened("jsonl", jsonl.rows(lines, shown), (lines,))
-    if kind in ("csv", "tsv"):
-        delimiter = "," if kind == "csv" else "\t"
-        rows = tables.rows(lines, shown, delimiter=delimiter, columns=columns, sure=sure)
-        return Opened(kind, rows, (lines,))
-    if kind == "conll":
-        return Opened(kind, conll.rows(lines, shown, columns=columns), (lines,))
+    if format_name in ("jsonl", "json"):
+        return OpenedFile("jsonl", jsonl.rows(lines, shown), (lines,))
+    if format_name in ("csv", "tsv"):
+        delimiter = "," if format_name == "csv" else "\t"
+        rows = tables.rows(lines, shown, delimiter=delimiter, columns=columns, has_header=has_header)
+        return OpenedFile(format_name, rows, (lines,))
+    if format_name == "conll":
+        return OpenedFile(format_name, conll.rows(lines, shown, columns=columns), (lines,))
     require_data_file(path, shown)
-    raise _unknown(path, shown)
+    raise _unknown_format_error(path, shown)
 
 
-def open_parallel(paths: Sequence[Path], shown: Sequence[str], columns: Sequence[str]) -> Opened:
+def open_parallel(paths: Sequence[Path], shown: Sequence[str], columns: Sequence[str]) -> OpenedFile:
     """Open files whose lines belong together."""
     files = [Lines(path, name) for path, name in zip(paths, shown, strict=True)]
-    return Opened("parallel lines", parallel.rows(files, shown, columns), tuple(files))
+    return OpenedFile("parallel lines", parallel.rows(files, shown, columns), tuple(files))
 
 
-def _by_lines(path: Path, shown: str) -> bool:
+def _is_jsonl(path: Path, shown: str) -> bool:
     """Whether a .json file has one object a line: its first line is a whole one, and another one follows."""
-    first: Line | None = None
+    first_object: Line | None = None
     for line in Lines(path, shown):
         if isinstance(line, InputError):
             return False
         if not line.text.strip():
             continue
-        if first is not None:
+        if first_object is not None:
             return True
         try:
             if not isinstance(loads(line.text, where=shown), dict):
                 return False
         except InputError:
             return False
-        first = line
+        first_object = line
     return False
 
 
-def _packed_columns(path: Path, shown: str) -> InputError:
+def _compressed_columnar_error(path: Path, shown: str) -> InputError:
     require_data_file(path, shown)
     return InputError(
         "a file of typed columns is compressed inside, and is not read packed again",
@@ -142,11 +142,11 @@ def _packed_columns(path: Path, shown: str) -> InputError:
     )
 
 
-_UNPACK = "unpack it, and name what was in it"
-_SAVE = "save its table as CSV, and name that"
-_FIXES = {
-    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".lz4"), _UNPACK),
-    **dict.fromkeys((".xlsx", ".xls", ".ods", ".db", ".sqlite", ".sqlite3"), _SAVE),
+_UNPACK_ADVICE = "unpack it, and name what was in it"
+_SAVE_AS_CSV_ADVICE = "save its table as CSV, and name that"
+_ADVICE_BY_EXTENSION = {
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".lz4"), _UNPACK_ADVICE),
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".db", ".sqlite", ".sqlite3"), _SAVE_AS_CSV_ADVICE),
     **dict.fromkeys(
         (".yaml", ".yml", ".xml", ".pkl", ".pickle", ".pt", ".npy"), "write its rows as JSON lines"
     ),
@@ -154,8 +154,8 @@ _FIXES = {
 """By ending: what to do with a file of a kind that is not read."""
 
 
-def _unknown(path: Path, shown: str) -> InputError:
-    suffix = ending(path)
+def _unknown_format_error(path: Path, shown: str) -> InputError:
+    suffix = extension(path)
     return InputError(
         "the kind of file is not known",
         where=shown,
@@ -163,9 +163,9 @@ def _unknown(path: Path, shown: str) -> InputError:
         expected="one of "
         + " ".join(EXTENSIONS)
         + ", or a text one of them with "
-        + " or ".join(PACKED)
+        + " or ".join(COMPRESSED)
         + " behind it",
-        fix=_FIXES.get(
+        fix=_ADVICE_BY_EXTENSION.get(
             path.suffix.lower(),
             "give the file the ending that says what it is; texts that belong together line by line:"
             "  path: [train.en, train.de]  and  columns: [en, de]  ; CoNLL columns:  layout: entities",

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
 from tutelage.core.types import Json
-from tutelage.data.formats.jsonl import Row
+from tutelage.data.formats.jsonl import RawRow
 from tutelage.data.formats.lines import Line
 
 TOKENS, TAGS = "tokens", "tags"
@@ -22,7 +22,7 @@ _TAG = re.compile(r"O|[BIESLUM]-\S+")
 
 def rows(
     lines: Iterable[Line | InputError], shown: str, *, columns: Sequence[str] = ()
-) -> Iterator[Row | InputError]:
+) -> Iterator[RawRow | InputError]:
     """The sentences: `tokens` and `tags`, and a list for each further column that `columns` names.
 
     A sentence with a bad line is one error, with that line; the next sentence is read again.
@@ -32,7 +32,7 @@ def rows(
         if isinstance(line, InputError):
             sentence.fail(line)
         elif line.text.strip():
-            sentence.take(line)
+            sentence.add(line)
         else:
             yield from sentence.close()
     yield from sentence.close()
@@ -53,7 +53,7 @@ class _Sentence:
     def fail(self, error: InputError) -> None:
         self._error = self._error or error
 
-    def take(self, line: Line) -> None:
+    def add(self, line: Line) -> None:
         if self._tab is None:
             self._tab = "\t" in line.text
         if line.text.startswith("-DOCSTART-") or (
@@ -62,22 +62,22 @@ class _Sentence:
             return
         cells = line.text.split("\t") if self._tab else line.text.split()
         self._width = self._width or len(cells)
-        if (error := self._mistake(cells, f"{self._shown}:{line.number}")) is not None:
+        if (error := self._check_cells(cells, f"{self._shown}:{line.number}")) is not None:
             self.fail(error)
         self._line = self._line or line.number
         self._cells.append(cells)
 
-    def close(self) -> Iterator[Row | InputError]:
+    def close(self) -> Iterator[RawRow | InputError]:
         if self._error is not None:
             yield self._error
         elif self._cells:
             names = self._columns or [TOKENS, *[""] * (self._width - 2), TAGS]
-            told = zip(names, zip(*self._cells, strict=True), strict=True)
-            fields: dict[str, Json] = {name: list(cells) for name, cells in told if name}
-            yield Row(self._line, fields)
+            columns = zip(names, zip(*self._cells, strict=True), strict=True)
+            fields: dict[str, Json] = {name: list(cells) for name, cells in columns if name}
+            yield RawRow(self._line, fields)
         self._line, self._cells, self._error = 0, [], None
 
-    def _mistake(self, cells: list[str], where: str) -> InputError | None:
+    def _check_cells(self, cells: list[str], where: str) -> InputError | None:
         if self._width < 2 or len(cells) != self._width:
             return InputError(
                 "the line has another number of columns than the first one"
@@ -88,10 +88,10 @@ class _Sentence:
                 expected=f"{self._width} columns" if self._width > 1 else "a token and its tag",
                 fix="a token and its tags stand on one line, split by a tab or by spaces, a blank line between sentences",
             )
-        place = self._columns.index(TAGS) if TAGS in self._columns else self._width - 1
-        tag = cells[place].strip()
-        first = self._columns.index(TOKENS) if TOKENS in self._columns else 0
-        cells[place] = tag
+        tag_column = self._columns.index(TAGS) if TAGS in self._columns else self._width - 1
+        tag = cells[tag_column].strip()
+        token_column = self._columns.index(TOKENS) if TOKENS in self._columns else 0
+        cells[tag_column] = tag
         if not _TAG.fullmatch(tag):
             return InputError(
                 "the field tags has a tag that names no part of an entity",
@@ -100,7 +100,7 @@ class _Sentence:
                 expected="O, or B-, I-, E-, S- and a type, such as B-PER",
                 fix="correct the tag; columns: [tokens, pos, tags] in data says which column is which",
             )
-        if not cells[first].strip() and tag != "O":
+        if not cells[token_column].strip() and tag != "O":
             return InputError(
                 "the field tokens is empty, and the tag says that it is part of an entity",
                 where=where,

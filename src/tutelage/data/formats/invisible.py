@@ -6,27 +6,27 @@ import re
 
 from tutelage.core.types import Json
 
-_E2 = re.compile(b"\xe2(?:\x80[\x8b-\x8f\xaa-\xae]|\x81[\xa0-\xa4\xa6-\xa9])")
+_THREE_BYTE_MARKS = re.compile(b"\xe2(?:\x80[\x8b-\x8f\xaa-\xae]|\x81[\xa0-\xa4\xa6-\xa9])")
 """U+200B to U+200F, U+202A to U+202E, U+2060 to U+2064 and U+2066 to U+2069 in UTF-8."""
-_ALM, _BOM = "\u061c".encode(), "\ufeff".encode()
+_ARABIC_LETTER_MARK, _BOM = "\u061c".encode(), "\ufeff".encode()
 
 
-def among(text: bytes) -> bool:
+def in_bytes(text: bytes) -> bool:
     """Whether such a character stands in a text in UTF-8, or in the bytes of several."""
     if text.isascii():
         return False
     return (
-        _E2.search(text) is not None
+        _THREE_BYTE_MARKS.search(text) is not None
         # One byte is found faster than two, and in most languages it is not there.
         or (b"\xef" in text and _BOM in text)
-        or (b"\xd8" in text and _ALM in text)
+        or (b"\xd8" in text and _ARABIC_LETTER_MARK in text)
     )
 
 
-def inside(value: Json) -> bool:
+def in_value(value: Json) -> bool:
     """Whether such a character stands in a value: a text, or one in a list or an object; keys are no texts."""
     if isinstance(value, str):
-        return not value.isascii() and among(value.encode("utf-8", "surrogatepass"))
+        return not value.isascii() and in_bytes(value.encode("utf-8", "surrogatepass"))
     if isinstance(value, list):
-        return any(map(inside, value))
-    return isinstance(value, dict) and any(map(inside, value.values()))
+        return any(map(in_value, value))
+    return isinstance(value, dict) and any(map(in_value, value.values()))

@@ -17,10 +17,10 @@ from tutelage.core.limits import MAX_LINE_BYTES
 from tutelage.core.strictjson import kind, scan, shorten, strings
 from tutelage.core.types import Json, Origin
 from tutelage.data.formats.blocks import Blocks
-from tutelage.data.formats.jsonl import Row
-from tutelage.data.formats.lines import BOM_NOTE, not_utf8, nul, too_long
+from tutelage.data.formats.jsonl import RawRow
+from tutelage.data.formats.lines import BOM_NOTE, not_utf8_error, nul_error, too_long_error
 
-ROWS = ("Instances", "instances", "examples", "data", "rows", "train")
+ROW_LIST_NAMES = ("Instances", "instances", "examples", "data", "rows", "train")
 """Names under which an object may hold its rows, the first one that is there."""
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -40,57 +40,57 @@ class JsonDocument:
         self.shown = shown
         self.notes: list[str] = []
         self._blocks = Blocks(path, shown)
-        self._source = self._texts()
+        self._chunks = self._decoded_chunks()
         self._text = ""
-        self._at = 0
+        self._position = 0
         self._line = 1
-        self._whole = False
+        self._at_end = False
 
     @property
     def sha256(self) -> str:
         """The hash of the bytes read."""
         return self._blocks.sha256
 
-    def rows(self) -> Iterator[Row | InputError]:
+    def rows(self) -> Iterator[RawRow | InputError]:
         """The rows with the physical line on which each starts."""
         first = self._peek()
         if first == "[":
             yield from self._rows(self._list(), {})
         elif first == "{":
-            yield from self._of_object()
+            yield from self._rows_of_object()
         elif first:
             raise InputError(
                 "the file holds no rows",
                 where=f"{self.shown}:{self._line}",
-                found=shorten(self._text[self._at : self._at + 40]),
+                found=shorten(self._text[self._position : self._position + 40]),
                 expected="a list of objects, or an object that holds one",
                 fix="write one object a row",
             )
         if first and self._peek():
             raise self._unexpected("the end of the file")
 
-    def _of_object(self) -> Iterator[Row | InputError]:
+    def _rows_of_object(self) -> Iterator[RawRow | InputError]:
         line = self._line
-        inside = list(self._object(lists=True))
-        held = {name: members for name, members, _ in inside if _hold_rows(name, members)}
-        chosen = next((name for name in ROWS if name in held), None)
-        if chosen is None and len(held) > 1:
+        object_members = list(self._object(lists=True))
+        row_lists = {name: members for name, members, _ in object_members if _holds_rows(name, members)}
+        rows_name = next((name for name in ROW_LIST_NAMES if name in row_lists), None)
+        if rows_name is None and len(row_lists) > 1:
             raise InputError(
                 "the file holds several lists of rows",
                 where=f"{self.shown}:{line}",
-                found=", ".join(held),
-                expected="one of " + ", ".join(ROWS),
+                found=", ".join(row_lists),
+                expected="one of " + ", ".join(ROW_LIST_NAMES),
                 fix="keep one of them in the file, as a plain JSON list",
             )
-        chosen = chosen or next(iter(held), None)
-        shared = {name: value for name, _, value in inside if name != chosen}
-        if chosen is None:
-            _refuse_columns(shared, f"{self.shown}:{line}")
+        rows_name = rows_name or next(iter(row_lists), None)
+        shared = {name: value for name, _, value in object_members if name != rows_name}
+        if rows_name is None:
+            _refuse_table_by_columns(shared, f"{self.shown}:{line}")
             yield from self._rows([_Member("", line, shared)], {})
             return
-        yield from self._rows(held[chosen], shared)
+        yield from self._rows(row_lists[rows_name], shared)
 
-    def _rows(self, members: Iterable[_Member], shared: dict[str, Json]) -> Iterator[Row | InputError]:
+    def _rows(self, members: Iterable[_Member], shared: dict[str, Json]) -> Iterator[RawRow | InputError]:
         line = item = 0
         for member in members:
             item = 0 if member.line != line else max(2, item + 1)
@@ -99,16 +99,16 @@ class JsonDocument:
 
     def _object(self, *, lists: bool) -> Iterator[tuple[str, list[_Member], Json]]:
         """An object's members: name, what is inside the value when that is asked for, and the value."""
-        seen: set[str] = set()
-        self._take("{")
+        names: set[str] = set()
+        self._expect("{")
         while self._peek() != "}":
-            if seen:
-                self._take(",")
+            if names:
+                self._expect(",")
             if self._peek() != '"':
                 raise self._unexpected("a name in quotes")
             line = self._line
             name = str(self._value())
-            if name in seen:
+            if name in names:
                 raise InputError(
                     f"the key {shorten(name)} stands twice in one object",
                     where=f"{self.shown}:{line}",
@@ -116,8 +116,8 @@ class JsonDocument:
                     expected="every key once",
                     fix="keep one of them: readers differ in which one they would take",
                 )
-            seen.add(name)
-            self._take(":")
+            names.add(name)
+            self._expect(":")
             members: list[_Member] = []
             first, line = self._peek(), self._line
             value: Json
@@ -125,106 +125,112 @@ class JsonDocument:
                 members = list(self._list())
                 value = [member.value for member in members]
             elif lists and first == "{":
-                members = [member for _, found, _ in self._object(lists=False) for member in found]
+                members = [member for _, inner, _ in self._object(lists=False) for member in inner]
                 value = {member.name: member.value for member in members}
             else:
                 value = self._value()
             yield name, members if lists else [_Member(name, line, value)], value
-        self._take("}")
+        self._expect("}")
 
     def _list(self) -> Iterator[_Member]:
-        self._take("[")
+        self._expect("[")
         first = True
         while self._peek() != "]":
             if not first:
-                self._take(",")
+                self._expect(",")
                 self._peek()
             first = False
             line = self._line
             yield _Member("", line, self._value())
-        self._take("]")
+        self._expect("]")
 
     def _value(self) -> Json:
         self._peek()
         while True:
-            found = scan(self._text, self._at, where=self.shown, line=self._line, whole=self._whole)
-            if found is not None:
-                self._pass(found[1])
-                return found[0]
-            if len(self._text) - self._at > MAX_LINE_BYTES:
-                raise too_long(f"{self.shown}:{self._line}")
-            self._fill(len(self._text) - self._at)
+            scanned = scan(self._text, self._position, where=self.shown, line=self._line, whole=self._at_end)
+            if scanned is not None:
+                self._advance(scanned[1])
+                return scanned[0]
+            if len(self._text) - self._position > MAX_LINE_BYTES:
+                raise too_long_error(f"{self.shown}:{self._line}")
+            self._fill(len(self._text) - self._position)
 
-    def _take(self, sign: str) -> None:
+    def _expect(self, sign: str) -> None:
         if self._peek() != sign:
             raise self._unexpected(sign)
-        self._pass(self._at + 1)
+        self._advance(self._position + 1)
 
     def _peek(self) -> str:
         """The next character that is no space; "" at the end."""
         while True:
-            match = _SPACE.match(self._text, self._at)
+            match = _SPACE.match(self._text, self._position)
             assert match is not None
-            self._pass(match.end())
-            if self._at < len(self._text):
-                return self._text[self._at]
-            if self._whole:
+            self._advance(match.end())
+            if self._position < len(self._text):
+                return self._text[self._position]
+            if self._at_end:
                 return ""
             self._fill(0)
 
-    def _pass(self, end: int) -> None:
-        self._line += self._text.count("\n", self._at, end)
-        self._at = end
+    def _advance(self, end: int) -> None:
+        self._line += self._text.count("\n", self._position, end)
+        self._position = end
 
-    def _fill(self, least: int) -> None:
+    def _fill(self, minimum: int) -> None:
         """Read on: at least as many characters as are waiting, so that a long value is not tried too often."""
-        parts = [self._text[self._at :]]
-        self._at = 0
-        more = 0
-        for text in self._source:
+        parts = [self._text[self._position :]]
+        self._position = 0
+        added = 0
+        for text in self._chunks:
             parts.append(text)
-            more += len(text)
-            if more > least:
+            added += len(text)
+            if added > minimum:
                 break
         else:
-            self._whole = True
+            self._at_end = True
         self._text = "".join(parts)
 
-    def _texts(self) -> Iterator[str]:
+    def _decoded_chunks(self) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder("utf-8")()
         line, column, start = 1, 0, 0
-        for read in self._blocks:
-            waiting = decoder.getstate()[0]
-            block = waiting + read
+        for raw in self._blocks:
+            undecoded = decoder.getstate()[0]
+            block = undecoded + raw
             decoder.reset()
-            bad = block.find(b"\0")
+            bad_at = block.find(b"\0")
             try:
                 text = decoder.decode(block)
             except UnicodeDecodeError as error:
-                bad, reason = error.start, error.reason
+                bad_at, reason = error.start, error.reason
             else:
                 reason = ""
-            if bad >= 0:
-                line += block.count(b"\n", 0, bad)
-                begin = block.rfind(b"\n", 0, bad) + 1
-                at = bad - begin + (0 if begin else column)
-                place = f"{self.shown}:{line}", at, start + bad - at
-                raise (not_utf8(place[0], block[bad], *place[1:], reason) if reason else nul(*place))
-            done = len(block) - len(decoder.getstate()[0])
+            if bad_at >= 0:
+                line += block.count(b"\n", 0, bad_at)
+                line_start = block.rfind(b"\n", 0, bad_at) + 1
+                column_of_bad = bad_at - line_start + (0 if line_start else column)
+                location = f"{self.shown}:{line}", column_of_bad, start + bad_at - column_of_bad
+                raise (
+                    not_utf8_error(location[0], block[bad_at], *location[1:], reason)
+                    if reason
+                    else nul_error(*location)
+                )
+            decoded = len(block) - len(decoder.getstate()[0])
             line += text.count("\n")
-            last = block.rfind(b"\n", 0, done) + 1
-            column = done - last if last else column + done
-            start += done
-            if start == done and text.startswith("\ufeff"):
+            last_line_start = block.rfind(b"\n", 0, decoded) + 1
+            column = decoded - last_line_start if last_line_start else column + decoded
+            start += decoded
+            if start == decoded and text.startswith("\ufeff"):
                 self.notes.append(BOM_NOTE)
                 text = text[1:]
             yield text
         if decoder.getstate()[0]:
-            rest = decoder.getstate()[0]
-            raise not_utf8(f"{self.shown}:{line}", rest[0], column, start - column, "unexpected end of data")
+            undecoded = decoder.getstate()[0]
+            raise not_utf8_error(
+                f"{self.shown}:{line}", undecoded[0], column, start - column, "unexpected end of data"
+            )
 
     def _unexpected(self, expected: str) -> InputError:
-        found = self._text[self._at : self._at + 30]
+        found = self._text[self._position : self._position + 30]
         return InputError(
             "not valid JSON" if found else "the file is cut off",
             where=f"{self.shown}:{self._line}",
@@ -236,7 +242,7 @@ class JsonDocument:
         )
 
 
-def _refuse_columns(fields: dict[str, Json], where: str) -> None:
+def _refuse_table_by_columns(fields: dict[str, Json], where: str) -> None:
     """Raise when an object is a table by columns, as pandas and `to_dict` write it: one row of it would be all rows."""
     values = list(fields.values())
     if len(values) < 2:
@@ -244,7 +250,7 @@ def _refuse_columns(fields: dict[str, Json], where: str) -> None:
     lists = [len(value) for value in values if isinstance(value, list)]
     keys = [value.keys() for value in values if isinstance(value, dict)]
     by_list = len(lists) == len(values) and len(set(lists)) == 1 and lists[0] > 1
-    by_key = len(keys) == len(values) and all(one == keys[0] for one in keys) and len(keys[0]) > 1
+    by_key = len(keys) == len(values) and all(names == keys[0] for names in keys) and len(keys[0]) > 1
     if by_list or by_key:
         raise InputError(
             "the file is a table by columns, not by rows",
@@ -259,12 +265,12 @@ def _refuse_columns(fields: dict[str, Json], where: str) -> None:
         )
 
 
-def _hold_rows(name: str, members: list[_Member]) -> bool:
+def _holds_rows(name: str, members: list[_Member]) -> bool:
     objects = [isinstance(member.value, dict) for member in members]
-    return any(objects) if name in ROWS else bool(objects) and all(objects)
+    return any(objects) if name in ROW_LIST_NAMES else bool(objects) and all(objects)
 
 
-def _row(member: _Member, origin: Origin, shared: dict[str, Json]) -> Row | InputError:
+def _row(member: _Member, origin: Origin, shared: dict[str, Json]) -> RawRow | InputError:
     where = str(origin)
     if not isinstance(member.value, dict):
         return InputError(
@@ -284,4 +290,4 @@ def _row(member: _Member, origin: Origin, shared: dict[str, Json]) -> Row | Inpu
             expected="text",
             fix="remove it",
         )
-    return Row(origin.line, {**shared, **member.value}, origin.item)
+    return RawRow(origin.line, {**shared, **member.value}, origin.item)

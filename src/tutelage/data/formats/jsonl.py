@@ -12,7 +12,7 @@ from tutelage.data.formats import invisible
 from tutelage.data.formats.lines import Line, Lines
 
 
-class Row(NamedTuple):
+class RawRow(NamedTuple):
     """A row of a file.
 
     Attributes:
@@ -28,7 +28,7 @@ class Row(NamedTuple):
     plain: bool = False
 
 
-def rows(lines: Lines, shown: str) -> Iterator[Row | InputError]:
+def rows(lines: Lines, shown: str) -> Iterator[RawRow | InputError]:
     """The rows of a JSONL file; blank lines are no rows.
 
     Raises:
@@ -36,35 +36,35 @@ def rows(lines: Lines, shown: str) -> Iterator[Row | InputError]:
     """
     for piece in lines.pieces():
         raws = piece.raw.removesuffix(b"\n").split(b"\n")
-        together = quick_all(raws)
-        if together is not None and not invisible.among(together.written):
-            for number, fields in enumerate(together.values, piece.number + 1):
-                yield Row(number, fields, 0, True)
+        batch = quick_all(raws)
+        if batch is not None and not invisible.in_bytes(batch.written):
+            for line_number, fields in enumerate(batch.values, piece.number + 1):
+                yield RawRow(line_number, fields, 0, True)
             continue
-        number, at = piece.number, 0
+        line_number, offset = piece.number, 0
         for raw in raws:
-            number += 1
-            if found := quick(raw):
-                yield Row(number, found.value, 0, not invisible.among(found.written))
+            line_number += 1
+            if parsed := quick(raw):
+                yield RawRow(line_number, parsed.value, 0, not invisible.in_bytes(parsed.written))
             elif raw.strip(b" \t\r"):
-                ended = at + len(raw) < len(piece.raw)
-                line = piece.line(raw + b"\n" if ended else raw, number, at)
+                ended = offset + len(raw) < len(piece.raw)
+                line = piece.line(raw + b"\n" if ended else raw, line_number, offset)
                 if isinstance(line, InputError):
                     yield line
-                elif number == 1 and line.text.lstrip(" \t\r").startswith("["):
-                    raise _not_an_object(line, f"{shown}:{line.number}", "a list")
+                elif line_number == 1 and line.text.lstrip(" \t\r").startswith("["):
+                    raise _not_object_error(line, f"{shown}:{line.number}", "a list")
                 else:
                     yield _row(line, f"{shown}:{line.number}")
-            at += len(raw) + 1
+            offset += len(raw) + 1
 
 
-def _row(line: Line, where: str) -> Row | InputError:
+def _row(line: Line, where: str) -> RawRow | InputError:
     try:
         value = loads(line.text, where=where, whole=line.ended)
     except InputError as error:
         return error
     if not isinstance(value, dict):
-        return _not_an_object(line, where, kind(value))
+        return _not_object_error(line, where, kind(value))
     if not value:
         return InputError("the row has no fields", where=where, found="{}", fix="delete the line, or fill it")
     if "\\u0000" in line.text and any("\0" in text for text in strings(value)):
@@ -75,10 +75,10 @@ def _row(line: Line, where: str) -> Row | InputError:
             expected="text",
             fix="remove it",
         )
-    return Row(line.number, value)
+    return RawRow(line.number, value)
 
 
-def _not_an_object(line: Line, where: str, found: str) -> InputError:
+def _not_object_error(line: Line, where: str, found: str) -> InputError:
     return InputError(
         f"the line is {found}, not an object",
         where=where,

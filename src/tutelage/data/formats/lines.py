@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_LINE_BYTES
-from tutelage.data.formats.blocks import BLOCK, FIX_ENCODING, Blocks
+from tutelage.data.formats.blocks import BLOCK_SIZE, FIX_ENCODING, Blocks
 
 BOM = b"\xef\xbb\xbf"
 BOM_NOTE = "the file starts with a byte order mark, which was skipped"
@@ -54,23 +54,23 @@ class LineBlock:
                 text = text.replace("\r\n", "\n")
             texts = text.split("\n")
             del texts[-1]
-            for found, line in enumerate(texts, self.number + 1):
-                yield Line(found, line, True)
+            for line_number, line in enumerate(texts, self.number + 1):
+                yield Line(line_number, line, True)
             return
-        number, at = self.number, 0
-        while at < len(self.raw):
-            end = self.raw.find(b"\n", at) + 1 or len(self.raw)
+        number, offset = self.number, 0
+        while offset < len(self.raw):
+            end = self.raw.find(b"\n", offset) + 1 or len(self.raw)
             number += 1
-            yield self.line(self.raw[at:end], number, at)
-            at = end
+            yield self.line(self.raw[offset:end], number, offset)
+            offset = end
 
-    def line(self, raw: bytes, number: int, at: int) -> Line | InputError:
+    def line(self, raw: bytes, number: int, offset: int) -> Line | InputError:
         """One of its lines, decoded: the bytes with the line's end, its number, and where in the piece it begins."""
-        return _decode(raw, f"{self.shown}:{number}", number, self.start + at)
+        return _decode_line(raw, f"{self.shown}:{number}", number, self.start + offset)
 
-    def behind(self, at: int, number: int) -> LineBlock:
+    def behind(self, offset: int, number: int) -> LineBlock:
         """What comes behind the line of that number, from a place of the piece on."""
-        return LineBlock(self.raw[at:], number, self.start + at, self.shown)
+        return LineBlock(self.raw[offset:], number, self.start + offset, self.shown)
 
 
 class Lines:
@@ -90,7 +90,7 @@ class Lines:
         self.shown = shown
         self.notes: list[str] = []
         # With blocks of the limit's size only the first line that ends in a block can pass the limit.
-        self._blocks = Blocks(path, shown, size=min(BLOCK, MAX_LINE_BYTES + 1))
+        self._blocks = Blocks(path, shown, size=min(BLOCK_SIZE, MAX_LINE_BYTES + 1))
 
     @property
     def sha256(self) -> str:
@@ -103,66 +103,66 @@ class Lines:
 
     def pieces(self) -> Iterator[LineBlock]:
         """The lines as bytes, without the file's byte order mark; what makes the rest unreadable is raised."""
-        number = start = held = 0
-        waiting: list[bytes] = []
+        number = start = pending_size = 0
+        pending: list[bytes] = []
         first = True
-        for read in self._blocks:
-            block = read
+        for raw_block in self._blocks:
+            block = raw_block
             if first and block.startswith(BOM):
                 self.notes.append(BOM_NOTE)
                 block, start = block[len(BOM) :], len(BOM)
             first = False
-            cut = block.rfind(b"\n") + 1
-            if cut:
-                whole = b"".join([*waiting, block[:cut]])
-                if whole.find(b"\n") >= MAX_LINE_BYTES:
-                    raise too_long(f"{self.shown}:{number + 1}")
-                yield LineBlock(whole, number, start, self.shown)
-                number += whole.count(b"\n")
-                start += len(whole)
-                waiting, held = [], 0
-            waiting.append(block[cut:])
-            held += len(block) - cut
-            if held > MAX_LINE_BYTES:
-                raise too_long(f"{self.shown}:{number + 1}")
-        if rest := b"".join(waiting):
+            line_end = block.rfind(b"\n") + 1
+            if line_end:
+                raw = b"".join([*pending, block[:line_end]])
+                if raw.find(b"\n") >= MAX_LINE_BYTES:
+                    raise too_long_error(f"{self.shown}:{number + 1}")
+                yield LineBlock(raw, number, start, self.shown)
+                number += raw.count(b"\n")
+                start += len(raw)
+                pending, pending_size = [], 0
+            pending.append(block[line_end:])
+            pending_size += len(block) - line_end
+            if pending_size > MAX_LINE_BYTES:
+                raise too_long_error(f"{self.shown}:{number + 1}")
+        if rest := b"".join(pending):
             yield LineBlock(rest, number, start, self.shown)
 
 
-def _decode(raw: bytes, where: str, number: int, start: int) -> Line | InputError:
+def _decode_line(raw: bytes, where: str, number: int, start: int) -> Line | InputError:
     ended = raw.endswith(b"\n")
     body = raw.removesuffix(b"\n").removesuffix(b"\r") if ended else raw
     if b"\0" in body:
-        return nul(where, body.index(b"\0"), start)
+        return nul_error(where, body.index(b"\0"), start)
     try:
         return Line(number, body.decode("utf-8"), ended)
     except UnicodeDecodeError as error:
-        return not_utf8(where, body[error.start], error.start, start, error.reason)
+        return not_utf8_error(where, body[error.start], error.start, start, error.reason)
 
 
-def nul(where: str, at: int, start: int) -> InputError:
+def nul_error(where: str, offset: int, start: int) -> InputError:
     """The error for a NUL byte at a place of a line that starts at a byte of the file."""
     return InputError(
         "a NUL byte stands in the line",
         where=where,
-        found=f"0x00 at byte {at + 1} of the line (byte {start + at + 1} of the file)",
+        found=f"0x00 at byte {offset + 1} of the line (byte {start + offset + 1} of the file)",
         expected="text",
         fix="the file is binary, UTF-16 or damaged: write it again as UTF-8 text",
     )
 
 
-def not_utf8(where: str, byte: int, at: int, start: int, reason: str) -> InputError:
+def not_utf8_error(where: str, byte: int, offset: int, start: int, reason: str) -> InputError:
     """The error for a byte that is no UTF-8."""
     return InputError(
         "the line is not UTF-8",
         where=where,
-        found=f"0x{byte:02x} at byte {at + 1} of the line (byte {start + at + 1} of the file): {reason}",
+        found=f"0x{byte:02x} at byte {offset + 1} of the line (byte {start + offset + 1} of the file): {reason}",
         expected="UTF-8",
         fix=FIX_ENCODING.format("WINDOWS-1252"),
     )
 
 
-def too_long(where: str) -> InputError:
+def too_long_error(where: str) -> InputError:
     """The error for a line, or a CSV row, beyond the limit."""
     return InputError(
         "the line is too long",

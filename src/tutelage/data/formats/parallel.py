@@ -7,13 +7,13 @@ from itertools import zip_longest
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Json
-from tutelage.data.formats.jsonl import Row
+from tutelage.data.formats.jsonl import RawRow
 from tutelage.data.formats.lines import Line
 
 
 def rows(
     files: Sequence[Iterable[Line | InputError]], shown: Sequence[str], columns: Sequence[str]
-) -> Iterator[Row | InputError]:
+) -> Iterator[RawRow | InputError]:
     """One row a line, with a field for each file.
 
     Args:
@@ -24,9 +24,9 @@ def rows(
     Raises:
         InputError: one file has fewer lines than another: from there on nothing says which line belongs to which.
     """
-    for number, together in enumerate(zip_longest(*files), 1):
-        if None in together:
-            short, long = together.index(None), next(i for i, line in enumerate(together) if line)
+    for number, lines in enumerate(zip_longest(*files), 1):
+        if None in lines:
+            short, long = lines.index(None), next(i for i, line in enumerate(lines) if line)
             raise InputError(
                 "the files have different numbers of lines",
                 where=f"{shown[short]}:{number}",
@@ -36,14 +36,14 @@ def rows(
             )
         fields: dict[str, Json] = {}
         error: InputError | None = None
-        for line, name, file in zip(together, columns, shown, strict=True):
+        for line, name, file in zip(lines, columns, shown, strict=True):
             if isinstance(line, InputError):
                 error = error or line
             elif line is not None:
                 fields[name] = line.text
                 if not line.text.strip():
                     error = error or _blank(f"{file}:{number}", name)
-        yield error if error is not None else Row(number, fields)
+        yield error if error is not None else RawRow(number, fields)
 
 
 def _blank(where: str, name: str) -> InputError:

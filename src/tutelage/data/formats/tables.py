@@ -14,8 +14,8 @@ from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_LINE_BYTES
 from tutelage.core.strictjson import shorten
 from tutelage.data.formats import vectorized_tables
-from tutelage.data.formats.jsonl import Row
-from tutelage.data.formats.lines import Line, LineBlock, Lines, too_long
+from tutelage.data.formats.jsonl import RawRow
+from tutelage.data.formats.lines import Line, LineBlock, Lines, too_long_error
 
 
 def rows(
@@ -24,8 +24,8 @@ def rows(
     *,
     delimiter: str,
     columns: Sequence[str] = (),
-    sure: bool = False,
-) -> Iterator[Row | InputError]:
+    has_header: bool = False,
+) -> Iterator[RawRow | InputError]:
     """The rows of a table; all values are text. Blank lines are no rows.
 
     Args:
@@ -33,12 +33,12 @@ def rows(
         shown: its name in errors.
         delimiter: comma or tab.
         columns: the columns' names, when the file has no header line.
-        sure: whether a first line that reads like a row is a header all the same.
+        has_header: whether a first line that reads like a row is a header all the same.
 
     Raises:
         InputError: for a header that cannot be used, or a quote that is never closed.
     """
-    table = _Table(shown, delimiter, list(columns) or None, sure=sure)
+    table = _Table(shown, delimiter, list(columns) or None, has_header=has_header)
     for piece in lines.pieces():
         yield from table.rows(piece)
     table.records.close()
@@ -47,55 +47,55 @@ def rows(
 class _Table:
     """A table being read piece by piece: at once where that can be, else line by line."""
 
-    def __init__(self, shown: str, delimiter: str, header: list[str] | None, *, sure: bool) -> None:
-        self.records: _Csv | _Tsv = _Csv(shown) if delimiter == "," else _Tsv()
+    def __init__(self, shown: str, delimiter: str, header: list[str] | None, *, has_header: bool) -> None:
+        self.records: _CsvRecords | _TsvRecords = _CsvRecords(shown) if delimiter == "," else _TsvRecords()
         self._shown = shown
         self._delimiter = delimiter
         self._header = header
-        self._sure = sure
+        self._sure = has_header
 
-    def rows(self, piece: LineBlock) -> Iterator[Row | InputError]:
+    def rows(self, piece: LineBlock) -> Iterator[RawRow | InputError]:
         """The rows that end in a piece."""
-        at, number = 0, piece.number
+        offset, line_number = 0, piece.number
         # To the first line that begins a row, once the columns are known.
-        while at < len(piece.raw) and (self._header is None or self.records.inside):
-            end = piece.raw.find(b"\n", at) + 1 or len(piece.raw)
-            number += 1
-            yield from self._line(piece.line(piece.raw[at:end], number, at))
-            at = end
-        if self._header is not None and (found := self._quick(piece.raw[at:], number)):
-            yield from found.rows
-            at, number = at + found.size, number + found.lines
-        for line in piece.behind(at, number).lines():
+        while offset < len(piece.raw) and (self._header is None or self.records.in_quotes):
+            end = piece.raw.find(b"\n", offset) + 1 or len(piece.raw)
+            line_number += 1
+            yield from self._line(piece.line(piece.raw[offset:end], line_number, offset))
+            offset = end
+        if self._header is not None and (bulk := self._bulk_rows(piece.raw[offset:], line_number)):
+            yield from bulk.rows
+            offset, line_number = offset + bulk.byte_count, line_number + bulk.line_count
+        for line in piece.behind(offset, line_number).lines():
             yield from self._line(line)
 
-    def _quick(self, raw: bytes, number: int) -> vectorized_tables.Rows | None:
+    def _bulk_rows(self, raw: bytes, line_before: int) -> vectorized_tables.Rows | None:
         # A piece below the limit holds no row beyond it.
         if self._header is None or len(raw) > MAX_LINE_BYTES:
             return None
-        even = raw.replace(b"\r\n", b"\n") if b"\r" in raw else raw
-        if b"\r" in even:
+        normalized = raw.replace(b"\r\n", b"\n") if b"\r" in raw else raw
+        if b"\r" in normalized:
             return None
-        found = vectorized_tables.quick(even, self._header, self._delimiter, number)
-        if found is None or even is raw:
-            return found
+        bulk = vectorized_tables.read_rows(normalized, self._header, self._delimiter, line_before)
+        if bulk is None or normalized is raw:
+            return bulk
         end = len(raw)
-        for _ in range(even.count(b"\n", found.size) + 1):
+        for _ in range(normalized.count(b"\n", bulk.byte_count) + 1):
             end = raw.rfind(b"\n", 0, end)
-        return found._replace(size=end + 1)
+        return bulk._replace(byte_count=end + 1)
 
-    def _line(self, line: Line | InputError) -> Iterator[Row | InputError]:
+    def _line(self, line: Line | InputError) -> Iterator[RawRow | InputError]:
         for record in self.records.feed(line):
             if isinstance(record, InputError):
                 if self._header is None:
                     raise record
                 yield record
             elif self._header is None:
-                self._header = _header(record, self._shown, self._delimiter, sure=self._sure)
+                self._header = _check_header(record, self._shown, self._delimiter, has_header=self._sure)
             elif len(record.values) != len(self._header):
-                yield _ragged(record, self._header, self._shown, self._delimiter)
+                yield _field_count_error(record, self._header, self._shown, self._delimiter)
             else:
-                yield Row(record.line, dict(zip(self._header, record.values, strict=True)))
+                yield RawRow(record.line, dict(zip(self._header, record.values, strict=True)))
 
 
 @dataclass(slots=True)
@@ -106,10 +106,10 @@ class Record:
     values: list[str] = field(default_factory=list)
 
 
-class _Tsv:
+class _TsvRecords:
     """Lines to records: each is one."""
 
-    inside = False
+    in_quotes = False
 
     def feed(self, line: Line | InputError) -> Iterable[Record | InputError]:
         """The record of a line; none of a blank one."""
@@ -121,15 +121,15 @@ class _Tsv:
         """Nothing can be open at the end."""
 
 
-class _Csv:
+class _CsvRecords:
     """Lines to records; a record may span several of them, and is `inside` one then."""
 
     def __init__(self, shown: str) -> None:
         self._shown = shown
-        self._row: _Row | None = None
+        self._row: _CsvRecordParser | None = None
 
     @property
-    def inside(self) -> bool:
+    def in_quotes(self) -> bool:
         """Whether a record goes on in the next line."""
         return self._row is not None
 
@@ -141,29 +141,29 @@ class _Csv:
         """
         if isinstance(line, InputError):
             return (line,)
-        row = self._row
-        if row is None:
-            if (simple := _simple(line)) is not None:
-                return simple
-            row = self._row = _Row(line.number)
-        error = row.feed(line, self._shown)
+        parser = self._row
+        if parser is None:
+            if (record := _unquoted_record(line)) is not None:
+                return record
+            parser = self._row = _CsvRecordParser(line.number)
+        error = parser.feed(line, self._shown)
         if error is not None:
             self._row = None
             return (error,)
-        if not row.inside:
+        if not parser.in_quotes:
             self._row = None
-            return (row.record,)
-        if row.size > MAX_LINE_BYTES:
-            raise too_long(f"{self._shown}:{row.opened}")
+            return (parser.record,)
+        if parser.size > MAX_LINE_BYTES:
+            raise too_long_error(f"{self._shown}:{parser.opened}")
         return ()
 
     def close(self) -> None:
         """Raise InputError when a quote is still open at the file's end."""
-        if (row := self._row) is not None:
+        if (parser := self._row) is not None:
             raise InputError(
                 "a quote is opened and never closed",
-                where=f"{self._shown}:{row.opened}",
-                found=f'a field that starts with "{row.parts[0][:40]} and runs to the end of the file',
+                where=f"{self._shown}:{parser.opened}",
+                found=f'a field that starts with "{parser.parts[0][:40]} and runs to the end of the file',
                 expected='a closing "',
                 fix='close the quote on that line; a quote that belongs to the text is doubled: ""',
             )
@@ -175,13 +175,13 @@ def csv_records(lines: Iterable[Line | InputError], shown: str) -> Iterator[Reco
     Raises:
         InputError: for a quote that is not closed before the file's end or the line limit.
     """
-    records = _Csv(shown)
+    records = _CsvRecords(shown)
     for line in lines:
         yield from records.feed(line)
     records.close()
 
 
-def _simple(line: Line) -> list[Record] | None:
+def _unquoted_record(line: Line) -> list[Record] | None:
     """The record of a line in which nothing is quoted, none for a blank one; None when there is more to look at."""
     text = line.text
     if not text.strip():
@@ -189,12 +189,12 @@ def _simple(line: Line) -> list[Record] | None:
     return None if '"' in text or "\r" in text else [Record(line.number, text.split(","))]
 
 
-class _Row:
+class _CsvRecordParser:
     """A record being read: `inside` says that a quoted field goes on in the next line."""
 
     def __init__(self, number: int) -> None:
         self.record = Record(number)
-        self.inside = False
+        self.in_quotes = False
         self.opened = number
         self.parts: list[str] = []
         self.size = 0
@@ -202,45 +202,45 @@ class _Row:
     def feed(self, line: Line, shown: str) -> InputError | None:
         """Take one more physical line."""
         self.size += len(line.text) + 1
-        text, at = line.text, 0
+        text, offset = line.text, 0
         while True:
-            if self.inside or text.startswith('"', at):
-                if not self.inside:
-                    self.inside, self.opened, self.parts = True, line.number, []
-                    at += 1
-                at = self._quoted(text, at)
-                if self.inside:
+            if self.in_quotes or text.startswith('"', offset):
+                if not self.in_quotes:
+                    self.in_quotes, self.opened, self.parts = True, line.number, []
+                    offset += 1
+                offset = self._quoted(text, offset)
+                if self.in_quotes:
                     return None
-                if at < len(text) and text[at] != ",":
-                    return _after_quote(text, at, f"{shown}:{line.number}")
+                if offset < len(text) and text[offset] != ",":
+                    return _after_quote_error(text, offset, f"{shown}:{line.number}")
             else:
-                end = text.find(",", at)
+                end = text.find(",", offset)
                 end = len(text) if end < 0 else end
-                if "\r" in (value := text[at:end]):
-                    return _bare_return(f"{shown}:{line.number}")
+                if "\r" in (value := text[offset:end]):
+                    return _bare_return_error(f"{shown}:{line.number}")
                 self.record.values.append(value)
-                at = end
-            if at >= len(text):
+                offset = end
+            if offset >= len(text):
                 return None
-            at += 1
+            offset += 1
 
-    def _quoted(self, text: str, at: int) -> int:
+    def _quoted(self, text: str, offset: int) -> int:
         """Read on in a quoted field; returns the place after its closing quote, or leaves `inside` set."""
         while True:
-            end = text.find('"', at)
+            end = text.find('"', offset)
             if end < 0:
-                self.parts += [text[at:], "\n"]
+                self.parts += [text[offset:], "\n"]
                 return len(text)
-            self.parts.append(text[at:end])
+            self.parts.append(text[offset:end])
             if not text.startswith('"', end + 1):
                 self.record.values.append("".join(self.parts))
-                self.inside = False
+                self.in_quotes = False
                 return end + 1
             self.parts.append('"')
-            at = end + 2
+            offset = end + 2
 
 
-def _after_quote(text: str, at: int, where: str) -> InputError:
+def _after_quote_error(text: str, at: int, where: str) -> InputError:
     return InputError(
         "text follows a closing quote",
         where=where,
@@ -250,7 +250,7 @@ def _after_quote(text: str, at: int, where: str) -> InputError:
     )
 
 
-def _bare_return(where: str) -> InputError:
+def _bare_return_error(where: str) -> InputError:
     return InputError(
         "a carriage return stands alone in the line",
         where=where,
@@ -260,12 +260,12 @@ def _bare_return(where: str) -> InputError:
     )
 
 
-def _header(record: Record, shown: str, delimiter: str, *, sure: bool) -> list[str]:
+def _check_header(record: Record, shown: str, delimiter: str, *, has_header: bool) -> list[str]:
     where = f"{shown}:{record.line}"
     names = record.values
-    for other in ";\t,":
-        if len(names) == 1 and other != delimiter and other in names[0]:
-            name = {";": "semicolons", "\t": "tabs", ",": "commas"}[other]
+    for separator in ";\t,":
+        if len(names) == 1 and separator != delimiter and separator in names[0]:
+            name = {";": "semicolons", "\t": "tabs", ",": "commas"}[separator]
             raise InputError(
                 f"the columns seem to be split by {name}",
                 where=where,
@@ -290,28 +290,30 @@ def _header(record: Record, shown: str, delimiter: str, *, sure: bool) -> list[s
                 expected="every name once",
                 fix="rename one of them",
             )
-    if not sure and any(map(_reads_like_a_value, names)):
-        raise _no_header(names, where)
+    if not has_header and any(map(_looks_like_value, names)):
+        raise _no_header_error(names, where)
     return names
 
 
-def _reads_like_a_value(name: str) -> bool:
+def _looks_like_value(name: str) -> bool:
     return len(name) > 60 or (" " in name and name[-1] in ".?!")
 
 
-def _no_header(names: list[str], where: str) -> InputError:
+def _no_header_error(names: list[str], where: str) -> InputError:
     placeholders = ", ".join(f"column{n}" for n in range(1, len(names) + 1))
-    chains = "  or, for FLAN's chains of thought,  layout: flan-cot" if len(names) == 3 else ""
+    chain_of_thought_advice = (
+        "  or, for FLAN's chains of thought,  layout: flan-cot" if len(names) == 3 else ""
+    )
     return InputError(
         "the first line reads like a row, not like the columns' names",
         where=where,
         found=shorten(names[0]),
         expected="a header line that names the columns",
-        fix=f"write into data  columns: [{placeholders}]{chains}  or  layout: plain  when it is the header",
+        fix=f"write into data  columns: [{placeholders}]{chain_of_thought_advice}  or  layout: plain  when it is the header",
     )
 
 
-def _ragged(record: Record, header: list[str], shown: str, delimiter: str) -> InputError:
+def _field_count_error(record: Record, header: list[str], shown: str, delimiter: str) -> InputError:
     name = "comma" if delimiter == "," else "tab"
     return InputError(
         "the row has another number of fields than the header",

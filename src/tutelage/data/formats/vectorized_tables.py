@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tutelage.data.formats import invisible
-from tutelage.data.formats.jsonl import Row
+from tutelage.data.formats.jsonl import RawRow
 
 _QUOTE, _LINE_END = 34, 10
 
@@ -22,54 +22,54 @@ _QUOTE, _LINE_END = 34, 10
 class Rows(NamedTuple):
     """The rows of a piece, the bytes that they took, and how many lines those are."""
 
-    rows: list[Row]
-    size: int
-    lines: int
+    rows: list[RawRow]
+    byte_count: int
+    line_count: int
 
 
-def quick(raw: bytes, header: Sequence[str], delimiter: str, before: int) -> Rows | None:
+def read_rows(raw: bytes, header: Sequence[str], delimiter: str, line_before: int) -> Rows | None:
     r"""The rows of some lines, when all that end in them are in order; None when someone has to look.
 
     Args:
         raw: whole lines without \r, from the begin of a row on; the last row may go on behind them, and is left.
         header: the columns' names, at least two: of a blank line one column would make a row.
         delimiter: comma, which lets fields be quoted, or tab, which does not.
-        before: number of the line before the first one.
+        line_before: number of the line before the first one.
     """
     if len(header) < 2 or b"\0" in raw:
         return None
     data = np.frombuffer(raw, np.uint8)
-    marks = (data == ord(delimiter)) | (data == _LINE_END)
+    is_mark = (data == ord(delimiter)) | (data == _LINE_END)
     if delimiter == ",":
-        marks |= data == _QUOTE
-    at = np.flatnonzero(marks)
-    what = data[at]
-    quotes = what == _QUOTE
+        is_mark |= data == _QUOTE
+    mark_positions = np.flatnonzero(is_mark)
+    marks = data[mark_positions]
+    quotes = marks == _QUOTE
     outside = ~quotes & (np.cumsum(quotes) % 2 == 0)
-    ends = np.flatnonzero(outside & (what == _LINE_END))
+    ends = np.flatnonzero(outside & (marks == _LINE_END))
     if not len(ends):
         return None
-    upto = int(ends[-1]) + 1
-    at, what, quotes, outside = at[:upto], what[:upto], quotes[:upto], outside[:upto]
-    stops, shape = at[outside], what[outside]
-    if not _well_quoted(data, at[quotes], delimiter) or len(stops) % len(header):
+    end = int(ends[-1]) + 1
+    mark_positions, marks, quotes, outside = mark_positions[:end], marks[:end], quotes[:end], outside[:end]
+    field_ends, terminators = mark_positions[outside], marks[outside]
+    if not _well_quoted(data, mark_positions[quotes], delimiter) or len(field_ends) % len(header):
         return None
-    shape = shape.reshape(-1, len(header))
-    if (shape[:, -1] != _LINE_END).any() or (shape[:, :-1] == _LINE_END).any():
+    terminators = terminators.reshape(-1, len(header))
+    if (terminators[:, -1] != _LINE_END).any() or (terminators[:, :-1] == _LINE_END).any():
         return None
-    lines = np.cumsum(what == _LINE_END)[ends]
-    values = _values(raw, data, stops, quoted=delimiter == ",")
+    line_ends = np.cumsum(marks == _LINE_END)[ends]
+    values = _decode_values(raw, data, field_ends, quoted=delimiter == ",")
     if values is None or (delimiter == "\t" and _blank_line(values, len(header))):
         return None
-    size = int(at[-1]) + 1
-    plain = not invisible.among(raw)
-    numbers = [before + 1, *(lines[:-1] + (before + 1)).tolist()]
+    byte_count = int(mark_positions[-1]) + 1
+    no_invisible = not invisible.in_bytes(raw)
+    numbers = [line_before + 1, *(line_ends[:-1] + (line_before + 1)).tolist()]
     columns = [iter(values)] * len(header)
     rows = [
-        Row(number, dict(zip(header, row, strict=True)), 0, plain)
+        RawRow(number, dict(zip(header, row, strict=True)), 0, no_invisible)
         for number, row in zip(numbers, zip(*columns, strict=True), strict=True)
     ]
-    return Rows(rows, size, int(lines[-1]))
+    return Rows(rows, byte_count, int(line_ends[-1]))
 
 
 def _well_quoted(data: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64], delimiter: str) -> bool:
@@ -79,34 +79,36 @@ def _well_quoted(data: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64], del
     allowed = np.zeros(256, bool)
     allowed[[ord(delimiter), _LINE_END, _QUOTE]] = True
     opens, closes = quotes[::2], quotes[1::2]
-    first = opens[1:] if opens[0] == 0 else opens
-    return bool(allowed[data[first - 1]].all() and allowed[data[closes + 1]].all())
+    checked = opens[1:] if opens[0] == 0 else opens
+    return bool(allowed[data[checked - 1]].all() and allowed[data[closes + 1]].all())
 
 
 def _blank_line(values: list[str], width: int) -> bool:
     """Whether a line holds nothing but spaces and tabs, and is no row."""
-    for at in range(0, len(values), width):
-        if (not values[at] or values[at].isspace()) and not "".join(values[at : at + width]).strip():
+    for start in range(0, len(values), width):
+        if (not values[start] or values[start].isspace()) and not "".join(
+            values[start : start + width]
+        ).strip():
             return True
     return False
 
 
-def _values(
-    raw: bytes, data: npt.NDArray[np.uint8], stops: npt.NDArray[np.int64], *, quoted: bool
+def _decode_values(
+    raw: bytes, data: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64], *, quoted: bool
 ) -> list[str] | None:
     """The fields' texts; None when one is no UTF-8."""
-    starts = np.concatenate(([0], stops[:-1] + 1))
+    starts = np.concatenate(([0], ends[:-1] + 1))
     if quoted:
-        inside = data[starts] == _QUOTE
-        starts, stops = starts + inside, stops - inside
+        is_quoted = data[starts] == _QUOTE
+        starts, ends = starts + is_quoted, ends - is_quoted
     try:
         values = [
-            raw[start:stop].decode() for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
+            raw[start:stop].decode() for start, stop in zip(starts.tolist(), ends.tolist(), strict=True)
         ]
     except UnicodeDecodeError:
         return None
     if quoted and b'""' in raw:
-        for place in np.flatnonzero(inside).tolist():
-            if '"' in values[place]:
-                values[place] = values[place].replace('""', '"')
+        for index in np.flatnonzero(is_quoted).tolist():
+            if '"' in values[index]:
+                values[index] = values[index].replace('""', '"')
     return values

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
+from tutelage.core.suggestions import did_you_mean
 from tutelage.data.layouts import conversations, tasks
 from tutelage.data.layouts.options import Fields, LayoutRow, ReadOptions
 
@@ -24,7 +25,7 @@ class Layout:
 
     name: str
     read: Callable[[Fields, ReadOptions, str], Iterator[LayoutRow]]
-    fits: Callable[[Fields], bool] = lambda _: False
+    matches: Callable[[Fields], bool] = lambda _: False
     template: str | None = None
     formats: tuple[str, ...] = ()
 
@@ -53,13 +54,12 @@ def get_layout(name: str) -> Layout:
     for layout in _LAYOUTS:
         if layout.name == name:
             return layout
-    close = nearest(name, NAMES)
     raise InputError(
         "there is no such layout",
         where="data.layout",
         found=name,
         expected=", ".join(NAMES),
-        fix=f"did you mean {close}?" if close else "take one of these, or leave it out",
+        fix=did_you_mean(name, NAMES) or "take one of these, or leave it out",
     )
 
 
@@ -72,6 +72,6 @@ def detect(rows: Sequence[Fields], options: ReadOptions, file_format: str) -> La
     for layout in _LAYOUTS:
         if layout.formats and file_format not in layout.formats:
             continue
-        if sum(layout.fits(row) for row in rows) * 2 > len(rows):
+        if sum(layout.matches(row) for row in rows) * 2 > len(rows):
             return layout
     return PLAIN

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from functools import cache
 
 from tutelage.core import yamltext
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
 from tutelage.core.strictjson import kind, shorten
+from tutelage.core.suggestions import did_you_mean
 from tutelage.core.types import Json
 from tutelage.data.layouts.options import Fields, LabelMapping, LayoutRow, MissingColumnError, ReadOptions
 from tutelage.metrics import mentions
 
-CHAIN = ("question", "answer", "rationale")
-_TAGS = ("tags", "ner_tags")
-_LABELS = ("label", "category", "intent", "labels", "class", "sentiment", "topic")
+CHAIN_FIELDS = ("question", "answer", "rationale")
+_TAG_FIELDS = ("tags", "ner_tags")
+_LABEL_FIELDS = ("label", "category", "intent", "labels", "class", "sentiment", "topic")
 _FIX = "correct the row, or leave it out"
 
 
@@ -30,20 +31,20 @@ def is_super_ni(fields: Fields) -> bool:
     return "Definition" in fields and "output" in fields
 
 
-def super_ni(fields: Fields, _how: ReadOptions, where: str) -> Iterator[LayoutRow]:
+def super_ni(fields: Fields, _options: ReadOptions, where: str) -> Iterator[LayoutRow]:
     """An instance: definition, input, the first output, and all of them as references."""
-    definition = _joined(fields.get("Definition"), "Definition", where)
+    definition = _joined_text(fields.get("Definition"), "Definition", where)
     outputs = fields.get("output")
     texts = [outputs] if isinstance(outputs, str) else outputs
     if not isinstance(texts, list) or not texts or not all(isinstance(t, str) and t.strip() for t in texts):
-        raise _wrong("output", where, outputs, "a text, or a list of texts that are not empty")
-    kept: dict[str, Json] = {name: fields[name] for name in ("id", "Categories") if name in fields}
+        raise _field_error("output", where, outputs, "a text, or a list of texts that are not empty")
+    metadata: dict[str, Json] = {name: fields[name] for name in ("id", "Categories") if name in fields}
     text = fields.get("input", "")
     if not isinstance(text, str):
-        raise _wrong("input", where, text, "text")
+        raise _field_error("input", where, text, "text")
     references: list[Json] = [*texts]
     yield LayoutRow(
-        {**kept, "definition": definition, "input": text, "output": texts[0], "references": references}
+        {**metadata, "definition": definition, "input": text, "output": texts[0], "references": references}
     )
 
 
@@ -52,70 +53,74 @@ def is_self_instruct(fields: Fields) -> bool:
     return isinstance(fields.get("instances"), list) and "instruction" in fields
 
 
-def self_instruct(fields: Fields, _how: ReadOptions, where: str) -> Iterator[LayoutRow]:
+def self_instruct(fields: Fields, _options: ReadOptions, where: str) -> Iterator[LayoutRow]:
     """One row for each instance: instruction, input, output."""
     instances = fields.get("instances")
     if not isinstance(instances, list) or not instances:
-        raise _wrong("instances", where, instances, "a list of objects with input and output")
-    rest = {name: value for name, value in fields.items() if name != "instances"}
+        raise _field_error("instances", where, instances, "a list of objects with input and output")
+    other_fields = {name: value for name, value in fields.items() if name != "instances"}
     for number, instance in enumerate(instances, 1):
         if not isinstance(instance, dict) or "output" not in instance:
-            raise _wrong(f"instances[{number - 1}]", where, instance, "an object with input and output")
-        yield LayoutRow({**rest, **instance}, number)
+            raise _field_error(f"instances[{number - 1}]", where, instance, "an object with input and output")
+        yield LayoutRow({**other_fields, **instance}, number)
 
 
 def is_flan_cot(fields: Fields) -> bool:
     """Whether a row is a question with its answer and the reasoning, as FLAN's files write it."""
-    return set(fields) == set(CHAIN)
+    return set(fields) == set(CHAIN_FIELDS)
 
 
-def flan_cot(fields: Fields, _how: ReadOptions, where: str) -> Iterator[LayoutRow]:
+def flan_cot(fields: Fields, _options: ReadOptions, where: str) -> Iterator[LayoutRow]:
     r"""Question, answer and rationale; \n in them is a line break."""
-    made: dict[str, Json] = dict(fields)
-    for name in CHAIN:
+    cleaned: dict[str, Json] = dict(fields)
+    for name in CHAIN_FIELDS:
         value = fields.get(name)
         if not isinstance(value, str):
-            raise _wrong(name, where, value, "text")
-        made[name] = value.replace("\\n", "\n").strip()
-    yield LayoutRow(made)
+            raise _field_error(name, where, value, "text")
+        cleaned[name] = value.replace("\\n", "\n").strip()
+    yield LayoutRow(cleaned)
 
 
 def is_entities(fields: Fields) -> bool:
     """Whether a row is a sentence as tokens with a tag for each."""
-    return isinstance(fields.get("tokens"), list) and any(isinstance(fields.get(n), list) for n in _TAGS)
+    return isinstance(fields.get("tokens"), list) and any(
+        isinstance(fields.get(n), list) for n in _TAG_FIELDS
+    )
 
 
-def entities(fields: Fields, how: ReadOptions, where: str) -> Iterator[LayoutRow]:
+def entities(fields: Fields, options: ReadOptions, where: str) -> Iterator[LayoutRow]:
     """Tokens, tags, the sentence as text, and its entities as text."""
-    name = next((name for name in _TAGS if name in fields), "tags")
+    name = next((name for name in _TAG_FIELDS if name in fields), "tags")
     tokens, tags = _texts(fields, "tokens", where), _texts(fields, name, where)
     if len(tokens) != len(tags):
-        raise _wrong(name, where, f"{len(tags)} tags", f"{len(tokens)} tags, one a token")
-    odd = next(
+        raise _field_error(name, where, f"{len(tags)} tags", f"{len(tokens)} tags, one a token")
+    bad_tag = next(
         (tag for tag in tags if tag != "O" and tag[:2] not in ("B-", "I-", "E-", "S-", "L-", "U-", "M-")),
         None,
     )
-    if odd is not None:
-        raise _wrong(name, where, odd, "O, or B-, I-, E-, S- and a type")
+    if bad_tag is not None:
+        raise _field_error(name, where, bad_tag, "O, or B-, I-, E-, S- and a type")
     text = mentions.words(tokens)
     if not text:
-        how.note("sentences have no text, and are no rows")
+        options.note("sentences have no text, and are no rows")
         return
     for _ in range(sum(not token.strip() for token in tokens)):
-        how.note("tokens are empty, and stand in no text")
-    rest = {key: value for key, value in fields.items() if key not in (name, "tokens")}
-    said = mentions.to_text(tokens, tags)
-    yield LayoutRow({**rest, "tokens": [*tokens], "tags": [*tags], "text": text, "entities": said})
+        options.note("tokens are empty, and stand in no text")
+    other_fields = {key: value for key, value in fields.items() if key not in (name, "tokens")}
+    entity_text = mentions.to_text(tokens, tags)
+    yield LayoutRow(
+        {**other_fields, "tokens": [*tokens], "tags": [*tags], "text": text, "entities": entity_text}
+    )
 
 
 def is_translation(fields: Fields) -> bool:
     """Whether a row is a text in two languages, named by their codes."""
-    return _pair(fields, ()) is not None
+    return _language_pair(fields, ()) is not None
 
 
-def translation(fields: Fields, how: ReadOptions, where: str) -> Iterator[LayoutRow]:
+def translation(fields: Fields, options: ReadOptions, where: str) -> Iterator[LayoutRow]:
     """Source, target and their languages' names; the direction is that of the columns."""
-    pair = _pair(fields, how.columns)
+    pair = _language_pair(fields, options.columns)
     if pair is None:
         raise InputError(
             "the row is no pair of texts in two languages",
@@ -128,11 +133,11 @@ def translation(fields: Fields, how: ReadOptions, where: str) -> Iterator[Layout
     for name in (source, target):
         value = texts[name]
         if not isinstance(value, str) or not value.strip():
-            raise _wrong(name, where, value, "a text that is not empty")
-    rest = {n: v for n, v in fields.items() if n not in (source, target, "translation")}
+            raise _field_error(name, where, value, "a text that is not empty")
+    other_fields = {n: v for n, v in fields.items() if n not in (source, target, "translation")}
     yield LayoutRow(
         {
-            **rest,
+            **other_fields,
             "source": texts[source],
             "target": texts[target],
             "source_language": languages().get(source, source),
@@ -141,64 +146,64 @@ def translation(fields: Fields, how: ReadOptions, where: str) -> Iterator[Layout
     )
 
 
-def _pair(fields: Fields, asked: tuple[str, ...]) -> tuple[tuple[str, str], Fields] | None:
-    inside = fields.get("translation")
-    texts = inside if isinstance(inside, dict) else fields
+def _language_pair(fields: Fields, columns: tuple[str, ...]) -> tuple[tuple[str, str], Fields] | None:
+    nested = fields.get("translation")
+    texts = nested if isinstance(nested, dict) else fields
     # A column called id names rows far more often than it holds Indonesian.
-    names = asked or tuple(n for n in texts if n in languages() and (n != "id" or texts is inside))
+    names = columns or tuple(n for n in texts if n in languages() and (n != "id" or texts is nested))
     if len(names) == 2 and all(name in texts for name in names):
         return (names[0], names[1]), texts
     return None
 
 
-def classification(fields: Fields, how: ReadOptions, where: str) -> Iterator[LayoutRow]:
+def classification(fields: Fields, options: ReadOptions, where: str) -> Iterator[LayoutRow]:
     """A row with its label's name as `label`, and with all names as `options` when they are asked for."""
-    labels = how.labels or LabelMapping({})
+    labels = options.labels or LabelMapping({})
     column = labels.column or _label_column(fields, where)
     if column not in fields:
-        close = nearest(column, list(fields))
         raise MissingColumnError(
             f"the row has no field {column}",
             where=where,
             found="the fields " + ", ".join(fields),
             expected="a field that holds the label",
-            fix=f"did you mean labels.column: {close}?" if close else "correct labels.column",
+            fix=did_you_mean(column, list(fields), form="labels.column: {}") or "correct labels.column",
         )
     value = fields[column]
     key = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    known = list(dict.fromkeys(labels.names.values()))
-    name = labels.names.get(key, key if key in known or not known else None)
+    label_names = list(dict.fromkeys(labels.names.values()))
+    name = labels.names.get(key, key if key in label_names or not label_names else None)
     if not name:
-        close = nearest(key, known)
         raise InputError(
             f"the field {column} names no label",
             where=where,
             found=shorten(key) if key else kind(value),
-            expected=", ".join([*known[:8], "..."] if len(known) > 8 else known),
-            fix=f"did you mean {close}?" if close else _FIX,
+            expected=", ".join([*label_names[:8], "..."] if len(label_names) > 8 else label_names),
+            fix=did_you_mean(key, label_names) or _FIX,
         )
-    rest = {n: v for n, v in fields.items() if n != column}
-    yield LayoutRow({**rest, "label": name, **({"options": [*known]} if labels.options else {})})
+    other_fields = {n: v for n, v in fields.items() if n != column}
+    yield LayoutRow(
+        {**other_fields, "label": name, **({"options": [*label_names]} if labels.options else {})}
+    )
 
 
 def _label_column(fields: Fields, where: str) -> str:
-    found = [name for name in _LABELS if name in fields]
-    if len(found) == 1:
-        return found[0]
-    guess = found[0] if found else next(reversed(list(fields)), "label")
+    candidates = [name for name in _LABEL_FIELDS if name in fields]
+    if len(candidates) == 1:
+        return candidates[0]
+    guess = candidates[0] if candidates else next(reversed(list(fields)), "label")
     raise MissingColumnError(
         "the columns do not say which one holds the label",
         where=where,
         found="the columns " + ", ".join(fields),
-        expected="one column such as " + ", ".join(_LABELS[:3]),
+        expected="one column such as " + ", ".join(_LABEL_FIELDS[:3]),
         fix=f"write into labels  column: {guess}",
     )
 
 
-def _joined(value: Json, name: str, where: str) -> str:
+def _joined_text(value: Json, name: str, where: str) -> str:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise _wrong(name, where, value, "a text, or a list of texts")
+        raise _field_error(name, where, value, "a text, or a list of texts")
     return "\n".join(str(text) for text in texts)
 
 
@@ -207,17 +212,17 @@ def _texts(fields: Fields, name: str, where: str) -> list[str]:
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         return [str(item) for item in value]
     numbers = isinstance(value, list) and any(isinstance(item, int) for item in value)
-    raise _wrong(
+    raise _field_error(
         name, where, "numbers without their names" if numbers else value, "a list of texts, at least one"
     )
 
 
-def _wrong(name: str, where: str, value: Json, expected: str) -> InputError:
-    found = f"{kind(value)}: {shorten(str(value), 40)}" if value is not None else "null, or no such field"
+def _field_error(name: str, where: str, value: Json, expected: str) -> InputError:
+    finding = f"{kind(value)}: {shorten(str(value), 40)}" if value is not None else "null, or no such field"
     return InputError(
         f"the field {name} is not what its layout has there",
         where=where,
-        found=found,
+        found=finding,
         expected=expected,
         fix=_FIX,
     )

@@ -55,29 +55,29 @@ def damaged(rng):
 
 def test_quick_json_is_strict_json_or_nothing():
     rng = random.Random(1)
-    taken = 0
+    bulk_results = 0
     for _ in range(6000):
         text = damaged(rng)
         if (found := quick(text.encode())) is not None:
-            taken += 1
+            bulk_results += 1
             assert repr(found.value) == repr(loads(text, where="x"))
-            assert invisible.among(found.written) or not invisible.inside(found.value)
-    assert taken > 1000
+            assert invisible.in_bytes(found.written) or not invisible.in_value(found.value)
+    assert bulk_results > 1000
 
 
 def test_lines_that_are_quick_together_are_each_strict_json():
     rng = random.Random(4)
-    taken = 0
+    bulk_results = 0
     for _ in range(3000):
         texts = [
             (damaged(rng) if rng.random() < 0.2 else json.dumps({"a": value(rng)})).encode()
             for _ in range(rng.randint(1, 5))
         ]
         if (found := quick_all(texts)) is not None:
-            taken += 1
+            bulk_results += 1
             assert repr(found.values) == repr([loads(text.decode(), where="x") for text in texts])
-            assert invisible.among(found.written) or not any(map(invisible.inside, found.values))
-    assert taken > 800
+            assert invisible.in_bytes(found.written) or not any(map(invisible.in_value, found.values))
+    assert bulk_results > 800
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ def test_tables_read_alike_in_pieces_of_any_size(tmp_path, monkeypatch, name):
     rng = random.Random(3)
     delimiter = "," if name == "rows.csv" else "\t"
     path = tmp_path / name
-    taken = []
-    real = vectorized_tables.quick
+    bulk_results = []
+    real = vectorized_tables.read_rows
     for _ in range(400):
         good = rng.random() < 0.5
         rows = [
@@ -178,16 +178,20 @@ def test_tables_read_alike_in_pieces_of_any_size(tmp_path, monkeypatch, name):
         path.write_bytes(
             end.join([head, *rows]).encode() + rng.choice([b"", b"\n", b"\r\n", b"\n\n", b"\n\xff\n"])
         )
-        monkeypatch.setattr(lines, "BLOCK", rng.choice([7, 20, 50, 1 << 20]))
+        monkeypatch.setattr(lines, "BLOCK_SIZE", rng.choice([7, 20, 50, 1 << 20]))
         with monkeypatch.context() as patch:
-            patch.setattr(vectorized_tables, "quick", lambda *given: taken.append(real(*given)) or taken[-1])
+            patch.setattr(
+                vectorized_tables,
+                "read_rows",
+                lambda *args: bulk_results.append(real(*args)) or bulk_results[-1],
+            )
             fast = outcome(path)
         slow = both(monkeypatch, path, (vectorized_tables, "quick", lambda *_: None))[1]
         assert fast == slow, path.read_bytes()
-    assert sum(found is not None for found in taken) > 100
+    assert sum(found is not None for found in bulk_results) > 100
 
 
-def test_squeezed_text_is_what_splitting_and_joining_gives():
+def test_normalized_bytes_text_is_what_splitting_and_joining_gives():
     rng = random.Random(5)
     letters = [
         "a",
@@ -210,7 +214,7 @@ def test_squeezed_text_is_what_splitting_and_joining_gives():
     ]
     for _ in range(2000):
         text = "".join(rng.choices(letters[: rng.choice([8, len(letters)])], k=rng.randrange(12)))
-        assert conversations._squeezed(text).decode() == " ".join(text.casefold().split())
+        assert conversations._normalized_bytes(text).decode() == " ".join(text.casefold().split())
 
 
 @pytest.mark.parametrize("on_bad_row", ["stop", "drop"])
