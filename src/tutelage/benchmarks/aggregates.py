@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from tutelage.metrics import Row, Scored, score_rows
-from tutelage.metrics.names import parse
+from tutelage.metrics import ItemScores, Row, score_rows
+from tutelage.metrics.catalogue import parse
 from tutelage.metrics.score import AVERAGE
 from tutelage.metrics.stats import intervals
 
@@ -37,8 +37,8 @@ class PartOf:
 
 
 def grouped(
-    metrics: Sequence[str], rows: Sequence[Row], parts: Mapping[str, PartOf], whole: Mapping[str, Scored]
-) -> dict[str, dict[str, Scored]]:
+    metrics: Sequence[str], rows: Sequence[Row], parts: Mapping[str, PartOf], whole: Mapping[str, ItemScores]
+) -> dict[str, dict[str, ItemScores]]:
     """The scores of groups, and of the averages that differ from the plain one.
 
     Args:
@@ -52,7 +52,7 @@ def grouped(
         `macro` (the mean over parts, variants of one task counting as one), where there is more than one part. Metrics that are
         no mean over items have no such average.
     """
-    found: dict[str, dict[str, Scored]] = {}
+    found: dict[str, dict[str, ItemScores]] = {}
     for name in dict.fromkeys(part.group for part in parts.values() if part.group):
         found[name] = score_rows(metrics, [row for row in rows if parts[row.task].group == name])
     asked = {part: sum(row.task == part for row in rows) for part in parts}
@@ -69,8 +69,8 @@ def grouped(
 
 
 def _averages(
-    whole: Mapping[str, Scored], rows: Sequence[Row], weights: Mapping[str, float], name: str
-) -> dict[str, Scored]:
+    whole: Mapping[str, ItemScores], rows: Sequence[Row], weights: Mapping[str, float], name: str
+) -> dict[str, ItemScores]:
     """The metrics that are means over items, with each part weighing so much."""
     found = {}
     for metric, scored in whole.items():
@@ -80,7 +80,7 @@ def _averages(
     return found
 
 
-def weighted(scored: Scored, parts: Sequence[str], weights: Mapping[str, float], name: str) -> Scored:
+def weighted(scored: ItemScores, parts: Sequence[str], weights: Mapping[str, float], name: str) -> ItemScores:
     """The same items' values with parts weighing otherwise.
 
     The interval is a score interval on the stratified variance, with the variance within parts pooled: parts are too small to
@@ -103,14 +103,14 @@ def weighted(scored: Scored, parts: Sequence[str], weights: Mapping[str, float],
     variance = within / free * float((share**2 / counts).sum()) if free > 0 else 0.0
     entry = parse(scored.metric).entry
     # Parts that weigh more than their items make the average rest on fewer.
-    size = intervals.effective((share / counts)[place])
-    alike = intervals.most_common(scored.items) * size / len(parts)
+    size = intervals.effective_size((share / counts)[place])
+    alike = intervals.most_common_count(scored.items) * size / len(parts)
     if variance == 0:  # no part varies within, or each has one item: the spread between items is all there is
         variance = float(scored.items.var(ddof=1)) / size if len(parts) > 1 else 0.0
     factor, quantile = intervals.smoothed_factor(
         value, variance, size, alike, max(1, free), low=entry.low, high=entry.high
     )
-    low, high = intervals.on_range(value, factor, quantile, low=entry.low, high=entry.high)
+    low, high = intervals.score_interval(value, factor, quantile, low=entry.low, high=entry.high)
     per_item: Floats = scored.items * (share / counts)[place] * len(parts)
     signature = f"{scored.score.signature.split('|ci:')[0]}{AVERAGE}{name}|ci:stratified-score"
     return replace(

@@ -8,8 +8,8 @@ from tutelage.benchmarks.fit import dropped
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.runner import Benchmark
 from tutelage.core.types import Json, Response
-from tutelage.metrics import extract
-from tutelage.metrics.names import parse
+from tutelage.metrics import answer_extraction
+from tutelage.metrics.catalogue import parse
 
 
 def about(benchmark: Benchmark) -> dict[str, Json]:
@@ -34,11 +34,13 @@ def about(benchmark: Benchmark) -> dict[str, Json]:
 def doubts(benchmark: Benchmark, responses: Mapping[str, Response]) -> dict[str, Json]:
     """How many answers were extracted with doubt, where a metric of the benchmark says how to tell."""
     asked = [parse(name) for name in benchmark.spec.metrics]
-    mode = next((str(one.options["mode"]) for one in asked if one.entry.family == "bbh"), None)
+    mode = next((str(one.options["mode"]) for one in asked if one.entry.implementation == "bbh"), None)
     if mode is None:
         return {}
     answers = [responses[item.id] for item in benchmark.items]
-    counts = extract.audit(extract.bbh(one.text, mode, finish=one.finish) for one in answers)
+    counts = answer_extraction.audit(
+        answer_extraction.bbh(one.text, mode, finish=one.finish) for one in answers
+    )
     return {"extraction": dict(counts.as_json())}
 
 

@@ -9,7 +9,8 @@ from functools import cache
 from typing import Any, Literal
 
 from tutelage.core import yamltext
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
+from tutelage.core.suggestions import did_you_mean
 
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")
 
@@ -54,11 +55,10 @@ def rule(name: str, *, where: str) -> Rule:
     known = rules()
     if name in known:
         return known[name]
-    close = nearest(name, list(known))
     raise InputError(
         "there is no such extraction rule",
         where=where,
         found=name,
         expected=", ".join(known),
-        fix=f"did you mean {close}?" if close else "take one of these",
+        fix=did_you_mean(name, list(known)) or "take one of these",
     )

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from tutelage.benchmarks.spec import CHOICE, INPUT, PartSpec, Spec
-from tutelage.core.errors import InputError, nearest, raise_all
+from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.patterns import Pattern
 from tutelage.core.strictjson import kind, shorten
+from tutelage.core.suggestions import did_you_mean
 from tutelage.core.types import History, Json, Request
 from tutelage.data.formats import jsonl
 from tutelage.data.formats.lines import Lines
@@ -178,13 +179,12 @@ def _mistakes(fields: Mapping[str, Json], spec: Spec, where: str) -> Iterable[In
     name = str(fields["part"])
     part = spec.parts.get(name)
     if part is None:
-        close = nearest(name, list(spec.parts))
         yield InputError(
             "there is no such part",
             where=f"{where}: part",
             found=name,
             expected=", ".join(spec.parts),
-            fix=f"did you mean {close}?" if close else "take one of these, or add the part to the spec",
+            fix=did_you_mean(name, list(spec.parts)) or "take one of these, or add the part to the spec",
         )
     elif part.kind == "choose":
         yield from _of_choice(fields, part, where)
@@ -195,13 +195,12 @@ def _mistakes(fields: Mapping[str, Json], spec: Spec, where: str) -> Iterable[In
 def _unknown(fields: Mapping[str, Json], where: str) -> Iterable[InputError]:
     for name in fields:
         if name not in _FIELDS:
-            close = nearest(name, _FIELDS)
             yield InputError(
                 "there is no such field",
                 where=where,
                 found=shorten(name),
                 expected=", ".join(_FIELDS),
-                fix=f"did you mean {close}?" if close else "remove it",
+                fix=did_you_mean(name, _FIELDS) or "remove it",
             )
     for name in ("id", "part", "input"):
         if name not in fields:

@@ -17,7 +17,8 @@ from tutelage.benchmarks.sampling import Limit, sampled
 from tutelage.benchmarks.spec import PartSpec, Spec, check_spec
 from tutelage.benchmarks.validation import Places as Fields
 from tutelage.benchmarks.validation import read_document
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
+from tutelage.core.suggestions import did_you_mean
 from tutelage.core.types import Json
 
 SPEC = "spec.yaml"
@@ -168,12 +169,11 @@ def _as_asked(spec: RowsSpec, way: str, parts: Sequence[str]) -> Spec:
 def _of_items(spec: Spec, named: _Named, data: Path | None, chosen: Selection) -> Benchmark:
     for word in named.words:
         if word != DEVELOPMENT:
-            close = nearest(word, [DEVELOPMENT])
             raise InputError(
                 f"{spec.name} has no such way",
                 found=word,
                 expected=f"{spec.name}, or {spec.name}:{DEVELOPMENT} for its development items",
-                fix=f"did you mean {spec.name}:{close}?" if close else None,
+                fix=did_you_mean(word, [DEVELOPMENT], form=f"{spec.name}:{{}}"),
             )
     if chosen.shots is not None:
         raise InputError(
@@ -228,12 +228,11 @@ def _spec_path(name: str, root: Path) -> Path:
     if "/" in name or name.endswith((".yaml", ".yml")):
         path = _own_path(name, root)
         return path / SPEC if path.is_dir() else path
-    close = nearest(name, names())
     raise InputError(
         "there is no such benchmark",
         found=name,
         expected=", ".join(names()) + ", or the path of your own, such as ./my-bench/spec.yaml",
-        fix=f"did you mean {close}?" if close else "take one of these",
+        fix=did_you_mean(name, names()) or "take one of these",
     )
 
 
@@ -273,11 +272,10 @@ def _items_path(spec: Spec, path: Path, data: Path | None, *, development: bool)
 def _known_parts(name: str, known: Sequence[str], asked: Sequence[str]) -> None:
     for part in asked:
         if part not in known:
-            close = nearest(part, known)
             raise InputError(
                 f"{name} has no such part",
                 where="parts",
                 found=part,
                 expected=", ".join(known),
-                fix=f"did you mean {close}?" if close else "take one of these",
+                fix=did_you_mean(part, known) or "take one of these",
             )

@@ -16,7 +16,7 @@ from tutelage.benchmarks.fields import Kind, Reading
 from tutelage.benchmarks.validation import Block, Places
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
-from tutelage.core.yamltext import Path as FieldPath
+from tutelage.core.yamltext import FieldPath
 from tutelage.templates import check as check_template
 
 OF_CHOICES = ("choices", "logprobs", "lengths")
@@ -235,8 +235,8 @@ def _of_generation(asked: Asking, at: Any) -> Iterator[InputError]:
 def _of_metrics(asked: Asking, at: Any) -> Iterator[InputError]:
     for name in asked.metrics:
         try:
-            known_metrics.check_for_answers(
-                name, bare=True, told=OF_CHOICES if asked.kind == "choose" else ()
+            known_metrics.check_scores_answers(
+                name, without_fields=True, provided=OF_CHOICES if asked.kind == "choose" else ()
             )
         except InputError as error:
             yield InputError(

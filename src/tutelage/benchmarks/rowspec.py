@@ -13,11 +13,12 @@ from pydantic import Field
 from tutelage.benchmarks.fields import NAME, About, Belonging
 from tutelage.benchmarks.prompt_spec import Asking, Checker, Shots, merged
 from tutelage.benchmarks.validation import Block, Places, validate
-from tutelage.core.errors import InputError, nearest, raise_all
+from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.patterns import Pattern
+from tutelage.core.suggestions import did_you_mean
 from tutelage.core.types import Json
-from tutelage.core.yamltext import Path as FieldPath
+from tutelage.core.yamltext import FieldPath
 
 PART = "{part}"
 AGGREGATES = ("micro", "macro")
@@ -107,12 +108,11 @@ class RowsSpec(Asking, About):
         if name in self.ways:
             return name
         names = [*self.ways, *self.filters]
-        close = nearest(name, names)
         raise InputError(
             f"{self.name} has no such way or filter",
             found=name,
             expected=", ".join(names) or "none: it has one way only",
-            fix=f"did you mean {self.name}:{close}?" if close else None,
+            fix=did_you_mean(name, names, form=f"{self.name}:{{}}"),
         )
 
 

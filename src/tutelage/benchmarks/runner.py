@@ -12,8 +12,8 @@ from tutelage.benchmarks.spec import PartSpec, Spec
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.core.types import Json, Request, Response
-from tutelage.metrics import Row, Scored, score_rows
-from tutelage.metrics.choices import likeliest
+from tutelage.metrics import ItemScores, Row, score_rows
+from tutelage.metrics.choices import most_likely_choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class BenchmarkScores:
     """
 
     primary: str
-    scores: Mapping[str, Scored]
-    parts: Mapping[str, Mapping[str, Scored]]
-    groups: Mapping[str, Mapping[str, Scored]] = field(default_factory=dict)
+    scores: Mapping[str, ItemScores]
+    parts: Mapping[str, Mapping[str, ItemScores]]
+    groups: Mapping[str, Mapping[str, ItemScores]] = field(default_factory=dict)
     headline: str = ""
 
 
@@ -163,4 +163,4 @@ def _chosen(item: BenchmarkItem, part: PartSpec, response: Response) -> Row:
         "lengths": list(response.lengths),
     }
     row = Row("", item.references, fields, task=item.part)
-    return replace(row, prediction=likeliest(row, part.normalise, where=item.id))
+    return replace(row, prediction=most_likely_choice(row, part.normalise, where=item.id))

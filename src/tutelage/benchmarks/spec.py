@@ -18,7 +18,7 @@ from tutelage.benchmarks.validation import Places, read_document, validate
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.strictjson import shorten
 from tutelage.core.types import Json
-from tutelage.core.yamltext import Path as FieldPath
+from tutelage.core.yamltext import FieldPath
 
 INPUT = "{input}"
 CHOICE = "{choice}"
@@ -89,7 +89,7 @@ def _contradictions(spec: Spec, places: Places) -> list[InputError]:
     errors = []
     for index, name in enumerate(spec.metrics):
         try:
-            metrics.check_for_answers(name, bare=True)
+            metrics.check_scores_answers(name, without_fields=True)
         except InputError as error:
             place = places(("metrics", index))
             errors.append(

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tutelage.core import files
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
 from tutelage.core.strictjson import kind as json_kind
 from tutelage.core.strictjson import shorten
+from tutelage.core.suggestions import did_you_mean, nearest
 from tutelage.core.types import Json
-from tutelage.core.yamltext import Path as FieldPath
-from tutelage.core.yamltext import read
+from tutelage.core.yamltext import FieldPath, read
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _WORDS = {
@@ -139,13 +139,12 @@ def _mistake(details: Any, model: type[BaseModel], places: Places) -> InputError
             fix="add it",
         )
     if details["type"] == "extra_forbidden":
-        close = nearest(str(path[-1]), list(fields))
         return InputError(
             "there is no such field",
             where=places(path),
             found=str(path[-1]),
             expected=", ".join(fields),
-            fix=f"did you mean {close}?" if close else "remove it",
+            fix=did_you_mean(str(path[-1]), list(fields)) or "remove it",
         )
     found = details["input"]
     return InputError(

@@ -13,7 +13,8 @@ from tutelage.chat.columns import Columns, fits
 from tutelage.chat.lines import Entry
 from tutelage.chat.text import encodable, visible
 from tutelage.chat.turns import Asking, Talk
-from tutelage.core.errors import InputError, TutelageError, nearest
+from tutelage.core.errors import InputError, TutelageError
+from tutelage.core.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -112,13 +113,12 @@ class Terminal:
         name, *rest = text.split(maxsplit=1)
         act = self._commands.get(name)
         if act is None:
-            close = nearest(name, COMMANDS)
             raise InputError(
                 "there is no such command",
                 where="chat",
                 found=name,
                 expected=", ".join(HELP),
-                fix=f"did you mean {close}?" if close else "write // for a question that begins with /",
+                fix=did_you_mean(name, COMMANDS) or "write // for a question that begins with /",
             )
         act(rest[0] if rest else "")
 

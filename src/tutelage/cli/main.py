@@ -25,7 +25,8 @@ import typer
 from tutelage.cli import console
 from tutelage.cli.errors import Ended, in_words
 from tutelage.core import yamltext
-from tutelage.core.errors import InputError, TutelageError, nearest
+from tutelage.core.errors import InputError, TutelageError
+from tutelage.core.suggestions import did_you_mean
 from tutelage.core.version import __version__
 
 PROGRAM = "tutelage"
@@ -83,13 +84,12 @@ def _run(words: list[str]) -> int:
         return InputError.exit_code
     name = words[0] if not words[0].startswith("-") else None
     if name is not None and name not in commands():
-        close = nearest(name, list(commands()))
         raise InputError(
             "there is no such command",
             where=PROGRAM,
             found=name,
             expected=", ".join(commands()),
-            fix=f"did you mean `{PROGRAM} {close}`?" if close else f"see `{PROGRAM} --help`",
+            fix=did_you_mean(name, list(commands()), form=f"`{PROGRAM} {{}}`") or f"see `{PROGRAM} --help`",
         )
     code = _app(name)(words, standalone_mode=False, prog_name=PROGRAM)
     return code if isinstance(code, int) else 0

@@ -10,7 +10,8 @@ from tutelage.comparison import wording
 from tutelage.comparison.outcome import Outcome, PairedScores, adjusted, outcome
 from tutelage.comparison.task_means import Group, mean_over_tasks
 from tutelage.comparison.verdict import SideNames, Verdict, verdict
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
+from tutelage.core.suggestions import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +81,13 @@ def _check_budgets(budgets: Mapping[str, float], watched: Mapping[str, PairedSco
     for name, budget in budgets.items():
         where = f"retain.{name}"
         if name not in watched:
-            close = nearest(name, list(watched))
             raise InputError(
                 "a budget for something that is not watched",
                 where=where,
                 found=name,
                 expected=", ".join(watched) or "nothing is watched",
-                fix=f"did you mean {close!r}?" if close else "add it to `watch`, or take it out of `retain`",
+                fix=did_you_mean(name, list(watched), form="{!r}")
+                or "add it to `watch`, or take it out of `retain`",
             )
         if not 0 <= budget <= 100:
             raise InputError("not a budget", where=where, found=str(budget), expected="points from 0 to 100")

@@ -7,7 +7,8 @@ from typing import Any
 
 from tutelage.config import method_fields
 from tutelage.config.data_block import Data
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
+from tutelage.core.suggestions import did_you_mean
 from tutelage.core.yamltext import FieldPath
 
 Where = Callable[[FieldPath], str]
@@ -84,14 +85,13 @@ def _unknown(watched: Mapping[int, str], known: Collection[str] | None, where: W
         own = name.partition(":")[0]
         if known is None or own in known or "/" in name or own.endswith((".yaml", ".yml")):
             continue
-        close = nearest(name, sorted(known))
         errors.append(
             InputError(
                 "there is no such benchmark",
                 where=where(("watch", index, "benchmark")),
                 found=name,
                 expected=", ".join(sorted(known)) + ", or the path of your own",
-                fix=f"did you mean {close}?" if close else "take one of these",
+                fix=did_you_mean(name, sorted(known)) or "take one of these",
             )
         )
     return errors
@@ -105,7 +105,6 @@ def _unwatched(retain: Any, watched: Mapping[int, str], where: Where) -> list[In
     for name in names:
         if name in known or len(errors) >= _WORDED:
             continue
-        close = nearest(name, benchmarks)
         errors.append(
             InputError(
                 "what shall be retained is not watched, so its loss would not be known",
@@ -114,7 +113,7 @@ def _unwatched(retain: Any, watched: Mapping[int, str], where: Where) -> list[In
                 expected="one of " + ", ".join(benchmarks[:_NAMED])
                 if watched
                 else "a benchmark that stands in watch",
-                fix=f"did you mean {close}?" if close else f"add  - {{benchmark: {name}}}  to watch",
+                fix=did_you_mean(name, benchmarks) or f"add  - {{benchmark: {name}}}  to watch",
             )
         )
     return errors

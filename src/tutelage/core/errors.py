@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from tutelage.core.limits import MAX_ERROR_BYTES, MAX_ERRORS, MAX_MISTAKES
@@ -27,10 +26,6 @@ _PLACES = 5
 """Places that are named of a mistake that stands in many."""
 _SHORT = 40
 """Characters up to which what was found is shown at each of several places."""
-_LONGEST_NAME = 200
-"""Characters of a name up to which a near one is looked for: the search takes the square of it."""
-_MOST_NAMES = 20_000
-"""Names among which a near one is looked for."""
 
 
 class TutelageError(Exception):
@@ -204,18 +199,3 @@ def raise_all(title: str, errors: Sequence[InputError], *, total: int | None = N
         raise errors[0]
     if errors:
         raise InputErrors(title, errors, total=total)
-
-
-def nearest(name: str, known: Sequence[str]) -> str | None:
-    """The known name closest to a mistyped one, or None when nothing is close."""
-    if len(name) > _LONGEST_NAME or len(known) > _MOST_NAMES:
-        return None
-    return _nearest(name, tuple(one for one in known if len(one) <= _LONGEST_NAME))
-
-
-@lru_cache(maxsize=2048)
-def _nearest(name: str, known: tuple[str, ...]) -> str | None:
-    import difflib
-
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return close[0] if close else None

@@ -13,7 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from tutelage.core.errors import InputError, MachineError, TutelageError, nearest
+from tutelage.core.errors import InputError, MachineError, TutelageError
+from tutelage.core.suggestions import nearest
 
 MAX_NAMES = 5_000
 """Names of a folder that are compared with a mistyped one."""

@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
+from tutelage.core.suggestions import did_you_mean
 from tutelage.core.version import __version__
 
 Option = bool | int | float | str
@@ -114,25 +115,23 @@ def parse(text: str) -> MetricSpec:
     name, *given = text.split(":")
     entry = catalogue().get(name)
     if entry is None:
-        close = nearest(name, metric_names())
         raise InputError(
             "there is no such metric",
             where=f"metric {text!r}",
             found=name or "an empty name",
             expected=f"one of {', '.join(metric_names())}",
-            fix=f"did you mean {close}?" if close else "choose one of these",
+            fix=did_you_mean(name, metric_names()) or "choose one of these",
         )
     options: dict[str, Option] = {key: told["default"] for key, told in entry.options.items()}
     for pair in given:
         key, equals, value = pair.partition("=")
         if not equals or key not in entry.options:
-            close = nearest(key, list(entry.options))
             raise InputError(
                 "there is no such option" if equals else "an option is written key=value",
                 where=f"metric {text!r}",
                 found=pair or "nothing",
                 expected=", ".join(f"{own}=..." for own in entry.options) or f"{name} has no options",
-                fix=f"did you mean {close}?" if close else None,
+                fix=did_you_mean(key, list(entry.options)),
             )
         options[key] = _value(text, key, value, entry.options[key])
     return MetricSpec(text, entry, {**options, **entry.fixed})

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
-from typing import Any, cast
+from typing import Any
 
 from tutelage.core import yamltext
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
+from tutelage.core.suggestions import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,7 @@ class Cluster:
 @cache
 def table() -> Mapping[str, Cluster]:
     """All clusters by name."""
-    text = resources.files("tutelage.mixture").joinpath("clusters.yaml").read_text("utf-8")
-    read = cast("dict[str, dict[str, Any]]", yamltext.read(text, file="clusters.yaml").value)
+    read: dict[str, dict[str, Any]] = yamltext.table("tutelage.mixture", "clusters.yaml")
     return {
         name: Cluster(name, tuple(told["sets"]), told.get("under", {}), tuple(told.get("excludes", ())))
         for name, told in read.items()
@@ -59,13 +58,12 @@ def held_out(asked: Collection[str], known: Collection[str], *, where: str = "ho
     """
     for place, name in enumerate(asked):
         if name not in known:
-            close = nearest(name, list(known))
             raise InputError(
                 "no task belongs to the cluster that is held out",
                 where=f"{where}.{place}",
                 found=name,
                 expected=", ".join(sorted(known)) or "a cluster of one of the tasks; none has one",
-                fix=f"did you mean {close}?" if close else "say cluster: in the tasks that belong to it",
+                fix=did_you_mean(name, list(known)) or "say cluster: in the tasks that belong to it",
             )
     beside = {other for name in asked if name in table() for other in table()[name].excludes}
     return frozenset({*asked, *beside})

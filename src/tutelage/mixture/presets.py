@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 from tutelage.core import yamltext
-from tutelage.core.errors import InputError, nearest, raise_all
+from tutelage.core.errors import InputError, raise_all
+from tutelage.core.suggestions import did_you_mean
 from tutelage.mixture.rates import Mix, Part
 
 Style = Literal["zero-shot-options", "few-shot-options", "zero-shot", "few-shot"]
@@ -113,8 +113,7 @@ def preset(name: str, *, where: str = "mixture.preset") -> Preset:
 
 @cache
 def _presets() -> dict[str, Preset]:
-    text = resources.files("tutelage.mixture").joinpath("presets.yaml").read_text("utf-8")
-    read = cast("dict[str, dict[str, Any]]", yamltext.read(text, file="presets.yaml").value)
+    read: dict[str, dict[str, Any]] = yamltext.table("tutelage.mixture", "presets.yaml")
     return {
         name: Preset(
             name,
@@ -138,13 +137,12 @@ def _submixture(name: str, said: dict[str, Any]) -> Submixture:
 def _unknown(what: str, name: str, where: str, known: Sequence[str]) -> InputError | None:
     if name in known:
         return None
-    close = nearest(name, known)
     return InputError(
         f"there is no such {what}",
         where=where,
         found=name,
         expected=", ".join(known),
-        fix=f"did you mean {close}?" if close else "take one of these",
+        fix=did_you_mean(name, known) or "take one of these",
     )
 
 

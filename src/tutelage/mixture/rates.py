@@ -16,9 +16,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tutelage.core.errors import InputError, nearest, raise_all
+from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.strictjson import kind
+from tutelage.core.suggestions import did_you_mean
 
 _COLDEST = 0.05
 """The least temperature: a billion rows to the power of 20 is still a number."""
@@ -186,13 +187,13 @@ def _weights(mix: Mix, weights: Mapping[str, float], where: str) -> Iterator[Inp
     for name, weight in weights.items():
         place = f"{where}.weights.{name}"
         if name not in names:
-            close = nearest(name, [one for one in names if one not in weights])
             yield InputError(
                 f"the mix {mix.name} has no part of this name",
                 where=place,
                 found=name,
                 expected=", ".join(names[:MAX_ERRORS]) + (", ..." if len(names) > MAX_ERRORS else ""),
-                fix=f"did you mean {close}?" if close else "remove it, or add the part",
+                fix=did_you_mean(name, [one for one in names if one not in weights])
+                or "remove it, or add the part",
             )
         elif not _positive(weight):
             yield _wrong(place, "the weight", weight, "a number above 0; leave a part out to draw none of it")

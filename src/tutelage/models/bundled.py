@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core import caches, hashing, yamltext
-from tutelage.core.errors import InputError, MachineError, nearest
+from tutelage.core.errors import InputError, MachineError
 from tutelage.core.files import disk_error, new_folder, require_space, sweep_parts
 from tutelage.core.locks import Holder, locked
+from tutelage.core.suggestions import did_you_mean
 from tutelage.models import cache
 
 Say = Callable[[str], None]
@@ -81,12 +82,11 @@ def find(name: str) -> Bundled:
     """One bundled model. Raises InputError, with the nearest name, when there is none of that name."""
     known = table()
     if name not in known:
-        close = nearest(name, list(known))
         raise InputError(
             "there is no bundled model of this name",
             found=name,
             expected=", ".join(known),
-            fix=f"did you mean {close}?" if close else "see `tutelage models list`",
+            fix=did_you_mean(name, list(known)) or "see `tutelage models list`",
         )
     return known[name]
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
+from tutelage.core.suggestions import did_you_mean
 
 
 def freeze(model: Any, patterns: Sequence[str]) -> int:
@@ -31,13 +32,12 @@ def freeze(model: Any, patterns: Sequence[str]) -> int:
     names = [name for name, _ in model.named_parameters()]
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
-            close = nearest(pattern, names)
             raise InputError(
                 "no weight's name fits the pattern",
                 where="tune.freeze",
                 found=pattern,
                 expected=f"names such as {names[0]} or {names[-1]}",
-                fix=f"did you mean {close}?" if close else f"write *{pattern}* for a part of a name",
+                fix=did_you_mean(pattern, names) or f"write *{pattern}* for a part of a name",
             )
     for name, weight in model.named_parameters():
         weight.requires_grad_(not any(fnmatchcase(name, pattern) for pattern in patterns))

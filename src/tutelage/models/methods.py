@@ -9,7 +9,8 @@ from functools import cache
 from typing import Any, Literal
 
 from tutelage.core import yamltext
-from tutelage.core.errors import InputError, MachineError, nearest
+from tutelage.core.errors import InputError, MachineError
+from tutelage.core.suggestions import did_you_mean
 
 _REFUSED = {
     "merge": "{} cannot be merged into the weights",
@@ -101,13 +102,12 @@ def find(name: str) -> Method:
     known = table()
     if name in known:
         return known[name]
-    close = nearest(name, list(known))
     raise InputError(
         "there is no such method",
         where="tune.method",
         found=name,
         expected=", ".join(known),
-        fix=f"did you mean {close}?" if close else "take one of these",
+        fix=did_you_mean(name, list(known)) or "take one of these",
     )
 
 

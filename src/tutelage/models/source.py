@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tutelage.core import hashing, regular, yamltext
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
 from tutelage.core.files import new_folder, require_space, sweep_parts
 from tutelage.core.locks import locked
-from tutelage.models import bundled, cache, folders, origin
+from tutelage.core.suggestions import nearest
+from tutelage.models import base_record, bundled, cache, folders
 from tutelage.models.bundled import PATIENCE, Say, silent
 from tutelage.results import tuned_record
 from tutelage.results.run_folder import RunFolder
@@ -179,7 +180,7 @@ def base_name(source: ModelSource) -> str | None:
     if source.base is not None:
         return source.base.name
     if (source.folder / "adapter" / "adapter_config.json").is_file():
-        return origin.name_of(source.folder / "adapter")
+        return base_record.name_of(source.folder / "adapter")
     run = RunFolder(source.folder.parent)
     name = None
     # A recipe beside any other folder is somebody's, and says nothing about what stands there.
@@ -259,7 +260,7 @@ def _folder(name: str, path: Path, say: Say) -> ModelSource:
     run = RunFolder(path)
     if folders.is_model(run.model):
         return _of_folder(name, "run", run.model, say)
-    if (record := tuned_record.recorded(path)) is not None:
+    if (record := tuned_record.read_or_recover(path)) is not None:
         tuned_record.require_model(path, record)  # the model is damaged, or gone: it says so
     if not folders.is_model(path) and run.recipe.is_file():
         raise InputError(
@@ -277,7 +278,7 @@ def _of_folder(name: str, kind: Kind, folder: Path, say: Say, *, revision: str |
     notes += config.notes
     if config.adapter_base is None:
         return ModelSource(name, kind, folder, revision, notes=notes)
-    below = origin.name_of(folder)
+    below = base_record.name_of(folder)
     beside = folder / below
     name_below = str(beside) if beside.is_dir() and not Path(below).exists() else below
     _check_no_adapter(folder, name_below)
@@ -299,7 +300,7 @@ def _check_run(folder: Path) -> tuple[str, ...]:
     run = tuned_record.run_of(folder)
     if run is None:
         return ()
-    record = tuned_record.recorded(run)
+    record = tuned_record.read_or_recover(run)
     if record is None:
         return (tuned_record.NO_RECORD,)
     tuned_record.require_model(run, record)

@@ -16,7 +16,8 @@ from typing import Any
 from markupsafe import Markup
 
 from tutelage.core import files, hashing, outputs
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
+from tutelage.core.suggestions import did_you_mean
 from tutelage.core.version import __version__
 from tutelage.report import curves, examples, formatting, mixture, scores
 from tutelage.report import data_card as card
@@ -80,7 +81,7 @@ def read(run_folder: Path) -> Left:
         ("benchmark", name) for name in results["watched"]
     ]
     with Store.open(run_folder / "results.sqlite", read_only=True) as store:
-        digests.require(store, made.get("store"), by=path)
+        digests.require_unchanged(store, made.get("store"), by=path)
         steps, chosen = store.steps(), examples.collect(store, names)
     recipe = files.read_bytes(run_folder / "recipe.yaml", what="the run's recipe", fix=FIX)
     return Left(
@@ -102,15 +103,17 @@ def _check_run(folder: Path) -> None:
     run = "the folder of a finished run, as `tutelage run` leaves it"
     if not folder.is_dir():
         beside = folder.parent.iterdir() if folder.parent.is_dir() else []
-        close = nearest(folder.name, sorted(path.name for path in beside if path.is_dir()))
         raise InputError(
             "a run is a folder" if folder.exists() else "there is no such folder",
             where=str(folder),
             found="a file" if folder.exists() else "nothing of this name",
             expected=run,
-            fix=f"did you mean {folder.parent / close}?"
-            if close
-            else "check the name; `ls runs` shows your runs",
+            fix=did_you_mean(
+                folder.name,
+                sorted(path.name for path in beside if path.is_dir()),
+                form=f"{folder.parent}/{{}}",
+            )
+            or "check the name; `ls runs` shows your runs",
         )
     if (folder / "evaluation.json").is_file() and not (folder / "results.json").is_file():
         raise InputError(

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
 from tutelage.core.strictjson import kind as json_kind
 from tutelage.core.strictjson import shorten
+from tutelage.core.suggestions import did_you_mean, nearest
 from tutelage.core.types import Example, Json
 from tutelage.templates import roles, values
 from tutelage.templates.columns import columns_of
@@ -229,26 +230,23 @@ def bind(
 def _check_given(kind: Kind, given: Mapping[str, Source], examples: Sequence[Example], where: str) -> None:
     for name, source in given.items():
         if name not in kind.fields:
-            close = nearest(name, list(kind.fields))
             raise InputError(
                 f"{kind.name} has no field {name}",
                 where=f"{where}.fields.{name}",
                 found=name,
                 expected="; ".join(f"{one.name}: {one.about}" for one in kind.fields.values()),
-                fix=f"did you mean {close}?"
-                if close
-                else "the library's field comes first, the column second",
+                fix=did_you_mean(name, list(kind.fields))
+                or "the library's field comes first, the column second",
             )
         for column in source if isinstance(source, tuple) else (source,) if isinstance(source, str) else ():
             if all(look_up(row.fields, column) is MISSING for row in examples):
                 columns = columns_of(examples)
-                close = nearest(column, columns)
                 raise InputError(
                     f"no row has a column {column}",
                     where=f"{where}.fields.{name}",
                     found="the columns " + ", ".join(columns),
                     expected=kind.fields[name].about,
-                    fix=f"did you mean {close}?" if close else "name one of the columns",
+                    fix=did_you_mean(column, columns) or "name one of the columns",
                 )
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from tutelage.core import yamltext
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
+from tutelage.core.suggestions import did_you_mean
 from tutelage.core.types import Example, Json
 from tutelage.templates import roles
 from tutelage.templates.roles import Guess
@@ -84,13 +85,12 @@ def named(name: str, *, references: str | None = None, where: str = "template") 
     for layout in layouts():
         if layout.name == name:
             return layout.template(references=references, where=where)
-    close = nearest(name, names())
     raise InputError(
         "there is no such template",
         where=where,
         found=name,
         expected=", ".join(names()),
-        fix=f"did you mean {close}?" if close else "take one of these, or write prompt and completion",
+        fix=did_you_mean(name, names()) or "take one of these, or write prompt and completion",
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_TEMPLATE_BYTES
+from tutelage.core.suggestions import nearest
 from tutelage.core.types import Example, Json
 from tutelage.templates.sandbox import Failure
 

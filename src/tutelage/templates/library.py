@@ -9,7 +9,8 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
+from tutelage.core.suggestions import did_you_mean
 from tutelage.templates import columns
 from tutelage.templates.kind import Kind, Wording, read
 
@@ -117,22 +118,21 @@ def _selected(kind: Kind, which: str | None, where: str) -> tuple[Wording, ...]:
     if which in kind.wordings:
         return (kind.wordings[which],)
     known = [*kind.wordings, *([RATIONALE] if reasons else [])]
-    close = nearest(which, known)
     raise InputError(
         f"{kind.name} has no such wording",
         where=where,
         found=which,
         expected=", ".join(known),
-        fix=f"did you mean {kind.name}/{close}?" if close else f"see `tutelage templates show {kind.name}`",
+        fix=did_you_mean(which, known, form=f"{kind.name}/{{}}")
+        or f"see `tutelage templates show {kind.name}`",
     )
 
 
 def _unknown(asked: str, name: str, where: str) -> InputError:
-    close = nearest(name, all_names())
     return InputError(
         "there is no such template",
         where=where,
         found=asked,
         expected=", ".join(all_names()) + ", or the path of your own, such as ./my-templates.yaml",
-        fix=f"did you mean {close}?" if close else "take one of these, or write prompt and completion",
+        fix=did_you_mean(name, all_names()) or "take one of these, or write prompt and completion",
     )

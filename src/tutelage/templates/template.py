@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any
 
-from tutelage.core.errors import InputError, nearest, raise_all
+from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.serialization import PROMPTED
 from tutelage.core.spill import kept
 from tutelage.core.strictjson import kind, shorten
+from tutelage.core.suggestions import nearest
 from tutelage.core.types import Example, Prompted
 from tutelage.templates import sandbox, subprocess_renderer
 from tutelage.templates.column_renderer import Filling, filling
