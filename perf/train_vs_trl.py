@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -124,10 +124,10 @@ def measured(clock: Clock, losses: list[float], rows: list[tuple[list[int], list
 
 def child_tutelage(setting: Setting, folder: str, texts: list[dict[str, str]], steps: int) -> Measured:
     from tutelage.core.types import Origin, Prompted
-    from tutelage.tokens.encode import Encoder
+    from tutelage.tokens.encoder import Encoder
     from tutelage.training.events import Step
     from tutelage.training.loop import Loop
-    from tutelage.training.settings import TuneSettings
+    from tutelage.training.settings import LoopSettings
 
     model, tokenizer = load_model(folder)
     encoder = Encoder(tokenizer, encoder_decoder=False)
@@ -145,20 +145,20 @@ def child_tutelage(setting: Setting, folder: str, texts: list[dict[str, str]], s
             if event.step == steps:
                 raise Enough
 
-    settings = TuneSettings(
+    settings = LoopSettings(
         steps=steps,
         batch_size=BATCH,
+        micro_batch_tokens=setting.micro or 512,
+        validate_every=steps,
         learning_rate=RATE,
         schedule="constant",
         warmup=0.0,
         weight_decay=0.0,
         betas=BETAS,
-        clip=CLIP,
+        max_grad_norm=CLIP,
         checkpoint_every=steps,
         activation_checkpointing=setting.checkpointing,
     )
-    if setting.micro:
-        settings = replace(settings, micro_batch_tokens=setting.micro)
     with tempfile.TemporaryDirectory() as where:
         loop = Loop(
             model,

@@ -31,7 +31,7 @@ from tutelage.tokens.packing import Packing
 from tutelage.training import checkpoint
 from tutelage.training.events import Resumed, Step, Validation
 from tutelage.training.loop import Loop
-from tutelage.training.settings import TuneSettings
+from tutelage.training.settings import LoopSettings
 
 STEPS = 16
 OPTIONS = {
@@ -148,7 +148,7 @@ def tune(case, folder):
         pad_id=0,
         row_at=lambda i: (alike if i < 32 else other)[order.at(i)[1]],
         validation=alike,
-        settings=TuneSettings(
+        settings=LoopSettings(
             steps=STEPS, batch_size=4, micro_batch_tokens=30 if case["accumulation"] else 10_000,
             learning_rate=0.02, weight_decay=0.01, warmup=0.2, validate_every=3, checkpoint_every=2,
             packing=Packing(20, 16 if pairs else 0, 8) if case["packing"] else None, seed=case["seed"],

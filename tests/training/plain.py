@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import torch
+from pydantic import BaseModel
 from torch.overrides import TorchFunctionMode
 
 from tutelage.models import add_adapter
 from tutelage.models.load import LoadedModel
 
+Settings = TypeVar("Settings", bound=BaseModel)
 PAIRS = ("t5", "t5-v1.1", "mt5", "umt5", "bart", "mbart", "plbart", "pegasus")
 BARTS = PAIRS[4:]
 OPTIONS = {
@@ -78,3 +82,8 @@ def logits_alone(model, row):
     mask = torch.ones_like(source)
     logits = model(input_ids=source, attention_mask=mask, decoder_input_ids=given).logits[0]
     return logits, ids[0], torch.tensor(row.loss_mask)
+
+
+def changed(settings: Settings, **changes: Any) -> Settings:
+    """Settings with other values, checked like new ones."""
+    return type(settings)(**{**dict(settings), **changes})

@@ -12,11 +12,13 @@ from tutelage.core.errors import InputError, MachineError
 from tutelage.core.types import Encoded
 from tutelage.training import checkpoint, schedule
 from tutelage.training.events import Resumed, Step, Validation
-from tutelage.training.loop import Loop, identity_of, resident_bytes, validation_loss
-from tutelage.training.settings import TuneSettings
+from tutelage.training.loop import Loop, resident_bytes, validation_loss
+from tutelage.training.settings import LoopSettings
+
+from .plain import changed
 
 CPU = torch.device("cpu")
-BASE = TuneSettings(
+BASE = LoopSettings(
     steps=6,
     batch_size=3,
     micro_batch_tokens=30,
@@ -59,7 +61,7 @@ def weights(model):
 
 @pytest.mark.parametrize("clip", [0.0, 0.05, 1e9])
 def test_training_equals_a_plain_torch_loop(make_loop, make_model, make_rows, reference_loss, clip):
-    settings = replace(BASE, clip=clip, keep="last", betas=(0.8, 0.95))
+    settings = changed(BASE, max_grad_norm=clip, keep="last", betas=(0.8, 0.95))
     loop = make_loop(settings)
     loop.tune()
     plain, rows = make_model(), make_rows(10)
@@ -99,7 +101,7 @@ def test_training_equals_a_plain_torch_loop(make_loop, make_model, make_rows, re
 
 
 def test_the_cuts_do_not_change_what_is_learned(make_loop):
-    loops = [make_loop(replace(BASE, micro_batch_tokens=n), folder=str(n)) for n in (1, 25, 10_000)]
+    loops = [make_loop(changed(BASE, micro_batch_tokens=n), folder=str(n)) for n in (1, 25, 10_000)]
     for loop in loops:
         loop.tune()
     want = weights(loops[0].model)
@@ -112,7 +114,7 @@ def test_the_cuts_do_not_change_what_is_learned(make_loop):
 def test_other_families_learn_too(make_loop, make_model, make_rows, family):
     rows = make_rows(4, pairs=family == "t5")
     loop = make_loop(
-        replace(BASE, steps=15, batch_size=4, learning_rate=0.03), model=make_model(family), rows=rows
+        changed(BASE, steps=15, batch_size=4, learning_rate=0.03), model=make_model(family), rows=rows
     )
     assert loop.micro_batch_tokens == (0 if family == "opt" else 30)
     loop.tune()
@@ -121,11 +123,11 @@ def test_other_families_learn_too(make_loop, make_model, make_rows, family):
 
 
 def test_activation_checkpointing_changes_nothing(make_loop, make_model):
-    settings = replace(BASE, keep="last")
+    settings = changed(BASE, keep="last")
     results = []
     for on in (False, True):
         model = make_model(dropout=0.2)
-        loop = make_loop(replace(settings, activation_checkpointing=on), model=model, folder=str(on))
+        loop = make_loop(changed(settings, activation_checkpointing=on), model=model, folder=str(on))
         calls = []
         layer = model.model.layers[0].mlp
         layer.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
@@ -161,8 +163,8 @@ def test_a_weight_that_no_row_reaches_is_saved_and_resumed(make_loop, make_model
         torch.nn.init.zeros_(model.model.unused.weight)
         return model
 
-    make_loop(replace(BASE, keep="last"), model=with_unused()).tune()
-    again = make_loop(replace(BASE, keep="last"), model=with_unused())
+    make_loop(changed(BASE, keep="last"), model=with_unused()).tune()
+    again = make_loop(changed(BASE, keep="last"), model=with_unused())
     assert again.tune().step == 6
     assert [type(e) for e in again.events] == [Resumed]
 
@@ -179,7 +181,7 @@ def test_validation_loss_is_the_mean_over_all_completion_tokens(make_model, make
 
 
 def test_validations_come_at_their_steps_and_after_the_last(make_loop, make_rows):
-    loop = make_loop(replace(BASE, steps=5), validation=make_rows(3, seed=9))
+    loop = make_loop(changed(BASE, steps=5), validation=make_rows(3, seed=9))
     tuned = loop.tune()
     seen = [e for e in loop.events if isinstance(e, Validation)]
     assert [e.step for e in seen] == [2, 4, 5]
@@ -195,7 +197,7 @@ def overfits(make_rows):
     """A loop's settings with which the best validation loss lies in the middle: then come other rows."""
     alike, other = make_rows(3), make_rows(3, seed=4)
     return {
-        "settings": replace(BASE, steps=12, validate_every=1),
+        "settings": changed(BASE, steps=12, validate_every=1),
         "validation": alike,
         "order": lambda i: (alike if i < 18 else other)[i % 3],
     }
@@ -203,7 +205,7 @@ def overfits(make_rows):
 
 @pytest.mark.parametrize("keep", ["best", "last"])
 def test_what_is_kept_is_what_was_asked_for(make_loop, overfits, keep):
-    overfits["settings"] = replace(overfits["settings"], keep=keep)
+    overfits["settings"] = changed(overfits["settings"], keep=keep)
     loop = make_loop(**overfits)
     at_step = {}
     listen = loop.listen
@@ -286,7 +288,7 @@ def test_the_row_that_spoils_the_loss_is_named_not_its_neighbours(make_loop, mak
     model.model.embed_tokens.requires_grad_(requires_grad=False)  # else the first checkpoint refuses it
     rows = [replace(r, ids=tuple(min(i, 38) for i in r.ids)) for r in make_rows(10)]
     rows[6] = replace(rows[6], id="rows.jsonl:7", task="colours", ids=(39, *rows[6].ids[1:]))
-    settings = replace(BASE, micro_batch_tokens=1, weight_decay=0.0)
+    settings = changed(BASE, micro_batch_tokens=1, weight_decay=0.0)
     with pytest.raises(InputError) as caught:
         make_loop(settings, model=model, rows=rows).tune()
     assert caught.value.where == "step 4"
@@ -296,7 +298,7 @@ def test_the_row_that_spoils_the_loss_is_named_not_its_neighbours(make_loop, mak
 def test_weights_that_ran_away_are_never_kept(make_loop, make_model, make_rows):
     """The loss of step 4 was still finite: only the weights after it are not, and its checkpoint would be poison."""
     model = make_model()
-    loop = make_loop(replace(BASE, validate_every=6), model=model)
+    loop = make_loop(changed(BASE, validate_every=6), model=model)
     listen = loop.listen
 
     def poison(event):
@@ -316,7 +318,7 @@ def test_best_weights_that_are_not_finite_are_never_kept(make_loop, make_model, 
     model = make_model()
     # Token 39 occurs nowhere, so that its embedding spoils no loss.
     rows = [replace(r, ids=tuple(min(i, 38) for i in r.ids)) for r in make_rows(10)]
-    settings = replace(BASE, weight_decay=0.0, checkpoint_every=5)
+    settings = changed(BASE, weight_decay=0.0, checkpoint_every=5)
     loop = make_loop(settings, model=model, rows=rows, validation=rows[:2])
     with torch.no_grad():
         model.model.embed_tokens.weight[39] = math.inf
@@ -345,7 +347,7 @@ def test_a_validation_loss_that_is_not_finite_stops_and_is_never_the_best(make_l
     with torch.no_grad():
         model.model.embed_tokens.weight[39] = math.nan
     loop = make_loop(
-        replace(BASE, weight_decay=0.0),
+        changed(BASE, weight_decay=0.0),
         model=model,
         rows=rows,
         validation=[Encoded("bad", "t", (39, 4), (False, True))],
@@ -369,9 +371,15 @@ def test_rows_in_which_nothing_bears_loss_are_refused(make_loop, make_rows):
 
 
 def test_how_often_is_written_is_no_part_of_what_is_learned():
-    assert identity_of(BASE) == identity_of(replace(BASE, checkpoint_every=99))
-    for change in ({"seed": 1}, {"steps": 7}, {"keep": "last"}, {"micro_batch_tokens": 31}, {"clip": 2.0}):
-        assert identity_of(BASE) != identity_of(replace(BASE, **change))
+    assert BASE.identity() == changed(BASE, checkpoint_every=99).identity()
+    for change in (
+        {"seed": 1},
+        {"steps": 7},
+        {"keep": "last"},
+        {"micro_batch_tokens": 31},
+        {"max_grad_norm": 2.0},
+    ):
+        assert BASE.identity() != changed(BASE, **change).identity()
 
 
 def test_memory_is_told_in_bytes():

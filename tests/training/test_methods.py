@@ -12,7 +12,7 @@ from tutelage.tokens.batch import collate
 from tutelage.training.events import Resumed, Step
 from tutelage.training.loop import Loop, _recompute
 from tutelage.training.objective import keeps_rows_apart, loss_sum
-from tutelage.training.settings import TuneSettings
+from tutelage.training.settings import LoopSettings
 
 from .plain import OPTIONS, put_on
 
@@ -137,7 +137,9 @@ def test_the_loop_gives_a_prefix_one_row_at_a_time_and_others_what_fits(tmp_path
     rows = make_rows(4)
     for name, want in (("prefix-tuning", 0), ("prompt-tuning", 64), ("lora", 64)):
         model = put_on(make_model(), name)
-        settings = TuneSettings(steps=1, batch_size=4, micro_batch_tokens=64, validate_every=1)
+        settings = LoopSettings(
+            steps=1, batch_size=4, micro_batch_tokens=64, learning_rate=5e-4, validate_every=1
+        )
         loop = Loop(
             model,
             pad_id=0,
@@ -169,7 +171,7 @@ def test_a_stopped_tuning_goes_on_bit_for_bit(tmp_path, make_model, make_rows, f
             if isinstance(event, Step) and event.step == stop_after:
                 raise Pulled
 
-        settings = TuneSettings(
+        settings = LoopSettings(
             steps=5,
             batch_size=3,
             micro_batch_tokens=40,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -14,13 +13,13 @@ from tutelage.core.errors import InputError
 from tutelage.tokens.batch import collate
 from tutelage.tokens.packing import Packing
 from tutelage.training.events import BaseKept, Step, Validation
-from tutelage.training.loop import Loop, _recompute, identity_of
+from tutelage.training.loop import Loop, _recompute
 from tutelage.training.objective import loss_sum, predictions
 from tutelage.training.objective_gradient import Minimised, require_prompt_loss
 from tutelage.training.reference_model import Base
-from tutelage.training.settings import Objective, TuneSettings
+from tutelage.training.settings import LoopSettings, Objective
 
-from .plain import BOUND, OPTIONS, PAIRS, Double, logits_alone, put_on
+from .plain import BOUND, OPTIONS, PAIRS, Double, changed, logits_alone, put_on
 
 ALL = Objective(prompt_loss_weight=0.3, label_smoothing=0.1, kl_to_base=0.7, l2_to_base=0.05)
 OFF = "dora", "ia3", "oft", "prompt-tuning", "prefix-tuning"  # no distance of weights
@@ -28,8 +27,8 @@ LONG = pytest.mark.long
 
 
 def objective_for(family, name):
-    objective = replace(ALL, l2_to_base=0.0) if name in OFF else ALL
-    return replace(objective, prompt_loss_weight=0.0) if family in PAIRS else objective
+    objective = changed(ALL, l2_to_base=0.0) if name in OFF else ALL
+    return changed(objective, prompt_loss_weight=0.0) if family in PAIRS else objective
 
 
 @pytest.fixture
@@ -39,8 +38,10 @@ def make_loop(tmp_path, make_model, make_rows):
     def make(family="llama", name="full", *, objective=None, dtype=torch.float64, packed=False, **changes):
         pairs = family in PAIRS
         rows = make_rows(9, pairs=pairs)
-        settings = TuneSettings(
+        settings = LoopSettings(
             steps=1,
+            learning_rate=5e-4,
+            validate_every=50,
             batch_size=len(rows),
             objective=objective_for(family, name) if objective is None else objective,
             packing=Packing(40, 24 if pairs else 0, len(rows)) if packed else None,
@@ -346,7 +347,7 @@ def test_a_distance_that_is_not_defined_is_refused_by_name(make_model, name):
         Minimised(model, trained, Objective(l2_to_base=0.1))
 
 
-RUN = TuneSettings(
+RUN = LoopSettings(
     steps=6, batch_size=4, micro_batch_tokens=40, learning_rate=0.02, validate_every=3, keep="last"
 )
 
@@ -363,7 +364,7 @@ def tuned(tmp_path, make_model, make_rows):
             pad_id=0,
             row_at=lambda i: rows[(3 * i) % 8],
             validation=rows[:2],
-            settings=replace(RUN, objective=objective, **changes),
+            settings=changed(RUN, objective=objective, **changes),
             folder=tmp_path / str(hash((objective, name))),
             needs={"identity": "x"},
             listen=events.append,
@@ -407,12 +408,12 @@ def test_more_weight_keeps_the_model_nearer_to_its_base(tuned, name, field, part
 
 
 def test_completions_alone_are_named_and_learned_as_before_there_was_an_objective(make_model, make_rows):
-    settings = TuneSettings(steps=5)
-    assert "objective" not in identity_of(settings)
-    assert hashing.of_json(identity_of(settings)) == PINNED
+    settings = LoopSettings(steps=5, micro_batch_tokens=512, learning_rate=5e-4, validate_every=50)
+    assert "objective" not in settings.identity()
+    assert hashing.of_json(settings.identity()) == PINNED
     for field in ("prompt_loss_weight", "label_smoothing", "kl_to_base", "l2_to_base"):
-        other = replace(settings, objective=Objective(**{field: 0.1}))
-        assert identity_of(other) != identity_of(settings)
+        other = changed(settings, objective=Objective(**{field: 0.1}))
+        assert other.identity() != settings.identity()
     model = make_model()
     minimised = Minimised(model, dict(model.named_parameters()), Objective())
     batch = collate(make_rows(4), pad_id=0)
@@ -422,5 +423,5 @@ def test_completions_alone_are_named_and_learned_as_before_there_was_an_objectiv
     assert minimised.weight(make_rows(4)) == batch.n_loss
 
 
-# Of TuneSettings(steps=5) before the field was there: a run's checkpoints are found again under this name.
+# Of the same settings before the field was there: a run's checkpoints are found again under this name.
 PINNED = "9f07b818e7f9147b7579f47e48c4f7db78b4c2bf8fc9ee465c437378596bd183"

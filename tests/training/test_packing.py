@@ -18,11 +18,11 @@ from tutelage.tokens.packing import Packing, Packs, joined
 from tutelage.training import pairs as flat_pairs
 from tutelage.training.events import Step
 from tutelage.training.gradients import in_place
-from tutelage.training.loop import Loop, identity_of
+from tutelage.training.loop import Loop
 from tutelage.training.objective import loss_sum, require_packable
-from tutelage.training.settings import TuneSettings
+from tutelage.training.settings import LoopSettings
 
-from .plain import BARTS, BOUND, PAIRS, Double
+from .plain import BARTS, BOUND, PAIRS, Double, changed
 
 CPU = torch.device("cpu")
 ROWS = ["llama", "gpt2", "qwen2", "gemma", "gemma2", "gemma3"]
@@ -237,8 +237,14 @@ def test_a_row_without_source_is_no_row_of_a_pack():
         collate(rows, pad_id=0, flat=True)
 
 
-SETTINGS = TuneSettings(
-    steps=6, batch_size=4, micro_batch_tokens=30, learning_rate=0.02, checkpoint_every=9, keep="last"
+SETTINGS = LoopSettings(
+    steps=6,
+    batch_size=4,
+    micro_batch_tokens=30,
+    learning_rate=0.02,
+    validate_every=50,
+    checkpoint_every=9,
+    keep="last",
 )
 
 
@@ -249,7 +255,7 @@ def make_loop(tmp_path, make_model, make_rows):
     def make(family="llama", *, settings=SETTINGS, folder="checkpoints", **changes):
         pairs = family in PAIRS
         rows, events = make_rows(10, pairs=pairs), []
-        settings = replace(settings, packing=Packing(30, 20 if pairs else 0, 10), **changes)
+        settings = changed(settings, packing=Packing(30, 20 if pairs else 0, 10), **changes)
         loop = Loop(
             make_model(family),
             pad_id=0,
@@ -268,7 +274,7 @@ def make_loop(tmp_path, make_model, make_rows):
 
 @pytest.mark.parametrize("family", ["llama", "t5", "bart"])
 def test_a_packed_tuning_equals_a_plain_loop_over_the_packs(family, make_loop, make_model, reference_loss):
-    loop = make_loop(family, clip=0.0, schedule="constant", warmup=0.0)
+    loop = make_loop(family, max_grad_norm=0.0, schedule="constant", warmup=0.0)
     told = [[row for pack in loop.packs.of_step(step) for row in pack] for step in range(6)]
     plain = make_model(family)
     optimizer = torch.optim.AdamW(plain.parameters(), lr=0.02, weight_decay=0.0)
@@ -321,12 +327,12 @@ def test_a_loop_refuses_a_model_that_cannot_be_packed(make_loop):
 
 
 def test_packing_is_part_of_what_is_learned(make_loop):
-    assert identity_of(SETTINGS) != identity_of(make_loop().settings)
+    assert SETTINGS.identity() != make_loop().settings.identity()
     make_loop().tune()
     with pytest.raises(InputError, match="another tuning"):
-        make_loop(settings=replace(SETTINGS, batch_size=5)).tune()
+        make_loop(settings=changed(SETTINGS, batch_size=5)).tune()
     other = make_loop()
-    other.settings = replace(other.settings, packing=None)
+    other.settings = changed(other.settings, packing=None)
     with pytest.raises(InputError, match="another tuning"):
         Loop(
             other.model,

@@ -17,9 +17,11 @@ from tutelage.tokens.packing import Packing
 from tutelage.training import checkpoint
 from tutelage.training.events import BaseKept, Resumed, SelfChecked, Step, Validation
 from tutelage.training.loop import Loop
-from tutelage.training.settings import Objective, TuneSettings
+from tutelage.training.settings import LoopSettings, Objective
 
-SETTINGS = TuneSettings(
+from .plain import changed
+
+SETTINGS = LoopSettings(
     steps=7,
     batch_size=3,
     micro_batch_tokens=30,
@@ -45,9 +47,9 @@ def tuning(request, tmp_path, make_model, make_rows):
     pairs = kind.startswith(("t5", "bart"))
     rows, other = make_rows(6, pairs=pairs), make_rows(6, pairs=pairs, seed=4)
     packing = Packing(30, 24 if pairs else 0, 6) if kind.endswith("packed") else None
-    settings = replace(SETTINGS, keep="last" if kind == "last" else "best", packing=packing)
+    settings = changed(SETTINGS, keep="last" if kind == "last" else "best", packing=packing)
     if held:
-        settings = replace(settings, objective=HELD if pairs else replace(HELD, prompt_loss_weight=0.2))
+        settings = changed(settings, objective=HELD if pairs else changed(HELD, prompt_loss_weight=0.2))
     family = kind.partition("-")[0] if pairs else "llama"
 
     def make(folder, *, stop_after=None, settings=settings, identity="x"):
@@ -125,7 +127,7 @@ def test_stopped_after_any_step_it_goes_on_bit_for_bit(tuning):
 def test_stopped_at_every_step_in_turn_it_still_arrives(tuning):
     whole = tuning("whole")
     done = whole.tune()
-    every = replace(whole.settings, checkpoint_every=1)
+    every = changed(whole.settings, checkpoint_every=1)
     for stop in range(1, SETTINGS.steps + 1):
         with pytest.raises(Pulled):
             tuning("many", settings=every, stop_after=stop).tune()
@@ -191,7 +193,7 @@ def test_all_damaged_is_an_error_and_another_tuning_is_refused(tuning):
     with pytest.raises(InputError, match="another tuning"):
         tuning("x", identity="y").tune()
     with pytest.raises(InputError, match="another tuning"):
-        tuning("x", settings=replace(SETTINGS, seed=1)).tune()
+        tuning("x", settings=changed(SETTINGS, seed=1)).tune()
     loop = tuning("x")
     for folder in loop.folder.glob("step-*"):
         (folder / "manifest.json").unlink()
@@ -205,7 +207,7 @@ def test_how_often_checkpoints_are_written_may_change(tuning):
     whole.tune()
     with pytest.raises(Pulled):
         tuning("x", stop_after=5).tune()
-    other = tuning("x", settings=replace(whole.settings, checkpoint_every=3))
+    other = tuning("x", settings=changed(whole.settings, checkpoint_every=3))
     other.tune()
     assert fingerprint(other) == fingerprint(whole)
 

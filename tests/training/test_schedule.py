@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tutelage.training import schedule
-from tutelage.training.settings import TuneSettings
+from tutelage.training.settings import LoopSettings
 
 
 def rates(steps, **settings):
-    chosen = TuneSettings(steps=steps, learning_rate=8.0, **settings)
-    return [schedule.rate(chosen, step) for step in range(steps)]
+    chosen = LoopSettings(steps=steps, learning_rate=0.8, validate_every=1, **settings)
+    return [10 * schedule.rate(chosen, step) for step in range(steps)]
 
 
 @pytest.mark.parametrize(

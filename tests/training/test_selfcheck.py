@@ -17,11 +17,13 @@ from tutelage.tokens.packing import Packing
 from tutelage.training import objective_gradient, pairs, selfcheck
 from tutelage.training.events import SelfChecked, Step
 from tutelage.training.loop import Loop
-from tutelage.training.settings import Objective, TuneSettings
+from tutelage.training.settings import LoopSettings, Objective
 
-from .plain import OPTIONS, PAIRS, put_on
+from .plain import OPTIONS, PAIRS, changed, put_on
 
-SETTINGS = TuneSettings(steps=3, batch_size=6, micro_batch_tokens=200, learning_rate=0.01, checkpoint_every=1)
+SETTINGS = LoopSettings(
+    steps=3, batch_size=6, micro_batch_tokens=200, learning_rate=0.01, validate_every=50, checkpoint_every=1
+)
 LONG = pytest.mark.long
 
 
@@ -40,7 +42,7 @@ def make_loop(tmp_path, make_model, make_rows):
             pad_id=0,
             row_at=lambda i: rows[i % 10],
             validation=(),
-            settings=replace(settings, packing=Packing(60, 40 if two else 0, 10) if packed else None),
+            settings=changed(settings, packing=Packing(60, 40 if two else 0, 10) if packed else None),
             folder=tmp_path / "checkpoints",
             needs={"identity": "x"},
             listen=events.append,
@@ -146,7 +148,7 @@ def test_rows_that_read_one_another_are_caught_before_the_first_step(make_loop, 
 
 @pytest.mark.parametrize(("family", "packed"), [("llama", False), ("t5", False), ("llama", True)])
 def test_what_the_error_says_to_do_helps(make_loop, family, packed):
-    mended = replace(SETTINGS, micro_batch_tokens=1)
+    mended = changed(SETTINGS, micro_batch_tokens=1)
     loop = make_loop(family, settings=mended)
     (no_positions if family == "llama" else no_padding_mask)(loop.model)
     loop.tune()
@@ -177,7 +179,7 @@ def test_positions_of_a_pack_that_are_lost_are_caught(make_loop, monkeypatch):
 
 def test_a_wrong_target_is_caught_although_no_row_reads_another(make_loop, monkeypatch):
     right = objective_gradient.loss_sum
-    loop = make_loop(settings=replace(SETTINGS, micro_batch_tokens=1))
+    loop = make_loop(settings=changed(SETTINGS, micro_batch_tokens=1))
     monkeypatch.setattr(
         objective_gradient,
         "loss_sum",
@@ -205,7 +207,7 @@ def test_a_wrong_gradient_behind_a_right_loss_is_caught(make_loop):
     "objective", [Objective(prompt_loss_weight=0.5, label_smoothing=0.1, kl_to_base=0.2)]
 )
 def test_the_objectives_own_terms_are_checked_too(make_loop, monkeypatch, objective):
-    settings = replace(SETTINGS, objective=objective)
+    settings = changed(SETTINGS, objective=objective)
     loop = make_loop(settings=settings)
     loop._begin(0)
     assert checked(loop)[0].gradient < 1e-4
@@ -311,7 +313,7 @@ def test_a_model_that_is_not_finite_is_left_to_the_first_step(make_loop):
 @pytest.mark.parametrize("packed", [False, True])
 def test_rows_that_are_known_by_heart_do_not_stop_a_training_and_a_leak_among_them_does(make_loop, packed):
     """Their loss is all rounding; resumed trainings of few rows come here."""
-    learn = replace(SETTINGS, steps=150, learning_rate=0.03, batch_size=10, checkpoint_every=1000)
+    learn = changed(SETTINGS, steps=150, learning_rate=0.03, batch_size=10, checkpoint_every=1000)
     loop = make_loop(settings=learn)
     loop.tune()
     model = loop.model

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from dataclasses import replace
 
 import pytest
 import torch
@@ -13,10 +12,12 @@ from tutelage.core.errors import Stopped, Terminated
 from tutelage.training import checkpoint
 from tutelage.training.events import Resumed, Step, Stopping, Validation
 from tutelage.training.loop import Loop
-from tutelage.training.settings import TuneSettings
+from tutelage.training.settings import LoopSettings
 from tutelage.training.stopping import Stopper
 
-SETTINGS = TuneSettings(
+from .plain import changed
+
+SETTINGS = LoopSettings(
     steps=6, batch_size=3, micro_batch_tokens=1, learning_rate=0.02, validate_every=3, checkpoint_every=100
 )
 SIGNALS = [(signal.SIGINT, Stopped, 130), (signal.SIGTERM, Terminated, 143)]
@@ -158,7 +159,7 @@ def test_a_stop_while_the_best_weights_are_loaded_is_not_lost(make_loop, monkeyp
     ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
 )
 def test_the_second_signal_stops_at_once_and_leaves_no_half_checkpoint(make_loop, monkeypatch, number, error):
-    loop = make_loop("x", when=at_step(signal.SIGINT, 4), settings=replace(SETTINGS, checkpoint_every=3))
+    loop = make_loop("x", when=at_step(signal.SIGINT, 4), settings=changed(SETTINGS, checkpoint_every=3))
     real = checkpoint.save_file
 
     def interrupted(state, path):

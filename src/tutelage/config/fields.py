@@ -100,7 +100,5 @@ Day = Annotated[
 Name = Annotated[str, Field(pattern=NAME)]
 Jinja = Annotated[str, AfterValidator(_jinja)]
 Metric = Annotated[str, AfterValidator(_metric)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0)]
 Styles = Annotated[dict[Style, Positive], Field(min_length=1)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.config import mistakes
-from tutelage.config.schema import OBJECTIVE, Recipe
+from tutelage.config.schema import Recipe
 from tutelage.core import files, yamltext
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_RECIPE_BYTES
@@ -19,6 +19,7 @@ from tutelage.core.validation import Places, read_document, validate
 from tutelage.core.yamltext import FieldPath
 from tutelage.data.formats import format_of
 from tutelage.data.formats.blocks import require_text
+from tutelage.training.settings import Objective
 
 _EXAMPLES = {
     "tasks": "tasks: [{{data: {{path: {}}}}}]",
@@ -75,7 +76,7 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
     """
     value = recipe.model_dump(mode="json", exclude_none=True, by_alias=True)
     value["tune"].update(learning_rate=recipe.tune.rate, **_plain(recipe.tune.options))
-    for name in OBJECTIVE:  # a part that is not there names no run
+    for name in Objective.model_fields:  # a part that is not there names no run
         if not value["tune"][name]:
             del value["tune"][name]
     tasks = [*zip(value["tasks"], recipe.tasks, strict=True)]

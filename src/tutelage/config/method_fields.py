@@ -11,7 +11,7 @@ from tutelage.core.yamltext import FieldPath
 from tutelage.models import methods
 
 if TYPE_CHECKING:
-    from tutelage.config.schema import Tune
+    from tutelage.config.tune_block import Tune
 
 Where = Callable[[FieldPath], str]
 _OFF = (None, False, "none", "off")

@@ -10,11 +10,12 @@ from pydantic import Field, model_validator
 
 from tutelage.config import task_wording
 from tutelage.config.data_block import Data
-from tutelage.config.fields import Fraction, Jinja, Metric, Name, Seed, Share, Styles
+from tutelage.config.fields import Jinja, Metric, Name, Share, Styles
 from tutelage.core.types import Example
 from tutelage.core.validation import Block, Text, mistake
 from tutelage.data import SPLITS, SplitSettings
 from tutelage.templates import LibraryTemplate, TaskTemplate
+from tutelage.training.settings import Fraction, Seed
 
 
 class Split(Block):

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from typing import Any
 
-from tutelage.config.schema import OBJECTIVE, Recipe, Tune
+from tutelage.config.schema import Recipe
+from tutelage.config.tune_block import Tune
 from tutelage.core import hashing, manifest
 from tutelage.evaluation.progress import Listener
 from tutelage.models import LoadedModel, ModelSource, add_adapter, export, methods, require_whole
@@ -30,21 +31,21 @@ from tutelage.training.events import (
     Stopping,
     Validation,
 )
-from tutelage.training.loop import Loop, Tuned, identity_of
-from tutelage.training.settings import Objective, TuneSettings
+from tutelage.training.loop import Loop, Tuned
+from tutelage.training.settings import LoopSettings, Objective, TrainingSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One tuning, settled: its settings, and by name what else its weights depend on."""
 
-    settings: TuneSettings
+    settings: LoopSettings
     needs: Mapping[str, Any]
 
     @property
     def identity(self) -> str:
         """The hash of all that its weights depend on."""
-        return hashing.of_json({**self.needs, "settings": identity_of(self.settings)})
+        return hashing.of_json({**self.needs, "settings": self.settings.identity()})
 
 
 def steps_of(recipe: Recipe, prepared: Prepared) -> int:
@@ -58,23 +59,13 @@ def settle(recipe: Recipe, prepared: Prepared, base_fingerprint: str) -> Job:
     """Turn the recipe's epochs and shares into steps, and name what the weights will depend on."""
     tune = recipe.tune
     epoch = prepared.n_train / tune.batch_size
-    settings = TuneSettings(
+    settings = LoopSettings(
+        **{name: getattr(tune, name) for name in TrainingSettings.model_fields},
         steps=steps_of(recipe, prepared),
-        batch_size=tune.batch_size,
-        micro_batch_tokens=tune.micro_batch_tokens,
         learning_rate=tune.rate,
-        schedule=tune.schedule,
-        warmup=tune.warmup,
-        weight_decay=tune.weight_decay,
-        betas=tune.betas,
-        clip=tune.clip,
         validate_every=max(1, round(tune.validate_every * epoch)),
-        checkpoint_every=tune.checkpoint_every,
-        keep=tune.keep,
         packing=_packing(tune, prepared),
-        activation_checkpointing=tune.activation_checkpointing,
-        objective=Objective(**{name: getattr(tune, name) for name in OBJECTIVE}),
-        seed=tune.seed,
+        objective=Objective(**{name: getattr(tune, name) for name in Objective.model_fields}),
     )
     method = {"name": tune.method, **tune.options}
     return Job(settings, {"base_model": base_fingerprint, "data": prepared.identity, "method": method})
@@ -134,7 +125,7 @@ def clean(folder: RunFolder) -> None:
 
 def objective(recipe: Recipe) -> dict[str, float]:
     """What is minimised, as the card says it: each part with its weight."""
-    parts = {name: getattr(recipe.tune, name) for name in OBJECTIVE}
+    parts = {name: getattr(recipe.tune, name) for name in Objective.model_fields}
     return {"completion_loss": 1.0, **{name: weight for name, weight in parts.items() if weight}}
 
 

@@ -18,7 +18,7 @@ def not_finite(where: str, found: str, rows: Sequence[Encoded]) -> InputError:
         "the loss is no longer a finite number",
         where=where,
         found=f"{found}; {named(rows)}",
-        fix="lower tune.learning_rate or tune.clip, and look at these rows; the last checkpoint is kept",
+        fix="lower tune.learning_rate or tune.max_grad_norm, and look at these rows; the last checkpoint is kept",
     )
 
 
@@ -35,7 +35,7 @@ def require_finite(state: Mapping[str, torch.Tensor], step: int) -> None:
             "the weights are no longer finite numbers",
             where=f"after step {step}",
             found=", ".join(bad[:_MOST]) + more,
-            fix="lower tune.learning_rate or tune.clip; no checkpoint of this state was written, the last one is kept",
+            fix="lower tune.learning_rate or tune.max_grad_norm; no checkpoint of this state was written, the last one is kept",
         )
 
 

@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from tutelage.training.checkpoint import Position
 from tutelage.training.events import BaseKept, Event, Resumed, Step, Stopping, Validation
 from tutelage.training.objective import keeps_rows_apart, loss_sum, require_packable
 from tutelage.training.objective_gradient import Minimised, Sums
-from tutelage.training.settings import Objective, TuneSettings
+from tutelage.training.settings import LoopSettings
 from tutelage.training.stopping import Stopper
 
 Order = Callable[[int], Encoded]
@@ -75,7 +75,7 @@ class Loop:
         pad_id: int,
         row_at: Order,
         validation: Sequence[Encoded],
-        settings: TuneSettings,
+        settings: LoopSettings,
         folder: Path,
         needs: Mapping[str, Any],
         listen: Listener,
@@ -188,7 +188,7 @@ class Loop:
         distance = self.minimised.pull()
         parts = self.minimised.parts(sums, rows, distance)
         total = sums.minimised if parts is None else parts.minimised
-        limit = settings.clip or math.inf
+        limit = settings.max_grad_norm or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), limit))
         if not math.isfinite(total) or not math.isfinite(norm):
             self.optimizer.zero_grad(set_to_none=True)
@@ -336,7 +336,7 @@ def _keep(model: Any) -> None:
     disable()
 
 
-def make_optimizer(trained: dict[str, torch.nn.Parameter], settings: TuneSettings) -> torch.optim.AdamW:
+def make_optimizer(trained: dict[str, torch.nn.Parameter], settings: LoopSettings) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019), torch's fused one; decay on matrices only."""
     matrices = [p for p in trained.values() if p.ndim >= 2]
     others = [p for p in trained.values() if p.ndim < 2]
@@ -364,17 +364,9 @@ def validation_loss(
     return total / sum(row.n_loss for row in rows)
 
 
-def identity_of(settings: TuneSettings) -> dict[str, Any]:
-    """The settings that the finished weights depend on: not how often something is written."""
-    left_out = {"checkpoint_every"}
-    if settings.objective == Objective():
-        left_out.add("objective")  # completions alone: tunings are named as they were without this field
-    return {k: v for k, v in asdict(settings).items() if k not in left_out}
-
-
-def needs_of(needs: Mapping[str, Any], settings: TuneSettings) -> dict[str, Any]:
+def needs_of(needs: Mapping[str, Any], settings: LoopSettings) -> dict[str, Any]:
     """Everything that a state on the way depends on: beside what the finished weights depend on, the program itself."""
-    return {"tutelage": __version__, "tune": identity_of(settings), **needs}
+    return {"tutelage": __version__, "tune": settings.identity(), **needs}
 
 
 def machine_of(device: torch.device) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Encoded
-from tutelage.models import prompts
+from tutelage.models import soft_prompts
 from tutelage.tokens.batch import IGNORED, Batch, FlatBatch, FlatPairBatch, collate
 from tutelage.training import pairs, virtual_tokens
 
@@ -29,7 +29,7 @@ def predictions(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
 
     The output layer is computed only where a prediction is wanted. The logits are in at least fp32.
     """
-    prompt = prompts.of(model)
+    prompt = soft_prompts.of(model)
     if isinstance(batch, FlatBatch):
         if prompt is not None:
             return _wide(virtual_tokens.flat_logits(prompt, batch)), batch.targets
@@ -61,7 +61,7 @@ def keeps_rows_apart(model: Any, device: torch.device) -> bool:
     logits whatever the first one says, and the same as alone. Behind a prompt the model below is tried; a prefix,
     which stands once before a whole sequence, keeps none apart.
     """
-    prompt = prompts.of(model)
+    prompt = soft_prompts.of(model)
     if prompt is not None:
         model = prompt.base
     if model.config.is_encoder_decoder:

@@ -78,7 +78,7 @@ class Minimised:
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, Sums]:
         """A micro-batch's summed loss with its gradient, and what it is made of."""
-        if self.objective == replace(_PLAIN, l2_to_base=self.objective.l2_to_base):
+        if self.objective == Objective(l2_to_base=self.objective.l2_to_base):
             loss = loss_sum(self.model, batch)
             value = loss.item()
             return loss, Sums(value, value)

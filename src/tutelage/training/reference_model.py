@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tutelage.models import methods, prompts
+from tutelage.models import methods, soft_prompts
 from tutelage.tokens.batch import Batch
 from tutelage.training.objective import predictions
 
@@ -61,7 +61,7 @@ class Base:
 
         The rows of a prompt's base have no virtual tokens before them.
         """
-        prompt = prompts.of(self._model)
+        prompt = soft_prompts.of(self._model)
         asked = self._copy or (self._model if prompt is None else prompt.base)
         off = self._model.disable_adapter() if self._outside and prompt is None else nullcontext()
         training = asked.training
@@ -93,7 +93,7 @@ def _trained_outside(model: Any, trained: Weights) -> bool:
     """Whether all that is trained stands outside the model's own weights, in an adapter or a prompt."""
     if not hasattr(model, "peft_config"):
         return False
-    if prompts.of(model) is not None:
+    if soft_prompts.of(model) is not None:
         return True
     return all(model.base_model.prefix in name for name in trained)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from tutelage.training.settings import TuneSettings
+from tutelage.training.settings import LoopSettings
 
 
-def rate(settings: TuneSettings, step: int) -> float:
+def rate(settings: LoopSettings, step: int) -> float:
     """The rate of optimizer step `step` (0-based): a linear rise, then the schedule's fall.
 
     The first step has a rate above zero, and so has the last.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -79,7 +78,7 @@ def check(
         InputError: they differ by more than rounding can explain.
     """
     model = minimised.model
-    plain = replace(minimised.objective, kl_to_base=0.0, l2_to_base=0.0)
+    plain = minimised.objective.model_copy(update={"kl_to_base": 0.0, "l2_to_base": 0.0})
     form = Minimised(model, trained, plain)
     rows = [row for batch in micro for row in batch]
     weight = form.weight(rows)

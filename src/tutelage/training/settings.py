@@ -1,66 +1,154 @@
-"""How to tune: what the recipe's `tune` says, as the training package takes it."""
+"""Settings of a training: each is declared once, here, with type, limits, default, unit and meaning.
+
+The recipe's `tune` has the same fields (`config.tune_block.Tune` inherits from these classes), and so have its JSON schema, its
+reference in docs/recipe-reference.md and the identity of a tuning.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
+
+from tutelage.core.validation import Block
 from tutelage.tokens.packing import Packing
 
-
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """What is minimised: the loss of completions, and what is added to it. docs/training.md has the formula.
-
-    Attributes:
-        prompt_loss_weight: what the loss of a prompt's token weighs, where a completion's weighs 1.
-        label_smoothing: the share of each target that is spread over the whole vocabulary.
-        kl_to_base: weight of the KL divergence between the base's predictions and the model's.
-        l2_to_base: weight of the squared distance between the base's weights and the model's.
-    """
-
-    prompt_loss_weight: float = 0.0
-    label_smoothing: float = 0.0
-    kl_to_base: float = 0.0
-    l2_to_base: float = 0.0
+LearningRate = Annotated[float, Field(gt=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
-@dataclass(frozen=True, slots=True)
-class TuneSettings:
-    """Settings of one tuning.
+def unit(name: str) -> dict[str, Any]:
+    """A field's unit, for the JSON schema and the reference of the recipe."""
+    return {"unit": name}
+
+
+class Objective(Block):
+    """The loss that is minimised: that of completions, and what is added to it. docs/training.md has the formula."""
+
+    prompt_loss_weight: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Weight of the loss of a prompt token, where that of a completion token is 1. Decoder-only models.",
+        examples=[0.1],
+    )
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of each target's probability that is spread evenly over the whole vocabulary.",
+        examples=[0.1],
+    )
+    kl_to_base: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the KL divergence between the base model's predictions and the trained model's. With full, a "
+        "second copy of the trained weights is held in memory.",
+        examples=[0.5],
+    )
+    l2_to_base: float = Field(
+        0.0,
+        ge=0,
+        description="lora, rslora, qlora, full: weight of the squared distance between the base model's weights and the trained "
+        "ones. With full, a second copy of the trained weights is held in memory.",
+        examples=[0.01],
+    )
+
+
+class TrainingSettings(Block):
+    """What the recipe and the training loop say in the same words."""
+
+    batch_size: int = Field(
+        8,
+        ge=1,
+        description="Rows per optimizer step; with packing, on average.",
+        examples=[16],
+        json_schema_extra=unit("rows"),
+    )
+    micro_batch_tokens: int = Field(
+        1024,
+        ge=1,
+        description="Tokens that go through the model at once (gradient accumulation). It changes memory and speed, not the result.",
+        examples=[4096],
+        json_schema_extra=unit("tokens"),
+    )
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear",
+        description="Learning rate after the warm-up: it falls to 0 linearly or as a cosine, or stays constant.",
+        examples=["cosine"],
+    )
+    warmup: Fraction = Field(
+        0.03,
+        description="Share of the steps in which the learning rate rises linearly from 0.",
+        examples=[0.1],
+        json_schema_extra=unit("share of steps"),
+    )
+    weight_decay: float = Field(
+        0.0, ge=0, le=1, description="AdamW's decoupled weight decay, on matrices only.", examples=[0.01]
+    )
+    betas: tuple[Decay, Decay] = Field(
+        (0.9, 0.999),
+        description="AdamW's decay rates of the first and second moment.",
+        examples=[[0.9, 0.95]],
+    )
+    max_grad_norm: float = Field(
+        1.0,
+        ge=0,
+        description="Gradient clipping: the norm of the whole gradient is scaled down to this; 0 turns it off.",
+        examples=[0.5],
+    )
+    checkpoint_every: int = Field(
+        20, ge=1, description="Steps between checkpoints.", examples=[100], json_schema_extra=unit("steps")
+    )
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="Which weights the tuned model gets: those of the lowest validation loss, or of the last step.",
+        examples=["last"],
+    )
+    activation_checkpointing: bool = Field(
+        False,
+        description="Recompute activations in the backward pass: less memory, more time.",
+        examples=[True],
+    )
+    seed: Seed = Field(0, description="Seed of row order, new weights and dropout.", examples=[1])
+
+
+class LoopSettings(TrainingSettings):
+    """Settings of one training loop: everything counted in steps.
 
     Attributes:
         steps: optimizer steps in all.
-        batch_size: rows an optimizer step; with packing on the average.
-        micro_batch_tokens: tokens that go through the model at once; changes memory and speed, not the result.
-        learning_rate: the highest rate.
-        schedule: how the rate falls after the warm-up, to zero for `linear` and `cosine`.
-        warmup: share of the steps in which the rate rises linearly from zero.
-        weight_decay: AdamW's decoupled decay, on matrices only.
-        betas: AdamW's decay rates of the moments.
-        clip: the gradient's norm is cut to this; 0 for never.
+        learning_rate: the highest learning rate.
         validate_every: steps between validations; the last step is always followed by one.
-        checkpoint_every: steps between checkpoints.
-        keep: weights of the best validation loss, or of the last step.
-        packing: how rows are packed over the bounds of steps; None where each step's rows stay its own.
-        activation_checkpointing: recompute activations in the backward pass: less memory, more time.
-        objective: what is minimised.
-        seed: of order and dropout.
+        packing: how rows are packed across steps; None keeps each step's rows apart.
+        objective: the loss.
     """
 
-    steps: int
-    batch_size: int = 8
-    micro_batch_tokens: int = 512
-    learning_rate: float = 5e-4
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    warmup: float = 0.03
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    clip: float = 1.0
-    validate_every: int = 50
-    checkpoint_every: int = 20
-    keep: Literal["best", "last"] = "best"
+    steps: int = Field(ge=1)
+    learning_rate: LearningRate
+    validate_every: int = Field(ge=1)
     packing: Packing | None = None
-    activation_checkpointing: bool = False
     objective: Objective = Objective()
-    seed: int = 0
+
+    def identity(self) -> dict[str, Any]:
+        """What the finished weights depend on, as JSON values that are hashed into the identity of a tuning.
+
+        The fields of `_NAMED` are always part of it, under the names that they had first. A field that was added later is
+        part of it only when it is not at its default, so that finished tunings are recognised.
+        """
+        defaults = {name: field.get_default() for name, field in type(self).model_fields.items()}
+        return {
+            _FIRST_NAMES.get(name, name): value
+            for name, value in self.model_dump().items()
+            if name in _NAMED or (name not in _WITHOUT_EFFECT and getattr(self, name) != defaults[name])
+        }
+
+
+_FIRST_NAMES = {"max_grad_norm": "clip"}
+_NAMED = frozenset(
+    ["steps", "batch_size", "micro_batch_tokens", "learning_rate", "schedule", "warmup", "weight_decay", "betas", "max_grad_norm", "validate_every", "keep", "packing", "activation_checkpointing", "seed"]
+)
+_WITHOUT_EFFECT = frozenset({"checkpoint_every"})
+"""Fields on which the finished weights do not depend."""

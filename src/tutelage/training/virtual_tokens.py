@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from tutelage.models.prompts import Prompt
+from tutelage.models.soft_prompts import Prompt
 from tutelage.tokens.batch import FlatBatch
 
 
