@@ -157,8 +157,8 @@ def ours(
 ) -> Callable[[], Callable[[], Seen]]:
     from tutelage.core.types import Example, Origin
     from tutelage.templates import TaskTemplate
-    from tutelage.tokens.bulk import encode_all
-    from tutelage.tokens.encode import Encoder
+    from tutelage.tokens.batch_encoding import encode_all
+    from tutelage.tokens.encoder import Encoder
 
     examples = [Example(f"rows:{n}", row, Origin("rows.jsonl", n)) for n, row in enumerate(rows, 1)]
     # The child is needed only by templates that do more than put fields into a text.

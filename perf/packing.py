@@ -26,10 +26,10 @@ from tutelage.core.types import Encoded, Prompted
 from tutelage.data import load
 from tutelage.mixture.order import Order
 from tutelage.models import load_tokenizer, resolve
-from tutelage.tokens import chat
+from tutelage.tokens import chat_encoding
 from tutelage.tokens.batch import micro_batches, size
-from tutelage.tokens.bulk import encode_all
-from tutelage.tokens.encode import Encoder
+from tutelage.tokens.batch_encoding import encode_all
+from tutelage.tokens.encoder import Encoder
 from tutelage.tokens.packing import WINDOW, Packing, Packs, packing_of
 
 BATCHES = (8, 16, 32, 64)
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(measured_on())
     words = list(prompted((asked.data / "instruction").absolute()))
     model = load_tokenizer(
-        resolve("smollm2-135m-instruct"), chat_template=chat.text_of("chatml-plain", root=Path())
+        resolve("smollm2-135m-instruct"), chat_template=chat_encoding.text_of("chatml-plain", root=Path())
     )
     for pairs in (False, True):
         encoder = Encoder(model.tokenizer, encoder_decoder=pairs)

@@ -19,10 +19,10 @@ from tutelage.evaluation.progress import Silent
 from tutelage.inspection.inspect import inspect
 from tutelage.job.run import run, train
 from tutelage.models import load_tokenizer, resolve
-from tutelage.prepare import instant
+from tutelage.prepare import template_clock
 from tutelage.results.run_folder import default_folder
-from tutelage.templates import chats
-from tutelage.tokens import chat
+from tutelage.templates import chat_renderer
+from tutelage.tokens import chat_encoding
 from tutelage.training.events import Event, Step
 
 FIRST = datetime(2026, 1, 31, 23, 59, 50, tzinfo=UTC)
@@ -68,13 +68,13 @@ def recipe(job, dated):
 @pytest.fixture
 def shown(monkeypatch):
     """The instants that templates were shown."""
-    real, seen = chats.render, set()
+    real, seen = chat_renderer.render, set()
 
     def render(template, talks, beside, moment):
         seen.add(moment.moment)
         return real(template, talks, beside, moment)
 
-    monkeypatch.setattr(chats, "render", render)
+    monkeypatch.setattr(chat_renderer, "render", render)
     return seen
 
 
@@ -104,7 +104,7 @@ def test_a_run_stopped_and_taken_up_a_week_later_ends_as_if_it_had_not_been(reci
             at(8)
 
     at(7)
-    kept = job / "stopped" / instant.NAME
+    kept = job / "stopped" / template_clock.NAME
     text = kept.read_text("ascii")
     kept.write_text("yesterday\n", "ascii")
     with pytest.raises(InputError, match="holds no instant"):
@@ -127,7 +127,7 @@ def test_a_run_stopped_and_taken_up_a_week_later_ends_as_if_it_had_not_been(reci
 def test_a_template_without_a_clock_leaves_a_folder_as_before(job, at, monkeypatch):
     recipe = recipes.load(job / "recipe.yaml", sets=["watch=[]", "retain={}", "tune.epochs=1"])
     folder = train(recipe, out=job / "out")
-    assert not (folder / instant.NAME).exists()
+    assert not (folder / template_clock.NAME).exists()
     assert "template_clock" not in json.loads((folder / "data" / "card.json").read_text("utf-8"))
     assert "instant" not in json.loads((folder / "tuned.json").read_text("utf-8")).get("needs", {})
 
@@ -152,9 +152,9 @@ def test_inspect_warns_and_shows_the_runs_own_instant(recipe, job, at, monkeypat
     (warning,) = [one for one in inspect(recipe).findings if one.kind == "template-reads-clock"]
     assert warning.level == "warning"
     assert "'%d %b %Y %H:%M:%S' as '31 Jan 2026 23:59:50'" in warning.found
-    clock = instant.clock_for(default_folder(recipe.name, resolved(recipe)))
+    clock = template_clock.clock_for(default_folder(recipe.name, resolved(recipe)))
     clock.note({"%d": "31"})
-    instant.keep(default_folder(recipe.name, resolved(recipe)), clock)
+    template_clock.keep_instant(default_folder(recipe.name, resolved(recipe)), clock)
     at(4)
     (warning,) = [one for one in inspect(recipe).findings if one.kind == "template-reads-clock"]
     assert "31 Jan 2026" in warning.found
@@ -199,21 +199,23 @@ def test_answers_of_another_second_are_not_taken(tmp_path, dated, at, monkeypatc
 
 
 def test_two_processes_never_mix_their_instants(tmp_path, at):
-    first, second = (instant.clock_for(tmp_path) for at_days in (0, 1) if at(at_days))
+    first, second = (template_clock.clock_for(tmp_path) for at_days in (0, 1) if at(at_days))
     for clock in (first, second):
         clock.note({"%d": "31"})
-    instant.keep(tmp_path, first)
-    instant.keep(tmp_path, first)
+    template_clock.keep_instant(tmp_path, first)
+    template_clock.keep_instant(tmp_path, first)
     with pytest.raises(MachineError, match="another process"):
-        instant.keep(tmp_path, second)
-    assert instant.clock_for(tmp_path).instant == first.instant
+        template_clock.keep_instant(tmp_path, second)
+    assert template_clock.clock_for(tmp_path).instant == first.instant
 
 
 def test_what_is_read_late_is_kept_before_it_is_used(tmp_path, dated, at):
     late = "{% if messages | length > 1 %}" + CLOCK + "{% endif %}" + TURNS
-    clock = instant.clock_for(tmp_path / "run")
+    clock = template_clock.clock_for(tmp_path / "run")
     words = load_tokenizer(resolve(str(dated)), chat_template=late, clock=clock)
-    instant.keep(tmp_path / "run", clock)
-    assert not (tmp_path / "run" / instant.NAME).exists()
-    chat.render(words.tokenizer, [{"role": r, "content": "a"} for r in ("user", "assistant")], generate=True)
-    assert instant.read(tmp_path / "run") == clock.instant
+    template_clock.keep_instant(tmp_path / "run", clock)
+    assert not (tmp_path / "run" / template_clock.NAME).exists()
+    chat_encoding.render(
+        words.tokenizer, [{"role": r, "content": "a"} for r in ("user", "assistant")], generate=True
+    )
+    assert template_clock.read_instant(tmp_path / "run") == clock.instant

@@ -20,7 +20,7 @@ from tutelage.cli.main import main
 from tutelage.core.errors import InputError
 from tutelage.evaluation.progress import Silent
 from tutelage.job.run import train
-from tutelage.models import trial
+from tutelage.models import smoke_test
 from tutelage.training import loop as training
 from tutelage.training.events import Event, Step
 
@@ -288,7 +288,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_lines_of_its_rows
 ) -> None:
     other_weights(pulled, 3e38)
     monkeypatch.setattr(
-        trial, "check", lambda *_: None
+        smoke_test, "check", lambda *_: None
     )  # it would refuse such a model before the training does
     program = ["train", str(pulled / "recipe.yaml"), "--out", str(pulled / "spoiled")]
     assert main([*program, "--set", "watch=[]", "--set", "retain={}"]) == 2

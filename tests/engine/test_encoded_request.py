@@ -9,7 +9,7 @@ from tokenizers.processors import TemplateProcessing
 from tutelage.core.errors import InputError
 from tutelage.core.types import Request
 from tutelage.engine.encoded_request import Reader
-from tutelage.tokens.encode import Encoder
+from tutelage.tokens.encoder import Encoder
 
 CHOICES = (" yes", " no", " Paris", " a month, or 12")
 

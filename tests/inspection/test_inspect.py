@@ -14,8 +14,8 @@ from tutelage.config.load import from_mapping
 from tutelage.core.errors import InputError
 from tutelage.inspection.checks import _meanings
 from tutelage.inspection.inspect import Wanted, inspect
-from tutelage.models import endings
-from tutelage.tokens.encode import Encoder
+from tutelage.models import special_tokens
+from tutelage.tokens.encoder import Encoder
 
 UNKNOWN = {"unk_token": "<unk>"}
 PADDING_FOR_UNKNOWN = {"unk_token": "<|endoftext|>"}
@@ -432,7 +432,7 @@ def test_padding_with_the_end_token_is_a_note_where_it_is_put_right(looked, llam
 
 def test_padding_with_the_end_token_is_a_warning_where_it_stays(looked, llama, monkeypatch):
     edit(llama / "tokenizer_config.json", **PADS_WITH_THE_END)
-    monkeypatch.setattr(endings, "settle_padding", lambda tokenizer, _: tokenizer.pad_token_id)
+    monkeypatch.setattr(special_tokens, "settle_padding", lambda tokenizer, _: tokenizer.pad_token_id)
     assert only(looked(model=llama), "pad-is-end").level == "warning"
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from mutations import time_limit
 from tutelage.core.errors import InputError
-from tutelage.models import add_adapter, bounds, export, folders, load, load_tokenizer, resolve
+from tutelage.models import add_adapter, export, folders, load, load_tokenizer, resolve, settings_limits
 
 
 @pytest.fixture
@@ -298,7 +298,7 @@ def test_every_pattern_of_an_adapters_settings_is_tried_as_peft_puts_it_together
         "modules_to_save": ["d*"],
     }
     settings |= {"layers_pattern": "e+", "rank_pattern": {"f*": 1, "plain": 2}, "alpha_pattern": {"g*": 3}}
-    assert list(bounds._patterns(settings)) == [
+    assert list(settings_limits._patterns(settings)) == [
         "a.*", "b.*", r"(^|.*\.)d*($|\..*)", r"(?:^|.*?\.)e+\.(?P<idx>\d+)\.", r"(.*\.)?(f*)$", r"(.*\.)?(g*)$",
     ]  # fmt: skip
 

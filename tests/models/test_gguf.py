@@ -6,7 +6,7 @@ import pytest
 
 from tutelage.core.errors import InputError
 from tutelage.models import gguf
-from tutelage.models.endings import end_ids
+from tutelage.models.special_tokens import end_ids
 
 TEXTS = [
     "It costs 12 euros",

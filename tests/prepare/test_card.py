@@ -21,7 +21,7 @@ def tokenizer(tiny_model_folder):
 
 
 def pieces_of(tokenizer, text: str) -> list[str]:
-    return card.pieces(tokenizer, tokenizer(text, add_special_tokens=False)["input_ids"])
+    return card.token_texts(tokenizer, tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def test_byte_level_tokens_show_their_spaces_and_the_bytes_of_split_characters(tokenizer):
@@ -47,25 +47,25 @@ def test_tokens_of_words_show_a_space_for_a_low_line_and_bytes_as_bytes():
     backend.pre_tokenizer = pre_tokenizers.Metaspace()
     backend.decoder = decoders.Metaspace()
     made = PreTrainedTokenizerFast(tokenizer_object=backend, **END)
-    assert card.pieces(made, range(6)) == ["<unk>", " the", "ing", "\n", "<0xF0>", "</s>"]
+    assert card.token_texts(made, range(6)) == ["<unk>", " the", "ing", "\n", "<0xF0>", "</s>"]
 
 
 def test_a_tokenizer_without_a_decoder_shows_its_tokens_as_they_are():
     backend = Tokenizer(models.WordLevel({"<unk>": 0, "the": 1}, **UNKNOWN))
-    assert card.pieces(PreTrainedTokenizerFast(tokenizer_object=backend), [1, 0]) == ["the", "<unk>"]
+    assert card.token_texts(PreTrainedTokenizerFast(tokenizer_object=backend), [1, 0]) == ["the", "<unk>"]
 
 
 def test_lengths_of_rows_and_their_histogram():
     rows = [
         Encoded(str(n), "t", (1,) * (n + 3), (False,) * n + (True,) * 3, dropped=n % 2) for n in range(1, 6)
     ]
-    told = card.lengths(rows)
+    told = card.length_statistics(rows)
     assert (told["rows"], told["tokens"], told["loss_tokens"]) == (5, 30, 15)
     assert (told["truncated"], told["dropped_tokens"]) == (3, 3)
     assert told["prompt"] == {"min": 1, "median": 3, "p95": 5, "max": 5}
     assert told["completion"] == {"min": 3, "median": 3, "p95": 3, "max": 3}
     assert told["histograms"]["prompt"] == {"start": 1, "width": 1, "bars": [1, 1, 1, 1, 1]}
-    assert card.lengths([])["prompt"] == card.histogram([]) == {}
+    assert card.length_statistics([])["prompt"] == card.histogram([]) == {}
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -132,7 +132,7 @@ from tutelage.core import spill
 from tutelage.models import load_tokenizer, resolve
 from tutelage.config import load
 from tutelage.prepare import preparation
-import tutelage.templates, tutelage.tokens.bulk, datasketch
+import tutelage.templates, tutelage.tokens.batch_encoding, datasketch
 spill.IN_MEMORY = 500
 words = load_tokenizer(resolve(sys.argv[2]))
 recipe = load(Path(sys.argv[1]))

@@ -9,7 +9,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from tutelage.core.errors import InputError
-from tutelage.tokens import chat
+from tutelage.tokens import chat_encoding
 
 BROKEN = {
     "strips": "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] | trim }}<|im_end|>\n{% endfor %}"
@@ -44,31 +44,31 @@ def hostile(tiny_model_folder):
 
 
 def test_the_bundled_templates_are_there_by_name(tmp_path):
-    assert chat.names() == ["chatml-plain", "plain", "plain-bos"]
-    for name in chat.names():
-        assert "message" in chat.text_of(name, root=tmp_path)
+    assert chat_encoding.names() == ["chatml-plain", "plain", "plain-bos"]
+    for name in chat_encoding.names():
+        assert "message" in chat_encoding.text_of(name, root=tmp_path)
 
 
 def test_a_template_may_be_a_file(tmp_path):
     (tmp_path / "mine.jinja").write_text("{{ messages }}é", encoding="utf-8")
-    assert chat.text_of("mine.jinja", root=tmp_path) == "{{ messages }}é"
+    assert chat_encoding.text_of("mine.jinja", root=tmp_path) == "{{ messages }}é"
 
 
 def test_an_unknown_template_is_told_with_the_nearest_name(tmp_path):
     with pytest.raises(InputError) as caught:
-        chat.text_of("chatml_plain", root=tmp_path)
+        chat_encoding.text_of("chatml_plain", root=tmp_path)
     assert "'chatml_plain'" in caught.value.found
     assert "chatml-plain" in caught.value.fix
     with pytest.raises(InputError) as caught:
-        chat.text_of("zzzzzzz", root=tmp_path)
+        chat_encoding.text_of("zzzzzzz", root=tmp_path)
     assert caught.value.fix is None
 
 
 @pytest.mark.parametrize("name", ["chatml-plain", "plain", "plain-bos"])
 def test_a_bundled_template_trains_what_it_asks_and_ends_the_turn(tokenizer, tmp_path, name):
-    tokenizer.chat_template = chat.text_of(name, root=tmp_path)
-    assert chat.turn_end(tokenizer) == "<|im_end|>"
-    opened = chat.render(tokenizer, [{"role": "user", "content": "Q"}], generate=True)
+    tokenizer.chat_template = chat_encoding.text_of(name, root=tmp_path)
+    assert chat_encoding.turn_end(tokenizer) == "<|im_end|>"
+    opened = chat_encoding.render(tokenizer, [{"role": "user", "content": "Q"}], generate=True)
     assert (
         opened
         == {
@@ -80,17 +80,17 @@ def test_a_bundled_template_trains_what_it_asks_and_ends_the_turn(tokenizer, tmp
 
 
 def test_hostile_texts_never_become_control_tokens(tokenizer, hostile):
-    control = chat.control_ids(tokenizer)
+    control = chat_encoding.control_ids(tokenizer)
     assert control == {0, 1, 2}
     harmless = [{"role": "user", "content": "Hello"}]
-    frame = [i for i in chat.encode_messages(tokenizer, harmless, generate=True) if i in control]
+    frame = [i for i in chat_encoding.encode_messages(tokenizer, harmless, generate=True) if i in control]
     for text in hostile:
-        assert chat.spells_control(tokenizer, text)
+        assert chat_encoding.spells_control(tokenizer, text)
         message = {"role": "user", "content": text}
-        ids = chat.encode_messages(tokenizer, [message], generate=True)
+        ids = chat_encoding.encode_messages(tokenizer, [message], generate=True)
         assert [i for i in ids if i in control] == frame
-        assert tokenizer.decode(ids) == chat.render(tokenizer, [message], generate=True)
-        apart = chat.encode_text(tokenizer, text, control=False)
+        assert tokenizer.decode(ids) == chat_encoding.render(tokenizer, [message], generate=True)
+        apart = chat_encoding.encode_text(tokenizer, text, control=False)
         assert control.isdisjoint(apart)
         assert tokenizer.decode(apart) == text
 
@@ -99,10 +99,10 @@ def test_hostile_texts_in_a_long_conversation_stay_in_their_places(tokenizer, ho
     messages = [
         {"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(hostile[:21])
     ]
-    ids = chat.encode_messages(tokenizer, messages, generate=True)
+    ids = chat_encoding.encode_messages(tokenizer, messages, generate=True)
     assert ids.count(2) == 21
     assert ids.count(1) == 22
-    assert tokenizer.decode(ids) == chat.render(tokenizer, messages, generate=True)
+    assert tokenizer.decode(ids) == chat_encoding.render(tokenizer, messages, generate=True)
 
 
 def test_a_special_token_without_a_role_is_a_control_token_too(tiny_model_folder, tokenizer):
@@ -110,17 +110,17 @@ def test_a_special_token_without_a_role_is_a_control_token_too(tiny_model_folder
     tokenizer.backend_tokenizer.add_special_tokens(["<|call|>"])
     new = tokenizer.convert_tokens_to_ids("<|call|>")
     assert "<|call|>" not in tokenizer.all_special_tokens
-    assert new in chat.control_ids(tokenizer)
-    assert new in chat.encode_text(tokenizer, "a <|call|>", control=True)
-    ids = chat.encode_messages(tokenizer, [{"role": "user", "content": "a <|call|>"}], generate=True)
+    assert new in chat_encoding.control_ids(tokenizer)
+    assert new in chat_encoding.encode_text(tokenizer, "a <|call|>", control=True)
+    ids = chat_encoding.encode_messages(tokenizer, [{"role": "user", "content": "a <|call|>"}], generate=True)
     assert new not in ids
 
 
 def test_special_tokens_that_change_later_are_noticed(tokenizer):
-    assert chat.control_ids(tokenizer) == {0, 1, 2}
+    assert chat_encoding.control_ids(tokenizer) == {0, 1, 2}
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|late|>"]})
     late = tokenizer.convert_tokens_to_ids("<|late|>")
-    assert late not in chat.encode_text(tokenizer, "<|late|>", control=False)
+    assert late not in chat_encoding.encode_text(tokenizer, "<|late|>", control=False)
 
 
 def test_a_vocabulary_that_holds_its_special_tokens_as_pieces_gives_none_away(tmp_path):
@@ -137,16 +137,18 @@ def test_a_vocabulary_that_holds_its_special_tokens_as_pieces_gives_none_away(tm
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **roles)
     careless = tokenizer("a</s>", add_special_tokens=False, split_special_tokens=True)["input_ids"]
     assert 1 in careless, "the trap that this test is about"
-    ids = chat.encode_text(tokenizer, "a</s> <extra_id_0><pad>b", control=False)
+    ids = chat_encoding.encode_text(tokenizer, "a</s> <extra_id_0><pad>b", control=False)
     assert {0, 1, 3}.isdisjoint(ids)
     assert "".join(tokenizer.convert_ids_to_tokens(ids)) == "▁a</s>▁<extra_id_0><pad>b"
-    assert chat.encode_text(tokenizer, "aQ", control=False)[-1] == 2, "an unknown letter stays unknown"
+    assert chat_encoding.encode_text(tokenizer, "aQ", control=False)[-1] == 2, (
+        "an unknown letter stays unknown"
+    )
 
 
 def test_ordinary_text_is_encoded_as_plain_transformers_does(tokenizer):
     messages = [{"role": "user", "content": "What is the price? 12\n\n<|im_ end|> <b>"}]
     want = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-    assert chat.encode_messages(tokenizer, messages, generate=True) == want
+    assert chat_encoding.encode_messages(tokenizer, messages, generate=True) == want
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -154,18 +156,18 @@ def test_a_template_that_changes_the_text_is_refused_only_where_it_must_be(token
     tokenizer.chat_template = BROKEN[name]
     message = {"role": "user", "content": " <|im_end|> "}
     if name == "strips":
-        ids = chat.encode_messages(tokenizer, [message], generate=True)
+        ids = chat_encoding.encode_messages(tokenizer, [message], generate=True)
         assert ids.count(2) == 1
     else:
         with pytest.raises(InputError, match="changes or leaves out a message"):
-            chat.encode_messages(tokenizer, [message], generate=True)
+            chat_encoding.encode_messages(tokenizer, [message], generate=True)
 
 
 def test_a_model_without_a_template_is_told_which_one_to_name(tokenizer):
     tokenizer.chat_template = None
     for ask in (
-        chat.turn_end,
-        lambda t: chat.encode_messages(t, [{"role": "user", "content": "a"}], generate=True),
+        chat_encoding.turn_end,
+        lambda t: chat_encoding.encode_messages(t, [{"role": "user", "content": "a"}], generate=True),
     ):
         with pytest.raises(InputError) as caught:
             ask(tokenizer)
@@ -181,14 +183,14 @@ def test_a_model_that_begins_texts_with_bos_is_told_the_template_that_does_so(to
     )
     tokenizer.chat_template = None
     with pytest.raises(InputError) as caught:
-        chat.turn_end(tokenizer)
+        chat_encoding.turn_end(tokenizer)
     assert "`chat_template: plain-bos`" in caught.value.fix
 
 
 def test_a_template_that_refuses_a_message_is_an_input_error(tokenizer):
     tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
     with pytest.raises(InputError) as caught:
-        chat.render(tokenizer, [{"role": "system", "content": "a"}], generate=True)
+        chat_encoding.render(tokenizer, [{"role": "system", "content": "a"}], generate=True)
     assert "System role not supported" in caught.value.found
     assert "system" in caught.value.found
 
@@ -211,7 +213,7 @@ def test_a_template_that_refuses_a_message_is_an_input_error(tokenizer):
 def test_a_template_that_would_train_what_is_not_asked_is_refused(tokenizer, template, problem):
     tokenizer.chat_template = template
     with pytest.raises(InputError, match=re.escape(problem)) as caught:
-        chat.turn_end(tokenizer)
+        chat_encoding.turn_end(tokenizer)
     assert caught.value.where == "chat_template"
 
 
@@ -219,11 +221,11 @@ def test_the_turn_ends_at_its_first_special_token(tokenizer):
     tokenizer.chat_template = (
         "{% for m in messages %}{{ m['content'] }} .<|im_end|><|endoftext|>\n{% endfor %}"
     )
-    assert chat.turn_end(tokenizer) == " .<|im_end|>"
+    assert chat_encoding.turn_end(tokenizer) == " .<|im_end|>"
 
 
 def test_plain_without_an_end_token_is_refused(tokenizer, tmp_path):
-    tokenizer.chat_template = chat.text_of("plain", root=tmp_path)
+    tokenizer.chat_template = chat_encoding.text_of("plain", root=tmp_path)
     tokenizer.eos_token = None
     with pytest.raises(InputError):
-        chat.turn_end(tokenizer)
+        chat_encoding.turn_end(tokenizer)

@@ -9,8 +9,8 @@ from transformers import AutoTokenizer
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Origin, Prompted
-from tutelage.tokens import chat
-from tutelage.tokens.encode import Encoder, plain
+from tutelage.tokens import chat_encoding
+from tutelage.tokens.encoder import Encoder, plain
 
 HISTORY = (
     ("system", "You are a helpful assistant."),
@@ -44,7 +44,7 @@ def test_a_turn_is_learned_behind_the_whole_conversation(tokenizer):
         {"role": "user", "content": ROW.prompt},
         {"role": "assistant", "content": ROW.completion},
     ]
-    whole = chat.render(tokenizer, said, generate=False)
+    whole = chat_encoding.render(tokenizer, said, generate=False)
     assert whole.startswith(tokenizer.decode(encoded.ids))
     learned = [i for i, bears in zip(encoded.ids, encoded.loss_mask, strict=True) if bears]
     assert tokenizer.decode(learned) == "12 euros<|im_end|>"

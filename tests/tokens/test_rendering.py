@@ -14,9 +14,9 @@ from transformers.utils import chat_template_utils
 from tutelage.core import clock as clocks
 from tutelage.core.clock import EVERYTHING, Clock, Instant
 from tutelage.core.errors import InputError
-from tutelage.templates import chats, subprocess_renderer
-from tutelage.templates.subprocess_renderer import Keeper, Limits
-from tutelage.tokens import chat, rendering
+from tutelage.templates import chat_renderer, subprocess_renderer
+from tutelage.templates.subprocess_renderer import SubprocessRenderer, RenderLimits
+from tutelage.tokens import chat_encoding, rendering
 from tutelage.tokens.rendering import TooMuchError
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the system's limits are Linux's")
@@ -138,7 +138,7 @@ SMALL = {
 FILES = [Path(__file__).with_name(f"{name}.jinja") for name in ("smollm", "qwen")]
 TEMPLATES = {
     **{path.stem: path.read_text("utf-8") for path in FILES},
-    **{name: chat.text_of(name, root=Path()) for name in chat.names()},
+    **{name: chat_encoding.text_of(name, root=Path()) for name in chat_encoding.names()},
     "chatml": CHATML,
     "dated": DATED,
     "strict": STRICT,
@@ -199,10 +199,12 @@ def test_the_texts_are_those_of_transformers(tokenizer, stopped, name, generate)
         )
         for one in TALKS
     ]
-    assert [either(lambda one=one: chat.render(tokenizer, one, generate=generate)) for one in TALKS] == want
+    assert [
+        either(lambda one=one: chat_encoding.render(tokenizer, one, generate=generate)) for one in TALKS
+    ] == want
     good = [one for one, text in zip(TALKS, want, strict=True) if text is not None]
     assert good, "a template that refuses all shows nothing"
-    together = chat.render_all(tokenizer, good, generate=generate)
+    together = chat_encoding.render_all(tokenizer, good, generate=generate)
     assert together == [text for text in want if text is not None]
 
 
@@ -238,8 +240,8 @@ def test_what_a_template_reads_of_the_clock_is_noted_however_it_is_called(tokeni
     clock.on_read = lambda: calls.append(dict(clock.reads))
     rendering.use(tokenizer, template + LOOP % "{{ m.content }}", clock=clock)
     assert rendering.may_read_clock(tokenizer)
-    text = chat.render(tokenizer, TALKS[3], generate=True)
-    chat.render(tokenizer, TALKS[3], generate=True)
+    text = chat_encoding.render(tokenizer, TALKS[3], generate=True)
+    chat_encoding.render(tokenizer, TALKS[3], generate=True)
     assert "23:59:58" in text
     assert clock.reads == {"%H:%M:%S": "23:59:58"}
     assert calls == [{"%H:%M:%S": "23:59:58"}], "told once, when it is new"
@@ -249,7 +251,7 @@ def test_a_clock_that_is_not_read_notes_nothing(tokenizer):
     for template in (CHATML, "{% if false %}{{ strftime_now('%d') }}{% endif %}" + LOOP % "{{ m.content }}"):
         clock = Clock(Instant(MOMENT))
         rendering.use(tokenizer, template, clock=clock)
-        chat.render_all(tokenizer, TALKS, generate=True)
+        chat_encoding.render_all(tokenizer, TALKS, generate=True)
         assert clock.reads == {}
 
 
@@ -260,25 +262,25 @@ def test_a_template_that_reads_too_much_of_the_clock_depends_on_the_instant(toke
     ):
         clock = Clock(Instant(MOMENT))
         rendering.use(tokenizer, template, clock=clock)
-        chat.render(tokenizer, TALKS[0], generate=True)
+        chat_encoding.render(tokenizer, TALKS[0], generate=True)
         assert clock.reads[EVERYTHING] == str(Instant(MOMENT))
 
 
 def test_one_instant_for_as_long_as_a_tokenizer_is_used(tokenizer, monkeypatch):
     monkeypatch.setattr(clocks, "now", lambda: MOMENT)
     rendering.use(tokenizer, "{{ strftime_now('%H:%M:%S') }}{{ messages[0].content | trim }}")
-    first = chat.render(tokenizer, TALKS[0], generate=True)
+    first = chat_encoding.render(tokenizer, TALKS[0], generate=True)
     monkeypatch.setattr(clocks, "now", lambda: MOMENT + timedelta(days=1))
-    assert chat.render(tokenizer, TALKS[0], generate=True) == first
+    assert chat_encoding.render(tokenizer, TALKS[0], generate=True) == first
 
 
 def test_what_is_drawn_at_random_is_the_conversations_own(tokenizer):
     rendering.use(
         tokenizer, "{{ range(99999) | random }} {{ range(99999) | random }}{{ messages[0].content }}"
     )
-    texts = [chat.render(tokenizer, talk(("user", text)), generate=True) for text in "aba"]
+    texts = [chat_encoding.render(tokenizer, talk(("user", text)), generate=True) for text in "aba"]
     subprocess_renderer.close()
-    texts.append(chat.render(tokenizer, talk(("user", "a")), generate=True))
+    texts.append(chat_encoding.render(tokenizer, talk(("user", "a")), generate=True))
     assert texts[0] == texts[2] == texts[3]
     assert texts[0][:-1] != texts[1][:-1]
     assert len(set(texts[0][:-1].split())) == 2
@@ -311,36 +313,36 @@ def test_whatever_a_template_does_is_an_input_error_with_its_place_and_a_fix(tok
     template, found = HOSTILE[name]
     rendering.use(tokenizer, template, where="model/chat_template.jinja")
     with pytest.raises(InputError) as caught:
-        chat.render(tokenizer, TALKS[2], generate=True)
+        chat_encoding.render(tokenizer, TALKS[2], generate=True)
     error = caught.value
     assert error.where == "model/chat_template.jinja"
     assert found in error.found
     assert len(error.found) < 400
     assert "`chat_template: chatml-plain`" in error.fix
-    rendering.use(tokenizer, chat.text_of("chatml-plain", root=tmp_path))
-    assert "Be brief." in chat.render(tokenizer, TALKS[2], generate=True), "the fix works"
+    rendering.use(tokenizer, chat_encoding.text_of("chatml-plain", root=tmp_path))
+    assert "Be brief." in chat_encoding.render(tokenizer, TALKS[2], generate=True), "the fix works"
 
 
 @LINUX
 def test_only_from_the_second_message_on_is_found_too(tokenizer):
     late = LOOP % "{% if loop.index > 1 %}{% set x = 'a' * 5000000000 %}{% endif %}{{ m.content }}"
     rendering.use(tokenizer, late)
-    assert chat.render(tokenizer, TALKS[0], generate=True) == "Hello"
+    assert chat_encoding.render(tokenizer, TALKS[0], generate=True) == "Hello"
     with pytest.raises(TooMuchError, match="too much memory"):
-        chat.render_all(tokenizer, TALKS[:4], generate=True)
-    assert chat.render(tokenizer, TALKS[0], generate=True) == "Hello"
+        chat_encoding.render_all(tokenizer, TALKS[:4], generate=True)
+    assert chat_encoding.render(tokenizer, TALKS[0], generate=True) == "Hello"
 
 
 @LINUX
 def test_loops_in_loops_are_ended(tokenizer, monkeypatch):
-    quick = Keeper(Limits(memory=400 << 20, seconds=100, clock=1.0))
+    quick = SubprocessRenderer(RenderLimits(memory=400 << 20, seconds=100, clock=1.0))
     monkeypatch.setattr(subprocess_renderer, "render", quick)
     loops = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
     rendering.use(
         tokenizer, "{% if messages | length > 2 %}" + loops + "{% endif %}{{ messages[0].content | trim }}"
     )
     with pytest.raises(TooMuchError) as caught:
-        chat.render_all(tokenizer, TALKS, generate=True)
+        chat_encoding.render_all(tokenizer, TALKS, generate=True)
     quick.close()
     assert "more than 1 s; roles: user, assistant, user" in caught.value.found
 
@@ -349,7 +351,7 @@ def test_a_template_never_reaches_this_process(tokenizer):
     """The text of a template goes to the child unread: not even its syntax is looked at here."""
     import jinja2
 
-    for module in (rendering, chats, chat):
+    for module in (rendering, chat_renderer, chat_encoding):
         tree = ast.parse(Path(module.__file__).read_text("utf-8"))
         names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         assert not any(name and name.startswith(jinja2.__name__) for name in names)

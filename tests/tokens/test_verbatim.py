@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tutelage.templates.chats import verbatim
-from tutelage.tokens import chat
+from tutelage.templates.chat_renderer import verbatim
+from tutelage.tokens import chat_encoding
 
 LOOP = "{%% for m in messages %%}%s{%% endfor %%}"
 SMOLLM, QWEN = (Path(__file__).with_name(f"{name}.jinja").read_text("utf-8") for name in ("smollm", "qwen"))
 """Chat templates as these families have them."""
 
 
-@pytest.mark.parametrize("name", chat.names())
+@pytest.mark.parametrize("name", chat_encoding.names())
 def test_the_bundled_templates_are(name, tmp_path):
-    assert verbatim(chat.text_of(name, root=tmp_path))
+    assert verbatim(chat_encoding.text_of(name, root=tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,11 @@ class ModelVoice:
 
     def count(self, messages: Sequence[Message]) -> int:
         """How many tokens the model reads for these messages; an encoder-decoder model reads the last one only."""
-        from tutelage.tokens import chat
+        from tutelage.tokens import chat_encoding
 
         if self._loaded.encoder_decoder:
             return len(self._engine.encoder.prompt_ids(messages[-1]["content"]))
-        return len(chat.encode_messages(self._loaded.tokenizer, messages, generate=True))
+        return len(chat_encoding.encode_messages(self._loaded.tokenizer, messages, generate=True))
 
     def stream(
         self, messages: Sequence[Message], *, max_new_tokens: int, temperature: float, seed: int

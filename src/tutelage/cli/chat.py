@@ -63,7 +63,7 @@ def chat(
     Through a pipe every line is a question. With --json the whole talk is printed when it ends.
     """
     from tutelage.chat import Settings, Talk, voices
-    from tutelage.tokens import chat as templates
+    from tutelage.tokens import chat_encoding as templates
 
     if port is not None and not web:
         raise InputError("--port is of the page", where="--port", found=str(port), fix="add --web")

@@ -78,7 +78,7 @@ def export(
     if format_ is Format.LM_EVAL:
         _refuse_with_scores(add, weights, combination, interpolate, merge=merge)
         return _scores(Path(run), to, as_json=json)
-    from tutelage.models import load, loading_lines, origin, resolve
+    from tutelage.models import base_record, load, loading_lines, resolve
     from tutelage.models.combine import combine
     from tutelage.models.export import export as write
     from tutelage.models.export import output_folder
@@ -97,7 +97,7 @@ def export(
         loaded = combine(sources, _numbers(weights), combination=(combination or Combination.CAT).value)
         write(loaded, to, merge=merge, base=source.base or source, inputs=inputs)
     else:
-        card = None if source.base else origin.card_of(source)
+        card = None if source.base else base_record.card_of(source)
         write(load(source), to, merge=merge, base=source.base or source, inputs=inputs, card=card)
     lines = loading_lines(to, shown=str(to.absolute()))
     if json:
@@ -109,10 +109,10 @@ def export(
 
 def _scores(folder: Path, to: Path, *, as_json: bool) -> int:
     """What was scored in an evaluation or run; of a run before and after."""
-    from tutelage.comparison.runs import opened
+    from tutelage.comparison.runs import open_results
     from tutelage.results import lm_eval
 
-    with opened(folder) as store:
+    with open_results(folder) as store:
         names = lm_eval.write(to, store, inputs=[folder])
     if as_json:
         console.print_json({"folder": str(to), "files": names})

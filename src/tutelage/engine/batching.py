@@ -19,7 +19,7 @@ from transformers.cache_utils import DynamicLayer
 from tutelage.engine import padded_batch as states
 from tutelage.engine.capabilities import some_ids, takes
 from tutelage.engine.plain import Plain
-from tutelage.models.prompts import of as prompt_of
+from tutelage.models.soft_prompts import of as prompt_of
 
 
 class Batching(Enum):

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from tutelage.models.prompts import of as prompt_of
+from tutelage.models.soft_prompts import of as prompt_of
 
 _REFUSALS = (
     TypeError,

@@ -8,9 +8,9 @@ from itertools import takewhile
 from typing import Any
 
 from tutelage.core.types import Request
-from tutelage.tokens import chat, rendering
-from tutelage.tokens.encode import Encoder
-from tutelage.tokens.words import Vocabulary
+from tutelage.tokens import chat_encoding, rendering
+from tutelage.tokens.encoder import Encoder
+from tutelage.tokens.word_cache import Vocabulary
 
 BATCH = 1000  # requests whose texts are encoded at once
 
@@ -68,9 +68,9 @@ class Reader:
         tokenizer = self._encoder.tokenizer
         if self._encoder.encoder_decoder or not rendering.may_read_clock(tokenizer):
             return {}
-        talks = [chat.messages(r.prompt, r.history) for r in requests if r.form == "chat"]
+        talks = [chat_encoding.messages(r.prompt, r.history) for r in requests if r.form == "chat"]
         for start in range(0, len(talks), BATCH):
-            chat.render_all(tokenizer, talks[start : start + BATCH], generate=True)
+            chat_encoding.render_all(tokenizer, talks[start : start + BATCH], generate=True)
         return rendering.clock_of(tokenizer).reads
 
     def _some(self, requests: Sequence[Request]) -> Iterator[Read]:
@@ -95,7 +95,7 @@ class Reader:
 
     def _chat(self, request: Request, prompt: list[int]) -> Read:
         tokenizer = self._encoder.tokenizer
-        choices = (chat.encode_text(tokenizer, choice, control=False) for choice in request.choices)
+        choices = (chat_encoding.encode_text(tokenizer, choice, control=False) for choice in request.choices)
         return Read(request, prompt, tuple(choices))
 
     def _text(self, request: Request, ids: dict[str, list[int]]) -> Read:
@@ -109,10 +109,10 @@ class Reader:
     def _ids(self, texts: Sequence[str]) -> dict[str, list[int]]:
         """The ids of texts with nothing around them; what spells a control token is read as plain text."""
         found = self._vocabulary.of(texts)
-        control = chat.control_ids(self._encoder.tokenizer)
+        control = chat_encoding.control_ids(self._encoder.tokenizer)
         for text, ids in found.items():
             if not control.isdisjoint(ids):
-                found[text] = chat.encode_text(self._encoder.tokenizer, text, control=False)
+                found[text] = chat_encoding.encode_text(self._encoder.tokenizer, text, control=False)
         return found
 
 

@@ -28,8 +28,8 @@ from tutelage.engine.limits import Limits, batches
 from tutelage.engine.plain import Plain
 from tutelage.engine.prefixes import Branch, tree
 from tutelage.engine.scoring import log_probabilities
-from tutelage.tokens import chat
-from tutelage.tokens.encode import Encoder
+from tutelage.tokens import chat_encoding
+from tutelage.tokens.encoder import Encoder
 
 Listener = Callable[[list[Response]], None]
 _Begun = tuple[list[Read], states.State]
@@ -133,7 +133,7 @@ class Engine:
 
     def stream(
         self,
-        messages: Sequence[chat.Message],
+        messages: Sequence[chat_encoding.Message],
         *,
         max_new_tokens: int,
         temperature: float = 0.0,
@@ -151,7 +151,7 @@ class Engine:
         if self.encoder_decoder:
             prompt = self.encoder.prompt_ids(messages[-1]["content"])
         else:
-            prompt = chat.encode_messages(self.tokenizer, messages, generate=True)
+            prompt = chat_encoding.encode_messages(self.tokenizer, messages, generate=True)
         draw = torch.Generator().manual_seed(seed)
         ids: list[int] = []
         said = ""

@@ -11,7 +11,7 @@ from transformers import DynamicCache, EncoderDecoderCache
 from transformers.cache_utils import DynamicLayer
 from transformers.modeling_outputs import BaseModelOutput
 
-from tutelage.models.prompts import of as prompt_of
+from tutelage.models.soft_prompts import of as prompt_of
 
 
 class DecoderState:

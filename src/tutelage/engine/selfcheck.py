@@ -16,7 +16,7 @@ import torch
 from tutelage.core.types import Request, Response
 from tutelage.engine.encoded_request import Read
 from tutelage.engine.engine import Engine
-from tutelage.models.prompts import of as prompt_of
+from tutelage.models.soft_prompts import of as prompt_of
 
 SAME = 1e-4
 """How far log-probabilities may be apart, and how near two best ones are a tie."""

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tutelage.benchmarks import Benchmark, caveats
-from tutelage.comparison import Measured
+from tutelage.comparison import PairedScores
 from tutelage.core import hashing
 from tutelage.core.types import Json, Request, Response
 from tutelage.engine import selfcheck
 from tutelage.evaluation.answer_cache_key import Voice
 from tutelage.evaluation.progress import Listener
-from tutelage.metrics import Row, Scored, score_rows
+from tutelage.metrics import ItemScores, Row, score_rows
 from tutelage.prepare.preparation import PreparedTask
-from tutelage.results.answer_cache import Answers
+from tutelage.results.answer_cache import AnswerCache
 from tutelage.results.store import Evaluation, Item, Store
-from tutelage.tokens.encode import plain
+from tutelage.tokens.encoder import plain
 
 Wake = Callable[[], Voice]
 FROM_CACHE = "cache"
@@ -37,8 +37,8 @@ class Measurement:
     """
 
     primary: str
-    scores: Mapping[str, Scored]
-    parts: Mapping[str, Mapping[str, Scored]]
+    scores: Mapping[str, ItemScores]
+    parts: Mapping[str, Mapping[str, ItemScores]]
     groups: tuple[str, ...] = ()
     headline: str = ""
     said: Mapping[str, Json] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Asker:
     provenance: Mapping[str, Any]
     wake: Wake
     listen: Listener
-    answers: Answers | None = None
+    answers: AnswerCache | None = None
     stages: str = ""
     self_check: bool = False
 
@@ -79,7 +79,7 @@ class Asker:
         rows = [Row(responses[item.id].text, item.references, item.fields, task=task.name) for item in items]
         scored = score_rows(task.metrics, rows)
         primary = next(iter(scored))
-        evaluation.put_scores("", scored, primary=primary)
+        evaluation.write_scores("", scored, primary=primary)
         return Measurement(primary, scored, {})
 
     def benchmark(self, benchmark: Benchmark) -> Measurement:
@@ -87,11 +87,11 @@ class Asker:
         items = [Item(i.id, i.part, i.prompt, i.references, caveats.fields(i)) for i in benchmark.items]
         evaluation, responses = self._ask("benchmark", benchmark.name, items, benchmark.requests())
         found = benchmark.score(responses)
-        evaluation.put_scores("", found.scores, primary=found.primary)
+        evaluation.write_scores("", found.scores, primary=found.primary)
         for name, scored in found.groups.items():
-            evaluation.put_scores(name, scored, primary=found.primary, ids=benchmark.members(name))
+            evaluation.write_scores(name, scored, primary=found.primary, ids=benchmark.members(name))
         for part, scored in found.parts.items():
-            evaluation.put_scores(part, scored, primary=found.primary)
+            evaluation.write_scores(part, scored, primary=found.primary)
         parts = {**found.groups, **found.parts}
         groups, said = (
             tuple(found.groups),
@@ -152,7 +152,7 @@ class Asker:
             nonlocal done
             evaluation.add(responses)
             if self.answers is not None and content is not None:
-                self.answers.keep(content, [(asked[r.id], r) for r in responses])
+                self.answers.add(content, [(asked[r.id], r) for r in responses])
             done += len(responses)
             self.listen.advance(done, total)
 
@@ -160,15 +160,15 @@ class Asker:
             voice.engine.answer(requests, on_done=keep)
 
 
-def pairs(before: Mapping[str, Measurement], after: Mapping[str, Measurement]) -> dict[str, Measured]:
+def pairs(before: Mapping[str, Measurement], after: Mapping[str, Measurement]) -> dict[str, PairedScores]:
     """Two models' measurements of the same things, side by side."""
     return {
-        name: Measured(
+        name: PairedScores(
             primary=base.primary,
             base=base.scores,
             tuned=after[name].scores,
             parts={
-                part: Measured(primary=base.primary, base=scores, tuned=after[name].parts[part])
+                part: PairedScores(primary=base.primary, base=scores, tuned=after[name].parts[part])
                 for part, scores in base.parts.items()
             },
         )

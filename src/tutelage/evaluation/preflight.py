@@ -17,7 +17,7 @@ from tutelage.core.errors import InputError, InputErrors, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.engine import Reader
 from tutelage.models import LoadedTokenizer, ModelSource, as_loaded, base_of, load_tokenizer, resolve
-from tutelage.tokens import chat
+from tutelage.tokens import chat_encoding
 
 _T = TypeVar("_T")
 _NO_BASE = "leave --against away; evaluate the base by its own name, then `tutelage compare` the two folders"
@@ -105,7 +105,7 @@ def check(asked: Asked, *, out: Path, say: Callable[[str], None], clock: Clock |
     template = None
     if asked.chat_template is not None:
         own = asked.chat_template
-        template = mistakes.attempt(lambda: chat.text_of(own, root=Path.cwd()))
+        template = mistakes.attempt(lambda: chat_encoding.text_of(own, root=Path.cwd()))
     source = mistakes.attempt(lambda: resolve(asked.model, say=say))
     words = None
     base = None

@@ -18,11 +18,11 @@ from tutelage.core import yamltext
 from tutelage.core.strictjson import shorten
 from tutelage.core.types import Encoded, History, Prompted
 from tutelage.models import LoadedTokenizer
-from tutelage.prepare.card import pieces
+from tutelage.prepare.card import token_texts
 from tutelage.prepare.preparation import TaskRows
 from tutelage.report.inspection import Finding, share
-from tutelage.tokens import chat
-from tutelage.tokens.encode import BATCH, Encoder
+from tutelage.tokens import chat_encoding
+from tutelage.tokens.encoder import BATCH, Encoder
 from tutelage.tokens.rendering import clock_of
 
 MANY = 0.05  # the share of rows from which on cutting and repeating are too much
@@ -64,7 +64,7 @@ class Checks:
         self.words = words
         self.encoder = encoder
         self.end = encoder.completion_ids("")
-        self.turn_end = "" if encoder.encoder_decoder else chat.turn_end(self.tokenizer)
+        self.turn_end = "" if encoder.encoder_decoder else chat_encoding.turn_end(self.tokenizer)
         self.unknown = {words.tokenizer.unk_token_id} - {None, words.tokenizer.bos_token_id, *words.ends}
 
     def of_model(self) -> Iterator[Finding]:
@@ -77,12 +77,12 @@ class Checks:
             found = f"{self._named([self.words.stated_pad])} pads and ends answers; here {now} pads"
             yield _finding("pad-was-end", "model", found)
         if not self.encoder.encoder_decoder:
-            text = chat.render(self.tokenizer, [{"role": "user", "content": "a"}], generate=True)
+            text = chat_encoding.render(self.tokenizer, [{"role": "user", "content": "a"}], generate=True)
             ids = list(self.tokenizer(text)["input_ids"])
             if reads := clock_of(self.tokenizer).reads:
                 texts = ", ".join(f"{form!r} as {text!r}" for form, text in list(reads.items())[:NAMED])
                 yield _finding("template-reads-clock", "chat_template", texts)
-            if self._doubled(ids) and not self._doubled(chat.encode_text(self.tokenizer, text, control=True)):
+            if self._doubled(ids) and not self._doubled(chat_encoding.encode_text(self.tokenizer, text, control=True)):
                 yield _finding("start-doubled-elsewhere", "chat_template", self._named(ids[:2]))
 
     def of_task(self, task: TaskRows, encoded: Sequence[Encoded]) -> Iterator[Finding]:
@@ -136,18 +136,18 @@ class Checks:
         """Conversations with their answers, and as they stand before the answer; '' for an encoder-decoder model."""
         if self.encoder.encoder_decoder:
             return [""] * len(turns), [""] * len(turns)
-        before = [chat.messages(*prompt) for prompt, _ in turns]
+        before = [chat_encoding.messages(*prompt) for prompt, _ in turns]
         answered = [
             [*talk, {"role": "assistant", "content": answer}]
             for talk, (_, answer) in zip(before, turns, strict=True)
         ]
-        wholes = chat.render_all(self.tokenizer, answered, generate=False)
-        return wholes, chat.render_all(self.tokenizer, before, generate=True)
+        wholes = chat_encoding.render_all(self.tokenizer, answered, generate=False)
+        return wholes, chat_encoding.render_all(self.tokenizer, before, generate=True)
 
     def _spelled(self, text: str) -> list[int]:
         """The control tokens that a text spells; the unknown token comes of other text too."""
-        control = chat.control_ids(self.tokenizer)
-        ids = [i for i in chat.encode_text(self.tokenizer, text, control=True) if i in control]
+        control = chat_encoding.control_ids(self.tokenizer)
+        ids = [i for i in chat_encoding.encode_text(self.tokenizer, text, control=True) if i in control]
         return [i for i in ids if i not in self.unknown or self.tokenizer.unk_token in text]
 
     def _no_turn_end(self, it: Seen) -> str | None:
@@ -161,7 +161,7 @@ class Checks:
         return next((self._named(ids[:3]) for ids in sides if self._doubled(ids)), None)
 
     def _doubled(self, ids: Sequence[int]) -> bool:
-        return len(ids) > 1 and ids[0] == ids[1] and ids[0] in chat.control_ids(self.tokenizer)
+        return len(ids) > 1 and ids[0] == ids[1] and ids[0] in chat_encoding.control_ids(self.tokenizer)
 
     def _template_differs(self, it: Seen) -> str | None:
         given = it.encoded.source if it.encoded.source is not None else it.encoded.ids
@@ -218,7 +218,7 @@ class Checks:
     def _border_tokens(self, it: Seen) -> str | None:
         if not it.whole.startswith(it.expected) or not it.expected or it.control:
             return None
-        whole = chat.encode_text(self.tokenizer, it.expected, control=True)
+        whole = chat_encoding.encode_text(self.tokenizer, it.expected, control=True)
         ids = [*it.asked, *self.encoder.completion_ids(it.row.completion)]
         if whole == ids:
             return None
@@ -247,7 +247,7 @@ class Checks:
         return str(self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def _named(self, ids: Any) -> str:
-        return " ".join(repr(text) for text in pieces(self.tokenizer, list(ids))) or "nothing"
+        return " ".join(repr(text) for text in token_texts(self.tokenizer, list(ids))) or "nothing"
 
 
 def kept_prompt(encoder: Encoder, row: Prompted, encoded: Encoded) -> tuple[str, History]:

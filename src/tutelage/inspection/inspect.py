@@ -17,12 +17,12 @@ from tutelage.data.splits import content_key
 from tutelage.inspection import test_set_access
 from tutelage.inspection.checks import Checks, kept_prompt, leaks_of, repeats
 from tutelage.models import load_tokenizer, resolve
-from tutelage.prepare import card, instant, preparation
+from tutelage.prepare import card, preparation, template_clock
 from tutelage.prepare.preparation import Prepared, Rows, TaskRows
 from tutelage.report.inspection import Cut, InspectedRow, InspectedTask, Inspection, Token
 from tutelage.results.run_folder import default_folder
-from tutelage.tokens import chat
-from tutelage.tokens.encode import Encoder
+from tutelage.tokens import chat_encoding
+from tutelage.tokens.encoder import Encoder
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 NEAR = 3  # names told for a row that is not there
@@ -65,7 +65,7 @@ def inspect(
     wanted = wanted or Wanted()
     rows = preparation.read(_showing_leaks(recipe), data_dir)
     named = _named(rows, wanted.names)
-    clock = instant.clock_for(default_folder(recipe.name, resolved(recipe)), day=recipe.date)
+    clock = template_clock.clock_for(default_folder(recipe.name, resolved(recipe)), day=recipe.date)
     source = resolve(recipe.model, say=say)
     words = load_tokenizer(source, chat_template=recipe.template_text(), clock=clock)
     encoder = preparation.encoder_of(recipe, words)
@@ -213,8 +213,8 @@ def _look(encoder: Encoder, task: TaskRows, split: Split, row: Prompted) -> Insp
         source = len(encoded.source or ())
         ids = [*(encoded.source or ()), *encoded.ids]
         mask = [False] * source + list(encoded.loss_mask)
-    control = chat.control_ids(encoder.tokenizer)
-    texts = card.pieces(encoder.tokenizer, ids)
+    control = chat_encoding.control_ids(encoder.tokenizer)
+    texts = card.token_texts(encoder.tokenizer, ids)
     return InspectedRow(
         id=row.id,
         origin=str(row.origin),

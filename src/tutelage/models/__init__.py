@@ -1,7 +1,7 @@
 """Where a model comes from, loading, adapters, export."""
 
 from tutelage.models.adapters import adapter_off, add_adapter, add_lora, merge, require_whole
-from tutelage.models.configs import target_names
+from tutelage.models.base_record import facts as base_facts
 from tutelage.models.export import export, loading_lines
 from tutelage.models.load import (
     LoadedModel,
@@ -11,7 +11,7 @@ from tutelage.models.load import (
     load_tokenizer,
     stated_parameters,
 )
-from tutelage.models.origin import facts as base_facts
+from tutelage.models.peft_configs import target_names
 from tutelage.models.source import ModelSource, base_of, fingerprint, own_template, resolve
 
 __all__ = [

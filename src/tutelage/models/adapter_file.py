@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
-from tutelage.models import bounds, folders
+from tutelage.models import folders, settings_limits
+from tutelage.models.library_calls import SAVE_AGAIN, reading
 from tutelage.models.quiet import quiet
-from tutelage.models.reading import SAVE_AGAIN, reading
 from tutelage.models.weights import FLOATS, check_finite, some
 
 _SETTINGS = "adapter_config.json"
@@ -77,7 +77,7 @@ def _settings(model: Any, folder: Path) -> Any:
     with quiet(), reading("the adapter's settings could not be read", folder, fix=SAVE_AGAIN):
         config = PeftConfig.from_pretrained(str(folder), local_files_only=True)
     names = [name for name, _ in model.named_modules()]
-    bounds.check_patterns(folder / _SETTINGS, folders.read_json(folder / _SETTINGS), names)
+    settings_limits.check_patterns(folder / _SETTINGS, folders.read_json(folder / _SETTINGS), names)
     config.inference_mode = True
     return config
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from tutelage.core import seeds
 from tutelage.core.errors import InputError
-from tutelage.models import configs, methods, tied
-from tutelage.models.configs import ALL_LINEAR
+from tutelage.models import methods, peft_configs, tied_weights
 from tutelage.models.load import LoadedModel
+from tutelage.models.peft_configs import ALL_LINEAR
 from tutelage.models.quiet import quiet
 
 
@@ -47,7 +47,7 @@ def add_adapter(loaded: LoadedModel, name: str, options: Mapping[str, Any], *, s
     settled = method.options(options)
     if method.name == "qlora":
         _check_four_bit(loaded)
-    config = configs.of(method, loaded.model, settled)
+    config = peft_configs.of(method, loaded.model, settled)
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(seeds.derive(seed, name))
         if method.name == "prefix-tuning":
@@ -145,12 +145,14 @@ def merge(loaded: LoadedModel) -> LoadedModel:
         id(p): torch.nn.Parameter(p.data, requires_grad=p.requires_grad) for p in wrapped.parameters()
     }
     base = wrapped.get_base_model()
-    pairs, scaled = dict(base.all_tied_weights_keys), tied.scales_output(base.config)
+    pairs, scaled = dict(base.all_tied_weights_keys), tied_weights.scales_output(base.config)
     with quiet(), torch.no_grad():
         plain = _merged(wrapped, shared, loaded.name)
-        if tied.went_apart(plain, pairs) or getattr(wrapped.active_peft_config, "layer_replication", None):
+        if tied_weights.went_apart(plain, pairs) or getattr(
+            wrapped.active_peft_config, "layer_replication", None
+        ):
             # Replicated layers share what the adapter does not change, and a file holds each layer.
-            tied.untie(plain, scaled=scaled)
+            tied_weights.untie(plain, scaled=scaled)
     for parameter in plain.parameters():
         parameter.requires_grad_(requires_grad=True)
     plain.generation_config = copy.deepcopy(wrapped.generation_config)
@@ -162,7 +164,7 @@ def _merged(wrapped: Any, shared: dict[int, Any], name: str) -> Any:
     """A merged copy of a peft model, over the memory of `shared` where nothing changes."""
     try:
         twin = copy.deepcopy(wrapped, shared)
-        tied.untie_targets(twin)
+        tied_weights.untie_targets(twin)
         return twin.merge_and_unload(safe_merge=True)
     except (ValueError, NotImplementedError, RuntimeError, TypeError) as error:
         raise InputError(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
-from tutelage.models import adapter_file, agreement, folders, methods, origin
+from tutelage.models import adapter_file, base_record, folders, logit_agreement, methods
 from tutelage.models.load import LoadedModel, load
 from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource, fingerprint, own_template
@@ -45,9 +45,9 @@ def combine(
     model = loaded.model
     names = ["default", *(f"other-{number}" for number in range(1, len(sources)))]
     for name, source in zip(names[1:], sources[1:], strict=True):
-        origin.require_base(source)
+        base_record.require_base(source)
         adapter_file.put_beside(model, source.folder, name)
-    rows = agreement.rows_for(model, pairs=loaded.encoder_decoder)
+    rows = logit_agreement.rows_for(model, pairs=loaded.encoder_decoder)
     with quiet(), torch.no_grad():
         try:
             model.base_model.add_weighted_adapter(names, list(weights), "sum", combination_type=combination)
@@ -65,11 +65,11 @@ def combine(
         single = get_peft_model(model.unload(), config)
         set_peft_model_state_dict(single, state)
     single.eval()
-    agreement.require_same(
+    logit_agreement.require_same(
         want,
         single,
         rows,
-        grain=agreement.grain_of(sources[0].weights),
+        grain=logit_agreement.grain_of(sources[0].weights),
         what="the sum of the adapters",
         where=sources[0].name,
         fix="add up adapters that change the same kinds of layers by the same settings",
@@ -81,7 +81,11 @@ def combine(
 
 
 def _apart(
-    model: Any, names: Sequence[str], weights: Sequence[float], rows: agreement.Rows, combination: Combination
+    model: Any,
+    names: Sequence[str],
+    weights: Sequence[float],
+    rows: logit_agreement.Rows,
+    combination: Combination,
 ) -> Any:
     """The logits that the sum must give: of all adapters at once, each times its weight; where it is not exact, its own."""
     if combination != "cat":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tutelage.core import outputs
 from tutelage.core.files import write_text
-from tutelage.models import adapter_file, agreement, bundled, folders, origin
+from tutelage.models import adapter_file, base_record, bundled, folders, logit_agreement
 from tutelage.models.adapters import merge as merged
 from tutelage.models.load import LoadedModel, read_model
 from tutelage.models.quiet import quiet
@@ -70,7 +70,7 @@ def export(
         if merge or not loaded.adapter:
             merged(loaded).model.save_pretrained(part)
         loaded.tokenizer.save_pretrained(part)
-        text = origin.card(base, adapter=loaded.adapter and not merge) if card is None else card
+        text = base_record.card(base, adapter=loaded.adapter and not merge) if card is None else card
         if text:
             write_text(part / "README.md", text)
         if merge and loaded.adapter:
@@ -79,15 +79,15 @@ def export(
 
 def _check_merged(loaded: LoadedModel, part: Path) -> None:
     """Read back what was merged and refuse it where it does not answer as base and adapter do."""
-    rows = agreement.rows_for(
+    rows = logit_agreement.rows_for(
         loaded.model, pairs=loaded.encoder_decoder, also=adapter_file.tokens(loaded.model)
     )
     dtype = str(next(loaded.model.get_base_model().parameters()).dtype).removeprefix("torch.")
-    agreement.require_same(
+    logit_agreement.require_same(
         rows.logits(loaded.model),
         read_model(part, dtype),
         rows,
-        grain=agreement.grain_of(part, dtype),
+        grain=logit_agreement.grain_of(part, dtype),
         what="the merged model",
         where=loaded.name,
         fix="export it without merging: base and adapter stay apart",
@@ -148,9 +148,9 @@ def _save_adapter(loaded: LoadedModel, folder: Path, base: ModelSource) -> None:
     # peft keeps names of layers as sets, whose order changes from process to process: the same run, the same bytes.
     path = folder / "adapter_config.json"
     written = folders.read_json(path)
-    written["base_model_name_or_path"], written["revision"] = origin.place_of(base)
+    written["base_model_name_or_path"], written["revision"] = base_record.place_of(base)
     for key in folders.ADAPTER_SETS:
         if isinstance(written.get(key), list):
             written[key] = sorted(written[key])
     write_text(path, json.dumps(written, indent=2, sort_keys=True) + "\n")
-    origin.record(base, folder)
+    base_record.record(base, folder)

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from tutelage.core import regular
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_JSON_DEPTH, MAX_SETTINGS_BYTES, MAX_VOCABULARY_BYTES
-from tutelage.models import bounds
-from tutelage.models.unsafe import check_settings
+from tutelage.models import settings_limits
+from tutelage.models.unsafe_settings import check_settings
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -177,7 +177,7 @@ def check(folder: Path) -> Checked:
         )
     if (folder / "config.json").is_file():
         config = read_json(folder / "config.json")
-        bounds.check_config(folder / "config.json", config)
+        settings_limits.check_config(folder / "config.json", config)
         notes = _no_foreign_code(folder, config)
         _check_weights(folder, "model")
         if not has_tokenizer(folder):
@@ -192,7 +192,7 @@ def check(folder: Path) -> Checked:
     if (folder / "adapter_config.json").is_file():
         _check_weights(folder, "adapter_model")
         settings = folder / "adapter_config.json"
-        bounds.check_adapter(settings, read_json(settings), _widest(folder))
+        settings_limits.check_adapter(settings, read_json(settings), _widest(folder))
         return Checked(adapter_base(folder), ())
     raise InputError(
         "the folder holds no model",

@@ -16,12 +16,12 @@ from typing import Any
 
 from tutelage.core import yamltext
 from tutelage.core.errors import InputError
-from tutelage.models import ggufcheck, ggufheader, trial
-from tutelage.models.building import bounded
-from tutelage.models.endings import check_positions, settle
-from tutelage.models.ggufheader import Header
+from tutelage.models import gguf_check, gguf_header, smoke_test
+from tutelage.models.gguf_header import Header
+from tutelage.models.library_calls import only, reading
+from tutelage.models.parameter_budget import bounded
 from tutelage.models.quiet import quiet
-from tutelage.models.reading import only, reading
+from tutelage.models.special_tokens import check_positions, settle
 
 CONVERTER = 2
 """Counted up when the conversion of a person's file changes, so that what an older Tutelage made of it is made again.
@@ -39,7 +39,7 @@ def check(path: Path) -> Header:
     Raises:
         InputError: not GGUF, damaged, or its counts, offsets and layers do not fit.
     """
-    return ggufheader.read(path)
+    return gguf_header.read(path)
 
 
 def convert(path: Path, folder: Path) -> None:
@@ -57,7 +57,7 @@ def convert(path: Path, folder: Path) -> None:
             tokenizer that cannot be read faithfully.
     """
     header = check(path)
-    ggufcheck.settings(header, path)
+    gguf_check.settings(header, path)
     with only({"model.gguf": path}) as view:
         model, tokenizer = _read(path, view, header)
     _cut_as_stated(tokenizer, header, path)
@@ -93,11 +93,11 @@ def _read(path: Path, view: Path, header: Header) -> tuple[Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(
             view, gguf_file="model.gguf", local_files_only=True, trust_remote_code=False
         )
-    ggufcheck.weights(header, loaded, report, path)
+    gguf_check.weights(header, loaded, report, path)
     check_positions(loaded.config, path)
-    trial.check_tokenizer(tokenizer, path)
-    trial.check(loaded.eval(), tokenizer, path)
-    rotary = ggufcheck.rotary_factors(header, loaded.config, path)
+    smoke_test.check_tokenizer(tokenizer, path)
+    smoke_test.check(loaded.eval(), tokenizer, path)
+    rotary = gguf_check.rotary_factors(header, loaded.config, path)
     config = copy.deepcopy(loaded.config)
     # The other two are a machine's path and the file's inner title: a saved model is named by where it stands.
     for leftover in ("quantization_config", "_name_or_path", "_model_name_or_path"):

@@ -17,7 +17,7 @@ from typing import Any
 from tutelage.core import outputs
 from tutelage.core.errors import InputError
 from tutelage.core.files import existing_parent, require_space, sync_file, write_text
-from tutelage.models import agreement, folders, weights
+from tutelage.models import folders, logit_agreement, weights
 from tutelage.models.export import export, output_folder
 from tutelage.models.load import config_of, load, read_model
 from tutelage.models.quiet import quiet
@@ -118,7 +118,7 @@ def _ties(folder: Path) -> bool:
 
 def _untied(base: Path, folder: Path) -> Path:
     """The same model with each tied weight written out, as a merge leaves it that changes one of them."""
-    from tutelage.models import tied
+    from tutelage.models import tied_weights as tied
 
     model = read_model(base)
     scaled = tied.scales_output(model.config)
@@ -154,14 +154,14 @@ def _verify_line(below: Path, tuned: Path, written: Path, share: float, *, where
 def _verify_ends(base: Path, below: Path, tuned: Path, written: Path) -> None:
     """Check that the base's tensors are the base under the tuned model's config, and that what was written loads."""
     model = read_model(base)
-    rows = agreement.rows_for(model, pairs=bool(model.config.is_encoder_decoder))
+    rows = logit_agreement.rows_for(model, pairs=bool(model.config.is_encoder_decoder))
     want = rows.logits(model)
     del model
-    agreement.require_same(
+    logit_agreement.require_same(
         want,
         weights.read(below, config_of(tuned), "float32"),
         rows,
-        grain=agreement.grain_of(below),
+        grain=logit_agreement.grain_of(below),
         what="the base under the settings of the tuned model",
         where=str(tuned / "config.json"),
         fix="name a model and what it was tuned from",

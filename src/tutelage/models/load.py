@@ -11,12 +11,12 @@ from tutelage.core import hashing
 from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import kind
-from tutelage.models import adapter_file, folders, origin, trial, weights
+from tutelage.models import adapter_file, base_record, folders, smoke_test, weights
 from tutelage.models.causal import require_causal
-from tutelage.models.endings import check_ids, check_positions, end_ids, settle, settle_tokenizer
+from tutelage.models.library_calls import SAVE_AGAIN, only, reading
 from tutelage.models.quiet import quiet
-from tutelage.models.reading import SAVE_AGAIN, only, reading
 from tutelage.models.source import ModelSource, fingerprint
+from tutelage.models.special_tokens import check_ids, check_positions, end_ids, settle, settle_tokenizer
 from tutelage.tokens import rendering
 
 
@@ -55,10 +55,10 @@ class LoadedModel:
     @property
     def context(self) -> int | None:
         """How many tokens fit beside virtual ones, or None where positions are relative and nothing is stated."""
-        from tutelage.models import prompts
+        from tutelage.models import soft_prompts
 
         room = _context(self.model.config, self.tokenizer)
-        return None if room is None else room - prompts.length(self.model)
+        return None if room is None else room - soft_prompts.length(self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +113,13 @@ def load(
     check_positions(model.config, source.weights / "config.json")
     settle(model, tokenizer)
     model.eval()
-    with reading(trial.PROBLEM, source.weights, fix=weights.fix(source.weights)):
+    with reading(smoke_test.PROBLEM, source.weights, fix=weights.fix(source.weights)):
         require_causal(model, where=str(source.weights))
-    origin.require_base(source)
+    base_record.require_base(source)
     if source.base is not None:
         model = adapter_file.put_on(model, source.folder)
     model.eval()
-    trial.check(model, tokenizer, source.folder)
+    smoke_test.check(model, tokenizer, source.folder)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -216,7 +216,7 @@ def _tokenizer(folder: Path) -> Any:
     ):
         tokenizer = AutoTokenizer.from_pretrained(view, local_files_only=True, trust_remote_code=False)
     tokenizer.name_or_path = str(folder)
-    trial.check_tokenizer(tokenizer, folder)
+    smoke_test.check_tokenizer(tokenizer, folder)
     # Left by transformers, and written into every tokenizer that is saved from here.
     for key in ("is_local", "local_files_only"):
         tokenizer.init_kwargs.pop(key, None)

@@ -14,9 +14,9 @@ from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.models import folders
-from tutelage.models.building import bounded, numbers
+from tutelage.models.library_calls import SAVE_AGAIN, only, reading
+from tutelage.models.parameter_budget import bounded, numbers
 from tutelage.models.quiet import quiet
-from tutelage.models.reading import SAVE_AGAIN, only, reading
 
 SHOWN = 4
 """How many names an error lists."""

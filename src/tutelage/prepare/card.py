@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tutelage.core.types import Encoded, Prompted
-from tutelage.tokens.encode import plain
+from tutelage.tokens.encoder import plain
 
 BARS = 24  # of a histogram, at most
 _BYTE = re.compile("<0x([0-9A-F]{2})>")
@@ -18,7 +18,7 @@ _LONE = re.compile(
 )  # a byte that is no whole character, as Python's surrogateescape writes it
 
 
-def lengths(rows: Sequence[Encoded]) -> dict[str, Any]:
+def length_statistics(rows: Sequence[Encoded]) -> dict[str, Any]:
     """Counts, quantiles and histograms of some rows' lengths in tokens."""
     prompts = [prompt_length(row) for row in rows]
     completions = [row.n_loss for row in rows]
@@ -59,7 +59,7 @@ def histogram(counts: Sequence[int]) -> dict[str, Any]:
     return {"start": start, "width": width, "bars": bars.tolist()}
 
 
-def shown(tokenizer: Any, row: Prompted, encoded: Encoded) -> dict[str, Any]:
+def example(tokenizer: Any, row: Prompted, encoded: Encoded) -> dict[str, Any]:
     """A row as the model meets it: its text, each token, and whether the token is learned."""
     ids = [*(encoded.source or ()), *encoded.ids]
     mask = [False] * len(encoded.source or ()) + list(encoded.loss_mask)
@@ -69,12 +69,12 @@ def shown(tokenizer: Any, row: Prompted, encoded: Encoded) -> dict[str, Any]:
         "prompt": plain(row.prompt, row.history),
         "completion": row.completion,
         "text": tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False),
-        "tokens": pieces(tokenizer, ids),
+        "tokens": token_texts(tokenizer, ids),
         "mask": mask,
     }
 
 
-def pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
+def token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     """Each token's own text, with the spaces that it holds; bytes that are no whole character as <0xF0>."""
     added = tokenizer.added_tokens_decoder
     decoder = tokenizer.backend_tokenizer.decoder

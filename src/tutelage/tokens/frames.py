@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.tokens import chat, rendering
+from tutelage.tokens import chat_encoding, rendering
 
 Ids = Sequence[int]
 _PROBES = ("a", "Zwei 2\n\n", " \N{GRINNING FACE}é.  ")
@@ -107,9 +107,9 @@ def frame_of(tokenizer: Any, roles: Sequence[str], *, bare: bool) -> Frame | Non
 
 def _same(tokenizer: Any, frame: Frame, contents: list[str]) -> bool:
     """Whether the ids put together are those of the whole text."""
-    whole = chat.encode_text(tokenizer, rendering.woven(frame.pieces, contents), control=True)
-    parts = [chat.encode_text(tokenizer, text, control=True) for text in frame.texts(contents)]
-    return frame.ids(parts, chat.control_ids(tokenizer)) == whole
+    whole = chat_encoding.encode_text(tokenizer, rendering.woven(frame.pieces, contents), control=True)
+    parts = [chat_encoding.encode_text(tokenizer, text, control=True) for text in frame.texts(contents)]
+    return frame.ids(parts, chat_encoding.control_ids(tokenizer)) == whole
 
 
 class _Bounds:
@@ -118,7 +118,7 @@ class _Bounds:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         added = {i: t for i, t in tokenizer.added_tokens_decoder.items() if t.content}
-        control = chat.control_ids(tokenizer)
+        control = chat_encoding.control_ids(tokenizer)
         # No cut at a token that is found in changed text or in words only, or that is a part of another one.
         self._ids = {
             token.content: i
@@ -151,7 +151,7 @@ class _Bounds:
                 )
             ended = place == len(pieces) - 1
             between = piece[first.start() if place else 0 : None if ended else last.end()]
-            fixed.append(tuple(chat.encode_text(self._tokenizer, between, control=True)))
+            fixed.append(tuple(chat_encoding.encode_text(self._tokenizer, between, control=True)))
             texts = [] if ended else [piece[last.end() if bare else last.start() :]]
             left = None if bare else self._ids[last.group()]
         if texts:

@@ -14,9 +14,9 @@ from weakref import WeakKeyDictionary
 from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_TEMPLATE_BYTES
-from tutelage.templates import chats
-from tutelage.templates.chat_environment import Written
-from tutelage.templates.sandbox import Failure
+from tutelage.templates import chat_renderer
+from tutelage.templates.chat_environment import RenderedChat
+from tutelage.templates.sandbox import RenderFailure
 
 Message = Mapping[str, str]
 MARK = "\ue0f1{}\ue0f2"
@@ -91,7 +91,7 @@ def render_all(tokenizer: Any, talks: Sequence[Sequence[Message]], *, generate: 
     template = _template(tokenizer)
     use = _use_of(tokenizer)
     state = (template, tuple(tokenizer.special_tokens_map.items()), generate)
-    if not chats.verbatim(template):
+    if not chat_renderer.verbatim(template):
         return _rendered(tokenizer, talks, use, generate=generate)
     texts: list[str] = []
     for talk in talks:
@@ -127,7 +127,7 @@ def _pieces(tokenizer: Any, roles: Sequence[str], use: _Use, *, generate: bool) 
     marks = [MARK.format(place) for place in range(len(roles))]
     talk = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
     outcome = _outcomes(tokenizer, [talk], use, generate=generate)[0]
-    if isinstance(outcome, Failure):
+    if isinstance(outcome, RenderFailure):
         raise _error(tokenizer, outcome, talk, use.where)
     use.clock.note(outcome.reads)
     parts, rest = [], outcome.text
@@ -145,7 +145,7 @@ def _rendered(tokenizer: Any, talks: Sequence[Sequence[Message]], use: _Use, *, 
     outcomes = _outcomes(tokenizer, talks, use, generate=generate)
     texts = []
     for talk, outcome in zip(talks, outcomes, strict=False):
-        if isinstance(outcome, Failure):
+        if isinstance(outcome, RenderFailure):
             raise _error(tokenizer, outcome, talk, use.where)
         if outcome.reads:
             use.clock.note(outcome.reads)
@@ -155,9 +155,9 @@ def _rendered(tokenizer: Any, talks: Sequence[Sequence[Message]], use: _Use, *, 
 
 def _outcomes(
     tokenizer: Any, talks: Sequence[Sequence[Message]], use: _Use, *, generate: bool
-) -> list[Written | Failure]:
+) -> list[RenderedChat | RenderFailure]:
     beside = {"add_generation_prompt": generate, **tokenizer.special_tokens_map}
-    return chats.render(tokenizer.chat_template, talks, beside, use.clock.instant)
+    return chat_renderer.render(tokenizer.chat_template, talks, beside, use.clock.instant)
 
 
 def _use_of(tokenizer: Any) -> _Use:
@@ -168,7 +168,7 @@ def _use_of(tokenizer: Any) -> _Use:
 
 
 def _template(tokenizer: Any) -> str:
-    from tutelage.tokens.chat import names
+    from tutelage.tokens.chat_encoding import names
 
     if tokenizer.chat_template:
         return str(tokenizer.chat_template)
@@ -181,7 +181,7 @@ def _template(tokenizer: Any) -> str:
     )
 
 
-def _error(tokenizer: Any, failure: Failure, talk: Sequence[Message], where: str) -> InputError:
+def _error(tokenizer: Any, failure: RenderFailure, talk: Sequence[Message], where: str) -> InputError:
     """Why a conversation could not be rendered, and what to use instead."""
     roles = ", ".join(message["role"] for message in talk)
     roles = f"roles: {roles}" if len(talk) <= 20 else f"{len(talk)} turns"

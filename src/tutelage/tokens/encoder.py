@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Encoded, History, Prompted
-from tutelage.tokens import chat
+from tutelage.tokens import chat_encoding
 from tutelage.tokens.rendering import TooMuchError
 
 BATCH = 1000  # rows whose conversations are rendered together
@@ -82,7 +82,7 @@ class Encoder:
         """What ends a turn."""
         if self.encoder_decoder:
             return list(self._answer_frame.after)
-        return chat.encode_text(self.tokenizer, chat.turn_end(self.tokenizer), control=True)
+        return chat_encoding.encode_text(self.tokenizer, chat_encoding.turn_end(self.tokenizer), control=True)
 
     @property
     def stop_id(self) -> int:
@@ -101,11 +101,14 @@ class Encoder:
     def prompts_ids(self, prompts: Sequence[tuple[str, History]]) -> list[list[int]]:
         """The ids of several prompts, each as `prompt_ids` gives them, rendered together."""
         if not self.encoder_decoder:
-            talks = [chat.messages(prompt, history) for prompt, history in prompts]
-            return chat.encode_conversations(self.tokenizer, talks, generate=True)
+            talks = [chat_encoding.messages(prompt, history) for prompt, history in prompts]
+            return chat_encoding.encode_conversations(self.tokenizer, talks, generate=True)
         before, after = self._source_frame
         texts = (plain(prompt, history) for prompt, history in prompts)
-        return [[*before, *chat.encode_text(self.tokenizer, text, control=False), *after] for text in texts]
+        return [
+            [*before, *chat_encoding.encode_text(self.tokenizer, text, control=False), *after]
+            for text in texts
+        ]
 
     def text_ids(self, ids: Sequence[int]) -> list[int]:
         """The ids of a bare text as the model reads it: with what the tokenizer puts around texts, such as a bos token.
@@ -132,7 +135,7 @@ class Encoder:
 
     def completion_ids(self, completion: str) -> list[int]:
         """The ids that the model shall answer with, the end of the turn included."""
-        return [*chat.encode_text(self.tokenizer, completion, control=False), *self._end]
+        return [*chat_encoding.encode_text(self.tokenizer, completion, control=False), *self._end]
 
     def encode(self, row: Prompted) -> Encoded:
         """Ids and loss mask of one row, the prompt shortened if it must be.
@@ -325,7 +328,7 @@ def _frame(tokenizer: Any, side: Literal["text", "text_target"]) -> Frame:
 
 def _added(tokenizer: Any, side: Literal["text", "text_target"]) -> Frame:
     """What the tokenizer itself adds to a text."""
-    bare = chat.encode_text(tokenizer, "a", control=False)
+    bare = chat_encoding.encode_text(tokenizer, "a", control=False)
     whole = list(tokenizer(**{side: "a"})["input_ids"])
     at = next((i for i in range(len(whole)) if whole[i : i + len(bare)] == bare), 0)
     return Frame(tuple(whole[:at]), tuple(whole[at + len(bare) :]))

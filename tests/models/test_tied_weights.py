@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from tutelage.core.errors import InputError
-from tutelage.models import agreement, export, interpolate, load, resolve, tied
+from tutelage.models import export, interpolate, load, logit_agreement, resolve, tied_weights
 from tutelage.models.combine import combine
 from tutelage.models.interpolate import between
 
@@ -114,7 +114,7 @@ def test_t5_scales_a_tied_output_layer_and_no_other(settings, tiny_t5_folder, tm
 def test_a_merge_that_would_write_another_model_writes_nothing(tiny_model_folder, tmp_path, monkeypatch):
     source = saved_by_peft(tiny_model_folder, tmp_path / "adapter", **PLACES["output layer"])
     loaded = load(source)
-    monkeypatch.setattr(tied, "untie_targets", lambda _: None)
+    monkeypatch.setattr(tied_weights, "untie_targets", lambda _: None)
     for write in (
         lambda to: export(loaded, to, merge=True, base=source.base),
         lambda to: between(source, 1.0, to),
@@ -153,13 +153,13 @@ def test_rounding_is_no_disagreement_and_a_lost_adapter_is_one(dtype, tiny_model
     source = saved_by_peft(tiny_model_folder, tmp_path / "adapter", target_modules="all-linear")
     loaded = load(source, dtype=dtype)
     export(loaded, tmp_path / "merged", merge=True, base=source.base)
-    rows = agreement.rows_for(loaded.model, pairs=False)
+    rows = logit_agreement.rows_for(loaded.model, pairs=False)
     want, lost = rows.logits(loaded.model), load(source.base, dtype=dtype).model
     before = [parameter.clone() for parameter in lost.parameters()]
-    grain = agreement.grain_of(tmp_path / "merged", dtype)
+    grain = logit_agreement.grain_of(tmp_path / "merged", dtype)
     if dtype != "bfloat16":  # there the adapter is worth less than 16 roundings
         with pytest.raises(InputError, match="answers otherwise"):
-            agreement.require_same(want, lost, rows, grain=grain, what="it", where="here", fix="none")
-    off = agreement.distance(want, rows.logits(load(resolve(str(tmp_path / "merged")), dtype=dtype).model))
-    assert off <= agreement.MOST * agreement.distance(rows.logits(lost), agreement._moved(lost, rows, grain))
+            logit_agreement.require_same(want, lost, rows, grain=grain, what="it", where="here", fix="none")
+    off = logit_agreement.distance(want, rows.logits(load(resolve(str(tmp_path / "merged")), dtype=dtype).model))
+    assert off <= logit_agreement.MOST * logit_agreement.distance(rows.logits(lost), logit_agreement._moved(lost, rows, grain))
     assert all(torch.equal(a, b) for a, b in zip(before, lost.parameters(), strict=True))

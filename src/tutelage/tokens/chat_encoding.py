@@ -18,8 +18,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from tutelage.core import regular
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_RECIPE_BYTES
+from tutelage.core.suggestions import did_you_mean
 from tutelage.core.types import History
 from tutelage.tokens.rendering import MARK as _MARK
 from tutelage.tokens.rendering import Message, render, render_all
@@ -57,13 +58,12 @@ def text_of(name: str, *, root: Path) -> str:
     path = root / name
     if os.path.lexists(path) or "/" in name or path.suffix in (".jinja", ".j2"):
         return _read(path, name)
-    close = nearest(name, names())
     raise InputError(
         "unknown chat template",
         where="chat_template",
         found=repr(name),
         expected=f"one of {', '.join(names())}, or the path of a Jinja file",
-        fix=f"did you mean {close!r}?" if close else None,
+        fix=did_you_mean(name, names(), form="{!r}"),
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tutelage.core.errors import InputError, nearest
+from tutelage.core.errors import InputError
+from tutelage.core.suggestions import did_you_mean
 from tutelage.models.methods import Method
 
 ALL_LINEAR = "all-linear"
@@ -157,13 +158,12 @@ def _targets(model: Any, targets: str | Sequence[str]) -> Any:
     known = target_names(model)
     for target in wanted:
         if not any(_named(name, [target]) for name in linear_layers(model)):
-            close = nearest(target, known)
             raise InputError(
                 "the model has no linear layer of this name",
                 where="tune.targets",
                 found=target,
                 expected=f"{ALL_LINEAR}, or some of: {', '.join(known)}",
-                fix=f"did you mean {close}?" if close else "name layers of this model",
+                fix=did_you_mean(target, known) or "name layers of this model",
             )
     return wanted
 

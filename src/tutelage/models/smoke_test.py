@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
+from tutelage.models.library_calls import SAVE_AGAIN, reading
 from tutelage.models.quiet import quiet
-from tutelage.models.reading import SAVE_AGAIN, reading
 
 PROBLEM = "the model's files load, but the model cannot answer"
 TEXT = "Hello, what does it cost? 12\n"

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Encoded, History, Prompted
-from tutelage.templates.chats import verbatim
-from tutelage.tokens import chat
-from tutelage.tokens.encode import Encoder, plain
+from tutelage.templates.chat_renderer import verbatim
+from tutelage.tokens import chat_encoding
+from tutelage.tokens.encoder import Encoder, plain
 from tutelage.tokens.frames import Frame, frame_of
 from tutelage.tokens.rendering import TooMuchError
-from tutelage.tokens.words import Vocabulary
+from tutelage.tokens.word_cache import Vocabulary
 
 BATCH = 1000  # rows
 
@@ -70,7 +70,7 @@ class _Way(NamedTuple):
 
 
 def _batch(encoder: Encoder, ways: _Ways, rows: Sequence[Prompted]) -> Iterator[Encoded | InputError]:
-    control = chat.control_ids(encoder.tokenizer)
+    control = chat_encoding.control_ids(encoder.tokenizer)
     taken = ways.of(rows)
     texts = [text for way in taken for text in way.texts]
     texts += [row.completion for row in rows]
@@ -129,17 +129,17 @@ class _Ways:
         roles = tuple(role for role, _ in row.history)
         if roles not in self._due:
             tokenizer = self._encoder.tokenizer
-            harmless = chat.messages("a", tuple((role, "a") for role in roles))
-            ids = chat.encode_messages(tokenizer, harmless, generate=True)
-            self._due[roles] = [i for i in ids if i in chat.control_ids(tokenizer)]
+            harmless = chat_encoding.messages("a", tuple((role, "a") for role in roles))
+            ids = chat_encoding.encode_messages(tokenizer, harmless, generate=True)
+            self._due[roles] = [i for i in ids if i in chat_encoding.control_ids(tokenizer)]
         return _Way([text], None, self._due[roles])
 
     def _rendered(self, rows: Sequence[Prompted]) -> Sequence[str | None]:
         """The conversations as text; None where the template refuses one, which `Encoder.encode` then tells."""
         tokenizer = self._encoder.tokenizer
-        talks = [chat.messages(row.prompt, row.history) for row in rows]
+        talks = [chat_encoding.messages(row.prompt, row.history) for row in rows]
         try:
-            return chat.render_all(tokenizer, talks, generate=True)
+            return chat_encoding.render_all(tokenizer, talks, generate=True)
         except TooMuchError:
             raise
         except InputError:

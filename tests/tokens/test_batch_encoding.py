@@ -10,10 +10,10 @@ from tokenizers import AddedToken
 from tutelage.core.errors import InputError
 from tutelage.core.types import Origin, Prompted
 from tutelage.models import load_tokenizer, resolve
-from tutelage.templates import chats
-from tutelage.tokens import bulk, chat
-from tutelage.tokens.bulk import encode_all
-from tutelage.tokens.encode import Encoder
+from tutelage.templates import chat_renderer
+from tutelage.tokens import batch_encoding, chat_encoding
+from tutelage.tokens.batch_encoding import encode_all
+from tutelage.tokens.encoder import Encoder
 
 WORDS = st.sampled_from(
     [
@@ -83,7 +83,7 @@ def test_many_rows_get_the_ids_that_each_gets_alone(encoder, pairs):
 
 
 def test_batches_keep_the_order(encoder, monkeypatch):
-    monkeypatch.setattr(bulk, "BATCH", 3)
+    monkeypatch.setattr(batch_encoding, "BATCH", 3)
     rows = [row(n, f"question {n}", f"answer {n}") for n in range(8)]
     assert [one.id for one in encode_all(encoder, rows)] == [one.id for one in rows]
     assert list(encode_all(encoder, [])) == []
@@ -96,7 +96,7 @@ SMOLLM, QWEN = (Path(__file__).with_name(f"{name}.jinja").read_text("utf-8") for
 TEMPLATES = {
     "smollm": SMOLLM,
     "qwen": QWEN,
-    **{name: chat.text_of(name, root=Path()) for name in chat.names()},
+    **{name: chat_encoding.text_of(name, root=Path()) for name in chat_encoding.names()},
     "strips": "{% for m in messages %}"
     + START
     + "{{ m.role }}\n{{ m.content | trim }}"
@@ -193,8 +193,8 @@ def test_a_template_that_writes_as_it_stands_is_rendered_once_a_shape(tiny_model
     tokenizer = load_tokenizer(resolve(str(tiny_model_folder))).tokenizer
     encoder = Encoder(tokenizer, encoder_decoder=False, max_length=400)
     rendered = []
-    real = chats.render
-    monkeypatch.setattr(chats, "render", lambda *words: rendered.extend(words[1]) or real(*words))
+    real = chat_renderer.render
+    monkeypatch.setattr(chat_renderer, "render", lambda *words: rendered.extend(words[1]) or real(*words))
     rows = [row(n, f"question {n}", f"answer {n}") for n in range(300)]
     assert len(list(encode_all(encoder, rows))) == 300
     assert 0 < len(rendered) < 10

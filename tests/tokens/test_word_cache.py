@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from tutelage.tokens import words
-from tutelage.tokens.words import RULES, Vocabulary, encode_many, separable
+from tutelage.tokens import word_cache
+from tutelage.tokens.word_cache import RULES, Vocabulary, encode_many, separable
 
 BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False)
 CUT = {
@@ -91,15 +91,17 @@ def test_words_are_encoded_once_and_forgotten_in_time(monkeypatch):
     known = Vocabulary(made(BYTES))
     asked = []
     monkeypatch.setattr(
-        words, "encode_many", lambda tokenizer, texts: asked.extend(texts) or encode_many(tokenizer, texts)
+        word_cache,
+        "encode_many",
+        lambda tokenizer, texts: asked.extend(texts) or encode_many(tokenizer, texts),
     )
     known.of(["how are you", "you are how"])
     known.of(["are how you"])
     assert sorted(asked) == [" are", " how", " you", "are", "how", "you"]
-    long = "x" * (words.LONG + 1)
+    long = "x" * (word_cache.LONG + 1)
     known.of([f"a {long}"])
     assert long not in known._words._later
-    monkeypatch.setattr(words, "MOST", 2)
+    monkeypatch.setattr(word_cache, "MOST", 2)
     known.of(["how are all of you"])
     assert not known._words._later
     assert known.of(["how are you"])["how are you"] == encode_many(known._tokenizer, ["how are you"])[0]

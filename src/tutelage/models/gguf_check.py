@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
-from tutelage.models.ggufheader import Header, Tensor
+from tutelage.models.gguf_header import Header, Tensor
 
 FIX = "name the same model as safetensors, by its hub id or a folder"
 TIED_OUTPUT = ("falcon", "bloom")
