@@ -1,4 +1,4 @@
-"""Answers of before: found by content alone, never lost once acknowledged, bounded, and never in the way."""
+"""The answer cache: answers are found by content alone, never lost once acknowledged, bounded, and never in the way."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from tutelage.core import seeds
 from tutelage.core.types import Request, Response
 from tutelage.results import answer_cache as module
-from tutelage.results.answer_cache import AT_ONCE, Answers, key_of
+from tutelage.results.answer_cache import KEYS_PER_QUERY, AnswerCache, answer_key
 
 CHOSEN = Request("a", "choose", "Which? ü\x00", choices=(" yes", " no"))
 WRITTEN = Request(
@@ -36,7 +36,7 @@ def opened(tmp_path, said):
     made = []
 
     def make(most=10**9, name="answers.sqlite"):
-        made.append(Answers(tmp_path / "answers" / name, most=most, say=said.append))
+        made.append(AnswerCache(tmp_path / "answers" / name, most=most, say=said.append))
         return made[-1]
 
     yield make
@@ -57,7 +57,7 @@ def answered(asked, *, length=10):
 
 
 def test_answers_come_back_as_they_were_under_the_ids_that_ask(opened, said):
-    opened().keep("m", [(CHOSEN, ANSWERED), (WRITTEN, SAID)])
+    opened().add("m", [(CHOSEN, ANSWERED), (WRITTEN, SAID)])
     asked = [dataclasses.replace(WRITTEN, id="x"), Request("c", "generate", "new"), CHOSEN]
     assert opened().find("m", asked) == [dataclasses.replace(SAID, id="x"), ANSWERED]
     assert said == []
@@ -65,15 +65,15 @@ def test_answers_come_back_as_they_were_under_the_ids_that_ask(opened, said):
 
 def test_an_answer_that_is_known_stays_as_it_is(opened):
     answers = opened()
-    answers.keep("m", [(WRITTEN, SAID)])
-    answers.keep("m", [(WRITTEN, dataclasses.replace(SAID, text="else"))])
+    answers.add("m", [(WRITTEN, SAID)])
+    answers.add("m", [(WRITTEN, dataclasses.replace(SAID, text="else"))])
     assert answers.find("m", [WRITTEN]) == [SAID]
 
 
 def test_more_than_one_statement_can_hold_and_the_same_question_twice(opened):
-    asked = requests(2 * AT_ONCE + 1)
+    asked = requests(2 * KEYS_PER_QUERY + 1)
     answers = opened()
-    answers.keep("m", answered(asked))
+    answers.add("m", answered(asked))
     twin = dataclasses.replace(asked[3], id="twin")
     found = answers.find("m", [*asked, twin])
     assert [response.id for response in found] == [request.id for request in [*asked, twin]]
@@ -94,24 +94,24 @@ def test_every_field_of_a_request_but_its_id_is_in_the_key_and_so_is_the_model()
     assert {field.name for field in dataclasses.fields(Request)} == {"id", *OTHERS}, (
         "a new field: give it a value"
     )
-    key = key_of("m", WRITTEN)
-    assert key_of("m", dataclasses.replace(WRITTEN, id="another")) == key
-    assert key_of("n", WRITTEN) != key
+    key = answer_key("m", WRITTEN)
+    assert answer_key("m", dataclasses.replace(WRITTEN, id="another")) == key
+    assert answer_key("n", WRITTEN) != key
     keys = {
         key,
-        *(key_of("m", dataclasses.replace(WRITTEN, **{name: value})) for name, value in OTHERS.items()),
+        *(answer_key("m", dataclasses.replace(WRITTEN, **{name: value})) for name, value in OTHERS.items()),
     }
     assert len(keys) == 1 + len(OTHERS)
 
 
 def test_choices_in_another_order_or_parted_otherwise_are_other_questions():
     texts = [("a", "b"), ("b", "a"), ("ab",), ("a", "b", "")]
-    assert len({key_of("m", dataclasses.replace(CHOSEN, choices=text)) for text in texts}) == 4
+    assert len({answer_key("m", dataclasses.replace(CHOSEN, choices=text)) for text in texts}) == 4
 
 
 def test_another_schema_knows_nothing_of_this_one(opened, monkeypatch):
     answers = opened()
-    answers.keep("m", [(WRITTEN, SAID)])
+    answers.add("m", [(WRITTEN, SAID)])
     monkeypatch.setattr(module, "schema", lambda: {"version": 0})
     assert answers.find("m", [WRITTEN]) == []
 
@@ -121,9 +121,9 @@ def test_a_field_that_responses_come_to_have_makes_the_old_ones_unknown(monkeypa
     class Richer(Response):
         more: int = 0
 
-    before = key_of("m", WRITTEN)
+    before = answer_key("m", WRITTEN)
     monkeypatch.setattr(module, "Response", Richer)
-    assert key_of("m", WRITTEN) != before
+    assert answer_key("m", WRITTEN) != before
 
 
 def test_what_is_drawn_by_chance_is_never_kept(opened):
@@ -134,7 +134,7 @@ def test_what_is_drawn_by_chance_is_never_kept(opened):
     fields = {field.name: getattr(WRITTEN, field.name) for field in dataclasses.fields(WRITTEN)}
     greedy, drawn = Drawn(**fields), Drawn(**fields, temperature=0.7)
     answers = opened()
-    answers.keep("m", [(greedy, SAID), (drawn, SAID)])
+    answers.add("m", [(greedy, SAID), (drawn, SAID)])
     assert answers.find("m", [drawn]) == []
     assert answers.find("m", [greedy]) == [SAID]
     assert answers._number("SELECT count(*) FROM answers") == 1
@@ -146,7 +146,7 @@ def test_an_answer_that_would_not_come_back_is_not_kept(opened, said):
         dataclasses.replace(SAID, text="half \ud800"),
         dataclasses.replace(SAID, logprobs=(float("nan"),)),
     ]
-    answers.keep("m", [(WRITTEN, response) for response in broken])
+    answers.add("m", [(WRITTEN, response) for response in broken])
     assert answers.find("m", [WRITTEN]) == []
     assert said == []
 
@@ -156,19 +156,19 @@ WRITER = textwrap.dedent(
     import sys
     from pathlib import Path
     from tutelage.core.types import Request, Response
-    from tutelage.results.answer_cache import Answers
+    from tutelage.results.answer_cache import AnswerCache
 
     def fail(line):
         sys.exit(line)
 
-    with Answers(Path(sys.argv[1]), most=10**9, say=fail) as answers:
+    with AnswerCache(Path(sys.argv[1]), most=10**9, say=fail) as answers:
         for start in range(0, int(sys.argv[3]), 4):
             batch = []
             for n in range(start, start + 4):
                 # One of four is asked by all the writers.
                 prompt = f"all {n}" if n % 4 == 3 else f"{sys.argv[2]} {n}"
                 batch.append((Request(str(n), "generate", prompt, max_new_tokens=n), Response(str(n), f"to {prompt} " * 50, "stop", n)))
-            answers.keep("m", batch)
+            answers.add("m", batch)
             print(start, flush=True)
     print("all", flush=True)
     """
@@ -202,7 +202,7 @@ def test_of_eight_writers_some_killed_nothing_acknowledged_is_lost(tmp_path, sai
         assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert raw.execute("PRAGMA auto_vacuum").fetchone() == (2,)
     raw.close()
-    with Answers(path, most=10**9, say=said.append) as answers:
+    with AnswerCache(path, most=10**9, say=said.append) as answers:
         for n, lines in enumerate(told):
             acknowledged = [int(line) for line in lines if line.endswith("\n") and line != "all\n"]
             assert acknowledged
@@ -220,10 +220,10 @@ def test_the_file_stays_below_its_bound_and_what_was_used_longest_ago_goes_first
     answers = opened(most)
     asked = requests(1000)
     first, rest = asked[:20], asked[20:]
-    answers.keep("m", answered(first, length=1000))
+    answers.add("m", answered(first, length=1000))
     for start in range(0, len(rest), 20):
-        answers.keep("m", answered(rest[start : start + 20], length=1000))
-        assert answers._size() <= most
+        answers.add("m", answered(rest[start : start + 20], length=1000))
+        assert answers._used_bytes() <= most
         assert answers._number("PRAGMA page_count") * answers._number("PRAGMA page_size") <= most
         assert len(answers.find("m", first)) == 20  # used again and again, so they stay
         assert len(answers.find("m", rest[start : start + 20])) == 20
@@ -237,11 +237,11 @@ def test_the_file_stays_below_its_bound_and_what_was_used_longest_ago_goes_first
 def test_a_bound_that_was_lowered_makes_the_file_smaller(opened, tmp_path):
     asked = requests(400)
     with opened() as answers:
-        answers.keep("m", answered(asked, length=2000))
+        answers.add("m", answered(asked, length=2000))
     path = tmp_path / "answers" / "answers.sqlite"
     assert path.stat().st_size > 800_000
     with opened(200_000) as answers:
-        answers.keep("m", answered([WRITTEN]))
+        answers.add("m", answered([WRITTEN]))
         assert len(answers.find("m", [WRITTEN])) == 1
     assert path.stat().st_size <= 200_000
     with sqlite3.connect(path) as raw:
@@ -251,7 +251,7 @@ def test_a_bound_that_was_lowered_makes_the_file_smaller(opened, tmp_path):
 
 def test_a_row_that_was_damaged_is_never_given_out_and_asked_again(opened, said, tmp_path):
     with opened() as answers:
-        answers.keep("m", answered(requests(3)))
+        answers.add("m", answered(requests(3)))
     with sqlite3.connect(tmp_path / "answers" / "answers.sqlite") as raw:
         rows = raw.execute("SELECT id, answer FROM answers ORDER BY id").fetchall()
         raw.execute(
@@ -262,14 +262,14 @@ def test_a_row_that_was_damaged_is_never_given_out_and_asked_again(opened, said,
     raw.close()
     with opened() as answers:
         assert [response.id for response in answers.find("m", requests(3))] == ["q2"]
-        answers.keep("m", answered(requests(3)))
+        answers.add("m", answered(requests(3)))
         assert answers.find("m", requests(3)) == [response for _, response in answered(requests(3))]
     assert said == []
 
 
 def test_two_rows_that_changed_places_are_not_given_out(opened, tmp_path):
     with opened() as answers:
-        answers.keep("m", answered(requests(2)))
+        answers.add("m", answered(requests(2)))
         one, two = answers._connection.execute("SELECT answer, proof FROM answers ORDER BY id").fetchall()
         for (answer, proof), place in ((one, 2), (two, 1)):
             answers._connection.execute(
@@ -289,8 +289,8 @@ def damaged(path, how):
             raw.execute("CREATE TABLE answers (name TEXT)")
         raw.close()
     else:
-        with Answers(path, most=10**9, say=pytest.fail) as answers:
-            answers.keep("m", answered(requests(500), length=500))
+        with AnswerCache(path, most=10**9, say=pytest.fail) as answers:
+            answers.add("m", answered(requests(500), length=500))
         content = bytearray(path.read_bytes())
         if how == "cut short":
             content = content[: len(content) // 2]
@@ -303,32 +303,32 @@ def damaged(path, how):
 def test_a_file_that_is_no_good_is_told_once_and_gives_no_wrong_answer(tmp_path, said, how):
     path = tmp_path / "answers" / "answers.sqlite"
     damaged(path, how)
-    with Answers(path, most=10**9, say=said.append) as answers:
+    with AnswerCache(path, most=10**9, say=said.append) as answers:
         found = answers.find("m", requests(500))
         right = {request.id: response for request, response in answered(requests(500), length=500)}
         assert all(response == right[response.id] for response in found)
         for _ in range(2):
-            answers.keep("n", answered(requests(500)))
+            answers.add("n", answered(requests(500)))
             answers.find("m", requests(500))
     assert len(said) == 1
-    assert "the kept answers cannot be used, so all is asked" in said[0]
+    assert "the answer cache cannot be used, so all is asked" in said[0]
     assert str(path) in said[0]
 
 
 def test_a_folder_that_cannot_be_made_is_told_once(tmp_path, said):
     (tmp_path / "file").touch()
-    with Answers(tmp_path / "file" / "answers.sqlite", most=10**9, say=said.append) as answers:
-        answers.keep("m", [(WRITTEN, SAID)])
+    with AnswerCache(tmp_path / "file" / "answers.sqlite", most=10**9, say=said.append) as answers:
+        answers.add("m", [(WRITTEN, SAID)])
         assert answers.find("m", [WRITTEN]) == []
     assert len(said) == 1
 
 
 def test_a_full_disk_is_told_once_and_what_was_kept_is_there(opened, said):
     answers = opened()
-    answers.keep("m", [(WRITTEN, SAID)])
+    answers.add("m", [(WRITTEN, SAID)])
     answers._connection.execute(f"PRAGMA max_page_count = {answers._number('PRAGMA page_count') + 2}")
-    answers.keep("m", answered(requests(1), length=100_000))
-    answers.keep("m", answered(requests(1)))
+    answers.add("m", answered(requests(1), length=100_000))
+    answers.add("m", answered(requests(1)))
     assert len(said) == 1
     assert "full" in said[0]
     assert opened().find("m", [WRITTEN, *requests(1)]) == [SAID]
@@ -336,20 +336,20 @@ def test_a_full_disk_is_told_once_and_what_was_kept_is_there(opened, said):
 
 def test_a_file_that_may_only_be_read_is_told_once(opened, said):
     answers = opened()
-    answers.keep("m", [(WRITTEN, SAID)])
+    answers.add("m", [(WRITTEN, SAID)])
     answers._connection.execute("PRAGMA query_only = ON")
-    answers.keep("m", answered(requests(1)))
-    answers.keep("m", answered(requests(1)))
+    answers.add("m", answered(requests(1)))
+    answers.add("m", answered(requests(1)))
     assert len(said) == 1
 
 
 def test_a_stop_is_no_damage(opened, said, monkeypatch):
     answers = opened()
-    monkeypatch.setattr(answers, "_make_room", lambda: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(answers, "_delete_oldest", lambda: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
-        answers.keep("m", [(WRITTEN, SAID)])
+        answers.add("m", [(WRITTEN, SAID)])
     monkeypatch.undo()
     assert answers.find("m", [WRITTEN]) == []
-    answers.keep("m", [(WRITTEN, SAID)])
+    answers.add("m", [(WRITTEN, SAID)])
     assert answers.find("m", [WRITTEN]) == [SAID]
     assert said == []

@@ -188,19 +188,19 @@ def put(store, *, model, suite, name, items, right, metrics):
     one.add([Response(id=i.id, text=said[i.id], finish="stop", tokens=1) for i in items])
     rows = [Row(said[i.id], i.references, {"choices": ["a"]}, task=i.part) for i in items]
     whole = score_rows(metrics, rows)
-    one.put_scores("", whole, primary=metrics[0])
+    one.write_scores("", whole, primary=metrics[0])
     if suite == "task":
         return
     for part in dict.fromkeys(i.part for i in items):
-        one.put_scores(
+        one.write_scores(
             part, score_rows(metrics, [row for row in rows if row.task == part]), primary=metrics[0]
         )
     loud = [n for n, i in enumerate(items) if i.part != "z"]
     ids = [items[n].id for n in loud]
-    one.put_scores("loud", score_rows(metrics, [rows[n] for n in loud]), primary=metrics[0], ids=ids)
+    one.write_scores("loud", score_rows(metrics, [rows[n] for n in loud]), primary=metrics[0], ids=ids)
     shares = {"x y": 1.0, "x_y": 1.0, "z": 1.0}
     macro = weighted(whole[metrics[0]], [i.part for i in items], shares, "macro")
-    one.put_scores("macro", {metrics[0]: macro}, primary=metrics[0], ids=[i.id for i in items])
+    one.write_scores("macro", {metrics[0]: macro}, primary=metrics[0], ids=[i.id for i in items])
 
 
 @pytest.fixture

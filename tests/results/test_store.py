@@ -111,8 +111,8 @@ def test_scores_come_back_with_all_that_a_paired_comparison_needs(store, begin, 
         "bleu": make_scored([np.nan, 1 / 3, 2 / 3], rows=(0, 3, 5), metric="bleu"),
         "ter": make_scored([1.0] * 6, metric="ter", higher_is_better=False),
     }
-    evaluation.put_scores("", whole, primary="ter")
-    evaluation.put_scores("b", {"rouge1": make_scored([0.1, 0.2, 0.3])}, primary="rouge1")
+    evaluation.write_scores("", whole, primary="ter")
+    evaluation.write_scores("b", {"rouge1": make_scored([0.1, 0.2, 0.3])}, primary="rouge1")
     found = evaluation.scores()
     assert list(found) == ["bleu", "ter"]
     for name, scored in whole.items():
@@ -130,14 +130,14 @@ def test_scores_come_back_with_all_that_a_paired_comparison_needs(store, begin, 
 def test_scores_are_replaced_as_a_whole(store, begin, make_items, make_scored):
     evaluation = begin(store)
     evaluation.declare(make_items(2))
-    evaluation.put_scores("", {"a": make_scored([0, 1]), "b": make_scored([1, 1])}, primary="a")
-    evaluation.put_scores("", {"b": make_scored([0], rows=(1,))}, primary="b", ids=["q1", "q0"])
+    evaluation.write_scores("", {"a": make_scored([0, 1]), "b": make_scored([1, 1])}, primary="a")
+    evaluation.write_scores("", {"b": make_scored([0], rows=(1,))}, primary="b", ids=["q1", "q0"])
     assert list(evaluation.scores()) == ["b"]
     assert evaluation.item_scores()["b"][1] == ("q0",)
     with pytest.raises(InputError, match="not a finite number"):
-        evaluation.put_scores("", {"b": make_scored([np.inf])}, primary="b")
+        evaluation.write_scores("", {"b": make_scored([np.inf])}, primary="b")
     with pytest.raises(InputError, match="primary metric was not scored"):
-        evaluation.put_scores("", {"b": make_scored([1])}, primary="a")
+        evaluation.write_scores("", {"b": make_scored([1])}, primary="a")
     assert evaluation.scores()["b"].score.value == 0
 
 

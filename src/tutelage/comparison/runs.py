@@ -103,9 +103,9 @@ def open_results(path: Path) -> Iterator[Store]:
         InputError: there are none, or they are not as they were when the document beside them was computed.
     """
     file = results_file(path)
-    document, recorded = digests.beside(file)
+    document, recorded = digests.document_beside(file)
     with Store.open(file, read_only=True) as store:
-        digests.require(store, recorded, by=document)
+        digests.require_unchanged(store, recorded, by=document)
         yield store
 
 

@@ -1,6 +1,6 @@
-"""What a model's answers depend on beside the request, and where those of before are kept.
+"""The part of an answer's cache key that stands for the model: everything that its answers depend on beside the request.
 
-CACHE/answers/answers.sqlite, with CACHE of `core.caches.root`. TUTELAGE_NO_CACHE=1 turns it off; TUTELAGE_ANSWERS_CACHE_MB says
+The cache is CACHE/answers/answers.sqlite, with CACHE of `core.caches.root`. TUTELAGE_NO_CACHE=1 turns it off; TUTELAGE_ANSWERS_CACHE_MB says
 how large it may be.
 """
 
@@ -16,7 +16,7 @@ from tutelage.core import caches, hashing
 from tutelage.core.types import Request
 from tutelage.engine import Engine
 from tutelage.models import LoadedModel
-from tutelage.results.answer_cache import Answers
+from tutelage.results.answer_cache import AnswerCache
 
 DEFAULT_MB = 500
 _PARTS = ("core", "templates", "tokens", "models", "engine")
@@ -24,43 +24,47 @@ _LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "safetensors", "jin
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
-    """A model that is ready to be asked; `content` is a hash of what its answers depend on, None to keep none of them."""
+class KeyedEngine:
+    """The engine of a loaded model, with the model's part of the cache key (None: answers are not cached)."""
 
     engine: Engine
-    content: str | None = None
+    model_key: str | None = None
 
-    def content_for(self, requests: Sequence[Request]) -> str | None:
-        """`content`, with what the chat template reads of its clock where it reads it for one of these requests."""
-        if self.content is None:
+    def key_for(self, requests: Sequence[Request]) -> str | None:
+        """`model_key`, with what the chat template reads of its clock if it reads it for one of these requests."""
+        if self.model_key is None:
             return None
-        reads = self.engine.reader.clock_reads(requests)
-        return hashing.of_json([self.content, dict(reads)]) if reads else self.content
+        reads = self.engine.request_encoder.clock_reads(requests)
+        return hashing.of_json([self.model_key, dict(reads)]) if reads else self.model_key
 
 
-def voice(loaded: LoadedModel) -> Voice:
-    """The engine of a model as it was loaded."""
-    kind = loaded.encoder_decoder
-    engine = Engine(loaded.model, loaded.tokenizer, encoder_decoder=kind, context=loaded.context)
-    return Voice(engine, content_of(loaded))
+def keyed_engine(loaded: LoadedModel) -> KeyedEngine:
+    """An engine for a loaded model."""
+    engine = Engine(
+        loaded.model,
+        loaded.tokenizer,
+        encoder_decoder=loaded.encoder_decoder,
+        context=loaded.context,
+    )
+    return KeyedEngine(engine, model_key(loaded))
 
 
 @contextmanager
-def kept_answers(say: Callable[[str], None]) -> Iterator[Answers | None]:
-    """The answers of before, open for the block; None where they are switched off."""
-    most = caches.most("TUTELAGE_ANSWERS_CACHE_MB", DEFAULT_MB)
-    if not caches.enabled() or not most:
+def open_answer_cache(say: Callable[[str], None]) -> Iterator[AnswerCache | None]:
+    """Open the cache of answers for the block; None where it is switched off."""
+    max_bytes = caches.most("TUTELAGE_ANSWERS_CACHE_MB", DEFAULT_MB)
+    if not caches.enabled() or not max_bytes:
         yield None
         return
-    with Answers(caches.root() / "answers" / "answers.sqlite", most=most, say=say) as answers:
-        yield answers
+    with AnswerCache(caches.root() / "answers" / "answers.sqlite", most=max_bytes, say=say) as cache:
+        yield cache
 
 
-def content_of(loaded: LoadedModel) -> str:
-    """The sha256 of what a model's answers depend on beside the request: no name of a file, folder or model is among it.
+def model_key(loaded: LoadedModel) -> str:
+    """The sha256 of everything that a model's answers depend on beside the request; names of files and models are no part of it.
 
-    The fingerprint stands for config, weights, adapter, tokenizer, chat template and number format. How long the model can
-    read is left out: what does not fit is refused, and not answered otherwise.
+    The fingerprint covers config, weights, adapter, tokenizer, chat template and number format. The context length is left
+    out: a request that does not fit is refused, and never answered differently.
     """
     model = loaded.model
     parameter = next(model.parameters())
@@ -69,7 +73,7 @@ def content_of(loaded: LoadedModel) -> str:
             "fingerprint": loaded.fingerprint,
             "template": loaded.chat_template,
             "encoder_decoder": loaded.encoder_decoder,
-            "generation": _settings(model.generation_config),
+            "generation": _generation_settings(model.generation_config),
             "dtype": str(parameter.dtype),
             "attention": getattr(model.config, "_attn_implementation", None),
             "machine": [platform.machine(), _device(parameter.device)],
@@ -78,9 +82,9 @@ def content_of(loaded: LoadedModel) -> str:
     )
 
 
-def _settings(generation: Any) -> dict[str, str]:
-    """Which tokens begin and end answers; the fingerprint leaves the file that says so out."""
-    return {k: repr(v) for k, v in generation.to_dict().items() if k != "transformers_version"}
+def _generation_settings(generation: Any) -> dict[str, str]:
+    """Which tokens begin and end answers: the fingerprint does not cover the file that holds them."""
+    return {name: repr(value) for name, value in generation.to_dict().items() if name != "transformers_version"}
 
 
 def _device(device: Any) -> str:

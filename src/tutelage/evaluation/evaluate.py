@@ -1,4 +1,4 @@
-"""Score one model on benchmarks, without tuning anything."""
+"""Scores one model on benchmarks, without tuning anything."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tutelage import benchmarks as library
+from tutelage.benchmarks import Benchmark
 from tutelage.comparison import compare
 from tutelage.core import files, hashing
 from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError
 from tutelage.core.locks import locked
 from tutelage.core.provenance import now, provenance
-from tutelage.evaluation import preflight
-from tutelage.evaluation.answer_cache_key import kept_answers, voice
-from tutelage.evaluation.measure import Asker, Measurement, pairs
-from tutelage.evaluation.progress import Listener, Silent
+from tutelage.evaluation.answer_cache_key import keyed_engine, open_answer_cache
+from tutelage.evaluation.measure import Measurement, ModelEvaluator, pair_scores
+from tutelage.evaluation.preflight import CheckedEvaluation, EvaluationOptions, check_evaluation
+from tutelage.evaluation.progress import Listener, SilentListener
 from tutelage.metrics import ItemScores
-from tutelage.models import LoadedModel, load
+from tutelage.models import LoadedModel, ModelSource, load
 from tutelage.models.adapters import adapter_off
 from tutelage.models.source import base_of, fingerprint
 from tutelage.prepare import template_clock
 from tutelage.results import digests
-from tutelage.results.answer_cache import Answers
+from tutelage.results.answer_cache import AnswerCache
 from tutelage.results.document import sealed
 from tutelage.results.run_folder import EVALUATION_FILE, STORE_FILE
 from tutelage.results.store import Store
@@ -37,214 +37,190 @@ from tutelage.tokens.rendering import clock_of
 
 SCHEMA = 1
 BASE, TUNED = "base", "tuned"
-MARK = "identity"
-"""The file of a folder that says whose evaluation it holds."""
+IDENTITY_FILE = "identity"
+"""The file of a folder that says which evaluation it holds."""
 FINGERPRINT = "model_fingerprint"
 """In the provenance of an evaluation: the model's files, generation settings among them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
-    """An evaluation's folder and its document (`evaluation.json`'s content)."""
+class EvaluationResult:
+    """An evaluation's folder, and its document (the content of `evaluation.json`)."""
 
     folder: Path
     document: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The folder of an evaluation, and the identity that it is marked with.
+
+    `legacy` is whether an older version began it, whose identity left out the model's generation settings.
+    """
+
+    folder: Path
+    identity: str
+    legacy: bool
+
+
 def evaluate(
-    model: str,
-    benchmarks: Sequence[str],
-    *,
-    limit: int | None = None,
-    first: bool = False,
-    shots: int | None = None,
-    against_base: bool = False,
-    self_check: bool = False,
-    data_dir: Path | None = None,
-    out: Path | None = None,
-    chat_template: str | None = None,
-    listen: Listener | None = None,
-) -> Evaluated:
-    """Score a model on benchmarks; responses are kept, and the same call again goes on after any stop.
+    options: EvaluationOptions, *, out: Path | None = None, listener: Listener | None = None
+) -> EvaluationResult:
+    """Score a model on benchmarks. Responses are stored; the same call again resumes after any stop.
 
     Args:
-        model: a hub id, a folder, a .gguf file, a run folder, or the bundled default's name.
-        benchmarks: names from `tutelage benchmarks list`, each with a way behind a colon where it has several (`mmlu:cloze`,
-            `mmlu:all`), or paths of your own specs.
-        limit: at most so many items of each part: a sample, the same for every model and way.
-        first: the first items of each part instead of a sample.
-        shots: worked examples before each question, for benchmarks that have some; as many as their spec says by default.
-        against_base: ask what the model was tuned from the same, with the same chat template, and compare: the weights below
-            its adapter, or, of a merged or fully tuned model, the base that its run names, which is loaded after it.
-        self_check: ask a few of each benchmark's questions again, one by one and the plain way, and compare.
-        data_dir: where benchmarks look for their files.
+        options: what is evaluated, and how.
         out: the folder for responses and scores; `runs/evaluate-<model>-<hash>` by default.
-        chat_template: a bundled template's name or a file; the model's own by default.
-        listen: is told what happens.
+        listener: receives progress.
 
     Raises:
-        InputError: the model, a benchmark or the folder is not what it should be; InputErrors for all that was found before
-            weights were loaded.
+        InputError: the model, a benchmark or the folder is wrong; InputErrors for all mistakes that were found before weights
+            were loaded.
     """
-    tell = listen or Silent()
-    asked = preflight.Asked(
-        model=model,
-        benchmarks=tuple(benchmarks),
-        limit=library.Limit(limit, first=first),
-        shots=shots,
-        data_dir=data_dir,
-        chat_template=chat_template,
-        against_base=against_base,
-    )
-    tell.stage("check")
+    listener = listener or SilentListener()
+    listener.stage("check")
     clock = Clock()
-    ready = preflight.check(
-        asked, out=out or Path("runs"), say=lambda line: tell.stage("model", line), clock=clock
+    checked = check_evaluation(
+        options, out=out or Path("runs"), say=partial(listener.stage, "model"), clock=clock
     )
-    identity, older = (
-        _identity(of_model, ready, against_base=against_base) for of_model in (ready.fingerprint, ready.older)
-    )
-    folder, begun_before = _folder(out, model, identity, older, now=ready.fingerprint)
-    if begun_before:
-        tell.stage(
-            "check", f"{folder} was begun before generation settings were part of an evaluation: gone on with"
+    place = _place(checked, options, out)
+    if place.legacy:
+        listener.stage(
+            "check",
+            f"{place.folder} was begun before generation settings were part of an evaluation: it is continued",
         )
-        identity = older
-    _refuse_others(folder, identity)
-    _require_answers(folder)
-    tell.stage("load")
-    # The same questions, also when the first start was on another day: what was fitted to the context is in the identity.
-    clock = template_clock.clock_for(folder, first=clock.instant)
-    loaded = load(ready.source, chat_template=ready.template, clock=clock)
-    if begun_before:
-        loaded = replace(loaded, fingerprint=ready.older)
+    _check_folder(place)
+    _require_answers(place.folder)
+    listener.stage("load")
+    # Prompts are those of the first start, also on another day: what was fitted to the context is in the identity.
+    clock = template_clock.clock_for(place.folder, first=clock.instant)
+    loaded = load(checked.source, chat_template=checked.template, clock=clock)
+    if place.legacy:
+        loaded = replace(loaded, fingerprint=checked.legacy_fingerprint)
     started = now()
-    with locked(folder / ".lock", what=f"the folder {folder}"):
-        _refuse_others(
-            folder, identity
-        )  # once more: another evaluation may have come while weights were loaded
-        files.write_text(folder / MARK, identity + "\n")
-        template_clock.keep(folder, clock)
+    with locked(place.folder / ".lock", what=f"the folder {place.folder}"):
+        _check_folder(place)  # again: another evaluation may have started while weights were loaded
+        files.write_text(place.folder / IDENTITY_FILE, place.identity + "\n")
+        template_clock.keep_instant(place.folder, clock)
         with (
-            Store.open(folder / STORE_FILE) as store,
-            kept_answers(partial(tell.stage, "cache")) as kept,
+            Store.open(place.folder / STORE_FILE) as store,
+            open_answer_cache(partial(listener.stage, "cache")) as cache,
         ):
-            own = replace(loaded, name=TUNED) if against_base else loaded
-            ask = _Ask(store, ready, kept, tell, self_check=self_check)
-            found = ask.all(own)
-            base: dict[str, Measurement] = {}
-            if against_base and loaded.adapter:
-                base = ask.below_adapter(loaded, settings=not begun_before)
-            elif ready.base is not None:
-                chat_template = loaded.chat_template
-                del loaded, own  # the base has their memory
+            evaluation = _Evaluation(store, checked.benchmarks, cache, listener, options.self_check)
+            scores = evaluation.measure(replace(loaded, name=TUNED) if options.against_base else loaded)
+            base: Mapping[str, Measurement] = {}
+            if options.against_base and loaded.adapter:
+                base = evaluation.measure_below_adapter(loaded, checked.source, legacy=place.legacy)
+            elif checked.base is not None:
+                template = loaded.chat_template
+                del loaded  # frees its memory for the base
                 gc.collect()
-                tell.stage("load", "the base")
-                base = ask.all(replace(load(ready.base, chat_template=chat_template, clock=clock), name=BASE))
-            made_from = {"store": digests.record(store)}
-        said = {
-            **provenance(started=started, ended=now()),
-            **template_clock.noted(clock),
-            "model": model,
-            "identity": identity,
-            FINGERPRINT: ready.fingerprint,
-        }
+                listener.stage("load", "the base")
+                base = evaluation.measure(
+                    replace(load(checked.base, chat_template=template, clock=clock), name=BASE)
+                )
+            made_from = {"store": digests.of_store(store)}
         document: dict[str, Any] = {
             "schema": SCHEMA,
-            "provenance": said,
-            "benchmarks": {name: as_json(m) for name, m in found.items()},
+            "provenance": {
+                **provenance(started=started, ended=now()),
+                **template_clock.card_entry(clock),
+                "model": options.model,
+                "identity": place.identity,
+                FINGERPRINT: checked.fingerprint,
+            },
+            "benchmarks": {name: as_json(measurement) for name, measurement in scores.items()},
         }
         if base:
-            document["base"] = {name: as_json(m) for name, m in base.items()}
-            document["against_base"] = compare({}, pairs(base, found)).as_json()["watched"]
+            document["base"] = {name: as_json(measurement) for name, measurement in base.items()}
+            document["against_base"] = compare({}, pair_scores(base, scores)).as_json()["watched"]
         document = sealed({**document, "made_from": made_from})
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-        files.write_text(folder / EVALUATION_FILE, text + "\n")
-    return Evaluated(folder, document)
+        files.write_text(place.folder / EVALUATION_FILE, text + "\n")
+    return EvaluationResult(place.folder, document)
 
 
-def as_json(measured: Measurement) -> dict[str, Any]:
+def as_json(measurement: Measurement) -> dict[str, Any]:
     """One benchmark's scores as `evaluate --json` prints them."""
-    found: dict[str, Any] = {"primary": measured.primary, "scores": _scores(measured.scores)}
-    if measured.groups:
-        found["groups"] = list(measured.groups)
-    if measured.headline:
-        found["headline"] = measured.headline
-    found.update(measured.said)
-    return {**found, "parts": {part: _scores(scores) for part, scores in measured.parts.items()}}
+    return {
+        "primary": measurement.primary,
+        "scores": _scores(measurement.scores),
+        **({"groups": list(measurement.groups)} if measurement.groups else {}),
+        **({"headline": measurement.headline} if measurement.headline else {}),
+        **measurement.notes,
+        "parts": {part: _scores(scores) for part, scores in measurement.parts.items()},
+    }
 
 
 @dataclass(frozen=True, slots=True)
-class _Ask:
-    """One evaluation's questions, to be asked of one model or two."""
+class _Evaluation:
+    """An evaluation under way, of one model or two."""
 
     store: Store
-    ready: preflight.Ready
-    kept: Answers | None
-    tell: Listener
+    benchmarks: Sequence[Benchmark]
+    cache: AnswerCache | None
+    listener: Listener
     self_check: bool
 
-    def below_adapter(self, loaded: LoadedModel, *, settings: bool) -> dict[str, Measurement]:
-        """The model below the adapter, whose weights are in memory already; `settings` as of `fingerprint`."""
-        with adapter_off(loaded):
-            files_ = fingerprint(base_of(self.ready.source), settings=settings)
-            parts = {"files": files_, "chat_template": loaded.chat_template}
-            return self.all(
-                replace(loaded, name=BASE, fingerprint=hashing.of_json({**parts, "adapter": "off"}))
-            )
-
-    def all(self, loaded: LoadedModel) -> dict[str, Measurement]:
-        """Every benchmark."""
-        speaking = voice(loaded)
+    def measure(self, loaded: LoadedModel) -> Mapping[str, Measurement]:
+        """Answer and score all benchmarks with a model."""
+        engine = keyed_engine(loaded)
         clock = clock_of(loaded.tokenizer)
-        stages = f"{loaded.name}: " if loaded.name in (BASE, TUNED) else ""
-        asker = Asker(
-            self.store,
-            loaded.name,
-            template_clock.stamped(loaded.fingerprint, clock),
-            {**provenance(started=now()), **template_clock.noted(clock)},
-            lambda: speaking,
-            self.tell,
-            answers=self.kept,
-            stages=stages,
-            self_check=self.self_check,
+        return (
+            ModelEvaluator(
+                self.store,
+                loaded.name,
+                template_clock.with_instant(loaded.fingerprint, clock),
+                {**provenance(started=now()), **template_clock.card_entry(clock)},
+                lambda: engine,
+                self.listener,
+                self.cache,
+                stage_prefix=f"{loaded.name}: " if loaded.name in (BASE, TUNED) else "",
+                self_check=self.self_check,
+            )
+            .measure((), self.benchmarks)
+            .benchmarks
         )
-        found = {}
-        for benchmark in self.ready.benchmarks:
-            self.tell.stage(stages + benchmark.name)
-            found[benchmark.name] = asker.benchmark(benchmark)
-        return found
+
+    def measure_below_adapter(
+        self, loaded: LoadedModel, source: ModelSource, *, legacy: bool
+    ) -> Mapping[str, Measurement]:
+        """Answer and score all benchmarks with the model below the adapter, whose weights are in memory already."""
+        with adapter_off(loaded):
+            parts = {
+                "files": fingerprint(base_of(source), settings=not legacy),
+                "chat_template": loaded.chat_template,
+                "adapter": "off",
+            }
+            return self.measure(replace(loaded, name=BASE, fingerprint=hashing.of_json(parts)))
 
 
-def _identity(print_: str, ready: preflight.Ready, *, against_base: bool) -> str:
-    asked_of = [print_, [one.fingerprint for one in ready.benchmarks]]
-    if against_base:
-        asked_of += ["against base", *([fingerprint(ready.base)] if ready.base else [])]
-    return hashing.of_json(asked_of)
+def _place(checked: CheckedEvaluation, options: EvaluationOptions, out: Path | None) -> _Place:
+    """Where an evaluation goes; one that an older version began is continued if the model is still the same."""
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(options.model).name).strip("-.") or "model"
 
+    def place(model_fingerprint: str, *, legacy: bool) -> _Place:
+        parts = [model_fingerprint, [benchmark.fingerprint for benchmark in checked.benchmarks]]
+        if options.against_base:
+            parts += ["against base", *([fingerprint(checked.base)] if checked.base else [])]
+        identity = hashing.of_json(parts)
+        return _Place(out or Path("runs") / f"evaluate-{slug}-{identity[:8]}", identity, legacy)
 
-def _folder(out: Path | None, model: str, identity: str, older: str, *, now: str) -> tuple[Path, bool]:
-    """Where an evaluation goes, and whether an older version began it there, under the identity that it had then.
-
-    Such a folder is gone on with as long as the model is the one (`now`) that it was last finished with.
-    """
-    slug = _slug(model)
-    places = {key: out or Path("runs") / f"evaluate-{slug}-{key[:8]}" for key in (identity, older)}
-    if _mark(places[identity]) == identity:
-        return places[identity], False
-    if _mark(places[older]) == older:
-        known: Mapping[str, Any] = {}
+    current = place(checked.fingerprint, legacy=False)
+    legacy = place(checked.legacy_fingerprint, legacy=True)
+    if _identity_in(current.folder) != current.identity and _identity_in(legacy.folder) == legacy.identity:
+        recorded: Mapping[str, Any] = {}
         with suppress(InputError):  # missing or damaged: it is computed again
-            known = digests.read_evaluation(places[older] / EVALUATION_FILE)["provenance"]
-        if known.get(FINGERPRINT, now) == now:
-            return places[older], True
-    return places[identity], False
+            recorded = digests.read_evaluation(legacy.folder / EVALUATION_FILE)["provenance"]
+        if recorded.get(FINGERPRINT, checked.fingerprint) == checked.fingerprint:
+            return legacy
+    return current
 
 
-def _mark(folder: Path) -> str:
+def _identity_in(folder: Path) -> str:
     """The identity that a folder is marked with; '' when there is none."""
     try:
-        return (folder / MARK).read_text("utf-8", "replace").strip()
+        return (folder / IDENTITY_FILE).read_text("utf-8", "replace").strip()
     except OSError:
         return ""
 
@@ -252,20 +228,20 @@ def _mark(folder: Path) -> str:
 def _require_answers(folder: Path) -> None:
     """Refuse answers that were edited after the document was computed; missing ones are asked again."""
     try:
-        document, recorded = digests.beside(folder / STORE_FILE)
+        document, recorded = digests.document_beside(folder / STORE_FILE)
     except InputError:
         return  # it is computed again, from the answers as they are
     if recorded is None or not (folder / STORE_FILE).is_file():
         return
     with Store.open(folder / STORE_FILE, read_only=True) as store:
-        changed = digests.changes(store, recorded)
+        changed = digests.find_changes(store, recorded)
         if changed.answers:
-            raise digests.mismatch(store, changed, by=document)
+            raise digests.changed_error(store, changed, by=document)
 
 
-def _refuse_others(folder: Path, identity: str) -> None:
-    """Refuse a folder that another evaluation was made in, or anything else."""
-    mark = folder / MARK
+def _check_folder(place: _Place) -> None:
+    """Refuse a folder that holds another evaluation, or anything else."""
+    folder = place.folder
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -275,8 +251,8 @@ def _refuse_others(folder: Path, identity: str) -> None:
             expected="a folder, or a name that is free",
             fix="name another one with --out",
         )
-    if mark.is_file():
-        if _mark(folder) == identity:
+    if (folder / IDENTITY_FILE).is_file():
+        if _identity_in(folder) == place.identity:
             return
         raise InputError(
             "the folder holds another evaluation",
@@ -284,19 +260,15 @@ def _refuse_others(folder: Path, identity: str) -> None:
             expected="the same model, chat template and benchmark items",
             fix="name another folder with --out, or leave --out away",
         )
-    others = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
-    if others:
+    content = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+    if content:
         raise InputError(
             "the folder holds something that is no evaluation",
             where=str(folder),
-            found=", ".join(sorted(others)[:5]),
+            found=", ".join(sorted(content)[:5]),
             fix="name another folder with --out",
         )
 
 
 def _scores(scores: Mapping[str, ItemScores]) -> dict[str, Any]:
-    return {metric: scored.score.as_json() for metric, scored in scores.items()}
-
-
-def _slug(model: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(model).name).strip("-.") or "model"
+    return {metric: item_scores.score.as_json() for metric, item_scores in scores.items()}

@@ -1,7 +1,7 @@
-"""Ask one model everything that a run measures: the tasks' test rows and the watched benchmarks.
+"""Asks one model a recipe's test rows and benchmarks, and scores its answers.
 
-Responses are kept one batch at a time; what was answered before a stop is not asked again, nor is what the same model was
-asked in another evaluation. Base and tuned get the same prompts and the same decoding.
+Answers are stored batch by batch, so a stopped evaluation resumes where it was; answers that the same model gave in another
+evaluation come from the cache. Base and tuned model get the same prompts and the same decoding.
 """
 
 from __future__ import annotations
@@ -15,25 +15,29 @@ from tutelage.comparison import PairedScores
 from tutelage.core import hashing
 from tutelage.core.types import Json, Request, Response
 from tutelage.engine import selfcheck
-from tutelage.evaluation.answer_cache_key import Voice
+from tutelage.evaluation.answer_cache_key import KeyedEngine
 from tutelage.evaluation.progress import Listener
 from tutelage.metrics import ItemScores, Row, score_rows
-from tutelage.prepare.preparation import PreparedTask
+from tutelage.prepare.encoding import EncodedTask
 from tutelage.results.answer_cache import AnswerCache
 from tutelage.results.store import Evaluation, Item, Store
-from tutelage.tokens.encoder import plain
+from tutelage.tokens.encoder import conversation_text
 
-Wake = Callable[[], Voice]
 FROM_CACHE = "cache"
 """In the provenance of responses, under `answers`: they were given to an earlier evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One model's scores on one task or benchmark: of the whole and of its parts, by metric.
+    """One model's scores on one task or benchmark.
 
-    `groups` are the names among `parts` that are groups of parts or averages over them, `headline` the one that is usually
-    quoted ("" for the whole). `said` is what else is to be told of it, such as parts that are not here.
+    Attributes:
+        primary: the primary metric.
+        scores: the scores over all items, by metric.
+        parts: the scores of each part, by metric.
+        groups: the names among `parts` that are groups of parts, or averages over them.
+        headline: the name of the group that is usually quoted; "" for the whole.
+        notes: facts to be reported beside the scores, such as parts that are missing.
     """
 
     primary: str
@@ -41,146 +45,166 @@ class Measurement:
     parts: Mapping[str, Mapping[str, ItemScores]]
     groups: tuple[str, ...] = ()
     headline: str = ""
-    said: Mapping[str, Json] = field(default_factory=dict)
+    notes: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
-    """One model to be asked.
+class ModelScores:
+    """One model's scores on tasks and benchmarks, by name."""
+
+    tasks: Mapping[str, Measurement]
+    benchmarks: Mapping[str, Measurement]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEvaluator:
+    """Evaluates one model.
 
     Attributes:
         store: where responses go.
-        model: "base" or "tuned", or a label.
+        model: "base", "tuned" or a name.
         fingerprint: of weights and chat template.
-        provenance: beside every response.
-        wake: gives the model's voice; called only when something is left to ask.
-        listen: told how far it is.
-        answers: those of before, where they are kept.
-        stages: what stands before the name in the stages that `listen` is told.
-        self_check: whether a few questions of each benchmark are asked again, one by one and the plain way.
+        provenance: stored beside every response.
+        load_engine: loads the model; called only when a request is not answered yet, and then each time: it should cache.
+        listener: receives progress.
+        cache: answers of earlier evaluations; None without a cache.
+        stage_prefix: stands before the name in the stages that the listener receives.
+        self_check: whether a few requests of each benchmark are answered again one at a time, without prefix sharing.
     """
 
     store: Store
     model: str
     fingerprint: str
     provenance: Mapping[str, Any]
-    wake: Wake
-    listen: Listener
-    answers: AnswerCache | None = None
-    stages: str = ""
+    load_engine: Callable[[], KeyedEngine]
+    listener: Listener
+    cache: AnswerCache | None = None
+    stage_prefix: str = ""
     self_check: bool = False
 
-    def task(self, task: PreparedTask) -> Measurement:
-        """Answer and score a task's test rows."""
-        items = [
-            Item(r.id, "", plain(q.prompt, q.history), r.references, r.fields) for r, q in task.questions
-        ]
-        evaluation, responses = self._ask("task", task.name, items, [q for _, q in task.questions])
-        rows = [Row(responses[item.id].text, item.references, item.fields, task=task.name) for item in items]
-        scored = score_rows(task.metrics, rows)
-        primary = next(iter(scored))
-        evaluation.write_scores("", scored, primary=primary)
-        return Measurement(primary, scored, {})
-
-    def benchmark(self, benchmark: Benchmark) -> Measurement:
-        """Answer and score a benchmark, whole and by part."""
-        items = [Item(i.id, i.part, i.prompt, i.references, caveats.fields(i)) for i in benchmark.items]
-        evaluation, responses = self._ask("benchmark", benchmark.name, items, benchmark.requests())
-        found = benchmark.score(responses)
-        evaluation.write_scores("", found.scores, primary=found.primary)
-        for name, scored in found.groups.items():
-            evaluation.write_scores(name, scored, primary=found.primary, ids=benchmark.members(name))
-        for part, scored in found.parts.items():
-            evaluation.write_scores(part, scored, primary=found.primary)
-        parts = {**found.groups, **found.parts}
-        groups, said = (
-            tuple(found.groups),
-            {**caveats.about(benchmark), **caveats.doubts(benchmark, responses)},
+    def measure(self, tasks: Sequence[EncodedTask], benchmarks: Sequence[Benchmark]) -> ModelScores:
+        """Answer and score the test rows of all tasks, and all benchmarks."""
+        return ModelScores(
+            {task.name: self.measure_task(task) for task in tasks},
+            {benchmark.name: self.measure_benchmark(benchmark) for benchmark in benchmarks},
         )
-        if self.self_check:
-            self.listen.stage(self.stages + benchmark.name, "self-check")
-            checked = selfcheck.check(self.wake().engine, benchmark.requests(), responses)
-            said["self_check"] = checked.as_json()
-        return Measurement(found.primary, found.scores, parts, groups, found.headline, said)
 
-    def _ask(
+    def measure_task(self, task: EncodedTask) -> Measurement:
+        """Answer and score a task's test rows."""
+        self.listener.stage(self.stage_prefix + task.name)
+        items = [
+            Item(row.id, "", conversation_text(request.prompt, request.history), row.references, row.fields)
+            for row, request in task.questions
+        ]
+        requests = [request for _, request in task.questions]
+        evaluation, responses = self._answer("task", task.name, items, requests)
+        rows = [Row(responses[item.id].text, item.references, item.fields, task=task.name) for item in items]
+        scores = score_rows(task.rows.task.metrics, rows)
+        primary = next(iter(scores))
+        evaluation.write_scores("", scores, primary=primary)
+        return Measurement(primary, scores, {})
+
+    def measure_benchmark(self, benchmark: Benchmark) -> Measurement:
+        """Answer and score a benchmark, as a whole and by part."""
+        self.listener.stage(self.stage_prefix + benchmark.name)
+        requests = benchmark.requests()
+        items = [
+            Item(item.id, item.part, item.prompt, item.references, caveats.fields(item))
+            for item in benchmark.items
+        ]
+        evaluation, responses = self._answer("benchmark", benchmark.name, items, requests)
+        result = benchmark.score(responses)
+        evaluation.write_scores("", result.scores, primary=result.primary)
+        for name, scores in result.groups.items():
+            evaluation.write_scores(name, scores, primary=result.primary, ids=benchmark.members(name))
+        for part, scores in result.parts.items():
+            evaluation.write_scores(part, scores, primary=result.primary)
+        notes = {**caveats.about(benchmark), **caveats.doubts(benchmark, responses)}
+        if self.self_check:
+            self.listener.stage(self.stage_prefix + benchmark.name, "self-check")
+            notes["self_check"] = selfcheck.check(self.load_engine().engine, requests, responses).as_json()
+        parts = {**result.groups, **result.parts}
+        return Measurement(
+            result.primary, result.scores, parts, tuple(result.groups), result.headline, notes
+        )
+
+    def _answer(
         self, suite: str, name: str, items: Sequence[Item], requests: Sequence[Request]
     ) -> tuple[Evaluation, dict[str, Response]]:
+        """The responses to all requests: from the store, then from the cache, then from the model."""
         names = {"model": self.model, "suite": suite, "name": name}
         fingerprint = hashing.of_json(
-            [self.fingerprint, [_decoding(r) for r in requests], [item.key for item in items]]
+            [self.fingerprint, [_decoding(request) for request in requests], [item.key for item in items]]
         )
         evaluation = self.store.evaluation(**names, fingerprint=fingerprint, provenance=self.provenance)
         evaluation.declare(items)
-        known = evaluation.responses().keys()
-        missing = [r for r in requests if r.id not in known]
+        answered = evaluation.responses().keys()
+        missing = [request for request in requests if request.id not in answered]
         if not missing:
-            self.listen.advance(len(requests), len(requests))
+            self.listener.advance(len(requests), len(requests))
             return evaluation, evaluation.responses()
-        voice = self.wake()
-        content = voice.content_for(missing) if self.answers is not None else None
-        found = self._remembered(content, missing)
-        if found:
-            said = {**self.provenance, "answers": FROM_CACHE}
-            self.store.evaluation(**names, fingerprint=fingerprint, provenance=said).add(found)
-            self.listen.stage(self.stages + name, f"{len(found)} of {len(requests)} answers from the cache")
-            there = {response.id for response in found}
-            missing = [r for r in missing if r.id not in there]
-        self._answer(voice, content, evaluation, missing, len(requests))
+        engine = self.load_engine()
+        key = engine.key_for(missing) if self.cache is not None else None
+        if cached := self.cache.find(key, missing) if self.cache is not None and key is not None else []:
+            provenance = {**self.provenance, "answers": FROM_CACHE}
+            self.store.evaluation(**names, fingerprint=fingerprint, provenance=provenance).add(cached)
+            self.listener.stage(
+                self.stage_prefix + name, f"{len(cached)} of {len(requests)} answers from the cache"
+            )
+            answered = {response.id for response in cached}
+            missing = [request for request in missing if request.id not in answered]
+        self._ask(engine, key, evaluation, missing, len(requests))
         return evaluation, evaluation.responses()
 
-    def _remembered(self, content: str | None, requests: Sequence[Request]) -> list[Response]:
-        """What the same model answered before to the same requests."""
-        if self.answers is None or content is None:
-            return []
-        return self.answers.find(content, requests)
-
-    def _answer(
+    def _ask(
         self,
-        voice: Voice,
-        content: str | None,
+        engine: KeyedEngine,
+        key: str | None,
         evaluation: Evaluation,
         requests: Sequence[Request],
         total: int,
     ) -> None:
-        """Ask the model; what it has answered is told when it is kept."""
-        asked = {request.id: request for request in requests}
+        """Ask the model; progress is reported after responses are stored."""
+        by_id = {request.id: request for request in requests}
         done = total - len(requests)
-        self.listen.advance(done, total)
+        self.listener.advance(done, total)
 
-        def keep(responses: list[Response]) -> None:
+        def store(responses: list[Response]) -> None:
             nonlocal done
             evaluation.add(responses)
-            if self.answers is not None and content is not None:
-                self.answers.add(content, [(asked[r.id], r) for r in responses])
+            if self.cache is not None and key is not None:
+                self.cache.add(key, [(by_id[response.id], response) for response in responses])
             done += len(responses)
-            self.listen.advance(done, total)
+            self.listener.advance(done, total)
 
         if requests:
-            voice.engine.answer(requests, on_done=keep)
+            engine.engine.answer(requests, on_done=store)
 
 
-def pairs(before: Mapping[str, Measurement], after: Mapping[str, Measurement]) -> dict[str, PairedScores]:
-    """Two models' measurements of the same things, side by side."""
+def pair_scores(
+    base: Mapping[str, Measurement], tuned: Mapping[str, Measurement]
+) -> dict[str, PairedScores]:
+    """The measurements of two models on the same tasks or benchmarks, side by side."""
     return {
         name: PairedScores(
-            primary=base.primary,
-            base=base.scores,
-            tuned=after[name].scores,
+            primary=measurement.primary,
+            base=measurement.scores,
+            tuned=tuned[name].scores,
             parts={
-                part: PairedScores(primary=base.primary, base=scores, tuned=after[name].parts[part])
-                for part, scores in base.parts.items()
+                part: PairedScores(primary=measurement.primary, base=scores, tuned=tuned[name].parts[part])
+                for part, scores in measurement.parts.items()
             },
         )
-        for name, base in before.items()
+        for name, measurement in base.items()
     }
 
 
 def _decoding(request: Request) -> list[Any]:
+    """What of a request decides its response, as part of the fingerprint."""
     return [
         request.id,
         request.kind,
-        hashing.of_text(request.prompt if not request.history else plain(request.prompt, request.history)),
+        hashing.of_text(request.prompt if not request.history else conversation_text(request.prompt, request.history)),
         list(request.choices),
         request.max_new_tokens,
         list(request.stop),

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: one listener, which the command line shows and tests record."""
+"""Progress of a run or an evaluation: a listener, which the command line shows and tests record."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from tutelage.training.events import Event
 
 
 class Listener(Protocol):
-    """Told what happens."""
+    """Receives the progress of a run or an evaluation."""
 
     def stage(self, name: str, note: str = "") -> None:
-        """A stage begins (or is found done, which `note` says)."""
+        """A stage begins, or `note` says something about it."""
 
     def advance(self, done: int, total: int) -> None:
-        """`done` of `total` questions of the stage are answered."""
+        """`done` of `total` requests of the stage are answered."""
 
     def event(self, event: Event) -> None:
         """Something happened in the training loop."""
 
 
-class Silent:
-    """Listens to nothing."""
+class SilentListener:
+    """A listener that does nothing."""
 
     def stage(self, name: str, note: str = "") -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def advance(self, done: int, total: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def event(self, event: Event) -> None:
-        """Nothing."""
+        """Do nothing."""

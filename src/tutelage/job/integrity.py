@@ -77,9 +77,9 @@ def require_answers(folder: RunFolder, store: Store) -> None:
         made = document.read(folder.results).get("made_from")
     except InputError:
         return  # it is computed again, from the answers as they are
-    changed = digests.changes(store, made["store"]) if made else None
+    changed = digests.find_changes(store, made["store"]) if made else None
     if changed and changed.answers:
-        raise digests.mismatch(store, changed, by=folder.results)
+        raise digests.changed_error(store, changed, by=folder.results)
 
 
 def made_from(folder: RunFolder, store: Store) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def made_from(folder: RunFolder, store: Store) -> dict[str, Any]:
     card = document.load_json(folder.card, what="the data card", fix=document.FIX)
     return {
         "card": hashing.of_json(card),
-        "store": digests.record(store),
+        "store": digests.of_store(store),
         "tuned": tuned_record.read(folder.path),
     }
 
@@ -145,9 +145,9 @@ def _store_is_whole(folder: RunFolder, made: Mapping[str, Any] | None, say: Say)
     with Store.open(folder.store, read_only=not os.access(folder.path, os.W_OK)) as store:
         if made is None:
             return True
-        changed = digests.changes(store, made["store"])
+        changed = digests.find_changes(store, made["store"])
         if changed.answers or (changed.steps and store.steps()):
-            raise digests.mismatch(store, changed, by=folder.results)
+            raise digests.changed_error(store, changed, by=folder.results)
     if changed:
         say(f"{folder.store} lacks answers or scores: what is missing is asked or computed again")
     return not changed
@@ -171,4 +171,4 @@ def read_card(folder: RunFolder) -> dict[str, Any]:
     Raises:
         InputError: it is not there or damaged.
     """
-    return document.load_checked(folder.card, card_schema.Card, what="the data card", fix=document.FIX)
+    return document.load_checked(folder.card, card_schema.CardSchema, what="the data card", fix=document.FIX)

@@ -21,7 +21,8 @@ from tutelage import report
 from tutelage.benchmarks import Benchmark
 from tutelage.comparison import compare
 from tutelage.config import method_fields
-from tutelage.config.load import resolved as settled
+from tutelage.config.identity import identity as recipe_identity
+from tutelage.config.identity import record, run_folder
 from tutelage.config.schema import Recipe
 from tutelage.core import files, hashing
 from tutelage.core.errors import InputError
@@ -51,7 +52,7 @@ from tutelage.prepare import contamination, preparation, recipe_mixture, templat
 from tutelage.prepare.preparation import Prepared
 from tutelage.results import document, tuned_record
 from tutelage.results.folder_claim import check_claimable, claim
-from tutelage.results.run_folder import RunFolder, default_folder
+from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
 from tutelage.training.objective import require_packable
 from tutelage.training.objective_gradient import require_prompt_loss
@@ -112,13 +113,13 @@ class _Run:
     ) -> None:
         method_fields.check(recipe.tune)
         self.recipe = recipe
-        self.settled = settled(recipe)
-        self.folder = RunFolder(out or default_folder(recipe.name, self.settled))
+        self.folder = run_folder(recipe, out)
+        self.record = record(recipe, self.folder)
         self.data_dir = data_dir
         self.listen = listen or Silent()
         self.started = now()
         self.clock = time.monotonic()
-        check_claimable(self.folder, self.settled)
+        check_claimable(self.folder, self.record)
         self.template_clock = template_clock.clock_for(self.folder.path, day=recipe.date)
 
     @cached_property
@@ -152,7 +153,7 @@ class _Run:
         asked = [b.fingerprint for b in self.watched]
         weights = fingerprint(source, settings=not self.begun_before)
         template = self.recipe.template_text() or own_template(source)
-        key = hashing.of_json([self.settled, rows.identity, weights, template, asked])
+        key = hashing.of_json([recipe_identity(self.recipe), rows.identity, weights, template, asked])
         results = integrity.finished(self.folder, key, base=fingerprint(source), say=self._tell_check)
         if results is not None:
             self.listen.stage("done", "everything was done before")
@@ -161,7 +162,7 @@ class _Run:
         report.output(self.folder.path).check()
         prepared = self._encode(rows, source)
         with self._opened(prepared) as store:
-            base = template_clock.stamped(self.base.fingerprint, self.template_clock)
+            base = template_clock.with_instant(self.base.fingerprint, self.template_clock)
             before = self._measure("base", base, lambda: self.base, prepared, store)
             job = self._tune(prepared, source, store)
             after = self._measure("tuned", self._answered_by(job), self._load_tuned, prepared, store)
@@ -214,7 +215,7 @@ class _Run:
         )
         for line in prepared.mixed.said:
             self.listen.stage("prepare", line)
-        near = min((task.split.near for task in self.recipe.tasks), default=1.0)
+        near = min((task.split.near_duplicate_threshold for task in self.recipe.tasks), default=1.0)
         overlap = contamination.found(self.watched, rows, near=near)
         for name, told in overlap.items():
             if told["found"]:
@@ -243,10 +244,10 @@ class _Run:
 
     @contextmanager
     def _opened(self, prepared: Prepared) -> Iterator[Store]:
-        with claim(self.folder, self.settled), Store.open(self.folder.store) as store:
+        with claim(self.folder, self.record), Store.open(self.folder.store) as store:
             integrity.require_answers(self.folder, store)
             if self.recipe.date is None:
-                template_clock.keep(self.folder.path, self.template_clock)
+                template_clock.keep_instant(self.folder.path, self.template_clock)
             self._write_card(prepared.card)
             yield store
 
@@ -277,7 +278,7 @@ class _Run:
 
     def _write_card(self, card: Mapping[str, Any]) -> None:
         """Write the card; what a finished tuning has seen of the same rows stays in it."""
-        card = {**card, **template_clock.noted(self.template_clock)}
+        card = {**card, **template_clock.card_entry(self.template_clock)}
         if "training" not in card:
             with suppress(InputError):  # a damaged one is written again
                 before = integrity.read_card(self.folder)
@@ -293,7 +294,7 @@ class _Run:
 
     def _answered_by(self, job: Job) -> str:
         """What the tuned model's answers are kept under: the tuning, and the weights that came of it."""
-        weights = tuned_record.weights(tuned_record.read(self.folder.path) or {})
+        weights = tuned_record.weights_hash(tuned_record.read(self.folder.path) or {})
         return job.identity if weights is None else hashing.of_json([job.identity, weights])
 
     @property
@@ -311,7 +312,7 @@ class _Run:
                 voices.append(voice(loaded()))
             return voices[0]
 
-        said = {**provenance(started=self.started), **template_clock.noted(self.template_clock)}
+        said = {**provenance(started=self.started), **template_clock.card_entry(self.template_clock)}
         found: dict[str, dict[str, Measurement]] = {"tasks": {}, "watched": {}}
         with kept_answers(lambda line: self.listen.stage("cache", line)) as answers:
             asker = Asker(store, model, fingerprint, said, wake, self.listen, answers, stages=f"{model}: ")
@@ -341,7 +342,7 @@ class _Run:
         self._write_card({**prepared.card, "training": self._seen(store, prepared)})
         said = {
             **provenance(started=self.started, ended=now()),
-            **template_clock.noted(self.template_clock),
+            **template_clock.card_entry(self.template_clock),
             **identity,
             "seconds": round(time.monotonic() - self.clock, 1),
             "over_budget": comparison.over_budget,
@@ -351,7 +352,7 @@ class _Run:
         for name, measurement in after["watched"].items():
             compared["watched"][name]["told"] = dict(measurement.said)
         compared["made_from"] = integrity.made_from(self.folder, store)
-        results = document.sealed(document.build(recipe=self.settled, provenance=said, comparison=compared))
+        results = document.sealed(document.build(recipe=self.record, provenance=said, comparison=compared))
         # A page of older results must not pass for this one's.
         report.output(self.folder.path).check().unlink(missing_ok=True)
         document.write(self.folder.results, results)

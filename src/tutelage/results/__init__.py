@@ -1,1 +1,1 @@
-"""What was asked and answered, and what it scored, kept item by item."""
+"""The results of runs and evaluations on disk: every response and score, and the documents made of them."""

@@ -1,10 +1,11 @@
-"""Answers that were given before, kept under hashes of all that they depend on, from one evaluation to the next.
+"""A cache of model answers, shared by all evaluations on this machine.
 
     CACHE/answers/answers.sqlite
 
-A key is content alone: the model's and the request's, never a name. An answer that was kept is on the disk when `keep` has
-returned, any number of processes may use the file at once, and a process may be killed at any instruction. A file that
-is damaged or cannot be written is told once, and then nothing is found and nothing kept: the cache never stops an evaluation.
+The key of an answer is a hash of everything that the answer depends on: the model's content and the request's, never a
+name. An answer is on the disk when `AnswerCache.add` has returned. Any number of processes may use the file at once, and a
+process may be killed at any time. A file that is damaged or cannot be written is reported once; after that nothing is
+looked up or added. The cache never stops an evaluation.
 """
 
 from __future__ import annotations
@@ -27,44 +28,46 @@ from tutelage.core.locks import locked
 from tutelage.core.types import Request, Response
 from tutelage.results.database import BUSY_SECONDS, atomic
 
-AT_ONCE = 500
-"""Keys that are looked up in one statement, which may hold 999 values in any SQLite."""
-SPARED = 0.9
-"""When the file is full, rows go until it holds this share of what it may: not every batch shall have to make room."""
+KEYS_PER_QUERY = 500
+"""SQLite takes 999 values in one statement, whatever its version."""
+TARGET_SHARE = 0.9
+"""A full file is emptied to this share of its limit, so that not every batch has to delete rows."""
 
 
 @cache
 def schema() -> dict[str, Any]:
-    """The version that goes into every key, and the statements that make the table."""
+    """The version that is part of every key, and the statements that create the table."""
     loaded: dict[str, Any] = yamltext.table("tutelage.results", "answer_cache.yaml")
     return loaded
 
 
-def key_of(model: str, request: Request) -> bytes:
-    """The sha256 of all that an answer depends on.
+def answer_key(model: str, request: Request) -> bytes:
+    """The sha256 of everything that an answer depends on.
 
     Args:
         model: a hash of what decides the model's answers: weights, tokenizer, chat template, program, machine.
-        request: every field counts but its id, those that come to be as well.
+        request: every field but the id counts, also fields that are added later.
     """
-    asked = {field.name: getattr(request, field.name) for field in fields(request) if field.name != "id"}
-    told = [field.name for field in fields(Response)]
-    return bytes.fromhex(hashing.of_json([schema()["version"], model, asked, told]))
+    request_values = {
+        field.name: getattr(request, field.name) for field in fields(request) if field.name != "id"
+    }
+    response_fields = [field.name for field in fields(Response)]
+    return bytes.fromhex(hashing.of_json([schema()["version"], model, request_values, response_fields]))
 
 
-def repeats(request: Request) -> bool:
-    """Whether the same request gets the same answer: what is drawn by chance is never kept."""
-    # Requests are greedy, as there is no such field; this stands guard should they ever have one.
+def is_deterministic(request: Request) -> bool:
+    """Whether the same request always gets the same answer. Sampled answers are never cached."""
+    # All requests are greedy today: they have no temperature. This guards the cache should they ever get one.
     return not getattr(request, "temperature", None)
 
 
-class Answers:
-    """The file of answers, open. Use it in a `with` block or close it.
+class AnswerCache:
+    """The open cache file. Use it in a `with` block or close it.
 
     Args:
-        path: the file; it and its folder are made when they are not there.
-        most: the bytes that it may have; beyond them the answers that were used longest ago go first.
-        say: told once, in one line, when the file cannot be used.
+        path: the file; it and its folder are created if they do not exist.
+        most: the size limit in bytes; beyond it the answers that were used longest ago are deleted.
+        say: called once, with one line, when the file cannot be used.
     """
 
     def __init__(self, path: Path, *, most: int, say: Callable[[str], None]) -> None:
@@ -72,38 +75,41 @@ class Answers:
         self._most = most
         self._say = say
         self._connection: sqlite3.Connection | None = None
-        with self._spared():
-            self._connection = _opened(path)
+        with self._disabled_on_error():
+            self._connection = _connect(path)
 
     def find(self, model: str, requests: Sequence[Request]) -> list[Response]:
-        """The answers that are known, with the requests' ids, in the requests' order."""
-        found: list[Response] = []
-        for start in range(0, len(requests), AT_ONCE):
-            with self._spared():
-                found += self._find(model, requests[start : start + AT_ONCE])
-        return found
+        """The cached answers, with the ids of the requests and in their order; requests without one are left out."""
+        responses: list[Response] = []
+        for start in range(0, len(requests), KEYS_PER_QUERY):
+            with self._disabled_on_error():
+                responses += self._find(model, requests[start : start + KEYS_PER_QUERY])
+        return responses
 
-    def keep(self, model: str, answered: Sequence[tuple[Request, Response]]) -> None:
-        """Keep answers; when this returns they are on the disk, unless the file cannot be used. Known ones stay as they are."""
+    def add(self, model: str, answered: Sequence[tuple[Request, Response]]) -> None:
+        """Add answers; they are on the disk when this returns. An answer that is already cached stays as it is."""
         now = time.time_ns()
         rows = []
         for request, response in answered:
-            if repeats(request) and (answer := _written(response)) is not None:
-                key = key_of(model, request)
-                rows.append((key, answer, _proof(key, answer), now))
+            if is_deterministic(request) and (answer := _serialize(response)) is not None:
+                key = answer_key(model, request)
+                rows.append((key, answer, _checksum(key, answer), now))
         if self._connection is None or not rows:
             return
-        with self._spared(), atomic(self._connection):
-            self._connection.executemany(
-                "INSERT INTO answers (key, answer, proof, used) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (key) DO UPDATE SET used = excluded.used",
-                rows,
-            )
-            self._make_room()
-        self._shrink()
+        with self._disabled_on_error():
+            with atomic(self._connection):
+                self._connection.executemany(
+                    "INSERT INTO answers (key, answer, proof, used) VALUES (?, ?, ?, ?) "
+                    "ON CONFLICT (key) DO UPDATE SET used = excluded.used",
+                    rows,
+                )
+                self._delete_oldest()
+            if self._number("PRAGMA page_count") * self._number("PRAGMA page_size") > self._most:
+                # The pragma frees one page per step, and `execute` runs one step of a statement without rows.
+                self._connection.executescript("PRAGMA incremental_vacuum")
 
     def close(self) -> None:
-        """Close the file; the write-ahead log is folded in by the last one to close it."""
+        """Close the file; the last process to close it also folds in the write-ahead log."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -119,52 +125,47 @@ class Answers:
     def _find(self, model: str, requests: Sequence[Request]) -> list[Response]:
         if self._connection is None:
             return []
-        keys = {request.id: key_of(model, request) for request in requests if repeats(request)}
-        wanted = list(dict.fromkeys(keys.values()))
-        places = ", ".join("?" * len(wanted))
+        keys = {request.id: answer_key(model, request) for request in requests if is_deterministic(request)}
+        distinct_keys = list(dict.fromkeys(keys.values()))
+        marks = ", ".join("?" * len(distinct_keys))
         rows = self._connection.execute(
-            f"SELECT key, answer, proof FROM answers WHERE key IN ({places})",  # noqa: S608 - question marks
-            wanted,
+            f"SELECT key, answer, proof FROM answers WHERE key IN ({marks})",  # noqa: S608 - question marks
+            distinct_keys,
         ).fetchall()
-        good = {key: answer for key, answer, proof in rows if _proof(key, answer) == proof}
-        known = {key: response for key, answer in good.items() if (response := _read(answer)) is not None}
-        bad = [(key,) for key, _, _ in rows if key not in known]
+        responses = {
+            key: response
+            for key, answer, checksum in rows
+            if _checksum(key, answer) == checksum and (response := _deserialize(answer)) is not None
+        }
+        damaged_keys = [(key,) for key, _, _ in rows if key not in responses]
         if rows:
             with atomic(self._connection):
                 now = time.time_ns()
                 self._connection.executemany(
-                    "UPDATE answers SET used = ? WHERE key = ?", [(now, key) for key in known]
+                    "UPDATE answers SET used = ? WHERE key = ?", [(now, key) for key in responses]
                 )
-                self._connection.executemany("DELETE FROM answers WHERE key = ?", bad)
-        return [replace(known[key], id=id_) for id_, key in keys.items() if key in known]
+                self._connection.executemany("DELETE FROM answers WHERE key = ?", damaged_keys)
+        return [replace(responses[key], id=id_) for id_, key in keys.items() if key in responses]
 
-    def _make_room(self) -> None:
-        """Remove what was used longest ago while the file is too large."""
+    def _delete_oldest(self) -> None:
+        """Delete the answers that were used longest ago if the file is above its limit."""
         assert self._connection is not None
-        size = self._size()
+        size = self._used_bytes()
         if size <= self._most:
             return
-        goal = int(SPARED * self._most)
+        target = int(TARGET_SHARE * self._most)
         count = self._number("SELECT count(*) FROM answers")
-        while size > goal and count:
-            going = max(1, int(count * (size - goal) / size))
+        while size > target and count:
+            excess = max(1, int(count * (size - target) / size))
             self._connection.execute(
-                "DELETE FROM answers WHERE id IN (SELECT id FROM answers ORDER BY used, id LIMIT ?)", (going,)
+                "DELETE FROM answers WHERE id IN (SELECT id FROM answers ORDER BY used, id LIMIT ?)",
+                (excess,),
             )
-            count -= going
-            size = self._size()
+            count -= excess
+            size = self._used_bytes()
 
-    def _shrink(self) -> None:
-        """Give back to the disk what rows left free, when the file itself is too large."""
-        if self._connection is None:
-            return
-        with self._spared():
-            if self._number("PRAGMA page_count") * self._number("PRAGMA page_size") > self._most:
-                # It frees a page a step, and `execute` takes but one step of what gives no rows.
-                self._connection.executescript("PRAGMA incremental_vacuum")
-
-    def _size(self) -> int:
-        """The bytes of the file's pages that hold something."""
+    def _used_bytes(self) -> int:
+        """The bytes of the file's pages that are not free."""
         pages = self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count")
         return pages * self._number("PRAGMA page_size")
 
@@ -173,19 +174,19 @@ class Answers:
         return int(self._connection.execute(query).fetchone()[0])
 
     @contextmanager
-    def _spared(self) -> Iterator[None]:
-        """Whatever is wrong with the file: told once, and then it is left alone."""
+    def _disabled_on_error(self) -> Iterator[None]:
+        """Turn any error of the file into one line, and close the cache for good."""
         try:
             yield
         except (sqlite3.Error, OSError, MachineError) as error:
             problem = error.problem if isinstance(error, MachineError) else str(error)
             self.close()
-            self._say(f"the kept answers cannot be used, so all is asked: {problem} ({self.path})")
+            self._say(f"the answer cache cannot be used, so all is asked: {problem} ({self.path})")
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    # Two processes that make the file at once, and set its mode, may find it locked without being made to wait.
-    with locked(path.with_name(".lock"), what="the answers of before", wait=BUSY_SECONDS):
+def _connect(path: Path) -> sqlite3.Connection:
+    # While two processes create the file and set its mode, SQLite may report it as locked without waiting: hence a lock.
+    with locked(path.with_name(".lock"), what="the answer cache", wait=BUSY_SECONDS):
         connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
         try:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -201,29 +202,29 @@ def _opened(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _proof(key: bytes, answer: bytes) -> bytes:
+def _checksum(key: bytes, answer: bytes) -> bytes:
     return hashlib.sha256(key + answer).digest()[:16]
 
 
-def _written(response: Response) -> bytes | None:
-    """A response as JSON; None for one that would not be read as it was written."""
-    said = {name: value for name, value in asdict(response).items() if name != "id"}
+def _serialize(response: Response) -> bytes | None:
+    """A response as JSON, without its id; None if reading it back would give another response."""
+    values = {name: value for name, value in asdict(response).items() if name != "id"}
     try:
-        text = json.dumps(said, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         answer = text.encode("utf-8")
     except (TypeError, ValueError):
         return None
-    read = _read(answer)
-    return answer if read is not None and replace(read, id=response.id) == response else None
+    reread = _deserialize(answer)
+    return answer if reread is not None and replace(reread, id=response.id) == response else None
 
 
-def _read(answer: bytes) -> Response | None:
-    """The response without an id; None for what is none."""
+def _deserialize(answer: bytes) -> Response | None:
+    """The response, with an empty id; None if the bytes are not a response."""
     try:
-        said: dict[str, Any] = {
+        values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in json.loads(answer).items()
         }
-        return Response(id="", **said)
+        return Response(id="", **values)
     except (TypeError, ValueError, AttributeError):
         return None

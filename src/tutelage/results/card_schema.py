@@ -1,4 +1,4 @@
-"""The shape of data/card.json, checked as `shapes` checks documents."""
+"""The schema of data/card.json, checked as `schemas` checks the other documents."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from tutelage.results.schemas import Count, Counts, Number, Shape, Text
+from tutelage.results.schemas import Count, Counts, Number, Schema, Text
 
 
-class AllOrNothing(Shape):
+class AllOrNothing(Schema):
     """An object with all of its keys, or an empty one where there was nothing to count."""
 
     @model_validator(mode="before")
     @classmethod
-    def _all(cls, value: Any) -> Any:
+    def _has_all_keys_or_none(cls, value: Any) -> Any:
         missing = [
             name for name in cls.model_fields if isinstance(value, dict) and value and name not in value
         ]
@@ -23,8 +23,8 @@ class AllOrNothing(Shape):
         return value
 
 
-class Quantiles(AllOrNothing):
-    """Lengths in tokens."""
+class QuantilesSchema(AllOrNothing):
+    """Quantiles of lengths in tokens."""
 
     min: Count = 0
     median: Count = 0
@@ -32,7 +32,7 @@ class Quantiles(AllOrNothing):
     max: Count = 0
 
 
-class Bars(AllOrNothing):
+class HistogramSchema(AllOrNothing):
     """A histogram."""
 
     start: Count = 0
@@ -40,45 +40,45 @@ class Bars(AllOrNothing):
     bars: list[Count] = Field(default_factory=list)
 
 
-class Tokens(Shape):
-    """What one split of a task is in tokens."""
+class TokenCountsSchema(Schema):
+    """The tokens of one split of a task."""
 
     tokens: Count | None = None
     loss_tokens: Count | None = None
     truncated: Count | None = None
-    prompt: Quantiles | None = None
-    completion: Quantiles | None = None
-    histograms: dict[Text, Bars] = Field(default_factory=dict)
+    prompt: QuantilesSchema | None = None
+    completion: QuantilesSchema | None = None
+    histograms: dict[Text, HistogramSchema] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _share_can_be_taken(self) -> Self:
+    def _has_both_counts(self) -> Self:
         if self.tokens and self.loss_tokens is None:
             raise ValueError("loss_tokens|a whole number beside tokens")
         return self
 
 
-class Place(Shape):
-    """A row that was left out."""
+class DroppedRowSchema(Schema):
+    """A row that was left out, and why."""
 
     where: Text | None = None
     why: Text | None = None
 
 
-class Leak(Shape):
-    """A test row and the training row that says the same."""
+class LeakSchema(Schema):
+    """A test row, and the training row with the same content."""
 
     test: Any
     train: Any
 
 
-class Looked(Shape):
-    """Test rows that a person has looked at."""
+class TestSetAccessSchema(Schema):
+    """How many test rows `tutelage inspect` showed to a person, and when first."""
 
     rows: Count
     first: Any
 
 
-class Row(Shape):
+class TokenizedRowSchema(Schema):
     """A row with its tokens."""
 
     id: Any = None
@@ -87,58 +87,58 @@ class Row(Shape):
     mask: list[Any] | None = None
 
 
-class TaskCard(Shape):
-    """What the card says of one task."""
+class TaskCardSchema(Schema):
+    """The card of one task."""
 
     source: dict[Text, Any] | None = None
     rows: Any = None
     splits: Counts | None = None
-    tokens: dict[Text, Tokens] | None = None
+    tokens: dict[Text, TokenCountsSchema] | None = None
     wordings: dict[Text, Counts] | None = None
     shots: Counts | None = None
     repeated: Counts | None = None
-    near: Counts | None = None
-    dropped: list[Place] | None = None
-    leaks: dict[Text, list[Leak]] | None = None
-    looked: Looked | None = None
-    examples: list[Row] | None = None
+    near_duplicates: Counts | None = Field(default=None, alias="near")
+    dropped: list[DroppedRowSchema] | None = None
+    leaks: dict[Text, list[LeakSchema]] | None = None
+    test_set_access: TestSetAccessSchema | None = Field(default=None, alias="looked")
+    examples: list[TokenizedRowSchema] | None = None
 
 
-class Hit(Shape):
-    """A watched item that stands in training."""
+class ContaminatedItemSchema(Schema):
+    """An item of a watched benchmark, the training row that contains it, and how that was noticed."""
 
     item: Any
     train: Any
     how: Any
 
 
-class Overlap(Shape):
-    """A watched benchmark's items among the training rows."""
+class ContaminationSchema(Schema):
+    """The items of one watched benchmark that stand in the training rows."""
 
     items: Count
-    found: Count
-    first: list[Hit]
+    contaminated: Count = Field(alias="found")
+    first: list[ContaminatedItemSchema]
 
 
-class Form(Shape):
-    """What training saw in one style or under one template."""
+class TrainedRowsSchema(Schema):
+    """What was trained on in one style or under one template."""
 
     rows: Count
     tokens: Count
     loss_tokens: Count
 
 
-class Seen(Form):
-    """What training saw of one task."""
+class TrainedTaskSchema(TrainedRowsSchema):
+    """What was trained on of one task."""
 
-    asked: Number | None = None
+    requested_share: Number | None = Field(default=None, alias="asked")
     most: Count | None = None
-    styles: dict[Text, Form]
-    templates: dict[Text, Form]
+    styles: dict[Text, TrainedRowsSchema]
+    templates: dict[Text, TrainedRowsSchema]
 
 
-class Training(Shape):
-    """What training saw in all."""
+class TrainingSchema(Schema):
+    """What was trained on in all."""
 
     objective: dict[Text, Number] | None = None
     steps: Count | None = None
@@ -147,55 +147,55 @@ class Training(Shape):
     loss_tokens_seen: Count | None = None
     packs: Count | None = None
     fill: Number | dict[Text, Number] | None = None
-    tasks: dict[Text, Seen] | None = None
+    tasks: dict[Text, TrainedTaskSchema] | None = None
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _counts_fit(self) -> Self:
         if self.fill is not None and self.packs is None:
             raise ValueError("packs|a whole number beside fill")
-        if self.tasks and not sum(one.rows for one in self.tasks.values()):
+        if self.tasks and not sum(task.rows for task in self.tasks.values()):
             raise ValueError("tasks|at least one row")
         return self
 
 
-class Replay(Shape):
-    """What was mixed in so that it is not forgotten."""
+class ReplaySchema(Schema):
+    """The task that was mixed in against forgetting."""
 
     from_: Text = Field(alias="from")
     token_share: Number
     row_share: Number
 
 
-class LeftOut(Shape):
-    """A task that is too near to what is held out."""
+class ExcludedTaskSchema(Schema):
+    """A task that is too near to a held-out one, and their cluster."""
 
     task: Any
     cluster: Any
 
 
-class Mixture(Shape):
-    """What the card says of the mixture."""
+class MixtureSchema(Schema):
+    """The card of the mixture."""
 
-    said: list[Any] | None = None
-    replay: Replay | None = None
-    left_out: list[LeftOut] | None = None
+    notes: list[Any] | None = Field(default=None, alias="said")
+    replay: ReplaySchema | None = None
+    excluded_tasks: list[ExcludedTaskSchema] | None = Field(default=None, alias="left_out")
 
 
-class Card(Shape):
+class CardSchema(Schema):
     """data/card.json."""
 
-    tasks: dict[Text, TaskCard] | None = None
-    overlap: dict[Text, Overlap] | None = None
-    training: Training | None = None
-    mixture: Mixture | None = None
+    tasks: dict[Text, TaskCardSchema] | None = None
+    overlap: dict[Text, ContaminationSchema] | None = None
+    training: TrainingSchema | None = None
+    mixture: MixtureSchema | None = None
 
     @model_validator(mode="after")
-    def _replayed_is_there(self) -> Self:
-        seen = (self.training and self.training.tasks) or {}
+    def _replayed_task_was_trained_on(self) -> Self:
+        trained_tasks = (self.training and self.training.tasks) or {}
         replay = self.mixture and self.mixture.replay
-        if seen and replay:
-            if replay.from_ not in seen:
+        if trained_tasks and replay:
+            if replay.from_ not in trained_tasks:
                 raise ValueError("mixture.replay.from|a task that training saw")
-            if not sum(one.tokens for one in seen.values()):
+            if not sum(task.tokens for task in trained_tasks.values()):
                 raise ValueError("training.tasks|at least one token")
         return self

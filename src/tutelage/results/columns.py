@@ -1,4 +1,4 @@
-"""Values of results.sqlite's columns, checked while they are read: SQLite holds their types, not what their texts mean."""
+"""Values of results.sqlite's columns, checked as they are read: SQLite checks types, but not the JSON inside a text."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tutelage.core import strictjson
 from tutelage.core.errors import InputError
 from tutelage.core.types import Response
 from tutelage.results.database import damaged
-from tutelage.results.schemas import FAR
+from tutelage.results.schemas import MAX_MAGNITUDE
 
 _T = TypeVar("_T", dict[str, Any], list[Any])
 FINISHES = ("stop", "length", "choice")
 
 
 def json_value(text: str, kind: type[_T], *, path: Path, where: str) -> _T:
-    """The JSON value of a column.
+    """Read a column that holds JSON.
 
     Args:
         text: the column's text.
@@ -39,7 +39,7 @@ def json_value(text: str, kind: type[_T], *, path: Path, where: str) -> _T:
 
 
 def texts(text: str, *, path: Path, where: str) -> tuple[str, ...]:
-    """The texts of a column that holds a JSON list of them; arguments and errors as of `json_value`."""
+    """Read a column that holds a JSON list of texts; arguments and errors as of `json_value`."""
     values = json_value(text, list, path=path, where=where)
     if not all(isinstance(value, str) for value in values):
         raise damaged(path, found=text, where=where)
@@ -47,19 +47,19 @@ def texts(text: str, *, path: Path, where: str) -> tuple[str, ...]:
 
 
 def numbers(text: str, *, path: Path, where: str) -> dict[str, float]:
-    """The numbers of a column that holds a JSON object of them; arguments and errors as of `json_value`."""
+    """Read a column that holds a JSON object of numbers; arguments and errors as of `json_value`."""
     values = json_value(text, dict, path=path, where=where)
     for name, value in values.items():
-        if type(value) not in (int, float) or not -FAR < value < FAR:
+        if type(value) not in (int, float) or not -MAX_MAGNITUDE < value < MAX_MAGNITUDE:
             raise damaged(path, found=f"{name}: {value!r}", where=where)
     return values
 
 
 def response(row: tuple[Any, ...], *, path: Path, where: str) -> Response:
-    """A response from its row: item, text, finish, tokens, choice, log-probabilities, lengths.
+    """Make a response of its row: item, text, finish, tokens, choice, log-probabilities, lengths.
 
     Raises:
-        InputError: a value that no engine gives.
+        InputError: a value is impossible.
     """
     item_id, text, finish, tokens, choice, logprobs, lengths = row
     values = json_value(logprobs, list, path=path, where=where)
@@ -84,23 +84,24 @@ def response(row: tuple[Any, ...], *, path: Path, where: str) -> Response:
 
 
 def require_scores(
-    values: Sequence[float], lines: Sequence[tuple[Any, ...]], *, path: Path, where: str
+    values: Sequence[float], rows: Sequence[tuple[Any, ...]], *, path: Path, where: str
 ) -> None:
-    """Refuse a score whose items do not belong together.
+    """Refuse a score whose item rows do not belong together.
 
     Args:
         values: the score and its interval.
-        lines: of each item position, id, value, statistics, cluster.
+        rows: of each item its position, id, value, statistics, cluster.
         path: the file, for errors.
         where: the score's place inside it, for errors.
 
     Raises:
         InputError: a number is out of range, or items have statistics or clusters of several kinds.
     """
-    everything = [*values, *(line[2] for line in lines if line[2] is not None)]
-    if not all(-FAR < value < FAR for value in everything):
+    item_values = [value for _, _, value, _, _ in rows if value is not None]
+    lengths = {len(statistics) for _, _, _, statistics, _ in rows}
+    if not all(-MAX_MAGNITUDE < value < MAX_MAGNITUDE for value in [*values, *item_values]):
         raise damaged(path, found="a value that is no finite number", where=where)
-    if len({len(line[3]) for line in lines}) > 1 or any(len(line[3]) % 8 for line in lines):
+    if len(lengths) > 1 or any(length % 8 for length in lengths):
         raise damaged(path, found="statistics of several lengths, or not of float64", where=where)
-    if len({line[4] is None for line in lines}) > 1:
+    if len({cluster is None for _, _, _, _, cluster in rows}) > 1:
         raise damaged(path, found="some items have a cluster and some have none", where=where)

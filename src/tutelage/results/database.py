@@ -1,8 +1,8 @@
-"""The SQLite file under the store: opening, its schema's version, durable transactions, errors in words.
+"""The SQLite file under the store: opening it, the version of its schema, durable transactions, readable errors.
 
-The file is in write-ahead mode with `synchronous=FULL`: a transaction that returned is on the disk, a process may be
-killed at any instruction, and other processes read while one writes. What this does not cover: a disk that lies about
-fsync, and network file systems, on which SQLite's shared memory does not work.
+The file is in write-ahead mode with `synchronous=FULL`: a transaction is on the disk when it has returned, a process may
+be killed at any time, and other processes can read while one writes. Not covered: disks that lie about fsync, and network
+file systems, on which SQLite's shared memory does not work.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from tutelage.core.files import disk_error
 
 BUSY_SECONDS = 60.0
 DAMAGED = ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_IOERR_SHORT_READ", "SQLITE_ERROR")
-"""Codes that a damaged file leads to; SQLITE_ERROR is also a table or column that is not there."""
-FIX = "bring back a copy, or remove the file and run again: what it held is then answered again"
+"""Errors that mean a damaged file; SQLITE_ERROR also stands for a missing table or column."""
+FIX = "bring back a copy, or remove the file and run again: its items are then asked again"
 
 
 @cache
 def schema() -> dict[str, Any]:
-    """The schema's version, the statements that make it, and those that make it of the versions before."""
+    """The version of the schema, the statements that create it, and those that migrate older versions to it."""
     loaded: dict[str, Any] = yamltext.table("tutelage.results", "schema.yaml")
     return loaded
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    """Open a results file; unless `read_only`, a new one gets its tables, and one of a version before what it lacks.
+    """Open a results file. Unless `read_only`, a new file gets its tables and an older version is migrated.
 
     Raises:
-        InputError: it is not a results file, has a schema version that is not known, or is not there (`read_only`).
-        MachineError: the disk does not let it be read or written.
+        InputError: the file is damaged, is no results file, has an unknown schema version, or does not exist (`read_only`).
+        MachineError: the disk cannot be read or written.
     """
     if read_only and not path.is_file():
         raise InputError(
@@ -45,7 +45,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
             found="a folder" if path.is_dir() else "no such file",
             expected="the results.sqlite that a run or an evaluation leaves",
         )
-    with words(path):
+    with translated_errors(path):
         connection = _connection(path, read_only=read_only)
         try:
             _ensure_tables(connection, path, read_only=read_only)
@@ -57,7 +57,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
 
 
 def damaged(path: Path, *, found: str, where: str = "") -> InputError:
-    """The error for a results file that does not hold what it has to; `where` names the place inside it."""
+    """Make the error for a damaged results file; `where` names the place inside it."""
     return InputError(
         "the results cannot be read: the file is damaged or is not a results file",
         where=f"{path}: {where}" if where else str(path),
@@ -76,15 +76,14 @@ def _require_whole(connection: sqlite3.Connection, path: Path) -> None:
     faults = [str(text) for (text,) in connection.execute("PRAGMA integrity_check(1)")]
     if faults != ["ok"]:
         raise damaged(path, found="; ".join(faults))
-    expected = _columns()
-    for table, columns in expected.items():
-        found = _columns_of(connection, table)
-        if found != columns:
-            raise damaged(path, found=_difference(found, columns), where=f"table {table}")
+    for table, columns in _schema_columns().items():
+        actual = _columns_of(connection, table)
+        if actual != columns:
+            raise damaged(path, found=_difference(actual, columns), where=f"table {table}")
 
 
 @cache
-def _columns() -> dict[str, dict[str, tuple[object, ...]]]:
+def _schema_columns() -> dict[str, dict[str, tuple[object, ...]]]:
     """The columns of every table of the schema."""
     with sqlite3.connect(":memory:") as connection:
         for statement in schema()["statements"]:
@@ -92,41 +91,41 @@ def _columns() -> dict[str, dict[str, tuple[object, ...]]]:
         tables = [
             name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         ]
-        found = {table: _columns_of(connection, table) for table in tables}
+        columns = {table: _columns_of(connection, table) for table in tables}
     connection.close()
-    return found
+    return columns
 
 
 def _columns_of(connection: sqlite3.Connection, table: str) -> dict[str, tuple[object, ...]]:
-    """A table's columns: type, whether null is excluded, place in the primary key."""
+    """A table's columns by name: type, whether null is excluded, position in the primary key."""
     rows = connection.execute(
         'SELECT name, type, "notnull", pk FROM pragma_table_info(?, ?)', (table, "main")
     )
     columns: dict[str, tuple[object, ...]] = {
-        str(name): (kind, bool(notnull), place) for name, kind, notnull, place in rows
+        str(name): (kind, bool(notnull), position) for name, kind, notnull, position in rows
     }
     if table == "responses":
-        columns.pop("lengths", None)  # a file of version 1 that is only read gets it from a view
+        columns.pop("lengths", None)  # version 1 lacks it; a read-only connection adds it by a view
     return columns
 
 
-def _difference(found: Mapping[str, object], expected: Mapping[str, object]) -> str:
-    if not found:
+def _difference(actual: Mapping[str, object], expected: Mapping[str, object]) -> str:
+    if not actual:
         return "no such table"
-    names = [name for name in {**expected, **found} if found.get(name) != expected.get(name)]
-    return f"column {names[0]}: {found.get(names[0], 'none')}, not {expected.get(names[0], 'there')}"
+    name = next(name for name in {**expected, **actual} if actual.get(name) != expected.get(name))
+    return f"column {name}: {actual.get(name, 'none')}, not {expected.get(name, 'there')}"
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
-    """All of the block's statements or none; durable when the block has ended."""
-    with words(path), atomic(connection):
+    """Run all statements of the block or none; they are on the disk when the block has ended."""
+    with translated_errors(path), atomic(connection):
         yield
 
 
 @contextmanager
 def atomic(connection: sqlite3.Connection) -> Iterator[None]:
-    """The same with SQLite's own errors."""
+    """Like `transaction`, but SQLite's errors pass unchanged."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -138,14 +137,14 @@ def atomic(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def words(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours; our own pass."""
+def translated_errors(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite and of the disk into TutelageErrors; a TutelageError passes."""
     try:
         yield
     except TutelageError:
         raise
     except sqlite3.Error as error:
-        raise _in_words(path, error) from error
+        raise _translated(path, error) from error
     except UnicodeDecodeError as error:
         # SQLite's own message quotes what a damaged file holds.
         raise damaged(path, found=error.object.decode("utf-8", "replace")) from error
@@ -163,51 +162,51 @@ def words(path: Path) -> Iterator[None]:
 def _connection(path: Path, *, read_only: bool) -> sqlite3.Connection:
     if not read_only:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = _plain(path, "rwc")
+        connection = _open_uri(path, "rwc")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
-    connection = _plain(path, "ro")
+    connection = _open_uri(path, "ro")
     try:
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
-        # In a folder that may not be written to, SQLite cannot make its shared memory; with no writer it needs none.
+        # In a read-only folder SQLite cannot create its shared memory. Without a write-ahead log it does not need any.
         connection.close()
         if path.with_name(path.name + "-wal").exists():
             raise
-        connection = _plain(path, "ro&immutable=1")
+        connection = _open_uri(path, "ro&immutable=1")
     return connection
 
 
-def _plain(path: Path, mode: str) -> sqlite3.Connection:
+def _open_uri(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_SECONDS
     )
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int | None:
-    """The version of the file's tables, None where there are none yet; one that is not known is refused."""
+    """The schema version of the file, None if it has no tables yet. Raises InputError for an unknown version."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:
         return None
     found = "no version"
     if "schema_version" in tables:
         versions = [version for (version,) in connection.execute("SELECT version FROM schema_version")]
-        if len(versions) == 1 and versions[0] in _known():
+        if len(versions) == 1 and versions[0] in _readable_versions():
             return int(versions[0])
         found = ("version " + ", ".join(str(version) for version in versions))[:200]
     raise InputError(
         "the results were written by another version of Tutelage, or by another program",
         where=str(path),
         found=found,
-        expected="version " + " or ".join(str(version) for version in _known()),
+        expected="version " + " or ".join(str(version) for version in _readable_versions()),
         fix="open it with the version that wrote it, or start the run in another folder with --out",
     )
 
 
-def _known() -> list[int]:
-    """The versions that can be read, the oldest first."""
+def _readable_versions() -> list[int]:
+    """The schema versions that can be read, the oldest first."""
     return [*(version - 1 for version in sorted(schema()["migrations"])), schema()["version"]]
 
 
@@ -217,8 +216,8 @@ def _ensure_tables(connection: sqlite3.Connection, path: Path, *, read_only: boo
         return
     if not read_only:
         with atomic(connection):
-            # Another process may have made the tables while this one waited for the lock.
-            _bring_up(connection, _version(connection, path))
+            # Another process may have created the tables while this one waited for the lock.
+            _create_or_migrate(connection, _version(connection, path))
         return
     if version is None:
         raise InputError(
@@ -226,24 +225,24 @@ def _ensure_tables(connection: sqlite3.Connection, path: Path, *, read_only: boo
             where=str(path),
             fix="wait until the run has begun to answer, or start it again",
         )
-    # The file stays as it is: what it lacks is shown by a view of this connection alone, which hides its table.
+    # A read-only file is not migrated. A temporary view with the table's name adds the missing column for this connection.
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("CREATE TEMP VIEW responses AS SELECT *, NULL AS lengths FROM main.responses")
 
 
-def _bring_up(connection: sqlite3.Connection, version: int | None) -> None:
-    """Make the tables, or of those of a version before the present ones."""
+def _create_or_migrate(connection: sqlite3.Connection, version: int | None) -> None:
+    """Create the tables, or migrate those of an older version."""
     if version is None:
         for statement in schema()["statements"]:
             connection.execute(statement)
         connection.execute("INSERT INTO schema_version VALUES (?)", (schema()["version"],))
         return
-    for later in range(version + 1, schema()["version"] + 1):
-        for statement in schema()["migrations"][later]:
+    for target in range(version + 1, schema()["version"] + 1):
+        for statement in schema()["migrations"][target]:
             connection.execute(statement)
 
 
-def _in_words(path: Path, error: sqlite3.Error) -> TutelageError:
+def _translated(path: Path, error: sqlite3.Error) -> TutelageError:
     code = getattr(error, "sqlite_errorname", "") or ""
     if code.startswith(DAMAGED) or "decode to UTF-8" in str(error):
         return damaged(path, found=str(error))
@@ -258,7 +257,7 @@ def _in_words(path: Path, error: sqlite3.Error) -> TutelageError:
             "another process is writing these results and did not finish",
             where=str(path),
             found=f"locked for {BUSY_SECONDS:.0f} s",
-            fix="wait until it is done, or end it, then run the same command again",
+            fix="wait until it is done, or stop it, then run the same command again",
         )
     return MachineError(
         "the results could not be read or written",

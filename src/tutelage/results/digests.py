@@ -1,6 +1,6 @@
-"""Hashes of what a results.sqlite holds, kept in the document that was computed from it, and checked before it is read again.
+"""Hashes of the content of a results.sqlite, recorded in the document that is computed from it and checked on reading.
 
-Of every task and benchmark the evaluation that was scored last counts: that is the one that readers take.
+If a task or benchmark has several evaluations, the one that was scored last counts.
 """
 
 from __future__ import annotations
@@ -13,37 +13,22 @@ from typing import Any
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.results import database, document, schemas
+from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Evaluation, Store
 
 AGAIN = "run the command that made it again: it writes the file anew and answers nothing twice"
-_NAMES = ("model", "suite", "name", "fingerprint")
-
-
-def record(store: Store) -> dict[str, Any]:
-    """The hashes of a store, as results.json and evaluation.json hold them."""
-    counting = {(one.model, one.suite, one.name): one for one in store.evaluations() if one.parts()}
-    return {
-        "evaluations": [
-            {**{key: getattr(one, key) for key in _NAMES}, **one.digests()} for one in counting.values()
-        ],
-        "steps": steps(store),
-    }
-
-
-def steps(store: Store) -> str:
-    """The hash of the training log."""
-    return hashing.of_json(store.steps())
+_IDENTITY_FIELDS = ("model", "suite", "name", "fingerprint")
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """What of a store is not as a document recorded it.
+class StoreChanges:
+    """How a store differs from the hashes that a document recorded; false if it does not differ.
 
     Attributes:
-        missing: evaluations that are not there.
-        answers: those whose items or answers differ.
-        scores: those whose scores alone differ.
-        replaced: those after which another one of the same name was scored.
+        missing: evaluations that are gone.
+        answers: evaluations whose items or responses differ.
+        scores: evaluations of which only the scores differ.
+        replaced: evaluations after which another one of the same name was scored.
         steps: whether the training log differs.
     """
 
@@ -57,59 +42,77 @@ class Changes:
         return bool(self.missing or self.answers or self.scores or self.replaced or self.steps)
 
 
-def changes(store: Store, recorded: Mapping[str, Any]) -> Changes:
-    """Compare a store with the hashes that a document recorded."""
-    now = {(one.model, one.suite, one.name): one for one in store.evaluations() if one.parts()}
-    there = {_key(one): one for one in store.evaluations()}
-    missing: list[str] = []
-    answers: list[str] = []
-    scores: list[str] = []
-    replaced: list[str] = []
+def of_store(store: Store) -> dict[str, Any]:
+    """Hash a store: the value of `made_from.store` in results.json and evaluation.json."""
+    return {
+        "evaluations": [
+            {**{key: getattr(evaluation, key) for key in _IDENTITY_FIELDS}, **evaluation.digests()}
+            for evaluation in _last_scored(store).values()
+        ],
+        "steps": hashing.of_json(store.steps()),
+    }
+
+
+def find_changes(store: Store, recorded: Mapping[str, Any]) -> StoreChanges:
+    """Compare a store with the hashes that a document recorded.
+
+    Args:
+        store: the store.
+        recorded: what `of_store` gave when the document was written.
+    """
+    last_scored = _last_scored(store)
+    by_identity = {_identity(evaluation): evaluation for evaluation in store.evaluations()}
+    names: dict[str, list[str]] = {"missing": [], "answers": [], "scores": [], "replaced": []}
     for old in recorded["evaluations"]:
-        shown = f"{old['name']} ({old['model']})"
-        one = there.get(tuple(old[key] for key in _NAMES))
-        if one is None:
-            missing.append(shown)
-            continue
-        digests = one.digests()
-        if digests["answers"] != old["answers"]:
-            answers.append(shown)
+        evaluation = by_identity.get(tuple(old[key] for key in _IDENTITY_FIELDS))
+        if evaluation is None:
+            change = "missing"
+        elif (digests := evaluation.digests())["answers"] != old["answers"]:
+            change = "answers"
         elif digests["scores"] != old["scores"]:
-            scores.append(shown)
-        elif _key(now.get((one.model, one.suite, one.name), one)) != _key(one):
-            replaced.append(shown)
-    log = steps(store) != recorded["steps"]
-    return Changes(tuple(missing), tuple(answers), tuple(scores), tuple(replaced), log)
+            change = "scores"
+        elif _identity(last_scored.get(_identity(evaluation)[:3], evaluation)) != _identity(evaluation):
+            change = "replaced"
+        else:
+            continue
+        names[change].append(f"{old['name']} ({old['model']})")
+    log_differs = hashing.of_json(store.steps()) != recorded["steps"]
+    return StoreChanges(**{change: tuple(changed) for change, changed in names.items()}, steps=log_differs)
 
 
-def require(store: Store, recorded: Mapping[str, Any] | None, *, by: Path) -> None:
-    """Refuse a store that is not as it was when `by`, a document beside it, was computed from it.
+def require_unchanged(store: Store, recorded: Mapping[str, Any] | None, *, by: Path) -> None:
+    """Refuse a store that was changed since a document was computed from it.
+
+    Args:
+        store: the store.
+        recorded: the hashes in the document; None, as in documents of older versions, passes.
+        by: the document.
 
     Raises:
-        InputError: answers, scores or the training log differ; nothing was recorded by older versions, and passes.
+        InputError: responses, scores or the training log differ.
     """
-    changed = None if recorded is None else changes(store, recorded)
-    if changed:
-        raise mismatch(store, changed, by=by)
+    changes = None if recorded is None else find_changes(store, recorded)
+    if changes:
+        raise changed_error(store, changes, by=by)
 
 
-def mismatch(store: Store, changed: Changes, *, by: Path) -> InputError:
-    """The error for a store that is not as `by` recorded it."""
-    what = [
-        f"{name} of {', '.join(names[:5])}"
-        for name, names in (
-            ("no answers", changed.missing),
-            ("other answers", changed.answers),
-            ("other scores", changed.scores),
-            ("later answers", changed.replaced),
+def changed_error(store: Store, changes: StoreChanges, *, by: Path) -> InputError:
+    """Make the error for a store that is not as the document `by` recorded it."""
+    parts = [
+        f"{label} of {', '.join(names[:5])}"
+        for label, names in (
+            ("no answers", changes.missing),
+            ("other answers", changes.answers),
+            ("other scores", changes.scores),
+            ("later answers", changes.replaced),
         )
         if names
     ]
-    edited = changed.answers or changed.steps
+    edited = changes.answers or changes.steps
     return InputError(
         f"the answers were changed after {by.name} was computed from them",
         where=str(store.path),
-        found="; ".join([*what, *(["another training log"] if changed.steps else [])]),
+        found="; ".join([*parts, *(["another training log"] if changes.steps else [])]),
         expected=f"what {by} was computed from",
         fix=f"{database.FIX}; or remove {by} and run again: it is computed from the answers as they are now"
         if edited
@@ -117,33 +120,38 @@ def mismatch(store: Store, changed: Changes, *, by: Path) -> InputError:
     )
 
 
-def beside(path: Path) -> tuple[Path, Mapping[str, Any] | None]:
-    """The document beside a results.sqlite, and the hashes that it recorded: None where there are none.
+def document_beside(store: Path) -> tuple[Path, Mapping[str, Any] | None]:
+    """The document beside a results.sqlite, and the store's hashes in it; None if there are none.
 
     Raises:
         InputError: the document is damaged.
     """
-    evaluation, results = path.parent / "evaluation.json", path.parent / "results.json"
-    if evaluation.is_file():
-        return evaluation, (read_evaluation(evaluation).get("made_from") or {}).get("store")
-    if results.is_file():
-        return results, (read_results(results).get("made_from") or {}).get("store")
-    return results, None
+    folder = RunFolder(store.parent)
+    if folder.evaluation.is_file():
+        return folder.evaluation, (read_evaluation(folder.evaluation).get("made_from") or {}).get("store")
+    if folder.results.is_file():
+        return folder.results, (read_results(folder.results).get("made_from") or {}).get("store")
+    return folder.results, None
 
 
 def read_evaluation(path: Path) -> dict[str, Any]:
     """Read an evaluation.json.
 
     Raises:
-        InputError: it is not there, not strict JSON, or was changed; InputErrors for fields of a wrong type.
+        InputError: it does not exist, is not strict JSON, or was edited; InputErrors for fields of a wrong type.
     """
-    return document.load_checked(path, schemas.Evaluation, what="the evaluation's document", fix=AGAIN)
+    return document.load_checked(path, schemas.EvaluationSchema, what="the evaluation's document", fix=AGAIN)
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Read of a results.json what is needed beside the store; errors as of `read_evaluation`."""
-    return document.load_checked(path, schemas.Beside, what="the results file", fix=document.FIX)
+    """Read a results.json, checking only the keys that are used together with the store; errors as of `read_evaluation`."""
+    return document.load_checked(path, schemas.ResultsHeadSchema, what="the results file", fix=document.FIX)
 
 
-def _key(one: Evaluation) -> tuple[str, ...]:
-    return tuple(getattr(one, key) for key in _NAMES)
+def _last_scored(store: Store) -> dict[tuple[str, ...], Evaluation]:
+    """By model, suite and name, the evaluation that was scored last."""
+    return {_identity(evaluation)[:3]: evaluation for evaluation in store.evaluations() if evaluation.parts()}
+
+
+def _identity(evaluation: Evaluation) -> tuple[str, ...]:
+    return tuple(getattr(evaluation, key) for key in _IDENTITY_FIELDS)

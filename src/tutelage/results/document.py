@@ -1,6 +1,6 @@
-"""results.json: what a run found, in one document for people's scripts, other programs and the report.
+"""results.json: the results of a run in one document, for scripts, other programs and the report.
 
-`sealed` adds a hash of the whole content; a sealed document that was edited is refused when it is read.
+`sealed` adds a hash of the content; a sealed document that was edited is refused when it is read.
 """
 
 from __future__ import annotations
@@ -19,21 +19,30 @@ from tutelage.results import schemas
 
 SCHEMA = 1
 SEAL = "content_sha256"
-"""The key with the hash of all the rest; documents of older versions have none."""
+"""The key with the hash of the other keys; documents of older versions have no such key."""
 FIX = "run the recipe again: it writes the file anew and answers nothing twice"
 
 
 def build(
     *, recipe: Mapping[str, Any], provenance: Mapping[str, Any], comparison: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The document of a run; `comparison` is `Comparison.as_json()`. Raises InputErrors when a part is missing or wrong."""
+    """Put a run's results.json together and check it.
+
+    Args:
+        recipe: the resolved recipe.
+        provenance: where and when the run was made.
+        comparison: the JSON of the comparison: `tasks`, `watched`, `verdict`, `groups`.
+
+    Raises:
+        InputErrors: a part is missing or wrong.
+    """
     document = {"schema": SCHEMA, "recipe": dict(recipe), "provenance": dict(provenance), **comparison}
     check(document, where="results.json")
     return document
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
-    """Write the document whole or not at all, after the same checks as `read`."""
+    """Check a results.json as `read` does, and write it whole or not at all."""
     check(document, where=str(path))
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
     files.write_text(path, text + "\n")
@@ -43,8 +52,8 @@ def read(path: Path) -> dict[str, Any]:
     """Read a results.json.
 
     Raises:
-        InputError: it is not there, is not strict JSON (NaN is refused), or has another schema number.
-        InputErrors: parts of it are missing or wrong; each is named by its path.
+        InputError: it does not exist, is not strict JSON (NaN is refused), was edited, or has another schema number.
+        InputErrors: parts of it are missing or wrong; each error names the path of its key.
     """
     document = load_json(path, what="the results file", fix=FIX)
     check(document, where=str(path))
@@ -53,13 +62,13 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The document with the hash of its content, whatever the order of its keys."""
+    """Add the hash of a document's content, which does not depend on the order of keys."""
     content = {key: value for key, value in document.items() if key != SEAL}
     return {**content, SEAL: hashing.of_json(content)}
 
 
 def require_seal(document: Mapping[str, Any], *, where: str, fix: str) -> None:
-    """Refuse a sealed document whose content has changed since; one without a seal passes."""
+    """Refuse a sealed document that was edited; a document without a seal passes."""
     if SEAL in document and sealed(document)[SEAL] != document[SEAL]:
         raise InputError(
             "the file was changed after it was written",
@@ -70,21 +79,21 @@ def require_seal(document: Mapping[str, Any], *, where: str, fix: str) -> None:
         )
 
 
-def load_checked(path: Path, shape: type[schemas.Shape], *, what: str, fix: str) -> dict[str, Any]:
-    """Read a JSON document of a known shape, sealed or not.
+def load_checked(path: Path, schema: type[schemas.Schema], *, what: str, fix: str) -> dict[str, Any]:
+    """Read a JSON document, sealed or not, and check it against its schema.
 
     Raises:
-        InputError: it is not there, not strict JSON, or was changed after it was written.
+        InputError: it does not exist, is not strict JSON, or was edited.
         InputErrors: fields of a wrong type.
     """
     document = load_json(path, what=what, fix=fix)
-    schemas.check(shape, document, where=str(path), fix=fix)
+    schemas.check(schema, document, where=str(path), fix=fix)
     require_seal(document, where=str(path), fix=fix)
     return document
 
 
 def recorded_recipe(path: Path) -> dict[str, Any] | None:
-    """The recipe that a run's recipe.yaml holds; None where there is none that can be read."""
+    """Read the recipe that a run recorded in its recipe.yaml; None if the file is missing or damaged."""
     try:
         value = yamltext.read_file(path, what="the run's recipe")
     except InputError:
@@ -92,8 +101,8 @@ def recorded_recipe(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _read(path: Path, *, what: str, fix: str) -> bytes:
-    """Read a file that the program wrote under this very name: near names, or a copy of a pipe, are no advice if it is gone."""
+def _read_own_file(path: Path, *, what: str, fix: str) -> bytes:
+    """Read a file that this program wrote. If it is missing, the error has `fix` and no advice on names that look alike."""
     try:
         return files.read_bytes(path, what=what, fix=fix)
     except InputError as error:
@@ -105,8 +114,8 @@ def _read(path: Path, *, what: str, fix: str) -> bytes:
 
 
 def load_json(path: Path, *, what: str, fix: str) -> dict[str, Any]:
-    """Read a JSON object strictly: UTF-8, no NaN or infinity. Raises InputError with the line where it broke."""
-    raw = _read(path, what=what, fix=fix)
+    """Read a JSON object strictly: UTF-8, no NaN or infinity. Raises InputError with the line of the mistake."""
+    raw = _read_own_file(path, what=what, fix=fix)
 
     def refuse(constant: str) -> NoReturn:
         raise InputError(f"{what} holds {constant}, which is not a finite number", where=str(path), fix=fix)
@@ -130,20 +139,25 @@ def load_json(path: Path, *, what: str, fix: str) -> dict[str, Any]:
         raise InputError(
             f"{what} is not a JSON object", where=str(path), found=type(document).__name__, fix=fix
         )
+    if problem := _unusable(document):
+        raise InputError(f"{what} cannot be read", where=str(path), found=problem, fix=fix)
+    return document
+
+
+def _unusable(document: dict[str, Any]) -> str | None:
+    """Why a document cannot be used although it is JSON: it is nested too deeply, or has text that UTF-8 cannot hold."""
     if strictjson.depth(document) > MAX_JSON_DEPTH:
-        found = f"more than {MAX_JSON_DEPTH} levels of lists and objects"
-        raise InputError(f"{what} cannot be read", where=str(path), found=found, fix=fix)
+        return f"more than {MAX_JSON_DEPTH} levels of lists and objects"
     for text in strictjson.strings(document):
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            found = f"half a character (a lone surrogate) in {text[:60]!a}"
-            raise InputError(f"{what} cannot be read", where=str(path), found=found, fix=fix) from None
-    return document
+            return f"half a character (a lone surrogate) in {text[:60]!a}"
+    return None
 
 
 def check(document: Mapping[str, Any], *, where: str) -> None:
-    """Refuse a document that is not a whole results.json of this schema."""
+    """Refuse a document that is not a complete results.json of this schema number."""
     if document.get("schema") != SCHEMA:
         raise InputError(
             "the results have another schema",
@@ -152,4 +166,4 @@ def check(document: Mapping[str, Any], *, where: str) -> None:
             expected=str(SCHEMA),
             fix="read them with the version of Tutelage that wrote them, or run the recipe again",
         )
-    schemas.check(schemas.Results, document, where=where, fix=FIX)
+    schemas.check(schemas.ResultsSchema, document, where=where, fix=FIX)

@@ -1,4 +1,4 @@
-"""One model's answers to one list of items, and what they scored."""
+"""One model's responses to one list of items, and their scores, in results.sqlite."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
 from tutelage.core.types import Json, Response
 from tutelage.metrics.score import ItemScores, Score
 from tutelage.results import columns
-from tutelage.results.database import transaction, words
+from tutelage.results.database import transaction, translated_errors
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing asked: what a person needs to read a response, and what a metric needs to score it.
+    """One question: what a person needs to read the response, and what a metric needs to score it.
 
-    `part` is the subject or kind that the item belongs to, '' when there are none.
+    Attributes:
+        id: unique in its evaluation.
+        part: the subject or kind of item, '' if there are none.
+        prompt: as it is shown to people, without exemplars.
+        references: correct or reference answers.
+        fields: further values of the row.
     """
 
     id: str
@@ -37,18 +41,18 @@ class Item:
 
     @property
     def key(self) -> str:
-        """The sha256 of all of it: two items are the same when their keys are."""
+        """The sha256 of all fields: two items are the same if their keys are."""
         return hashing.of_json([self.id, self.part, self.prompt, list(self.references), dict(self.fields)])
 
 
 class Evaluation:
-    """One model answering one list of items in one way. Made by `Store.evaluation`, listed by `Store.evaluations`.
+    """One model's responses to one list of items in one way. Made by `Store.evaluation`, listed by `Store.evaluations`.
 
     Attributes:
-        model: "base", "tuned", or the label it was given.
+        model: "base", "tuned", or another label.
         suite: "task" or "benchmark".
         name: the task's or benchmark's name.
-        fingerprint: stands for weights, items and decoding.
+        fingerprint: a hash of weights, items and decoding.
     """
 
     def __init__(
@@ -62,48 +66,49 @@ class Evaluation:
         self._path = path
         self._id, self.model, self.suite, self.name, self.fingerprint = row
         self._provenance = provenance
-        self._session: int | None = None
+        self._session_id: int | None = None
 
     def __repr__(self) -> str:
         return f"Evaluation(model={self.model!r}, suite={self.suite!r}, name={self.name!r})"
 
     def declare(self, items: Sequence[Item]) -> None:
-        """State what is asked, in order, before the first response. The same list again changes nothing.
+        """Write the items, in order, before the first response. Declaring the same list again changes nothing.
 
         Raises:
-            InputError: two items have one id, or another list was declared before.
+            InputError: two items have the same id, or another list was declared before.
         """
-        _refuse_twins(items, where=f"{self._path}: {self.name}")
+        _require_unique_ids(items, where=f"{self._path}: {self.name}")
         with transaction(self._connection, self._path):
             keys = [item.key for item in items]
-            known = self._declared_keys()
-            if known and known != keys:
+            declared_keys = [
+                key
+                for (key,) in self._select("SELECT item FROM declared WHERE evaluation = ? ORDER BY position")
+            ]
+            if declared_keys and declared_keys != keys:
                 raise InputError(
                     f"{self.name!r} was begun with other items",
                     where=str(self._path),
-                    found=f"{len(keys)} items, of which {len(set(keys) & set(known))} are the ones asked before",
-                    expected=f"the {len(known)} items asked before, in their order",
+                    found=f"{len(keys)} items, of which {len(set(keys) & set(declared_keys))} are the ones asked before",
+                    expected=f"the {len(declared_keys)} items asked before, in their order",
                     fix="evaluate into another folder with --out, or bring back the data as it was",
                 )
-            if not known:
+            if not declared_keys:
                 self._insert_items(items, keys)
 
     def items(self) -> tuple[Item, ...]:
-        """What was declared, in its order."""
-        with words(self._path):
-            found = self._connection.execute(
+        """The declared items, in order."""
+        with translated_errors(self._path):
+            rows = self._select(
                 "SELECT i.id, i.part, i.prompt, i.reference_texts, i.fields FROM declared d JOIN items i ON i.key = d.item "
-                "WHERE d.evaluation = ? ORDER BY d.position",
-                (self._id,),
-            ).fetchall()
-        return tuple(self._item(*row) for row in found)
+                "WHERE d.evaluation = ? ORDER BY d.position"
+            )
+        return tuple(self._item(*row) for row in rows)
 
     def add(self, responses: Sequence[Response]) -> None:
-        """Keep responses, all or none; when this returns they are on the disk. The same response again changes nothing.
+        """Write responses, all or none; they are on the disk when this returns. The same response again changes nothing.
 
         Raises:
-            InputError: a response to something that was not declared, a log-probability that is not a finite number,
-                or another answer than the one that is there.
+            InputError: an item was not declared, has another response already, or a log-probability is not a finite number.
         """
         if not responses:
             return
@@ -112,32 +117,35 @@ class Evaluation:
                 item_id for (item_id,) in self._select("SELECT item_id FROM declared WHERE evaluation = ?")
             }
             for response in responses:
-                self._add_one(response, declared, self._this_session())
+                self._insert_response(response, declared, self._session())
 
     def responses(self) -> dict[str, Response]:
-        """What was answered so far, by item id, in the order of the items."""
-        with words(self._path):
-            found = self._select(
+        """The responses so far by item id, in the order of the items."""
+        with translated_errors(self._path):
+            rows = self._select(
                 "SELECT r.item_id, r.text, r.finish, r.tokens, r.choice, r.logprobs, r.lengths FROM responses r "
                 "JOIN declared d USING (evaluation, item_id) WHERE evaluation = ? ORDER BY d.position"
             )
         return {
             row[0]: columns.response(row, path=self._path, where=f"{self.name}: item {row[0]!r}")
-            for row in found
+            for row in rows
         }
 
-    def put_scores(
+    def write_scores(
         self, part: str, scored: Mapping[str, ItemScores], *, primary: str, ids: Sequence[str] | None = None
     ) -> None:
-        """Keep the scores of one part ('' is the whole) and their values per item; what stood there is replaced.
+        """Write the scores of one part ('' is the whole) with their values per item, replacing earlier ones.
 
-        A metric that counts none of the part's items (n is 0) has no value and is left out.
+        A metric that counts no item of the part (n is 0) has no value and is left out.
 
         Args:
             part: the part's name.
-            scored: by metric; `rows` are indices into the part's items in declared order.
-            primary: the metric that decides.
-            ids: the items that `rows` are indices into, when they are not the part's items in declared order.
+            scored: by metric; `rows` are indices into `ids`.
+            primary: the primary metric.
+            ids: the ids of the part's items; by default those of the declared items of this part, in order.
+
+        Raises:
+            InputError: the primary metric has no value, or a score is not a finite number.
         """
         counted = {metric: value for metric, value in scored.items() if value.score.n > 0}
         if primary not in counted:
@@ -147,7 +155,7 @@ class Evaluation:
                 found=primary,
                 expected=", ".join(counted),
             )
-        names = list(ids) if ids is not None else self._names(part)
+        item_ids = list(ids) if ids is not None else self._ids_of_part(part)
         with transaction(self._connection, self._path):
             self._connection.execute(
                 "UPDATE evaluations SET scored = 1 + (SELECT max(scored) FROM evaluations) WHERE id = ?",
@@ -155,38 +163,38 @@ class Evaluation:
             )
             self._connection.execute("DELETE FROM scores WHERE evaluation = ? AND part = ?", (self._id, part))
             for position, (metric, value) in enumerate(counted.items()):
-                self._put_one(part, metric, position, value, names, is_primary=metric == primary)
+                self._insert_score(part, metric, position, value, item_ids, is_primary=metric == primary)
 
     def parts(self) -> list[str]:
-        """The parts that have scores, '' for the whole among them."""
-        with words(self._path):
-            found = self._select("SELECT DISTINCT part FROM scores WHERE evaluation = ? ORDER BY part")
-        return [part for (part,) in found]
+        """The parts that have scores; '' stands for the whole."""
+        with translated_errors(self._path):
+            rows = self._select("SELECT DISTINCT part FROM scores WHERE evaluation = ? ORDER BY part")
+        return [part for (part,) in rows]
 
     def primary(self, part: str = "") -> str | None:
-        """The metric that decides, or None when the part has no scores."""
-        with words(self._path):
-            found = self._select(
+        """The primary metric, None if the part has no scores."""
+        with translated_errors(self._path):
+            rows = self._select(
                 "SELECT metric FROM scores WHERE evaluation = ? AND is_primary AND part = ?", part
             )
-        return cast("str", found[0][0]) if found else None
+        return cast("str", rows[0][0]) if rows else None
 
     def scores(self, part: str = "") -> dict[str, ItemScores]:
-        """The scores of a part by metric, `rows` as they were put."""
+        """The scores of a part by metric, with `rows` as they were written."""
         return {metric: scored for metric, (scored, _) in self.item_scores(part).items()}
 
     def item_scores(self, part: str = "") -> dict[str, tuple[ItemScores, tuple[str, ...]]]:
-        """The scores of a part by metric, each with the ids of the items that it counts."""
-        with words(self._path):
-            heads = self._select(
+        """The scores of a part by metric, each with the ids of the items it counts."""
+        with translated_errors(self._path):
+            rows = self._select(
                 "SELECT metric, value, low, high, n, signature, higher_is_better FROM scores "
                 "WHERE evaluation = ? AND part = ? ORDER BY position",
                 part,
             )
-            return {head[0]: self._scored(part, head) for head in heads}
+            return {row[0]: self._scored(part, row) for row in rows}
 
     def digests(self) -> dict[str, str]:
-        """Hashes of all that was asked and answered (`answers`), and of all that it scored (`scores`)."""
+        """Hash the items and responses (`answers`), and all scores (`scores`)."""
         answers = (
             "SELECT d.position, d.item_id, i.part, i.prompt, i.reference_texts, i.fields, r.text, r.finish, r.tokens, r.choice, "
             "r.logprobs, r.lengths FROM declared d JOIN items i ON i.key = d.item "
@@ -197,46 +205,40 @@ class Evaluation:
             "SELECT part, metric, position, is_primary, value, low, high, n, signature, higher_is_better FROM scores "
             "WHERE evaluation = ? ORDER BY part, position, metric"
         )
-        items = (
+        item_scores = (
             "SELECT part, metric, position, item_id, value, statistics, cluster FROM item_scores "
             "WHERE evaluation = ? ORDER BY part, metric, position"
         )
-        with words(self._path):
+        with translated_errors(self._path):
+            # Straight from the cursors, so that not all rows are in memory at once.
+            cursors = [
+                self._connection.execute(query, (self._id,)) for query in (answers, scores, item_scores)
+            ]
             return {
-                "answers": hashing.of_rows(self._connection.execute(answers, (self._id,))),
-                "scores": hashing.of_rows(
-                    chain(
-                        self._connection.execute(scores, (self._id,)),
-                        self._connection.execute(items, (self._id,)),
-                    )
-                ),
+                "answers": hashing.of_rows(cursors[0]),
+                "scores": hashing.of_rows(chain(*cursors[1:])),
             }
 
     def provenance(self) -> list[dict[str, Any]]:
-        """Where and with what it was answered: an entry for each process that added responses, and one for kept ones."""
-        with words(self._path):
-            found = self._select("SELECT provenance FROM sessions WHERE evaluation = ? ORDER BY id")
+        """Where the responses come from: one entry per process that added some, and one for those of the answer cache."""
+        with translated_errors(self._path):
+            rows = self._select("SELECT provenance FROM sessions WHERE evaluation = ? ORDER BY id")
         return [
             columns.json_value(text, dict, path=self._path, where=f"{self.name}: provenance")
-            for (text,) in found
+            for (text,) in rows
         ]
 
     def _select(self, query: str, *values: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(query, (self._id, *values)).fetchall()
 
-    def _names(self, part: str) -> list[str]:
+    def _ids_of_part(self, part: str) -> list[str]:
         """The ids of a part's items in declared order; '' is the whole."""
-        found = self._connection.execute(
+        rows = self._connection.execute(
             "SELECT d.item_id FROM declared d JOIN items i ON i.key = d.item "
             "WHERE d.evaluation = :id AND :part IN ('', i.part) ORDER BY d.position",
             {"id": self._id, "part": part},
         )
-        return [name for (name,) in found]
-
-    def _declared_keys(self) -> list[str]:
-        return [
-            key for (key,) in self._select("SELECT item FROM declared WHERE evaluation = ? ORDER BY position")
-        ]
+        return [item_id for (item_id,) in rows]
 
     def _insert_items(self, items: Sequence[Item], keys: Sequence[str]) -> None:
         rows = [
@@ -252,24 +254,24 @@ class Evaluation:
             ],
         )
 
-    def _this_session(self) -> int:
-        """The row that says where this process runs; made with its first responses."""
-        if self._session is None:
+    def _session(self) -> int:
+        """The id of this process in `sessions`, inserted with its first responses."""
+        if self._session_id is None:
             if self._provenance is None:
                 raise MachineError(
-                    "an evaluation taken from a listing is for reading",
+                    "an evaluation from a listing is for reading",
                     where=str(self._path),
                     found=repr(self),
                 )
-            done = self._connection.execute(
+            cursor = self._connection.execute(
                 "INSERT INTO sessions (evaluation, provenance) VALUES (?, ?)",
                 (self._id, _json(dict(self._provenance))),
             )
-            assert done.lastrowid is not None
-            self._session = done.lastrowid
-        return self._session
+            assert cursor.lastrowid is not None
+            self._session_id = cursor.lastrowid
+        return self._session_id
 
-    def _add_one(self, response: Response, declared: set[str], session: int) -> None:
+    def _insert_response(self, response: Response, declared: set[str], session: int) -> None:
         where = f"{self._path}: {self.name}, item {response.id!r}"
         if response.id not in declared:
             raise InputError("a response to an item that was not declared", where=where)
@@ -284,33 +286,34 @@ class Evaluation:
             response.text, response.finish, response.tokens, response.choice, _json(list(response.logprobs)),
             _json(list(response.lengths)),
         )  # fmt: skip
-        known = self._select(
+        # Rows of schema version 1 have no lengths: they count as equal.
+        present = self._select(
             "SELECT text, finish, tokens, choice, logprobs, coalesce(lengths, ?2) FROM responses "
             "WHERE evaluation = ?1 AND item_id = ?3",
             values[-1],
             response.id,
         )
-        if known and known[0] != values:
+        if present and present[0] != values:
             raise InputError(
                 "the item has another answer already",
                 where=where,
                 found=repr(response.text[:80]),
-                expected=repr(known[0][0][:80]),
+                expected=repr(present[0][0][:80]),
                 fix="a fingerprint must differ whenever weights, prompts or decoding do",
             )
-        if not known:
+        if not present:
             self._connection.execute(
                 "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (self._id, response.id, session, *values),
             )
 
-    def _put_one(
+    def _insert_score(
         self,
         part: str,
         metric: str,
         position: int,
         scored: ItemScores,
-        names: Sequence[str],
+        item_ids: Sequence[str],
         *,
         is_primary: bool,
     ) -> None:
@@ -331,46 +334,44 @@ class Evaluation:
         )  # fmt: skip
         clusters = [None] * len(scored.rows) if scored.clusters is None else scored.clusters.tolist()
         statistics = np.asarray(scored.statistics, dtype="<f8")
+        columns_of_items = zip(scored.rows, scored.items.tolist(), statistics, clusters, strict=True)
         self._connection.executemany(
             "INSERT INTO item_scores VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
-                    self._id,
-                    part,
-                    metric,
-                    row,
-                    names[row],
-                    None if math.isnan(value) else value,
-                    line.tobytes(),
-                    cluster,
+                    self._id, part, metric, row, item_ids[row], None if math.isnan(value) else value,
+                    sums.tobytes(), cluster,
                 )
-                for row, value, line, cluster in zip(
-                    scored.rows, scored.items.tolist(), statistics, clusters, strict=True
-                )
+                for row, value, sums, cluster in columns_of_items
             ],
-        )
+        )  # fmt: skip
 
-    def _scored(self, part: str, head: tuple[Any, ...]) -> tuple[ItemScores, tuple[str, ...]]:
-        metric, value, low, high, n, signature, higher = head
-        lines = self._select(
+    def _scored(self, part: str, row: tuple[Any, ...]) -> tuple[ItemScores, tuple[str, ...]]:
+        metric, value, low, high, n, signature, higher_is_better = row
+        item_rows = self._select(
             "SELECT position, item_id, value, statistics, cluster FROM item_scores WHERE evaluation = ? AND part = ? AND metric = ? "
             "ORDER BY position",
             part,
             metric,
         )
         where = f"{self.name}: scores of {metric}" + (f", part {part}" if part else "")
-        columns.require_scores(head[1:4], lines, path=self._path, where=where)
-        statistics = [np.frombuffer(line[3], dtype="<f8") for line in lines]
+        columns.require_scores((value, low, high), item_rows, path=self._path, where=where)
+        positions, ids, values, statistics, clusters = (
+            zip(*item_rows, strict=True) if item_rows else ((),) * 5
+        )
+        matrix = np.array([np.frombuffer(sums, dtype="<f8") for sums in statistics], dtype=np.float64)
+        # Statistics and clusters of all items have the same form: `require_scores` has checked that.
+        clustered = bool(clusters) and clusters[0] is not None
         scored = ItemScores(
             metric=metric,
             score=Score(value=value, low=low, high=high, n=n, signature=signature),
-            rows=tuple(line[0] for line in lines),
-            items=np.array([math.nan if line[2] is None else line[2] for line in lines], dtype=np.float64),
-            statistics=np.array(statistics, dtype=np.float64).reshape(len(lines), -1 if lines else 0),
-            higher_is_better=bool(higher),
-            clusters=_clusters([line[4] for line in lines]),
+            rows=tuple(positions),
+            items=np.array([math.nan if item is None else item for item in values], dtype=np.float64),
+            statistics=matrix.reshape(len(item_rows), -1 if item_rows else 0),
+            higher_is_better=bool(higher_is_better),
+            clusters=np.array(clusters, dtype=np.int64) if clustered else None,
         )
-        return scored, tuple(line[1] for line in lines)
+        return scored, tuple(ids)
 
     def _item(self, id_: str, part: str, prompt: str, references: str, fields: str) -> Item:
         where = f"{self.name}: item {id_!r}"
@@ -379,19 +380,14 @@ class Evaluation:
         return Item(id_, part, prompt, texts, values)
 
 
-def _refuse_twins(items: Sequence[Item], *, where: str) -> None:
-    seen: set[str] = set()
+def _require_unique_ids(items: Sequence[Item], *, where: str) -> None:
+    ids: set[str] = set()
     for item in items:
-        if item.id in seen:
+        if item.id in ids:
             raise InputError(
                 "two items have the same id", where=where, found=repr(item.id), fix="give each its own"
             )
-        seen.add(item.id)
-
-
-def _clusters(found: Sequence[int | None]) -> npt.NDArray[np.int64] | None:
-    numbers = [cluster for cluster in found if cluster is not None]
-    return np.array(numbers, dtype=np.int64) if numbers else None
+        ids.add(item.id)
 
 
 def _json(value: object) -> str:

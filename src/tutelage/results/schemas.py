@@ -1,7 +1,9 @@
-"""The shapes of the JSON documents that a run or an evaluation leaves, checked whenever one is read.
+"""Schemas of the JSON documents in a run's or an evaluation's folder, checked whenever a document is read.
 
-Keys that are not named here are let through, and what older versions did not write may be missing; what is there has
-to have its type. `check` turns every mismatch into an InputError with file and field.
+Unknown keys are ignored, and keys that older versions did not write may be missing. A key that is present must have its
+type. `check` turns every mismatch into an InputError with file and field.
+
+A validator raises ValueError("FIELD|EXPECTED"), from which `check` makes where and expected of the error.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tutelage.core.errors import InputError, InputErrors
 from tutelage.core.limits import MAX_ERRORS
 
-FAR = 1e100
-"""No number of a document is as large as this: sums and squares of what is smaller do not overflow."""
+MAX_MAGNITUDE = 1e100
+"""All numbers of a document are smaller than this, so that their sums and squares do not overflow."""
 
-Number = Annotated[float, Field(strict=True, gt=-FAR, lt=FAR, allow_inf_nan=False)]
+Number = Annotated[float, Field(strict=True, gt=-MAX_MAGNITUDE, lt=MAX_MAGNITUDE, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1.000001, allow_inf_nan=False)]
 """A probability, with room for rounding."""
 Count = Annotated[int, Field(strict=True, ge=0, lt=2**53)]
@@ -28,14 +30,14 @@ Counts = dict[Text, Count]
 Answer = Literal["yes", "no", "unclear"]
 
 
-class Shape(BaseModel):
-    """A JSON object of which only the named keys are looked at."""
+class Schema(BaseModel):
+    """A JSON object; only the keys that are named here are checked."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Score(Shape):
-    """A metric's value."""
+class ScoreSchema(Schema):
+    """A metric's value with its interval."""
 
     value: Number
     low: Number
@@ -43,17 +45,17 @@ class Score(Shape):
     n: Count
 
 
-class Difference(Score):
+class DifferenceSchema(ScoreSchema):
     """Tuned minus base."""
 
     p: Share
     p_adjusted: Share | None = None
     effect: Number | None = None
-    detectable: Number | None = None
+    minimum_detectable_effect: Number | None = Field(default=None, alias="detectable")
 
 
-class SelfCheck(Shape):
-    """What an evaluation's self-check found."""
+class SelfCheckSchema(Schema):
+    """The self-check of an evaluation: items that were asked again one by one."""
 
     n: Count
     wrong: list[Text]
@@ -61,8 +63,8 @@ class SelfCheck(Shape):
     difference: Number | None = None
 
 
-class Extraction(Shape):
-    """How many answers were found with doubt."""
+class ExtractionSchema(Schema):
+    """How many answers were extracted with doubt, by kind of doubt."""
 
     n: Count
     unmarked: Count
@@ -71,45 +73,45 @@ class Extraction(Shape):
     empty: Count
 
 
-class LeftExamples(Shape):
-    """Worked examples that did not fit."""
+class DroppedShotsSchema(Schema):
+    """Exemplars that did not fit into the context."""
 
     items: Count
     examples: Count
 
 
-class Remarks(Shape):
-    """What is to be known of a benchmark beside its scores."""
+class CaveatsSchema(Schema):
+    """What a reader has to know about a benchmark's scores."""
 
     version: Any = None
     shots: Count | None = None
     missing_parts: list[Text] = []
     sampled_of: Count | None = None
     sizes: Counts = {}
-    shots_dropped: LeftExamples | None = None
+    shots_dropped: DroppedShotsSchema | None = None
     notes: list[Text] = []
-    self_check: SelfCheck | None = None
-    extraction: Extraction | None = None
+    self_check: SelfCheckSchema | None = None
+    extraction: ExtractionSchema | None = None
 
 
-class Watched(Shape):
-    """A watched benchmark, as the readers of the store beside results.json need it."""
+class WatchedSchema(Schema):
+    """A watched benchmark: only the keys that are read together with the store."""
 
-    told: Remarks = Remarks()
+    caveats: CaveatsSchema = Field(default=CaveatsSchema(), alias="told")
 
 
-class Outcome(Shape):
-    """One task or benchmark, before and after."""
+class OutcomeSchema(Schema):
+    """One task or benchmark: scores of base and tuned model, and their differences."""
 
     primary: Text
-    base: dict[Text, Score]
-    tuned: dict[Text, Score]
-    difference: dict[Text, Difference]
-    parts: dict[Text, Outcome] = {}
-    told: Remarks = Remarks()
+    base: dict[Text, ScoreSchema]
+    tuned: dict[Text, ScoreSchema]
+    difference: dict[Text, DifferenceSchema]
+    parts: dict[Text, OutcomeSchema] = {}
+    caveats: CaveatsSchema = Field(default=CaveatsSchema(), alias="told")
 
     @model_validator(mode="after")
-    def _primary_is_there(self) -> Self:
+    def _sides_have_the_same_metrics(self) -> Self:
         for side in ("base", "tuned", "difference"):
             if self.primary not in getattr(self, side):
                 raise ValueError(f"primary|a metric that stands in {side}")
@@ -118,7 +120,7 @@ class Outcome(Shape):
         return self
 
 
-class Mean(Shape):
+class MeanSchema(Schema):
     """A mean over tasks."""
 
     value: Number
@@ -127,32 +129,32 @@ class Mean(Shape):
     n: Count
 
 
-class MeanDifference(Mean):
+class MeanDifferenceSchema(MeanSchema):
     """The difference of two means."""
 
     p: Share
 
 
-class Group(Shape):
-    """Tasks summed up."""
+class TaskGroupSchema(Schema):
+    """Several tasks, averaged."""
 
     tasks: list[Text]
     without: list[Text]
-    base: Mean
-    tuned: Mean
-    difference: MeanDifference
+    base: MeanSchema
+    tuned: MeanSchema
+    difference: MeanDifferenceSchema
 
 
-class Verdict(Shape):
-    """Both answers, and the sentence."""
+class VerdictSchema(Schema):
+    """Whether the model learned, whether it forgot, and the sentence that says so."""
 
     learned: Answer
     forgot: Answer
     sentence: Text
 
 
-class Digests(Shape):
-    """The hashes of one evaluation: what was asked and answered, and what it scored."""
+class EvaluationDigestsSchema(Schema):
+    """The hashes of one evaluation: of items and responses, and of scores."""
 
     model: Text
     suite: Text
@@ -162,97 +164,97 @@ class Digests(Shape):
     scores: Text
 
 
-class StoreRecord(Shape):
+class StoreDigestsSchema(Schema):
     """The hashes of a results.sqlite: of each evaluation that counts, and of the training log."""
 
-    evaluations: list[Digests]
+    evaluations: list[EvaluationDigestsSchema]
     steps: Text
 
 
-class FileRecord(Shape):
+class FileSchema(Schema):
     """One file of a manifest."""
 
     size: Count
     sha256: Annotated[str, Field(strict=True, pattern="^[0-9a-f]{64}$")]
 
 
-class TunedRecord(Shape):
+class TunedRecordSchema(Schema):
     """tuned.json."""
 
     identity: Text
     step: Count | None = None
     steps: Count | None = None
     validation_loss: Number | None = None
-    files: dict[Text, FileRecord] | None = None
+    files: dict[Text, FileSchema] | None = None
     recorded: Literal["when written", "later"] | None = None
     base: Text | None = None
-    seen: dict[Text, Any] | None = None
+    totals: dict[Text, Any] | None = Field(default=None, alias="seen")
 
 
-class MadeFrom(Shape):
-    """What a results.json was computed from."""
+class RunSourcesSchema(Schema):
+    """What a results.json was computed from, as hashes."""
 
     card: Text
-    store: StoreRecord
-    tuned: TunedRecord
+    store: StoreDigestsSchema
+    tuned: TunedRecordSchema
 
 
-class Beside(Shape):
-    """What of a results.json the readers of the store beside it need."""
+class ResultsHeadSchema(Schema):
+    """The keys of results.json that are read together with the store beside it."""
 
     recipe: dict[Text, Any]
     provenance: dict[Text, Any]
-    watched: dict[Text, Watched] = {}
-    made_from: MadeFrom | None = None
+    watched: dict[Text, WatchedSchema] = {}
+    made_from: RunSourcesSchema | None = None
 
 
-class Results(Shape):
+class ResultsSchema(Schema):
     """results.json."""
 
     recipe: dict[Text, Any]
     provenance: dict[Text, Any]
-    tasks: dict[Text, Outcome]
-    watched: dict[Text, Outcome]
-    verdict: Verdict
-    groups: dict[Text, Group] = {}
-    made_from: MadeFrom | None = None
+    tasks: dict[Text, OutcomeSchema]
+    watched: dict[Text, OutcomeSchema]
+    verdict: VerdictSchema
+    groups: dict[Text, TaskGroupSchema] = {}
+    made_from: RunSourcesSchema | None = None
 
 
-class Benchmark(Remarks):
+class BenchmarkSchema(CaveatsSchema):
     """One benchmark of an evaluation.json."""
 
     primary: Text
-    scores: dict[Text, Score]
+    scores: dict[Text, ScoreSchema]
     groups: list[Text] = []
     headline: Text = ""
-    parts: dict[Text, dict[Text, Score]] = {}
+    parts: dict[Text, dict[Text, ScoreSchema]] = {}
 
 
-class EvaluationMadeFrom(Shape):
-    """What an evaluation.json was computed from."""
+class EvaluationSourcesSchema(Schema):
+    """What an evaluation.json was computed from, as hashes."""
 
-    store: StoreRecord
+    store: StoreDigestsSchema
 
 
-class Evaluation(Shape):
+class EvaluationSchema(Schema):
     """evaluation.json."""
 
     provenance: dict[Text, Any]
-    benchmarks: dict[Text, Benchmark]
-    base: dict[Text, Benchmark] = {}
-    made_from: EvaluationMadeFrom | None = None
+    benchmarks: dict[Text, BenchmarkSchema]
+    base: dict[Text, BenchmarkSchema] = {}
+    made_from: EvaluationSourcesSchema | None = None
 
 
-def check(shape: type[Shape], document: Mapping[str, Any], *, where: str, fix: str) -> None:
-    """Check a document against its shape.
+def check(schema: type[Schema], document: Mapping[str, Any], *, where: str, fix: str) -> None:
+    """Check a document against its schema.
 
     Raises:
-        InputErrors: what does not fit, at most 20, each with file and field.
+        InputErrors: at most 20 mismatches, each with file and field.
     """
     try:
-        shape.model_validate(document)
+        schema.model_validate(document)
     except ValidationError as error:
-        mistakes = [_mistake(one, where, fix) for one in error.errors(include_url=False)]
+        mistakes = [_mistake(mismatch, where, fix) for mismatch in error.errors(include_url=False)]
         raise InputErrors(f"{where} is not a whole {Path(where).name}", mistakes[:MAX_ERRORS]) from None
 
 
@@ -268,16 +270,16 @@ _EXPECTED = {
 
 
 def _mistake(error: Mapping[str, Any], where: str, fix: str) -> InputError:
-    """One mismatch that pydantic names, as ours."""
-    path = [str(step) for step in error["loc"] if step not in _BRANCHES]
+    """One mismatch that pydantic reports, as an InputError."""
+    path = [str(step) for step in error["loc"] if step not in _UNION_MEMBERS]
     kind, context = error["type"], error.get("ctx", {})
-    found, expected = _found(error["input"]), _EXPECTED.get(kind, "")
+    found, expected = _shortened(error["input"]), _EXPECTED.get(kind, "")
     if kind == "missing":
         found, expected = "nothing", "a value"
     elif kind == "value_error":
         field, _, expected = str(context["error"]).partition("|")
         path.append(field)
-        found = _found(_below(error["input"], field))
+        found = _shortened(_value_at(error["input"], field))
     elif kind == "literal_error":
         expected = str(context["expected"]).replace("'", "").replace(", ", " or ")
     return InputError(
@@ -289,17 +291,17 @@ def _mistake(error: Mapping[str, Any], where: str, fix: str) -> InputError:
     )
 
 
-_BRANCHES = frozenset({"float", "dict[constrained-str,float]", "[key]"})
-"""What pydantic puts into a path beside keys: the members of a union."""
+_UNION_MEMBERS = frozenset({"float", "dict[constrained-str,float]", "[key]"})
+"""What pydantic adds to the path of keys: the members of a union, and a mark for keys."""
 
 
-def _below(value: Any, path: str) -> Any:
+def _value_at(value: Any, path: str) -> Any:
     for step in path.split("."):
         value = value.get(step) if isinstance(value, Mapping) else getattr(value, step, None)
     return value
 
 
-def _found(value: Any) -> str:
+def _shortened(value: Any) -> str:
     if value is None:
         return "nothing"
     try:

@@ -1,7 +1,6 @@
-"""results.sqlite: every response, score and step of a run, kept as soon as it is known.
+"""results.sqlite: every response, score and training step, written as soon as there is one.
 
-One process writes, any number read. Responses are only ever added; scores and steps, which can be computed again, are
-replaced when they are.
+One process writes, any number read. Responses are only added. Scores and steps can be computed again, which replaces them.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from typing import Any, Self
 
 from tutelage.core.errors import InputError
 from tutelage.results import columns
-from tutelage.results.database import connect, transaction, words
+from tutelage.results.database import connect, transaction, translated_errors
 from tutelage.results.evaluation import Evaluation, Item
 
 __all__ = ["Evaluation", "Item", "Store"]
 
 
 class Store:
-    """The results of one run folder or evaluation. Open it with `Store.open`, in a `with` block or closed at the end."""
+    """The results of one run or evaluation. Open it with `Store.open`; use it in a `with` block or close it."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
@@ -31,21 +30,26 @@ class Store:
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> Self:
-        """Open results; unless `read_only` a file that is not there is made.
+        """Open a results file; unless `read_only`, a missing file is created.
 
         Raises:
-            InputError: not a results file, another schema version, or not there (`read_only`).
-            MachineError: the disk stood in the way, or another process holds the file.
+            InputError: the file is damaged, is no results file, has another schema version, or does not exist (`read_only`).
+            MachineError: the disk fails, or another process has locked the file.
         """
         return cls(connect(path, read_only=read_only), path)
 
     def evaluation(
         self, *, model: str, suite: str, name: str, fingerprint: str, provenance: Mapping[str, Any]
     ) -> Evaluation:
-        """The evaluation of these four names, begun now or gone on with.
+        """Begin the evaluation with this identity, or resume it if it was begun before.
 
-        Provenance is not part of the identity, for a second process that goes on with a killed evaluation has another
-        start: each process that adds responses leaves its own beside them.
+        Args:
+            model: "base", "tuned" or another label.
+            suite: "task" or "benchmark".
+            name: of the task or benchmark.
+            fingerprint: a hash of what decides the responses: weights, items, decoding.
+            provenance: where this process runs. It is recorded with the responses that the process adds, and is not part of
+                the identity: another process may resume.
         """
         values = (model, suite, name, fingerprint)
         with transaction(self._connection, self.path):
@@ -63,11 +67,11 @@ class Store:
     def evaluations(
         self, *, model: str | None = None, suite: str | None = None, name: str | None = None
     ) -> list[Evaluation]:
-        """What is there, for reading; only those of a model, suite or name when these are given.
+        """List the evaluations for reading, optionally only those of a model, suite or name.
 
-        In the order in which they were last scored: the last of several under one name is the one that counts.
+        They are ordered by when they were scored last: if several have the same name, the last one counts.
         """
-        with words(self.path):
+        with translated_errors(self.path):
             rows = self._connection.execute(
                 "SELECT id, model, suite, name, fingerprint FROM evaluations WHERE model = coalesce(?, model) "
                 "AND suite = coalesce(?, suite) AND name = coalesce(?, name) ORDER BY scored, id",
@@ -76,7 +80,7 @@ class Store:
         return [Evaluation(self._connection, self.path, row, None) for row in rows]
 
     def log_step(self, step: int, values: Mapping[str, float]) -> None:
-        """Keep what was measured at a training step; the same step again replaces it.
+        """Write what was measured at a training step; logging a step again replaces it.
 
         Raises:
             InputError: a value is not a finite number.
@@ -96,13 +100,13 @@ class Store:
             )
 
     def trim_steps(self, last: int) -> None:
-        """Remove what the training log has after step `last`: an earlier, longer tuning of other rows left it."""
+        """Delete the training log after step `last`, which an earlier, longer tuning wrote."""
         with transaction(self._connection, self.path):
             self._connection.execute("DELETE FROM steps WHERE step > ?", (last,))
 
     def steps(self) -> list[dict[str, float]]:
-        """The training log in the order of steps: each entry has `step` and the values given to `log_step`."""
-        with words(self.path):
+        """Read the training log in the order of steps: each entry has `step` and the values of `log_step`."""
+        with translated_errors(self.path):
             rows = self._connection.execute("SELECT step, entries FROM steps ORDER BY step").fetchall()
         return [
             {"step": step, **columns.numbers(entries, path=self.path, where=f"steps: step {step}")}
@@ -110,7 +114,7 @@ class Store:
         ]
 
     def close(self) -> None:
-        """Close the file; the write-ahead log is folded in by the last one to close it."""
+        """Close the file; the last process to close it also folds in the write-ahead log."""
         self._connection.close()
 
     def __enter__(self) -> Self:

@@ -1,6 +1,6 @@
-"""tuned.json: which tuning a run's model/ is of, and the manifest of its files.
+"""tuned.json: the identity of the tuning that made a run's model, and the manifest of the model's files.
 
-It is written last, once the model is whole. Runs of older versions have no manifest: their model cannot be checked.
+It is written last, when the model is complete. Runs of older versions have no manifest, so their model cannot be checked.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 from tutelage.core import files, hashing, manifest
 from tutelage.core.errors import InputError
 from tutelage.results import document, schemas
+from tutelage.results.run_folder import RunFolder
 
-FILE, MODEL = "tuned.json", "model"
 WHEN_WRITTEN, LATER = "when written", "later"
-"""When a manifest was made: with the model, or afterwards of a model that an older version had written."""
+"""When the manifest was made: with the model, or later, for a model that an older version had written."""
 UNCHECKED = (
     "the run was made before hashes of the tuned model were kept, so its files cannot be checked; "
     "`tutelage run` with its recipe records them as they are now"
@@ -31,20 +31,22 @@ NO_RECORD = (
 
 
 def read(run: Path) -> dict[str, Any] | None:
-    """A run's tuned.json; None when there is none.
+    """Read a run's tuned.json; None if there is none.
 
     Raises:
-        InputError: it is damaged; the fix says how it is made again.
+        InputError: it is damaged; the fix says how to make it again.
     """
-    path = run / FILE
-    if not path.exists():  # nor where a link leads to
+    path = RunFolder(run).tuned
+    if not path.exists():  # also for a link that leads nowhere
         return None
     fix = f"bring back a copy, or remove {path}: `tutelage run` with the run's recipe then writes it again"
-    return document.load_checked(path, schemas.TunedRecord, what="the record of the tuned model", fix=fix)
+    return document.load_checked(
+        path, schemas.TunedRecordSchema, what="the record of the tuned model", fix=fix
+    )
 
 
-def recorded(run: Path) -> dict[str, Any] | None:
-    """The record of a run's tuned model: tuned.json or, if that is missing, its copy in results.json; None without either.
+def read_or_recover(run: Path) -> dict[str, Any] | None:
+    """Read a run's tuned.json or, if that is missing, its copy in results.json; None if there is neither.
 
     Raises:
         InputError: tuned.json is damaged. A damaged results.json counts as missing.
@@ -52,22 +54,23 @@ def recorded(run: Path) -> dict[str, Any] | None:
     record = read(run)
     if record is None:
         with suppress(InputError):
-            record = (document.read(run / "results.json").get("made_from") or {}).get("tuned")
+            record = (document.read(RunFolder(run).results).get("made_from") or {}).get("tuned")
     return record
 
 
 def write(run: Path, record: Mapping[str, Any]) -> None:
     """Write a run's tuned.json, whole or not at all."""
-    files.write_text(run / FILE, json.dumps(record, indent=1) + "\n")
+    files.write_text(RunFolder(run).tuned, json.dumps(record, indent=1) + "\n")
 
 
 def require_model(run: Path, record: Mapping[str, Any]) -> None:
-    """Check a run's model against its manifest; without a manifest nothing is checked.
+    """Check a run's model against the manifest in its record; without a manifest nothing is checked.
 
     Raises:
-        InputError: a file of the model is missing, differs or was added; InputErrors for several.
+        InputError: a file of the model is missing, was changed, or was added; InputErrors for several.
     """
-    model = run / MODEL
+    folder = RunFolder(run)
+    model = folder.model
     if record.get("files") is None:
         return
     fix = f"bring back a copy, or remove {model}: `tutelage run` with the run's recipe then tunes again"
@@ -76,27 +79,27 @@ def require_model(run: Path, record: Mapping[str, Any]) -> None:
             "the run's tuned model is not there",
             where=str(model),
             found="a file" if model.exists() else "no such folder",
-            expected=f"the files that {run / FILE} names",
+            expected=f"the files that {folder.tuned} names",
             fix="bring back a copy, or run the recipe again: it then tunes again",
         )
     manifest.require(model, record["files"], what="the tuned model", fix=fix)
 
 
 def run_of(folder: Path) -> Path | None:
-    """The run whose tuned model, or adapter beside a merged model, a folder is; None for any other folder."""
-    place = folder.resolve()
-    for model in (place, place.parent):
-        run = model.parent
-        signs = (run / FILE, run / "results.sqlite")
-        if model.name == MODEL and any(os.path.lexists(sign) for sign in signs):
-            return run
+    """Find the run that a folder is the tuned model of, or the adapter beside a merged model; None for any other folder."""
+    resolved = folder.resolve()
+    for model in (resolved, resolved.parent):
+        run = RunFolder(model.parent)
+        if model == run.model and any(os.path.lexists(path) for path in (run.tuned, run.store)):
+            return run.path
     return None
 
 
-def weights(record: Mapping[str, Any]) -> str | None:
-    """The hash of a tuned model's weights, which answers depend on; None where it was not made with the model.
+def weights_hash(record: Mapping[str, Any]) -> str | None:
+    """Hash the weights of a tuned model; None if the manifest was not made with the model.
 
-    Answers of a run of an older version are known by its tuning alone, and stay so.
+    The fingerprint of the model's answers includes this hash. Runs of older versions have fingerprints without it, which
+    must stay as they are.
     """
     if record.get("recorded") != WHEN_WRITTEN:
         return None

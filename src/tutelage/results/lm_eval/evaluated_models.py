@@ -1,109 +1,108 @@
-"""Whose scores are written: the one model of an evaluation, or base and tuned."""
+"""Which models an export covers: the one of an evaluation, or base and tuned of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.results.digests import read_evaluation, read_results
 from tutelage.results.evaluation import Evaluation
+from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class EvaluatedModel:
     """One model's scored evaluations.
 
     Attributes:
-        label: "base" or "tuned" (or another label), "" when there is one model only.
+        label: "base", "tuned" or another label; "" if it is the only model.
         model: the model's name.
         evaluations: of each task and benchmark the one that was scored last.
-        told: by benchmark, what `evaluation.json` says of it beside its scores.
-        provenance: where it was measured.
-        started: when, in seconds since 1970; None when that is not known.
-        seconds: how long it took; None when other work lies between.
+        caveats: by benchmark, what evaluation.json or results.json says about its scores.
+        provenance: where the model was evaluated.
+        started: when, in seconds since 1970; None if unknown.
+        seconds: how long it took; None if the run also did other work.
     """
 
     label: str
     model: str
     evaluations: Sequence[Evaluation]
-    told: Mapping[str, Mapping[str, Any]]
+    caveats: Mapping[str, Mapping[str, Any]]
     provenance: Mapping[str, Any]
     started: float | None
     seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """What evaluation.json or results.json says."""
+class _Document:
+    """What is used of evaluation.json or results.json: names of models by label, caveats by benchmark, provenance."""
 
     models: Mapping[str, str]
-    told: Mapping[str, Mapping[str, Any]]
+    caveats: Mapping[str, Mapping[str, Any]]
     provenance: Mapping[str, Any]
 
 
-def sides(store: Store) -> list[Side]:
-    """Every model that was scored here, the base first.
+def evaluated_models(store: Store) -> list[EvaluatedModel]:
+    """List every model that has scores in a store, the base first.
 
     Raises:
         InputError: nothing was scored, or the document beside the store is damaged.
     """
-    found: dict[str, dict[tuple[str, str], Evaluation]] = {}
-    for one in store.evaluations():
-        if one.parts():
-            found.setdefault(one.model, {})[one.suite, one.name] = one
-    if not found:
+    by_label: dict[str, dict[tuple[str, str], Evaluation]] = {}
+    for evaluation in store.evaluations():
+        if evaluation.parts():
+            by_label.setdefault(evaluation.model, {})[evaluation.suite, evaluation.name] = evaluation
+    if not by_label:
         raise InputError(
             "nothing has been scored here yet",
             where=str(store.path),
             fix="finish it with the command that began it, then export",
         )
-    said = _said(store.path.parent)
-    alone = len(found) == 1
-    return [
-        _side(label, tuple(found[label].values()), said, alone=alone)
-        for label in sorted(found, key=lambda label: label != "base")
-    ]
+    document = _read_document(RunFolder(store.path.parent))
+    labels = sorted(by_label, key=lambda label: label != "base")
+    alone = len(labels) == 1
+    return [_model(label, tuple(by_label[label].values()), document, alone=alone) for label in labels]
 
 
-def _side(label: str, evaluations: Sequence[Evaluation], said: _Said, *, alone: bool) -> Side:
-    sessions = [session for one in evaluations for session in one.provenance()]
-    provenance = said.provenance or (sessions[0] if sessions else {})
-    started, ended = moment(provenance.get("started")), moment(provenance.get("ended"))
-    return Side(
+def _model(
+    label: str, evaluations: Sequence[Evaluation], document: _Document, *, alone: bool
+) -> EvaluatedModel:
+    sessions = [session for evaluation in evaluations for session in evaluation.provenance()]
+    provenance = document.provenance or (sessions[0] if sessions else {})
+    started, ended = timestamp(provenance.get("started")), timestamp(provenance.get("ended"))
+    return EvaluatedModel(
         label="" if alone else label,
-        model=said.models.get(label, said.models.get("", label)),
+        model=document.models.get(label, document.models.get("", label)),
         evaluations=evaluations,
-        told=said.told,
+        caveats=document.caveats,
         provenance=provenance,
         started=started,
         seconds=ended - started if alone and started is not None and ended is not None else None,
     )
 
 
-def _said(folder: Path) -> _Said:
-    """What the document beside the store says; nothing, where the work has not come so far."""
-    evaluation, results = folder / "evaluation.json", folder / "results.json"
-    if evaluation.is_file():
-        document = read_evaluation(evaluation)
+def _read_document(folder: RunFolder) -> _Document:
+    """Read the document beside the store; a run or an evaluation that was not finished has none."""
+    if folder.evaluation.is_file():
+        document = read_evaluation(folder.evaluation)
         provenance = document["provenance"]
-        model = str(provenance.get("model", folder.name))
+        model = str(provenance.get("model", folder.path.name))
         names = {"": model, "base": f"{model}, adapter off", "tuned": model}
-        return _Said(names, document["benchmarks"], provenance)
-    if results.is_file():
-        document = read_results(results)
-        told = {name: one.get("told", {}) for name, one in document.get("watched", {}).items()}
-        names = {"base": str(document["recipe"].get("model", "base")), "tuned": folder.name}
-        return _Said(names, told, document["provenance"])
-    return _Said({"": folder.name}, {}, {})
+        return _Document(names, document["benchmarks"], provenance)
+    if folder.results.is_file():
+        document = read_results(folder.results)
+        caveats = {name: outcome.get("told", {}) for name, outcome in document.get("watched", {}).items()}
+        names = {"base": str(document["recipe"].get("model", "base")), "tuned": folder.path.name}
+        return _Document(names, caveats, document["provenance"])
+    return _Document({"": folder.path.name}, {}, {})
 
 
-def moment(time: object) -> float | None:
-    """An ISO 8601 time in seconds since 1970; None when it is none."""
+def timestamp(time: object) -> float | None:
+    """Convert an ISO 8601 time to seconds since 1970; None for any other value."""
     try:
         return datetime.fromisoformat(str(time)).timestamp()
     except ValueError:

@@ -1,7 +1,7 @@
-"""Every item as a line of `samples_TASK_TIME.jsonl` (lm_eval/evaluator.py, evaluate; lm_eval/loggers/evaluation_tracker.py).
+"""The lines of `samples_TASK_TIME.jsonl` (lm_eval/evaluator.py, evaluate; lm_eval/loggers/evaluation_tracker.py).
 
-Prompts are the questions without their worked examples, as they are kept here. Whether a choice was the greedy continuation is
-not known and says "None".
+The store has prompts without their exemplars, and so have these lines. Whether a choice was the greedy continuation is not
+known: the value is "None".
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 
 from tutelage.core.types import Response
 from tutelage.results.evaluation import Item
-from tutelage.results.lm_eval.tasks import GREEDY, Task
+from tutelage.results.lm_eval.harness_tree import GREEDY, HarnessTask
 
 
-def samples(task: Task) -> Iterator[dict[str, Any]]:
-    """One dictionary an item, in the order in which they were asked."""
+def samples(task: HarnessTask) -> Iterator[dict[str, Any]]:
+    """Yield one dictionary per item, in the order in which they were asked."""
     for number, item in enumerate(task.items):
         response = task.responses[item.id]
         doc = _doc(task, item)
         arguments = _arguments(item, response)
-        given = _given(response, chosen=len(arguments))
+        outputs = _outputs(response, choices=len(arguments))
         target = item.references[0] if item.references else ""
         values = {
             metric.name: metric.by_item[item.id] for metric in task.metrics if item.id in metric.by_item
@@ -32,10 +32,11 @@ def samples(task: Task) -> Iterator[dict[str, Any]]:
             "doc": doc,
             "target": target,
             "arguments": {
-                f"gen_args_{i}": {"arg_0": item.prompt, "arg_1": second} for i, second in enumerate(arguments)
+                f"gen_args_{i}": {"arg_0": item.prompt, "arg_1": argument}
+                for i, argument in enumerate(arguments)
             },
-            "resps": [[one] for one in given],
-            "filtered_resps": given,
+            "resps": [[output] for output in outputs],
+            "filtered_resps": outputs,
             "filter": "none",
             "metrics": list(values),
             "doc_hash": digest(json.dumps(doc, indent=2, ensure_ascii=False)),
@@ -46,30 +47,30 @@ def samples(task: Task) -> Iterator[dict[str, Any]]:
 
 
 def digest(text: str) -> str:
-    """Their `hash_string`: sha256 of the text as UTF-8."""
+    """The sha256 of a text in UTF-8, as lm-evaluation-harness's `hash_string` makes it."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _doc(task: Task, item: Item) -> dict[str, Any]:
-    """What is known of the item; a task's rows have columns of any name, so they stand apart."""
-    own: dict[str, Any] = {
+def _doc(task: HarnessTask, item: Item) -> dict[str, Any]:
+    """The item as a document. The columns of a task's row go into a dictionary of their own: they may have any name."""
+    doc: dict[str, Any] = {
         "id": item.id,
         "part": item.part,
         "question": item.prompt,
         "references": list(item.references),
     }
-    return {**own, "row": dict(item.fields)} if task.suite == "task" else {**item.fields, **own}
+    return {**doc, "row": dict(item.fields)} if task.suite == "task" else {**item.fields, **doc}
 
 
 def _arguments(item: Item, response: Response) -> list[Any]:
-    """What came after the prompt in each request: a choice, or how to generate."""
+    """The second argument of each request, after the prompt: a choice, or how to generate."""
     choices = item.fields.get("choices")
     if response.choice is not None and isinstance(choices, list) and len(choices) == len(response.logprobs):
         return [str(choice) for choice in choices]
     return [GREEDY]
 
 
-def _given(response: Response, *, chosen: int) -> list[Any]:
-    if response.choice is not None and chosen == len(response.logprobs):
+def _outputs(response: Response, *, choices: int) -> list[Any]:
+    if response.choice is not None and choices == len(response.logprobs):
         return [[str(value), "None"] for value in response.logprobs]
     return [response.text]
