@@ -1,4 +1,7 @@
-"""A folder's manifest: size and sha256 of every file as it was written, and what differs from it now."""
+"""The manifest of a folder: size and sha256 of every file as it was written, and how the folder differs from it now.
+
+tuned.json, tutelage.json (`core.outputs`) and the entries of the caches hold manifests.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +17,18 @@ Files = dict[str, dict[str, Any]]
 """By path below the folder, with forward slashes: `size` in bytes and `sha256` in hex."""
 
 SHOWN = 12
-"""Characters of a hash in an error: enough to tell two apart."""
-_NOT_READ = (".md", ".png", ".jpg", ".svg")
+"""Characters of a hash in an error message."""
+_IGNORED_SUFFIXES = (".md", ".png", ".jpg", ".svg")
 _SETTLED_NS = 100_000_000
-"""Age from which a changed file has another ctime: kernels count file times in ticks of up to 10 ms."""
+"""Once a file is this old, a change is certain to give it another ctime: kernels count file times in ticks of up to 10 ms."""
 _hashes: dict[tuple[object, ...], str] = {}
 
 
 def sha256(path: Path) -> str:
-    """The sha256 of a file; the same unchanged file is read once in a process.
+    """Hash a file. An unchanged file is read only once per process.
 
-    Unchanged means the same inode, size, mtime and ctime. A file younger than 0.1 s is always read: a change within one
-    tick of the kernel's clock would leave its times alone.
+    Unchanged means the same inode, size, mtime and ctime. A file younger than 0.1 s is always read: a second change within
+    one tick of the kernel's clock does not alter its times.
     """
     state = file_state(path)
     if state not in _hashes:
@@ -38,18 +41,18 @@ def sha256(path: Path) -> str:
 
 
 def file_state(path: Path) -> tuple[object, ...]:
-    """What changes with a file's content: place, size, times, inode."""
+    """What changes when a file's content does: size, times, inode; and its path."""
     stat = path.stat()
     return (str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
 def is_settled(path: Path) -> bool:
-    """Whether the next change of the file is certain to change its ctime."""
+    """Whether the next change of the file is certain to alter its ctime."""
     return time.time_ns() - path.stat().st_ctime_ns > _SETTLED_NS
 
 
 def describe(folder: Path) -> Files:
-    """The manifest of all files below a folder, as they are now."""
+    """Make the manifest of all files below a folder, as they are now."""
     return {
         path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256(path)}
         for path in sorted(folder.rglob("*"))
@@ -63,11 +66,11 @@ def require(folder: Path, files: Mapping[str, Mapping[str, Any]], *, what: str, 
     Args:
         folder: the folder.
         files: its manifest.
-        what: what the folder is, for the error: "the tuned model".
-        fix: what a person can do.
+        what: what the folder is, for the error, such as "the tuned model".
+        fix: what the user can do.
 
     Raises:
-        InputError: a file is missing, differs, or was added and would be read; InputErrors for several.
+        InputError: a file is missing, was changed, or was added and would be read; InputErrors for several.
     """
     raise_all(f"{folder}: {what} is not as it was written", list(_differences(folder, files, what, fix)))
 
@@ -75,9 +78,8 @@ def require(folder: Path, files: Mapping[str, Mapping[str, Any]], *, what: str, 
 def _differences(
     folder: Path, files: Mapping[str, Mapping[str, Any]], what: str, fix: str
 ) -> Iterator[InputError]:
-    for name, written in files.items():
-        difference = _difference(folder / name, written)
-        if difference is not None:
+    for name, entry in files.items():
+        if difference := _difference(folder / name, entry):
             yield InputError(
                 f"the file is not as it was written with {what}",
                 where=str(folder / name),
@@ -97,25 +99,27 @@ def _differences(
             )
 
 
-def _difference(path: Path, written: Mapping[str, Any]) -> tuple[str, str] | None:
-    """What is found and what was written; None where they are the same. What is no regular file is not opened."""
+def _difference(path: Path, entry: Mapping[str, Any]) -> tuple[str, str] | None:
+    """How a file is and how it was written, None if these are the same. Only regular files are opened."""
     if not path.is_file():
-        found = "a folder" if path.is_dir() else "no regular file" if path.exists() else "no such file"
-        return found, f"a file of {written['size']:,} bytes"
+        kind = "a folder" if path.is_dir() else "no regular file" if path.exists() else "no such file"
+        return kind, f"a file of {entry['size']:,} bytes"
     try:
         size = path.stat().st_size
-        if size != written["size"]:
-            return f"{size:,} bytes", f"{written['size']:,} bytes"
+        if size != entry["size"]:
+            return f"{size:,} bytes", f"{entry['size']:,} bytes"
         digest = sha256(path)
     except OSError as error:
         return error.strerror or str(error), "a file that can be read"
-    if digest != written["sha256"]:
-        return f"sha256 {digest[:SHOWN]}…", f"sha256 {written['sha256'][:SHOWN]}…"
+    if digest != entry["sha256"]:
+        return f"sha256 {digest[:SHOWN]}…", f"sha256 {entry['sha256'][:SHOWN]}…"
     return None
 
 
 def _could_be_read(path: Path) -> bool:
-    """Whether a loader of models might read a file: all but hidden files, texts and pictures for people."""
+    """Whether a loader of models might read a file: all but hidden files, documentation and pictures."""
     return not (
-        path.name.startswith(".") or path.suffix.lower() in _NOT_READ or path.stem.upper() == "LICENSE"
+        path.name.startswith(".")
+        or path.suffix.lower() in _IGNORED_SUFFIXES
+        or path.stem.upper() == "LICENSE"
     )

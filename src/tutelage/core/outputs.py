@@ -1,8 +1,8 @@
-"""What a command may write over: nothing, or what Tutelage wrote there before and nobody has changed since.
+"""Outputs in places that the user names: an output replaces nothing but an earlier output that nobody changed since.
 
-A folder that Tutelage writes holds `tutelage.json`: what kind of output it is and the sha256 of every file in it. A page
-says in its head that Tutelage wrote it, and ends with the sha256 of what stands before. Anything else under the name of
-an output is a person's, and is refused before the work begins and once more before it is replaced.
+A folder that Tutelage writes has a `tutelage.json`: the kind of output, and the sha256 of every file. An HTML page names
+Tutelage in its head, and ends with the sha256 of everything before. Any other content belongs to the user: it is refused
+before the work begins, and once more before it would be replaced.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from tutelage.core import files, hashing, manifest
 from tutelage.core.errors import InputError
 
 MARKER = "tutelage.json"
-"""The file that marks a folder as an output of this program."""
-MOST_MARKER = 64 * 2**20  # bytes; a marker of 100,000 files has 10 MB
+"""The file that marks a folder as an output of Tutelage."""
+MAX_MARKER_BYTES = 64 * 2**20  # a marker of 100,000 files has 10 MB
 LISTED = 5  # names in an error
 
 GENERATOR = '<meta name="generator" content="tutelage">'
 _HEAD = re.compile(rb"<!DOCTYPE html>\n<html[^>]*>\n<head>\n(?:<meta [^\n]*>\n)*?" + GENERATOR.encode())
-_MOST_HEAD = 65_536
+_MAX_HEAD_BYTES = 65_536
 _END = re.compile(rb"<!-- sha256 ([0-9a-f]{64}) -->\n")
 _END_LENGTH = len("<!-- sha256  -->\n") + 64
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder that a person named for an output.
+    """A folder that the user named for an output.
 
     Attributes:
-        path: where; a symlink is followed, so that the link stays.
-        kind: what it will hold; a folder of another kind is not replaced.
+        path: the folder; a symlink is followed, so that the link stays.
+        kind: the kind of output; a folder with another kind is not replaced.
         inputs: files and folders that are read: the output may not be one of them, nor lie in or above one.
-        advice: what to do when the folder is refused.
-        replaceable: for the model inside a run's own folder: patterns of the names of files that a run writes there. Changed
-            files are then replaced, and an unmarked folder too if all its files have such names. None for any other folder.
+        advice: what to do if the folder is refused.
+        replaceable: only for the model in a run's own folder: patterns of the file names that a run writes there. Changed files
+            are then replaced, and so is an unmarked folder if all its files have such names.
     """
 
     path: Path
@@ -53,19 +53,19 @@ class Folder:
 
     @contextmanager
     def new(self) -> Iterator[Path]:
-        """Fill the folder: it appears whole, marked as an output, when the block ends well.
+        """Write the folder: it appears whole, with its marker, when the block ends without an error.
 
         Yields:
             A scratch folder beside the target.
 
         Raises:
-            InputError: as `check`; the target is then as it was.
-            MachineError: the disk does not take it.
+            InputError: as `check`; the target then stays as it was.
+            MachineError: the disk is full or fails.
         """
         with files.new_folder(self.check()) as part:
             yield part
             _write_marker(part, self.kind)
-            self.check()  # a person may have put something there while the work was done
+            self.check()  # the user may have put something there in the meantime
 
     def check(self) -> Path:
         """Refuse a folder that may not be replaced.
@@ -74,7 +74,7 @@ class Folder:
             The real path, with symlinks followed.
 
         Raises:
-            InputError: it is an input, a file, the current or home folder, a mount point, or holds what nobody marked.
+            InputError: it is an input, a file, the current or home folder, a mount point, or has other content.
         """
         target = _real(self.path, fix=self.advice)
         _check_inputs(self.path, target, self.inputs, fix=self.advice, folders=True)
@@ -93,14 +93,14 @@ class Folder:
         return target
 
     def _check_content(self, target: Path, *, fix: str) -> None:
-        """Refuse what is no earlier output, has entries beyond the marked ones, or marked files that were changed."""
+        """Refuse a folder that is no earlier output, or in which files were added or changed."""
         marker = _read_marker(target)
         where = str(self.path)
         if marker is None and self.replaceable is None:
             raise InputError(
                 "the folder holds files that Tutelage did not write, or wrote before it marked its outputs",
                 where=where,
-                found=_some(sorted(entry.name for entry in target.iterdir())),
+                found=_first(sorted(entry.name for entry in target.iterdir())),
                 expected=f"a new or empty folder, or one with the {MARKER} of an earlier output",
                 fix=fix,
             )
@@ -109,25 +109,29 @@ class Folder:
                 f"the folder holds {marker.kind}, which is not replaced by {self.kind}", where=where, fix=fix
             )
         hashes = marker.hashes if marker is not None else {}
-        # Of a folder with far more in it than was written, only as much is read as an error shows.
-        most = None if self.replaceable is not None else len(hashes) + 1 + LISTED
-        entries = list(islice(_entries(target, fix=fix), most))
-        extra = [name for name in entries if name not in hashes and name != MARKER]
-        extra = [name for name in extra if not any(_matches(name, p) for p in self.replaceable or ())]
-        if extra:
+        # Of a folder with far more files than the marker lists, only as many are read as the error shows.
+        limit = None if self.replaceable is not None else len(hashes) + 1 + LISTED
+        names = [name for name in islice(_entries(target, fix=fix), limit) if name != MARKER]
+        added = [
+            name
+            for name in names
+            if name not in hashes and not any(_matches(name, pattern) for pattern in self.replaceable or ())
+        ]
+        if added:
             raise InputError(
                 "the folder is an earlier output, and somebody put more into it",
                 where=where,
-                found=_some(extra),
+                found=_first(added),
                 expected=f"nothing but the files that {MARKER} lists",
                 fix=f"move what is yours elsewhere, or {fix}",
             )
-        names = [name for name in entries if name != MARKER] if self.replaceable is None else []
-        if changed := [name for name in names if not _unchanged(target / name, hashes[name])]:
+        if self.replaceable is not None:
+            return
+        if changed := [name for name in names if not _is_unchanged(target / name, hashes[name])]:
             raise InputError(
                 "the folder is an earlier output, and files in it were changed since",
                 where=where,
-                found=_some(changed),
+                found=_first(changed),
                 expected=f"the files that {MARKER} lists, with their sha256",
                 fix=fix,
             )
@@ -135,13 +139,13 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A file that a person named for an HTML page.
+    """A file that the user named for an HTML page.
 
     Attributes:
-        path: where; a symlink is followed, so that the link stays.
+        path: the file; a symlink is followed, so that the link stays.
         inputs: files that are read: the page may not be one of them.
-        advice: what to do when the file is refused.
-        older: what stands in pages of this place that were written before pages were marked.
+        advice: what to do if the file is refused.
+        older: matches pages that were written before pages had marks.
     """
 
     path: Path
@@ -150,11 +154,11 @@ class Page:
     older: re.Pattern[bytes] | None = None
 
     def write(self, page: str) -> None:
-        """Write the page whole, with the mark by which it may be replaced later; `GENERATOR` stands in its head.
+        """Write the page whole, with the hash by which it can be replaced later. Its head must contain `GENERATOR`.
 
         Raises:
             InputError: as `check`.
-            MachineError: the disk does not take it.
+            MachineError: the disk is full or fails.
         """
         content = page.encode("utf-8")
         if _HEAD.match(content) is None:
@@ -165,7 +169,7 @@ class Page:
         files.write_bytes(self.check(), content + end)
 
     def is_whole(self) -> bool:
-        """Whether the page is there as this program wrote it."""
+        """Whether the page exists as Tutelage wrote it."""
         return self.path.is_file() and _page_problem(self.path, self.older) is None
 
     def check(self) -> Path:
@@ -175,16 +179,16 @@ class Page:
             The real path, with symlinks followed.
 
         Raises:
-            InputError: it is an input, a folder, a device, or a file that is not an unchanged page of this program.
+            InputError: it is an input, a folder, a device, or a file that is not an unchanged page of Tutelage.
         """
         target = _real(self.path, fix=self.advice)
         _check_inputs(self.path, target, self.inputs, fix=self.advice, folders=False)
         if not target.exists():
             return target
         if not target.is_file():
-            what = "a folder" if target.is_dir() else "a device or a pipe"
+            kind = "a folder" if target.is_dir() else "a device or a pipe"
             raise InputError(
-                f"the name is of {what}", where=str(self.path), expected="a new file", fix=self.advice
+                f"the name is of {kind}", where=str(self.path), expected="a new file", fix=self.advice
             )
         if target.stat().st_size and (problem := _page_problem(target, self.older)):
             raise InputError(
@@ -198,25 +202,25 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class _Marker:
-    """What a folder's `tutelage.json` says: what the output is, and each file's sha256 by its path in the folder."""
+    """The content of tutelage.json: the kind of output, and each file's sha256 by its path in the folder."""
 
     kind: str
     hashes: Mapping[str, object]
 
 
 def _page_problem(path: Path, older: re.Pattern[bytes] | None) -> str | None:
-    """Why a file is not an unchanged page of this program; None when it is one."""
+    """Why a file is not an unchanged page of Tutelage; None if it is one."""
     try:
         with path.open("rb") as file:
-            head = file.read(_MOST_HEAD)
-            # Only a page is read further: another file may be far longer.
+            head = file.read(_MAX_HEAD_BYTES)
+            # Other files may be very long: only a page is read to its end.
             content = head + (file.read() if head.startswith(b"<!DOCTYPE html>\n") else b"")
     except OSError as error:
         return f"the file cannot be looked into ({error.strerror}) and would be replaced"
     if _HEAD.match(head) is None:
-        page = head.startswith(b"<!DOCTYPE html>\n")
-        unmarked = page and older is not None and older.search(content) is not None
-        return None if unmarked else "the file was not written by Tutelage and would be replaced"
+        is_page = head.startswith(b"<!DOCTYPE html>\n")
+        is_older = is_page and older is not None and older.search(content) is not None
+        return None if is_older else "the file was not written by Tutelage and would be replaced"
     end = _END.fullmatch(content[-_END_LENGTH:])
     if end is None or end[1].decode("ascii") != hashing.of_bytes(content[:-_END_LENGTH]):
         return "the page was changed since Tutelage wrote it and would be replaced"
@@ -231,8 +235,8 @@ def _real(path: Path, *, fix: str) -> Path:
             raise InputError("the link leads nowhere", where=str(path), expected="a new name", fix=fix)
         parent = files.existing_parent(target)
     except (OSError, RuntimeError) as error:
-        found = error.strerror if isinstance(error, OSError) else "links in a circle"
-        raise InputError("the name cannot be used", where=str(path), found=found, fix=fix) from error
+        reason = error.strerror if isinstance(error, OSError) else "links in a circle"
+        raise InputError("the name cannot be used", where=str(path), found=reason, fix=fix) from error
     if not parent.is_dir():
         raise InputError(
             "the output would lie in a file", where=str(path), found=f"{parent}, which is a file", fix=fix
@@ -263,7 +267,7 @@ def _check_inputs(path: Path, target: Path, inputs: Sequence[Path], *, fix: str,
 
 
 def _check_place(path: Path, target: Path, *, fix: str) -> None:
-    """Refuse folders that are more than their content: they cannot be replaced without harm, even when they are empty."""
+    """Refuse folders that cannot be replaced without harm even if they are empty."""
     here = Path.cwd().resolve()
     home = Path("~")
     with suppress(RuntimeError):  # an account without a home
@@ -285,7 +289,7 @@ def _check_place(path: Path, target: Path, *, fix: str) -> None:
 
 
 def _entries(target: Path, *, fix: str) -> Iterator[str]:
-    """Every file and link below a folder, and every empty folder with a slash behind, by their paths in it."""
+    """The paths in a folder of every file, every link, and every empty folder (with a slash at the end)."""
 
     def refuse(error: OSError) -> None:
         raise InputError(
@@ -295,10 +299,10 @@ def _entries(target: Path, *, fix: str) -> Iterator[str]:
             fix=fix,
         ) from error
 
-    for place, folders, names in os.walk(target, onerror=refuse):
+    for root, folders, names in os.walk(target, onerror=refuse):
         folders.sort()
-        below = Path(place).relative_to(target)
-        links = [name for name in folders if (Path(place) / name).is_symlink()]
+        below = Path(root).relative_to(target)
+        links = [name for name in folders if (Path(root) / name).is_symlink()]
         if below.parts and not folders and not names:
             yield f"{below.as_posix()}/"
         for name in sorted([*names, *links]):
@@ -306,31 +310,27 @@ def _entries(target: Path, *, fix: str) -> Iterator[str]:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Whether a pattern's stars cover the name, and none of them a slash."""
+    """Whether a name matches a pattern in which a star stands for anything but a slash."""
     return name.count("/") == pattern.count("/") and fnmatchcase(name, pattern)
 
 
-def _unchanged(path: Path, sha256: object) -> bool:
+def _is_unchanged(path: Path, sha256: object) -> bool:
     with suppress(OSError):
         return path.is_file() and not path.is_symlink() and manifest.sha256(path) == sha256
     return False
 
 
 def _write_marker(folder: Path, kind: str) -> None:
-    hashes = {
-        path.relative_to(folder).as_posix(): manifest.sha256(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / MARKER
-    }
+    hashes = {name: file["sha256"] for name, file in manifest.describe(folder).items() if name != MARKER}
     marker = {"program": "tutelage", "kind": kind, "files": hashes}
     files.write_text(folder / MARKER, json.dumps(marker, indent=1, ensure_ascii=False) + "\n")
 
 
 def _read_marker(folder: Path) -> _Marker | None:
-    """A folder's marker; None where there is none that this program could have written."""
+    """Read a folder's marker; None if there is none, or none that Tutelage could have written."""
     path = folder / MARKER
     try:
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > MOST_MARKER:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_MARKER_BYTES:
             return None
         value = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -343,7 +343,7 @@ def _read_marker(folder: Path) -> _Marker | None:
     return _Marker(kind, hashes)
 
 
-def _some(names: Sequence[str]) -> str:
-    """The first names of a list."""
+def _first(names: Sequence[str]) -> str:
+    """The first names of a list, for an error."""
     more = ", ..." if len(names) > LISTED else ""
     return ", ".join(names[:LISTED]) + more
