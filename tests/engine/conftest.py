@@ -1,4 +1,4 @@
-"""Tiny models of many families with a tokenizer of their own, and the plain way to ask them: one by one."""
+"""Tiny models of many families, each with a tokenizer, and slow references: one request at a time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _MORE = {"intermediate_size": 64, "num_key_value_heads": 2, "max_position_embedd
 _GEMMA = {"head_dim": 8, "sliding_window": 16, "tie_word_embeddings": False}
 
 
-class Asked(NamedTuple):
+class TinyModel(NamedTuple):
     """A model with its tokenizer."""
 
     model: Any
@@ -124,11 +124,11 @@ def bart_folder(tiny_t5_folder, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def asked(tiny_model_folder, tiny_t5_folder, bart_folder):
+def tiny_model(tiny_model_folder, tiny_t5_folder, bart_folder):
     """A family's model by name, made once. Ask it, never change it."""
 
     @functools.cache
-    def make(family: str) -> Asked:
+    def make(family: str) -> TinyModel:
         folder = {"t5": tiny_t5_folder, "bart": bart_folder}.get(family, tiny_model_folder)
         tokenizer = tf.AutoTokenizer.from_pretrained(folder)
         kind = tf.AutoModelForSeq2SeqLM if family in ("t5", "bart") else tf.AutoModelForCausalLM
@@ -144,8 +144,8 @@ def asked(tiny_model_folder, tiny_t5_folder, bart_folder):
                     if parameter.ndim > 1:
                         parameter.normal_(0, 0.3)
         if family == "bart":
-            model.generation_config.forced_bos_token_id = 0  # as BART's own settings have it
-        return Asked(model.eval(), tokenizer, family in ("t5", "bart"))
+            model.generation_config.forced_bos_token_id = 0  # as in BART's settings
+        return TinyModel(model.eval(), tokenizer, family in ("t5", "bart"))
 
     return make
 
@@ -162,14 +162,14 @@ def make_requests(prompts):
     """Generations and choices over the prompts, each with its own limits and choices."""
 
     def make(kinds=("generate", "choose"), *, max_new_tokens=(1, 5, 12)) -> list[Request]:
-        found = []
+        requests = []
         for n, prompt in enumerate(prompts):
             if "generate" in kinds:
                 most = max_new_tokens[n % len(max_new_tokens)]
-                found.append(Request(f"g{n}", "generate", prompt, max_new_tokens=most))
+                requests.append(Request(f"g{n}", "generate", prompt, max_new_tokens=most))
             if "choose" in kinds:
-                found.append(Request(f"c{n}", "choose", prompt, choices=CHOICES[n % len(CHOICES)]))
-        return found
+                requests.append(Request(f"c{n}", "choose", prompt, choices=CHOICES[n % len(CHOICES)]))
+        return requests
 
     return make
 
@@ -178,23 +178,23 @@ def make_requests(prompts):
 def generated():
     """What transformers' own `generate` answers to one prompt alone: the ids, without the end."""
 
-    def ask(one: Asked, ids: list[int], most: int, *, ends=(2,)) -> list[int]:
+    def ask(tiny: TinyModel, ids: list[int], most: int, *, ends=(2,)) -> list[int]:
         prompt = torch.tensor([ids])
         # BART's generate counts the <s> that it is made to begin with.
         forced = (
-            one.model.config.is_encoder_decoder
-            and one.model.generation_config.forced_bos_token_id is not None
+            tiny.model.config.is_encoder_decoder
+            and tiny.model.generation_config.forced_bos_token_id is not None
         )
-        out = one.model.generate(
+        out = tiny.model.generate(
             input_ids=prompt,
             attention_mask=torch.ones_like(prompt),
             max_new_tokens=most + forced,
             do_sample=False,
             num_beams=1,
             eos_token_id=list(ends),
-            pad_token_id=one.tokenizer.pad_token_id,
+            pad_token_id=tiny.tokenizer.pad_token_id,
         )[0].tolist()
-        new = out[1 + forced :] if one.encoder_decoder else out[len(ids) :]
+        new = out[1 + forced :] if tiny.encoder_decoder else out[len(ids) :]
         return new[:-1] if new and new[-1] in ends else new
 
     return ask
@@ -202,21 +202,21 @@ def generated():
 
 @pytest.fixture(scope="session")
 def likelihood():
-    """A choice's log-likelihood the plain way: prompt and choice in one forward pass, alone, without a cache."""
+    """A choice's log-likelihood: prompt and choice in one forward pass, alone, without a cache."""
 
-    def ask(one: Asked, ids: list[int], choice: list[int], *, before=()) -> float:
+    def ask(tiny: TinyModel, ids: list[int], choice: list[int], *, answer_prefix=()) -> float:
         with torch.inference_mode():
-            if one.encoder_decoder:
-                given = [one.model.config.decoder_start_token_id, *before]
-                out = one.model(
+            if tiny.encoder_decoder:
+                before_choice = [tiny.model.config.decoder_start_token_id, *answer_prefix]
+                out = tiny.model(
                     input_ids=torch.tensor([ids]),
-                    decoder_input_ids=torch.tensor([given + choice]),
+                    decoder_input_ids=torch.tensor([before_choice + choice]),
                     use_cache=False,
                 )
             else:
-                given = list(ids)
-                out = one.model(input_ids=torch.tensor([given + choice]), use_cache=False)
+                before_choice = list(ids)
+                out = tiny.model(input_ids=torch.tensor([before_choice + choice]), use_cache=False)
         after = out.logits[0].double().log_softmax(-1)
-        return sum(float(after[len(given) - 1 + n, token]) for n, token in enumerate(choice))
+        return sum(float(after[len(before_choice) - 1 + n, token]) for n, token in enumerate(choice))
 
     return ask

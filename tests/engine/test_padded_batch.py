@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tutelage.engine import padded_batch as states
+from tutelage.engine.padded_batch import PaddedDecoderBatch, PaddedEncoderDecoderBatch, prefill
 
 DECODERS = ("llama", "gpt2", "gemma2", "gemma3", "mistral", "opt", "bloom", "neox")
 PROMPTS = [[5, 6, 7], [8], [9, 10, 11, 12, 13, 14, 15], list(range(20, 45))]
@@ -17,21 +17,21 @@ def _inference():
 
 
 @pytest.fixture
-def begin(asked):
-    """A state of a family's model over prompts; `plain` gives one row's logits without batch, padding or cache."""
+def begin(tiny_model):
+    """A padded batch of a family's model; `plain` gives one row's logits without batch, padding or cache."""
 
     def make(family, prompts=PROMPTS, **options):
-        one = asked(family)
-        begun = states.start(one.model, prompts, pad_id=0, encoder_decoder=one.encoder_decoder, **options)
+        tiny = tiny_model(family)
+        begun = prefill(tiny.model, prompts, pad_id=0, encoder_decoder=tiny.encoder_decoder, **options)
 
         def plain(row, more=()):
             ids = torch.tensor([prompts[row]])
-            if not one.encoder_decoder:
+            if not tiny.encoder_decoder:
                 ids = torch.tensor([prompts[row] + list(more)])
-                return one.model(input_ids=ids, use_cache=False).logits[0, len(prompts[row]) - 1 :]
-            given = [one.model.config.decoder_start_token_id, *options.get("prefix", ())]
+                return tiny.model(input_ids=ids, use_cache=False).logits[0, len(prompts[row]) - 1 :]
+            given = [tiny.model.config.decoder_start_token_id, *options.get("answer_prefix", ())]
             given_ids = torch.tensor([given + list(more)])
-            return one.model(input_ids=ids, decoder_input_ids=given_ids, use_cache=False).logits[
+            return tiny.model(input_ids=ids, decoder_input_ids=given_ids, use_cache=False).logits[
                 0, len(given) - 1 :
             ]
 
@@ -40,8 +40,8 @@ def begin(asked):
     return make
 
 
-def close(found, want):
-    torch.testing.assert_close(found, want, atol=1e-4, rtol=1e-4)
+def close(actual, expected):
+    torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("family", [*DECODERS, "t5", "bart"])
@@ -83,8 +83,8 @@ def test_what_fills_up_the_right_end_changes_nothing_before_it(begin, family):
     state, plain = begin(family)
     lengths = [4, 1, 3, 2]
     fed = torch.tensor([more[:n] + [0] * (4 - n) for more, n in zip(MORE, lengths, strict=True)])
-    real = torch.tensor([[1] * n + [0] * (4 - n) for n in lengths])
-    logits = state.feed(fed, real=real)
+    mask = torch.tensor([[1] * n + [0] * (4 - n) for n in lengths])
+    logits = state.feed(fed, mask=mask)
     for row, n in enumerate(lengths):
         close(logits[row, :n], plain(row, MORE[row][:n])[1:])
 
@@ -92,62 +92,62 @@ def test_what_fills_up_the_right_end_changes_nothing_before_it(begin, family):
 def test_select_takes_the_first_logits_along(begin):
     for family in ("llama", "t5"):
         state, _ = begin(family)
-        before = state.logits.clone()
+        original = state.logits.clone()
         state.select(torch.tensor([2, 2, 0]))
-        assert torch.equal(state.logits, before[[2, 2, 0]])
+        assert torch.equal(state.logits, original[[2, 2, 0]])
 
 
-def test_the_padding_id_does_not_matter(asked):
-    model = asked("llama").model
-    one, other = (states.DecoderState(model, PROMPTS, pad_id=pad) for pad in (0, 77))
-    close(one.logits, other.logits)
+def test_the_padding_id_does_not_matter(tiny_model):
+    model = tiny_model("llama").model
+    first, second = (PaddedDecoderBatch(model, PROMPTS, pad_id=pad) for pad in (0, 77))
+    close(first.logits, second.logits)
     fed = torch.tensor(MORE)
-    close(one.feed(fed), other.feed(fed))
+    close(first.feed(fed), second.feed(fed))
 
 
-def test_no_position_goes_beyond_the_models_last(asked, monkeypatch):
-    model = asked("gpt2").model
+def test_no_position_goes_beyond_the_models_last(tiny_model, monkeypatch):
+    model = tiny_model("gpt2").model
     last = model.config.n_positions - 1
     long = [5 + n % 90 for n in range(last)]
-    state = states.DecoderState(model, [long, [7]], pad_id=0)
-    seen = []
+    state = PaddedDecoderBatch(model, [long, [7]], pad_id=0)
+    recorded = []
     forward = model.forward
 
     def listening(**inputs):
-        seen.extend(inputs["position_ids"].tolist() if "position_ids" in inputs else [])
+        recorded.extend(inputs["position_ids"].tolist() if "position_ids" in inputs else [])
         return forward(**inputs)
 
     monkeypatch.setattr(model, "forward", listening)
     fed = torch.tensor([[8, 0, 0, 0, 0], [8, 9, 10, 11, 12]])
-    logits = state.feed(fed, real=torch.tensor([[1, 0, 0, 0, 0], [1, 1, 1, 1, 1]]))
-    assert seen == [[last] * 5, [1, 2, 3, 4, 5]]
+    logits = state.feed(fed, mask=torch.tensor([[1, 0, 0, 0, 0], [1, 1, 1, 1, 1]]))
+    assert recorded == [[last] * 5, [1, 2, 3, 4, 5]]
     close(logits[0, 0], model(input_ids=torch.tensor([[*long, 8]]), use_cache=False).logits[0, -1])
 
 
-def test_only_the_last_logits_of_a_prompt_are_made(asked, monkeypatch):
-    model = asked("llama").model
-    seen = []
+def test_only_the_last_logits_of_a_prompt_are_made(tiny_model, monkeypatch):
+    model = tiny_model("llama").model
+    recorded = []
     forward = model.forward
 
     def listening(**inputs):
         out = forward(**inputs)
-        seen.append(tuple(out.logits.shape[:2]))
+        recorded.append(tuple(out.logits.shape[:2]))
         return out
 
     monkeypatch.setattr(model, "forward", listening)
-    state = states.DecoderState(model, PROMPTS, pad_id=0)
+    state = PaddedDecoderBatch(model, PROMPTS, pad_id=0)
     state.feed(torch.tensor(MORE))
-    assert seen == [(4, 1), (4, 4)]
+    assert recorded == [(4, 1), (4, 4)]
 
 
 @pytest.mark.parametrize("family", ["t5", "bart"])
-def test_the_encoder_runs_once_whatever_is_fed(asked, monkeypatch, family):
-    model = asked(family).model
+def test_the_encoder_runs_once_whatever_is_fed(tiny_model, monkeypatch, family):
+    model = tiny_model(family).model
     runs = []
     encoder = model.get_encoder()
     hook = encoder.register_forward_hook(lambda *_: runs.append(1))
     try:
-        state = states.EncoderDecoderState(model, PROMPTS, pad_id=0)
+        state = PaddedEncoderDecoderBatch(model, PROMPTS, pad_id=0)
         for _ in range(3):
             state.feed(torch.tensor([[50]] * 4))
             state.select(torch.tensor([0, 1, 2, 3]))
@@ -159,7 +159,7 @@ def test_the_encoder_runs_once_whatever_is_fed(asked, monkeypatch, family):
 @pytest.mark.parametrize("family", ["t5", "bart"])
 def test_what_stands_before_every_answer_is_given_to_the_decoder(begin, family):
     bare, _ = begin(family)
-    state, plain = begin(family, prefix=(30, 31))
+    state, plain = begin(family, answer_prefix=(30, 31))
     for row in range(len(PROMPTS)):
         close(state.logits[row], plain(row)[-1])
         assert not torch.allclose(state.logits[row], bare.logits[row], atol=1e-2)

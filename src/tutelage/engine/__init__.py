@@ -1,7 +1,7 @@
-"""Answers from a model: batched generation and log-likelihoods."""
+"""Requests to responses: batched greedy generation and log-probabilities of choices."""
 
-from tutelage.engine.encoded_request import Reader
+from tutelage.engine.encoded_request import RequestEncoder
 from tutelage.engine.engine import Engine
-from tutelage.engine.limits import Limits
+from tutelage.engine.limits import BatchLimits
 
-__all__ = ["Engine", "Limits", "Reader"]
+__all__ = ["BatchLimits", "Engine", "RequestEncoder"]

@@ -1,103 +1,118 @@
-"""Greedy generation of many requests at once: rows that end leave, and the next ones take their places."""
+"""Continuous batching: greedy generation in which finished requests leave the batch and waiting ones take their place."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tutelage.core.types import Request
-from tutelage.engine.decode_batch import Rows
-from tutelage.engine.encoded_request import Read
-from tutelage.engine.limits import Limits
-from tutelage.engine.packed_scoring import TOKENS, Pack, packs
-from tutelage.engine.prefixes import Branch
-from tutelage.engine.shared_prefix import Beginning
+from tutelage.engine.decode_batch import DecodeBatch
+from tutelage.engine.encoded_request import EncodedRequest
+from tutelage.engine.limits import BatchLimits
+from tutelage.engine.packed_scoring import PACK_TOKENS, Pack, pack_requests
+from tutelage.engine.prefix_tree import PrefixNode
+from tutelage.engine.shared_prefix import SharedPrefix
 
-Source = Iterator[tuple[Beginning, list[Read], Pack]]
-"""Requests in packs, each with the beginning that it goes on from."""
+WaitingPack = tuple[SharedPrefix, list[EncodedRequest], Pack]
+"""Requests, the prefix that they continue, and the rest of their prompts as one pack."""
 
 
 @dataclass(slots=True)
-class Row:
-    """A generation under way."""
+class Generation:
+    """A greedy generation in progress; `finish` is `stop` or `length` once it has ended."""
 
     request: Request
-    ids: list[int]
+    ids: list[int] = field(default_factory=list)
     finish: str = ""
 
 
-def packs_of(
-    branches: Iterable[tuple[Branch, Any]], reads: Sequence[Read], limits: Limits, tokens: int
-) -> Source:
-    """Requests in packs, those with the longest prompts of a branch first.
+def waiting_packs(
+    nodes: Iterable[tuple[PrefixNode, Any]],
+    requests: Sequence[EncodedRequest],
+    limits: BatchLimits,
+    cached_tokens: int,
+) -> Iterator[WaitingPack]:
+    """Pack requests by their shared prefix, those with the longest prompts of a prefix first.
 
     Args:
-        branches: each with the keys and values of what has been read down to it, none at the root; depth first.
-        reads: the requests.
+        nodes: each prefix with its KV cache, None at the root; depth first.
+        requests: all requests; nodes name theirs by index.
         limits: of a batch.
-        tokens: how many are held at most.
+        cached_tokens: the most tokens in all KV caches.
     """
-    path: list[Branch] = []
-    for branch, cache in branches:
-        while path and not any(one is branch for one in path[-1].branches):
+    path: list[PrefixNode] = []
+    for node, cache in nodes:
+        while path and not any(child is node for child in path[-1].children):
             path.pop()
-        beginning = Beginning(branch.depth, cache, sum(one.depth for one in path))
-        path.append(branch)
-        order = sorted(branch.rows, key=lambda place: (-len(reads[place].prompt), place))
-        below = [reads[place] for place in order]
-        need = max((len(read.prompt) - branch.depth + read.answer for read in below), default=1)
-        # A quarter of the rows, so that not many must have ended before the next are taken up; fewer where there is no room.
-        few = max(1, min(limits.rows // 4, (tokens - beginning.above - branch.depth) // need))
-        for chosen, pack in packs(below, branch.depth, tokens=min(limits.tokens, TOKENS), rows=few):
-            yield beginning, chosen, pack
+        prefix = SharedPrefix(node.length, cache, sum(ancestor.length for ancestor in path))
+        path.append(node)
+        order = sorted(node.prompts, key=lambda index: (-len(requests[index].prompt), index))
+        of_node = [requests[index] for index in order]
+        width = max((_width(request, prefix) for request in of_node), default=1)
+        # A quarter of the rows, so that few must have ended before the next pack is admitted; fewer if the cache has no room.
+        free = cached_tokens - prefix.ancestor_tokens - prefix.length
+        rows = max(1, min(limits.rows // 4, free // width))
+        tokens = min(limits.prompt_tokens, PACK_TOKENS)
+        for packed, pack in pack_requests(of_node, prefix.length, tokens=tokens, rows=rows):
+            yield prefix, packed, pack
 
 
 def generate(
-    model: Any, source: Source, take: Callable[[Row, int], None], *, rows: int, tokens: int
-) -> Iterator[list[Row]]:
-    """Generate greedily; gives rows as they end, some at a time.
+    model: Any,
+    packs: Iterator[WaitingPack],
+    append: Callable[[Generation, int], None],
+    *,
+    rows: int,
+    cached_tokens: int,
+) -> Iterator[list[Generation]]:
+    """Generate greedily; gives generations as they end, several at a time.
 
     Args:
-        model: a decoder-only model of which `rows.takes_rows` holds, in inference mode.
-        source: what is asked, in the order in which it is taken up.
-        take: gives a row its next token, and says in `finish` when it has ended.
-        rows: how many are under way at once.
-        tokens: how many are held at most, of rows to their ends and of beginnings, where a single pack does not need more.
+        model: a decoder-only model that takes decode batches, in inference mode.
+        packs: the requests, in the order in which they are admitted.
+        append: gives a generation its next token and sets `finish` if that ends it.
+        rows: generations in progress at once.
+        cached_tokens: the most tokens in all KV caches, of rows up to their ends and of prefixes, unless one pack needs more.
     """
-    under = Rows(model, most=rows)
-    active: list[Row] = []
-    said: list[int] = []
-    waiting = next(source, None)
+    batch = DecodeBatch(model, max_rows=rows)
+    active: list[Generation] = []
+    tokens: list[int] = []
+    waiting = next(packs, None)
     while active or waiting:
-        while waiting and _fits(under, waiting, rows=rows, tokens=tokens):
-            beginning, reads, pack = waiting
-            room = tokens - _begun(under, beginning)
-            said += under.admit(beginning, reads, pack, room=room).argmax(-1).tolist()
-            active += [Row(read.request, []) for read in reads]
-            waiting = next(source, None)
-        for row, token in zip(active, said, strict=True):
-            take(row, token)
-        gone = {place for place, row in enumerate(active) if row.finish}
-        if gone:
-            yield [active[place] for place in sorted(gone)]
-            order = under.leave(gone)
-            active, said = [active[row] for row in order], [said[row] for row in order]
+        while waiting and _fits(batch, waiting, rows=rows, cached_tokens=cached_tokens):
+            prefix, requests, pack = waiting
+            free = cached_tokens - _prefix_tokens(batch, prefix)
+            tokens += batch.admit(prefix, requests, pack, max_tokens=free).argmax(-1).tolist()
+            active += [Generation(request.request) for request in requests]
+            waiting = next(packs, None)
+        for generation, token in zip(active, tokens, strict=True):
+            append(generation, token)
+        finished = {row for row, generation in enumerate(active) if generation.finish}
+        if finished:
+            yield [active[row] for row in sorted(finished)]
+            order = batch.remove(finished)
+            active, tokens = [active[row] for row in order], [tokens[row] for row in order]
         if active:
-            said = under.feed(said).argmax(-1).tolist()
+            tokens = batch.feed(tokens).argmax(-1).tolist()
 
 
-def _begun(under: Rows, beginning: Beginning) -> int:
-    """Tokens of the beginnings that are held when rows of this one come in."""
-    return beginning.above + sum(one.depth for one in under.beginnings() | {beginning})
+def _width(request: EncodedRequest, prefix: SharedPrefix) -> int:
+    """Tokens of a request's own KV cache at the end of its answer."""
+    return len(request.prompt) - prefix.length + request.max_answer_tokens
 
 
-def _fits(under: Rows, waiting: tuple[Beginning, list[Read], Pack], *, rows: int, tokens: int) -> bool:
-    """Whether a pack can be taken up now: alone always, else where rows and tokens to its answers' end are free."""
-    beginning, reads, _ = waiting
-    if not len(under):
+def _prefix_tokens(batch: DecodeBatch, prefix: SharedPrefix) -> int:
+    """Tokens of all prefixes that are held once rows of this one are admitted."""
+    return prefix.ancestor_tokens + sum(other.length for other in batch.prefixes() | {prefix})
+
+
+def _fits(batch: DecodeBatch, waiting: WaitingPack, *, rows: int, cached_tokens: int) -> bool:
+    """Whether a pack can be admitted now: always into an empty batch, else if rows and cache suffice up to its answers' ends."""
+    prefix, requests, _ = waiting
+    if not len(batch):
         return True
-    if len(under) + len(reads) > rows:
+    if len(batch) + len(requests) > rows:
         return False
-    width = max(len(read.prompt) - beginning.depth + read.answer for read in reads)
-    return _begun(under, beginning) + under.room(len(reads), width) <= tokens
+    width = max(_width(request, prefix) for request in requests)
+    return _prefix_tokens(batch, prefix) + batch.tokens_with(len(requests), width) <= cached_tokens

@@ -1,8 +1,8 @@
-"""Rows that generate together, each with keys and values of its own behind a beginning that is held once.
+"""A batch of generations, each with its own KV cache behind a prefix whose KV cache is held once for all that share it.
 
-A row's attention is over two pieces, the beginning that it shares with others and what is its own, in one softmax. So a beginning is
-neither copied for each row nor padded, rows of different beginnings go through the model together, and a row that ends gives its place
-to the next one. Keys and values are written where there is room for them: nothing that is held is moved for a new token.
+A row attends to two pieces in one softmax: the prefix that it shares with other rows, and its own tokens. So a prefix is neither
+copied for each row nor padded, and rows of different prefixes go through the model together. A finished row gives its place to
+the next one. The rows' caches are allocated ahead, so that a new token moves nothing that is already there.
 """
 
 from __future__ import annotations
@@ -16,288 +16,274 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import Cache, DynamicLayer
 
-from tutelage.core.types import Request
-from tutelage.engine.attention import attending
-from tutelage.engine.capabilities import some_ids, takes
-from tutelage.engine.encoded_request import Read
-from tutelage.engine.packed_scoring import Pack, logits_at, packs
-from tutelage.engine.shared_prefix import Beginning, behind, fresh
-
-_Pair = tuple[torch.Tensor, torch.Tensor]
+from tutelage.engine.attention import custom_attention
+from tutelage.engine.encoded_request import EncodedRequest
+from tutelage.engine.packed_scoring import Pack, packed_logits
+from tutelage.engine.shared_prefix import KeysValues, SharedPrefix, added_keys_values, continuation
 
 
 @dataclass(slots=True)
-class _Place:
-    """A row: its beginning, how many tokens of its own are held, and how many at its answer's end."""
+class _Slot:
+    """A row: its prefix, how many tokens its own cache has now, and how many at the end of its answer."""
 
-    beginning: Beginning
-    own: int
-    need: int
+    prefix: SharedPrefix
+    length: int
+    max_length: int
 
 
-class Rows:
-    """The rows under way, numbered from 0 without gaps.
+class DecodeBatch:
+    """Generations in progress, as rows numbered from 0 without gaps.
 
     Args:
-        model: a decoder-only model of which `takes_rows` holds, in inference mode.
-        most: how many rows there may be at once.
+        model: a decoder-only model that takes decode batches, in inference mode.
+        max_rows: the most rows at once.
     """
 
-    def __init__(self, model: Any, *, most: int) -> None:
+    def __init__(self, model: Any, *, max_rows: int) -> None:
         self.model = model
-        self._most = most
-        self._places: list[_Place] = []
-        self._room = (0, 0)  # rows, and tokens of each
-        self._held: list[_Pair] = []
-        self._groups: _Groups | None = None
+        self._max_rows = max_rows
+        self._slots: list[_Slot] = []
+        self._capacity = (0, 0)  # rows, and tokens of each row
+        self._layers: list[
+            KeysValues
+        ] = []  # by layer, keys and values (rows, KV heads, tokens, d) of that capacity
+        self._groups: _PrefixGroups | None = None
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._slots)
 
-    def room(self, count: int, width: int) -> int:
-        """Tokens of keys and values that are held at least with so many more rows of such a width, beginnings not counted."""
-        return (len(self) + count) * max([width, *(place.need for place in self._places)])
+    def tokens_with(self, count: int, width: int) -> int:
+        """Tokens that the rows' caches need with so many more rows of this width, prefixes not counted."""
+        return (len(self) + count) * max([width, *(slot.max_length for slot in self._slots)])
 
-    def beginnings(self) -> set[Beginning]:
-        """Those of the rows under way."""
-        return {place.beginning for place in self._places}
+    def prefixes(self) -> set[SharedPrefix]:
+        """Prefixes of the rows in progress."""
+        return {slot.prefix for slot in self._slots}
 
-    def admit(self, beginning: Beginning, reads: Sequence[Read], pack: Pack, *, room: int) -> torch.Tensor:
-        """Take rows up behind the others; gives the logits behind their prompts, (N, V).
+    def admit(
+        self, prefix: SharedPrefix, requests: Sequence[EncodedRequest], pack: Pack, *, max_tokens: int
+    ) -> torch.Tensor:
+        """Add rows behind the others; gives the logits behind their prompts, (N, V).
 
         Args:
-            beginning: what their prompts share.
-            reads: the rows.
-            pack: their prompts' tokens behind the beginning.
-            room: tokens of keys and values that all rows may hold, where they do not need more.
+            prefix: what their prompts share.
+            requests: the rows.
+            pack: their prompts' tokens behind the prefix.
+            max_tokens: how many tokens the caches of all rows may have, unless they need more.
         """
-        cache = behind(beginning.cache) if beginning.depth else DynamicCache(config=self.model.config)
-        lengths = [len(read.prompt) - beginning.depth for read in reads]
-        ends = [end - 1 for end in accumulate(lengths)]
-        logits = logits_at(self.model, pack, ends, cache, beginning.depth)
-        first, own = len(self), fresh(cache)
-        places = [
-            _Place(beginning, length, length + read.answer)
-            for length, read in zip(lengths, reads, strict=True)
+        cache = continuation(prefix.cache) if prefix.length else DynamicCache(config=self.model.config)
+        lengths = [len(request.prompt) - prefix.length for request in requests]
+        last_tokens = [end - 1 for end in accumulate(lengths)]
+        logits = packed_logits(self.model, pack, last_tokens, cache, prefix.length)
+        first_row, added = len(self), added_keys_values(cache)
+        slots = [
+            _Slot(prefix, length, length + request.max_answer_tokens)
+            for length, request in zip(lengths, requests, strict=True)
         ]
-        self._make_room(own, self._places + places, room)
-        for pair, made in zip(self._held, own, strict=True):
-            for held, tensor in zip(pair, made, strict=True):
-                at = 0
-                for row, length in enumerate(lengths, start=first):
-                    held[row, :, :length] = tensor[0, :, at : at + length]
-                    at += length
-        self._places += places
+        self._reserve(added, self._slots + slots, max_tokens)
+        for layer, added_layer in zip(self._layers, added, strict=True):
+            for rows, packed in zip(layer, added_layer, strict=True):
+                start = 0
+                for row, length in enumerate(lengths, start=first_row):
+                    rows[row, :, :length] = packed[0, :, start : start + length]
+                    start += length
+        self._slots += slots
         self._groups = None
         return logits
 
     def feed(self, tokens: Sequence[int]) -> torch.Tensor:
         """Append a token to each row; gives the logits behind it, (N, V)."""
         device = self.model.device
-        at = torch.tensor([place.own for place in self._places], device=device)
-        depth = torch.tensor([place.beginning.depth for place in self._places], device=device)
-        used = int(at.max()) + 1
-        seen = torch.arange(used, device=device)[None] <= at[:, None]
-        mask = torch.zeros(seen.shape, dtype=self.model.dtype, device=device)
-        mask.masked_fill_(~seen, torch.finfo(self.model.dtype).min)
-        under_way = _Now(self._grouped(), mask[:, None, None], at, used)
-        layers = [_Layer(keys, values, under_way) for keys, values in self._held]
-        with attending(self.model, under_way.attend):
-            out = self.model(
+        lengths = torch.tensor([slot.length for slot in self._slots], device=device)
+        prefix_lengths = torch.tensor([slot.prefix.length for slot in self._slots], device=device)
+        used = int(lengths.max()) + 1
+        visible = torch.arange(used, device=device)[None] <= lengths[:, None]
+        mask = torch.zeros(visible.shape, dtype=self.model.dtype, device=device)
+        mask.masked_fill_(~visible, torch.finfo(self.model.dtype).min)
+        step = _DecodeStep(self._grouped(), mask[:, None, None], lengths, used)
+        layers = [_DecodeLayer(keys, values, step) for keys, values in self._layers]
+        with custom_attention(self.model, step.attend):
+            output = self.model(
                 input_ids=torch.tensor(tokens, device=device)[:, None],
-                position_ids=(depth + at)[:, None],
-                attention_mask=under_way.mask,
+                position_ids=(prefix_lengths + lengths)[:, None],
+                attention_mask=step.mask,
                 past_key_values=Cache(layers=layers),
                 use_cache=True,
                 logits_to_keep=1,
             )
-        for place in self._places:
-            place.own += 1
-        logits: torch.Tensor = out.logits[:, -1]
+        for slot in self._slots:
+            slot.length += 1
+        logits: torch.Tensor = output.logits[:, -1]
         return logits
 
-    def leave(self, gone: set[int]) -> list[int]:
-        """Give up rows; the last ones take their places. Gives for each place the number of the row that is there now."""
-        left = len(self) - len(gone)
-        movers = iter([row for row in range(left, len(self)) if row not in gone])
-        order = [next(movers) if row in gone else row for row in range(left)]
-        for place, row in enumerate(order):
-            if place != row:
-                length = self._places[row].own
-                for pair in self._held:
-                    for held in pair:
-                        held[place, :, :length] = held[row, :, :length]
-        self._places = [self._places[row] for row in order]
+    def remove(self, finished: set[int]) -> list[int]:
+        """Remove rows and close the gaps with the last ones; gives, for each row that is left, its number before."""
+        count = len(self) - len(finished)
+        movers = iter([row for row in range(count, len(self)) if row not in finished])
+        order = [next(movers) if row in finished else row for row in range(count)]
+        for row, source in enumerate(order):
+            if row != source:
+                length = self._slots[source].length
+                for layer in self._layers:
+                    for rows in layer:
+                        rows[row, :, :length] = rows[source, :, :length]
+        self._slots = [self._slots[row] for row in order]
         self._groups = None
         return order
 
-    def _grouped(self) -> _Groups:
+    def _grouped(self) -> _PrefixGroups:
         if self._groups is None:
-            members: dict[Beginning, list[int]] = {}
-            for row, place in enumerate(self._places):
-                members.setdefault(place.beginning, []).append(row)
+            members: dict[SharedPrefix, list[int]] = {}
+            for row, slot in enumerate(self._slots):
+                members.setdefault(slot.prefix, []).append(row)
             order = [row for rows in members.values() for row in rows]
             ends = list(accumulate(map(len, members.values()), initial=0))
             spans = [slice(*pair) for pair in pairwise(ends)]
-            moved = (
-                None if order == list(range(len(order))) else torch.tensor(order, device=self.model.device)
-            )
-            self._groups = _Groups(list(zip(members, spans, strict=True)), moved)
+            sorted_already = order == list(range(len(order)))
+            permutation = None if sorted_already else torch.tensor(order, device=self.model.device)
+            self._groups = _PrefixGroups(list(zip(members, spans, strict=True)), permutation)
         return self._groups
 
-    def _make_room(self, like: Sequence[_Pair], places: Sequence[_Place], most: int) -> None:
-        """Room for these rows to their ends, of which those under way are the first.
+    def _reserve(self, like: Sequence[KeysValues], slots: Sequence[_Slot], max_tokens: int) -> None:
+        """Allocate room for these rows up to their ends, of which those in progress are the first.
 
         Args:
-            like: keys and values, for their shapes.
-            places: the rows.
-            most: tokens that there is room for in all, where the rows do not need more.
+            like: keys and values by layer, for their shapes.
+            slots: the rows.
+            max_tokens: tokens to allocate in all, unless the rows need more.
         """
-        width = max(place.need for place in places)
-        fits = len(places) <= self._room[0] and width <= self._room[1]
-        if fits and self._room[0] * self._room[1] <= most:
+        width = max(slot.max_length for slot in slots)
+        fits = len(slots) <= self._capacity[0] and width <= self._capacity[1]
+        if fits and self._capacity[0] * self._capacity[1] <= max_tokens:
             return
-        # For all rows that may still come, as far as that goes: room made row by row would leave holes between what is held.
-        room = max(len(places), min(self._most, most // width)), width
-        if not self._held:
-            self._held = [(keys[:0], values[:0]) for keys, values in like]
+        # For all rows that may still come, as far as that goes: allocations row by row would leave holes between them.
+        capacity = max(len(slots), min(self._max_rows, max_tokens // width)), width
+        if not self._layers:
+            self._layers = [(keys[:0], values[:0]) for keys, values in like]
         # One layer after the other, so that little is held twice.
-        for number, (keys, values) in enumerate(self._held):
-            self._held[number] = self._moved(keys, room), self._moved(values, room)
-        self._room = room
+        for number, (keys, values) in enumerate(self._layers):
+            self._layers[number] = self._resized(keys, capacity), self._resized(values, capacity)
+        self._capacity = capacity
 
-    def _moved(self, old: torch.Tensor, room: tuple[int, int]) -> torch.Tensor:
-        """The rows' keys or values of a layer in another room: zeros beyond them, as what is masked is still multiplied."""
-        new = old.new_zeros((room[0], old.shape[1], room[1], old.shape[3]))
-        for row, place in enumerate(self._places):
-            new[row, :, : place.own] = old[row, :, : place.own]
+    def _resized(self, old: torch.Tensor, capacity: tuple[int, int]) -> torch.Tensor:
+        """A layer's keys or values with another capacity: zeros beyond the rows, as masked values are multiplied too."""
+        new = old.new_zeros((capacity[0], old.shape[1], capacity[1], old.shape[3]))
+        for row, slot in enumerate(self._slots):
+            new[row, :, : slot.length] = old[row, :, : slot.length]
         return new
 
 
-class _Groups:
-    """Rows by beginning.
+class _PrefixGroups:
+    """Rows sorted by prefix.
 
     Args:
-        spans: each beginning and its rows, when those of one beginning stand together.
-        order: the rows so that they do; None where they do as they are.
+        spans: each prefix and its rows, counted in sorted order.
+        permutation: the rows in sorted order; None if they are sorted already.
     """
 
-    def __init__(self, spans: Sequence[tuple[Beginning, slice]], order: torch.Tensor | None) -> None:
+    def __init__(self, spans: Sequence[tuple[SharedPrefix, slice]], permutation: torch.Tensor | None) -> None:
         self.spans = spans
-        self._order, self._back = order, None if order is None else order.argsort()
+        self._permutation = permutation
+        self._inverse = None if permutation is None else permutation.argsort()
 
-    def sorted(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Rows, those of one beginning together."""
-        return tensor if self._order is None else tensor[self._order]
+    def sorted(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows (N, ...) with those of one prefix together."""
+        return rows if self._permutation is None else rows[self._permutation]
 
-    def back(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Rows as they were before `sorted`."""
-        return tensor if self._back is None else tensor[self._back]
+    def unsorted(self, rows: torch.Tensor) -> torch.Tensor:
+        """Sorted rows (N, ...) in their own order again."""
+        return rows if self._inverse is None else rows[self._inverse]
 
 
 @dataclass(slots=True)
-class _Now:
-    """One pass: whose keys and values are where.
+class _DecodeStep:
+    """One pass of one new token a row.
 
     Attributes:
-        groups: the rows by beginning.
-        mask: what is added to scores of the rows' own tokens, (N, 1, 1, used).
-        at: where each row's new token goes.
-        used: tokens of the longest row, the new one among them.
-        layer: the number of the layer whose keys were written last, whose attention comes next; -1 before the first.
+        groups: the rows by prefix.
+        mask: added to the scores of the rows' own tokens, (N, 1, 1, used): 0, or the least number beyond a row's length.
+        positions: (N,), where each row's new token goes in its own cache.
+        used: tokens of the longest row's own cache, the new one included.
+        layer: number of the layer that has written its keys last, and whose attention comes next; -1 before the first.
     """
 
-    groups: _Groups
+    groups: _PrefixGroups
     mask: torch.Tensor
-    at: torch.Tensor
+    positions: torch.Tensor
     used: int
     layer: int = -1
 
     def attend(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None
     ) -> torch.Tensor:
-        """Attention of one new token a row, (N, H, 1, d); gives (N, 1, H, d)."""
+        """Attention of each row's new token over its prefix and its own tokens, in one softmax.
+
+        Scores against the own tokens are computed for all rows at once, those against a prefix once for the group of its rows:
+        the rows' queries are laid side by side and multiplied with the one copy of the prefix's keys.
+
+        Args:
+            query: (N, H, 1, d), with N rows and H query heads.
+            key: (N, KV, used, d), own tokens of each row; KV heads, each serving H/KV query heads.
+            value: the same shape.
+            scaling: of the scores; None is d ** -0.5.
+
+        Returns:
+            (N, 1, H, d).
+        """
         count, heads, _, size = query.shape
-        held = key.shape[1]
-        asked = (query[:, :, 0] * (size**-0.5 if scaling is None else scaling)).view(
-            count, held, heads // held, size
-        )
-        own = self.groups.sorted(torch.matmul(asked, key.transpose(-1, -2)) + self.mask)
-        asked = self.groups.sorted(asked)
-        out = torch.zeros_like(asked)
-        weights = torch.empty_like(own)
-        for beginning, rows in self.groups.spans:
-            mine = own[rows]
-            if not beginning.depth:
-                weights[rows] = mine.softmax(-1, dtype=torch.float32).to(mine.dtype)
+        kv_heads = key.shape[1]
+        per_kv = heads // kv_heads
+        scale = size**-0.5 if scaling is None else scaling
+        queries = (query[:, :, 0] * scale).view(count, kv_heads, per_kv, size)
+        own_scores = self.groups.sorted(torch.matmul(queries, key.transpose(-1, -2)) + self.mask)
+        queries = self.groups.sorted(queries)
+        prefix_output = torch.zeros_like(queries)  # (N, KV, H/KV, d)
+        own_weights = torch.empty_like(own_scores)  # (N, KV, H/KV, used)
+        for prefix, rows in self.groups.spans:
+            group_scores = own_scores[rows]
+            if not prefix.length:
+                own_weights[rows] = group_scores.softmax(-1, dtype=torch.float32).to(group_scores.dtype)
                 continue
-            begin, depth = beginning.cache.layers[self.layer], beginning.depth
-            flat = asked[rows].transpose(0, 1).reshape(held, -1, size)  # (heads, rows x queries, d)
-            above = torch.matmul(flat, begin.keys[0].transpose(-1, -2))
-            both = torch.cat([above, mine.transpose(0, 1).reshape(held, -1, self.used)], -1)
-            both = both.softmax(-1, dtype=torch.float32).to(mine.dtype)
-            weights[rows] = both[..., depth:].view(held, -1, heads // held, self.used).transpose(0, 1)
-            out[rows] = (
-                torch.matmul(both[..., :depth], begin.values[0])
-                .view(held, -1, heads // held, size)
+            cached, length = prefix.cache.layers[self.layer], prefix.length
+            # Rows and query heads of a KV head become one dimension: (KV, rows x H/KV, d).
+            flat = queries[rows].transpose(0, 1).reshape(kv_heads, -1, size)
+            prefix_scores = torch.matmul(flat, cached.keys[0].transpose(-1, -2))
+            flat_scores = group_scores.transpose(0, 1).reshape(kv_heads, -1, self.used)
+            scores = torch.cat([prefix_scores, flat_scores], -1)  # (KV, rows x H/KV, length + used)
+            weights = scores.softmax(-1, dtype=torch.float32).to(group_scores.dtype)
+            own_weights[rows] = weights[..., length:].view(kv_heads, -1, per_kv, self.used).transpose(0, 1)
+            prefix_output[rows] = (
+                torch.matmul(weights[..., :length], cached.values[0])
+                .view(kv_heads, -1, per_kv, size)
                 .transpose(0, 1)
             )
-        found = self.groups.back(out) + torch.matmul(self.groups.back(weights), value)
-        return found.view(count, 1, heads, size)
+        own_output = torch.matmul(self.groups.unsorted(own_weights), value)
+        output = self.groups.unsorted(prefix_output) + own_output
+        return output.view(count, 1, heads, size)
 
 
-class _Layer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed
-    """A layer's keys and values of the rows; the model writes new ones into it and is given those that are in use."""
+class _DecodeLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed
+    """A layer's allocated keys and values; the model writes one token a row and reads those in use."""
 
-    def __init__(self, keys: torch.Tensor, values: torch.Tensor, now: _Now) -> None:
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor, step: _DecodeStep) -> None:
         super().__init__()
         self.dtype, self.device = keys.dtype, keys.device
         self.is_initialized = True
-        self.keys, self.values, self._now = keys, values, now
+        self.keys, self.values, self._step = keys, values, step
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_named: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write one token a row, (N, heads, 1, d); gives what is in use, (N, heads, used, d)."""
-        now, count = self._now, len(key_states)
+    ) -> KeysValues:
+        """Write one token a row, (N, KV heads, 1, d); gives what is in use, (N, KV heads, used, d)."""
+        step, count = self._step, len(key_states)
         rows = torch.arange(count, device=key_states.device)
         assert self.keys is not None
         assert self.values is not None
-        self.keys[rows, :, now.at] = key_states[:, :, 0]
-        self.values[rows, :, now.at] = value_states[:, :, 0]
-        now.layer += 1
-        return self.keys[:count, :, : now.used], self.values[:count, :, : now.used]
+        self.keys[rows, :, step.positions] = key_states[:, :, 0]
+        self.values[rows, :, step.positions] = value_states[:, :, 0]
+        step.layer += 1
+        return self.keys[:count, :, : step.used], self.values[:count, :, : step.used]
 
     def get_seq_length(self) -> int:
         """Tokens of the longest row before the new one."""
-        return self._now.used - 1
-
-
-def takes_rows(model: Any) -> bool:
-    """Whether rows come out together as they do alone: it is tried, with a beginning and without.
-
-    Models whose attention is more than one softmax over scaled products, or that do not let it be replaced, do not take them.
-    """
-    return takes(model, lambda: _tried(model))
-
-
-def _tried(model: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits behind a few tokens of three rows: together, and of each alone."""
-    begin = some_ids(model, 1, 6)
-    texts = [[*begin, *some_ids(model, 9, 2)], [*begin, *some_ids(model, 3, 1)], some_ids(model, 11, 3)]
-    cache = DynamicCache(config=model.config)
-    model(input_ids=torch.tensor([begin], device=model.device), past_key_values=cache, use_cache=True)
-    rows = Rows(model, most=3)
-    for beginning, some in ((Beginning(len(begin), cache), texts[:2]), (Beginning(), texts[2:])):
-        reads = [Read(Request("", "generate", "", max_new_tokens=4), ids) for ids in some]
-        ((chosen, pack),) = packs(reads, beginning.depth)
-        rows.admit(beginning, chosen, pack, room=0)
-    said = some_ids(model, 4, 3)
-    for _ in range(2):
-        together = rows.feed(said)
-        texts = [[*text, token] for text, token in zip(texts, said, strict=True)]
-    alone = [
-        model(input_ids=torch.tensor([text], device=model.device), use_cache=False).logits[0, -1]
-        for text in texts
-    ]
-    return together, torch.stack(alone)
+        return self._step.used - 1

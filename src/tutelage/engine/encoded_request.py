@@ -1,27 +1,27 @@
-"""Requests as token ids: what the model reads, and the ids of each choice."""
+"""Requests as token ids: the prompt that the model reads, and the tokens of each choice."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
 from tutelage.core.types import Request
+from tutelage.engine.prefix_tree import common_prefix_length
 from tutelage.tokens import chat_encoding, rendering
 from tutelage.tokens.encoder import Encoder
-from tutelage.tokens.word_cache import Vocabulary
+from tutelage.tokens.word_cache import WordCache
 
-BATCH = 1000  # requests whose texts are encoded at once
+BATCH = 1000  # requests that are encoded at once
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """A request in ids.
+class EncodedRequest:
+    """A request as token ids.
 
     Attributes:
-        request: what was asked.
-        prompt: what the model reads before it answers; never empty.
+        request: the request.
+        prompt: ids that the model reads before it answers; never empty.
         choices: for `choose`, the ids of each choice, none empty.
     """
 
@@ -30,93 +30,89 @@ class Read:
     choices: tuple[list[int], ...] = ()
 
     @property
-    def answer(self) -> int:
-        """The most tokens of an answer."""
+    def max_answer_tokens(self) -> int:
+        """The length of the longest choice, or the limit on generated tokens."""
         return max(map(len, self.choices), default=self.request.max_new_tokens)
 
 
-class Reader:
-    """Puts requests into ids for one encoder.
+class RequestEncoder:
+    """Encodes requests with a tokenizer and the chat template that is set on it; no model is needed.
 
-    Of a `chat` request prompt and choices are encoded apart, as they are in training. Of a `text` request they are encoded as
-    one text, as it stands in a book: the choices' ids are what comes behind the ids that all of them and the prompt alone begin
-    with. So a tokenizer that joins the prompt's last character to a choice's first one is no trouble, and prompts that end with
-    a space give it to the choices. Sides of an encoder-decoder model are encoded apart.
+    Prompt and choices of a `chat` request are encoded separately, as in training. Prompt and choice of a `text` request are
+    encoded as one text and then split where the prompt and all its continuations still agree. So a tokenizer may merge the
+    prompt's last character with a choice's first one, and the space at a prompt's end goes to the choices. For an
+    encoder-decoder model, both are encoded separately.
+
+    Args:
+        tokenizer: a fast transformers tokenizer.
+        encoder_decoder: whether the prompt goes to an encoder of its own.
+
+    Attributes:
+        takes_chats: whether `chat` requests can be encoded; a decoder-only model without a chat template takes texts only.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-        self._vocabulary = Vocabulary(encoder.tokenizer)
-
-    @classmethod
-    def of(cls, tokenizer: Any, *, encoder_decoder: bool) -> Reader:
-        """A reader for a tokenizer, with the chat template that is set on it; no model is needed."""
-        talks = encoder_decoder or bool(tokenizer.chat_template)
-        return cls(Encoder(tokenizer, encoder_decoder=encoder_decoder, conversations=talks))
+    def __init__(self, tokenizer: Any, *, encoder_decoder: bool) -> None:
+        self.takes_chats = encoder_decoder or bool(tokenizer.chat_template)
+        self.encoder = Encoder(tokenizer, encoder_decoder=encoder_decoder, conversations=self.takes_chats)
+        self._word_cache = WordCache(tokenizer)
 
     def lengths(self, requests: Sequence[Request]) -> list[int]:
-        """How many tokens each request takes, prompt and longest answer together."""
-        return [len(read.prompt) + read.answer for read in self.read(requests)]
+        """Tokens of each request: its prompt and its longest answer."""
+        return [len(encoded.prompt) + encoded.max_answer_tokens for encoded in self.encode(requests)]
 
-    def read(self, requests: Sequence[Request]) -> Iterator[Read]:
-        """The requests in their order."""
+    def encode(self, requests: Sequence[Request]) -> Iterator[EncodedRequest]:
+        """The requests as ids, in their order."""
         for start in range(0, len(requests), BATCH):
-            yield from self._some(requests[start : start + BATCH])
+            yield from self._encode_batch(requests[start : start + BATCH])
 
     def clock_reads(self, requests: Sequence[Request]) -> Mapping[str, str]:
-        """What the chat template reads of its clock for these requests, and has read before: texts by format."""
-        tokenizer = self._encoder.tokenizer
-        if self._encoder.encoder_decoder or not rendering.may_read_clock(tokenizer):
+        """What the chat template has read from its clock, for these requests and before: texts by format."""
+        tokenizer = self.encoder.tokenizer
+        if self.encoder.encoder_decoder or not rendering.may_read_clock(tokenizer):
             return {}
-        talks = [chat_encoding.messages(r.prompt, r.history) for r in requests if r.form == "chat"]
-        for start in range(0, len(talks), BATCH):
-            chat_encoding.render_all(tokenizer, talks[start : start + BATCH], generate=True)
+        chats = [chat_encoding.messages(r.prompt, r.history) for r in requests if r.form == "chat"]
+        for start in range(0, len(chats), BATCH):
+            rendering.render_all(tokenizer, chats[start : start + BATCH], generate=True)
         return rendering.clock_of(tokenizer).reads
 
-    def _some(self, requests: Sequence[Request]) -> Iterator[Read]:
-        joined = not self._encoder.encoder_decoder
-        texts = [
-            text
-            for r in requests
-            if r.form == "text"
-            for text in (r.prompt, *(r.prompt + c if joined else c for c in r.choices))
-        ]
-        ids = self._ids(texts)
-        talks = [(r.prompt, r.history) for r in requests if r.form == "chat"]
-        prompts = iter(self._encoder.prompts_ids(talks) if talks else [])
+    def _encode_batch(self, requests: Sequence[Request]) -> Iterator[EncodedRequest]:
+        encoder = self.encoder
+        texts = []
+        for request in requests:
+            if request.form == "text":
+                before = "" if encoder.encoder_decoder else request.prompt
+                texts += [request.prompt, *(before + choice for choice in request.choices)]
+        text_ids = self._ids_of_texts(texts)
+        chats = [(r.prompt, r.history) for r in requests if r.form == "chat"]
+        chat_prompts = iter(encoder.prompts_ids(chats) if chats else [])
         for request in requests:
             if request.form == "chat":
-                yield self._chat(request, next(prompts))
-            elif joined:
-                yield self._text(request, ids)
+                choices = (
+                    chat_encoding.encode_text(encoder.tokenizer, c, control=False) for c in request.choices
+                )
+                yield EncodedRequest(request, next(chat_prompts), tuple(choices))
+            elif encoder.encoder_decoder:
+                prompt = encoder.with_added_tokens(text_ids[request.prompt])
+                yield EncodedRequest(request, prompt, tuple(text_ids[choice] for choice in request.choices))
             else:
-                prompt = self._encoder.text_ids(ids[request.prompt])
-                yield Read(request, prompt, tuple(ids[choice] for choice in request.choices))
+                yield self._split_text(request, text_ids)
 
-    def _chat(self, request: Request, prompt: list[int]) -> Read:
-        tokenizer = self._encoder.tokenizer
-        choices = (chat_encoding.encode_text(tokenizer, choice, control=False) for choice in request.choices)
-        return Read(request, prompt, tuple(choices))
+    def _split_text(self, request: Request, text_ids: dict[str, list[int]]) -> EncodedRequest:
+        """A text request of a decoder-only model: its prompt ends where the first of its continuations departs from it."""
+        prompt = self.encoder.with_added_tokens(text_ids[request.prompt])
+        continued = [
+            self.encoder.with_added_tokens(text_ids[request.prompt + choice]) for choice in request.choices
+        ]
+        # Less its last token, so that no choice is left empty.
+        common = min((common_prefix_length(prompt, ids[:-1]) for ids in continued), default=len(prompt))
+        choices = tuple(ids[common:] for ids in continued)
+        return EncodedRequest(request, prompt[:common] or self.encoder.with_added_tokens([]), choices)
 
-    def _text(self, request: Request, ids: dict[str, list[int]]) -> Read:
-        prompt = self._encoder.text_ids(ids[request.prompt])
-        whole = [self._encoder.text_ids(ids[request.prompt + choice]) for choice in request.choices]
-        common = min((_alike(prompt, one) for one in whole), default=len(prompt))
-        return Read(
-            request, prompt[:common] or self._encoder.text_ids([]), tuple(one[common:] for one in whole)
-        )
-
-    def _ids(self, texts: Sequence[str]) -> dict[str, list[int]]:
-        """The ids of texts with nothing around them; what spells a control token is read as plain text."""
-        found = self._vocabulary.of(texts)
-        control = chat_encoding.control_ids(self._encoder.tokenizer)
-        for text, ids in found.items():
+    def _ids_of_texts(self, texts: Sequence[str]) -> dict[str, list[int]]:
+        """The ids of bare texts; what spells a control token is encoded as plain text."""
+        ids_by_text = self._word_cache.encode(texts)
+        control = chat_encoding.control_ids(self.encoder.tokenizer)
+        for text, ids in ids_by_text.items():
             if not control.isdisjoint(ids):
-                found[text] = chat_encoding.encode_text(self._encoder.tokenizer, text, control=False)
-        return found
-
-
-def _alike(prompt: Sequence[int], whole: Sequence[int]) -> int:
-    """How many ids a prompt and the prompt with a choice begin with alike, less what would leave the choice empty."""
-    pairs = zip(prompt, whole[:-1], strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+                ids_by_text[text] = chat_encoding.encode_text(self.encoder.tokenizer, text, control=False)
+        return ids_by_text

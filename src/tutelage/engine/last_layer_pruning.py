@@ -1,4 +1,4 @@
-"""What a pass need not compute: behind the last attention, a token whose logits nobody asks for is read by nothing."""
+"""Skips the last layer's feed-forward part for tokens whose logits are not needed: no later layer reads its output."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from torch import nn
 
 
 @contextmanager
-def only_at(model: Any, places: torch.Tensor) -> Iterator[None]:
-    """While the block runs, the last layer's feed-forward part is computed at these places only; the others give zeros.
+def prune_last_mlp(model: Any, positions: torch.Tensor) -> Iterator[None]:
+    """While the block runs, the last layer's feed-forward part runs at these positions only and gives zeros elsewhere.
 
-    Models whose last layer has no part of its own for that (`mlp`), or one that gives more than a tensor, compute all.
+    A model whose last layer has no `mlp`, or one that returns more than a tensor, computes all positions.
 
     Args:
-        model: a decoder-only model that is asked for the logits at `places` and no others.
-        places: (n), indices of tokens of a batch of one row.
+        model: a decoder-only model of which only the logits at `positions` are used.
+        positions: (n), indices of tokens in a batch of one row.
     """
-    part = _feed_forward(model)
-    if part is None:
+    mlp = _last_mlp(model)
+    if mlp is None:
         yield
         return
-    whole = part.forward
+    full_forward = mlp.forward
 
     def forward(hidden: torch.Tensor, *args: Any, **named: Any) -> Any:
         if args or named:
-            return whole(hidden, *args, **named)
-        some = whole(hidden[:, places])
-        if not isinstance(some, torch.Tensor):
-            return whole(hidden)
-        return some.new_zeros(hidden.shape).index_copy_(1, places, some)
+            return full_forward(hidden, *args, **named)
+        output = full_forward(hidden[:, positions])
+        if not isinstance(output, torch.Tensor):
+            return full_forward(hidden)
+        return output.new_zeros(hidden.shape).index_copy_(1, positions, output)
 
-    part.forward = forward
+    mlp.forward = forward
     try:
         yield
     finally:
-        del part.forward
+        del mlp.forward
 
 
-def _feed_forward(model: Any) -> nn.Module | None:
-    lists = (one for one in model.get_decoder().children() if isinstance(one, nn.ModuleList))
+def _last_mlp(model: Any) -> nn.Module | None:
+    lists = (module for module in model.get_decoder().children() if isinstance(module, nn.ModuleList))
     layers = next(lists, None)
-    part = getattr(layers[-1], "mlp", None) if layers else None
-    # A part whose `forward` is not its class's was replaced by something else, which may look at all tokens.
-    return part if isinstance(part, nn.Module) and "forward" not in vars(part) else None
+    mlp = getattr(layers[-1], "mlp", None) if layers else None
+    # If `forward` was replaced on the instance, the replacement may look at all tokens.
+    return mlp if isinstance(mlp, nn.Module) and "forward" not in vars(mlp) else None

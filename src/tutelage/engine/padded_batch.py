@@ -1,4 +1,4 @@
-"""A batch of sequences under way in a model: the same few moves for decoder-only and encoder-decoder models."""
+"""A padded batch of sequences on a KV cache, with the same operations for decoder-only and encoder-decoder models."""
 
 from __future__ import annotations
 
@@ -8,89 +8,87 @@ from typing import Any
 
 import torch
 from transformers import DynamicCache, EncoderDecoderCache
-from transformers.cache_utils import DynamicLayer
 from transformers.modeling_outputs import BaseModelOutput
 
 from tutelage.models.soft_prompts import of as prompt_of
 
 
-class DecoderState:
-    """Prompts of a decoder-only model, padded at the left so that all end at the same place.
+class PaddedDecoderBatch:
+    """Sequences of a decoder-only model, padded at the left so that all end in the same column.
 
     Args:
         model: the model, in evaluation mode.
-        prompts: token ids a row, none empty.
-        pad_id: what fills the left; masked, so any id will do.
+        prompts: token ids of each row, none empty.
+        pad_id: what fills the left; it is masked, so any id will do.
+
+    Attributes:
+        mask: (B, width), 1 for tokens and 0 for padding, of everything that is in the cache.
+        logits: (B, V), behind each row's last prompt token.
+        next_position: (B, 1), the position of each row's next token. Padding takes no positions.
     """
 
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]], *, pad_id: int) -> None:
         self.model = model
-        width = max(len(p) for p in prompts)
-        device = model.device
-        ids = torch.tensor([[pad_id] * (width - len(p)) + list(p) for p in prompts], device=device)
-        self.mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
+        ids, self.mask = pad(prompts, pad_id, model.device, left=True)
         self.cache = DynamicCache(config=model.config)
-        given, known = {"input_ids": ids}, 0
+        inputs, cached = {"input_ids": ids}, 0
         prompt = prompt_of(model)
         if prompt is not None:
-            # Virtual tokens stand at the very left; what fills up to a row is masked and takes no position.
+            # Columns are now: virtual tokens, padding, text. Padding is masked and takes no position.
             self.model, self.mask = prompt.base, prompt.mask(self.mask)
             if prompt.prefix:
-                self.cache, known = prompt.cache(len(ids)), prompt.length
+                self.cache, cached = prompt.cache(len(ids)), prompt.length
             else:
-                given = {"inputs_embeds": prompt.before(ids)}
-        positions = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, known:]
-        self.logits = self._forward(given, positions, last_only=True)[:, -1]
+                inputs = {"inputs_embeds": prompt.before(ids)}
+        positions = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, cached:]
+        self.logits = self._forward(inputs, positions, last_only=True)[:, -1]
         self.next_position = positions[:, -1:] + 1
 
-    def below(self, prompts: Sequence[Sequence[int]], *, pad_id: int) -> DecoderState:
-        """A batch of prompts that go on where this one of one row ends, which stays as it is; its `logits` are theirs."""
-        made = copy(self)
-        made.cache = deepcopy(self.cache)
-        made.select(torch.zeros(len(prompts), dtype=torch.int64, device=self.logits.device))
-        width = max(len(p) for p in prompts)
-        ids = torch.tensor([[pad_id] * (width - len(p)) + list(p) for p in prompts])
-        real = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
-        device = self.logits.device
-        made.logits = made.feed(ids.to(device), real=real.to(device), last_only=True)[:, -1]
-        return made
+    def fork(self, prompts: Sequence[Sequence[int]], *, pad_id: int) -> PaddedDecoderBatch:
+        """A batch of prompts that continue this one, which has one row and stays as it is; its `logits` are theirs."""
+        forked = copy(self)
+        forked.cache = deepcopy(self.cache)
+        forked.select(torch.zeros(len(prompts), dtype=torch.int64, device=self.logits.device))
+        ids, mask = pad(prompts, pad_id, self.logits.device, left=True)
+        forked.logits = forked.feed(ids, mask=mask, last_only=True)[:, -1]
+        return forked
 
-    def join(self, more: DecoderState) -> DecoderState:
-        """One batch of the rows of this and another one, which both are given up for it."""
-        both = (self, more)
-        width = max(state.width for state in both)
-        made = copy(self)
-        made.mask = torch.cat([_left(state.mask, width, 1) for state in both])
-        made.next_position = torch.cat([state.next_position for state in both])
-        made.logits = torch.cat([state.logits for state in both])
-        made.cache = DynamicCache(config=self.model.config)
+    def join(self, arriving: PaddedDecoderBatch) -> PaddedDecoderBatch:
+        """One batch of the rows of this one and another; neither may be used afterwards."""
+        both = (self, arriving)
+        width = max(batch.width for batch in both)
+        joined = copy(self)
+        joined.mask = torch.cat([_pad_left(batch.mask, width, 1) for batch in both])
+        joined.next_position = torch.cat([batch.next_position for batch in both])
+        joined.logits = torch.cat([batch.logits for batch in both])
+        joined.cache = DynamicCache(config=self.model.config)
         for number in range(len(self.cache.layers)):
-            layers = [state.cache.layers[number] for state in both]
+            layers = [batch.cache.layers[number] for batch in both]
             keys, values = (
-                torch.cat([_left(getattr(layer, name), width, 2) for layer in layers])
+                torch.cat([_pad_left(getattr(layer, name), width, 2) for layer in layers])
                 for name in ("keys", "values")
             )
-            made.cache.update(keys, values, number)
-        return made
+            joined.cache.update(keys, values, number)
+        return joined
 
     @property
-    def held(self) -> int:
-        """Bytes of keys and values for each token of a row."""
-        return _held(self.cache, len(self.mask))
+    def token_bytes(self) -> int:
+        """Bytes of KV cache for each token of a row."""
+        return _token_bytes(self.cache, len(self.mask))
 
     def feed(
-        self, ids: torch.Tensor, *, real: torch.Tensor | None = None, last_only: bool = False
+        self, ids: torch.Tensor, *, mask: torch.Tensor | None = None, last_only: bool = False
     ) -> torch.Tensor:
-        """Append tokens, int64 (B, T); `real` (B, T) marks those that are not padding. Gives logits (B, T, V).
+        """Append tokens, int64 (B, T); `mask` (B, T) is 0 for those that are padding. Gives logits (B, T, V).
 
         With `last_only` logits are (B, 1, V): those behind the last token.
         """
-        fresh = torch.ones_like(ids) if real is None else real
-        self.mask = torch.cat([self.mask, fresh], dim=1)
+        new = torch.ones_like(ids) if mask is None else mask
+        self.mask = torch.cat([self.mask, new], dim=1)
         # Padding stays at the last real token's position: the next one may be beyond the model's last.
-        steps = (fresh.cumsum(-1) - 1).clamp(min=0)
+        steps = (new.cumsum(-1) - 1).clamp(min=0)
         logits = self._forward({"input_ids": ids}, self.next_position + steps, last_only=last_only)
-        self.next_position = self.next_position + fresh.sum(-1, keepdim=True)
+        self.next_position = self.next_position + new.sum(-1, keepdim=True)
         return logits
 
     def select(self, rows: torch.Tensor) -> None:
@@ -102,11 +100,11 @@ class DecoderState:
 
     @property
     def width(self) -> int:
-        """Tokens that each row has room for, padding and all."""
+        """Columns of each row, padding included."""
         return int(self.mask.shape[1])
 
     def trim(self) -> None:
-        """Give up the columns at the left that are padding in every row. Only for models that share (`shares`)."""
+        """Drop the columns at the left that are padding in every row. Only for models that share prefixes."""
         used = self.mask.any(0).nonzero()
         first = int(used[0]) if len(used) else 0
         if not first:
@@ -116,59 +114,70 @@ class DecoderState:
             layer.keys, layer.values = layer.keys[:, :, first:], layer.values[:, :, first:]
 
     def _forward(
-        self, given: dict[str, torch.Tensor], positions: torch.Tensor, *, last_only: bool
+        self, inputs: dict[str, torch.Tensor], positions: torch.Tensor, *, last_only: bool
     ) -> torch.Tensor:
-        out = self.model(
-            **given,
+        output = self.model(
+            **inputs,
             attention_mask=self.mask,
             position_ids=positions,
             past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=1 if last_only else 0,
         )
-        logits: torch.Tensor = out.logits
+        logits: torch.Tensor = output.logits
         return logits
 
 
-class EncoderDecoderState:
-    """Prompts of an encoder-decoder model: the encoder runs once.
+class PaddedEncoderDecoderBatch:
+    """Prompts of an encoder-decoder model, padded at the right; the encoder runs once.
 
-    The decoder starts with its start token and `prefix`, what stands before every answer.
+    Args:
+        model: the model, in evaluation mode.
+        prompts: token ids of each row, none empty.
+        pad_id: what fills the right; it is masked.
+        answer_prefix: tokens before every answer of the decoder, behind its start token.
+
+    Attributes:
+        mask: (B, S), 1 for tokens of the prompts and 0 for padding.
+        encoded: (B, S, width), the encoder's output.
+        logits: (B, V), of each answer's first token.
     """
 
     def __init__(
-        self, model: Any, prompts: Sequence[Sequence[int]], *, pad_id: int, prefix: Sequence[int] = ()
+        self,
+        model: Any,
+        prompts: Sequence[Sequence[int]],
+        *,
+        pad_id: int,
+        answer_prefix: Sequence[int] = (),
     ) -> None:
         self.model = model
-        width = max(len(p) for p in prompts)
-        device = model.device
-        source = torch.tensor([list(p) + [pad_id] * (width - len(p)) for p in prompts], device=device)
-        self.mask = torch.tensor([[1] * len(p) + [0] * (width - len(p)) for p in prompts], device=device)
+        ids, self.mask = pad(prompts, pad_id, model.device)
         self.cache = EncoderDecoderCache(DynamicCache(config=model.config), DynamicCache(config=model.config))
-        given = {"input_ids": source}
+        inputs = {"input_ids": ids}
         prompt = prompt_of(model)
         if prompt is not None:
             self.model = prompt.base
             if prompt.prefix:
-                self.cache = prompt.cache(len(source))
+                self.cache = prompt.cache(len(ids))
             else:
-                given, self.mask = {"inputs_embeds": prompt.before(source)}, prompt.mask(self.mask)
+                inputs, self.mask = {"inputs_embeds": prompt.before(ids)}, prompt.mask(self.mask)
         encoder = self.model.get_encoder()
-        self.encoded = encoder(**given, attention_mask=self.mask).last_hidden_state
-        first = torch.tensor([[model.config.decoder_start_token_id, *prefix]], device=device)
-        self.logits = self.feed(first.repeat(len(prompts), 1))[:, -1]
+        self.encoded = encoder(**inputs, attention_mask=self.mask).last_hidden_state
+        start = torch.tensor([[model.config.decoder_start_token_id, *answer_prefix]], device=model.device)
+        self.logits = self.feed(start.repeat(len(prompts), 1))[:, -1]
 
-    def feed(self, ids: torch.Tensor, *, real: torch.Tensor | None = None) -> torch.Tensor:
+    def feed(self, ids: torch.Tensor, *, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Append decoder tokens, int64 (B, T); padding may only stand at the right end. Gives logits (B, T, V)."""
-        del real  # what is padded at the right is causal future: it changes no earlier logits
-        out = self.model(
+        del mask  # the decoder is causal: padding at the right changes no earlier logits
+        output = self.model(
             encoder_outputs=BaseModelOutput(last_hidden_state=self.encoded),
             attention_mask=self.mask,
             decoder_input_ids=ids,
             past_key_values=self.cache,
             use_cache=True,
         )
-        logits: torch.Tensor = out.logits
+        logits: torch.Tensor = output.logits
         return logits
 
     def select(self, rows: torch.Tensor) -> None:
@@ -179,17 +188,45 @@ class EncoderDecoderState:
         self.logits = self.logits[rows]
 
     @property
-    def held(self) -> int:
-        """Bytes of keys and values for each token of a row, of the encoder's or the decoder's, whichever are more."""
+    def token_bytes(self) -> int:
+        """Bytes of KV cache for each token of a row, of the encoder's side or the decoder's, whichever is more."""
         caches = (self.cache.self_attention_cache, self.cache.cross_attention_cache)
-        return max(_held(cache, len(self.mask)) for cache in caches)
+        return max(_token_bytes(cache, len(self.mask)) for cache in caches)
 
 
-State = DecoderState | EncoderDecoderState
+PaddedBatch = PaddedDecoderBatch | PaddedEncoderDecoderBatch
 
 
-def _held(cache: Any, rows: int) -> int:
-    """Bytes a row and token; layers that hold a window count as if they held all, and recurrent ones, which do not grow, nothing."""
+def prefill(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    pad_id: int,
+    encoder_decoder: bool,
+    answer_prefix: Sequence[int] = (),
+) -> PaddedBatch:
+    """Run prompts through the model as one batch; its `logits` (B, V) are those of each answer's first token."""
+    if encoder_decoder:
+        return PaddedEncoderDecoderBatch(model, prompts, pad_id=pad_id, answer_prefix=answer_prefix)
+    return PaddedDecoderBatch(model, prompts, pad_id=pad_id)
+
+
+def pad(
+    rows: Sequence[Sequence[int]], pad_id: int, device: torch.device, *, left: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of ids as one tensor (B, width), padded at the right or left, and its mask: 1 for tokens, 0 for padding."""
+    width = max(map(len, rows))
+
+    def filled(row: Sequence[int], fill: int) -> list[int]:
+        padding = [fill] * (width - len(row))
+        return [*padding, *row] if left else [*row, *padding]
+
+    ids = torch.tensor([filled(row, pad_id) for row in rows], device=device)
+    return ids, torch.tensor([filled([1] * len(row), 0) for row in rows], device=device)
+
+
+def _token_bytes(cache: Any, rows: int) -> int:
+    """Bytes a row and token. Layers with a window count as if they held every token; recurrent layers, which do not grow, as 0."""
     pairs = ((getattr(layer, name, None) for name in ("keys", "values")) for layer in cache.layers)
     tensors = [
         tensor for pair in pairs for tensor in pair if isinstance(tensor, torch.Tensor) and tensor.numel()
@@ -197,47 +234,11 @@ def _held(cache: Any, rows: int) -> int:
     return sum(t.numel() * t.element_size() // (rows * t.shape[-2]) for t in tensors)
 
 
-def _left(tensor: torch.Tensor, width: int, dim: int) -> torch.Tensor:
-    """A tensor filled up with zeros at the beginning of a dimension."""
-    short = width - tensor.shape[dim]
-    if not short:
+def _pad_left(tensor: torch.Tensor, width: int, dim: int) -> torch.Tensor:
+    """A tensor with zeros before it, so that a dimension has this width."""
+    missing = width - tensor.shape[dim]
+    if not missing:
         return tensor
     shape = [*tensor.shape]
-    shape[dim] = short
+    shape[dim] = missing
     return torch.cat([tensor.new_zeros(shape), tensor], dim)
-
-
-SHARING = frozenset(
-    {
-        "bloom", "cohere", "falcon", "gemma", "gpt2", "gpt_bigcode", "gpt_neox", "gptj", "granite", "llama", "mistral", "mixtral",
-        "olmo", "olmo2", "opt", "phi", "phi3", "qwen2", "qwen3", "smollm3", "stablelm", "starcoder2",
-    }
-)  # fmt: skip
-"""Kinds of models (`model_type`) that find a token's place by its position or by the mask, and never by counting what is held."""
-
-
-def shares(model: Any) -> bool:
-    """Whether a decoder-only model's prompts can go on where another one ends.
-
-    Where they begin alike and end apart, padding comes to stand between: a sliding window would count it, a recurrent layer would
-    read it, and places that follow from the longest row of a batch would move.
-    """
-    config = model.config
-    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
-    if config.model_type not in SHARING or rope.get("rope_type", rope.get("type")) in ("dynamic", "longrope"):
-        return False
-    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
-
-
-def start(
-    model: Any,
-    prompts: Sequence[Sequence[int]],
-    *,
-    pad_id: int,
-    encoder_decoder: bool,
-    prefix: Sequence[int] = (),
-) -> State:
-    """Run the prompts through the model; the state's `logits` (B, V) are those of the first answer token."""
-    if encoder_decoder:
-        return EncoderDecoderState(model, prompts, pad_id=pad_id, prefix=prefix)
-    return DecoderState(model, prompts, pad_id=pad_id)

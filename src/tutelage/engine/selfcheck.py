@@ -1,6 +1,6 @@
-"""Answers asked once more, one by one and the plain way: no shared beginning, no batch, the model's own attention and cache.
+"""Answers some requests again, one at a time and without the fast paths, and compares.
 
-A log-probability may differ by rounding only. A greedy text must be the same, or part where the two best tokens are so near that
+A log-probability may differ by rounding only. A greedy text must be the same, or depart where the two best tokens are so close that
 rounding decides between them: such ties are counted.
 """
 
@@ -14,24 +14,24 @@ from typing import Any
 import torch
 
 from tutelage.core.types import Request, Response
-from tutelage.engine.encoded_request import Read
+from tutelage.engine.encoded_request import EncodedRequest
 from tutelage.engine.engine import Engine
 from tutelage.models.soft_prompts import of as prompt_of
 
-SAME = 1e-4
-"""How far log-probabilities may be apart, and how near two best ones are a tie."""
+TOLERANCE = 1e-4
+"""How far log-probabilities (nats) may differ, and how close the two best ones are a tie."""
 SAMPLE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """What asking again found.
+class AnswersChecked:
+    """How answers compare with those of a second, slow way.
 
     Attributes:
-        n: answers that were asked again.
-        difference: the largest between two log-probabilities of one choice; 0 where nothing was chosen.
-        ties: answers that differ, or might, as their two best tokens or choices are within `SAME`.
-        wrong: what differs otherwise, an answer a line.
+        n: requests that were answered again.
+        difference: the largest between two log-probabilities of one choice; 0 if nothing was chosen.
+        ties: answers that differ, or might, because their two best tokens or choices are within `TOLERANCE`.
+        wrong: other differences, an answer a line.
     """
 
     n: int
@@ -46,101 +46,83 @@ class Checked:
 
 def check(
     engine: Engine, requests: Sequence[Request], responses: Mapping[str, Response], *, sample: int = SAMPLE
-) -> Checked:
-    """Ask some of the requests again.
+) -> AnswersChecked:
+    """Answer some of the requests again, without shared prefixes and batches, with the model's own attention and cache.
 
     Args:
-        engine: that answered.
-        requests: what was asked.
-        responses: by request id.
-        sample: how many are asked again; which ones follows from their ids alone.
+        engine: what answered.
+        requests: all requests.
+        responses: the answers, by request id.
+        sample: how many are answered again; which ones depends on their ids alone.
     """
-    chosen = sorted(requests, key=lambda request: hashlib.sha256(request.id.encode()).digest())[:sample]
+    sampled = sorted(requests, key=lambda request: hashlib.sha256(request.id.encode()).digest())[:sample]
     engine.model.eval()
-    worst, ties = 0.0, 0
+    largest, ties = 0.0, 0
     wrong: list[str] = []
-    for read in engine.reader.read(chosen):
-        given = responses[read.request.id]
+    for encoded in engine.request_encoder.encode(sampled):
+        response = responses[encoded.request.id]
         with torch.inference_mode():
-            if read.request.kind == "choose":
-                apart, near, fault = _choice(engine, read, given)
-                worst = max(worst, apart)
+            if encoded.request.kind == "choose":
+                difference, tie, fault = _check_choice(engine, encoded, response)
+                largest = max(largest, difference)
             else:
-                near, fault = _text(engine, read, given)
-        ties += near
-        wrong += [f"{read.request.id}: {fault}"] if fault else []
-    return Checked(len(chosen), worst, ties, tuple(wrong))
+                tie, fault = _check_text(engine, encoded, response)
+        ties += tie
+        wrong += [f"{encoded.request.id}: {fault}"] if fault else []
+    return AnswersChecked(len(sampled), largest, ties, tuple(wrong))
 
 
-def _choice(engine: Engine, read: Read, given: Response) -> tuple[float, bool, str]:
-    """How far the log-probabilities are apart, whether the best two are a tie, and what is wrong."""
-    plain = [engine.plain.log_probability(read.prompt, choice) for choice in read.choices]
-    apart = max(abs(a - b) for a, b in zip(plain, given.logprobs, strict=True))
-    if not apart <= SAME:
-        return apart, False, f"a log-probability differs by {apart:.1e}"
-    best, *rest = sorted(plain, reverse=True)
-    near = bool(rest) and best - rest[0] <= SAME
-    if given.choice != plain.index(best) and not near:
-        return apart, False, f"choice {given.choice} instead of {plain.index(best)}"
-    return apart, near, ""
+def _check_choice(engine: Engine, encoded: EncodedRequest, response: Response) -> tuple[float, bool, str]:
+    """The largest difference of log-probabilities, whether the best two are a tie, and what is wrong."""
+    expected = [engine.full_pass.log_probability(encoded.prompt, choice) for choice in encoded.choices]
+    difference = max(abs(a - b) for a, b in zip(expected, response.logprobs, strict=True))
+    if not difference <= TOLERANCE:
+        return difference, False, f"a log-probability differs by {difference:.1e}"
+    best, *rest = sorted(expected, reverse=True)
+    tie = bool(rest) and best - rest[0] <= TOLERANCE
+    if response.choice != expected.index(best) and not tie:
+        return difference, False, f"choice {response.choice} instead of {expected.index(best)}"
+    return difference, tie, ""
 
 
-def _text(engine: Engine, read: Read, given: Response) -> tuple[bool, str]:
+def _check_text(engine: Engine, encoded: EncodedRequest, response: Response) -> tuple[bool, str]:
     """Whether two tokens were a tie, and what is wrong."""
-    ids, ties = _greedily(engine, read)
+    ids, ties = _generate(engine, encoded)
     text = engine.text_of(ids)
-    for stop in read.request.stop:
+    for stop in encoded.request.stop:
         text = text.partition(stop)[0]
-    near = any(ties)
-    if text == given.text:
-        return near, ""
-    told = next(
-        (n for n in range(len(ids)) if not given.text.startswith(engine.text_of(ids[: n + 1]))), len(ids)
+    if text == response.text:
+        return any(ties), ""
+    departs = next(
+        (n for n in range(len(ids)) if not response.text.startswith(engine.text_of(ids[: n + 1]))), len(ids)
     )
-    if any(ties[: told + 1]):
+    if any(ties[: departs + 1]):
         return True, ""
-    return False, f"{given.text[:60]!r} instead of {text[:60]!r}"
+    return False, f"{response.text[:60]!r} instead of {text[:60]!r}"
 
 
-def _greedily(engine: Engine, read: Read) -> tuple[list[int], list[bool]]:
-    """The tokens of an answer, and for each whether the two best were a tie."""
+def _generate(engine: Engine, encoded: EncodedRequest) -> tuple[list[int], list[bool]]:
+    """A greedy answer's tokens, and for each whether the two best were a tie."""
     ids: list[int] = []
     ties: list[bool] = []
-    step = _Step(engine, read.prompt)
-    while len(ids) < read.request.max_new_tokens:
-        best = step.next().float().log_softmax(-1).topk(2)
-        ties.append(bool(best.values[0] - best.values[1] <= SAME))
+    model = engine.model
+    cached = engine.capabilities.kv_cache and not engine.encoder_decoder and prompt_of(model) is None
+    cache: Any = None
+    while len(ids) < encoded.request.max_new_tokens:
+        if cached:
+            new_ids = encoded.prompt if cache is None else ids[-1:]
+            output = model(
+                input_ids=torch.tensor([new_ids], device=model.device), past_key_values=cache, use_cache=True
+            )
+            cache, logits = output.past_key_values, output.logits[0, -1]
+        else:
+            logits = engine.full_pass.logits(encoded.prompt, ids)[-1]
+        best = logits.float().log_softmax(-1).topk(2)
+        ties.append(bool(best.values[0] - best.values[1] <= TOLERANCE))
         token = int(best.indices[0])
         if token in engine.stop_ids:
             break
         ids.append(token)
-        if read.request.stop and any(stop in engine.text_of(ids) for stop in read.request.stop):
+        if encoded.request.stop and any(stop in engine.text_of(ids) for stop in encoded.request.stop):
             break
-        step.say(token)
     return ids, ties
-
-
-class _Step:
-    """One answer under way, with the model's own cache where it can be used."""
-
-    def __init__(self, engine: Engine, prompt: Sequence[int]) -> None:
-        self._engine, self._prompt = engine, prompt
-        self._said: list[int] = []
-        self._cached = engine.caches and not engine.encoder_decoder and prompt_of(engine.model) is None
-        self._cache: Any = None
-
-    def say(self, token: int) -> None:
-        self._said.append(token)
-
-    def next(self) -> torch.Tensor:
-        """The logits of the next token, (V,)."""
-        if not self._cached:
-            return self._engine.plain.logits(self._prompt, self._said)[-1]
-        fresh = self._said[-1:] if self._cache is not None else list(self._prompt)
-        model = self._engine.model
-        out = model(
-            input_ids=torch.tensor([fresh], device=model.device), past_key_values=self._cache, use_cache=True
-        )
-        self._cache = out.past_key_values
-        logits: torch.Tensor = out.logits[0, -1]
-        return logits

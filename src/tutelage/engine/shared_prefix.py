@@ -1,4 +1,4 @@
-"""What rows have in common, read once: nothing that goes on from it changes, copies or grows it."""
+"""A read-only KV cache of a prompt prefix, shared by its continuations."""
 
 from __future__ import annotations
 
@@ -8,49 +8,52 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
+KeysValues = tuple[torch.Tensor, torch.Tensor]
+"""The keys and the values of one layer, each (rows, KV heads, tokens, head dimension)."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Beginning:
-    """Tokens that rows have in common.
+class SharedPrefix:
+    """Tokens that several requests begin with.
 
     Attributes:
-        depth: how many; 0 where nothing is shared.
-        cache: their keys and values, (1, heads, depth, d) a layer.
-        above: tokens of the beginnings that this one goes on from, which are held as well.
+        length: how many; 0 if nothing is shared.
+        cache: their KV cache, (1, KV heads, length, d) a layer.
+        ancestor_tokens: tokens of the shorter prefixes above it in the tree, whose caches are held as well.
     """
 
-    depth: int = 0
+    length: int = 0
     cache: Any = None
-    above: int = 0
+    ancestor_tokens: int = 0
 
 
-class _Behind(DynamicLayer):  # type: ignore[misc]  # transformers is not typed
-    """A layer whose new keys and values come behind others and are kept apart: only the pass itself sees both together."""
+class _ContinuationLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed
+    """A layer that reads a prefix and keeps new keys and values separately: only one pass sees both together."""
 
-    def __init__(self, begun: Any) -> None:
+    def __init__(self, prefix: Any) -> None:
         super().__init__()
-        self.dtype, self.device = begun.keys.dtype, begun.keys.device
-        self.keys, self.values, self.is_initialized = begun.keys, begun.values, True
-        self.fresh: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.dtype, self.device = prefix.keys.dtype, prefix.keys.device
+        self.keys, self.values, self.is_initialized = prefix.keys, prefix.values, True
+        self.added: KeysValues | None = None
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_named: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keep new ones, (1, heads, T, d); gives all, (1, heads, depth + T, d)."""
-        self.fresh = key_states, value_states
+    ) -> KeysValues:
+        """Keep new ones, (1, KV heads, T, d); gives all, (1, KV heads, prefix + T, d)."""
+        self.added = key_states, value_states
         return torch.cat([self.keys, key_states], -2), torch.cat([self.values, value_states], -2)
 
 
-def behind(cache: Any) -> Cache:
-    """A cache for one pass of tokens that go on from what a cache of one row holds, which stays as it is."""
-    return Cache(layers=[_Behind(layer) for layer in cache.layers])
+def continuation(cache: Any) -> Cache:
+    """A cache for one pass of tokens that continue a prefix; the prefix's cache stays as it is."""
+    return Cache(layers=[_ContinuationLayer(layer) for layer in cache.layers])
 
 
-def fresh(cache: Any) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """The keys and values that a pass has put behind, a pair a layer; of a cache that was empty, all of them."""
-    found = []
+def added_keys_values(cache: Any) -> list[KeysValues]:
+    """The keys and values that a pass has added, by layer; all of them if the cache was empty before."""
+    pairs = []
     for layer in cache.layers:
-        own = layer.fresh if isinstance(layer, _Behind) else (layer.keys, layer.values)
-        assert own is not None
-        found.append(own)
-    return found
+        added = layer.added if isinstance(layer, _ContinuationLayer) else (layer.keys, layer.values)
+        assert added is not None
+        pairs.append(added)
+    return pairs

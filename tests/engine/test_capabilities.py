@@ -1,4 +1,4 @@
-"""Models that cannot be asked in padded batches on a cache are asked one by one, and give what whole passes give."""
+"""Models that padded batches or a cache would change answer one request at a time, and give what full passes give."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from peft import PrefixTuningConfig, PromptTuningConfig, TaskType, get_peft_mode
 from tutelage.core.errors import InputError
 from tutelage.core.types import Request
 from tutelage.engine import Engine
-from tutelage.engine.batching import Batching
+from tutelage.engine.capabilities import Batching
 from tutelage.models.causal import require_causal
 from tutelage.models.quiet import quiet
 
@@ -21,19 +21,19 @@ SIDES = {
     for side in ("encoder", "decoder")
     for name, size in (("layers", 2), ("attention_heads", 4), ("ffn_dim", 64))
 }
-# The most that a model takes. A window or a recurrent layer would read padding; RoBERTa counts positions from the
+# The most that a model takes. A window or a recurrent layer would encoded padding; RoBERTa counts positions from the
 # ids that it is given, and RWKV and Mamba keep their state under other names.
 FAMILIES = {
     "rwkv": (
-        Batching.WHOLE,
+        Batching.UNCACHED,
         lambda ids: tf.RwkvConfig(**ids, hidden_size=32, num_hidden_layers=2, attention_hidden_size=32),
     ),
     "mamba": (
-        Batching.WHOLE,
+        Batching.UNCACHED,
         lambda ids: tf.MambaConfig(**ids, hidden_size=32, num_hidden_layers=2, state_size=8),
     ),
     "roberta": (
-        Batching.WHOLE,
+        Batching.UNCACHED,
         lambda ids: tf.RobertaConfig(
             **ids, **SHAPE, intermediate_size=64, max_position_embeddings=256, is_decoder=True
         ),
@@ -70,7 +70,7 @@ FAMILIES = {
 }
 
 
-def made(config):
+def make_model(config):
     kind = tf.AutoModelForSeq2SeqLM if config.is_encoder_decoder else tf.AutoModelForCausalLM
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(1)
@@ -96,19 +96,21 @@ def requests():
     ]
 
 
-def assert_as_whole_passes(engine: Engine, items: list[Request]) -> None:
+def assert_as_full_passes(engine: Engine, items: list[Request]) -> None:
     """Every log-probability within rounding, every text the same."""
     responses = {response.id: response for response in engine.answer(items)}
     with torch.inference_mode():
-        for read in engine.reader.read(items):
-            response = responses[read.request.id]
-            if read.request.kind == "choose":
-                whole = [engine.plain.log_probability(read.prompt, choice) for choice in read.choices]
+        for encoded in engine.request_encoder.encode(items):
+            response = responses[encoded.request.id]
+            if encoded.request.kind == "choose":
+                whole = [
+                    engine.full_pass.log_probability(encoded.prompt, choice) for choice in encoded.choices
+                ]
                 assert response.logprobs == pytest.approx(whole, abs=5e-5)
                 continue
             answer: list[int] = []
-            while len(answer) < read.request.max_new_tokens:
-                token = int(engine.plain.logits(read.prompt, answer)[-1].argmax())
+            while len(answer) < encoded.request.max_new_tokens:
+                token = int(engine.full_pass.logits(encoded.prompt, answer)[-1].argmax())
                 if token in engine.stop_ids:
                     break
                 answer.append(token)
@@ -116,44 +118,46 @@ def assert_as_whole_passes(engine: Engine, items: list[Request]) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_gives_what_whole_passes_give(asked, family):
-    tokenizer = asked("llama").tokenizer
+def test_every_family_gives_what_full_passes_give(tiny_model, family):
+    tokenizer = tiny_model("llama").tokenizer
     batching, config = FAMILIES[family]
-    model = made(config(ids_of(tokenizer)))
+    model = make_model(config(ids_of(tokenizer)))
     engine = Engine(model, tokenizer, encoder_decoder=bool(model.config.is_encoder_decoder))
-    assert engine._batching is batching
+    assert engine.capabilities.batching is batching
     # FSMT answers with its padding token here, which a whole pass would mask: only choices can be compared.
-    assert_as_whole_passes(engine, [one for one in requests() if family != "fsmt" or one.kind == "choose"])
+    assert_as_full_passes(
+        engine, [request for request in requests() if family != "fsmt" or request.kind == "choose"]
+    )
 
 
 @pytest.mark.parametrize("kind", ["prompt", "prefix"])
 @pytest.mark.parametrize("family", ["mistral", "gemma2"])
-def test_padding_does_not_use_up_a_window_behind_virtual_tokens(asked, family, kind):
-    base = made(asked(family).model.config)
+def test_padding_does_not_use_up_a_window_behind_virtual_tokens(tiny_model, family, kind):
+    base = make_model(tiny_model(family).model.config)
     maker = PromptTuningConfig if kind == "prompt" else PrefixTuningConfig
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(2)
         model = get_peft_model(base, maker(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=4))
         for parameter in model.prompt_encoder.parameters():
             torch.nn.init.normal_(parameter, 0, 0.5)
-    engine = Engine(model.eval(), asked(family).tokenizer, encoder_decoder=False)
-    assert engine._batching is not Batching.PADDED
-    assert_as_whole_passes(engine, requests())
+    engine = Engine(model.eval(), tiny_model(family).tokenizer, encoder_decoder=False)
+    assert engine.capabilities.batching is not Batching.PADDED
+    assert_as_full_passes(engine, requests())
 
 
-def test_a_model_that_reads_what_comes_after_is_refused(asked):
+def test_a_model_that_reads_what_comes_after_is_refused(tiny_model):
     config = tf.RobertaConfig(
-        **ids_of(asked("llama").tokenizer), **SHAPE, intermediate_size=64, max_position_embeddings=256
+        **ids_of(tiny_model("llama").tokenizer), **SHAPE, intermediate_size=64, max_position_embeddings=256
     )
     with pytest.raises(InputError, match="not a causal language model") as caught:
-        require_causal(made(config), where="models/roberta")
+        require_causal(make_model(config), where="models/roberta")
     assert caught.value.where == "models/roberta"
-    require_causal(asked("llama").model, where="")
-    require_causal(asked("bart").model, where="")
+    require_causal(tiny_model("llama").model, where="")
+    require_causal(tiny_model("bart").model, where="")
 
 
-def test_a_conversation_that_is_left_leaves_no_inference_mode_behind(asked):
-    pieces = asked("llama").engine().stream([{"role": "user", "content": "Hello"}], max_new_tokens=20)
+def test_a_conversation_that_is_left_leaves_no_inference_mode_behind(tiny_model):
+    pieces = tiny_model("llama").engine().stream([{"role": "user", "content": "Hello"}], max_new_tokens=20)
     next(pieces)
     assert not torch.is_inference_mode_enabled()
     weight = torch.nn.Parameter(torch.ones(2))

@@ -1,0 +1,147 @@
+"""Answers from padded batches: greedy generation, and log-probabilities of choices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+
+from tutelage.engine.continuous_batching import Generation
+from tutelage.engine.encoded_request import EncodedRequest
+from tutelage.engine.limits import BatchLimits
+from tutelage.engine.padded_batch import PaddedBatch, PaddedDecoderBatch, pad
+from tutelage.engine.prefix_tree import PrefixNode
+from tutelage.engine.scoring import log_probabilities
+
+Prefilled = tuple[list[EncodedRequest], PaddedBatch]
+"""Requests, and the batch in which their prompts have gone through the model."""
+
+
+def plan_batches(
+    node: PrefixNode, requests: Sequence[EncodedRequest], limits: BatchLimits, token_bytes: int
+) -> Iterator[list[int]]:
+    """Divide a node's requests into batches, the longest first, so that requests of similar length meet.
+
+    Args:
+        node: the shared prefix, which is held once for each row of a batch.
+        requests: all requests; the node names its own by index.
+        limits: of a batch.
+        token_bytes: bytes of KV cache for each token of a row.
+    """
+    most_cached = limits.cache_bytes // token_bytes
+    batch: list[int] = []
+    width = copies = answer = 0
+
+    def longest_first(index: int) -> tuple[int, str]:
+        return -len(requests[index].prompt), requests[index].request.id
+
+    for index in sorted(node.prompts, key=longest_first):
+        request = requests[index]
+        own_width, own_copies = len(request.prompt) - node.length, max(1, len(request.choices))
+        new_width, new_copies = max(width, own_width), copies + own_copies
+        new_answer = max(answer, request.max_answer_tokens)
+        full = new_width * new_copies > limits.prompt_tokens or len(batch) == limits.rows
+        if batch and (full or new_copies * (node.length + new_width + new_answer) > most_cached):
+            yield batch
+            batch = []
+            new_width, new_copies, new_answer = own_width, own_copies, request.max_answer_tokens
+        batch.append(index)
+        width, copies, answer = new_width, new_copies, new_answer
+    if batch:
+        yield batch
+
+
+def generate(
+    batches: Iterator[Prefilled],
+    append: Callable[[Generation, int], None],
+    *,
+    joins: bool,
+    limits: BatchLimits,
+    token_bytes: int,
+) -> Iterator[list[Generation]]:
+    """Generate greedily; gives generations as they end, several at a time.
+
+    Args:
+        batches: prefilled requests, made as they are needed.
+        append: gives a generation its next token and sets `finish` if that ends it.
+        joins: whether a batch can join one in progress; it does when half of the rows are free and the cache has room.
+        limits: on both batches together.
+        token_bytes: bytes of KV cache for each token of a row.
+    """
+    active: list[Generation] = []
+    batch: PaddedBatch | None = None
+    waiting: Prefilled | None = None
+    while True:
+        if waiting is None and (not active or (joins and len(active) <= limits.rows // 2)):
+            waiting = next(batches, None)
+        if waiting is not None and (not active or _fits(active, batch, waiting, limits, token_bytes)):
+            requests, arriving = waiting
+            batch = _joined(batch, arriving) if active else arriving
+            active += [Generation(request.request) for request in requests]
+            waiting = None
+            continue
+        if batch is None or not active:
+            return
+        tokens = batch.logits.argmax(-1)
+        for generation, token in zip(active, tokens.tolist(), strict=True):
+            append(generation, token)
+        unfinished = [row for row, generation in enumerate(active) if not generation.finish]
+        if len(unfinished) < len(active):
+            yield [generation for generation in active if generation.finish]
+            active = [active[row] for row in unfinished]
+            if not active:
+                continue
+            rows = torch.tensor(unfinished, device=tokens.device)
+            batch.select(rows)
+            tokens = tokens[rows]
+            if joins and isinstance(batch, PaddedDecoderBatch):
+                batch.trim()
+        batch.logits = batch.feed(tokens[:, None])[:, -1]
+
+
+def _joined(batch: PaddedBatch | None, arriving: PaddedBatch) -> PaddedBatch:
+    assert isinstance(batch, PaddedDecoderBatch)
+    assert isinstance(arriving, PaddedDecoderBatch)
+    return batch.join(arriving)
+
+
+def _fits(
+    active: Sequence[Generation],
+    batch: PaddedBatch | None,
+    waiting: Prefilled,
+    limits: BatchLimits,
+    token_bytes: int,
+) -> bool:
+    """Whether the KV cache of two batches together, up to the end of their last answer, keeps to its limit."""
+    requests, arriving = waiting
+    assert isinstance(batch, PaddedDecoderBatch)
+    assert isinstance(arriving, PaddedDecoderBatch)
+    remaining = [generation.request.max_new_tokens - len(generation.ids) for generation in active]
+    remaining += [request.max_answer_tokens for request in requests]
+    width = max(batch.width, arriving.width) + max(remaining)
+    return (len(active) + len(requests)) * width * token_bytes <= limits.cache_bytes
+
+
+def score_choices(
+    requests: Sequence[EncodedRequest], batch: PaddedBatch, *, pad_id: int
+) -> list[list[float]]:
+    """The summed log-probability (nats) of each choice's tokens behind its prompt, by request.
+
+    The prompt's last logits (B, V) give each choice's first token. Choices of more tokens are then fed in one pass, each a row
+    that continues a copy of its prompt's cache.
+    """
+    choices = [request.choices for request in requests]
+    first = log_probabilities(batch.logits)
+    sums = [[float(first[row, ids[0]]) for ids in of_row] for row, of_row in enumerate(choices)]
+    longer = [(row, n) for row, of_row in enumerate(choices) for n, ids in enumerate(of_row) if len(ids) > 1]
+    if not longer:
+        return sums
+    device = first.device
+    batch.select(torch.tensor([row for row, _ in longer], device=device))
+    ids, mask = pad([choices[row][n][:-1] for row, n in longer], pad_id, device)
+    log_probs = log_probabilities(batch.feed(ids, mask=mask))  # (choices, T, V)
+    for place, (row, n) in enumerate(longer):
+        tokens = choices[row][n][1:]
+        positions = torch.arange(len(tokens), device=device)
+        sums[row][n] += float(log_probs[place, positions, torch.tensor(tokens, device=device)].sum())
+    return sums

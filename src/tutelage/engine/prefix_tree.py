@@ -1,0 +1,92 @@
+"""A tree of the prefixes that prompts share, so that each shared prefix goes through the model once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+MIN_TOKENS = 16
+"""Tokens that a node adds at least: fewer cost more as a pass of their own than they save."""
+MIN_SAVED = 64
+"""Tokens that a node saves at least, over all its prompts."""
+MAX_DEPTH = 4
+"""Nodes above a prompt at most: the KV cache of each is held while its prompts are answered."""
+
+Ids = Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixNode:
+    """A prefix that several prompts share.
+
+    Attributes:
+        tokens: those that it adds to its parent's prefix; none at the root.
+        length: tokens of the whole prefix, from the prompts' first token on.
+        prompts: indices of the prompts that share no longer prefix with others.
+        children: the longer prefixes that some of its prompts share.
+    """
+
+    tokens: tuple[int, ...]
+    length: int
+    prompts: tuple[int, ...]
+    children: tuple[PrefixNode, ...]
+
+
+def build_prefix_tree(prompts: Sequence[Ids], *, pack_tokens: int | None = None) -> PrefixNode:
+    """The shared prefixes of some prompts. At least one token of each prompt is left behind its prefix.
+
+    Args:
+        prompts: token ids, none empty.
+        pack_tokens: tokens of a pack, if neighbours in a pack share their prefix without a node; None if every prompt is
+            read in full.
+    """
+    order = sorted(range(len(prompts)), key=lambda index: (list(prompts[index]), index))
+    shared = [0, *(shared_length(prompts[a], prompts[b]) for a, b in pairwise(order))]
+    return _TreeBuilder(prompts, order, shared, pack_tokens).node((0, len(order)), (), 0, MAX_DEPTH)
+
+
+@dataclass(frozen=True, slots=True)
+class _TreeBuilder:
+    """Prompts in lexical order; `shared[k]` counts the tokens that the k-th in order shares with the one before it."""
+
+    prompts: Sequence[Ids]
+    order: Sequence[int]
+    shared: Sequence[int]
+    pack_tokens: int | None
+
+    def node(self, span: tuple[int, int], tokens: tuple[int, ...], length: int, levels: int) -> PrefixNode:
+        """The node of the prompts `order[start:end]`, with at most so many levels below it."""
+        prompts: list[int] = []
+        children: list[PrefixNode] = []
+        start, end = span
+        while start < end:
+            stop = start + 1
+            while stop < end and self.shared[stop] - length >= MIN_TOKENS:
+                stop += 1
+            common = min(self.shared[start + 1 : stop], default=length)
+            if levels and self._passes_saved(start, stop, common) * (common - length) >= MIN_SAVED:
+                added = tuple(self.prompts[self.order[start]][length:common])
+                children.append(self.node((start, stop), added, common, levels - 1))
+            else:
+                prompts += self.order[start:stop]
+            start = stop
+        return PrefixNode(tokens, length, tuple(prompts), tuple(children))
+
+    def _passes_saved(self, start: int, end: int, common: int) -> int:
+        """How often the prompts' common tokens would go through the model without a node, less once."""
+        if self.pack_tokens is None:
+            return end - start - 1
+        remaining = sum(len(self.prompts[index]) - common for index in self.order[start:end])
+        return (remaining - 1) // self.pack_tokens
+
+
+def common_prefix_length(first: Ids, second: Ids) -> int:
+    """How many tokens two texts begin with in common."""
+    pairs = zip(first, second, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
+
+
+def shared_length(first: Ids, second: Ids) -> int:
+    """How many tokens two prompts can share as a prefix, with one token of each left to be read behind it."""
+    return common_prefix_length(first[:-1], second[:-1])
