@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tutelage.core.errors import InputError, MachineError
-from tutelage.engine.padded_batch import start
+from tutelage.engine.padded_batch import prefill
 from tutelage.models import (
     adapter_off,
     add_adapter,
@@ -116,9 +116,9 @@ def test_answers_behind_a_prompt_are_those_of_peft_whatever_the_batch(folder, na
     tuned = trained(folder, name)
     model, pairs = tuned.model, tuned.encoder_decoder
     rows = [[5, 9, 30, 41, 8], [7, 60, 33], [90, 21, 13, 5, 4, 3, 77]]
-    together = start(model, rows, pad_id=0, encoder_decoder=pairs)
+    together = prefill(model, rows, pad_id=0, encoder_decoder=pairs)
     for number, row in enumerate(rows):
-        alone = start(model, [row], pad_id=0, encoder_decoder=pairs)
+        alone = prefill(model, [row], pad_id=0, encoder_decoder=pairs)
         assert torch.allclose(together.logits[number], alone.logits[0], atol=1e-5)
         ids = torch.tensor([row])
         made, at = [], alone.logits
@@ -133,8 +133,8 @@ def test_answers_behind_a_prompt_are_those_of_peft_whatever_the_batch(folder, na
         assert got[0, -5:].tolist() == made
     with adapter_off(tuned):
         assert soft_prompts.of(model) is None
-        off = start(model, rows, pad_id=0, encoder_decoder=pairs).logits
-    plain = start(load(resolve(str(folder))).model, rows, pad_id=0, encoder_decoder=pairs).logits
+        off = prefill(model, rows, pad_id=0, encoder_decoder=pairs).logits
+    plain = prefill(load(resolve(str(folder))).model, rows, pad_id=0, encoder_decoder=pairs).logits
     assert torch.allclose(off, plain, atol=1e-5)
     assert not torch.allclose(together.logits, plain, atol=1e-3)
 

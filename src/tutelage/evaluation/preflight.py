@@ -10,14 +10,14 @@ from typing import TypeVar
 
 from tutelage import benchmarks as library
 from tutelage.benchmarks import Benchmark, Limit
-from tutelage.benchmarks.fit import fitted
+from tutelage.benchmarks.fit import fit_to_context
 from tutelage.core import files
 from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError, InputErrors, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.engine import RequestEncoder
 from tutelage.models import LoadedTokenizer, ModelSource, as_loaded, base_of, load_tokenizer, resolve
-from tutelage.tokens import chat_encoding
+from tutelage.tokens import chat_templates
 
 _T = TypeVar("_T")
 _NO_BASE = "leave --against away; evaluate the base by its own name, then `tutelage compare` the two folders"
@@ -114,7 +114,9 @@ def check_evaluation(
     benchmarks = mistakes.attempt_all(partial(_load_benchmark, name, options) for name in names)
     template = tokenizer = base = None
     if options.chat_template is not None:
-        template = mistakes.attempt(partial(chat_encoding.text_of, options.chat_template, root=Path.cwd()))
+        template = mistakes.attempt(
+            partial(chat_templates.template_text, options.chat_template, root=Path.cwd())
+        )
     source = mistakes.attempt(lambda: resolve(options.model, say=say))
     if source is not None:
         if options.against_base and source.base is None:
@@ -160,7 +162,7 @@ def fit_benchmark(benchmark: Benchmark, tokenizer: LoadedTokenizer, *, reserved:
     encoder = RequestEncoder(tokenizer.tokenizer, encoder_decoder=tokenizer.encoder_decoder)
     # Encoder and decoder of an encoder-decoder model have limits of their own, and most have none.
     limited = tokenizer.context is not None and not tokenizer.encoder_decoder
-    return fitted(benchmark, encoder.lengths, (tokenizer.context or 0) - reserved if limited else None)
+    return fit_to_context(benchmark, encoder.lengths, (tokenizer.context or 0) - reserved if limited else None)
 
 
 def _benchmark_names(patterns: Sequence[str]) -> list[str]:
