@@ -163,7 +163,7 @@ def ours(
     examples = [Example(f"rows:{n}", row, Origin("rows.jsonl", n)) for n, row in enumerate(rows, 1)]
     # The child is needed only by templates that do more than put fields into a text.
     prompt = PROMPT if side == "here" else PROMPT.replace("question", "question | trim")
-    template = TaskTemplate(prompt, COMPLETION, foreign=side == "apart")
+    template = TaskTemplate(prompt, COMPLETION, untrusted=side == "apart")
     encoder = Encoder(tokenizer, encoder_decoder=False, max_length=8192)
 
     def work() -> Callable[[], Seen]:

@@ -15,7 +15,7 @@ from statistics import median
 
 from tutelage.core.provenance import measured_on
 from tutelage.core.types import Example, Origin
-from tutelage.templates import LibraryTemplate, TaskTemplate, close, find, use
+from tutelage.templates import LibraryTemplate, TaskTemplate, bind_template, close, find
 
 TURNS = 5
 
@@ -43,14 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=20_000)
     examples = rows(parser.parse_args(arguments).rows)
     words = ("How was it?\n\n{{ text }}", "{{ label }}")
-    ours, foreign = TaskTemplate(*words), TaskTemplate(*words, foreign=True)
-    foreign.render_all(examples[:1], "task")  # the child starts once a run
-    taken = [(microseconds(ours, examples), microseconds(foreign, examples)) for _ in range(TURNS)]
+    ours, untrusted = TaskTemplate(*words), TaskTemplate(*words, untrusted=True)
+    untrusted.render_all(examples[:1], "task")  # the child starts once a run
+    taken = [(microseconds(ours, examples), microseconds(untrusted, examples)) for _ in range(TURNS)]
     here, apart = (median(column) for column in zip(*taken, strict=True))
     print(measured_on())
     print(f"in this process {here:6.1f} us a row")
     print(f"in the child    {apart:6.1f} us a row, {apart / here:.2f} times that")
-    library = use(find("sentiment"), examples, labels=["negative", "positive"])
+    library = bind_template(find("sentiment"), examples, labels=["negative", "positive"])
     print(f"the library     {median(microseconds(library, examples) for _ in range(TURNS)):6.1f} us a row")
     close()
 

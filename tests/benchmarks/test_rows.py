@@ -84,7 +84,7 @@ def test_about_twenty_lines_make_a_benchmark(bench):
     found = load(bench(SPEC))
     assert [item.id for item in found.items] == ["tools/0", "tools/1", "books/0"]
     first = found.items[0]
-    assert first.asked == (
+    assert first.full_prompt == (
         "Questions about the workshop.\n\nQ: When does the example 0 open?\nA: at 1\n\n"
         "Q: When does the example 1 open?\nA: at 2\n\nQ: When does the forge open?\nA:"
     )
@@ -115,8 +115,8 @@ def test_it_is_scored_by_part_group_and_average_each_metric_by_its_own_length(be
 
 def test_shots_can_be_fewer_none_or_turns_of_a_conversation(bench):
     place = bench(SPEC)
-    assert load(place, shots=0).items[0].asked.count("Q:") == 1
-    assert load(place, shots=3).items[0].asked.count("Q:") == 4
+    assert load(place, shots=0).items[0].full_prompt.count("Q:") == 1
+    assert load(place, shots=3).items[0].full_prompt.count("Q:") == 4
     assert refused(lambda: load(place, shots=4)) == [
         ("examples.jsonl", "there are too few worked examples") for _ in ("tools", "books")
     ]
@@ -228,8 +228,8 @@ def test_a_file_of_examples_as_text_is_split_and_changed(bench):
     text = "a canary\n---\nDo this.\n\nQ: one\nA: yes because\n\nQ: two\nA: no because it is"
     place = bench(spec, files={f"worked/{part}.txt": text for part in ("tools", "books")})
     first = load(place).items[0]
-    assert first.asked == "Do this.\n\nQ: one\nA: yes\n\nQ: two\nA: no\n\nQ: When does the forge open?\nA:"
-    assert load(place, shots=1).items[0].asked.count("Q: ") == 2
+    assert first.full_prompt == "Do this.\n\nQ: one\nA: yes\n\nQ: two\nA: no\n\nQ: When does the forge open?\nA:"
+    assert load(place, shots=1).items[0].full_prompt.count("Q: ") == 2
     assert refused(lambda: load(bench(spec, folder="none"))) == [
         ("shots", f"the worked examples of {part} are not here") for part in ("tools", "books")
     ]
@@ -338,14 +338,16 @@ def test_a_spec_from_elsewhere_cannot_take_the_machine(bench, monkeypatch):
 
     monkeypatch.setattr(
         subprocess_renderer,
-        "render",
-        subprocess_renderer.Keeper(subprocess_renderer.Limits(seconds=1, clock=4.0)),
+        "shared_renderer",
+        subprocess_renderer.SubprocessRenderer(
+            subprocess_renderer.RenderLimits(cpu_seconds=1, wall_seconds=4.0)
+        ),
     )
     endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}{{ shop }}"
     found = refused(lambda: load(bench({"prompt": endless, "shots": None})))
     assert found[0][0] == "hours.jsonl:1"
     assert len(found) <= 2  # the row that takes too much is the last of its part
-    subprocess_renderer.render.close()
+    subprocess_renderer.shared_renderer.close()
 
 
 def test_examples_that_are_no_text_are_told_by_line(bench):

@@ -8,7 +8,7 @@ import pytest
 
 from tutelage.core.errors import InputError
 from tutelage.data import LAYOUTS, DataSource, LabelNames, layouts, load
-from tutelage.templates import named
+from tutelage.templates import column_template
 
 
 def loaded(tmp_path, rows, name="rows.jsonl", **how):
@@ -119,7 +119,7 @@ def test_super_ni(tmp_path, indent):
         "references": ["1", "one"],
     }
     assert second["output"] == "2"
-    prompted = named("super-ni").render(found.examples[0], "t")
+    prompted = column_template("super-ni").render(found.examples[0], "t")
     assert prompted.prompt == "Answer.\n\none?"
     assert prompted.references == ("1", "one")
     assert [row.origin.line for row in found.examples] == ([1, 1] if indent is None else [16, 24])
@@ -156,7 +156,7 @@ def test_flan_cot_is_asked_for_and_its_line_breaks_come_back(tmp_path):
             "rationale": "Because.",
         }
     ]
-    prompted = named("flan-cot").render(found.examples[0], "t")
+    prompted = column_template("flan-cot").render(found.examples[0], "t")
     assert prompted.completion == "Because.\nSo the answer is (A)."
 
 
@@ -231,7 +231,7 @@ def test_labels_by_number_by_code_and_from_a_file(tmp_path):
     text = "text,label\ngood,1\nbad,0\n"
     found = loaded(tmp_path, text, "r.csv", labels=LabelNames(("negative", "positive"), options=True))
     assert fields(found)[0] == {"text": "good", "label": "positive", "options": ["negative", "positive"]}
-    template = named("text-label-options")
+    template = column_template("text-label-options")
     assert "- negative\n- positive" in template.render(found.examples[0], "t").prompt
     (tmp_path / "names.json").write_text('{"0": "no", "1": "yes"}')
     found = loaded(tmp_path, text, "r.csv", labels=LabelNames(file="names.json", column="label"))

@@ -13,6 +13,7 @@ from tutelage.config.task_block import Task
 from tutelage.core.errors import InputError
 from tutelage.data import DataSource, load
 from tutelage.metrics import Row, mentions, score_rows
+from tutelage.metrics.tag_schemes import conlleval_entities
 
 DATA = Path(os.environ.get("TUTELAGE_DATA") or "absent")
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="TUTELAGE_DATA names no folder of data sets")
@@ -64,7 +65,7 @@ P3 = sorted(path.relative_to(DATA).as_posix() for path in (DATA / "instruction/t
 def words(path, said):
     task = Task(data=Data(path=path, **said))
     loaded = load(task.data.source(), root=DATA)
-    template = task.words(loaded.examples, where="tasks.0", default=loaded.template)
+    template = task.template_for(loaded.examples, where="tasks.0", default=loaded.template)
     return loaded, template, template.render_all(loaded.examples, task.name)
 
 
@@ -138,7 +139,7 @@ def test_where_the_columns_say_nothing_the_error_spells_the_lines_to_write(path)
     prompt, completion = re.findall(r'(?:prompt|completion): "(\{\{ .*? \}\})"', caught.value.fix)
     task = Task(data=Data(path=path), prompt=prompt, completion=completion)
     loaded = load(task.data.source(), root=DATA)
-    template = task.words(loaded.examples, where="tasks.0", default=loaded.template)
+    template = task.template_for(loaded.examples, where="tasks.0", default=loaded.template)
     assert len(template.render_all(loaded.examples, "t")) == UNSURE[path]
 
 
@@ -149,7 +150,7 @@ def test_entities_go_to_text_and_back(path):
     for row in loaded.examples:
         tags, lost = mentions.to_tags(mentions.from_text(row.fields["entities"]), row.fields["tokens"])
         assert not lost
-        same += mentions.spans(tags) == mentions.spans(row.fields["tags"])
+        same += conlleval_entities(tags) == conlleval_entities(row.fields["tags"])
     assert same == len(loaded.examples)
     gold = [Row(r.fields["entities"], (r.fields["entities"],), r.fields) for r in loaded.examples]
     names = ["entity_f1:form=text", "entity_f1_strict:form=text", "entity_f1_strict:form=text:scheme=iobes"]

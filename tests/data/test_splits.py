@@ -63,7 +63,7 @@ def test_groups_stay_whole_and_nothing_is_lost(groups, seed):
     examples = rows([{"q": f"q{n}", "a": "x", "g": group} for n, group in enumerate(groups)])
     parts, problem = None, ""
     try:
-        parts = vectorized_tables(examples, by="g", seed=seed)
+        parts = vectorized_tables(examples, group_by="g", seed=seed)
     except InputError as error:
         problem = error.problem
     if parts is None:
@@ -78,7 +78,7 @@ def test_groups_stay_whole_and_nothing_is_lost(groups, seed):
 
 def test_counts_are_met_as_nearly_as_whole_groups_allow():
     examples = rows([{"q": f"q{n}", "a": "x", "g": n // 4} for n in range(40)])
-    assert vectorized_tables(examples, by="g", validation=4, test=10).sizes()["test"] in (8, 12)
+    assert vectorized_tables(examples, group_by="g", validation=4, test=10).sizes()["test"] in (8, 12)
 
 
 def test_equal_prompts_stay_together_without_being_told():
@@ -114,8 +114,8 @@ def test_a_leak_is_found_whatever_case_and_spaces_and_refused():
 def test_a_group_field_that_splits_equal_prompts_is_found_out():
     examples = rows([{"q": "the same", "a": "x", "id": n} for n in range(20)])
     with pytest.raises(InputError, match="also stand in training") as caught:
-        vectorized_tables(examples, by="id")
-    assert "leave split.by out" in caught.value.fix
+        vectorized_tables(examples, group_by="id")
+    assert "leave split.group_by out" in caught.value.fix
 
 
 def test_repeated_rows_inside_a_split_are_counted():
@@ -170,7 +170,7 @@ def test_shares_that_cannot_be_met(kwargs, problem, where):
 def test_an_asked_for_split_that_whole_groups_leave_empty_is_refused():
     examples = rows([{"q": str(n), "a": "x", "g": "one"} for n in range(10)])
     with pytest.raises(InputError) as caught:
-        vectorized_tables(examples, by="g")
+        vectorized_tables(examples, group_by="g")
     assert "would be empty" in caught.value.problem
     assert "same g" in caught.value.found
 
@@ -178,7 +178,7 @@ def test_an_asked_for_split_that_whole_groups_leave_empty_is_refused():
 def test_a_group_field_that_is_missing_gets_the_nearest_name():
     examples = rows([{"q": str(n), "a": "x", "dialogue": "d"} for n in range(10)])
     with pytest.raises(InputErrors) as caught:
-        vectorized_tables(examples, by="dialoge")
+        vectorized_tables(examples, group_by="dialoge")
     assert caught.value.errors[0].where == "r.jsonl:1"
     assert "dialogue" in caught.value.errors[0].fix
 
@@ -211,10 +211,10 @@ def test_a_test_row_that_stands_nearly_in_training_stops_the_run_and_names_both(
     with pytest.raises(InputError, match="1 of 1 test rows also stand nearly in training") as caught:
         vectorized_tables(examples, column="s")
     assert caught.value.found.startswith("r.jsonl:2 nearly as r.jsonl:1 (0.9")
-    assert "raise split.near" in caught.value.fix
+    assert "raise split.near_duplicate_threshold" in caught.value.fix
     allowed = vectorized_tables(examples, column="s", leaks="allow")
     assert [(one["test"], one["train"]) for one in allowed.near_leaks] == [("r.jsonl:2", "r.jsonl:1")]
-    assert vectorized_tables(examples, column="s", near=1.0).near_leaks == ()
+    assert vectorized_tables(examples, column="s", near_duplicate_threshold=1.0).near_leaks == ()
 
 
 def test_equal_and_near_ones_are_counted_apart():

@@ -12,7 +12,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.types import Example, Origin
 from tutelage.data.mapped import MappedRows
 from tutelage.mixture import Mix, MixedOrder, MixedRows, Part, Source, rates
-from tutelage.templates import TaskTemplate, find, use
+from tutelage.templates import TaskTemplate, bind_template, find
 
 SIZES = {"sums": 40, "names": 300, "tales": 7}
 
@@ -84,7 +84,7 @@ TEMPLATES = {
     "computed": TaskTemplate("{{ text | upper }}", "{{ answer }}"),
     "references": TaskTemplate("{{ text }}", "{{ answer }}", references="answer"),
     "labels": TaskTemplate("{{ text }}", "{{ label }}"),
-    "wordings": use(
+    "wordings": bind_template(
         find("summarisation"), rows("sums"), fields={"text": "text", "summary": "answer"}, where="tasks.0"
     ),
 }

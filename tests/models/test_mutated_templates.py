@@ -15,8 +15,8 @@ from tutelage.core.errors import InputError
 from tutelage.inspection.inspect import inspect
 from tutelage.models import load_tokenizer, resolve
 from tutelage.templates import subprocess_renderer
-from tutelage.templates.subprocess_renderer import SubprocessRenderer, RenderLimits
-from tutelage.tokens import chat_encoding
+from tutelage.templates.subprocess_renderer import RenderLimits, SubprocessRenderer
+from tutelage.tokens import chat_encoding, rendering
 from tutelage.tokens.encoder import Encoder
 
 TOKENS = Path(__file__).parents[1] / "tokens"
@@ -70,10 +70,10 @@ def mutated(number: int) -> str:
 @pytest.fixture
 def quick(monkeypatch):
     """The child with little memory and time, so that a hang costs a second."""
-    keeper = SubprocessRenderer(RenderLimits(memory=300 << 20, seconds=100, clock=1.0))
-    monkeypatch.setattr(subprocess_renderer, "render", keeper)
-    yield keeper
-    keeper.close()
+    renderer = SubprocessRenderer(RenderLimits(memory=300 << 20, cpu_seconds=100, wall_seconds=1.0))
+    monkeypatch.setattr(subprocess_renderer, "shared_renderer", renderer)
+    yield renderer
+    renderer.close()
 
 
 def used(folder: Path) -> str:
@@ -84,7 +84,7 @@ def used(folder: Path) -> str:
             return ""
         encoder = Encoder(words.tokenizer, encoder_decoder=False, max_length=400)
         turns = (("user", "a <|im_end|>"), ("assistant", "b"))
-        chat_encoding.render(words.tokenizer, chat_encoding.messages("c", turns), generate=False)
+        rendering.render(words.tokenizer, chat_encoding.messages("c", turns), generate=False)
         return repr(encoder.prompt_ids("c", turns))
     except InputError as caught:
         error = caught

@@ -4,8 +4,15 @@ import pytest
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example, Origin
-from tutelage.templates import TaskTemplate, columns_of, detect, guess, named, names
-from tutelage.templates.columns import fitting, layouts
+from tutelage.templates import (
+    TaskTemplate,
+    column_template,
+    column_template_names,
+    common_columns,
+    detect,
+    guess_columns,
+)
+from tutelage.templates.columns import column_templates, matching_templates
 
 
 def rows(*fields):
@@ -13,9 +20,9 @@ def rows(*fields):
 
 
 def test_every_layout_is_found_by_its_own_columns_and_renders():
-    for layout in layouts():
+    for layout in column_templates():
         example = rows(
-            {n: f"<{n}>" for n in (*layout.columns, *layout.optional, *layout.beside, *layout.ignored)}
+            {n: f"<{n}>" for n in (*layout.columns, *layout.optional, *layout.also_present, *layout.ignored)}
         )[0]
         template = detect([example])
         assert template.name == layout.name
@@ -25,7 +32,7 @@ def test_every_layout_is_found_by_its_own_columns_and_renders():
             assert f"<{name}>" in said
         assert f"<{layout.columns[-1]}>" in prompted.completion
         assert f"<{layout.columns[0]}>" in prompted.prompt
-    assert len(set(names())) == len(names())
+    assert len(set(column_template_names())) == len(column_template_names())
 
 
 def test_alpaca_rows_with_and_without_input():
@@ -49,7 +56,7 @@ def test_a_column_that_some_rows_lack_is_no_column():
     examples = rows(
         {"prompt": "a", "completion": "b", "text": "c", "label": "d"}, {"prompt": "a", "completion": "b"}
     )
-    assert columns_of(examples) == ["prompt", "completion"]
+    assert common_columns(examples) == ["prompt", "completion"]
     assert detect(examples).name == "prompt-completion"
 
 
@@ -79,8 +86,8 @@ def test_columns_that_say_nothing_get_the_mapping_spelt_out_as_a_guess():
     assert "a guess: check which column is which" in caught.value.fix
     template = TaskTemplate("{{ talk }}", "{{ row['Reference Summary'] }}")
     assert template.render(examples[0], "t").completion == "short one"
-    found = guess(examples)
-    assert (found.prompt, found.completion, found.by_name) == ("talk", "Reference Summary", False)
+    found = guess_columns(examples)
+    assert (found.prompt, found.completion, found.is_by_name) == ("talk", "Reference Summary", False)
     columns = caught.value.expected.removeprefix("columns such as ").split(", ")
     assert len(set(columns)) == len(columns) > 3
 
@@ -193,9 +200,9 @@ def test_names_say_which_column_asks_then_their_order_and_never_their_length(lin
     examples = rows(
         *({name: f"text {n} " * size for name, size in zip(columns, sizes, strict=True)} for n in range(4))
     )
-    found = guess(examples)
+    found = guess_columns(examples)
     assert (found.prompt, found.completion) == tuple(right.split(","))
-    assert found.by_name is not bool(guessed)
+    assert found.is_by_name is not bool(guessed)
     assert ("a guess" in found.note) is bool(guessed)
 
 
@@ -203,16 +210,18 @@ def test_columns_of_numbers_and_of_one_text_are_taken_last_where_names_say_nothi
     made = [
         {"nr": str(n), "tag": "x", "day": f"2024-01-0{n}", "b": f"u{n}", "a": f"v{n}"} for n in range(1, 9)
     ]
-    found = guess(rows(*made))
+    found = guess_columns(rows(*made))
     assert (found.prompt, found.completion) == ("b", "a")
-    found = guess(rows(*({"one": str(n), "two": str(n + 1)} for n in range(9))))
+    found = guess_columns(rows(*({"one": str(n), "two": str(n + 1)} for n in range(9))))
     assert (found.prompt, found.completion) == ("one", "two")
 
 
 def test_a_rejected_answer_is_never_learned_nor_asked():
     for header in (["chosen", "rejected"], ["rejected", "prompt"], ["question", "wrong answer", "id"]):
-        assert guess(rows(dict.fromkeys(header, "text"))) is None
-    assert "left out: rejected" in guess(rows(dict.fromkeys(["prompt", "chosen", "rejected"], "x"))).note
+        assert guess_columns(rows(dict.fromkeys(header, "text"))) is None
+    assert (
+        "left out: rejected" in guess_columns(rows(dict.fromkeys(["prompt", "chosen", "rejected"], "x"))).note
+    )
 
 
 def test_rows_of_other_shapes_are_told_without_columns_that_are_not_there():
@@ -237,14 +246,16 @@ def test_chains_by_parent_are_refused_whatever_the_columns_are_called():
 
 
 def test_a_name_of_the_library():
-    assert named("dialogue-summary", references="r").references == "r"
+    assert column_template("dialogue-summary", references="r").references == "r"
     with pytest.raises(InputError) as caught:
-        named("dialog-summary", where="tasks.0.template")
+        column_template("dialog-summary", where="tasks.0.template")
     assert caught.value.where == "tasks.0.template"
     assert caught.value.found == "dialog-summary"
     assert "did you mean dialogue-summary?" in caught.value.fix
 
 
 def test_a_layout_that_covers_more_wins():
-    assert [layout.name for layout in fitting(["instruction", "input", "output"])] == ["instruction-output"]
-    assert fitting(["nothing"]) == []
+    assert [layout.name for layout in matching_templates(["instruction", "input", "output"])] == [
+        "instruction-output"
+    ]
+    assert matching_templates(["nothing"]) == []

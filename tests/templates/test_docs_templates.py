@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tutelage.config.load import from_mapping
 from tutelage.core.types import Example, Origin
-from tutelage.templates import find, subprocess_renderer, use
+from tutelage.templates import bind_template, find, subprocess_renderer
 from tutelage.templates.kind import TYPES
-from tutelage.templates.layouts import LAYOUTS
-from tutelage.templates.library import names
+from tutelage.templates.library import kind_names
+from tutelage.templates.option_layouts import LAYOUTS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "templates.md").read_text("utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
@@ -18,13 +18,13 @@ BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
 def test_it_is_short_and_names_every_kind_type_and_layout():
     assert len(TEXT.splitlines()) <= 120
-    assert all(name in TEXT for name in [*names(), *TYPES, *LAYOUTS])
+    assert all(name in TEXT for name in [*kind_names(), *TYPES, *LAYOUTS])
 
 
 def test_its_own_file_can_be_used(tmp_path):
     (tmp_path / "hours.yaml").write_text(BLOCKS[1], encoding="utf-8")
     rows = [Example("1", {"shop": "bakery", "day": "Sunday", "open": "yes"}, Origin("f.jsonl", 1))]
-    (row,) = use(find("hours.yaml/ask", root=tmp_path), rows).render_all(rows, "t")
+    (row,) = bind_template(find("hours.yaml/ask", root=tmp_path), rows).render_all(rows, "t")
     subprocess_renderer.close()
     assert row.prompt == "Is the bakery open on Sunday? (no / yes)"
 

@@ -6,7 +6,7 @@ import pytest
 
 from tutelage.core.errors import InputError, InputErrors
 from tutelage.core.types import Example, Origin
-from tutelage.templates import Manner, find, subprocess_renderer, use
+from tutelage.templates import WordingOptions, bind_template, find, subprocess_renderer
 
 OWN = """\
 kind: hours
@@ -46,17 +46,17 @@ def own(tmp_path):
 def test_an_own_file_is_used_as_the_librarys(own):
     root = own()
     found = find("hours.yaml", root=root)
-    assert found.kind.foreign
-    (row,) = use(found, ROWS).render_all(ROWS, "t")
+    assert found.kind.untrusted
+    (row,) = bind_template(found, ROWS).render_all(ROWS, "t")
     assert row.template.startswith("hours/")
-    (row,) = use(find("./hours.yaml/tell", root=root), ROWS).render_all(ROWS, "t")
+    (row,) = bind_template(find("./hours.yaml/tell", root=root), ROWS).render_all(ROWS, "t")
     assert row.prompt == "bakery, Sunday: open? no / yes"
     assert (row.completion, row.choices) == ("It is: yes.", ("It is: no.", "It is: yes."))
-    (row,) = use(find("hours.yaml", root=root), ROWS, Manner(inverted=1.0)).render_all(
+    (row,) = bind_template(find("hours.yaml", root=root), ROWS, WordingOptions(inverted=1.0)).render_all(
         ROWS, "t", training=True
     )
     assert row.completion == "bakery"
-    assert "in a process of its own" in use(found, ROWS).card()["rendered"]
+    assert "in a process of its own" in bind_template(found, ROWS).card()["rendered"]
 
 
 @pytest.mark.parametrize(
@@ -132,11 +132,11 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(own):
 
 
 def test_an_own_wording_that_takes_too_much_is_told_with_its_place(own, monkeypatch):
-    keeper = subprocess_renderer.Keeper(subprocess_renderer.Limits(memory=400 << 20))
-    monkeypatch.setattr(subprocess_renderer, "render", keeper)
+    keeper = subprocess_renderer.SubprocessRenderer(subprocess_renderer.RenderLimits(memory=400 << 20))
+    monkeypatch.setattr(subprocess_renderer, "shared_renderer", keeper)
     root = own(OWN.replace("open on {{ day }}?", "open on {{ day.center(10**10) }}?"))
     with pytest.raises(InputError) as caught:
-        use(find("hours.yaml/ask", root=root), ROWS).render_all(ROWS, "t")
+        bind_template(find("hours.yaml/ask", root=root), ROWS).render_all(ROWS, "t")
     keeper.close()
     assert caught.value.where == "f.jsonl:1"
     assert "too much memory" in caught.value.problem

@@ -9,14 +9,14 @@ import pytest
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example, Origin
-from tutelage.templates import Manner, find, sandbox, use
+from tutelage.templates import WordingOptions, bind_template, find, sandbox
 from tutelage.templates.kind import LETTER, OPTIONS
-from tutelage.templates.layouts import LAYOUTS, laid_out, letter
-from tutelage.templates.library import all_names, load, names
+from tutelage.templates.library import kind_names, load, template_names
+from tutelage.templates.option_layouts import LAYOUTS, lay_out, option_letter
 
 from .rows import ROWS
 
-EVERY = [(kind, wording) for kind in names() for wording in load(kind).wordings]
+EVERY = [(kind, wording) for kind in kind_names() for wording in load(kind).wordings]
 ASKED = {
     "summarisation", "entity-recognition", "sentiment", "language-inference", "paraphrase", "reading-comprehension",
     "closed-book-questions", "multiple-choice", "topic-classification", "intent-classification", "translation",
@@ -34,8 +34,8 @@ def rows(kind, **changes):
 
 
 def rendered(kind, wording, examples=None, **manner):
-    template = use(
-        find(f"{kind}/{wording}"), examples or rows(kind), Manner(**manner), labels=OTHERS.get(kind)
+    template = bind_template(
+        find(f"{kind}/{wording}"), examples or rows(kind), WordingOptions(**manner), labels=OTHERS.get(kind)
     )
     return template.render_all(examples or rows(kind), "task")[0]
 
@@ -53,11 +53,11 @@ def bare(kind):
 
 
 def test_the_kinds_that_are_promised_are_there_and_each_has_a_row():
-    assert set(names()) >= ASKED
-    assert set(ROWS) == set(names())
+    assert set(kind_names()) >= ASKED
+    assert set(ROWS) == set(kind_names())
 
 
-@pytest.mark.parametrize("kind", names())
+@pytest.mark.parametrize("kind", kind_names())
 def test_a_kind_has_ten_wordings_and_at_most_three_turned_around(kind):
     told = load(kind)
     assert kind == told.name
@@ -73,7 +73,7 @@ def test_reasoning_kinds_have_rationales(kind):
     assert len(load(kind).of_group("rationales")) >= 10
 
 
-@pytest.mark.parametrize("kind", [kind for kind in names() if load(kind).has_choices])
+@pytest.mark.parametrize("kind", [kind for kind in kind_names() if load(kind).has_choices])
 def test_options_come_in_three_layouts_or_more(kind):
     assert len({one.layout for one in load(kind).of_group("wordings")}) >= 5
 
@@ -103,10 +103,10 @@ def test_a_wording_reads_well(kind, wording, whole):
 def test_a_prompt_has_every_needed_field_and_not_the_answer(kind, wording):
     told, one = load(kind), load(kind).wordings[wording]
     if one.group == "inverted":
-        assert told.answer in sandbox.reads(one.prompt)
-        assert told.answer not in sandbox.reads(one.completion)
+        assert told.answer in sandbox.fields_read(one.prompt)
+        assert told.answer not in sandbox.fields_read(one.completion)
         return
-    reads = set(sandbox.reads(one.prompt))
+    reads = set(sandbox.fields_read(one.prompt))
     needed = {f.name for f in told.fields.values() if not f.optional and f.type != "choices"} - {told.answer}
     assert needed <= reads
     assert told.answer not in reads
@@ -132,7 +132,7 @@ def test_fields_that_may_be_shortened_are_named_by_their_columns(kind, wording):
         assert row.prompt[start:end] == row.fields[column]
 
 
-@pytest.mark.parametrize("kind", names())
+@pytest.mark.parametrize("kind", kind_names())
 def test_no_two_wordings_say_the_same(kind):
     def words(text):
         return set(re.findall(r"\w+", re.sub(r"{{.*?}}|{%.*?%}", " ", text).lower()))
@@ -145,7 +145,7 @@ def test_no_two_wordings_say_the_same(kind):
         assert not either or len(both) / len(either) < 0.75, (one, other)
 
 
-@pytest.mark.parametrize("kind", names())
+@pytest.mark.parametrize("kind", kind_names())
 def test_instructions_stand_before_behind_and_around_the_text(kind):
     firsts = [one.prompt.lstrip().startswith(("{{", "{%")) for one in load(kind).of_group("wordings")]
     assert any(firsts)
@@ -156,7 +156,7 @@ def test_instructions_stand_before_behind_and_around_the_text(kind):
 
 @pytest.mark.parametrize("kind", ["arithmetic", "reasoning"])
 def test_a_rationale_comes_before_its_answer_which_alone_is_the_reference(kind):
-    template = use(find(f"{kind}/rationale"), rows(kind))
+    template = bind_template(find(f"{kind}/rationale"), rows(kind))
     assert {one.group for one in template.wordings} == {"rationales"}
     (row,) = template.render_all(rows(kind), "task")
     answer = {"arithmetic": "48", "reasoning": "Joe"}[kind]
@@ -164,7 +164,7 @@ def test_a_rationale_comes_before_its_answer_which_alone_is_the_reference(kind):
     assert row.references == (answer,)
     assert row.choices == ()
     with pytest.raises(InputError, match=r"what .* needs: rationale"):
-        use(find(f"{kind}/rationale"), rows(kind, rationale=None))
+        bind_template(find(f"{kind}/rationale"), rows(kind, rationale=None))
 
 
 def test_several_right_answers_teach_the_first_and_accept_all():
@@ -179,8 +179,8 @@ def test_a_letter_answers_where_the_wording_asks_for_one():
     assert "A. honey\nB. paper" in row.prompt
     with pytest.raises(InputError, match="letter of the options"):
         rendered("multiple-choice", "letter-only", options="none")
-    asked = use(find("multiple-choice"), rows("multiple-choice"), Manner("none")).wordings
-    assert not any(LETTER in sandbox.reads(one.completion) for one in asked)
+    asked = bind_template(find("multiple-choice"), rows("multiple-choice"), WordingOptions("none")).wordings
+    assert not any(LETTER in sandbox.fields_read(one.completion) for one in asked)
 
 
 def test_entities_come_from_tags_lists_and_texts():
@@ -195,12 +195,12 @@ def test_entities_come_from_tags_lists_and_texts():
 def test_every_layout_shows_every_choice():
     choices = ["one", "two", "three"]
     for name in LAYOUTS:
-        text = laid_out(choices, name)
+        text = lay_out(choices, name)
         assert [text.index(choice) for choice in choices] == sorted(text.index(choice) for choice in choices)
-    assert laid_out(choices, "either") == "one, two or three"
-    assert laid_out(choices, "letters") == "(A) one\n(B) two\n(C) three"
-    assert [letter(i) for i in (0, 25, 26, 51, 52)] == ["A", "Z", "AA", "AZ", "BA"]
-    assert laid_out(["one"], "either") == "one"
+    assert lay_out(choices, "either") == "one, two or three"
+    assert lay_out(choices, "letters") == "(A) one\n(B) two\n(C) three"
+    assert [option_letter(i) for i in (0, 25, 26, 51, 52)] == ["A", "Z", "AA", "AZ", "BA"]
+    assert lay_out(["one"], "either") == "one"
 
 
 @pytest.mark.parametrize(
@@ -220,10 +220,10 @@ def test_a_name_that_is_none_gets_the_nearest(asked, problem, fix):
 
 
 def test_no_kind_is_called_as_a_layout_of_columns():
-    assert len(set(all_names())) == len(all_names())
+    assert len(set(template_names())) == len(template_names())
 
 
 def test_wordings_with_options_read_them():
-    for kind in names():
+    for kind in kind_names():
         for one in load(kind).wordings.values():
-            assert (OPTIONS in sandbox.reads(one.prompt)) == (one.layout is not None)
+            assert (OPTIONS in sandbox.fields_read(one.prompt)) == (one.layout is not None)

@@ -10,7 +10,7 @@ from tutelage.core import limits
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example, Origin
 from tutelage.templates import TaskTemplate, placeholders, sandbox, subprocess_renderer
-from tutelage.templates.sandbox import Failure, Rendered
+from tutelage.templates.sandbox import RenderedText, RenderFailure
 
 PLAIN = [
     "{{ a }}",
@@ -45,21 +45,21 @@ FIELDS = st.dictionaries(st.sampled_from(["a", "b", "c", "range", "row", "self",
 
 
 def test_what_only_puts_fields_into_a_text_is_known():
-    assert all(placeholders.gaps(source) is not None for source in PLAIN)
-    assert not any(placeholders.gaps(source) for source in MORE)
-    assert placeholders.gaps("x{{ a }}") == ("x", placeholders.Gap("a"))
+    assert all(placeholders.parse_placeholders(source) is not None for source in PLAIN)
+    assert not any(placeholders.parse_placeholders(source) for source in MORE)
+    assert placeholders.parse_placeholders("x{{ a }}") == ("x", placeholders.Placeholder("a"))
 
 
 @pytest.mark.parametrize("source", [*PLAIN, *MORE])
 @given(FIELDS, FIELDS)
 @settings(max_examples=120, deadline=None, derandomize=True)
 def test_the_outcome_is_the_sandboxs(source, fields, extra):
-    assert placeholders.attempt(source, fields, extra) == sandbox.attempt(source, fields, extra)
-    assert placeholders.attempt(source, fields) == sandbox.attempt(source, fields)
+    assert placeholders.try_render(source, fields, extra) == sandbox.try_render(source, fields, extra)
+    assert placeholders.try_render(source, fields) == sandbox.try_render(source, fields)
 
 
 def test_a_value_that_is_no_json_is_told_as_the_sandbox_tells_it():
-    assert placeholders.attempt("{{ a }}", {"a": "x", "b": object()}) == Failure(
+    assert placeholders.try_render("{{ a }}", {"a": "x", "b": object()}) == RenderFailure(
         "failed", "TypeError: object is no JSON value"
     )
 
@@ -76,14 +76,14 @@ def test_a_foreign_template_with_gaps_alone_needs_no_process(monkeypatch):
         raise AssertionError("a child was asked")
 
     rows = [Example("1", {"a": "x", "n": 3}, Origin("r.jsonl", 1))]
-    template = TaskTemplate("Say {{ a }}", "{{ n }}", foreign=True)
+    template = TaskTemplate("Say {{ a }}", "{{ n }}", untrusted=True)
     with monkeypatch.context() as patched:
-        patched.setattr(subprocess_renderer, "render", never)
+        patched.setattr(subprocess_renderer, "shared_renderer", never)
         (made,) = template.render_all(rows, "t")
         assert "rendered" not in template.card()
         with pytest.raises(AssertionError):
-            TaskTemplate("Say {{ a | upper }}", "{{ n }}", foreign=True).render_all(rows, "t")
+            TaskTemplate("Say {{ a | upper }}", "{{ n }}", untrusted=True).render_all(rows, "t")
     assert (made.prompt, made.completion, made.spans) == ("Say x", "3", (("a", 4, 5),))
     with pytest.raises(InputError, match="does not have"):
-        TaskTemplate("Say {{ b }}", "{{ n }}", foreign=True).render_all(rows, "t")
-    assert isinstance(placeholders.attempt("Say {{ a }}", rows[0].fields), Rendered)
+        TaskTemplate("Say {{ b }}", "{{ n }}", untrusted=True).render_all(rows, "t")
+    assert isinstance(placeholders.try_render("Say {{ a }}", rows[0].fields), RenderedText)

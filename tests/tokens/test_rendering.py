@@ -15,9 +15,9 @@ from tutelage.core import clock as clocks
 from tutelage.core.clock import EVERYTHING, Clock, Instant
 from tutelage.core.errors import InputError
 from tutelage.templates import chat_renderer, subprocess_renderer
-from tutelage.templates.subprocess_renderer import SubprocessRenderer, RenderLimits
-from tutelage.tokens import chat_encoding, rendering
-from tutelage.tokens.rendering import TooMuchError
+from tutelage.templates.subprocess_renderer import RenderLimits, SubprocessRenderer
+from tutelage.tokens import chat_encoding, chat_templates, rendering
+from tutelage.tokens.rendering import RenderLimitError
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the system's limits are Linux's")
 SRC = Path(rendering.__file__).parents[1]
@@ -138,7 +138,7 @@ SMALL = {
 FILES = [Path(__file__).with_name(f"{name}.jinja") for name in ("smollm", "qwen")]
 TEMPLATES = {
     **{path.stem: path.read_text("utf-8") for path in FILES},
-    **{name: chat_encoding.text_of(name, root=Path()) for name in chat_encoding.names()},
+    **{name: chat_templates.template_text(name, root=Path()) for name in chat_templates.bundled_names()},
     "chatml": CHATML,
     "dated": DATED,
     "strict": STRICT,
@@ -192,7 +192,7 @@ def either(do):
 @pytest.mark.parametrize("name", TEMPLATES)
 @pytest.mark.parametrize("generate", [True, False])
 def test_the_texts_are_those_of_transformers(tokenizer, stopped, name, generate):
-    rendering.use(tokenizer, TEMPLATES[name])
+    rendering.set_template(tokenizer, TEMPLATES[name])
     want = [
         either(
             lambda one=one: tokenizer.apply_chat_template(one, tokenize=False, add_generation_prompt=generate)
@@ -200,11 +200,11 @@ def test_the_texts_are_those_of_transformers(tokenizer, stopped, name, generate)
         for one in TALKS
     ]
     assert [
-        either(lambda one=one: chat_encoding.render(tokenizer, one, generate=generate)) for one in TALKS
+        either(lambda one=one: rendering.render(tokenizer, one, generate=generate)) for one in TALKS
     ] == want
     good = [one for one, text in zip(TALKS, want, strict=True) if text is not None]
     assert good, "a template that refuses all shows nothing"
-    together = chat_encoding.render_all(tokenizer, good, generate=generate)
+    together = rendering.render_all(tokenizer, good, generate=generate)
     assert together == [text for text in want if text is not None]
 
 
@@ -238,10 +238,10 @@ def test_what_a_template_reads_of_the_clock_is_noted_however_it_is_called(tokeni
     clock = Clock(Instant(MOMENT))
     calls = []
     clock.on_read = lambda: calls.append(dict(clock.reads))
-    rendering.use(tokenizer, template + LOOP % "{{ m.content }}", clock=clock)
+    rendering.set_template(tokenizer, template + LOOP % "{{ m.content }}", clock=clock)
     assert rendering.may_read_clock(tokenizer)
-    text = chat_encoding.render(tokenizer, TALKS[3], generate=True)
-    chat_encoding.render(tokenizer, TALKS[3], generate=True)
+    text = rendering.render(tokenizer, TALKS[3], generate=True)
+    rendering.render(tokenizer, TALKS[3], generate=True)
     assert "23:59:58" in text
     assert clock.reads == {"%H:%M:%S": "23:59:58"}
     assert calls == [{"%H:%M:%S": "23:59:58"}], "told once, when it is new"
@@ -250,8 +250,8 @@ def test_what_a_template_reads_of_the_clock_is_noted_however_it_is_called(tokeni
 def test_a_clock_that_is_not_read_notes_nothing(tokenizer):
     for template in (CHATML, "{% if false %}{{ strftime_now('%d') }}{% endif %}" + LOOP % "{{ m.content }}"):
         clock = Clock(Instant(MOMENT))
-        rendering.use(tokenizer, template, clock=clock)
-        chat_encoding.render_all(tokenizer, TALKS, generate=True)
+        rendering.set_template(tokenizer, template, clock=clock)
+        rendering.render_all(tokenizer, TALKS, generate=True)
         assert clock.reads == {}
 
 
@@ -261,26 +261,26 @@ def test_a_template_that_reads_too_much_of_the_clock_depends_on_the_instant(toke
         "{{ strftime_now('%d' * 150) }}",
     ):
         clock = Clock(Instant(MOMENT))
-        rendering.use(tokenizer, template, clock=clock)
-        chat_encoding.render(tokenizer, TALKS[0], generate=True)
+        rendering.set_template(tokenizer, template, clock=clock)
+        rendering.render(tokenizer, TALKS[0], generate=True)
         assert clock.reads[EVERYTHING] == str(Instant(MOMENT))
 
 
 def test_one_instant_for_as_long_as_a_tokenizer_is_used(tokenizer, monkeypatch):
     monkeypatch.setattr(clocks, "now", lambda: MOMENT)
-    rendering.use(tokenizer, "{{ strftime_now('%H:%M:%S') }}{{ messages[0].content | trim }}")
-    first = chat_encoding.render(tokenizer, TALKS[0], generate=True)
+    rendering.set_template(tokenizer, "{{ strftime_now('%H:%M:%S') }}{{ messages[0].content | trim }}")
+    first = rendering.render(tokenizer, TALKS[0], generate=True)
     monkeypatch.setattr(clocks, "now", lambda: MOMENT + timedelta(days=1))
-    assert chat_encoding.render(tokenizer, TALKS[0], generate=True) == first
+    assert rendering.render(tokenizer, TALKS[0], generate=True) == first
 
 
 def test_what_is_drawn_at_random_is_the_conversations_own(tokenizer):
-    rendering.use(
+    rendering.set_template(
         tokenizer, "{{ range(99999) | random }} {{ range(99999) | random }}{{ messages[0].content }}"
     )
-    texts = [chat_encoding.render(tokenizer, talk(("user", text)), generate=True) for text in "aba"]
+    texts = [rendering.render(tokenizer, talk(("user", text)), generate=True) for text in "aba"]
     subprocess_renderer.close()
-    texts.append(chat_encoding.render(tokenizer, talk(("user", "a")), generate=True))
+    texts.append(rendering.render(tokenizer, talk(("user", "a")), generate=True))
     assert texts[0] == texts[2] == texts[3]
     assert texts[0][:-1] != texts[1][:-1]
     assert len(set(texts[0][:-1].split())) == 2
@@ -311,38 +311,38 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_whatever_a_template_does_is_an_input_error_with_its_place_and_a_fix(tokenizer, tmp_path, name):
     template, found = HOSTILE[name]
-    rendering.use(tokenizer, template, where="model/chat_template.jinja")
+    rendering.set_template(tokenizer, template, where="model/chat_template.jinja")
     with pytest.raises(InputError) as caught:
-        chat_encoding.render(tokenizer, TALKS[2], generate=True)
+        rendering.render(tokenizer, TALKS[2], generate=True)
     error = caught.value
     assert error.where == "model/chat_template.jinja"
     assert found in error.found
     assert len(error.found) < 400
     assert "`chat_template: chatml-plain`" in error.fix
-    rendering.use(tokenizer, chat_encoding.text_of("chatml-plain", root=tmp_path))
-    assert "Be brief." in chat_encoding.render(tokenizer, TALKS[2], generate=True), "the fix works"
+    rendering.set_template(tokenizer, chat_templates.template_text("chatml-plain", root=tmp_path))
+    assert "Be brief." in rendering.render(tokenizer, TALKS[2], generate=True), "the fix works"
 
 
 @LINUX
 def test_only_from_the_second_message_on_is_found_too(tokenizer):
     late = LOOP % "{% if loop.index > 1 %}{% set x = 'a' * 5000000000 %}{% endif %}{{ m.content }}"
-    rendering.use(tokenizer, late)
-    assert chat_encoding.render(tokenizer, TALKS[0], generate=True) == "Hello"
-    with pytest.raises(TooMuchError, match="too much memory"):
-        chat_encoding.render_all(tokenizer, TALKS[:4], generate=True)
-    assert chat_encoding.render(tokenizer, TALKS[0], generate=True) == "Hello"
+    rendering.set_template(tokenizer, late)
+    assert rendering.render(tokenizer, TALKS[0], generate=True) == "Hello"
+    with pytest.raises(RenderLimitError, match="too much memory"):
+        rendering.render_all(tokenizer, TALKS[:4], generate=True)
+    assert rendering.render(tokenizer, TALKS[0], generate=True) == "Hello"
 
 
 @LINUX
 def test_loops_in_loops_are_ended(tokenizer, monkeypatch):
-    quick = SubprocessRenderer(RenderLimits(memory=400 << 20, seconds=100, clock=1.0))
-    monkeypatch.setattr(subprocess_renderer, "render", quick)
+    quick = SubprocessRenderer(RenderLimits(memory=400 << 20, cpu_seconds=100, wall_seconds=1.0))
+    monkeypatch.setattr(subprocess_renderer, "shared_renderer", quick)
     loops = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
-    rendering.use(
+    rendering.set_template(
         tokenizer, "{% if messages | length > 2 %}" + loops + "{% endif %}{{ messages[0].content | trim }}"
     )
-    with pytest.raises(TooMuchError) as caught:
-        chat_encoding.render_all(tokenizer, TALKS, generate=True)
+    with pytest.raises(RenderLimitError) as caught:
+        rendering.render_all(tokenizer, TALKS, generate=True)
     quick.close()
     assert "more than 1 s; roles: user, assistant, user" in caught.value.found
 

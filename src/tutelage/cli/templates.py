@@ -94,22 +94,23 @@ def templates(
 def _list(*, as_json: bool) -> None:
     from tutelage.templates import columns, library
 
-    kinds = [library.load(name) for name in library.names()]
+    kinds = [library.load(name) for name in library.kind_names()]
     if as_json:
-        layouts = [{"name": one.name, "columns": list(one.columns)} for one in columns.layouts()]
+        layouts = [{"name": one.name, "columns": list(one.columns)} for one in columns.column_templates()]
         console.print_json({"templates": [_in_short(kind) for kind in kinds], "layouts": layouts})
         return
     table = []
     for kind in kinds:
-        names = [one.name + ("?" if one.optional else "") for one in kind.fields.values()]
+        field_names = [field.name + ("?" if field.optional else "") for field in kind.fields.values()]
         labels = f" ({', '.join(kind.labels)})" if kind.labels else ""
         counts = [str(len(kind.of_group(group))) for group in GROUPS]
-        table.append([kind.name, kind.title, ", ".join(names) + labels, *counts])
+        table.append([kind.name, kind.title, ", ".join(field_names) + labels, *counts])
     console.show_table(
         ["kind", "what is asked", "fields", "wordings", "reasons", "inverted"], table, right=(3, 4, 5)
     )
     console.show(
-        "A field with ? may be missing. Layouts of columns that need no fields: " + ", ".join(columns.names())
+        "A field with ? may be missing. Layouts of columns that need no fields: "
+        + ", ".join(columns.column_template_names())
     )
 
 
@@ -131,8 +132,8 @@ def _in_short(kind: Kind) -> dict[str, Any]:
 def _show(name: str, *, as_json: bool) -> None:
     from tutelage.templates import columns, library
 
-    if name in columns.names():
-        layout = columns.named(name)
+    if name in columns.column_template_names():
+        layout = columns.column_template(name)
         told = {"name": name, "prompt": layout.prompt, "completion": layout.completion}
         if as_json:
             console.print_json(told)
@@ -179,14 +180,21 @@ def _render(
     as_json: bool,
 ) -> None:
     from tutelage.data import read
-    from tutelage.templates import Manner, close, find, named, names, use
+    from tutelage.templates import (
+        WordingOptions,
+        bind_template,
+        close,
+        column_template,
+        column_template_names,
+        find,
+    )
 
     examples = list(read(file))
-    if name in names():
-        done = named(name).render_all(examples[:rows], file.stem)
+    if name in column_template_names():
+        done = column_template(name).render_all(examples[:rows], file.stem)
     else:
-        manner = Manner(options, 1.0 if inverted else 0.0)
-        template = use(find(name), examples, manner, fields=fields, labels=labels, where="options")
+        manner = WordingOptions(options, 1.0 if inverted else 0.0)
+        template = bind_template(find(name), examples, manner, fields=fields, labels=labels, where="options")
         try:
             done = template.render_all(examples[:rows], file.stem, training=inverted)
         finally:
@@ -215,7 +223,7 @@ def _row(row: Prompted) -> dict[str, Any]:
 
 def _pair(word: str) -> tuple[str, Any]:
     """A field and its source: a column, columns with commas between, or after == the text itself."""
-    from tutelage.templates import Same
+    from tutelage.templates import ConstantField
 
     field, equals, source = word.partition("=")
     if not equals or not field or not source.strip("="):
@@ -227,7 +235,7 @@ def _pair(word: str) -> tuple[str, Any]:
             fix="write it as --fields text=review",
         )
     if source.startswith("="):
-        return field, Same(source[1:])
+        return field, ConstantField(source[1:])
     return field, tuple(source.split(",")) if "," in source else source
 
 

@@ -80,7 +80,9 @@ def init(file: Path, *, folder: Path | None = None) -> str:
     """
     loaded = load(DataSource(path=str(file)), root=Path())
     seen = _look(loaded, file)
-    text = _write(seen, file, folder or Path(), len(loaded.examples), templates.columns_of(loaded.examples))
+    text = _write(
+        seen, file, folder or Path(), len(loaded.examples), templates.common_columns(loaded.examples)
+    )
     if len(text.encode()) > MAX_RECIPE_BYTES:
         raise InputError(
             "the columns' names are too long for a recipe",
@@ -94,16 +96,16 @@ def init(file: Path, *, folder: Path | None = None) -> str:
 
 def _look(loaded: LoadedData, file: Path) -> _Seen:
     examples = loaded.examples
-    names = templates.columns_of(examples)
+    names = templates.common_columns(examples)
     if loaded.template is None:
-        columns.check_rows(examples, where="init")
-    fits = columns.fitting(names)
+        columns.refuse_unlearnable_rows(examples, where="init")
+    fits = columns.matching_templates(names)
     name = loaded.template or (fits[0].name if len(fits) == 1 else None)
     if name is not None:
-        template = templates.named(name)
+        template = templates.column_template(name)
         note = f"the template {name} fits them"
     else:
-        guess = templates.guess(examples)
+        guess = templates.guess_columns(examples)
         if guess is None:
             raise InputError(
                 "the rows have no two columns of text, one that asks and one that answers",

@@ -26,27 +26,27 @@ class SplitSettings:
 
     Attributes:
         train, validation, test: a fraction of all rows (float) or a count (int); `train` None takes what is left.
-        by: a field; rows with the same value of it, case- and space-folded, stay together.
+        group_by: a field; rows with the same value of it, case- and space-folded, stay together.
         stratify: a field; every value of it has the same share in every split, as far as counts allow.
         stable: each row's split follows from its own content, so that rows added later move no other; fractions only,
             and met on average.
         date: a field; the newest rows test, those before them validate. ISO 8601, or a number.
         column: a field that says train, validation or test for each row; the shares are then not read.
         seed: another seed gives another split.
-        near: from which similarity on two rows count as nearly the same (`duplicates`); 1.0 looks for equal ones only.
+        near_duplicate_threshold: from which similarity on two rows count as nearly the same (`duplicates`); 1.0 looks for equal ones only.
         leaks: whether a test row may also stand in training.
     """
 
     train: float | int | None = None
     validation: float | int = 0.1
     test: float | int = 0.1
-    by: str | None = None
+    group_by: str | None = None
     stratify: str | None = None
     stable: bool = False
     date: str | None = None
     column: str | None = None
     seed: int = 0
-    near: float = 0.8
+    near_duplicate_threshold: float = 0.8
     leaks: Literal["refuse", "allow"] = "refuse"
 
 
@@ -67,9 +67,9 @@ def partition_rows(
     if settings.column is not None:
         return _split_by_column(examples, settings.column, where)
     keys = list(stay_together)
-    if settings.by is not None:
-        values = _required_values(examples, settings.by, f"{where}.by")
-        keys = [hashing.of_json([[settings.by, normalize(value)]]) for value in values]
+    if settings.group_by is not None:
+        values = _required_values(examples, settings.group_by, f"{where}.group_by")
+        keys = [hashing.of_json([[settings.group_by, normalize(value)]]) for value in values]
     if settings.stable:
         indices = _split_by_hash(keys, settings, where)
     elif settings.date is not None:
@@ -380,12 +380,12 @@ def _empty_split_error(
 ) -> InputError:
     largest = max(Counter(keys).values(), default=0)
     grouping = (
-        f"rows with the same {settings.by}" if settings.by else "rows with equal or nearly equal prompts"
+        f"rows with the same {settings.group_by}" if settings.group_by else "rows with equal or nearly equal prompts"
     )
     group = f", and {grouping} stay together (the most: {largest})" if largest > 1 else ""
     fix = "bring more rows, or ask for other shares"
-    if largest > 1 and not settings.by:
-        fix += "; rows that only look alike are parted by a higher split.near, such as 0.95"
+    if largest > 1 and not settings.group_by:
+        fix += "; rows that only look alike are parted by a higher split.near_duplicate_threshold, such as 0.95"
     return InputError(
         f"the split {name} would be empty",
         where=f"{where}.{name}",

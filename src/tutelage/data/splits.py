@@ -69,7 +69,7 @@ def split(
     split_indices = partition.partition_rows(examples, settings, stay_together, where)
     split_rows = {name: picked(examples, indices) for name, indices in split_indices.items()}
     leaks = _find_leaks(split_rows["train"], split_rows["test"], prompt_fields)
-    near_leaks = _near_leaks(examples, split_indices, groups, prompt_fields, settings.near)
+    near_leaks = _near_leaks(examples, split_indices, groups, prompt_fields, settings.near_duplicate_threshold)
     exact_origins = {test.origin for test, _ in leaks}
     near_leaks = [pair for pair in near_leaks if pair[0].origin not in exact_origins]
     if (leaks or near_leaks) and settings.leaks == "refuse":
@@ -101,13 +101,13 @@ def _near_duplicate_groups(
     examples: Sequence[Example], keys: Sequence[str], settings: SplitSettings, fields: Sequence[str]
 ) -> list[str]:
     """For each row the name of the rows that it is equal or nearly equal to; whatever order they came in."""
-    if settings.near >= 1 or not fields:
+    if settings.near_duplicate_threshold >= 1 or not fields:
         return list(keys)
     first: dict[str, int] = {}
     for index, key in enumerate(keys):
         first.setdefault(key, index)
     texts = (field_text(examples[index], fields) for index in first.values())
-    heads = duplicates.near_duplicate_groups(texts, settings.near)
+    heads = duplicates.near_duplicate_groups(texts, settings.near_duplicate_threshold)
     members: dict[int, list[str]] = {}
     for key, head in zip(first, heads, strict=True):
         members.setdefault(head, []).append(key)
@@ -186,9 +186,9 @@ def _leak_error(
     advice = (
         f"mark them in {settings.column} alike"
         if settings.column
-        else f"leave split.{'by' if settings.by else 'date'} out: rows that are alike then stay together"
+        else f"leave split.{'group_by' if settings.group_by else 'date'} out: rows that are alike then stay together"
     )
-    threshold_advice = ", raise split.near (1.0 looks for equal rows only)" if near_leaks else ""
+    threshold_advice = ", raise split.near_duplicate_threshold (1.0 looks for equal rows only)" if near_leaks else ""
     return InputError(
         f"{len(pairs)} of {len(test)} test rows also stand{nearly} in training{near_count}",
         where=where,

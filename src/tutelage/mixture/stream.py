@@ -17,7 +17,7 @@ from tutelage.core.types import Example, Json, Prompted
 from tutelage.data.mapped import MappedRows
 from tutelage.mixture.mixed import BLOCK, MixedOrder, Picks
 from tutelage.mixture.rates import Rate
-from tutelage.templates.column_renderer import Filling
+from tutelage.templates.column_renderer import ColumnRenderer
 
 _AHEAD = 16 * BLOCK
 """Positions that are picked together: the more, the less each costs."""
@@ -31,7 +31,7 @@ class Template(Protocol):
     """What `TaskTemplate` and `LibraryTemplate` do."""
 
     @property
-    def filling(self) -> Filling | None:
+    def column_renderer(self) -> ColumnRenderer | None:
         """A quicker way to a row's texts, if there is one."""
 
     def render_all(
@@ -207,7 +207,7 @@ class MixedRows:
 
 def _quickest(source: Source) -> Way:
     """A task's way from a row's place to its texts."""
-    filling = source.template.filling
+    filling = source.template.column_renderer
     if filling is None:
         return lambda _: None
     fields, fill = filling.fields, filling.fill

@@ -1,7 +1,7 @@
-"""FLAN's forms of training rows: with exemplars or without, answer options listed or not, each row in one of them.
+"""FLAN's styles of training rows: with or without exemplars, with or without the answer options listed.
 
-Which form a row gets follows from what it says and a seed alone. Test rows are asked without exemplars, as the task's own
-`options` say.
+A row's style is a pure function of its content and a seed. Test rows have no exemplars, and their options are listed as the
+task's own `options` says.
 """
 
 from __future__ import annotations
@@ -17,51 +17,83 @@ from tutelage.core.serialization import PROMPTED
 from tutelage.core.spill import kept, picked
 from tutelage.core.types import Example, Prompted
 from tutelage.mixture.presets import STYLES, Style
-from tutelage.templates import LibraryTemplate, TaskTemplate, shots
+from tutelage.templates import LibraryTemplate, TaskTemplate
+from tutelage.templates.exemplars import choose_exemplars, exemplar_turns
 
-Words = TaskTemplate | LibraryTemplate
-ROWS = 1000
+Template = TaskTemplate | LibraryTemplate
+BATCH = 1000
 """Rows that get their exemplars together."""
-Listed = Callable[[bool], Words]
-"""The task's template with the options listed in every prompt, or in none."""
 
 
-def chosen(example: Example, styles: Mapping[Style, float], *, seed: int) -> Style:
-    """The form of one row: a pure function of what it says."""
-    names = [name for name in STYLES if styles.get(name)]
-    ends = list(accumulate(styles[name] for name in names))
+def style_of(example: Example, weights: Mapping[Style, float], *, seed: int) -> Style:
+    """The style of a row, drawn in proportion to the weights: a pure function of its fields and the seed."""
+    names = [name for name in STYLES if weights.get(name)]
+    ends = list(accumulate(weights[name] for name in names))
     point = derive(seed, "style", hashing.of_json(dict(example.fields))) / 2**63 * ends[-1]
     return next((name for name, end in zip(names, ends, strict=True) if point < end), names[-1])
 
 
-def render(
-    rows: Sequence[Example], styles: Mapping[Style, float], template: Listed, *, task: str, seed: int
+def apply_styles(
+    examples: Sequence[Example],
+    rows: Sequence[Prompted],
+    weights: Mapping[Style, float],
+    template: Callable[[bool], Template],
+    *,
+    task: str,
+    seed: int,
 ) -> tuple[Sequence[Prompted], list[bool]]:
-    """Put training rows into words, each in its form.
+    """Give training rows their styles.
 
     Args:
-        rows: the rows.
-        styles: the forms, and what each is drawn in proportion to.
-        template: the task's template with options listed or not.
+        examples: the rows as they were read.
+        rows: the same rows, rendered as they are tested.
+        weights: the styles, and what each is drawn in proportion to.
+        template: the task's template with options listed (True) or not.
         task: the task's name.
-        seed: another seed gives the rows other forms.
+        seed: another seed gives the rows other styles.
 
     Returns:
-        The rows in their order, and for each whether exemplars stand before it.
+        The rows, and for each whether exemplars are to stand before it.
 
     Raises:
         InputError: as the template's `render_all`.
     """
-    forms = [chosen(row, styles, seed=seed) for row in rows]
-    listed = [form.endswith("options") for form in forms]
-    made: dict[bool, Iterator[Prompted]] = {}
-    for which in (False, True):
-        places = [at for at, one in enumerate(listed) if one is which]
+    styles = [style_of(example, weights, seed=seed) for example in examples]
+    listed = [style.endswith("options") for style in styles]
+    rendered: dict[bool, Iterator[Prompted]] = {}
+    for listing in (False, True):
+        places = [place for place, flag in enumerate(listed) if flag is listing]
         if places:
-            made[which] = iter(template(which).render_all(picked(rows, places), task, training=True))
-    return kept((next(made[which]) for which in listed), PROMPTED), [
-        form.startswith("few-shot") for form in forms
+            group = picked(examples, places), picked(rows, places)
+            rendered[listing] = iter(in_form(template(listing), *group, task, training=True))
+    in_order = kept((next(rendered[listing]) for listing in listed), PROMPTED)
+    return in_order, [style.startswith("few-shot") for style in styles]
+
+
+def in_form(
+    template: Template, examples: Sequence[Example], rows: Sequence[Prompted], task: str, *, training: bool
+) -> Sequence[Prompted]:
+    """The rows as a template words them, where only rows of another wording are rendered.
+
+    Args:
+        template: the template.
+        examples: the rows as they were read.
+        rows: the same rows, rendered by any variant of the template.
+        task: the task's name.
+        training: whether some rows may be turned around, as in training.
+
+    Raises:
+        InputError: as the template's `render_all`.
+    """
+    stale = [
+        template.form_of(example, training=training) != _form(row)
+        for example, row in zip(examples, rows, strict=True)
     ]
+    places = [place for place, flag in enumerate(stale) if flag]
+    if not places:
+        return rows
+    rendered = iter(template.render_all(picked(examples, places), task, training=training))
+    return kept((next(rendered) if flag else row for flag, row in zip(stale, rows, strict=True)), PROMPTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,84 +101,87 @@ class Exemplars:
     """Which exemplars stand before a row.
 
     Attributes:
-        count: how many, or how many at most.
-        fixed: whether they are the same for the whole task.
-        alike: whether they are worded as the row is: same template, options listed or not.
+        count: how many, or the maximum in rows of few-shot styles.
+        fixed: whether the whole task has the same ones.
+        same_template: whether they have the row's own wording and listing of options.
         seed: another seed chooses others.
     """
 
     count: int
     fixed: bool
-    alike: bool
+    same_template: bool
     seed: int
 
 
 def with_exemplars(
     rows: Sequence[Prompted],
     train: Sequence[Prompted],
-    asked: Exemplars,
+    exemplars: Exemplars,
     *,
-    few: Sequence[bool] | None = None,
-    worded: Callable[[str, bool], Words] | None = None,
+    few_shot: Sequence[bool] | None = None,
+    one_wording: Callable[[str, bool], Template] | None = None,
 ) -> Sequence[Prompted]:
-    """The rows with their exemplars before them.
+    """The rows with exemplars as turns before them.
 
     Args:
         rows: the rows.
-        train: the task's training rows: exemplars come from nowhere else.
-        asked: which exemplars.
-        few: for each row whether it has any, from 1 up to the count; all have the count when not given.
-        worded: the template of one wording, by its name and whether options are listed, where rows have several:
-            exemplars that shall be alike are put into the row's own words.
+        train: the task's training rows, the only source of exemplars.
+        exemplars: which exemplars.
+        few_shot: for each row whether it has any (from 1 to the count); when not given, each row has the count.
+        one_wording: the template of a single wording, by its name and whether options are listed; given where rows have
+            several wordings.
     """
 
-    def shown() -> Iterator[Prompted]:
-        for start in range(0, len(rows), ROWS):
-            some = rows[start : start + ROWS]
-            yield from _shown(some, train, asked, few[start : start + ROWS] if few else None, worded)
+    def batches() -> Iterator[Prompted]:
+        for start in range(0, len(rows), BATCH):
+            batch = rows[start : start + BATCH]
+            flags = few_shot[start : start + BATCH] if few_shot else None
+            yield from _batch_with_exemplars(batch, train, exemplars, flags, one_wording)
 
-    return kept(shown(), PROMPTED)
+    return kept(batches(), PROMPTED)
 
 
-def _shown(
+def _batch_with_exemplars(
     rows: Sequence[Prompted],
     train: Sequence[Prompted],
-    asked: Exemplars,
-    few: Sequence[bool] | None,
-    worded: Callable[[str, bool], Words] | None,
+    exemplars: Exemplars,
+    few_shot: Sequence[bool] | None,
+    one_wording: Callable[[str, bool], Template] | None,
 ) -> Iterator[Prompted]:
     chosen: dict[int, tuple[Prompted, ...]] = {}
     for place, row in enumerate(rows):
-        wanted = asked.count
-        if few is not None:
-            wanted = 1 + derive(asked.seed, "shots of", row.id) % asked.count if few[place] else 0
-        if wanted:
-            chosen[place] = shots.choose(train, row, wanted, fixed=asked.fixed, seed=asked.seed)
-    if asked.alike and worded is not None:
-        chosen = _alike(rows, chosen, worded)
+        count = exemplars.count
+        if few_shot is not None:
+            count = 1 + derive(exemplars.seed, "shots of", row.id) % count if few_shot[place] else 0
+        if count:
+            chosen[place] = choose_exemplars(train, row, count, fixed=exemplars.fixed, seed=exemplars.seed)
+    if exemplars.same_template and one_wording is not None:
+        chosen = _in_wording_of_rows(rows, chosen, one_wording)
     for place, row in enumerate(rows):
         if place in chosen:
-            yield replace(row, history=shots.turns(chosen[place]), shots=len(chosen[place]))
+            yield replace(row, history=exemplar_turns(chosen[place]), shots=len(chosen[place]))
         else:
             yield row
 
 
-def _alike(
+def _in_wording_of_rows(
     rows: Sequence[Prompted],
     chosen: Mapping[int, Sequence[Prompted]],
-    worded: Callable[[str, bool], Words],
+    one_wording: Callable[[str, bool], Template],
 ) -> dict[int, tuple[Prompted, ...]]:
-    """The exemplars in the words of the row that they stand before; each wording's are rendered together."""
-    needed: dict[tuple[str, bool], dict[str, Prompted]] = defaultdict(dict)
+    """The exemplars in the wording of the row that they precede; those of one wording are rendered together."""
+    missing: dict[tuple[str, bool], dict[str, Prompted]] = defaultdict(dict)
     for place, exemplars in chosen.items():
-        needed[_form(rows[place])].update((one.id, one) for one in exemplars)
-    made: dict[tuple[str, bool, str], Prompted] = {}
-    for (template, listed), shown in needed.items():
-        examples = [Example(one.id, one.fields, one.origin, one.history) for one in shown.values()]
-        for one in worded(template, listed).render_all(examples, rows[0].task):
-            made[template, listed, one.id] = one
+        form = _form(rows[place])
+        missing[form].update((row.id, row) for row in exemplars if _form(row) != form)
+    rendered: dict[tuple[str, bool, str], Prompted] = {}
+    for (wording, listed), by_id in missing.items():
+        if by_id:
+            examples = [Example(row.id, row.fields, row.origin, row.history) for row in by_id.values()]
+            for row in one_wording(wording, listed).render_all(examples, rows[0].task):
+                rendered[wording, listed, row.id] = row
     return {
-        place: tuple(made[*_form(rows[place]), one.id] for one in exemplars)
+        place: tuple(rendered.get((*_form(rows[place]), row.id), row) for row in exemplars)
         for place, exemplars in chosen.items()
     }
 

@@ -1,6 +1,6 @@
-"""Examples put into words, and conversations into text.
+"""Turns examples into prompts and completions by Jinja templates, and conversations into text by chat templates.
 
-The public names are imported when they are first asked for: the process that renders (`child`) starts with what it needs.
+The public names are imported when they are first used, so that the process that renders (`subprocess_main`) starts fast.
 """
 
 from __future__ import annotations
@@ -9,75 +9,75 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tutelage.templates.binding import Same as Same
-    from tutelage.templates.binding import Source as Source
-    from tutelage.templates.columns import columns_of as columns_of
+    from tutelage.templates.binding import ConstantField as ConstantField
+    from tutelage.templates.binding import FieldSource as FieldSource
+    from tutelage.templates.columns import column_template as column_template
+    from tutelage.templates.columns import column_template_names as column_template_names
+    from tutelage.templates.columns import common_columns as common_columns
     from tutelage.templates.columns import detect as detect
-    from tutelage.templates.columns import guess as guess
-    from tutelage.templates.columns import named as named
-    from tutelage.templates.columns import names as names
-    from tutelage.templates.library import Found as Found
+    from tutelage.templates.columns import guess_columns as guess_columns
+    from tutelage.templates.library import TemplateSelection as TemplateSelection
     from tutelage.templates.library import find as find
-    from tutelage.templates.library import is_own as is_own
-    from tutelage.templates.library import kind_part as kind_part
-    from tutelage.templates.library import own_file as own_file
+    from tutelage.templates.library import is_template_file as is_template_file
+    from tutelage.templates.library import kind_name as kind_name
+    from tutelage.templates.library import template_file as template_file
+    from tutelage.templates.library_template import LibraryTemplate as LibraryTemplate
+    from tutelage.templates.library_template import WordingOptions as WordingOptions
+    from tutelage.templates.library_template import bind_template as bind_template
     from tutelage.templates.sandbox import check as check
     from tutelage.templates.sandbox import reference as reference
     from tutelage.templates.subprocess_renderer import close as close
-    from tutelage.templates.template import TaskTemplate as TaskTemplate
-    from tutelage.templates.wording import LibraryTemplate as LibraryTemplate
-    from tutelage.templates.wording import Manner as Manner
-    from tutelage.templates.wording import use as use
+    from tutelage.templates.task_template import TaskTemplate as TaskTemplate
 
-_HOMES = {
-    "Found": "library",
-    "LibraryTemplate": "wording",
-    "Manner": "wording",
-    "Same": "binding",
-    "Source": "binding",
-    "TaskTemplate": "template",
+_MODULE_OF = {
+    "ConstantField": "binding",
+    "FieldSource": "binding",
+    "LibraryTemplate": "library_template",
+    "TaskTemplate": "task_template",
+    "TemplateSelection": "library",
+    "WordingOptions": "library_template",
+    "bind_template": "library_template",
     "check": "sandbox",
     "close": "subprocess_renderer",
-    "columns_of": "columns",
+    "column_template": "columns",
+    "column_template_names": "columns",
+    "common_columns": "columns",
     "detect": "columns",
     "find": "library",
-    "guess": "columns",
-    "is_own": "library",
-    "kind_part": "library",
-    "named": "columns",
-    "names": "columns",
-    "own_file": "library",
+    "guess_columns": "columns",
+    "is_template_file": "library",
+    "kind_name": "library",
     "reference": "sandbox",
-    "use": "wording",
+    "template_file": "library",
 }
 
 __all__ = [
-    "Found",
+    "ConstantField",
+    "FieldSource",
     "LibraryTemplate",
-    "Manner",
-    "Same",
-    "Source",
     "TaskTemplate",
+    "TemplateSelection",
+    "WordingOptions",
+    "bind_template",
     "check",
     "close",
-    "columns_of",
+    "column_template",
+    "column_template_names",
+    "common_columns",
     "detect",
     "find",
-    "guess",
-    "is_own",
-    "kind_part",
-    "named",
-    "names",
-    "own_file",
+    "guess_columns",
+    "is_template_file",
+    "kind_name",
     "reference",
-    "use",
+    "template_file",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'tutelage.templates' has no attribute {name!r}")
-    return getattr(import_module(f"tutelage.templates.{_HOMES[name]}"), name)
+    return getattr(import_module(f"tutelage.templates.{_MODULE_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:

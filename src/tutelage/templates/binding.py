@@ -11,26 +11,26 @@ from tutelage.core.strictjson import kind as json_kind
 from tutelage.core.strictjson import shorten
 from tutelage.core.suggestions import did_you_mean, nearest
 from tutelage.core.types import Example, Json
-from tutelage.templates import roles, values
-from tutelage.templates.columns import columns_of
-from tutelage.templates.kind import Field, Kind
-from tutelage.templates.labels import Labels, LabelsGiven, labels_for
-from tutelage.templates.values import ShapeError
+from tutelage.templates import coercion, column_roles
+from tutelage.templates.coercion import ShapeError
+from tutelage.templates.columns import common_columns
+from tutelage.templates.kind import Kind, KindField
+from tutelage.templates.labels import LabelSpec, LabelWords, labels_for
 
 
 @dataclass(frozen=True, slots=True)
-class Same:
+class ConstantField:
     """The same text in every row, such as the name of a language."""
 
     value: str
 
 
-Source = str | tuple[str, ...] | Same
+FieldSource = str | tuple[str, ...] | ConstantField
 """A column (or a part of it: `answers.text`), several columns that make a list, or a text."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class BoundRow:
     """What a row says.
 
     Attributes:
@@ -44,7 +44,7 @@ class Bound:
     fields: dict[str, Json] = field(default_factory=dict)
     extra: dict[str, Json] = field(default_factory=dict)
     choices: tuple[str, ...] = ()
-    right: int | None = None
+    correct_index: int | None = None
     answers: tuple[str, ...] = ()
 
 
@@ -53,107 +53,111 @@ class Binding:
     """Where each field of a kind is, among which columns. Optional ones that the rows do not have are left out."""
 
     kind: Kind
-    sources: Mapping[str, Source]
-    labels: Labels | None
+    sources: Mapping[str, FieldSource]
+    labels: LabelWords | None
     where: str
-    known: frozenset[str]
+    column_names: frozenset[str]
 
     def columns(self, names: Sequence[str]) -> tuple[str, ...]:
         """The rows' columns that hold some of the kind's fields."""
-        found: dict[str, None] = {}
+        columns: dict[str, None] = {}
         for name in names:
             source = self.sources.get(name)
             parts = source if isinstance(source, tuple) else (source,) if isinstance(source, str) else ()
-            found.update((part if part in self.known else part.partition(".")[0], None) for part in parts)
-        return tuple(found)
+            columns.update(
+                (part if part in self.column_names else part.partition(".")[0], None) for part in parts
+            )
+        return tuple(columns)
 
     def column(self, name: str) -> str:
         """How errors and spans call a field's place."""
         source = self.sources.get(name, name)
         return ", ".join(source) if isinstance(source, tuple) else source if isinstance(source, str) else name
 
-    def row(self, example: Example) -> Bound:
+    def bind_row(self, example: Example) -> BoundRow:
         """What a row says. Raises InputError, with its line, for a field that is missing or of another shape."""
-        found: dict[str, Any] = {"fields": {}, "extra": {}}
-        later = ("label", "choice", "entities")  # these look at other fields of the row
-        for one in sorted(self.kind.fields.values(), key=lambda one: one.type in later):
+        bound: dict[str, Any] = {"fields": {}, "extra": {}}
+        dependent_types = ("label", "choice", "entities")  # these look at other fields of the row
+        for kind_field in sorted(
+            self.kind.fields.values(), key=lambda kind_field: kind_field.type in dependent_types
+        ):
             try:
-                self._field(one, example, found)
+                self._field(kind_field, example, bound)
             except ShapeError as error:
-                value = self._value(one, example)
+                value = self._value(kind_field, example)
                 raise InputError(
-                    f"the field {self.column(one.name)} is not as {self.kind.name} needs it",
+                    f"the field {self.column(kind_field.name)} is not as {self.kind.name} needs it",
                     where=str(example.origin),
                     found=shorten(value) if isinstance(value, str) else json_kind(value),
                     expected=str(error),
                     fix=f"correct the row, or name another column in {self.where}.fields",
                 ) from None
-        found.pop("names", None)
-        return Bound(**found)
+        bound.pop("names", None)
+        return BoundRow(**bound)
 
-    def _field(self, one: Field, example: Example, found: dict[str, Any]) -> None:
-        value = self._value(one, example)
-        if value in (None, "") and one.optional:
-            found["extra"][one.name] = ""
+    def _field(self, kind_field: KindField, example: Example, bound: dict[str, Any]) -> None:
+        value = self._value(kind_field, example)
+        if value in (None, "") and kind_field.optional:
+            bound["extra"][kind_field.name] = ""
             return
-        if one.type == "label":
+        if kind_field.type == "label":
             assert self.labels is not None
-            word = self.labels.word(value, example, self.column(one.name), where=self.where)
-            found["extra"][one.name] = word
-            found.update(choices=self.labels.words, right=self.labels.words.index(word))
-        elif one.type == "choices":
-            found["choices"], found["names"] = values.choices_of(value)
-            found["extra"][one.name] = list(found["choices"])
-        elif one.type == "choice" and "choices" in found:
-            found["right"] = values.which(value, found["choices"], found["names"])
-            found["extra"][one.name] = found["choices"][found["right"]]
-        elif one.type == "entities":
+            label = self.labels.word_for(value, example, self.column(kind_field.name), where=self.where)
+            bound["extra"][kind_field.name] = label
+            bound.update(choices=self.labels.words, correct_index=self.labels.words.index(label))
+        elif kind_field.type == "choices":
+            bound["choices"], bound["names"] = coercion.choices_of(value)
+            bound["extra"][kind_field.name] = list(bound["choices"])
+        elif kind_field.type == "choice" and "choices" in bound:
+            bound["correct_index"] = coercion.choice_index(value, bound["choices"], bound["names"])
+            bound["extra"][kind_field.name] = bound["choices"][bound["correct_index"]]
+        elif kind_field.type == "entities":
             tokens = next(
                 (self._value(f, example) for f in self.kind.fields.values() if f.type == "tokens"), None
             )
-            found["extra"][one.name] = values.entities_of(value, tokens)
+            bound["extra"][kind_field.name] = coercion.entities_of(value, tokens)
         else:
-            self._text(one, value, example, found)
+            self._text(kind_field, value, example, bound)
 
-    def _text(self, one: Field, value: Json, example: Example, found: dict[str, Any]) -> None:
-        several = values.several_texts(value) if one.name == self.kind.answer else ()
-        shapes = {"tokens": values.words_of, "record": values.record_of}
-        text = several[0] if several else shapes.get(one.type, values.number_or_text)(value)
+    def _text(self, kind_field: KindField, value: Json, example: Example, bound: dict[str, Any]) -> None:
+        answers = coercion.answer_texts(value) if kind_field.name == self.kind.answer else ()
+        converters = {"tokens": coercion.joined_tokens, "record": coercion.record_text}
+        text = answers[0] if answers else converters.get(kind_field.type, coercion.number_or_text)(value)
         if text is None:
             raise ShapeError("a text or a number")
         if not str(text).strip():
             raise InputError(
-                f"the field {self.column(one.name)} is empty",
+                f"the field {self.column(kind_field.name)} is empty",
                 where=str(example.origin),
                 found=shorten(str(text)),
-                expected=one.about,
+                expected=kind_field.about,
                 fix="fill it, or delete the row",
             )
         # Only what stands in the row as it is may be shortened when a prompt is too long.
-        as_it_is = text is value and isinstance(self.sources[one.name], str)
-        found["fields" if as_it_is else "extra"][one.name] = text
-        if several:
-            found["answers"] = several
+        is_verbatim = text is value and isinstance(self.sources[kind_field.name], str)
+        bound["fields" if is_verbatim else "extra"][kind_field.name] = text
+        if answers:
+            bound["answers"] = answers
 
-    def _value(self, one: Field, example: Example) -> Json:
-        source = self.sources.get(one.name)
+    def _value(self, kind_field: KindField, example: Example) -> Json:
+        source = self.sources.get(kind_field.name)
         if source is None:
             return None
-        if isinstance(source, Same):
+        if isinstance(source, ConstantField):
             return source.value
         if isinstance(source, tuple):
-            return [self._column(one, example, column) for column in source]
-        return self._column(one, example, source)
+            return [self._column(kind_field, example, column) for column in source]
+        return self._column(kind_field, example, source)
 
-    def _column(self, one: Field, example: Example, column: str) -> Json:
+    def _column(self, kind_field: KindField, example: Example, column: str) -> Json:
         value = look_up(example.fields, column)
-        if value is MISSING and not one.optional:
+        if value is MISSING and not kind_field.optional:
             close = nearest(column, list(example.fields))
             raise InputError(
                 f"the row has no field {column}",
                 where=str(example.origin),
                 found="the fields " + ", ".join(example.fields),
-                expected=f"{column}: {one.about}",
+                expected=f"{column}: {kind_field.about}",
                 fix=f"did you mean {close}? Add the field, or delete the row"
                 if close
                 else "add it, or delete the row",
@@ -180,9 +184,9 @@ def bind(
     kind: Kind,
     examples: Sequence[Example],
     *,
-    needed: Sequence[str],
-    fields: Mapping[str, Source] | None = None,
-    labels: LabelsGiven | None = None,
+    required: Sequence[str],
+    fields: Mapping[str, FieldSource] | None = None,
+    labels: LabelSpec | None = None,
     where: str = "task",
 ) -> Binding:
     """Find a kind's fields in rows: as the recipe says, else by their own names.
@@ -190,7 +194,7 @@ def bind(
     Args:
         kind: what is needed.
         examples: the task's rows.
-        needed: fields without which nothing can be asked.
+        required: fields without which nothing can be asked.
         fields: from the recipe: the kind's field to a column, a list of columns, or one text.
         labels: from the recipe.
         where: the task's place in the recipe.
@@ -198,14 +202,14 @@ def bind(
     Raises:
         InputError: a field is in no column (with the line to write), or labels are missing.
     """
-    given = dict(fields or {})
-    _check_given(kind, given, examples, where)
-    here = {name for row in examples for name in row.fields}
-    sources = {**{name: name for name in kind.fields if name in here}, **given}
-    if missing := [name for name in needed if name not in sources]:
-        raise _not_found(kind, missing, given, examples, where)
+    sources_given = dict(fields or {})
+    _check_sources(kind, sources_given, examples, where)
+    present_columns = {name for row in examples for name in row.fields}
+    sources = {**{name: name for name in kind.fields if name in present_columns}, **sources_given}
+    if missing := [name for name in required if name not in sources]:
+        raise _missing_fields_error(kind, missing, sources_given, examples, where)
     answer = kind.fields[kind.answer]
-    found = None
+    label_words = None
     if answer.type == "label":
         source = sources[answer.name]
         if not isinstance(source, str):
@@ -215,7 +219,7 @@ def bind(
                 found="no column",
                 fix="name it",
             )
-        found = labels_for(labels, kind.labels, examples, source, where=where)
+        label_words = labels_for(labels, kind.labels, examples, source, where=where)
     elif labels is not None:
         raise InputError(
             f"{kind.name} has no labels",
@@ -224,23 +228,27 @@ def bind(
             expected="no labels: its answers stand in the rows",
             fix="remove labels",
         )
-    return Binding(kind, sources, found, where, frozenset(here))
+    return Binding(kind, sources, label_words, where, frozenset(present_columns))
 
 
-def _check_given(kind: Kind, given: Mapping[str, Source], examples: Sequence[Example], where: str) -> None:
-    for name, source in given.items():
+def _check_sources(
+    kind: Kind, sources: Mapping[str, FieldSource], examples: Sequence[Example], where: str
+) -> None:
+    for name, source in sources.items():
         if name not in kind.fields:
             raise InputError(
                 f"{kind.name} has no field {name}",
                 where=f"{where}.fields.{name}",
                 found=name,
-                expected="; ".join(f"{one.name}: {one.about}" for one in kind.fields.values()),
+                expected="; ".join(
+                    f"{kind_field.name}: {kind_field.about}" for kind_field in kind.fields.values()
+                ),
                 fix=did_you_mean(name, list(kind.fields))
                 or "the library's field comes first, the column second",
             )
         for column in source if isinstance(source, tuple) else (source,) if isinstance(source, str) else ():
             if all(look_up(row.fields, column) is MISSING for row in examples):
-                columns = columns_of(examples)
+                columns = common_columns(examples)
                 raise InputError(
                     f"no row has a column {column}",
                     where=f"{where}.fields.{name}",
@@ -250,44 +258,53 @@ def _check_given(kind: Kind, given: Mapping[str, Source], examples: Sequence[Exa
                 )
 
 
-def _not_found(
-    kind: Kind, missing: Sequence[str], given: Mapping[str, Source], examples: Sequence[Example], where: str
+def _missing_fields_error(
+    kind: Kind,
+    missing: Sequence[str],
+    sources: Mapping[str, FieldSource],
+    examples: Sequence[Example],
+    where: str,
 ) -> InputError:
-    columns = columns_of(examples)
-    used = {
-        part for source in given.values() for part in (source if isinstance(source, tuple) else (source,))
+    columns = common_columns(examples)
+    used_columns = {
+        part for source in sources.values() for part in (source if isinstance(source, tuple) else (source,))
     }
-    free = [name for name in columns if name not in used and name not in kind.fields]
+    free_columns = [name for name in columns if name not in used_columns and name not in kind.fields]
     guesses: dict[str, str] = {}
     for name in sorted(missing, key=lambda name: name == kind.answer):
-        column = _likely(kind, name, free)
+        column = _likely_column(kind, name, free_columns)
         guesses[name] = column or "COLUMN"
-        free = [one for one in free if one != column]
-    line = {**{name: _written(source) for name, source in given.items()}, **guesses}
-    told = ", ".join(f"{name}: {line[name]}" for name in kind.fields if name in line)
+        free_columns = [candidate for candidate in free_columns if candidate != column]
+    suggestion = {**{name: _source_yaml(source) for name, source in sources.items()}, **guesses}
+    mapping = ", ".join(f"{name}: {suggestion[name]}" for name in kind.fields if name in suggestion)
     return InputError(
         f"the rows do not say what {kind.name} needs: {', '.join(missing)}",
         where=f"{examples[0].origin.file if examples else 'the data'}, for {where}",
         found="the columns " + ", ".join(columns),
         expected="; ".join(f"{name}: {kind.fields[name].about}" for name in missing),
-        fix=f"write into the task  fields: {{{told}}}",
+        fix=f"write into the task  fields: {{{mapping}}}",
     )
 
 
-def _likely(kind: Kind, name: str, free: Sequence[str]) -> str | None:
+def _likely_column(kind: Kind, name: str, free_columns: Sequence[str]) -> str | None:
     """The column that most likely holds a field: by its name, else by whether it asks or answers, else the next one."""
-    often = [word.casefold() for word in (name, *kind.fields[name].often)]
-    named = sorted((c for c in free if c.casefold() in often), key=lambda c: often.index(c.casefold()))
-    close = nearest(name, free)
-    texts = [column for column in free if not roles.role(column).skipped]
-    answers = [column for column in texts if roles.role(column).answers is not None]
-    others = [column for column in texts if column not in answers]
-    ranked = [*answers, *others] if name == kind.answer else [*others, *answers]
-    return next(iter([*named, *([close] if close else []), *ranked, *free]), None)
+    usual_names = [word.casefold() for word in (name, *kind.fields[name].often)]
+    by_name = sorted(
+        (c for c in free_columns if c.casefold() in usual_names),
+        key=lambda c: usual_names.index(c.casefold()),
+    )
+    close = nearest(name, free_columns)
+    text_columns = [column for column in free_columns if not column_roles.column_role(column).is_ignored]
+    answers = [
+        column for column in text_columns if column_roles.column_role(column).completion_rank is not None
+    ]
+    other_columns = [column for column in text_columns if column not in answers]
+    ranked = [*answers, *other_columns] if name == kind.answer else [*other_columns, *answers]
+    return next(iter([*by_name, *([close] if close else []), *ranked, *free_columns]), None)
 
 
-def _written(source: Source) -> str:
+def _source_yaml(source: FieldSource) -> str:
     """A source as a recipe says it."""
-    if isinstance(source, Same):
+    if isinstance(source, ConstantField):
         return f"{{value: {source.value}}}"
     return f"[{', '.join(source)}]" if isinstance(source, tuple) else source

@@ -26,14 +26,14 @@ from tutelage.core.clock import EVERYTHING, MOST_FORMATS, Instant
 from tutelage.core.limits import MAX_RENDERED_CHARACTERS
 from tutelage.core.strictjson import shorten
 from tutelage.templates.environment import TooLongError
-from tutelage.templates.sandbox import Failure
+from tutelage.templates.sandbox import RenderFailure
 
-_ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-f]+>")
-LONGEST_NOTE = 200
+_MEMORY_ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-f]+>")
+MAX_NOTED_CHARACTERS = 200
 """Characters of a format, or of what it gave, that are noted; of longer ones the instant is noted."""
 
 
-class Written(NamedTuple):
+class RenderedChat(NamedTuple):
     """A conversation as text, and what it read of the clock: texts by format."""
 
     text: str
@@ -59,20 +59,20 @@ class _Generation(Extension):
 class _Dict:
     """`dict` for templates, with nothing of Python's class behind it."""
 
-    def __call__(self, *words: Any, **named: Any) -> dict[Any, Any]:
-        return dict(*words, **named)
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        return dict(*args, **kwargs)
 
-    def fromkeys(self, *words: Any, **named: Any) -> dict[Any, Any]:
+    def fromkeys(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
         """As dict.fromkeys."""
-        return dict.fromkeys(*words, **named)
+        return dict.fromkeys(*args, **kwargs)
 
 
 class _Namespace(Namespace):
     """Jinja's namespace without attributes that begin with an underscore."""
 
-    def __init__(*words: Any, **named: Any) -> None:  # a template may name an attribute `self`
-        self, *rest = words
-        attributes = dict(*rest, **named)
+    def __init__(*args: Any, **kwargs: Any) -> None:  # a template may name an attribute `self`
+        self, *positional = args
+        attributes = dict(*positional, **kwargs)
         for name in attributes:
             _refuse_underscore(name)
         Namespace.__init__(self, attributes)
@@ -103,7 +103,7 @@ def _raise_exception(message: Any) -> None:
     raise TemplateError(message)
 
 
-class _Surroundings:
+class _RenderState:
     """What a template can read beside the conversation: a clock that notes, and draws that repeat."""
 
     def __init__(self) -> None:
@@ -120,8 +120,8 @@ class _Surroundings:
         """The instant in a template's format, noted."""
         text = self.instant.strftime(form)
         if len(self.reads) <= MOST_FORMATS:
-            short = len(form) <= LONGEST_NOTE and len(text) <= LONGEST_NOTE
-            self.reads.update({form: text} if short else {EVERYTHING: str(self.instant)})
+            is_short = len(form) <= MAX_NOTED_CHARACTERS and len(text) <= MAX_NOTED_CHARACTERS
+            self.reads.update({form: text} if is_short else {EVERYTHING: str(self.instant)})
         return text
 
     def draw(self, values: Sequence[Any]) -> Any:
@@ -130,99 +130,101 @@ class _Surroundings:
         return values[int(hashing.of_text(f"{self._draws} {self.seed()}"), 16) % len(values)]
 
 
-_SURROUNDINGS = _Surroundings()
+_STATE = _RenderState()
 
 
 def _strftime_now(format: str) -> str:  # noqa: A002  # templates may give it by name
-    return _SURROUNDINGS.strftime_now(format)
+    return _STATE.strftime_now(format)
 
 
 @pass_context
 def _random(context: Context, values: Sequence[Any]) -> Any:
     if not values:
         return context.environment.undefined("no random item: the sequence is empty")
-    return _SURROUNDINGS.draw(values)
+    return _STATE.draw(values)
 
 
-def environment() -> ImmutableSandboxedEnvironment:
+def chat_jinja_environment() -> ImmutableSandboxedEnvironment:
     """The environment, with a clock and a generator that belong to the text being rendered."""
-    made = ImmutableSandboxedEnvironment(
+    env = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
-    made.filters.update(tojson=_to_json, random=_random)
-    made.globals.update(
+    env.filters.update(tojson=_to_json, random=_random)
+    env.globals.update(
         raise_exception=_raise_exception,
         strftime_now=_strftime_now,
         dict=_Dict(),
         namespace=_Namespace,
     )
-    del made.globals["lipsum"]  # a text at random
-    return made
+    del env.globals["lipsum"]  # a text at random
+    return env
 
 
-_ENVIRONMENT = environment()
+_ENVIRONMENT = chat_jinja_environment()
 
 
 @lru_cache(maxsize=16)
-def _compiled(template: str) -> Template:
+def _compile(template: str) -> Template:
     return _ENVIRONMENT.from_string(template)
 
 
-def write(
-    template: str, messages: Sequence[Mapping[str, Any]], beside: Mapping[str, Any], instant: Instant
-) -> Written:
+def render_chat(
+    template: str, messages: Sequence[Mapping[str, Any]], variables: Mapping[str, Any], instant: Instant
+) -> RenderedChat:
     """Render one conversation.
 
     Args:
         template: the chat template.
         messages: role and content of each turn.
-        beside: whether the assistant's turn is opened (`add_generation_prompt`), and the tokenizer's special tokens.
+        variables: whether the assistant's turn is opened (`add_generation_prompt`), and the tokenizer's special tokens.
         instant: what the template's clock shows.
 
     Raises:
         Exception: whatever the template raises; `attempt` says what.
     """
-    _SURROUNDINGS.begin(instant, lambda: json.dumps([template, messages]))
+    _STATE.begin(instant, lambda: json.dumps([template, messages]))
     pieces, length = [], 0
-    values = {"messages": messages, "tools": None, "documents": None, **beside}
-    for piece in _compiled(template).generate(values):
+    values = {"messages": messages, "tools": None, "documents": None, **variables}
+    for piece in _compile(template).generate(values):
         length += len(piece)
         if length > MAX_RENDERED_CHARACTERS:
             raise TooLongError(f"more than {MAX_RENDERED_CHARACTERS:,} characters")
         pieces.append(piece)
     text = "".join(pieces)
     if " at 0x" in text:
-        _refuse_address(text, template, messages)
+        _refuse_addresses(text, template, messages)
     if not text.isascii():
         text.encode("utf-8")  # half a character, which no tokenizer takes
-    return Written(text, _SURROUNDINGS.reads)
+    return RenderedChat(text, _STATE.reads)
 
 
-def _refuse_address(text: str, template: str, messages: Sequence[Mapping[str, Any]]) -> None:
+def _refuse_addresses(text: str, template: str, messages: Sequence[Mapping[str, Any]]) -> None:
     """A method or macro that is printed instead of called prints its address, another one in every process."""
-    known = [template, *(str(value) for message in messages for value in message.values())]
-    for match in _ADDRESS.finditer(text):
-        if not any(match.group() in one for one in known):
+    sources = [template, *(str(value) for message in messages for value in message.values())]
+    for match in _MEMORY_ADDRESS.finditer(text):
+        if not any(match.group() in source for source in sources):
             raise SecurityError(f"it prints a part of Python: {shorten(match.group())}")
 
 
-def attempt(
-    template: str, messages: Sequence[Mapping[str, Any]], beside: Mapping[str, Any], instant: Instant
-) -> Written | Failure:
+def try_render_chat(
+    template: str, messages: Sequence[Mapping[str, Any]], variables: Mapping[str, Any], instant: Instant
+) -> RenderedChat | RenderFailure:
     """Render one conversation; what goes wrong comes back as a value, whatever it is."""
     try:
-        return write(template, messages, beside, instant)
+        return render_chat(template, messages, variables, instant)
     except TemplateSyntaxError as error:
-        return Failure("syntax", f"line {error.lineno}: {_short(error.message)}")
+        return RenderFailure("syntax", f"line {error.lineno}: {_shorten_message(error.message)}")
     except (SecurityError, TooLongError) as error:
-        return Failure("too-long" if isinstance(error, TooLongError) else "forbidden", _short(error))
+        return RenderFailure(
+            "too-long" if isinstance(error, TooLongError) else "forbidden", _shorten_message(error)
+        )
     except MemoryError:
-        return Failure("memory")
+        return RenderFailure("memory")
     except Exception as error:  # noqa: BLE001  # templates and filters raise anything
         if type(error) is TemplateError:
-            return Failure("refused", _short(error.message))
-        return Failure("failed", f"{type(error).__name__}: {_short(error)}")
+            return RenderFailure("refused", _shorten_message(error.message))
+        return RenderFailure("failed", f"{type(error).__name__}: {_shorten_message(error)}")
 
 
-def _short(value: object) -> str:
+def _shorten_message(value: object) -> str:
     return shorten(str(value), 200)[1:-1]

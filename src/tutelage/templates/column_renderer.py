@@ -17,11 +17,11 @@ from tutelage.core.limits import MAX_RENDERED_CHARACTERS
 from tutelage.core.types import Json
 from tutelage.templates import sandbox
 from tutelage.templates.environment import ENVIRONMENT
-from tutelage.templates.placeholders import Gap, attempt, fair, gaps
-from tutelage.templates.sandbox import Failure
+from tutelage.templates.placeholders import Placeholder, is_safe_text, parse_placeholders, try_render
+from tutelage.templates.sandbox import RenderFailure
 
 
-class Filling(NamedTuple):
+class ColumnRenderer(NamedTuple):
     """Puts a row's values into its prompt and its completion, and nothing else of the row.
 
     Attributes:
@@ -35,7 +35,7 @@ class Filling(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def filling(prompt: str, completion: str) -> Filling | None:
+def column_renderer(prompt: str, completion: str) -> ColumnRenderer | None:
     """What fills two templates, row after row, in this process.
 
     Returns:
@@ -45,54 +45,88 @@ def filling(prompt: str, completion: str) -> Filling | None:
     Raises:
         TemplateSyntaxError: as `gaps`.
     """
-    first, second = gaps(prompt), gaps(completion)
-    if first is None or second is None:
-        return _running(prompt, completion)
-    fields = tuple(dict.fromkeys(part.name for part in (*first, *second) if isinstance(part, Gap)))
-    own = ("", *(part for part in (*first, *second) if isinstance(part, str)))
-    asking, answering = (_picking(parts, fields, own) for parts in (first, second))
-    times = max(parts.count(Gap(name)) for parts in (first, second) for name in fields) if fields else 0
+    prompt_parts, completion_parts = parse_placeholders(prompt), parse_placeholders(completion)
+    if prompt_parts is None or completion_parts is None:
+        return _run_templates(prompt, completion)
+    fields = tuple(
+        dict.fromkeys(
+            part.name for part in (*prompt_parts, *completion_parts) if isinstance(part, Placeholder)
+        )
+    )
+    literals = ("", *(part for part in (*prompt_parts, *completion_parts) if isinstance(part, str)))
+    pick_prompt, pick_completion = (
+        _part_picker(parts, fields, literals) for parts in (prompt_parts, completion_parts)
+    )
+    repetitions = (
+        max(parts.count(Placeholder(name)) for parts in (prompt_parts, completion_parts) for name in fields)
+        if fields
+        else 0
+    )
 
     def fill(values: Sequence[Json]) -> tuple[str, str] | None:
-        if times > 1 and times * sum(len(str(one)) for one in values) > MAX_RENDERED_CHARACTERS:
+        if (
+            repetitions > 1
+            and repetitions * sum(len(str(value)) for value in values) > MAX_RENDERED_CHARACTERS
+        ):
             return None  # a field that stands there many times could fill the memory
-        pieces: tuple[Any, ...] = (*values, *own)
+        pieces: tuple[Any, ...] = (*values, *literals)
         try:
-            asked, answer = "".join(asking(pieces)), "".join(answering(pieces))
+            prompt_text, completion_text = "".join(pick_prompt(pieces)), "".join(pick_completion(pieces))
         except TypeError:  # one of them is no text
-            texts = [str(one) if type(one) is int or type(one) is float else one for one in values]
-            return fill(texts) if all(type(one) is str for one in texts) else None
-        said = asked and answer and not asked.isspace() and not answer.isspace()
-        short = len(asked) <= MAX_RENDERED_CHARACTERS and len(answer) <= MAX_RENDERED_CHARACTERS
-        usual = asked.isascii() and answer.isascii() and "<" not in asked and "<" not in answer
-        return (asked, answer) if said and short and (usual or (fair(asked) and fair(answer))) else None
+            texts = [str(value) if type(value) is int or type(value) is float else value for value in values]
+            return fill(texts) if all(type(value) is str for value in texts) else None
+        has_text = (
+            prompt_text and completion_text and not prompt_text.isspace() and not completion_text.isspace()
+        )
+        is_short = (
+            len(prompt_text) <= MAX_RENDERED_CHARACTERS and len(completion_text) <= MAX_RENDERED_CHARACTERS
+        )
+        is_plain_ascii = (
+            prompt_text.isascii()
+            and completion_text.isascii()
+            and "<" not in prompt_text
+            and "<" not in completion_text
+        )
+        return (
+            (prompt_text, completion_text)
+            if has_text
+            and is_short
+            and (is_plain_ascii or (is_safe_text(prompt_text) and is_safe_text(completion_text)))
+            else None
+        )
 
-    return Filling(fields, fill)
+    return ColumnRenderer(fields, fill)
 
 
-def _running(prompt: str, completion: str) -> Filling | None:
+def _run_templates(prompt: str, completion: str) -> ColumnRenderer | None:
     sources = prompt, completion
-    if any(map(_means_others, sources)):
+    if any(map(_may_read_other_names, sources)):
         return None
-    fields = tuple(dict.fromkeys(name for source in sources for name in sandbox.reads(source)))
+    fields = tuple(dict.fromkeys(name for source in sources for name in sandbox.fields_read(source)))
 
     def fill(values: Sequence[Json]) -> tuple[str, str] | None:
         row = dict(zip(fields, values, strict=True))
-        asked, answer = attempt(prompt, row), attempt(completion, row)
-        if isinstance(asked, Failure) or isinstance(answer, Failure):
+        prompt_result, completion_result = try_render(prompt, row), try_render(completion, row)
+        if isinstance(prompt_result, RenderFailure) or isinstance(completion_result, RenderFailure):
             return None
-        return (asked.text, answer.text) if asked.text.strip() and answer.text.strip() else None
+        return (
+            (prompt_result.text, completion_result.text)
+            if prompt_result.text.strip() and completion_result.text.strip()
+            else None
+        )
 
-    return Filling(fields, fill)
+    return ColumnRenderer(fields, fill)
 
 
-def _means_others(source: str) -> bool:
+def _may_read_other_names(source: str) -> bool:
     """Whether a name may mean another thing in a row with more fields: the whole row, or a function that a field hides."""
-    hidden = {sandbox.WHOLE_ROW, *ENVIRONMENT.globals}
-    return any(node.name in hidden for node in sandbox.parsed(source).find_all(nodes.Name))
+    shadowing_names = {sandbox.WHOLE_ROW, *ENVIRONMENT.globals}
+    return any(node.name in shadowing_names for node in sandbox.parse_template(source).find_all(nodes.Name))
 
 
-def _picking(parts: Sequence[str | Gap], fields: Sequence[str], own: Sequence[str]) -> itemgetter[Any]:
-    """What picks a template's parts, in order, out of the values of `fields` and then the templates' `own` texts."""
-    pool = [*map(Gap, fields), *own]
+def _part_picker(
+    parts: Sequence[str | Placeholder], fields: Sequence[str], literals: Sequence[str]
+) -> itemgetter[Any]:
+    """What picks a template's parts, in order, out of the values of `fields` and then the templates' `literals` texts."""
+    pool = [*map(Placeholder, fields), *literals]
     return itemgetter(*map(pool.index, parts), pool.index(""))  # with an empty text they are always several

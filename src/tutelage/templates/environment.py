@@ -14,14 +14,14 @@ from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
 from jinja2.utils import missing
 
-_OF_TEXT = frozenset(
+_TEXT_FILTERS = frozenset(
     {
         "capitalize", "center", "e", "escape", "forceescape", "format", "indent", "lower", "pprint", "replace", "safe", "string",
         "striptags", "title", "trim", "truncate", "upper", "urlize", "wordcount", "wordwrap",
     }
 )  # fmt: skip
 """Filters that make text of what they get: of None they would make the word None."""
-_NAMED = re.compile(r"%\(([^)]*)\)")
+_NAMED_FORMAT = re.compile(r"%\(([^)]*)\)")
 
 
 class MissingFieldError(TemplateRuntimeError):
@@ -72,8 +72,8 @@ class _Undefined(StrictUndefined):
         exc: Any = UndefinedError,
     ) -> None:
         if exc is UndefinedError:
-            said = str(name) if isinstance(name, str | int) else type(name).__name__
-            exc = partial(MissingFieldError, name=said, inside=obj is not missing)
+            missing_name = str(name) if isinstance(name, str | int) else type(name).__name__
+            exc = partial(MissingFieldError, name=missing_name, inside=obj is not missing)
         super().__init__(hint, obj, name, exc)
 
 
@@ -89,7 +89,7 @@ def _printable(_context: nodes.EvalContext, value: Any) -> Any:
     raise NotTextError(value)
 
 
-class Method:
+class SafeMethod:
     """A method as a template gets it: it can be called, and says nothing of itself, no address above all."""
 
     __slots__ = ("_call",)
@@ -97,116 +97,122 @@ class Method:
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call
 
-    def __call__(self, *words: Any, **named: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it; what comes back is shut too."""
-        return _shut(self._call(*words, **named))
+        return _sanitize(self._call(*args, **kwargs))
 
     def __repr__(self) -> str:
         return "a method"
 
 
-def _shut(value: Any) -> Any:
+def _sanitize(value: Any) -> Any:
     """No generator, whose text would have an address, another one in every run; no bare method for the same reason."""
     if isinstance(value, Iterator):
         return list(value)
-    return Method(value) if callable(value) and not isinstance(value, Undefined | Macro | Method) else value
+    return (
+        SafeMethod(value)
+        if callable(value) and not isinstance(value, Undefined | Macro | SafeMethod)
+        else value
+    )
 
 
-def _filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    place = int(hasattr(function, "jinja_pass_arg"))  # the context or environment comes first
+def _safe_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    context_args = int(hasattr(function, "jinja_pass_arg"))  # the context or environment comes first
 
     @wraps(function)  # with the marks by which Jinja knows what to pass
-    def shut(*words: Any, **named: Any) -> Any:
-        before, given = words[:place], words[place:]
-        if name in _OF_TEXT:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        context, values = args[:context_args], args[context_args:]
+        if name in _TEXT_FILTERS:
             # Only these two put their further words into the text.
-            for word in [*given, *named.values()] if name in ("format", "replace") else given[:1]:
-                _said(word)
+            for value in [*values, *kwargs.values()] if name in ("format", "replace") else values[:1]:
+                _require_text(value)
         elif name == "urlencode":
-            _all_said(given[0])
+            _require_texts(values[0])
         elif name == "join":
-            return _shut(_joined(function, before[0], *given, **named))
-        return _shut(function(*words, **named))
+            return _sanitize(_safe_join(function, context[0], *values, **kwargs))
+        return _sanitize(function(*args, **kwargs))
 
-    return shut
+    return wrapped
 
 
-def _joined(join: Callable[..., Any], context: Any, value: Any, d: Any = "", attribute: Any = None) -> Any:
+def _safe_join(join: Callable[..., Any], context: Any, value: Any, d: Any = "", attribute: Any = None) -> Any:
     if attribute is not None:
         value = map(make_attrgetter(context.environment, attribute), value)
-    return join(context, [_said(one) for one in value], _said(d))
+    return join(context, [_require_text(item) for item in value], _require_text(d))
 
 
-def _said(value: Any) -> Any:
+def _require_text(value: Any) -> Any:
     """A value that is about to become text, which None and lists must not become."""
     if value is None or isinstance(value, list | tuple | dict):
         raise NotTextError(value)
     return value
 
 
-def _all_said(value: Any) -> None:
+def _require_texts(value: Any) -> None:
     """The same for the values of a mapping, or of pairs."""
     pairs = list(value.items()) if isinstance(value, dict) else value
-    for one in pairs if isinstance(pairs, list) else [value]:
-        _said(one[1] if isinstance(one, list | tuple) and len(one) == 2 else one)
+    for pair in pairs if isinstance(pairs, list) else [value]:
+        _require_text(pair[1] if isinstance(pair, list | tuple) and len(pair) == 2 else pair)
 
 
-class _Formatter(SandboxedFormatter):
+class _SafeFormatter(SandboxedFormatter):
     """Python's `format`, for values that may become text."""
 
     def convert_field(self, value: Any, conversion: Any) -> Any:
-        return super().convert_field(_said(value), conversion)
+        return super().convert_field(_require_text(value), conversion)
 
 
 class _Environment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"%"})
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        names = _NAMED.findall(left) if isinstance(left, str) and isinstance(right, dict) else []
+        names = _NAMED_FORMAT.findall(left) if isinstance(left, str) and isinstance(right, dict) else []
         if names:
             for name in names:
-                _said(right.get(name, ""))
+                _require_text(right.get(name, ""))
         elif isinstance(left, str):
             for value in right if isinstance(right, tuple) else (right,):
-                _said(value)
+                _require_text(value)
         return super().call_binop(context, operator, left, right)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
-        for joined in tree.find_all(nodes.Concat):
-            joined.nodes = [nodes.Filter(one, "string", [], [], None, None) for one in joined.nodes]
+        for concat in tree.find_all(nodes.Concat):
+            concat.nodes = [nodes.Filter(node, "string", [], [], None, None) for node in concat.nodes]
         return tree
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         if super().wrap_str_format(value) is None:
             return None
-        text, mapped = str.__str__(value.__self__), value.__name__ == "format_map"
+        text, is_format_map = str.__str__(value.__self__), value.__name__ == "format_map"
 
-        def formatted(*words: Any, **named: Any) -> str:
-            if mapped and (named or len(words) != 1):
+        def formatted(*args: Any, **kwargs: Any) -> str:
+            if is_format_map and (kwargs or len(args) != 1):
                 raise TypeError("format_map takes one mapping")
-            return _Formatter(self).vformat(text, () if mapped else words, words[0] if mapped else named)
+            return _SafeFormatter(self).vformat(
+                text, () if is_format_map else args, args[0] if is_format_map else kwargs
+            )
 
         return formatted
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        return _shut(super().getattr(obj, attribute))
+        return _sanitize(super().getattr(obj, attribute))
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        return _shut(super().getitem(obj, argument))
+        return _sanitize(super().getitem(obj, argument))
 
 
-def _environment() -> _Environment:
+def _create_environment() -> _Environment:
     # Autoescape is off because the text goes to a model, not into HTML; the report escapes what it shows.
-    made = _Environment(
+    env = _Environment(
         autoescape=False, undefined=_Undefined, finalize=_printable, loader=None, optimized=False
     )
-    del made.filters["random"]  # the same row has the same words, today and tomorrow
-    made.filters.update({name: _filter(name, function) for name, function in made.filters.items()})
+    del env.filters["random"]  # the same row has the same words, today and tomorrow
+    env.filters.update({name: _safe_filter(name, function) for name, function in env.filters.items()})
     # A row's fields are the only names: a missing field called `dict` shall be missing, not Python's dict.
-    known: dict[str, Any] = dict(made.globals)
-    made.globals = {name: Method(known[name]) for name in ("range", "namespace")}
-    return made
+    jinja_globals: dict[str, Any] = dict(env.globals)
+    env.globals = {name: SafeMethod(jinja_globals[name]) for name in ("range", "namespace")}
+    return env
 
 
-ENVIRONMENT = _environment()
+ENVIRONMENT = _create_environment()

@@ -20,6 +20,7 @@ from tutelage.core.strictjson import shorten
 from tutelage.core.suggestions import unknown_name
 from tutelage.core.validation import (
     Block,
+    NonBlank,
     Places,
     mistake,
     mistake_of,
@@ -28,7 +29,7 @@ from tutelage.core.validation import (
     validate,
 )
 from tutelage.templates import sandbox
-from tutelage.templates.layouts import LAYOUTS, LETTERED
+from tutelage.templates.option_layouts import LAYOUTS, LETTERED
 
 FieldType = Literal["text", "tokens", "label", "choices", "choice", "entities", "record"]
 TYPES: tuple[str, ...] = get_args(FieldType)
@@ -42,7 +43,7 @@ GROUPS = ("wordings", "rationales", "inverted")
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class KindField:
     """What a kind needs of a row: what it holds, and the columns that often hold it."""
 
     name: str
@@ -65,12 +66,12 @@ class Wording:
     @property
     def lettered(self) -> bool:
         """Whether the answer is a letter, so that the options have to be listed."""
-        return LETTER in sandbox.reads(self.completion)
+        return LETTER in sandbox.fields_read(self.completion)
 
     @property
     def completion_reads(self) -> frozenset[str]:
         """The fields that its answer consists of."""
-        return frozenset(sandbox.reads(self.completion)) - {LETTER}
+        return frozenset(sandbox.fields_read(self.completion)) - {LETTER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +93,12 @@ class Kind:
     name: str
     title: str
     about: str
-    fields: Mapping[str, Field]
+    fields: Mapping[str, KindField]
     answer: str
     labels: tuple[str, ...]
     wordings: Mapping[str, Wording]
     file: str
-    foreign: bool
+    untrusted: bool
 
     @property
     def has_choices(self) -> bool:
@@ -106,10 +107,10 @@ class Kind:
 
     def of_group(self, group: str) -> tuple[Wording, ...]:
         """The wordings of one group, in the file's order."""
-        return tuple(one for one in self.wordings.values() if one.group == group)
+        return tuple(wording for wording in self.wordings.values() if wording.group == group)
 
 
-def read(path: Path, *, shown: str, foreign: bool) -> Kind:
+def read_kind(path: Path, *, shown: str, untrusted: bool) -> Kind:
     """Read and check a kind's file.
 
     Raises:
@@ -133,15 +134,9 @@ def read(path: Path, *, shown: str, foreign: bool) -> Kind:
     raise_all(shown, errors, total=total)
     assert block is not None
     raise_all(shown, list(_name_mistakes(block, places)))
-    kind = _kind(block, shown, foreign=foreign)
+    kind = _to_kind(block, shown, untrusted=untrusted)
     raise_all(shown, list(_contradictions(kind, places))[:MAX_MISTAKES])
     return kind
-
-
-def _required(text: str) -> str:
-    if not text.strip():
-        raise mistake("nothing is there", found=shorten(text), expected="a text", fix="write a text")
-    return text
 
 
 def _short_name(text: str) -> str:
@@ -161,7 +156,7 @@ def _field_name(text: str) -> str:
 
 def _template(source: str) -> str:
     try:
-        sandbox.check(_required(source), where="")
+        sandbox.check(source, where="")
     except InputError as error:
         raise mistake_of(error) from None
     return source
@@ -173,21 +168,20 @@ def _layout(name: str) -> str:
     return name
 
 
-def _different(texts: tuple[str, ...]) -> tuple[str, ...]:
+def _distinct(texts: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(texts)) < len(texts):
         found = ", ".join(texts)
         raise mistake("the same text twice", found=found, expected="each once", fix="remove the repetition")
     return texts
 
 
-_Required = Annotated[str, AfterValidator(_required)]
 _ShortName = Annotated[str, AfterValidator(_short_name)]
-_Template = Annotated[str, AfterValidator(_template)]
-_Texts = Annotated[tuple[_Required, ...], AfterValidator(_different)]
+_Template = Annotated[NonBlank, AfterValidator(_template)]
+_Texts = Annotated[tuple[NonBlank, ...], AfterValidator(_distinct)]
 
 
 class _FieldBlock(Block):
-    about: _Required
+    about: NonBlank
     type: FieldType = "text"
     optional: bool = False
     often: _Texts = ()
@@ -203,7 +197,7 @@ class _KindBlock(Block):
     """A file of templates, as it is written."""
 
     kind: _ShortName
-    title: _Required
+    title: NonBlank
     about: str = ""
     fields: Mapping[Annotated[str, AfterValidator(_field_name)], _FieldBlock]
     answer: str
@@ -242,9 +236,9 @@ def _name_mistakes(block: _KindBlock, places: Places) -> Iterator[InputError]:
                 )
 
 
-def _kind(block: _KindBlock, file: str, *, foreign: bool) -> Kind:
+def _to_kind(block: _KindBlock, file: str, *, untrusted: bool) -> Kind:
     fields = {
-        name: Field(name, field.about, field.type, field.optional, field.often)
+        name: KindField(name, field.about, field.type, field.optional, field.often)
         for name, field in block.fields.items()
     }
     wordings = {
@@ -259,7 +253,7 @@ def _kind(block: _KindBlock, file: str, *, foreign: bool) -> Kind:
         for name, wording in getattr(block, group).items()
     }
     return Kind(
-        block.kind, block.title, block.about, fields, block.answer, block.labels, wordings, file, foreign
+        block.kind, block.title, block.about, fields, block.answer, block.labels, wordings, file, untrusted
     )
 
 
@@ -274,7 +268,7 @@ def _mistake(where: str, problem: str, found: str, expected: str = "", fix: str 
 
 
 def _contradictions(kind: Kind, places: Places) -> Iterator[InputError]:
-    types = [one.type for one in kind.fields.values()]
+    types = [wording.type for wording in kind.fields.values()]
     if kind.labels and kind.fields[kind.answer].type != "label":
         yield _mistake(places(("labels",)), "labels go with an answer of type label", ", ".join(kind.labels))
     if kind.fields[kind.answer].type == "choice" and types.count("choices") != 1:
@@ -289,48 +283,52 @@ def _contradictions(kind: Kind, places: Places) -> Iterator[InputError]:
             "the name stands for all that give reasons",
             "rationale",
         )
-    for one in kind.wordings.values():
-        yield from _of_wording(kind, one, places)
+    for wording in kind.wordings.values():
+        yield from _wording_contradictions(kind, wording, places)
 
 
-def _of_wording(kind: Kind, one: Wording, places: Places) -> Iterator[InputError]:
-    path = (one.group, one.name)
-    choosing = kind.has_choices and one.group != "inverted"
-    known = {*kind.fields, *((OPTIONS, LETTER) if choosing else ())}
-    for part, source in (("prompt", one.prompt), ("completion", one.completion)):
-        if strange := [name for name in sandbox.reads(source) if name not in known]:
+def _wording_contradictions(kind: Kind, wording: Wording, places: Places) -> Iterator[InputError]:
+    path = (wording.group, wording.name)
+    is_choice = kind.has_choices and wording.group != "inverted"
+    readable = {*kind.fields, *((OPTIONS, LETTER) if is_choice else ())}
+    for part, source in (("prompt", wording.prompt), ("completion", wording.completion)):
+        if unknown := [name for name in sandbox.fields_read(source) if name not in readable]:
             yield _mistake(
                 places((*path, part)),
                 "reads what is no field of the kind",
-                ", ".join(strange),
-                ", ".join(sorted(known)),
+                ", ".join(unknown),
+                ", ".join(sorted(readable)),
             )
-    answers = set(sandbox.reads(one.completion))
-    if one.group != "inverted" and not answers & {kind.answer, LETTER}:
+    names_read = set(sandbox.fields_read(wording.completion))
+    if wording.group != "inverted" and not names_read & {kind.answer, LETTER}:
         yield _mistake(
             places((*path, "completion")),
             "does not give the answer",
-            one.completion,
+            wording.completion,
             f"{{{{ {kind.answer} }}}}",
         )
-    if not choosing:
-        if one.layout is not None:
-            yield _mistake(places((*path, "layout")), "nothing is listed here", one.layout, fix="remove it")
+    if not is_choice:
+        if wording.layout is not None:
+            yield _mistake(
+                places((*path, "layout")), "nothing is listed here", wording.layout, fix="remove it"
+            )
         return
-    listed = OPTIONS in sandbox.reads(one.prompt)
-    if listed != (one.layout is not None):
+    lists_options = OPTIONS in sandbox.fields_read(wording.prompt)
+    if lists_options != (wording.layout is not None):
         found, fix = (
-            ("no layout", "add layout:") if listed else ("no {{ options }}", "put them into the prompt")
+            ("no layout", "add layout:")
+            if lists_options
+            else ("no {{ options }}", "put them into the prompt")
         )
         yield _mistake(places(path), "options and their layout go together", found, fix=fix)
-    if one.group == "wordings" and answers - {kind.answer, LETTER}:
+    if wording.group == "wordings" and names_read - {kind.answer, LETTER}:
         yield _mistake(
-            places((*path, "completion")), "an answer to choose reads nothing else", one.completion
+            places((*path, "completion")), "an answer to choose reads nothing else", wording.completion
         )
-    if one.lettered and one.layout not in LETTERED:
+    if wording.lettered and wording.layout not in LETTERED:
         yield _mistake(
             places((*path, "layout")),
             "a letter needs options with letters",
-            str(one.layout),
+            str(wording.layout),
             " or ".join(LETTERED),
         )

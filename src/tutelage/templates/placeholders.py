@@ -15,47 +15,49 @@ from jinja2 import nodes
 from tutelage.core.limits import MAX_RENDERED_CHARACTERS
 from tutelage.core.types import Json
 from tutelage.templates import sandbox
-from tutelage.templates.sandbox import NOTHING, Failure, Rendered, Span
+from tutelage.templates.sandbox import NO_FIELDS, RenderedText, RenderFailure, Span
 
-_JINJA_OWN = frozenset({"self", "loop", "super", "caller", "varargs", "kwargs", sandbox.WHOLE_ROW})
+_JINJA_NAMES = frozenset({"self", "loop", "super", "caller", "varargs", "kwargs", sandbox.WHOLE_ROW})
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
-class Gap(NamedTuple):
+class Placeholder(NamedTuple):
     """A place in a text where a field stands."""
 
     name: str
 
 
 @lru_cache(maxsize=4096)
-def gaps(source: str) -> tuple[str | Gap, ...] | None:
+def parse_placeholders(source: str) -> tuple[str | Placeholder, ...] | None:
     """The texts and gaps of a template; None when it does anything else. Raises jinja2's TemplateSyntaxError."""
-    parts: list[str | Gap] = []
-    for output in sandbox.parsed(source).body:
+    parts: list[str | Placeholder] = []
+    for output in sandbox.parse_template(source).body:
         if not isinstance(output, nodes.Output):
             return None
         for node in output.nodes:
             if isinstance(node, nodes.TemplateData):
                 parts.append(node.data)
-            elif isinstance(node, nodes.Name) and node.name not in _JINJA_OWN:
-                parts.append(Gap(node.name))
+            elif isinstance(node, nodes.Name) and node.name not in _JINJA_NAMES:
+                parts.append(Placeholder(node.name))
             else:
                 return None
     return tuple(parts)
 
 
-def attempt(
-    source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = NOTHING
-) -> Rendered | Failure:
-    """Render a template as `sandbox.attempt` does."""
+def try_render(
+    source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = NO_FIELDS
+) -> RenderedText | RenderFailure:
+    """Render a template as `sandbox.try_render` does."""
     filled = fill(source, fields, extra)
-    return sandbox.attempt(source, fields, extra) if filled is None else filled
+    return sandbox.try_render(source, fields, extra) if filled is None else filled
 
 
-def fill(source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = NOTHING) -> Rendered | None:
+def fill(
+    source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = NO_FIELDS
+) -> RenderedText | None:
     """Fill a template's gaps; None when it has more than gaps, or a row that is not plain."""
-    parts = gaps(source)
-    if parts is None or not _plain(fields) or not _plain(extra):
+    parts = parse_placeholders(source)
+    if parts is None or not _is_plain(fields) or not _is_plain(extra):
         return None
     pieces: list[str] = []
     spans: list[Span] = []
@@ -79,20 +81,22 @@ def fill(source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = NO
             return None
         pieces.append(piece)
     text = "".join(pieces)
-    return Rendered(text, tuple(spans)) if fair(text) else None
+    return RenderedText(text, tuple(spans)) if is_safe_text(text) else None
 
 
-def fair(text: str) -> bool:
+def is_safe_text(text: str) -> bool:
     """Text that looks like Python's own, or holds half a character, is for the sandbox to judge."""
-    return (text.isascii() or _whole(text)) and not ("<" in text and sandbox.may_be_python(text))
+    return (text.isascii() or _is_whole_unicode(text)) and not (
+        "<" in text and sandbox.looks_like_python_repr(text)
+    )
 
 
-def _plain(values: Mapping[str, Json]) -> bool:
+def _is_plain(values: Mapping[str, Json]) -> bool:
     """Whether all values are JSON's simple ones, and exactly these: the sandbox copies others, or refuses them."""
     return _SCALARS.issuperset(map(type, values.values()))
 
 
-def _whole(text: str) -> bool:
+def _is_whole_unicode(text: str) -> bool:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -31,13 +31,13 @@ from tutelage.templates.environment import (
 )
 
 Span = tuple[str, int, int]
-Why = Literal[
+FailureKind = Literal[
     "missing", "not-text", "too-long", "forbidden", "failed", "memory", "time", "died", "syntax", "refused"
 ]
-_PYTHON = re.compile(
+_PYTHON_REPR = re.compile(
     r"<(?:class|built-in|bound|function|generator|module|method|Macro|Namespace)\b[^<>]*>|<[^<>]* at 0x[0-9a-f]+>"
 )
-NOTHING: Mapping[str, Json] = MappingProxyType({})
+NO_FIELDS: Mapping[str, Json] = MappingProxyType({})
 WHOLE_ROW = "row"
 """The name under which a template finds all fields, unless a field itself is called so."""
 _RESERVED = {
@@ -58,7 +58,7 @@ _RESERVED = {
 }
 
 
-class Rendered(NamedTuple):
+class RenderedText(NamedTuple):
     """A text, and the places in it that are a field's value as it stands: (field, start, end) in characters."""
 
     text: str
@@ -66,7 +66,7 @@ class Rendered(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class RenderFailure:
     """Why a template gave no text for a row, in plain values.
 
     Attributes:
@@ -77,8 +77,8 @@ class Failure:
         inside: whether a missing name was looked up in a value of the row.
     """
 
-    why: Why
-    found: str = ""
+    kind: FailureKind
+    detail: str = ""
     name: str = ""
     inside: bool = False
 
@@ -89,12 +89,12 @@ def filter_names() -> list[str]:
 
 
 @lru_cache(maxsize=4096)
-def compiled(source: str) -> Template:
+def compile_template(source: str) -> Template:
     """A template ready to render. Raises jinja2's TemplateSyntaxError."""
     return ENVIRONMENT.from_string(source)
 
 
-def parsed(source: str) -> nodes.Template:
+def parse_template(source: str) -> nodes.Template:
     """A template's syntax tree. Raises jinja2's TemplateSyntaxError."""
     return ENVIRONMENT.parse(source)
 
@@ -106,8 +106,8 @@ def check(source: str, *, where: str) -> tuple[str, ...]:
         InputError: it is not valid Jinja, or it reads nothing from the row.
     """
     try:
-        compiled(source)
-        names = reads(source)
+        compile_template(source)
+        names = fields_read(source)
     except TemplateSyntaxError as error:
         lines = source.splitlines() or [""]
         raise InputError(
@@ -141,7 +141,7 @@ def check(source: str, *, where: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
-def reads(source: str) -> tuple[str, ...]:
+def fields_read(source: str) -> tuple[str, ...]:
     """The fields that a template reads, sorted: `{{ name }}`, and `{{ row['any name'] }}` for names with spaces and the like."""
     tree = ENVIRONMENT.parse(source)
     finder = meta.TrackingCodeGenerator(ENVIRONMENT)
@@ -159,20 +159,20 @@ def reads(source: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
-def reads_all(source: str) -> bool:
+def may_read_any_field(source: str) -> bool:
     """Whether a template may read fields that it does not name, as `{% for name in row %}` does."""
     tree = ENVIRONMENT.parse(source)
-    named = {id(node.node) for node in tree.find_all(nodes.Getitem) if isinstance(node.arg, nodes.Const)}
-    return any(node.name == WHOLE_ROW and id(node) not in named for node in tree.find_all(nodes.Name))
+    indexed = {id(node.node) for node in tree.find_all(nodes.Getitem) if isinstance(node.arg, nodes.Const)}
+    return any(node.name == WHOLE_ROW and id(node) not in indexed for node in tree.find_all(nodes.Name))
 
 
 def reference(name: str) -> str:
     """How a template puts a field into the text."""
-    plain = name.isidentifier() and name not in _RESERVED
-    return f"{{{{ {name} }}}}" if plain else f"{{{{ {WHOLE_ROW}[{name!r}] }}}}"
+    is_identifier = name.isidentifier() and name not in _RESERVED
+    return f"{{{{ {name} }}}}" if is_identifier else f"{{{{ {WHOLE_ROW}[{name!r}] }}}}"
 
 
-def render(source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = NOTHING) -> Rendered:
+def render(source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = NO_FIELDS) -> RenderedText:
     """Render a template over a row's fields.
 
     Args:
@@ -188,9 +188,9 @@ def render(source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = 
     pieces: list[str] = []
     spans: list[Span] = []
     length = 0
-    row = {name: _plain(value, name) for name, value in fields.items()}
-    beside = {name: _plain(value) for name, value in extra.items()}
-    for piece in compiled(source).generate({WHOLE_ROW: row, **row, **beside}):
+    row = {name: _copy_json(value, name) for name, value in fields.items()}
+    extra_values = {name: _copy_json(value) for name, value in extra.items()}
+    for piece in compile_template(source).generate({WHOLE_ROW: row, **row, **extra_values}):
         start, length = length, length + len(piece)
         if length > MAX_RENDERED_CHARACTERS:
             raise TooLongError(f"more than {MAX_RENDERED_CHARACTERS:,} characters")
@@ -199,51 +199,51 @@ def render(source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = 
         pieces.append(piece)
     text = "".join(pieces)
     if "<" in text:
-        _refuse_python(text, source, row)
+        _refuse_python_repr(text, source, row)
     if not text.isascii():
         text.encode("utf-8")  # a template can write half a character, which no file or tokenizer takes
-    return Rendered(text, tuple(spans))
+    return RenderedText(text, tuple(spans))
 
 
-def _field_of(value: Any, fields: Mapping[str, Json]) -> str:
+def _field_holding(value: Any, fields: Mapping[str, Json]) -> str:
     """The field that holds a value, '' where none does; a list with something missing in it compares with nothing."""
     with suppress(Exception):
         return next((n for n, v in fields.items() if type(v) is type(value) and v == value), "")
     return ""
 
 
-def may_be_python(text: str) -> bool:
+def looks_like_python_repr(text: str) -> bool:
     """Whether a text holds what may be a method or a generator as Python prints it."""
-    return _PYTHON.search(text) is not None
+    return _PYTHON_REPR.search(text) is not None
 
 
-def _refuse_python(text: str, source: str, row: Mapping[str, Any]) -> None:
+def _refuse_python_repr(text: str, source: str, row: Mapping[str, Any]) -> None:
     """Filters print a method or a generator as Python does, with an address that differs from run to run."""
-    for found in _PYTHON.finditer(text):
-        said = found.group()
-        if said not in source and not any(said in one for one in strings(dict(row))):
-            raise NotTextError(said)
+    for match in _PYTHON_REPR.finditer(text):
+        printed = match.group()
+        if printed not in source and not any(printed in string for string in strings(dict(row))):
+            raise NotTextError(printed)
 
 
-def attempt(
-    source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = NOTHING
-) -> Rendered | Failure:
+def try_render(
+    source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = NO_FIELDS
+) -> RenderedText | RenderFailure:
     """Render a template; what goes wrong comes back as a value, whatever it is."""
     try:
         return render(source, fields, extra)
     except MissingFieldError as error:
-        return Failure("missing", name=error.name, inside=error.inside)
+        return RenderFailure("missing", name=error.name, inside=error.inside)
     except NotTextError as error:
-        return Failure("not-text", json_kind(error.value), name=_field_of(error.value, fields))
+        return RenderFailure("not-text", json_kind(error.value), name=_field_holding(error.value, fields))
     except (TooLongError, SecurityError) as error:
-        return Failure("too-long" if isinstance(error, TooLongError) else "forbidden", str(error))
+        return RenderFailure("too-long" if isinstance(error, TooLongError) else "forbidden", str(error))
     except MemoryError:
-        return Failure("memory")
+        return RenderFailure("memory")
     except Exception as error:  # noqa: BLE001  # a filter may raise anything on values it was not made for
-        return Failure("failed", f"{type(error).__name__}: {shorten(str(error), 200)[1:-1]}")
+        return RenderFailure("failed", f"{type(error).__name__}: {shorten(str(error), 200)[1:-1]}")
 
 
-def _plain(value: Json, name: str | None = None) -> Any:
+def _copy_json(value: Json, name: str | None = None) -> Any:
     """A copy made of Python's own JSON types only, so that no object with behaviour reaches a template."""
     if value is None or type(value) in (bool, int, float):
         return value
@@ -254,7 +254,7 @@ def _plain(value: Json, name: str | None = None) -> Any:
         text._field = name  # noqa: SLF001  # as above
         return text
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_copy_json(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _copy_json(item) for key, item in value.items()}
     raise TypeError(f"{type(value).__name__} is no JSON value")

@@ -100,7 +100,7 @@ def entities(fields: Fields, options: ReadOptions, where: str) -> Iterator[Layou
     )
     if bad_tag is not None:
         raise _field_error(name, where, bad_tag, "O, or B-, I-, E-, S- and a type")
-    text = mentions.words(tokens)
+    text = mentions.join_tokens(tokens)
     if not text:
         options.note("sentences have no text, and are no rows")
         return

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tutelage.core.errors import InputError, InputErrors
 from tutelage.core.types import Example, Origin
-from tutelage.templates import Manner, Same, find, use
+from tutelage.templates import ConstantField, WordingOptions, bind_template, find
 
 WORDS = ["fine", "poor", "slow", "kind", "loud", "cheap", "warm", "odd"]
 
@@ -28,8 +28,13 @@ def reviews(count=60, **extra):
 
 def template(asked="sentiment", rows=None, fields=None, labels=("negative", "positive"), **manner):
     given_fields = fields if fields is not None else {"text": "review", "label": "stars"}
-    return use(
-        find(asked), rows or reviews(), Manner(**manner), fields=given_fields, labels=labels, where="tasks.0"
+    return bind_template(
+        find(asked),
+        rows or reviews(),
+        WordingOptions(**manner),
+        fields=given_fields,
+        labels=labels,
+        where="tasks.0",
     )
 
 
@@ -69,7 +74,7 @@ def test_only_training_rows_are_turned_around_and_as_many_as_asked():
     made = template(inverted=0.3, rows=reviews(600))
     tested = made.render_all(reviews(600), "t")
     trained = made.render_all(reviews(600), "t", training=True)
-    turned = {one.name for one in made.turned}
+    turned = {one.name for one in made.inverted_wordings}
     assert not {row.template.partition("/")[2] for row in tested} & turned
     share = sum(row.template.partition("/")[2] in turned for row in trained) / 600
     assert 0.24 < share < 0.36
@@ -238,7 +243,11 @@ def test_choices_of_another_shape_are_refused(fields, expected):
 
 def test_a_text_for_every_row_may_stand_for_a_column():
     rows = [Example("1", {"translation": {"de": "Ja.", "en": "Yes."}}, Origin("f.jsonl", 1))]
-    fields = {"text": "translation.de", "translation": "translation.en", "target_language": Same("English")}
+    fields = {
+        "text": "translation.de",
+        "translation": "translation.en",
+        "target_language": ConstantField("English"),
+    }
     made = template("translation/translate-into", rows, fields=fields, labels=None)
     (row,) = made.render_all(rows, "t")
     assert (row.prompt, row.completion) == ("Translate into English:\n\nJa.", "Yes.")

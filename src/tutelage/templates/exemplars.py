@@ -8,7 +8,7 @@ from tutelage.core.seeds import generator
 from tutelage.core.types import History, Prompted
 
 
-def choose(
+def choose_exemplars(
     train: Sequence[Prompted], row: Prompted, count: int, *, fixed: bool, seed: int
 ) -> tuple[Prompted, ...]:
     """The exemplars for a row: training rows to be shown with their answers.
@@ -24,34 +24,36 @@ def choose(
     Returns:
         The exemplars in the order in which they are shown.
     """
-    found: list[Prompted] = []
-    taken = {row.prompt}
-    for place in _order(len(train), seed, "" if fixed else row.id):
-        if len(found) == count:
+    exemplars: list[Prompted] = []
+    prompts = {row.prompt}
+    for index in _random_order(len(train), seed, "" if fixed else row.id):
+        if len(exemplars) == count:
             break
-        one = train[place]
-        if one.id != row.id and one.prompt not in taken:
-            taken.add(one.prompt)
-            found.append(one)
-    return tuple(found)
+        candidate = train[index]
+        if candidate.id != row.id and candidate.prompt not in prompts:
+            prompts.add(candidate.prompt)
+            exemplars.append(candidate)
+    return tuple(exemplars)
 
 
-def _order(total: int, seed: int, purpose: str) -> Iterator[int]:
+def _random_order(total: int, seed: int, purpose: str) -> Iterator[int]:
     """All places in a seeded order; only as many are drawn as are asked for."""
-    chance = generator(seed, "shots", purpose)
-    seen: set[int] = set()
-    while 2 * len(seen) < total:
-        place = int(chance.integers(total))
-        if place not in seen:
-            seen.add(place)
-            yield place
-    rest = [place for place in range(total) if place not in seen]
-    for at in chance.permutation(len(rest)).tolist():
-        yield rest[at]
+    rng = generator(seed, "shots", purpose)
+    drawn: set[int] = set()
+    while 2 * len(drawn) < total:
+        index = int(rng.integers(total))
+        if index not in drawn:
+            drawn.add(index)
+            yield index
+    remaining = [index for index in range(total) if index not in drawn]
+    for position in rng.permutation(len(remaining)).tolist():
+        yield remaining[position]
 
 
-def turns(exemplars: Sequence[Prompted]) -> History:
+def exemplar_turns(exemplars: Sequence[Prompted]) -> History:
     """The exemplars as a conversation that went before: what is too long for the model loses the first of them whole."""
     return tuple(
-        message for one in exemplars for message in (("user", one.prompt), ("assistant", one.completion))
+        message
+        for exemplar in exemplars
+        for message in (("user", exemplar.prompt), ("assistant", exemplar.completion))
     )

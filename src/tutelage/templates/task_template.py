@@ -16,11 +16,11 @@ from tutelage.core.strictjson import kind, shorten
 from tutelage.core.suggestions import nearest
 from tutelage.core.types import Example, Prompted
 from tutelage.templates import sandbox, subprocess_renderer
-from tutelage.templates.column_renderer import Filling, filling
-from tutelage.templates.failures import in_no_row, in_words
-from tutelage.templates.jobs import ROWS, Job, Outcome, Renderer, here
-from tutelage.templates.placeholders import gaps
-from tutelage.templates.sandbox import NOTHING, Failure, Rendered
+from tutelage.templates.column_renderer import ColumnRenderer, column_renderer
+from tutelage.templates.placeholders import parse_placeholders
+from tutelage.templates.render_errors import merge_if_in_no_row, render_error
+from tutelage.templates.render_jobs import ROWS_PER_BATCH, Renderer, RenderJob, RenderOutcome, render_here
+from tutelage.templates.sandbox import NO_FIELDS, RenderedText, RenderFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class TaskTemplate:
     name: str = "own"
     references: str | None = None
     where: str = field(default="template", compare=False)
-    foreign: bool = False
+    untrusted: bool = False
 
     def __post_init__(self) -> None:
         errors = []
@@ -79,7 +79,7 @@ class TaskTemplate:
                 completion comes out empty, or the references are no texts.
         """
         (outcome,) = self._renderer()([self._job(example)])
-        return self._prompted(example, task, outcome)
+        return self._to_prompted(example, task, outcome)
 
     def render_all(
         self, examples: Sequence[Example], task: str, *, training: bool = False
@@ -102,31 +102,31 @@ class TaskTemplate:
     ) -> Iterator[Prompted]:
         """The rows of `render_all` one by one, up to the first mistake; the mistakes are raised at the end."""
         del training
-        errors = self.mixed_types(examples)
-        places = {error.where for error in errors}
+        errors = self.mixed_type_errors(examples)
+        locations = {error.where for error in errors}
         render = self._renderer()
-        for start in range(0, len(examples), ROWS):
-            some = examples[start : start + ROWS]
-            outcomes = render([self._job(example) for example in some])
-            for example, outcome in zip(some, outcomes, strict=False):
+        for start in range(0, len(examples), ROWS_PER_BATCH):
+            batch = examples[start : start + ROWS_PER_BATCH]
+            outcomes = render([self._job(example) for example in batch])
+            for example, outcome in zip(batch, outcomes, strict=False):
                 try:
-                    row = self._prompted(example, task, outcome)
+                    row = self._to_prompted(example, task, outcome)
                 except InputError as error:
-                    if len(errors) < MAX_MISTAKES and error.where not in places:
+                    if len(errors) < MAX_MISTAKES and error.where not in locations:
                         errors.append(error)
-                        places.add(error.where)
+                        locations.add(error.where)
                     continue
                 if not errors:
                     yield row
-            if len(outcomes) < len(some):  # a row that takes too much is the last
+            if len(outcomes) < len(batch):  # a row that takes too much is the last
                 break
         if len(errors) == len(examples) > 1:
-            errors = in_no_row(errors, self.where)
+            errors = merge_if_in_no_row(errors, self.where)
         raise_all(f"the rows of the task {task}", errors)
 
-    def mixed_types(self, examples: Sequence[Example]) -> list[InputError]:
+    def mixed_type_errors(self, examples: Sequence[Example]) -> list[InputError]:
         """An error for each row in which a field of the template is of another type than in most rows."""
-        return mixed_types(examples, sorted({*self.prompt_fields, *self.completion_fields}))
+        return mixed_type_errors(examples, sorted({*self.prompt_fields, *self.completion_fields}))
 
     def form_of(self, example: Example, *, training: bool = False) -> tuple[str, bool]:
         """The `template` and `listed` that a rendering of this row has: rows of one form have one text."""
@@ -134,27 +134,37 @@ class TaskTemplate:
         return self.name, False
 
     @property
-    def filling(self) -> Filling | None:
+    def column_renderer(self) -> ColumnRenderer | None:
         """What makes the texts of `render` alone, sooner; None with references, and for what is rendered in another process."""
-        return None if self.references is not None or self._apart else filling(self.prompt, self.completion)
+        return (
+            None
+            if self.references is not None or self._in_subprocess
+            else column_renderer(self.prompt, self.completion)
+        )
 
     def card(self) -> dict[str, Any]:
         """What the data card says of the template."""
-        said = {"template": self.name, "prompt": self.prompt, "completion": self.completion}
-        return {**said, "rendered": subprocess_renderer.render.words()} if self._apart else said
+        description = {"template": self.name, "prompt": self.prompt, "completion": self.completion}
+        return (
+            {**description, "rendered": subprocess_renderer.shared_renderer.describe_limits()}
+            if self._in_subprocess
+            else description
+        )
 
     @property
-    def _apart(self) -> bool:
+    def _in_subprocess(self) -> bool:
         """Whether it is rendered in a process of its own: it is not ours, and does more than put fields into a text."""
-        return self.foreign and (gaps(self.prompt) is None or gaps(self.completion) is None)
+        return self.untrusted and (
+            parse_placeholders(self.prompt) is None or parse_placeholders(self.completion) is None
+        )
 
     def _renderer(self) -> Renderer:
-        return subprocess_renderer.render if self._apart else here
+        return subprocess_renderer.shared_renderer if self._in_subprocess else render_here
 
-    def _job(self, example: Example) -> Job:
-        return Job(example.fields, ((self.prompt, NOTHING), (self.completion, NOTHING)))
+    def _job(self, example: Example) -> RenderJob:
+        return RenderJob(example.fields, ((self.prompt, NO_FIELDS), (self.completion, NO_FIELDS)))
 
-    def _prompted(self, example: Example, task: str, outcome: Sequence[Outcome]) -> Prompted:
+    def _to_prompted(self, example: Example, task: str, outcome: Sequence[RenderOutcome]) -> Prompted:
         prompt = self._text(outcome[0], example, "prompt")
         completion = self._text(outcome[1], example, "completion").text
         return Prompted(
@@ -172,14 +182,14 @@ class TaskTemplate:
             history=example.history,
         )
 
-    def _text(self, outcome: Outcome, example: Example, part: str) -> Rendered:
-        if isinstance(outcome, Failure):
-            raise in_words(outcome, example, part, f"{self.where}.{part}")
+    def _text(self, outcome: RenderOutcome, example: Example, part: str) -> RenderedText:
+        if isinstance(outcome, RenderFailure):
+            raise render_error(outcome, example, part, f"{self.where}.{part}")
         if not outcome.text or outcome.text.isspace():
-            raise self._empty(example, part)
+            raise self._empty_text_error(example, part)
         return outcome
 
-    def _empty(self, example: Example, part: str) -> InputError:
+    def _empty_text_error(self, example: Example, part: str) -> InputError:
         fields = self.prompt_fields if part == "prompt" else self.completion_fields
         values = ", ".join(f"{name}: {shorten(str(example.fields.get(name)), 30)}" for name in fields)
         return InputError(
@@ -199,20 +209,22 @@ def references_of(example: Example, field: str | None, *, where: str) -> tuple[s
     texts = [value] if isinstance(value, str) else value
     if isinstance(texts, list) and texts and all(isinstance(text, str) and text.strip() for text in texts):
         return tuple(str(text) for text in texts)
-    close = nearest(field, list(example.fields))
-    missing = field not in example.fields
+    suggestion = nearest(field, list(example.fields))
+    is_missing = field not in example.fields
     raise InputError(
         f"the field {field} holds no references",
         where=str(example.origin),
         found="the fields " + ", ".join(example.fields)
-        if missing
+        if is_missing
         else f"{kind(value)}: {shorten(str(value), 40)}",
         expected="a text, or a list of texts that are not empty",
-        fix=f"did you mean {close}?" if missing and close else f"fill it, or leave out {where}.references",
+        fix=f"did you mean {suggestion}?"
+        if is_missing and suggestion
+        else f"fill it, or leave out {where}.references",
     )
 
 
-def mixed_types(examples: Sequence[Example], fields: Sequence[str]) -> list[InputError]:
+def mixed_type_errors(examples: Sequence[Example], fields: Sequence[str]) -> list[InputError]:
     """An error for each row whose field is of another type than in most rows; null counts as no type."""
     if len(examples) < 2:  # a mixture asks for a row at a time of each of its tasks
         return []
@@ -228,18 +240,18 @@ def mixed_types(examples: Sequence[Example], fields: Sequence[str]) -> list[Inpu
         kinds = Counter(
             kind(value) for row in examples if (value := row.fields.get(name)) is not None
         ).most_common(2)
-        usual = kinds[0][0]
+        usual_kind = kinds[0][0]
         for row in examples if len(kinds) > 1 else ():
-            found = None if (value := row.fields.get(name)) is None else kind(value)
-            if found not in (None, usual) and len(errors) < MAX_MISTAKES:
+            row_kind = None if (value := row.fields.get(name)) is None else kind(value)
+            if row_kind not in (None, usual_kind) and len(errors) < MAX_MISTAKES:
                 errors.append(
                     InputError(
-                        f"the field {name} is {found} here and {usual} in most rows",
+                        f"the field {name} is {row_kind} here and {usual_kind} in most rows",
                         where=str(row.origin),
                         found=f"{name}: {shorten(str(row.fields[name]), 40)}",
-                        expected=usual,
+                        expected=usual_kind,
                         fix="put it in quotes"
-                        if (found, usual) == ("a number", "text")
+                        if (row_kind, usual_kind) == ("a number", "text")
                         else "make all rows alike",
                     )
                 )

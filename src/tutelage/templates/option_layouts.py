@@ -8,13 +8,13 @@ LETTERED = ("letters", "points")
 """The layouts in which each choice has a letter."""
 
 
-def letter(place: int) -> str:
+def option_letter(index: int) -> str:
     """The letter of a choice, counted from 0: A to Z, then AA, AB, ..."""
-    before, last = divmod(place, 26)
-    return (letter(before - 1) if before else "") + chr(ord("A") + last)
+    higher, last = divmod(index, 26)
+    return (option_letter(higher - 1) if higher else "") + chr(ord("A") + last)
 
 
-def laid_out(choices: Sequence[str], layout: str) -> str:
+def lay_out(choices: Sequence[str], layout: str) -> str:
     """The choices as one text."""
     return LAYOUTS[layout](choices)
 
@@ -27,8 +27,10 @@ LAYOUTS: dict[str, Callable[[Sequence[str]], str]] = {
     "dashes": lambda choices: "\n".join(f"- {choice}" for choice in choices),
     "stars": lambda choices: "\n".join(f"* {choice}" for choice in choices),
     "lines": "\n".join,
-    "letters": lambda choices: "\n".join(f"({letter(i)}) {choice}" for i, choice in enumerate(choices)),
-    "points": lambda choices: "\n".join(f"{letter(i)}. {choice}" for i, choice in enumerate(choices)),
+    "letters": lambda choices: "\n".join(
+        f"({option_letter(i)}) {choice}" for i, choice in enumerate(choices)
+    ),
+    "points": lambda choices: "\n".join(f"{option_letter(i)}. {choice}" for i, choice in enumerate(choices)),
     "numbers": lambda choices: "\n".join(f"{i}. {choice}" for i, choice in enumerate(choices, 1)),
     "commas": ", ".join,
     "either": _either,

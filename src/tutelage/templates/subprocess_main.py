@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -23,11 +24,11 @@ import orjson
 
 from tutelage.core.clock import Instant
 from tutelage.templates import chat_environment
-from tutelage.templates.sandbox import Failure, attempt, filter_names
-from tutelage.templates.verbatim import verbatim
+from tutelage.templates.sandbox import RenderFailure, filter_names, try_render
+from tutelage.templates.verbatim_proof import writes_contents_verbatim
 
-TOO_MUCH = {"why": "memory", "found": "", "name": "", "inside": False}
-FLUSH = 0.02
+OUT_OF_MEMORY = asdict(RenderFailure("memory"))
+FLUSH_SECONDS = 0.02
 """Seconds of work after which finished texts are handed over, so that the keeper sees that something moves."""
 
 
@@ -39,62 +40,62 @@ def main(memory: int, seconds: int) -> None:
         seconds: processor time for one text.
     """
     _warm_up()
-    _write(limit(memory))
+    _write_line(apply_limits(memory))
     sys.stdout.buffer.flush()
     for line in sys.stdin.buffer:
         batch: Any = json.loads(line)
-        waits = 0.0 if batch["singly"] else FLUSH
-        flushed = 0.0
-        for text in _texts(batch):
-            if time.monotonic() - flushed >= waits:
+        flush_interval = 0.0 if batch["singly"] else FLUSH_SECONDS
+        last_flush = 0.0
+        for task in _tasks(batch):
+            if time.monotonic() - last_flush >= flush_interval:
                 sys.stdout.buffer.flush()
-                flushed = time.monotonic()
-                allow(seconds)
+                last_flush = time.monotonic()
+                allow_cpu_time(seconds)
             try:
-                _write(_sent(text()))
+                _write_line(_to_json(task()))
             except MemoryError:
-                _write(TOO_MUCH)
+                _write_line(OUT_OF_MEMORY)
         sys.stdout.buffer.flush()
 
 
-def _texts(batch: dict[str, Any]) -> Iterator[Callable[[], Any]]:
+def _tasks(batch: dict[str, Any]) -> Iterator[Callable[[], Any]]:
     """What is to be done for a batch, in order."""
     if "chat" in batch:
         instant = Instant.parse(batch["instant"])
         for messages in batch["talks"]:
-            yield partial(chat_environment.attempt, batch["chat"], messages, batch["beside"], instant)
+            yield partial(chat_environment.try_render_chat, batch["chat"], messages, batch["beside"], instant)
     elif "verbatim" in batch:
-        yield partial(verbatim, batch["verbatim"])
+        yield partial(writes_contents_verbatim, batch["verbatim"])
     else:
-        for fields, asks in batch["rows"]:
-            for source, extra in asks:
-                yield partial(attempt, batch["sources"][source], fields, extra)
+        for fields, requests in batch["rows"]:
+            for source, extra in requests:
+                yield partial(try_render, batch["sources"][source], fields, extra)
 
 
-def _sent(outcome: Any) -> Any:
+def _to_json(outcome: Any) -> Any:
     """A text or failure as it goes over the pipe."""
-    if isinstance(outcome, Failure):
-        return {"why": outcome.why, "found": outcome.found, "name": outcome.name, "inside": outcome.inside}
+    if isinstance(outcome, RenderFailure):
+        return asdict(outcome)
     return tuple(outcome) if isinstance(outcome, tuple) else outcome
 
 
-def limit(memory: int) -> dict[str, bool]:
+def apply_limits(memory: int) -> dict[str, bool]:
     """Bound this process for good where the system can; says what it could."""
     try:
         import resource
     except ImportError:  # Windows
         return {"memory": False, "time": False}
-    held = {"memory": False, "time": True}
+    applied = {"memory": False, "time": True}
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        held["memory"] = True
+        applied["memory"] = True
     for name, value in (("RLIMIT_FSIZE", 0), ("RLIMIT_CORE", 0), ("RLIMIT_NOFILE", 3)):
         with suppress(ValueError, OSError):  # nothing here opens a file, a socket or a process
             resource.setrlimit(getattr(resource, name), (value, value))
-    return held
+    return applied
 
 
-def allow(seconds: int) -> None:
+def allow_cpu_time(seconds: int) -> None:
     """Let the next text have so much processor time; the system ends the process that takes more."""
     with suppress(ImportError, ValueError, OSError):
         import resource
@@ -106,20 +107,20 @@ def allow(seconds: int) -> None:
 def _warm_up() -> None:
     """Use every filter once, and fail once: what Python imports only when it is needed cannot be opened later."""
     for name in filter_names():
-        attempt(f"{{{{ a | {name} }}}}", {"a": "<b>x &amp; y</b> http://a.b"})
+        try_render(f"{{{{ a | {name} }}}}", {"a": "<b>x &amp; y</b> http://a.b"})
     for source in ("{{ a.b }}", "{{ 1 / 0 }}{{ 'x' }}", "{{ a.encode('latin-1') }}"):
-        attempt(source, {"a": "x"})
+        try_render(source, {"a": "x"})
     instant = Instant.now()
     for source in (
         "{{ 1 / 0 }}",
         "{{",
         "{{ messages | tojson }}{{ strftime_now('%c %x %X %p') }}",
     ):
-        chat_environment.attempt(source, [{"role": "user", "content": "x"}], {}, instant)
-    verbatim("{{ messages }}")
+        chat_environment.try_render_chat(source, [{"role": "user", "content": "x"}], {}, instant)
+    writes_contents_verbatim("{{ messages }}")
 
 
-def _write(value: Any) -> None:
+def _write_line(value: Any) -> None:
     try:
         line = orjson.dumps(value)
     except TypeError:  # half a character in what is told of a failure

@@ -1,0 +1,354 @@
+"""A task in the library's words: each row gets one of its kind's wordings, by what the row says and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from tutelage.core import hashing
+from tutelage.core.errors import InputError, raise_all
+from tutelage.core.limits import MAX_MISTAKES
+from tutelage.core.seeds import derive
+from tutelage.core.serialization import PROMPTED
+from tutelage.core.spill import kept
+from tutelage.core.types import Example, Prompted
+from tutelage.templates import sandbox, subprocess_renderer
+from tutelage.templates.binding import MISSING, Binding, BoundRow, FieldSource, bind, look_up
+from tutelage.templates.kind import LETTER, OPTIONS, Kind, Wording
+from tutelage.templates.labels import LabelSpec
+from tutelage.templates.library import TemplateSelection
+from tutelage.templates.option_layouts import lay_out, option_letter
+from tutelage.templates.render_errors import render_error
+from tutelage.templates.render_jobs import (
+    ROWS_PER_BATCH,
+    RenderJob,
+    RenderOutcome,
+    RenderRequest,
+    render_here,
+)
+from tutelage.templates.sandbox import RenderedText, RenderFailure
+from tutelage.templates.task_template import mixed_type_errors, references_of
+
+OptionsMode = Literal["listed", "none", "mixed"]
+
+
+@dataclass(frozen=True, slots=True)
+class WordingOptions:
+    """How a kind is asked.
+
+    Attributes:
+        options: whether the answer choices stand in the prompt: always, never, or in every other row.
+        inverted: the share of training rows that are turned around.
+        seed: another one gives other wordings.
+        references: a field with further right answers.
+    """
+
+    options: OptionsMode = "listed"
+    inverted: float = 0.0
+    seed: int = 0
+    references: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _WordedRow:
+    """A row with what it says and how it is asked."""
+
+    example: Example
+    bound: BoundRow
+    wording: Wording
+    has_options: bool
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What is chosen from: the words, before the wording says them."""
+        return self.bound.choices if self.wording.group == "wordings" else ()
+
+    @property
+    def lists_options(self) -> bool:
+        """Whether the prompt lists the answer options."""
+        return bool(self.has_options and self.wording.layout and self.bound.choices)
+
+
+class LibraryTemplate:
+    """Puts a task's rows into words; it has what `TaskTemplate` has.
+
+    Args:
+        found: the kind, and the wordings to take.
+        binding: where the kind's fields are in the rows.
+        manner: how it is asked.
+
+    Raises:
+        InputError: the kind cannot be asked in this manner.
+    """
+
+    def __init__(
+        self, selection: TemplateSelection, binding: Binding, wording_options: WordingOptions
+    ) -> None:
+        self.name = selection.name
+        self.kind: Kind = selection.kind
+        self.binding = binding
+        self.wording_options = wording_options
+        self.where = binding.where
+        self.inverted_wordings = self.kind.of_group("inverted")
+        self.wordings = _usable_wordings(selection, wording_options, self.where)
+        if wording_options.inverted and not self.inverted_wordings:
+            raise InputError(
+                f"{self.kind.name} has no wording that turns it around",
+                where=f"{self.where}.inverted",
+                found=str(wording_options.inverted),
+                expected="0, or a kind with inverted wordings",
+                fix="remove inverted",
+            )
+
+    @cached_property
+    def prompt_fields(self) -> tuple[str, ...]:
+        """The rows' columns that prompts read, the options' among them."""
+        names = {name for wording in self.wordings for name in sandbox.fields_read(wording.prompt)}
+        if OPTIONS in names:
+            names |= {wording.name for wording in self.kind.fields.values() if wording.type == "choices"}
+        return self.binding.columns(sorted(names - {OPTIONS, LETTER}))
+
+    @cached_property
+    def completion_fields(self) -> tuple[str, ...]:
+        """The rows' columns that completions read."""
+        names = {name for wording in self.wordings for name in sandbox.fields_read(wording.completion)} - {
+            LETTER
+        }
+        return self.binding.columns(sorted(names or {self.kind.answer}))
+
+    @property
+    def column_renderer(self) -> None:
+        """Which wording a row gets, and which options, follows from the row: there is no shorter way to its texts."""
+        return
+
+    def render(self, example: Example, task: str) -> Prompted:
+        """Put one row into words, as it is tested. Raises InputError as `render_all`."""
+        return self.render_all([example], task)[0]
+
+    def render_all(
+        self, examples: Sequence[Example], task: str, *, training: bool = False
+    ) -> Sequence[Prompted]:
+        """Put rows into words; many of them lie on disk.
+
+        Args:
+            examples: the rows.
+            task: the task's name.
+            training: whether they are trained on; only then are some turned around.
+
+        Raises:
+            InputError: a row lacks a field or says what the kind cannot take; InputErrors for several.
+        """
+        return kept(self.render_each(examples, task, training=training), PROMPTED)
+
+    def render_each(
+        self, examples: Sequence[Example], task: str, *, training: bool = False
+    ) -> Iterator[Prompted]:
+        """The rows of `render_all` one by one, up to the first mistake; the mistakes are raised at the end."""
+        errors = self.mixed_type_errors(examples)
+        render = subprocess_renderer.shared_renderer if self.kind.untrusted else render_here
+        for start in range(0, len(examples), ROWS_PER_BATCH):
+            rows = list(self._rows(examples[start : start + ROWS_PER_BATCH], errors, training=training))
+            outcomes = render([self._job(row) for row in rows])
+            for row, outcome in zip(rows, outcomes, strict=False):
+                try:
+                    prompted = self._to_prompted(row, task, outcome)
+                except InputError as error:
+                    errors.append(error)
+                    continue
+                if not errors:
+                    yield prompted
+            # A row that takes too much is the last.
+            if len(outcomes) < len(rows) or len(errors) >= MAX_MISTAKES:
+                break
+        raise_all(f"the rows of the task {task}", errors[:MAX_MISTAKES])
+
+    def _rows(
+        self, examples: Sequence[Example], errors: list[InputError], *, training: bool
+    ) -> Iterator[_WordedRow]:
+        """The rows with their wordings; what is wrong with others is added to `errors`, up to as many as are told."""
+        locations = {error.where for error in errors}
+        for example in examples:
+            try:
+                yield self._word_row(example, training=training)
+            except InputError as error:
+                if error.where not in locations:
+                    errors.append(error)
+                    locations.add(error.where)
+            if len(errors) >= MAX_MISTAKES:
+                break
+
+    def mixed_type_errors(self, examples: Sequence[Example]) -> list[InputError]:
+        """An error for each row in which a text field is of another type than in most rows."""
+        text_fields = [name for name, field in self.kind.fields.items() if field.type == "text"]
+        return mixed_type_errors(examples, self.binding.columns(text_fields))
+
+    def form_of(self, example: Example, *, training: bool = False) -> tuple[str, bool]:
+        """The `template` and `listed` that a rendering of this row has: rows of one form have one text."""
+        row = self._word_row(example, training=training)
+        return self._wording_name(row), row.lists_options
+
+    def _wording_name(self, row: _WordedRow) -> str:
+        return f"{self.kind.name}/{row.wording.name}"
+
+    def card(self) -> dict[str, Any]:
+        """What the data card says of the template."""
+        description: dict[str, Any] = {"template": self.name, "about": self.kind.title}
+        if len(self.wordings) == 1:
+            description |= {"prompt": self.wordings[0].prompt, "completion": self.wordings[0].completion}
+        description["fields"] = {name: self.binding.column(name) for name in self.binding.sources}
+        if self.binding.labels is not None:
+            description["labels"] = list(self.binding.labels.words)
+        if self.kind.has_choices:
+            description["options"] = self.wording_options.options
+        if self.wording_options.inverted:
+            description["inverted"] = self.wording_options.inverted
+        return (
+            {**description, "rendered": subprocess_renderer.shared_renderer.describe_limits()}
+            if self.kind.untrusted
+            else description
+        )
+
+    def _word_row(self, example: Example, *, training: bool) -> _WordedRow:
+        bound = self.binding.bind_row(example)
+        used_values = [[name, value] for name, value in self._used_values(example) if value is not MISSING]
+        key = hashing.of_json(used_values)
+        seed = self.wording_options.seed
+        is_inverted = training and derive(seed, "inverted", key) / 2**63 < self.wording_options.inverted
+        candidates = self.inverted_wordings if is_inverted else self.wordings
+        wording = candidates[derive(seed, "wording", key) % len(candidates)]
+        has_options = self.wording_options.options == "listed" or (
+            self.wording_options.options == "mixed"
+            and (wording.lettered or derive(seed, "options", key) % 2 == 0)
+        )
+        return _WordedRow(example, bound, wording, has_options)
+
+    def _used_values(self, example: Example) -> list[tuple[str, Any]]:
+        """The row's values in the columns that are used, by column."""
+        sources = self.binding.sources.values()
+        columns = {
+            source_column
+            for source in sources
+            for source_column in (source if isinstance(source, tuple) else (source,))
+            if isinstance(source_column, str)
+        }
+        return [(column, look_up(example.fields, column)) for column in sorted(columns)]
+
+    def _job(self, row: _WordedRow) -> RenderJob:
+        wording, extra = row.wording, row.bound.extra
+        listed_choices = row.bound.choices if row.has_options and wording.layout else ()
+        options = lay_out(listed_choices, wording.layout) if listed_choices and wording.layout else ""
+        correct_letter = option_letter(row.bound.correct_index) if row.bound.correct_index is not None else ""
+        requests: list[RenderRequest] = [
+            (wording.prompt, {**extra, OPTIONS: options}),
+            (wording.completion, {**extra, LETTER: correct_letter}),
+        ]
+        if self._plain_answer_name(wording) is None:
+            numbered = enumerate(row.choices)
+            requests += [
+                (wording.completion, {**extra, self.kind.answer: c, LETTER: option_letter(i)})
+                for i, c in numbered
+            ]
+        return RenderJob(row.bound.fields, tuple(requests))
+
+    def _plain_answer_name(self, wording: Wording) -> str | None:
+        """The one name that a completion consists of: its choices need no rendering."""
+        stripped = wording.completion.replace(" ", "")
+        return next((name for name in (self.kind.answer, LETTER) if stripped == f"{{{{{name}}}}}"), None)
+
+    def _to_prompted(self, row: _WordedRow, task: str, outcome: Sequence[RenderOutcome]) -> Prompted:
+        prompt = self._text(outcome[0], row, "prompt")
+        completion, *choice_texts = (
+            self._text(choice_outcome, row, "completion").text for choice_outcome in outcome[1:]
+        )
+        answer_name = self._plain_answer_name(row.wording)
+        if answer_name is not None:
+            choice_texts = [
+                option_letter(i) if answer_name == LETTER else choice for i, choice in enumerate(row.choices)
+            ]
+        references = references_of(row.example, self.wording_options.references, where=self.where)
+        return Prompted(
+            id=row.example.id,
+            task=task,
+            prompt=prompt.text,
+            completion=completion,
+            template=self._wording_name(row),
+            origin=row.example.origin,
+            fields=row.example.fields,
+            spans=tuple((self.binding.column(name), start, end) for name, start, end in prompt.spans),
+            references=references or self._correct_answers(row, completion),
+            choices=tuple(choice_texts),
+            history=row.example.history,
+            listed=row.lists_options,
+            group=row.wording.group,
+        )
+
+    def _correct_answers(self, row: _WordedRow, completion: str) -> tuple[str, ...]:
+        """The right answers: all that the row has, and after reasons the answer alone."""
+        if row.wording.group == "rationales":
+            all_fields = {**row.bound.fields, **row.bound.extra}
+            return row.bound.answers or (str(all_fields[self.kind.answer]),)
+        is_plain_answer = self._plain_answer_name(row.wording) == self.kind.answer
+        return row.bound.answers if is_plain_answer and row.bound.answers else (completion,)
+
+    def _text(self, outcome: RenderOutcome, row: _WordedRow, part: str) -> RenderedText:
+        location = f"{row.wording.group}.{row.wording.name}.{part} of {self.kind.file}"
+        if isinstance(outcome, RenderFailure):
+            raise render_error(outcome, row.example, part, location)
+        if outcome.text.strip():
+            return outcome
+        raise InputError(
+            f"the {part} is empty",
+            where=str(row.example.origin),
+            found=f"nothing from {location}",
+            expected="a text",
+            fix="fill the row's fields, or correct the wording",
+        )
+
+
+def _usable_wordings(
+    selection: TemplateSelection, wording_options: WordingOptions, where: str
+) -> tuple[Wording, ...]:
+    """The wordings that can be asked in this manner."""
+    kind = selection.kind
+    if not kind.has_choices and wording_options.options != "listed":
+        raise InputError(
+            f"{kind.name} has no answer choices to list",
+            where=f"{where}.options",
+            found=wording_options.options,
+            expected="nothing",
+            fix="remove options",
+        )
+    if wording_options.options != "none":
+        return selection.wordings
+    usable = tuple(wording for wording in selection.wordings if not wording.lettered)
+    if not usable:
+        raise InputError(
+            "its answer is a letter of the options, so they have to be listed",
+            where=f"{where}.options",
+            found="none",
+            expected="listed",
+            fix="write options: listed, or take another wording",
+        )
+    return usable
+
+
+def bind_template(
+    selection: TemplateSelection,
+    examples: Sequence[Example],
+    wording_options: WordingOptions | None = None,
+    *,
+    fields: Mapping[str, FieldSource] | None = None,
+    labels: LabelSpec | None = None,
+    where: str = "task",
+) -> LibraryTemplate:
+    """A kind's wordings for a task's rows: arguments and errors as of `bind` and `LibraryTemplate`."""
+    names = {name for wording in selection.wordings for name in wording.completion_reads}
+    required = [
+        wording.name
+        for wording in selection.kind.fields.values()
+        if not wording.optional or wording.name in names
+    ]
+    binding = bind(selection.kind, examples, required=required, fields=fields, labels=labels, where=where)
+    return LibraryTemplate(selection, binding, wording_options or WordingOptions())
