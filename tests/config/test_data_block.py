@@ -6,7 +6,7 @@ import pytest
 
 from tutelage.config import load
 from tutelage.config.data_block import Data
-from tutelage.config.load import from_mapping, resolved
+from tutelage.config import from_mapping, resolved
 from tutelage.core.errors import InputError
 from tutelage.data import LabelNames
 

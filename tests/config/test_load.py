@@ -19,7 +19,7 @@ tasks:
     data: {path: rows.jsonl}
     prompt: "Sum up.\\n\\n{{ text }}"
     completion: "{{ summary }}"
-    split: {train: 240, validation: 0.1, test: 60, by: text}
+    split: {train: 240, validation: 0.1, test: 60, group_by: text}
     metrics: [rougeL]
 tune:
   method: lora
@@ -75,7 +75,7 @@ def test_the_smallest_recipe_has_sensible_defaults(written):
 def test_a_whole_recipe_keeps_counts_and_fractions_apart(written):
     recipe = load(written(WHOLE))
     settings = recipe.tasks[0].split.settings()
-    assert (settings.train, settings.validation, settings.test, settings.by) == (240, 0.1, 60, "text")
+    assert (settings.train, settings.validation, settings.test, settings.group_by) == (240, 0.1, 60, "text")
     assert isinstance(settings.train, int)
     assert recipe.tune.learning_rate == 0.001
     assert recipe.watch[0].limit == 50
@@ -118,7 +118,7 @@ def test_the_hash_knows_every_setting_and_not_the_layout(written):
         ),
         (("model: m", "modle: m"), "1: modle", ("no field modle", "modle", "did you mean model?")),
         (("rougeL", "rougL"), "8: tasks.0.metrics.0", ("no such metric", "rougL", "did you mean rougeL?")),
-        (("by: text", "bye: text"), "7: tasks.0.split.bye", ("no field bye", "bye", "did you mean by?")),
+        (("group_by: text", "groupby: text"), "7: tasks.0.split.groupby", ("no field groupby", "groupby", "did you mean group_by?")),
         (("1e-3", "1e-3x"), "11: tune.learning_rate", ("not a number", "1e-3x", "without quotes")),
         (("1e-3", "'1e-3'"), "11: tune.learning_rate", ("not a number", "1e-3", "without quotes")),
         (("1e-3", "0"), "11: tune.learning_rate", ("out of range", "0", "highest learning rate")),
@@ -126,7 +126,7 @@ def test_the_hash_knows_every_setting_and_not_the_layout(written):
         (("test: 60", "test: 1.5"), "7: tasks.0.split.test", ("not a share", "1.5", "write 1 for a count")),
         (("test: 60", "test: -1"), "7: tasks.0.split.test", ("not a share", "-1", "write 0")),
         (
-            ("by: text", "column: part"),
+            ("group_by: text", "column: part"),
             "7: tasks.0.split",
             ("a column says the split", "column and test", "remove"),
         ),

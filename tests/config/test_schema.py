@@ -59,7 +59,7 @@ def test_a_task_is_called_as_its_data(data, name):
 def test_a_tasks_words_are_its_own_the_librarys_or_detected():
     rows = [Example("1", {"question": "Why?", "answer": "So."}, Origin("f.csv", 2))]
     data = Data(path="f.csv")
-    own = Task(data=data, prompt="Q: {{ question }}", completion="{{ answer }}", references="refs").words(
+    own = Task(data=data, prompt="Q: {{ question }}", completion="{{ answer }}", references="refs").template_for(
         rows, where="tasks.0"
     )
     assert (own.prompt, own.name, own.references, own.where) == (
@@ -68,11 +68,11 @@ def test_a_tasks_words_are_its_own_the_librarys_or_detected():
         "refs",
         "tasks.0",
     )
-    assert Task(data=data, template="input-output").words(rows, where="tasks.0").name == "input-output"
-    assert Task(data=data).words(rows, where="tasks.0").name == "question-answer"
+    assert Task(data=data, template="input-output").template_for(rows, where="tasks.0").name == "input-output"
+    assert Task(data=data).template_for(rows, where="tasks.0").name == "question-answer"
     unclear = [Example("1", {"x": "Why?", "y": "So."}, Origin("f.csv", 2))]
     with pytest.raises(InputError, match="do not say which") as caught:
-        Task(data=data).words(unclear, where="tasks.0")
+        Task(data=data).template_for(unclear, where="tasks.0")
     assert 'prompt: "{{ x }}"' in caught.value.fix
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from tutelage.core.types import Encoded
 from tutelage.models import methods
 from tutelage.tokens.batch import collate
-from tutelage.tokens.packing import Packing, Packs, joined
+from tutelage.tokens.packing import Packing, Packs, packed_micro_batches
 from tutelage.training.gradients import in_place
 from tutelage.training.objective import loss_sum
 
@@ -70,7 +70,7 @@ def micro_batches(rows, size, *, packed):
         return [rows[start : start + size] for start in range(0, len(rows), size)]
     packing = Packing(60, 40 if rows[0].source else 0, len(rows))
     packs = Packs(rows.__getitem__, packing, batch_size=len(rows), steps=1).of_step(0)
-    return joined(packs, tokens=30 * size)
+    return packed_micro_batches(packs, tokens=30 * size)
 
 
 def as_trained(model, micro, *, packed):

@@ -14,7 +14,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.types import Encoded
 from tutelage.models.quiet import quiet
 from tutelage.tokens.batch import collate
-from tutelage.tokens.packing import Packing, Packs, joined
+from tutelage.tokens.packing import Packing, Packs, packed_micro_batches
 from tutelage.training import pairs as flat_pairs
 from tutelage.training.events import Step
 from tutelage.training.gradients import in_place
@@ -69,7 +69,7 @@ def packed_gradients(model, rows, *, room=60):
     model.zero_grad()
     total = 0.0
     with in_place(model):
-        for micro in joined(packs, tokens=50):
+        for micro in packed_micro_batches(packs, tokens=50):
             loss = loss_sum(model, collate(micro, pad_id=0, flat=True)) / wanted
             loss.backward()
             total += loss.item()

@@ -86,17 +86,24 @@ class Labels(Block):
     """The names of labels, for a table that holds numbers or short codes."""
 
     names: LabelList | None = Field(
-        None, description="The names in the order of the values 0, 1, 2, ..., or a mapping of value to name."
+        None,
+        description="The names in the order of the values 0, 1, 2, ..., or a mapping of value to name.",
+        examples=[["negative", "positive"]],
     )
     file: Text | None = Field(
         None,
-        description="A file that holds them: a JSON list or object, or a name a line; relative as the data is.",
+        description="A file that holds them: a JSON list or object, or one name per line; relative as the data is.",
+        examples=["labels.json"],
     )
     column: Text | None = Field(
-        None, description="The label column; found by its name (label, category, intent, ...) when not given."
+        None,
+        description="The label column; by default the one called label, category, intent and so on.",
+        examples=["category"],
     )
     options: bool = Field(
-        False, description="Whether each row gets all names as the field options, and the prompt lists them."
+        False,
+        description="Whether each row gets all names as the field options, which the prompt then lists.",
+        examples=[True],
     )
 
     @model_validator(mode="after")
@@ -112,39 +119,53 @@ class Labels(Block):
 
 
 class Data(Block):
-    """Where a task's rows are: a file of your own, or a data set of the hub."""
+    """Where a task's rows are: in files, or in a dataset of the Hugging Face hub."""
 
     path: Paths | None = Field(
         None,
         description="A data file, a glob, a folder, or a list of them, relative to the recipe's file. The ending says the format.",
+        examples=["rows.jsonl"],
     )
     hub: Text | None = Field(
-        None, description="A data set of the Hugging Face hub: owner/name, or owner/name@revision."
+        None,
+        description="A dataset of the Hugging Face hub: owner/name, or owner/name@revision.",
+        examples=["PolyAI/banking77"],
     )
     hub_split: Text | None = Field(
-        None, description="The hub's name of the split to read; train when not given."
+        None, description="The hub's name of the split to read; train by default.", examples=["validation"]
     )
     hub_config: Text | None = Field(
-        None, description="The hub's name of the configuration, for a data set that has several."
+        None,
+        description="The hub's name of the configuration, for a dataset that has several.",
+        examples=["main"],
     )
     local: Paths | None = Field(
         None,
         description="The same rows under --data or TUTELAGE_DATA, as a file or a folder laid out like the repository; used instead of the hub when it is there. Without hub: a file, a glob or a folder there, or a list of them.",
+        examples=["banking77/train.csv"],
     )
     layout: Layout | None = Field(
-        None, description=f"What shape the rows have: {', '.join(LAYOUTS)}; detected when not given."
+        None,
+        description=f"What shape the rows have: {', '.join(LAYOUTS)}; detected by default.",
+        examples=["messages"],
     )
     turns: Literal["every", "last"] = Field(
-        "every", description="Which assistant turns of a conversation are learned, each as a row of its own."
+        "every",
+        description="Which assistant turns of a conversation are learned, each as a row of its own.",
+        examples=["last"],
     )
     columns: tuple[Text, ...] = Field(
         (),
         description="Names of columns that the file does not name: a table without header, CoNLL columns, one for each of several parallel texts.",
+        examples=[["text", "label"]],
     )
-    labels: Labels | None = Field(None, description="What the values of a label column are called.")
+    labels: Labels | None = Field(
+        None, description="Names for the values of a label column.", examples=[{"names": ["no", "yes"]}]
+    )
     on_bad_row: Literal["stop", "drop"] = Field(
         "stop",
-        description="Whether a row with a mistake stops the run, or is left out and listed in the card.",
+        description="Whether a row with a mistake stops the run, or is left out and listed in the data card.",
+        examples=["drop"],
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""A recipe's file to a checked recipe, with all its mistakes at once; and a recipe to what a run is named by."""
+"""Read a recipe: its file, or plain values, to a checked recipe; all mistakes are reported at once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.strictjson import kind, shorten
 from tutelage.core.types import Json
 from tutelage.core.validation import Places, read_document, validate
+from tutelage.core.validation.field_history import with_new_names
 from tutelage.core.yamltext import FieldPath
 from tutelage.data.formats import format_of
 from tutelage.data.formats.blocks import require_text
-from tutelage.training.settings import Objective
 
 _EXAMPLES = {
     "tasks": "tasks: [{{data: {{path: {}}}}}]",
@@ -68,40 +68,16 @@ def from_mapping(
     return _parse(dict(value), Places("recipe"), root=root or Path(), benchmarks=benchmarks)
 
 
-def resolved(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain JSON values with every default filled in; it loads again as the same recipe.
-
-    Paths stand as they were written. What is left out (None, or a part of the objective at weight 0) has no meaning for
-    this recipe.
-    """
-    value = recipe.model_dump(mode="json", exclude_none=True, by_alias=True)
-    value["tune"].update(learning_rate=recipe.tune.rate, **_plain(recipe.tune.options))
-    for name in Objective.model_fields:  # a part that is not there names no run
-        if not value["tune"][name]:
-            del value["tune"][name]
-    tasks = [*zip(value["tasks"], recipe.tasks, strict=True)]
-    if recipe.replay is not None and recipe.replay.pool is not None:
-        tasks.append((value["replay"]["from"], recipe.replay.pool))
-    for said, task in tasks:
-        if task.data.hub is not None:
-            said["data"]["hub_split"] = task.data.source().hub_split
-        if task.split.column is not None:
-            said["split"] = {"column": task.split.column, "leaks": task.split.leaks}
-    return value
-
-
-def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
-
-
 def _parse(
     value: dict[str, Any], places: Places, *, root: Path, benchmarks: Collection[str] | None
 ) -> Recipe:
+    value, places, notes, clashes = with_new_names(Recipe, value, places)
     recipe, errors, total = validate(Recipe, value, places, examples=_EXAMPLES)
     contradictions = mistakes.of_contradictions(value, places, benchmarks)
-    raise_all(places.file, [*errors, *contradictions], total=total + len(contradictions))
+    others = [*clashes, *contradictions]
+    raise_all(places.file, [*errors, *others], total=total + len(others))
     assert recipe is not None
-    recipe._root = root  # noqa: SLF001  # private to the model's users, not to its maker
+    recipe._root, recipe._notes = root, tuple(notes)  # noqa: SLF001  # private to the model's users, not to its maker
     return recipe
 
 

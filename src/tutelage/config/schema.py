@@ -16,65 +16,105 @@ from tutelage.config.mixture_block import Mixture, Replay
 from tutelage.config.task_block import Task
 from tutelage.config.tune_block import Tune
 from tutelage.core.validation import Block, Text
+from tutelage.training.settings import unit
 
 
 class Watch(Block):
-    """A benchmark that is run before and after, to see what was forgotten."""
+    """A benchmark that base and tuned model both answer, to see what was forgotten."""
 
     benchmark: Text = Field(
-        description="A benchmark's name, with its way behind a colon where it has several, or the path of your own."
+        description="A benchmark's name, with its variant behind a colon where it has several, or the path of your own.",
+        examples=["mmlu:cloze"],
     )
     limit: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="At most so many items of each part: a sample, the same before and after."
+        None,
+        description="Most items of each part: a sample, the same for both models.",
+        examples=[200],
+        json_schema_extra=unit("items"),
     )
-    first: bool = Field(False, description="Take the first items of each part instead of a sample.")
+    first: bool = Field(
+        False, description="Take the first items of each part instead of a sample.", examples=[True]
+    )
     shots: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="Worked examples before each question; as many as the benchmark says by default."
+        None,
+        description="Exemplars before each question; by default as many as the benchmark says.",
+        examples=[5],
+        json_schema_extra=unit("exemplars"),
     )
 
 
 class Recipe(Block):
     """A model, the tasks to teach it, how, and what must not be lost."""
 
-    name: Name = Field("recipe", description="Names the run's folder; the recipe's file name when not given.")
+    name: Name = Field(
+        "recipe",
+        description="Names the run's folder; by default the recipe's file name.",
+        examples=["support-bot"],
+    )
     model: Text = Field(
         "smollm2-135m-instruct",
         description="A hub id, a folder, a .gguf file, a run folder, or the bundled default.",
+        examples=["Qwen/Qwen2.5-0.5B-Instruct"],
     )
     chat_template: Text | None = Field(
-        None, description="A bundled chat template's name or a .jinja file; the model's own when not given."
+        None,
+        description="A bundled chat template's name or a .jinja file; the model's own by default.",
+        examples=["chatml-plain"],
     )
     date: Day | None = Field(
         None,
-        description="The day that a chat template reads when it asks for the time; the moment of the run's first start "
-        "when not given.",
+        description="The day that a chat template reads when it asks for the time; by default the moment of the run's first start.",
+        examples=["2026-01-31"],
     )
-    tasks: tuple[Task, ...] = Field(min_length=1, description="What is taught.")
+    tasks: tuple[Task, ...] = Field(
+        min_length=1, description="What is taught.", examples=[[{"data": {"path": "rows.jsonl"}}]]
+    )
     mixture: Mixture | None = Field(
-        None, description="How often each task comes; every row of every task alike when not given."
+        None,
+        description="How often each task comes; by default every row of every task comes equally often.",
+        examples=[{"temperature": 2}],
     )
     hold_out: tuple[Text, ...] = Field(
         (),
-        description="Clusters that are asked but not taught, such as paraphrase; those too near to them are left out.",
+        description="Clusters whose tasks are tested but not trained on; tasks too near to them are left out.",
+        examples=[["paraphrase"]],
     )
-    replay: Replay | None = Field(None, description="General data among the taught rows.")
-    tune: Tune = Field(default_factory=Tune, description="How it is taught.")
-    watch: tuple[Watch, ...] = Field((), description="Benchmarks that are run before and after.")
+    replay: Replay | None = Field(
+        None,
+        description="General data mixed into the training rows.",
+        examples=[{"from": {"data": {"path": "general.jsonl"}}, "share": 0.05}],
+    )
+    tune: Tune = Field(
+        default_factory=Tune, description="How it is taught.", examples=[{"method": "lora", "epochs": 3}]
+    )
+    watch: tuple[Watch, ...] = Field(
+        (),
+        description="Benchmarks that base and tuned model both answer.",
+        examples=[[{"benchmark": "general-probe"}]],
+    )
     retain: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
         default_factory=dict,
-        description="Watched benchmarks, with the points (0-100) that may be lost at most; more gives exit code 1.",
+        description="Watched benchmarks with the largest loss that is accepted; a larger one gives exit code 1.",
+        examples=[{"general-probe": 5.0}],
+        json_schema_extra=unit("points, 0 to 100"),
     )
     _root: Path = PrivateAttr(default_factory=Path)
+    _notes: tuple[str, ...] = PrivateAttr(())
 
     @property
     def root(self) -> Path:
         """The folder to which the recipe's paths are relative."""
         return self._root
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should be told of the recipe's file: the old names of fields in it."""
+        return self._notes
+
     def template_text(self) -> str | None:
         """The text of the chat template that the recipe names; None for the model's own."""
         if self.chat_template is None:
             return None
-        from tutelage.tokens import chat_encoding
+        from tutelage.tokens import chat_templates
 
-        return chat_encoding.text_of(self.chat_template, root=self.root)
+        return chat_templates.template_text(self.chat_template, root=self.root)

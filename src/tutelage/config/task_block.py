@@ -1,58 +1,84 @@
-"""The recipe's block for a task: its rows, their words, their split, and how answers are scored."""
+"""The recipe's block for a task: its rows, their template, their split, and how answers are scored."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tutelage.config import task_wording
+from tutelage import templates
+from tutelage.config import template_fields
 from tutelage.config.data_block import Data
 from tutelage.config.fields import Jinja, Metric, Name, Share, Styles
+from tutelage.core.errors import InputError
 from tutelage.core.types import Example
 from tutelage.core.validation import Block, Text, mistake
 from tutelage.data import SPLITS, SplitSettings
-from tutelage.templates import LibraryTemplate, TaskTemplate
-from tutelage.training.settings import Fraction, Seed
+from tutelage.templates import ConstantField, LibraryTemplate, TaskTemplate, WordingOptions
+from tutelage.training.settings import Fraction, Seed, unit
+
+_LIBRARY_FIELDS = ("fields", "labels", "options", "inverted", "wording_seed")
+"""Fields of a task that only a template of the library reads."""
 
 
 class Split(Block):
     """Which rows train, which choose the best weights, and which test. Each test row is scored once for each model."""
 
     train: Share | None = Field(
-        None, description="A fraction (0.8) or a count (400) of rows; all that is left when not given."
+        None,
+        description="A fraction (0.8) or a count (400) of rows; all remaining rows by default.",
+        examples=[0.8, 400],
     )
     validation: Share = Field(
-        0.1, description="A fraction or a count of rows, for the loss during training; 0 for none."
+        0.1,
+        description="A fraction or a count of rows, for the loss during training; 0 for none.",
+        examples=[100],
     )
-    test: Share = Field(0.1, description="A fraction or a count of rows, for the scores before and after.")
-    by: Text | None = Field(
+    test: Share = Field(
+        0.1,
+        description="A fraction or a count of rows, for the scores of base and tuned model.",
+        examples=[0.2],
+    )
+    group_by: Text | None = Field(
         None,
-        description="A field: rows with the same value stay together. Without it, rows with equal prompts stay together.",
+        description="A field: rows with the same value go to the same split. Without it, rows with equal prompts do.",
+        examples=["customer"],
     )
     stratify: Text | None = Field(
-        None, description="A field: each of its values has the same share in every split."
+        None, description="A field: each of its values has the same share in every split.", examples=["label"]
     )
     stable: bool = Field(
         False,
-        description="Each row's split follows from its own content: rows added later move no other. Fractions only.",
+        description="Choose each row's split by a hash of its content, so that rows added later move no other row. "
+        "Fractions only.",
+        examples=[True],
     )
-    date: Text | None = Field(None, description="A field: the newest rows test, those before them validate.")
+    date: Text | None = Field(
+        None,
+        description="A field: the newest rows test, those before them validate.",
+        examples=["created_at"],
+    )
     column: Text | None = Field(
-        None, description="A field that says train, validation or test for each row, instead of shares."
+        None,
+        description="A field that says train, validation or test for each row, instead of shares.",
+        examples=["split"],
     )
-    seed: Seed = Field(0, description="Another seed gives another split.")
-    near: float = Field(
+    seed: Seed = Field(0, description="Seed of the split.", examples=[1])
+    near_duplicate_threshold: float = Field(
         0.8,
         gt=0.3,
         le=1,
-        description="From which similarity on rows count as nearly the same; 1.0 looks for equal rows only.",
+        description="Similarity from which two rows count as near-duplicates, which go to the same split; 1.0 looks for equal "
+        "rows only.",
+        examples=[0.95],
+        json_schema_extra=unit("similarity"),
     )
     leaks: Literal["refuse", "allow"] = Field(
         "refuse",
-        description="Whether a test row may also stand in training (same prompt-side values, exactly or nearly).",
+        description="Whether the run stops if a test row also stands in training, exactly or nearly.",
+        examples=["allow"],
     )
 
     @model_validator(mode="after")
@@ -77,7 +103,7 @@ class Split(Block):
 
     @model_validator(mode="after")
     def _column_or_shares(self) -> Self:
-        others = sorted(self.model_fields_set & {*SPLITS, "by", "seed", "stratify", "stable", "date"})
+        others = sorted(self.model_fields_set & {*SPLITS, "group_by", "seed", "stratify", "stable", "date"})
         if self.column is not None and others:
             raise mistake(
                 "a column says the split, or shares do",
@@ -93,108 +119,222 @@ class Split(Block):
 
 
 class Shots(Block):
-    """Few-shot prompts: training rows with their answers stand before each row, as turns of a conversation."""
+    """Few-shot prompts: exemplars, which are training rows with their answers, stand before each row as turns of a conversation."""
 
     count: int = Field(
-        3, ge=1, le=64, description="Exemplars before each row; the first go where a row is too long."
+        3,
+        ge=1,
+        le=64,
+        description="Exemplars before each row. Where a row is too long, the first ones are left out.",
+        examples=[5],
+        json_schema_extra=unit("exemplars"),
     )
-    each: Literal["row", "task"] = Field(
-        "row", description="Fresh exemplars for each row, or the same ones for the whole task."
+    sampled_per: Literal["row", "task"] = Field(
+        "row", description="Draw exemplars anew for each row, or once for the whole task.", examples=["task"]
     )
-    alike: bool = Field(
-        True, description="Whether exemplars are worded as the row is, where rows have several wordings."
+    same_template: bool = Field(
+        True,
+        description="Whether exemplars have the same template as their row, where rows have several.",
+        examples=[False],
     )
-    seed: Seed = Field(0, description="Another seed chooses other exemplars.")
+    seed: Seed = Field(0, description="Seed of the choice of exemplars.", examples=[1])
 
 
 class Task(Block):
-    """Something to teach: rows, how they are put into words, and how answers are scored."""
+    """Something to teach: rows, the template that turns them into prompts and answers, and how answers are scored."""
 
-    data: Data = Field(description="Where the rows are.")
+    data: Data = Field(description="Where the rows are.", examples=[{"path": "rows.jsonl"}])
     name: Name = Field(
-        default_factory=lambda told: told["data"].default_name(),
-        description="What the task is called in results; the data's name when not given.",
+        default_factory=lambda values: values["data"].default_name(),
+        description="The task's name in results; by default that of the data.",
+        examples=["support"],
     )
-    each: Literal["file"] | None = Field(
+    one_task_per: Literal["file"] | None = Field(
         None,
-        description="file: every file that the data names is a task of its own, called name/file with everything else as here.",
+        description="file: make a task of every file that the data names, called name-file, with everything else as here.",
+        examples=["file"],
     )
     source: Text | None = Field(
         None,
-        description="The data set that the rows come from: tasks of one source share no row between training and test.",
+        description="The dataset that the rows come from: tasks of one source share no row between training and test.",
+        examples=["glue/mrpc"],
     )
     cluster: Text | None = Field(
         None,
-        description="What kind of task it is, for hold_out; found in the bundled table by the source when not given.",
+        description="The kind of task, for hold_out; by default the one that the bundled table has for the source.",
+        examples=["paraphrase"],
     )
     styles: Styles | None = Field(
         None,
-        description="Forms of training rows and their weights: zero-shot, zero-shot-options, few-shot, few-shot-options.",
+        description="Weights of the forms of training rows: zero-shot, zero-shot-options, few-shot, few-shot-options.",
+        examples=[{"zero-shot": 1, "few-shot": 1}],
     )
     prompt: Jinja | None = Field(
         None,
-        description="Jinja over the row's fields: what the model reads. Detected from the columns when not given.",
+        description="Jinja template over the row's fields for what the model reads. Detected from the columns by default.",
+        examples=["Summarise.\n\n{{ text }}"],
     )
     completion: Jinja | None = Field(
-        None, description="Jinja over the row's fields: what the model shall answer."
+        None,
+        description="Jinja template over the row's fields for what the model shall answer.",
+        examples=["{{ summary }}"],
     )
-    template: task_wording.Template | None = Field(
+    template: template_fields.Template | None = Field(
         None,
         description="Instead of prompt and completion: a kind of the library (sentiment), one wording of it "
         "(sentiment/direct-question), your own file (./my.yaml), or a layout of columns (question-answer).",
+        examples=["sentiment"],
     )
-    fields: task_wording.Fields | None = Field(
+    fields: template_fields.Fields | None = Field(
         None,
-        description="For a kind: which column holds which of its fields; those that are called the same need none.",
+        description="For a kind: which column holds which of its fields. A field that is called like its column needs none.",
+        examples=[{"text": "review", "label": "stars"}],
     )
-    labels: task_wording.Labels | None = Field(
+    labels: template_fields.Labels | None = Field(
         None,
         description="For a kind with labels: the words in order, or raw values with their words; the model answers with these.",
+        examples=[["negative", "positive"]],
     )
     options: Literal["listed", "none", "mixed"] | None = Field(
         None,
-        description="For a kind with choices: whether prompts list them, do not, or half of them; listed when not given.",
+        description="For a kind with choices: whether prompts list them, do not, or half of them do; listed by default.",
+        examples=["mixed"],
     )
     inverted: Fraction = Field(
-        0.0, description="For a kind: the share of training rows that are turned around. Test rows never are."
+        0.0,
+        description="For a kind: share of training rows with input and answer exchanged. Test rows never are.",
+        examples=[0.1],
+        json_schema_extra=unit("share of rows"),
     )
-    wording_seed: Seed = Field(0, description="For a kind: another seed gives the rows other wordings.")
+    wording_seed: Seed = Field(0, description="For a kind: seed of the choice of wordings.", examples=[1])
     answer: Literal["generate", "choose"] = Field(
         "generate",
-        description="How test questions are asked: for free text, or for the likeliest of the answer choices.",
+        description="How test questions are answered: by generating text, or by choosing the likeliest answer choice.",
+        examples=["choose"],
     )
     shots: Shots | None = Field(
-        None, description="Exemplars of the training split before every row; none when not given."
+        None,
+        description="Few-shot: put exemplars of the training split before every row; none by default.",
+        examples=[{"count": 5}],
     )
-    split: Split = Field(default_factory=Split, description="Which rows train and which test.")
+    split: Split = Field(
+        default_factory=Split,
+        description="Which rows train and which test.",
+        examples=[{"validation": 0.1, "test": 0.2}],
+    )
     metrics: tuple[Metric, ...] = Field(
         ("rougeL", "rouge1", "rouge2"),
         min_length=1,
-        description="How answers are scored; the first one is the primary metric.",
+        description="How answers are scored: names of docs/metrics.md. The first one is the primary metric.",
+        examples=[["accuracy"]],
     )
-    max_new_tokens: int = Field(64, ge=1, le=100_000, description="Tokens that an answer may have at most.")
+    max_new_tokens: int = Field(
+        64,
+        ge=1,
+        le=100_000,
+        description="Most tokens of an answer.",
+        examples=[20],
+        json_schema_extra=unit("tokens"),
+    )
     references: Text | None = Field(
         None,
-        description="A field with the right answers (a text or a list) for the metrics; the completion when not given.",
+        description="A field with the right answers, a text or a list, for the metrics; the completion by default.",
+        examples=["answers"],
     )
 
     @model_validator(mode="after")
     def _one_template(self) -> Self:
-        task_wording.check(self)
+        names = [name for name in ("prompt", "completion", "template") if getattr(self, name) is not None]
+        if names not in ([], ["prompt", "completion"], ["template"]):
+            raise mistake(
+                "a task has prompt and completion, or a template, or neither",
+                found=" and ".join(names),
+                expected="prompt and completion together; or template alone; or none, when the columns' names say it",
+                fix="remove template"
+                if "template" in names
+                else "add the other one of prompt and completion",
+            )
+        if self.template is not None and self.template not in templates.column_template_names():
+            return self
+        template = self.template or " and ".join(names) or "no template"
+        if idle := [name for name in _LIBRARY_FIELDS if getattr(self, name)]:
+            raise mistake(
+                f"{idle[0]} goes with a kind of the library",
+                found=f"{idle[0]} with {template}",
+                expected="template: sentiment, or another one of `tutelage templates list`",
+                fix=f"name one as template, or remove {idle[0]}",
+            )
+        if self.answer == "choose":
+            raise mistake(
+                "to choose needs a template with answer choices",
+                found=template,
+                expected="template: sentiment, multiple-choice or another kind with choices",
+                fix="name one as template, or remove answer: choose",
+            )
         return self
 
-    def words(
+    def template_for(
         self,
         examples: Sequence[Example],
         *,
         where: str,
         root: Path | None = None,
         default: str | None = None,
-        listed: bool | None = None,
-        only: str | None = None,
+        list_options: bool | None = None,
+        only_wording: str | None = None,
     ) -> TaskTemplate | LibraryTemplate:
-        """The task's template, as `wording.template_of` finds it for its rows."""
-        root = root or Path()
-        return task_wording.template_of(
-            self, examples, where=where, root=root, default=default, listed=listed, only=only
+        """The task's template: its own, the library's, or the one that fits the columns of its rows.
+
+        Args:
+            examples: the task's rows.
+            where: the task's path in the recipe, for errors.
+            root: the folder to which a file of templates is relative.
+            default: the template of the layout that the rows came in, where it has one.
+            list_options: whether a kind's prompts list the answer options; as the task says by default.
+            only_wording: use this wording of the task's kind alone, and turn no row around.
+
+        Raises:
+            InputError: the columns' names do not say which one asks and which one answers, or a field that the kind needs
+                is not there; the error has the lines to write.
+        """
+        references = self.references
+        if self.prompt is not None and self.completion is not None:
+            return TaskTemplate(
+                self.prompt, self.completion, references=references, where=where, untrusted=True
+            )
+        name = self.template or default
+        if name is None:
+            return templates.detect(examples, references=references, where=where)
+        if self.template is None or name in templates.column_template_names():
+            return templates.column_template(name, references=references, where=where)
+        choice = templates.find(only_wording or name, root=root or Path(), where=f"{where}.template")
+        choosable = choice.kind.has_choices and all(
+            wording.group == "wordings" for wording in choice.wordings
         )
+        if self.answer == "choose" and not choosable:
+            raise InputError(
+                f"{choice.name} has no answers to choose from",
+                where=f"{where}.answer",
+                found="choose",
+                expected="generate",
+                fix="remove answer: choose, or take a kind with choices",
+            )
+        options = self.options or "listed"
+        if list_options is not None and choice.kind.has_choices:
+            options = "listed" if list_options else "none"
+        inverted = 0.0 if only_wording else self.inverted
+        return templates.bind_template(
+            choice,
+            examples,
+            WordingOptions(options, inverted, self.wording_seed, references),
+            fields={name: _column(column) for name, column in (self.fields or {}).items()},
+            labels=self.labels,
+            where=where,
+        )
+
+
+def _column(column: Any) -> templates.FieldSource:
+    """What fills a field of a kind, as the templates package takes it."""
+    if isinstance(column, dict):
+        return ConstantField(column["value"])
+    return tuple(column) if isinstance(column, list) else column

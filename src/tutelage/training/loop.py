@@ -22,7 +22,7 @@ from tutelage.core.errors import InputError, MachineError
 from tutelage.core.types import Encoded
 from tutelage.core.version import __version__
 from tutelage.tokens.batch import collate, micro_batches
-from tutelage.tokens.packing import Packs, joined
+from tutelage.tokens.packing import Packs, packed_micro_batches
 from tutelage.training import checkpoint, errors, gradients, schedule, selfcheck
 from tutelage.training.checkpoint import Position
 from tutelage.training.events import BaseKept, Event, Resumed, Step, Stopping, Validation
@@ -168,7 +168,7 @@ class Loop:
             return Rows(rows, micro_batches(rows, tokens=tokens))
         packs = self.packs.of_step(step)
         rows = [row for pack in packs for row in pack]
-        return Rows(rows, joined(packs, tokens=tokens), len(packs), self.packs.fill(packs))
+        return Rows(rows, packed_micro_batches(packs, tokens=tokens), len(packs), self.packs.fill(packs))
 
     def _step(self, step: int) -> bool:
         """One optimizer step; False, and as if it had not begun, when a stop is asked for in its midst."""

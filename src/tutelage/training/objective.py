@@ -14,7 +14,7 @@ from torch.nn import functional
 from tutelage.core.errors import InputError
 from tutelage.core.types import Encoded
 from tutelage.models import soft_prompts
-from tutelage.tokens.batch import IGNORED, Batch, FlatBatch, FlatPairBatch, collate
+from tutelage.tokens.batch import IGNORE_INDEX, Batch, FlatBatch, FlatPairBatch, collate
 from tutelage.training import pairs, virtual_tokens
 
 
@@ -36,7 +36,7 @@ def predictions(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         out = model(
             input_ids=batch.ids,
             position_ids=batch.positions,
-            logits_to_keep=batch.keep,
+            logits_to_keep=batch.logits_to_keep,
             use_cache=False,
         )
         return _wide(out.logits[0]), batch.targets
@@ -49,7 +49,7 @@ def predictions(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     else:
         model, given = prompt.base, virtual_tokens.pair_inputs(prompt, batch.source, batch.source_mask)
     out = model(decoder_input_ids=shifted, **given)
-    bears = batch.labels != IGNORED
+    bears = batch.labels != IGNORE_INDEX
     return _wide(out.logits[bears]), batch.labels[bears]
 
 

@@ -46,7 +46,7 @@ def logits(model: Any, batch: FlatPairBatch) -> torch.Tensor:
             decoder_attention_mask=_added(own.tril(), model.dtype),
             use_cache=False,
         )
-    return out.logits[0].index_select(0, batch.keep)  # type: ignore[no-any-return]  # transformers is not typed
+    return out.logits[0].index_select(0, batch.logits_to_keep)  # type: ignore[no-any-return]  # transformers is not typed
 
 
 def _added(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

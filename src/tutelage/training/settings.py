@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from tutelage.core.validation import Block
+from tutelage.core.validation import Block, field_history
 from tutelage.tokens.packing import Packing
 
 LearningRate = Annotated[float, Field(gt=0, le=1)]
@@ -135,20 +135,12 @@ class LoopSettings(TrainingSettings):
     def identity(self) -> dict[str, Any]:
         """What the finished weights depend on, as JSON values that are hashed into the identity of a tuning.
 
-        The fields of `_NAMED` are always part of it, under the names that they had first. A field that was added later is
-        part of it only when it is not at its default, so that finished tunings are recognised.
+        A field that was added later than `core/validation/field_history.yaml` is part of it only when it is not at its default,
+        so that finished tunings are recognised. `checkpoint_every` has no effect on the weights.
         """
-        defaults = {name: field.get_default() for name, field in type(self).model_fields.items()}
-        return {
-            _FIRST_NAMES.get(name, name): value
-            for name, value in self.model_dump().items()
-            if name in _NAMED or (name not in _WITHOUT_EFFECT and getattr(self, name) != defaults[name])
-        }
-
-
-_FIRST_NAMES = {"max_grad_norm": "clip"}
-_NAMED = frozenset(
-    ["steps", "batch_size", "micro_batch_tokens", "learning_rate", "schedule", "warmup", "weight_decay", "betas", "max_grad_norm", "validate_every", "keep", "packing", "activation_checkpointing", "seed"]
-)
-_WITHOUT_EFFECT = frozenset({"checkpoint_every"})
-"""Fields on which the finished weights do not depend."""
+        values = self.model_dump(exclude={"checkpoint_every", "objective"})
+        identity = field_history.identity(self, values)
+        if self.objective != Objective():
+            parts = self.objective.model_dump()
+            identity["objective"] = field_history.identity(self.objective, parts, history="LoopObjective")
+        return identity

@@ -21,7 +21,7 @@ def flat_logits(prompt: Prompt, batch: FlatBatch) -> torch.Tensor:
             input_ids=batch.ids,
             position_ids=batch.positions + prompt.length,
             past_key_values=prompt.cache(1),
-            logits_to_keep=batch.keep,
+            logits_to_keep=batch.logits_to_keep,
             use_cache=True,
         )
         return out.logits[0]  # type: ignore[no-any-return]  # transformers is not typed
@@ -41,7 +41,7 @@ def flat_logits(prompt: Prompt, batch: FlatBatch) -> torch.Tensor:
     out = prompt.base(
         inputs_embeds=embeddings[None],
         position_ids=positions[None],
-        logits_to_keep=places[batch.keep],
+        logits_to_keep=places[batch.logits_to_keep],
         use_cache=False,
     )
     return out.logits[0]  # type: ignore[no-any-return]  # transformers is not typed

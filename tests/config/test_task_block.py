@@ -7,8 +7,7 @@ from collections import Counter
 
 import pytest
 
-from tutelage.config import load
-from tutelage.config.load import from_mapping, resolved
+from tutelage.config import from_mapping, load, resolved
 from tutelage.core.errors import InputError, InputErrors
 from tutelage.prepare import preparation
 from tutelage.templates import subprocess_renderer
@@ -64,7 +63,7 @@ def test_own_words_are_rendered_apart_and_the_card_says_so(job):
     assert task.card["template"] == "own"
     assert task.card["rendered"].startswith("in a process of its own")
     assert "wordings" not in task.card
-    assert subprocess_renderer.render._process is None
+    assert subprocess_renderer.shared_renderer._process is None
 
 
 def test_a_seed_changes_the_wordings_and_the_identity(job):
