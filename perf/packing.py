@@ -26,7 +26,7 @@ from tutelage.core.types import Encoded, Prompted
 from tutelage.data import load
 from tutelage.mixture.order import Order
 from tutelage.models import load_tokenizer, resolve
-from tutelage.tokens import chat_encoding
+from tutelage.tokens import chat_templates
 from tutelage.tokens.batch import micro_batches, size
 from tutelage.tokens.batch_encoding import encode_all
 from tutelage.tokens.encoder import Encoder
@@ -132,7 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(measured_on())
     words = list(prompted((asked.data / "instruction").absolute()))
     model = load_tokenizer(
-        resolve("smollm2-135m-instruct"), chat_template=chat_encoding.text_of("chatml-plain", root=Path())
+        resolve("smollm2-135m-instruct"),
+        chat_template=chat_templates.template_text("chatml-plain", root=Path()),
     )
     for pairs in (False, True):
         encoder = Encoder(model.tokenizer, encoder_decoder=pairs)

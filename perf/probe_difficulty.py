@@ -23,12 +23,12 @@ from tutelage.engine import Engine
 from tutelage.metrics import Row, score_rows
 from tutelage.models import load as load_model
 from tutelage.models import resolve
-from tutelage.tokens import chat_encoding
+from tutelage.tokens import chat_templates
 
 
 def main(model: str, name: str, template: str | None = None) -> None:
     benchmark = load(name, root=Path.cwd())
-    text = None if template is None else chat_encoding.text_of(template, root=Path.cwd())
+    text = None if template is None else chat_templates.template_text(template, root=Path.cwd())
     loaded = load_model(resolve(model), chat_template=text)
     engine = Engine(loaded.model, loaded.tokenizer, encoder_decoder=loaded.encoder_decoder)
     requests = benchmark.requests()

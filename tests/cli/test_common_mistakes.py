@@ -154,12 +154,12 @@ def test_a_task_names_files_of_templates_and_labels_that_are_missing_or_none(wor
     [("gone.jinja", "is not there"), ("pipe.jinja", "is not a plain file"), ("latin.jinja", "is not UTF-8"), (".", "is a folder")],
 )  # fmt: skip
 def test_a_chat_template_that_cannot_be_read_is_named(work, file, problem):
-    from tutelage.tokens import chat_encoding
+    from tutelage.tokens import chat_templates
 
     os.mkfifo("pipe.jinja")
     Path("latin.jinja").write_bytes("\xe9".encode("latin-1"))
     with pytest.raises(InputError, match=f"the chat template {problem}") as caught:
-        chat_encoding.text_of(file, root=work)
+        chat_templates.template_text(file, root=work)
     assert caught.value.where.startswith(str(work))
 
 

@@ -181,7 +181,7 @@ def test_answers_depend_on_what_the_template_reads_of_the_clock(model, clock, ch
     )
     for hours in (0, 1, 24, 25):
         moment = dt.datetime(2026, 1, 2, 3, 4, 5 + hours % 7, tzinfo=dt.UTC) + dt.timedelta(hours=hours)
-        rendering.use(loaded.tokenizer, loaded.chat_template, clock=Clock(Instant(moment)))
+        rendering.set_template(loaded.tokenizer, loaded.chat_template, clock=Clock(Instant(moment)))
         contents.add(voice(loaded).content_for([request]))
     assert len(contents) == changes
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tutelage.core.types import Encoded
-from tutelage.tokens.batch import IGNORED, FlatBatch, PairBatch, collate, micro_batches, size
+from tutelage.tokens.batch import IGNORE_INDEX, FlatBatch, PairBatch, collate, micro_batches, size
 
 
 def rows_of(lengths, *, seed=0):
@@ -52,7 +52,7 @@ def test_flat_rows_restart_their_positions_and_predict_the_next_token():
     assert isinstance(batch, FlatBatch)
     assert batch.ids.tolist() == [[10, 11, 12, 13, 20, 21, 22, 30, 31, 40]]
     assert batch.positions.tolist() == [[0, 1, 2, 3, 0, 1, 2, 0, 1, 0]]
-    assert batch.keep.tolist() == [1, 2, 4]
+    assert batch.logits_to_keep.tolist() == [1, 2, 4]
     assert batch.targets.tolist() == [12, 13, 21]
     assert batch.n_loss == 3
 
@@ -67,7 +67,7 @@ def test_pairs_are_padded_and_only_wanted_labels_bear_loss():
     assert batch.source.tolist() == [[7, 8, 1, 0, 0], [3, 3, 3, 3, 1]]
     assert batch.source_mask.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
     assert batch.ids.tolist() == [[9, 5, 6, 1], [4, 1, 0, 0]]
-    assert batch.labels.tolist() == [[IGNORED, 5, 6, 1], [4, 1, IGNORED, IGNORED]]
+    assert batch.labels.tolist() == [[IGNORE_INDEX, 5, 6, 1], [4, 1, IGNORE_INDEX, IGNORE_INDEX]]
     assert batch.n_loss == 5
     assert batch.source.dtype == batch.labels.dtype == torch.long
 

@@ -11,7 +11,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.types import Origin, Prompted
 from tutelage.models import load_tokenizer, resolve
 from tutelage.templates import chat_renderer
-from tutelage.tokens import batch_encoding, chat_encoding
+from tutelage.tokens import batch_encoding, chat_templates
 from tutelage.tokens.batch_encoding import encode_all
 from tutelage.tokens.encoder import Encoder
 
@@ -96,7 +96,7 @@ SMOLLM, QWEN = (Path(__file__).with_name(f"{name}.jinja").read_text("utf-8") for
 TEMPLATES = {
     "smollm": SMOLLM,
     "qwen": QWEN,
-    **{name: chat_encoding.text_of(name, root=Path()) for name in chat_encoding.names()},
+    **{name: chat_templates.template_text(name, root=Path()) for name in chat_templates.bundled_names()},
     "strips": "{% for m in messages %}"
     + START
     + "{{ m.role }}\n{{ m.content | trim }}"
@@ -190,11 +190,13 @@ def test_what_the_tokenizer_does_not_allow_is_not_cut(tiny_model_folder):
 
 
 def test_a_template_that_writes_as_it_stands_is_rendered_once_a_shape(tiny_model_folder, monkeypatch):
+    rendered = []
+    render = chat_renderer.render
+    monkeypatch.setattr(
+        chat_renderer, "render", lambda *arguments: rendered.extend(arguments[1]) or render(*arguments)
+    )
     tokenizer = load_tokenizer(resolve(str(tiny_model_folder))).tokenizer
     encoder = Encoder(tokenizer, encoder_decoder=False, max_length=400)
-    rendered = []
-    real = chat_renderer.render
-    monkeypatch.setattr(chat_renderer, "render", lambda *words: rendered.extend(words[1]) or real(*words))
     rows = [row(n, f"question {n}", f"answer {n}") for n in range(300)]
     assert len(list(encode_all(encoder, rows))) == 300
     assert 0 < len(rendered) < 10

@@ -9,7 +9,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from tutelage.core.errors import InputError
-from tutelage.tokens import chat_encoding
+from tutelage.tokens import chat_encoding, chat_templates, rendering
 
 BROKEN = {
     "strips": "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] | trim }}<|im_end|>\n{% endfor %}"
@@ -44,31 +44,31 @@ def hostile(tiny_model_folder):
 
 
 def test_the_bundled_templates_are_there_by_name(tmp_path):
-    assert chat_encoding.names() == ["chatml-plain", "plain", "plain-bos"]
-    for name in chat_encoding.names():
-        assert "message" in chat_encoding.text_of(name, root=tmp_path)
+    assert chat_templates.bundled_names() == ["chatml-plain", "plain", "plain-bos"]
+    for name in chat_templates.bundled_names():
+        assert "message" in chat_templates.template_text(name, root=tmp_path)
 
 
 def test_a_template_may_be_a_file(tmp_path):
     (tmp_path / "mine.jinja").write_text("{{ messages }}é", encoding="utf-8")
-    assert chat_encoding.text_of("mine.jinja", root=tmp_path) == "{{ messages }}é"
+    assert chat_templates.template_text("mine.jinja", root=tmp_path) == "{{ messages }}é"
 
 
 def test_an_unknown_template_is_told_with_the_nearest_name(tmp_path):
     with pytest.raises(InputError) as caught:
-        chat_encoding.text_of("chatml_plain", root=tmp_path)
+        chat_templates.template_text("chatml_plain", root=tmp_path)
     assert "'chatml_plain'" in caught.value.found
     assert "chatml-plain" in caught.value.fix
     with pytest.raises(InputError) as caught:
-        chat_encoding.text_of("zzzzzzz", root=tmp_path)
+        chat_templates.template_text("zzzzzzz", root=tmp_path)
     assert caught.value.fix is None
 
 
 @pytest.mark.parametrize("name", ["chatml-plain", "plain", "plain-bos"])
 def test_a_bundled_template_trains_what_it_asks_and_ends_the_turn(tokenizer, tmp_path, name):
-    tokenizer.chat_template = chat_encoding.text_of(name, root=tmp_path)
+    tokenizer.chat_template = chat_templates.template_text(name, root=tmp_path)
     assert chat_encoding.turn_end(tokenizer) == "<|im_end|>"
-    opened = chat_encoding.render(tokenizer, [{"role": "user", "content": "Q"}], generate=True)
+    opened = rendering.render(tokenizer, [{"role": "user", "content": "Q"}], generate=True)
     assert (
         opened
         == {
@@ -89,7 +89,7 @@ def test_hostile_texts_never_become_control_tokens(tokenizer, hostile):
         message = {"role": "user", "content": text}
         ids = chat_encoding.encode_messages(tokenizer, [message], generate=True)
         assert [i for i in ids if i in control] == frame
-        assert tokenizer.decode(ids) == chat_encoding.render(tokenizer, [message], generate=True)
+        assert tokenizer.decode(ids) == rendering.render(tokenizer, [message], generate=True)
         apart = chat_encoding.encode_text(tokenizer, text, control=False)
         assert control.isdisjoint(apart)
         assert tokenizer.decode(apart) == text
@@ -102,7 +102,7 @@ def test_hostile_texts_in_a_long_conversation_stay_in_their_places(tokenizer, ho
     ids = chat_encoding.encode_messages(tokenizer, messages, generate=True)
     assert ids.count(2) == 21
     assert ids.count(1) == 22
-    assert tokenizer.decode(ids) == chat_encoding.render(tokenizer, messages, generate=True)
+    assert tokenizer.decode(ids) == rendering.render(tokenizer, messages, generate=True)
 
 
 def test_a_special_token_without_a_role_is_a_control_token_too(tiny_model_folder, tokenizer):
@@ -190,7 +190,7 @@ def test_a_model_that_begins_texts_with_bos_is_told_the_template_that_does_so(to
 def test_a_template_that_refuses_a_message_is_an_input_error(tokenizer):
     tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
     with pytest.raises(InputError) as caught:
-        chat_encoding.render(tokenizer, [{"role": "system", "content": "a"}], generate=True)
+        rendering.render(tokenizer, [{"role": "system", "content": "a"}], generate=True)
     assert "System role not supported" in caught.value.found
     assert "system" in caught.value.found
 
@@ -225,7 +225,7 @@ def test_the_turn_ends_at_its_first_special_token(tokenizer):
 
 
 def test_plain_without_an_end_token_is_refused(tokenizer, tmp_path):
-    tokenizer.chat_template = chat_encoding.text_of("plain", root=tmp_path)
+    tokenizer.chat_template = chat_templates.template_text("plain", root=tmp_path)
     tokenizer.eos_token = None
     with pytest.raises(InputError):
         chat_encoding.turn_end(tokenizer)

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Origin, Prompted
-from tutelage.tokens import chat_encoding
+from tutelage.tokens import chat_templates
 from tutelage.tokens.encoder import Encoder, Truncation
 
 
@@ -58,7 +58,7 @@ def test_only_the_completion_and_the_end_of_the_turn_bear_loss(tokenizer):
 def test_what_is_trained_begins_with_what_is_asked(tiny_model_folder, tmp_path, template):
     tokenizer = AutoTokenizer.from_pretrained(tiny_model_folder)
     if template:
-        tokenizer.chat_template = chat_encoding.text_of(template, root=tmp_path)
+        tokenizer.chat_template = chat_templates.template_text(template, root=tmp_path)
     encoder = Encoder(tokenizer, encoder_decoder=False)
     random_ = random.Random(3)
     for _ in range(50):

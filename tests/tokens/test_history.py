@@ -9,8 +9,8 @@ from transformers import AutoTokenizer
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Origin, Prompted
-from tutelage.tokens import chat_encoding
-from tutelage.tokens.encoder import Encoder, plain
+from tutelage.tokens import rendering
+from tutelage.tokens.encoder import Encoder, conversation_text
 
 HISTORY = (
     ("system", "You are a helpful assistant."),
@@ -44,7 +44,7 @@ def test_a_turn_is_learned_behind_the_whole_conversation(tokenizer):
         {"role": "user", "content": ROW.prompt},
         {"role": "assistant", "content": ROW.completion},
     ]
-    whole = chat_encoding.render(tokenizer, said, generate=False)
+    whole = rendering.render(tokenizer, said, generate=False)
     assert whole.startswith(tokenizer.decode(encoded.ids))
     learned = [i for i, bears in zip(encoded.ids, encoded.loss_mask, strict=True) if bears]
     assert tokenizer.decode(learned) == "12 euros<|im_end|>"
@@ -93,10 +93,10 @@ def test_then_the_prompt_itself_is_shortened_behind_the_system_prompt(tokenizer)
 def test_an_encoder_decoder_model_reads_it_as_plain_text(tiny_t5_folder):
     tokenizer = AutoTokenizer.from_pretrained(tiny_t5_folder)
     encoder = Encoder(tokenizer, encoder_decoder=True)
-    text = plain(ROW.prompt, HISTORY)
+    text = conversation_text(ROW.prompt, HISTORY)
     assert text == (
         "You are a helpful assistant.\n\nUser: When are you open?\n\nAssistant: From 9 to 17.\n\n"
         "User: And on working days?\n\nAssistant: Yes.\n\nUser: What is the price?"
     )
     assert encoder.prompt_ids(ROW.prompt, HISTORY) == encoder.prompt_ids(text)
-    assert plain("alone", ()) == "alone"
+    assert conversation_text("alone", ()) == "alone"

@@ -8,7 +8,15 @@ from itertools import pairwise
 import pytest
 
 from tutelage.core.types import Encoded
-from tutelage.tokens.packing import WINDOW, Packing, Packs, first_fit, fit_both, joined, packing_of
+from tutelage.tokens.packing import (
+    WINDOW,
+    Packing,
+    Packs,
+    first_fit_decreasing,
+    vector_bin_packing,
+    packed_micro_batches,
+    packing_of,
+)
 
 
 def row(number, length, source=None):
@@ -116,24 +124,24 @@ def test_what_packs_hold_does_not_drift_over_a_window(make_rows):
 
 
 def test_first_fit_takes_the_largest_first():
-    assert first_fit([3, 7, 5, 5, 2], 10) == [[1, 0], [2, 3], [4]]
-    assert first_fit([12, 1], 10) == [[0], [1]]
-    assert first_fit([], 10) == []
+    assert first_fit_decreasing([3, 7, 5, 5, 2], 10) == [[1, 0], [2, 3], [4]]
+    assert first_fit_decreasing([12, 1], 10) == [[0], [1]]
+    assert first_fit_decreasing([], 10) == []
 
 
 def test_both_sides_are_minded():
-    assert fit_both([(1, 9), (1, 2), (9, 1)], (10, 10)) == [[0, 2], [1]]
-    assert fit_both([(12, 1), (1, 1)], (10, 10)) == [[0], [1]]
+    assert vector_bin_packing([(1, 9), (1, 2), (9, 1)], (10, 10)) == [[0, 2], [1]]
+    assert vector_bin_packing([(12, 1), (1, 1)], (10, 10)) == [[0], [1]]
     # What leaves the least of both: 6 and 7 tokens of one side, not 1 of each.
-    assert fit_both([(3, 9), (1, 1), (6, 1)], (10, 10)) == [[0, 2], [1]]
-    assert fit_both([], (10, 10)) == []
+    assert vector_bin_packing([(3, 9), (1, 1), (6, 1)], (10, 10)) == [[0, 2], [1]]
+    assert vector_bin_packing([], (10, 10)) == []
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_bins_are_at_most_what_the_theorem_says(seed):
     draw = random.Random(seed)
     costs = [draw.randint(1, 60) for _ in range(300)]
-    bins = first_fit(costs, 100)
+    bins = first_fit_decreasing(costs, 100)
     assert sorted(i for chosen in bins for i in chosen) == list(range(300))
     assert (
         len(bins) <= 11 / 9 * -(-sum(costs) // 100) + 6 / 9
@@ -153,7 +161,7 @@ def test_rows_long_on_one_side_are_packed_with_rows_long_on_the_other(seed):
     ]
     sides = [sum(side) for side in zip(*costs, strict=True)]
     room = (1024 * sides[0] // sides[1], 1024)
-    bins = fit_both(costs, room)
+    bins = vector_bin_packing(costs, room)
     assert sorted(i for chosen in bins for i in chosen) == list(range(1024))
     for side in (0, 1):
         assert all(sum(costs[i][side] for i in chosen) <= room[side] for chosen in bins)
@@ -171,7 +179,7 @@ def test_the_room_of_both_sides_runs_full_together():
 def test_packs_go_together_as_far_as_tokens_allow():
     packs = [[row(0, 4), row(1, 3)], [row(2, 5)], [row(3, 2, 9)], [row(4, 1)]]
     for tokens, want in ((0, [2, 1, 1, 1]), (12, [3, 2]), (11, [2, 1, 1, 1]), (100, [5])):
-        micro = joined(packs, tokens=tokens)
+        micro = packed_micro_batches(packs, tokens=tokens)
         assert [r.id for batch in micro for r in batch] == list("01234")
         if tokens == 11:
             assert [len(batch) for batch in micro] == [2, 1, 1, 1]

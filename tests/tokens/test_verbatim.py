@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tutelage.templates.chat_renderer import verbatim
-from tutelage.tokens import chat_encoding
+from tutelage.templates.chat_renderer import writes_contents_verbatim
+from tutelage.tokens import chat_templates
 
 LOOP = "{%% for m in messages %%}%s{%% endfor %%}"
 SMOLLM, QWEN = (Path(__file__).with_name(f"{name}.jinja").read_text("utf-8") for name in ("smollm", "qwen"))
 """Chat templates as these families have them."""
 
 
-@pytest.mark.parametrize("name", chat_encoding.names())
+@pytest.mark.parametrize("name", chat_templates.bundled_names())
 def test_the_bundled_templates_are(name, tmp_path):
-    assert verbatim(chat_encoding.text_of(name, root=tmp_path))
+    assert writes_contents_verbatim(chat_templates.template_text(name, root=tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_the_bundled_templates_are(name, tmp_path):
     ],
 )
 def test_what_only_puts_contents_out_is(template):
-    assert verbatim(template)
+    assert writes_contents_verbatim(template)
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_what_only_puts_contents_out_is(template):
     ],
 )
 def test_what_looks_at_contents_is_not(template):
-    assert not verbatim(template)
+    assert not writes_contents_verbatim(template)

@@ -9,7 +9,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import PreTrainedTokenizerFast
 
 from tutelage.tokens import word_cache
-from tutelage.tokens.word_cache import RULES, Vocabulary, encode_many, separable
+from tutelage.tokens.word_cache import SPLIT_RULES, WordCache, tokenize_batch
 
 BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False)
 CUT = {
@@ -22,7 +22,7 @@ CUT = {
                 pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
             ]
         )
-        for number, rule in enumerate(RULES)
+        for number, rule in enumerate(SPLIT_RULES)
     },
 }
 WORDS = "What is the price of the small plan? It costs 12 euros a month. We are open from 9 to 17. Hello, how can I help?"
@@ -48,8 +48,8 @@ def made(cut, *, normalizer=None, added=(), text=TALK):
 
 @pytest.fixture(scope="module", params=list(CUT))
 def vocabulary(request):
-    known = Vocabulary(made(CUT[request.param], normalizer=normalizers.NFC()))
-    assert known.separable
+    known = WordCache(made(CUT[request.param], normalizer=normalizers.NFC()))
+    assert known.by_words
     return known
 
 
@@ -79,32 +79,32 @@ PIECES = st.sampled_from(
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_ids_are_the_tokenizers_own(vocabulary, texts):
     unique = list(dict.fromkeys(texts))
-    assert vocabulary.of(texts) == dict(zip(unique, encode_many(vocabulary._tokenizer, unique), strict=True))
+    assert vocabulary.encode(texts) == dict(zip(unique, tokenize_batch(vocabulary._tokenizer, unique), strict=True))
 
 
 def test_a_merge_over_a_space_would_be_seen(vocabulary):
     text = " ".join(WORDS.split()[:40])
-    assert vocabulary.of([text])[text] == encode_many(vocabulary._tokenizer, [text])[0]
+    assert vocabulary.encode([text])[text] == tokenize_batch(vocabulary._tokenizer, [text])[0]
 
 
 def test_words_are_encoded_once_and_forgotten_in_time(monkeypatch):
-    known = Vocabulary(made(BYTES))
+    known = WordCache(made(BYTES))
     asked = []
     monkeypatch.setattr(
         word_cache,
-        "encode_many",
-        lambda tokenizer, texts: asked.extend(texts) or encode_many(tokenizer, texts),
+        "tokenize_batch",
+        lambda tokenizer, texts: asked.extend(texts) or tokenize_batch(tokenizer, texts),
     )
-    known.of(["how are you", "you are how"])
-    known.of(["are how you"])
+    known.encode(["how are you", "you are how"])
+    known.encode(["are how you"])
     assert sorted(asked) == [" are", " how", " you", "are", "how", "you"]
-    long = "x" * (word_cache.LONG + 1)
-    known.of([f"a {long}"])
-    assert long not in known._words._later
-    monkeypatch.setattr(word_cache, "MOST", 2)
-    known.of(["how are all of you"])
-    assert not known._words._later
-    assert known.of(["how are you"])["how are you"] == encode_many(known._tokenizer, ["how are you"])[0]
+    long = "x" * (word_cache.LONG_WORD + 1)
+    known.encode([f"a {long}"])
+    assert long not in known._words
+    monkeypatch.setattr(word_cache, "MAX_WORDS", 2)
+    known.encode(["how are all of you"])
+    assert not known._words
+    assert known.encode(["how are you"])["how are you"] == tokenize_batch(known._tokenizer, ["how are you"])[0]
 
 
 @pytest.mark.parametrize(
@@ -126,11 +126,11 @@ def test_words_are_encoded_once_and_forgotten_in_time(monkeypatch):
 )
 def test_other_tokenizers_read_whole_texts(cut, more):
     tokenizer = made(cut, **more)
-    assert not separable(tokenizer)
-    assert Vocabulary(tokenizer).of([TALK]) == {TALK: encode_many(tokenizer, [TALK])[0]}
+    assert not WordCache(tokenizer).by_words
+    assert WordCache(tokenizer).encode([TALK]) == {TALK: tokenize_batch(tokenizer, [TALK])[0]}
 
 
 def test_a_tokenizer_of_another_model_reads_whole_texts():
     backend = Tokenizer(models.WordLevel({"a": 0, "?": 1}, "?"))
     backend.pre_tokenizer = BYTES
-    assert not separable(PreTrainedTokenizerFast(tokenizer_object=backend))
+    assert not WordCache(PreTrainedTokenizerFast(tokenizer_object=backend)).by_words

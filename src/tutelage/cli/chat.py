@@ -13,7 +13,7 @@ from tutelage.cli import console
 from tutelage.core.errors import InputError
 
 if TYPE_CHECKING:
-    from tutelage.chat import Talk
+    from tutelage.chat import ChatSession
 
 
 def chat(
@@ -62,14 +62,14 @@ def chat(
 
     Through a pipe every line is a question. With --json the whole talk is printed when it ends.
     """
-    from tutelage.chat import Settings, Talk, voices
-    from tutelage.tokens import chat_encoding as templates
+    from tutelage.chat import ChatSettings, ChatSession, responders
+    from tutelage.tokens.chat_templates import template_text
 
     if port is not None and not web:
         raise InputError("--port is of the page", where="--port", found=str(port), fix="add --web")
-    template = None if chat_template is None else templates.text_of(chat_template, root=Path.cwd())
-    answering = voices(model, against=against, chat_template=template, say=console.say)
-    talk = Talk(answering, Settings(max_new_tokens, temperature, seed, system))
+    template = None if chat_template is None else template_text(chat_template, root=Path.cwd())
+    answering = responders(model, against=against, chat_template=template, say=console.say)
+    talk = ChatSession(answering, ChatSettings(max_new_tokens, temperature, seed, system))
     if web:
         _on_a_page(talk, port or 0)
     else:
@@ -79,7 +79,7 @@ def chat(
     return 0
 
 
-def _on_a_page(talk: Talk, port: int) -> None:
+def _on_a_page(talk: ChatSession, port: int) -> None:
     """Serve the page until Ctrl-C."""
     import asyncio
 
@@ -92,11 +92,11 @@ def _on_a_page(talk: Talk, port: int) -> None:
         asyncio.run(web.serve(talk, ready=ready, port=port))
 
 
-def _in_the_terminal(talk: Talk, model: str, *, show: bool) -> None:
+def _in_the_terminal(talk: ChatSession, model: str, *, show: bool) -> None:
     """Talk to a person, or answer what comes through a pipe."""
     from rich.console import Console
 
-    from tutelage.chat import Terminal, piped, typed
+    from tutelage.chat import TerminalChat, piped_inputs, typed_inputs
 
     person = sys.stdin.isatty()
     drawn = (
@@ -104,11 +104,11 @@ def _in_the_terminal(talk: Talk, model: str, *, show: bool) -> None:
         if person and sys.stdout.isatty()
         else None
     )
-    terminal = Terminal(talk, out=sys.stdout, interactive=person, show=person or show, console=drawn)
+    terminal = TerminalChat(talk, out=sys.stdout, interactive=person, show=person or show, console=drawn)
     if person:
         _edit_lines()
         console.show(f"Talking to {model}. /help lists the commands, Ctrl-D ends.")
-    terminal.run(typed(input, console.show) if person else piped(sys.stdin.buffer))
+    terminal.run(typed_inputs(input, console.show) if person else piped_inputs(sys.stdin.buffer))
 
 
 def _edit_lines() -> None:

@@ -109,7 +109,7 @@ class ModelEvaluator:
         self.listener.stage(self.stage_prefix + benchmark.name)
         requests = benchmark.requests()
         items = [
-            Item(item.id, item.part, item.prompt, item.references, caveats.fields(item))
+            Item(item.id, item.part, item.prompt, item.references, caveats.item_details(item))
             for item in benchmark.items
         ]
         evaluation, responses = self._answer("benchmark", benchmark.name, items, requests)
@@ -119,14 +119,12 @@ class ModelEvaluator:
             evaluation.write_scores(name, scores, primary=result.primary, ids=benchmark.members(name))
         for part, scores in result.parts.items():
             evaluation.write_scores(part, scores, primary=result.primary)
-        notes = {**caveats.about(benchmark), **caveats.doubts(benchmark, responses)}
+        notes = {**caveats.caveats(benchmark), **caveats.extraction_doubts(benchmark, responses)}
         if self.self_check:
             self.listener.stage(self.stage_prefix + benchmark.name, "self-check")
             notes["self_check"] = selfcheck.check(self.load_engine().engine, requests, responses).as_json()
         parts = {**result.groups, **result.parts}
-        return Measurement(
-            result.primary, result.scores, parts, tuple(result.groups), result.headline, notes
-        )
+        return Measurement(result.primary, result.scores, parts, tuple(result.groups), result.headline, notes)
 
     def _answer(
         self, suite: str, name: str, items: Sequence[Item], requests: Sequence[Request]
@@ -151,8 +149,8 @@ class ModelEvaluator:
             self.listener.stage(
                 self.stage_prefix + name, f"{len(cached)} of {len(requests)} answers from the cache"
             )
-            answered = {response.id for response in cached}
-            missing = [request for request in missing if request.id not in answered]
+            cached_ids = {response.id for response in cached}
+            missing = [request for request in missing if request.id not in cached_ids]
         self._ask(engine, key, evaluation, missing, len(requests))
         return evaluation, evaluation.responses()
 
@@ -181,9 +179,7 @@ class ModelEvaluator:
             engine.engine.answer(requests, on_done=store)
 
 
-def pair_scores(
-    base: Mapping[str, Measurement], tuned: Mapping[str, Measurement]
-) -> dict[str, PairedScores]:
+def pair_scores(base: Mapping[str, Measurement], tuned: Mapping[str, Measurement]) -> dict[str, PairedScores]:
     """The measurements of two models on the same tasks or benchmarks, side by side."""
     return {
         name: PairedScores(
@@ -204,7 +200,9 @@ def _decoding(request: Request) -> list[Any]:
     return [
         request.id,
         request.kind,
-        hashing.of_text(request.prompt if not request.history else conversation_text(request.prompt, request.history)),
+        hashing.of_text(
+            request.prompt if not request.history else conversation_text(request.prompt, request.history)
+        ),
         list(request.choices),
         request.max_new_tokens,
         list(request.stop),

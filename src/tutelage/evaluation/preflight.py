@@ -162,7 +162,9 @@ def fit_benchmark(benchmark: Benchmark, tokenizer: LoadedTokenizer, *, reserved:
     encoder = RequestEncoder(tokenizer.tokenizer, encoder_decoder=tokenizer.encoder_decoder)
     # Encoder and decoder of an encoder-decoder model have limits of their own, and most have none.
     limited = tokenizer.context is not None and not tokenizer.encoder_decoder
-    return fit_to_context(benchmark, encoder.lengths, (tokenizer.context or 0) - reserved if limited else None)
+    return fit_to_context(
+        benchmark, encoder.lengths, (tokenizer.context or 0) - reserved if limited else None
+    )
 
 
 def _benchmark_names(patterns: Sequence[str]) -> list[str]:

@@ -238,7 +238,7 @@ def _template(tokenizer: Any, given: str | None, folder: Path, clock: Clock | No
             expected="a Jinja template as a text",
             fix="write it as a text, or name another one in `chat_template`",
         )
-    rendering.use(tokenizer, text, clock=clock, where=where)
+    rendering.set_template(tokenizer, text, clock=clock, where=where)
     if text:
         # What cannot be rendered is found now, not after the model's weights are read.
         rendering.render(tokenizer, [{"role": "user", "content": "Hello"}], generate=True)

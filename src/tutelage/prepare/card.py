@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tutelage.core.types import Encoded, Prompted
-from tutelage.tokens.encoder import plain
+from tutelage.tokens.encoder import conversation_text
 
 BARS = 24  # of a histogram, at most
 _BYTE = re.compile("<0x([0-9A-F]{2})>")
@@ -66,7 +66,7 @@ def example(tokenizer: Any, row: Prompted, encoded: Encoded) -> dict[str, Any]:
     return {
         "id": row.id,
         "origin": str(row.origin),
-        "prompt": plain(row.prompt, row.history),
+        "prompt": conversation_text(row.prompt, row.history),
         "completion": row.completion,
         "text": tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False),
         "tokens": token_texts(tokenizer, ids),

@@ -1,1 +1,1 @@
-"""Words to token ids with the loss mask."""
+"""Text to token ids with the loss mask: chat templates, encoding, batches and packs."""

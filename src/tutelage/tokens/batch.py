@@ -1,8 +1,8 @@
-"""Rows into tensors without padding: the rows of a micro-batch lie end to end in one sequence.
+"""Encoded rows to tensors: the rows of a micro-batch lie end to end in one sequence, without padding.
 
-Positions restart at each row, which is how transformers' mask functions tell the rows apart (attention never
-crosses from one to the next). Only the places whose next token bears loss reach the output layer. Rows of
-encoder-decoder models are padded, or, when they are packed, lie end to end on both sides.
+Positions restart at each row, and transformers' mask functions tell the rows apart by that: attention never crosses
+from one row to the next. Only the positions whose next token bears loss reach the output layer. Rows of encoder-decoder
+models are padded, or, when they are packed, lie end to end on both sides.
 """
 
 from __future__ import annotations
@@ -13,28 +13,31 @@ from dataclasses import dataclass
 import torch
 
 from tutelage.core.types import Encoded
-from tutelage.tokens.packing import first_fit
+from tutelage.tokens.packing import first_fit_decreasing
 
-IGNORED = -100
+IGNORE_INDEX = -100
 
 
 @dataclass(frozen=True, slots=True)
 class FlatBatch:
     """Decoder-only rows end to end: T tokens, K of them to be predicted.
 
-    `ids` and `positions` int64 (1, T); `keep` int64 (K,), the places to predict from; `targets` int64 (K,).
-    `completion` bool (K,): which targets are the completion's, the others are the prompt's; None when all are.
+    Attributes:
+        ids, positions: int64 (1, T); positions restart at each row.
+        logits_to_keep: int64 (K,), the positions in the sequence to predict from.
+        targets: int64 (K,), the tokens to predict there.
+        completion: bool (K,), which targets are the completion's, the others are the prompt's; None when all are.
     """
 
     ids: torch.Tensor
     positions: torch.Tensor
-    keep: torch.Tensor
+    logits_to_keep: torch.Tensor
     targets: torch.Tensor
     completion: torch.Tensor | None = None
 
     @property
     def n_loss(self) -> int:
-        """Tokens of completions that are to be predicted."""
+        """The number of completion tokens that are to be predicted."""
         return int(self.targets.numel() if self.completion is None else self.completion.sum())
 
 
@@ -42,8 +45,10 @@ class FlatBatch:
 class PairBatch:
     """Encoder-decoder rows, padded at the right: B rows, S source and T target tokens.
 
-    `source` and `source_mask` int64 (B, S); `ids` int64 (B, T), the decoder's side; `labels` the same,
-    IGNORED where no loss is.
+    Attributes:
+        source, source_mask: int64 (B, S).
+        ids: int64 (B, T), the decoder's side.
+        labels: int64 (B, T), IGNORE_INDEX where a token bears no loss.
     """
 
     source: torch.Tensor
@@ -53,17 +58,20 @@ class PairBatch:
 
     @property
     def n_loss(self) -> int:
-        """Loss-bearing tokens."""
-        return int((self.labels != IGNORED).sum())
+        """The number of tokens that bear loss."""
+        return int((self.labels != IGNORE_INDEX).sum())
 
 
 @dataclass(frozen=True, slots=True)
 class FlatPairBatch:
-    """Encoder-decoder rows end to end on both sides: S source tokens, T of the decoder's, K of them to be predicted.
+    """Encoder-decoder rows end to end on both sides: S source and T target tokens, K of these to be predicted.
 
-    All int64. `source` and `source_positions` (1, S), `source_rows` (S,): which row a token is of. `ids`, `positions`
-    and `rows` are the same for the decoder's side (its inputs are `ids` shifted by one inside each row); `keep` (K,):
-    the places that predict their own token, `targets` (K,).
+    Attributes:
+        source, source_positions: int64 (1, S); positions restart at each row.
+        source_rows: int64 (S,), the index of each token's row.
+        ids, positions, rows: the same for the decoder's side; its inputs are `ids` shifted by one inside each row.
+        logits_to_keep: int64 (K,), the positions that predict their own token.
+        targets: int64 (K,), the tokens to predict there.
     """
 
     source: torch.Tensor
@@ -72,12 +80,12 @@ class FlatPairBatch:
     ids: torch.Tensor
     positions: torch.Tensor
     rows: torch.Tensor
-    keep: torch.Tensor
+    logits_to_keep: torch.Tensor
     targets: torch.Tensor
 
     @property
     def n_loss(self) -> int:
-        """Loss-bearing tokens."""
+        """The number of tokens that bear loss."""
         return int(self.targets.numel())
 
 
@@ -85,18 +93,18 @@ Batch = FlatBatch | PairBatch | FlatPairBatch
 
 
 def size(row: Encoded) -> int:
-    """The tokens that a row costs."""
+    """The number of tokens of a row, on both sides."""
     return len(row.ids) + len(row.source or ())
 
 
 def micro_batches(rows: Sequence[Encoded], *, tokens: int) -> list[list[Encoded]]:
-    """Cut one optimizer step's rows into micro-batches of at most `tokens` tokens (a longer row goes alone).
+    """Split one optimizer step's rows into micro-batches of at most `tokens` tokens; a longer row is one of its own.
 
-    First fit, longest first; the result depends on the rows only.
+    By first fit, longest row first; the result does not depend on the order of the rows.
     """
-    ordered = sorted(rows, key=lambda r: (-size(r), r.id))
-    bins = first_fit([size(row) for row in ordered], tokens)
-    return [[ordered[index] for index in chosen] for chosen in bins]
+    ordered = sorted(rows, key=lambda row: (-size(row), row.id))
+    bins = first_fit_decreasing([size(row) for row in ordered], tokens)
+    return [[ordered[index] for index in indices] for indices in bins]
 
 
 def collate(
@@ -107,7 +115,7 @@ def collate(
     flat: bool = False,
     prompts: bool = False,
 ) -> Batch:
-    """One micro-batch as tensors.
+    """Put the rows of one micro-batch into tensors.
 
     Args:
         rows: all for a decoder-only model, or all with a source.
@@ -120,62 +128,64 @@ def collate(
         return _flat_pairs(rows, device) if flat else _pairs(rows, pad_id=pad_id, device=device)
     ids: list[int] = []
     positions: list[int] = []
-    keep: list[int] = []
+    logits_to_keep: list[int] = []
     targets: list[int] = []
     completion: list[bool] = []
     for row in rows:
         start = len(ids)
         ids += row.ids
         positions += range(len(row.ids))
-        for place in range(1, len(row.ids)):
-            if prompts or row.loss_mask[place]:
-                keep.append(start + place - 1)
-                targets.append(row.ids[place])
-                completion.append(row.loss_mask[place])
+        for position in range(1, len(row.ids)):
+            if prompts or row.loss_mask[position]:
+                logits_to_keep.append(start + position - 1)
+                targets.append(row.ids[position])
+                completion.append(row.loss_mask[position])
     return FlatBatch(
         torch.tensor([ids], device=device),
         torch.tensor([positions], device=device),
-        torch.tensor(keep, dtype=torch.long, device=device),
+        torch.tensor(logits_to_keep, dtype=torch.long, device=device),
         torch.tensor(targets, dtype=torch.long, device=device),
         torch.tensor(completion, dtype=torch.bool, device=device) if prompts else None,
     )
 
 
 def _pairs(rows: Sequence[Encoded], *, pad_id: int, device: torch.device | None) -> PairBatch:
-    wide = max(len(row.source or ()) for row in rows)
-    long = max(len(row.ids) for row in rows)
-    source = torch.full((len(rows), wide), pad_id, dtype=torch.long)
-    mask = torch.zeros((len(rows), wide), dtype=torch.long)
-    ids = torch.full((len(rows), long), pad_id, dtype=torch.long)
-    labels = torch.full((len(rows), long), IGNORED, dtype=torch.long)
+    source_length = max(len(row.source or ()) for row in rows)
+    length = max(len(row.ids) for row in rows)
+    source = torch.full((len(rows), source_length), pad_id, dtype=torch.long)
+    source_mask = torch.zeros((len(rows), source_length), dtype=torch.long)
+    ids = torch.full((len(rows), length), pad_id, dtype=torch.long)
+    labels = torch.full((len(rows), length), IGNORE_INDEX, dtype=torch.long)
     for index, row in enumerate(rows):
-        text = row.source or ()
-        source[index, : len(text)] = torch.tensor(text)
-        mask[index, : len(text)] = 1
-        wanted = [token if bears else IGNORED for token, bears in zip(row.ids, row.loss_mask, strict=True)]
+        row_source = row.source or ()
+        source[index, : len(row_source)] = torch.tensor(row_source)
+        source_mask[index, : len(row_source)] = 1
         ids[index, : len(row.ids)] = torch.tensor(row.ids)
-        labels[index, : len(wanted)] = torch.tensor(wanted)
-    return PairBatch(source.to(device), mask.to(device), ids.to(device), labels.to(device))
+        labels[index, : len(row.ids)] = torch.tensor(
+            [token if bears else IGNORE_INDEX for token, bears in zip(row.ids, row.loss_mask, strict=True)]
+        )
+    return PairBatch(source.to(device), source_mask.to(device), ids.to(device), labels.to(device))
 
 
 def _flat_pairs(rows: Sequence[Encoded], device: torch.device | None) -> FlatPairBatch:
-    texts = [row.source or () for row in rows]
-    if not all(texts):
+    sources = [row.source or () for row in rows]
+    if not all(sources):
         raise ValueError("a row without source tokens would read the others' in its cross-attention")
-    source, source_positions, source_rows = _end_to_end(texts, device)
-    ids, positions, numbers = _end_to_end([row.ids for row in rows], device)
-    bears = torch.tensor([bears for row in rows for bears in row.loss_mask], device=device)
-    keep = bears.nonzero()[:, 0]
+    source, source_positions, source_rows = _end_to_end(sources, device)
+    ids, positions, row_indices = _end_to_end([row.ids for row in rows], device)
+    loss_mask = torch.tensor([bears for row in rows for bears in row.loss_mask], device=device)
+    logits_to_keep = loss_mask.nonzero()[:, 0]
+    targets = ids[0].index_select(0, logits_to_keep)
     return FlatPairBatch(
-        source, source_positions, source_rows, ids, positions, numbers, keep, ids[0].index_select(0, keep)
+        source, source_positions, source_rows, ids, positions, row_indices, logits_to_keep, targets
     )
 
 
 def _end_to_end(
-    texts: Sequence[Sequence[int]], device: torch.device | None
+    rows: Sequence[Sequence[int]], device: torch.device | None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Ids (1, T), their positions in their text (1, T), and the texts' numbers (T,)."""
-    ids = torch.tensor([[token for text in texts for token in text]], device=device)
-    positions = torch.tensor([[place for text in texts for place in range(len(text))]], device=device)
-    numbers = torch.tensor([number for number, text in enumerate(texts) for _ in text], device=device)
-    return ids, positions, numbers
+    """Ids (1, T), their positions in their row (1, T), and the indices of their rows (T,)."""
+    ids = torch.tensor([[token for row in rows for token in row]], device=device)
+    positions = torch.tensor([[position for row in rows for position in range(len(row))]], device=device)
+    row_indices = torch.tensor([index for index, row in enumerate(rows) for _ in row], device=device)
+    return ids, positions, row_indices

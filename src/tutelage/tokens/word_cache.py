@@ -1,9 +1,9 @@
-"""Texts to ids word by word, each word looked up: the same ids as the tokenizer gives, in less time.
+"""Tokenizes texts word by word with a cache: the ids that the tokenizer gives for the whole text, in less time.
 
-A byte-level BPE tokenizer first cuts a text into pieces that no merge crosses. For the cutting rules below a single space
-between two printed characters always begins a piece, and what comes before it has no say in what follows; the same holds
-behind a single line break. So a text is cut there, and each stretch is encoded once and remembered. Texts with other
-white space (doubled, or next to a line break) go to the tokenizer whole, and so does everything for other tokenizers.
+A byte-level BPE tokenizer first splits a text into pieces that no merge crosses. Under the split rules below, a single
+space between two printed characters always begins a piece, and what comes before it has no influence on what follows; the
+same holds behind a single line break. So a text may be split there, and each part is tokenized once and remembered. Texts
+with other white space (doubled, or next to a line break) go to the tokenizer whole, and so do all texts of other tokenizers.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-MOST = 100_000
-"""Words that are remembered; with more, all are forgotten and it begins anew."""
-LONG = 32
-"""Characters from which on a word is forgotten with its batch: it hardly comes again."""
-RULES = (
+MAX_WORDS = 100_000
+"""Words in the cache; when it holds more, it is emptied."""
+LONG_WORD = 32
+"""Characters from which on a word is dropped after its batch, as it is unlikely to come again."""
+SPLIT_RULES = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
     r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
 )
-"""Cutting rules, as tokenizer files write them (Llama 3's, Qwen 2's, GPT-2's), for which the above was shown."""
-_LINE = re.compile(r"(?<=\S\n)(?=\S)")
+"""Split rules of pre-tokenizers, as tokenizer files write them (Llama 3's, Qwen 2's, GPT-2's), for which the above holds."""
+_LINE_START = re.compile(r"(?<=\S\n)(?=\S)")
 _PROBES = (
     "a b  c\nd \n e",
     "It's 12 o'clock, isn't it?\nYES! (no)\n\n- 3.14\tx",
@@ -33,134 +33,129 @@ _PROBES = (
 )
 
 
-def separable(tokenizer: Any) -> bool:
-    """Whether a tokenizer is of the kind that this module knows, and its added tokens stand apart from any text."""
+def tokenize_batch(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """The ids of texts as the tokenizer itself gives them: nothing added; offsets and masks are not computed."""
     backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = False
+    return [encoding.ids for encoding in backend.encode_batch_fast(texts, add_special_tokens=False)]
+
+
+class WordCache:
+    """Tokenizes texts for one tokenizer, by words where that gives the same ids.
+
+    Attributes:
+        by_words: whether it does: the tokenizer is of a kind for which it was shown, and agrees on some probes.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._line_starts: dict[
+            str, list[int]
+        ] = {}  # a line's first word, with the line break of a one-word line
+        self._words: dict[str, list[int]] = {}  # a word behind a space, without the space
+        self.by_words = _is_separable(tokenizer.backend_tokenizer) and all(
+            self._encode_by_words([text])[text] == tokenize_batch(tokenizer, [text])[0] for text in _PROBES
+        )
+
+    def encode(self, texts: Sequence[str]) -> dict[str, list[int]]:
+        """The ids of each text of a batch; special tokens that it spells are read as such."""
+        texts = list(dict.fromkeys(texts))
+        if self.by_words:
+            return self._encode_by_words(texts)
+        return dict(zip(texts, tokenize_batch(self._tokenizer, texts), strict=True))
+
+    def _encode_by_words(self, texts: Sequence[str]) -> dict[str, list[int]]:
+        splits = [_split(text) for text in texts]
+        new_starts = {start for starts, _ in splits for start in starts} - self._line_starts.keys()
+        new_words = set().union(*(words for _, lines in splits for words in lines)) - self._words.keys()
+        inseparable = {start for start in new_starts if start and not _is_separate(start)}
+        inseparable |= {word for word in new_words if not _is_separate(word)}
+        self._add(new_starts - inseparable, new_words - inseparable)
+        ids: dict[str, list[int]] = {}
+        whole = []
+        for text, (starts, lines) in zip(texts, splits, strict=True):
+            if not starts or (inseparable and not inseparable.isdisjoint(chain(starts, *lines))):
+                whole.append(text)
+                continue
+            ids[text] = []
+            for start, words in zip(starts, lines, strict=True):
+                ids[text] += self._line_starts[start]
+                ids[text].extend(chain.from_iterable(map(self._words.__getitem__, words)))
+        ids.update(zip(whole, tokenize_batch(self._tokenizer, whole), strict=True))
+        self._trim(self._line_starts, new_starts)
+        self._trim(self._words, new_words)
+        return ids
+
+    def _add(self, starts: set[str], words: set[str]) -> None:
+        texts = [*starts, *(f" {word}" for word in words)]
+        ids = tokenize_batch(self._tokenizer, texts)
+        self._line_starts.update(zip(starts, ids, strict=False))
+        self._words.update(zip(words, ids[len(starts) :], strict=True))
+
+    @staticmethod
+    def _trim(cache: dict[str, list[int]], new: set[str]) -> None:
+        for word in new:
+            if len(word) > LONG_WORD:
+                cache.pop(word, None)
+        if len(cache) > MAX_WORDS:
+            cache.clear()
+
+
+def _is_separable(backend: Any) -> bool:
+    """Whether a tokenizer is of a kind that may be split, and no text takes a part of its added tokens."""
     model = backend.model
     added = list(backend.get_added_tokens_decoder().values())
     return (
         type(model).__name__ == "BPE"
         and not (model.dropout or model.continuing_subword_prefix or model.end_of_word_suffix)
         and _state(backend.normalizer) in (None, {"type": "NFC"})
-        and _cuts_before_spaces(_state(backend.pre_tokenizer))
+        and _splits_before_spaces(_state(backend.pre_tokenizer))
         and not any(t.lstrip or t.rstrip or t.single_word or t.normalized for t in added)
         and not any(char.isspace() for t in added for char in t.content)
         and not _overlap({t.content for t in added})
-        and all(_Words(tokenizer).of([text])[text] == encode_many(tokenizer, [text])[0] for text in _PROBES)
     )
 
 
-def _state(part: Any) -> Any:
-    return None if part is None else json.loads(part.__getstate__())
+def _state(component: Any) -> Any:
+    return None if component is None else json.loads(component.__getstate__())
 
 
-def _cuts_before_spaces(rule: Any) -> bool:
-    parts = rule["pretokenizers"] if rule and rule["type"] == "Sequence" else [rule]
-    if not parts or not parts[-1] or parts[-1]["type"] != "ByteLevel" or parts[-1]["add_prefix_space"]:
+def _splits_before_spaces(pre_tokenizer: Any) -> bool:
+    is_sequence = pre_tokenizer and pre_tokenizer["type"] == "Sequence"
+    steps = pre_tokenizer["pretokenizers"] if is_sequence else [pre_tokenizer]
+    if not steps or not steps[-1] or steps[-1]["type"] != "ByteLevel" or steps[-1]["add_prefix_space"]:
         return False
-    *before, last = parts
-    splits = [one for one in before if one["type"] == "Split"]
-    known = all(
-        one["pattern"].get("Regex") in RULES and one["behavior"] == "Isolated" and not one["invert"]
-        for one in splits
+    *first, byte_level = steps
+    splits = [step for step in first if step["type"] == "Split"]
+    known_rules = all(
+        step["pattern"].get("Regex") in SPLIT_RULES and step["behavior"] == "Isolated" and not step["invert"]
+        for step in splits
     )
-    digits = all(one["type"] == "Digits" for one in before if one not in splits)
-    # One cutting rule: ByteLevel's own, or one of those above.
-    return known and digits and len(splits) == (0 if last["use_regex"] else 1)
+    only_digits = all(step["type"] == "Digits" for step in first if step not in splits)
+    # One split rule: ByteLevel's own, or one of those above.
+    return known_rules and only_digits and len(splits) == (0 if byte_level["use_regex"] else 1)
 
 
-def _overlap(names: set[str]) -> bool:
-    """Whether a token may begin inside another: then a text's end could take a part of the token that follows."""
-    heads = {name[:size] for name in names for size in range(1, len(name))}
-    return any(name[at:] in heads for name in names for at in range(len(name)))
+def _overlap(tokens: set[str]) -> bool:
+    """Whether a token may begin inside another: a text's end could then take a part of the token that follows it."""
+    prefixes = {token[:size] for token in tokens for size in range(1, len(token))}
+    return any(token[start:] in prefixes for token in tokens for start in range(len(token)))
 
 
-def encode_many(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """The ids of texts as the tokenizer itself gives them: nothing added, without offsets and masks that nobody reads."""
-    backend = tokenizer.backend_tokenizer
-    backend.no_truncation()
-    backend.no_padding()
-    backend.encode_special_tokens = False
-    return [encoded.ids for encoded in backend.encode_batch_fast(texts, add_special_tokens=False)]
-
-
-class Vocabulary:
-    """Encodes texts for one tokenizer: by words where that is shown to be the same, else whole."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self.separable = separable(tokenizer)
-        self._words = _Words(tokenizer) if self.separable else None
-
-    def of(self, texts: Sequence[str]) -> dict[str, list[int]]:
-        """The ids of each text, in a batch of a bounded number of texts."""
-        texts = list(dict.fromkeys(texts))
-        if self._words is not None:
-            return self._words.of(texts)
-        return dict(zip(texts, encode_many(self._tokenizer, texts), strict=True))
-
-
-class _Words:
-    """The words met so far, with their ids."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self._first: dict[str, list[int]] = {}  # a stretch as it stands
-        self._later: dict[str, list[int]] = {}  # a word behind a space, without the space
-
-    def of(self, texts: Sequence[str]) -> dict[str, list[int]]:
-        """The ids of each text."""
-        cut = [_cut(text) for text in texts]
-        heads = {head for heads, _ in cut for head in heads}
-        odd, made = self._learn(heads, set().union(*(one for _, words in cut for one in words)))
-        first, later = self._first, self._later
-        found: dict[str, list[int]] = {}
-        whole = []
-        for text, (heads_, words) in zip(texts, cut, strict=True):
-            if not heads_ or (odd and not (odd.isdisjoint(heads_) and all(map(odd.isdisjoint, words)))):
-                whole.append(text)
-                continue
-            ids: list[int] = []
-            for head, one in zip(heads_, words, strict=True):
-                ids += first[head]
-                ids.extend(chain.from_iterable(map(later.__getitem__, one)))
-            found[text] = ids
-        found.update(zip(whole, encode_many(self._tokenizer, whole), strict=True))
-        self._forget(made)
-        return found
-
-    def _learn(self, heads: set[str], words: set[str]) -> tuple[set[str], tuple[list[str], list[str]]]:
-        """Encode what is not known yet; gives what cannot be encoded by itself, and what is new."""
-        heads = heads - self._first.keys()
-        words = words - self._later.keys()
-        odd = {one for one in heads if one and not _good(one)} | {one for one in words if not _good(one)}
-        firsts, laters = sorted(heads - odd), sorted(words - odd)
-        made = encode_many(self._tokenizer, [*firsts, *(f" {word}" for word in laters)])
-        self._first.update(zip(firsts, made, strict=False))
-        self._later.update(zip(laters, made[len(firsts) :], strict=True))
-        return odd, (firsts, laters)
-
-    def _forget(self, made: tuple[list[str], list[str]]) -> None:
-        for kept, names in zip((self._first, self._later), made, strict=True):
-            for name in names:
-                if len(name) > LONG:
-                    del kept[name]
-            if len(kept) > MOST:
-                kept.clear()
-
-
-def _cut(text: str) -> tuple[list[str], list[list[str]]]:
-    """A text's lines, each as its first stretch and the words behind it; nothing where a line break meets a space."""
+def _split(text: str) -> tuple[list[str], list[list[str]]]:
+    """A text's lines, each as its first word and the words behind it; none where a space follows a line break."""
     if "\n" not in text:
-        head, *words = text.split(" ")
-        return [head], [words]
+        start, *words = text.split(" ")
+        return [start], [words]
     if "\n " in text:
         return [], []
-    lines = [line.split(" ") for line in _LINE.split(text)]
-    return [one.pop(0) for one in lines], lines
+    lines = [line.split(" ") for line in _LINE_START.split(text)]
+    return [words.pop(0) for words in lines], lines
 
 
-def _good(word: str) -> bool:
+def _is_separate(word: str) -> bool:
     """Whether a word, without the line break that may end its line, neither begins nor ends with white space."""
     word = word.removesuffix("\n")
     return bool(word) and not word[0].isspace() and not word[-1].isspace()
