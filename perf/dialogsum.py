@@ -61,7 +61,7 @@ def main(words: Sequence[str] | None = None) -> None:
             recipe = load(HERE.parent / "recipes" / "dialogsum.yaml", sets=sets)
             with Live() as live:
                 outcome = run(
-                    recipe, out=given.out / f"dialogsum-{method}-{seed}", data_dir=given.data, listen=live
+                    recipe, out=given.out / f"dialogsum-{method}-{seed}", data_dir=given.data, listener=live
                 )
             found = outcome.results["tasks"]["dialogsum"]
             cells = []

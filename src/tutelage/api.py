@@ -12,9 +12,9 @@ from tutelage.core.types import Json
 if TYPE_CHECKING:
     from tutelage.comparison import RunComparison
     from tutelage.config import Recipe
-    from tutelage.evaluation.evaluate import Evaluated
+    from tutelage.evaluation.evaluate import EvaluationResult
     from tutelage.evaluation.progress import Listener
-    from tutelage.job.run import Outcome
+    from tutelage.job.run import RunResult
     from tutelage.metrics import Row
     from tutelage.scoring.scorecard import Scorecard
 
@@ -26,7 +26,7 @@ def run(
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
     listen: Listener | None = None,
-) -> Outcome:
+) -> RunResult:
     """Do a recipe's whole job, or what is left of it: measure the base, tune, measure again, compare, report.
 
     Args:
@@ -51,7 +51,7 @@ def run(
         raise InputError("`sets` changes a recipe's file", where="sets", fix="change the recipe itself")
     else:
         read = recipe if isinstance(recipe, Recipe) else from_mapping(recipe)
-    return do(read, out=_path(out), data_dir=_data(data_dir), listen=listen)
+    return do(read, out=_path(out), data_dir=_data(data_dir), listener=listen)
 
 
 def evaluate(
@@ -67,7 +67,7 @@ def evaluate(
     out: str | Path | None = None,
     chat_template: str | None = None,
     listen: Listener | None = None,
-) -> Evaluated:
+) -> EvaluationResult:
     """Score a model as it is on benchmarks.
 
     Args:
@@ -86,22 +86,21 @@ def evaluate(
     Raises:
         InputError: the model, a benchmark or the folder is not what it should be.
     """
+    from tutelage.benchmarks import Limit
     from tutelage.evaluation.evaluate import evaluate as do
+    from tutelage.evaluation.preflight import EvaluationOptions
 
-    names = [benchmarks] if isinstance(benchmarks, str) else benchmarks
-    return do(
+    options = EvaluationOptions(
         model,
-        names,
-        limit=limit,
-        first=first,
+        (benchmarks,) if isinstance(benchmarks, str) else tuple(benchmarks),
+        limit=Limit(limit, first=first),
         shots=shots,
         against_base=against_base,
         self_check=self_check,
         data_dir=_data(data_dir),
-        out=_path(out),
         chat_template=chat_template,
-        listen=listen,
     )
+    return do(options, out=_path(out), listener=listen)
 
 
 def compare(first: str | Path, *others: str | Path, seed: int = 0) -> list[RunComparison]:

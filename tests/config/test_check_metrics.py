@@ -7,7 +7,7 @@ import yaml
 
 from tutelage.config import from_mapping, load
 from tutelage.core.errors import InputError, InputErrors
-from tutelage.prepare import preparation
+from tutelage.prepare.reader import read_rows
 
 
 def recipe(tmp_path, rows, metrics):
@@ -25,10 +25,10 @@ def recipe(tmp_path, rows, metrics):
 def test_a_metric_that_cannot_read_a_test_row_is_found_before_a_model_is_loaded(tmp_path):
     rows = [{"must_contain": ["yes"]}] * 6
     good = recipe(tmp_path, rows, ["states_fact", "accuracy"])
-    tested = {row.origin.line for row in preparation.read(good, None).tasks[0].test}
+    tested = {row.origin.line for row in read_rows(good, None).tasks[0].test}
     bad = [row if n + 1 not in tested else {} for n, row in enumerate(rows)]
     with pytest.raises(InputError) as caught:
-        preparation.read(recipe(tmp_path, bad, ["accuracy", "states_fact"]), None)
+        read_rows(recipe(tmp_path, bad, ["accuracy", "states_fact"]), None)
     assert caught.value.where == f"{tmp_path / 'rows.jsonl'}:{min(tested)}, field answerable"
     assert caught.value.found == "no such field"
     assert "metrics.1" in caught.value.fix

@@ -161,15 +161,15 @@ def test_qlora_is_refused_before_anything_is_read_where_its_needs_are_not_met(wr
 
 
 def test_virtual_tokens_leave_less_room_for_rows(written):
-    from tutelage.prepare.preparation import _room
+    from tutelage.prepare.preparation import _max_length
 
     tune = load(written(method="prompt-tuning", virtual_tokens=30)).tune
-    assert _room(tune, 512) == 482
-    assert _room(tune, None) == tune.max_length
+    assert _max_length(tune, 512) == 482
+    assert _max_length(tune, None) == tune.max_length
     with pytest.raises(InputError, match="no room is left") as caught:
-        _room(tune, 30)
+        _max_length(tune, 30)
     assert caught.value.where == "tune.virtual_tokens"
-    assert _room(SimpleNamespace(max_length=100, virtual=0), 512) == 100
+    assert _max_length(SimpleNamespace(max_length=100, virtual=0), 512) == 100
 
 
 def test_the_document_has_the_table():

@@ -9,7 +9,7 @@ import pytest
 
 from tutelage.config import from_mapping, load, resolved
 from tutelage.core.errors import InputError, InputErrors
-from tutelage.prepare import preparation
+from tutelage.prepare.reader import read_rows
 from tutelage.templates import subprocess_renderer
 
 KIND = {
@@ -43,7 +43,7 @@ def refused(job, **task):
 
 
 def test_rows_are_prepared_in_the_kinds_words(job):
-    rows = preparation.read(job(**KIND, inverted=0.5), None).tasks[0]
+    rows = read_rows(job(**KIND, inverted=0.5), None).tasks[0]
     assert {row.completion for row in rows.test} == {"negative", "positive"}
     assert all(row.choices == ("negative", "positive") for row in rows.test)
     assert all(row.template.startswith("sentiment/") for row in rows.train)
@@ -57,7 +57,7 @@ def test_rows_are_prepared_in_the_kinds_words(job):
 
 
 def test_own_words_are_rendered_apart_and_the_card_says_so(job):
-    task = preparation.read(
+    task = read_rows(
         job(prompt="How was it? {{ review | trim }}", completion="{{ stars }}"), None
     ).tasks[0]
     assert task.card["template"] == "own"
@@ -67,9 +67,9 @@ def test_own_words_are_rendered_apart_and_the_card_says_so(job):
 
 
 def test_a_seed_changes_the_wordings_and_the_identity(job):
-    one, other = (preparation.read(job(**KIND, wording_seed=seed), None) for seed in (0, 1))
+    one, other = (read_rows(job(**KIND, wording_seed=seed), None) for seed in (0, 1))
     assert one.identity != other.identity
-    assert one.identity == preparation.read(job(**KIND), None).identity
+    assert one.identity == read_rows(job(**KIND), None).identity
 
 
 def test_an_own_file_is_looked_for_beside_the_recipe(job, tmp_path):
@@ -78,11 +78,11 @@ def test_an_own_file_is_looked_for_beside_the_recipe(job, tmp_path):
         "wordings:\n  one: {prompt: 'Stars for: {{ review }}'}\n",
         encoding="utf-8",
     )
-    task = preparation.read(job(template="./mine.yaml"), None).tasks[0]
+    task = read_rows(job(template="./mine.yaml"), None).tasks[0]
     assert task.test[0].template == "mine/one"
     assert task.card["rendered"].startswith("in a process of its own")
     with pytest.raises(InputError, match=r"other\.yaml"):
-        preparation.read(job(template="./other.yaml"), None)
+        read_rows(job(template="./other.yaml"), None)
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_a_recipe_file_says_labels_as_yaml_reads_them(tmp_path):
 def test_choosing_needs_choices(job):
     task = {"template": "summarisation", "fields": {"text": "review", "summary": "stars"}, "answer": "choose"}
     with pytest.raises(InputError) as caught:
-        preparation.read(job(**task), None)
+        read_rows(job(**task), None)
     assert caught.value.where == "tasks.0.answer"
     assert "no answers to choose from" in caught.value.problem
     with pytest.raises(InputError, match="no answers to choose from"):
-        preparation.read(job(template="arithmetic/rationale", answer="choose"), None)
+        read_rows(job(template="arithmetic/rationale", answer="choose"), None)

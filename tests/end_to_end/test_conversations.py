@@ -10,7 +10,7 @@ import yaml
 
 from tutelage.cli.main import main
 from tutelage.config import load
-from tutelage.prepare.preparation import read
+from tutelage.prepare.reader import read_rows
 from tutelage.results.store import Store
 
 COLOURS = ["red", "blue", "green", "black", "white", "grey"]
@@ -65,7 +65,7 @@ def test_the_whole_conversation_is_trained_asked_and_kept(talk: Path, capsys: py
 
 
 def test_the_turns_of_one_conversation_stay_together(talk: Path):
-    (task,) = read(load(talk / "recipe.yaml"), None).tasks
+    (task,) = read_rows(load(talk / "recipe.yaml"), None).tasks
     lines = [{row.origin.line for row in part} for part in (task.train, task.validation, task.test)]
     assert all(lines)
     assert not (lines[0] & lines[1] | lines[0] & lines[2] | lines[1] & lines[2])
@@ -78,7 +78,7 @@ def test_the_turns_of_one_conversation_stay_together(talk: Path):
 def test_bad_rows_of_the_template_are_dropped_too(talk: Path):
     rows = [{"question": f"q{i}", "answer": " " if i == 3 else f"a{i}"} for i in range(12)]
     (talk / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    (task,) = read(load(talk / "recipe.yaml"), None).tasks
+    (task,) = read_rows(load(talk / "recipe.yaml"), None).tasks
     (dropped,) = task.card["dropped"]
     assert dropped["where"].endswith("rows.jsonl:4")
     assert "the completion is empty" in dropped["why"]

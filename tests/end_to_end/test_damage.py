@@ -19,7 +19,7 @@ from tutelage.cli.main import main
 from tutelage.comparison import compare_runs
 from tutelage.core import hashing, outputs
 from tutelage.core.errors import InputError, MachineError
-from tutelage.evaluation.progress import Silent
+from tutelage.evaluation.progress import SilentListener
 from tutelage.job import run as running
 from tutelage.job.run import run
 from tutelage.models import resolve
@@ -28,7 +28,7 @@ from tutelage.results.store import Store
 Damage = Callable[[Path], None]
 
 
-class Lines(Silent):
+class Lines(SilentListener):
     """Remembers the lines of the stage `check`."""
 
     def __init__(self) -> None:
@@ -74,8 +74,8 @@ def job(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "job"))
 
 
-def again(job: Path, lines: Lines | None = None) -> running.Outcome:
-    return run(recipes.load(job / "recipe.yaml"), out=job / "out", listen=lines)
+def again(job: Path, lines: Lines | None = None) -> running.RunResult:
+    return run(recipes.load(job / "recipe.yaml"), out=job / "out", listener=lines)
 
 
 def content(path: Path, *jobs: Path) -> bytes:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tutelage import evaluate
 from tutelage.cli.main import main
 from tutelage.comparison import compare_runs
 from tutelage.core.errors import InputError
 from tutelage.engine import Engine
 from tutelage.evaluation import preflight
-from tutelage.evaluation.evaluate import evaluate
 from tutelage.models.load import as_loaded
 from tutelage.results.store import Store
 
@@ -197,7 +197,7 @@ def test_whole_examples_are_dropped_to_fit_counted_and_shown(bench, tiny_model_f
     assert sum(4 - count for count in shots) == told["examples"]
     assert main(["evaluate", str(model), "--benchmark", bench, "--out", str(tmp_path / "a")]) == 0
     assert (
-        f"{told['examples']} worked examples were left out of {told['items']} questions"
+        f"{told['examples']} exemplars were left out of {told['items']} questions"
         in capsys.readouterr().out
     )
     (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 20}))

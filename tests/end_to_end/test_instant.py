@@ -10,19 +10,18 @@ from pathlib import Path
 import pytest
 
 from tutelage import config as recipes
-from tutelage.config.load import resolved
+from tutelage import evaluate
+from tutelage.config.identity import run_folder
 from tutelage.core import clock as clocks
 from tutelage.core.errors import InputError, MachineError
 from tutelage.engine import Engine
-from tutelage.evaluation.evaluate import evaluate
-from tutelage.evaluation.progress import Silent
+from tutelage.evaluation.progress import SilentListener
 from tutelage.inspection.inspect import inspect
 from tutelage.job.run import run, train
 from tutelage.models import load_tokenizer, resolve
 from tutelage.prepare import template_clock
-from tutelage.results.run_folder import default_folder
 from tutelage.templates import chat_renderer
-from tutelage.tokens import chat_encoding
+from tutelage.tokens import rendering
 from tutelage.training.events import Event, Step
 
 FIRST = datetime(2026, 1, 31, 23, 59, 50, tzinfo=UTC)
@@ -78,7 +77,7 @@ def shown(monkeypatch):
     return seen
 
 
-class StopsAt(Silent):
+class StopsAt(SilentListener):
     """Ctrl-C after a step."""
 
     def __init__(self, step: int) -> None:
@@ -96,10 +95,10 @@ def weights(folder: Path) -> dict[str, bytes]:
 def test_a_run_stopped_and_taken_up_a_week_later_ends_as_if_it_had_not_been(recipe, job, at, shown):
     train(recipe, out=job / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, out=job / "stopped", listen=StopsAt(2))
+        train(recipe, out=job / "stopped", listener=StopsAt(2))
     assert list((job / "stopped" / "checkpoints").iterdir())
 
-    class Midnight(Silent):
+    class Midnight(SilentListener):
         def stage(self, *_: str) -> None:
             at(8)
 
@@ -114,7 +113,7 @@ def test_a_run_stopped_and_taken_up_a_week_later_ends_as_if_it_had_not_been(reci
         train(recipe, out=job / "stopped")
     kept.write_text(text, "ascii")
     shown.clear()
-    outcome = run(recipe, out=job / "stopped", listen=Midnight())
+    outcome = run(recipe, out=job / "stopped", listener=Midnight())
     assert weights(job / "stopped") == weights(job / "whole")
     assert shown == {FIRST}, "training, validation, base and tuned are shown one instant"
     note = {"instant": FIRST.isoformat(), "read": {"%d %b %Y %H:%M:%S": "31 Jan 2026 23:59:50"}}
@@ -152,16 +151,16 @@ def test_inspect_warns_and_shows_the_runs_own_instant(recipe, job, at, monkeypat
     (warning,) = [one for one in inspect(recipe).findings if one.kind == "template-reads-clock"]
     assert warning.level == "warning"
     assert "'%d %b %Y %H:%M:%S' as '31 Jan 2026 23:59:50'" in warning.found
-    clock = template_clock.clock_for(default_folder(recipe.name, resolved(recipe)))
+    clock = template_clock.clock_for(run_folder(recipe).path)
     clock.note({"%d": "31"})
-    template_clock.keep_instant(default_folder(recipe.name, resolved(recipe)), clock)
+    template_clock.keep_instant(run_folder(recipe).path, clock)
     at(4)
     (warning,) = [one for one in inspect(recipe).findings if one.kind == "template-reads-clock"]
     assert "31 Jan 2026" in warning.found
 
 
 def test_an_evaluation_has_one_instant_also_after_a_stop(tmp_path, dated, at, shown):
-    class Stops(Silent):
+    class Stops(SilentListener):
         def advance(self, done: int, *_: int) -> None:
             if done:
                 raise KeyboardInterrupt
@@ -215,7 +214,7 @@ def test_what_is_read_late_is_kept_before_it_is_used(tmp_path, dated, at):
     words = load_tokenizer(resolve(str(dated)), chat_template=late, clock=clock)
     template_clock.keep_instant(tmp_path / "run", clock)
     assert not (tmp_path / "run" / template_clock.NAME).exists()
-    chat_encoding.render(
+    rendering.render(
         words.tokenizer, [{"role": r, "content": "a"} for r in ("user", "assistant")], generate=True
     )
     assert template_clock.read_instant(tmp_path / "run") == clock.instant

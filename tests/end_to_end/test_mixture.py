@@ -13,8 +13,8 @@ from tutelage.cli.main import main
 from tutelage.config import load
 from tutelage.core.errors import InputError
 from tutelage.core.types import Prompted
-from tutelage.prepare import preparation
-from tutelage.prepare.rows import read
+from tutelage.prepare.reader import read_rows
+from tutelage.prepare.task_rows import RecipeRows, TaskRows
 
 COLOURS = ["red", "blue", "green", "black", "white", "grey"]
 SPLIT = {"train": 12, "validation": 2, "test": 4}
@@ -57,7 +57,7 @@ def many(tmp_path: Path, tiny_model_folder: Path) -> Path:
     told = {
         "model": str(tiny_model_folder),
         "tasks": [
-            {"name": "p3", "each": "file", "data": {"path": "p3/*.jsonl"}, **small},
+            {"name": "p3", "one_task_per": "file", "data": {"path": "p3/*.jsonl"}, **small},
             {
                 "name": "same",
                 "data": {"path": "pairs.jsonl"},
@@ -155,16 +155,16 @@ def test_rows_of_their_own_are_replayed_and_not_asked(many: Path) -> None:
 def test_a_pool_that_is_asked_and_one_that_is_wrong(many: Path) -> None:
     write(many / "general.jsonl", plain("general", 25))
     asked = {"from": {"data": {"path": "general.jsonl"}, "split": SPLIT}, "share": 0.2, "repeat": True}
-    general = of(read(load(change(many, mixture=None, replay=asked)), None), "general")
+    general = of(read_rows(load(change(many, mixture=None, replay=asked)), None), "general")
     assert (len(general.train), len(general.test)) == (12, 4)
     seeded = {"from": {"data": {"path": "general.jsonl"}, "split": {"seed": 3}}, "share": 0.2}
-    general = of(read(load(change(many, replay=seeded)), None), "general")
+    general = of(read_rows(load(change(many, replay=seeded)), None), "general")
     assert (len(general.train), len(general.validation), len(general.test)) == (25, 0, 0)
     for own, where in (
         ({"data": {"path": "genral.jsonl"}}, "genral.jsonl"),
         ({"data": {"path": "general.jsonl"}, "split": {"test": 1}}, "replay.from.split"),
         ({"data": {"path": "general.jsonl"}, "name": "same"}, "tasks"),
-        ({"data": {"path": "general.jsonl"}, "each": "file"}, "replay"),
+        ({"data": {"path": "general.jsonl"}, "one_task_per": "file"}, "replay"),
         ({"data": {"path": "general.jsonl"}, "promt": "x"}, "replay.from.promt"),
         ({"data": {"path": "general.jsonl"}, "source": "snli"}, "replay.from"),  # too near to paraphrase
         (
@@ -173,16 +173,16 @@ def test_a_pool_that_is_asked_and_one_that_is_wrong(many: Path) -> None:
         ),  # held out under another name
     ):
         with pytest.raises(InputError) as caught:
-            read(load(change(many, replay={"from": own})), None)
+            read_rows(load(change(many, replay={"from": own})), None)
         assert where in (caught.value.where or ""), str(caught.value)
 
 
-def of(rows: preparation.Rows, name: str) -> preparation.TaskRows:
+def of(rows: RecipeRows, name: str) -> TaskRows:
     return next(task for task in rows.tasks if task.task.name == name)
 
 
 def test_forms_of_training_rows(many: Path) -> None:
-    rows = of(read(load(many / "recipe.yaml"), None), "same")
+    rows = of(read_rows(load(many / "recipe.yaml"), None), "same")
     few = [row for row in rows.train if row.shots]
     assert 0 < len(few) < len(rows.train)
     assert {row.style for row in rows.train} == {"zero-shot", "few-shot-options"}
@@ -216,12 +216,12 @@ def test_a_held_out_task_under_another_cluster_is_refused(many: Path) -> None:
         }
     )
     with pytest.raises(InputError, match="a held-out task is in training"):
-        read(load(change(many, tasks=told["tasks"])), None)
+        read_rows(load(change(many, tasks=told["tasks"])), None)
 
 
 def test_neighbours_of_a_held_out_cluster_leave_the_recipe(many: Path) -> None:
     write(many / "p3" / "anli_e.jsonl", plain("anli"))
-    rows = read(load(many / "recipe.yaml"), None)
+    rows = read_rows(load(many / "recipe.yaml"), None)
     assert rows.left_out == (("p3-anli_e", "language-inference"),)
     assert "p3-anli_e" not in {task.task.name for task in rows.tasks}
 
@@ -271,7 +271,7 @@ def test_a_preset_brings_weights_and_styles(many: Path, capsys: pytest.CaptureFi
     shares = json.loads((many / "out" / "data" / "card.json").read_text("utf-8"))["mixture"]["shares"]
     t0 = sum(share for name, share in shares.items() if name.startswith("p3-"))
     assert shares["same"] / t0 == pytest.approx(0.40 / 0.32)
-    rows = of(read(load(many / "recipe.yaml"), None), "same")
+    rows = of(read_rows(load(many / "recipe.yaml"), None), "same")
     assert len({row.style for row in rows.train}) >= 3
 
 
@@ -290,10 +290,10 @@ def test_a_row_under_another_template_of_its_source_is_not_trained_on(many: Path
         rows = [{"prompt": words.format(one["text"]), "completion": one["answer"]} for one in said]
         write(many / "rte" / f"{name}.jsonl", rows)
     tasks = [
-        {"name": "rte", "each": "file", "data": {"path": "rte/*.jsonl"}, "split": {**SPLIT, "seed": 0}},
+        {"name": "rte", "one_task_per": "file", "data": {"path": "rte/*.jsonl"}, "split": {**SPLIT, "seed": 0}},
     ]
     change(many, tasks=tasks, mixture=None, hold_out=None, replay=None)
-    rows = read(load(many / "recipe.yaml"), None)
+    rows = read_rows(load(many / "recipe.yaml"), None)
     assert [task.task.source for task in rows.tasks] == ["rte", "rte"]
 
     def stories(part: tuple[Prompted, ...]) -> set[str]:
@@ -311,26 +311,26 @@ def test_files_under_the_data_folder_need_no_hub(many: Path) -> None:
     tasks = [
         {
             "name": "p3",
-            "each": "file",
+            "one_task_per": "file",
             "data": {"local": ["p3/imdb_a.jsonl", "p3/samsum*.jsonl"]},
             "split": SPLIT,
         }
     ]
     path = change(many, tasks=tasks, mixture=None, hold_out=None, replay=None)
-    rows = read(load(path), many)
+    rows = read_rows(load(path), many)
     assert [(task.task.name, task.task.source) for task in rows.tasks] == [
         ("p3-imdb_a", "imdb"),
         ("p3-samsum_c", "samsum"),
     ]
     assert rows.tasks[0].card["source"]["kind"] == "local"
     with pytest.raises(InputError, match="under the data folder, and none is named"):
-        read(load(path), None)
+        read_rows(load(path), None)
 
 
 def test_a_held_out_task_shows_exemplars_of_its_own_rows_and_trains_on_none(many: Path) -> None:
     told = yaml.safe_load((many / "recipe.yaml").read_text("utf-8"))["tasks"]
     told[0]["shots"] = {"count": 2}
-    task = of(read(load(change(many, tasks=told)), None), "p3-glue_qqp_b")
+    task = of(read_rows(load(change(many, tasks=told)), None), "p3-glue_qqp_b")
     assert (task.train, task.validation) == ((), ())
     assert task.card["splits"] == {"train": 0, "validation": 0, "test": 4}
     asked = {row.prompt for row in task.test}
@@ -344,21 +344,21 @@ def test_a_preset_turns_rows_around_where_the_kind_can_and_nothing_else_is_said(
     told[1].pop("styles")
     parts = {"cot": {"tasks": ["p3-*"]}, "dialog": {"tasks": ["same"]}}
     path = change(many, mixture={"preset": "flan2022", "parts": parts}, hold_out=None, tasks=told)
-    rows = read(load(path), None)
+    rows = read_rows(load(path), None)
     task = of(rows, "same").task
     assert task.inverted == pytest.approx(0.3 / 1.3)
     assert {row.group for row in of(rows, "same").train} == {"wordings", "inverted"}
     assert {row.group for row in of(rows, "same").test} == {"wordings"}
     assert of(rows, "p3-imdb_a").task.inverted == 0  # its own words cannot be turned around
     told[1]["inverted"] = 0.0
-    assert of(read(load(change(many, tasks=told)), None), "same").task.inverted == 0
+    assert of(read_rows(load(change(many, tasks=told)), None), "same").task.inverted == 0
 
 
 def test_mistakes_of_names_are_told_before_a_file_is_read(many: Path) -> None:
     (many / "talk.jsonl").write_text("no json\n")
     path = change(many, mixture={"tasks": ["p3-*", "sane"]})
     with pytest.raises(InputError) as caught:
-        read(load(path), None)
+        read_rows(load(path), None)
     assert "the mixture names a task that is not there" in str(caught.value)
     assert "a task is in no part of the mixture" in str(caught.value)
 

@@ -68,7 +68,7 @@ def test_log_card_and_page_tell_what_was_minimised(
     assert 0 <= checked["loss"] < 1e-5
     page = (out / "report.html").read_text("utf-8")
     for title in (
-        "All that is minimised",
+        "Whole objective",
         "Loss of prompts",
         "KL divergence from the base",
         "Squared distance",

@@ -18,7 +18,7 @@ import pytest
 from tutelage import config as recipes
 from tutelage.cli.main import main
 from tutelage.core.errors import InputError
-from tutelage.evaluation.progress import Silent
+from tutelage.evaluation.progress import SilentListener
 from tutelage.job.run import train
 from tutelage.models import smoke_test
 from tutelage.training import loop as training
@@ -126,7 +126,7 @@ class Pulled(BaseException):
     """The plug."""
 
 
-class Pull(Silent):
+class Pull(SilentListener):
     """Pulls it at step 5, one step after the second checkpoint."""
 
     def event(self, event: Event) -> None:
@@ -146,7 +146,7 @@ def pulled(job: Path) -> Path:
     text = (job / "recipe.yaml").read_text("utf-8").replace(str(model), str(job / "model"))
     (job / "recipe.yaml").write_text(text, "utf-8")
     with pytest.raises(Pulled):
-        train(recipe(job), out=job / "out", listen=Pull())
+        train(recipe(job), out=job / "out", listener=Pull())
     assert [p.name for p in sorted((job / "out" / "checkpoints").glob("step-*"))] == [
         "step-00000002",
         "step-00000004",

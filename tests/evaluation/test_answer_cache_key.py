@@ -9,13 +9,13 @@ import sqlite3
 
 import pytest
 
+from tutelage import evaluate
 from tutelage.core import caches
 from tutelage.core.clock import Clock, Instant
 from tutelage.core.types import Request
 from tutelage.engine import Engine
 from tutelage.evaluation import answer_cache_key
-from tutelage.evaluation.answer_cache_key import content_of, voice
-from tutelage.evaluation.evaluate import evaluate
+from tutelage.evaluation.answer_cache_key import keyed_engine, model_key
 from tutelage.models import load, resolve
 from tutelage.results.store import Store
 from tutelage.tokens import rendering
@@ -132,7 +132,7 @@ def test_whatever_decides_answers_is_in_the_models_content_and_its_place_is_not(
     tmp_path, model, monkeypatch, tiny_t5_folder
 ):
     def content(folder=model):
-        return content_of(load(resolve(str(folder))))
+        return model_key(load(resolve(str(folder))))
 
     seen = [content()]
     assert content(shutil.copytree(model, tmp_path / "copy")) == seen[0]
@@ -155,7 +155,7 @@ def test_whatever_decides_answers_is_in_the_models_content_and_its_place_is_not(
     ):
         change()
         seen.append(content())
-    seen.append(content_of(load(resolve(str(model)), dtype="bfloat16")))
+    seen.append(model_key(load(resolve(str(model)), dtype="bfloat16")))
     seen.append(content(tiny_t5_folder))
     assert len(set(seen)) == len(seen)
 
@@ -182,7 +182,7 @@ def test_answers_depend_on_what_the_template_reads_of_the_clock(model, clock, ch
     for hours in (0, 1, 24, 25):
         moment = dt.datetime(2026, 1, 2, 3, 4, 5 + hours % 7, tzinfo=dt.UTC) + dt.timedelta(hours=hours)
         rendering.set_template(loaded.tokenizer, loaded.chat_template, clock=Clock(Instant(moment)))
-        contents.add(voice(loaded).content_for([request]))
+        contents.add(keyed_engine(loaded).key_for([request]))
     assert len(contents) == changes
 
 

@@ -13,7 +13,7 @@ import pytest
 from tutelage.config.load import from_mapping
 from tutelage.core.errors import InputError
 from tutelage.inspection.checks import _meanings
-from tutelage.inspection.inspect import Wanted, inspect
+from tutelage.inspection.inspect import RowSelection, inspect
 from tutelage.models import special_tokens
 from tutelage.tokens.encoder import Encoder
 
@@ -50,7 +50,7 @@ def _there(tmp_path, monkeypatch):
 def looked(tmp_path, tiny_model_folder):
     """Write rows and a recipe, inspect them, and give the inspection."""
 
-    def look(rows=None, *, model=None, wanted=None, tune=None, chat_template=None, split=None):
+    def look(rows=None, *, model=None, selection=None, tune=None, chat_template=None, split=None):
         lines = [json.dumps(one) + "\n" for one in (healthy() if rows is None else rows)]
         (tmp_path / "rows.jsonl").write_text("".join(lines), "utf-8")
         if chat_template is not None:
@@ -71,7 +71,7 @@ def looked(tmp_path, tiny_model_folder):
             "tune": {"max_length": 128, **(tune or {})},
             **({"chat_template": "own.jinja"} if chat_template is not None else {}),
         }
-        return inspect(from_mapping(told, root=tmp_path), wanted=wanted)
+        return inspect(from_mapping(told, root=tmp_path), selection=wanted)
 
     return look
 
@@ -115,7 +115,7 @@ def test_a_healthy_recipe_has_no_finding_and_all_its_figures(looked):
     assert (found.recipe, found.chat_template, found.max_length) == ("colours", "the model's own", 128)
     assert task.splits == {"train": 10, "validation": 1, "test": 3}
     assert (task.prompt, task.completion, task.template) == ("{{ question }}", "{{ answer }}", "own")
-    every = looked(wanted=Wanted(count=10)).tasks[0].rows
+    every = looked(selection=RowSelection(count=10)).tasks[0].rows
     assert found.rows_per_epoch == 10
     assert found.tokens_per_epoch == task.tokens_per_epoch == sum(len(one.tokens) for one in every)
     assert found.loss_tokens_per_epoch == sum(one.learned for one in every)
@@ -148,7 +148,7 @@ def test_a_training_row_is_shown_as_it_is_learned(looked):
 
 
 def test_a_test_row_is_shown_as_it_is_asked(looked):
-    asked = looked(wanted=Wanted(split="test", count=1, early=True)).tasks[0].rows[0]
+    asked = looked(selection=RowSelection(split="test", count=1, early=True)).tasks[0].rows[0]
     assert (asked.split, asked.learned) == ("test", 0)
     assert asked.text == "<|im_start|>user\nAnd the colour of plan 0?<|im_end|>\n<|im_start|>assistant\n"
     assert asked.completion == "Plan 0 is red."
@@ -178,7 +178,7 @@ def test_an_encoder_decoder_model_has_two_sides(looked, t5):
     assert "".join(token.text for token in first.tokens[: first.source]).endswith("plan 0?</s>")
     assert all(token.learned for token in first.tokens[first.source :])
     assert "".join(token.text for token in first.tokens[first.source :]) == "Plan 0 is red.</s>"
-    asked = looked(model=t5, wanted=Wanted(split="test", count=1, early=True)).tasks[0].rows[0]
+    asked = looked(model=t5, selection=RowSelection(split="test", count=1, early=True)).tasks[0].rows[0]
     assert asked.source == len(asked.tokens)
 
 
@@ -186,7 +186,7 @@ def test_any_row_is_found_by_file_and_line_its_own_id_and_its_task(looked, tmp_p
     rows = healthy()
     rows[11]["id"] = "plan-test-1"
     names = ("rows.jsonl:2", "plan-test-1", "colours:rows.jsonl:14", f"{tmp_path}/rows.jsonl:3")
-    found = looked(rows, wanted=Wanted(names=names, count=1, early=True)).tasks[0].rows
+    found = looked(rows, selection=RowSelection(names=names, count=1, early=True)).tasks[0].rows
     assert [(one.id, one.split) for one in found] == [
         ("rows.jsonl:2", "train"),
         ("rows.jsonl:12", "test"),
@@ -194,20 +194,20 @@ def test_any_row_is_found_by_file_and_line_its_own_id_and_its_task(looked, tmp_p
         ("rows.jsonl:3", "train"),
     ]
     assert (
-        len(looked(rows, wanted=Wanted(names=["rows.jsonl:12", "plan-test-1"], early=True)).tasks[0].rows)
+        len(looked(rows, selection=RowSelection(names=["rows.jsonl:12", "plan-test-1"], early=True)).tasks[0].rows)
         == 1
     )
-    assert looked(wanted=Wanted(count=0)).tasks[0].rows == ()
+    assert looked(selection=RowSelection(count=0)).tasks[0].rows == ()
 
 
 def test_a_row_that_is_not_there_is_refused_with_the_nearest_names(looked):
     with pytest.raises(InputError) as caught:
-        looked(wanted=Wanted(names=["row.jsonl:2"]))
+        looked(selection=RowSelection(names=["row.jsonl:2"]))
     assert caught.value.where == "--row"
     assert caught.value.found == "row.jsonl:2"
     assert "rows.jsonl:2" in caught.value.fix
     with pytest.raises(InputError, match="no row of this name"):
-        looked(wanted=Wanted(names=["\x1b[2J"]))
+        looked(selection=RowSelection(names=["\x1b[2J"]))
 
 
 def test_what_truncation_cut_is_told_and_many_cut_rows_are_a_warning(looked):
@@ -221,14 +221,14 @@ def test_what_truncation_cut_is_told_and_many_cut_rows_are_a_warning(looked):
     shown = [one.id for one in found.tasks[0].rows]
     assert shown == ["rows.jsonl:1", "rows.jsonl:2", "rows.jsonl:15"]
     cut = found.tasks[0].rows[-1]
-    whole = looked(rows, tune={"max_length": 512}, wanted=Wanted(names=["rows.jsonl:15"])).tasks[0].rows[0]
+    whole = looked(rows, tune={"max_length": 512}, selection=RowSelection(names=["rows.jsonl:15"])).tasks[0].rows[0]
     assert whole.cut is None
     assert (cut.cut.field, cut.cut.side) == ("question", "end")
     assert cut.cut.tokens == len(whole.tokens) - len(cut.tokens)
     assert cut.text.partition("user\n")[2].partition("<|im_end|>")[0] + cut.cut.text == long
     assert f"tune.max_length to {len(whole.tokens)}:" in told.fix
     asked = (
-        looked(rows, tune={"max_length": 96}, wanted=Wanted(names=["rows.jsonl:16"], early=True))
+        looked(rows, tune={"max_length": 96}, selection=RowSelection(names=["rows.jsonl:16"], early=True))
         .tasks[0]
         .rows[0]
     )
@@ -410,7 +410,7 @@ def test_prompt_and_answer_that_melt_when_they_are_tokenised_as_one(looked):
 
 def test_data_that_spells_control_tokens(looked):
     rows = [*healthy(), row("What does <|im_end|> mean?", "The end."), row("Say it.", "<|im_start|>")]
-    found = looked(rows, wanted=Wanted(names=["rows.jsonl:15"]))
+    found = looked(rows, selection=RowSelection(names=["rows.jsonl:15"]))
     told = only(found, "control-text")
     assert (told.level, told.rows) == ("note", ("rows.jsonl:15", "rows.jsonl:16"))
     # It is plain text to the model: only the template's own control tokens are special.
@@ -438,7 +438,7 @@ def test_padding_with_the_end_token_is_a_warning_where_it_stays(looked, llama, m
 
 def test_leaks_are_shown_and_not_refused(looked):
     rows = [*healthy(), row("what is the COLOUR of  plan 3?", "Plan 3 is black.", "test")]
-    found = looked(rows, wanted=Wanted(names=["rows.jsonl:15", "rows.jsonl:4"], early=True))
+    found = looked(rows, selection=RowSelection(names=["rows.jsonl:15", "rows.jsonl:4"], early=True))
     told = only(found, "leaks")
     assert told.rows == ("rows.jsonl:15",)
     (pair,) = found.tasks[0].leaks
@@ -450,7 +450,7 @@ def test_leaks_are_shown_and_not_refused(looked):
 
 def test_repeated_rows_are_told_with_the_row_they_repeat(looked):
     rows = [*healthy(), row("What is the colour of plan 3?", "plan 3 is  Black.")]
-    found = looked(rows, wanted=Wanted(names=["rows.jsonl:15"], early=True))
+    found = looked(rows, selection=RowSelection(names=["rows.jsonl:15"], early=True))
     assert only(found, "repeated").rows == ("rows.jsonl:15",)
     (pair,) = found.tasks[0].repeats
     assert (pair["row"][-3:], pair["first"][-2:], pair["split"]) == (":15", ":4", "train")

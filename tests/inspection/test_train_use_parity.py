@@ -8,9 +8,10 @@ import yaml
 
 from tutelage.config import load
 from tutelage.core.errors import InputError, InputErrors
-from tutelage.inspection.train_use_parity import replay
+from tutelage.inspection.train_use_parity import check_parity
 from tutelage.models import load_tokenizer, resolve
-from tutelage.prepare import preparation
+from tutelage.prepare.preparation import prepare
+from tutelage.prepare.reader import read_rows
 
 
 @pytest.fixture
@@ -22,16 +23,16 @@ def ready(tmp_path, tiny_model_folder):
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(told))
     recipe = load(tmp_path / "recipe.yaml")
     words = load_tokenizer(resolve(str(tiny_model_folder)))
-    read = preparation.read(recipe, None)
-    return recipe, read, preparation.encode(recipe, read, words), words
+    return recipe, prepare(recipe, read_rows(recipe, None), words), words
 
 
 def spoiled(prepared, change):
-    return replace(prepared, train=tuple(tuple(change(row) for row in task) for task in prepared.train))
+    tasks = (replace(task, train=tuple(change(row) for row in task.train)) for task in prepared.tasks)
+    return replace(prepared, tasks=tuple(tasks))
 
 
 def test_rows_as_they_should_be_pass(ready):
-    replay(*ready)
+    check_parity(*ready)
 
 
 @pytest.mark.parametrize(
@@ -50,14 +51,14 @@ def test_rows_as_they_should_be_pass(ready):
     ],
 )
 def test_what_would_be_trained_otherwise_than_asked_stops_the_run(ready, change, said):
-    recipe, read, prepared, words = ready
+    recipe, prepared, words = ready
     with pytest.raises((InputError, InputErrors)) as caught:
-        replay(recipe, read, spoiled(prepared, change), words)
+        check_parity(recipe, spoiled(prepared, change), words)
     assert said in str(caught.value)
     assert "tasks.rows" in str(caught.value)
 
 
-def test_turns_before_a_prompt_are_replayed_with_it(tmp_path, tiny_model_folder):
+def test_turns_before_a_prompt_are_compared_with_it(tmp_path, tiny_model_folder):
     turns = [
         {"role": role, "content": f"{role} says {k}"} for k in range(2) for role in ("user", "assistant")
     ]
@@ -69,6 +70,6 @@ def test_turns_before_a_prompt_are_replayed_with_it(tmp_path, tiny_model_folder)
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(told))
     recipe = load(tmp_path / "recipe.yaml")
     words = load_tokenizer(resolve(str(tiny_model_folder)))
-    read = preparation.read(recipe, None)
+    read = read_rows(recipe, None)
     assert any(row.history for row in read.tasks[0].train)
-    replay(recipe, read, preparation.encode(recipe, read, words), words)
+    check_parity(recipe, prepare(recipe, read, words), words)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tutelage import benchmarks
 from tutelage.core.types import Origin, Prompted
-from tutelage.prepare import contamination
-from tutelage.prepare.preparation import Rows, TaskRows
+from tutelage.prepare.contamination import find_contamination
+from tutelage.prepare.task_rows import TaskRows
 
 
 def rows(*texts):
@@ -13,13 +13,13 @@ def rows(*texts):
         Prompted(f"r:{n}", "t", text, "An answer.", "own", Origin("rows.jsonl", n))
         for n, text in enumerate(texts, 1)
     )
-    return Rows((TaskRows(None, train, (), (), {}),), "", "")
+    return [TaskRows(None, train, (), (), {})]
 
 
 def test_items_of_a_benchmark_among_training_rows_are_found_and_named():
     probe = benchmarks.load("general-probe", root=Path())
     long = max(probe.items, key=lambda item: len(item.prompt))
-    told = contamination.found([probe], rows("What does it cost?", long.prompt.upper()), near=0.8)
+    told = find_contamination([probe], rows("What does it cost?", long.prompt.upper()), threshold=0.8)
     assert list(told) == ["general-probe"]
     one = told["general-probe"]
     assert one["items"] == len(probe.items)
@@ -30,8 +30,8 @@ def test_items_of_a_benchmark_among_training_rows_are_found_and_named():
 
 def test_rows_that_share_nothing_are_no_contamination():
     probe = benchmarks.load("general-probe", root=Path())
-    told = contamination.found(
-        [probe], rows("What does the small plan cost?", "When are you open?"), near=0.8
+    told = find_contamination(
+        [probe], rows("What does the small plan cost?", "When are you open?"), threshold=0.8
     )
     assert told["general-probe"]["found"] == 0
     assert told["general-probe"]["first"] == []

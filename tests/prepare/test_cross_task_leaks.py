@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from tutelage.config.task_block import Task
 from tutelage.core.types import Origin, Prompted
-from tutelage.prepare.cross_task_leaks import parted, sources
-from tutelage.prepare.rows import TaskRows
+from tutelage.prepare.cross_task_leaks import sources, without_leaks
+from tutelage.prepare.task_rows import TaskRows
 
 TEMPLATE = "Read what stands below with care and then answer in one word what is asked of you: {}"
 
@@ -36,7 +36,7 @@ def numbers(rows: tuple[Prompted, ...]) -> set[int]:
 def test_a_row_that_another_task_of_the_source_is_tested_on_is_not_trained_on():
     one = task("one", TEMPLATE, range(60), range(60, 70), range(70, 74))
     two = task("two", "{} - which is it?", range(20, 80), range(10), range(80, 84))
-    first, second = parted([one, two], ["s", "s"])
+    first, second = without_leaks([one, two], ["s", "s"])
     assert numbers(first.train) == set(range(10, 60))
     assert numbers(second.train) == set(range(20, 60)) | set(range(70, 80))
     assert (first.card["shared"], second.card["shared"]) == (10, 10)
@@ -81,9 +81,9 @@ def test_words_of_the_template_and_other_sources_take_nothing_away():
         task("one", TEMPLATE, range(60), range(60, 70)),
         task("two", TEMPLATE, range(100, 160), range(160, 170)),
     )
-    assert parted([one, two], ["s", "s"]) == [one, two]
+    assert without_leaks([one, two], ["s", "s"]) == [one, two]
     same = task("two", TEMPLATE, range(60), range(60, 70))
-    assert parted([one, same], ["s", "t"]) == [one, same]
+    assert without_leaks([one, same], ["s", "t"]) == [one, same]
 
 
 def test_an_exemplar_counts_as_the_row_before_which_it_stands():
@@ -95,4 +95,4 @@ def test_an_exemplar_counts_as_the_row_before_which_it_stands():
     first = replace(
         one, train=(*one.train[:10], replace(one.train[10], history=shown, shots=1), *one.train[11:])
     )
-    assert numbers(parted([first, two], ["s", "s"])[0].train) == set(range(60)) - {10, *range(20, 25)}
+    assert numbers(without_leaks([first, two], ["s", "s"])[0].train) == set(range(60)) - {10, *range(20, 25)}

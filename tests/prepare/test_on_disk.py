@@ -14,20 +14,21 @@ from tutelage.config import load
 from tutelage.core import spill
 from tutelage.core.errors import InputError
 from tutelage.core.spill import OnDisk
-from tutelage.inspection.train_use_parity import replay
+from tutelage.inspection.train_use_parity import check_parity
 from tutelage.models import load_tokenizer, resolve
-from tutelage.prepare import preparation
+from tutelage.prepare.preparation import prepare
+from tutelage.prepare.reader import read_rows
 
 OWN = '    prompt: "Say {{ q | trim }}"\n    completion: "{{ a }}"\n'
 KIND = "    template: sentiment\n    fields: {text: q, label: a}\n    labels: [good, bad]\n"
 TASKS = {
     "own": OWN,
-    "shots": OWN + "    shots: {count: 2, each: row}\n",
+    "shots": OWN + "    shots: {count: 2, sampled_per: row}\n",
     "kind": KIND + "    options: mixed\n    inverted: 0.3\n",
     "styles": KIND
-    + "    styles: {zero-shot: 1, few-shot: 1, zero-shot-options: 1, few-shot-options: 1}\n    shots: {count: 3, alike: true}\n",
-    "groups": OWN + "    split: {by: g, validation: 0.2, test: 0.2}\n",
-    "dates": OWN + "    split: {date: n, near: 1.0}\n",
+    + "    styles: {zero-shot: 1, few-shot: 1, zero-shot-options: 1, few-shot-options: 1}\n    shots: {count: 3, same_template: true}\n",
+    "groups": OWN + "    split: {group_by: g, validation: 0.2, test: 0.2}\n",
+    "dates": OWN + "    split: {date: n, near_duplicate_threshold: 1.0}\n",
     "strata": OWN + "    split: {stratify: a, seed: 3}\n",
 }
 
@@ -55,7 +56,7 @@ def whole(rows):
     """All that was read, as values that can be compared."""
     return (
         rows.identity,
-        rows.taught,
+        rows.training_hashes,
         [
             (t.task, *map(tuple, (t.train, t.validation, t.test)), json.dumps(dict(t.card)), t.held_out)
             for t in rows.tasks
@@ -64,17 +65,15 @@ def whole(rows):
 
 
 def encoded(recipe, rows, words):
-    made = preparation.encode(recipe, rows, words)
-    replay(recipe, rows, made, words)
-    order = [made.row_at(position) for position in range(2 * made.n_train)]
+    made = prepare(recipe, rows, words)
+    check_parity(recipe, made, words)
+    order = [made.row_at(position) for position in range(2 * made.mixture.epoch)]
     return (
         made.identity,
         json.dumps(made.card),
-        list(map(tuple, made.train)),
+        [(tuple(task.train), tuple(task.validation), task.questions) for task in made.tasks],
         tuple(made.validation),
-        made.forms,
         order,
-        made.tasks,
     )
 
 
@@ -82,12 +81,12 @@ def encoded(recipe, rows, words):
 def test_rows_on_disk_are_those_in_memory(tmp_path, tiny_model_folder, monkeypatch, which):
     recipe = write(tmp_path, f"tasks:\n  - name: t\n    data: {{path: rows.jsonl}}\n{TASKS[which]}")
     words = load_tokenizer(resolve(str(tiny_model_folder)))
-    rows = preparation.read(recipe, None)
+    rows = read_rows(recipe, None)
     before = whole(rows), encoded(recipe, rows, words)
     monkeypatch.setattr(spill, "IN_MEMORY", 10)
-    rows = preparation.read(recipe, None)
+    rows = read_rows(recipe, None)
     assert isinstance(rows.tasks[0].train, OnDisk)
-    assert isinstance(preparation.encode(recipe, rows, words).train[0], OnDisk)
+    assert isinstance(prepare(recipe, rows, words).tasks[0].train, OnDisk)
     assert (whole(rows), encoded(recipe, rows, words)) == before
 
 
@@ -97,14 +96,14 @@ def test_two_tasks_of_one_source_and_rows_from_the_cache(tmp_path, monkeypatch):
         for name, seed in (("one", 1), ("two", 2))
     )
     recipe = write(tmp_path, text)
-    before = whole(preparation.read(recipe, None))
+    before = whole(read_rows(recipe, None))
     assert sum(task[4].count('"shared"') for task in before[2]) > 0
     monkeypatch.setattr(spill, "IN_MEMORY", 10)
     monkeypatch.setenv("TUTELAGE_NO_CACHE", "0")
     monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
     said = []
     for _ in range(2):
-        found = preparation.read(recipe, None, say=said.append)
+        found = read_rows(recipe, None, say=said.append)
         assert whole(found) == before
     assert said == ["rows of 2 tasks from the cache"]
     assert isinstance(found.tasks[0].train, OnDisk)
@@ -116,9 +115,9 @@ def test_mistakes_and_dropped_rows_are_told_alike(tmp_path, monkeypatch):
         monkeypatch.setattr(spill, "IN_MEMORY", few)
         block = f"tasks:\n  - name: t\n    data: {{path: rows.jsonl}}\n{OWN}"
         with pytest.raises(InputError) as caught:
-            preparation.read(write(tmp_path, block, bad=(3, 50, 119)), None)
+            read_rows(write(tmp_path, block, bad=(3, 50, 119)), None)
         dropping = block.replace("rows.jsonl}", "rows.jsonl, on_bad_row: drop}")
-        rows = preparation.read(write(tmp_path, dropping, bad=(3, 50, 119)), None)
+        rows = read_rows(write(tmp_path, dropping, bad=(3, 50, 119)), None)
         told.append((str(caught.value), whole(rows)))
     assert told[0] == told[1]
     assert "rows.jsonl:51" in told[0][0]
@@ -131,16 +130,17 @@ from pathlib import Path
 from tutelage.core import spill
 from tutelage.models import load_tokenizer, resolve
 from tutelage.config import load
-from tutelage.prepare import preparation
+from tutelage.prepare.reader import read_rows
+from tutelage.prepare.preparation import prepare
 import tutelage.templates, tutelage.tokens.batch_encoding, datasketch
 spill.IN_MEMORY = 500
 words = load_tokenizer(resolve(sys.argv[2]))
 recipe = load(Path(sys.argv[1]))
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
-rows = preparation.read(recipe, None)
-made = preparation.encode(recipe, rows, words)
-print(made.n_train, peak() - before)
+rows = read_rows(recipe, None)
+made = prepare(recipe, rows, words)
+print(made.mixture.epoch, peak() - before)
 """
 
 
@@ -148,7 +148,7 @@ def test_memory_hardly_grows_with_rows(tmp_path, tiny_model_folder):
     """With the search for near-duplicates off: its index has some kilobytes a row."""
     found = []
     for count in (3_000, 12_000):
-        said = f"{OWN}    split: {{near: 1.0, validation: 0.01, test: 50}}\n"
+        said = f"{OWN}    split: {{near_duplicate_threshold: 1.0, validation: 0.01, test: 50}}\n"
         write(tmp_path, f"tasks:\n  - name: t\n    data: {{path: rows.jsonl}}\n{said}", count=count)
         done = subprocess.run(
             [sys.executable, "-c", CHILD, str(tmp_path / "recipe.yaml"), str(tiny_model_folder)],

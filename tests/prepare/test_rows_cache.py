@@ -13,11 +13,12 @@ import pytest
 from tutelage.config import load
 from tutelage.core import caches
 from tutelage.core.errors import InputError
-from tutelage.prepare import preparation, rows, rows_cache
+from tutelage.prepare import reader, rows_cache
+from tutelage.prepare.reader import read_rows
 
 RECIPE = "tasks:\n  - name: t\n    data: {path: rows.jsonl}\n"
 WORDED = '    prompt: "Say {{ q | trim }}"\n    completion: "{{ a }}"\n'
-CHILD = "import sys; from pathlib import Path; from tutelage.config import load; from tutelage.prepare import preparation; print(preparation.read(load(Path(sys.argv[1])), None).identity)"
+CHILD = "import sys; from pathlib import Path; from tutelage.config import load; from tutelage.prepare.reader import read_rows; print(read_rows(load(Path(sys.argv[1])), None).identity)"
 
 
 @pytest.fixture
@@ -31,9 +32,9 @@ def kept(tmp_path, monkeypatch):
 @pytest.fixture
 def made(monkeypatch):
     """The tasks that were read and not found in the cache."""
-    real, seen = rows._read_task, []
+    real, seen = reader.read_task, []
     monkeypatch.setattr(
-        rows, "_read_task", lambda r, t, f, w, **k: seen.append(t.name) or real(r, t, f, w, **k)
+        reader, "read_task", lambda r, t, f, w, **k: seen.append(t.name) or real(r, t, f, w, **k)
     )
     return seen
 
@@ -54,13 +55,13 @@ def entries(kept):
     return sorted(path for path in kept.iterdir() if path.is_dir())
 
 
-@pytest.mark.parametrize("more", ["", "    shots: {count: 2}\n", "    split: {seed: 3, near: 1.0}\n"])
+@pytest.mark.parametrize("more", ["", "    shots: {count: 2}\n", "    split: {seed: 3, near_duplicate_threshold: 1.0}\n"])
 def test_rows_from_the_cache_are_the_fresh_ones(tmp_path, kept, made, more):
     path = write(tmp_path / "job", text=RECIPE + WORDED + more)
     said = []
-    fresh = preparation.read(load(path), None, say=said.append)
+    fresh = read_rows(load(path), None, say=said.append)
     assert (said, made) == ([], ["t"])
-    again = preparation.read(load(path), None, say=said.append)
+    again = read_rows(load(path), None, say=said.append)
     assert (said, made) == (["rows of t from the cache"], ["t"])
     assert again == fresh
     assert json.dumps(dict(again.tasks[0].card)) == json.dumps(dict(fresh.tasks[0].card))
@@ -69,7 +70,7 @@ def test_rows_from_the_cache_are_the_fresh_ones(tmp_path, kept, made, more):
 
 def test_anything_that_changes_the_rows_is_another_entry(tmp_path, kept, made, monkeypatch):
     path = write(tmp_path / "job")
-    seen = [preparation.read(load(path), None).identity]
+    seen = [read_rows(load(path), None).identity]
     changes = [
         lambda: write(path.parent, count=41),
         lambda: write(path.parent, text=RECIPE + WORDED.replace("Say", "Tell")),
@@ -79,7 +80,7 @@ def test_anything_that_changes_the_rows_is_another_entry(tmp_path, kept, made, m
     ]
     for number, change in enumerate(changes, 2):
         change()
-        seen.append(preparation.read(load(path), None).identity)
+        seen.append(read_rows(load(path), None).identity)
         assert len(made) == number
         assert len(entries(kept)) == number
     caches.program.cache_clear()
@@ -111,7 +112,7 @@ def test_an_edited_file_of_templates_is_noticed(tmp_path, kept, made, monkeypatc
     own.parent.mkdir(exist_ok=True)
     for words in ("Please say:", "Say now:", "Please say:"):
         own.write_text(OWN.replace("WORDS", words), "utf-8")
-        prompts = [row.prompt for row in preparation.read(load(path), None).tasks[0].test]
+        prompts = [row.prompt for row in read_rows(load(path), None).tasks[0].test]
         assert any(prompt.startswith(words) for prompt in prompts)
         assert all(prompt.startswith((words, "Tell me:")) for prompt in prompts)
     assert made == ["t", "t"]  # the third time the first one's rows are there
@@ -125,7 +126,7 @@ def test_the_order_of_labels_is_noticed(tmp_path, kept, made):
         path = write(tmp_path / "job", text=RECIPE + words)
         rows_ = [{"q": f"question {n}", "n": n % 2} for n in range(40)]
         (path.parent / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_), "utf-8")
-        prompts.append(preparation.read(load(path), None).tasks[0].test[0].prompt)
+        prompts.append(read_rows(load(path), None).tasks[0].test[0].prompt)
     assert made == ["t", "t"]
     assert prompts[0].index("bad") < prompts[0].index("good")
     assert prompts[1].index("good") < prompts[1].index("bad")
@@ -133,10 +134,10 @@ def test_the_order_of_labels_is_noticed(tmp_path, kept, made):
 
 def test_times_and_other_blocks_are_nothing_to_it(tmp_path, kept, made):
     path = write(tmp_path / "job")
-    preparation.read(load(path), None)
+    read_rows(load(path), None)
     os.utime(path.parent / "rows.jsonl", (1, 1))
     write(path.parent, text=f"tune: {{epochs: 7}}\n{RECIPE}{WORDED}")
-    preparation.read(load(path), None)
+    read_rows(load(path), None)
     assert made == ["t"]
 
 
@@ -145,7 +146,7 @@ def test_a_mistake_is_told_each_time_and_nothing_is_kept(tmp_path, kept):
     told = []
     for _ in range(2):
         with pytest.raises(InputError) as caught:
-            preparation.read(load(path), None)
+            read_rows(load(path), None)
         told.append(str(caught.value))
     assert told[0] == told[1]
     assert not kept.exists()
@@ -155,7 +156,7 @@ def test_a_mistake_is_told_each_time_and_nothing_is_kept(tmp_path, kept):
 @pytest.mark.parametrize("file", ["train.rows", "card.json"])
 def test_a_damaged_entry_is_said_and_made_anew(tmp_path, kept, made, harm, file):
     path = write(tmp_path / "job")
-    fresh = preparation.read(load(path), None)
+    fresh = read_rows(load(path), None)
     (entry,) = entries(kept)
     content = (entry / file).read_bytes()
     if harm in ("cut", "changed"):
@@ -168,37 +169,37 @@ def test_a_damaged_entry_is_said_and_made_anew(tmp_path, kept, made, harm, file)
     else:
         (entry / ("manifest.json" if harm == "no manifest" else file)).unlink()
     said = []
-    assert preparation.read(load(path), None, say=said.append) == fresh
+    assert read_rows(load(path), None, say=said.append) == fresh
     assert said == ["rows in the cache are damaged: they are made anew"]
     assert made == ["t", "t"]
     assert (entry / file).read_bytes() == content
-    assert preparation.read(load(path), None, say=said.append) == fresh
+    assert read_rows(load(path), None, say=said.append) == fresh
     assert said[1:] == ["rows of t from the cache"]
 
 
 def test_the_entries_used_longest_ago_go(tmp_path, kept, made, monkeypatch):
     paths = [write(tmp_path / f"job{n}", count=40 + n) for n in range(3)]
     for place, path in enumerate(paths[:2]):
-        preparation.read(load(path), None)
+        read_rows(load(path), None)
         for entry in entries(kept):
             if entry.stat().st_mtime > 100:
                 os.utime(entry / "manifest.json", (place + 1, place + 1))
                 os.utime(entry, (1, 1))
     first, second = sorted(entries(kept), key=lambda entry: (entry / "manifest.json").stat().st_mtime)
-    preparation.read(load(paths[0]), None)  # used now
+    read_rows(load(paths[0]), None)  # used now
     size = sum(file.stat().st_size for file in first.iterdir())
     monkeypatch.setenv("TUTELAGE_ROWS_CACHE_MB", str(2.5 * size / 1e6))
     foreign = first.parent / "of somebody else"
     foreign.mkdir()
     (foreign / "thesis.txt").write_bytes(bytes(3 * size))
-    preparation.read(load(paths[2]), None)
+    read_rows(load(paths[2]), None)
     shutil.rmtree(foreign)  # which was kept
     assert first in entries(kept)
     assert second not in entries(kept)
     assert len(entries(kept)) == 2
     monkeypatch.setenv("TUTELAGE_ROWS_CACHE_MB", "0.001")  # too small for any
     write(tmp_path / "job3", count=50)
-    preparation.read(load(tmp_path / "job3" / "recipe.yaml"), None)
+    read_rows(load(tmp_path / "job3" / "recipe.yaml"), None)
     assert len(entries(kept)) == 2
 
 
@@ -207,10 +208,10 @@ def test_it_can_be_turned_off_and_a_cache_that_cannot_be_written_is_no_mistake(
 ):
     path = write(tmp_path / "job")
     kept.parent.write_text("a file where the folder should be")
-    preparation.read(load(path), None)
+    read_rows(load(path), None)
     kept.parent.unlink()
     monkeypatch.setenv("TUTELAGE_NO_CACHE", "1")
-    preparation.read(load(path), None)
+    read_rows(load(path), None)
     assert not kept.exists()
     assert made == ["t", "t"]
 
@@ -239,7 +240,7 @@ def test_two_processes_at_once_and_one_killed_while_it_writes(tmp_path, kept, ma
     (entry,) = entries(kept)
     files = ["card.json", "manifest.json", "test.rows", "train.rows", "validation.rows"]
     assert sorted(file.name for file in entry.iterdir()) == files
-    assert preparation.read(load(path), None).identity == told[0].strip()
+    assert read_rows(load(path), None).identity == told[0].strip()
     assert made == []
 
 
@@ -247,5 +248,5 @@ def test_a_size_that_is_no_number_is_told_before_any_row_is_read(tmp_path, kept,
     monkeypatch.setenv("TUTELAGE_ROWS_CACHE_MB", "2 GB")
     path = write(tmp_path / "job")
     with pytest.raises(InputError, match="TUTELAGE_ROWS_CACHE_MB"):
-        preparation.read(load(path), None)
+        read_rows(load(path), None)
     assert made == []

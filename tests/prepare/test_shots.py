@@ -8,7 +8,8 @@ import yaml
 from tutelage.config import load
 from tutelage.core.errors import InputError
 from tutelage.models import load_tokenizer, resolve
-from tutelage.prepare import preparation
+from tutelage.prepare.preparation import prepare
+from tutelage.prepare.reader import read_rows
 
 
 def recipe(tmp_path, rows, model="m", **task):
@@ -34,7 +35,7 @@ ROWS = [{"prompt": f"what is {n}?", "completion": f"it is {n}"} for n in range(3
 
 @pytest.mark.parametrize("each", ["row", "task"])
 def test_exemplars_come_from_the_training_rows_and_are_never_the_row_itself(tmp_path, each):
-    (task,) = preparation.read(recipe(tmp_path, ROWS, shots={"count": 3, "each": each}), None).tasks
+    (task,) = read_rows(recipe(tmp_path, ROWS, shots={"count": 3, "sampled_per": each}), None).tasks
     known = {(row.prompt, row.completion) for row in task.train}
     sets = set()
     for row in (*task.train, *task.validation, *task.test):
@@ -55,8 +56,8 @@ def test_exemplars_stand_before_the_question_and_are_dropped_whole(tmp_path, tin
         *({"prompt": f"{'long ' * 9}{n}?", "completion": f"it is {n}"} for n in range(25, 30)),
     ]
     told = recipe(tmp_path, rows, tiny_model_folder, shots={"count": 4}, max_new_tokens=8)
-    read = preparation.read(told, None)
-    prepared = preparation.encode(told, read, load_tokenizer(resolve(str(tiny_model_folder))))
+    read = read_rows(told, None)
+    prepared = prepare(told, read, load_tokenizer(resolve(str(tiny_model_folder))))
     kept = prepared.card["tasks"]["rows"]["shots"]
     assert sum(kept.values()) == len(read.tasks[0].train)
     assert set(kept) - {"4"}
@@ -78,4 +79,4 @@ def test_a_conversation_takes_no_exemplars(tmp_path):
         for n in range(20)
     ]
     with pytest.raises(InputError, match="takes no exemplars"):
-        preparation.read(recipe(tmp_path, rows, shots={"count": 2}), None)
+        read_rows(recipe(tmp_path, rows, shots={"count": 2}), None)

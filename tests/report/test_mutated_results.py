@@ -20,7 +20,7 @@ from tutelage import report
 from tutelage.comparison import compare_runs
 from tutelage.comparison.flips import changes
 from tutelage.core.errors import InputError
-from tutelage.job.integrity import finished
+from tutelage.job.integrity import finished_results
 from tutelage.results import lm_eval, tuned_record
 from tutelage.results.folder_claim import check_claimable
 from tutelage.results.run_folder import RunFolder
@@ -138,7 +138,7 @@ def uses(run: Path, other: Path, recipe: dict[str, Any]) -> dict[str, Callable[[
     def run_again() -> None:
         folder = RunFolder(run)
         check_claimable(folder, recipe)
-        finished(folder, "key", base="b", say=[].append)
+        finished_results(folder, "key", base="b", say=[].append)
 
     return {
         "report": lambda: report.write(run),

@@ -74,24 +74,24 @@ def evaluate(
 ) -> int:
     """Ask a model every item and print its scores with 95 % intervals; responses are kept, a killed run goes on."""
     from tutelage.cli.live import Live
+    from tutelage.benchmarks import Limit
     from tutelage.evaluation.evaluate import evaluate as do
+    from tutelage.evaluation.preflight import EvaluationOptions
     from tutelage.results.run_folder import STORE_FILE
 
     names = [name.strip() for text in benchmark for name in text.split(",") if name.strip()]
+    options = EvaluationOptions(
+        model,
+        tuple(names),
+        limit=Limit(limit, first=first),
+        shots=shots,
+        against_base=against is Against.BASE,
+        self_check=self_check,
+        data_dir=data,
+        chat_template=chat_template,
+    )
     with Live() as live:
-        found = do(
-            model,
-            names,
-            limit=limit,
-            first=first,
-            shots=shots,
-            against_base=against is Against.BASE,
-            self_check=self_check,
-            data_dir=data,
-            out=out,
-            chat_template=chat_template,
-            listen=live,
-        )
+        found = do(options, out=out, listener=live)
     if json:
         console.print_json(found.document)
     else:

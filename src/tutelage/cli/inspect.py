@@ -63,13 +63,13 @@ def inspect(
     """Show what will be trained on: text, tokens, what is learned, lengths, truncation, overlap. Warn of silent mistakes."""
     from tutelage.config import load
     from tutelage.core import outputs
-    from tutelage.inspection.inspect import Wanted
+    from tutelage.inspection.inspect import RowSelection
     from tutelage.inspection.inspect import inspect as look
 
     if html is not None:
         outputs.Page(html, [recipe]).check()
-    wanted = Wanted(names=row or (), count=rows, split=split, early=look_at_test)
-    found = look(load(recipe, sets=sets or ()), data_dir=data, wanted=wanted, say=console.say)
+    selection = RowSelection(names=row or (), count=rows, split=split, early=look_at_test)
+    found = look(load(recipe, sets=sets or ()), data_dir=data, selection=selection, say=console.say)
     if html is not None:
         from tutelage.report.inspection import page_of
 

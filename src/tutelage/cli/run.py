@@ -23,7 +23,7 @@ def run(
     from tutelage.job.run import run as do
 
     with Live() as live:
-        outcome = do(load(recipe, sets=sets or ()), out=out, data_dir=data, listen=live)
+        outcome = do(load(recipe, sets=sets or ()), out=out, data_dir=data, listener=live)
     if json:
         console.print_json(outcome.results)
     else:

@@ -22,7 +22,7 @@ def train(
     from tutelage.results.run_folder import RunFolder
 
     with Live() as live:
-        folder = RunFolder(do(load(recipe, sets=sets or ()), out=out, data_dir=data, listen=live))
+        folder = RunFolder(do(load(recipe, sets=sets or ()), out=out, data_dir=data, listener=live))
     if json:
         console.print_json({"run": str(folder.path), "model": str(folder.model)})
     else:

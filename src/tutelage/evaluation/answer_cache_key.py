@@ -84,7 +84,9 @@ def model_key(loaded: LoadedModel) -> str:
 
 def _generation_settings(generation: Any) -> dict[str, str]:
     """Which tokens begin and end answers: the fingerprint does not cover the file that holds them."""
-    return {name: repr(value) for name, value in generation.to_dict().items() if name != "transformers_version"}
+    return {
+        name: repr(value) for name, value in generation.to_dict().items() if name != "transformers_version"
+    }
 
 
 def _device(device: Any) -> str:

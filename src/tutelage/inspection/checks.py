@@ -19,9 +19,9 @@ from tutelage.core.strictjson import shorten
 from tutelage.core.types import Encoded, History, Prompted
 from tutelage.models import LoadedTokenizer
 from tutelage.prepare.card import token_texts
-from tutelage.prepare.preparation import TaskRows
+from tutelage.prepare.task_rows import TaskRows
 from tutelage.report.inspection import Finding, share
-from tutelage.tokens import chat_encoding
+from tutelage.tokens import chat_encoding, rendering
 from tutelage.tokens.encoder import BATCH, Encoder
 from tutelage.tokens.rendering import clock_of
 
@@ -77,12 +77,14 @@ class Checks:
             found = f"{self._named([self.words.stated_pad])} pads and ends answers; here {now} pads"
             yield _finding("pad-was-end", "model", found)
         if not self.encoder.encoder_decoder:
-            text = chat_encoding.render(self.tokenizer, [{"role": "user", "content": "a"}], generate=True)
+            text = rendering.render(self.tokenizer, [{"role": "user", "content": "a"}], generate=True)
             ids = list(self.tokenizer(text)["input_ids"])
             if reads := clock_of(self.tokenizer).reads:
                 texts = ", ".join(f"{form!r} as {text!r}" for form, text in list(reads.items())[:NAMED])
                 yield _finding("template-reads-clock", "chat_template", texts)
-            if self._doubled(ids) and not self._doubled(chat_encoding.encode_text(self.tokenizer, text, control=True)):
+            if self._doubled(ids) and not self._doubled(
+                chat_encoding.encode_text(self.tokenizer, text, control=True)
+            ):
                 yield _finding("start-doubled-elsewhere", "chat_template", self._named(ids[:2]))
 
     def of_task(self, task: TaskRows, encoded: Sequence[Encoded]) -> Iterator[Finding]:
@@ -121,7 +123,7 @@ class Checks:
         """Every row with its tokens, rendered many at a time."""
         remaining = zip(rows, encoded, strict=True)
         while batch := list(islice(remaining, BATCH)):
-            kept = [kept_prompt(self.encoder, row, ids) for row, ids in batch]
+            kept = [trained_prompt(self.encoder, row, ids) for row, ids in batch]
             asked = self.encoder.prompts_ids(kept)
             wholes, opened = self._rendered(
                 [(prompt, row.completion) for prompt, (row, _) in zip(kept, batch, strict=True)]
@@ -141,8 +143,8 @@ class Checks:
             [*talk, {"role": "assistant", "content": answer}]
             for talk, (_, answer) in zip(before, turns, strict=True)
         ]
-        wholes = chat_encoding.render_all(self.tokenizer, answered, generate=False)
-        return wholes, chat_encoding.render_all(self.tokenizer, before, generate=True)
+        wholes = rendering.render_all(self.tokenizer, answered, generate=False)
+        return wholes, rendering.render_all(self.tokenizer, before, generate=True)
 
     def _spelled(self, text: str) -> list[int]:
         """The control tokens that a text spells; the unknown token comes of other text too."""
@@ -250,7 +252,7 @@ class Checks:
         return " ".join(repr(text) for text in token_texts(self.tokenizer, list(ids))) or "nothing"
 
 
-def kept_prompt(encoder: Encoder, row: Prompted, encoded: Encoded) -> tuple[str, History]:
+def trained_prompt(encoder: Encoder, row: Prompted, encoded: Encoded) -> tuple[str, History]:
     """The prompt and what stands before it, as far as truncation left them in the encoded row."""
     if not encoded.dropped:
         return row.prompt, row.history

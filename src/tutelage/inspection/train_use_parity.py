@@ -1,4 +1,4 @@
-"""Some rows of every run, replayed before it starts: what is trained must be what is asked in use."""
+"""Checks on some rows of every run, before it starts, that training sees what the model reads in use."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from tutelage.config.schema import Recipe
 from tutelage.core.errors import InputError, raise_all
 from tutelage.inspection.checks import Checks
 from tutelage.models import LoadedTokenizer
-from tutelage.prepare.preparation import Prepared, Rows, encoder_of
+from tutelage.prepare.preparation import Prepared, encoder_of
 
-FIRST = 64  # training rows of each task
-WRONG = (
+CHECKED_ROWS = 64  # the first training rows of each task
+ERRORS = (
     "no-turn-end",
     "doubled-start",
     "template-differs",
@@ -19,28 +19,34 @@ WRONG = (
     "answer-differs",
     "nothing-learned",
 )
-"""Findings that no run may have; `tutelage inspect` looks at every row, and has softer warnings besides."""
+"""Findings that no run may have; `tutelage inspect` checks every row, and has warnings besides."""
 
 
-def replay(recipe: Recipe, rows: Rows, prepared: Prepared, words: LoadedTokenizer) -> None:
-    """Hold the first rows' tokens against the chat template, against what is asked in use, and against the data.
+def check_parity(recipe: Recipe, prepared: Prepared, tokenizer: LoadedTokenizer) -> None:
+    """Compare the tokens of the first rows with the chat template, with what the model reads in use, and with the data.
 
     Raises:
-        InputError: what is trained is not what is asked; InputErrors for several findings.
+        InputError: what is trained is not what is asked in use; InputErrors for several findings.
     """
-    checks = Checks(words, encoder_of(recipe, words))
-    errors = []
-    for task, encoded in zip(rows.tasks, prepared.train, strict=True):
-        part = replace(task, train=task.train[:FIRST])
-        for found in checks.of_task(part, encoded[:FIRST]):
-            if found.kind in WRONG:
-                errors.append(
-                    InputError(
-                        f"{found.what[:1].lower()}{found.what[1:]}: {found.why}",
-                        where=found.where,
-                        found=found.found,
-                        expected=found.expected,
-                        fix=found.fix,
-                    )
-                )
-    raise_all("the first training rows", errors)
+    checks = Checks(tokenizer, encoder_of(recipe, tokenizer))
+    findings = [
+        finding
+        for task in prepared.tasks
+        for finding in checks.of_task(
+            replace(task.rows, train=task.rows.train[:CHECKED_ROWS]), task.train[:CHECKED_ROWS]
+        )
+    ]
+    raise_all(
+        "the first training rows",
+        [
+            InputError(
+                f"{finding.what[:1].lower()}{finding.what[1:]}: {finding.why}",
+                where=finding.where,
+                found=finding.found,
+                expected=finding.expected,
+                fix=finding.fix,
+            )
+            for finding in findings
+            if finding.kind in ERRORS
+        ],
+    )

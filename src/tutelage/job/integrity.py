@@ -1,7 +1,7 @@
-"""Whether what a run left is still as it was written.
+"""Checks that what an earlier run left in its folder is still as it was written.
 
-What can be computed again from the rest is (results, card, page); a damaged model or store is refused, with what to do.
-Runs of older versions recorded no hashes: they are taken as they are, and their model's hashes are recorded.
+What can be computed again from the rest (results, card, page) is computed again; a damaged model or store is an error that says
+what to do. Runs of older versions recorded no hashes: they are taken as they are, and the hashes of their model are recorded.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from tutelage.results.store import Store
 Say = Callable[[str], None]
 
 
-def finished(folder: RunFolder, key: str, *, base: str, say: Say) -> dict[str, Any] | None:
-    """The results of a run that ended before; None when something of it has to be done again, which `say` is told.
+def finished_results(folder: RunFolder, key: str, *, base: str, say: Say) -> dict[str, Any] | None:
+    """The results of a run that is complete; None when some of it has to be computed again.
 
     Args:
-        folder: the run.
-        key: what its results have to be of.
-        base: the fingerprint of the base model, to be recorded with the model of an older run.
-        say: told what is missing, damaged or was written again.
+        folder: the run folder.
+        key: a hash of all that the results depend on.
+        base: the fingerprint of the base model, recorded with the model of a run of an older version.
+        say: takes a line on what is missing, damaged or was written again.
 
     Raises:
         InputError: the tuned model, its record or the store is damaged.
     """
-    results = _results(folder, say)
+    results = _read_results(folder, say)
     if results is None or results["provenance"].get("key") != key:
         return None
-    made = results.get("made_from")
-    if (
-        not _model_is_whole(folder, made, base, say)
-        or not _store_is_whole(folder, made, say)
-        or not _card_is_whole(folder, made, say)
+    recorded = results.get("made_from")
+    if not (
+        _model_is_whole(folder, recorded, base, say)
+        and _store_is_whole(folder, recorded, say)
+        and _card_is_whole(folder, recorded, say)
     ):
         return None
     if write_recipe(folder, results["recipe"]):
@@ -52,11 +52,11 @@ def finished(folder: RunFolder, key: str, *, base: str, say: Say) -> dict[str, A
 
 
 def begun_before(folder: RunFolder, base: str) -> bool:
-    """Whether a run was begun by a version that left the generation settings out of its identity, and the base is unchanged.
+    """Whether an older version began the run, whose identity left out the generation settings, and the base is unchanged.
 
     Args:
         folder: the run.
-        base: the base model's fingerprint, with its settings.
+        base: the base model's fingerprint, generation settings included.
     """
     record = tuned_record.read(folder.path) or {}
     if record.get("recorded") == tuned_record.WHEN_WRITTEN:
@@ -72,18 +72,18 @@ def begun_before(folder: RunFolder, base: str) -> bool:
 
 
 def require_answers(folder: RunFolder, store: Store) -> None:
-    """Refuse answers that were edited after results.json was computed from them; missing ones are asked again."""
+    """Refuse answers that were edited after results.json was computed from them. Missing ones are asked again."""
     try:
-        made = document.read(folder.results).get("made_from")
+        recorded = document.read(folder.results).get("made_from")
     except InputError:
         return  # it is computed again, from the answers as they are
-    changed = digests.find_changes(store, made["store"]) if made else None
-    if changed and changed.answers:
-        raise digests.changed_error(store, changed, by=folder.results)
+    changes = digests.find_changes(store, recorded["store"]) if recorded else None
+    if changes and changes.answers:
+        raise digests.changed_error(store, changes, by=folder.results)
 
 
 def made_from(folder: RunFolder, store: Store) -> dict[str, Any]:
-    """What results are computed from, as hashes: `made_from` of results.json."""
+    """Hashes of what results are computed from: `made_from` of results.json."""
     card = document.load_json(folder.card, what="the data card", fix=document.FIX)
     return {
         "card": hashing.of_json(card),
@@ -92,7 +92,7 @@ def made_from(folder: RunFolder, store: Store) -> dict[str, Any]:
     }
 
 
-def _results(folder: RunFolder, say: Say) -> dict[str, Any] | None:
+def _read_results(folder: RunFolder, say: Say) -> dict[str, Any] | None:
     if not folder.results.is_file():
         return None
     try:
@@ -102,30 +102,30 @@ def _results(folder: RunFolder, say: Say) -> dict[str, Any] | None:
         return None
 
 
-def _model_is_whole(folder: RunFolder, made: Mapping[str, Any] | None, base: str, say: Say) -> bool:
-    """Check the model; its record is written again where it alone is missing or damaged."""
+def _model_is_whole(folder: RunFolder, recorded: Mapping[str, Any] | None, base: str, say: Say) -> bool:
+    """Check the tuned model. If only its record is missing or damaged, the record is written again."""
     record = tuned_record.read(folder.path)
     if not folder.model.exists():
         say(f"{folder.model} is not there: tuned again")
         return False
-    if made is not None and record != made["tuned"]:
-        if record is not None and record["identity"] != made["tuned"]["identity"]:
+    if recorded is not None and record != recorded["tuned"]:
+        if record is not None and record["identity"] != recorded["tuned"]["identity"]:
             say(f"{folder.tuned} is of another tuning: tuned again")
             return False
-        tuned_record.require_model(folder.path, made["tuned"])
-        tuned_record.write(folder.path, made["tuned"])
+        tuned_record.require_model(folder.path, recorded["tuned"])
+        tuned_record.write(folder.path, recorded["tuned"])
         say(f"{folder.tuned} was missing or damaged: it is written again from {folder.results.name}")
         return True
     if record is None:
         return False
     if record.get("files") is None:
-        adopt(folder, record, base, say)
+        record_hashes(folder, record, base, say)
     tuned_record.require_model(folder.path, record)
     return True
 
 
-def adopt(folder: RunFolder, record: Mapping[str, Any], base: str, say: Say) -> None:
-    """Record the hashes of a model that an older version wrote, as it is now, where the folder may be written to."""
+def record_hashes(folder: RunFolder, record: Mapping[str, Any], base: str, say: Say) -> None:
+    """Record the hashes of a model that an older version wrote, as it is now; not in a folder that is read-only."""
     if not os.access(folder.path, os.W_OK):
         say(tuned_record.UNCHECKED)
         return
@@ -137,38 +137,38 @@ def adopt(folder: RunFolder, record: Mapping[str, Any], base: str, say: Say) -> 
     )
 
 
-def _store_is_whole(folder: RunFolder, made: Mapping[str, Any] | None, say: Say) -> bool:
+def _store_is_whole(folder: RunFolder, recorded: Mapping[str, Any] | None, say: Say) -> bool:
     if not folder.store.is_file() or not folder.store.stat().st_size:
         say(f"{folder.store} is not there, or empty: all is asked again; the log of the training is lost")
         return False
     # A connection that only reads leaves SQLite's two files beside the store.
     with Store.open(folder.store, read_only=not os.access(folder.path, os.W_OK)) as store:
-        if made is None:
+        if recorded is None:
             return True
-        changed = digests.find_changes(store, made["store"])
-        if changed.answers or (changed.steps and store.steps()):
-            raise digests.changed_error(store, changed, by=folder.results)
-    if changed:
+        changes = digests.find_changes(store, recorded["store"])
+        if changes.answers or (changes.steps and store.steps()):
+            raise digests.changed_error(store, changes, by=folder.results)
+    if changes:
         say(f"{folder.store} lacks answers or scores: what is missing is asked or computed again")
-    return not changed
+    return not changes
 
 
-def _card_is_whole(folder: RunFolder, made: Mapping[str, Any] | None, say: Say) -> bool:
+def _card_is_whole(folder: RunFolder, recorded: Mapping[str, Any] | None, say: Say) -> bool:
     try:
         card = read_card(folder)
     except InputError as error:
         say(f"{folder.card} is missing or damaged and is written again: {error.problem}")
         return False
-    if made is not None and hashing.of_json(card) != made["card"]:
+    if recorded is not None and hashing.of_json(card) != recorded["card"]:
         say(f"{folder.card} was changed and is written again")
         return False
     return True
 
 
 def read_card(folder: RunFolder) -> dict[str, Any]:
-    """The data card.
+    """Read the data card.
 
     Raises:
-        InputError: it is not there or damaged.
+        InputError: it is missing or damaged.
     """
     return document.load_checked(folder.card, card_schema.CardSchema, what="the data card", fix=document.FIX)

@@ -1,4 +1,4 @@
-"""The tuning stage of a run: base weights and rows in, a saved model out, skipped when it is there already."""
+"""The tuning stage of a run: base weights and rows in, a saved model out; skipped when that model exists already."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from tutelage.config.schema import Recipe
 from tutelage.config.tune_block import Tune
 from tutelage.core import hashing, manifest
 from tutelage.evaluation.progress import Listener
-from tutelage.models import LoadedModel, ModelSource, add_adapter, export, methods, require_whole
+from tutelage.job import integrity
+from tutelage.job.context import RunContext
+from tutelage.models import LoadedModel, ModelSource, add_adapter, export, fingerprint, methods, require_whole
 from tutelage.models.export import output_folder
 from tutelage.models.freezing import freeze, train_last
 from tutelage.prepare.preparation import Prepared
-from tutelage.results import tuned_record as record_of
+from tutelage.results import tuned_record
 from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
 from tutelage.tokens.packing import Packing, packing_of
@@ -36,103 +38,134 @@ from tutelage.training.settings import LoopSettings, Objective, TrainingSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One tuning, settled: its settings, and by name what else its weights depend on."""
+class TuningPlan:
+    """A tuning with all its settings fixed.
+
+    Attributes:
+        settings: of the training loop.
+        needs: by name all else that the weights depend on.
+    """
 
     settings: LoopSettings
     needs: Mapping[str, Any]
 
     @property
     def identity(self) -> str:
-        """The hash of all that its weights depend on."""
+        """The hash of all that the weights depend on."""
         return hashing.of_json({**self.needs, "settings": self.settings.identity()})
 
 
-def steps_of(recipe: Recipe, prepared: Prepared) -> int:
-    """How many optimizer steps the recipe's epochs are, or as many as it allows."""
+def step_count(recipe: Recipe, rows: Prepared) -> int:
+    """Optimizer steps of the recipe's epochs, at most as many as its `steps`."""
     tune = recipe.tune
-    steps = math.ceil(tune.epochs * prepared.n_train / tune.batch_size)
+    steps = math.ceil(tune.epochs * rows.mixture.epoch / tune.batch_size)
     return steps if tune.steps is None else min(steps, tune.steps)
 
 
-def settle(recipe: Recipe, prepared: Prepared, base_fingerprint: str) -> Job:
-    """Turn the recipe's epochs and shares into steps, and name what the weights will depend on."""
+def plan_tuning(recipe: Recipe, rows: Prepared, base_fingerprint: str) -> TuningPlan:
+    """Turn the recipe's epochs and shares into steps, and name all that the weights will depend on."""
     tune = recipe.tune
-    epoch = prepared.n_train / tune.batch_size
+    steps_per_epoch = rows.mixture.epoch / tune.batch_size
     settings = LoopSettings(
         **{name: getattr(tune, name) for name in TrainingSettings.model_fields},
-        steps=steps_of(recipe, prepared),
+        steps=step_count(recipe, rows),
         learning_rate=tune.rate,
-        validate_every=max(1, round(tune.validate_every * epoch)),
-        packing=_packing(tune, prepared),
+        validate_every=max(1, round(tune.validate_every * steps_per_epoch)),
+        packing=_packing(tune, rows),
         objective=Objective(**{name: getattr(tune, name) for name in Objective.model_fields}),
     )
     method = {"name": tune.method, **tune.options}
-    return Job(settings, {"base_model": base_fingerprint, "data": prepared.identity, "method": method})
+    return TuningPlan(settings, {"base_model": base_fingerprint, "data": rows.identity, "method": method})
 
 
-def done(folder: RunFolder, job: Job) -> bool:
-    """Whether the tuned model is there and of this tuning.
+def is_done(folder: RunFolder, plan: TuningPlan) -> bool:
+    """Whether the folder holds the tuned model of this plan.
 
     Raises:
-        InputError: it is, and its files are not as they were written; or tuned.json is damaged.
+        InputError: it does, and the model's files are not as they were written; or tuned.json is damaged.
     """
-    record = record_of.read(folder.path)
-    if record is None or record["identity"] != job.identity or not folder.model.is_dir():
+    record = tuned_record.read(folder.path)
+    if record is None or record["identity"] != plan.identity or not folder.model.is_dir():
         return False
-    record_of.require_model(folder.path, record)
+    tuned_record.require_model(folder.path, record)
     return True
 
 
+def tune_if_needed(
+    context: RunContext,
+    rows: Prepared,
+    plan: TuningPlan,
+    base: LoadedModel,
+    source: ModelSource,
+    store: Store,
+) -> None:
+    """Tune the base model, unless the run folder holds the model of this plan already.
+
+    Args:
+        context: the run.
+        rows: its prepared rows.
+        plan: from `plan_tuning`.
+        base: the base model; it is tuned in place.
+        source: the base model's files.
+        store: takes the training log.
+    """
+    if not is_done(context.folder, plan):
+        context.listener.stage("tune")
+        tune(context, rows, plan, base=base, source=source, store=store)
+        return
+    context.listener.stage("tune", "was done before")
+    record = tuned_record.read(context.folder.path)
+    if record is not None and record.get("files") is None:
+        integrity.record_hashes(context.folder, record, fingerprint(source), context.say("check"))
+    _remove_checkpoints(context.folder)
+
+
 def tune(
-    recipe: Recipe,
-    prepared: Prepared,
-    job: Job,
+    context: RunContext,
+    rows: Prepared,
+    plan: TuningPlan,
     *,
     base: LoadedModel,
     source: ModelSource,
-    folder: RunFolder,
     store: Store,
-    listen: Listener,
 ) -> None:
-    """Tune `base` in place and save the result; goes on from the newest checkpoint."""
+    """Tune `base` in place and save the result; resumes from the newest checkpoint."""
+    folder = context.folder
+    method = context.recipe.tune.method
     output_folder(folder.model, of_run=True).check()
-    loaded = _trainable(base, recipe.tune)
-    recorder = _Recorder(store, listen)
-    loop = Loop(
-        loaded.model,
-        pad_id=loaded.pad,
-        row_at=prepared.row_at,
-        validation=prepared.validation,
-        settings=job.settings,
+    trainable = _trainable(base, context.recipe.tune)
+    log = _TrainingLog(store, context.listener)
+    tuned = Loop(
+        trainable.model,
+        pad_id=trainable.pad,
+        row_at=rows.row_at,
+        validation=rows.validation,
+        settings=plan.settings,
         folder=folder.checkpoints,
-        needs=job.needs,
-        listen=recorder,
-    )
-    tuned = loop.tune()
-    del loop
-    merge = source.kind == "bundled" and "merge" not in methods.find(recipe.tune.method).cannot
-    export(loaded, folder.model, merge=merge, base=source, of_run=True)
-    store.trim_steps(job.settings.steps)
-    _sign(folder, job, tuned, recorder.checked, seen(store))
-    clean(folder)
+        needs=plan.needs,
+        listen=log,
+    ).tune()
+    merge = source.kind == "bundled" and "merge" not in methods.find(method).cannot
+    export(trainable, folder.model, merge=merge, base=source, of_run=True)
+    store.trim_steps(plan.settings.steps)
+    _write_record(folder, plan, tuned, log.self_check, log_totals(store))
+    _remove_checkpoints(folder)
 
 
-def clean(folder: RunFolder) -> None:
-    """Remove the resumable state of a tuning that is done."""
+def _remove_checkpoints(folder: RunFolder) -> None:
     shutil.rmtree(folder.checkpoints, ignore_errors=True)
 
 
-def objective(recipe: Recipe) -> dict[str, float]:
-    """What is minimised, as the card says it: each part with its weight."""
+def objective_weights(recipe: Recipe) -> dict[str, float]:
+    """The parts of the loss that is minimised, each with its weight."""
     parts = {name: getattr(recipe.tune, name) for name in Objective.model_fields}
     return {"completion_loss": 1.0, **{name: weight for name, weight in parts.items() if weight}}
 
 
-def seen(store: Store) -> dict[str, Any]:
-    """What the training log says that training has seen, in all; with packing, how full the packs were.
+def log_totals(store: Store) -> dict[str, Any]:
+    """Steps, rows and tokens of the whole training log; with packing, how full the packs were.
 
-    The fill is the share of all packs' room that rows took: a number, or one for `source` and one for `target`.
+    `fill` is the share of all packs' room that rows took: a number, or one for `source` and one for `target`.
     """
     steps = store.steps()
     totals: dict[str, Any] = {"steps": len(steps)}
@@ -149,14 +182,14 @@ def seen(store: Store) -> dict[str, Any]:
     return totals
 
 
-class _Recorder:
-    """Keeps steps in the store and passes every event on; `checked` is what the last self-check found."""
+class _TrainingLog:
+    """Writes training steps to the store and passes events on; `self_check` is the last self-check."""
 
-    def __init__(self, store: Store, listen: Listener) -> None:
+    def __init__(self, store: Store, listener: Listener) -> None:
         self._store = store
-        self._listen = listen
+        self._listener = listener
         self._last: dict[str, float] = {}
-        self.checked: SelfChecked | None = None
+        self.self_check: SelfChecked | None = None
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -170,20 +203,21 @@ class _Recorder:
                     "loss_tokens": event.loss_tokens,
                     "seconds": event.seconds,
                     "memory": event.memory,
-                    **_filled(event),
-                    **_parts(event.parts),
+                    **_pack_fill(event),
+                    **_loss_parts(event.parts),
                 }
                 self._store.log_step(event.step, self._last)
             case Validation():
                 self._store.log_step(event.step, {**self._last, "validation_loss": event.loss})
             case SelfChecked():
-                self.checked = event
+                self.self_check = event
             case Resumed() | BaseKept() | Stopping():
                 pass
-        self._listen.event(event)
+        self._listener.event(event)
 
 
-def _filled(step: Step) -> dict[str, float]:
+def _pack_fill(step: Step) -> dict[str, float]:
+    """How many packs a step had, and how full they were."""
     if not step.packs:
         return {}
     sides = ("source", "target")[-len(step.fill) :]
@@ -191,23 +225,23 @@ def _filled(step: Step) -> dict[str, float]:
     return {"packs": step.packs, **{f"{side}_fill": share for side, share in fills}}
 
 
-def _parts(parts: Parts | None) -> dict[str, float]:
-    """What a step minimised beside its completions' loss, under the names that the log has."""
+def _loss_parts(parts: Parts | None) -> dict[str, float]:
+    """The parts of a step's objective beside the loss of completions, by their names in the log."""
     if parts is None:
         return {}
-    found = {"minimised": parts.minimised, "prompt_loss": parts.prompt, "kl": parts.kl, "l2": parts.l2}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {"minimised": parts.minimised, "prompt_loss": parts.prompt, "kl": parts.kl, "l2": parts.l2}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def _packing(tune: Tune, prepared: Prepared) -> Packing | None:
+def _packing(tune: Tune, rows: Prepared) -> Packing | None:
     if not tune.packing:
         return None
-    rows = chain.from_iterable(prepared.train)
-    return replace(packing_of(rows, max_length=prepared.card["max_length"]), epoch=prepared.n_train)
+    encoded = chain.from_iterable(task.train for task in rows.tasks)
+    return replace(packing_of(encoded, max_length=rows.card["max_length"]), epoch=rows.mixture.epoch)
 
 
 def _trainable(base: LoadedModel, tune: Tune) -> LoadedModel:
-    """The base with the method's own weights on it, or with those of its own that stay frozen."""
+    """The base with the method's adapter, or for full tuning with its trainable weights unfrozen."""
     options = tune.options
     if methods.find(tune.method).kind != "full":
         return add_adapter(base, tune.method, options, seed=tune.seed)
@@ -220,22 +254,23 @@ def _trainable(base: LoadedModel, tune: Tune) -> LoadedModel:
     return base
 
 
-def _sign(
-    folder: RunFolder, job: Job, tuned: Tuned, checked: SelfChecked | None, log: Mapping[str, Any]
+def _write_record(
+    folder: RunFolder,
+    plan: TuningPlan,
+    tuned: Tuned,
+    self_check: SelfChecked | None,
+    totals: Mapping[str, Any],
 ) -> None:
-    """Write tuned.json: the tuning, what it saw, and the manifest of the model."""
-    record: dict[str, Any] = {
-        "identity": job.identity,
+    """Write tuned.json: which tuning it was, what it saw, and the manifest of the model."""
+    record = {
+        "identity": plan.identity,
         "step": tuned.step,
-        "steps": job.settings.steps,
+        "steps": plan.settings.steps,
         "kept": tuned.kept,
         "validation_loss": tuned.best_loss,
-    }
-    if checked is not None:
-        record["self_check"] = asdict(checked)
-    record |= {
-        "seen": dict(log),
-        "recorded": record_of.WHEN_WRITTEN,
+        **({"self_check": asdict(self_check)} if self_check is not None else {}),
+        "seen": dict(totals),
+        "recorded": tuned_record.WHEN_WRITTEN,
         "files": manifest.describe(folder.model),
     }
-    record_of.write(folder.path, record)
+    tuned_record.write(folder.path, record)

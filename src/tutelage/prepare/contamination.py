@@ -1,4 +1,4 @@
-"""Whether items of the watched benchmarks stand among the training rows: then they say nothing of what was kept."""
+"""Looks for items of the watched benchmarks among the training rows: scores on these items say nothing about forgetting."""
 
 from __future__ import annotations
 
@@ -7,31 +7,38 @@ from typing import Any
 
 from tutelage.benchmarks import Benchmark
 from tutelage.data import duplicates
-from tutelage.prepare.preparation import Rows
+from tutelage.prepare.task_rows import TaskRows
 
-MOST = 20  # items that the card names
+MAX_LISTED = 20  # items that the card names
 
 
-def found(watched: Sequence[Benchmark], rows: Rows, *, near: float) -> dict[str, Any]:
-    """For each benchmark how many of its items were looked for, how many stand in training, and the first of them.
+def find_contamination(
+    benchmarks: Sequence[Benchmark], tasks: Sequence[TaskRows], *, threshold: float
+) -> dict[str, Any]:
+    """Count the benchmark items that stand in training, exactly or nearly.
 
     Args:
-        watched: the benchmarks.
-        rows: all tasks' rows in words; prompt and completion are looked at.
-        near: from which similarity on an item and a row are the same.
+        benchmarks: the watched benchmarks.
+        tasks: all tasks; prompt and completion of their training rows are compared.
+        threshold: the similarity from which on an item and a row count as the same.
+
+    Returns:
+        For each benchmark its number of `items`, how many were `found` in training, and the `first` of them.
     """
-    train = [row for task in rows.tasks for row in task.train]
-    texts = [f"{row.prompt}\n{row.completion}" for row in train]
-    asked = [(benchmark.name, item) for benchmark in watched for item in benchmark.items]
-    told: dict[str, Any] = {one.name: {"items": len(one.items), "found": 0, "first": []} for one in watched}
+    rows = [row for task in tasks for row in task.train]
+    texts = [f"{row.prompt}\n{row.completion}" for row in rows]
+    items = [(benchmark.name, item) for benchmark in benchmarks for item in benchmark.items]
+    report: dict[str, Any] = {
+        benchmark.name: {"items": len(benchmark.items), "found": 0, "first": []} for benchmark in benchmarks
+    }
+    if not items:
+        return report
     # All benchmarks at once, so that the training rows are indexed once.
-    for same in (
-        duplicates.contaminated_items([item.prompt for _, item in asked], texts, near) if asked else ()
-    ):
-        name, item = asked[same.item]
-        told[name]["found"] += 1
-        if len(told[name]["first"]) < MOST:
-            told[name]["first"].append(
-                {"item": item.id, "train": str(train[same.row].origin), "how": same.evidence}
+    for match in duplicates.contaminated_items([item.prompt for _, item in items], texts, threshold):
+        name, item = items[match.item]
+        report[name]["found"] += 1
+        if len(report[name]["first"]) < MAX_LISTED:
+            report[name]["first"].append(
+                {"item": item.id, "train": str(rows[match.row].origin), "how": match.evidence}
             )
-    return told
+    return report

@@ -1,8 +1,8 @@
-"""Rows of one data set under several templates: what one task is tested on, another one must not train on.
+"""Keeps the test rows of one task out of the training rows of another task of the same data set.
 
-Two templates put the same row into other words, so neither its fields nor its text are equal. What is left of it are runs of
-words: a training row goes when it, or an exemplar before it, shares eight words in a row with a test row of the same source,
-unless many of the source's training rows have these words, which are then the template's.
+Two templates word the same row differently, so neither fields nor texts are equal. What they share are n-grams: a training row
+goes when it, or an exemplar before it, shares eight words in a row with a test row of the same source, unless many of the
+source's training rows have these words, which are then part of the template.
 """
 
 from __future__ import annotations
@@ -11,82 +11,85 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from tutelage.core.serialization import PROMPTED
 from tutelage.core.spill import kept
 from tutelage.core.types import Prompted
-from tutelage.prepare.tasks import source_of
+from tutelage.prepare.task_rows import TaskRows
+from tutelage.prepare.tasks import task_source
 
-if TYPE_CHECKING:
-    from tutelage.prepare.preparation import TaskRows
-
-WORDS = 8
-COMMON = 0.02  # of a source's training rows: runs that so many share are the template's
+NGRAM = 8
+COMMON = 0.02  # n-grams in more than this share of a source's training rows belong to the template
 _WORD = re.compile(r"\w+")
 
 
 def sources(tasks: Sequence[TaskRows]) -> list[str]:
-    """Each task's data set; tasks that read the very same bytes have one, whatever they are called."""
-    names = [source_of(task.task) for task in tasks]
-    same: dict[str, str] = {}
+    """Each task's data set; tasks that read the very same bytes share one, whatever their names."""
+    names = [task_source(task.task) for task in tasks]
+    by_content: dict[str, str] = {}
     for place, task in enumerate(tasks):
         name = names[place]
-        first = same.setdefault(str(task.card["source"]["sha256"]), name)
-        names = [first if one == name else one for one in names]
-        same = {content: first if one == name else one for content, one in same.items()}
+        first = by_content.setdefault(str(task.card["source"]["sha256"]), name)
+        names = [first if other == name else other for other in names]
+        by_content = {content: first if other == name else other for content, other in by_content.items()}
     return names
 
 
-def parted(tasks: Sequence[TaskRows], sources: Sequence[str]) -> list[TaskRows]:
-    """The tasks without the training and validation rows that stand in a test row of another task of their source.
+def without_leaks(tasks: Sequence[TaskRows], sources: Sequence[str]) -> list[TaskRows]:
+    """Remove training and validation rows that share an n-gram with a test row of another task of their source.
 
     Args:
-        tasks: all tasks' rows in words.
+        tasks: the rows of all tasks.
         sources: the data set of each.
 
     Returns:
         The same tasks; the card of each that lost rows counts them as `shared`.
     """
-    of: dict[str, list[int]] = defaultdict(list)
+    by_source: dict[str, list[int]] = defaultdict(list)
     for place, source in enumerate(sources):
-        of[source].append(place)
-    found = list(tasks)
-    for places in of.values():
+        by_source[source].append(place)
+    cleaned = list(tasks)
+    for places in by_source.values():
         if len(places) > 1:
-            for place, task in zip(places, _without([tasks[one] for one in places]), strict=True):
-                found[place] = task
-    return found
+            for place, task in zip(places, _clean([tasks[place] for place in places]), strict=True):
+                cleaned[place] = task
+    return cleaned
 
 
-def _without(tasks: Sequence[TaskRows]) -> Iterator[TaskRows]:
+def _clean(tasks: Sequence[TaskRows]) -> Iterator[TaskRows]:
+    """The tasks of one source without their leaks."""
     total = sum(len(task.train) for task in tasks)
-    common = Counter(run for task in tasks for row in task.train for run in _runs(row))
-    frequent = {run for run, count in common.items() if count > max(2 * len(tasks), COMMON * total)}
-    tested: list[set[int]] = [{run for row in task.test for run in _runs(row)} - frequent for task in tasks]
+    counts = Counter(ngram for task in tasks for row in task.train for ngram in _ngrams(row))
+    common = {ngram for ngram, count in counts.items() if count > max(2 * len(tasks), COMMON * total)}
+    tested: list[set[int]] = [
+        {ngram for row in task.test for ngram in _ngrams(row)} - common for task in tasks
+    ]
     for place, task in enumerate(tasks):
-        others: set[int] = set().union(*(runs for other, runs in enumerate(tested) if other != place))
+        forbidden: set[int] = set().union(*(ngrams for other, ngrams in enumerate(tested) if other != place))
         train, validation = (
             kept(
-                (row for row in rows if others.isdisjoint(_runs(row, *(said for _, said in row.history)))),
+                (
+                    row
+                    for row in rows
+                    if forbidden.isdisjoint(_ngrams(row, *(text for _, text in row.history)))
+                ),
                 PROMPTED,
             )
             for rows in (task.train, task.validation)
         )
-        gone = len(task.train) + len(task.validation) - len(train) - len(validation)
-        if not gone:
+        removed = len(task.train) + len(task.validation) - len(train) - len(validation)
+        if not removed:
             yield task
             continue
         splits = {**task.card["splits"], "train": len(train), "validation": len(validation)}
-        yield replace(
-            task, train=train, validation=validation, card={**task.card, "splits": splits, "shared": gone}
-        )
+        card = {**task.card, "splits": splits, "shared": removed}
+        yield replace(task, train=train, validation=validation, card=card)
 
 
-def _runs(row: Prompted, *more: str) -> set[int]:
-    """The runs of eight words in a prompt with its answer, and in further texts, as hashes; of a shorter text all of it."""
-    found: set[int] = set()
-    for text in (f"{row.prompt}\n{row.completion}", *more):
+def _ngrams(row: Prompted, *exemplars: str) -> set[int]:
+    """Hashes of the word n-grams of prompt with completion, and of further texts; a shorter text is one n-gram."""
+    ngrams: set[int] = set()
+    for text in (f"{row.prompt}\n{row.completion}", *exemplars):
         words = _WORD.findall(text.casefold())
-        found |= {hash(tuple(words[at : at + WORDS])) for at in range(max(1, len(words) - WORDS + 1))}
-    return found
+        ngrams |= {hash(tuple(words[at : at + NGRAM])) for at in range(max(1, len(words) - NGRAM + 1))}
+    return ngrams

@@ -118,7 +118,9 @@ def _requests(task: TaskRows, encoder: Encoder) -> Iterator[Request | InputError
         elif task.task.answer == "choose":
             yield Request(row.id, "choose", prompt[0], choices=row.choices, history=prompt[1])
         else:
-            yield Request(row.id, "generate", prompt[0], max_new_tokens=task.task.max_new_tokens, history=prompt[1])
+            yield Request(
+                row.id, "generate", prompt[0], max_new_tokens=task.task.max_new_tokens, history=prompt[1]
+            )
 
 
 def _max_answer_tokens(row: Prompted, task: Task, encoder: Encoder) -> int | InputError:
@@ -143,7 +145,9 @@ def _without(task: TaskRows, misfits: Misfits) -> TaskRows:
         InputError: more than half of the rows would go, or too few are left to train or test on.
     """
     rows = {name: _without_places(getattr(task, name), misfits.get(name, {})) for name in SPLITS}
-    dropped = [DroppedRow.of(error) for error in chain.from_iterable(split.values() for split in misfits.values())]
+    dropped = [
+        DroppedRow.of(error) for error in chain.from_iterable(split.values() for split in misfits.values())
+    ]
     count = sum(map(len, rows.values()))
     if len(dropped) > count:
         raise too_many_dropped_error(f"the task {task.name}", dropped, count)
@@ -151,8 +155,7 @@ def _without(task: TaskRows, misfits: Misfits) -> TaskRows:
         raise InputError(
             f"the task {task.name} has too few rows that fit the model",
             where=dropped[0].where,
-            found=", ".join(f"{name}: {len(rows[name])}" for name in SPLITS)
-            + f"; {len(dropped)} do not fit",
+            found=", ".join(f"{name}: {len(rows[name])}" for name in SPLITS) + f"; {len(dropped)} do not fit",
             expected="at least one training row and two test rows",
             fix="raise tune.max_length up to what the model reads, or bring shorter rows",
         )

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from tutelage.config.schema import Recipe, Tune
+from tutelage.config.schema import Recipe
+from tutelage.config.tune_block import Tune
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.core.serialization import ENCODED

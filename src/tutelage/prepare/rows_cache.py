@@ -50,7 +50,7 @@ def folder() -> Path:
     return caches.root() / "rows"
 
 
-def most() -> int:
+def max_bytes() -> int:
     """The bytes that all entries may have together."""
     return caches.most("TUTELAGE_ROWS_CACHE_MB", DEFAULT_MB)
 
@@ -76,7 +76,7 @@ def key_of(task: Task, found: SourceFiles, *, where: str, root: Path, held_out: 
 
 def _own_template(task: Task, root: Path) -> str | None:
     """The hash of a person's own file of templates; None without one, and where reading it will say what is wrong."""
-    path = None if task.template is None else templates.own_file(task.template, root)
+    path = None if task.template is None else templates.template_file(task.template, root)
     return hashing.of_file(path) if path is not None and path.is_file() else None
 
 
@@ -134,7 +134,7 @@ def _make_room(place: Path, latest: str) -> None:
                 entries.append((entry.name == latest, used, sizes, entry))
     total = sum(size for _, _, size, _ in entries)
     for _, _, size, entry in sorted(entries):
-        if total <= most():
+        if total <= max_bytes():
             break
         (entry / store.MANIFEST).unlink(missing_ok=True)  # what is half removed is not whole
         shutil.rmtree(entry, ignore_errors=True)
@@ -147,7 +147,7 @@ def _write(place: Path, entry: dict[str, Any]) -> None:
     Raises:
         _NotKept: JSON would not give back the very same rows, or there are too many bytes of them.
     """
-    left = most()
+    left = max_bytes()
     for split in _SPLITS:
         with (place / f"{split}.rows").open("wb") as file:
             for row in entry[split]:

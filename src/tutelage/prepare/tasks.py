@@ -1,4 +1,4 @@
-"""Plans which tasks of a recipe are read: `each: file` expanded, tasks of held-out clusters tested only.
+"""Plans which tasks of a recipe are read: `one_task_per: file` expanded, tasks of held-out clusters tested only.
 
 A task is unseen only when no task of its cluster, or of a cluster too near to it, was trained on (Wei et al. 2022,
 section 2.1): held-out tasks keep their test rows alone, and tasks of the nearby clusters leave the recipe.
@@ -41,7 +41,7 @@ class TaskPlan:
 def task_source(task: Task) -> str:
     """The data set that a task's rows come from: its `source`, or a known data set that its name begins with."""
     name = task.source or task.name
-    return clusters.data_set_of(name) or name
+    return clusters.dataset_of(name) or name
 
 
 def task_cluster(task: Task) -> str | None:
@@ -50,7 +50,7 @@ def task_cluster(task: Task) -> str | None:
 
 
 def plan_tasks(recipe: Recipe, data_dir: Path | None) -> TaskPlan:
-    """Expand `each: file`, and decide which tasks are held out and which leave the recipe.
+    """Expand `one_task_per: file`, and decide which tasks are held out and which leave the recipe.
 
     Args:
         recipe: the recipe.
@@ -73,12 +73,12 @@ def plan_tasks(recipe: Recipe, data_dir: Path | None) -> TaskPlan:
     near = clusters.held_out(recipe.hold_out, {cluster for cluster in cluster_of.values() if cluster})
     held_out = frozenset(name for name, cluster in cluster_of.items() if cluster in recipe.hold_out)
     excluded = {
-        name: str(cluster)
-        for name, cluster in cluster_of.items()
-        if cluster in near and name not in held_out
+        name: str(cluster) for name, cluster in cluster_of.items() if cluster in near and name not in held_out
     }
     remaining = [(where, task) for where, task in placed if task.name not in excluded]
-    raise_all("hold_out", [*_replay_excluded(recipe, excluded), *_trained_elsewhere(recipe, remaining, held_out)])
+    raise_all(
+        "hold_out", [*_replay_excluded(recipe, excluded), *_trained_elsewhere(recipe, remaining, held_out)]
+    )
     return TaskPlan(
         tuple(task for _, task in remaining),
         tuple(where for where, _ in remaining),
@@ -100,15 +100,15 @@ def _replay_excluded(recipe: Recipe, excluded: Mapping[str, str]) -> Iterator[In
 
 
 def _one_a_file(task: Task, root: Path, data_dir: Path | None, where: str) -> Iterator[Task]:
-    """With `each: file` a task for each data file, else the task itself."""
-    if task.each is None:
+    """With `one_task_per: file` a task for each data file, else the task itself."""
+    if task.one_task_per is None:
         yield task
         return
     data = task.data
     if data.hub is not None:
         raise InputError(
-            "each: file goes with files, not with the hub",
-            where=f"{where}.each",
+            "one_task_per: file goes with files, not with the hub",
+            where=f"{where}.one_task_per",
             found=f"hub: {data.hub}",
             expected="data with path, or with local alone",
             fix="name the files as path: folder/*.jsonl",
@@ -124,8 +124,8 @@ def _one_a_file(task: Task, root: Path, data_dir: Path | None, where: str) -> It
             update={
                 "name": f"{task.name}-{name}",
                 "data": data.model_copy(update=location),
-                "source": task.source or clusters.data_set_of(stem) or stem,
-                "each": None,
+                "source": task.source or clusters.dataset_of(stem) or stem,
+                "one_task_per": None,
             }
         )
 

@@ -9,7 +9,8 @@ import pytest
 from tutelage.config import load
 from tutelage.core.errors import InputError, InputErrors
 from tutelage.models import load_tokenizer, resolve
-from tutelage.prepare import preparation
+from tutelage.prepare.preparation import prepare
+from tutelage.prepare.reader import read_rows
 
 LONG = "word " * 200
 
@@ -34,7 +35,7 @@ def encoded(folder, words, *, long: dict[str, list[int]], drop: bool = False, ne
         f"max_new_tokens: {new_tokens}, split: {{column: s}}}}]\ntune: {{max_length: 128}}\n"
     )
     recipe = load(folder / "r.yaml")
-    return preparation.encode(recipe, preparation.read(recipe, None), words)
+    return prepare(recipe, read_rows(recipe, None), words)
 
 
 def test_all_rows_that_are_too_long_come_in_one_error(tmp_path, words):
@@ -56,11 +57,11 @@ def test_they_are_left_out_listed_and_counted_where_the_recipe_says_so(tmp_path,
     assert all("does not fit into 128 tokens" in one["why"] for one in card["dropped"])
     assert card["rows"] == 34
     assert card["splits"] == {"train": 22, "validation": 4, "test": 8}
-    assert [len(got.train[0]), len(got.validation), len(got.tasks[0].questions)] == [22, 4, 8]
-    assert [len(got.rows.tasks[0].train), len(got.rows.tasks[0].test)] == [22, 8]
+    assert [len(got.tasks[0].train), len(got.validation), len(got.tasks[0].questions)] == [22, 4, 8]
+    assert [len(got.tasks[0].rows.train), len(got.tasks[0].rows.test)] == [22, 8]
     assert got.identity["tasks"]["d"]["training_rows"] == 22
-    kept = {row.id: row for row in whole.train[0]}
-    assert all(kept[row.id] == row for row in got.train[0])  # the others are what they are without them
+    kept = {row.id: row for row in whole.tasks[0].train}
+    assert all(kept[row.id] == row for row in got.tasks[0].train)  # the others are what they are without them
 
 
 def test_nothing_is_dropped_when_it_would_be_most_of_it_or_all_of_the_test_rows(tmp_path, words):

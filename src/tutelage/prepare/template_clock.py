@@ -31,10 +31,10 @@ def clock_for(folder: Path, *, first: Instant | None = None, day: date | None = 
     """
     if day is not None:
         return Clock(Instant(datetime.combine(day, time()).astimezone()))
-    return Clock(read(folder) or first or Instant.now())
+    return Clock(read_instant(folder) or first or Instant.now())
 
 
-def read(folder: Path) -> Instant | None:
+def read_instant(folder: Path) -> Instant | None:
     """The instant that a folder keeps; None when it keeps none.
 
     Raises:
@@ -56,18 +56,18 @@ def read(folder: Path) -> Instant | None:
         ) from None
 
 
-def keep(folder: Path, clock: Clock) -> None:
+def keep_instant(folder: Path, clock: Clock) -> None:
     """Keep the clock's instant in a folder that this process has locked: now if it was read, else when it is read first.
 
     Raises:
         MachineError: the folder keeps another one, since another process was first.
     """
-    before = read(folder)
-    if before is not None and before != clock.instant:
+    earlier = read_instant(folder)
+    if earlier is not None and earlier != clock.instant:
         raise MachineError(
             "another process started in this folder meanwhile",
             where=str(folder),
-            found=f"templates read {before} there and {clock.instant} here",
+            found=f"templates read {earlier} there and {clock.instant} here",
             fix="run the same command again: it goes on with the instant of the first start",
         )
 
@@ -80,11 +80,11 @@ def keep(folder: Path, clock: Clock) -> None:
     clock.on_read = write
 
 
-def noted(clock: Clock) -> dict[str, Any]:
+def card_entry(clock: Clock) -> dict[str, Any]:
     """What cards and provenance say of a clock: nothing when no template has read it."""
     return {"template_clock": clock.as_json()} if clock.reads else {}
 
 
-def stamped(fingerprint: str, clock: Clock) -> str:
+def with_instant(fingerprint: str, clock: Clock) -> str:
     """A model's fingerprint with the instant at which it is asked, where its template reads that."""
     return hashing.of_json([fingerprint, str(clock.instant)]) if clock.reads else fingerprint

@@ -7,10 +7,13 @@ import random
 import pytest
 
 from tutelage.config.load import from_mapping
+from tutelage.config.task_block import Task
 from tutelage.core.errors import InputError
-from tutelage.core.types import Encoded
-from tutelage.mixture.order import Order
-from tutelage.prepare.mixture import check_repeats, mixed, seen
+from tutelage.core.types import Encoded, Origin, Prompted
+from tutelage.mixture.epoch_order import EpochOrder
+from tutelage.prepare.encoding import EncodedTask
+from tutelage.prepare.recipe_mixture import check_replay_pool, mix_tasks, rows_seen
+from tutelage.prepare.task_rows import TaskRows
 
 
 def rows(count, low, high, seed=0):
@@ -22,6 +25,12 @@ def rows(count, low, high, seed=0):
     )
 
 
+def task(name, ids):
+    rendered = tuple(Prompted(row.id, name, "", "", "own", Origin("r.jsonl", 1)) for row in ids)
+    block = Task.model_validate({"name": name, "data": {"path": "r.jsonl"}})
+    return EncodedTask(TaskRows(block, rendered, (), (), {}), ids, (), ())
+
+
 def recipe(names, **more):
     return from_mapping(
         {"tasks": [{"name": name, "data": {"path": "r.jsonl"}} for name in names], "name": "r", **more}
@@ -29,8 +38,8 @@ def recipe(names, **more):
 
 
 def test_without_mixture_and_replay_every_row_comes_once_an_epoch():
-    mix = mixed(recipe("ab"), "ab", [rows(3, 4, 9), rows(5, 4, 9)])
-    assert isinstance(mix.order, Order)
+    mix = mix_tasks(recipe("ab"), "ab", [rows(3, 4, 9), rows(5, 4, 9)])
+    assert isinstance(mix.order, EpochOrder)
     assert (mix.shares, mix.epoch, mix.identity) == ((3 / 8, 5 / 8), 8, [])
 
 
@@ -42,9 +51,8 @@ def test_a_replay_reaches_its_share_of_tokens_within_a_point(share, lengths):
     told = recipe(
         names, replay={"from": "general", "share": share, "repeat": True}, mixture={"temperature": 2.0}
     )
-    mix = mixed(told, names, train)
-    forms = [[("own", "zero-shot")] * len(one) for one in train]
-    found = seen(mix, names, 6000, train, forms)
+    mix = mix_tasks(told, names, train)
+    found = rows_seen(mix, [task(name, ids) for name, ids in zip(names, train, strict=True)], 6000)
     tokens = {name: one["tokens"] for name, one in found.items()}
     assert abs(tokens["general"] / sum(tokens.values()) - share) < 0.01
     assert mix.replay["row_share"] == mix.shares[2]
@@ -60,19 +68,19 @@ def test_a_pool_that_is_too_small_is_refused_with_the_share_that_it_reaches():
     names = ("taught", "general")
     train = [rows(1000, 50, 50), rows(20, 50, 50)]
     told = recipe(names, replay={"from": "general", "share": 0.1})
-    mix = mixed(told, names, train)
-    check_repeats(told, mix, 200)
+    mix = mix_tasks(told, names, train)
+    check_replay_pool(told, mix, 200)
     with pytest.raises(InputError, match="pool is too small") as caught:
-        check_repeats(told, mix, 400)
+        check_replay_pool(told, mix, 400)
     assert "20 rows in general; 40 are needed" in caught.value.found
     assert "lower share to about 0.050" in caught.value.fix
-    check_repeats(recipe(names, replay={"from": "general", "share": 0.1, "repeat": True}), mix, 400)
+    check_replay_pool(recipe(names, replay={"from": "general", "share": 0.1, "repeat": True}), mix, 400)
 
 
 def test_a_cap_uses_a_part_of_the_rows_and_an_epoch_is_what_is_used():
     names = ("a", "b")
     train = [rows(1000, 5, 5), rows(50, 5, 5)]
-    mix = mixed(recipe(names, mixture={"cap": 100}), names, train)
+    mix = mix_tasks(recipe(names, mixture={"cap": 100}), names, train)
     assert mix.epoch == 150
     used = {mix.order.at(n)[1] for n in range(3000) if mix.order.at(n)[0] == 0}
     assert len(used) == 100
@@ -89,14 +97,14 @@ def test_tasks_that_are_only_asked_are_in_no_order_and_need_no_weight():
             "weights": {"x": 1.0, "y": 1.0, "z": 5.0},
         },
     )
-    assert mixed(told, names, train).shares == (0.5, 0.0, 0.5)
-    assert mixed(recipe(names), names, train).shares == (0.25, 0.0, 0.75)
+    assert mix_tasks(told, names, train).shares == (0.5, 0.0, 0.5)
+    assert mix_tasks(recipe(names), names, train).shares == (0.25, 0.0, 0.75)
 
 
 def test_all_mistakes_of_a_mixture_are_told_at_once():
     told = recipe(("a", "b", "c"), mixture={"tasks": ["a", "bb"], "parts": {"p": {"tasks": ["a"]}}})
     with pytest.raises(InputError) as caught:
-        mixed(told, ("a", "b", "c"), [rows(5, 5, 5)] * 3)
+        mix_tasks(told, ("a", "b", "c"), [rows(5, 5, 5)] * 3)
     said = str(caught.value)
     assert "did you mean b?" in said
     assert "a, which is in mixture too" in said

@@ -1,0 +1,89 @@
+"""What all stages of a run share: the recipe, its folder, the listener and the clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tutelage.config import method_fields
+from tutelage.config.identity import record, run_folder
+from tutelage.config.schema import Recipe
+from tutelage.core.clock import Clock
+from tutelage.core.provenance import now, provenance
+from tutelage.evaluation.progress import Listener, SilentListener
+from tutelage.prepare import template_clock
+from tutelage.results.folder_claim import check_claimable
+from tutelage.results.run_folder import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What all stages of a run share.
+
+    Attributes:
+        recipe: the recipe.
+        record: the same with every default filled in, as the folder and its results record it.
+        folder: the run folder.
+        data_dir: the folder of `local` data files.
+        listener: receives progress.
+        clock: what chat templates read when they ask for the time.
+        started: the time of the start, as provenance states it.
+        start_time: the same by `time.monotonic`, in seconds.
+    """
+
+    recipe: Recipe
+    record: Mapping[str, Any]
+    folder: RunFolder
+    data_dir: Path | None
+    listener: Listener
+    clock: Clock
+    started: str
+    start_time: float
+
+    @property
+    def four_bit(self) -> bool:
+        """Whether base and tuned model are both held in 4 bits: what is scored is what was tuned."""
+        return self.recipe.tune.method == "qlora"
+
+    def say(self, stage: str) -> Callable[[str], None]:
+        """A function that tells the listener a line about a stage."""
+        return partial(self.listener.stage, stage)
+
+    def provenance(self, *, ended: str | None = None) -> dict[str, Any]:
+        """Versions, machine and times of this run, with what templates read of the clock."""
+        times = {"started": self.started, **({"ended": ended} if ended else {})}
+        return {**provenance(**times), **template_clock.card_entry(self.clock)}
+
+
+def start(
+    recipe: Recipe, *, out: Path | None, data_dir: Path | None, listener: Listener | None
+) -> RunContext:
+    """Begin a run: check that the recipe's method takes its fields, and that the folder is free or this run's.
+
+    Args:
+        recipe: the recipe.
+        out: the run folder; `runs/<name>-<hash>` by default.
+        data_dir: the folder of `local` data files.
+        listener: receives progress.
+
+    Raises:
+        InputError: it does not, or the folder holds another run or anything else.
+    """
+    method_fields.check(recipe.tune)
+    folder = run_folder(recipe, out)
+    recipe_record = record(recipe, folder)
+    check_claimable(folder, recipe_record)
+    return RunContext(
+        recipe,
+        recipe_record,
+        folder,
+        data_dir,
+        listener or SilentListener(),
+        template_clock.clock_for(folder.path, day=recipe.date),
+        started=now(),
+        start_time=time.monotonic(),
+    )

@@ -1,0 +1,181 @@
+"""The first stage of a run: rows, model and benchmarks read and checked, then prepared for the model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tutelage import benchmarks as library
+from tutelage.benchmarks import Benchmark
+from tutelage.config.identity import identity
+from tutelage.core import hashing
+from tutelage.core.errors import InputError
+from tutelage.evaluation.preflight import fit_benchmark
+from tutelage.inspection import test_set_access
+from tutelage.inspection.train_use_parity import check_parity
+from tutelage.job import integrity, tuning
+from tutelage.job.context import RunContext
+from tutelage.models import (
+    LoadedModel,
+    ModelSource,
+    as_loaded,
+    base_facts,
+    fingerprint,
+    load,
+    load_tokenizer,
+    own_template,
+    require_whole,
+    resolve,
+)
+from tutelage.prepare.contamination import find_contamination
+from tutelage.prepare.preparation import Prepared, prepare
+from tutelage.prepare.reader import read_rows
+from tutelage.prepare.recipe_mixture import check_replay_pool
+from tutelage.prepare.task_rows import RecipeRows
+from tutelage.training.objective import require_packable
+from tutelage.training.objective_gradient import require_prompt_loss
+
+
+@dataclass(frozen=True, slots=True)
+class RunInputs:
+    """All that a run reads.
+
+    Attributes:
+        rows: the rendered rows of all tasks.
+        source: the base model's files.
+        benchmarks: the watched benchmarks.
+        legacy: whether an older version began the run, whose identity left out the model's generation settings.
+    """
+
+    rows: RecipeRows
+    source: ModelSource
+    benchmarks: tuple[Benchmark, ...]
+    legacy: bool
+
+    @property
+    def model_fingerprint(self) -> str:
+        """The base model's fingerprint, as the run's identity has it."""
+        return fingerprint(self.source, settings=not self.legacy)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRun:
+    """The rows and the watched benchmarks as the model takes them."""
+
+    rows: Prepared
+    benchmarks: tuple[Benchmark, ...]
+
+
+def read_inputs(context: RunContext) -> RunInputs:
+    """Read and check all that a run needs, except for weights.
+
+    Raises:
+        InputError: data, model or benchmarks are wrong.
+        MachineError: the model cannot be fetched.
+    """
+    context.listener.stage("prepare")
+    rows = read_rows(context.recipe, context.data_dir, say=context.say("prepare"))
+    source = resolve(context.recipe.model, say=context.say("model"))
+    for note in source.notes:
+        context.listener.stage("model", note)
+    legacy = integrity.begun_before(context.folder, fingerprint(source))
+    return RunInputs(rows, source, _load_benchmarks(context), legacy)
+
+
+def results_key(context: RunContext, inputs: RunInputs) -> str:
+    """A hash of all that a run's results depend on."""
+    return hashing.of_json(
+        [
+            identity(context.recipe),
+            inputs.rows.identity,
+            inputs.model_fingerprint,
+            context.recipe.template_text() or own_template(inputs.source),
+            [benchmark.fingerprint for benchmark in inputs.benchmarks],
+        ]
+    )
+
+
+def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedRun, LoadedModel]:
+    """Load the base model, and prepare rows and benchmarks for it.
+
+    Raises:
+        InputError: rows or benchmarks do not fit the model, what would be trained is not what is asked in use, or the model
+            cannot be tuned as the recipe says.
+        MachineError: there is not enough memory.
+    """
+    recipe = context.recipe
+    template = recipe.template_text()
+    tokenizer = load_tokenizer(inputs.source, chat_template=template, clock=context.clock)
+    benchmarks = tuple(
+        fit_benchmark(benchmark, tokenizer, reserved=recipe.tune.virtual) for benchmark in inputs.benchmarks
+    )
+    base = load(inputs.source, chat_template=template, four_bit=context.four_bit, clock=context.clock)
+    if inputs.legacy:
+        dtype = "nf4" if context.four_bit else "float32"
+        legacy_fingerprint = as_loaded(inputs.source, base.chat_template, dtype, settings=False)
+        base = replace(base, fingerprint=legacy_fingerprint)
+    # What the tuning would refuse is refused now, and not after hours of evaluating the base.
+    require_whole(base)
+    if recipe.tune.packing:
+        require_packable(base.model, base.model.device)
+    require_prompt_loss(base.model, recipe.tune.prompt_loss_weight)
+    rows = prepare(recipe, inputs.rows, base)
+    check_parity(recipe, rows, tokenizer)
+    check_replay_pool(recipe, rows.mixture, tuning.step_count(recipe, rows) * recipe.tune.batch_size)
+    for note in rows.mixture.notes:
+        context.listener.stage("prepare", note)
+    card = {
+        **rows.card,
+        "base": base_facts(inputs.source),
+        "overlap": _contamination(context, rows, benchmarks),
+        "tasks": _with_looks(context, rows),
+    }
+    return PreparedRun(replace(rows, card=card), benchmarks), base
+
+
+def _load_benchmarks(context: RunContext) -> tuple[Benchmark, ...]:
+    benchmarks = tuple(
+        library.load(
+            watch.benchmark,
+            data=context.data_dir,
+            limit=library.Limit(watch.limit, first=watch.first),
+            shots=watch.shots,
+            root=context.recipe.root,
+        )
+        for watch in context.recipe.watch
+    )
+    counts = Counter(benchmark.name for benchmark in benchmarks)
+    if repeated := sorted(name for name, count in counts.items() if count > 1):
+        raise InputError(
+            "two that are watched are the same",
+            where="watch",
+            found=", ".join(repeated),
+            fix="remove one of them",
+        )
+    return benchmarks
+
+
+def _contamination(context: RunContext, rows: Prepared, benchmarks: tuple[Benchmark, ...]) -> dict[str, Any]:
+    """Benchmark items that stand in training; the listener hears of each benchmark that has some."""
+    threshold = min((task.split.near_duplicate_threshold for task in context.recipe.tasks), default=1.0)
+    contamination = find_contamination(benchmarks, [task.rows for task in rows.tasks], threshold=threshold)
+    for name, entry in contamination.items():
+        if entry["found"]:
+            context.listener.stage(
+                "prepare", f"{entry['found']} items of {name} stand in training: see the card"
+            )
+    return contamination
+
+
+def _with_looks(context: RunContext, rows: Prepared) -> Mapping[str, Any]:
+    """The cards of all tasks, with how many of their test rows a person looked at before."""
+    cards = dict(rows.card["tasks"])
+    for task in rows.tasks:
+        if looks := test_set_access.earlier_looks(task.rows.test):
+            cards[task.name] = {**cards[task.name], "looked": looks}
+            context.listener.stage(
+                "prepare", f"{looks['rows']} test rows of {task.name} were looked at before"
+            )
+    return cards

@@ -1,0 +1,169 @@
+"""Reads a recipe's data: rows of all tasks read, rendered and split. Finds every mistake of the data before a model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tutelage import templates
+from tutelage.config.schema import Recipe
+from tutelage.config.task_block import Task
+from tutelage.core import caches, hashing
+from tutelage.core.errors import InputError, InputErrors, raise_all
+from tutelage.core.limits import MAX_ERRORS
+from tutelage.core.types import Prompted
+from tutelage.data import SourceFiles, find
+from tutelage.prepare import cross_task_leaks, rows_cache
+from tutelage.prepare.recipe_mixture import apply_preset, check_names
+from tutelage.prepare.task_reader import read_task
+from tutelage.prepare.task_rows import RecipeRows, TaskRows
+from tutelage.prepare.tasks import TaskPlan, plan_tasks, task_source
+
+
+def read_rows(
+    recipe: Recipe, data_dir: Path | None, *, say: Callable[[str], None] = lambda _: None
+) -> RecipeRows:
+    """Read, render and split the rows of all tasks, from the cache where the same was read before.
+
+    Args:
+        recipe: the recipe.
+        data_dir: the folder of `local` data files.
+        say: takes a line on what the cache did.
+
+    Raises:
+        InputError: a file, a row, a template or a split is wrong; InputErrors for several.
+    """
+    plan = plan_tasks(recipe, data_dir)
+    check_names(recipe, [task.name for task in plan.tasks], plan.held_out)
+    tasks = apply_preset(recipe, plan.tasks)
+    if caches.enabled():
+        rows_cache.max_bytes()  # a size that is no number is an error now, and not when rows are written
+    try:
+        read = _read_tasks(recipe, tasks, _find_files(recipe, tasks, data_dir), plan, say)
+    finally:
+        templates.close()
+    sources = cross_task_leaks.sources(read)
+    _check_held_out(read, sources, plan.places)
+    read = cross_task_leaks.without_leaks(read, sources)
+    _check_training_rows(read, plan.places)
+    training_hashes = {
+        task.name: hashing.of_json([_content(task, task.train), _content(task, task.validation)])
+        for task in read
+    }
+    return RecipeRows(
+        tuple(read),
+        identity=hashing.of_json(
+            [list(training_hashes.items()), [_content(task, task.test) for task in read]]
+        ),
+        training_hashes=training_hashes,
+        excluded=plan.excluded,
+    )
+
+
+def _find_files(recipe: Recipe, tasks: Sequence[Task], data_dir: Path | None) -> list[SourceFiles]:
+    """Find the files of all tasks first: a missing one shows before hours of reading others."""
+    files: list[SourceFiles] = []
+    failures: list[InputError] = []
+    for task in tasks:
+        try:
+            files.append(find(task.data.source(), root=recipe.root, data_dir=data_dir))
+        except InputError as error:
+            failures.append(error)
+    _raise_together(failures)
+    return files
+
+
+def _read_tasks(
+    recipe: Recipe,
+    tasks: Sequence[Task],
+    files: Sequence[SourceFiles],
+    plan: TaskPlan,
+    say: Callable[[str], None],
+) -> list[TaskRows]:
+    """Read all tasks; stops early when enough of them have mistakes."""
+    read: list[TaskRows] = []
+    from_cache: list[str] = []
+    failures: list[InputError] = []
+    for task, task_files, where in zip(tasks, files, plan.places, strict=True):
+        if len(failures) >= MAX_ERRORS:
+            break
+        held_out = task.name in plan.held_out
+        try:
+            key = _cache_key(recipe, task, task_files, where, held_out=held_out)
+            entry = rows_cache.get(key, say) if key is not None else None
+            if entry is not None:
+                from_cache.append(task.name)
+                read.append(
+                    TaskRows(task=task, **{**entry, "content_fields": tuple(entry["content_fields"])})
+                )
+                continue
+            rows = read_task(recipe, task, task_files, where, held_out=held_out)
+        except InputError as error:
+            failures.append(error)
+            continue
+        if key is not None:
+            rows_cache.put(key, {name: getattr(rows, name) for name in TaskRows.__slots__ if name != "task"})
+        read.append(rows)
+    _raise_together(failures, unread=len(tasks) - len(read) - len(failures))
+    if from_cache:
+        tasks_named = from_cache[0] if len(from_cache) == 1 else f"{len(from_cache)} tasks"
+        say(f"rows of {tasks_named} from the cache")
+    return read
+
+
+def _cache_key(recipe: Recipe, task: Task, files: SourceFiles, where: str, *, held_out: bool) -> str | None:
+    if not caches.enabled():
+        return None
+    return rows_cache.key_of(task, files, where=where, root=recipe.root, held_out=held_out)
+
+
+def _raise_together(failures: Sequence[InputError], *, unread: int = 0) -> None:
+    """Raise the mistakes of all tasks as one error."""
+    if len(failures) == 1:
+        raise failures[0]
+    errors = [
+        error
+        for failure in failures
+        for error in (failure.errors if isinstance(failure, InputErrors) else (failure,))
+    ]
+    note = f" ({unread} more tasks were not read)" if unread else ""
+    raise_all(f"the tasks' data{note}", errors)
+
+
+def _check_held_out(tasks: Sequence[TaskRows], sources: Sequence[str], places: Sequence[str]) -> None:
+    """Refuse a training task that reads the very data set that another task is held out of."""
+    held_out = {source: task.name for task, source in zip(tasks, sources, strict=True) if task.held_out}
+    for task, source, where in zip(tasks, sources, places, strict=True):
+        if not task.held_out and source in held_out:
+            raise InputError(
+                "a held-out task is in training",
+                where=where,
+                found=f"{task.name}, which reads what {held_out[source]} is held out of",
+                expected="every task of that data set on one side",
+                fix="take it out, or hold it out too",
+            )
+
+
+def _check_training_rows(tasks: Sequence[TaskRows], places: Sequence[str]) -> None:
+    """Refuse a training task that lost all its rows to the test rows of other tasks."""
+    for task, where in zip(tasks, places, strict=True):
+        if not task.train and not task.held_out:
+            raise InputError(
+                f"the task {task.name} has no training row left",
+                where=where,
+                found=f"{task.card['shared']} rows stand in test rows of another task of {task_source(task.task)}",
+                expected="rows that no other task is tested on",
+                fix="ask for fewer test rows, or give one of the tasks another source",
+            )
+
+
+def _content(task: TaskRows, rows: Sequence[Prompted]) -> list[str]:
+    """A task's name and a hash of the content of some of its rows."""
+
+    def values(row: Prompted) -> list[Any]:
+        history = [[list(message) for message in row.history]] if row.history else []
+        fields = dict(row.fields)
+        return [row.id, row.prompt, row.completion, list(row.references), fields, list(row.choices), *history]
+
+    return [task.name, hashing.of_each(values(row) for row in rows)]
