@@ -14,7 +14,7 @@ SPEC = {
     "items": "items.jsonl",
     "metrics": ["accuracy"],
     "parts": {
-        "colours": {"title": "Colours", "kind": "choose", "answer": "It is {choice}."},
+        "colours": {"title": "Colours", "kind": "choose", "answer": "It is {{ choice }}."},
         "numbers": {
             "title": "Numbers",
             "kind": "generate",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tutelage.benchmarks.aggregates import PartOf, grouped, weighted
-from tutelage.metrics import Row, paired, score_rows
+from tutelage.benchmarks.aggregates import ScoredPart, group_scores, weighted
+from tutelage.metrics import Row, paired_difference, score_rows
 
 
 def rows(right: dict[str, list[int]]) -> list[Row]:
@@ -18,14 +18,14 @@ def rows(right: dict[str, list[int]]) -> list[Row]:
 def test_the_averages_by_hand():
     right = {"x": [1, 1, 0, 0], "y1": [1], "y2": [0, 0], "z": [1, 1]}
     parts = {
-        "x": PartOf("g", size=40),
-        "y1": PartOf("g", fold="y", size=10),
-        "y2": PartOf("h", fold="y", size=30),
-        "z": PartOf(size=20),
+        "x": ScoredPart("g", size=40),
+        "y1": ScoredPart("g", fold="y", size=10),
+        "y2": ScoredPart("h", fold="y", size=30),
+        "z": ScoredPart(size=20),
     }
     every = rows(right)
     whole = score_rows(["accuracy"], every)
-    found = grouped(["accuracy"], every, parts, whole)
+    found = group_scores(["accuracy"], every, parts, whole)
     values = {name: one["accuracy"].score.value for name, one in found.items()}
     assert values == {
         "g": pytest.approx(3 / 5),
@@ -42,11 +42,11 @@ def test_all_items_asked_have_no_other_micro_average_and_one_part_has_none_at_al
     right = {"x": [1, 0], "y": [1, 0, 1]}
     every = rows(right)
     whole = score_rows(["accuracy", "f1"], every)
-    found = grouped(["accuracy", "f1"], every, {"x": PartOf(size=2), "y": PartOf(size=3)}, whole)
+    found = group_scores(["accuracy", "f1"], every, {"x": ScoredPart(size=2), "y": ScoredPart(size=3)}, whole)
     assert list(found) == ["macro"]
     assert list(found["macro"]) == ["accuracy"]  # F1 is no mean over items
     alone = rows({"x": [1, 0]})
-    assert grouped(["accuracy"], alone, {"x": PartOf(size=9)}, score_rows(["accuracy"], alone)) == {}
+    assert group_scores(["accuracy"], alone, {"x": ScoredPart(size=9)}, score_rows(["accuracy"], alone)) == {}
 
 
 def test_its_items_pair_and_give_the_averages_difference():
@@ -58,7 +58,7 @@ def test_its_items_pair_and_give_the_averages_difference():
     ]
     assert [one.score.value for one in scored] == [pytest.approx(0.25), pytest.approx(0.875)]
     assert scored[0].items.mean() == pytest.approx(0.25)
-    difference = paired(*scored, seed=0)
+    difference = paired_difference(*scored, seed=0)
     assert difference.value == pytest.approx(0.625)
 
 

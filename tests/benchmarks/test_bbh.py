@@ -25,8 +25,8 @@ def test_a_prompt_is_the_authors_file_with_the_question_behind_it(data: Path) ->
     assert (len(found.items), len(found.sizes), len(found.missing)) == (4511, 19, 8)
     for item in found.items:
         text = (data / "bbh/cot-prompts" / f"{item.part}.txt").read_text("utf-8").split("-----\n", 1)[1]
-        assert item.asked.startswith(f"{text}\n\nQ: ")
-        assert item.asked.endswith("\nA: Let's think step by step.\n")
+        assert item.full_prompt.startswith(f"{text}\n\nQ: ")
+        assert item.full_prompt.endswith("\nA: Let's think step by step.\n")
         assert len(item.shots) == 3
         assert item.request(found.spec.parts[item.part]).form == "text"
 

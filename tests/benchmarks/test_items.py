@@ -5,8 +5,9 @@ import json
 import pytest
 
 from tutelage.benchmarks import load
-from tutelage.benchmarks.items import read_items
-from tutelage.benchmarks.spec import Spec, read_spec
+from tutelage.benchmarks.item_file import read_items
+from tutelage.benchmarks.library import read_spec
+from tutelage.benchmarks.spec import Spec
 from tutelage.core.errors import InputError, InputErrors
 
 GOOD = {
@@ -27,9 +28,8 @@ def items(tmp_path, spec, write):
 
     def read(rows, changed=None):
         place = write(changed or spec, rows)
-        return read_items(
-            place / "items.jsonl", read_spec(place / "spec.yaml", shown="s"), shown="my/items.jsonl"
-        )
+        checked, _ = read_spec(place / "spec.yaml")
+        return read_items(place / "items.jsonl", checked, shown="my/items.jsonl", foreign=True)
 
     return read
 
@@ -69,7 +69,7 @@ def test_items_are_read_as_they_stand_and_in_their_order(items, rows):
 
 def test_prefix_and_prompt_stand_around_the_input_which_is_never_read_as_a_form(items, spec):
     part = spec["parts"]["colours"]
-    part.update(prefix="Q: {input}\n", prompt="Q: {input}\nA:", answer="{choice}!")
+    part.update(prefix="Q: {input}\n", prompt="Q: {{ input }}\nA:", answer="{{ choice }}!")
     row = changed("choose", input="{choice} {input}?", choices=["{input}", "b"], answer="{input}")
     (item,) = items([row, GOOD["generate"]], spec)[:1]
     assert item.prompt == "Q: {input}\nQ: {choice} {input}?\nA:"
@@ -100,26 +100,26 @@ def test_a_request_has_what_its_kind_needs_and_no_more(items, spec, rows):
 @pytest.mark.parametrize(
     ("row", "where", "problem", "says"),
     [
-        (changed("choose", id=...), "", "the field id is missing", "add it"),
-        (changed("choose", part=...), "", "the field part is missing", "add it"),
-        (changed("choose", input=...), "", "the field input is missing", "add it"),
-        (changed("choose", anwser="x"), "", "there is no such field", "did you mean answer?"),
-        (changed("choose", zzz="x"), "", "there is no such field", "remove it"),
-        (changed("choose", id=5), "id", "id must be a text", "a number"),
-        (changed("choose", id=" "), "id", "id must be a text", '" "'),
-        (changed("choose", part=None), "part", "part must be a text", "null"),
-        (changed("choose", input=["x"]), "input", "input must be a text", "a list"),
-        (changed("choose", input=""), "input", "input must be a text", '""'),
-        (changed("choose", topic=True), "topic", "topic must be a text", "true or false"),
-        (changed("choose", difficulty={}), "difficulty", "difficulty must be a text", "an object"),
-        (changed("choose", choices="red"), "choices", "choices must be a list of texts", "text"),
-        (changed("choose", choices=[]), "choices", "choices must be a list of texts", "[]"),
-        (changed("choose", choices=["red", 2]), "choices", "choices must be a list of texts", "2"),
-        (changed("choose", choices=["red", " "]), "choices", "choices must be a list of texts", "' '"),
+        (changed("choose", id=...), "id", "the field id is missing", "write  id:  and its value"),
+        (changed("choose", part=...), "part", "the field part is missing", "write  part:"),
+        (changed("choose", input=...), "input", "the field input is missing", "write  input:"),
+        (changed("choose", anwser="x"), "anwser", "there is no field anwser", "did you mean answer?"),
+        (changed("choose", zzz="x"), "zzz", "there is no field zzz", "remove it"),
+        (changed("choose", id=5), "id", "not text", 'put it in quotes: "5"'),
+        (changed("choose", id=" "), "id", "nothing is there", '" "'),
+        (changed("choose", part=None), "part", "not text", "null"),
+        (changed("choose", input=["x"]), "input", "not text", "a list"),
+        (changed("choose", input=""), "input", "nothing is there", '""'),
+        (changed("choose", topic=True), "topic", "not text", "true"),
+        (changed("choose", difficulty={}), "difficulty", "not text", "{}"),
+        (changed("choose", choices="red"), "choices", "not a list", "write [red]"),
+        (changed("choose", choices=[]), "choices", "two or more different texts", "none"),
+        (changed("choose", choices=["red", 2]), "choices.1", "not text", "2"),
+        (changed("choose", choices=["red", " "]), "choices.1", "nothing is there", '" "'),
         (changed("choose", part="colour"), "part", "there is no such part", "did you mean colours?"),
         (changed("choose", part="zzz"), "part", "there is no such part", "take one of these, or add"),
-        (changed("choose", choices=...), "choices", "two or more different choices", "none"),
-        (changed("choose", choices=["green"]), "choices", "two or more different choices", '"green"'),
+        (changed("choose", choices=...), "choices", "two or more different texts", "none"),
+        (changed("choose", choices=["green"]), "choices", "two or more different texts", '"green"'),
         (changed("choose", choices=["green", "green"]), "choices", "two or more different", '"green"'),
         (changed("choose", answer="blue"), "answer", "the answer is not among the choices", '"blue"'),
         (changed("choose", answer="Green"), "answer", "the answer is not among the choices", '"Green"'),
@@ -128,15 +128,15 @@ def test_a_request_has_what_its_kind_needs_and_no_more(items, spec, rows):
         (changed("choose", pattern="a"), "pattern", "no meaning in a part of kind: choose", "remove"),
         (changed("generate", choices=["1", "2"]), "choices", "no meaning in a part of kind: generate", "rem"),
         (changed("generate", answer="4"), "answer", "no meaning in a part of kind: generate", "remove"),
-        (changed("generate", references=...), "", "the field references is missing", "a list of right answers"),
-        (changed("generate", references=[]), "references", "must be a list of texts", "[]"),
+        (changed("generate", references=...), "references", "the field references is missing", "a list of right answers"),
+        (changed("generate", references=[]), "references", "the field references is missing", "a list of right"),
         (changed("generate", references=["four"]), "references", "itself be wrong", "the rule last-number finds"),
         (changed("generate", references=["4", "x"]), "references", "itself be wrong", '"x"'),
         (changed("generate", pattern=r"\d\d"), "references", "itself be wrong", 'takes from it ("4")'),
         (changed("generate", pattern="("), "pattern", "no regular expression", "Python's re: missing )"),
         (changed("generate", pattern="a{99999999999}"), "pattern", "no regular expression", "repetition number"),
         (changed("generate", pattern="(" * 5000), "pattern", "no regular expression", "Python's re"),
-        (changed("generate", pattern=" "), "pattern", "pattern must be a text", '" "'),
+        (changed("generate", pattern=" "), "pattern", "nothing is there", '" "'),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_file_line_and_field(refusal, row, where, problem, says):
@@ -191,11 +191,11 @@ def test_mistakes_of_all_lines_come_at_once_in_the_files_order(items, mistakes):
         "items.jsonl:1: answer",
         "items.jsonl:2",
         "items.jsonl:4: part",
-        "items.jsonl:5",
-        "items.jsonl:5",
-        "items.jsonl:5",
         "items.jsonl:5: id",
+        "items.jsonl:5: part",
+        "items.jsonl:5: input",
         "items.jsonl:5: choices",
+        "items.jsonl:5: prat",
         "items.jsonl:6",
         "items.jsonl:7: choices",
         "items.jsonl:7: references",

@@ -134,11 +134,11 @@ def test_shots_can_be_fewer_none_or_turns_of_a_conversation(bench):
         ("assistant", "at 2"),
     )
     assert request.choices == ("at 7", "at 8")
-    assert turned.items[0].exemplars == 2
+    assert turned.items[0].exemplar_count == 2
 
 
 def test_parts_may_have_a_file_each_and_what_is_not_here_is_named(bench):
-    spec = {"data": {"path": "rows/{part}.jsonl"}}
+    spec = {"data": {"path": "rows/{{ part }}.jsonl"}}
     rows = [{key: value for key, value in row.items() if key != "department"} for row in ROWS]
     place = bench(spec, files={"rows/tools.jsonl": rows[:1], "rows/maps.jsonl": rows[1:]})
     found = load(place)
@@ -197,7 +197,7 @@ def test_a_filter_keeps_what_its_annotations_say_and_tells_what_they_miss(bench)
         "filters": {
             "checked": {
                 "title": "Looked at",
-                "path": "notes/{part}.csv",
+                "path": "notes/{{ part }}.csv",
                 "match": {"question": "shop", "answers": ["options"]},
                 "keep": {"verdict": ["fine"]},
             }
@@ -218,7 +218,7 @@ def test_a_filter_keeps_what_its_annotations_say_and_tells_what_they_miss(bench)
 def test_a_file_of_examples_as_text_is_split_and_changed(bench):
     spec = {
         "shots": {
-            "text": "worked/{part}.txt",
+            "text": "worked/{{ part }}.txt",
             "after": "---",
             "split": "\n\n(?=Q: )",
             "replace": [{"pattern": " because.*", "by": ""}],
@@ -228,7 +228,9 @@ def test_a_file_of_examples_as_text_is_split_and_changed(bench):
     text = "a canary\n---\nDo this.\n\nQ: one\nA: yes because\n\nQ: two\nA: no because it is"
     place = bench(spec, files={f"worked/{part}.txt": text for part in ("tools", "books")})
     first = load(place).items[0]
-    assert first.full_prompt == "Do this.\n\nQ: one\nA: yes\n\nQ: two\nA: no\n\nQ: When does the forge open?\nA:"
+    assert (
+        first.full_prompt == "Do this.\n\nQ: one\nA: yes\n\nQ: two\nA: no\n\nQ: When does the forge open?\nA:"
+    )
     assert load(place, shots=1).items[0].full_prompt.count("Q: ") == 2
     assert refused(lambda: load(bench(spec, folder="none"))) == [
         ("shots", f"the worked examples of {part} are not here") for part in ("tools", "books")
@@ -238,11 +240,11 @@ def test_a_file_of_examples_as_text_is_split_and_changed(bench):
 MISTAKES = {
     "a field that is not there": (
         SPEC.replace("prompt:", "promt:"),
-        [("spec.yaml:9: promt", "there is no such field")],
+        [("spec.yaml:9: promt", "there is no field promt")],
     ),
     "a wrong value deep inside": (
         SPEC.replace("count: 2", "count: two"),
-        [("spec.yaml:14: shots.count", "the value does not fit")],
+        [("spec.yaml:14: shots.count", "not a whole number")],
     ),
     "several": (
         SPEC.replace("{{ shop }}", "{{ shop")

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tutelage.benchmarks.spec import Spec, read_spec
+from tutelage.benchmarks.library import read_spec
+from tutelage.benchmarks.spec import Spec
 from tutelage.core.errors import InputError, InputErrors
 
 HEAD = "version: 1\nname: shop\ntitle: A shop\nitems: items.jsonl\nparts:\n"
@@ -10,14 +13,16 @@ PART = "  a: {title: A, kind: choose}\n"
 
 
 @pytest.fixture
-def refusal(tmp_path):
+def refusal(tmp_path, monkeypatch):
     """What is said against a spec's text."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("my/spec.yaml")
+    path.parent.mkdir()
 
     def read(text):
-        path = tmp_path / "spec.yaml"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         with pytest.raises(InputError) as caught:
-            read_spec(path, shown="my/spec.yaml")
+            read_spec(path)
         return caught.value
 
     return read
@@ -27,7 +32,7 @@ def refusal(tmp_path):
 def accept(tmp_path):
     def read(text):
         (tmp_path / "spec.yaml").write_text(text, encoding="utf-8")
-        return read_spec(tmp_path / "spec.yaml", shown="spec.yaml")
+        return read_spec(tmp_path / "spec.yaml")[0]
 
     return read
 
@@ -36,17 +41,17 @@ def test_the_smallest_spec_has_these_defaults(accept):
     spec = accept(HEAD + PART)
     assert (spec.metrics, spec.language, spec.development, spec.description) == (("accuracy",), "en", "", "")
     part = spec.parts["a"]
-    assert (part.prompt, part.answer, part.prefix) == ("{input}", "{choice}", "")
+    assert (part.prompt, part.answer, part.prefix) == ("{{ input }}", "{{ choice }}", "")
     assert (part.normalise, part.choices) == ("none", ())
 
 
 def test_a_spec_with_everything_is_read_as_it_stands(accept, spec, write):
     path = write(spec)
-    assert read_spec(path / "spec.yaml", shown="s").model_dump()["parts"]["numbers"]["stop"] == ("\n",)
+    assert read_spec(path / "spec.yaml")[0].model_dump()["parts"]["numbers"]["stop"] == ("\n",)
     text = (
         "\ufeff"
         + HEAD
-        + "  a: {title: A, kind: choose, choices: [yes, no], answer: 'It is {choice}', normalise: characters}\n"
+        + "  a: {title: A, kind: choose, choices: [yes, no], answer: 'It is {{ choice }}', normalise: characters}\n"
     )
     part = accept(text).parts["a"]
     assert part.choices == ("yes", "no")  # texts: YAML 1.2 has no other truth than true and false
@@ -65,33 +70,35 @@ def test_a_field_that_must_be_there_is_missed_by_name(refusal, field):
     assert error.problem == f"the field {field} is missing"
     assert error.where == f"my/spec.yaml:1: {field}"
     assert error.expected == Spec.model_fields[field].description
-    assert error.fix == "add it"
+    assert error.fix == f"write  {field}:  and its value"
 
 
 @pytest.mark.parametrize(
-    ("line", "where", "found", "expected"),
+    ("line", "where", "problem", "found", "expected"),
     [
-        ("version: 0", "1: version", "0", "greater than or equal to 1"),
-        ("version: '1'", "1: version", '"1"', "a whole number"),
-        ("version: true", "1: version", "true", "a whole number"),
-        ("version: 1.5", "1: version", "1.5", "a whole number"),
-        ("name: my shop", "2: name", '"my shop"', "letters, digits, . _ and -"),
-        ("name: -shop", "2: name", '"-shop"', "beginning with a letter or digit"),
-        ("name: a/b", "2: name", '"a/b"', "letters, digits, . _ and -"),
-        ("name: 5", "2: name", "5", "text"),
-        ("title: ''", "3: title", '""', "some text"),
-        ("title:", "3: title", "null", "text"),
-        ("title: [a, b]", "3: title", '["a", "b"]', "text"),
-        ("items: ''", "4: items", '""', "some text"),
-        ("metrics: accuracy", "6: metrics", '"accuracy"', "a list"),
-        ("metrics: []", "6: metrics", "[]", "at least one"),
-        ("metrics: [accuracy, 5]", "6: metrics.1", "5", "text"),
-        ("parts: {}", "5: parts", "{}", "at least one"),
-        ("parts: [a]", "5: parts", '["a"]', "names with values"),
-        ("parts: {a: 5}", "5: parts.a", "5", "fields with values"),
+        ("version: 0", "1: version", "out of range", "0", "1 or more"),
+        ("version: '1'", "1: version", "not a whole number", '"1"', "a whole number"),
+        ("version: true", "1: version", "not a whole number", "true", "a whole number"),
+        ("version: 1.5", "1: version", "not a whole number", "1.5", "a whole number"),
+        ("name: my shop", "2: name", "not a name", '"my shop"', "letters, digits, . _ and -"),
+        ("name: -shop", "2: name", "not a name", '"-shop"', "beginning with a letter or digit"),
+        ("name: a/b", "2: name", "not a name", '"a/b"', "letters, digits, . _ and -"),
+        ("name: 5", "2: name", "not text", "5", "text"),
+        ("title: ''", "3: title", "nothing is there", '""', "some text"),
+        ("title:", "3: title", "not text", "null", "text"),
+        ("title: [a, b]", "3: title", "not text", 'a list: ["a", "b"]', "text"),
+        ("items: ''", "4: items", "nothing is there", '""', "some text"),
+        ("metrics: accuracy", "6: metrics", "not a list", '"accuracy"', "a list"),
+        ("metrics: []", "6: metrics", "nothing is there", "[]", "at least one"),
+        ("metrics: [accuracy, 5]", "6: metrics.1", "not text", "5", "text"),
+        ("parts: {}", "5: parts", "nothing is there", "{}", "at least one"),
+        ("parts: [a]", "5: parts", "not names with values", 'a list: ["a"]', "names with values"),
+        ("parts: {a: 5}", "5: parts.a", "not fields with values", "5", "fields with values"),
     ],
 )
-def test_a_value_that_does_not_fit_is_told_with_its_line_and_what_fits(refusal, line, where, found, expected):
+def test_a_wrong_value_is_reported_with_its_line_and_what_is_expected(
+    refusal, line, where, problem, found, expected
+):
     field = line.partition(":")[0]
     lines = ["version: 1", "name: shop", "title: A shop", "items: i", "parts: {a: {title: A, kind: choose}}"]
     text = "\n".join(
@@ -102,7 +109,7 @@ def test_a_value_that_does_not_fit_is_told_with_its_line_and_what_fits(refusal, 
     )
     error = refusal(text)
     assert error.where == f"my/spec.yaml:{where}"
-    assert error.problem == "the value does not fit"
+    assert error.problem == problem
     assert error.found == found
     assert expected in error.expected
     assert not any(word in error.block().lower() for word in ("tuple", "dictionary", "pattern", "instance"))
@@ -111,32 +118,32 @@ def test_a_value_that_does_not_fit_is_told_with_its_line_and_what_fits(refusal, 
 @pytest.mark.parametrize(
     "case",
     [
-        ("{title: A, kind: chose}", "kind", "does not fit", '"chose"', "did you mean choose?"),
-        ("{title: A, kind: quiz}", "kind", "does not fit", '"quiz"', "kind: choose: the likeliest"),
-        ("{title: A, kind: choose, anser: x}", "anser", "no such field", "anser", "did you mean answer?"),
-        ("{title: A, kind: choose, zzz: x}", "zzz", "no such field", "zzz", "remove it"),
-        ("{kind: choose}", "title", "the field title is missing", None, "add it"),
-        ("{title: A}", "kind", "the field kind is missing", None, "add it"),
+        ("{title: A, kind: chose}", "kind", "not one of the choices", '"chose"', "did you mean choose?"),
+        ("{title: A, kind: quiz}", "kind", "not one of the choices", '"quiz"', "take one of these"),
+        ("{title: A, kind: choose, anser: x}", "anser", "no field anser", "anser", "did you mean answer?"),
+        ("{title: A, kind: choose, zzz: x}", "zzz", "no field zzz", "zzz", "remove it"),
+        ("{kind: choose}", "title", "the field title is missing", "the fields", "write  "),
+        ("{title: A}", "kind", "the field kind is missing", "the fields", "write  "),
         (
             "{title: A, kind: choose, prompt: 'What?'}",
             "prompt",
-            "{input} must stand once",
-            '0 times in "What?"',
-            None,
+            "uses no field of the rows",
+            '"What?"',
+            "write the field's name",
         ),
         (
-            "{title: A, kind: choose, prompt: '{input}{input}'}",
+            "{title: A, kind: choose, prompt: '{{ title }}?'}",
             "prompt",
-            "{input} must stand once",
-            "2 times",
-            None,
+            "must read input",
+            "title",
+            "write {{ input }}",
         ),
         (
             "{title: A, kind: choose, answer: yes}",
             "answer",
-            "{choice} must stand once",
-            '0 times in "yes"',
-            None,
+            "uses no field of the rows",
+            '"yes"',
+            "write the field's name",
         ),
         ("{title: A, kind: choose, choices: [a]}", "choices", "two or more different texts", '"a"', None),
         (
@@ -151,9 +158,9 @@ def test_a_value_that_does_not_fit_is_told_with_its_line_and_what_fits(refusal, 
         (
             "{title: A, kind: choose, choices: ab}",
             "choices",
-            "does not fit",
+            "not a list",
             '"ab"',
-            "choices: The choices of",
+            "write [ab]",
         ),
         ("{title: A, kind: choose, stop: [x]}", "stop", "no meaning for kind: choose", '["x"]', "remove it"),
         (
@@ -173,9 +180,9 @@ def test_a_value_that_does_not_fit_is_told_with_its_line_and_what_fits(refusal, 
         (
             "{title: A, kind: choose, normalise: words}",
             "normalise",
-            "does not fit",
+            "not one of the choices",
             '"words"',
-            "normalise: What",
+            "take one of these",
         ),
         (
             "{title: A, kind: generate}",
@@ -194,16 +201,16 @@ def test_a_value_that_does_not_fit_is_told_with_its_line_and_what_fits(refusal, 
         (
             "{title: A, kind: generate, max_new_tokens: -1}",
             "max_new_tokens",
-            "does not fit",
+            "out of range",
             "-1",
-            "max_new_tokens: For",
+            "the field says: For",
         ),
         (
             "{title: A, kind: generate, max_new_tokens: 5000}",
             "max_new_tokens",
-            "does not fit",
+            "out of range",
             "5000",
-            "max_new_tokens: For",
+            "the field says: For",
         ),
         (
             "{title: A, kind: generate, max_new_tokens: 4, extraction: first-numbr}",
@@ -234,10 +241,10 @@ def test_a_value_that_does_not_fit_is_told_with_its_line_and_what_fits(refusal, 
             "remove it",
         ),
         (
-            "{title: A, kind: generate, max_new_tokens: 4, answer: '{choice}'}",
+            "{title: A, kind: generate, max_new_tokens: 4, answer: '{{ choice }}'}",
             "answer",
             "no meaning for kind: generate",
-            "{choice}",
+            "{{ choice }}",
             "remove it",
         ),
         (
@@ -282,13 +289,13 @@ def test_all_mistakes_of_the_fields_come_at_once(refusal, mistakes):
     assert isinstance(error, InputErrors)
     assert sorted(mistakes(error)) == [
         ("spec.yaml:1: title", "the field title is missing"),
-        ("spec.yaml:1: version", "the value does not fit"),
-        ("spec.yaml:2: name", "the value does not fit"),
-        ("spec.yaml:3: titel", "there is no such field"),
-        ("spec.yaml:4: items", "the value does not fit"),
-        ("spec.yaml:5: metrics", "the value does not fit"),
+        ("spec.yaml:1: version", "out of range"),
+        ("spec.yaml:2: name", "not a name"),
+        ("spec.yaml:3: titel", "there is no field titel"),
+        ("spec.yaml:4: items", "nothing is there"),
+        ("spec.yaml:5: metrics", "nothing is there"),
         ("spec.yaml:7: parts.a.title", "the field title is missing"),
-        ("spec.yaml:8: parts.a.kind", "the value does not fit"),
+        ("spec.yaml:8: parts.a.kind", "not one of the choices"),
     ]
     assert str(error).startswith("my/spec.yaml: 8 mistakes\n")
     assert "did you mean title?" in str(error)
@@ -304,8 +311,8 @@ def test_all_contradictions_come_at_once(refusal, mistakes):
     assert sorted(mistakes(error)) == [
         ("spec.yaml:10: parts.a.choices", "choices has no meaning for kind: generate"),
         ("spec.yaml:11: parts.a.stop", "a stop text is empty"),
-        ("spec.yaml:15: parts.b.prompt", "{input} must stand once in prompt"),
-        ("spec.yaml:16: parts.b.answer", "{choice} must stand once in answer"),
+        ("spec.yaml:15: parts.b.prompt", "the template uses no field of the rows"),
+        ("spec.yaml:16: parts.b.answer", "the template uses no field of the rows"),
         ("spec.yaml:17: parts.b.choices", "the choices must be two or more different texts"),
         ("spec.yaml:18: parts.b.stop", "stop has no meaning for kind: choose"),
         ("spec.yaml:19: metrics.0", "there is no such metric"),
@@ -318,10 +325,10 @@ def test_all_contradictions_come_at_once(refusal, mistakes):
 @pytest.mark.parametrize(
     ("text", "where", "problem", "found"),
     [
-        ("", "my/spec.yaml", "no benchmark spec", "nothing"),
-        ("# nothing\n", "my/spec.yaml", "no benchmark spec", "nothing"),
-        ("- a\n", "my/spec.yaml", "no benchmark spec", "a list"),
-        ("version\n", "my/spec.yaml", "no benchmark spec", "text"),
+        ("", "my/spec.yaml", "not a benchmark spec", "nothing"),
+        ("# nothing\n", "my/spec.yaml", "not a benchmark spec", "nothing"),
+        ("- a\n", "my/spec.yaml", "not a benchmark spec", "a list"),
+        ("version\n", "my/spec.yaml", "not a benchmark spec", "text"),
         ("version: 1\nname: a: b\n", "my/spec.yaml:2", "not valid YAML", "name: a: b"),
         ("version: 1\nversion: 2\n", "my/spec.yaml:2", "the key stands twice", "version a second time"),
         ("version: 1\nparts: &a {}\n", "my/spec.yaml:2", "not used here", "the anchor &a"),
@@ -339,9 +346,9 @@ def test_a_file_that_is_no_spec_is_refused_in_words(refusal, text, where, proble
 
 def test_a_spec_that_is_not_there_or_a_folder_is_said(tmp_path):
     with pytest.raises(InputError, match="the benchmark's spec is not there"):
-        read_spec(tmp_path / "spec.yaml", shown="spec.yaml")
+        read_spec(tmp_path / "spec.yaml")
     with pytest.raises(InputError, match="the benchmark's spec is a folder"):
-        read_spec(tmp_path, shown="spec.yaml")
+        read_spec(tmp_path)
 
 
 @pytest.mark.parametrize("metric", ["states_fact", "multirc_em", "brier", "perplexity"])

@@ -1,10 +1,11 @@
-"""What is watched: specs and items as data, one runner."""
+"""Benchmarks: specs and items as data, and the runner that turns them into requests and responses into scores."""
 
 from __future__ import annotations
 
+from tutelage.benchmarks.dataset import DataNotFoundError
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.library import describe, load, names, ways
-from tutelage.benchmarks.rowspec import RowsSpec
+from tutelage.benchmarks.rows_spec import RowsSpec
 from tutelage.benchmarks.runner import Benchmark, BenchmarkScores
 from tutelage.benchmarks.sampling import Limit
 from tutelage.benchmarks.spec import PartSpec, Spec
@@ -13,6 +14,7 @@ __all__ = [
     "Benchmark",
     "BenchmarkItem",
     "BenchmarkScores",
+    "DataNotFoundError",
     "Limit",
     "PartSpec",
     "RowsSpec",

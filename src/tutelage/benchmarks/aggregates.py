@@ -1,4 +1,4 @@
-"""Scores of groups of parts, and averages that weigh parts otherwise than by the items that were asked.
+"""Scores of groups of parts, and averages that weigh parts otherwise than by their asked items.
 
 An average over parts is kept as values per item: each item's value times its weight, the weights' mean being 1. Its mean is the
 average, and two models' can be paired item by item.
@@ -22,8 +22,8 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class PartOf:
-    """What a part belongs to.
+class ScoredPart:
+    """What a scored part belongs to, and its size.
 
     Attributes:
         group: its group of parts; "" for none.
@@ -36,8 +36,11 @@ class PartOf:
     size: int = 0
 
 
-def grouped(
-    metrics: Sequence[str], rows: Sequence[Row], parts: Mapping[str, PartOf], whole: Mapping[str, ItemScores]
+def group_scores(
+    metrics: Sequence[str],
+    rows: Sequence[Row],
+    parts: Mapping[str, ScoredPart],
+    whole: Mapping[str, ItemScores],
 ) -> dict[str, dict[str, ItemScores]]:
     """The scores of groups, and of the averages that differ from the plain one.
 
@@ -52,32 +55,32 @@ def grouped(
         `macro` (the mean over parts, variants of one task counting as one), where there is more than one part. Metrics that are
         no mean over items have no such average.
     """
-    found: dict[str, dict[str, ItemScores]] = {}
+    groups: dict[str, dict[str, ItemScores]] = {}
     for name in dict.fromkeys(part.group for part in parts.values() if part.group):
-        found[name] = score_rows(metrics, [row for row in rows if parts[row.task].group == name])
-    asked = {part: sum(row.task == part for row in rows) for part in parts}
-    here = {part: told for part, told in parts.items() if asked[part]}
-    if len(here) < 2:
-        return found
-    shares = {part: here[part].size / asked[part] for part in here}
-    if max(shares.values()) > min(shares.values()) * (1 + 1e-9):
-        found["micro"] = _averages(whole, rows, {part: told.size for part, told in here.items()}, "micro")
-    folds = [told.fold or part for part, told in here.items()]
-    weights = {part: 1 / folds.count(told.fold or part) for part, told in here.items()}
-    found["macro"] = _averages(whole, rows, weights, "macro")
-    return {name: scores for name, scores in found.items() if scores}
+        groups[name] = score_rows(metrics, [row for row in rows if parts[row.task].group == name])
+    counts = {name: sum(row.task == name for row in rows) for name in parts}
+    scored = {name: part for name, part in parts.items() if counts[name]}
+    if len(scored) < 2:
+        return groups
+    ratios = [part.size / counts[name] for name, part in scored.items()]
+    if max(ratios) > min(ratios) * (1 + 1e-9):
+        groups["micro"] = _averages(whole, rows, {name: part.size for name, part in scored.items()}, "micro")
+    folds = {name: part.fold or name for name, part in scored.items()}
+    weights = {name: 1 / list(folds.values()).count(fold) for name, fold in folds.items()}
+    groups["macro"] = _averages(whole, rows, weights, "macro")
+    return {name: scores for name, scores in groups.items() if scores}
 
 
 def _averages(
     whole: Mapping[str, ItemScores], rows: Sequence[Row], weights: Mapping[str, float], name: str
 ) -> dict[str, ItemScores]:
-    """The metrics that are means over items, with each part weighing so much."""
-    found = {}
+    """The metrics that are means over items, averaged with these weights of the parts."""
+    averages = {}
     for metric, scored in whole.items():
-        plain = len(scored.items) == len(rows) and not np.isnan(scored.items).any()
-        if plain and math.isclose(scored.score.value, float(scored.items.mean()), abs_tol=1e-9):
-            found[metric] = weighted(scored, [rows[index].task for index in scored.rows], weights, name)
-    return found
+        per_item = len(scored.items) == len(rows) and not np.isnan(scored.items).any()
+        if per_item and math.isclose(scored.score.value, float(scored.items.mean()), abs_tol=1e-9):
+            averages[metric] = weighted(scored, [rows[index].task for index in scored.rows], weights, name)
+    return averages
 
 
 def weighted(scored: ItemScores, parts: Sequence[str], weights: Mapping[str, float], name: str) -> ItemScores:

@@ -1,6 +1,7 @@
-"""Rows kept by what an annotation file says of them, such as MMLU-Redux's of MMLU.
+"""Filters by an annotation file, such as MMLU-Redux's of MMLU.
 
-Such files are kept by hand: some have semicolons, some are not UTF-8. Both are recognised, and what matches no row is said.
+Such files are edited by hand: some have semicolons, some are not UTF-8. Both are recognised, and annotations that match no row
+are counted.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.benchmarks.rowspec import Filter
+from tutelage.benchmarks.rows_spec import RowFilter
+from tutelage.benchmarks.table_rows import value_of
 from tutelage.core import files
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example, Json
@@ -21,18 +23,20 @@ _Key = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """The rows of a part that its annotations keep, and what is to be said of it."""
+class FilteredRows:
+    """The rows of a part that a filter keeps, and notes for the user."""
 
     rows: Sequence[tuple[int, Example]]
     notes: tuple[str, ...]
 
 
-def kept_rows(told: Filter, part: str, rows: Sequence[tuple[int, Example]], path: Path | None) -> Kept:
-    """The rows that are annotated, and annotated with a value that keeps them.
+def filter_rows(
+    row_filter: RowFilter, part: str, rows: Sequence[tuple[int, Example]], path: Path | None
+) -> FilteredRows:
+    """Keep the rows of a part that are annotated with a value that the filter accepts.
 
     Args:
-        told: the filter.
+        row_filter: which columns identify a row, and which values it accepts.
         part: the part's name.
         rows: its rows, each with its number.
         path: its annotations; None where there are none.
@@ -41,48 +45,45 @@ def kept_rows(told: Filter, part: str, rows: Sequence[tuple[int, Example]], path
         InputError: the annotations are no CSV, or lack a column.
     """
     if path is None:
-        return Kept((), (f"{part}: no annotations",))
+        return FilteredRows((), (f"{part}: no annotations",))
     annotations = _read(path)
-    lacking = [name for name in (*told.match, *told.keep) if not annotations or name not in annotations[0]]
-    if lacking:
+    columns = annotations[0] if annotations else {}
+    missing = [name for name in (*row_filter.match, *row_filter.keep) if name not in columns]
+    if missing:
         raise InputError(
             "the annotations lack a column",
             where=str(path),
-            found=", ".join(annotations[0]) if annotations else "no rows",
-            expected=", ".join(lacking),
+            found=", ".join(columns) or "no rows",
+            expected=", ".join(missing),
         )
-    keys = {_key([_texts(one[name]) for name in told.match]): _keeps(told, one) for one in annotations}
-    kept, met = [], set()
-    for number, row in rows:
-        key = _key([_columns(row, own) for own in told.match.values()])
-        met.add(key)
-        if keys.get(key):
-            kept.append((number, row))
-    lost = sum(key not in met for key in keys)
-    notes = (f"{part}: {lost} of {len(keys)} annotations belong to no row",) if lost else ()
-    return Kept(kept, notes)
+    accepted = {
+        _key([_cell_texts(annotation[name]) for name in row_filter.match]): _accepts(row_filter, annotation)
+        for annotation in annotations
+    }
+    keys = [_key([_column_texts(row, names) for names in row_filter.match.values()]) for _, row in rows]
+    filtered = [row for row, key in zip(rows, keys, strict=True) if accepted.get(key)]
+    unmatched = len(accepted.keys() - set(keys))
+    notes = (f"{part}: {unmatched} of {len(accepted)} annotations belong to no row",) if unmatched else ()
+    return FilteredRows(filtered, notes)
 
 
-def _keeps(told: Filter, annotation: Mapping[str, str | None]) -> bool:
+def _accepts(row_filter: RowFilter, annotation: Mapping[str, str | None]) -> bool:
     return all(
         (annotation[name] or "").strip().casefold() in {value.casefold() for value in values}
-        for name, values in told.keep.items()
+        for name, values in row_filter.keep.items()
     )
 
 
-def _columns(row: Example, own: str | tuple[str, ...]) -> list[Json]:
+def _column_texts(row: Example, names: str | tuple[str, ...]) -> list[Json]:
+    """The values of a column, or of several, as one list."""
     values: list[Json] = []
-    for name in (own,) if isinstance(own, str) else own:
-        if name not in row.fields:
-            raise InputError(
-                f"the row has no column {name}", where=str(row.origin), found=", ".join(row.fields)
-            )
-        value = row.fields[name]
+    for name in (names,) if isinstance(names, str) else names:
+        value = value_of(row, name)
         values += value if isinstance(value, list) else [value]
     return values
 
 
-def _texts(cell: str | None) -> list[Json]:
+def _cell_texts(cell: str | None) -> list[Json]:
     """A cell's text, or its texts where it holds a list written as Python or JSON does."""
     text = cell or ""
     if text.lstrip().startswith("["):
@@ -96,7 +97,7 @@ def _texts(cell: str | None) -> list[Json]:
 
 
 def _key(columns: Sequence[Sequence[Json]]) -> _Key:
-    """What tells rows apart, whatever space is between words."""
+    """The texts that identify a row, whatever space is between words."""
     return tuple(tuple(" ".join(str(value).split()) for value in values) for values in columns)
 
 

@@ -1,54 +1,55 @@
-"""What is told of a benchmark beside its scores: examples, samples, parts that are not here, doubtful answers."""
+"""What is reported of a benchmark beside its scores: exemplars, samples, missing parts, doubtful answers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
-from tutelage.benchmarks.fit import dropped
+from tutelage.benchmarks.fit import count_dropped
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.runner import Benchmark
 from tutelage.core.types import Json, Response
-from tutelage.metrics import answer_extraction
+from tutelage.metrics.answer_extraction import audit_extraction, extract_bbh
 from tutelage.metrics.catalogue import parse
 
 
-def about(benchmark: Benchmark) -> dict[str, Json]:
-    """What is to be said of a benchmark beside its scores, as JSON; what goes without saying is left out."""
-    found: dict[str, Json] = {"version": benchmark.spec.version}
-    if any(item.exemplars for item in benchmark.items):
-        found["shots"] = max(item.exemplars + item.dropped for item in benchmark.items)
-    items, examples = dropped(benchmark)
+def caveats(benchmark: Benchmark) -> dict[str, Json]:
+    """The caveats of a benchmark as JSON, without those that do not apply."""
+    values: dict[str, Json] = {"version": benchmark.spec.version}
+    if any(item.exemplar_count for item in benchmark.items):
+        values["shots"] = max(item.exemplar_count + item.dropped_exemplars for item in benchmark.items)
+    items, exemplars = count_dropped(benchmark)
     if items:
-        found["shots_dropped"] = {"items": items, "examples": examples}
+        values["shots_dropped"] = {"items": items, "examples": exemplars}
     if benchmark.missing:
-        found["missing_parts"] = list(benchmark.missing)
-    sampled = sum(benchmark.sizes.values())
-    if sampled > len(benchmark.items):
-        found["sampled_of"] = sampled
-        found["sizes"] = dict(benchmark.sizes)
+        values["missing_parts"] = list(benchmark.missing)
+    available = sum(benchmark.sizes.values())
+    if available > len(benchmark.items):
+        values["sampled_of"] = available
+        values["sizes"] = dict(benchmark.sizes)
     if benchmark.notes:
-        found["notes"] = list(benchmark.notes)
-    return found
+        values["notes"] = list(benchmark.notes)
+    return values
 
 
-def doubts(benchmark: Benchmark, responses: Mapping[str, Response]) -> dict[str, Json]:
-    """How many answers were extracted with doubt, where a metric of the benchmark says how to tell."""
-    asked = [parse(name) for name in benchmark.spec.metrics]
-    mode = next((str(one.options["mode"]) for one in asked if one.entry.implementation == "bbh"), None)
+def extraction_doubts(benchmark: Benchmark, responses: Mapping[str, Response]) -> dict[str, Json]:
+    """How many answers were extracted with doubt; nothing where no metric of the benchmark defines that."""
+    metrics = [parse(name) for name in benchmark.spec.metrics]
+    mode = next(
+        (str(metric.options["mode"]) for metric in metrics if metric.entry.implementation == "bbh"), None
+    )
     if mode is None:
         return {}
     answers = [responses[item.id] for item in benchmark.items]
-    counts = answer_extraction.audit(
-        answer_extraction.bbh(one.text, mode, finish=one.finish) for one in answers
-    )
-    return {"extraction": dict(counts.as_json())}
+    counts = audit_extraction([extract_bbh(answer.text, mode, finish=answer.finish) for answer in answers])
+    return {"extraction": asdict(counts)}
 
 
-def fields(item: BenchmarkItem) -> dict[str, Json]:
+def item_details(item: BenchmarkItem) -> dict[str, Json]:
     """What a person needs to read a response beside the question."""
-    found: dict[str, Json] = {}
+    details: dict[str, Json] = {}
     if item.choices:
-        found["choices"] = list(item.choices)
-    if item.exemplars or item.dropped:
-        found["shots"] = item.exemplars
-    return found
+        details["choices"] = list(item.choices)
+    if item.exemplar_count or item.dropped_exemplars:
+        details["shots"] = item.exemplar_count
+    return details

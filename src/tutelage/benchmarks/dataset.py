@@ -1,170 +1,141 @@
-"""The rows of a benchmark's data: where they are, which parts are here, which a filter keeps."""
+"""The rows of a benchmark's parts: where their files are, and which rows a filter keeps."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.benchmarks.annotations import kept_rows
-from tutelage.benchmarks.rowspec import PART, RowsSpec
+from tutelage.benchmarks.annotations import filter_rows
+from tutelage.benchmarks.fields import is_per_part, path_of_part
+from tutelage.benchmarks.rows_spec import RowsSpec
+from tutelage.benchmarks.table_rows import read_rows, value_of
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import shorten
-from tutelage.core.types import Example, Json
-from tutelage.data.layouts import ReadOptions
-from tutelage.data.reader import read
+from tutelage.core.suggestions import unknown_name
+from tutelage.core.types import Example
+
+
+class DataNotFoundError(InputError):
+    """Files of a benchmark are in none of the folders where they may be."""
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Where a benchmark's files may be: beside its spec, unless it is a bundled one, and in the data folder."""
+class DataFolders:
+    """The folders where a benchmark's files may be.
 
-    beside: Path | None
+    Attributes:
+        spec: the folder of the spec; None for a bundled one.
+        data: the data folder; None where there is none.
+    """
+
+    spec: Path | None
     data: Path | None
 
     def find(self, file: str) -> Path | None:
-        """The file, or None where neither place has it."""
-        return next((place / file for place in self._all if (place / file).is_file()), None)
+        """The path of a file, or None where neither folder has it."""
+        return next((path for path in self._candidates(file) if path.is_file()), None)
 
-    def said(self, file: str) -> str:
-        """Where it was looked for."""
-        return (
-            "no file " + " nor ".join(str(place / file) for place in self._all)
-            if self._all
-            else "no data folder"
-        )
+    def searched(self, file: str) -> str:
+        """Where a file was looked for, in words."""
+        candidates = self._candidates(file)
+        return "no file " + " nor ".join(map(str, candidates)) if candidates else "no data folder"
 
-    @property
-    def _all(self) -> list[Path]:
-        return [place for place in (self.beside, self.data) if place is not None]
+    def _candidates(self, file: str) -> list[Path]:
+        return [folder / file for folder in (self.spec, self.data) if folder is not None]
+
+
+NumberedRows = Sequence[tuple[int, Example]]
+"""Rows of a part, each with its number in its file or part, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PartRows:
     """The rows of a benchmark's parts.
 
     Attributes:
-        rows: of each part that is here, each with its number in its file or part, from 0.
-        missing: the parts that are not.
-        notes: what else is to be said of the data.
+        rows: the rows of each part whose data was found.
+        missing: the parts whose data was not found.
+        notes: what the user should know of the data.
     """
 
-    rows: Mapping[str, Sequence[tuple[int, Example]]]
+    rows: Mapping[str, NumberedRows]
     missing: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
-def read_parts(spec: RowsSpec, places: Places, *, filtered: str = "", parts: Sequence[str] = ()) -> Found:
+def read_parts(
+    spec: RowsSpec, folders: DataFolders, *, filter_name: str = "", parts: Sequence[str] = ()
+) -> PartRows:
     """Read the rows of a benchmark, or of some of its parts.
 
     Args:
         spec: where they are.
-        places: the folders to look in.
-        filtered: the name of a filter of the spec, "" for none.
+        folders: the folders to look in.
+        filter_name: the filter of the spec that rows must pass; "" for none.
         parts: only these, all when empty.
 
     Raises:
-        InputError: nothing of it is here, or a file is not what it should be.
+        DataNotFoundError: no part's data was found.
+        InputError: a file is not what it should be, or the filter leaves nothing.
     """
-    rows, missing = (_by_file if PART in spec.data.path else _by_column)(spec, places, parts)
-    if not rows:
-        raise InputError(
+    read = _by_file if is_per_part(spec.data.path) else _by_column
+    found = read(spec, folders, parts)
+    if not found.rows:
+        raise DataNotFoundError(
             f"the data of {spec.name} is not here",
             where="--data",
-            found=places.said(spec.data.path),
+            found=folders.searched(spec.data.path),
             expected=f"the files of {spec.source}" if spec.source else None,
             fix="fetch them, and name the folder that they are in with --data",
         )
-    if not filtered:
-        return Found(rows, missing)
-    kept: dict[str, Sequence[tuple[int, Example]]] = {}
-    notes: list[str] = []
-    for part, own in rows.items():
-        told = spec.filters[filtered]
-        found = kept_rows(told, part, own, places.find(told.path.replace(PART, part)))
-        if found.rows:
-            kept[part] = found.rows
-        notes += found.notes
-    if not kept:
+    return _filtered(spec, found, folders, filter_name) if filter_name else found
+
+
+def _filtered(spec: RowsSpec, found: PartRows, folders: DataFolders, filter_name: str) -> PartRows:
+    """The rows that a filter of the spec keeps."""
+    row_filter = spec.filters[filter_name]
+    results = {
+        part: filter_rows(row_filter, part, rows, folders.find(path_of_part(row_filter.path, part)))
+        for part, rows in found.rows.items()
+    }
+    notes = [note for result in results.values() for note in result.notes]
+    rows = {part: result.rows for part, result in results.items() if result.rows}
+    if not rows:
         raise InputError(
-            f"the filter {filtered} keeps nothing",
+            f"the filter {filter_name} keeps nothing",
             where=spec.name,
             found="; ".join(notes[:3]) or "no row that is annotated so",
-            expected=f"annotations in {spec.filters[filtered].path}",
+            expected=f"annotations in {row_filter.path}",
         )
-    gone = tuple(part for part in rows if part not in kept)
-    return Found(kept, (*missing, *gone), tuple(notes))
+    emptied = tuple(part for part in found.rows if part not in rows)
+    return PartRows(rows, (*found.missing, *emptied), tuple(notes))
 
 
-def _by_file(
-    spec: RowsSpec, places: Places, parts: Sequence[str]
-) -> tuple[dict[str, Sequence[tuple[int, Example]]], tuple[str, ...]]:
-    rows: dict[str, Sequence[tuple[int, Example]]] = {}
-    missing = []
-    for part in parts or spec.parts:
-        path = places.find(spec.data.path.replace(PART, part))
-        if path is None:
-            missing.append(part)
-        else:
-            rows[part] = list(enumerate(read_rows(path, spec.data.columns)))
-    return rows, tuple(missing)
+def _by_file(spec: RowsSpec, folders: DataFolders, parts: Sequence[str]) -> PartRows:
+    paths = {part: folders.find(path_of_part(spec.data.path, part)) for part in parts or spec.parts}
+    rows = {
+        part: list(enumerate(read_rows(path, spec.data.columns)))
+        for part, path in paths.items()
+        if path is not None
+    }
+    return PartRows(rows, tuple(part for part in paths if part not in rows))
 
 
-def _by_column(
-    spec: RowsSpec, places: Places, parts: Sequence[str]
-) -> tuple[dict[str, Sequence[tuple[int, Example]]], tuple[str, ...]]:
-    path = places.find(spec.data.path)
+def _by_column(spec: RowsSpec, folders: DataFolders, parts: Sequence[str]) -> PartRows:
+    path = folders.find(spec.data.path)
     if path is None:
-        return {}, tuple(spec.parts)
-    everything = read_rows(path, spec.data.columns)
+        return PartRows({}, tuple(spec.parts))
+    all_rows = read_rows(path, spec.data.columns)
     if not spec.data.part:
-        return {spec.name: list(enumerate(everything))}, ()
+        return PartRows({spec.name: list(enumerate(all_rows))}, ())
     rows: dict[str, list[tuple[int, Example]]] = {part: [] for part in spec.parts}
-    for row in everything:
-        name = str(value_of(row, spec.data.part))
-        if name not in rows and spec.parts:
-            raise InputError(
-                "there is no such part",
-                where=str(row.origin),
-                found=shorten(name),
-                expected=", ".join(spec.parts),
-            )
-        own = rows.setdefault(name, [])
-        own.append((len(own), row))
-    here = {part: own for part, own in rows.items() if own and (not parts or part in parts)}
-    return dict(here), tuple(part for part in parts or spec.parts if part not in here)
-
-
-def read_rows(path: Path, columns: Sequence[str]) -> list[Example]:
-    """A file's rows as they stand there."""
-    rows = list(read(path, options=ReadOptions(layout="plain", columns=tuple(columns))))
-    if path.suffix == ".csv" and (cells := _with_returns(path)):
-        named = cells if columns else cells[1:]
-        rows = [
-            replace(row, fields=dict(zip(row.fields, own, strict=True)))
-            for row, own in zip(rows, named, strict=True)
-        ]
-    return rows
-
-
-def _with_returns(path: Path) -> list[list[str]]:
-    """The cells of a table whose lines end in a line feed alone, and that has a carriage return inside a cell.
-
-    The reader takes the two for one end of line wherever they stand, as is right for files whose lines end so. In these they are
-    part of what a published prompt says.
-    """
-    content = path.read_bytes()
-    if b"\r\n" not in content or content.split(b"\n", 1)[0].endswith(b"\r"):
-        return []
-    return [row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")) if row]
-
-
-def value_of(row: Example, column: str) -> Json:
-    """A column's value; an InputError where the row has no such column."""
-    if column not in row.fields:
-        raise InputError(
-            f"the row has no column {column}", where=str(row.origin), found=", ".join(row.fields)
-        )
-    return row.fields[column]
+    for row in all_rows:
+        part = str(value_of(row, spec.data.part))
+        if part not in rows and spec.parts:
+            raise unknown_name("there is no such part", part, spec.parts, where=str(row.origin))
+        part_rows = rows.setdefault(part, [])
+        part_rows.append((len(part_rows), row))
+    selected = {
+        name: part_rows for name, part_rows in rows.items() if part_rows and (not parts or name in parts)
+    }
+    return PartRows(selected, tuple(name for name in parts or spec.parts if name not in selected))

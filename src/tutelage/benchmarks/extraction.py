@@ -9,8 +9,7 @@ from functools import cache
 from typing import Any, Literal
 
 from tutelage.core import yamltext
-from tutelage.core.errors import InputError
-from tutelage.core.suggestions import did_you_mean
+from tutelage.core.suggestions import unknown_name
 
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")
 
@@ -26,11 +25,11 @@ class Rule:
     fold: bool
 
     def __call__(self, text: str) -> str:
-        """The answer that stands in a text, or "" when none does."""
-        found = [match["answer"] for match in self.pattern.finditer(text)]
-        if not found:
+        """The answer in a text, or "" when there is none."""
+        answers = [match["answer"] for match in self.pattern.finditer(text)]
+        if not answers:
             return ""
-        answer = found[0 if self.take == "first" else -1].strip()
+        answer = answers[0 if self.take == "first" else -1].strip()
         if self.name.endswith("-number"):
             answer = _THOUSANDS.sub("", answer)
         return answer.casefold() if self.fold else answer
@@ -52,13 +51,7 @@ def rule(name: str, *, where: str) -> Rule:
     Raises:
         InputError: there is no such rule; the nearest name is given.
     """
-    known = rules()
-    if name in known:
-        return known[name]
-    raise InputError(
-        "there is no such extraction rule",
-        where=where,
-        found=name,
-        expected=", ".join(known),
-        fix=did_you_mean(name, list(known)) or "take one of these",
-    )
+    table = rules()
+    if name not in table:
+        raise unknown_name("there is no such extraction rule", name, table, where=where)
+    return table[name]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from jinja2 import TemplateSyntaxError
+from pydantic import AfterValidator, Field
 
-from tutelage.benchmarks.validation import Block
+from tutelage.core.strictjson import shorten
+from tutelage.core.validation import Block, mistake
+from tutelage.templates.placeholders import Placeholder, parse_placeholders
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+PART = "part"
+BESIDE = (PART, "title")
+"""What a template may read beside the fields of the row or item: the part's name and title."""
 Kind = Literal["choose", "generate"]
 
 
-class About(Block):
+class BenchmarkInfo(Block):
     """What a benchmark is called, and what people should know of it."""
 
     version: int = Field(ge=1, description="Raised with every change of items or prompts: scores do not mix.")
@@ -28,8 +34,8 @@ class About(Block):
     )
 
 
-class Reading(Block):
-    """How a model's answer is got and read."""
+class AnswerSettings(Block):
+    """How a model's answer is obtained and read."""
 
     normalise: Literal["none", "characters", "bytes", "tokens"] = Field(
         "none", description="What a choice's summed log-probability is divided by: nothing, or its length."
@@ -41,10 +47,41 @@ class Reading(Block):
     )
 
 
-class Belonging(Block):
+class PartMembership(Block):
     """What a part belongs to."""
 
     group: str = Field("", description="The group of parts that it belongs to, scored together.")
     fold: str = Field(
         "", description="The task that it is a variant of: in the macro average variants count as one."
     )
+
+
+def _part_path(path: str) -> str:
+    try:
+        pieces = parse_placeholders(path)
+    except TemplateSyntaxError:
+        pieces = None
+    if pieces is None or any(isinstance(piece, Placeholder) and piece.name != PART for piece in pieces):
+        raise mistake(
+            "a path can use the part's name only",
+            found=shorten(path),
+            expected="such as rows/{{ part }}.jsonl",
+            fix="write {{ part }} for the part's name, and everything else as it is",
+        )
+    return path
+
+
+PartPath = Annotated[str, AfterValidator(_part_path)]
+"""The path of a file, in which {{ part }} stands for a part's name."""
+
+
+def path_of_part(path: str, part: str) -> str:
+    """A `PartPath` with a part's name filled in."""
+    return "".join(
+        part if isinstance(piece, Placeholder) else piece for piece in parse_placeholders(path) or ()
+    )
+
+
+def is_per_part(path: str) -> bool:
+    """Whether a `PartPath` names a file for each part."""
+    return any(isinstance(piece, Placeholder) for piece in parse_placeholders(path) or ())

@@ -1,4 +1,4 @@
-"""Worked examples left out, the last ones first, where a question does not fit into the model's context with all of them."""
+"""Exemplars left out, the last ones first, where a question does not fit into the model's context with all of them."""
 
 from __future__ import annotations
 
@@ -14,56 +14,65 @@ from tutelage.core.types import Request
 Measure = Callable[[Sequence[Request]], Sequence[int]]
 """Requests to how many tokens each takes, prompt and longest answer together."""
 _SPARE = 64
+"""Tokens allowed for what a chat template writes around a turn."""
 
 
-def fitted(benchmark: Benchmark, measure: Measure, context: int | None) -> Benchmark:
-    """The same questions with as many whole examples as the context takes; an item says how many were left out.
+def fit_to_context(benchmark: Benchmark, measure: Measure, context: int | None) -> Benchmark:
+    """Drop exemplars, the last ones first, from questions that are too long for the model; an item counts those it lost.
 
     Only texts that might be too long are turned into tokens: no tokenizer makes more tokens of a text than it has bytes.
 
     Args:
-        benchmark: its items have all their examples.
-        measure: how long requests are.
+        benchmark: its items have all their exemplars.
+        measure: gives the lengths of requests in tokens.
         context: the tokens that the model can read; None where nothing bounds them.
 
     Raises:
-        InputError: a question does not fit even without examples; InputErrors for several.
+        InputError: a question does not fit even without exemplars; InputErrors for several.
     """
     if context is None:
         return benchmark
     forms = sorted({item.form for item in benchmark.items})
-    around = max(measure([Request("", "generate", "", form=form) for form in forms]), default=0) + _SPARE
+    template_tokens = max(measure([Request("", "generate", "", form=form) for form in forms]), default=0)
     items = list(benchmark.items)
-    left = [at for at, item in enumerate(items) if _bytes(item, benchmark) + around > context]
+    limit = context - template_tokens - _SPARE
+    unfitted = [index for index, item in enumerate(items) if _bytes(item, benchmark) > limit]
     errors: list[InputError] = []
-    while left:
-        lengths = measure([items[at].request(benchmark.spec.parts[items[at].part]) for at in left])
-        long = [(at, length) for at, length in zip(left, lengths, strict=True) if length > context]
-        errors += [_too_long(items[at], length, context) for at, length in long if not items[at].exemplars]
-        left = [at for at, _ in long if items[at].exemplars]
-        for at in left:
-            items[at] = items[at].without_last_shot()
+    while unfitted:
+        lengths = measure(
+            [items[index].request(benchmark.spec.parts[items[index].part]) for index in unfitted]
+        )
+        too_long = [pair for pair in zip(unfitted, lengths, strict=True) if pair[1] > context]
+        errors += [
+            _too_long(items[index], length, context)
+            for index, length in too_long
+            if not items[index].exemplar_count
+        ]
+        unfitted = [index for index, _ in too_long if items[index].exemplar_count]
+        for index in unfitted:
+            items[index] = items[index].without_last_exemplar()
     raise_all(f"questions of {benchmark.name}", errors[:MAX_MISTAKES])
     return replace(benchmark, items=tuple(items))
 
 
-def dropped(benchmark: Benchmark) -> tuple[int, int]:
-    """How many items lost examples, and how many examples."""
-    short = [item.dropped for item in benchmark.items if item.dropped]
-    return len(short), sum(short)
+def count_dropped(benchmark: Benchmark) -> tuple[int, int]:
+    """How many items lost exemplars, and how many exemplars they lost together."""
+    counts = [item.dropped_exemplars for item in benchmark.items if item.dropped_exemplars]
+    return len(counts), sum(counts)
 
 
 def _bytes(item: BenchmarkItem, benchmark: Benchmark) -> int:
     request = item.request(benchmark.spec.parts[item.part])
-    said = len(request.prompt.encode()) + sum(len(text.encode()) + _SPARE for _, text in request.history)
-    return said + max((len(choice.encode()) for choice in request.choices), default=request.max_new_tokens)
+    """An upper bound of a question's tokens beside those of the chat template."""
+    prompt = len(request.prompt.encode()) + sum(len(text.encode()) + _SPARE for _, text in request.history)
+    return prompt + max((len(choice.encode()) for choice in request.choices), default=request.max_new_tokens)
 
 
 def _too_long(item: BenchmarkItem, length: int, context: int) -> InputError:
     return InputError(
         "the question does not fit into the model's context",
         where=item.id,
-        found=f"{length} tokens with its answer" + (", without examples" if item.dropped else ""),
+        found=f"{length} tokens with its answer" + (", without examples" if item.dropped_exemplars else ""),
         expected=f"at most {context}",
         fix="take a model with a longer context, or leave the part out",
     )

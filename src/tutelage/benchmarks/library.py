@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from tutelage.benchmarks import dataset, wording
-from tutelage.benchmarks.fields import About, Belonging, Reading
-from tutelage.benchmarks.items import BenchmarkItem, read_items
-from tutelage.benchmarks.rowspec import RowsPart, RowsSpec, read_rows_spec
+from tutelage.benchmarks import old_form
+from tutelage.benchmarks.dataset import DataFolders, DataNotFoundError, read_parts
+from tutelage.benchmarks.fields import AnswerSettings, BenchmarkInfo, PartMembership
+from tutelage.benchmarks.item_file import read_items
+from tutelage.benchmarks.items import BenchmarkItem
+from tutelage.benchmarks.row_prompts import AskedWay, items_of_rows
+from tutelage.benchmarks.rows_spec import RowsPart, RowsSpec, read_rows_spec
 from tutelage.benchmarks.runner import Benchmark
-from tutelage.benchmarks.sampling import Limit, sampled
+from tutelage.benchmarks.sampling import Limit, sample
 from tutelage.benchmarks.spec import PartSpec, Spec, check_spec
-from tutelage.benchmarks.validation import Places as Fields
-from tutelage.benchmarks.validation import read_document
+from tutelage.core import files
 from tutelage.core.errors import InputError
-from tutelage.core.suggestions import did_you_mean
-from tutelage.core.types import Json
+from tutelage.core.limits import MAX_RECIPE_BYTES
+from tutelage.core.suggestions import unknown_name
+from tutelage.core.validation import read_document
 
 SPEC = "spec.yaml"
 DEVELOPMENT = "development"
@@ -28,12 +31,12 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which of a benchmark's items are asked, and with how many worked examples.
+    """Which of a benchmark's items are asked, and with how many exemplars.
 
     Attributes:
         limit: how many of each part.
         parts: only these; all when empty.
-        shots: worked examples before each question; as many as the spec says when not given.
+        shots: exemplars before each question; as many as the spec says when not given.
     """
 
     limit: Limit
@@ -42,13 +45,25 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
-    """A benchmark's spec, and what stood behind its name."""
+class _NamedSpec:
+    """A benchmark's spec, as a name leads to it.
+
+    Attributes:
+        path: the spec's file.
+        spec: the spec, checked.
+        selectors: the words behind the name, such as a way and a filter.
+        notes: what the user should know of the spec.
+    """
 
     path: Path
-    value: dict[str, Json]
-    fields: Fields
-    words: tuple[str, ...]
+    spec: Spec | RowsSpec
+    selectors: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it is not one of the bundled specs."""
+        return not self.path.is_relative_to(_library())
 
 
 def names() -> list[str]:
@@ -64,9 +79,8 @@ def ways(name: str, *, root: Path | None = None) -> list[str]:
     """
     if not name.endswith(f":{ALL}"):
         return [name]
-    named = _named(name, root)
-    spec = _rows_spec(named)
-    if spec is None or not spec.ways:
+    spec = _find(name, root).spec
+    if not isinstance(spec, RowsSpec) or not spec.ways:
         raise InputError("the benchmark has one way only", where=name, fix=f"name it without :{ALL}")
     return [name.removesuffix(ALL) + way for way in spec.ways]
 
@@ -89,28 +103,26 @@ def load(
         data: a folder for items that are not beside their spec.
         limit: at most so many items of each part, sampled unless the limit says the first ones.
         parts: only these parts.
-        shots: worked examples before each question, if not as many as the spec says.
+        shots: exemplars before each question, if not as many as the spec says.
         root: what a path is relative to; the current folder when not given.
 
     Raises:
         InputError: no such benchmark, way or part (with the nearest name), or a mistake in spec or items with file and
             line; InputErrors for several.
     """
-    chosen = Selection(limit if isinstance(limit, Limit) else Limit(limit), tuple(parts or ()), shots)
-    named = _named(name, root)
-    rows = _rows_spec(named)
-    spec = rows or check_spec(named.value, named.fields)
-    if not named.path.is_relative_to(_library()) and spec.name in names():
+    selection = Selection(limit if isinstance(limit, Limit) else Limit(limit), tuple(parts or ()), shots)
+    named = _find(name, root)
+    if named.foreign and named.spec.name in names():
         raise InputError(
             "the name belongs to a bundled benchmark",
             where=f"{named.path}: name",
-            found=spec.name,
+            found=named.spec.name,
             expected=f"none of {', '.join(names())}",
             fix="give your benchmark a name of its own",
         )
-    if isinstance(spec, RowsSpec):
-        return _over_rows(spec, named, data, chosen)
-    return _of_items(spec, named, data, chosen)
+    if isinstance(named.spec, RowsSpec):
+        return _over_rows(named.spec, named, data, selection)
+    return _of_items(named.spec, named, data, selection)
 
 
 def describe(name: str, *, root: Path | None = None) -> Spec | RowsSpec:
@@ -119,87 +131,87 @@ def describe(name: str, *, root: Path | None = None) -> Spec | RowsSpec:
     Raises:
         InputError: as `load`, but for the data.
     """
-    named = _named(name, root)
-    return _rows_spec(named) or check_spec(named.value, named.fields)
+    return _find(name, root).spec
 
 
-def _over_rows(spec: RowsSpec, named: _Named, data: Path | None, chosen: Selection) -> Benchmark:
-    filtered = next((word for word in named.words if word in spec.filters), "")
-    rest = [word for word in named.words if word != filtered]
-    way = spec.way(rest[0] if rest else "")
-    if len(rest) > 1:
-        spec.way(rest[1])
+def _over_rows(spec: RowsSpec, named: _NamedSpec, data: Path | None, selection: Selection) -> Benchmark:
+    filter_name = next((word for word in named.selectors if word in spec.filters), "")
+    way_names = [word for word in named.selectors if word != filter_name]
+    way = spec.way(way_names[0] if way_names else "")
+    if len(way_names) > 1:
+        spec.way(way_names[1])
         raise InputError(
-            "one way is asked at a time", where=":".join([spec.name, *named.words]), found=", ".join(rest)
+            "one way is asked at a time",
+            where=":".join([spec.name, *named.selectors]),
+            found=", ".join(way_names),
         )
-    _known_parts(spec.name, list(spec.parts) or [spec.name], chosen.parts if spec.parts else ())
-    foreign = not named.path.is_relative_to(_library())
-    places = dataset.Places(named.path.parent if foreign else None, data)
-    found = dataset.read_parts(spec, places, filtered=filtered, parts=chosen.parts)
-    items = wording.items_of(
-        spec, way, found, places, limit=chosen.limit, shots=chosen.shots, foreign=foreign
-    )
+    _require_parts(spec.name, list(spec.parts) or [spec.name], selection.parts if spec.parts else ())
+    folders = DataFolders(named.path.parent if named.foreign else None, data)
+    part_rows = read_parts(spec, folders, filter_name=filter_name, parts=selection.parts)
+    asked = AskedWay(spec, way, folders, selection.shots, named.foreign)
     return Benchmark(
-        name=":".join(word for word in (spec.name, way, filtered) if word),
-        spec=_as_asked(spec, way, list(found.rows)),
-        items=items,
-        sizes={part: len(rows) for part, rows in found.rows.items()},
-        missing=found.missing,
-        notes=found.notes,
+        name=":".join(word for word in (spec.name, way, filter_name) if word),
+        spec=_items_spec(spec, way, list(part_rows.rows)),
+        items=items_of_rows(asked, part_rows, selection.limit),
+        sizes={part: len(rows) for part, rows in part_rows.rows.items()},
+        missing=part_rows.missing,
+        notes=(*named.notes, *part_rows.notes),
     )
 
 
-def _as_asked(spec: RowsSpec, way: str, parts: Sequence[str]) -> Spec:
-    """What the runner needs of a spec over rows, for the parts that are here."""
-    told = {}
+def _items_spec(spec: RowsSpec, way: str, parts: Sequence[str]) -> Spec:
+    """What the runner needs of a spec over rows, for the parts whose data was found."""
+    part_specs = {}
     for name in parts:
-        asked, own = spec.asked(way, name), spec.parts.get(name, RowsPart())
-        told[name] = PartSpec(
-            title=own.title or name.replace("_", " "),
-            kind=asked.kind,
-            **{field: getattr(asked, field) for field in Reading.model_fields},
-            **{field: getattr(own, field) for field in Belonging.model_fields},
+        prompt_spec, part = spec.prompt_spec(way, name), spec.parts.get(name, RowsPart())
+        part_specs[name] = PartSpec(
+            title=part.title or name.replace("_", " "),
+            kind=prompt_spec.kind,
+            **{field: getattr(prompt_spec, field) for field in AnswerSettings.model_fields},
+            **{field: getattr(part, field) for field in PartMembership.model_fields},
         )
-    said = {field: getattr(spec, field) for field in About.model_fields}
+    info = {field: getattr(spec, field) for field in BenchmarkInfo.model_fields}
     if way:
-        said["description"] = f"{spec.description} {spec.ways[way].title}".strip()
-    return Spec(**said, items=spec.data.path, metrics=spec.asked(way, "").metrics, parts=told)
+        info["description"] = f"{spec.description} {spec.ways[way].title}".strip()
+    return Spec(**info, items=spec.data.path, metrics=spec.prompt_spec(way, "").metrics, parts=part_specs)
 
 
-def _of_items(spec: Spec, named: _Named, data: Path | None, chosen: Selection) -> Benchmark:
-    for word in named.words:
+def _of_items(spec: Spec, named: _NamedSpec, data: Path | None, selection: Selection) -> Benchmark:
+    for word in named.selectors:
         if word != DEVELOPMENT:
-            raise InputError(
+            raise unknown_name(
                 f"{spec.name} has no such way",
-                found=word,
-                expected=f"{spec.name}, or {spec.name}:{DEVELOPMENT} for its development items",
-                fix=did_you_mean(word, [DEVELOPMENT], form=f"{spec.name}:{{}}"),
+                word,
+                [DEVELOPMENT],
+                also=", for its development items",
+                form=f"{spec.name}:{{}}",
+                fix=f"write {spec.name}",
             )
-    if chosen.shots is not None:
+    if selection.shots is not None:
         raise InputError(
             f"{spec.name} has no worked examples to choose from",
             where="shots",
-            found=str(chosen.shots),
+            found=str(selection.shots),
             fix="leave --shots away",
         )
-    _known_parts(spec.name, list(spec.parts), chosen.parts)
-    file = _items_path(spec, named.path, data, development=bool(named.words))
-    items = [
-        item for item in read_items(file, spec, shown=str(file)) if item.part in (chosen.parts or spec.parts)
-    ]
+    _require_parts(spec.name, list(spec.parts), selection.parts)
+    file = _items_path(spec, named.path, data, development=bool(named.selectors))
+    all_items = read_items(file, spec, shown=str(file), foreign=named.foreign)
     by_part: dict[str, list[BenchmarkItem]] = {}
-    for item in items:
-        by_part.setdefault(item.part, []).append(item)
-    kept = {
+    for item in all_items:
+        if item.part in (selection.parts or spec.parts):
+            by_part.setdefault(item.part, []).append(item)
+    sampled = {
         item.id
-        for own in by_part.values()
-        for item in sampled(own, chosen.limit, key=lambda one: "\n".join([one.prompt, *one.choices]))
+        for items in by_part.values()
+        for item in sample(items, selection.limit, key=lambda item: "\n".join([item.prompt, *item.choices]))
     }
     return Benchmark(
-        name=":".join([spec.name, *named.words]),
+        name=":".join([spec.name, *named.selectors]),
         spec=spec,
-        items=tuple(item for item in items if item.id in kept),
-        sizes={part: len(own) for part, own in by_part.items()},
+        items=tuple(item for item in all_items if item.id in sampled),
+        sizes={part: len(items) for part, items in by_part.items()},
+        notes=named.notes,
     )
 
 
@@ -207,43 +219,69 @@ def _library() -> Path:
     return Path(str(resources.files("tutelage.benchmarks"))) / "library"
 
 
-def _named(name: str, root: Path | None) -> _Named:
-    own = name
-    words: list[str] = []
-    while ":" in own and "/" not in own.rpartition(":")[2] and not _is_there(own, root):
-        own, _, word = own.rpartition(":")
-        words.insert(0, word)
-    path = _spec_path(own, root or Path())
-    value, fields = read_document(path, shown=str(path), fields=Spec.model_fields)
-    return _Named(path, value, fields, tuple(words))
+def _find(name: str, root: Path | None) -> _NamedSpec:
+    """The spec that a name leads to, read and checked."""
+    base = name
+    selectors: list[str] = []
+    while ":" in base and "/" not in base.rpartition(":")[2] and not _exists(base, root):
+        base, _, word = base.rpartition(":")
+        selectors.insert(0, word)
+    path = _spec_path(base, root or Path())
+    spec, notes = read_spec(path)
+    return _NamedSpec(path, spec, tuple(selectors), notes)
 
 
-def _rows_spec(named: _Named) -> RowsSpec | None:
-    return read_rows_spec(named.value, named.fields) if "data" in named.value else None
+def read_spec(path: Path) -> tuple[Spec | RowsSpec, tuple[str, ...]]:
+    """Read and check a spec, of either form.
+
+    Args:
+        path: the YAML file.
+
+    Returns:
+        The spec, and notes for the user.
+
+    Raises:
+        InputError: a mistake with file, line and field; InputErrors for several.
+    """
+    text = files.read_text(
+        path,
+        what="the benchmark's spec",
+        fix="name a spec.yaml, or the folder it is in",
+        limit=MAX_RECIPE_BYTES,
+    )
+    value, places = read_document(
+        text,
+        file=str(path),
+        what="a benchmark spec",
+        fields=Spec.model_fields,
+        fix="see `docs/benchmarks.md` for a small spec to start from",
+    )
+    value, notes = old_form.updated(value, places)
+    return (read_rows_spec if "data" in value else check_spec)(value, places), notes
 
 
 def _spec_path(name: str, root: Path) -> Path:
     if name in names():
         return _library() / name / SPEC
     if "/" in name or name.endswith((".yaml", ".yml")):
-        path = _own_path(name, root)
+        path = _user_path(name, root)
         return path / SPEC if path.is_dir() else path
-    raise InputError(
+    raise unknown_name(
         "there is no such benchmark",
-        found=name,
-        expected=", ".join(names()) + ", or the path of your own, such as ./my-bench/spec.yaml",
-        fix=did_you_mean(name, names()) or "take one of these",
+        name,
+        names(),
+        also=", or the path of your own, such as ./my-bench/spec.yaml",
     )
 
 
-def _is_there(name: str, root: Path | None) -> bool:
-    """Whether a path of one's own is there, be it with a colon in its name."""
-    return "/" in name and _own_path(name, root or Path()).exists()
+def _exists(name: str, root: Path | None) -> bool:
+    """Whether a name is a path that exists, be it with a colon in it."""
+    return "/" in name and _user_path(name, root or Path()).exists()
 
 
-def _own_path(name: str, root: Path) -> Path:
+def _user_path(name: str, root: Path) -> Path:
     path = Path(name)
-    with suppress(RuntimeError):  # nobody is called so: the file is not there
+    with suppress(RuntimeError):  # no user of that name has a home: the path stays as it is
         path = path.expanduser()
     return root / path
 
@@ -257,25 +295,19 @@ def _items_path(spec: Spec, path: Path, data: Path | None, *, development: bool)
             expected="the field development, with the name of their file",
         )
     file = spec.development if development else spec.items
-    places = dataset.Places(path.parent, data)
-    found = places.find(file)
-    if found is None:
-        raise InputError(
+    folders = DataFolders(path.parent, data)
+    items_path = folders.find(file)
+    if items_path is None:
+        raise DataNotFoundError(
             "the items' file is not there",
             where=f"{path}: {'development' if development else 'items'}",
-            found=places.said(file),
+            found=folders.searched(file),
             fix="put it beside the spec, or name the folder it is in with --data",
         )
-    return found
+    return items_path
 
 
-def _known_parts(name: str, known: Sequence[str], asked: Sequence[str]) -> None:
-    for part in asked:
-        if part not in known:
-            raise InputError(
-                f"{name} has no such part",
-                where="parts",
-                found=part,
-                expected=", ".join(known),
-                fix=did_you_mean(part, known) or "take one of these",
-            )
+def _require_parts(name: str, parts: Sequence[str], selected: Sequence[str]) -> None:
+    for part in selected:
+        if part not in parts:
+            raise unknown_name(f"{name} has no such part", part, parts, where="parts")

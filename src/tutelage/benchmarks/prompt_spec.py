@@ -5,24 +5,26 @@ What a part sets wins over its way, and what a way sets over the benchmark.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
-from tutelage import metrics as known_metrics
+from tutelage import metrics
 from tutelage.benchmarks.extraction import rule
-from tutelage.benchmarks.fields import Kind, Reading
-from tutelage.benchmarks.validation import Block, Places
+from tutelage.benchmarks.fields import BESIDE, AnswerSettings, Kind, PartPath
 from tutelage.core.errors import InputError
+from tutelage.core.patterns import Pattern
 from tutelage.core.strictjson import shorten
+from tutelage.core.validation import Block, Places
 from tutelage.core.yamltext import FieldPath
 from tutelage.templates import check as check_template
 
-OF_CHOICES = ("choices", "logprobs", "lengths")
+CHOICE_FIELDS = ("choices", "logprobs", "lengths")
 """Fields that an answer to `choose` brings for metrics."""
-BESIDE = ("part", "title")
-"""What a template may read beside the row's columns."""
+_Place = Callable[[str], str]
+"""A field's name to the place of the layer that sets it."""
 
 
 class Replacement(Block):
@@ -32,13 +34,15 @@ class Replacement(Block):
     by: str = Field(description="What stands in its place; \\1 is the first group.")
 
 
-class Shots(Block):
-    """Worked examples before a question: rows of a file, or the text of a file."""
+class ExemplarSpec(Block):
+    """Exemplars (worked examples) before a question: rows of a file, or the text of a file."""
 
-    path: str = Field(
-        "", description="A file of rows, put into words as the questions are; {part} is the part's name."
+    path: PartPath = Field(
+        "", description="A file of rows, put into words as the questions are; {{ part }} is the part's name."
     )
-    text: str = Field("", description="A file of worked examples as text; {part} is the part's name.")
+    text: PartPath = Field(
+        "", description="A file of worked examples as text; {{ part }} is the part's name."
+    )
     columns: tuple[str, ...] = Field((), description="The columns' names, where the file of rows has none.")
     count: int | None = Field(
         None, ge=0, le=1000, description="How many, from the first on; all when not given."
@@ -54,8 +58,8 @@ class Shots(Block):
     )
 
 
-class Asking(Reading):
-    """What a row is asked, and how the answer is read."""
+class PromptSpec(AnswerSettings):
+    """What a model is asked about a row, and how the answer is read."""
 
     form: Literal["chat", "text"] = Field(
         "chat",
@@ -82,74 +86,105 @@ class Asking(Reading):
     references: str = Field(
         "", description="For generate: the column with all right answers, a text or a list of texts."
     )
-    shots: Shots | None = Field(None, description="Worked examples before the question.")
+    shots: ExemplarSpec | None = Field(None, description="Worked examples before the question.")
     metrics: tuple[str, ...] = Field(
         ("accuracy",), min_length=1, description="The first one is the primary one."
     )
 
 
-FIELDS = tuple(Asking.model_fields)
+FIELDS = tuple(PromptSpec.model_fields)
 
 
-def merged(*layers: Asking) -> Asking:
+def merge(layers: Iterable[PromptSpec]) -> PromptSpec:
     """The fields of all layers; where two set one, the later has it."""
     values: dict[str, Any] = {}
     for layer in layers:
         values |= {name: getattr(layer, name) for name in FIELDS if name in layer.model_fields_set}
-    return Asking.model_construct(**values)
+    return PromptSpec.model_construct(**values)
 
 
-class Checker:
-    """Looks for contradictions in what is asked, naming each at the layer that says it.
+def contradictions(layers: Mapping[FieldPath, PromptSpec], places: Places) -> Iterator[InputError]:
+    """What cannot be asked as it is, each mistake at the layer that says it.
 
     Args:
-        places: where the spec's fields stand.
+        layers: the layers by their places in the spec, the last one being the strongest.
+        places: where the spec's fields are written.
     """
+    spec = merge(layers.values())
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def at(name: str) -> str:
+        setters = [path for path, layer in layers.items() if name in layer.model_fields_set]
+        return places((*(setters[-1] if setters else ()), name))
 
-    def mistakes(self, asked: Asking, layers: Mapping[FieldPath, Asking]) -> Iterator[InputError]:
-        """What cannot be as it is.
+    if not spec.prompt:
+        yield InputError(
+            "there is no prompt", where=at("prompt"), expected=f"such as {'Question: {{ question }}'!r}"
+        )
+    yield from _of_templates(spec, at)
+    if spec.kind == "choose":
+        yield from _of_choices(spec, at)
+    else:
+        yield from _of_generation(spec, at)
+    yield from metric_mistakes(
+        [(at("metrics"), name) for name in spec.metrics], CHOICE_FIELDS if spec.kind == "choose" else ()
+    )
+    if spec.shots is not None:
+        yield from _of_exemplars(spec, spec.shots, at)
 
-        Args:
-            asked: the fields of all layers.
-            layers: the layers by their places in the spec, the last one being the strongest.
-        """
 
-        def at(name: str) -> str:
-            holders = [path for path, layer in layers.items() if name in layer.model_fields_set]
-            return self._places((*(holders[-1] if holders else ()), name))
+def metric_mistakes(names: Iterable[tuple[str, str]], fields: Sequence[str] = ()) -> Iterator[InputError]:
+    """Metrics that do not exist, or that cannot score a benchmark's answers.
 
-        if not asked.prompt:
+    Args:
+        names: place and name of each metric.
+        fields: fields that the answers bring for metrics.
+    """
+    for where, name in names:
+        try:
+            metrics.check_scores_answers(name, without_fields=True, provided=fields)
+        except InputError as error:
             yield InputError(
-                "there is no prompt", where=at("prompt"), expected=f"such as {'Question: {{ question }}'!r}"
+                error.problem, where=where, found=error.found or name, expected=error.expected, fix=error.fix
             )
-        yield from _of_templates(asked, at)
-        yield from (_of_choices if asked.kind == "choose" else _of_generation)(asked, at)
-        yield from _of_metrics(asked, at)
-        if asked.shots is not None:
-            yield from _of_shots(asked, asked.shots, at)
+
+
+def generation_mistakes(settings: AnswerSettings, at: _Place) -> Iterator[InputError]:
+    """What is wrong with the settings of generated answers."""
+    if settings.max_new_tokens == 0:
+        yield InputError(
+            "an answer must be allowed some tokens",
+            where=at("max_new_tokens"),
+            found="0" if "max_new_tokens" in settings.model_fields_set else "no such field",
+            expected="a whole number from 1",
+            fix="set max_new_tokens to a little more than the longest right answer needs",
+        )
+    if "" in settings.stop:
+        yield InputError("a stop text is empty", where=at("stop"), found='""', fix="remove it")
+    try:
+        rule(settings.extraction, where=at("extraction"))
+    except InputError as error:
+        yield error
+
+
+def choices_mistake(choices: Sequence[str], where: str) -> InputError | None:
+    """The mistake of choices that are too few, equal or blank; None when they are two or more different texts."""
+    if len(set(choices)) == len(choices) > 1 and all(map(str.strip, choices)):
+        return None
+    found = ", ".join(map(shorten, choices)) or "none"
+    return InputError("the choices must be two or more different texts", where=where, found=found)
 
 
 def is_template(text: str) -> bool:
-    """Whether a text is to be filled in; what is none stands as it is."""
+    """Whether a text is to be filled in; others are used as they are."""
     return "{{" in text or "{%" in text
 
 
-def _of_templates(asked: Asking, at: Any) -> Iterator[InputError]:
-    texts = [("prompt", asked.prompt), ("answer", asked.answer), ("before", asked.before)]
-    if isinstance(asked.choices, tuple):
-        texts += [("choices", text) for text in asked.choices]
+def _of_templates(spec: PromptSpec, at: _Place) -> Iterator[InputError]:
+    texts = [("prompt", spec.prompt), ("answer", spec.answer), ("before", spec.before)]
+    if isinstance(spec.choices, tuple):
+        texts += [("choices", text) for text in spec.choices]
     for name, text in texts:
-        if not is_template(text):
-            if name == "prompt" and text:
-                yield InputError(
-                    "the prompt uses no column of the rows",
-                    where=at(name),
-                    found=shorten(text),
-                    expected="at least one {{ column }}",
-                )
+        if not is_template(text) and not (name == "prompt" and text):
             continue
         try:
             names = check_template(text, where=at(name))
@@ -166,98 +201,76 @@ def _of_templates(asked: Asking, at: Any) -> Iterator[InputError]:
             )
 
 
-def _of_choices(asked: Asking, at: Any) -> Iterator[InputError]:
+def _of_choices(spec: PromptSpec, at: _Place) -> Iterator[InputError]:
     for name in ("max_new_tokens", "stop", "extraction", "references"):
-        if getattr(asked, name) != Asking.model_fields[name].default:
+        if getattr(spec, name) != PromptSpec.model_fields[name].default:
             yield InputError(
                 f"{name} has no meaning for kind: choose",
                 where=at(name),
                 fix="remove it, or set kind: generate",
             )
-    if not asked.choices:
+    if not spec.choices:
         yield InputError(
             "there are no choices", where=at("choices"), expected="templates, or the column that holds them"
         )
-    if not asked.answer:
+    if not spec.answer:
         yield InputError(
             "which choice is right is not said",
             where=at("answer"),
             expected="a template, such as {{ answer }}",
         )
-    few = isinstance(asked.choices, tuple) and len(asked.choices) == 1
-    if few or (isinstance(asked.choices, tuple) and len(set(asked.choices)) < len(asked.choices)):
-        yield InputError(
-            "the choices must be two or more different texts",
-            where=at("choices"),
-            found=", ".join(map(shorten, asked.choices)),
-        )
-    if (
-        isinstance(asked.labels, tuple)
-        and asked.labels
-        and isinstance(asked.choices, tuple)
-        and len(asked.labels) != len(asked.choices)
-    ):
+    if isinstance(spec.choices, str) or not spec.choices:
+        return
+    if error := choices_mistake(spec.choices, at("choices")):
+        yield error
+    if isinstance(spec.labels, tuple) and spec.labels and len(spec.labels) != len(spec.choices):
         yield InputError(
             "there must be a label for each choice",
             where=at("labels"),
-            found=f"{len(asked.labels)} labels and {len(asked.choices)} choices",
+            found=f"{len(spec.labels)} labels and {len(spec.choices)} choices",
         )
 
 
-def _of_generation(asked: Asking, at: Any) -> Iterator[InputError]:
-    if asked.normalise != "none":
+def _of_generation(spec: PromptSpec, at: _Place) -> Iterator[InputError]:
+    if spec.normalise != "none":
         yield InputError(
             "normalise has no meaning for kind: generate",
             where=at("normalise"),
             fix="remove it, or set kind: choose",
         )
-    if asked.max_new_tokens == 0:
-        yield InputError(
-            "an answer must be allowed some tokens",
-            where=at("max_new_tokens"),
-            expected="a whole number from 1",
-            fix="set max_new_tokens to a little more than the longest right answer needs",
-        )
-    if not (asked.answer or asked.references):
+    if not (spec.answer or spec.references):
         yield InputError(
             "what is right is not said",
             where=at("answer"),
             expected="answer, a template, or references, a column",
         )
-    if "" in asked.stop:
-        yield InputError("a stop text is empty", where=at("stop"), found='""', fix="remove it")
-    try:
-        rule(asked.extraction, where=at("extraction"))
-    except InputError as error:
-        yield error
+    yield from generation_mistakes(spec, at)
 
 
-def _of_metrics(asked: Asking, at: Any) -> Iterator[InputError]:
-    for name in asked.metrics:
-        try:
-            known_metrics.check_scores_answers(
-                name, without_fields=True, provided=OF_CHOICES if asked.kind == "choose" else ()
-            )
-        except InputError as error:
-            yield InputError(
-                error.problem,
-                where=at("metrics"),
-                found=error.found or name,
-                expected=error.expected,
-                fix=error.fix,
-            )
-
-
-def _of_shots(asked: Asking, shots: Shots, at: Any) -> Iterator[InputError]:
-    if bool(shots.path) == bool(shots.text):
+def _of_exemplars(spec: PromptSpec, exemplars: ExemplarSpec, at: _Place) -> Iterator[InputError]:
+    if bool(exemplars.path) == bool(exemplars.text):
         yield InputError(
             "shots are rows or a text",
             where=at("shots"),
-            found="both" if shots.path else "neither",
+            found="both" if exemplars.path else "neither",
             expected="one of path, text",
         )
-    if shots.turns and (asked.form == "text" or shots.text):
+    if exemplars.turns and (spec.form == "text" or exemplars.text):
         yield InputError("only rows of form: chat can be turns", where=at("shots"), fix="remove turns")
     for name in ("after", "split", "replace"):
-        if shots.path and getattr(shots, name):
+        if exemplars.path and getattr(exemplars, name):
             yield InputError(f"{name} is for shots of a text", where=at("shots"), fix="remove it")
+    patterns = [(exemplars.split, ""), *((change.pattern, change.by) for change in exemplars.replace)]
+    for pattern, replacement in patterns:
+        try:
+            Pattern(pattern, at("shots")).check()
+            re.compile(pattern).sub(replacement, "")  # whether the groups that `by` names are there
+        except InputError as error:
+            yield error
+        except (re.error, IndexError) as error:
+            yield InputError(
+                "the pattern is no regular expression",
+                where=at("shots"),
+                found=pattern,
+                expected=f"Python's re: {error}",
+            )

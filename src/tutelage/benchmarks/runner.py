@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from tutelage.benchmarks.aggregates import PartOf, grouped
+from tutelage.benchmarks.aggregates import ScoredPart, group_scores
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.spec import PartSpec, Spec
 from tutelage.core import hashing
@@ -64,31 +64,33 @@ class Benchmark:
     @property
     def fingerprint(self) -> str:
         """The sha256 of all that scores depend on: prompts, choices, right answers, how answers are read, metrics."""
-        asked = [
+        items = [
             [
+                item.id,
+                item.part,
+                item.full_prompt,
+                list(item.choices),
+                list(item.references),
+                item.pattern,
+                self._answer_settings(item.part),
                 *(
-                    i.id,
-                    i.part,
-                    i.asked,
-                    list(i.choices),
-                    list(i.references),
-                    i.pattern,
-                    self._reading(i.part),
+                    [item.form, item.join, item.exemplar_turns]
+                    if item.form == "text" or item.exemplar_turns
+                    else []
                 ),
-                *([i.form, i.join, i.turns] if i.form == "text" or i.turns else []),
             ]
-            for i in self.items
+            for item in self.items
         ]
-        belongs = {
-            part: [told.group, told.fold] for part, told in self.spec.parts.items() if told.group or told.fold
+        memberships = {
+            name: [part.group, part.fold] for name, part in self.spec.parts.items() if part.group or part.fold
         }
-        told = [self.name, self.spec.version, list(self.spec.metrics), asked, *([belongs] if belongs else [])]
-        return hashing.of_json(told)
+        content = [self.name, self.spec.version, list(self.spec.metrics), items]
+        return hashing.of_json([*content, memberships] if memberships else content)
 
     def members(self, group: str) -> list[str]:
         """The ids of the items that a group's scores are of; of all items for an average."""
-        own = [item.id for item in self.items if self.spec.parts[item.part].group == group]
-        return own or [item.id for item in self.items]
+        ids = [item.id for item in self.items if self.spec.parts[item.part].group == group]
+        return ids or [item.id for item in self.items]
 
     def requests(self) -> list[Request]:
         """The questions for an engine, in the items' order."""
@@ -117,14 +119,14 @@ class Benchmark:
             part: score_rows(self.spec.metrics, [row for row in rows if row.task == part])
             for part in self.parts
         }
-        own = {
-            part: PartOf(told.group, told.fold, self.sizes.get(part, 0))
-            for part, told in self.spec.parts.items()
-            if part in parts
+        memberships = {
+            name: ScoredPart(part.group, part.fold, self.sizes.get(name, 0))
+            for name, part in self.spec.parts.items()
+            if name in parts
         }
-        groups = grouped(self.spec.metrics, rows, own, scores)
-        usual = self.spec.aggregate
-        return BenchmarkScores(next(iter(scores)), scores, parts, groups, usual if usual in groups else "")
+        groups = group_scores(self.spec.metrics, rows, memberships, scores)
+        headline = self.spec.aggregate if self.spec.aggregate in groups else ""
+        return BenchmarkScores(next(iter(scores)), scores, parts, groups, headline)
 
     def _row(self, item: BenchmarkItem, response: Response) -> Row:
         part = self.spec.parts[item.part]
@@ -138,12 +140,13 @@ class Benchmark:
             answer = references[0] if answer and item.accepts.matches(answer) else answer
         return Row(answer, references, task=item.part)
 
-    def _reading(self, part: str) -> Sequence[str | int | bool]:
-        own = self.spec.parts[part]
-        if own.kind == "choose":
-            return [own.kind, own.normalise]
-        rule = own.rule
-        return [own.kind, own.max_new_tokens, *own.stop, rule.pattern.pattern, rule.take, rule.fold]
+    def _answer_settings(self, part_name: str) -> list[str | int | bool]:
+        """How the answers of a part are read, for the fingerprint."""
+        part = self.spec.parts[part_name]
+        if part.kind == "choose":
+            return [part.kind, part.normalise]
+        rule = part.rule
+        return [part.kind, part.max_new_tokens, *part.stop, rule.pattern.pattern, rule.take, rule.fold]
 
 
 def _chosen(item: BenchmarkItem, part: PartSpec, response: Response) -> Row:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from tutelage.core.errors import InputError
 
-_T = TypeVar("_T")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,16 @@ class Limit:
             )
 
 
-def sampled(items: Sequence[_T], limit: Limit, *, key: Callable[[_T], str]) -> Sequence[_T]:
-    """At most so many of one part's items, in their own order.
+def sample(items: Sequence[_Item], limit: Limit, *, key: Callable[[_Item], str]) -> Sequence[_Item]:
+    """Limit one part's items, keeping their order.
 
-    The sample is drawn by hashes of what items say, so it is the same before and after tuning, on every machine and in every way
-    of asking, and the sample of a larger limit contains it.
+    The sample is drawn by hashes of the items' texts. So it is the same for every model, machine and way of asking, and the sample
+    of a larger limit contains it.
 
     Args:
-        items: the part's.
+        items: the part's items.
         limit: how many.
-        key: what an item says, as text.
+        key: an item's text.
     """
     if limit.count is None or len(items) <= limit.count:
         return items

@@ -1,4 +1,4 @@
-"""A benchmark's spec: what its parts ask, how an answer is read, and which metrics count.
+"""A benchmark whose items were written for it: what its parts ask, how an answer is read, and which metrics count.
 
 The spec is YAML beside its items (JSONL). Every mistake is reported with file and line, all at once.
 """
@@ -6,35 +6,41 @@ The spec is YAML beside its items (JSONL). Every mistake is reported with file a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import Field
 
-from tutelage import metrics
 from tutelage.benchmarks.extraction import Rule, rule
-from tutelage.benchmarks.fields import About, Belonging, Kind, Reading
-from tutelage.benchmarks.validation import Places, read_document, validate
+from tutelage.benchmarks.fields import BESIDE, AnswerSettings, BenchmarkInfo, Kind, PartMembership
+from tutelage.benchmarks.prompt_spec import choices_mistake, generation_mistakes, metric_mistakes
 from tutelage.core.errors import InputError, raise_all
-from tutelage.core.strictjson import shorten
-from tutelage.core.types import Json
+from tutelage.core.validation import Places, validate
 from tutelage.core.yamltext import FieldPath
+from tutelage.templates import check as check_template
 
-INPUT = "{input}"
-CHOICE = "{choice}"
+INPUT = "input"
+CHOICE = "choice"
+_MEANINGLESS = {
+    "choose": ("max_new_tokens", "stop", "extraction"),
+    "generate": ("choices", "answer", "normalise"),
+}
+"""Fields that a part of one kind may not have."""
 
 
-class PartSpec(Belonging, Reading):
-    """One part: items that are asked and read alike."""
+class PartSpec(PartMembership, AnswerSettings):
+    """One part: items whose questions are worded and answered in the same way."""
 
     title: str = Field(min_length=1, description="What the part is about, for people.")
     kind: Kind = Field(description="choose: the likeliest of an item's choices; generate: greedy text.")
     prefix: str = Field(
         "", description="Fixed text before every prompt of the part, such as worked examples; never an item."
     )
-    prompt: str = Field(INPUT, description="The user's turn; {input} stands once in it.")
+    prompt: str = Field("{{ input }}", description="A Jinja template of the user's turn; it reads input.")
     choices: tuple[str, ...] = Field((), description="The choices of every item; else each item has its own.")
-    answer: str = Field(CHOICE, description="How a choice is said; {choice} stands once in it.")
+    answer: str = Field(
+        "{{ choice }}", description="A Jinja template of what the model says for a choice; it reads choice."
+    )
 
     @property
     def rule(self) -> Rule:
@@ -42,7 +48,7 @@ class PartSpec(Belonging, Reading):
         return rule(self.extraction, where="extraction")
 
 
-class Spec(About):
+class Spec(BenchmarkInfo):
     """A benchmark as its spec.yaml says it."""
 
     items: str = Field(
@@ -57,113 +63,58 @@ class Spec(About):
     parts: Mapping[str, PartSpec] = Field(min_length=1, description="The parts by name.")
 
 
-def read_spec(path: Path, *, shown: str) -> Spec:
-    """Read and check a spec whose items are in a file of their own form: see `check_spec`.
-
-    Args:
-        path: the YAML file.
-        shown: its name in errors.
-    """
-    return check_spec(*read_document(path, shown=shown, fields=Spec.model_fields))
-
-
-def check_spec(value: dict[str, Json], places: Places) -> Spec:
+def check_spec(value: dict[str, Any], places: Places) -> Spec:
     """Check a spec whose items are in a file of their own form.
 
     Args:
         value: the spec's fields.
-        places: where they stand.
+        places: where they are written.
 
     Raises:
         InputError: a mistake with file, line and field; InputErrors for several.
     """
-    spec, errors = validate(Spec, value, places)
-    if spec is not None:
-        errors += _contradictions(spec, places)
-    raise_all(places.file, errors)
+    spec, errors, total = validate(Spec, value, places)
+    raise_all(places.file, errors, total=total)
     assert spec is not None
+    raise_all(places.file, list(_contradictions(spec, places)))
     return spec
 
 
-def _contradictions(spec: Spec, places: Places) -> list[InputError]:
-    errors = []
-    for index, name in enumerate(spec.metrics):
-        try:
-            metrics.check_scores_answers(name, without_fields=True)
-        except InputError as error:
-            place = places(("metrics", index))
-            errors.append(
-                InputError(
-                    error.problem,
-                    where=place,
-                    found=error.found or name,
-                    expected=error.expected,
-                    fix=error.fix,
-                )
-            )
+def _contradictions(spec: Spec, places: Places) -> Iterator[InputError]:
+    yield from metric_mistakes((places(("metrics", index)), name) for index, name in enumerate(spec.metrics))
     for name, part in spec.parts.items():
-        errors += _of_part(part, ("parts", name), places)
-    return errors
+        yield from _of_part(part, ("parts", name), places)
 
 
-def _of_part(part: PartSpec, path: FieldPath, places: Places) -> list[InputError]:
-    errors = []
-    for field, text, mark in (("prompt", part.prompt, INPUT), ("answer", part.answer, CHOICE)):
-        if text.count(mark) != 1:
-            errors.append(
-                InputError(
-                    f"{mark} must stand once in {field}",
-                    where=places((*path, field)),
-                    found=f"{text.count(mark)} times in {shorten(text)}",
-                    expected=f'such as "Question: {mark}"' if mark == INPUT else f'such as "It is {mark}."',
-                )
-            )
-    foreign = {
-        "choose": ("max_new_tokens", "stop", "extraction"),
-        "generate": ("choices", "answer", "normalise"),
-    }[part.kind]
-    for field in sorted(set(foreign) & part.model_fields_set):
-        errors.append(
-            InputError(
-                f"{field} has no meaning for kind: {part.kind}",
-                where=places((*path, field)),
-                found=json.dumps(getattr(part, field), ensure_ascii=False)[:60],
-                fix="remove it, or change kind",
-            )
+def _of_part(part: PartSpec, path: FieldPath, places: Places) -> Iterator[InputError]:
+    for field, text, name in (("prompt", part.prompt, INPUT), ("answer", part.answer, CHOICE)):
+        yield from _of_template(text, name, places((*path, field)))
+    for field in sorted({*_MEANINGLESS[part.kind]} & part.model_fields_set):
+        yield InputError(
+            f"{field} has no meaning for kind: {part.kind}",
+            where=places((*path, field)),
+            found=json.dumps(getattr(part, field), ensure_ascii=False)[:60],
+            fix="remove it, or change kind",
         )
     if part.kind == "generate":
-        errors += _of_generation(part, path, places)
-    elif part.choices and (
-        len(set(part.choices)) < max(2, len(part.choices)) or not all(map(str.strip, part.choices))
-    ):
-        errors.append(
-            InputError(
-                "the choices must be two or more different texts",
-                where=places((*path, "choices")),
-                found=", ".join(map(shorten, part.choices)),
-            )
-        )
-    return errors
+        yield from generation_mistakes(part, lambda field: places((*path, field)))
+    elif part.choices and (error := choices_mistake(part.choices, places((*path, "choices")))):
+        yield error
 
 
-def _of_generation(part: PartSpec, path: FieldPath, places: Places) -> list[InputError]:
-    errors = []
-    if part.max_new_tokens == 0:
-        errors.append(
-            InputError(
-                "an answer must be allowed some tokens",
-                where=places((*path, "max_new_tokens")),
-                found="0" if "max_new_tokens" in part.model_fields_set else "no such field",
-                expected="a whole number from 1",
-                fix="set max_new_tokens to a little more than the longest right answer needs",
-            )
-        )
+def _of_template(text: str, name: str, where: str) -> Iterator[InputError]:
+    """The mistakes of a template that must read `name`, and may read the part's name and title."""
     try:
-        rule(part.extraction, where=places((*path, "extraction")))
+        names = check_template(text, where=where)
     except InputError as error:
-        errors.append(error)
-    if "" in part.stop:
-        errors.append(
-            InputError("a stop text is empty", where=places((*path, "stop")), found='""', fix="remove it")
+        yield error
+        return
+    allowed = (name, *BESIDE)
+    if name not in names or not set(names) <= set(allowed):
+        yield InputError(
+            f"the template must read {name}, and nothing that an item does not have",
+            where=where,
+            found=", ".join(names),
+            expected=f"{{{{ {name} }}}}; it may also read {' and '.join(BESIDE)}",
+            fix=f"write {{{{ {name} }}}} where it belongs",
         )
-    return errors

@@ -6,8 +6,18 @@ file, `validate` checks it against the model, and every kind of mistake has one 
 
 from __future__ import annotations
 
-from tutelage.core.validation.block import Block, Text, mistake, mistake_of, not_a_choice
+from tutelage.core.validation.block import Block, NonBlank, Text, mistake, mistake_of, not_a_choice
 from tutelage.core.validation.document import Places, read_document
 from tutelage.core.validation.mistakes import validate
 
-__all__ = ["Block", "Places", "Text", "mistake", "mistake_of", "not_a_choice", "read_document", "validate"]
+__all__ = [
+    "Block",
+    "NonBlank",
+    "Places",
+    "Text",
+    "mistake",
+    "mistake_of",
+    "not_a_choice",
+    "read_document",
+    "validate",
+]

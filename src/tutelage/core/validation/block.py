@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from tutelage.core.errors import InputError
+from tutelage.core.strictjson import shorten
 from tutelage.core.suggestions import did_you_mean
 
 OWN_MISTAKE = "tutelage"
 """The type of the errors that `mistake` makes."""
 
 Text = Annotated[str, Field(min_length=1)]
+
+
+def _non_blank(text: str) -> str:
+    if text.strip():
+        return text
+    raise mistake("nothing is there", found=shorten(text), expected="some text", fix="write a text")
+
+
+NonBlank = Annotated[str, AfterValidator(_non_blank)]
+"""A text that is more than spaces."""
 
 
 class Block(BaseModel):

@@ -22,6 +22,8 @@ _WORDED = 2_000
 """Mistakes that are put into words; the rest is counted."""
 _LONGEST_EXAMPLE = 100
 """Characters of a value that a fix repeats."""
+_LONGEST_SHOWN = 60
+"""Characters of a list or an object that an error shows."""
 _TYPES = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -236,7 +238,8 @@ def _is_block(annotation: Any) -> bool:
 
 def _shown(value: Any) -> str:
     if isinstance(value, list | dict) and value:
-        return f"{kind(value)}: {shorten(json.dumps(value, ensure_ascii=False))[1:-1]}"
+        text = json.dumps(value, ensure_ascii=False)
+        return f"{kind(value)}: {text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + '...'}"
     return shorten(value) if isinstance(value, str) else json.dumps(value, default=str)
 
 

@@ -1,0 +1,261 @@
+"""The questions of a benchmark over rows: each part's rows and exemplars put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tutelage.benchmarks.dataset import DataFolders, DataNotFoundError, NumberedRows, PartRows
+from tutelage.benchmarks.fields import path_of_part
+from tutelage.benchmarks.items import BenchmarkItem
+from tutelage.benchmarks.prompt_spec import ExemplarSpec, PromptSpec
+from tutelage.benchmarks.rendering import NamedTemplate, render_rows, text_or_raise
+from tutelage.benchmarks.rows_spec import RowsPart, RowsSpec
+from tutelage.benchmarks.sampling import Limit, sample
+from tutelage.benchmarks.table_rows import read_rows, value_of
+from tutelage.core import files, hashing
+from tutelage.core.errors import InputError, raise_all
+from tutelage.core.limits import MAX_MISTAKES
+from tutelage.core.patterns import Pattern
+from tutelage.core.strictjson import kind as json_kind
+from tutelage.core.strictjson import shorten
+from tutelage.core.types import Example, History, Json, Origin
+
+_SPEC_ORIGIN = Origin("the spec", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedWay:
+    """One way of asking a benchmark over rows.
+
+    Attributes:
+        spec: the benchmark.
+        way: the way's name, "" where it has one only.
+        folders: where its exemplars may be.
+        exemplar_count: how many exemplars stand before each question, if not as many as the spec says.
+        foreign: whether the spec is not one of the bundled ones.
+    """
+
+    spec: RowsSpec
+    way: str
+    folders: DataFolders
+    exemplar_count: int | None
+    foreign: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A row in words."""
+
+    prompt: str
+    choices: tuple[str, ...]
+    references: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Exemplars:
+    """Exemplars before a question: as texts, or as turns of a conversation, with a text in front of them."""
+
+    before: str
+    texts: tuple[str, ...] = ()
+    turns: History = ()
+
+
+class PartPrompter:
+    """Puts the rows of one part into words.
+
+    Args:
+        asked: the way of asking.
+        part: the part's name.
+
+    Raises:
+        InputError: its exemplars cannot be read.
+    """
+
+    def __init__(self, asked: AskedWay, part: str) -> None:
+        self._part = part
+        self._asked = asked
+        self._spec: PromptSpec = asked.spec.prompt_spec(asked.way, part)
+        title = asked.spec.parts.get(part, RowsPart()).title or part.replace("_", " ")
+        self._extra: dict[str, Json] = {"part": part, "title": title}
+        (rendered,) = self._render([("before", self._spec.before)], [Example(part, {}, _SPEC_ORIGIN)])
+        (before,) = text_or_raise(rendered)
+        self._exemplars = self._read_exemplars(before)
+
+    def items(self, rows: NumberedRows) -> Iterator[BenchmarkItem | InputError]:
+        """The rows as items, or what is wrong with a row."""
+        questions = self._questions([row for _, row in rows])
+        for (number, _), question in zip(rows, questions, strict=False):
+            yield question if isinstance(question, InputError) else self._item(number, question)
+
+    def _item(self, number: int, question: _Question) -> BenchmarkItem:
+        spec, exemplars = self._spec, self._exemplars
+        return BenchmarkItem(
+            id=f"{self._part}/{number}",
+            part=self._part,
+            prompt=question.prompt,
+            choices=question.choices if spec.kind == "choose" else (),
+            references=question.references,
+            extraction=spec.extraction if spec.kind == "generate" else "",
+            form=spec.form,
+            before=exemplars.before,
+            exemplars=exemplars.texts,
+            between=spec.between,
+            exemplar_turns=exemplars.turns,
+            join=spec.join if spec.form == "text" else "",
+        )
+
+    def _render(
+        self, templates: Sequence[NamedTemplate], rows: Sequence[Example]
+    ) -> Iterator[tuple[str, ...] | InputError]:
+        return render_rows(templates, rows, self._extra, foreign=self._asked.foreign)
+
+    def _questions(self, rows: Sequence[Example]) -> Iterator[_Question | InputError]:
+        """Prompt, choices and right answers of each row, or what is wrong with it."""
+        choices = self._spec.choices
+        templates = [("prompt", self._spec.prompt), ("answer", self._spec.answer)]
+        if isinstance(choices, tuple):
+            templates += [("choices", text) for text in choices]
+        for row, rendered in zip(rows, self._render(templates, rows), strict=False):
+            try:
+                prompt, answer, *choice_texts = text_or_raise(rendered)
+                if isinstance(choices, str):
+                    choice_texts = _texts_of(row, choices, "choices", allow_one=False)
+                yield _Question(prompt, tuple(choice_texts), self._references(row, answer, choice_texts))
+            except InputError as error:
+                yield error
+
+    def _references(self, row: Example, answer: str, choices: Sequence[str]) -> tuple[str, ...]:
+        """The right answers: texts of choices for `choose`; for `generate` what the model should say."""
+        spec = self._spec
+        if spec.references:
+            return tuple(_texts_of(row, spec.references, "right answers", allow_one=True))
+        if not choices:
+            return (answer,)
+        labels = list(spec.labels) or list(choices)
+        if spec.labels == "index":
+            labels = list(map(str, range(len(choices))))
+        if answer not in labels:
+            raise InputError(
+                "the answer is none of the choices",
+                where=str(row.origin),
+                found=shorten(answer),
+                expected=", ".join(map(shorten, labels)),
+            )
+        right_choice = choices[labels.index(answer)]
+        if spec.kind == "choose":
+            return (right_choice,)
+        # Two choices may be equal: the label of either is then right.
+        return tuple(label for label, choice in zip(labels, choices, strict=True) if choice == right_choice)
+
+    def _read_exemplars(self, before: str) -> _Exemplars:
+        spec = self._spec.shots
+        if spec is None:
+            return _Exemplars(before)
+        count = spec.count if self._asked.exemplar_count is None else self._asked.exemplar_count
+        if count == 0:
+            return _Exemplars(before)
+        file = path_of_part(spec.path or spec.text, self._part)
+        path = self._asked.folders.find(file)
+        if path is None:
+            raise DataNotFoundError(
+                f"the worked examples of {self._part} are not here",
+                where="shots",
+                found=self._asked.folders.searched(file),
+                fix="put them there, or ask without examples (--shots 0)",
+            )
+        if spec.text:
+            return self._exemplars_of_text(spec, count, path, before)
+        rows = read_rows(path, spec.columns)[:count]
+        _require_count(len(rows), count, path)
+        questions = [_raise_mistake(question) for question in self._questions(rows)]
+        if not spec.turns:
+            texts = [question.prompt + self._spec.join + question.references[0] for question in questions]
+            return _Exemplars(before, tuple(texts))
+        turns = [
+            turn
+            for question in questions
+            for turn in (("user", question.prompt), ("assistant", question.references[0]))
+        ]
+        if turns:  # what stands before all else stands in the first turn
+            turns[0], before = ("user", before + turns[0][1]), ""
+        return _Exemplars(before, turns=tuple(turns))
+
+    def _exemplars_of_text(
+        self, spec: ExemplarSpec, count: int | None, path: Path, before: str
+    ) -> _Exemplars:
+        text = files.read_text(
+            path, what="the file of worked examples", fix="put it there, or ask without examples"
+        )
+        if spec.after:
+            _, line, text = text.partition(spec.after + "\n")
+            if not line:
+                raise InputError(
+                    "the line before the examples is not there", where=str(path), expected=shorten(spec.after)
+                )
+        head, *texts = Pattern(spec.split).split(text) if spec.split else ["", text]
+        if head:
+            before += head + self._spec.between
+        for change in spec.replace:
+            texts = [Pattern(change.pattern).replaced(change.by, text) for text in texts]
+        _require_count(len(texts[:count]), count, path)
+        return _Exemplars(before, tuple(texts[:count]))
+
+
+def _require_count(available: int, count: int | None, path: Path) -> None:
+    if count is not None and available < count:
+        raise InputError(
+            "there are too few worked examples", where=str(path), found=str(available), expected=str(count)
+        )
+
+
+def _raise_mistake(question: _Question | InputError) -> _Question:
+    if isinstance(question, InputError):
+        raise question
+    return question
+
+
+def _texts_of(row: Example, column: str, what: str, *, allow_one: bool) -> list[str]:
+    """The texts that a column holds as a list, or alone where `allow_one`."""
+    value = value_of(row, column)
+    texts = [value] if allow_one and isinstance(value, str) else value
+    if isinstance(texts, list) and texts and all(isinstance(text, str) and text.strip() for text in texts):
+        return list(map(str, texts))
+    raise InputError(
+        f"the column {column} holds no {what}",
+        where=str(row.origin),
+        found=f"{json_kind(value)}: {shorten(str(value))}",
+        expected="a text, or a list of texts" if allow_one else "a list of texts",
+    )
+
+
+def items_of_rows(asked: AskedWay, part_rows: PartRows, limit: Limit) -> tuple[BenchmarkItem, ...]:
+    """The items of all rows, or of a sample of each part.
+
+    Args:
+        asked: the way of asking.
+        part_rows: the rows of each part.
+        limit: how many of each part.
+
+    Raises:
+        InputError: a row cannot be asked in this way, with file and line; InputErrors for several.
+    """
+    items: list[BenchmarkItem] = []
+    errors: list[InputError] = []
+    for part, rows in part_rows.rows.items():
+        try:
+            prompter = PartPrompter(asked, part)
+        except InputError as error:
+            errors.append(error)
+            continue
+        sampled = sample(rows, limit, key=lambda row: hashing.of_json(dict(row[1].fields)))
+        for item in prompter.items(sampled):
+            if isinstance(item, InputError):
+                errors.append(item)
+            else:
+                items.append(item)
+        if len(errors) >= MAX_MISTAKES:
+            break
+    raise_all(asked.spec.name, errors[:MAX_MISTAKES])
+    return tuple(items)
