@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tutelage.cli.main import main
 
 
@@ -24,3 +26,27 @@ def test_show_needs_a_name_and_knows_the_nearest(capsys):
     assert "needs a name" in capsys.readouterr().err
     assert main(["benchmarks", "show", "general-prob"]) == 2
     assert "did you mean general-probe?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "data", "text"),
+    [
+        (None, "missing", "data not here"),
+        ("What is it?,1,2,3,4,A\n", "missing", "data not here"),  # without the file of exemplars
+        ("What is it?,1,2\n", "wrong", "data is wrong: "),
+        ("What is it?,1,2,3,4,E\n", "wrong", "data is wrong: "),
+    ],
+)
+def test_the_list_tells_missing_data_from_wrong_data(capsys, tmp_path, content, data, text):
+    if content is not None:
+        (tmp_path / "mmlu" / "test").mkdir(parents=True)
+        (tmp_path / "mmlu" / "test" / "anatomy_test.csv").write_text(content)
+    if data == "wrong":
+        (tmp_path / "mmlu" / "dev").mkdir()
+        (tmp_path / "mmlu" / "dev" / "anatomy_dev.csv").write_text("Which one?,1,2,3,4,A\n" * 5)
+    assert main(["benchmarks", "list", "--json", "--data", str(tmp_path)]) == 0
+    (mmlu,) = [b for b in json.loads(capsys.readouterr().out)["benchmarks"] if b["name"] == "mmlu"]
+    assert (mmlu["items"], mmlu["data"]) == (None, data)
+    assert data == "missing" or "anatomy_test.csv:1" in mmlu["why"]
+    assert main(["benchmarks", "list", "--data", str(tmp_path)]) == 0
+    assert text in " ".join(capsys.readouterr().out.split())

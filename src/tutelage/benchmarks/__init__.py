@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tutelage.benchmarks.dataset import DataNotFoundError
+from tutelage.benchmarks.dataset import DataNotFoundError, is_missing_data
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.library import describe, load, names, ways
 from tutelage.benchmarks.rows_spec import RowsSpec
@@ -20,6 +20,7 @@ __all__ = [
     "RowsSpec",
     "Spec",
     "describe",
+    "is_missing_data",
     "load",
     "names",
     "ways",

@@ -10,13 +10,19 @@ from tutelage.benchmarks.annotations import filter_rows
 from tutelage.benchmarks.fields import is_per_part, path_of_part
 from tutelage.benchmarks.rows_spec import RowsSpec
 from tutelage.benchmarks.table_rows import read_rows, value_of
-from tutelage.core.errors import InputError
+from tutelage.core.errors import InputError, InputErrors
 from tutelage.core.suggestions import unknown_name
 from tutelage.core.types import Example
 
 
 class DataNotFoundError(InputError):
     """Files of a benchmark are in none of the folders where they may be."""
+
+
+def is_missing_data(error: InputError) -> bool:
+    """Whether an error says only that files of a benchmark were not found."""
+    errors = error.errors if isinstance(error, InputErrors) else (error,)
+    return all(isinstance(part, DataNotFoundError) for part in errors)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import typer
 
 from tutelage.cli import console
 from tutelage.cli.options import Data
-from tutelage.core.errors import InputError
+from tutelage.core.errors import InputError, InputErrors
 
 if TYPE_CHECKING:
     from tutelage.benchmarks import Benchmark, BenchmarkItem, RowsSpec, Spec
@@ -73,8 +73,17 @@ def _entry(name: str, data: Path | None) -> dict[str, Any]:
     try:
         benchmark = load(name, data=data)
     except InputError as error:
-        return {"name": name, **_about(spec), "items": None, "parts": None, "why": error.problem}
+        return {"name": name, **_about(spec), "items": None, "parts": None, **_unusable(error)}
     return {"name": name, **_about(spec), **_here(benchmark)}
+
+
+def _unusable(error: InputError) -> dict[str, str]:
+    """Why a benchmark cannot be asked: its data is `missing` or `wrong`, and what the first mistake is."""
+    from tutelage.benchmarks import is_missing_data
+
+    first = error.errors[0] if isinstance(error, InputErrors) else error
+    place = f"{first.where}: " if first.where else ""
+    return {"data": "missing" if is_missing_data(error) else "wrong", "why": f"{place}{first.problem}"}
 
 
 def _about(spec: Spec | RowsSpec) -> dict[str, Any]:
@@ -92,7 +101,7 @@ def _here(benchmark: Benchmark) -> dict[str, Any]:
 
 def _items(one: dict[str, Any]) -> str:
     if one["items"] is None:
-        return "data not here"
+        return "data not here" if one["data"] == "missing" else f"data is wrong: {one['why']}"
     missing = len(one["missing_parts"])
     return (
         f"{one['items']}, {missing} of {missing + len(one['parts'])} parts not here"
@@ -114,7 +123,7 @@ def _show(name: str, data: Path | None, *, as_json: bool) -> None:
     try:
         benchmark = load(name, data=data)
     except InputError as error:
-        told |= {"items": None, "missing": error.as_json()}
+        told |= {"items": None, "missing": error.as_json(), **_unusable(error)}
         why = error
     else:
         told |= {
@@ -130,7 +139,8 @@ def _show(name: str, data: Path | None, *, as_json: bool) -> None:
         return
     _say(told)
     if why is not None:
-        console.show(f"Its data is not here.\n{why.block()}")
+        state = "not here" if told["data"] == "missing" else "wrong"
+        console.show(f"Its data is {state}.\n{why.block()}")
 
 
 def _parts(benchmark: Benchmark) -> list[dict[str, Any]]:
@@ -153,8 +163,8 @@ def _parts(benchmark: Benchmark) -> list[dict[str, Any]]:
 
 def _asked(item: BenchmarkItem) -> str:
     """All that a model reads before it answers; turns of a conversation are marked as such."""
-    turns = [f"[{role}] {text}" for role, text in item.turns]
-    return "\n".join([*turns, f"[user] {item.asked}"]) if turns else item.asked
+    turns = [f"[{role}] {text}" for role, text in item.exemplar_turns]
+    return "\n".join([*turns, f"[user] {item.full_prompt}"]) if turns else item.full_prompt
 
 
 def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
