@@ -87,24 +87,24 @@ def places(total: int) -> list[tuple[str, int, int]]:
 
 def shares(found: list[tuple[str, int, int]]) -> Any:
     """FLAN's: clipped at 3,000."""
-    from tutelage.mixture import Mix, Part, rates
+    from tutelage.mixture import Mix, TaskSize, task_shares
 
-    parts = [Part(f"task{n}", stop - start) for n, (_, start, stop) in enumerate(found)]
-    return rates(Mix("all", parts, rate_maximum=3000))
+    parts = [TaskSize(f"task{n}", stop - start) for n, (_, start, stop) in enumerate(found)]
+    return task_shares(Mix("all", parts, rate_maximum=3000))
 
 
 def ours(folder: Path, found: list[tuple[str, int, int]], prompt: str = PROMPT) -> Any:
     from tutelage.data.mapped import MappedRows
-    from tutelage.mixture import MixedRows, Source
+    from tutelage.mixture import MixtureSource, MixtureStream
     from tutelage.templates import TaskTemplate
 
     files = {f"{n}.arrow": MappedRows(folder / f"{n}.arrow") for n in range(FILES)}
     template = TaskTemplate(prompt, COMPLETION)
     sources = [
-        Source(f"task{n}", files[file].part(start, stop), template)
+        MixtureSource(f"task{n}", files[file].part(start, stop), template)
         for n, (file, start, stop) in enumerate(found)
     ]
-    return MixedRows.of(0, sources, shares(found))
+    return MixtureStream.of(0, sources, shares(found))
 
 
 def resident() -> dict[str, int]:

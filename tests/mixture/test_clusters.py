@@ -27,11 +27,11 @@ RENAMED = {
 
 
 def test_a_data_set_is_in_one_cluster_and_exclusions_hold_both_ways():
-    table = clusters.table()
-    sets = [one for cluster in table.values() for one in (*cluster.sets, *cluster.under)]
+    table = clusters.load_clusters()
+    sets = [one for cluster in table.values() for one in (*cluster.datasets, *cluster.aliases)]
     assert len(sets) == len(set(sets))
     for cluster in table.values():
-        assert set(cluster.under.values()) <= set(cluster.sets)
+        assert set(cluster.aliases.values()) <= set(cluster.datasets)
         for other in cluster.excludes:
             assert cluster.name in table[other].excludes
 
@@ -50,7 +50,7 @@ def test_a_data_set_is_in_one_cluster_and_exclusions_hold_both_ways():
     ],
 )
 def test_a_name_belongs_to_the_longest_data_set_that_it_begins_with(name, data_set, cluster):
-    assert clusters.data_set_of(name) == data_set
+    assert clusters.dataset_of(name) == data_set
     assert clusters.cluster_of(name) == cluster
 
 

@@ -5,10 +5,10 @@ import pytest
 from tutelage.core.errors import InputError
 from tutelage.mixture import presets
 from tutelage.mixture.presets import STYLES, preset
-from tutelage.mixture.rates import Part, rates
+from tutelage.mixture.rates import TaskSize, task_shares
 
 TASKS = {
-    name: [Part(f"{name}-small", 1000), Part(f"{name}-large", 10**6)]
+    name: [TaskSize(f"{name}-small", 1000), TaskSize(f"{name}-large", 10**6)]
     for name in preset("flan2022").submixtures
 }
 
@@ -36,7 +36,7 @@ def test_flan_2021s_numbers():
     assert one.inverted == pytest.approx(0.3)  # three of ten templates
 
 
-@pytest.mark.parametrize("name", presets.names())
+@pytest.mark.parametrize("name", presets.preset_names())
 def test_weights_add_up_to_one_and_a_source_is_named(name):
     one = preset(name)
     assert sum(part.weight for part in one.submixtures.values()) == pytest.approx(1)
@@ -48,7 +48,7 @@ def test_weights_add_up_to_one_and_a_source_is_named(name):
 def test_shares_of_the_whole_collection():
     tree, said = preset("flan2022").mix(TASKS)
     assert said == ()
-    found = {one.name: one for one in rates(tree)}
+    found = {one.name: one for one in task_shares(tree)}
     assert found["flan2021-large"].share == pytest.approx(0.40 * 30 / 31)
     assert found["niv2-small"].share == pytest.approx(0.20 * 1 / 6)
     assert found["dialog-large"].rows == 200_000
@@ -61,7 +61,9 @@ def test_what_is_not_there_is_said_and_its_weight_goes_to_the_others():
         "dialog is not in this recipe: its 3 % of the Flan Collection (Flan 2022) went to the others in proportion, "
         "now flan2021 41.2 %, t0 33 %, niv2 20.6 %, cot 5.2 %"
     )
-    assert sum(one.share for one in rates(tree) if one.path[1] == "flan2021") == pytest.approx(0.4 / 0.97)
+    assert sum(one.share for one in task_shares(tree) if one.path[1] == "flan2021") == pytest.approx(
+        0.4 / 0.97
+    )
     _, said = preset("flan2022").mix({"cot": TASKS["cot"], "t0": []})
     assert said[0].startswith("flan2021, t0, niv2 and dialog are not in this recipe: their 95 % of")
 

@@ -1,14 +1,14 @@
-"""Which row comes next: a pure function of seed and position."""
+"""Decides which training row comes next when several tasks are mixed: a pure function of seed and position."""
 
 from __future__ import annotations
 
-from tutelage.mixture.mixed import MixedOrder, Pick, Picks
-from tutelage.mixture.order import Order, Place, row_at
+from tutelage.mixture.epoch_order import EpochOrder, TaskRow
+from tutelage.mixture.mixture_order import Draw, Draws, MixtureOrder
+from tutelage.mixture.mixture_stream import MixtureSource, MixtureStream
 from tutelage.mixture.presets import Preset, preset
-from tutelage.mixture.rates import Mix, Part, Rate, rates
-from tutelage.mixture.stream import MixedRows, Source
+from tutelage.mixture.rates import Mix, TaskShare, TaskSize, task_shares
 
 __all__ = [
-    "Mix", "MixedOrder", "MixedRows", "Order", "Part", "Pick", "Picks", "Place", "Preset", "Rate", "Source", "preset",
-    "rates", "row_at",
+    "Draw", "Draws", "EpochOrder", "Mix", "MixtureOrder", "MixtureSource", "MixtureStream", "Preset", "TaskRow", "TaskShare",
+    "TaskSize", "preset", "task_shares",
 ]  # fmt: skip

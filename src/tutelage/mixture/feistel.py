@@ -14,53 +14,53 @@ import numpy.typing as npt
 
 ROUNDS = 8
 _MASK = (1 << 64) - 1
-_STEP = 0x9E3779B97F4A7C15
-_FIRST = 0xBF58476D1CE4E5B9
-_SECOND = 0x94D049BB133111EB
+_GOLDEN_GAMMA = 0x9E3779B97F4A7C15
+_MULTIPLIER_1 = 0xBF58476D1CE4E5B9
+_MULTIPLIER_2 = 0x94D049BB133111EB
 
 Ints = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
+UInts = npt.NDArray[np.uint64]
 
 
-def mix(value: int) -> int:
+def splitmix64(value: int) -> int:
     """SplitMix64's finaliser (Steele, Lea and Flood 2014): 64 bits in, 64 well-mixed bits out."""
-    value = (value + _STEP) & _MASK
-    value = ((value ^ (value >> 30)) * _FIRST) & _MASK
-    value = ((value ^ (value >> 27)) * _SECOND) & _MASK
+    value = (value + _GOLDEN_GAMMA) & _MASK
+    value = ((value ^ (value >> 30)) * _MULTIPLIER_1) & _MASK
+    value = ((value ^ (value >> 27)) * _MULTIPLIER_2) & _MASK
     return value ^ (value >> 31)
 
 
-def mix_all(values: Words) -> Words:
+def splitmix64_all(values: UInts) -> UInts:
     """`mix` of each."""
-    values = values + np.uint64(_STEP)
-    other = values >> np.uint64(30)
-    other ^= values
-    other *= np.uint64(_FIRST)
-    np.right_shift(other, np.uint64(27), out=values)
-    values ^= other
-    values *= np.uint64(_SECOND)
-    np.right_shift(values, np.uint64(31), out=other)
-    other ^= values
-    return other
+    values = values + np.uint64(_GOLDEN_GAMMA)
+    shifted = values >> np.uint64(30)
+    shifted ^= values
+    shifted *= np.uint64(_MULTIPLIER_1)
+    np.right_shift(shifted, np.uint64(27), out=values)
+    values ^= shifted
+    values *= np.uint64(_MULTIPLIER_2)
+    np.right_shift(values, np.uint64(31), out=shifted)
+    shifted ^= values
+    return shifted
 
 
-def round_keys(base: int, *numbers: int) -> tuple[int, ...]:
-    """A permutation's round keys: `numbers` say which one of the family `base`."""
+def round_keys(base: int, *indices: int) -> tuple[int, ...]:
+    """A permutation's round keys: `indices` say which one of the family `base`."""
     seed = base
-    for number in numbers:
-        seed = mix(seed ^ number)
-    return tuple(mix(seed ^ turn) for turn in range(ROUNDS))
+    for index in indices:
+        seed = splitmix64(seed ^ index)
+    return tuple(splitmix64(seed ^ round_index) for round_index in range(ROUNDS))
 
 
-def round_keys_all(base: int, *numbers: Ints) -> Words:
+def round_keys_all(base: int, *indices: Ints) -> UInts:
     """`round_keys` of many: (rounds, n)."""
-    seed: Words = np.full(len(numbers[0]), base, np.uint64)
-    for number in numbers:
-        seed = mix_all(seed ^ number.astype(np.uint64))
-    return np.stack([mix_all(seed ^ np.uint64(turn)) for turn in range(ROUNDS)])
+    seed: UInts = np.full(len(indices[0]), base, np.uint64)
+    for index in indices:
+        seed = splitmix64_all(seed ^ index.astype(np.uint64))
+    return np.stack([splitmix64_all(seed ^ np.uint64(round_index)) for round_index in range(ROUNDS)])
 
 
-def permuted(size: int, keys: Sequence[int], offset: int) -> int:
+def permute(size: int, keys: Sequence[int], offset: int) -> int:
     """Where a permutation of range(size) takes `offset`.
 
     Args:
@@ -69,13 +69,13 @@ def permuted(size: int, keys: Sequence[int], offset: int) -> int:
         offset: in range(size).
     """
     half = max(1, ((size - 1).bit_length() + 1) // 2)
-    low = (1 << half) - 1
+    mask = (1 << half) - 1
     value = offset
     # The network permutes range(4 ** half), which holds range(size): walk until the value falls into it again.
     while True:
-        left, right = value >> half, value & low
+        left, right = value >> half, value & mask
         for key in keys:
-            left, right = right, left ^ (mix(right ^ key) & low)
+            left, right = right, left ^ (splitmix64(right ^ key) & mask)
         value = left << half | right
         if value < size:
             return value
@@ -84,21 +84,21 @@ def permuted(size: int, keys: Sequence[int], offset: int) -> int:
 def permutation(size: int, keys: Sequence[int]) -> Ints:
     """`permuted` of all of range(size): (size). For small sizes: it makes a table of the next power of four."""
     half = max(1, ((size - 1).bit_length() + 1) // 2)
-    low = (1 << half) - 1
+    mask = (1 << half) - 1
     halves = np.arange(1 << half, dtype=np.uint64)
-    turned = mix_all(halves ^ np.array(keys, np.uint64)[:, None]).astype(np.int64) & low
+    round_outputs = splitmix64_all(halves ^ np.array(keys, np.uint64)[:, None]).astype(np.int64) & mask
     values = np.arange(1 << 2 * half)
-    left, right = values >> half, values & low
-    for one in turned:
-        left, right = right, left ^ one[right]
+    left, right = values >> half, values & mask
+    for round_output in round_outputs:
+        left, right = right, left ^ round_output[right]
     network = left << half | right
-    found = network[:size].copy()
-    while (outside := found >= size).any():
-        found[outside] = network[found[outside]]
-    return found
+    result = network[:size].copy()
+    while (outside := result >= size).any():
+        result[outside] = network[result[outside]]
+    return result
 
 
-def permuted_all(sizes: Ints, keys: Words, offsets: Ints) -> Ints:
+def permute_all(sizes: Ints, keys: UInts, offsets: Ints) -> Ints:
     """`permuted` of many, each with its own size and keys.
 
     Args:
@@ -107,21 +107,26 @@ def permuted_all(sizes: Ints, keys: Words, offsets: Ints) -> Ints:
         offsets: (n), each in range(size).
     """
     # frexp gives the number of bits, exactly for integers that a float holds
-    bits = np.frexp((sizes - 1).astype(np.float64))[1].astype(np.int64)
-    halves = np.maximum(1, (bits + 1) // 2).astype(np.uint64)
+    bit_lengths = np.frexp((sizes - 1).astype(np.float64))[1].astype(np.int64)
+    halves = np.maximum(1, (bit_lengths + 1) // 2).astype(np.uint64)
     values = offsets.astype(np.uint64)
     bounds = sizes.astype(np.uint64)
-    out = np.empty(len(values), np.int64)
-    places = np.arange(len(values))
-    while len(places):
-        low = (np.uint64(1) << halves) - np.uint64(1)
-        left, right = values >> halves, values & low
+    result = np.empty(len(values), np.int64)
+    pending = np.arange(len(values))
+    while len(pending):
+        mask = (np.uint64(1) << halves) - np.uint64(1)
+        left, right = values >> halves, values & mask
         for key in keys:
-            left, right = right, left ^ (mix_all(right ^ key) & low)
+            left, right = right, left ^ (splitmix64_all(right ^ key) & mask)
         values = left << halves | right
-        inside = values < bounds
-        out[places[inside]] = values[inside]
-        again = ~inside
-        places, values, halves, bounds = places[again], values[again], halves[again], bounds[again]
-        keys = keys[:, again]
-    return out
+        is_inside = values < bounds
+        result[pending[is_inside]] = values[is_inside]
+        is_outside = ~is_inside
+        pending, values, halves, bounds = (
+            pending[is_outside],
+            values[is_outside],
+            halves[is_outside],
+            bounds[is_outside],
+        )
+        keys = keys[:, is_outside]
+    return result

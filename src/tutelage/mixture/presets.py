@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from tutelage.core import yamltext
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.suggestions import did_you_mean
-from tutelage.mixture.rates import Mix, Part
+from tutelage.mixture.rates import Mix, TaskSize
 
 Style = Literal["zero-shot-options", "few-shot-options", "zero-shot", "few-shot"]
 """In what form rows come: with exemplars or without, answer options listed or not."""
@@ -53,7 +53,7 @@ class Preset:
     submixtures: Mapping[str, Submixture]
 
     def mix(
-        self, tasks: Mapping[str, Sequence[Part | Mix]], *, where: str = "mixture"
+        self, tasks: Mapping[str, Sequence[TaskSize | Mix]], *, where: str = "mixture"
     ) -> tuple[Mix, tuple[str, ...]]:
         """The preset over the tasks that are there.
 
@@ -68,10 +68,13 @@ class Preset:
         Raises:
             InputError: no such submixture, or no task at all; InputErrors for several.
         """
-        errors = [_unknown("submixture", name, f"{where}.{name}", list(self.submixtures)) for name in tasks]
+        errors = [
+            _unknown_name_error("submixture", name, f"{where}.{name}", list(self.submixtures))
+            for name in tasks
+        ]
         raise_all(where, [error for error in errors if error is not None])
-        there = [one for name, one in self.submixtures.items() if tasks.get(name)]
-        if not there:
+        present = [submixture for name, submixture in self.submixtures.items() if tasks.get(name)]
+        if not present:
             raise InputError(
                 f"no task belongs to {self.title}",
                 where=where,
@@ -79,33 +82,40 @@ class Preset:
                 expected="tasks in one or more of " + ", ".join(self.submixtures),
                 fix="say for each task which submixture it belongs to",
             )
-        total = sum(one.weight for one in there)
-        weights = {one.name: one.weight / total for one in there}
-        parts = [Mix(one.name, tuple(tasks[one.name]), None, one.cap, one.rate_maximum) for one in there]
-        return Mix(self.name, tuple(parts), weights), self._said(weights)
+        total = sum(submixture.weight for submixture in present)
+        weights = {submixture.name: submixture.weight / total for submixture in present}
+        parts = [
+            Mix(submixture.name, tuple(tasks[submixture.name]), None, submixture.cap, submixture.rate_maximum)
+            for submixture in present
+        ]
+        return Mix(self.name, tuple(parts), weights), self._differences(weights)
 
-    def _said(self, weights: Mapping[str, float]) -> tuple[str, ...]:
-        gone = [one for one in self.submixtures.values() if one.name not in weights]
-        if not gone:
+    def _differences(self, weights: Mapping[str, float]) -> tuple[str, ...]:
+        missing = [submixture for submixture in self.submixtures.values() if submixture.name not in weights]
+        if not missing:
             return ()
-        names = [one.name for one in gone]
-        listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
-        lost = _percent(sum(one.weight for one in gone))
-        now = ", ".join(f"{name} {_percent(weight)}" for name, weight in weights.items())
-        is_are, its = ("is", "its") if len(gone) == 1 else ("are", "their")
+        preset_names = [submixture.name for submixture in missing]
+        missing_list = (
+            preset_names[0]
+            if len(preset_names) == 1
+            else ", ".join(preset_names[:-1]) + " and " + preset_names[-1]
+        )
+        missing_share = _percent(sum(submixture.weight for submixture in missing))
+        new_weights = ", ".join(f"{name} {_percent(weight)}" for name, weight in weights.items())
+        is_are, its = ("is", "its") if len(missing) == 1 else ("are", "their")
         return (
-            f"{listed} {is_are} not in this recipe: {its} {lost} of {self.title} went to the others in proportion, now {now}",
+            f"{missing_list} {is_are} not in this recipe: {its} {missing_share} of {self.title} went to the others in proportion, now {new_weights}",
         )
 
 
-def names() -> list[str]:
+def preset_names() -> list[str]:
     """The presets' names, sorted."""
     return sorted(_presets())
 
 
 def preset(name: str, *, where: str = "mixture.preset") -> Preset:
     """A published mixture. Raises InputError, with the nearest name, when there is none of that name."""
-    error = _unknown("preset", name, where, names())
+    error = _unknown_name_error("preset", name, where, preset_names())
     if error is not None:
         raise error
     return _presets()[name]
@@ -113,36 +123,39 @@ def preset(name: str, *, where: str = "mixture.preset") -> Preset:
 
 @cache
 def _presets() -> dict[str, Preset]:
-    read: dict[str, dict[str, Any]] = yamltext.table("tutelage.mixture", "presets.yaml")
+    raw: dict[str, dict[str, Any]] = yamltext.table("tutelage.mixture", "presets.yaml")
     return {
         name: Preset(
             name,
-            said["title"],
-            said["source"],
-            {part: _submixture(part, told) for part, told in said["submixtures"].items()},
+            entry["title"],
+            entry["source"],
+            {
+                part: _to_submixture(part, submixture_entry)
+                for part, submixture_entry in entry["submixtures"].items()
+            },
         )
-        for name, said in read.items()
+        for name, entry in raw.items()
     }
 
 
-def _submixture(name: str, said: dict[str, Any]) -> Submixture:
-    styles = said["styles"]
+def _to_submixture(name: str, entry: dict[str, Any]) -> Submixture:
+    styles = entry["styles"]
     total = sum(styles.values())
     shares = {style: styles[style] / total for style in STYLES if style in styles}
     return Submixture(
-        name, said["weight"], said["cap"], said.get("rate_maximum"), shares, said.get("inversion", 0.0)
+        name, entry["weight"], entry["cap"], entry.get("rate_maximum"), shares, entry.get("inversion", 0.0)
     )
 
 
-def _unknown(what: str, name: str, where: str, known: Sequence[str]) -> InputError | None:
-    if name in known:
+def _unknown_name_error(noun: str, name: str, where: str, existing: Sequence[str]) -> InputError | None:
+    if name in existing:
         return None
     return InputError(
-        f"there is no such {what}",
+        f"there is no such {noun}",
         where=where,
         found=name,
-        expected=", ".join(known),
-        fix=did_you_mean(name, known) or "take one of these",
+        expected=", ".join(existing),
+        fix=did_you_mean(name, existing) or "take one of these",
     )
 
 

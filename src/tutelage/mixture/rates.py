@@ -21,12 +21,12 @@ from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.strictjson import kind
 from tutelage.core.suggestions import did_you_mean
 
-_COLDEST = 0.05
+_MIN_TEMPERATURE = 0.05
 """The least temperature: a billion rows to the power of 20 is still a number."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TaskSize:
     """A task: its name, and how many training rows it has."""
 
     name: str
@@ -50,7 +50,7 @@ class Mix:
     """
 
     name: str
-    parts: Sequence[Part | Mix]
+    parts: Sequence[TaskSize | Mix]
     weights: Mapping[str, float] | None = None
     cap: int | None = None
     rate_maximum: float | None = None
@@ -58,7 +58,7 @@ class Mix:
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class TaskShare:
     """A task's place in a mixture.
 
     Attributes:
@@ -75,30 +75,30 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rules:
+class _RateRules:
     """What holds for the tasks under a mix."""
 
     cap: int | None = None
     rate_maximum: float | None = None
     temperature: float = 1.0
 
-    def within(self, mix: Mix) -> _Rules:
-        return _Rules(
+    def nested(self, mix: Mix) -> _RateRules:
+        return _RateRules(
             self.cap if mix.cap is None else mix.cap,
             self.rate_maximum if mix.rate_maximum is None else mix.rate_maximum,
             self.temperature if mix.temperature is None else mix.temperature,
         )
 
-    def rows(self, part: Part) -> int:
+    def rows(self, part: TaskSize) -> int:
         return part.rows if self.cap is None else min(part.rows, self.cap)
 
-    def rate(self, part: Part) -> float:
+    def rate(self, part: TaskSize) -> float:
         rows: float = self.rows(part)
         clipped = rows if self.rate_maximum is None else min(rows, self.rate_maximum)
         return float(clipped ** (1.0 / self.temperature))
 
 
-def rates(tree: Mix, *, where: str = "mixture") -> tuple[Rate, ...]:
+def task_shares(tree: Mix, *, where: str = "mixture") -> tuple[TaskShare, ...]:
     """The share of every task in a tree of mixes.
 
     Args:
@@ -113,39 +113,39 @@ def rates(tree: Mix, *, where: str = "mixture") -> tuple[Rate, ...]:
             parts that are not there, or not for all parts; a weight, cap, rate maximum or temperature that is not a
             positive number; InputErrors for several.
     """
-    errors = [*_mistakes(tree, where), *_twice(tree, where)]
+    errors = [*_tree_errors(tree, where), *_repeated_name_errors(tree, where)]
     raise_all(where, errors[:MAX_ERRORS])
-    found = list(_shared(tree, _Rules(), (tree.name,), 1.0))
-    total = math.fsum(one.share for one in found)
-    return tuple(Rate(one.name, one.path, one.share / total, one.rows) for one in found)
+    shares = list(_shares_under(tree, _RateRules(), (tree.name,), 1.0))
+    total = math.fsum(share.share for share in shares)
+    return tuple(TaskShare(share.name, share.path, share.share / total, share.rows) for share in shares)
 
 
-def _shared(mix: Mix, outer: _Rules, path: tuple[str, ...], share: float) -> Iterator[Rate]:
-    rules = outer.within(mix)
+def _shares_under(mix: Mix, outer: _RateRules, path: tuple[str, ...], share: float) -> Iterator[TaskShare]:
+    rules = outer.nested(mix)
     if mix.weights is None:
-        own = [_rate(part, rules) for part in mix.parts]
+        part_weights = [_rate(part, rules) for part in mix.parts]
     else:
-        own = [float(mix.weights[part.name]) for part in mix.parts]
-    top = max(own)  # divided by first, so that huge weights do not add up to infinity
-    total = math.fsum(one / top for one in own)
-    for part, one in zip(mix.parts, own, strict=True):
-        part_share = share * (one / top / total)
+        part_weights = [float(mix.weights[part.name]) for part in mix.parts]
+    largest = max(part_weights)  # divided by first, so that huge weights do not add up to infinity
+    total = math.fsum(weight / largest for weight in part_weights)
+    for part, weight in zip(mix.parts, part_weights, strict=True):
+        part_share = share * (weight / largest / total)
         if isinstance(part, Mix):
-            yield from _shared(part, rules, (*path, part.name), part_share)
+            yield from _shares_under(part, rules, (*path, part.name), part_share)
         else:
-            yield Rate(part.name, (*path, part.name), part_share, rules.rows(part))
+            yield TaskShare(part.name, (*path, part.name), part_share, rules.rows(part))
 
 
-def _rate(part: Part | Mix, rules: _Rules) -> float:
+def _rate(part: TaskSize | Mix, rules: _RateRules) -> float:
     """A task's rate, or a mix's: the sum of the rates under it, whatever it weighs them by inside."""
-    if isinstance(part, Part):
+    if isinstance(part, TaskSize):
         return rules.rate(part)
-    inner = rules.within(part)
-    return math.fsum(_rate(one, inner) for one in part.parts)
+    inner = rules.nested(part)
+    return math.fsum(_rate(inner_part, inner) for inner_part in part.parts)
 
 
-def _mistakes(mix: Mix, where: str) -> Iterator[InputError]:
-    yield from _numbers(mix, where)
+def _tree_errors(mix: Mix, where: str) -> Iterator[InputError]:
+    yield from _number_errors(mix, where)
     if not mix.parts:
         yield InputError(
             f"the mix {mix.name} has no parts",
@@ -156,47 +156,52 @@ def _mistakes(mix: Mix, where: str) -> Iterator[InputError]:
         )
         return
     if mix.weights is not None:
-        yield from _weights(mix, mix.weights, where)
+        yield from _weight_errors(mix, mix.weights, where)
     for part in mix.parts:
-        place = f"{where}.parts.{part.name}"
+        location = f"{where}.parts.{part.name}"
         if isinstance(part, Mix):
-            yield from _mistakes(part, place)
+            yield from _tree_errors(part, location)
         elif part.rows < 1:
             yield InputError(
                 f"the task {part.name} has no rows",
-                where=place,
+                where=location,
                 found=f"{part.rows} rows",
                 expected="at least one training row",
                 fix="look at its data and split, or leave it out of the mixture",
             )
 
 
-def _numbers(mix: Mix, where: str) -> Iterator[InputError]:
-    if mix.cap is not None and not (_positive(mix.cap) and float(mix.cap).is_integer()):
-        yield _wrong(f"{where}.cap", "the cap", mix.cap, "a whole number of rows, 1 or more")
-    if mix.rate_maximum is not None and not _positive(mix.rate_maximum):
-        yield _wrong(f"{where}.rate_maximum", "the rate maximum", mix.rate_maximum, "a number above 0")
-    if mix.temperature is not None and not _positive(mix.temperature, _COLDEST):
-        yield _wrong(
-            f"{where}.temperature", "the temperature", mix.temperature, f"a number of {_COLDEST} or more"
+def _number_errors(mix: Mix, where: str) -> Iterator[InputError]:
+    if mix.cap is not None and not (_is_positive(mix.cap) and float(mix.cap).is_integer()):
+        yield _number_error(f"{where}.cap", "the cap", mix.cap, "a whole number of rows, 1 or more")
+    if mix.rate_maximum is not None and not _is_positive(mix.rate_maximum):
+        yield _number_error(f"{where}.rate_maximum", "the rate maximum", mix.rate_maximum, "a number above 0")
+    if mix.temperature is not None and not _is_positive(mix.temperature, _MIN_TEMPERATURE):
+        yield _number_error(
+            f"{where}.temperature",
+            "the temperature",
+            mix.temperature,
+            f"a number of {_MIN_TEMPERATURE} or more",
         )
 
 
-def _weights(mix: Mix, weights: Mapping[str, float], where: str) -> Iterator[InputError]:
+def _weight_errors(mix: Mix, weights: Mapping[str, float], where: str) -> Iterator[InputError]:
     names = [part.name for part in mix.parts]
     for name, weight in weights.items():
-        place = f"{where}.weights.{name}"
+        location = f"{where}.weights.{name}"
         if name not in names:
             yield InputError(
                 f"the mix {mix.name} has no part of this name",
-                where=place,
+                where=location,
                 found=name,
                 expected=", ".join(names[:MAX_ERRORS]) + (", ..." if len(names) > MAX_ERRORS else ""),
-                fix=did_you_mean(name, [one for one in names if one not in weights])
+                fix=did_you_mean(name, [candidate for candidate in names if candidate not in weights])
                 or "remove it, or add the part",
             )
-        elif not _positive(weight):
-            yield _wrong(place, "the weight", weight, "a number above 0; leave a part out to draw none of it")
+        elif not _is_positive(weight):
+            yield _number_error(
+                location, "the weight", weight, "a number above 0; leave a part out to draw none of it"
+            )
     missing = [name for name in names if name not in weights]
     if missing:
         yield InputError(
@@ -210,37 +215,37 @@ def _weights(mix: Mix, weights: Mapping[str, float], where: str) -> Iterator[Inp
         )
 
 
-def _twice(tree: Mix, where: str) -> Iterator[InputError]:
+def _repeated_name_errors(tree: Mix, where: str) -> Iterator[InputError]:
     """An error for a name that two siblings have, or two tasks wherever they stand: counts are told by task."""
     tasks: dict[str, str] = {}
 
-    def look(mix: Mix, place: str) -> Iterator[InputError]:
+    def walk(mix: Mix, location: str) -> Iterator[InputError]:
         names: set[str] = set()
         for number, part in enumerate(mix.parts):
-            inner = f"{place}.parts.{part.name}"
-            first = tasks.get(part.name) if isinstance(part, Part) else None
-            if part.name in names or first is not None:
+            inner = f"{location}.parts.{part.name}"
+            earlier = tasks.get(part.name) if isinstance(part, TaskSize) else None
+            if part.name in names or earlier is not None:
                 yield InputError(
                     "the name stands twice in the mixture",
-                    where=f"{place}.parts.{number}",
+                    where=f"{location}.parts.{number}",
                     found=part.name,
-                    expected="a name of its own" + (f": {first} is called so" if first else ""),
+                    expected="a name of its own" + (f": {earlier} is called so" if earlier else ""),
                     fix="rename one of them",
                 )
             names.add(part.name)
             if isinstance(part, Mix):
-                yield from look(part, inner)
+                yield from walk(part, inner)
             else:
                 tasks.setdefault(part.name, inner)
 
-    yield from look(tree, where)
+    yield from walk(tree, where)
 
 
-def _positive(value: object, least: float = 0.0) -> bool:
+def _is_positive(value: object, minimum: float = 0.0) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and least <= value <= sys.float_info.max and value > 0  # type: ignore[operator]  # a number
+    return is_number and minimum <= value <= sys.float_info.max and value > 0  # type: ignore[operator]  # a number
 
 
-def _wrong(where: str, said: str, value: object, expected: str) -> InputError:
+def _number_error(where: str, subject: str, value: object, expected: str) -> InputError:
     shown = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else kind(value)
-    return InputError(f"{said} is not {expected}", where=where, found=shown, expected=expected)
+    return InputError(f"{subject} is not {expected}", where=where, found=shown, expected=expected)

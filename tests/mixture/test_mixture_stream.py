@@ -11,7 +11,7 @@ import pytest
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example, Origin
 from tutelage.data.mapped import MappedRows
-from tutelage.mixture import Mix, MixedOrder, MixedRows, Part, Source, rates
+from tutelage.mixture import Mix, MixtureOrder, MixtureSource, MixtureStream, TaskSize, task_shares
 from tutelage.templates import TaskTemplate, bind_template, find
 
 SIZES = {"sums": 40, "names": 300, "tales": 7}
@@ -27,11 +27,13 @@ def rows(name):
 @pytest.fixture
 def mixed():
     sources = [
-        Source(name, rows(name), TaskTemplate(f"The {name}: {{{{ text }}}}", "{{ answer }}"))
+        MixtureSource(name, rows(name), TaskTemplate(f"The {name}: {{{{ text }}}}", "{{ answer }}"))
         for name in SIZES
     ]
-    parts = [Part(name, size) for name, size in SIZES.items()]
-    return MixedRows.of(3, sources, rates(Mix("m", parts, {"sums": 2, "names": 2, "tales": 1}, cap=100)))
+    parts = [TaskSize(name, size) for name, size in SIZES.items()]
+    return MixtureStream.of(
+        3, sources, task_shares(Mix("m", parts, {"sums": 2, "names": 2, "tales": 1}, cap=100))
+    )
 
 
 def test_rows_come_in_the_orders_order_in_their_own_words(mixed):
@@ -65,8 +67,8 @@ def test_mapped_rows_are_the_same_rows(mixed, tmp_path):
         table = pa.Table.from_pylist([dict(row.fields) for row in source.rows])
         with pa.ipc.new_file(str(tmp_path / f"{name}.arrow"), table.schema) as writer:
             writer.write_table(table, max_chunksize=64)
-        sources.append(Source(name, MappedRows(tmp_path / f"{name}.arrow"), source.template))
-    found = MixedRows(mixed.order, sources).span(0, 2000)
+        sources.append(MixtureSource(name, MappedRows(tmp_path / f"{name}.arrow"), source.template))
+    found = MixtureStream(mixed.order, sources).span(0, 2000)
     assert [(one.prompt, one.completion) for one in found] == [
         (one.prompt, one.completion) for one in mixed.span(0, 2000)
     ]
@@ -100,11 +102,11 @@ def test_a_batchs_columns_are_its_rows_texts(name, in_memory, tmp_path):
     })  # fmt: skip
     told = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["bad", "good"]}}}}
     rows = mapped(tmp_path, table.replace_schema_metadata({b"huggingface": json.dumps(told).encode()}))
-    source = Source("task", list(rows) if in_memory else rows, TEMPLATES[name])
-    order = MixedOrder(0, [count], [1.0])
-    batch = MixedRows(order, [source]).span(0, 2 * count)
+    source = MixtureSource("task", list(rows) if in_memory else rows, TEMPLATES[name])
+    order = MixtureOrder(0, [count], [1.0])
+    batch = MixtureStream(order, [source]).span(0, 2 * count)
     whole = [
-        TEMPLATES[name].render_all([rows[row]], "task", training=True)[0] for row in batch.picks.row.tolist()
+        TEMPLATES[name].render_all([rows[row]], "task", training=True)[0] for row in batch.draws.row.tolist()
     ]
     assert batch.prompts == [one.prompt for one in whole]
     assert batch.completions == [one.completion for one in whole]
@@ -131,15 +133,15 @@ def test_a_row_that_is_not_plain_goes_through_its_template(tmp_path):
     texts = [f"text {n}" for n in range(40)]
     texts[7] = "<function x at 0x7f>"
     rows = mapped(tmp_path, pa.table({"text": texts, "answer": ["yes"] * 40}))
-    mixed = MixedRows(
-        MixedOrder(0, [40], [1.0]), [Source("t", rows, TaskTemplate("{{ text }}", "{{ answer }}"))]
+    mixed = MixtureStream(
+        MixtureOrder(0, [40], [1.0]), [MixtureSource("t", rows, TaskTemplate("{{ text }}", "{{ answer }}"))]
     )
     assert sorted(mixed.span(0, 40).prompts) == sorted(texts)
     texts[7] = None
     broken = mapped(tmp_path, pa.table({"text": texts, "answer": ["yes"] * 40}), "b")
-    sources = [Source("t", broken, TaskTemplate("{{ text }}", "{{ answer }}"))]
+    sources = [MixtureSource("t", broken, TaskTemplate("{{ text }}", "{{ answer }}"))]
     with pytest.raises(InputError, match="null") as told:
-        MixedRows(MixedOrder(0, [40], [1.0]), sources).span(0, 40)
+        MixtureStream(MixtureOrder(0, [40], [1.0]), sources).span(0, 40)
     assert told.value.where.endswith("b.arrow, row 8")
 
 
@@ -156,18 +158,18 @@ def test_an_empty_span_is_empty(mixed):
 
 def test_a_row_that_cannot_be_put_into_words_is_named():
     broken = (*rows("sums")[:39], Example("sums:39", {"text": "x"}, Origin("sums.jsonl", 40)))
-    source = Source("sums", broken, TaskTemplate("{{ text }}", "{{ answer }}"))
+    source = MixtureSource("sums", broken, TaskTemplate("{{ text }}", "{{ answer }}"))
     with pytest.raises(InputError) as told:
-        MixedRows(MixedOrder(0, [40], [1.0]), [source]).span(0, 40)
+        MixtureStream(MixtureOrder(0, [40], [1.0]), [source]).span(0, 40)
     assert told.value.where == "sums.jsonl:40"
 
 
 def test_sources_are_the_orders(mixed):
     with pytest.raises(ValueError, match="the order is over"):
-        MixedRows(MixedOrder(0, [40, 300], [0.5, 0.5]), mixed.sources)
-    other = rates(Mix("m", [Part(name, 5) for name in reversed(SIZES)]))
+        MixtureStream(MixtureOrder(0, [40, 300], [0.5, 0.5]), mixed.sources)
+    other = task_shares(Mix("m", [TaskSize(name, 5) for name in reversed(SIZES)]))
     with pytest.raises(ValueError, match="rates are of"):
-        MixedRows.of(0, mixed.sources, other)
+        MixtureStream.of(0, mixed.sources, other)
     for wrong in ({"size": 0}, {"size": 1, "first": -1}, {"size": 1, "step": 0}):
         with pytest.raises(ValueError, match="no batches"):
             next(mixed.batches(**wrong))

@@ -14,10 +14,10 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from tutelage.core.seeds import derive
-from tutelage.mixture.feistel import ROUNDS, permuted
+from tutelage.mixture.feistel import ROUNDS, permute
 
 
-class Place(NamedTuple):
+class TaskRow(NamedTuple):
     """One of a task's training rows: indices of the task and of the row in it."""
 
     task: int
@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class EpochOrder:
     """An endless order over the training rows of several tasks, each row exactly once an epoch.
 
     Tasks are mixed examples-proportionally: every row of every task is as likely as any other.
@@ -50,20 +50,15 @@ class Order:
         """Rows an epoch."""
         return self._ends[-1]
 
-    def at(self, position: int) -> Place:
+    def at(self, position: int) -> TaskRow:
         """The row at a position, counted from 0 over all epochs."""
         epoch, offset = divmod(position, self.epoch_size)
-        index = permuted(self.epoch_size, derive_key(self.seed, epoch), offset)
+        index = permute(self.epoch_size, epoch_round_keys(self.seed, epoch), offset)
         task = bisect_right(self._ends, index)
-        return Place(task, index - (self._ends[task - 1] if task else 0))
-
-
-def row_at(seed: int, sizes: Sequence[int], position: int) -> Place:
-    """The (task, row) at a position of the order over `sizes` rows; see `Order`."""
-    return Order(seed, sizes).at(position)
+        return TaskRow(task, index - (self._ends[task - 1] if task else 0))
 
 
 @lru_cache(maxsize=64)
-def derive_key(seed: int, epoch: int) -> tuple[int, ...]:
+def epoch_round_keys(seed: int, epoch: int) -> tuple[int, ...]:
     """The round keys of one epoch's permutation."""
     return tuple(derive(seed, "order", epoch, number) for number in range(ROUNDS))

@@ -1,4 +1,4 @@
-"""The order over shares: what each block holds, that no row repeats within a turn, that every position stands alone."""
+"""The order over shares: what each block holds, that no row repeats within a epoch, that every position stands alone."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from tutelage.mixture.feistel import mix_all, permutation, permuted, permuted_all, round_keys, round_keys_all
-from tutelage.mixture.mixed import BLOCK, MixedOrder, Pick
+from tutelage.mixture.feistel import (
+    permutation,
+    permute,
+    permute_all,
+    round_keys,
+    round_keys_all,
+    splitmix64_all,
+)
+from tutelage.mixture.mixture_order import BLOCK, Draw, MixtureOrder
 
 RECORDED = [
     (2, 4, 0), (1, 19, 0), (1, 63, 0), (2, 6, 35), (0, 0, 83), (1, 43, 1234), (1, 10, 10000000000)
@@ -26,13 +33,15 @@ def mixture(number):
         rates = rng.pareto(0.5, tasks) + 1e-9
     shares = rates / rates.sum()
     first = int(rng.integers(0, 10 ** int(rng.integers(1, 13))))
-    return MixedOrder(number, sizes.tolist(), shares.tolist()), first
+    return MixtureOrder(number, sizes.tolist(), shares.tolist()), first
 
 
-def distinct(task, row, turn):
-    """How many different (task, row, turn) there are, by their 64-bit hashes."""
-    hashes = mix_all(mix_all(turn.astype(np.uint64)) ^ row.astype(np.uint64)) ^ task.astype(np.uint64)
-    return len(np.unique(mix_all(hashes)))
+def distinct(task, row, epoch):
+    """How many different (task, row, epoch) there are, by their 64-bit hashes."""
+    hashes = splitmix64_all(splitmix64_all(epoch.astype(np.uint64)) ^ row.astype(np.uint64)) ^ task.astype(
+        np.uint64
+    )
+    return len(np.unique(splitmix64_all(hashes)))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +53,7 @@ def test_two_thousand_random_mixtures(numbers):
         shares = np.array(order.shares)
         start = first // BLOCK * BLOCK
         length = BLOCK * (3 if number % 10 == 0 else 1)
-        task, row, turn = order.span(start, start + length)
+        task, row, epoch = order.span(start, start + length)
         # each task's share of each block, within a row
         for at in range(0, length, BLOCK):
             counts = np.bincount(task[at : at + BLOCK], minlength=len(shares))
@@ -54,59 +63,59 @@ def test_two_thousand_random_mixtures(numbers):
         assert before.sum() == start
         assert np.array_equal(order.counts(start + length) - before, np.bincount(task, minlength=len(shares)))
         assert np.abs(before - start * shares).max() < 3 + math.log2(start / BLOCK + 1) + start * 1e-12
-        # rows are rows, and none repeats within a turn
+        # rows are rows, and none repeats within a epoch
         sizes = np.array(order.sizes)
         assert (row >= 0).all()
         assert (row < sizes[task]).all()
-        assert distinct(task, row, turn) == length
-        # and a turn is over before the next one begins
+        assert distinct(task, row, epoch) == length
+        # and a epoch is over before the next one begins
         by_task = np.argsort(task, kind="stable")
-        assert (np.diff(turn[by_task])[np.diff(task[by_task]) == 0] >= 0).all()
+        assert (np.diff(epoch[by_task])[np.diff(task[by_task]) == 0] >= 0).all()
         # one position alone, and any other cut, give the same
         rng = np.random.default_rng(number)
         cut = int(rng.integers(0, length - 100))
         end = cut + int(rng.integers(1, 100))
-        assert order.at(start + cut) == Pick(int(task[cut]), int(row[cut]), int(turn[cut]))
+        assert order.at(start + cut) == Draw(int(task[cut]), int(row[cut]), int(epoch[cut]))
         part = order.span(start + cut, start + end)
-        assert all((one == whole[cut:end]).all() for one, whole in zip(part, (task, row, turn), strict=True))
+        assert all((one == whole[cut:end]).all() for one, whole in zip(part, (task, row, epoch), strict=True))
 
 
-def test_every_row_comes_once_a_turn():
+def test_every_row_comes_once_an_epoch():
     for number in range(12):
         rng = np.random.default_rng(number)
         sizes = rng.integers(1, 200, int(rng.integers(1, 40)))
         shares = rng.dirichlet(np.ones(len(sizes)))
-        order = MixedOrder(number, sizes.tolist(), shares.tolist())
-        task, row, turn = order.span(0, 20_000)
+        order = MixtureOrder(number, sizes.tolist(), shares.tolist())
+        task, row, epoch = order.span(0, 20_000)
         for one, size in enumerate(sizes.tolist()):
             mine = task == one
-            counts = np.bincount(turn[mine], minlength=1)
+            counts = np.bincount(epoch[mine], minlength=1)
             assert (counts[:-1] == size).all()
             for full in range(len(counts) - 1):
-                assert np.array_equal(np.sort(row[mine & (turn == full)]), np.arange(size))
+                assert np.array_equal(np.sort(row[mine & (epoch == full)]), np.arange(size))
 
 
 def test_no_row_comes_again_before_all_its_tasks_rows_came():
     sizes = [7, 400, 9000]
-    order = MixedOrder(3, sizes, [0.2, 0.3, 0.5])
+    order = MixtureOrder(3, sizes, [0.2, 0.3, 0.5])
     task, row, _ = order.span(0, 30_000)
     for one, size in enumerate(sizes):
         mine = row[task == one]
-        turns = [set(mine[at : at + size].tolist()) for at in range(0, len(mine) - size, size)]
-        assert len(turns) > 0
-        assert all(turn == set(range(size)) for turn in turns)
+        epochs = [set(mine[at : at + size].tolist()) for at in range(0, len(mine) - size, size)]
+        assert len(epochs) > 0
+        assert all(epoch == set(range(size)) for epoch in epochs)
 
 
 def test_single_positions_are_the_sequence():
-    order = MixedOrder(11, [3, 50, 1200, 1], [0.05, 0.2, 0.7499, 0.0001])
+    order = MixtureOrder(11, [3, 50, 1200, 1], [0.05, 0.2, 0.7499, 0.0001])
     picks = order.span(0, 5000)
-    played = [Pick(*one) for one in zip(*(column.tolist() for column in picks), strict=True)]
+    played = [Draw(*one) for one in zip(*(column.tolist() for column in picks), strict=True)]
     assert [order.at(position) for position in reversed(range(5000))] == played[::-1]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 7, 8])
 def test_workers_see_together_what_one_sees(workers):
-    order = MixedOrder(5, [100, 2000, 30], [0.3, 0.6, 0.1])
+    order = MixtureOrder(5, [100, 2000, 30], [0.3, 0.6, 0.1])
     whole = [order.at(position) for position in range(3000)]
     seen = {}
     for worker in range(workers):
@@ -115,19 +124,19 @@ def test_workers_see_together_what_one_sees(workers):
 
 
 def test_seeds_turns_and_blocks_differ():
-    first, other = (MixedOrder(seed, [500, 500], [0.5, 0.5]).span(0, 4000) for seed in (0, 1))
+    first, other = (MixtureOrder(seed, [500, 500], [0.5, 0.5]).span(0, 4000) for seed in (0, 1))
     assert (first.task != other.task).any()
     assert (first.row != other.row).any()
     assert (first.task[:BLOCK] != first.task[BLOCK : 2 * BLOCK]).any()
-    turns = [first.row[(first.task == 0) & (first.turn == turn)] for turn in (0, 1)]
-    assert (turns[0] != turns[1]).any()
-    twins = [first.row[(first.task == task) & (first.turn == 0)] for task in (0, 1)]
+    epochs = [first.row[(first.task == 0) & (first.epoch == epoch)] for epoch in (0, 1)]
+    assert (epochs[0] != epochs[1]).any()
+    twins = [first.row[(first.task == task) & (first.epoch == 0)] for task in (0, 1)]
     assert (twins[0] != twins[1]).any()
 
 
 def test_rare_tasks_come_as_often_as_their_share_says():
     tasks = 1836
-    order = MixedOrder(0, [10**6] * tasks, [1 / tasks] * tasks)
+    order = MixtureOrder(0, [10**6] * tasks, [1 / tasks] * tasks)
     counts = order.counts(10**9)
     assert counts.sum() == 10**9
     assert np.abs(counts - 10**9 / tasks).max() < 20
@@ -136,39 +145,39 @@ def test_rare_tasks_come_as_often_as_their_share_says():
 
 
 def test_a_share_of_almost_nothing_still_comes():
-    order = MixedOrder(0, [10, 10], [1 - 1e-15, 1e-15])
+    order = MixtureOrder(0, [10, 10], [1 - 1e-15, 1e-15])
     assert order.counts(10**9)[1] == 0
     every = BLOCK << 32  # positions until the shifts begin again
     assert order.counts(3 * every)[1] == 3
 
 
 def test_exact_shares_give_exact_counts():
-    order = MixedOrder(9, [100] * 5, [0.40, 0.32, 0.20, 0.05, 0.03])
+    order = MixtureOrder(9, [100] * 5, [0.40, 0.32, 0.20, 0.05, 0.03])
     for at in range(0, 50_000, BLOCK):
         assert np.bincount(order.span(at, at + BLOCK).task).tolist() == [400, 320, 200, 50, 30]
 
 
 def test_a_task_without_a_share_never_comes():
-    order = MixedOrder(0, [5, 0, 5], [0.5, 0.0, 0.5])
+    order = MixtureOrder(0, [5, 0, 5], [0.5, 0.0, 0.5])
     assert set(order.span(0, 3000).task.tolist()) == {0, 2}
 
 
 def test_capped_rows_are_a_sample_that_stays():
-    order = MixedOrder(2, [30, 40], [0.5, 0.5], totals=[1000, 40])
-    task, row, turn = order.span(0, 3000)
-    turns = [set(row[(task == 0) & (turn == one)].tolist()) for one in range(40)]
-    assert all(len(rows) == 30 for rows in turns)
-    assert all(rows == turns[0] for rows in turns)
-    assert max(turns[0]) > 500  # not the first 30
+    order = MixtureOrder(2, [30, 40], [0.5, 0.5], totals=[1000, 40])
+    task, row, epoch = order.span(0, 3000)
+    epochs = [set(row[(task == 0) & (epoch == one)].tolist()) for one in range(40)]
+    assert all(len(rows) == 30 for rows in epochs)
+    assert all(rows == epochs[0] for rows in epochs)
+    assert max(epochs[0]) > 500  # not the first 30
     assert set(row[task == 1].tolist()) == set(range(40))
     assert [order.at(n) for n in range(50)] == [
-        Pick(*one) for one in zip(task[:50].tolist(), row[:50].tolist(), turn[:50].tolist(), strict=True)
+        Draw(*one) for one in zip(task[:50].tolist(), row[:50].tolist(), epoch[:50].tolist(), strict=True)
     ]
 
 
 def test_slots_are_spread_within_a_block():
     """A task of a tenth comes in the first half of a block as often as in the second, and seldom twice in a row by rule."""
-    order = MixedOrder(4, [10_000, 10_000], [0.1, 0.9])
+    order = MixtureOrder(4, [10_000, 10_000], [0.1, 0.9])
     task = order.span(0, 200_000).task.reshape(-1, BLOCK)
     halves = (task[:, : BLOCK // 2] == 0).sum(axis=1)
     assert abs(halves.mean() - 50) < 1.5
@@ -176,13 +185,13 @@ def test_slots_are_spread_within_a_block():
 
 
 def test_an_empty_span_is_empty():
-    order = MixedOrder(0, [5], [1.0])
+    order = MixtureOrder(0, [5], [1.0])
     assert [len(column) for column in order.span(7, 7)] == [0, 0, 0]
     assert [len(column) for column in order.span(2000, 1000)] == [0, 0, 0]
 
 
 def test_the_order_never_changes_between_versions():
-    order = MixedOrder(0, [3, 50, 7], [0.25, 0.5, 0.25], totals=[3, 80, 7])
+    order = MixtureOrder(0, [3, 50, 7], [0.25, 0.5, 0.25], totals=[3, 80, 7])
     assert [tuple(order.at(n)) for n in (0, 1, 2, 999, 1000, 123_456, 10**12)] == RECORDED
 
 
@@ -192,18 +201,18 @@ def test_many_permutations_at_once_are_the_same_ones():
     offsets = rng.integers(0, sizes)
     numbers = rng.integers(0, 1 << 40, len(sizes))
     keys = round_keys_all(12345, numbers, numbers[::-1].copy())
-    found = permuted_all(sizes, keys, offsets).tolist()
+    found = permute_all(sizes, keys, offsets).tolist()
     for place, one in enumerate(found):
         own = round_keys(12345, int(numbers[place]), int(numbers[::-1][place]))
         assert own == tuple(keys[:, place].tolist())
-        assert one == permuted(int(sizes[place]), own, int(offsets[place]))
+        assert one == permute(int(sizes[place]), own, int(offsets[place]))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 17, 64, 257, 1000, 1024, 1025])
 def test_a_whole_permutation_is_the_single_places(size):
     keys = round_keys(77, size)
     found = permutation(size, keys)
-    assert found.tolist() == [permuted(size, keys, place) for place in range(size)]
+    assert found.tolist() == [permute(size, keys, place) for place in range(size)]
     assert np.array_equal(np.sort(found), np.arange(size))
 
 
@@ -222,9 +231,9 @@ def test_a_whole_permutation_is_the_single_places(size):
 )
 def test_what_is_no_mixture_is_refused(sizes, shares, totals):
     with pytest.raises(ValueError, match=r"one a task|add up to 1|cannot use"):
-        MixedOrder(0, sizes, shares, totals)
+        MixtureOrder(0, sizes, shares, totals)
 
 
 def test_counts_are_told_at_blocks_only():
     with pytest.raises(ValueError, match="multiples of 1000"):
-        MixedOrder(0, [5], [1.0]).counts(1500)
+        MixtureOrder(0, [5], [1.0]).counts(1500)

@@ -15,15 +15,15 @@ import numpy as np
 
 from tutelage.core.types import Example, Json, Prompted
 from tutelage.data.mapped import MappedRows
-from tutelage.mixture.mixed import BLOCK, MixedOrder, Picks
-from tutelage.mixture.rates import Rate
+from tutelage.mixture.mixture_order import BLOCK, Draws, MixtureOrder
+from tutelage.mixture.rates import TaskShare
 from tutelage.templates.column_renderer import ColumnRenderer
 
-_AHEAD = 16 * BLOCK
+_LOOKAHEAD = 16 * BLOCK
 """Positions that are picked together: the more, the less each costs."""
-Texts = tuple[str, str]
+TextPair = tuple[str, str]
 """A row's prompt and completion."""
-Way = Callable[[int], Texts | None]
+TextReader = Callable[[int], TextPair | None]
 """A row's place to its texts; None where it takes the whole template."""
 
 
@@ -41,7 +41,7 @@ class Template(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class MixtureSource:
     """A task of a mixture: its name, its rows (in memory or mapped), and how they are put into words."""
 
     name: str
@@ -49,7 +49,7 @@ class Source:
     template: Template
 
 
-class MixedBatch(Sequence[Prompted]):
+class MixtureBatch(Sequence[Prompted]):
     """Rows of a mixture at consecutive positions, in words.
 
     As a sequence it holds the whole rows, each with its origin, fields and spans. They are made when they are asked for, which
@@ -69,17 +69,19 @@ class MixedBatch(Sequence[Prompted]):
         InputError: as `MixedRows.span`.
     """
 
-    def __init__(self, sources: Sequence[Source], picks: Picks, texts: Sequence[Texts | None]) -> None:
-        self.picks = picks
+    def __init__(
+        self, sources: Sequence[MixtureSource], draws: Draws, texts: Sequence[TextPair | None]
+    ) -> None:
+        self.draws = draws
         self._sources = sources
         self._rows: dict[int, Prompted] = {}
-        self._make([place for place, both in enumerate(texts) if both is None])
-        whole = [both or self._texts(place) for place, both in enumerate(texts)]
-        self.prompts = [prompt for prompt, _ in whole]
-        self.completions = [completion for _, completion in whole]
+        self._render_missing([index for index, pair in enumerate(texts) if pair is None])
+        pairs = [pair or self._text_pair(index) for index, pair in enumerate(texts)]
+        self.prompts = [prompt for prompt, _ in pairs]
+        self.completions = [completion for _, completion in pairs]
 
     def __len__(self) -> int:
-        return len(self.picks.task)
+        return len(self.draws.task)
 
     @overload
     def __getitem__(self, index: int) -> Prompted: ...
@@ -88,39 +90,39 @@ class MixedBatch(Sequence[Prompted]):
     def __getitem__(self, index: slice) -> list[Prompted]: ...
 
     def __getitem__(self, index: Any) -> Any:
-        """A row, or a list of several. Raises IndexError, and InputError as `MixedRows.span`."""
-        places = range(len(self))[index]
-        several = places if isinstance(index, slice) else [places]
-        self._make(several)
-        found = [self._rows[place] for place in several]
-        return found if isinstance(index, slice) else found[0]
+        """A row, or a list of several. Raises IndexError, and InputError as `MixtureStream.span`."""
+        selected = range(len(self))[index]
+        indices = selected if isinstance(selected, range) else [selected]
+        self._render_missing(indices)
+        rows = [self._rows[index] for index in indices]
+        return rows if isinstance(selected, range) else rows[0]
 
     def __iter__(self) -> Iterator[Prompted]:
         return iter(self[:])
 
     def __eq__(self, other: object) -> bool:
-        return self[:] == (other[:] if isinstance(other, MixedBatch) else other)
+        return self[:] == (other[:] if isinstance(other, MixtureBatch) else other)
 
     __hash__ = None  # type: ignore[assignment]  # as of a list
 
-    def _make(self, places: Sequence[int]) -> None:
+    def _render_missing(self, indices: Sequence[int]) -> None:
         """Have the templates make those rows that are not made yet, each task's together."""
-        missing = np.array([place for place in places if place not in self._rows], np.int64)
-        order = missing[np.argsort(self.picks.task[missing], kind="stable")]
-        tasks, rows = self.picks.task[order], self.picks.row[order].tolist()
+        missing = np.array([index for index in indices if index not in self._rows], np.int64)
+        order = missing[np.argsort(self.draws.task[missing], kind="stable")]
+        tasks, rows = self.draws.task[order], self.draws.row[order].tolist()
         cuts = np.flatnonzero(np.diff(tasks)) + 1
         for begin, end in pairwise([0, *cuts.tolist(), len(rows)] if rows else []):
             source = self._sources[int(tasks[begin])]
             examples = _take(source.rows, rows[begin:end])
-            made = source.template.render_all(examples, source.name, training=True)
-            self._rows.update(zip(order[begin:end].tolist(), made, strict=True))
+            rendered = source.template.render_all(examples, source.name, training=True)
+            self._rows.update(zip(order[begin:end].tolist(), rendered, strict=True))
 
-    def _texts(self, place: int) -> Texts:
-        row = self._rows[place]
+    def _text_pair(self, index: int) -> TextPair:
+        row = self._rows[index]
         return row.prompt, row.completion
 
 
-class MixedRows:
+class MixtureStream:
     """The rows of a mixture in words.
 
     Args:
@@ -131,29 +133,31 @@ class MixedRows:
         ValueError: another number of tasks, or of a task's rows, than the order has.
     """
 
-    def __init__(self, order: MixedOrder, sources: Sequence[Source]) -> None:
-        wanted = list(order.sizes if order.totals is None else order.totals)
-        found = [len(source.rows) for source in sources]
-        if wanted != found:
-            raise ValueError(f"the order is over {wanted[:10]} rows, the sources have {found[:10]}")
+    def __init__(self, order: MixtureOrder, sources: Sequence[MixtureSource]) -> None:
+        expected_sizes = list(order.sizes if order.totals is None else order.totals)
+        source_sizes = [len(source.rows) for source in sources]
+        if expected_sizes != source_sizes:
+            raise ValueError(
+                f"the order is over {expected_sizes[:10]} rows, the sources have {source_sizes[:10]}"
+            )
         self.order = order
         self.sources = tuple(sources)
-        self._ways = [_quickest(source) for source in self.sources]
+        self._text_readers = [_text_reader(source) for source in self.sources]
 
     @classmethod
-    def of(cls, seed: int, sources: Sequence[Source], rates: Sequence[Rate]) -> MixedRows:
-        """A mixture with the shares, and the capped rows, that `rates` says.
+    def of(cls, seed: int, sources: Sequence[MixtureSource], shares: Sequence[TaskShare]) -> MixtureStream:
+        """A mixture with the shares, and the capped rows, that `shares` says.
 
         Raises:
             ValueError: other tasks than the rates', or in another order.
         """
-        names = [source.name for source in sources], [rate.name for rate in rates]
+        names = [source.name for source in sources], [share.name for share in shares]
         if names[0] != names[1]:
             raise ValueError(f"sources are {names[0][:10]}, rates are of {names[1][:10]}")
-        order = MixedOrder(
+        order = MixtureOrder(
             seed,
-            [rate.rows for rate in rates],
-            [rate.share for rate in rates],
+            [share.rows for share in shares],
+            [share.share for share in shares],
             [len(source.rows) for source in sources],
         )
         return cls(order, sources)
@@ -162,16 +166,16 @@ class MixedRows:
         """For a process of its own: `MixedRows` of rows in memory. The ways are found again there."""
         return type(self), (self.order, self.sources)
 
-    def span(self, start: int, stop: int) -> MixedBatch:
+    def span(self, start: int, stop: int) -> MixtureBatch:
         """The rows at the positions from `start` up to `stop`, in order.
 
         Raises:
             InputError: a row cannot be read or put into words; InputErrors for several of one task. Fields that the
                 template does not read are looked at when the whole row is asked for.
         """
-        return self._worded(self.order.span(start, stop))
+        return self._batch_of(self.order.span(start, stop))
 
-    def batches(self, size: int, *, first: int = 0, step: int = 1) -> Iterator[MixedBatch]:
+    def batches(self, size: int, *, first: int = 0, step: int = 1) -> Iterator[MixtureBatch]:
         """Batches of consecutive rows without end: batch n holds the positions from n * size up to (n + 1) * size.
 
         Args:
@@ -185,52 +189,58 @@ class MixedRows:
         if size < 1 or first < 0 or step < 1:
             raise ValueError(f"no batches of {size} rows from number {first} on in steps of {step}")
         # Picks cost less by the thousand; where most of them would be other workers', a batch's own are cheaper.
-        near = step == 1 or size * step < 2 * BLOCK
-        ahead, begun = self.order.span(0, 0), 0
+        reads_ahead = step == 1 or size * step < 2 * BLOCK
+        lookahead, lookahead_start = self.order.span(0, 0), 0
         number = first
         while True:
             start = number * size
-            if near and start + size > begun + len(ahead.task):
-                ahead, begun = self.order.span(start, start + max(size, _AHEAD)), start
-            if near:
-                place = slice(start - begun, start - begun + size)
-                yield self._worded(Picks(*(column[place] for column in ahead)))
+            if reads_ahead and start + size > lookahead_start + len(lookahead.task):
+                lookahead, lookahead_start = self.order.span(start, start + max(size, _LOOKAHEAD)), start
+            if reads_ahead:
+                window = slice(start - lookahead_start, start - lookahead_start + size)
+                yield self._batch_of(Draws(*(column[window] for column in lookahead)))
             else:
                 yield self.span(start, start + size)
             number += step
 
-    def _worded(self, picks: Picks) -> MixedBatch:
-        ways = self._ways
-        texts = [ways[task](row) for task, row in zip(picks.task.tolist(), picks.row.tolist(), strict=True)]
-        return MixedBatch(self.sources, picks, texts)
+    def _batch_of(self, draws: Draws) -> MixtureBatch:
+        readers = self._text_readers
+        texts = [
+            readers[task](row) for task, row in zip(draws.task.tolist(), draws.row.tolist(), strict=True)
+        ]
+        return MixtureBatch(self.sources, draws, texts)
 
 
-def _quickest(source: Source) -> Way:
+def _text_reader(source: MixtureSource) -> TextReader:
     """A task's way from a row's place to its texts."""
-    filling = source.template.column_renderer
-    if filling is None:
+    renderer = source.template.column_renderer
+    if renderer is None:
         return lambda _: None
-    fields, fill = filling.fields, filling.fill
-    read = _reader(source.rows, fields)
+    fields, fill = renderer.fields, renderer.fill
+    read = _field_reader(source.rows, fields)
 
-    def texts(place: int) -> Texts | None:
-        values = read(place)
+    def read_texts(row_index: int) -> TextPair | None:
+        values = read(row_index)
         return None if values is None else fill(values)
 
-    return texts
+    return read_texts
 
 
-def _reader(rows: Sequence[Example], fields: Sequence[str]) -> Callable[[int], Sequence[Json] | None]:
+def _field_reader(rows: Sequence[Example], fields: Sequence[str]) -> Callable[[int], Sequence[Json] | None]:
     """What reads some fields of a row."""
     if isinstance(rows, MappedRows):
         return rows.reader(fields)
 
-    def read(place: int) -> Sequence[Json] | None:
-        values = rows[place].fields
+    def read(row_index: int) -> Sequence[Json] | None:
+        values = rows[row_index].fields
         return [values[name] for name in fields] if all(name in values for name in fields) else None
 
     return read
 
 
-def _take(rows: Sequence[Example], places: list[int]) -> list[Example]:
-    return rows.take(places) if isinstance(rows, MappedRows) else [rows[place] for place in places]
+def _take(rows: Sequence[Example], row_indices: list[int]) -> list[Example]:
+    return (
+        rows.take(row_indices)
+        if isinstance(rows, MappedRows)
+        else [rows[row_index] for row_index in row_indices]
+    )

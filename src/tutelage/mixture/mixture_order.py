@@ -21,38 +21,38 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from tutelage.core.seeds import derive
-from tutelage.mixture.feistel import Ints, permutation, permuted, permuted_all, round_keys, round_keys_all
+from tutelage.mixture.feistel import Ints, permutation, permute, permute_all, round_keys, round_keys_all
 
 BLOCK = 1000
 """Positions a block."""
-_BITS = 32
-_SLOT = 1 << _BITS
+_SLOT_BITS = 32
+_SLOT = 1 << _SLOT_BITS
 """Into how many units a slot is divided: shares are exact to 1 / 4,294,967,296,000."""
-_UNIT = _SLOT - 1
-_NEAR = 32
+_SLOT_MASK = _SLOT - 1
+_CACHED_BLOCKS = 32
 """Blocks that are remembered, 16 KB each: who reads on asks for them many times."""
-_MOST_ROWS = 1 << 53
+_MAX_ROWS = 1 << 53
 _Bound = TypeVar("_Bound", int, Ints)
 
 
-class Pick(NamedTuple):
+class Draw(NamedTuple):
     """One of a task's rows, and the how-many-th turn through the task's rows it belongs to, from 0."""
 
     task: int
     row: int
-    turn: int
+    epoch: int
 
 
-class Picks(NamedTuple):
+class Draws(NamedTuple):
     """`Pick`s of consecutive positions, as arrays of one length."""
 
     task: Ints
     row: Ints
-    turn: Ints
+    epoch: Ints
 
 
 @dataclass(frozen=True, slots=True)
-class MixedOrder:
+class MixtureOrder:
     """An endless order over the rows of several tasks, each task with its share of every 1,000 positions.
 
     Blocks of positions begin at multiples of 1,000. In each a task comes floor or ceil of 1000 * share times.
@@ -74,120 +74,122 @@ class MixedOrder:
     totals: Sequence[int] | None = None
     _sizes: Ints = field(init=False, repr=False, compare=False)
     _totals: Ints = field(init=False, repr=False, compare=False)
-    _bounds: Ints = field(init=False, repr=False, compare=False)
+    _share_bounds: Ints = field(init=False, repr=False, compare=False)
     _keys: tuple[int, int, int, int] = field(init=False, repr=False, compare=False)
-    _near: dict[int, tuple[Ints, Ints]] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _block_cache: dict[int, tuple[Ints, Ints]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         totals = self.sizes if self.totals is None else self.totals
         _check(self.sizes, self.shares, totals)
-        bounds = np.concatenate([[0], np.cumsum(_units(self.shares))]).astype(np.int64)
+        bounds = np.concatenate([[0], np.cumsum(_share_units(self.shares))]).astype(np.int64)
         keys = tuple(derive(self.seed, "mixed", purpose) for purpose in ("slots", "rows", "sample", "shift"))
         object.__setattr__(self, "_sizes", np.asarray(self.sizes, np.int64))
         object.__setattr__(self, "_totals", np.asarray(totals, np.int64))
-        object.__setattr__(self, "_bounds", bounds)
+        object.__setattr__(self, "_share_bounds", bounds)
         object.__setattr__(self, "_keys", keys)
 
-    def at(self, position: int) -> Pick:
+    def at(self, position: int) -> Draw:
         """The row at a position, counted from 0. It takes a block to know it; the next ones of the block then cost little."""
         block, offset = divmod(position, BLOCK)
         _, rows, sample, _ = self._keys
-        task, count = (int(column[offset]) for column in self._block(block))
-        turn, place = divmod(count, int(self._sizes[task]))
-        row = permuted(int(self._sizes[task]), round_keys(rows, task, turn), place)
+        task, count = (int(column[offset]) for column in self._cached_block(block))
+        epoch, offset_in_epoch = divmod(count, int(self._sizes[task]))
+        row = permute(int(self._sizes[task]), round_keys(rows, task, epoch), offset_in_epoch)
         if self._totals[task] > self._sizes[task]:
-            row = permuted(int(self._totals[task]), round_keys(sample, task), row)
-        return Pick(task, row, turn)
+            row = permute(int(self._totals[task]), round_keys(sample, task), row)
+        return Draw(task, row, epoch)
 
-    def span(self, start: int, stop: int) -> Picks:
+    def span(self, start: int, stop: int) -> Draws:
         """The rows at the positions from `start` up to `stop`, the same as `at` gives one by one, sooner."""
         first = start // BLOCK
-        parts = [self._block(block) for block in range(first, -(-max(start, stop) // BLOCK))]
+        parts = [self._cached_block(block) for block in range(first, -(-max(start, stop) // BLOCK))]
         if not parts:
-            return Picks(*(np.empty(0, np.int64) for _ in range(3)))
-        within = slice(start - first * BLOCK, stop - first * BLOCK)
-        task, count = (np.concatenate(column)[within] for column in zip(*parts, strict=True))
+            return Draws(*(np.empty(0, np.int64) for _ in range(3)))
+        positions = slice(start - first * BLOCK, stop - first * BLOCK)
+        task, count = (np.concatenate(column)[positions] for column in zip(*parts, strict=True))
         sizes, totals = self._sizes[task], self._totals[task]
-        turn, place = np.divmod(count, sizes)
+        epoch, offset_in_epoch = np.divmod(count, sizes)
         _, rows, sample, _ = self._keys
-        row = permuted_all(sizes, round_keys_all(rows, task, turn), place)
-        part_of = totals > sizes
-        if part_of.any():
-            keys = round_keys_all(sample, task[part_of])
-            row[part_of] = permuted_all(totals[part_of], keys, row[part_of])
-        return Picks(task, row, turn)
+        row = permute_all(sizes, round_keys_all(rows, task, epoch), offset_in_epoch)
+        is_sampled = totals > sizes
+        if is_sampled.any():
+            keys = round_keys_all(sample, task[is_sampled])
+            row[is_sampled] = permute_all(totals[is_sampled], keys, row[is_sampled])
+        return Draws(task, row, epoch)
 
     def counts(self, position: int) -> Ints:
         """How often each task comes before a position that is a multiple of 1,000: (tasks)."""
         block, rest = divmod(position, BLOCK)
         if rest:
             raise ValueError(f"counts are known at multiples of {BLOCK}, not at {position}")
-        return np.diff(self._before(block, self._bounds))
+        return np.diff(self._slots_below(block, self._share_bounds))
 
-    def _block(self, block: int) -> tuple[Ints, Ints]:
+    def _cached_block(self, block: int) -> tuple[Ints, Ints]:
         """The tasks at a block's positions, and how often each came before: (1000), (1000)."""
-        found = self._near.get(block)
-        if found is None:
-            found = self._made(block)
-            if len(self._near) >= _NEAR:
-                self._near.clear()
-            self._near[block] = found
-        return found
+        cached = self._block_cache.get(block)
+        if cached is None:
+            cached = self._compute_block(block)
+            if len(self._block_cache) >= _CACHED_BLOCKS:
+                self._block_cache.clear()
+            self._block_cache[block] = cached
+        return cached
 
-    def _made(self, block: int) -> tuple[Ints, Ints]:
+    def _compute_block(self, block: int) -> tuple[Ints, Ints]:
         """What `_block` remembers."""
         offsets = np.arange(BLOCK, dtype=np.int64)
         slots = permutation(BLOCK, round_keys(self._keys[0], block))
-        shift = self._shift(block)
-        tasks = np.searchsorted(self._bounds, offsets * _SLOT + shift, side="right") - 1
-        low, high = self._bounds[tasks], self._bounds[tasks + 1]
-        earlier = self._before(block, high) - self._before(block, low)
-        counts = earlier + offsets - _first(low, shift)
+        shift = self._block_shift(block)
+        tasks = np.searchsorted(self._share_bounds, offsets * _SLOT + shift, side="right") - 1
+        lower, upper = self._share_bounds[tasks], self._share_bounds[tasks + 1]
+        earlier = self._slots_below(block, upper) - self._slots_below(block, lower)
+        counts = earlier + offsets - _first_slot(lower, shift)
         # Slots are ordered by task. A task's go to its positions from the first to the last, so its count grows along them.
         task = tasks[slots]
         count = np.empty(BLOCK, np.int64)
         count[np.argsort(task, kind="stable")] = counts
         return task, count
 
-    def _shift(self, block: int) -> int:
+    def _block_shift(self, block: int) -> int:
         """t_b, in units of a slot."""
-        backwards = int(f"{block % _SLOT:0{_BITS}b}"[::-1], 2)
-        return backwards ^ (self._keys[3] & _UNIT)
+        backwards = int(f"{block % _SLOT:0{_SLOT_BITS}b}"[::-1], 2)
+        return backwards ^ (self._keys[3] & _SLOT_MASK)
 
-    def _before(self, block: int, bound: _Bound) -> _Bound:
+    def _slots_below(self, block: int, bound: _Bound) -> _Bound:
         """How many of the earlier blocks' slots lie below a bound (units): block * floor, and one where t_b < rest."""
-        whole, rest = bound >> _BITS, bound & _UNIT
-        rounds, left = divmod(block, _SLOT)
-        count = block * whole + rounds * rest
-        fixed = 0
+        whole, rest = bound >> _SLOT_BITS, bound & _SLOT_MASK
+        full_rounds, remaining = divmod(block, _SLOT)
+        count = block * whole + full_rounds * rest
+        fixed_bits = 0
         shift = self._keys[3]
         # The numbers below `left` fall into runs that share their upper digits, one for each digit 1 of it. Read backwards,
         # these are the lower digits, and the others take every value: an arithmetic progression a run.
-        for bit in range(left.bit_length() - 1, -1, -1):
-            if left >> bit & 1:
-                step = 1 << (_BITS - bit)
-                low = (fixed ^ shift) & (step - 1)
-                count = count + ((rest - low + step - 1) >> (_BITS - bit))
-                fixed |= 1 << (_BITS - 1 - bit)
+        for bit in range(remaining.bit_length() - 1, -1, -1):
+            if remaining >> bit & 1:
+                step = 1 << (_SLOT_BITS - bit)
+                lowest = (fixed_bits ^ shift) & (step - 1)
+                count = count + ((rest - lowest + step - 1) >> (_SLOT_BITS - bit))
+                fixed_bits |= 1 << (_SLOT_BITS - 1 - bit)
         return count
 
 
-def _first(bound: _Bound, shift: int) -> _Bound:
+def _first_slot(bound: _Bound, shift: int) -> _Bound:
     """The first slot of a block that lies at or above a bound."""
-    return (bound - shift + _UNIT) >> _BITS
+    return (bound - shift + _SLOT_MASK) >> _SLOT_BITS
 
 
-def _units(shares: Sequence[float]) -> list[int]:
+def _share_units(shares: Sequence[float]) -> list[int]:
     """The shares as whole units of a block that add up to it, by largest remainders; at least one where a share is above 0."""
     total = math.fsum(shares)
     exact = [share / total * (BLOCK * _SLOT) for share in shares]
-    units = [max(math.floor(one), 1 if one > 0 else 0) for one in exact]
-    left = BLOCK * _SLOT - sum(units)
-    order = sorted(range(len(units)), key=lambda place: units[place] - exact[place])
-    if left < 0:  # many shares were raised to one unit: the largest can bear it
-        units[max(range(len(units)), key=units.__getitem__)] += left
-    for place in order[: max(left, 0)]:
-        units[place] += 1
+    units = [max(math.floor(share_exact), 1 if share_exact > 0 else 0) for share_exact in exact]
+    unassigned = BLOCK * _SLOT - sum(units)
+    order = sorted(range(len(units)), key=lambda index: units[index] - exact[index])
+    if unassigned < 0:  # many shares were raised to one unit: the largest can bear it
+        units[max(range(len(units)), key=units.__getitem__)] += unassigned
+    for index in order[: max(unassigned, 0)]:
+        units[index] += 1
     return units
 
 
@@ -199,5 +201,5 @@ def _check(sizes: Sequence[int], shares: Sequence[float], totals: Sequence[int])
     if not all(0 <= share < math.inf for share in shares) or abs(math.fsum(shares) - 1) > 1e-6:
         raise ValueError(f"shares of 0 or more that add up to 1 are needed, not {list(shares)[:10]}")
     for size, share, total in zip(sizes, shares, totals, strict=True):
-        if not (size > 0 or (size == share == 0)) or not size <= total < _MOST_ROWS:
+        if not (size > 0 or (size == share == 0)) or not size <= total < _MAX_ROWS:
             raise ValueError(f"a task with the share {share} cannot use {size} of {total} rows")
