@@ -3,11 +3,11 @@
     OMP_NUM_THREADS=1 python perf/coverage.py [--parts 50] [--change-parts 10] [--alarms 10000] [--sizes 10,30,100]
         [--metrics f1,ece] [--write]
 
-Simulations with known truth (`tutelage.metrics.stats.simulation`), the seed fixed beforehand. Of each kind of metric it
+Simulations with known truth (`perf/simulations`), the seed fixed beforehand. Of each kind of metric it
 prints how many intervals hold the truth, averaged over the true value (from .02 to .98, in ten equal parts with `--parts`
-repetitions each), and in the part with the fewest; the same for differences of two models; and how many tests say p < 0.05
-for one model drawn twice. With --write each table that was made replaces the one in docs/metrics.md, failures included; a
-number of 0 leaves a table out.
+repetitions each), and in the part with the fewest; the same for differences of two models; and how many tests give p < 0.05
+for one model drawn twice. With --write each table replaces the one in docs/metrics.md, failures included; a number of 0
+leaves a table out.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
+from simulations import rates
+from simulations.rates import Coverage
+from simulations.worlds import CALIBRATED, WORLDS, World
 from tutelage.core.provenance import measured_on
-from tutelage.metrics.stats import simulation
-from tutelage.metrics.stats.simulation import Covered
-from tutelage.metrics.stats.worlds import CALIBRATED, WORLDS, World
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "metrics.md"
 HEADING = "## How far the intervals can be trusted"
@@ -29,7 +29,7 @@ COVERED = ["metric", "items and models", "n", "repetitions", "covered", "±", "l
 ALARMS = ["test", "truth", "n", "repetitions", "alarms", "±", "99 % bound below 6.5 %"]
 
 
-def promised(covered: Covered, n: int) -> bool:
+def promised(covered: Coverage, n: int) -> bool:
     """On average 93 to 97 % and nowhere below 88 % from 30 items on, 92 % on average below, up to chance.
 
     Chance: the count is not among the 1 in 1,000 most extreme ones of a rate that keeps the promise.
@@ -44,7 +44,7 @@ def promised(covered: Covered, n: int) -> bool:
 
 
 def covered_rows(
-    made: Callable[[World, int, int], Covered],
+    measure: Callable[[World, int, int], Coverage],
     worlds: Sequence[World],
     sizes: Sequence[int],
     repetitions: int,
@@ -52,40 +52,40 @@ def covered_rows(
     """Lines of a table of coverage."""
     for world in worlds:
         for n in sizes:
-            found = made(world, n, repetitions)
-            mean = found.mean
+            covered = measure(world, n, repetitions)
+            mean = covered.mean
             yield [
                 f"`{world.metric}`",
-                world.words,
+                world.description,
                 f"{n:,}",
                 f"{mean.repetitions:,}",
                 f"{100 * mean.share:.1f}",
                 f"{100 * mean.error:.1f}",
-                f"{100 * found.lowest.share:.0f}",
-                "yes" if promised(found, n) else "**no**",
+                f"{100 * covered.lowest.share:.0f}",
+                "yes" if promised(covered, n) else "**no**",
             ]
 
 
 def clustered_rows(repetitions: int, sizes: Sequence[int]) -> Iterable[list[str]]:
     """The clustered interval, for which one true value stands."""
-    for one in simulation.clustered_coverage(repetitions, sizes):
-        yield [one.what, one.truth, f"{one.n:,}", f"{one.repetitions:,}", f"{100 * one.share:.1f}",
-               f"{100 * one.error:.1f}", "", "yes" if promised(Covered((one,)), one.n) else "**no**"]  # fmt: skip
+    for rate in rates.clustered_coverage(repetitions, sizes):
+        yield [rate.method, rate.truth, f"{rate.n:,}", f"{rate.repetitions:,}", f"{100 * rate.share:.1f}",
+               f"{100 * rate.error:.1f}", "", "yes" if promised(Coverage((rate,)), rate.n) else "**no**"]  # fmt: skip
 
 
 def alarm_rows(repetitions: int, sizes: tuple[int, ...]) -> Iterable[list[str]]:
     """Lines of the table of false alarms."""
-    for test in simulation.ALARMS:
-        for one in simulation.false_alarms(test, repetitions, sizes=sizes):
-            verdict = "yes" if one.bound < 0.065 else "**no**"
+    for test in rates.ALARMS:
+        for rate in rates.false_alarms(test, repetitions, sizes=sizes):
+            verdict = "yes" if rate.bound < 0.065 else "**no**"
             yield [
-                one.what,
-                one.truth,
-                f"{one.n:,}",
-                f"{one.repetitions:,}",
-                f"{100 * one.share:.1f}",
-                f"{100 * one.error:.2f}",
-                f"{verdict} ({100 * one.bound:.2f})",
+                rate.method,
+                rate.truth,
+                f"{rate.n:,}",
+                f"{rate.repetitions:,}",
+                f"{100 * rate.share:.1f}",
+                f"{100 * rate.error:.2f}",
+                f"{verdict} ({100 * rate.bound:.2f})",
             ]
 
 
@@ -104,10 +104,10 @@ def write(name: str, lines: Sequence[str]) -> None:
     text = PAGE.read_text("utf-8")
     head, mark, rest = text.partition(f"<!-- {name} -->\n")
     assert mark, name
-    made = measured_on()
     following = re.sub(r"\A(Measured [^\n]*\n)?\n?(\|[^\n]*\n)*", "", rest)
     PAGE.write_text(
-        head + mark + "\n".join([made, "", *lines, "", ""]) + following.lstrip("\n"), encoding="utf-8"
+        head + mark + "\n".join([measured_on(), "", *lines, "", ""]) + following.lstrip("\n"),
+        encoding="utf-8",
     )
 
 
@@ -131,13 +131,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tables["scores"] = table(
             COVERED,
             chain(
-                covered_rows(simulation.coverage, worlds, sizes, chosen.parts),
-                covered_rows(simulation.calibrated_coverage, calibrated, sizes, 10 * chosen.parts),
+                covered_rows(rates.coverage, worlds, sizes, chosen.parts),
+                covered_rows(rates.calibrated_coverage, calibrated, sizes, 10 * chosen.parts),
                 clustered_rows(10 * chosen.parts, [n for n in sizes if n >= 30]),
             ),
         )
     if chosen.change_parts:
-        rows = covered_rows(simulation.change_coverage, worlds, sizes, chosen.change_parts)
+        rows = covered_rows(rates.change_coverage, worlds, sizes, chosen.change_parts)
         tables["differences"] = table(COVERED, rows)
     if chosen.alarms:
         tables["alarms"] = table(ALARMS, alarm_rows(chosen.alarms, tuple(n for n in sizes if n >= 30)))

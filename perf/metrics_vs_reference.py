@@ -29,12 +29,12 @@ from typing import Any
 
 import numpy as np
 
+from simulations.bootstrap_test import bootstrap_p, weighted_differences
 from tutelage.core.provenance import measured_on
 from tutelage.metrics import Row, paired_difference, score_rows
 from tutelage.metrics.catalogue import parse
 from tutelage.metrics.implementation import ScoringBatch, implementation
 from tutelage.metrics.stats import bootstrap
-from tutelage.metrics.stats.paired_tests import bootstrap_p, differences
 
 ROUGE = ["rouge1", "rouge2", "rougeL"]
 ROUGE_PEERS = ("rouge_score", "rapidrouge", "rouge_score_rs")
@@ -149,7 +149,7 @@ def entity(data: Path, runs: int) -> Iterator[Finding]:
 
     def value_only() -> float:
         counted = implementation(spec).count(ScoringBatch(rows, [spec]), spec)
-        return float(implementation(spec).weigh(spec, counted.lines)(np.ones((1, len(rows))))[0])
+        return float(implementation(spec).estimator(spec, counted.statistics)(np.ones((1, len(rows))))[0])
 
     sides = {
         "entity F1, the value alone": (value_only, 5.0),
@@ -220,12 +220,12 @@ def bleu(data: Path, runs: int) -> Iterator[Finding]:
 def our_bootstrap(lines: Sequence[Any]) -> float:
     """Our p of the paired bootstrap."""
     spec, n = parse("bleu"), len(lines[0])
-    weigh = implementation(spec).weigh(spec, np.vstack(lines))
+    estimator = implementation(spec).estimator(spec, np.vstack(lines))
     counts = np.ones(n, np.int64)
     drawn = bootstrap.resample(
-        lambda weights: differences(weigh, weights), counts, rng=np.random.default_rng(0)
+        lambda weights: weighted_differences(estimator, weights), counts, rng=np.random.default_rng(0)
     )
-    return bootstrap_p(drawn, float(differences(weigh, counts[None].astype(float))[0]), n)
+    return bootstrap_p(drawn, float(weighted_differences(estimator, counts[None].astype(float))[0]), n)
 
 
 class Counted:

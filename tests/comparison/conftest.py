@@ -4,7 +4,7 @@ import pytest
 
 from tutelage.comparison import Outcome, PairedScores
 from tutelage.metrics import Row, score_rows
-from tutelage.metrics.score import Difference, Score
+from tutelage.metrics.score import ScoreDifference, Score
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def make_outcome():
             higher_is_better=higher,
             base={primary: base},
             tuned={primary: Score(value=0.5 + value, low=0.4, high=0.6, n=100, signature="s")},
-            difference={primary: Difference(value=value, low=low, high=high, n=100, p=p, p_adjusted=p)},
+            difference={primary: ScoreDifference(value=value, low=low, high=high, n=100, p=p, p_adjusted=p)},
             parts={} if parts is None else parts,
         )
 

@@ -40,10 +40,10 @@ def make_run(tmp_path):
                     )
                     for i in items
                 ]
-                one.put_scores("", score_rows(list(metrics), rows), primary=metrics[0])
+                one.write_scores("", score_rows(list(metrics), rows), primary=metrics[0])
                 for part in sorted({i.part for i in items}):
                     own = [row for i, row in zip(items, rows, strict=True) if i.part == part]
-                    one.put_scores(part, score_rows(list(metrics), own), primary=metrics[0])
+                    one.write_scores(part, score_rows(list(metrics), own), primary=metrics[0])
         return tmp_path / folder
 
     return make
@@ -177,7 +177,9 @@ def test_averages_over_parts_are_not_made_of_some_of_their_items(make_run, tmp_p
             items = one.items()
             parts = [item.part for item in items]
             macro = weighted(one.scores()["accuracy"], parts, {"even": 1.0, "odd": 1.0}, "macro")
-            one.put_scores("macro", {"accuracy": macro}, primary="accuracy", ids=[item.id for item in items])
+            one.write_scores(
+                "macro", {"accuracy": macro}, primary="accuracy", ids=[item.id for item in items]
+            )
     (whole,), (some,) = compare_runs(folders[0], folders[0]), compare_runs(*folders)
     assert set(whole.comparison.watched["w"].parts) == {"even", "odd", "macro"}
     assert set(some.comparison.watched["w"].parts) == {"even", "odd"}

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from rouge_score import rouge_scorer, scoring
 
-from tutelage.metrics import Row, paired_difference, score_rows
+from tutelage.metrics import Row, metric_names, paired_difference, score_rows
 from tutelage.metrics.catalogue import CatalogueEntry, catalogue, parse
 from tutelage.metrics.stats.intervals import Z
 from tutelage.scoring.explain.terminal_text import explain_rows, explanation_text
@@ -269,7 +269,7 @@ def test_the_table_is_the_catalogue():
         for name, entry in catalogue().items()
     ]
     assert lines == expected
-    assert "rouge" in catalogue()
+    assert "rouge" in metric_names()
     assert not any("|" in cell for cells in expected for cell in cells)
 
 

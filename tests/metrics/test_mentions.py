@@ -21,7 +21,7 @@ def test_there_and_back():
 
 
 def test_iobes_and_tokens_that_are_empty():
-    closed, _ = to_tags(from_text(SAID), TOKENS, closed=True)
+    closed, _ = to_tags(from_text(SAID), TOKENS, iobes=True)
     assert closed == ["B-PER", "E-PER", "O", "S-PER", "O", "B-LOC", "E-LOC", "O"]
     assert to_tags([("X", "b c")], ["a", "", "b", " ", "c"]) == (["O", "O", "B-X", "I-X", "I-X"], [])
 

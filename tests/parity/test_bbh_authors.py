@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tutelage.metrics import Row, score_rows
-from tutelage.metrics.answer_extraction import audit, bbh
+from tutelage.metrics.answer_extraction import audit_extraction, extract_bbh
 
 
 @pytest.fixture(scope="module")
@@ -45,5 +45,5 @@ def test_the_published_accuracy_of_every_task(folder: Path, mode: str) -> None:
 
 
 def test_the_audit_of_the_published_answers(folder: Path) -> None:
-    told = audit(bbh(row.prediction, "cot") for rows in answers(folder, "cot").values() for row in rows)
+    told = audit_extraction(extract_bbh(row.prediction, "cot") for rows in answers(folder, "cot").values() for row in rows)
     assert (told.n, told.unmarked, told.empty) == (4511, 34, 0)

@@ -142,11 +142,11 @@ def test_texts_tokenised_together_are_tokenised_as_one_by_one(
     *, texts: list[str], lowercase: bool, tokenizer: str
 ) -> None:
     metric = sacre.BLEU(tokenize=tokenizer, lowercase=lowercase, force=True)
-    together = [text.split() for text in translation._tokenised(metric, texts)]
+    together = [text.split() for text in translation._tokenise(metric, texts)]
     assert together == [metric._preprocess_segment(text).split() for text in texts]
 
 
 def test_a_text_that_holds_the_mark_is_tokenised_all_the_same() -> None:
     texts = ["a \ue000 b.", "c, d"]
     metric = sacre.BLEU()
-    assert translation._tokenised(metric, texts) == [metric._preprocess_segment(text) for text in texts]
+    assert translation._tokenise(metric, texts) == [metric._preprocess_segment(text) for text in texts]

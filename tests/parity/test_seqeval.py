@@ -12,6 +12,7 @@ from seqeval import metrics as seqeval
 from seqeval import scheme as schemes
 
 from tutelage.metrics import Row, entities, score_rows
+from tutelage.metrics.tag_schemes import conlleval_entities
 
 
 def sentences(prefixes: str, count: int, seed: int, *, bad: float) -> list[list[str]]:
@@ -141,7 +142,7 @@ def test_all_rows_at_once_are_read_as_each_alone(seed: int) -> None:
     read = list(
         zip(
             together.row.tolist(),
-            together.kind.tolist(),
+            together.type.tolist(),
             together.first.tolist(),
             together.last.tolist(),
             strict=True,
@@ -150,6 +151,6 @@ def test_all_rows_at_once_are_read_as_each_alone(seed: int) -> None:
     alone = [
         (row, kind, int(starts[row]) + a, int(starts[row]) + b)
         for row, tags in enumerate(found)
-        for kind, a, b in entities.conlleval_entities(tags)
+        for kind, a, b in conlleval_entities(tags)
     ]
     assert [(row, kinds_of[kind], a, b) for row, kind, a, b in read] == alone

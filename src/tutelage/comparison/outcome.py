@@ -10,7 +10,7 @@ from tutelage.comparison import wording
 from tutelage.comparison.budgets import exceeds, undetected_loss
 from tutelage.core.errors import InputError
 from tutelage.metrics import holm, paired_difference
-from tutelage.metrics.score import Difference, ItemScores, Score
+from tutelage.metrics.score import ScoreDifference, ItemScores, Score
 
 ALPHA = 0.05
 DEFAULT_BUDGET = 5.0
@@ -45,12 +45,12 @@ class Outcome:
     higher_is_better: bool
     base: Mapping[str, Score]
     tuned: Mapping[str, Score]
-    difference: Mapping[str, Difference]
+    difference: Mapping[str, ScoreDifference]
     parts: Mapping[str, Outcome] = field(default_factory=dict)
     newly: tuple[int, int] | None = None
 
     @property
-    def main(self) -> Difference:
+    def main(self) -> ScoreDifference:
         """The primary metric's difference."""
         return self.difference[self.primary]
 

@@ -127,9 +127,9 @@ def _mean(values: Sequence[Floats]) -> Mean:
     """The mean of the tasks' means, with the score interval of a share."""
     centre, n = float(np.mean([one.mean() for one in values])), sum(map(len, values))
     variance, freedom = _variance(values, 1.0)
-    alike = intervals.most_common(np.concatenate(values))
+    alike = intervals.most_common_count(np.concatenate(values))
     factor, quantile = intervals.smoothed_factor(centre, variance, n, alike, freedom, low=0.0, high=1.0)
-    low, high = intervals.on_range(centre, factor, quantile, low=0.0, high=1.0)
+    low, high = intervals.score_interval(centre, factor, quantile, low=0.0, high=1.0)
     return Mean(centre, low, high, n)
 
 
@@ -139,11 +139,11 @@ def _change(values: Sequence[Floats], p: float) -> tuple[Mean, float]:
     variance, freedom = _variance(values, 2.0)
     shares = np.concatenate([np.full(len(one), 1 / (len(one) * len(values))) for one in values])
     moved = sum(int(np.count_nonzero(one)) for one in values)
-    unseen = intervals.unseen_changes(shares, moved, 1.0)
-    error, freedom = math.sqrt(variance + unseen), intervals.pooled_freedom(variance, freedom, unseen)
+    unseen = intervals.unobserved_variance(shares, moved, 1.0)
+    error, freedom = math.sqrt(variance + unseen), intervals.pooled_dof(variance, freedom, unseen)
     half = intervals.t_quantile(freedom) * error
     ends = max(-1.0, centre - half), min(1.0, centre + half)
-    low, high, p = intervals.agreeing(centre, ends, p, intervals.t_test(centre, error, freedom))
+    low, high, p = intervals.reconcile(centre, ends, p, intervals.t_test(centre, error, freedom))
     return Mean(centre, low, high, n), p
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tutelage.core.errors import InputError
@@ -13,13 +13,13 @@ _OPTION = re.compile(r"\([A-Z]\)")
 
 
 @dataclass(frozen=True, slots=True)
-class Extracted:
-    """An answer and how it was found.
+class ExtractedAnswer:
+    """An answer and the doubts about it.
 
     Attributes:
         answer: the text that is compared with the references.
-        marked: whether the text said where its answer is; always true where no marker is asked for.
-        ambiguous: whether it gave more than one answer, and they differ: two markers, two options, several lines.
+        marked: whether the text said where its answer is; always true where no marker is required.
+        ambiguous: whether it gave several different answers: two markers, two options, several lines.
         cut_off: whether the text seems to have ended before the answer.
     """
 
@@ -30,7 +30,7 @@ class Extracted:
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class ExtractionAudit:
     """How many of `n` answers were extracted with doubt. One answer may count under several."""
 
     n: int
@@ -39,18 +39,8 @@ class Audit:
     cut_off: int
     empty: int
 
-    def as_json(self) -> dict[str, int]:
-        """The counts by name."""
-        return {
-            "n": self.n,
-            "unmarked": self.unmarked,
-            "ambiguous": self.ambiguous,
-            "cut_off": self.cut_off,
-            "empty": self.empty,
-        }
 
-
-def bbh(text: str, mode: str = "cot", *, finish: str | None = None) -> Extracted:
+def extract_bbh(text: str, mode: str = "cot", *, finish: str | None = None) -> ExtractedAnswer:
     """BIG-bench Hard's answer in a generated text, as its authors extract it.
 
     M. Suzgun et al., "Challenging BIG-Bench tasks and whether chain-of-thought can solve them", 2022.
@@ -59,39 +49,37 @@ def bbh(text: str, mode: str = "cot", *, finish: str | None = None) -> Extracted
         text: what the model generated.
         mode: `direct`: the whole text; `cot`: what follows "the answer is ", without a final full stop. A text that
             does not say so is its own answer (and counts as unmarked).
-        finish: why generation ended, where that is known; `length` means cut off.
+        finish: why generation ended, None when that is not recorded; `length` means cut off.
     """
     whole = text.strip()
     if mode == "direct":
-        several = len(_lines(whole)) > 1 or len(set(_OPTION.findall(whole))) > 1
-        return Extracted(whole, cut_off=finish == "length", ambiguous=several)
+        ambiguous = len(_lines(whole)) > 1 or len(set(_OPTION.findall(whole))) > 1
+        return ExtractedAnswer(whole, cut_off=finish == "length", ambiguous=ambiguous)
     if mode != "cot":
         raise InputError("there is no such way to extract", found=mode, expected="cot or direct")
-    _, *found = whole.split(_MARKER)
-    if not found:
-        unfinished = bool(whole) and whole[-1] not in ".!?)\"'"
-        return Extracted(
-            _plain(whole), marked=False, cut_off=finish == "length" or (finish is None and unfinished)
-        )
-    answer = _plain(found[0])
-    answers = {_plain((_lines(own) or [""])[0]) for own in found}
-    several = len(answers) > 1 or len(set(_OPTION.findall(answer))) > 1
-    return Extracted(answer, ambiguous=several, cut_off=finish == "length" or not answer)
+    _, *after_markers = whole.split(_MARKER)
+    if not after_markers:
+        unfinished = finish is None and bool(whole) and whole[-1] not in ".!?)\"'"
+        cut_off = finish == "length" or unfinished
+        return ExtractedAnswer(_without_full_stop(whole), marked=False, cut_off=cut_off)
+    answer = _without_full_stop(after_markers[0])
+    answers = {_without_full_stop((_lines(part) or [""])[0]) for part in after_markers}
+    ambiguous = len(answers) > 1 or len(set(_OPTION.findall(answer))) > 1
+    return ExtractedAnswer(answer, ambiguous=ambiguous, cut_off=finish == "length" or not answer)
 
 
-def audit(answers: Iterable[Extracted]) -> Audit:
+def audit_extraction(answers: Sequence[ExtractedAnswer]) -> ExtractionAudit:
     """Count the doubts."""
-    told: Sequence[Extracted] = list(answers)
-    return Audit(
-        n=len(told),
-        unmarked=sum(not own.marked for own in told),
-        ambiguous=sum(own.ambiguous for own in told),
-        cut_off=sum(own.cut_off for own in told),
-        empty=sum(not own.answer for own in told),
+    return ExtractionAudit(
+        n=len(answers),
+        unmarked=sum(not extracted.marked for extracted in answers),
+        ambiguous=sum(extracted.ambiguous for extracted in answers),
+        cut_off=sum(extracted.cut_off for extracted in answers),
+        empty=sum(not extracted.answer for extracted in answers),
     )
 
 
-def _plain(text: str) -> str:
+def _without_full_stop(text: str) -> str:
     stripped = text.strip()
     return stripped[:-1].strip() if stripped.endswith(".") else stripped
 

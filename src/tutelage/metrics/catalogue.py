@@ -1,4 +1,4 @@
-"""Metric names with their options: `rouge1`, `rouge1:stemmer=false`; what there is, and what was asked for."""
+"""The catalogue of metrics, and metric names with their options such as `rouge1:stemmer=false`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tutelage.core.errors import InputError
-from tutelage.core.suggestions import did_you_mean
+from tutelage.core.suggestions import nearest
 from tutelage.core.version import __version__
 
 Option = bool | int | float | str
-Kind = Literal["proportion", "mean", "other"]
+Direction = Literal["higher", "lower", "target", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,27 +21,31 @@ class CatalogueEntry:
     """One metric of the catalogue.
 
     Attributes:
-        name: what it is asked for by.
-        family: the function that counts it.
-        kind: how items make the value, and so which interval and test it gets.
+        name: the name in recipes and on the command line.
+        module: the module of `tutelage.metrics` that computes it.
+        implementation: its `MetricImplementation` there.
+        kind: how items make the value, which decides its interval and test.
         low: the smallest possible value.
         high: the largest possible value.
-        better: the direction in which it is better.
+        better: which values are better: higher ones, lower ones, those nearer to `target`, or none.
+        target: the best value where `better` is `target`, else None.
         summary: one sentence for people.
         paper: where it was defined.
         program: the program whose values it equals.
         options: each option's type or choices, default and meaning.
         fixed: option values that the name itself stands for.
-        reads: fields that a row must bring beside its references.
-        predicted: fields that only the row of a prediction can bring, such as a confidence: `tutelage score` reads them.
+        reads: fields that a row must have beside its references.
+        predicted: fields that only a prediction's row can have, such as a confidence: `tutelage score` reads them.
     """
 
     name: str
+    module: str
     implementation: str
-    kind: Kind
+    kind: Literal["proportion", "mean", "other"]
     low: float
     high: float
-    better: Literal["higher", "lower"]
+    better: Direction
+    target: float | None
     summary: str
     paper: str
     program: str
@@ -50,10 +54,13 @@ class CatalogueEntry:
     reads: tuple[str, ...] = ()
     predicted: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        assert (self.target is not None) == (self.better == "target"), self.name
+
 
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
-    """A metric with its options filled in; `text` is how it was asked for."""
+    """A metric with all its options; `text` is how the user wrote it."""
 
     text: str
     entry: CatalogueEntry
@@ -62,47 +69,36 @@ class MetricSpec:
     @property
     def signature(self) -> str:
         """Name, options and version: what must agree for two scores to be comparable."""
-        parts = [self.entry.name, *(f"{key}:{_plain(value)}" for key, value in self.options.items())]
+        parts = [self.entry.name, *(f"{key}:{_as_text(value)}" for key, value in self.options.items())]
         return "|".join([*parts, f"version:{__version__}"])
 
 
 @functools.cache
 def catalogue() -> Mapping[str, CatalogueEntry]:
     """Every metric by name."""
-    raw = _raw()
-    shared = raw["options"]
-    return {name: _entry(name, told, shared) for name, told in raw["metrics"].items()}
+    table = _table()
+    return {name: _entry(name, fields, table["options"]) for name, fields in table["metrics"].items()}
 
 
 def metric_names() -> list[str]:
-    """All metric names and group names, in the catalogue's order."""
-    return [*_raw()["groups"], *catalogue()]
+    """All names of metrics and of groups of metrics, in the catalogue's order."""
+    return [*_table()["groups"], *catalogue()]
 
 
-def expand(spec: Sequence[str]) -> list[str]:
-    """The metrics that names stand for: `rouge` becomes its four, options are handed on, doubles go.
+def expand(names: Sequence[str]) -> list[str]:
+    """Replace names of groups by their metrics, options included, and drop duplicates: `rouge` becomes four metrics.
 
     Raises:
-        InputError: a name or an option is not known.
+        InputError: a name or an option does not exist.
     """
-    found: list[str] = []
-    for text in spec:
+    metrics: list[str] = []
+    for text in names:
         name, _, options = text.partition(":")
-        members = _raw()["groups"].get(name, [name])
-        found += [f"{member}:{options}" if options else member for member in members]
-    for text in found:
+        members = _table()["groups"].get(name, [name])
+        metrics += [f"{member}:{options}" if options else member for member in members]
+    for text in metrics:
         parse(text)
-    return list(dict.fromkeys(found))
-
-
-def check(text: str) -> None:
-    """Raise an InputError with the nearest name when a metric's or group's name or an option is not known."""
-    expand([text])
-
-
-def higher_is_better(text: str) -> bool:
-    """The direction of a metric; a group's is that of its first."""
-    return parse(expand([text])[0]).entry.better == "higher"
+    return list(dict.fromkeys(metrics))
 
 
 @functools.lru_cache(maxsize=512)
@@ -110,58 +106,61 @@ def parse(text: str) -> MetricSpec:
     """Read one metric's name and options.
 
     Raises:
-        InputError: the name, an option or its value is not known; the nearest known one is said.
+        InputError: the name, an option or its value does not exist; the nearest existing one is named.
     """
-    name, *given = text.split(":")
+    name, *pairs = text.split(":")
     entry = catalogue().get(name)
     if entry is None:
+        close = nearest(name, metric_names())
         raise InputError(
             "there is no such metric",
             where=f"metric {text!r}",
             found=name or "an empty name",
             expected=f"one of {', '.join(metric_names())}",
-            fix=did_you_mean(name, metric_names()) or "choose one of these",
+            fix=f"did you mean {close}?" if close else "choose one of these",
         )
-    options: dict[str, Option] = {key: told["default"] for key, told in entry.options.items()}
-    for pair in given:
+    options: dict[str, Option] = {key: option["default"] for key, option in entry.options.items()}
+    for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or key not in entry.options:
+            close = nearest(key, list(entry.options))
             raise InputError(
                 "there is no such option" if equals else "an option is written key=value",
                 where=f"metric {text!r}",
                 found=pair or "nothing",
-                expected=", ".join(f"{own}=..." for own in entry.options) or f"{name} has no options",
-                fix=did_you_mean(key, list(entry.options)),
+                expected=", ".join(f"{option}=..." for option in entry.options) or f"{name} has no options",
+                fix=f"did you mean {close}?" if close else None,
             )
-        options[key] = _value(text, key, value, entry.options[key])
+        options[key] = _option_value(text, key, value, entry.options[key])
     return MetricSpec(text, entry, {**options, **entry.fixed})
 
 
-def _value(text: str, key: str, value: str, told: Mapping[str, Any]) -> Option:
-    allowed = [_plain(choice) for choice in told.get("choices", [])]
-    kind = told.get("type", "choice")
-    read = _read(value, kind, allowed)
-    inside = isinstance(read, (bool, str)) or (
-        read is not None and told.get("min", read) <= read <= told.get("max", read)
+def _option_value(text: str, key: str, value: str, option: Mapping[str, Any]) -> Option:
+    choices = [_as_text(choice) for choice in option.get("choices", [])]
+    kind = option.get("type", "choice")
+    parsed = _parse_option(value, kind, choices)
+    inside = isinstance(parsed, bool | str) or (
+        parsed is not None and option.get("min", parsed) <= parsed <= option.get("max", parsed)
     )
-    if read is None or not inside:
-        limits = " to ".join(str(told[end]) for end in ("min", "max") if end in told)
-        expected = {"bool": "true or false", "choice": ", ".join(allowed)}.get(
-            kind, f"{kind} {limits}".strip()
-        )
+    if parsed is None or not inside:
+        limits = " to ".join(str(option[end]) for end in ("min", "max") if end in option)
+        expected = {"bool": "true or false", "choice": ", ".join(choices)}.get(kind, f"{kind} {limits}")
         raise InputError(
-            f"{key} cannot be that", where=f"metric {text!r}", found=value or "nothing", expected=expected
+            f"{key} cannot be that",
+            where=f"metric {text!r}",
+            found=value or "nothing",
+            expected=expected.strip(),
         )
-    return read
+    return parsed
 
 
-def _read(value: str, kind: str, allowed: Sequence[str]) -> Option | None:
+def _parse_option(value: str, kind: str, choices: Sequence[str]) -> Option | None:
     """The option's value, None when it is not of its kind."""
     if kind == "bool":
         return {"true": True, "false": False}.get(value.lower())
     if kind == "choice":
-        return value if value in allowed else None
-    if kind == "text" or value in allowed:
+        return value if value in choices else None
+    if kind == "text" or value in choices:
         return value
     try:
         number = int(value) if kind == "int" else float(value)
@@ -176,61 +175,79 @@ def check_scores_answers(text: str, *, without_fields: bool = False, provided: C
     Args:
         text: a metric's name with its options, or a group's.
         without_fields: whether the questions have no fields beside prompt and references.
-        provided: fields that answers bring of themselves, as choices bring their log-probabilities.
+        provided: fields that come with the answers, as choices come with their log-probabilities.
 
     Raises:
-        InputError: the metric is not known, or reads what such answers do not have.
+        InputError: the metric does not exist, or reads fields that such answers do not have.
     """
-    for one in expand([text]):
-        spec = parse(one)
-        entry = spec.entry
+    for metric in expand([text]):
+        spec = parse(metric)
         if spec.options.get("invalid") == "refuse":
             raise InputError(
-                "a model may answer what is no number, and the metric would then stop the run",
+                "a model may answer something that is no number, and the metric would then stop the run",
                 where=f"metric {text!r}",
-                found=one,
-                expected="the number that stands for such answers, as T5 has it",
-                fix=f"write {entry.name}:invalid=-1, or another number",
+                found=metric,
+                expected="the number that stands for such answers, as in T5",
+                fix=f"write {spec.entry.name}:invalid=-1, or another number",
             )
-        needs = [name for name in entry.predicted if name not in provided] or (
-            entry.reads if without_fields else ()
-        )
-        if needs:
+        missing = [name for name in spec.entry.predicted if name not in provided]
+        missing = missing or list(spec.entry.reads if without_fields else ())
+        if missing:
             raise InputError(
-                f"the metric reads {' and '.join(needs)}, which these answers do not have",
+                f"the metric reads {' and '.join(missing)}, which these answers do not have",
                 where=f"metric {text!r}",
-                found=entry.name,
+                found=spec.entry.name,
                 expected="a metric of prediction and references, such as rougeL, accuracy or exact_match",
                 fix="choose another metric; `tutelage score` takes this one for files that have the field",
             )
 
 
-def _entry(name: str, told: Mapping[str, Any], shared: Mapping[str, Mapping[str, Any]]) -> CatalogueEntry:
-    low, high = told["range"]
+def check_primary(text: str) -> None:
+    """Check that a metric can decide whether a model learned or forgot: some of its values are better than others.
+
+    Raises:
+        InputError: the metric does not exist or has no direction.
+    """
+    entry = parse(expand([text])[0]).entry
+    if entry.better == "none":
+        raise InputError(
+            f"{entry.name} cannot be the primary metric: none of its values is better than another",
+            where=f"metric {text!r}",
+            found=f"{text} in first place",
+            expected="a metric with a direction first, such as rougeL or accuracy",
+            fix="name another metric first; this one may follow it",
+        )
+
+
+def _entry(name: str, fields: Mapping[str, Any], shared: Mapping[str, Mapping[str, Any]]) -> CatalogueEntry:
+    low, high = fields["range"]
+    module, _, implementation = fields["implementation"].rpartition(".")
     return CatalogueEntry(
         name=name,
-        implementation=told["implementation"],
-        kind=told["kind"],
+        module=module,
+        implementation=implementation,
+        kind=fields["kind"],
         low=-math.inf if low is None else float(low),
         high=math.inf if high is None else float(high),
-        better=told.get("better", "higher"),
-        summary=told["summary"],
-        paper=told.get("paper", ""),
-        program=told.get("program", ""),
-        options={shared[key].get("name", key): shared[key] for key in told.get("options", [])},
-        fixed=told.get("fixed", {}),
-        reads=tuple(told.get("reads", ())),
-        predicted=tuple(told.get("predicted", ())),
+        better=fields.get("better", "higher"),
+        target=fields.get("target"),
+        summary=fields["summary"],
+        paper=fields.get("paper", ""),
+        program=fields.get("program", ""),
+        options={shared[key].get("name", key): shared[key] for key in fields.get("options", [])},
+        fixed=fields.get("fixed", {}),
+        reads=tuple(fields.get("reads", ())),
+        predicted=tuple(fields.get("predicted", ())),
     )
 
 
 @functools.cache
-def _raw() -> dict[str, Any]:
+def _table() -> dict[str, Any]:
     from tutelage.core import yamltext  # PyYAML takes as long to import as all of the metrics
 
-    raw: dict[str, Any] = yamltext.table("tutelage.metrics", "catalogue.yaml")
-    return raw
+    table: dict[str, Any] = yamltext.table("tutelage.metrics", "catalogue.yaml")
+    return table
 
 
-def _plain(value: Option) -> str:
+def _as_text(value: Option) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

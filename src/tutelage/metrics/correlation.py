@@ -8,21 +8,16 @@ import numpy as np
 
 from tutelage.core.errors import InputError
 from tutelage.metrics.catalogue import MetricSpec
-from tutelage.metrics.group_sums import Groups
-from tutelage.metrics.implementation import (
-    Estimator,
-    Floats,
-    ItemStatistics,
-    MetricImplementation,
-    ScoringBatch,
-)
-from tutelage.metrics.stats.bootstrap import SumEstimator
+from tutelage.metrics.group_sums import GroupSums
+from tutelage.metrics.implementation import ItemStatistics, MetricImplementation, ScoringBatch
+from tutelage.metrics.stats.arrays import Floats
+from tutelage.metrics.stats.estimators import Estimator, SumEstimator
 
 
-def _count(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
-    """A line is (true number, predicted number). `invalid` stands for a prediction that is no number."""
-    lines = np.empty((len(shared.rows), 2))
-    for index, row in enumerate(shared.rows):
+def _count(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
+    """The statistics of an item are (true number, predicted number); `invalid` replaces predictions that are no number."""
+    pairs = np.empty((len(batch.rows), 2))
+    for index, row in enumerate(batch.rows):
         true = _number(row.references[0]) if len(row.references) == 1 else None
         if true is None:
             raise InputError(
@@ -30,16 +25,16 @@ def _count(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
                 where=f"row {index + 1}",
                 found=repr(list(row.references))[:80],
             )
-        guessed = _number(row.prediction)
-        if guessed is None and spec.options["invalid"] == "refuse":
+        predicted = _number(row.prediction)
+        if predicted is None and spec.options["invalid"] == "refuse":
             raise InputError(
                 f"{spec.text} needs a number as prediction",
                 where=f"row {index + 1}",
                 found=repr(row.prediction)[:80],
                 fix="give the number that stands for answers that are none, as T5 does: invalid=-1",
             )
-        lines[index] = true, float(spec.options["invalid"]) if guessed is None else guessed
-    return ItemStatistics(np.arange(len(lines)), np.full(len(lines), np.nan), lines)
+        pairs[index] = true, float(spec.options["invalid"]) if predicted is None else predicted
+    return ItemStatistics(np.arange(len(pairs)), np.full(len(pairs), np.nan), pairs)
 
 
 def _number(text: str) -> float | None:
@@ -50,24 +45,24 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _weigh_pearson(_asked: MetricSpec, lines: Floats) -> Estimator:
-    # Taking the first away before the mean leaves exact zeros of a constant column.
-    columns = lines - lines[:1]
-    x, y = (columns - columns.mean(0)).T
+def _pearson(_spec: MetricSpec, statistics: Floats) -> Estimator:
+    # Subtracting the first row before the mean leaves exact zeros of a constant column.
+    shifted = statistics - statistics[:1]
+    x, y = (shifted - shifted.mean(0)).T
 
-    def value(sums: Floats) -> Floats:
+    def combine(sums: Floats) -> Floats:
         n, sx, sy, xx, yy, xy = sums.T
         return _correlation(xy - sx * sy / n, xx - sx * sx / n, yy - sy * sy / n, (xx, yy))
 
-    return SumEstimator(value, np.stack((np.ones(len(x)), x, y, x * x, y * y, x * y), axis=1))
+    return SumEstimator(combine, np.stack((np.ones(len(x)), x, y, x * x, y * y, x * y), axis=1))
 
 
-def _weigh_spearman(_asked: MetricSpec, lines: Floats) -> Estimator:
-    ranks = [_Ranks(column) for column in lines.T]
+def _spearman(_spec: MetricSpec, statistics: Floats) -> Estimator:
+    ranks = [_Ranks(column) for column in statistics.T]
 
     def value(weights: Floats) -> Floats:
         middle = (weights.sum(1, keepdims=True) + 1) / 2
-        x, y = (own(weights) - middle for own in ranks)
+        x, y = (column(weights) - middle for column in ranks)
         xx, yy = (weights * x * x).sum(1), (weights * y * y).sum(1)
         return _correlation((weights * x * y).sum(1), xx, yy, (xx, yy))
 
@@ -78,22 +73,25 @@ class _Ranks:
     """Ranks of one column under weights; equal values share the mean of theirs."""
 
     def __init__(self, column: Floats) -> None:
-        different, self.place = np.unique(column, return_inverse=True)
-        self.groups = Groups(self.place, len(different))
+        distinct, self.groups = np.unique(column, return_inverse=True)
+        self.sums = GroupSums(self.groups, len(distinct))
 
     def __call__(self, weights: Floats) -> Floats:
-        own = self.groups.sums(weights)
-        ranks: Floats = (np.cumsum(own, axis=1) - own + (own + 1) / 2)[:, self.place]
+        sizes = self.sums(weights)
+        ranks: Floats = (np.cumsum(sizes, axis=1) - sizes + (sizes + 1) / 2)[:, self.groups]
         return ranks
 
 
-def _correlation(together: Floats, xx: Floats, yy: Floats, size: tuple[Floats, Floats]) -> Floats:
-    """NaN where one side does not vary: what is left there is rounding."""
-    known = (xx > 1e-12 * size[0]) & (yy > 1e-12 * size[1])
-    r = np.divide(together, np.sqrt(xx) * np.sqrt(yy), out=np.full_like(xx, np.nan), where=known)
+def _correlation(xy: Floats, xx: Floats, yy: Floats, magnitudes: tuple[Floats, Floats]) -> Floats:
+    """The correlation from centred sums of products, NaN where one side does not vary.
+
+    What remains of a constant side is rounding, far below the magnitude of the sums it was computed from.
+    """
+    varies = (xx > 1e-12 * magnitudes[0]) & (yy > 1e-12 * magnitudes[1])
+    r = np.divide(xy, np.sqrt(xx) * np.sqrt(yy), out=np.full_like(xx, np.nan), where=varies)
     bounded: Floats = np.clip(r, -1.0, 1.0)
     return bounded
 
 
-pearson = MetricImplementation(_count, _weigh_pearson, scale="fisher")
-spearman = MetricImplementation(_count, _weigh_spearman, scale="fisher")
+pearson = MetricImplementation(_count, _pearson, scale="fisher")
+spearman = MetricImplementation(_count, _spearman, scale="fisher")

@@ -8,32 +8,16 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 
 import numpy as np
 
-from tutelage.core.errors import InputError
 from tutelage.metrics.catalogue import MetricSpec
 from tutelage.metrics.implementation import ItemStatistics, MetricImplementation, ScoringBatch, of_means
+from tutelage.metrics.row_fields import field_error
 from tutelage.metrics.score import Row
 
-
-def _states_fact(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
-    """Over answerable rows: all of `must_contain`, none of `must_not_contain`."""
-    at = [index for index, row in enumerate(shared.rows) if _answerable(row, index, spec)]
-    right = [_states(shared.rows[index], index, spec) for index in at]
-    return of_means(np.array(right, np.float64), np.array(at, np.int64))
-
-
-def _rightly_refuses(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
-    """Over unanswerable rows: one of `refusal`."""
-    at = [index for index, row in enumerate(shared.rows) if not _answerable(row, index, spec)]
-    return _refusals(shared, at, spec)
-
-
-def _wrongly_refuses(shared: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
-    """Over answerable rows: one of `refusal`."""
-    at = [index for index, row in enumerate(shared.rows) if _answerable(row, index, spec)]
-    return _refusals(shared, at, spec)
+RowTest = Callable[[MetricSpec, Row, int], bool]
 
 
 def contains(text: str, phrase: str) -> bool:
@@ -53,49 +37,53 @@ def _folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _refusals(shared: ScoringBatch, at: list[int], spec: MetricSpec) -> ItemStatistics:
-    refused = []
-    for index in at:
-        row = shared.rows[index]
-        refused.append(any(contains(row.prediction, own) for own in _strings(row, "refusal", index, spec)))
-    return of_means(np.array(refused, np.float64), np.array(at, np.int64))
+def _share_of_rows(test: RowTest, *, answerable: bool) -> MetricImplementation:
+    """The share of the answerable or of the unanswerable rows that pass a test."""
+
+    def count(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
+        rows = [
+            index for index, row in enumerate(batch.rows) if _is_answerable(spec, row, index) == answerable
+        ]
+        passed = [test(spec, batch.rows[index], index) for index in rows]
+        return of_means(np.array(passed, np.float64), np.array(rows, np.int64))
+
+    return MetricImplementation(count)
 
 
-def _states(row: Row, index: int, spec: MetricSpec) -> bool:
-    wanted = _strings(row, "must_contain", index, spec)
-    unwanted = _strings(row, "must_not_contain", index, spec) if "must_not_contain" in row.fields else []
-    return all(contains(row.prediction, own) for own in wanted) and not any(
-        contains(row.prediction, own) for own in unwanted
+def _states_fact(spec: MetricSpec, row: Row, index: int) -> bool:
+    required = _phrases(spec, row, index, "must_contain")
+    forbidden = _phrases(spec, row, index, "must_not_contain") if "must_not_contain" in row.fields else []
+    return all(contains(row.prediction, phrase) for phrase in required) and not any(
+        contains(row.prediction, phrase) for phrase in forbidden
     )
 
 
-def _answerable(row: Row, index: int, spec: MetricSpec) -> bool:
-    told = row.fields.get("answerable")
-    if isinstance(told, bool):
-        return told
-    if told is None and row.fields.get("must_contain"):
+def _refuses(spec: MetricSpec, row: Row, index: int) -> bool:
+    return any(contains(row.prediction, phrase) for phrase in _phrases(spec, row, index, "refusal"))
+
+
+def _is_answerable(spec: MetricSpec, row: Row, index: int) -> bool:
+    answerable = row.fields.get("answerable")
+    if isinstance(answerable, bool):
+        return answerable
+    if answerable is None and row.fields.get("must_contain"):
         return True
-    raise _unreadable(row, "answerable", index, spec, "true or false")
-
-
-def _strings(row: Row, name: str, index: int, spec: MetricSpec) -> list[str]:
-    told = row.fields.get(name)
-    texts = [own for own in told if isinstance(own, str) and own.strip()] if isinstance(told, list) else []
-    if not isinstance(told, list) or len(texts) != len(told) or (not told and name != "must_not_contain"):
-        raise _unreadable(row, name, index, spec, "a list of strings, none of them empty")
-    return texts
-
-
-def _unreadable(row: Row, name: str, index: int, spec: MetricSpec, expected: str) -> InputError:
-    found = repr(row.fields[name])[:80] if name in row.fields else "no such field"
-    return InputError(
-        f"{spec.text} cannot read a row's {name}",
-        where=f"row {index + 1}, field {name}",
-        found=found,
-        expected=expected,
+    raise field_error(
+        f"{spec.text} cannot read a row's answerable", row, f"row {index + 1}", "answerable", "true or false"
     )
 
 
-states_fact = MetricImplementation(_states_fact)
-rightly_refuses = MetricImplementation(_rightly_refuses)
-wrongly_refuses = MetricImplementation(_wrongly_refuses)
+def _phrases(spec: MetricSpec, row: Row, index: int, name: str) -> list[str]:
+    values = row.fields.get(name)
+    listed = values if isinstance(values, list) else []
+    phrases = [phrase for phrase in listed if isinstance(phrase, str) and phrase.strip()]
+    may_be_empty = name == "must_not_contain" and isinstance(values, list)
+    if len(phrases) != len(listed) or not (phrases or may_be_empty):
+        expected = "a list of strings, none of them empty"
+        raise field_error(f"{spec.text} cannot read a row's {name}", row, f"row {index + 1}", name, expected)
+    return phrases
+
+
+states_fact = _share_of_rows(_states_fact, answerable=True)
+rightly_refuses = _share_of_rows(_refuses, answerable=False)
+wrongly_refuses = _share_of_rows(_refuses, answerable=True)

@@ -1,7 +1,7 @@
 """The 95 % interval of a metric, and that of its change between two models on the same items.
 
 Means have closed forms. The variance of every other metric is the jackknife's; the interval's shape follows from where
-the metric can lie (`Family.scale`).
+the metric can lie (`MetricImplementation.scale`).
 """
 
 from __future__ import annotations
@@ -12,156 +12,153 @@ from collections.abc import Sequence
 import numpy as np
 
 from tutelage.core import seeds
-from tutelage.metrics.calibration import ece_places, too_few_for_ece
+from tutelage.metrics.calibration import ece_bins, too_few_for_ece
 from tutelage.metrics.catalogue import MetricSpec
-from tutelage.metrics.implementation import (
-    Estimator,
-    Floats,
-    Ints,
-    ItemStatistics,
-    PseudoItems,
-    implementation,
-)
-from tutelage.metrics.stats import bootstrap, calibration_interval, intervals
+from tutelage.metrics.implementation import ItemStatistics, PseudoItems, implementation
+from tutelage.metrics.stats import bootstrap, intervals
+from tutelage.metrics.stats.arrays import Floats, Ints, fold_duplicates
+from tutelage.metrics.stats.calibration_interval import DRAWS, ConfidenceBins, calibration_interval
+from tutelage.metrics.stats.estimators import Estimator, SumEstimator
 from tutelage.metrics.stats.intervals import Z
 from tutelage.metrics.stats.jackknife import Jackknife, JackknifeDerivatives
 
-Ends = tuple[float, float]
+Interval = tuple[float, float]
 
-_LARGEST = 700.0
-"""Its exponential is still a float64."""
+_LARGEST_EXPONENT = 700.0  # its exponential is still a float64
 
 
-def interval(
+def score_interval(
     spec: MetricSpec, counted: ItemStatistics, value: float, clusters: Ints | None, seed: int
 ) -> tuple[float, float, str]:
-    """Both ends of the interval and the name of the way it was made.
+    """Both ends of a metric's interval, and the name of the method for the signature.
 
     Args:
-        asked: the metric.
-        counted: what it counted.
-        value: its value over all items.
+        spec: the metric.
+        counted: its statistics.
+        value: its value on all items.
         clusters: each item's cluster; None when items are independent.
-        seed: of random groups and draws, where there are any.
+        seed: for random groups and draws, where there are any.
     """
     entry, n = spec.entry, len(counted.items)
     if n == 0:
         return math.nan, math.nan, "none"
     if entry.kind == "other":
-        ends, how = _of_all(spec, counted.lines, value, clusters, seed)
-        return *ends, how if clusters is None else f"clustered-{how}|clusters:{clusters.max() + 1}"
+        interval, method = _interval_of_all(spec, counted.statistics, value, clusters, seed)
+        return *interval, method if clusters is None else f"clustered-{method}|clusters:{clusters.max() + 1}"
     if clusters is not None:
-        ends = intervals.clustered_mean(counted.items, clusters, low=entry.low, high=entry.high)
-        return *ends, f"clustered-score|clusters:{clusters.max() + 1}"
+        interval = intervals.clustered_mean_interval(counted.items, clusters, low=entry.low, high=entry.high)
+        return *interval, f"clustered-score|clusters:{clusters.max() + 1}"
     if entry.kind == "proportion":
-        return *intervals.wilson(float(counted.items.sum()), n), "wilson"
-    return *intervals.mean(counted.items, low=entry.low, high=entry.high), "score"
+        return *intervals.wilson_interval(float(counted.items.sum()), n), "wilson"
+    return *intervals.mean_interval(counted.items, low=entry.low, high=entry.high), "score"
 
 
-def change(
-    spec: MetricSpec, sides: tuple[Floats, Floats], values: Ends, clusters: Ints | None, seed: int
-) -> tuple[Ends, float]:
-    """The interval of tuned minus base for a metric of all items, and the p of the test that it inverts.
+def change_interval(
+    spec: MetricSpec, sides: tuple[Floats, Floats], values: Interval, clusters: Ints | None, seed: int
+) -> tuple[Interval, float]:
+    """The interval of tuned minus base for a metric of kind `other`, and the p of the test that it inverts.
 
     Args:
-        asked: the metric.
-        sides: the lines of base and tuned on the same items, each float64 of shape (n, k).
+        spec: the metric.
+        sides: the statistics of base and tuned on the same items, each float64 of shape (n, k).
         values: the metric on base and tuned.
         clusters: each item's cluster; None when items are independent.
-        seed: of random groups and draws, where there are any.
+        seed: for random groups and draws, where there are any.
     """
-    difference, most = values[1] - values[0], spec.entry.high - spec.entry.low
-    if not math.isfinite(difference) or np.count_nonzero(_sizes(sides[0], clusters)) < 2:
-        return (-most, most), 1.0
-    if implementation(spec).scale == "calibration":
-        if too_few_for_ece(spec, len(sides[0])):
-            return (-most, most), 1.0
-        low, high = _change_of_calibration(spec, sides, values, clusters, seed)
-        error, freedom = (high - low) / (2 * Z), math.inf
-    elif implementation(spec).scale == "log" and min(values) > spec.entry.low:
-        low, high = _change_on_logarithm(spec, sides, values, clusters, seed)
-        error, freedom = (high - low) / (2 * Z), math.inf
+    difference, width = values[1] - values[0], spec.entry.high - spec.entry.low
+    if not math.isfinite(difference) or np.count_nonzero(_unit_sizes(sides[0], clusters)) < 2:
+        return (-width, width), 1.0
+    scale = implementation(spec).scale
+    if scale == "calibration" and too_few_for_ece(spec, len(sides[0])):
+        return (-width, width), 1.0
+    if scale == "calibration" or (scale == "log" and min(values) > spec.entry.low):
+        change = _change_of_calibration if scale == "calibration" else _change_on_log_scale
+        low, high = change(spec, sides, values, clusters, seed)
+        error, dof = (high - low) / (2 * Z), math.inf
     else:
-        error, freedom = _change_error(spec, sides, values, clusters, seed)
-        half = intervals.t_quantile(freedom) * error
+        error, dof = _change_error(spec, sides, values, clusters, seed)
+        half = intervals.t_quantile(dof) * error
         low, high = difference - half, difference + half
-    return (max(low, -most), min(high, most)), intervals.t_test(difference, error, freedom)
+    return (max(low, -width), min(high, width)), intervals.t_test(difference, error, dof)
 
 
-def units(lines: Floats, clusters: Ints | None) -> tuple[Floats, Ints]:
-    """What is left out or exchanged as a whole: lines folded into equal ones, and how many units each stands for."""
-    return bootstrap.fold(lines) if clusters is None else (lines, np.ones(len(lines), np.int64))
-
-
-def spread(weigh: Estimator, clusters: Ints | None) -> tuple[Estimator, int | None]:
-    """The same function for weights of clusters instead of lines, and how many clusters there are."""
+def independent_units(statistics: Floats, clusters: Ints | None) -> tuple[Floats, Ints]:
+    """What is left out or exchanged as a whole: duplicates folded where there are no clusters, with their counts."""
     if clusters is None:
-        return weigh, None
-    if isinstance(weigh, bootstrap.SumEstimator):
-        grouped = weigh.by_cluster(clusters)
-        return grouped, len(grouped.lines)
-    return (lambda weights: weigh(weights[:, clusters])), int(clusters.max(initial=-1)) + 1
+        return fold_duplicates(statistics)
+    return statistics, np.ones(len(statistics), np.int64)
 
 
-def _of_all(
-    spec: MetricSpec, lines: Floats, value: float, clusters: Ints | None, seed: int
-) -> tuple[Ends, str]:
-    kind, entry = implementation(spec), spec.entry
-    sizes = _sizes(lines, clusters)
-    few = kind.scale == "calibration" and too_few_for_ece(spec, len(lines))
-    if few or not math.isfinite(value) or len(sizes) < 2:
+def by_cluster(estimator: Estimator, clusters: Ints | None) -> Estimator:
+    """The same estimator as a function of the weights of clusters instead of items."""
+    if clusters is None:
+        return estimator
+    if isinstance(estimator, SumEstimator):
+        return estimator.by_cluster(clusters)
+    return lambda weights: estimator(weights[:, clusters])
+
+
+def _interval_of_all(
+    spec: MetricSpec, statistics: Floats, value: float, clusters: Ints | None, seed: int
+) -> tuple[Interval, str]:
+    computes, entry = implementation(spec), spec.entry
+    sizes = _unit_sizes(statistics, clusters)
+    too_few = computes.scale == "calibration" and too_few_for_ece(spec, len(statistics))
+    if too_few or not math.isfinite(value) or len(sizes) < 2:
         return (entry.low, entry.high), "none"
-    if kind.scale == "calibration":
-        low, high = calibration_interval.interval(_bins(spec, lines, clusters), _rng(spec, seed))
-        return (
-            min(low, value),
-            max(high, value),
-        ), f"inverted-bootstrap|bs:{calibration_interval.DRAWS}|seed:{seed}"
-    folded, counts = units(lines, clusters)
-    unseen = kind.unseen(spec, folded)
-    added = np.empty(0)
-    if unseen is not None:
-        folded = np.vstack((folded, unseen.wrong, unseen.right))
-        added = np.full(2 * len(unseen.wrong), 0.5 / len(unseen.wrong))
-    plan, (found,), variance = _left_out(spec, [folded], counts, added, clusters=clusters, seed=seed)
-    way = "jackknife" if kind.smooth else "bootstrap"
-    how = f"{way}-{kind.scale}" + ("" if kind.smooth and plan.groups is None else f"|seed:{seed}")
-    size = intervals.effective(sizes)
+    if computes.scale == "calibration":
+        low, high = calibration_interval(_confidence_bins(spec, statistics, clusters), _rng(spec, seed))
+        return (min(low, value), max(high, value)), f"inverted-bootstrap|bs:{DRAWS}|seed:{seed}"
+    folded, counts = independent_units(statistics, clusters)
+    pseudo = computes.pseudo_items(spec, folded)
+    pseudo_weights = np.empty(0)
+    if pseudo is not None:
+        folded = np.vstack((folded, pseudo.wrong, pseudo.right))
+        pseudo_weights = np.full(2 * len(pseudo.wrong), 0.5 / len(pseudo.wrong))
+    jackknife, (derivatives,), variance = _leave_out(
+        spec, [folded], counts, pseudo_weights, clusters=clusters, seed=seed
+    )
+    drawn = not computes.smooth or jackknife.groups is not None
+    method = f"{'jackknife' if computes.smooth else 'bootstrap'}-{computes.scale}"
+    method += f"|seed:{seed}" if drawn else ""
+    size = intervals.effective_size(sizes)
     quantile = intervals.t_quantile(max(size - 1, 1.0))
-    if kind.scale == "fisher":
-        return _fisher(value, variance, size, quantile), how
-    if kind.scale == "log" and value > entry.low:
-        return _log_interval(spec, value, math.sqrt(variance), _freedom_by_weight(lines, clusters)), how
-    if unseen is None:
-        factor, quantile = _factor_by_items(spec, value, variance, plan, found, size=size, n=len(lines))
+    if computes.scale == "fisher":
+        return _fisher_interval(value, variance, size, quantile), method
+    if computes.scale == "log" and value > entry.low:
+        return _log_interval(spec, value, math.sqrt(variance), _dof_by_length(statistics, clusters)), method
+    if pseudo is None:
+        factor, quantile = _smoothed_factor(
+            spec, value, variance, jackknife, derivatives, size=size, n=len(statistics)
+        )
     else:
-        room = (found.value - entry.low) * (entry.high - found.value)
+        room = (derivatives.value - entry.low) * (entry.high - derivatives.value)
         factor = variance / room if room > 0 else 1 / size
-    return intervals.on_range(value, factor, quantile, low=entry.low, high=entry.high), how
+    return intervals.score_interval(value, factor, quantile, low=entry.low, high=entry.high), method
 
 
-def _factor_by_items(
+def _smoothed_factor(
     spec: MetricSpec,
     value: float,
     variance: float,
-    plan: Jackknife,
-    found: JackknifeDerivatives,
+    jackknife: Jackknife,
+    derivatives: JackknifeDerivatives,
     *,
     size: float,
     n: int,
 ) -> tuple[float, float]:
-    """The factor and quantile of a metric without classes, from the variance and how many items are alike."""
-    kind, low, high = implementation(spec), spec.entry.low, spec.entry.high
-    top = low + kind.most if math.isinf(high) else high
-    counted = max(1.0, kind.size(spec, n) * size / n)
-    alike = plan.alike(found.each) / float(plan.weights.sum()) * counted
-    freedom = max(size - 1, 1.0)
+    """The factor and quantile of a metric without classes, from the variance and how many items are equal."""
+    computes, low, high = implementation(spec), spec.entry.low, spec.entry.high
+    top = low + computes.large_value if math.isinf(high) else high
+    items = max(1.0, computes.effective_items(spec, n) * size / n)
+    modal_count = jackknife.modal_count(derivatives.by_unit) / float(jackknife.weights.sum()) * items
+    dof = max(size - 1, 1.0)
     return intervals.smoothed_factor(
-        value, variance, counted, alike, freedom, low=low, high=top, bounded=math.isfinite(high)
+        value, variance, items, modal_count, dof, low=low, high=top, bounded=math.isfinite(high)
     )
 
 
-def _fisher(value: float, variance: float, size: float, quantile: float) -> Ends:
+def _fisher_interval(value: float, variance: float, size: float, quantile: float) -> Interval:
     """The interval of a correlation on the scale of Fisher's z.
 
     R. A. Fisher, "On the probable error of a coefficient of correlation deduced from a small sample", 1921. The standard
@@ -179,160 +176,168 @@ def _fisher(value: float, variance: float, size: float, quantile: float) -> Ends
 
 
 def _change_error(
-    spec: MetricSpec, sides: tuple[Floats, Floats], values: Ends, clusters: Ints | None, seed: int
+    spec: MetricSpec, sides: tuple[Floats, Floats], values: Interval, clusters: Ints | None, seed: int
 ) -> tuple[float, float]:
     """The standard error of tuned minus base, and its degrees of freedom."""
-    kind, width = implementation(spec), sides[0].shape[1]
-    pairs, counts = units(np.hstack(sides), clusters)
-    left, right = pairs[:, :width], pairs[:, width:]
-    unseen = kind.unseen(spec, np.vstack((left, right)))
-    added = np.empty(0)
-    if unseen is not None:
-        added = _changes_of_classes(unseen, counts * (left != right).any(1))
-        some = added > 0
-        left = np.vstack((left, np.vstack((unseen.wrong, unseen.right))[some]))
-        right = np.vstack((right, np.vstack((unseen.right, unseen.wrong))[some]))
-        added = added[some]
-    plan, (before, after), variance = _left_out(
-        spec, [left, right], counts, added, clusters=clusters, seed=seed
+    computes, width = implementation(spec), sides[0].shape[1]
+    pairs, counts = independent_units(np.hstack(sides), clusters)
+    base, tuned = pairs[:, :width], pairs[:, width:]
+    pseudo = computes.pseudo_items(spec, np.vstack((base, tuned)))
+    pseudo_weights = np.empty(0)
+    if pseudo is not None:
+        pseudo_weights = _pseudo_change_weights(pseudo, counts * (base != tuned).any(1))
+        used = pseudo_weights > 0
+        base = np.vstack((base, np.vstack((pseudo.wrong, pseudo.right))[used]))
+        tuned = np.vstack((tuned, np.vstack((pseudo.right, pseudo.wrong))[used]))
+        pseudo_weights = pseudo_weights[used]
+    jackknife, (of_base, of_tuned), variance = _leave_out(
+        spec, [base, tuned], counts, pseudo_weights, clusters=clusters, seed=seed
     )
-    sizes = _sizes(sides[0], clusters)
-    changes = after.each - before.each
-    if unseen is None:
-        most = spec.entry.high - spec.entry.low
-        most = max(kind.most, *values) if math.isinf(most) else most
-        not_seen = intervals.unseen_changes(sizes / sizes.sum(), plan.moved(changes), most)
+    sizes = _unit_sizes(sides[0], clusters)
+    changes = of_tuned.by_unit - of_base.by_unit
+    if pseudo is None:
+        largest = spec.entry.high - spec.entry.low
+        largest = max(computes.large_value, *values) if math.isinf(largest) else largest
+        unobserved = intervals.unobserved_variance(
+            sizes / sizes.sum(), jackknife.changed_count(changes), largest
+        )
     else:
-        not_seen = variance * plan.share_of_last(changes, len(added))
-        variance -= not_seen
-    freedom = intervals.pooled_freedom(variance, max(intervals.effective(sizes) - 1, 1.0), not_seen)
-    return math.sqrt(variance + not_seen), freedom
+        unobserved = variance * jackknife.variance_share_of_last(changes, len(pseudo_weights))
+        variance -= unobserved
+    dof = intervals.pooled_dof(variance, max(intervals.effective_size(sizes) - 1, 1.0), unobserved)
+    return math.sqrt(variance + unobserved), dof
 
 
-def _changes_of_classes(unseen: PseudoItems, changed: Floats) -> Floats:
-    """The weights of items that nobody saw turn right, and of those that nobody saw turn wrong, of each class.
+def _pseudo_change_weights(pseudo: PseudoItems, changed: Floats) -> Floats:
+    """The weights of pseudo-items that turn right, then of those that turn wrong, of each class.
 
     Tango's interval of as many gains as losses reaches to about max(Z**2, Z sqrt(k)) / n for k changes: as if at least Z**2
     items had changed. Each class has an equal share of these, and gets as many as its own changes fall short of it.
     """
-    classes = len(unseen.wrong)
-    moved = np.full(classes, changed.sum())
-    if unseen.of is not None:
-        moved = np.bincount(unseen.of[: len(changed)], changed, minlength=classes)
-    return np.tile(np.maximum(0.0, Z * Z / classes - moved) / 2, 2)
+    classes = len(pseudo.wrong)
+    observed = np.full(classes, changed.sum())
+    if pseudo.classes is not None:
+        observed = np.bincount(pseudo.classes[: len(changed)], changed, minlength=classes)
+    return np.tile(np.maximum(0.0, Z * Z / classes - observed) / 2, 2)
 
 
 def _change_of_calibration(
-    spec: MetricSpec, sides: tuple[Floats, Floats], values: Ends, clusters: Ints | None, seed: int
-) -> Ends:
+    spec: MetricSpec, sides: tuple[Floats, Floats], values: Interval, clusters: Ints | None, seed: int
+) -> Interval:
     """The interval of the change of a calibration error, from those of both models' errors and their correlation.
 
     The correlation is that of the items' gaps between confidence and right, shrunk as if Z**2 more items had none.
     """
-    ends = [calibration_interval.interval(_bins(spec, own, clusters), _rng(spec, seed)) for own in sides]
-    gaps = [own[:, 0] - own[:, 1] for own in sides]
+    base, tuned = (
+        calibration_interval(_confidence_bins(spec, side, clusters), _rng(spec, seed)) for side in sides
+    )
+    gaps = [side[:, 0] - side[:, 1] for side in sides]
     n = len(gaps[0])
-    varies = all(float(own.std()) > 0 for own in gaps)
+    varies = all(float(gap.std()) > 0 for gap in gaps)
     correlation = max(0.0, float(np.corrcoef(gaps[0], gaps[1])[0, 1])) * n / (n + Z * Z) if varies else 0.0
-    sizes = _sizes(sides[0], clusters)
-    moved = int(np.count_nonzero(gaps[0] != gaps[1]))
-    unseen = intervals.unseen_changes(sizes / sizes.sum(), moved, 1.0)
-    return intervals.combined_difference(values, (ends[0], ends[1]), correlation, unseen)
+    sizes = _unit_sizes(sides[0], clusters)
+    changed = int(np.count_nonzero(gaps[0] != gaps[1]))
+    unobserved = intervals.unobserved_variance(sizes / sizes.sum(), changed, 1.0)
+    return intervals.difference_interval(values, (base, tuned), correlation, unobserved)
 
 
-def _change_on_logarithm(
-    spec: MetricSpec, sides: tuple[Floats, Floats], values: Ends, clusters: Ints | None, seed: int
-) -> Ends:
+def _change_on_log_scale(
+    spec: MetricSpec, sides: tuple[Floats, Floats], values: Interval, clusters: Ints | None, seed: int
+) -> Interval:
     """The interval of the change of a metric without an upper bound, which is skewed as those of both models are."""
     width = sides[0].shape[1]
-    pairs, counts = units(np.hstack(sides), clusters)
-    both = [pairs[:, :width], pairs[:, width:]]
-    plan, sides_each, variance = _left_out(spec, both, counts, np.empty(0), clusters=clusters, seed=seed)
-    errors = [math.sqrt(plan.variance(side.each)) for side in sides_each]
+    pairs, counts = independent_units(np.hstack(sides), clusters)
+    jackknife, derivatives, variance = _leave_out(
+        spec, [pairs[:, :width], pairs[:, width:]], counts, np.empty(0), clusters=clusters, seed=seed
+    )
+    errors = [math.sqrt(jackknife.variance(side.by_unit)) for side in derivatives]
     product = errors[0] * errors[1]
     correlation = (errors[0] ** 2 + errors[1] ** 2 - variance) / (2 * product) if product > 0 else 0.0
-    sizes = _sizes(sides[0], clusters)
-    ends = [
-        _log_interval(spec, value, error, _freedom_by_weight(lines, clusters))
-        for value, error, lines in zip(values, errors, sides, strict=True)
-    ]
-    moved = plan.moved(sides_each[1].each - sides_each[0].each)
-    unseen = intervals.unseen_changes(sizes / sizes.sum(), moved, max(implementation(spec).most, *values))
-    return intervals.combined_difference(values, (ends[0], ends[1]), correlation, unseen)
+    base, tuned = (
+        _log_interval(spec, value, error, _dof_by_length(side, clusters))
+        for value, error, side in zip(values, errors, sides, strict=True)
+    )
+    sizes = _unit_sizes(sides[0], clusters)
+    changed = jackknife.changed_count(derivatives[1].by_unit - derivatives[0].by_unit)
+    largest = max(implementation(spec).large_value, *values)
+    unobserved = intervals.unobserved_variance(sizes / sizes.sum(), changed, largest)
+    return intervals.difference_interval(values, (base, tuned), correlation, unobserved)
 
 
-def _log_interval(spec: MetricSpec, value: float, error: float, freedom: float) -> Ends:
+def _log_interval(spec: MetricSpec, value: float, error: float, dof: float) -> Interval:
     """The interval of nats a unit of text, on the scale of their logarithm, as the metric's own values.
 
     Args:
-        asked: perplexity, the exponential of nats a token, or bits a byte.
+        spec: perplexity, the exponential of nats a token, or bits a byte.
         value: the metric, above its lower end.
         error: the standard error of the value.
-        freedom: degrees of freedom of that error.
+        dof: degrees of freedom of that error.
     """
-    quantile = intervals.t_quantile(freedom)
+    quantile = intervals.t_quantile(dof)
     if spec.entry.low == 0:
-        times = math.exp(quantile * error / value)
-        return value / times, value * times
+        factor = math.exp(quantile * error / value)
+        return value / factor, value * factor
     nats = math.log(value)
-    times = math.exp(min(quantile * error / (value * nats), _LARGEST))
-    return math.exp(nats / times), math.exp(min(nats * times, _LARGEST))
+    factor = math.exp(min(quantile * error / (value * nats), _LARGEST_EXPONENT))
+    return math.exp(nats / factor), math.exp(min(nats * factor, _LARGEST_EXPONENT))
 
 
-def _freedom_by_weight(lines: Floats, clusters: Ints | None) -> float:
+def _dof_by_length(statistics: Floats, clusters: Ints | None) -> float:
     """Degrees of freedom of a ratio of sums: a few long texts count as few, whatever the number of short ones."""
-    tokens = lines[:, 1]
-    weights = tokens if clusters is None else np.bincount(clusters, tokens).astype(np.float64)
-    return max(intervals.effective(weights) - 1, 1.0)
+    lengths = statistics[:, 1]
+    weights = lengths if clusters is None else np.bincount(clusters, lengths).astype(np.float64)
+    return max(intervals.effective_size(weights) - 1, 1.0)
 
 
-def _bins(spec: MetricSpec, lines: Floats, clusters: Ints | None) -> calibration_interval.Bins:
-    """Items by bin; those that share a cluster count as fewer, by how much larger that makes the variance of their gap."""
-    confidence, right = lines.T
-    count = float(len(lines))
+def _confidence_bins(spec: MetricSpec, statistics: Floats, clusters: Ints | None) -> ConfidenceBins:
+    """Items by bin. Items in clusters count as fewer, by how much clustering inflates the variance of their gap."""
+    confidence, right = statistics.T
+    count = float(len(statistics))
     if clusters is not None:
         gaps = confidence - right - float((confidence - right).mean())
-        summed = np.bincount(clusters, gaps)
-        alone = float(gaps @ gaps)
-        count = count / max(1.0, float(summed @ summed) / alone) if alone > 0 else float(clusters.max() + 1)
-    return calibration_interval.Bins.of(confidence, right, ece_places(spec, lines), count=count)
+        sums = np.bincount(clusters, gaps)
+        independent = float(gaps @ gaps)
+        count = count / max(1.0, float(sums @ sums) / independent) if independent > 0 else float(len(sums))
+    return ConfidenceBins.of(confidence, right, ece_bins(spec, statistics), count=count)
 
 
-def _left_out(
+def _leave_out(
     spec: MetricSpec,
     sides: Sequence[Floats],
     counts: Ints,
-    added: Floats,
+    pseudo_weights: Floats,
     *,
     clusters: Ints | None,
     seed: int,
 ) -> tuple[Jackknife, list[JackknifeDerivatives], float]:
     """Each side's derivatives by units, and the variance of the value, or of the difference of two.
 
-    `added` are the weights of the last lines, which nobody saw.
+    `pseudo_weights` are the weights of the last rows, which are pseudo-items.
     """
     if clusters is not None:
         first = int(clusters.max()) + 1
         counts = np.ones(first, np.int64)
-        clusters = np.concatenate((clusters, np.arange(first, first + len(added))))
-    weighs = [spread(implementation(spec).weigh(spec, lines), clusters)[0] for lines in sides]
-    sums = all(isinstance(weigh, bootstrap.SumEstimator) for weigh in weighs)
-    plan = Jackknife(np.concatenate((counts, added)), _rng(spec, seed), sums=sums)
-    found = [plan.derivatives(weigh) for weigh in weighs]
-    if implementation(spec).smooth:
-        return plan, found, plan.variance(found[-1].each - (found[0].each if len(found) > 1 else 0.0))
-    drawn = bootstrap.resample(
-        lambda weights: weighs[-1](weights) - (weighs[0](weights) if len(weighs) > 1 else 0.0),
+        clusters = np.concatenate((clusters, np.arange(first, first + len(pseudo_weights))))
+    computes = implementation(spec)
+    estimators = [by_cluster(computes.estimator(spec, side), clusters) for side in sides]
+    only_sums = all(isinstance(estimator, SumEstimator) for estimator in estimators)
+    jackknife = Jackknife(np.concatenate((counts, pseudo_weights)), _rng(spec, seed), only_sums=only_sums)
+    derivatives = [jackknife.derivatives(estimator) for estimator in estimators]
+    if computes.smooth:
+        base = derivatives[0].by_unit if len(derivatives) > 1 else 0.0
+        return jackknife, derivatives, jackknife.variance(derivatives[-1].by_unit - base)
+    values = bootstrap.resample(
+        lambda weights: estimators[-1](weights) - (estimators[0](weights) if len(estimators) > 1 else 0.0),
         counts,
         rng=_rng(spec, seed),
     )
     n = int(counts.sum())
-    return plan, found, float(np.nanvar(drawn)) * n / (n - 1)
+    return jackknife, derivatives, float(np.nanvar(values)) * n / (n - 1)
 
 
-def _sizes(lines: Floats, clusters: Ints | None) -> Floats:
+def _unit_sizes(statistics: Floats, clusters: Ints | None) -> Floats:
     """How many items each independent unit has."""
-    return np.ones(len(lines)) if clusters is None else np.bincount(clusters).astype(np.float64)
+    return np.ones(len(statistics)) if clusters is None else np.bincount(clusters).astype(np.float64)
 
 
 def _rng(spec: MetricSpec, seed: int) -> np.random.Generator:

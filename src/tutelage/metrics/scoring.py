@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from tutelage.core.errors import InputError
 from tutelage.metrics.catalogue import MetricSpec, expand, parse
-from tutelage.metrics.implementation import Ints, ItemStatistics, ScoringBatch, implementation
+from tutelage.metrics.implementation import ItemStatistics, ScoringBatch, implementation
 from tutelage.metrics.score import ItemScores, Row, Score
-from tutelage.metrics.score_intervals import interval
+from tutelage.metrics.score_intervals import score_interval
+from tutelage.metrics.stats.arrays import Ints
 
-_FIRST = 20  # rows that tell whether a metric can be counted at all
+_CHECKED_ROWS = 20  # enough to see whether a metric can be counted at all
 
 
 def score_rows(metrics: Sequence[str], rows: Sequence[Row], *, seed: int = 0) -> dict[str, ItemScores]:
@@ -23,104 +23,99 @@ def score_rows(metrics: Sequence[str], rows: Sequence[Row], *, seed: int = 0) ->
     Args:
         metrics: names, with options as `name:key=value`; a group's name stands for its members.
         rows: the predictions with their references.
-        seed: of the intervals that draw numbers; the same seed gives the same interval.
+        seed: for intervals that draw random numbers; the same seed gives the same interval.
 
     Returns:
-        For each metric, by the name asked for, its score and what a comparison needs. A metric that counts some
-        rows only and found none has n 0 and the value NaN.
+        Each metric's score and what a comparison needs, by the metric's name as written. A metric that counts some rows
+        only and counts none of these has n 0 and the value NaN.
 
     Raises:
-        InputError: a metric is not known, there are no rows, or a metric cannot read a row.
+        InputError: a metric does not exist, there are no rows, or a metric cannot read a row.
     """
-    wanted = [parse(text) for text in expand(metrics)]
+    specs = [parse(text) for text in expand(metrics)]
     if not rows:
         raise InputError("there are no rows to score", found="0 rows", expected="at least one")
-    shared = ScoringBatch(rows, wanted)
-    return {spec.text: _scored(shared, spec, seed) for spec in wanted}
+    batch = ScoringBatch(rows, specs)
+    scores = {}
+    for spec in specs:
+        counted = implementation(spec).count(batch, spec)
+        clusters = _cluster_numbers([rows[index] for index in counted.rows.tolist()])
+        signature = spec.signature + (f"|{counted.note}" if counted.note else "")
+        scores[spec.text] = _item_scores(spec, counted, clusters, signature, seed)
+    return scores
 
 
 def check_rows(metrics: Sequence[str], rows: Sequence[Row]) -> None:
-    """Raise what `score_rows` would raise for answers that are right, without making a score.
+    """Raise what `score_rows` would raise for right answers to these rows, without scoring.
 
     Metrics that read fields look at every row, the others at the first ones only.
     """
-    wanted = [parse(text) for text in expand(metrics)]
     right = [Row(row.references[0] if row.references else "", row.references, row.fields) for row in rows]
-    for spec in wanted:
-        own = right if spec.entry.reads else right[:_FIRST]
-        implementation(spec).count(ScoringBatch(own, [spec]), spec)
+    for spec in map(parse, expand(metrics)):
+        checked = right if spec.entry.reads else right[:_CHECKED_ROWS]
+        implementation(spec).count(ScoringBatch(checked, [spec]), spec)
 
 
-def score_subset(scored: ItemScores, at: Sequence[int], *, seed: int = 0) -> ItemScores:
-    """The same metric over some of the items, with the interval that they alone have: what scoring their rows alone gives.
+def score_subset(scores: ItemScores, indices: Sequence[int], *, seed: int = 0) -> ItemScores:
+    """Score some of the items from their statistics: the same as scoring their rows alone.
 
     Args:
-        scored: over all items, one line of statistics an item; not an average over parts, whose weights are of all items.
-        at: which of the items, as indices into `scored.items`, in the order that is wanted.
-        seed: of the intervals that draw numbers.
+        scores: over all items; not a weighted average over parts, whose weights are of all items.
+        indices: which of the items, as indices into `scores.items`, in the wanted order.
+        seed: for intervals that draw random numbers.
 
     Returns:
-        The score of these items, `rows` as they were. Without items n is 0 and the value NaN.
+        The score of these items, with `rows` as in `scores`. Without items n is 0 and the value NaN.
     """
-    spec = parse(scored.metric)
-    chosen = np.array(at, dtype=np.int64)
+    chosen = np.array(indices, dtype=np.int64)
     counted = ItemStatistics(
-        np.array(scored.rows, dtype=np.int64)[chosen], scored.items[chosen], scored.statistics[chosen]
+        np.array(scores.rows, dtype=np.int64)[chosen], scores.items[chosen], scores.statistics[chosen]
     )
-    clusters = None if scored.clusters is None else renumber_clusters(scored.clusters[chosen])
+    clusters = None if scores.clusters is None else renumber_clusters(scores.clusters[chosen])
     if clusters is not None and clusters.max(initial=-1) + 1 == len(clusters):
-        clusters = None  # of these no two share one
-    value = _value(spec, counted)
-    low, high, how = interval(spec, counted, value, clusters, seed)
-    signature = f"{scored.score.signature.partition('|ci:')[0]}|ci:{how}"
-    return replace(
-        scored,
-        score=Score(value, low, high, len(counted.items), signature),
-        rows=tuple(counted.rows.tolist()),
-        items=counted.items,
-        statistics=counted.lines,
-        clusters=clusters,
-    )
+        clusters = None  # no two of these items share a cluster
+    signature = scores.score.signature.partition("|ci:")[0]
+    return _item_scores(parse(scores.metric), counted, clusters, signature, seed)
 
 
 def renumber_clusters(clusters: Ints) -> Ints:
-    """Clusters numbered in the order in which they come, so that two sides number them alike."""
+    """Number clusters in order of appearance, so that two sides with the same items have the same numbers."""
     _, first, inverse = np.unique(clusters, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
-def _scored(shared: ScoringBatch, spec: MetricSpec, seed: int) -> ItemScores:
-    counted = implementation(spec).count(shared, spec)
-    clusters = _clusters([shared.rows[index] for index in counted.rows.tolist()])
-    value = _value(spec, counted)
-    low, high, how = interval(spec, counted, value, clusters, seed)
-    parts = [spec.signature, *([counted.note] if counted.note else []), f"ci:{how}"]
+def _item_scores(
+    spec: MetricSpec, counted: ItemStatistics, clusters: Ints | None, signature: str, seed: int
+) -> ItemScores:
+    value = metric_value(spec, counted)
+    low, high, method = score_interval(spec, counted, value, clusters, seed)
     return ItemScores(
         metric=spec.text,
-        score=Score(value, low, high, len(counted.items), "|".join(parts)),
+        score=Score(value, low, high, len(counted.items), f"{signature}|ci:{method}"),
         rows=tuple(counted.rows.tolist()),
         items=counted.items,
-        statistics=counted.lines,
+        statistics=counted.statistics,
         higher_is_better=spec.entry.better == "higher",
         clusters=clusters,
     )
 
 
-def _value(spec: MetricSpec, counted: ItemStatistics) -> float:
+def metric_value(spec: MetricSpec, counted: ItemStatistics) -> float:
+    """A metric's value on counted items, NaN without any."""
     if not len(counted.items):
         return math.nan
     if spec.entry.kind != "other":
         return float(counted.items.mean())
-    weigh = implementation(spec).weigh(spec, counted.lines)
+    estimator = implementation(spec).estimator(spec, counted.statistics)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return float(weigh(np.ones((1, len(counted.lines))))[0])
+        return float(estimator(np.ones((1, len(counted.statistics))))[0])
 
 
-def _clusters(rows: Sequence[Row]) -> Ints | None:
+def _cluster_numbers(rows: Sequence[Row]) -> Ints | None:
     """The number of each row's cluster, None when no two rows share one. A row that names none stands alone."""
     numbers: dict[tuple[str, str] | int, int] = {}
-    found = [
+    clusters = [
         numbers.setdefault(index if row.cluster is None else (row.task, row.cluster), len(numbers))
         for index, row in enumerate(rows)
     ]
-    return None if len(numbers) == len(rows) else np.array(found, np.int64)
+    return None if len(numbers) == len(rows) else np.array(clusters, np.int64)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
-from tutelage.metrics import Difference, ItemScores, Row, holm, paired_difference, score_rows
+from tutelage.metrics import ScoreDifference, ItemScores, Row, holm, paired_difference, score_rows
 from tutelage.scoring.predictions import Predictions
 
 Scores = Mapping[str, ItemScores]
@@ -44,7 +44,7 @@ class Scorecard:
     predictions: Predictions
     side: Side
     against: Side | None
-    difference: Mapping[str, Difference]
+    difference: Mapping[str, ScoreDifference]
 
     def as_json(self, *, per_item: bool = False) -> dict[str, Any]:
         """The document that `tutelage score --json` prints; `items` only when they are asked for."""

@@ -10,8 +10,7 @@ from scipy import stats
 
 from tutelage.metrics import Row, paired_difference, score_rows
 from tutelage.metrics.catalogue import catalogue
-from tutelage.metrics.stats import intervals
-from tutelage.metrics.stats import paired_tests as tests
+from tutelage.metrics.stats import intervals, paired_tests
 
 TEXTS = [
     "rougeL",
@@ -59,12 +58,12 @@ def scored(metric, n, *, right=None, seed=0):
 @pytest.mark.parametrize("right", range(0, 31, 5))
 def test_wilsons_interval_is_scipys(right):
     expected = stats.binomtest(right, 30).proportion_ci(method="wilson")
-    assert intervals.wilson(right, 30) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert intervals.wilson_interval(right, 30) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_a_mean_of_uniform_items_is_as_open_as_a_share_of_right_ones():
-    low, high = intervals.mean(np.ones(40), low=0, high=1)
-    expected = intervals.on_range(1.0, 1 / 40, stats.t.ppf(0.975, 39), low=0, high=1)
+    low, high = intervals.mean_interval(np.ones(40), low=0, high=1)
+    expected = intervals.score_interval(1.0, 1 / 40, stats.t.ppf(0.975, 39), low=0, high=1)
     assert (low, high) == pytest.approx(
         expected, rel=0.03
     )  # two items of weight 1/2 that nobody saw are added
@@ -72,7 +71,7 @@ def test_a_mean_of_uniform_items_is_as_open_as_a_share_of_right_ones():
 
 def test_a_mean_of_many_items_gets_students_interval():
     values = np.random.default_rng(0).beta(4, 4, 4000)
-    low, high = intervals.mean(values, low=0, high=1)
+    low, high = intervals.mean_interval(values, low=0, high=1)
     half = stats.t.ppf(0.975, 3999) * values.std(ddof=1) / math.sqrt(4000)
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.02 * half)
 
@@ -98,25 +97,25 @@ def test_unchanged_items_leave_at_least_the_rule_of_three_open(metric, n):
 def test_unchanged_items_of_a_mean_leave_as_much_open_as_right_answers(metric, n):
     side = scored(metric, n, right=[True] * n)
     found = paired_difference(side, side)
-    low, high = intervals.paired_proportions(0, 0, n)
+    low, high = intervals.paired_proportions_interval(0, 0, n)
     width = catalogue()[metric].high
     assert (found.low / width, found.high / width) == pytest.approx((low, high), abs=1e-9)
 
 
 def test_pooled_freedom_is_that_of_the_part_that_is_estimated():
-    assert intervals.pooled_freedom(2.0, 9.0, 0.0) == 9.0
-    assert intervals.pooled_freedom(2.0, 9.0, 2.0) == pytest.approx(36.0)  # Welch: (2 + 2)**2 / (2**2 / 9)
-    assert intervals.pooled_freedom(0.0, 9.0, 1.0) == math.inf
+    assert intervals.pooled_dof(2.0, 9.0, 0.0) == 9.0
+    assert intervals.pooled_dof(2.0, 9.0, 2.0) == pytest.approx(36.0)  # Welch: (2 + 2)**2 / (2**2 / 9)
+    assert intervals.pooled_dof(0.0, 9.0, 1.0) == math.inf
     assert intervals.t_quantile(math.inf) == pytest.approx(intervals.Z, abs=1e-12)
 
 
 def test_a_combined_difference_of_independent_and_of_equal_estimates():
     values, ends = (2.0, 5.0), ((1.0, 4.0), (4.0, 8.0))
-    low, high = intervals.combined_difference(values, ends, 0.0, 0.0)
+    low, high = intervals.difference_interval(values, ends, 0.0, 0.0)
     assert (low, high) == pytest.approx(
         (3 - math.hypot(1, 2), 3 + math.hypot(3, 1))
     )  # Zou and Donner by hand
-    low, high = intervals.combined_difference((2.0, 2.0), ((1.0, 3.0), (1.0, 3.0)), 1.0, 0.0)
+    low, high = intervals.difference_interval((2.0, 2.0), ((1.0, 3.0), (1.0, 3.0)), 1.0, 0.0)
     assert (low, high) == pytest.approx((0.0, 0.0))
 
 
@@ -209,10 +208,10 @@ def test_interval_and_p_of_shares_agree_in_thousands_of_cases(seed):
         n = int(dice.integers(2, 300))
         gained, lost, _ = dice.multinomial(n, dice.dirichlet((0.3, 0.3, 1)))
         value = (gained - lost) / n
-        ends = intervals.paired_proportions(int(gained), int(lost), n)
-        raw = tests.mcnemar(int(gained), int(lost))
+        ends = intervals.paired_proportions_interval(int(gained), int(lost), n)
+        raw = paired_tests.mcnemar(int(gained), int(lost))
         inverted = intervals.t_test(float(gained - lost), math.sqrt(gained + lost), math.inf)
-        low, high, p = intervals.agreeing(value, ends, raw, inverted)
+        low, high, p = intervals.reconcile(value, ends, raw, inverted)
         assert (low > 0 or high < 0) == (p < 0.05), (gained, lost, n)
         assert low <= ends[0]
         assert high >= ends[1]
@@ -250,4 +249,4 @@ def test_interval_and_p_of_every_metric_agree(metric):
 )
 def test_where_two_tests_disagree_the_difference_is_not_beyond_chance(ends, p, inverted, expected):
     value = sum(ends) / 2
-    assert intervals.agreeing(value, ends, p, inverted) == pytest.approx(expected)
+    assert intervals.reconcile(value, ends, p, inverted) == pytest.approx(expected)

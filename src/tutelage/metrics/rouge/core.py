@@ -1,4 +1,4 @@
-"""The compiled core (`c/`), where it was built: the same results as numpy and Python give without it, sooner.
+"""The compiled core (`c/`), where it was built: the results of numpy and Python without it, faster.
 
 It is optional: where an installation finds no C compiler or no headers of Python, `BUILT` is False.
 """
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
+from tutelage.metrics.stats.arrays import Ints
+
 Ids = npt.NDArray[np.int32]
 
 try:

@@ -7,14 +7,13 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from tutelage.core.errors import InputError
 from tutelage.metrics.rouge import core, lcs
 from tutelage.metrics.rouge.counts import gather, overlaps
-from tutelage.metrics.rouge.tokens import Corpus, Ints, Tokenizer, intern
+from tutelage.metrics.rouge.tokens import Corpus, Tokenizer, intern
+from tutelage.metrics.stats.arrays import Floats, Ints
 
-Floats = npt.NDArray[np.float64]
 Merge = Literal["max", "jackknife"]
 
 NAMES = (*(f"rouge{n}" for n in range(1, 10)), "rougeL", "rougeLsum")
@@ -50,22 +49,22 @@ def rouge(
     Raises:
         InputError: a row has no reference.
     """
-    for row, own in enumerate(references):
-        if not own:
+    for row, texts in enumerate(references):
+        if not texts:
             raise InputError("a row has no reference", where=f"row {row + 1}", expected="at least one")
     parts: dict[str, list[Floats]] = {name: [np.zeros((0, 3))] for name in names}
     for part in _chunks(predictions, references):
         scored = _chunk(predictions[part], references[part], names, stemmer=stemmer, tokenizer=tokenizer)
-        counts = np.array([len(own) for own in references[part]])
+        counts = np.array([len(texts) for texts in references[part]])
         for name, values in scored.items():
             parts[name].append(_merged(values, counts, merge))
-    return {name: np.concatenate(found) for name, found in parts.items()}
+    return {name: np.concatenate(values) for name, values in parts.items()}
 
 
 def _chunks(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Iterator[slice]:
     start, room = 0, _CHUNK
-    for row, (prediction, own) in enumerate(zip(predictions, references, strict=True)):
-        room -= len(prediction) + sum(map(len, own))
+    for row, (prediction, texts) in enumerate(zip(predictions, references, strict=True)):
+        room -= len(prediction) + sum(map(len, texts))
         if room < 0 and row > start:
             yield slice(start, row)
             start, room = row, _CHUNK
@@ -82,24 +81,23 @@ def _chunk(
     tokenizer: Tokenizer,
 ) -> dict[str, Floats]:
     """Precision, recall, F of every (row, reference) pair, float64 of shape (pairs, 3)."""
-    flat = [text for own in references for text in own]
-    row_of = np.repeat(np.arange(len(predictions)), [len(own) for own in references])
+    flat = [text for texts in references for text in texts]
+    row_of = np.repeat(np.arange(len(predictions)), [len(texts) for texts in references])
     scored: dict[str, Floats] = {}
     if any(name != "rougeLsum" for name in names):
         corpus = intern([*flat, *predictions], stemmer=stemmer, tokenizer=tokenizer)
         sides = corpus
         if len(flat) > len(predictions):
             sides = gather(corpus, np.concatenate((np.arange(len(flat)), len(flat) + row_of)))
-        lengths = sides.lengths
-        length_r, length_h = lengths[: len(flat)], lengths[len(flat) :]
+        reference_lengths, prediction_lengths = np.split(sides.lengths, 2)
         orders = [int(name[5]) for name in names if name[5].isdigit()]
         hits = {f"rouge{n}": matches for n, matches in overlaps(sides, orders).items()}
-        shorter = [n - 1 for n in sorted(set(orders))]  # a text has that many fewer n-grams than words
+        missing = [n - 1 for n in sorted(set(orders))]  # a text has that many fewer n-grams than words
         if "rougeL" in names:
             hits["rougeL"] = _lcs(sides)
-            shorter.append(0)
-        fewer = np.array(shorter)[:, None]
-        values = _shares(np.array(list(hits.values())), length_r - fewer, length_h - fewer)
+            missing.append(0)
+        fewer = np.array(missing)[:, None]
+        values = _shares(np.array(list(hits.values())), reference_lengths - fewer, prediction_lengths - fewer)
         scored.update(zip(hits, values, strict=True))
     if "rougeLsum" in names:
         tokens = _sentences(flat, predictions, stemmer=stemmer, tokenizer=tokenizer)
@@ -117,12 +115,12 @@ def _lcs(sides: Corpus) -> Ints:
     return lcs.lengths(references, predictions)
 
 
-def _shares(hits: Ints, of_references: Ints, of_predictions: Ints) -> Floats:
+def _shares(hits: Ints, reference_lengths: Ints, prediction_lengths: Ints) -> Floats:
     """Precision, recall and F on a new last axis, in the reference program's order of operations: the last bit agrees."""
-    precision = hits / np.maximum(of_predictions, 1)
-    recall = hits / np.maximum(of_references, 1)
-    both = precision + recall
-    f = np.divide(2 * precision * recall, both, out=np.zeros_like(both), where=both > 0)
+    precision = hits / np.maximum(prediction_lengths, 1)
+    recall = hits / np.maximum(reference_lengths, 1)
+    total = precision + recall
+    f = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
     return np.stack([precision, recall, f], axis=-1)
 
 
@@ -131,10 +129,10 @@ def _sentences(
 ) -> list[list[list[int]]]:
     """Each text as sentences of token ids; empty lines are no sentences."""
     split = [[line for line in text.split("\n") if line] for text in (*references, *predictions)]
-    lines = intern([line for own in split for line in own], stemmer=stemmer, tokenizer=tokenizer)
-    ids, at = lines.ids.tolist(), lines.starts.tolist()
-    sentences = iter([ids[start:end] for start, end in pairwise(at)])
-    return [[next(sentences) for _ in own] for own in split]
+    corpus = intern([line for lines in split for line in lines], stemmer=stemmer, tokenizer=tokenizer)
+    ids = corpus.ids.tolist()
+    sentences = iter([ids[start:end] for start, end in pairwise(corpus.starts.tolist())])
+    return [[next(sentences) for _ in lines] for lines in split]
 
 
 def _summary_level(tokens: list[list[list[int]]], references: int, predictions: Ints) -> Floats:
@@ -147,22 +145,21 @@ def _summary_level(tokens: list[list[list[int]]], references: int, predictions: 
 
 
 def _merged(values: Floats, counts: Ints, merge: Merge) -> Floats:
-    """One line for each row out of one for each (row, reference) pair."""
+    """Precision, recall and F of each row out of those of each (row, reference) pair."""
     if np.all(counts == 1):
         return values
-    best: Callable[[Floats], Floats] = _best if merge == "max" else _jackknife
-    return np.array([best(own) for own in np.split(values, np.cumsum(counts)[:-1])])
+    merge_row: Callable[[Floats], Floats] = _largest_f if merge == "max" else _jackknife
+    return np.array([merge_row(pairs) for pairs in np.split(values, np.cumsum(counts)[:-1])])
 
 
-def _best(own: Floats) -> Floats:
-    line: Floats = own[np.argmax(own[:, 2])]
-    return line
+def _largest_f(pairs: Floats) -> Floats:
+    best: Floats = pairs[np.argmax(pairs[:, 2])]
+    return best
 
 
-def _jackknife(own: Floats) -> Floats:
-    if len(own) == 1:
-        line: Floats = own[0]
-        return line
-    lines = np.array([_best(np.delete(own, out, axis=0)) for out in range(len(own))])
-    mean: Floats = lines.mean(axis=0)
+def _jackknife(pairs: Floats) -> Floats:
+    if len(pairs) == 1:
+        return _largest_f(pairs)
+    leave_one_out = [_largest_f(np.delete(pairs, index, axis=0)) for index in range(len(pairs))]
+    mean: Floats = np.array(leave_one_out).mean(axis=0)
     return mean

@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from tutelage.metrics.rouge import core
-from tutelage.metrics.rouge.tokens import Corpus, Ints
+from tutelage.metrics.rouge.tokens import Corpus
+from tutelage.metrics.stats.arrays import Ints
 
-_ROOM = 1 << 62
+_MAX_CODE = 1 << 62  # n-grams are coded as int64; codes are renumbered before they outgrow it
 
 
-def gather(corpus: Corpus, which: Ints) -> Corpus:
-    """The corpus that holds the texts `which` (int64 of shape (texts,)), in that order, repeated where asked."""
-    if np.array_equal(which, np.arange(len(corpus.starts) - 1)):
+def gather(corpus: Corpus, texts: Ints) -> Corpus:
+    """The corpus that holds the given texts (int64 of shape (texts,)), in that order, with repetitions."""
+    if np.array_equal(texts, np.arange(len(corpus.starts) - 1)):
         return corpus
-    lengths = corpus.lengths[which]
+    lengths = corpus.lengths[texts]
     starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
-    shift = np.repeat(corpus.starts[which] - starts[:-1], lengths)
+    shift = np.repeat(corpus.starts[texts] - starts[:-1], lengths)
     return Corpus(corpus.ids[np.arange(starts[-1]) + shift], starts, corpus.size)
 
 
@@ -36,22 +37,22 @@ def overlaps(sides: Corpus, orders: list[int]) -> dict[int, Ints]:
         return {order: counted[order - 1] for order in sorted(set(orders))}
     pairs = (len(sides.starts) - 1) // 2
     owner = np.repeat(np.arange(2 * pairs), sides.lengths)
-    left = sides.starts[owner + 1] - np.arange(len(owner))
+    to_end = sides.starts[owner + 1] - np.arange(len(owner))  # tokens from each one to its text's end
     codes, size = sides.ids.astype(np.int64), sides.size
-    found: dict[int, Ints] = {}
+    matches: dict[int, Ints] = {}
     for order in range(1, max(orders, default=0) + 1):
         if order > 1:
-            if size * sides.size * max(pairs, 1) >= _ROOM:
+            if size * sides.size * max(pairs, 1) >= _MAX_CODE:
                 distinct, codes = np.unique(codes, return_inverse=True)
                 size = len(distinct)
             last = len(sides.ids) - order + 1
             codes = codes[: max(last, 0)] * sides.size + sides.ids[order - 1 :]
             size *= sides.size
         if order in orders:
-            whole = left[: len(codes)] >= order
+            whole = to_end[: len(codes)] >= order
             text = owner[: len(codes)][whole]
-            found[order] = _clipped(text, codes[whole], pairs, size)
-    return found
+            matches[order] = _clipped(text, codes[whole], pairs, size)
+    return matches
 
 
 def _clipped(text: Ints, codes: Ints, pairs: int, size: int) -> Ints:

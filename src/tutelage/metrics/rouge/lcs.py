@@ -9,7 +9,8 @@ from math import isqrt
 
 import numpy as np
 
-from tutelage.metrics.rouge.tokens import Corpus, Ints
+from tutelage.metrics.rouge.tokens import Corpus
+from tutelage.metrics.stats.arrays import Ints
 
 _MOST_CODE_POINTS = 0x110000
 
@@ -17,7 +18,7 @@ _MOST_CODE_POINTS = 0x110000
 def lengths(references: Corpus, predictions: Corpus) -> Ints:
     """The LCS length of each pair, int64 of shape (pairs,); bit-parallel, in memory linear in the texts.
 
-    Where the compiled core was built, it is asked instead.
+    The compiled core replaces this where it was built.
     """
     from rapidfuzz.distance import LCSseq
     from rapidfuzz.process import cpdist
@@ -42,8 +43,9 @@ def positions(reference: Sequence[int], prediction: Sequence[int]) -> list[tuple
     """One longest common subsequence as (place in the reference, place in the prediction), in order.
 
     Of several longest ones this is the one that rouge_score reads out of its table: from the end, a step back in
-    the prediction only where that keeps more than a step back in the reference does. Rows of the table are held
-    as bit vectors, every block-th one, and the others made again, so memory stays below a few bits a token.
+    the prediction only where that leaves a longer subsequence than a step back in the reference does. Of the table's
+    rows, as bit vectors, only every block-th one is stored and the others are computed again, so memory stays below a
+    few bits a token.
     """
     if not reference or not prediction:
         return []
@@ -53,7 +55,7 @@ def positions(reference: Sequence[int], prediction: Sequence[int]) -> list[tuple
     heads = [(1 << width) - 1]
     for start in range(0, len(reference), block):
         heads.append(_rows(reference[start : start + block], masks, heads[-1], width)[-1])
-    found: list[tuple[int, int]] = []
+    matches: list[tuple[int, int]] = []
     i, j = len(reference), width
     value = j - heads[-1].bit_count()
     while value:
@@ -63,7 +65,7 @@ def positions(reference: Sequence[int], prediction: Sequence[int]) -> list[tuple
             token = reference[i - 1]
             if token == prediction[j - 1]:
                 i, j, value = i - 1, j - 1, value - 1
-                found.append((i, j))
+                matches.append((i, j))
                 continue
             flat = rows[i - base] >> (j - 1) & 1
             above = j - (rows[i - 1 - base] & ((1 << j) - 1)).bit_count() if flat else value
@@ -71,7 +73,7 @@ def positions(reference: Sequence[int], prediction: Sequence[int]) -> list[tuple
                 j -= 1
             else:
                 i -= 1
-    return found[::-1]
+    return matches[::-1]
 
 
 def _masks(tokens: Sequence[int]) -> dict[int, int]:
@@ -105,12 +107,12 @@ def union_hits(references: Sequence[Sequence[int]], predictions: Sequence[Sequen
         return len(positions(references[0], predictions[0]))
     available = Counter(token for sentence in predictions for token in sentence)
     bags = [set(sentence) for sentence in predictions]
-    wanted: Counter[int] = Counter()
+    matched: Counter[int] = Counter()
     for sentence in references:
-        own = set(sentence)
+        tokens = set(sentence)
         union: set[int] = set()
-        for bag, other in zip(bags, predictions, strict=True):
-            if not own.isdisjoint(bag):
-                union.update(place for place, _ in positions(sentence, other))
-        wanted.update(sentence[place] for place in union)
-    return sum((wanted & available).values())
+        for bag, predicted in zip(bags, predictions, strict=True):
+            if not tokens.isdisjoint(bag):
+                union.update(place for place, _ in positions(sentence, predicted))
+        matched.update(sentence[place] for place in union)
+    return sum((matched & available).values())

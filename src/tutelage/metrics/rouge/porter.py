@@ -127,7 +127,7 @@ def _past_and_gerund(word: str) -> str:
 
 
 def _mend(cut: str) -> str:
-    """What is left after -ed or -ing, made a word again."""
+    """A word from what remains after -ed or -ing is cut off."""
     if cut.endswith(("at", "bl", "iz")):
         return cut + "e"
     if len(cut) >= 2 and cut[-1] == cut[-2] and _shape(cut)[-1] == "c":

@@ -11,14 +11,13 @@ from itertools import chain
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from tutelage.metrics.rouge import core
+from tutelage.metrics.rouge.core import Ids
 from tutelage.metrics.rouge.porter import stem
+from tutelage.metrics.stats.arrays import Ints
 
 Tokenizer = Literal["reference", "unicode", "cjk"]
-Ints = npt.NDArray[np.int64]
-Ids = npt.NDArray[np.int32]
 
 _ASCII_WORDS = bytes(code if code == 0 or (code < 128 and chr(code).isalnum()) else 32 for code in range(256))
 # The scripts that are written without spaces between words and whose characters bear meaning one by one.
@@ -83,7 +82,7 @@ def intern(texts: Sequence[str], *, stemmer: bool, tokenizer: Tokenizer = "refer
 
 
 def intern_words(texts: Sequence[str]) -> Corpus:
-    """The same for texts that were tokenised already, with space between their tokens."""
+    """Intern texts that are tokenised already, with space between their tokens."""
     split = [text.split() for text in texts]
     vocabulary: defaultdict[str, int] = defaultdict()
     vocabulary.default_factory = vocabulary.__len__
@@ -111,11 +110,11 @@ def _separators(text: str) -> dict[int, str]:
 
 def _stem_table(vocabulary: Mapping[bytes | str, int]) -> Ids:
     """Old id to the id of the stem; ids stay below the size of the vocabulary."""
-    seen: dict[str, int] = {}
+    stem_ids: dict[str, int] = {}
     table = np.empty(len(vocabulary), np.int32)
     for token, number in vocabulary.items():
         word = token.decode("ascii") if isinstance(token, bytes) else token
-        table[number] = seen.setdefault(_stemmed(word), len(seen))
+        table[number] = stem_ids.setdefault(_stemmed(word), len(stem_ids))
     return table
 
 

@@ -1,4 +1,1 @@
-"""Intervals, paired tests, families of tests, power."""
-
-from tutelage.metrics.stats.multiple_testing import benjamini_hochberg as benjamini_hochberg
-from tutelage.metrics.stats.multiple_testing import holm as holm
+"""Statistics of scores: intervals, paired tests, corrections for many tests. Imports none of the metrics."""

@@ -1,10 +1,11 @@
-"""The interval of an expected calibration error, whose plain estimate is too large.
+"""The interval of an expected calibration error, whose plain estimate is biased upward.
 
-Each bin's distance between confidence and accuracy is taken without its sign, so noise only adds to the sum: a model that
-is calibrated shows an error of its own (A. Kumar, P. Liang, T. Ma, "Verified Uncertainty Calibration", 2019, section 4).
-The interval inverts a parametric bootstrap (J. Carpenter, "Test inversion bootstrap confidence intervals", 1999): it holds
-every error under which the one seen is neither among the lowest nor among the highest 2 % of those drawn anew (2, not
-2.5, because the models that are tried are a line through all possible ones). The models drawn from are the one seen with all its distances multiplied by one number; with 0 it is calibrated.
+Each bin's gap between confidence and accuracy is taken without its sign, so noise only adds to the sum: a calibrated model
+shows an error of its own (A. Kumar, P. Liang, T. Ma, "Verified Uncertainty Calibration", 2019, section 4). The interval
+inverts a parametric bootstrap (J. Carpenter, "Test inversion bootstrap confidence intervals", 1999): it holds every error
+under which the observed one is neither among the lowest nor among the highest 2 % of those simulated (2, not 2.5, because
+the models that are tried are a line through all possible ones). Those models are the observed one with all its gaps
+multiplied by one factor; with 0 it is calibrated.
 """
 
 from __future__ import annotations
@@ -14,111 +15,108 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tutelage.metrics.stats.bootstrap import Floats, Ints
+from tutelage.metrics.stats.arrays import Floats, Ints
 
 DRAWS = 500
 _TAIL = 0.02
 _HALVINGS = 9
-_SAME = 1e-12
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bins:
+class ConfidenceBins:
     """Items by bin of confidence, float64 of shape (bins,) each; bins without items are left out.
 
     Attributes:
         sizes: how many items.
         confidence: their mean confidence.
-        spread: the variance of their confidence.
+        variance: the variance of their confidence.
         right: how many are right.
     """
 
     sizes: Floats
     confidence: Floats
-    spread: Floats
+    variance: Floats
     right: Floats
 
     @classmethod
-    def of(cls, confidence: Floats, right: Floats, place: Ints, *, count: float) -> Bins:
-        """Items put into bins.
+    def of(cls, confidence: Floats, right: Floats, bins: Ints, *, count: float) -> ConfidenceBins:
+        """Sort items into bins.
 
         Args:
             confidence: of each item, float64 of shape (n,).
             right: 1 for a right item, 0 for a wrong one, float64 of shape (n,).
-            place: each item's bin, int64 of shape (n,).
+            bins: each item's bin, int64 of shape (n,).
             count: how many independent items they count as.
         """
-        _, place = np.unique(place, return_inverse=True)
-        sizes = np.bincount(place).astype(np.float64)
-        centre = np.bincount(place, confidence) / sizes
-        spread: Floats = np.bincount(place, confidence**2) / sizes - centre**2
-        fewer = count / len(confidence)
-        hits = np.bincount(place, right).astype(np.float64) * fewer
-        return cls(sizes * fewer, centre, np.maximum(spread, 0.0), hits)
+        _, bins = np.unique(bins, return_inverse=True)
+        sizes = np.bincount(bins).astype(np.float64)
+        mean = np.bincount(bins, confidence) / sizes
+        variance: Floats = np.bincount(bins, confidence**2) / sizes - mean**2
+        weight = count / len(confidence)
+        hits = np.bincount(bins, right).astype(np.float64) * weight
+        return cls(sizes * weight, mean, np.maximum(variance, 0.0), hits)
 
     def error(self) -> float:
         """The plain estimate."""
         return float(np.abs(self.sizes * self.confidence - self.right).sum() / self.sizes.sum())
 
-    def accuracy(self, times: float) -> Floats:
-        """Each bin's accuracy with the distances seen, shrunk by one item that is as calibrated, multiplied by `times`."""
+    def accuracy(self, factor: float) -> Floats:
+        """Each bin's accuracy with its observed gap, shrunk by one calibrated pseudo-item, multiplied by `factor`."""
         shrunk = (self.right + self.confidence) / (self.sizes + 1)
-        return np.clip(self.confidence - times * (self.confidence - shrunk), 0.0, 1.0)
+        return np.clip(self.confidence - factor * (self.confidence - shrunk), 0.0, 1.0)
 
-    def true_error(self, times: float) -> float:
-        """The error of a model with these accuracies."""
-        gap = np.abs(self.confidence - self.accuracy(times))
+    def true_error(self, factor: float) -> float:
+        """The true error of a model with the accuracies `accuracy(factor)`."""
+        gap = np.abs(self.confidence - self.accuracy(factor))
         return float(self.sizes @ gap / self.sizes.sum())
 
 
-class _Draws:
-    """Items drawn anew, the same for all models; a model decides only which of them are right."""
+class _Simulation:
+    """Simulated items, the same for all models; a model decides only which of them are right."""
 
-    def __init__(self, bins: Bins, rng: np.random.Generator) -> None:
+    def __init__(self, bins: ConfidenceBins, rng: np.random.Generator) -> None:
         self.bins, self.rng = bins, rng
         self.total = max(1, round(float(bins.sizes.sum())))
         self.sizes = rng.multinomial(self.total, bins.sizes / bins.sizes.sum(), size=DRAWS)
-        noise = rng.standard_normal(self.sizes.shape) * np.sqrt(self.sizes * bins.spread)
+        noise = rng.standard_normal(self.sizes.shape) * np.sqrt(self.sizes * bins.variance)
         self.confidence: Floats = self.sizes * bins.confidence + noise
         self.state = rng.bit_generator.state
 
-    def errors(self, times: float) -> Floats:
-        """Errors of models with the accuracies `Bins.accuracy(times)`, float64 of shape (DRAWS,)."""
+    def errors(self, factor: float) -> Floats:
+        """Estimated errors of the model with the accuracies `bins.accuracy(factor)`, float64 of shape (DRAWS,)."""
         self.rng.bit_generator.state = self.state
-        right = self.rng.binomial(self.sizes, self.bins.accuracy(times))
+        right = self.rng.binomial(self.sizes, self.bins.accuracy(factor))
         errors: Floats = np.abs(self.confidence - right).sum(1) / self.total
         return errors
 
 
-def interval(bins: Bins, rng: np.random.Generator) -> tuple[float, float]:
-    """The interval of the error, in which the plain estimate lies.
+def calibration_interval(bins: ConfidenceBins, rng: np.random.Generator) -> tuple[float, float]:
+    """The interval of the error, which holds the plain estimate.
 
     Args:
         bins: the items.
-        rng: draws items and answers, with the same luck for all models that are tried.
+        rng: draws items and answers, with the same random numbers for all models that are tried.
     """
-    seen, draws = bins.error(), _Draws(bins, rng)
+    observed, simulation = bins.error(), _Simulation(bins, rng)
 
-    def too_small(times: float) -> bool:
-        return float(np.mean(draws.errors(times) >= seen - _SAME)) <= _TAIL
+    def too_small(factor: float) -> bool:
+        return float(np.mean(simulation.errors(factor) >= observed - _ROUNDING)) <= _TAIL
 
-    def too_large(times: float) -> bool:
-        return float(np.mean(draws.errors(times) <= seen + _SAME)) <= _TAIL
+    def too_large(factor: float) -> bool:
+        return float(np.mean(simulation.errors(factor) <= observed + _ROUNDING)) <= _TAIL
 
-    low = bins.true_error(_last(too_small, 0.0, 1.5)) if too_small(0.0) else 0.0
-    most = 1.0
-    while most < 64 and not too_large(most):
-        most *= 2
-    high = bins.true_error(_last(lambda times: not too_large(times), 0.0, most, after=True))
-    return min(low, seen), max(high, seen)
+    low = bins.true_error(_bisect(too_small, 0.0, 1.5)[0]) if too_small(0.0) else 0.0
+    limit = 1.0
+    while limit < 64 and not too_large(limit):
+        limit *= 2
+    high = bins.true_error(_bisect(lambda factor: not too_large(factor), 0.0, limit)[1])
+    return min(low, observed), max(high, observed)
 
 
-def _last(holds: Callable[[float], bool], left: float, right: float, *, after: bool = False) -> float:
-    """Where something that holds at first ceases to hold, by halving; from above with `after`."""
+def _bisect(holds: Callable[[float], bool], low: float, high: float) -> tuple[float, float]:
+    """Narrow down where a condition that holds at `low` stops holding: a point where it holds, one where it does not."""
     for _ in range(_HALVINGS):
-        middle = (left + right) / 2
-        if holds(middle):
-            left = middle
-        else:
-            right = middle
-    return right if after else left
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low, high

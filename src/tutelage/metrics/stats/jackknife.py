@@ -1,8 +1,8 @@
 """The jackknife: how much a metric changes when one item is left out, and the variance that follows.
 
-B. Efron, C. Stein, "The jackknife estimate of variance", 1981. Lines may stand for many equal items, or for a part of one:
-an item that nobody saw. A function of sums costs one evaluation a line; of any other function with many lines, random
-groups of lines are left out instead (J. Shao, D. Tu, The Jackknife and Bootstrap, 1995, section 5.1.2).
+B. Efron, C. Stein, "The jackknife estimate of variance", 1981. A row may stand for many equal items, or for a part of one
+(a pseudo-item). A function of sums costs one evaluation a row. Of any other function with many rows, random groups of rows
+are left out instead (J. Shao, D. Tu, The Jackknife and Bootstrap, 1995, section 5.1.2).
 """
 
 from __future__ import annotations
@@ -12,102 +12,103 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tutelage.metrics.stats.bootstrap import Estimator, Floats, Ints, SumEstimator, blocks
+from tutelage.metrics.stats.arrays import Floats, Ints, blocks
+from tutelage.metrics.stats.estimators import Estimator, SumEstimator
 
 GROUPS = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JackknifeDerivatives:
-    """A metric's value, and its derivative by the number of each line's items.
+    """A metric's value, and its derivative by the number of items of each unit.
 
     Attributes:
-        value: under the counts given.
-        each: float64 of shape (b,), one a line or a group of lines.
+        value: the metric on all items.
+        by_unit: float64 of shape (units,), one for each row or group of rows.
     """
 
     value: float
-    each: Floats
+    by_unit: Floats
 
 
 class Jackknife:
-    """A plan which lines to leave out together, the same for several metrics.
+    """Which rows are left out together, the same for several metrics.
 
     Args:
-        counts: how many items each line stands for, float64 of shape (m,), above 0.
-        rng: draws the groups where there are many lines.
-        sums: whether all the metrics are functions of sums.
+        counts: how many items each row stands for, float64 of shape (m,), above 0.
+        rng: draws the groups where there are many rows.
+        only_sums: whether every metric is a `SumEstimator`, so that no groups are needed.
     """
 
-    def __init__(self, counts: Floats, rng: np.random.Generator, *, sums: bool) -> None:
+    def __init__(self, counts: Floats, rng: np.random.Generator, *, only_sums: bool) -> None:
         self.counts = counts
         self.groups: Ints | None = None
-        if not sums and len(counts) > GROUPS:
+        if not only_sums and len(counts) > GROUPS:
             self.groups = rng.permutation(np.arange(len(counts)) % GROUPS)
         self.weights: Floats = counts if self.groups is None else np.ones(GROUPS)
 
-    def derivatives(self, weigh: Estimator) -> JackknifeDerivatives:
-        """The value and its derivatives; NaN where leaving a line out leaves no value."""
+    def derivatives(self, estimator: Estimator) -> JackknifeDerivatives:
+        """Compute a metric with each unit left out; NaN where that leaves no value."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            value = float(weigh(self.counts[None])[0])
+            value = float(estimator(self.counts[None])[0])
             if self.groups is not None:
-                without = self._without_groups(weigh, self.groups)
-                return JackknifeDerivatives(value, value - without)
-            part = np.minimum(self.counts, 1.0)
-            if isinstance(weigh, SumEstimator):
-                without = weigh.combine(self.counts @ weigh.lines - part[:, None] * weigh.lines)
+                return JackknifeDerivatives(value, value - self._without_groups(estimator, self.groups))
+            removed = np.minimum(self.counts, 1.0)  # a pseudo-item weighs less than one and goes as a whole
+            if isinstance(estimator, SumEstimator):
+                sums = self.counts @ estimator.statistics
+                without = estimator.combine(sums - removed[:, None] * estimator.statistics)
             else:
-                without = self._without_lines(weigh, part)
-            return JackknifeDerivatives(value, (value - without) / part)
+                without = self._without_rows(estimator, removed)
+            return JackknifeDerivatives(value, (value - without) / removed)
 
-    def variance(self, each: Floats) -> float:
-        """The jackknife variance of a value with such derivatives; 0 where fewer than two are known."""
-        known = np.isfinite(each)
-        each, weights = each[known], self.weights[known]
+    def variance(self, by_unit: Floats) -> float:
+        """The jackknife variance of a value with such derivatives; 0 where fewer than two are finite."""
+        finite = np.isfinite(by_unit)
+        by_unit, weights = by_unit[finite], self.weights[finite]
         total = float(weights.sum())
-        if np.count_nonzero(known) < 2:
+        if np.count_nonzero(finite) < 2:
             return 0.0
-        centred = each - float(weights @ each) / total
+        centred = by_unit - float(weights @ by_unit) / total
         return max(0.0, (total - 1) / total) * float(weights @ (centred * centred))
 
-    def share_of_last(self, each: Floats, lines: int) -> float:
-        """The share of the variance that the last lines make; 0 where lines are left out by groups."""
+    def variance_share_of_last(self, by_unit: Floats, rows: int) -> float:
+        """The share of the variance that comes from the last `rows` rows; 0 where groups are left out."""
         if self.groups is not None:
             return 0.0
-        known = np.isfinite(each)
-        weights = np.where(known, self.weights, 0.0)
-        centred = np.where(known, each, 0.0)
+        finite = np.isfinite(by_unit)
+        weights = np.where(finite, self.weights, 0.0)
+        centred = np.where(finite, by_unit, 0.0)
         centred = centred - float(weights @ centred) / float(weights.sum())
-        parts = weights * centred * centred
-        total = float(parts.sum())
-        return float(parts[len(parts) - lines :].sum()) / total if total > 0 else 0.0
+        squares = weights * centred * centred
+        total = float(squares.sum())
+        return float(squares[len(squares) - rows :].sum()) / total if total > 0 else 0.0
 
-    def alike(self, each: Floats) -> float:
+    def modal_count(self, by_unit: Floats) -> float:
         """How many items have the most common derivative, up to rounding."""
-        known = np.isfinite(each)
-        scale = float(np.abs(each[known]).max(initial=0.0))
-        if scale == 0.0 or not known.any():
+        finite = np.isfinite(by_unit)
+        scale = float(np.abs(by_unit[finite]).max(initial=0.0))
+        if scale == 0.0 or not finite.any():
             return float(self.weights.sum())
-        _, place = np.unique(np.round(each[known] / scale, 9), return_inverse=True)
-        return float(np.bincount(place, self.weights[known]).max())
+        _, numbers = np.unique(np.round(by_unit[finite] / scale, 9), return_inverse=True)
+        return float(np.bincount(numbers, self.weights[finite]).max())
 
-    def moved(self, each: Floats) -> float:
+    def changed_count(self, by_unit: Floats) -> float:
         """How many items have a derivative other than 0, up to rounding."""
-        known = np.nan_to_num(each)
-        return float(self.weights[np.abs(known) > 1e-9 * math.fsum(np.abs(known)) / len(known)].sum())
+        sizes = np.abs(np.nan_to_num(by_unit))
+        return float(self.weights[sizes > 1e-9 * math.fsum(sizes) / len(sizes)].sum())
 
-    def _without_lines(self, weigh: Estimator, part: Floats) -> Floats:
-        found = np.empty(len(part))
-        for block in blocks(len(part), len(part)):
+    def _without_rows(self, estimator: Estimator, removed: Floats) -> Floats:
+        values = np.empty(len(removed))
+        for block in blocks(len(removed), len(removed)):
             weights = np.tile(self.counts, (block.stop - block.start, 1))
-            at = np.arange(block.start, block.stop)
-            weights[at - block.start, at] -= part[at]
-            found[block] = weigh(weights)
-        return found
+            rows = np.arange(block.start, block.stop)
+            weights[rows - block.start, rows] -= removed[rows]
+            values[block] = estimator(weights)
+        return values
 
-    def _without_groups(self, weigh: Estimator, groups: Ints) -> Floats:
-        found = np.empty(GROUPS)
+    def _without_groups(self, estimator: Estimator, groups: Ints) -> Floats:
+        values = np.empty(GROUPS)
         for block in blocks(GROUPS, len(groups)):
-            kept = groups[None, :] != np.arange(block.start, block.stop)[:, None]
-            found[block] = weigh(kept * self.counts)
-        return found
+            inside = groups[None, :] != np.arange(block.start, block.stop)[:, None]
+            values[block] = estimator(inside * self.counts)
+        return values

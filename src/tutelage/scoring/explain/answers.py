@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from tutelage.core.types import Json
-from tutelage.metrics.answer_extraction import bbh as extract_bbh
-from tutelage.metrics.answers import normalised
+from tutelage.metrics.answer_extraction import extract_bbh
+from tutelage.metrics.answers import normalise_squad
 from tutelage.metrics.catalogue import MetricSpec
 from tutelage.metrics.facts import contains
 from tutelage.metrics.score import Row
@@ -29,13 +29,13 @@ def explain_bbh(spec: MetricSpec, row: Row) -> Answers:
 
 def explain_squad_em(spec: MetricSpec, row: Row) -> Answers:
     """Equal in SQuAD's normal form."""
-    texts = tuple(map(normalised, row.references))
-    return _answers(spec, "lower case, without punctuation and articles", normalised(row.prediction), texts)
+    texts = tuple(map(normalise_squad, row.references))
+    return _answers(spec, "lower case, without punctuation and articles", normalise_squad(row.prediction), texts)
 
 
 def explain_token_f1(spec: MetricSpec, row: Row) -> Words:
     """The words that both have in SQuAD's normal form."""
-    texts = [normalised(text) for text in (row.prediction, *(row.references or ("",)))]
+    texts = [normalise_squad(text) for text in (row.prediction, *(row.references or ("",)))]
     prediction, *references = word_sides(texts)
     own = Counter(prediction.ids)
     shares = []

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from scipy.stats import binom
 
-from tutelage.metrics.stats import simulation
-from tutelage.metrics.stats.worlds import CALIBRATED, WORLDS
+from simulations import rates
+from simulations.worlds import CALIBRATED, WORLDS
 
-BY_NAME = {f"{world.metric}, {world.words}": world for world in WORLDS}
+BY_NAME = {f"{world.metric}, {world.description}": world for world in WORLDS}
 # Every metric is looked at; of worlds that differ in classes or bins only the first.
 QUICK = {
     world.metric: world for world in reversed(WORLDS) if ":" not in world.metric or "binary" in world.metric
@@ -18,14 +18,14 @@ LOOKS = 4  # a tenth of the true values, so 40 in all
 
 @pytest.mark.parametrize("metric", sorted(QUICK))
 def test_an_interval_covers_in_a_small_look(metric):
-    found = simulation.coverage(QUICK[metric], 30, LOOKS).mean
+    found = rates.coverage(QUICK[metric], 30, LOOKS).mean
     # An interval that covers in 93 of 100 cases falls below this once in 100,000 looks; one that covers in 60 nearly always.
     assert found.count >= binom.ppf(1e-5, 10 * LOOKS, 0.93), found
 
 
 @pytest.mark.parametrize("n", [10, 30, 100])
 def test_the_calibration_error_of_a_calibrated_model_is_not_shown_to_be_one(n):
-    found = simulation.calibrated_coverage(CALIBRATED, n, 60).mean
+    found = rates.calibrated_coverage(CALIBRATED, n, 60).mean
     assert found.count >= binom.ppf(1e-5, 60, 0.95), (
         found
     )  # 98 by construction, and 0 to 50 by a plain bootstrap
@@ -33,18 +33,18 @@ def test_the_calibration_error_of_a_calibrated_model_is_not_shown_to_be_one(n):
 
 @pytest.mark.parametrize("metric", ["accuracy", "rougeL", "balanced_accuracy", "pearson"])
 def test_the_interval_of_a_difference_covers_in_a_small_look(metric):
-    found = simulation.change_coverage(QUICK[metric], 30, LOOKS).mean
+    found = rates.change_coverage(QUICK[metric], 30, LOOKS).mean
     assert found.count >= binom.ppf(1e-5, 10 * LOOKS, 0.93), found
 
 
-@pytest.mark.parametrize("test", list(simulation.ALARMS))
+@pytest.mark.parametrize("test", list(rates.ALARMS))
 def test_no_test_cries_wolf_in_a_small_look(test):
-    for one in simulation.false_alarms(test, 200, sizes=(30, 100)):
-        assert one.share < 0.12, one
+    for rate in rates.false_alarms(test, 200, sizes=(30, 100)):
+        assert rate.share < 0.12, rate
 
 
 def test_the_same_seed_gives_the_same_rates():
-    first, again = (list(simulation.clustered_coverage(20)) for _ in range(2))
+    first, again = (list(rates.clustered_coverage(20)) for _ in range(2))
     assert first == again
 
 
@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_rates():
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_every_interval_covers_as_promised(name):
     for n in (10, 20, 30, 100, 300, 1000):
-        found = simulation.coverage(BY_NAME[name], n, 50)
+        found = rates.coverage(BY_NAME[name], n, 50)
         mean, lowest = found.mean, found.lowest
         # Bounds that a rate of 92, 93, 97 or 88 % passes but once in 10,000 (and once for each tenth).
         assert mean.count >= binom.ppf(1e-4, mean.repetitions, 0.93 if n >= 30 else 0.92), mean
@@ -67,20 +67,20 @@ def test_every_interval_covers_as_promised(name):
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_every_interval_of_a_difference_covers_as_promised(name):
     for n in (10, 30, 100, 300):
-        found = simulation.change_coverage(BY_NAME[name], n, 10).mean
+        found = rates.change_coverage(BY_NAME[name], n, 10).mean
         assert found.count >= binom.ppf(1e-4, found.repetitions, 0.93 if n >= 30 else 0.92), found
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_clustered_means_cover_from_30_clusters_on():
-    for one in simulation.clustered_coverage(1000, (30, 100, 300)):
-        assert binom.ppf(1e-4, 1000, 0.93) <= one.count <= binom.isf(1e-4, 1000, 0.97), one
+    for rate in rates.clustered_coverage(1000, (30, 100, 300)):
+        assert binom.ppf(1e-4, 1000, 0.93) <= rate.count <= binom.isf(1e-4, 1000, 0.97), rate
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("test", list(simulation.ALARMS))
+@pytest.mark.parametrize("test", list(rates.ALARMS))
 def test_false_alarms_stay_below_the_promised_bound(test):
-    loud = [one for one in simulation.false_alarms(test, 10_000) if one.bound >= 0.065]
+    loud = [rate for rate in rates.false_alarms(test, 10_000) if rate.bound >= 0.065]
     assert not loud

@@ -1,4 +1,4 @@
-"""Do the intervals cover and the tests keep quiet? Answered by simulation, on made-up models whose truth is known."""
+"""How often intervals hold the truth, and how often tests alarm when nothing changed, by simulation."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
+from simulations.bootstrap_test import bootstrap_p, weighted_differences
+from simulations.worlds import POOL, Answers, World, sample
 from tutelage.core import seeds
 from tutelage.metrics.catalogue import parse
 from tutelage.metrics.implementation import implementation
 from tutelage.metrics.paired_difference import paired_difference
-from tutelage.metrics.score_intervals import interval
-from tutelage.metrics.stats import bootstrap, intervals
-from tutelage.metrics.stats import paired_tests as tests
-from tutelage.metrics.stats.bootstrap import Estimator, Floats
-from tutelage.metrics.stats.worlds import POOL, Answers, World, sample
+from tutelage.metrics.score_intervals import score_interval
+from tutelage.metrics.scoring import metric_value
+from tutelage.metrics.stats import bootstrap, intervals, paired_tests
+from tutelage.metrics.stats.arrays import Floats, Ints, fold_duplicates
+from tutelage.metrics.stats.estimators import Estimator
 
 SEED = 20261122
 BINS = 10
@@ -25,18 +28,18 @@ ALARM_TRIALS = 499  # arrangements or resamples a test: p keeps its meaning at a
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class EventRate:
     """How often something happened in repetitions of an experiment.
 
     Attributes:
-        what: the interval or test.
+        method: the interval or test.
         truth: the model behind it, in words.
         n: items a repetition.
         count: how often it happened.
         repetitions: of how many.
     """
 
-    what: str
+    method: str
     truth: str
     n: int
     count: int
@@ -44,7 +47,7 @@ class Rate:
 
     @property
     def share(self) -> float:
-        """The rate seen."""
+        """The observed rate."""
         return self.count / self.repetitions
 
     @property
@@ -62,102 +65,103 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Covered:
+class Coverage:
     """How often intervals held the truth, by equal parts of the true values."""
 
-    parts: tuple[Rate, ...]
+    parts: tuple[EventRate, ...]
 
     @property
-    def mean(self) -> Rate:
+    def mean(self) -> EventRate:
         """Averaged over the true value."""
         first = self.parts[0]
-        counts = sum(one.count for one in self.parts), sum(one.repetitions for one in self.parts)
-        return Rate(first.what, first.truth, first.n, *counts)
+        counts = sum(part.count for part in self.parts), sum(part.repetitions for part in self.parts)
+        return EventRate(first.method, first.truth, first.n, *counts)
 
     @property
-    def lowest(self) -> Rate:
+    def lowest(self) -> EventRate:
         """The part in which it happened least often."""
-        return min(self.parts, key=lambda one: one.share)
+        return min(self.parts, key=lambda part: part.share)
 
 
-def coverage(world: World, n: int, repetitions: int) -> Covered:
+def coverage(world: World, n: int, repetitions: int) -> Coverage:
     """How often a score's interval holds the truth, in `BINS` equal parts of the true values from .02 to .98."""
-    rng = seeds.generator(SEED, "coverage", world.metric, world.words, n)
-    found = []
+    rng = seeds.generator(SEED, "coverage", world.metric, world.description, n)
+    parts = []
     for low, high in _bins(world):
         count = 0
         for _ in range(repetitions):
             level = world.level(rng.uniform(low, high))
             pool = world.items(rng, POOL)
             answers = world.answers(rng, pool, level)
-            held = sample(answers, rng.integers(0, POOL, n))
-            ends = interval(world.spec, held, world.value(held.items, held.lines), None, SEED)
+            drawn = sample(answers, rng.integers(0, POOL, n))
+            ends = score_interval(world.spec, drawn, metric_value(world.spec, drawn), None, SEED)
             count += _holds((ends[0], ends[1]), world.truth(pool, answers, level))
-        found.append(Rate(world.metric, world.words, n, count, repetitions))
-    return Covered(tuple(found))
+        parts.append(EventRate(world.metric, world.description, n, count, repetitions))
+    return Coverage(tuple(parts))
 
 
-def change_coverage(world: World, n: int, repetitions: int) -> Covered:
+def change_coverage(world: World, n: int, repetitions: int) -> Coverage:
     """How often the interval of a difference holds the true one; parts are those of the base model's true values.
 
-    Both models' true values are drawn from .02 to .98, apart from each other. Both find the same items hard, and 30 % of the
+    Both models' true values are drawn from .02 to .98, independently. Both find the same items hard, and 30 % of the
     answers stay as they were.
     """
-    rng = seeds.generator(SEED, "change", world.metric, world.words, n)
+    rng = seeds.generator(SEED, "change", world.metric, world.description, n)
     bins = _bins(world)
-    found = []
+    parts = []
     for low, high in bins:
         count = 0
         for _ in range(repetitions):
             truths = rng.uniform(low, high), rng.uniform(bins[0][0], bins[-1][1])
-            count += _change_held(world, (world.level(truths[0]), world.level(truths[1])), n, rng)
-        found.append(Rate(world.metric, world.words, n, count, repetitions))
-    return Covered(tuple(found))
+            count += _change_covered(world, (world.level(truths[0]), world.level(truths[1])), n, rng)
+        parts.append(EventRate(world.metric, world.description, n, count, repetitions))
+    return Coverage(tuple(parts))
 
 
-def _change_held(world: World, levels: tuple[float, float], n: int, rng: np.random.Generator) -> bool:
+def _change_covered(world: World, levels: tuple[float, float], n: int, rng: np.random.Generator) -> bool:
     pool = world.items(rng, POOL)
-    stays = rng.random(POOL) < 0.3
-    base, fresh = (world.answers(rng, pool, level) for level in levels)
-    tuned = _mixed(stays, base, fresh)
+    unchanged = rng.random(POOL) < 0.3
+    base, redrawn = (world.answers(rng, pool, level) for level in levels)
+    tuned = _mixed(unchanged, base, redrawn)
     if world.exact is None:
-        truths = [world.value(*own) for own in (base, tuned)]
+        truths = [world.value(*answers) for answers in (base, tuned)]
     else:
         exact = [(base[0], world.exact(pool, level)) for level in levels]
-        truths = [world.value(*exact[0]), world.value(*_mixed(stays, *exact))]
-    at = rng.integers(0, POOL, n)
-    before, after = (world.scored(sample(own, at)) for own in (base, tuned))
-    made = paired_difference(before, after, seed=SEED, trials=ALARM_TRIALS)
-    return _holds((made.low, made.high), truths[1] - truths[0])
+        truths = [world.value(*exact[0]), world.value(*_mixed(unchanged, *exact))]
+    drawn = rng.integers(0, POOL, n)
+    base_scores, tuned_scores = (world.scores(sample(answers, drawn)) for answers in (base, tuned))
+    difference = paired_difference(base_scores, tuned_scores, seed=SEED, trials=ALARM_TRIALS)
+    return _holds((difference.low, difference.high), truths[1] - truths[0])
 
 
-def _mixed(stays: np.ndarray[tuple[int], np.dtype[np.bool_]], base: Answers, fresh: Answers) -> Answers:
-    return np.where(stays, base[0], fresh[0]), np.where(stays[:, None], base[1], fresh[1])
+def _mixed(unchanged: npt.NDArray[np.bool_], base: Answers, redrawn: Answers) -> Answers:
+    return np.where(unchanged, base[0], redrawn[0]), np.where(unchanged[:, None], base[1], redrawn[1])
 
 
 def _bins(world: World) -> list[tuple[float, float]]:
     """Parts of the true values, on the metric's own scale: from .02 to .98 of it, as far as the world's models reach."""
     values = [world.level_value(end) for end in (0.0, 1.0)]
-    scale = 100.0 if world.spec.entry.implementation in ("bleu", "chrf", "ter") else 1.0
+    implemented = world.spec.entry.implementation
+    scale = 100.0 if implemented in ("bleu", "chrf", "ter") else 1.0
     low, high = min(values), max(values)
-    if world.spec.entry.implementation not in ("perplexity", "bits_per_byte"):
+    if implemented not in ("perplexity", "bits_per_byte"):
         low, high = max(low, 0.02 * scale), min(high, 0.98 * scale)
     edges = np.linspace(low, high, BINS + 1).tolist()
     return list(pairwise(edges))
 
 
-def calibrated_coverage(world: World, n: int, repetitions: int) -> Covered:
+def calibrated_coverage(world: World, n: int, repetitions: int) -> Coverage:
     """How often the interval of a calibration error holds 0 when the model is calibrated."""
     rng = seeds.generator(SEED, "calibrated", world.metric, n)
     count = 0
     for _ in range(repetitions):
         items = world.items(rng, n)
-        made = sample(world.answers(rng, items, 0.0), np.arange(n))
-        count += interval(world.spec, made, world.value(made.items, made.lines), None, SEED)[0] == 0.0
-    return Covered((Rate(world.metric, world.words, n, count, repetitions),))
+        drawn = sample(world.answers(rng, items, 0.0), np.arange(n))
+        count += score_interval(world.spec, drawn, metric_value(world.spec, drawn), None, SEED)[0] == 0.0
+    return Coverage((EventRate(world.metric, world.description, n, count, repetitions),))
 
 
-def clustered_coverage(repetitions: int, sizes: Sequence[int] = (30, 100, 300, 1000)) -> Iterator[Rate]:
+def clustered_coverage(repetitions: int, sizes: Sequence[int] = (30, 100, 300, 1000)) -> Iterator[EventRate]:
     """The clustered interval by the number of clusters: right answers that share a document, 1 to 9 to a document."""
     for n in sizes:
         rng = seeds.generator(SEED, "clustered", n)
@@ -166,13 +170,15 @@ def clustered_coverage(repetitions: int, sizes: Sequence[int] = (30, 100, 300, 1
             clusters = np.repeat(np.arange(n), rng.integers(1, 10, n))
             level = rng.beta(1.4, 0.6, n)[clusters]
             right = (rng.random(len(clusters)) < level).astype(np.float64)
-            count += _holds(intervals.clustered_mean(right, clusters, low=0, high=1), 0.7)
+            count += _holds(intervals.clustered_mean_interval(right, clusters, low=0, high=1), 0.7)
         truth = "n clusters of 1 to 9 items, p 0.7, correlation 0.33"
-        yield Rate("accuracy in clusters", truth, n, count, repetitions)
+        yield EventRate("accuracy in clusters", truth, n, count, repetitions)
 
 
-def false_alarms(test: str, repetitions: int, *, sizes: tuple[int, ...] = (30, 100, 1000)) -> Iterator[Rate]:
-    """How often a test says p < 0.05 when base and tuned are the same model drawn twice.
+def false_alarms(
+    test: str, repetitions: int, *, sizes: tuple[int, ...] = (30, 100, 1000)
+) -> Iterator[EventRate]:
+    """How often a test gives p < 0.05 when base and tuned are the same model drawn twice.
 
     `test` is one of `ALARMS`.
     """
@@ -180,13 +186,13 @@ def false_alarms(test: str, repetitions: int, *, sizes: tuple[int, ...] = (30, 1
     for n in sizes:
         rng = seeds.generator(SEED, "alarm", test, n)
         count = sum(p_of(n, rng) < 0.05 for _ in range(repetitions))
-        yield Rate(test, truth, n, count, repetitions)
+        yield EventRate(test, truth, n, count, repetitions)
 
 
 def _mcnemar(n: int, rng: np.random.Generator) -> float:
     level = rng.beta(1.4, 0.6, n)
     base, tuned = rng.random(n) < level, rng.random(n) < level
-    return tests.mcnemar(int((tuned & ~base).sum()), int((base & ~tuned).sum()))
+    return paired_tests.mcnemar(int((tuned & ~base).sum()), int((base & ~tuned).sum()))
 
 
 def _changes(n: int, rng: np.random.Generator) -> Floats:
@@ -199,41 +205,42 @@ def _changes(n: int, rng: np.random.Generator) -> Floats:
 
 
 def _sign_flips(n: int, rng: np.random.Generator) -> float:
-    return tests.sign_flips(_changes(n, rng), rng=rng, trials=ALARM_TRIALS)
+    return paired_tests.sign_flips(_changes(n, rng), rng=rng, trials=ALARM_TRIALS)
 
 
 def _bootstrap_mean(n: int, rng: np.random.Generator) -> float:
     changes = _changes(n, rng)
-    counts = np.ones(n, np.int64)
-    drawn = bootstrap.resample(lambda own: own @ changes / n, counts, rng=rng, resamples=ALARM_TRIALS)
-    return tests.bootstrap_p(drawn, float(changes.mean()), n)
+    resampled = bootstrap.resample(
+        lambda weights: weights @ changes / n, np.ones(n, np.int64), rng=rng, resamples=ALARM_TRIALS
+    )
+    return bootstrap_p(resampled, float(changes.mean()), n)
 
 
 def _randomised(metric: str) -> Callable[[int, np.random.Generator], float]:
     def p_of(n: int, rng: np.random.Generator) -> float:
-        weigh, counts = _exchangeable(metric, n, rng)
-        return tests.approximate_randomisation(weigh, counts, rng=rng, trials=ALARM_TRIALS)
+        estimator, counts = _exchangeable(metric, n, rng)
+        return paired_tests.approximate_randomisation(estimator, counts, rng=rng, trials=ALARM_TRIALS)
 
     return p_of
 
 
 def _bootstrapped(metric: str) -> Callable[[int, np.random.Generator], float]:
     def p_of(n: int, rng: np.random.Generator) -> float:
-        weigh, counts = _exchangeable(metric, n, rng)
-        drawn = bootstrap.resample(
-            lambda own: tests.differences(weigh, own), counts, rng=rng, resamples=ALARM_TRIALS
+        estimator, counts = _exchangeable(metric, n, rng)
+        resampled = bootstrap.resample(
+            lambda weights: weighted_differences(estimator, weights),
+            counts,
+            rng=rng,
+            resamples=ALARM_TRIALS,
         )
-        return tests.bootstrap_p(
-            drawn, float(tests.differences(weigh, counts[None].astype(np.float64))[0]), n
-        )
+        observed = weighted_differences(estimator, counts[None].astype(np.float64))
+        return bootstrap_p(resampled, float(observed[0]), n)
 
     return p_of
 
 
-def _exchangeable(
-    metric: str, n: int, rng: np.random.Generator
-) -> tuple[Estimator, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """The same model twice on the same items: each item's two lines come from one pool of lines in random order."""
+def _exchangeable(metric: str, n: int, rng: np.random.Generator) -> tuple[Estimator, Ints]:
+    """The same model twice on the same items: each item's two rows come from one pool of rows in random order."""
     spec = parse(metric)
     if metric == "bleu":
         base, tuned = _segments(n, rng), np.empty((n, 10))
@@ -241,23 +248,23 @@ def _exchangeable(
     else:
         true = rng.integers(0, 3, n)
         base, tuned = (_labelled(true, rng) for _ in range(2))
-    both, counts = bootstrap.fold(np.hstack((base, tuned)))
-    return implementation(spec).weigh(spec, np.vstack(np.split(both, 2, axis=1))), counts
+    pairs, counts = fold_duplicates(np.hstack((base, tuned)))
+    return implementation(spec).estimator(spec, np.vstack(np.split(pairs, 2, axis=1))), counts
 
 
-def _labelled(true: np.ndarray[tuple[int], np.dtype[np.int64]], rng: np.random.Generator) -> Floats:
-    """Lines of labels: three classes, right in 70 %, the rest drawn toward the first class."""
-    other = np.minimum(rng.integers(0, 4, len(true)), rng.integers(0, 3, len(true)))
-    guessed = np.where(rng.random(len(true)) < 0.7, true, other)
-    return np.stack((true, guessed), axis=1) + 1.0
+def _labelled(true: Ints, rng: np.random.Generator) -> Floats:
+    """Statistics of labels: three classes, right in 70 %, the rest drawn toward the first class."""
+    wrong = np.minimum(rng.integers(0, 4, len(true)), rng.integers(0, 3, len(true)))
+    predicted = np.where(rng.random(len(true)) < 0.7, true, wrong)
+    return np.stack((true, predicted), axis=1) + 1.0
 
 
 def _segments(n: int, rng: np.random.Generator, like: Floats | None = None) -> Floats:
-    """Lines of BLEU statistics: segments of different length and difficulty, matches falling with the order."""
+    """Statistics of BLEU: segments of different length and difficulty, matches falling with the order."""
     reference = np.maximum(np.rint(rng.gamma(4, 6, n)), 4.0) if like is None else like[:, 1]
     length = np.maximum(np.rint(reference * rng.normal(0.97, 0.12, n)), 4.0)
     quality = rng.beta(6, 4, n)
-    totals = [length - own for own in range(4)]
+    totals = [length - order for order in range(4)]
     matches = [np.minimum(length, reference)]
     for order, total in enumerate(totals):
         most = np.minimum(total, matches[-1] if order else matches[0])
@@ -268,7 +275,7 @@ def _segments(n: int, rng: np.random.Generator, like: Floats | None = None) -> F
 
 
 def _holds(ends: tuple[float, float], value: float) -> bool:
-    """Whether an interval holds a value, up to rounding; one that is not known holds any."""
+    """Whether an interval holds a value, up to rounding; one with an end that is NaN holds any."""
     low, high = ends
     return not (value < low - 1e-9 * max(1.0, abs(low)) or value > high + 1e-9 * max(1.0, abs(high)))
 

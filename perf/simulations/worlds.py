@@ -15,16 +15,18 @@ import numpy as np
 
 from tutelage.core import seeds
 from tutelage.metrics.catalogue import MetricSpec, parse
-from tutelage.metrics.implementation import ItemStatistics, implementation
+from tutelage.metrics.group_sums import name_code
+from tutelage.metrics.implementation import ItemStatistics
 from tutelage.metrics.score import ItemScores, Score
-from tutelage.metrics.stats.bootstrap import Floats, Ints
+from tutelage.metrics.scoring import metric_value
+from tutelage.metrics.stats.arrays import Floats, Ints
 
 POOL = 4000
 _LEVELS = np.linspace(0, 1, 33)
 
 Items = Mapping[str, Floats]
 Answers = tuple[Floats, Floats]
-"""What a model's answers count as: the items' own values, and their lines of statistics."""
+"""What a model's answers count as: the items' values, and their rows of statistics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,14 @@ class World:
 
     Attributes:
         metric: the metric with its options.
-        words: the world in words.
+        description: the world in words.
         items: draws n items.
         answers: what a model of a level says to them.
         exact: the same without chance, for a metric whose value on a pool would itself be noisy.
     """
 
     metric: str
-    words: str
+    description: str
     items: Callable[[np.random.Generator, int], Items]
     answers: Callable[[np.random.Generator, Items, float], Answers]
     exact: Callable[[Items, float], Floats] | None = None
@@ -50,12 +52,9 @@ class World:
         """The metric."""
         return parse(self.metric)
 
-    def value(self, items: Floats, lines: Floats) -> float:
+    def value(self, items: Floats, statistics: Floats) -> float:
         """The metric on given items."""
-        if self.spec.entry.kind != "other":
-            return float(items.mean())
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return float(implementation(self.spec).weigh(self.spec, lines)(np.ones((1, len(lines))))[0])
+        return metric_value(self.spec, ItemStatistics(np.arange(len(items)), items, statistics))
 
     def truth(self, pool: Items, answers: Answers, level: float) -> float:
         """The metric on the pool."""
@@ -71,19 +70,19 @@ class World:
         """About the metric of models of this level."""
         return float(np.interp(level, _LEVELS, _truths(self)))
 
-    def scored(self, counted: ItemStatistics) -> ItemScores:
-        """A sample as something scored, without an interval."""
-        value = self.value(counted.items, counted.lines)
+    def scores(self, counted: ItemStatistics) -> ItemScores:
+        """A sample as scores without an interval."""
+        value = metric_value(self.spec, counted)
         score = Score(value, value, value, len(counted.items), "made up")
-        return ItemScores(self.metric, score, tuple(range(len(counted.items))), counted.items, counted.lines)
+        return ItemScores(self.metric, score, tuple(counted.rows.tolist()), counted.items, counted.statistics)
 
 
 @lru_cache(maxsize=64)
 def _truths(world: World) -> tuple[float, ...]:
     """The metric of models of each of `_LEVELS`."""
-    rng = seeds.generator(0, "levels", world.metric, world.words)
+    rng = seeds.generator(0, "levels", world.metric, world.description)
     pool = world.items(rng, POOL)
-    return tuple(world.truth(pool, world.answers(rng, pool, float(own)), float(own)) for own in _LEVELS)
+    return tuple(world.truth(pool, world.answers(rng, pool, level), level) for level in _LEVELS.tolist())
 
 
 def sample(answers: Answers, at: Ints) -> ItemStatistics:
@@ -99,8 +98,8 @@ def _quality(items: Items, level: float) -> Floats:
     """How likely a model of this level is right about each item."""
     from scipy.special import ndtr, ndtri
 
-    found: Floats = ndtr(ndtri(min(max(level, 1e-4), 1 - 1e-4)) * 1.22 - items["hard"])
-    return found
+    quality: Floats = ndtr(ndtri(min(max(level, 1e-4), 1 - 1e-4)) * 1.22 - items["hard"])
+    return quality
 
 
 def _of_items(values: Floats) -> Answers:
@@ -132,9 +131,7 @@ def _classes(shares: tuple[float, ...]) -> Callable[[np.random.Generator, int], 
 
 def _labels(classes: int) -> Callable[[np.random.Generator, Items, float], Answers]:
     """Guesses that are right as often as the quality says, from chance or worse up to perfect."""
-    from tutelage.metrics.group_sums import code
-
-    names = np.array([code(f"c{number}") for number in range(classes)])
+    names = np.array([name_code(f"c{number}") for number in range(classes)])
 
     def answers(rng: np.random.Generator, items: Items, level: float) -> Answers:
         true = items["true"].astype(np.int64)
@@ -213,8 +210,8 @@ def _confident(rng: np.random.Generator, n: int) -> Items:
 def _accuracy(items: Items, level: float) -> Floats:
     """How often answers of this confidence are right: the less, the higher the level of overconfidence."""
     confidence = items["confidence"]
-    found: Floats = confidence * (1 - level) + 0.1 * level * np.sin(12 * confidence)
-    return np.clip(found, 0.0, 1.0) if level > 0 else confidence
+    accuracy: Floats = confidence * (1 - level) + 0.1 * level * np.sin(12 * confidence)
+    return np.clip(accuracy, 0.0, 1.0) if level > 0 else confidence
 
 
 def _calibration(rng: np.random.Generator, items: Items, level: float) -> Answers:

@@ -1,0 +1,1 @@
+"""Simulated models whose true scores are known, and how often intervals and tests are right about them."""
