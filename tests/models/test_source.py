@@ -14,7 +14,7 @@ from huggingface_hub import errors as hub_errors
 
 from tutelage.core.errors import InputError, MachineError
 from tutelage.models import ModelSource, base_of, fingerprint, resolve
-from tutelage.models.source import base_name
+from tutelage.models.resolution import base_name
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def export(
         loaded = combine(sources, _numbers(weights), combination=(combination or Combination.CAT).value)
         write(loaded, to, merge=merge, base=source.base or source, inputs=inputs)
     else:
-        card = None if source.base else base_record.card_of(source)
+        card = None if source.base else base_record.existing_model_card(source)
         write(load(source), to, merge=merge, base=source.base or source, inputs=inputs, card=card)
     lines = loading_lines(to, shown=str(to.absolute()))
     if json:

@@ -82,7 +82,7 @@ def _bundled(spec: Any) -> dict[str, Any]:
 def _show(name: str) -> dict[str, Any]:
     """What a model is. A bundled one is not fetched for it."""
     from tutelage.models import bundled, fingerprint, resolve, stated_parameters
-    from tutelage.models.source import base_name
+    from tutelage.models.resolution import base_name
 
     table = bundled.table()
     if name in table and not bundled.ready(table[name]):

@@ -24,9 +24,8 @@ from tutelage.evaluation.measure import Measurement, ModelEvaluator, pair_scores
 from tutelage.evaluation.preflight import CheckedEvaluation, EvaluationOptions, check_evaluation
 from tutelage.evaluation.progress import Listener, SilentListener
 from tutelage.metrics import ItemScores
-from tutelage.models import LoadedModel, ModelSource, load
+from tutelage.models import LoadedModel, ModelSource, base_of, fingerprint, load
 from tutelage.models.adapters import adapter_off
-from tutelage.models.source import base_of, fingerprint
 from tutelage.prepare import template_clock
 from tutelage.results import digests
 from tutelage.results.answer_cache import AnswerCache

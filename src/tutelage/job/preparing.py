@@ -25,9 +25,9 @@ from tutelage.models import (
     fingerprint,
     load,
     load_tokenizer,
-    own_template,
     require_whole,
     resolve,
+    template_fingerprint,
 )
 from tutelage.prepare.contamination import find_contamination
 from tutelage.prepare.preparation import Prepared, prepare
@@ -91,7 +91,7 @@ def results_key(context: RunContext, inputs: RunInputs) -> str:
             identity(context.recipe),
             inputs.rows.identity,
             inputs.model_fingerprint,
-            context.recipe.template_text() or own_template(inputs.source),
+            context.recipe.template_text() or template_fingerprint(inputs.source),
             [benchmark.fingerprint for benchmark in inputs.benchmarks],
         ]
     )

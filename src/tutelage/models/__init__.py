@@ -1,8 +1,9 @@
-"""Where a model comes from, loading, adapters, export."""
+"""Models: found by name, checked and loaded; adapters; export."""
 
 from tutelage.models.adapters import adapter_off, add_adapter, add_lora, merge, require_whole
-from tutelage.models.base_record import facts as base_facts
+from tutelage.models.base_record import base_facts
 from tutelage.models.export import export, loading_lines
+from tutelage.models.fingerprints import fingerprint, template_fingerprint
 from tutelage.models.load import (
     LoadedModel,
     LoadedTokenizer,
@@ -12,7 +13,8 @@ from tutelage.models.load import (
     stated_parameters,
 )
 from tutelage.models.peft_configs import target_names
-from tutelage.models.source import ModelSource, base_of, fingerprint, own_template, resolve
+from tutelage.models.resolution import base_of, resolve
+from tutelage.models.source import ModelSource
 
 __all__ = [
     "LoadedModel",
@@ -30,9 +32,9 @@ __all__ = [
     "load_tokenizer",
     "loading_lines",
     "merge",
-    "own_template",
     "require_whole",
     "resolve",
     "stated_parameters",
     "target_names",
+    "template_fingerprint",
 ]

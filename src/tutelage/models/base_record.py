@@ -1,29 +1,27 @@
-"""What an adapter was tuned on: where its base stands on this machine, what it is, and which weights it must have.
+"""The record of the model that an adapter was tuned on: its name, its kind, and the sha256 of its weights.
 
-adapter_config.json names the base as other programs find it. base.json beside it says the same for Tutelage, which can
-fetch a bundled model anew on another machine, and holds the sha256 of the base's weights.
+adapter_config.json names the base for other programs. base.json beside it names it for Tutelage, which can fetch a
+bundled model again on another machine, and holds the sha256 of the base's weights.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.core.files import write_text
-from tutelage.models import bundled, cache, folders
-
-if TYPE_CHECKING:
-    from tutelage.models.source import ModelSource
+from tutelage.models import bundled, folders
+from tutelage.models.fingerprints import weights_sha256
+from tutelage.models.source import ModelSource
 
 RECORD = "base.json"
 _TITLE = "# Tuned with Tutelage"
 
 
-def place_of(base: ModelSource) -> tuple[str, str | None]:
-    """Name a base as transformers and peft find it: a hub id with its commit, or an absolute path.
+def reference_to(base: ModelSource) -> tuple[str, str | None]:
+    """Name a base for transformers and peft: a hub id with its commit, or an absolute path.
 
     Args:
         base: a whole model.
@@ -31,13 +29,8 @@ def place_of(base: ModelSource) -> tuple[str, str | None]:
     return (base.name, base.revision) if base.kind == "hub" else (str(base.weights.resolve()), None)
 
 
-def weights_sha256(folder: Path) -> str:
-    """One sha256 over the names and contents of a folder's weights; remembered while the files stay as they are."""
-    return hashing.of_json({path.name: cache.file_sha256(path) for path in folders.weight_files(folder)})
-
-
-def facts(base: ModelSource) -> dict[str, Any]:
-    """What base.json and a run's data card say of the base: name, kind, commit, weights and a sentence for people."""
+def base_facts(base: ModelSource) -> dict[str, Any]:
+    """Describe a base for base.json and a run's data card: name, kind, commit, hash of the weights, and a sentence."""
     sha256 = weights_sha256(base.weights)
     return {
         "name": base.name,
@@ -48,26 +41,29 @@ def facts(base: ModelSource) -> dict[str, Any]:
     }
 
 
-def record(base: ModelSource, folder: Path) -> None:
+def write_record(base: ModelSource, folder: Path) -> None:
     """Write base.json into an adapter's folder."""
-    written = facts(base)
+    facts = base_facts(base)
     if base.kind not in ("hub", "bundled"):
-        written["name"] = str(base.weights.resolve())
-    write_text(folder / RECORD, json.dumps({"schema": 1, **written}, indent=1) + "\n")
+        facts["name"] = str(base.weights.resolve())
+    write_text(folder / RECORD, json.dumps({"schema": 1, **facts}, indent=1) + "\n")
 
 
-def name_of(folder: Path) -> str:
-    """The name by which `resolve` finds an adapter's base; a bundled one that the cache has lost, by its own name."""
+def recorded_base_name(folder: Path) -> str:
+    """The name by which `resolve` finds an adapter's base.
+
+    A bundled model has its own name where the cache, to which adapter_config.json points, no longer holds it.
+    """
     name = folders.adapter_base(folder)
     if not Path(name).is_dir():
-        stated = _recorded(folder)
-        if stated.get("kind") == "bundled" and str(stated.get("name")) in bundled.table():
-            return str(stated["name"])
+        record = _read_record(folder)
+        if record.get("kind") == "bundled" and str(record.get("name")) in bundled.table():
+            return str(record["name"])
     return name
 
 
-def require_base(source: ModelSource) -> None:
-    """Refuse to put an adapter on other weights than those that it was tuned on, where base.json says which they were.
+def require_recorded_base(source: ModelSource) -> None:
+    """Refuse to load an adapter on other weights than those that it was tuned on, where base.json has their hash.
 
     Args:
         source: an adapter; nothing is checked for a whole model.
@@ -75,43 +71,36 @@ def require_base(source: ModelSource) -> None:
     Raises:
         InputError: the base's weights have another sha256.
     """
-    stated = _recorded(source.folder).get("weights_sha256")
     if source.base is None:
         return
-    if stated is not None and stated != (sha256 := weights_sha256(source.base.weights)):
+    recorded = _read_record(source.folder).get("weights_sha256")
+    if recorded is not None and recorded != (sha256 := weights_sha256(source.base.weights)):
         raise InputError(
             "the adapter's base has other weights than those that it was tuned on",
             where=str(source.folder / RECORD),
             found=f"{source.base.name}: {sha256[:16]}",
-            expected=str(stated)[:16],
+            expected=str(recorded)[:16],
             fix=f"bring back the weights that it was tuned on, or remove {RECORD} to use it on these",
         )
 
 
-def card_of(source: ModelSource) -> str:
-    """README.md of a whole model that Tutelage has tuned; empty where it has not, or did not write one yet."""
+def existing_model_card(source: ModelSource) -> str:
+    """Read the README.md that Tutelage wrote for a tuned model; empty where it has not written one."""
     path = source.folder / "README.md"
     text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
     return text if _TITLE in text.splitlines() else ""
 
 
-def card(base: ModelSource, *, adapter: bool) -> str:
-    """README.md of an exported model: what it was tuned on, with the hub's front matter."""
+def model_card(base: ModelSource, *, adapter: bool) -> str:
+    """Write the README.md of an exported model: what it was tuned on, with the hub's front matter."""
     lines = ["---", f"library_name: {'peft' if adapter else 'transformers'}"]
-    hub = (
-        base.name
-        if base.kind == "hub"
-        else bundled.find(base.name).origin
-        if base.kind == "bundled"
-        else None
-    )
-    if hub is not None:
-        lines.append(f"base_model: {hub}")
+    if base.kind in ("hub", "bundled"):
+        lines.append(f"base_model: {base.name if base.kind == 'hub' else bundled.find(base.name).origin}")
     return "\n".join([*lines, "---", "", _TITLE, "", f"{_about(base, weights_sha256(base.weights))}.", ""])
 
 
 def _about(base: ModelSource, sha256: str) -> str:
-    """A sentence for people: which weights were tuned, and where answers will differ."""
+    """A sentence that says which weights were tuned, and where answers will differ."""
     if base.kind == "bundled":
         spec = bundled.find(base.name)
         rounding = Path(spec.member).stem.rpartition(".")[2]
@@ -128,6 +117,6 @@ def _about(base: ModelSource, sha256: str) -> str:
     return f"Trained on the weights of {base.name}{revision}, fingerprint {sha256[:16]}"
 
 
-def _recorded(folder: Path) -> dict[str, Any]:
+def _read_record(folder: Path) -> dict[str, Any]:
     path = folder / RECORD
     return folders.read_json(path) if path.is_file() else {}

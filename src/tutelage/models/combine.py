@@ -10,9 +10,10 @@ from typing import Any, Literal
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.models import adapter_file, base_record, folders, logit_agreement, methods
+from tutelage.models.fingerprints import fingerprint, template_fingerprint
 from tutelage.models.load import LoadedModel, load
 from tutelage.models.quiet import quiet
-from tutelage.models.source import ModelSource, fingerprint, own_template
+from tutelage.models.source import ModelSource
 
 Combination = Literal["cat", "linear", "svd"]
 
@@ -45,7 +46,7 @@ def combine(
     model = loaded.model
     names = ["default", *(f"other-{number}" for number in range(1, len(sources)))]
     for name, source in zip(names[1:], sources[1:], strict=True):
-        base_record.require_base(source)
+        base_record.require_recorded_base(source)
         adapter_file.put_beside(model, source.folder, name)
     rows = logit_agreement.rows_for(model, pairs=loaded.encoder_decoder)
     with quiet(), torch.no_grad():
@@ -170,7 +171,7 @@ def _check(sources: Sequence[ModelSource], weights: Sequence[float]) -> None:
                 expected=sources[0].base.name if sources[0].base else None,
                 fix="combine adapters that were tuned from one base",
             )
-        if own_template(source) != own_template(sources[0]):
+        if template_fingerprint(source) != template_fingerprint(sources[0]):
             raise InputError(
                 "the adapters were tuned with different chat templates",
                 where=source.name,

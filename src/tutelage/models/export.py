@@ -70,7 +70,7 @@ def export(
         if merge or not loaded.adapter:
             merged(loaded).model.save_pretrained(part)
         loaded.tokenizer.save_pretrained(part)
-        text = base_record.card(base, adapter=loaded.adapter and not merge) if card is None else card
+        text = base_record.model_card(base, adapter=loaded.adapter and not merge) if card is None else card
         if text:
             write_text(part / "README.md", text)
         if merge and loaded.adapter:
@@ -148,9 +148,9 @@ def _save_adapter(loaded: LoadedModel, folder: Path, base: ModelSource) -> None:
     # peft keeps names of layers as sets, whose order changes from process to process: the same run, the same bytes.
     path = folder / "adapter_config.json"
     written = folders.read_json(path)
-    written["base_model_name_or_path"], written["revision"] = base_record.place_of(base)
+    written["base_model_name_or_path"], written["revision"] = base_record.reference_to(base)
     for key in folders.ADAPTER_SETS:
         if isinstance(written.get(key), list):
             written[key] = sorted(written[key])
     write_text(path, json.dumps(written, indent=2, sort_keys=True) + "\n")
-    base_record.record(base, folder)
+    base_record.write_record(base, folder)

@@ -12,7 +12,7 @@ from tutelage.core import regular
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_JSON_DEPTH, MAX_SETTINGS_BYTES, MAX_VOCABULARY_BYTES
 from tutelage.models import settings_limits
-from tutelage.models.unsafe_settings import check_settings
+from tutelage.models.unsafe_settings import CHECKED_FILES, check_settings
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -166,7 +166,9 @@ def check(folder: Path) -> Checked:
             needs code from the model's own folder; a setting would load code or read beyond the folder.
     """
     check_files(folder)
-    check_settings(folder)
+    for name in CHECKED_FILES:
+        if (folder / name).is_file():
+            check_settings(folder / name, read_json(folder / name))
     if (folder / "config.json").is_file() and (folder / "adapter_config.json").is_file():
         raise InputError(
             "the folder holds a model and an adapter at once, and does not say which of them it is",

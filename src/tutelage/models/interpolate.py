@@ -21,7 +21,8 @@ from tutelage.models import folders, logit_agreement, weights
 from tutelage.models.export import export, output_folder
 from tutelage.models.load import config_of, load, read_model
 from tutelage.models.quiet import quiet
-from tutelage.models.source import ModelSource, base_of
+from tutelage.models.resolution import base_of
+from tutelage.models.source import ModelSource
 
 _WEIGHTS = ".safetensors"
 

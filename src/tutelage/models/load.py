@@ -13,9 +13,10 @@ from tutelage.core.errors import InputError
 from tutelage.core.strictjson import kind
 from tutelage.models import adapter_file, base_record, folders, smoke_test, weights
 from tutelage.models.causal import require_causal
+from tutelage.models.fingerprints import fingerprint
 from tutelage.models.library_calls import SAVE_AGAIN, only, reading
 from tutelage.models.quiet import quiet
-from tutelage.models.source import ModelSource, fingerprint
+from tutelage.models.source import ModelSource
 from tutelage.models.special_tokens import check_ids, check_positions, end_ids, settle, settle_tokenizer
 from tutelage.tokens import rendering
 
@@ -115,7 +116,7 @@ def load(
     model.eval()
     with reading(smoke_test.PROBLEM, source.weights, fix=weights.fix(source.weights)):
         require_causal(model, where=str(source.weights))
-    base_record.require_base(source)
+    base_record.require_recorded_base(source)
     if source.base is not None:
         model = adapter_file.put_on(model, source.folder)
     model.eval()
