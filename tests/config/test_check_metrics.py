@@ -42,7 +42,7 @@ def test_what_only_a_file_of_predictions_can_bring_is_no_metric_of_a_recipe(tmp_
 
 def test_a_correlation_says_before_the_run_what_stands_for_an_answer_that_is_no_number():
     tasks = [{"data": {"path": "rows.jsonl"}, "metrics": ["spearman"]}]
-    with pytest.raises(InputError, match="may answer what is no number") as caught:
+    with pytest.raises(InputError, match="something that is no number") as caught:
         from_mapping({"tasks": tasks})
     assert "spearman:invalid=-1" in caught.value.fix
     assert from_mapping({"tasks": [{**tasks[0], "metrics": ["spearman:invalid=-1"]}]})

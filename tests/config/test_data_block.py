@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tutelage.config import load
+from tutelage.config import from_mapping, load, resolved
 from tutelage.config.data_block import Data
-from tutelage.config import from_mapping, resolved
 from tutelage.core.errors import InputError
 from tutelage.data import LabelNames
 

@@ -118,7 +118,11 @@ def test_the_hash_knows_every_setting_and_not_the_layout(written):
         ),
         (("model: m", "modle: m"), "1: modle", ("no field modle", "modle", "did you mean model?")),
         (("rougeL", "rougL"), "8: tasks.0.metrics.0", ("no such metric", "rougL", "did you mean rougeL?")),
-        (("group_by: text", "groupby: text"), "7: tasks.0.split.groupby", ("no field groupby", "groupby", "did you mean group_by?")),
+        (
+            ("group_by: text", "groupby: text"),
+            "7: tasks.0.split.groupby",
+            ("no field groupby", "groupby", "did you mean group_by?"),
+        ),
         (("1e-3", "1e-3x"), "11: tune.learning_rate", ("not a number", "1e-3x", "without quotes")),
         (("1e-3", "'1e-3'"), "11: tune.learning_rate", ("not a number", "1e-3", "without quotes")),
         (("1e-3", "0"), "11: tune.learning_rate", ("out of range", "0", "highest learning rate")),
@@ -174,7 +178,7 @@ def test_the_hash_knows_every_setting_and_not_the_layout(written):
             "14: retain.probe",
             ("out of range", "500", "points"),
         ),
-        (("limit: 50", "limit: 0"), "13: watch.0.limit", ("out of range", "0", "At most so many")),
+        (("limit: 50", "limit: 0"), "13: watch.0.limit", ("out of range", "0", "Most items of each part")),
         (
             ("{benchmark: probe, limit: 50}", "{limit: 50}"),
             "13: watch.0.benchmark",

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-import pytest
-from pydantic import BaseModel, ValidationError
+import json
+from typing import Annotated
 
-from tutelage.config import data_block, mixture_block, schema, task_block
+import pytest
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from tutelage.config import data_block, mixture_block, schema, task_block, tune_block
 from tutelage.config.data_block import Data
 from tutelage.config.schema import Recipe
 from tutelage.config.task_block import Split, Task
@@ -11,12 +14,12 @@ from tutelage.core.errors import InputError
 from tutelage.core.types import Example, Origin
 from tutelage.core.validation import Block
 
-BLOCKS = [
-    thing
-    for module in (schema, task_block, mixture_block, data_block)
+BLOCKS = {
+    thing: None
+    for module in (schema, task_block, mixture_block, data_block, tune_block)
     for thing in vars(module).values()
     if isinstance(thing, type) and issubclass(thing, Block) and thing is not Block
-]
+}
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -25,6 +28,17 @@ def test_every_field_is_described_and_every_block_too(block: type[BaseModel]):
     for name, field in block.model_fields.items():
         assert field.description, name
         assert field.description.endswith((".", ")")), name
+        assert field.examples, name
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_example_is_allowed(block: type[BaseModel]):
+    for name, field in block.model_fields.items():
+        for example in field.examples or ():
+            value = TypeAdapter(Annotated[field.annotation, *field.metadata, name]).validate_json(
+                json.dumps(example)
+            )
+            assert value != field.default, f"{name}: the example shows nothing"
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -56,12 +70,12 @@ def test_a_task_is_called_as_its_data(data, name):
     assert Task(data=Data(**data)).name == name
 
 
-def test_a_tasks_words_are_its_own_the_librarys_or_detected():
+def test_a_tasks_template_is_its_own_the_librarys_or_detected():
     rows = [Example("1", {"question": "Why?", "answer": "So."}, Origin("f.csv", 2))]
     data = Data(path="f.csv")
-    own = Task(data=data, prompt="Q: {{ question }}", completion="{{ answer }}", references="refs").template_for(
-        rows, where="tasks.0"
-    )
+    own = Task(
+        data=data, prompt="Q: {{ question }}", completion="{{ answer }}", references="refs"
+    ).template_for(rows, where="tasks.0")
     assert (own.prompt, own.name, own.references, own.where) == (
         "Q: {{ question }}",
         "own",

@@ -57,9 +57,7 @@ def test_rows_are_prepared_in_the_kinds_words(job):
 
 
 def test_own_words_are_rendered_apart_and_the_card_says_so(job):
-    task = read_rows(
-        job(prompt="How was it? {{ review | trim }}", completion="{{ stars }}"), None
-    ).tasks[0]
+    task = read_rows(job(prompt="How was it? {{ review | trim }}", completion="{{ stars }}"), None).tasks[0]
     assert task.card["template"] == "own"
     assert task.card["rendered"].startswith("in a process of its own")
     assert "wordings" not in task.card

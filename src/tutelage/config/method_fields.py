@@ -33,7 +33,7 @@ def contradictions(tune: Any, where: Where) -> list[InputError]:
     given = {name: value for name, value in tune.items() if value not in _OFF}
     errors = [
         _unread(method, name, given[name], where)
-        for name in methods.own_fields()
+        for name in methods.method_fields()
         if name in given and name not in method.fields
     ]
     for name in _COMBINED:
@@ -76,6 +76,6 @@ def _unread(method: methods.Method, name: str, value: Any, where: Where) -> Inpu
         f"{method.name} does not read {name}",
         where=where(("tune", name)),
         found=shorten(str(value)),
-        expected=f"of {', '.join(methods.own_fields())} it reads {', '.join(method.fields)}",
-        fix=f"remove it (on the command line: --set tune.{name}=null), or take {' or '.join(methods.readers(name))}",
+        expected=f"of {', '.join(methods.method_fields())} it reads {', '.join(method.fields)}",
+        fix=f"remove it (on the command line: --set tune.{name}=null), or take {' or '.join(methods.methods_reading(name))}",
     )

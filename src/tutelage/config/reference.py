@@ -22,17 +22,9 @@ _HEAD = """\
 Every field of a recipe. `python -m tutelage.config.reference docs/recipe-reference.md` writes this page from the fields'
 declarations in `src/tutelage/config` and `src/tutelage/training/settings.py`. [recipes.md](recipes.md) has whole recipes.
 
-A field without a default in the table is required; *none* means that it may be left out and has no value then.
+A field without a default in the table is required. *unset*: it has no value by default; its meaning says what happens then.
 """
 _HEADER = "| Field | Type | Default | Limits | Meaning | Example |\n|---|---|---|---|---|---|"
-_BOUNDS = {
-    "minimum": "{} or more",
-    "exclusiveMinimum": "more than {}",
-    "maximum": "{} or less",
-    "exclusiveMaximum": "less than {}",
-    "minItems": "at least {} items",
-    "pattern": "letters, digits, `. _ -`",
-}
 _TITLES = {
     "Recipe": ("The recipe", ""),
     "Task": ("tasks", "each task"),
@@ -40,8 +32,8 @@ _TITLES = {
     "Labels": ("tasks.data.labels", ""),
     "Shots": ("tasks.shots", ""),
     "Split": ("tasks.split", ""),
-    "Mixture": ("mixture", ""),
     "Part": ("mixture.parts", "each part"),
+    "Mixture": ("mixture", ""),
     "Replay": ("replay", ""),
     "Pool": ("replay.from", ""),
     "PoolSplit": ("replay.from.split", ""),
@@ -50,40 +42,50 @@ _TITLES = {
     "Watch": ("watch", "each benchmark"),
 }
 """The blocks in the order of the page, each with the path of the field that holds it."""
+_BASES = {"Mixture": "Part", "Pool": "Task", "PoolSplit": "Split"}
+"""Blocks that have all fields of another one: only what differs is listed."""
 
 
 def reference_text() -> str:
     """The page for the recipe's fields as they are now."""
     schema = Recipe.model_json_schema(mode="validation")
     blocks = {"Recipe": schema, **schema["$defs"]}
-    sections = [_section(blocks[name], *_TITLES[name]) for name in _TITLES]
+    sections = [_section(name, blocks) for name in _TITLES]
     return "\n".join([_HEAD, *sections])
 
 
-def _section(block: Mapping[str, Any], path: str, holds: str) -> str:
-    title = f"## {path}" if path == "The recipe" else f"## `{path}`" + (f": {holds}" if holds else "")
-    rows = [
-        _row(name, field, name in block.get("required", ())) for name, field in block["properties"].items()
-    ]
-    return "\n".join([title, "", block["description"], "", _HEADER, *rows, ""])
+def _section(name: str, blocks: Mapping[str, Any]) -> str:
+    """A block's heading, description and table of fields."""
+    block, (path, holds) = blocks[name], _TITLES[name]
+    heading = f"## {path}" if name == "Recipe" else f"## `{path}`" + (f": {holds}" if holds else "")
+    description, fields = block["description"], block["properties"]
+    if name in _BASES:
+        base_fields = blocks[_BASES[name]]["properties"]
+        fields = {key: field for key, field in fields.items() if field != base_fields.get(key)}
+        base_path = _TITLES[_BASES[name]][0]
+        description += f" It has the fields of [`{base_path}`]({_anchor(_BASES[name])}), and:"
+    rows = [_row(key, field, required=key in block.get("required", ())) for key, field in fields.items()]
+    return "\n".join([heading, "", description, "", _HEADER, *rows, ""])
 
 
-def _row(name: str, field: Mapping[str, Any], required: bool) -> str:  # noqa: FBT001 - one of the row's columns
-    limits = [_BOUNDS[key].format(value) for kind in _kinds(field) for key, value in _limits(kind)]
-    default = "" if required else _default(field)
+def _anchor(name: str) -> str:
+    """The link to a block's heading, as GitHub and Sphinx make it."""
+    heading = ": ".join(filter(None, _TITLES[name]))
+    return "#" + heading.lower().replace(" ", "-").translate({ord(sign): None for sign in ".:`"})
+
+
+def _row(name: str, field: Mapping[str, Any], *, required: bool) -> str:
     meaning = field["description"]
     if old_name := field_history.old_names().get(name):
         meaning += f" Called `{old_name}` before; the old name is read for one more release."
-    if unit := field.get("unit"):
-        limits.insert(0, f"in {unit}")
-    example = f"{name}: {_yaml(field['examples'][0])}"
+    unit = f", in {field['unit']}" if "unit" in field else ""
     cells = [
         f"`{name}`",
-        _type(field),
-        default,
-        "; ".join(dict.fromkeys(limits)),
+        _type(field) + unit,
+        "" if required else _default(field),
+        "; ".join(dict.fromkeys(filter(None, map(_limits, _kinds(field))))),
         meaning,
-        f"`{example}`",
+        f"`{name}: {_yaml(field['examples'][0])}`",
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
@@ -95,10 +97,26 @@ def _kinds(field: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield kind
 
 
-def _limits(kind: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key in _BOUNDS:
-        if key in kind and not (key == "minItems" and "prefixItems" in kind) and kind[key] != 2**63:
-            yield key, kind[key]
+def _limits(kind: Mapping[str, Any]) -> str:
+    """The limits of one alternative of a field's type, in words."""
+    if "pattern" in kind:
+        return "letters, digits, `. _ -`"
+    if "minItems" in kind and "prefixItems" not in kind:
+        return "not empty" if kind["minItems"] == 1 else f"{kind['minItems']} or more items"
+    bounds = [
+        wording.format(f"{kind[key]:,}")
+        for key, wording in _BOUNDS.items()
+        if key in kind and kind[key] != 2**63
+    ]
+    return ", ".join(bounds)
+
+
+_BOUNDS = {
+    "minimum": "{} or more",
+    "exclusiveMinimum": "more than {}",
+    "maximum": "at most {}",
+    "exclusiveMaximum": "less than {}",
+}
 
 
 def _type(field: Mapping[str, Any]) -> str:
@@ -108,8 +126,7 @@ def _type(field: Mapping[str, Any]) -> str:
 def _type_of(kind: Mapping[str, Any]) -> str:
     """One alternative of a field's type in words."""
     if "$ref" in kind:
-        path, _ = _TITLES[kind["$ref"].rpartition("/")[2]]
-        return f"[fields](#{path.replace('.', '').lower()})"
+        return f"[fields]({_anchor(kind['$ref'].rpartition('/')[2])})"
     if "prefixItems" in kind:
         return f"list of {len(kind['prefixItems'])} numbers"
     if choices := kind.get("enum") or [kind[name] for name in ("const",) if name in kind]:
@@ -136,9 +153,9 @@ _TYPES = {
 
 def _default(field: Mapping[str, Any]) -> str:
     if "default" not in field:
-        return "its fields' defaults" if "$ref" in field else "see meaning"
+        return "`{}`" if "$ref" in field or field.get("type") == "object" else "see meaning"
     if field["default"] is None:
-        return "none"
+        return "unset"
     return f"`{_yaml(field['default'])}`"
 
 

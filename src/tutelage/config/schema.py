@@ -94,9 +94,9 @@ class Recipe(Block):
     )
     retain: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
         default_factory=dict,
-        description="Watched benchmarks with the largest loss that is accepted; a larger one gives exit code 1.",
+        description="Watched benchmarks, each with the points (0-100) that it may lose at most; a larger loss gives exit code 1.",
         examples=[{"general-probe": 5.0}],
-        json_schema_extra=unit("points, 0 to 100"),
+        json_schema_extra=unit("points"),
     )
     _root: Path = PrivateAttr(default_factory=Path)
     _notes: tuple[str, ...] = PrivateAttr(())

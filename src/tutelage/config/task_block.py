@@ -172,7 +172,7 @@ class Task(Block):
     prompt: Jinja | None = Field(
         None,
         description="Jinja template over the row's fields for what the model reads. Detected from the columns by default.",
-        examples=["Summarise.\n\n{{ text }}"],
+        examples=["Summarise: {{ text }}"],
     )
     completion: Jinja | None = Field(
         None,

@@ -132,7 +132,7 @@ class Tune(Objective, TrainingSettings, MethodSettings):
     @property
     def options(self) -> dict[str, Any]:
         """The settings that this method reads: the recipe's, or the method's defaults."""
-        names = methods.own_fields()
+        names = methods.method_fields()
         return methods.find(self.method).options({name: getattr(self, name) for name in names})
 
     @property

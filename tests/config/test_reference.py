@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from tutelage.config.reference import reference_text
+from tutelage.config.tune_block import Tune
+
+PAGE = Path(__file__).parents[2] / "docs" / "recipe-reference.md"
+
+
+def test_the_committed_page_is_current():
+    assert PAGE.read_text("utf-8") == reference_text(), (
+        "run python -m tutelage.config.reference docs/recipe-reference.md"
+    )
+
+
+def test_a_field_has_type_unit_default_limits_meaning_and_example():
+    lines = reference_text().splitlines()
+    (row,) = [line for line in lines if line.startswith("| `micro_batch_tokens`")]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:4] == ["`micro_batch_tokens`", "whole number, in tokens", "`1024`", "1 or more"]
+    assert cells[4].startswith("Tokens that go through the model at once")
+    assert cells[5] == "`micro_batch_tokens: 4096`"
+
+
+def test_every_field_of_tune_has_a_row_and_every_link_a_heading():
+    text = reference_text()
+    for name in Tune.model_fields:
+        assert f"\n| `{name}` |" in text
+    assert "[fields](#tasksdata)" in text
+    assert "\n## `tasks.data`\n" in text
