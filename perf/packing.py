@@ -24,7 +24,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.provenance import measured_on
 from tutelage.core.types import Encoded, Prompted
 from tutelage.data import load
-from tutelage.mixture.order import Order
+from tutelage.mixture.epoch_order import EpochOrder
 from tutelage.models import load_tokenizer, resolve
 from tutelage.tokens import chat_templates
 from tutelage.tokens.batch import micro_batches, size
@@ -53,7 +53,7 @@ def prompted(folder: Path) -> Iterator[list[Prompted]]:
         task = Task(data=Data(path=str(path), layout=layout), name=path.name.split(".")[0])
         try:
             loaded = load(task.data.source(), root=folder)
-            words = task.words(loaded.examples, where="task", root=folder, default=loaded.template)
+            words = task.template_for(loaded.examples, where="task", root=folder, default=loaded.template)
             yield list(words.render_all(loaded.examples, task.name))
         except InputError as error:
             print(f"left out: {path.relative_to(folder)}: {error.problem}", flush=True)
@@ -91,7 +91,7 @@ def percent(fill: tuple[float, ...]) -> str:
 
 
 def measure(title: str, tasks: list[list[Encoded]], packings: dict[str, Packing], length: int) -> None:
-    order = Order(seed=0, sizes=[len(rows) for rows in tasks])
+    order = EpochOrder(seed=0, sizes=[len(rows) for rows in tasks])
     count = order.epoch_size
 
     def row_at(position: int) -> Encoded:

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from tutelage.core.errors import InputError as InputError
     from tutelage.core.errors import MachineError as MachineError
     from tutelage.core.errors import TutelageError as TutelageError
+    from tutelage.evaluation.options import EvaluationOptions as EvaluationOptions
     from tutelage.metrics import Row as Row
 
 _HOMES = {
+    "EvaluationOptions": "tutelage.evaluation.options",
     "InputError": "tutelage.core.errors",
     "MachineError": "tutelage.core.errors",
     "Recipe": "tutelage.config",
@@ -35,6 +37,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "EvaluationOptions",
     "InputError",
     "MachineError",
     "Recipe",

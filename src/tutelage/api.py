@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tutelage.core.types import Json
 
@@ -55,52 +55,26 @@ def run(
 
 
 def evaluate(
-    model: str,
-    benchmarks: str | Sequence[str],
-    *,
-    limit: int | None = None,
-    first: bool = False,
-    shots: int | None = None,
-    against_base: bool = False,
-    self_check: bool = False,
-    data_dir: str | Path | None = None,
-    out: str | Path | None = None,
-    chat_template: str | None = None,
-    listen: Listener | None = None,
+    model: str, benchmarks: str | Sequence[str], *, listen: Listener | None = None, **options: Any
 ) -> EvaluationResult:
-    """Score a model as it is on benchmarks.
+    """Score a model as it is on benchmarks. Responses are stored; the same call again resumes after any stop.
 
     Args:
         model: a hub id, a folder, a .gguf file, a run folder, or the bundled default's name.
         benchmarks: names from `tutelage benchmarks list`, or paths of your own specs; one or several.
-        limit: at most so many items of each part: a sample, the same for every model.
-        first: the first items of each part instead of a sample.
-        shots: worked examples before each question; as many as the benchmark says by default.
-        against_base: ask what the model was tuned from the same, and compare.
-        self_check: ask a few of each benchmark's questions again, one by one and the plain way, and compare.
-        data_dir: where benchmarks look for their files; TUTELAGE_DATA when not given.
-        out: the folder for responses and scores.
-        chat_template: a bundled template's name or a file; the model's own by default.
-        listen: is told what happens.
+        listen: receives progress.
+        options: the other fields of `EvaluationOptions`, such as `limit=200`. `data_dir` is TUTELAGE_DATA by default.
 
     Raises:
         InputError: the model, a benchmark or the folder is not what it should be.
+        TypeError: there is no such option.
     """
-    from tutelage.benchmarks import Limit
     from tutelage.evaluation.evaluate import evaluate as do
-    from tutelage.evaluation.preflight import EvaluationOptions
+    from tutelage.evaluation.options import EvaluationOptions
 
-    options = EvaluationOptions(
-        model,
-        (benchmarks,) if isinstance(benchmarks, str) else tuple(benchmarks),
-        limit=Limit(limit, first=first),
-        shots=shots,
-        against_base=against_base,
-        self_check=self_check,
-        data_dir=_data(data_dir),
-        chat_template=chat_template,
-    )
-    return do(options, out=_path(out), listener=listen)
+    names = (benchmarks,) if isinstance(benchmarks, str) else tuple(benchmarks)
+    options |= {"data_dir": _data(options.get("data_dir")), "out": _path(options.get("out"))}
+    return do(EvaluationOptions(model=model, benchmarks=names, **options), listener=listen)
 
 
 def compare(first: str | Path, *others: str | Path, seed: int = 0) -> list[RunComparison]:

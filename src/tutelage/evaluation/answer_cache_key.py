@@ -52,7 +52,7 @@ def keyed_engine(loaded: LoadedModel) -> KeyedEngine:
 @contextmanager
 def open_answer_cache(say: Callable[[str], None]) -> Iterator[AnswerCache | None]:
     """Open the cache of answers for the block; None where it is switched off."""
-    max_bytes = caches.most("TUTELAGE_ANSWERS_CACHE_MB", DEFAULT_MB)
+    max_bytes = caches.size_limit("TUTELAGE_ANSWERS_CACHE_MB", DEFAULT_MB)
     if not caches.enabled() or not max_bytes:
         yield None
         return
@@ -77,7 +77,7 @@ def model_key(loaded: LoadedModel) -> str:
             "dtype": str(parameter.dtype),
             "attention": getattr(model.config, "_attn_implementation", None),
             "machine": [platform.machine(), _device(parameter.device)],
-            "program": caches.program(_PARTS, _LIBRARIES),
+            "program": caches.code_version(_PARTS, _LIBRARIES),
         }
     )
 

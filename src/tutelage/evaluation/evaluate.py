@@ -21,7 +21,8 @@ from tutelage.core.locks import locked
 from tutelage.core.provenance import now, provenance
 from tutelage.evaluation.answer_cache_key import keyed_engine, open_answer_cache
 from tutelage.evaluation.measure import Measurement, ModelEvaluator, pair_scores
-from tutelage.evaluation.preflight import CheckedEvaluation, EvaluationOptions, check_evaluation
+from tutelage.evaluation.options import EvaluationOptions
+from tutelage.evaluation.preflight import CheckedEvaluation, check_evaluation
 from tutelage.evaluation.progress import Listener, SilentListener
 from tutelage.metrics import ItemScores
 from tutelage.models import LoadedModel, ModelSource, base_of, fingerprint, load
@@ -62,14 +63,11 @@ class _Place:
     legacy: bool
 
 
-def evaluate(
-    options: EvaluationOptions, *, out: Path | None = None, listener: Listener | None = None
-) -> EvaluationResult:
+def evaluate(options: EvaluationOptions, *, listener: Listener | None = None) -> EvaluationResult:
     """Score a model on benchmarks. Responses are stored; the same call again resumes after any stop.
 
     Args:
         options: what is evaluated, and how.
-        out: the folder for responses and scores; `runs/evaluate-<model>-<hash>` by default.
         listener: receives progress.
 
     Raises:
@@ -79,10 +77,8 @@ def evaluate(
     listener = listener or SilentListener()
     listener.stage("check")
     clock = Clock()
-    checked = check_evaluation(
-        options, out=out or Path("runs"), say=partial(listener.stage, "model"), clock=clock
-    )
-    place = _place(checked, options, out)
+    checked = check_evaluation(options, say=partial(listener.stage, "model"), clock=clock)
+    place = _place(checked, options)
     if place.legacy:
         listener.stage(
             "check",
@@ -194,7 +190,7 @@ class _Evaluation:
             return self.measure(replace(loaded, name=BASE, fingerprint=hashing.of_json(parts)))
 
 
-def _place(checked: CheckedEvaluation, options: EvaluationOptions, out: Path | None) -> _Place:
+def _place(checked: CheckedEvaluation, options: EvaluationOptions) -> _Place:
     """Where an evaluation goes; one that an older version began is continued if the model is still the same."""
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(options.model).name).strip("-.") or "model"
 
@@ -203,7 +199,7 @@ def _place(checked: CheckedEvaluation, options: EvaluationOptions, out: Path | N
         if options.against_base:
             parts += ["against base", *([fingerprint(checked.base)] if checked.base else [])]
         identity = hashing.of_json(parts)
-        return _Place(out or Path("runs") / f"evaluate-{slug}-{identity[:8]}", identity, legacy)
+        return _Place(options.out or Path("runs") / f"evaluate-{slug}-{identity[:8]}", identity, legacy)
 
     current = place(checked.fingerprint, legacy=False)
     legacy = place(checked.legacy_fingerprint, legacy=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -16,40 +16,14 @@ from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError, InputErrors, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.engine import RequestEncoder
-from tutelage.models import LoadedTokenizer, ModelSource, as_loaded, base_of, load_tokenizer, resolve
+from tutelage.evaluation.options import EvaluationOptions
+from tutelage.models import LoadedTokenizer, ModelSource, base_of, load_tokenizer, loaded_fingerprint, resolve
 from tutelage.tokens import chat_templates
 
 _T = TypeVar("_T")
 _NO_BASE = "leave --against away; evaluate the base by its own name, then `tutelage compare` the two folders"
 _BYTES_PER_ITEM = 2000
 """Bytes of an item in results.sqlite beside its texts: identity, answer, scores."""
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationOptions:
-    """What to evaluate, and how.
-
-    Attributes:
-        model: a hub id, a folder, a .gguf file, a run folder, or the bundled default's name.
-        benchmarks: names from `tutelage benchmarks list`, each with a variant behind a colon where it has several
-            (`mmlu:cloze`, `mmlu:all`), or paths of your own specs.
-        limit: how many items of each part.
-        shots: exemplars before each question, for benchmarks that have some; as many as their spec says when None.
-        against_base: evaluate what the model was tuned from too, with the same chat template, and compare: the weights below
-            its adapter, or, for a merged or fully tuned model, the base that its run names, which is loaded after it.
-        self_check: answer a few requests of each benchmark again, one at a time and without prefix sharing, and compare.
-        data_dir: where benchmarks look for their files.
-        chat_template: a bundled template's name or a file; the model's own when None.
-    """
-
-    model: str
-    benchmarks: tuple[str, ...]
-    limit: Limit = field(default_factory=Limit)
-    shots: int | None = None
-    against_base: bool = False
-    self_check: bool = False
-    data_dir: Path | None = None
-    chat_template: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +69,12 @@ class _Mistakes:
 
 
 def check_evaluation(
-    options: EvaluationOptions, *, out: Path, say: Callable[[str], None], clock: Clock | None = None
+    options: EvaluationOptions, *, say: Callable[[str], None], clock: Clock | None = None
 ) -> CheckedEvaluation:
     """Find, read and check all that an evaluation needs, except for the weights.
 
     Args:
         options: what is evaluated.
-        out: the output folder, or the folder that will hold it.
         say: takes a line about each thing that takes long.
         clock: what the chat template reads when it asks for the time.
 
@@ -129,13 +102,13 @@ def check_evaluation(
     raise_all("the evaluation", mistakes.errors[:MAX_MISTAKES])
     assert source is not None
     assert tokenizer is not None
-    files.require_space(out, _response_bytes(benchmarks), what="the responses")
+    files.require_space(options.out or Path("runs"), _response_bytes(benchmarks), what="the responses")
     return CheckedEvaluation(
         source,
         template,
         tuple(benchmarks),
-        as_loaded(source, tokenizer.chat_template),
-        as_loaded(source, tokenizer.chat_template, settings=False),
+        loaded_fingerprint(source, tokenizer.chat_template),
+        loaded_fingerprint(source, tokenizer.chat_template, settings=False),
         base,
     )
 
@@ -178,7 +151,8 @@ def _load_benchmark(name: str, options: EvaluationOptions) -> Benchmark:
     spec = library.describe(name, root=Path.cwd())
     # Several benchmarks share the option, and some have no exemplars.
     shots = options.shots if isinstance(spec, library.RowsSpec) and spec.has_exemplars else None
-    return library.load(name, data=options.data_dir, limit=options.limit, shots=shots, root=Path.cwd())
+    limit = Limit(options.limit, first=options.first)
+    return library.load(name, data=options.data_dir, limit=limit, shots=shots, root=Path.cwd())
 
 
 def _response_bytes(benchmarks: Sequence[Benchmark]) -> int:

@@ -23,7 +23,7 @@ from tutelage.prepare.encoding import EncodedTask
 from tutelage.prepare.preparation import Prepared, encoder_of, prepare
 from tutelage.prepare.reader import read_rows
 from tutelage.prepare.task_rows import RecipeRows, TaskRows
-from tutelage.report.inspection import Cut, InspectedRow, InspectedTask, Inspection, Token
+from tutelage.report.inspection import InspectedRow, InspectedTask, Inspection, Token, Truncation
 from tutelage.tokens import chat_encoding
 from tutelage.tokens.encoder import Encoder
 
@@ -73,6 +73,8 @@ def inspect(
         MachineError: the model has to be fetched and cannot be.
     """
     selection = selection or RowSelection()
+    for note in recipe.notes:
+        say(note)
     rows = read_rows(_showing_leaks(recipe), data_dir)
     named = _rows_by_task(rows, selection.names)
     clock = template_clock.clock_for(run_folder(recipe).path, day=recipe.date)
@@ -180,7 +182,7 @@ def _inspected_task(
         splits=card["splits"],
         tokens=card["tokens"],
         repeated=card["repeated"],
-        near=card["near"],
+        near_duplicates=card["near"],
         repeats=tuple(
             {"row": str(row.origin), "first": str(first.origin), "split": split}
             for split in SPLITS
@@ -239,15 +241,15 @@ def _inspected_row(encoder: Encoder, task: TaskRows, split: Split, row: Prompted
     )
 
 
-def _cut(row: Prompted, prompt: str, dropped: int) -> Cut | None:
+def _cut(row: Prompted, prompt: str, dropped: int) -> Truncation | None:
     """Which field truncation shortened, and from which side: found by comparing the prompt with what is left of it."""
     removed = len(row.prompt) - len(prompt)
     for field, start, end in row.spans:
         if removed <= end - start:
             if row.prompt[: end - removed] + row.prompt[end:] == prompt:
-                return Cut(field, dropped, row.prompt[end - removed : end], "end")
+                return Truncation(field, dropped, row.prompt[end - removed : end], "end")
             if row.prompt[:start] + row.prompt[start + removed :] == prompt:
-                return Cut(field, dropped, row.prompt[start : start + removed], "start")
+                return Truncation(field, dropped, row.prompt[start : start + removed], "start")
     return None
 
 

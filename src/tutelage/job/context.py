@@ -73,6 +73,9 @@ def start(
     Raises:
         InputError: it does not, or the folder holds another run or anything else.
     """
+    listener = listener or SilentListener()
+    for note in recipe.notes:
+        listener.stage("recipe", note)
     method_fields.check(recipe.tune)
     folder = run_folder(recipe, out)
     recipe_record = record(recipe, folder)
@@ -82,7 +85,7 @@ def start(
         recipe_record,
         folder,
         data_dir,
-        listener or SilentListener(),
+        listener,
         template_clock.clock_for(folder.path, day=recipe.date),
         started=now(),
         start_time=time.monotonic(),

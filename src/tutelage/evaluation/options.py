@@ -1,0 +1,52 @@
+"""The options of an evaluation, declared once: for Python, for the command line and for their documentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, get_type_hints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationOptions:
+    """What to evaluate, and how. Each field has its meaning, which is also its help on the command line.
+
+    `help(tutelage.EvaluationOptions)` and `tutelage evaluate --help` list them all.
+    """
+
+    model: Annotated[str, "A hub id, a folder, a .gguf file, a run folder, or the bundled default's name."]
+    benchmarks: Annotated[
+        tuple[str, ...],
+        "Names from `tutelage benchmarks list`, each with a variant behind a colon where it has several (mmlu:cloze, mmlu:all), "
+        "or paths of your own specs.",
+    ]
+    limit: Annotated[
+        int | None, "At most this many items of each part: a sample, the same for every model and variant."
+    ] = None
+    first: Annotated[bool, "With a limit: the first items of each part instead of a sample."] = False
+    shots: Annotated[
+        int | None,
+        "Exemplars before each question, for benchmarks that have some; by default as many as the benchmark says.",
+    ] = None
+    against_base: Annotated[
+        bool,
+        "Evaluate what the model was tuned from as well, with the same chat template, and compare: the weights below its "
+        "adapter, or, for a merged or fully tuned model, the base that its run names.",
+    ] = False
+    self_check: Annotated[
+        bool,
+        "Answer a few questions of each benchmark again, one at a time and without prefix sharing, and compare.",
+    ] = False
+    chat_template: Annotated[
+        str | None, "A bundled chat template's name or a file; by default the model's own."
+    ] = None
+    data_dir: Annotated[Path | None, "Where benchmarks look for their files."] = None
+    out: Annotated[
+        Path | None, "The folder for responses and scores; runs/evaluate-MODEL-HASH by default."
+    ] = None
+
+
+def meaning(field: str) -> str:
+    """What a field of `EvaluationOptions` means, in a sentence."""
+    text: str = get_type_hints(EvaluationOptions, include_extras=True)[field].__metadata__[0]
+    return text

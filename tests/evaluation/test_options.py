@@ -1,0 +1,32 @@
+"""The options of an evaluation are declared once, and Python and the command line take these."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+
+import pytest
+
+import tutelage
+from tutelage.cli.evaluate import evaluate as command
+from tutelage.evaluation.options import EvaluationOptions, meaning
+
+NAMES = {field.name for field in fields(EvaluationOptions)}
+OTHER_NAMES = {"benchmarks": "benchmark", "against_base": "against", "data_dir": "data"}
+
+
+def test_every_option_has_a_sentence_which_is_its_help():
+    parameters = inspect.signature(command, eval_str=True).parameters
+    assert {OTHER_NAMES.get(name, name) for name in NAMES} == set(parameters) - {"json"}
+    for name in NAMES:
+        assert meaning(name).endswith(".")
+    for name in NAMES - {"data_dir", "out"}:  # which all commands share
+        assert meaning(name) in parameters[OTHER_NAMES.get(name, name)].annotation.__metadata__[0].help
+
+
+def test_python_takes_the_same_options_and_no_others():
+    with pytest.raises(TypeError, match="limt"):
+        tutelage.evaluate("model", "general-probe", limt=3)
+    with pytest.raises(tutelage.InputError, match="there is no") as caught:
+        tutelage.evaluate("./no-such-model", "general-probe", limit=3, first=True)
+    assert "no-such-model" in str(caught.value)
