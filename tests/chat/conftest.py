@@ -12,10 +12,10 @@ from http.client import HTTPConnection
 
 import pytest
 
-from tutelage.chat import Entry, Settings, Talk, Terminal, web, wire
+from tutelage.chat import ChatInput, ChatSession, ChatSettings, TerminalChat, web, wire
 
 
-class FakeVoice:
+class FakeResponder:
     """Answers from a list, piece by piece, and remembers what it was asked and how often it was closed early.
 
     A piece may be text, an exception to raise, or an event to wait for.
@@ -27,7 +27,7 @@ class FakeVoice:
     def __init__(self, *answers, label="answer"):
         self.label = label
         self.model = f"model of {label}"
-        self.asked = []
+        self.prompts = []
         self.seeds = []
         self.closed = 0
         self._answers = iter(answers)
@@ -36,7 +36,7 @@ class FakeVoice:
         return sum(len(message["content"].split()) for message in messages)
 
     def stream(self, messages, *, seed, **how):
-        self.asked.append([(m["role"], m["content"]) for m in messages])
+        self.prompts.append([(m["role"], m["content"]) for m in messages])
         self.seeds.append(seed)
         self.how = how
         try:
@@ -53,23 +53,25 @@ class FakeVoice:
 
 
 @pytest.fixture
-def voice():
-    """Make a scripted voice."""
-    return FakeVoice
+def responder():
+    """Make a scripted model."""
+    return FakeResponder
 
 
 def entries(lines):
-    return (line if isinstance(line, Entry) else Entry(n, line.strip()) for n, line in enumerate(lines, 1))
+    return (
+        line if isinstance(line, ChatInput) else ChatInput(n, line.strip()) for n, line in enumerate(lines, 1)
+    )
 
 
 @pytest.fixture
-def talk():
+def chat():
     """Let a terminal take lines, and give it and what it wrote."""
 
-    def run(lines, *voices, interactive=False, show=True, out=None, console=None, **settings):
+    def run(lines, *responders, interactive=False, show=True, out=None, console=None, **settings):
         out = out or io.StringIO()
-        talked = Talk(voices, Settings(**settings))
-        terminal = Terminal(talked, out=out, interactive=interactive, show=show, console=console)
+        session = ChatSession(responders, ChatSettings(**settings))
+        terminal = TerminalChat(session, out=out, interactive=interactive, show=show, console=console)
         terminal.run(entries(lines))
         return terminal, out.getvalue()
 
@@ -92,12 +94,12 @@ class Got:
 class Here:
     """A server in a thread, and a client that sends exactly what it is told to."""
 
-    def __init__(self, talk, limits, monkeypatch):
-        self.talk = talk
+    def __init__(self, session, limits, monkeypatch):
+        self.session = session
         self.site = None
         self.address = None
         ready = threading.Event()
-        made = web.Site
+        made = web.ChatServer
 
         def remember(*args, **kwargs):
             self.site = made(*args, **kwargs)
@@ -110,9 +112,9 @@ class Here:
         async def run():
             self.loop, self.task = asyncio.get_running_loop(), asyncio.current_task()
             with suppress(asyncio.CancelledError):
-                await web.serve(talk, ready=tell, limits=limits)
+                await web.serve(session, ready=tell, limits=limits)
 
-        monkeypatch.setattr(web, "Site", remember)
+        monkeypatch.setattr(web, "ChatServer", remember)
         self.thread = threading.Thread(target=asyncio.run, args=(run(),))
         self.thread.start()
         assert ready.wait(20)
@@ -200,11 +202,11 @@ class Here:
 
 @pytest.fixture
 def site(monkeypatch):
-    """Serve scripted voices."""
+    """Serve scripted responders."""
     served = []
 
-    def serve(*voices, limits=wire.LIMITS, **settings):
-        served.append(Here(Talk(voices, Settings(**settings)), limits, monkeypatch))
+    def serve(*responders, limits=wire.LIMITS, **settings):
+        served.append(Here(ChatSession(responders, ChatSettings(**settings)), limits, monkeypatch))
         return served[-1]
 
     yield serve

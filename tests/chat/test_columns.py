@@ -26,12 +26,12 @@ def final(drawn):
 
 
 @pytest.fixture
-def two(talk, voice):
+def two(chat, responder):
     """Ask two voices one question on a screen."""
 
     def run(first, second, out, console, **how):
-        voices = voice(first, label="tuned"), voice(second, label="base")
-        return talk(["q"], *voices, interactive=True, out=out, console=console, **how)[1]
+        responders = responder(first, label="tuned"), responder(second, label="base")
+        return chat(["q"], *responders, interactive=True, out=out, console=console, **how)[1]
 
     return run
 
@@ -54,7 +54,7 @@ def test_all_text_is_there_at_the_end(two):
 
 
 def test_while_it_is_written_a_long_answer_shows_its_newest_lines(two, monkeypatch):
-    monkeypatch.setattr("tutelage.chat.columns.PAUSE", 0.0)
+    monkeypatch.setattr("tutelage.chat.columns.REDRAW_SECONDS", 0.0)
     pieces = [f"line{n}\n" for n in range(60)]
     out, console = screen(height=12)
     drawn = two(pieces, [], out, console)
@@ -74,9 +74,9 @@ def test_so_does_one_that_cannot_be_drawn_on(two, monkeypatch):
     assert two(["a"], ["b"], *screen()) == "tuned> a\nbase> b\n\n"
 
 
-def test_one_voice_needs_no_columns(talk, voice):
+def test_one_voice_needs_no_columns(chat, responder):
     out, console = screen()
-    assert talk(["q"], voice(["a"]), interactive=True, out=out, console=console)[1] == "answer> a\n\n"
+    assert chat(["q"], responder(["a"]), interactive=True, out=out, console=console)[1] == "answer> a\n\n"
 
 
 def test_ctrl_c_leaves_what_was_said_and_says_so(two):
@@ -90,15 +90,15 @@ def test_ctrl_c_leaves_what_was_said_and_says_so(two):
 HOSTILE = "\x1b]0;t\x07\x1b[2J\x9b31m\x1bP+q\x1b\\\r\x08\x7f\u202ex\u2066\x00[bold]b[/bold]:smile:"
 
 
-def test_no_sequence_of_a_model_or_a_name_reaches_the_terminal(talk, voice, monkeypatch):
-    monkeypatch.setattr("tutelage.chat.columns.PAUSE", 0.0)
+def test_no_sequence_of_a_model_or_a_name_reaches_the_terminal(chat, responder, monkeypatch):
+    monkeypatch.setattr("tutelage.chat.columns.REDRAW_SECONDS", 0.0)
     harmless, hostile = (
-        [voice(list(text), label="tuned" + text), voice([text], label="base")] for text in ("abc", HOSTILE)
+        [responder(list(text), label="tuned" + text), responder([text], label="base")] for text in ("abc", HOSTILE)
     )
     drawn = []
-    for voices in (harmless, hostile):
+    for responders in (harmless, hostile):
         out, console = screen(width=120)
-        drawn.append(talk(["q"], *voices, interactive=True, out=out, console=console)[1])
+        drawn.append(chat(["q"], *responders, interactive=True, out=out, console=console)[1])
     # Only what rich itself draws with is there: the same sequences as for a harmless text.
     used = [set(re.findall(r"\x1b\[?[0-9;?]*.", text)) for text in drawn]
     assert used[1] <= used[0]

@@ -4,12 +4,12 @@ import io
 
 import pytest
 
-from tutelage.chat import piped, typed
+from tutelage.chat import piped_inputs, typed_inputs
 from tutelage.core.errors import InputError
 
 
 def through(text):
-    return [(entry.number, entry.text, entry.quoted) for entry in piped(io.BytesIO(text.encode()))]
+    return [(entry.number, entry.text, entry.quoted) for entry in piped_inputs(io.BytesIO(text.encode()))]
 
 
 def keys(*pressed):
@@ -23,7 +23,7 @@ def keys(*pressed):
             raise key
         return key
 
-    return [entry.text for entry in typed(ask, told.append)], prompts, told
+    return [entry.text for entry in typed_inputs(ask, told.append)], prompts, told
 
 
 def test_every_line_is_an_entry_with_its_number():
@@ -55,7 +55,7 @@ def test_a_block_that_is_not_closed_is_named_with_its_first_line():
 
 def test_bytes_that_are_no_text_are_named_with_their_line():
     with pytest.raises(InputError) as caught:
-        list(piped(io.BytesIO(b"good\nb\xffd\n")))
+        list(piped_inputs(io.BytesIO(b"good\nb\xffd\n")))
     assert (caught.value.where, caught.value.found) == ("standard input:2", "byte 0xff at position 2")
 
 

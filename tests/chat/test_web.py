@@ -10,20 +10,20 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from tutelage.chat import Settings, Talk, web, wire
+from tutelage.chat import ChatSession, ChatSettings, web, wire
 from tutelage.core.errors import MachineError
 
 
-def test_the_page_its_style_and_its_script_are_all_there_is_without_a_key(site, voice):
-    here = site(voice())
+def test_the_page_its_style_and_its_script_are_all_there_is_without_a_key(site, responder):
+    here = site(responder())
     for path, kind in {"/": "text/html", "/chat.css": "text/css", "/chat.js": "text/javascript"}.items():
         got = here.get(path, key=None)
         assert (got.status, got.headers["content-type"]) == (200, f"{kind}; charset=utf-8")
     assert here.get("/api/talk", key=None).status == 401
 
 
-def test_every_response_carries_the_policy(site, voice):
-    here = site(voice())
+def test_every_response_carries_the_policy(site, responder):
+    here = site(responder())
     for got in (here.get("/"), here.get("/api/talk"), here.get("/nothing"), here.raw(b"nonsense\r\n\r\n")):
         policy = got.headers["content-security-policy"]
         assert "default-src 'none'" in policy
@@ -35,8 +35,8 @@ def test_every_response_carries_the_policy(site, voice):
         assert "access-control-allow-origin" not in got.headers
 
 
-def test_an_answer_comes_line_by_line_and_stands_in_the_talk(site, voice):
-    one = voice(["He", "llo <b>"])
+def test_an_answer_comes_line_by_line_and_stands_in_the_talk(site, responder):
+    one = responder(["He", "llo <b>"])
     here = site(one, system="kind", temperature=0.5)
     assert here.ask("hi\nthere") == [
         {"question": "hi\nthere", "forgotten": 0},
@@ -45,7 +45,7 @@ def test_an_answer_comes_line_by_line_and_stands_in_the_talk(site, voice):
         {"voice": 0, "text": "llo <b>"},
         {"end": True, "interrupted": False},
     ]
-    assert one.asked == [[("system", "kind"), ("user", "hi\nthere")]]
+    assert one.prompts == [[("system", "kind"), ("user", "hi\nthere")]]
     assert one.how == {"max_new_tokens": 256, "temperature": 0.5}
     assert here.state() == {
         "voices": [{"label": "answer", "model": "model of answer"}],
@@ -56,40 +56,40 @@ def test_an_answer_comes_line_by_line_and_stands_in_the_talk(site, voice):
     }
 
 
-def test_it_streams_a_piece_is_there_before_the_next_is_made(site, voice):
+def test_it_streams_a_piece_is_there_before_the_next_is_made(site, responder):
     gate = threading.Event()
-    here = site(voice(["first", gate, "second"]))
+    here = site(responder(["first", gate, "second"]))
     with here.asking("q") as events:
         assert [next(events) for _ in range(3)][-1] == {"voice": 0, "text": "first"}
         gate.set()
         assert next(events) == {"voice": 0, "text": "second"}
 
 
-def test_two_voices_answer_one_after_the_other(site, voice):
-    here = site(voice(["x"], label="tuned"), voice(["y", "z"], label="base"))
+def test_two_voices_answer_one_after_the_other(site, responder):
+    here = site(responder(["x"], label="tuned"), responder(["y", "z"], label="base"))
     texts = [(event["voice"], event["text"]) for event in here.ask("q") if "voice" in event]
     assert texts == [(0, ""), (0, "x"), (1, ""), (1, "y"), (1, "z")]
     assert here.state()["turns"][0]["answers"] == ["x", "yz"]
 
 
-def test_stop_ends_the_answer_after_the_token_in_hand(site, voice):
+def test_stop_ends_the_answer_after_the_token_in_hand(site, responder):
     gate = threading.Event()
-    one, other = voice(["a", gate, *"bcdef"], ["g"], label="one"), voice(["never"], ["h"], label="other")
+    one, other = responder(["a", gate, *"bcdef"], ["g"], label="one"), responder(["never"], ["h"], label="other")
     here = site(one, other)
     with here.asking("q") as events:
         assert [next(events) for _ in range(3)][-1]["text"] == "a"
         assert here.post("/api/stop", {}).json == {"stopped": True}
         gate.set()
         assert list(events) == [{"end": True, "interrupted": True}]
-    assert (one.closed, other.asked) == (1, [])
+    assert (one.closed, other.prompts) == (1, [])
     assert here.state()["turns"][0]["answers"] == ["ab", ""]
     assert here.post("/api/stop", {}).json == {"stopped": False}
     assert here.ask("again")[-1] == {"end": True, "interrupted": False}
 
 
-def test_a_page_that_is_closed_stops_the_answer_too(site, voice):
+def test_a_page_that_is_closed_stops_the_answer_too(site, responder):
     gate = threading.Event()
-    one = voice(["a", gate, *"bcdef"], ["g"])
+    one = responder(["a", gate, *"bcdef"], ["g"])
     here = site(one)
     with here.asking("q") as events:
         assert [next(events) for _ in range(3)][-1]["text"] == "a"
@@ -101,9 +101,9 @@ def test_a_page_that_is_closed_stops_the_answer_too(site, voice):
     assert here.state()["turns"][0]["interrupted"]
 
 
-def test_one_answer_at_a_time_and_nothing_changes_meanwhile(site, voice):
+def test_one_answer_at_a_time_and_nothing_changes_meanwhile(site, responder):
     gate = threading.Event()
-    here = site(voice(["a", gate], ["b"]))
+    here = site(responder(["a", gate], ["b"]))
     with here.asking("q") as events:
         next(events)
         assert here.state()["busy"]
@@ -121,8 +121,8 @@ def test_one_answer_at_a_time_and_nothing_changes_meanwhile(site, voice):
     assert here.ask("third")[-1]["end"]
 
 
-def test_reset_system_and_temperature_act_as_in_the_terminal(site, voice):
-    one = voice(["a"], ["b"], ["c"])
+def test_reset_system_and_temperature_act_as_in_the_terminal(site, responder):
+    one = responder(["a"], ["b"], ["c"])
     here = site(one)
     here.ask("one")
     assert here.post("/api/reset", {}).json["turns"] == []
@@ -131,13 +131,13 @@ def test_reset_system_and_temperature_act_as_in_the_terminal(site, voice):
     assert len(here.state()["turns"]) == 1
     assert here.post("/api/system", {"system": " be short "}).json["system"] == "be short"
     here.ask("three")
-    assert one.asked[1:] == [[("user", "two")], [("system", "be short"), ("user", "three")]]
+    assert one.prompts[1:] == [[("user", "two")], [("system", "be short"), ("user", "three")]]
     assert one.how["temperature"] == 0.75
     assert here.post("/api/system", {"system": ""}).json["system"] is None
 
 
-def test_retry_draws_again_and_says_when_that_would_change_nothing(site, voice):
-    here = site(voice(["a"], ["b"]))
+def test_retry_draws_again_and_says_when_that_would_change_nothing(site, responder):
+    here = site(responder(["a"], ["b"]))
     assert here.post("/api/retry", {}).json["error"]["problem"].startswith("there is no question")
     here.ask("q")
     assert "temperature 0" in here.post("/api/retry", {}).json["error"]["problem"]
@@ -146,8 +146,8 @@ def test_retry_draws_again_and_says_when_that_would_change_nothing(site, voice):
     assert [turn["answers"] for turn in here.state()["turns"]] == [["b"]]
 
 
-def test_what_the_model_or_the_settings_cannot_take_is_said_with_422(site, voice):
-    one = voice(["a"])
+def test_what_the_model_or_the_settings_cannot_take_is_said_with_422(site, responder):
+    one = responder(["a"])
     one.context = 6
     here = site(one, max_new_tokens=2)
     got = here.post("/api/ask", {"question": "1 2 3 4 5 6 7"})
@@ -160,8 +160,8 @@ def test_what_the_model_or_the_settings_cannot_take_is_said_with_422(site, voice
     assert here.ask("1")[-1]["end"]
 
 
-def test_a_model_that_fails_says_so_and_the_server_lives_on(site, voice):
-    here = site(voice(["a", RuntimeError("out of memory")], ["b"]))
+def test_a_model_that_fails_says_so_and_the_server_lives_on(site, responder):
+    here = site(responder(["a", RuntimeError("out of memory")], ["b"]))
     assert here.ask("q")[-1] == {
         "error": {"problem": "the model could not answer", "found": "RuntimeError: out of memory"}
     }
@@ -172,13 +172,13 @@ def test_a_model_that_fails_says_so_and_the_server_lives_on(site, voice):
     "host",
     [None, "", "evil.example", "127.0.0.1", "localhost", "127.0.0.1:1", "[::1]:{port}", "127.1:{port}"],
 )
-def test_another_host_is_refused(site, voice, host):
-    here = site(voice())
+def test_another_host_is_refused(site, responder, host):
+    here = site(responder())
     assert here.get("/", host=host and host.format(port=here.port)).status == 421
 
 
-def test_localhost_is_a_name_of_this_machine(site, voice):
-    here = site(voice())
+def test_localhost_is_a_name_of_this_machine(site, responder):
+    here = site(responder())
     assert here.get("/", host=f"LocalHost:{here.port}").status == 200
 
 
@@ -193,31 +193,31 @@ def test_localhost_is_a_name_of_this_machine(site, voice):
         "http://localhost:{port}",
     ],
 )
-def test_a_request_of_another_page_is_refused_even_with_the_key(site, voice, origin):
-    one = voice(["a"])
+def test_a_request_of_another_page_is_refused_even_with_the_key(site, responder, origin):
+    one = responder(["a"])
     here = site(one)
     origin = origin.format(port=here.port)
     assert here.post("/api/ask", {"question": "q"}, origin=origin).status == 403
     assert here.get("/api/talk", origin=origin).status == 403
     assert here.get("/", origin=origin).status == 403
-    assert one.asked == []
+    assert one.prompts == []
 
 
-def test_a_post_must_say_where_it_comes_from(site, voice):
-    assert site(voice()).post("/api/reset", {}, origin=None).status == 403
+def test_a_post_must_say_where_it_comes_from(site, responder):
+    assert site(responder()).post("/api/reset", {}, origin=None).status == 403
 
 
 @pytest.mark.parametrize("key", [None, "", "Bearer", "Bearer ", "Bearer wrong", "Basic {token}", "{token}"])
-def test_without_the_key_nothing_is_done(site, voice, key):
-    one = voice(["a"])
+def test_without_the_key_nothing_is_done(site, responder, key):
+    one = responder(["a"])
     here = site(one)
     got = here.post("/api/ask", {"question": "q"}, key=key and key.format(token=here.token))
     assert (got.status, got.headers["www-authenticate"]) == (401, "Bearer")
-    assert one.asked == []
+    assert one.prompts == []
 
 
-def test_wrong_methods_kinds_and_bodies_are_refused(site, voice):
-    here = site(voice())
+def test_wrong_methods_kinds_and_bodies_are_refused(site, responder):
+    here = site(responder())
     assert (here.get("/api/ask").status, here.get("/api/ask").headers["allow"]) == (405, "POST")
     assert here.post("/", {}).status == 405
     assert here.post("/api/talk", {}).status == 405
@@ -242,8 +242,8 @@ def test_wrong_methods_kinds_and_bodies_are_refused(site, voice):
         assert here.post("/api/temperature", {"temperature": wrong}).status == 400
 
 
-def test_what_is_too_long_is_refused_before_it_is_read(site, voice):
-    here = site(voice())
+def test_what_is_too_long_is_refused_before_it_is_read(site, responder):
+    here = site(responder())
     assert here.raw(b"GET /" + b"a" * 5_000 + b" HTTP/1.1\r\n").status == 414
     assert here.raw(b"GET / HTTP/1.1\r\nX: " + b"a" * 5_000 + b"\r\n").status == 431
     assert here.raw(b"GET / HTTP/1.1\r\n" + b"".join(b"X%d: a\r\n" % n for n in range(65))).status == 431
@@ -256,8 +256,8 @@ def test_what_is_too_long_is_refused_before_it_is_read(site, voice):
     assert here.post("/api/ask", {}, more=b"Content-Length: 2\r\n").status == 400
 
 
-def test_a_client_that_says_nothing_or_little_is_not_waited_for(site, voice):
-    here = site(voice(), limits=wire.Limits(reading=0.3))
+def test_a_client_that_says_nothing_or_little_is_not_waited_for(site, responder):
+    here = site(responder(), limits=wire.HttpLimits(reading=0.3))
     for start in (
         b"",
         b"GET / HT",
@@ -267,22 +267,22 @@ def test_a_client_that_says_nothing_or_little_is_not_waited_for(site, voice):
         assert here.raw(start).status == 408
 
 
-def test_a_client_that_asks_and_does_not_read_stops_the_answer(site, voice):
+def test_a_client_that_asks_and_does_not_read_stops_the_answer(site, responder):
     gate = threading.Event()
     # More than the system keeps for a reader.
-    one = voice(["x" * 30_000_000, gate, *"abc"])
-    here = site(one, limits=wire.Limits(writing=0.2))
+    one = responder(["x" * 30_000_000, gate, *"abc"])
+    here = site(one, limits=wire.HttpLimits(writing=0.2))
     with here.asking("q"):
         stop = here.site._stop
         here.wait_until(stop.is_set)
         gate.set()
-        here.wait_until(lambda: here.talk.turns)
+        here.wait_until(lambda: here.session.turns)
     assert one.closed == 1
-    assert here.talk.turns[0].interrupted
+    assert here.session.turns[0].interrupted
 
 
-def test_connections_with_the_key_beyond_the_limit_are_turned_away_and_the_others_served(site, voice):
-    here = site(voice(), limits=wire.Limits(connections=3))
+def test_connections_with_the_key_beyond_the_limit_are_turned_away_and_the_others_served(site, responder):
+    here = site(responder(), limits=wire.HttpLimits(connections=3))
     slow = [socket.create_connection(("127.0.0.1", here.port)) for _ in range(3)]
     for connection in slow:
         connection.sendall(here.head("POST", "/api/ask", kind="application/json", length=10) + b"{")
@@ -305,9 +305,9 @@ HALVES = {
 
 @pytest.mark.parametrize("sent", HALVES)
 @pytest.mark.parametrize("count", [64, 500])
-def test_connections_without_the_key_keep_out_nobody_who_has_it(site, voice, count, sent):
+def test_connections_without_the_key_keep_out_nobody_who_has_it(site, responder, count, sent):
     gate = threading.Event()
-    here = site(voice(["a", gate, "b"]))
+    here = site(responder(["a", gate, "b"]))
     with here.asking("q") as events, ExitStack() as open_ones:
         next(events)
         strangers = []
@@ -327,11 +327,11 @@ def test_connections_without_the_key_keep_out_nobody_who_has_it(site, voice, cou
         assert len(here.site._open) <= wire.LIMITS.without_key + 3
         gate.set()
         assert [event.get("text") for event in events][-2:] == ["b", None]
-    assert here.talk.turns[0].answers == {"answer": "ab"}
+    assert here.session.turns[0].answers == {"answer": "ab"}
 
 
-def test_only_this_machine_reaches_it_and_each_start_has_a_key_of_its_own(site, voice):
-    one, other = site(voice()), site(voice())
+def test_only_this_machine_reaches_it_and_each_start_has_a_key_of_its_own(site, responder):
+    one, other = site(responder()), site(responder())
     assert one.address.startswith(f"http://127.0.0.1:{one.port}/#")
     assert one.token != other.token
     assert len(one.token) == 32
@@ -340,8 +340,8 @@ def test_only_this_machine_reaches_it_and_each_start_has_a_key_of_its_own(site, 
         probe.connect(("127.0.0.2", one.port))
 
 
-def test_the_end_stops_an_answer_and_frees_the_port(site, voice):
-    one = voice(["a", *"bcdef" * 1000])
+def test_the_end_stops_an_answer_and_frees_the_port(site, responder):
+    one = responder(["a", *"bcdef" * 1000])
     here = site(one)
     with here.asking("q") as events:
         next(events)
@@ -355,12 +355,12 @@ def test_a_port_that_is_taken_is_said():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(MachineError, match=f"{port}: Address already in use"):
-            asyncio.run(web.serve(Talk([], Settings()), ready=print, port=port))
+            asyncio.run(web.serve(ChatSession([], ChatSettings()), ready=print, port=port))
 
 
-def test_hostile_text_is_only_ever_escaped_json(site, voice):
+def test_hostile_text_is_only_ever_escaped_json(site, responder):
     text = "</script><img src=x onerror=alert(1)>\u2028\x1b]0;t\x07\x00\r\n\r\nHTTP/1.1 200 OK"
-    here = site(voice([text]))
+    here = site(responder([text]))
     got = here.post("/api/ask", {"question": text})
     assert got.headers["content-type"] == "application/x-ndjson"
     assert all(0x20 <= byte < 0x7F or byte == 0x0A for byte in got.body)

@@ -16,12 +16,12 @@ HOSTILE = (
 
 @pytest.fixture
 def opened(chromium, site):
-    """Open the page on scripted voices. At the end it must not have complained, nor asked anybody else."""
+    """Open the page on scripted responders. At the end it must not have complained, nor asked anybody else."""
     context = chromium.new_context(viewport={"width": 1200, "height": 800})
     complaints, asked, excused = [], [], []
 
-    def open_page(*voices, **settings):
-        here = site(*voices, **settings)
+    def open_page(*responders, **settings):
+        here = site(*responders, **settings)
         page = context.new_page()
         page.here = here
         page.excused = excused
@@ -48,9 +48,9 @@ def answers(page):
     return page.locator(".answer .said")
 
 
-def test_a_question_is_typed_and_its_answer_streams_in(opened, voice):
+def test_a_question_is_typed_and_its_answer_streams_in(opened, responder):
     gate = threading.Event()
-    one = voice(["The price", gate, " is 12 euros."], ["Yes."])
+    one = responder(["The price", gate, " is 12 euros."], ["Yes."])
     page = opened(one)
     expect(page.get_by_role("heading", level=1)).to_have_text("model of answer")
     expect(page.get_by_text("Nothing was asked yet.")).to_be_visible()
@@ -70,11 +70,11 @@ def test_a_question_is_typed_and_its_answer_streams_in(opened, voice):
     page.keyboard.type("Sure?")
     page.keyboard.press("Enter")
     expect(answers(page).nth(1)).to_have_text("Yes.")
-    assert one.asked[1][1] == ("assistant", "The price is 12 euros.")
+    assert one.prompts[1][1] == ("assistant", "The price is 12 euros.")
 
 
-def test_shift_and_enter_begin_a_line_and_blank_questions_are_not_sent(opened, voice):
-    one = voice(["ok"])
+def test_shift_and_enter_begin_a_line_and_blank_questions_are_not_sent(opened, responder):
+    one = responder(["ok"])
     page = opened(one)
     ask(page, "  ")
     page.get_by_label("Your question").fill("first")
@@ -82,14 +82,14 @@ def test_shift_and_enter_begin_a_line_and_blank_questions_are_not_sent(opened, v
     page.keyboard.type("second")
     page.keyboard.press("Enter")
     expect(answers(page)).to_have_text("ok")
-    assert one.asked == [[("user", "first\nsecond")]]
+    assert one.prompts == [[("user", "first\nsecond")]]
     assert page.locator(".asked").inner_text() == "first\nsecond"
 
 
 @pytest.mark.parametrize("how", ["button", "key"])
-def test_stop_stops_the_model_and_what_was_said_stays(opened, voice, how):
+def test_stop_stops_the_model_and_what_was_said_stays(opened, responder, how):
     gate = threading.Event()
-    one = voice(["one ", gate, *["more "] * 500], ["next"])
+    one = responder(["one ", gate, *["more "] * 500], ["next"])
     page = opened(one)
     ask(page, "q")
     expect(answers(page)).to_have_text("one ")
@@ -101,14 +101,14 @@ def test_stop_stops_the_model_and_what_was_said_stays(opened, voice, how):
     gate.set()
     expect(page.get_by_text("Stopped.")).to_be_visible()
     assert one.closed == 1
-    assert page.here.talk.turns[0].interrupted
+    assert page.here.session.turns[0].interrupted
     ask(page, "r")
     expect(answers(page).nth(1)).to_have_text("next")
 
 
-def test_leaving_the_page_stops_the_model_too(opened, voice):
+def test_leaving_the_page_stops_the_model_too(opened, responder):
     gate = threading.Event()
-    one = voice(["one ", gate, *["more "] * 500])
+    one = responder(["one ", gate, *["more "] * 500])
     page = opened(one)
     ask(page, "q")
     expect(answers(page)).to_have_text("one ")
@@ -116,13 +116,13 @@ def test_leaving_the_page_stops_the_model_too(opened, voice):
     page.goto("about:blank")
     page.here.wait_until(stop.is_set)
     gate.set()
-    page.here.wait_until(lambda: page.here.talk.turns)
+    page.here.wait_until(lambda: page.here.session.turns)
     assert one.closed == 1
 
 
-def test_two_voices_are_compared_side_by_side_and_on_a_phone_one_above_the_other(opened, voice):
+def test_two_voices_are_compared_side_by_side_and_on_a_phone_one_above_the_other(opened, responder):
     gate = threading.Event()
-    page = opened(voice(["It costs 12."], label="tuned"), voice(["I do", gate, " not know."], label="base"))
+    page = opened(responder(["It costs 12."], label="tuned"), responder(["I do", gate, " not know."], label="base"))
     expect(page.get_by_role("heading", level=1)).to_have_text("tuned and base")
     expect(page.get_by_text("tuned is model of tuned, base is model of base")).to_be_visible()
     ask(page, "price?")
@@ -141,8 +141,8 @@ def test_two_voices_are_compared_side_by_side_and_on_a_phone_one_above_the_other
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-def test_reset_forgets_on_the_page_and_in_the_model(opened, voice):
-    one = voice(["a"], ["b"])
+def test_reset_forgets_on_the_page_and_in_the_model(opened, responder):
+    one = responder(["a"], ["b"])
     page = opened(one)
     ask(page, "one")
     expect(answers(page)).to_have_text("a")
@@ -150,11 +150,11 @@ def test_reset_forgets_on_the_page_and_in_the_model(opened, voice):
     expect(page.locator(".turn")).to_have_count(0)
     ask(page, "two")
     expect(answers(page)).to_have_text("b")
-    assert one.asked[1] == [("user", "two")]
+    assert one.prompts[1] == [("user", "two")]
 
 
-def test_system_prompt_and_temperature_are_set_and_an_answer_is_drawn_again(opened, voice):
-    one = voice(["a"], ["b"])
+def test_system_prompt_and_temperature_are_set_and_an_answer_is_drawn_again(opened, responder):
+    one = responder(["a"], ["b"])
     page = opened(one)
     page.get_by_text("Settings").click()
     page.get_by_label("System prompt").fill("Be short.")
@@ -171,12 +171,12 @@ def test_system_prompt_and_temperature_are_set_and_an_answer_is_drawn_again(open
     expect(page.locator("#announce")).to_have_text("The temperature is set")
     page.get_by_role("button", name="Draw again").click()
     expect(answers(page)).to_have_text("b")
-    assert one.asked == [[("system", "Be short."), ("user", "q")]] * 2
+    assert one.prompts == [[("system", "Be short."), ("user", "q")]] * 2
     assert one.how["temperature"] == 0.8
 
 
-def test_hostile_text_stays_text_everywhere(opened, voice):
-    one, two = voice([HOSTILE], label=HOSTILE), voice(list(HOSTILE), label="base")
+def test_hostile_text_stays_text_everywhere(opened, responder):
+    one, two = responder([HOSTILE], label=HOSTILE), responder(list(HOSTILE), label="base")
     page = opened(one, two)
     ask(page, HOSTILE)
     shown = HOSTILE.replace("\x1b", "")
@@ -191,10 +191,10 @@ def test_hostile_text_stays_text_everywhere(opened, voice):
     assert page.locator("img, main a, main script, iframe").count() == 0
 
 
-def test_the_policy_forbids_what_the_page_itself_never_does(chromium, site, voice):
+def test_the_policy_forbids_what_the_page_itself_never_does(chromium, site, responder):
     context = chromium.new_context()
     page = context.new_page()
-    page.goto(site(voice()).address)
+    page.goto(site(responder()).address)
     for forbidden in (
         "document.body.innerHTML = '<b>x</b>'",
         "document.body.insertAdjacentHTML('beforeend', '<img src=x>')",
@@ -208,8 +208,8 @@ def test_the_policy_forbids_what_the_page_itself_never_does(chromium, site, voic
     context.close()
 
 
-def test_after_a_reload_the_conversation_is_still_there(opened, voice):
-    page = opened(voice(["a"], ["b"]), temperature=0.5, system="kind")
+def test_after_a_reload_the_conversation_is_still_there(opened, responder):
+    page = opened(responder(["a"], ["b"]), temperature=0.5, system="kind")
     ask(page, "one")
     expect(answers(page)).to_have_text("a")
     page.reload()
@@ -218,8 +218,8 @@ def test_after_a_reload_the_conversation_is_still_there(opened, voice):
     expect(page.get_by_label("System prompt")).to_have_value("kind")
 
 
-def test_without_the_key_the_page_says_what_to_do(opened, chromium, site, voice):
-    here = site(voice())
+def test_without_the_key_the_page_says_what_to_do(opened, chromium, site, responder):
+    here = site(responder())
     context = chromium.new_context()
     page = context.new_page()
     page.goto(f"http://{here.own}/")
@@ -227,8 +227,8 @@ def test_without_the_key_the_page_says_what_to_do(opened, chromium, site, voice)
     context.close()
 
 
-def test_a_server_that_has_ended_is_said(opened, voice):
-    page = opened(voice(["a"]))
+def test_a_server_that_has_ended_is_said(opened, responder):
+    page = opened(responder(["a"]))
     expect(page.get_by_text("Nothing was asked yet.")).to_be_visible()
     page.here.end()
     page.excused.append("ERR_CONNECTION_REFUSED")
@@ -237,8 +237,8 @@ def test_a_server_that_has_ended_is_said(opened, voice):
     expect(page.get_by_label("Your question")).to_have_value("q")
 
 
-def test_every_field_and_button_has_a_name_and_can_be_reached_by_keyboard(opened, voice):
-    page = opened(voice(["a"]))
+def test_every_field_and_button_has_a_name_and_can_be_reached_by_keyboard(opened, responder):
+    page = opened(responder(["a"]))
     page.get_by_text("Settings").click()
     for control in page.locator("button:visible, input:visible, textarea:visible").all():
         name = control.evaluate("e => e.labels?.[0]?.textContent || e.textContent")

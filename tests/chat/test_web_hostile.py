@@ -205,9 +205,9 @@ def test_the_watch_notices_a_file_that_is_opened(opened, tmp_path):
     opened.found.clear()
 
 
-def test_traversal_and_malformed_requests_are_refused_and_open_no_file(site, voice, opened):
-    one = voice(["still here"])
-    here = site(one, limits=wire.Limits(reading=2.0))
+def test_traversal_and_malformed_requests_are_refused_and_open_no_file(site, responder, opened):
+    one = responder(["still here"])
+    here = site(one, limits=wire.HttpLimits(reading=2.0))
     here.get("/")
     draw = random.Random(20)
     statuses = Counter()
@@ -223,21 +223,21 @@ def test_traversal_and_malformed_requests_are_refused_and_open_no_file(site, voi
     opened.on = False
     assert len(sent) > 500
     assert opened.found == []
-    assert one.asked == []
+    assert one.prompts == []
     assert {400, 401, 403, 404, 405, 411, 413, 414, 415, 421, 422, 431} <= set(statuses), statuses
     assert here.ask("q")[2] == {"voice": 0, "text": "still here"}
     assert here.get("/").status == 200
 
 
-def test_a_request_that_is_cut_at_any_byte_is_refused_or_waited_for_and_never_served(site, voice):
-    one = voice(["a"])
-    here = site(one, limits=wire.Limits(reading=0.02, lingering=0.01))
+def test_a_request_that_is_cut_at_any_byte_is_refused_or_waited_for_and_never_served(site, responder):
+    one = responder(["a"])
+    here = site(one, limits=wire.HttpLimits(reading=0.02, lingering=0.01))
     body = b'{"question": "q"}'
     whole = here.head("POST", "/api/ask", kind="application/json", length=len(body)) + body
     assert {here.raw(whole[:cut]).status for cut in range(len(whole))} <= {400, 408}
-    assert one.asked == []
+    assert one.prompts == []
 
 
-def test_the_same_bytes_uncut_are_served(site, voice):
-    here = site(voice(["a"]))
+def test_the_same_bytes_uncut_are_served(site, responder):
+    here = site(responder(["a"]))
     assert here.ask("q")[-1]["end"]

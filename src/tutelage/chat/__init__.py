@@ -1,22 +1,22 @@
-"""A conversation with one model or two."""
+"""Chats with one model, or with two side by side, in the terminal or on a local page."""
 
-from tutelage.chat.lines import Entry, piped, typed
-from tutelage.chat.session import Conversation
-from tutelage.chat.terminal import Terminal
+from tutelage.chat.conversation import Conversation
+from tutelage.chat.lines import ChatInput, piped_inputs, typed_inputs
+from tutelage.chat.responders import ModelResponder, Responder, load_responders
+from tutelage.chat.session import ChatSession, ChatSettings
+from tutelage.chat.terminal import TerminalChat
 from tutelage.chat.text import visible
-from tutelage.chat.turns import Settings, Talk
-from tutelage.chat.voices import ModelVoice, Voice, voices
 
 __all__ = [
+    "ChatInput",
+    "ChatSession",
+    "ChatSettings",
     "Conversation",
-    "Entry",
-    "ModelVoice",
-    "Settings",
-    "Talk",
-    "Terminal",
-    "Voice",
-    "piped",
-    "typed",
+    "ModelResponder",
+    "Responder",
+    "TerminalChat",
+    "load_responders",
+    "piped_inputs",
+    "typed_inputs",
     "visible",
-    "voices",
 ]

@@ -1,4 +1,4 @@
-"""Answers side by side on a terminal, as they come."""
+"""Answers side by side in a terminal, drawn as they come."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-WIDE = 80
-"""Columns that a terminal needs for two answers side by side."""
+MIN_WIDTH = 80
+"""Characters of a line that two answers side by side need."""
 
-PAUSE = 1 / 20
-"""Seconds between two pictures."""
+REDRAW_SECONDS = 1 / 20
 
 
 def fits(console: Console | None) -> bool:
-    """Whether answers can stand side by side here: a terminal that is wide enough and can be drawn on."""
+    """Whether answers fit side by side: in a terminal that is wide enough and can be drawn on."""
     return (
-        console is not None and console.is_terminal and not console.is_dumb_terminal and console.width >= WIDE
+        console is not None
+        and console.is_terminal
+        and not console.is_dumb_terminal
+        and console.width >= MIN_WIDTH
     )
 
 
-class Columns:
-    """One column a voice, drawn in place while it is used in a `with` block; at its end all text stands there.
+class AnswerColumns:
+    """One column for each model's answer, drawn in place inside a `with` block.
 
-    While it is drawn only as many lines are shown as the screen has, the newest ones.
+    While answers come, the newest lines that fit on the screen are shown; at the end of the block, all of them.
     """
 
     def __init__(self, labels: Sequence[str], console: Console) -> None:
@@ -41,7 +43,7 @@ class Columns:
         self._console = console
         self._drawn = 0.0
         self._live = Live(
-            self._picture(), console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+            self._table(), console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
         )
 
     def __enter__(self) -> Self:
@@ -51,23 +53,23 @@ class Columns:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.update(self._picture(whole=True))
+        self._live.update(self._table(complete=True))
         self._live.stop()
 
     def add(self, label: str, text: str) -> None:
         """Append to a column."""
         self._texts[label] += text
         now = time.monotonic()
-        if now - self._drawn >= PAUSE:
+        if now - self._drawn >= REDRAW_SECONDS:
             self._drawn = now
-            self._live.update(self._picture(), refresh=True)
+            self._live.update(self._table(), refresh=True)
 
-    def _picture(self, *, whole: bool = False) -> Table:
+    def _table(self, *, complete: bool = False) -> Table:
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text
 
-        room = max(self._console.width // len(self._texts) - 4, 10)
+        width = max(self._console.width // len(self._texts) - 4, 10)
         table = Table(
             box=SIMPLE_HEAD,
             expand=True,
@@ -79,17 +81,19 @@ class Columns:
         cells = []
         for label, text in self._texts.items():
             table.add_column(Text(self._safe(" ".join(label.split()))), ratio=1, overflow="fold")
-            lines = self._lines(text, room)
-            shown = lines if whole else lines[-max(self._console.height - 5, 3) :]
-            cells.append(Text("\n").join(shown) if shown else Text("(no answer)" if whole else "...", "dim"))
+            lines = self._lines(text, width)
+            shown = lines if complete else lines[-max(self._console.height - 5, 3) :]
+            cells.append(
+                Text("\n").join(shown) if shown else Text("(no answer)" if complete else "...", "dim")
+            )
         table.add_row(*cells)
         return table
 
-    def _lines(self, text: str, room: int) -> list[Text]:
+    def _lines(self, text: str, width: int) -> list[Text]:
         from rich.text import Text
 
         shown = Text(self._safe(text.strip("\n")).expandtabs(4))
-        return list(shown.wrap(self._console, room)) if text else []
+        return list(shown.wrap(self._console, width)) if text else []
 
     def _safe(self, text: str) -> str:
         return encodable(visible(text), self._console.encoding)

@@ -1,7 +1,7 @@
-"""From lines to questions: typed or through a pipe, one line or several.
+"""Lines, typed or from a pipe, to questions of one line or several.
 
-A line that ends with a backslash goes on in the next one (two backslashes at an end stand for one). A line that begins
-with three quotes opens a block that goes to the next three quotes at a line's end, and whose text is a question as it is.
+A line that ends with a backslash continues in the next one (two backslashes at an end stand for one). A line that begins with
+three quotes opens a block that ends with the next three quotes at a line's end; its text is a question as it is.
 """
 
 from __future__ import annotations
@@ -13,23 +13,20 @@ from typing import BinaryIO
 from tutelage.core.errors import InputError
 
 FENCE = '"""'
-PROMPT, MORE = "you> ", "...> "
+PROMPT, CONTINUATION_PROMPT = "you> ", "...> "
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What was entered: a question or a command. `number` is its first line, from 1.
-
-    A text in quotes is never a command.
-    """
+class ChatInput:
+    """A question or a command, and the number of its first line, from 1. A quoted text is never a command."""
 
     number: int
     text: str
     quoted: bool = False
 
 
-class Gathering:
-    """Lines on their way to an entry."""
+class InputAssembler:
+    """Puts lines together to inputs."""
 
     def __init__(self) -> None:
         self._number = 0
@@ -39,11 +36,11 @@ class Gathering:
 
     @property
     def open(self) -> bool:
-        """Whether an entry has begun and is not complete."""
+        """Whether an input has begun and is not complete."""
         return bool(self._lines) or self._quoted
 
-    def take(self, line: str) -> Entry | None:
-        """The entry that this line completes, if it does."""
+    def add(self, line: str) -> ChatInput | None:
+        """The input that this line completes, if it does."""
         self._number += 1
         if not self.open:
             self._first = self._number
@@ -51,15 +48,19 @@ class Gathering:
                 self._quoted = True
                 line = line.lstrip().removeprefix(FENCE)
         if self._quoted:
-            return self._in_block(line)
-        line = line.strip("\r\n")
-        kept = line.rstrip("\\")
-        slashes = len(line) - len(kept)
-        self._lines.append(kept + "\\" * (slashes // 2))
-        return None if slashes % 2 else self._complete()
+            line = line.rstrip("\r\n")
+            complete = line.rstrip().endswith(FENCE)
+            self._lines.append(line.rstrip().removesuffix(FENCE) if complete else line)
+        else:
+            line = line.strip("\r\n")
+            text = line.rstrip("\\")
+            slashes = len(line) - len(text)
+            self._lines.append(text + "\\" * (slashes // 2))
+            complete = slashes % 2 == 0
+        return self._complete() if complete else None
 
-    def end(self) -> Entry | None:
-        """The entry that the end of all lines completes, if one is open.
+    def end(self) -> ChatInput | None:
+        """The input that the end of all lines completes, if one is open.
 
         Raises:
             InputError: a block is still open.
@@ -72,67 +73,60 @@ class Gathering:
             )
         return self._complete() if self.open else None
 
-    def drop(self) -> None:
-        """Forget what was begun."""
+    def discard(self) -> None:
+        """Drop an incomplete input."""
         self._lines, self._quoted = [], False
 
-    def _in_block(self, line: str) -> Entry | None:
-        line = line.rstrip("\r\n")
-        if not line.rstrip().endswith(FENCE):
-            self._lines.append(line)
-            return None
-        self._lines.append(line.rstrip().removesuffix(FENCE))
-        return self._complete()
-
-    def _complete(self) -> Entry:
+    def _complete(self) -> ChatInput:
         text = "\n".join(self._lines)
-        entry = Entry(self._first, text.strip("\n") if self._quoted else text.strip(), self._quoted)
-        self.drop()
-        return entry
+        text = text.strip("\n") if self._quoted else text.strip()
+        complete = ChatInput(self._first, text, self._quoted)
+        self.discard()
+        return complete
 
 
-def typed(ask: Callable[[str], str], tell: Callable[[str], None]) -> Iterator[Entry]:
-    """What a person types, until Ctrl-D. Ctrl-C forgets what was begun; twice in a row it ends the program.
+def typed_inputs(read_line: Callable[[str], str], show: Callable[[str], None]) -> Iterator[ChatInput]:
+    """What a person types, until Ctrl-D. Ctrl-C drops an incomplete input; twice in a row it ends the program.
 
     Args:
-        ask: shows its argument and gives the next line: `input`.
-        tell: shows a remark.
+        read_line: shows its argument and returns the next line: `input`.
+        show: shows a remark.
     """
-    gathering = Gathering()
-    pressed = False
+    assembler = InputAssembler()
+    interrupted = False
     while True:
         try:
-            line = ask(MORE if gathering.open else PROMPT)
+            line = read_line(CONTINUATION_PROMPT if assembler.open else PROMPT)
         except EOFError:
-            tell("\n(what was begun is not asked)" if gathering.open else "")
+            show("\n(the incomplete question is not asked)" if assembler.open else "")
             return
         except KeyboardInterrupt:
-            if gathering.open:
-                gathering.drop()
-                tell("\n(forgotten)")
+            if assembler.open:
+                assembler.discard()
+                show("\n(forgotten)")
                 continue
-            if pressed:
+            if interrupted:
                 raise
-            pressed = True
-            tell("\n(Ctrl-D or /exit ends; so does Ctrl-C again)")
+            interrupted = True
+            show("\n(Ctrl-D or /exit ends; so does Ctrl-C again)")
             continue
-        pressed = False
-        # A terminal may send bytes that are no text; models take only text.
-        entry = gathering.take(line.encode("utf-8", "replace").decode("utf-8"))
-        if entry is not None:
-            yield entry
+        interrupted = False
+        # A terminal may send bytes that are not text; models read only text.
+        complete = assembler.add(line.encode("utf-8", "replace").decode("utf-8"))
+        if complete is not None:
+            yield complete
 
 
-def piped(stream: BinaryIO) -> Iterator[Entry]:
+def piped_inputs(stream: BinaryIO) -> Iterator[ChatInput]:
     """What comes through a pipe.
 
     Raises:
-        InputError: with the line, where it is not UTF-8, or a block is not closed.
+        InputError: with the line, if it is not UTF-8, or a block is not closed.
     """
-    gathering = Gathering()
+    assembler = InputAssembler()
     for number, line in enumerate(stream, start=1):
         try:
-            entry = gathering.take(line.decode("utf-8"))
+            complete = assembler.add(line.decode("utf-8"))
         except UnicodeDecodeError as error:
             raise InputError(
                 "the line is not UTF-8",
@@ -141,7 +135,7 @@ def piped(stream: BinaryIO) -> Iterator[Entry]:
                 expected="text in UTF-8",
                 fix="save the questions as UTF-8",
             ) from error
-        if entry is not None:
-            yield entry
-    if (last := gathering.end()) is not None:
+        if complete is not None:
+            yield complete
+    if (last := assembler.end()) is not None:
         yield last

@@ -1,6 +1,6 @@
-"""Talking in a terminal or through a pipe: questions in, answers out piece by piece, a few commands.
+"""A chat in a terminal or through a pipe: questions in, answers out piece by piece, a few commands.
 
-All that is written passes `visible`, or `Columns`, which does the same: no terminal obeys what a model writes.
+Everything that is written passes `visible`, or `AnswerColumns`, which does the same: no terminal obeys what a model writes.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import TYPE_CHECKING, TextIO
 
-from tutelage.chat.columns import Columns, fits
-from tutelage.chat.lines import Entry
+from tutelage.chat.columns import AnswerColumns, fits
+from tutelage.chat.lines import ChatInput
+from tutelage.chat.session import ChatSession, PendingQuestion
 from tutelage.chat.text import encodable, visible
-from tutelage.chat.turns import Asking, Talk
 from tutelage.core.errors import InputError, TutelageError
 from tutelage.core.suggestions import did_you_mean
 
@@ -20,53 +20,53 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 HELP = {
-    "/retry": "draw the last answer again",
+    "/retry": "sample the last answer again",
     "/reset": "forget the conversation; the system prompt stays",
-    "/system TEXT": "set the system prompt and begin anew; without TEXT, remove it",
-    "/temperature T": "0 takes the likeliest token, above 0 answers are drawn; without T, show it",
+    "/system TEXT": "set the system prompt and start over; without TEXT, remove it",
+    "/temperature T": "0 takes the likeliest token, above 0 answers are sampled; without T, show it",
     "/history": "the conversation so far",
     "/help": "this list",
     "/exit": "end; Ctrl-D does too",
 }
 COMMANDS = tuple(line.split()[0] for line in HELP)
 HOW_TO_ASK = (
-    "A line that ends with \\ goes on in the next one.\n"
-    'Between """ and """ a question may have any lines.\n'
-    "A question that begins with / is written with //.\n"
+    "A line that ends with \\ continues in the next one.\n"
+    'Between """ and """ a question may have several lines.\n'
+    "Write a question that begins with / with //.\n"
 )
 
 
-class Ended(Exception):
-    """The person wants to end."""
+class EndOfChat(Exception):
+    """The user ends the chat."""
 
 
-class Terminal:
-    """The loop.
+class TerminalChat:
+    """Shows a chat session in a terminal.
 
     Args:
-        talk: who answers, and what is remembered.
+        session: the chat.
         out: where answers are written.
-        interactive: whether a person types: then errors are told and the talk goes on, and Ctrl-C stops an answer.
+        interactive: whether a person types: then errors are shown and the chat goes on, and Ctrl-C stops an answer.
         show: whether answers are written as they come.
-        console: where answers of several voices can be drawn side by side, when it is wide enough.
+        console: where two answers can be drawn side by side, if it is wide enough.
     """
 
     def __init__(
         self,
-        talk: Talk,
+        session: ChatSession,
         *,
         out: TextIO,
         interactive: bool,
         show: bool = True,
         console: Console | None = None,
     ) -> None:
-        self.talk = talk
+        self.session = session
         self._out = out
         self._interactive = interactive
         self._show = show
         self._console = console
         self._commands: dict[str, Callable[[str], None]] = {
-            "/retry": lambda _: self._answer(self.talk.ask_again()),
+            "/retry": lambda _: self._answer(self.session.ask_again()),
             "/reset": self._reset,
             "/system": self._system,
             "/temperature": self._temperature,
@@ -75,44 +75,44 @@ class Terminal:
             "/exit": self._exit,
         }
 
-    def run(self, entries: Iterable[Entry]) -> None:
-        """Take every entry as a question or a command until they end or the person does.
+    def run(self, inputs: Iterable[ChatInput]) -> None:
+        """Answer questions and obey commands, until they end or `/exit`.
 
         Raises:
             InputError: through a pipe, an unknown command, or a question that does not fit; with the line's number.
-                A person is told and asked again.
+                A person is shown the error and asked again.
         """
-        for entry in entries:
+        for chat_input in inputs:
             try:
-                self._take(entry)
-            except Ended:
+                self._take(chat_input)
+            except EndOfChat:
                 return
             except TutelageError as error:
                 if not self._interactive:
                     raise InputError(
                         error.problem,
-                        where=f"standard input:{entry.number}",
+                        where=f"standard input:{chat_input.number}",
                         found=error.found,
                         expected=error.expected,
                         fix=error.fix,
                     ) from error
                 self._write(error.block() + "\n")
 
-    def _take(self, entry: Entry) -> None:
-        text = entry.text
+    def _take(self, chat_input: ChatInput) -> None:
+        text = chat_input.text
         if not text.strip():
             return
-        if entry.quoted or not text.startswith("/"):
-            self._answer(self.talk.ask(text))
+        if chat_input.quoted or not text.startswith("/"):
+            self._answer(self.session.ask(text))
         elif text.startswith("//"):
-            self._answer(self.talk.ask(text.removeprefix("/")))
+            self._answer(self.session.ask(text.removeprefix("/")))
         else:
             self._command(text)
 
     def _command(self, text: str) -> None:
         name, *rest = text.split(maxsplit=1)
-        act = self._commands.get(name)
-        if act is None:
+        command = self._commands.get(name)
+        if command is None:
             raise InputError(
                 "there is no such command",
                 where="chat",
@@ -120,87 +120,91 @@ class Terminal:
                 expected=", ".join(HELP),
                 fix=did_you_mean(name, COMMANDS) or "write // for a question that begins with /",
             )
-        act(rest[0] if rest else "")
+        command(rest[0] if rest else "")
 
-    def _help(self, _rest: str) -> None:
+    def _help(self, _argument: str) -> None:
         width = max(map(len, HELP)) + 2
-        self._write("".join(f"{command:<{width}}{what}\n" for command, what in HELP.items()) + HOW_TO_ASK)
+        self._write("".join(f"{command:<{width}}{text}\n" for command, text in HELP.items()) + HOW_TO_ASK)
 
-    def _exit(self, _rest: str) -> None:
-        raise Ended
+    def _exit(self, _argument: str) -> None:
+        raise EndOfChat
 
-    def _reset(self, _rest: str) -> None:
-        self.talk.reset()
-        self._tell("the conversation begins anew")
+    def _reset(self, _argument: str) -> None:
+        self.session.reset()
+        self._remark("the conversation starts over")
 
-    def _system(self, rest: str) -> None:
-        self.talk.set_system(rest)
-        self._tell(f"the system prompt is {'set' if rest else 'removed'}; the conversation begins anew")
+    def _system(self, text: str) -> None:
+        self.session.set_system(text)
+        self._remark(f"the system prompt is {'set' if text else 'removed'}; the conversation starts over")
 
-    def _temperature(self, rest: str) -> None:
-        if rest:
+    def _temperature(self, text: str) -> None:
+        if text:
             try:
-                wanted = float(rest)
+                temperature = float(text)
             except ValueError:
                 raise InputError(
-                    "the temperature is no number",
+                    "the temperature is not a number",
                     where="/temperature",
-                    found=rest,
+                    found=text,
                     expected="0, or 0.7, say",
                 ) from None
-            self.talk.set_temperature(wanted)
-        self._tell(f"the temperature is {self.talk.settings.temperature:g}")
+            self.session.set_temperature(temperature)
+        self._remark(f"the temperature is {self.session.settings.temperature:g}")
 
-    def _history(self, _rest: str) -> None:
-        several = len(self.talk.voices) > 1
-        for turn in self.talk.history:
+    def _history(self, _argument: str) -> None:
+        for turn in self.session.history:
             self._write(f"you> {turn.question}\n")
             for label, answer in turn.answers.items():
                 self._write(f"{label}> {answer}\n")
-            self._write("\n" if several else "")
-        if not self.talk.history:
-            self._tell("nothing was asked yet")
+            self._write("\n" if self._compares else "")
+        if not self.session.history:
+            self._remark("nothing was asked yet")
 
-    def _answer(self, asking: Asking) -> None:
-        if count := asking.forgotten:
-            self._tell(
-                f"the conversation no longer fits: the oldest {count} question"
-                f"{'s and their answers are' if count > 1 else ' and its answer are'} forgotten"
+    @property
+    def _compares(self) -> bool:
+        return len(self.session.responders) > 1
+
+    def _answer(self, pending: PendingQuestion) -> None:
+        if dropped := pending.max_dropped:
+            self._remark(
+                f"the conversation no longer fits: the oldest {dropped} question"
+                f"{'s and their answers are' if dropped > 1 else ' and its answer are'} forgotten"
             )
         try:
-            if self._show and len(self.talk.voices) > 1 and self._console and fits(self._console):
-                self._side_by_side(asking, self._console)
+            if self._show and self._compares and self._console and fits(self._console):
+                self._side_by_side(pending, self._console)
             else:
-                self._in_turn(asking)
+                self._in_turn(pending)
         except KeyboardInterrupt:
             if not self._interactive:
                 raise
-            self._tell("stopped")
+            self._remark("stopped")
         self._write("\n" if self._interactive else "")
 
-    def _side_by_side(self, asking: Asking, console: Console) -> None:
-        with closing(self.talk.answer(asking)) as pieces, Columns(self.talk.labels, console) as columns:
+    def _side_by_side(self, pending: PendingQuestion, console: Console) -> None:
+        columns = AnswerColumns(self.session.labels, console)
+        with closing(self.session.answer(pending)) as pieces, columns:
             for piece in pieces:
                 columns.add(piece.label, piece.text)
 
-    def _in_turn(self, asking: Asking) -> None:
-        named = len(self.talk.voices) > 1 or self._interactive
-        speaking = None
-        with closing(self.talk.answer(asking)) as pieces:
+    def _in_turn(self, pending: PendingQuestion) -> None:
+        labelled = self._compares or self._interactive
+        current = None
+        with closing(self.session.answer(pending)) as pieces:
             try:
                 for piece in pieces:
-                    if piece.label != speaking:
-                        self._write("" if speaking is None else "\n")
-                        self._write(f"{piece.label}> " if named else "")
-                        speaking = piece.label
+                    if piece.label != current:
+                        self._write("" if current is None else "\n")
+                        self._write(f"{piece.label}> " if labelled else "")
+                        current = piece.label
                     self._write(piece.text)
             finally:
                 self._write("\n")
 
-    def _tell(self, what: str) -> None:
-        """A remark of the program's own, for a person."""
+    def _remark(self, text: str) -> None:
+        """A remark of the program, for a person."""
         if self._interactive:
-            self._write(f"({what})\n")
+            self._write(f"({text})\n")
 
     def _write(self, text: str) -> None:
         if not self._show:

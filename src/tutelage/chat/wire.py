@@ -1,6 +1,6 @@
-"""The little of HTTP/1.1 that a page on this machine needs: one request a connection, read strictly, within limits.
+"""The part of HTTP/1.1 that a page on this machine needs: one request a connection, read strictly and within limits.
 
-What is not exactly right is refused with a 4xx status: there is nothing that two readers could understand differently.
+A request that is not exactly right is refused with a 4xx status, so that no two programs can read it differently.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-ASKED = re.compile(rb"([A-Z]{1,16}) (/[\x21-\x7e]*) HTTP/1\.[01]")
-NAMED = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}):[ \t]*([\x20-\x7e\t]*?)[ \t]*")
-LENGTH = re.compile(r"[0-9]{1,12}")
+REQUEST_LINE = re.compile(rb"([A-Z]{1,16}) (/[\x21-\x7e]*) HTTP/1\.[01]")
+HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}):[ \t]*([\x20-\x7e\t]*?)[ \t]*")
+CONTENT_LENGTH = re.compile(r"[0-9]{1,12}")
 
-ALWAYS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -34,11 +34,21 @@ ALWAYS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds on what clients may send, hold and wait for: bytes, seconds, connections.
+class HttpLimits:
+    """Bounds on what clients may send, keep open and wait for.
 
-    `connections` are those that have shown the key, `without_key` all others. `at_once` new ones are taken in a turn of the
-    loop, few enough that a request that has come is read before its connection is the oldest without the key, and closed.
+    Attributes:
+        line: bytes of a line of the head.
+        head: bytes of the request line and all headers.
+        headers: their number.
+        body: bytes of the body.
+        reading: seconds for a whole request.
+        writing: seconds for each piece of a response.
+        lingering: seconds to read what is still sent after the response.
+        connections: open connections that have shown the key.
+        without_key: all other open connections.
+        at_once: connections accepted in one turn of the event loop: few enough that a request that has arrived is read before
+            its connection becomes the oldest without the key, which is closed.
     """
 
     line: int = 4_096
@@ -53,20 +63,20 @@ class Limits:
     at_once: int = 8
 
 
-LIMITS = Limits()
+LIMITS = HttpLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """A request without its body. Names of headers are in lower case."""
+class RequestHead:
+    """A request without its body; header names are in lower case."""
 
     method: str
     path: str
     headers: Mapping[str, str]
 
 
-class Refused(Exception):
-    """A request that is not served: the status, and why in one sentence."""
+class RequestRefused(Exception):
+    """A request that is refused: the status, and the reason in one sentence."""
 
     def __init__(self, status: HTTPStatus, problem: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(problem)
@@ -74,137 +84,141 @@ class Refused(Exception):
         self.headers = headers or {}
 
 
-class Gone(Exception):
+class ClientGone(Exception):
     """The client has closed the connection, or does not read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpResponse:
     """A whole response."""
 
     body: bytes
-    kind: str = "application/json"
+    content_type: str = "application/json"
     status: HTTPStatus = HTTPStatus.OK
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-async def read_head(reader: StreamReader, limits: Limits) -> Head:
+async def read_head(reader: StreamReader, limits: HttpLimits) -> RequestHead:
     """Read the request line and the headers.
 
     Raises:
-        Refused: they are malformed or too long.
-        Gone: the client closed without a word, as browsers do that connect in advance.
+        RequestRefused: they are malformed or too long.
+        ClientGone: the client closed the connection without a request, as browsers do that connect in advance.
     """
     line = await _line(reader, HTTPStatus.REQUEST_URI_TOO_LONG)
-    asked = ASKED.fullmatch(line)
-    if asked is None:
-        raise Refused(HTTPStatus.BAD_REQUEST, "the request line is malformed")
+    request = REQUEST_LINE.fullmatch(line)
+    if request is None:
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "the request line is malformed")
     headers: dict[str, str] = {}
     size = len(line)
     while line := await _line(reader, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE):
         size += len(line)
         if size > limits.head or len(headers) >= limits.headers:
-            raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too long")
-        named = NAMED.fullmatch(line)
-        if named is None:
-            raise Refused(HTTPStatus.BAD_REQUEST, "a header is malformed")
-        name = named[1].decode("ascii").lower()
+            raise RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too long")
+        header = HEADER.fullmatch(line)
+        if header is None:
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, "a header is malformed")
+        name = header[1].decode("ascii").lower()
         if name in headers:
-            raise Refused(HTTPStatus.BAD_REQUEST, "a header stands twice")
-        headers[name] = named[2].decode("ascii")
-    return Head(asked[1].decode("ascii"), asked[2].decode("ascii"), headers)
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, "a header is repeated")
+        headers[name] = header[2].decode("ascii")
+    return RequestHead(request[1].decode("ascii"), request[2].decode("ascii"), headers)
 
 
-async def read_body(reader: StreamReader, head: Head, limits: Limits) -> bytes:
+async def read_body(reader: StreamReader, head: RequestHead, limits: HttpLimits) -> bytes:
     """Read the body of a POST; other methods have none.
 
     Raises:
-        Refused: it has no stated length, is too long, is not there in full, or is not JSON by its header.
+        RequestRefused: it has no stated length, is too long, incomplete, or not JSON by its header.
     """
-    stated = head.headers.get("content-length")
-    if "transfer-encoding" in head.headers or (stated is None and head.method == "POST"):
-        raise Refused(HTTPStatus.LENGTH_REQUIRED, "the length of the body must be stated")
+    length = head.headers.get("content-length")
+    if "transfer-encoding" in head.headers or (length is None and head.method == "POST"):
+        raise RequestRefused(HTTPStatus.LENGTH_REQUIRED, "the length of the body must be stated")
     if "expect" in head.headers:
-        raise Refused(HTTPStatus.EXPECTATION_FAILED, "nothing is promised before the body is here")
-    if stated is None:
+        raise RequestRefused(HTTPStatus.EXPECTATION_FAILED, "no promise is made before the body arrives")
+    if length is None:
         return b""
-    if not LENGTH.fullmatch(stated):
-        raise Refused(HTTPStatus.BAD_REQUEST, "the length of the body is malformed")
-    if int(stated) > limits.body:
-        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long")
+    if not CONTENT_LENGTH.fullmatch(length):
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "the length of the body is malformed")
+    if int(length) > limits.body:
+        raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long")
     if head.method != "POST":
-        if int(stated):
-            raise Refused(HTTPStatus.BAD_REQUEST, "this request has no body")
+        if int(length):
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, "this request has no body")
         return b""
-    kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must be application/json")
+    content_type = head.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise RequestRefused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must be application/json")
     try:
-        return await reader.readexactly(int(stated))
+        return await reader.readexactly(int(length))
     except asyncio.IncompleteReadError:
-        raise Refused(HTTPStatus.BAD_REQUEST, "the body is cut off") from None
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "the body is cut off") from None
 
 
-async def send(writer: StreamWriter, reply: Reply, limits: Limits) -> None:
-    """Send a whole response. Raises Gone."""
-    own = {"Content-Type": reply.kind, "Content-Length": str(len(reply.body)), **reply.headers}
-    await _write(writer, _head(reply.status, own) + reply.body, limits)
+async def send(writer: StreamWriter, response: HttpResponse, limits: HttpLimits) -> None:
+    """Send a whole response. Raises ClientGone."""
+    headers = {
+        "Content-Type": response.content_type,
+        "Content-Length": str(len(response.body)),
+        **response.headers,
+    }
+    await _write(writer, _head(response.status, headers) + response.body, limits)
 
 
-class Stream:
-    """A response that is sent line by line, in chunks, so that its reader knows whether it is whole."""
+class ChunkedResponse:
+    """A response that is sent line by line, in chunks, so that the client knows whether it is complete."""
 
-    def __init__(self, writer: StreamWriter, limits: Limits) -> None:
+    def __init__(self, writer: StreamWriter, limits: HttpLimits) -> None:
         self._writer = writer
         self._limits = limits
 
-    async def begin(self, kind: str) -> None:
-        """Send the head. Raises Gone."""
-        own = {"Content-Type": kind, "Transfer-Encoding": "chunked"}
-        await _write(self._writer, _head(HTTPStatus.OK, own), self._limits)
+    async def begin(self, content_type: str) -> None:
+        """Send the head. Raises ClientGone."""
+        headers = {"Content-Type": content_type, "Transfer-Encoding": "chunked"}
+        await _write(self._writer, _head(HTTPStatus.OK, headers), self._limits)
 
     async def send(self, line: bytes) -> None:
-        """Send one chunk that is not empty. Raises Gone."""
+        """Send one chunk that is not empty. Raises ClientGone."""
         await _write(self._writer, b"%x\r\n%b\r\n" % (len(line), line), self._limits)
 
     async def end(self) -> None:
-        """Say that this was all. Raises Gone."""
+        """Send the end. Raises ClientGone."""
         await _write(self._writer, b"0\r\n\r\n", self._limits)
 
 
-async def finish(reader: StreamReader, writer: StreamWriter, limits: Limits) -> None:
-    """Say that no more will come, and read what was sent in vain: else the client might lose the response."""
+async def finish(reader: StreamReader, writer: StreamWriter, limits: HttpLimits) -> None:
+    """Close the sending side and read what the client still sends: otherwise it might lose the response."""
     with suppress(OSError, TimeoutError):
         writer.write_eof()
         async with asyncio.timeout(limits.lingering):
-            left = 4 * limits.body
-            while left > 0 and (read := await reader.read(65_536)):
-                left -= len(read)
+            remaining = 4 * limits.body
+            while remaining > 0 and (data := await reader.read(65_536)):
+                remaining -= len(data)
 
 
 async def _line(reader: StreamReader, too_long: HTTPStatus) -> bytes:
     try:
         line = await reader.readuntil(b"\n")
     except asyncio.LimitOverrunError:
-        raise Refused(too_long, "a line of the request is too long") from None
+        raise RequestRefused(too_long, "a line of the request is too long") from None
     except asyncio.IncompleteReadError as error:
         if not error.partial and too_long is HTTPStatus.REQUEST_URI_TOO_LONG:
-            raise Gone from None
-        raise Refused(HTTPStatus.BAD_REQUEST, "the request is cut off") from None
+            raise ClientGone from None
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "the request is cut off") from None
     if not line.endswith(b"\r\n"):
-        raise Refused(HTTPStatus.BAD_REQUEST, "a line does not end with CR LF")
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "a line does not end with CR LF")
     return line[:-2]
 
 
-def _head(status: HTTPStatus, own: Mapping[str, str]) -> bytes:
-    headers = "".join(f"{name}: {value}\r\n" for name, value in {**ALWAYS, **own}.items())
-    return f"HTTP/1.1 {status.value} {status.phrase}\r\n{headers}\r\n".encode("ascii")
+def _head(status: HTTPStatus, headers: Mapping[str, str]) -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in {**SECURITY_HEADERS, **headers}.items())
+    return f"HTTP/1.1 {status.value} {status.phrase}\r\n{lines}\r\n".encode("ascii")
 
 
-async def _write(writer: StreamWriter, data: bytes, limits: Limits) -> None:
+async def _write(writer: StreamWriter, data: bytes, limits: HttpLimits) -> None:
     try:
         writer.write(data)
         async with asyncio.timeout(limits.writing):
             await writer.drain()
     except (OSError, TimeoutError):
-        raise Gone from None
+        raise ClientGone from None

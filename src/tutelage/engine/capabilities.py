@@ -23,7 +23,7 @@ from tutelage.engine.packed_scoring import pack_requests, score_choices
 from tutelage.engine.padded_batch import pad
 from tutelage.engine.sequential import FullPass, Prefill, next_token_logits
 from tutelage.engine.shared_prefix import SharedPrefix
-from tutelage.models.soft_prompts import of as prompt_of
+from tutelage.models.soft_prompts import soft_prompt
 
 SHARING_TYPES = frozenset(
     {
@@ -169,7 +169,7 @@ def takes_packs(full_pass: FullPass) -> bool:
         alone = [[full_pass.log_probability(r.prompt, ids) for ids in choices] for r in requests]
         return torch.tensor(packed), torch.tensor(alone * 2)
 
-    return prompt_of(model) is None and _agree(model, trial)
+    return soft_prompt(model) is None and _agree(model, trial)
 
 
 def takes_decode_batches(full_pass: FullPass) -> bool:
@@ -198,7 +198,7 @@ def takes_decode_batches(full_pass: FullPass) -> bool:
             texts = [[*text, token] for text, token in zip(texts, tokens, strict=True)]
         return batched, torch.stack([full_pass.logits(text, [])[-1] for text in texts])
 
-    return prompt_of(model) is None and _agree(model, trial)
+    return soft_prompt(model) is None and _agree(model, trial)
 
 
 @torch.inference_mode()
@@ -227,6 +227,6 @@ def _prefix_cache(model: Any, ids: Sequence[int]) -> DynamicCache:
 
 def _window_counts_padding(model: Any) -> bool:
     """Whether padding between virtual tokens and a row's text would use up a window; a trial may be too short to show it."""
-    if prompt_of(model) is None or model.config.is_encoder_decoder:
+    if soft_prompt(model) is None or model.config.is_encoder_decoder:
         return False
     return any(type(layer) is not DynamicLayer for layer in DynamicCache(config=model.config).layers)

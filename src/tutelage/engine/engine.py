@@ -120,10 +120,7 @@ class Engine:
             seed: of the sampling.
         """
         self.model.eval()
-        if self.encoder_decoder:
-            prompt = self.encoder.prompt_ids(messages[-1]["content"])
-        else:
-            prompt = chat_encoding.encode_messages(self.tokenizer, messages, generate=True)
+        prompt = self.conversation_ids(messages)
         generator = torch.Generator().manual_seed(seed)
         # Families that share prefixes are known to be right on a cache: a conversation need not wait for the trial.
         cached = self.capabilities.prefix_sharing or self.capabilities.batching is not Batching.UNCACHED
@@ -144,6 +141,12 @@ class Engine:
                 streamed = len(text)
         if rest := self.text_of(ids)[streamed:]:
             yield rest
+
+    def conversation_ids(self, messages: Sequence[rendering.Message]) -> list[int]:
+        """What the model reads for a conversation; an encoder-decoder model reads its last message only."""
+        if self.encoder_decoder:
+            return self.encoder.prompt_ids(messages[-1]["content"])
+        return chat_encoding.encode_messages(self.tokenizer, messages, generate=True)
 
     def text_of(self, ids: Sequence[int]) -> str:
         """Tokens as text, special ones left out."""

@@ -10,7 +10,7 @@ import torch
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from tutelage.models.soft_prompts import of as prompt_of
+from tutelage.models.soft_prompts import soft_prompt
 
 
 class PaddedDecoderBatch:
@@ -32,7 +32,7 @@ class PaddedDecoderBatch:
         ids, self.mask = pad(prompts, pad_id, model.device, left=True)
         self.cache = DynamicCache(config=model.config)
         inputs, cached = {"input_ids": ids}, 0
-        prompt = prompt_of(model)
+        prompt = soft_prompt(model)
         if prompt is not None:
             # Columns are now: virtual tokens, padding, text. Padding is masked and takes no position.
             self.model, self.mask = prompt.base, prompt.mask(self.mask)
@@ -155,7 +155,7 @@ class PaddedEncoderDecoderBatch:
         ids, self.mask = pad(prompts, pad_id, model.device)
         self.cache = EncoderDecoderCache(DynamicCache(config=model.config), DynamicCache(config=model.config))
         inputs = {"input_ids": ids}
-        prompt = prompt_of(model)
+        prompt = soft_prompt(model)
         if prompt is not None:
             self.model = prompt.base
             if prompt.prefix:

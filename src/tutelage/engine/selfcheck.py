@@ -16,7 +16,7 @@ import torch
 from tutelage.core.types import Request, Response
 from tutelage.engine.encoded_request import EncodedRequest
 from tutelage.engine.engine import Engine
-from tutelage.models.soft_prompts import of as prompt_of
+from tutelage.models.soft_prompts import soft_prompt
 
 TOLERANCE = 1e-4
 """How far log-probabilities (nats) may differ, and how close the two best ones are a tie."""
@@ -106,7 +106,7 @@ def _generate(engine: Engine, encoded: EncodedRequest) -> tuple[list[int], list[
     ids: list[int] = []
     ties: list[bool] = []
     model = engine.model
-    cached = engine.capabilities.kv_cache and not engine.encoder_decoder and prompt_of(model) is None
+    cached = engine.capabilities.kv_cache and not engine.encoder_decoder and soft_prompt(model) is None
     cache: Any = None
     while len(ids) < encoded.request.max_new_tokens:
         if cached:

@@ -1,4 +1,4 @@
-"""Who answers: one model, or two side by side."""
+"""The models that answer in a chat: one, or two side by side."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol
 
-from tutelage.chat.session import Message
+from tutelage.chat.conversation import Message
 from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 BASE = "base"
 
 
-class Voice(Protocol):
-    """One that answers.
+class Responder(Protocol):
+    """A model that answers in a chat.
 
     Attributes:
-        label: what stands before its answers.
-        model: the name of its model.
+        label: what its answers are marked with.
+        model: the name of the model.
         context: how many tokens it can read and write together; None is no limit.
         remembers: whether it reads earlier exchanges and a system prompt.
     """
@@ -38,11 +38,11 @@ class Voice(Protocol):
     def stream(
         self, messages: Sequence[Message], *, max_new_tokens: int, temperature: float, seed: int
     ) -> Generator[str, None, None]:
-        """Its answer, piece by piece; it ends when the generator is closed."""
+        """Its answer, piece by piece; it stops when the generator is closed."""
 
 
-class ModelVoice:
-    """A loaded model that answers; with `base`, the same weights with the adapter switched off."""
+class ModelResponder:
+    """A loaded model; with `base`, the same weights with the adapter switched off."""
 
     def __init__(self, loaded: LoadedModel, *, label: str, base: bool = False) -> None:
         from tutelage.engine import Engine
@@ -57,11 +57,7 @@ class ModelVoice:
 
     def count(self, messages: Sequence[Message]) -> int:
         """How many tokens the model reads for these messages; an encoder-decoder model reads the last one only."""
-        from tutelage.tokens import chat_encoding
-
-        if self._loaded.encoder_decoder:
-            return len(self._engine.encoder.prompt_ids(messages[-1]["content"]))
-        return len(chat_encoding.encode_messages(self._loaded.tokenizer, messages, generate=True))
+        return len(self._engine.conversation_ids(messages))
 
     def stream(
         self, messages: Sequence[Message], *, max_new_tokens: int, temperature: float, seed: int
@@ -75,17 +71,17 @@ class ModelVoice:
             )
 
 
-def voices(
+def load_responders(
     model: str, *, against: str | None = None, chat_template: str | None = None, say: Say | None = None
-) -> tuple[ModelVoice, ...]:
-    """Load who shall answer.
+) -> tuple[ModelResponder, ...]:
+    """Load the model of a chat, and the one to compare it with.
 
     Args:
         model: the name of a model, as `models.resolve` takes it.
-        against: None; `base` for what the model was tuned from, asked with the same chat template; or another
-            model's name, which is asked with its own template.
+        against: None; `base` for what the model was tuned from, with the same chat template; or another model's name, with that
+            model's template.
         chat_template: Jinja text to use for `model` (and its base) instead of the model's own.
-        say: is told, a line at a time, what takes long.
+        say: called with a line for each step that takes long.
 
     Raises:
         InputError: a name that is no model, `base` for a model that was not tuned, or no chat template.
@@ -93,23 +89,23 @@ def voices(
     from tutelage.models import base_of, load, resolve
     from tutelage.models.bundled import silent
 
-    tell = say or silent
-    source = resolve(model, say=tell)
-    clock = Clock()  # both voices are told the same time
+    say = say or silent
+    source = resolve(model, say=say)
+    clock = Clock()  # both models read the same time
     loaded = load(source, chat_template=chat_template, clock=clock)
     for note in source.notes:
-        tell(note)
+        say(note)
     if against is None:
-        return (ModelVoice(loaded, label="answer"),)
+        return (ModelResponder(loaded, label="answer"),)
     if against != BASE:
         if against == model:
             raise InputError(
                 "a model against itself", where="--against", found=against, fix="name another model"
             )
-        other = load(resolve(against, say=tell), clock=clock)
-        return ModelVoice(loaded, label=model), ModelVoice(other, label=against)
+        other = load(resolve(against, say=say), clock=clock)
+        return ModelResponder(loaded, label=model), ModelResponder(other, label=against)
     if loaded.adapter:
-        return ModelVoice(loaded, label="tuned"), ModelVoice(loaded, label=BASE, base=True)
-    below = base_of(source, say=tell, fix="name the base model itself: --against MODEL")
-    base = load(below, chat_template=loaded.chat_template, clock=clock)
-    return ModelVoice(loaded, label="tuned"), ModelVoice(base, label=BASE)
+        return ModelResponder(loaded, label="tuned"), ModelResponder(loaded, label=BASE, base=True)
+    base_source = base_of(source, say=say, fix="name the base model itself: --against MODEL")
+    base = load(base_source, chat_template=loaded.chat_template, clock=clock)
+    return ModelResponder(loaded, label="tuned"), ModelResponder(base, label=BASE)
