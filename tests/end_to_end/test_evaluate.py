@@ -16,7 +16,7 @@ from tutelage.comparison import compare_runs
 from tutelage.core.errors import InputError
 from tutelage.engine import Engine
 from tutelage.evaluation import preflight
-from tutelage.models.load import as_loaded
+from tutelage.models.load import loaded_fingerprint
 from tutelage.results.store import Store
 
 SPEC = """\
@@ -197,8 +197,7 @@ def test_whole_examples_are_dropped_to_fit_counted_and_shown(bench, tiny_model_f
     assert sum(4 - count for count in shots) == told["examples"]
     assert main(["evaluate", str(model), "--benchmark", bench, "--out", str(tmp_path / "a")]) == 0
     assert (
-        f"{told['examples']} exemplars were left out of {told['items']} questions"
-        in capsys.readouterr().out
+        f"{told['examples']} exemplars were left out of {told['items']} questions" in capsys.readouterr().out
     )
     (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 20}))
     with pytest.raises(InputError, match="the evaluation") as caught:
@@ -329,7 +328,9 @@ def test_a_folder_of_an_older_version_is_gone_on_with_until_the_settings_change(
     shutil.copytree(tiny_model_folder, model)
     with monkeypatch.context() as before:
         for module in (preflight, sys.modules["tutelage.models.load"]):
-            before.setattr(module, "as_loaded", lambda *words, **_: as_loaded(*words, settings=False))
+            before.setattr(
+                module, "loaded_fingerprint", lambda *words, **_: loaded_fingerprint(*words, settings=False)
+            )
         first = evaluate(str(model), [bench], limit=4, out=out)
     older(out)
     asked.clear()

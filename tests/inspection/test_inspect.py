@@ -194,7 +194,11 @@ def test_any_row_is_found_by_file_and_line_its_own_id_and_its_task(looked, tmp_p
         ("rows.jsonl:3", "train"),
     ]
     assert (
-        len(looked(rows, selection=RowSelection(names=["rows.jsonl:12", "plan-test-1"], early=True)).tasks[0].rows)
+        len(
+            looked(rows, selection=RowSelection(names=["rows.jsonl:12", "plan-test-1"], early=True))
+            .tasks[0]
+            .rows
+        )
         == 1
     )
     assert looked(selection=RowSelection(count=0)).tasks[0].rows == ()
@@ -221,7 +225,11 @@ def test_what_truncation_cut_is_told_and_many_cut_rows_are_a_warning(looked):
     shown = [one.id for one in found.tasks[0].rows]
     assert shown == ["rows.jsonl:1", "rows.jsonl:2", "rows.jsonl:15"]
     cut = found.tasks[0].rows[-1]
-    whole = looked(rows, tune={"max_length": 512}, selection=RowSelection(names=["rows.jsonl:15"])).tasks[0].rows[0]
+    whole = (
+        looked(rows, tune={"max_length": 512}, selection=RowSelection(names=["rows.jsonl:15"]))
+        .tasks[0]
+        .rows[0]
+    )
     assert whole.cut is None
     assert (cut.cut.field, cut.cut.side) == ("question", "end")
     assert cut.cut.tokens == len(whole.tokens) - len(cut.tokens)
@@ -432,7 +440,7 @@ def test_padding_with_the_end_token_is_a_note_where_it_is_put_right(looked, llam
 
 def test_padding_with_the_end_token_is_a_warning_where_it_stays(looked, llama, monkeypatch):
     edit(llama / "tokenizer_config.json", **PADS_WITH_THE_END)
-    monkeypatch.setattr(special_tokens, "settle_padding", lambda tokenizer, _: tokenizer.pad_token_id)
+    monkeypatch.setattr(special_tokens, "choose_pad_token", lambda tokenizer, _: tokenizer.pad_token_id)
     assert only(looked(model=llama), "pad-is-end").level == "warning"
 
 
@@ -489,7 +497,7 @@ def test_warnings_come_before_notes_and_say_all_that_a_person_needs(looked, llam
     assert [one.level for one in found.findings] == ["warning", "note"]
     assert [one.kind for one in found.warnings] == ["conflicting-answers"]
     for one in found.findings:
-        assert all((one.what, one.where, one.found, one.expected, one.why, one.fix))
+        assert all((one.problem, one.where, one.found, one.expected, one.why, one.fix))
 
 
 def test_every_check_of_the_table_has_a_test_that_makes_it_speak():

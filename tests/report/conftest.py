@@ -6,7 +6,7 @@ import math
 import pytest
 import yaml
 
-from tutelage.comparison import Measured, compare
+from tutelage.comparison import PairedScores, compare
 from tutelage.core.seeds import generator
 from tutelage.core.types import Response
 from tutelage.metrics import Row, score_rows
@@ -101,16 +101,16 @@ class FakeRun:
                 Row(answer, item.references, item.fields) for item, answer in zip(items, answers, strict=True)
             ]
             scored[model] = score_rows(metrics, rows)
-            one.put_scores("", scored[model], primary=metrics[0])
+            one.write_scores("", scored[model], primary=metrics[0])
             for part in parts:
                 own = [row for item, row in zip(items, rows, strict=True) if item.part == part]
                 by_part[model, part] = score_rows(metrics, own)
-                one.put_scores(part, by_part[model, part], primary=metrics[0])
-        return Measured(
+                one.write_scores(part, by_part[model, part], primary=metrics[0])
+        return PairedScores(
             metrics[0],
             scored["base"],
             scored["tuned"],
-            {part: Measured(metrics[0], by_part["base", part], by_part["tuned", part]) for part in parts},
+            {part: PairedScores(metrics[0], by_part["base", part], by_part["tuned", part]) for part in parts},
         )
 
     def _log(self):

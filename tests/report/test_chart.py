@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutelage.report.chart import HUNDRED, MOST_POINTS, Scale, fitted, from_zero, line, thinned
+from tutelage.report.chart import HUNDRED, MAX_POINTS, Scale, fitted, from_zero, line, thinned
 
 VALUES = st.integers(-1_000_000, 1_000_000).map(lambda n: n / 1000)
 
@@ -50,7 +50,7 @@ def test_a_line_goes_downwards_as_values_rise():
 def test_long_lines_keep_their_ends_and_their_mean():
     points = [(float(n), float(n % 7)) for n in range(10_000)]
     drawn = thinned(points)
-    assert len(drawn) == MOST_POINTS
+    assert len(drawn) == MAX_POINTS
     assert drawn[0][0] < 40
     assert drawn[-1][0] > 9950
     assert sum(b for _, b in drawn) / len(drawn) == pytest.approx(

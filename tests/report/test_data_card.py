@@ -34,7 +34,7 @@ def test_a_dozen_rows_are_shared_by_many_tasks(told):
     (name, one), *_ = told["tasks"].items()
     told["tasks"] = {f"{name} {n}": one for n in range(50)}
     cards = data_card.tasks(told)
-    assert len(cards) == data_card.MOST_TASKS
+    assert len(cards) == data_card.MAX_TASKS
     assert [len(task.examples) for task in cards] == [1] * 12 + [0] * 28
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tutelage.report.examples import EACH, MOST, collect
+from tutelage.report.examples import MAX_EXAMPLES, MAX_PER_GROUP, collect
 from tutelage.results.store import Store
 
 BOTH = [("task", "support-bot"), ("benchmark", "general-probe")]
@@ -34,7 +34,7 @@ def test_what_turned_right_or_wrong_is_shown_by_the_metric_that_tells(fake_run):
     change = {item: values[1][item] - values[0][item] for item in values[0]}
     assert groups["wrong"].count == sum(value < 0 for value in change.values())
     assert groups["right"].count == sum(value > 0 for value in change.values())
-    assert len(groups["wrong"].items) == EACH
+    assert len(groups["wrong"].items) == MAX_PER_GROUP
     assert all((item.base.right, item.tuned.right) == (True, False) for item in groups["wrong"].items)
     assert all((item.base.right, item.tuned.right) == (False, True) for item in groups["right"].items)
 
@@ -49,7 +49,7 @@ def test_most_gained_and_most_lost_are_in_order_and_stand_once(fake_run):
         assert len(chosen) == len(group.items) + group.above
         assert all(item.groups[0] == group.key for item in group.items)
     gained = [item for item in everything if "gained" in item.groups]
-    assert len(gained) == EACH
+    assert len(gained) == MAX_PER_GROUP
     least = min(item.tuned.score.raw - item.base.score.raw for item in gained)
     others = [item for item in everything if "gained" not in item.groups and item.base.score]
     assert others
@@ -85,15 +85,15 @@ def test_what_only_one_model_answered_is_left_out(fake_run):
 def test_many_benchmarks_do_not_fill_the_page(fake_run):
     with open_store(fake_run()) as store:
         found = collect(store, [("benchmark", "general-probe")] * 150)
-    assert 0 < sum(one.count for one in found) <= MOST
+    assert 0 < sum(one.count for one in found) <= MAX_EXAMPLES
 
 
 def test_long_texts_make_it_fewer_but_never_none(fake_run, monkeypatch):
     with open_store(fake_run()) as store:
         every = collect(store, BOTH)
-        monkeypatch.setattr("tutelage.report.examples.ROOM", 30_000)
+        monkeypatch.setattr("tutelage.report.examples.MAX_CHARACTERS", 30_000)
         fewer = collect(store, BOTH)
-        monkeypatch.setattr("tutelage.report.examples.ROOM", 1)
+        monkeypatch.setattr("tutelage.report.examples.MAX_CHARACTERS", 1)
         single = collect(store, BOTH)
     for all_of, some, one in zip(every, fewer, single, strict=True):
         assert one.count < some.count <= all_of.count

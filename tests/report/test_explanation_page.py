@@ -6,8 +6,8 @@ import pytest
 
 from tutelage.metrics import Row
 from tutelage.report import explanation_page
-from tutelage.report.explanation_page import page_of
-from tutelage.scoring.explain.terminal_text import explain_corpus_metrics, explain_rows
+from tutelage.report.explanation_page import render_explanations
+from tutelage.scoring.explain import explain_corpus_metrics, explain_rows
 
 METRICS = [
     "rouge1",
@@ -78,7 +78,7 @@ def row(text: str = "the the cat", reference: str = "the cat sat", **fields: obj
 
 
 def test_one_file_that_needs_no_network_and_no_script():
-    text = page_of(explain_corpus_metrics(["bleu"], [row()]) + explain_rows(METRICS, [row()]))
+    text = render_explanations(explain_corpus_metrics(["bleu"], [row()]) + explain_rows(METRICS, [row()]))
     found = Parsed(text)
     assert not {"script", "iframe", "object", "embed", "form", "base", "img"} & set(found.tags)
     assert not [one for one in found.attributes if one[1].startswith("on")]
@@ -94,11 +94,11 @@ def test_one_file_that_needs_no_network_and_no_script():
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_text_of_data_and_models_stays_text(text: str):
-    plain = Parsed(page_of(explain_rows(METRICS, [row("cat", "cat")])))
+    plain = Parsed(render_explanations(explain_rows(METRICS, [row("cat", "cat")])))
     hostile = Row(
         text, (text, "dog"), {"must_contain": [f"x{text}"], "must_not_contain": [f"y{text}"]}, task=text
     )
-    page = page_of(explain_corpus_metrics(["bleu"], [hostile]) + explain_rows(METRICS, [hostile]))
+    page = render_explanations(explain_corpus_metrics(["bleu"], [hostile]) + explain_rows(METRICS, [hostile]))
     page.encode("utf-8")
     found = Parsed(page)
     allowed = {*plain.tags, "details", "summary", "i", "small", "mark", "q", "b", "p"}
@@ -112,20 +112,20 @@ def test_text_of_data_and_models_stays_text(text: str):
 
 def test_the_marks_are_those_of_the_explanation():
     (one,) = explain_rows(["rouge1"], [row()])
-    found = Parsed(page_of([one]))
+    found = Parsed(render_explanations([one]))
     assert found.marks[2:] == [("counted", "the"), ("cut", "the"), ("counted", "cat"), ("counted", "the cat")]
 
 
 def test_text_around_marks_is_whole_and_in_order():
     text = "  <b>the</b> & the\n cat  "
-    found = Parsed(page_of(explain_rows(["rouge1"], [Row(text, ("the cat",))])))
+    found = Parsed(render_explanations(explain_rows(["rouge1"], [Row(text, ("the cat",))])))
     shown = "".join(data for tag, data in found.texts if tag in {"div", "mark"})
     assert text in shown
 
 
 def test_every_figure_stands_beside_its_raw_number():
     explanations = explain_corpus_metrics(["bleu"], [row()]) + explain_rows(METRICS, [row()])
-    found = Parsed(page_of(explanations))
+    found = Parsed(render_explanations(explanations))
     values = [one.explanation.value for one in explanations]
     assert set(values) <= {value for value, _ in found.data}
     for value, shown in found.data:
@@ -134,24 +134,26 @@ def test_every_figure_stands_beside_its_raw_number():
 
 
 def test_long_texts_and_lists_are_cut_and_say_so():
-    many = " ".join(f"w{n}" for n in range(explanation_page.MOST + 5))
-    assert "and 5 more" in page_of(explain_rows(["rouge1"], [Row(many, ("x",))]))
-    long = "x" * (explanation_page.LONGEST + 7)
+    many = " ".join(f"w{n}" for n in range(explanation_page.MAX_CHIPS + 5))
+    assert "and 5 more" in render_explanations(explain_rows(["rouge1"], [Row(many, ("x",))]))
+    long = "x" * (explanation_page.MAX_CHARACTERS + 7)
     for metric in ("rouge1", "accuracy"):
-        text = page_of(explain_rows([metric], [Row(long, ("y",))]))
+        text = render_explanations(explain_rows([metric], [Row(long, ("y",))]))
         assert f"the text has {len(long)} characters" in text
         assert long not in text
 
 
 def test_a_row_that_is_not_counted_and_an_empty_page_say_so():
-    text = page_of(explain_rows(["states_fact"], [row(answerable=False)]))
+    text = render_explanations(explain_rows(["states_fact"], [row(answerable=False)]))
     assert "not counted" in text
     assert "The metric does not count this row." in text
-    assert "There is nothing to explain." in page_of([])
-    assert "empty</i>" in page_of(explain_rows(["rouge1"], [row("")]))
+    assert "There is nothing to explain." in render_explanations([])
+    assert "empty</i>" in render_explanations(explain_rows(["rouge1"], [row("")]))
 
 
 def test_the_order_that_killed_bleu_is_named():
-    page = page_of(explain_rows(["bleu"], [Row("the cat mat the on sat", ("the cat sat on the mat",))]))
+    page = render_explanations(
+        explain_rows(["bleu"], [Row("the cat mat the on sat", ("the cat sat on the mat",))])
+    )
     assert '<div class="share killer">\n    <span class="name">order 4</span>' in page
     assert "Order 4 did most harm" in page

@@ -7,19 +7,19 @@ from importlib.resources import files
 
 import pytest
 
-from tutelage.report import inspection
+from tutelage.report import inspection_page
 from tutelage.report.inspection import (
-    Cut,
     Finding,
     InspectedRow,
     InspectedTask,
     Inspection,
     Token,
-    page_of,
-    runs_of,
+    Truncation,
     share,
+    token_runs,
     visible,
 )
+from tutelage.report.inspection_page import render_inspection
 
 from .payloads import PAYLOADS
 from .test_explanation_page import Parsed
@@ -59,13 +59,13 @@ def made(say=str, **changes) -> Inspection:
         completion=say("So."),
         text=say("all of it"),
         tokens=tokens,
-        cut=Cut(say("question"), 7, say(" and much more"), "end"),
+        cut=Truncation(say("question"), 7, say(" and much more"), "end"),
         notes=(say("says the same as rows.jsonl:1"),),
     )
     finding = Finding(
         kind="no-turn-end",
         level="warning",
-        what="The end of the turn is not learned",
+        problem="The end of the turn is not learned",
         where=f"tasks.{say('why')}",
         found=say("4 of 4 rows"),
         expected="an end",
@@ -79,7 +79,7 @@ def made(say=str, **changes) -> Inspection:
         splits={"train": 4, "validation": 0, "test": 2},
         tokens={"train": LENGTHS, "validation": {**LENGTHS, "rows": 0}, "test": {"rows": 2, "truncated": 1}},
         repeated={"train": 1, "validation": 0, "test": 0},
-        near={"train": 2},
+        near_duplicates={"train": 2},
         repeats=({"row": origin, "first": origin, "split": "train"},),
         leaks=(
             {"test": origin, "train": origin},
@@ -105,7 +105,7 @@ def made(say=str, **changes) -> Inspection:
 
 
 def test_one_file_that_needs_no_network_and_no_script():
-    text = page_of(made())
+    text = render_inspection(made())
     found = Parsed(text)
     assert not {"script", "iframe", "object", "embed", "form", "base", "img"} & set(found.tags)
     assert not [one for one in found.attributes if one[1].startswith("on")]
@@ -117,7 +117,7 @@ def test_one_file_that_needs_no_network_and_no_script():
 
 
 def test_all_that_was_found_stands_on_it():
-    found = Parsed(page_of(made()))
+    found = Parsed(render_inspection(made()))
     text = "".join(text for _, text in found.texts)
     for told in (
         "One thing looks wrong",
@@ -141,7 +141,7 @@ def test_all_that_was_found_stands_on_it():
 
 
 def test_learned_tokens_are_told_apart_without_colour():
-    found = Parsed(page_of(made()))
+    found = Parsed(render_inspection(made()))
     tokens = [(tag, text) for tag, text in found.texts if tag in {"b", "span"}]
     assert [text for tag, text in tokens if tag == "b"][-3:] == ["So", "<0xF0>", "<|im_end|>"]
     assert ("span", "user\u21b5") in tokens
@@ -154,12 +154,12 @@ def test_learned_tokens_are_told_apart_without_colour():
 
 @pytest.fixture(scope="module")
 def harmless():
-    return Parsed(page_of(made()))
+    return Parsed(render_inspection(made()))
 
 
 @pytest.mark.parametrize("hostile", PAYLOADS, ids=range(len(PAYLOADS)))
 def test_hostile_texts_change_nothing_but_the_text(harmless, hostile):
-    page = page_of(made(lambda text: f"{hostile}{text}"))
+    page = render_inspection(made(lambda text: f"{hostile}{text}"))
     page.encode("utf-8")
     attacked = Parsed(page)
     assert [tag for tag in attacked.tags if tag != "br"] == [tag for tag in harmless.tags if tag != "br"]
@@ -172,24 +172,24 @@ def test_hostile_texts_change_nothing_but_the_text(harmless, hostile):
         ]
     assert page.count("</style>") == 1
     assert not any(char in page for char in "\x00\x1b\u202e\ud800\ufffe")
-    told = inspection.visible(f"{hostile}4 of 4 rows")
+    told = visible(f"{hostile}4 of 4 rows")
     assert any(told in text for _, text in attacked.texts)
 
 
 def test_nothing_found_is_said_and_several_are_counted():
-    assert "Nothing looks wrong" in page_of(made(findings=()))
-    assert "What to look at first" not in page_of(made(findings=()))
+    assert "Nothing looks wrong" in render_inspection(made(findings=()))
+    assert "What to look at first" not in render_inspection(made(findings=()))
     one = made().findings[0]
-    assert "3 things look wrong" in page_of(made(findings=(one,) * 3))
+    assert "3 things look wrong" in render_inspection(made(findings=(one,) * 3))
 
 
 def test_long_rows_and_lists_are_cut_and_say_so():
-    many = tuple(Token(" x", learned=False) for _ in range(inspection.MOST_TOKENS + 5))
+    many = tuple(Token(" x", learned=False) for _ in range(inspection_page.MAX_TOKENS + 5))
     base = made()
     row, task = base.tasks[0].rows[0], base.tasks[0]
     long = _with(row, tokens=many)
-    pairs = tuple(task.repeats) * (inspection.MOST_PAIRS + 2)
-    page = page_of(made(tasks=(_with(task, rows=(long,), repeats=pairs),)))
+    pairs = tuple(task.repeats) * (inspection_page.MAX_PAIRS + 2)
+    page = render_inspection(made(tasks=(_with(task, rows=(long,), repeats=pairs),)))
     assert "and 5 more tokens" in page
     assert "and 2 more" in page
 
@@ -203,23 +203,23 @@ def _with(one, **changes):
 def test_a_test_row_is_said_to_be_only_asked():
     task = made().tasks[0]
     asked = _with(task.rows[0], split="test", tokens=task.rows[0].tokens[:3])
-    page = page_of(made(tasks=(_with(task, rows=(asked,)),)))
+    page = render_inspection(made(tasks=(_with(task, rows=(asked,)),)))
     assert "test, 3 tokens read, nothing learned" in page
     assert "compared with" in page
 
 
 def test_runs_follow_the_mask_and_the_encoder():
     row = made().tasks[0].rows[0]
-    assert [(kind, len(tokens)) for kind, tokens in runs_of(row)] == [("read", 3), ("learn", 3)]
+    assert [(kind, len(tokens)) for kind, tokens in token_runs(row)] == [("read", 3), ("learn", 3)]
     pair = _with(row, source=2)
-    assert [(kind, len(tokens)) for kind, tokens in runs_of(pair)] == [
+    assert [(kind, len(tokens)) for kind, tokens in token_runs(pair)] == [
         ("source", 2),
         ("read", 1),
         ("learn", 3),
     ]
     holes = _with(row, tokens=(row.tokens[3], row.tokens[0], row.tokens[4]))
-    assert [kind for kind, _ in runs_of(holes)] == ["learn", "read", "learn"]
-    assert runs_of(_with(row, tokens=())) == []
+    assert [kind for kind, _ in token_runs(holes)] == ["learn", "read", "learn"]
+    assert token_runs(_with(row, tokens=())) == []
 
 
 def test_the_document_for_programs():
@@ -247,7 +247,7 @@ def test_what_has_no_shape_has_a_name():
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (360, "dark")])
 def test_it_fits_any_screen_and_anyone_can_read_it(chromium, tmp_path, width, scheme):
     path = tmp_path / "page.html"
-    path.write_text(page_of(made(lambda text: text + " " + "long" * 30)), "utf-8")
+    path.write_text(render_inspection(made(lambda text: text + " " + "long" * 30)), "utf-8")
     context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page = context.new_page()
     complaints = []

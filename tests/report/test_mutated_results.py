@@ -18,7 +18,7 @@ import pytest
 from mutations import Hang, damage_bytes, damage_json, time_limit
 from tutelage import report
 from tutelage.comparison import compare_runs
-from tutelage.comparison.flips import changes
+from tutelage.comparison.flips import flipped_items
 from tutelage.core.errors import InputError
 from tutelage.job.integrity import finished_results
 from tutelage.results import lm_eval, tuned_record
@@ -143,7 +143,7 @@ def uses(run: Path, other: Path, recipe: dict[str, Any]) -> dict[str, Callable[[
     return {
         "report": lambda: report.write(run),
         "compare": lambda: compare_runs(other, run),
-        "compare --items": lambda: changes(run, other, most=3),
+        "compare --items": lambda: flipped_items(run, other, most=3),
         "export": export,
         "run again": run_again,
     }

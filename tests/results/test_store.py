@@ -255,7 +255,7 @@ def test_a_folder_that_may_not_be_written_to_can_still_be_read(tmp_path, monkeyp
     path = tmp_path / "results.sqlite"
     with Store.open(path) as store:
         store.log_step(1, {"loss": 1.0})
-    real = database._plain
+    real = database._open_uri
 
     def no_shared_memory(path, mode):
         if mode == "ro":
@@ -264,7 +264,7 @@ def test_a_folder_that_may_not_be_written_to_can_still_be_read(tmp_path, monkeyp
             return _Refusing(raise_on_use)
         return real(path, mode)
 
-    monkeypatch.setattr(database, "_plain", no_shared_memory)
+    monkeypatch.setattr(database, "_open_uri", no_shared_memory)
     with Store.open(path, read_only=True) as store:
         assert store.steps() == [{"step": 1, "loss": 1.0}]
 

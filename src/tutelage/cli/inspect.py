@@ -71,9 +71,9 @@ def inspect(
     selection = RowSelection(names=row or (), count=rows, split=split, early=look_at_test)
     found = look(load(recipe, sets=sets or ()), data_dir=data, selection=selection, say=console.say)
     if html is not None:
-        from tutelage.report.inspection import page_of
+        from tutelage.report.inspection_page import render_inspection
 
-        outputs.Page(html, [recipe]).write(page_of(found))
+        outputs.Page(html, [recipe]).write(render_inspection(found))
     if json:
         console.print_json(found.as_json())
         return
@@ -107,7 +107,7 @@ def _show_task(task: InspectedTask) -> None:
         ("completion", _short(task.completion)),
         ("an epoch", _epoch(task)),
         ("repeated", _pairs(task.repeats, "row", "first", "none says the same as an earlier one")),
-        ("nearly", _counts(task.near) or "none is nearly the same as an earlier one"),
+        ("nearly", _counts(task.near_duplicates) or "none is nearly the same as an earlier one"),
         ("leaks", _pairs(task.leaks, "test", "train", "no test row stands in training")),
     ]
     _heading(task.name)
@@ -162,7 +162,7 @@ def _pairs(pairs: Sequence[Mapping[str, Any]], one: str, other: str, none: str) 
 
 
 def _show_row(row: InspectedRow) -> None:
-    from tutelage.report.inspection import runs_of
+    from tutelage.report.inspection import token_runs
 
     learned = f"{row.learned:,} of {len(row.tokens):,} tokens learned"
     if row.split == "test":
@@ -177,7 +177,7 @@ def _show_row(row: InspectedRow) -> None:
         _fact("cut", f"{row.cut.tokens:,} tokens at the {row.cut.side} of the field {row.cut.field}:")
         _fact("", _short(row.cut.text, both_ends=True))
     kinds = {"source": "encoder", "read": "read", "learn": "learned"}
-    for kind, tokens in runs_of(row):
+    for kind, tokens in token_runs(row):
         _show_tokens(kinds[kind], tokens)
 
 
@@ -229,7 +229,7 @@ def _can_write(signs: Signs, encoding: str) -> bool:
 
 
 def _show_finding(one: Finding) -> None:
-    _heading(f"{one.level}: {one.what}", style="bold yellow" if one.level == "warning" else "bold")
+    _heading(f"{one.level}: {one.problem}", style="bold yellow" if one.level == "warning" else "bold")
     for name in ("where", "found", "expected", "why", "fix"):
         _fact(name, getattr(one, name))
     if one.rows:

@@ -12,7 +12,7 @@ from tutelage.core import outputs
 from tutelage.core.errors import InputError
 
 if TYPE_CHECKING:
-    from tutelage.scoring.explain.in_words import Explained
+    from tutelage.scoring.explain import RowExplanation
     from tutelage.scoring.predictions import Predictions
     from tutelage.scoring.scorecard import Scorecard, Scores
 
@@ -73,9 +73,9 @@ def score(
             expected="names such as rouge,bleu or accuracy",
         )
     if explain or html is not None:
-        from tutelage.scoring.explain import explained
+        from tutelage.scoring.explain import explainable_metrics
 
-        explained(asked)
+        explainable_metrics(asked)
     if file is None and predictions is None and Path(metrics).suffix in _FILES:
         raise InputError(
             "a file stands where the metrics are named",
@@ -92,25 +92,25 @@ def score(
     found = scorecard.score(asked, given, against=other, seed=seed)
     why = _explained(asked, found, rows) if explain or html is not None else ()
     if html is not None:
-        from tutelage.report.explanation_page import page_of
+        from tutelage.report.explanation_page import render_explanations
 
-        outputs.Page(html, read).write(page_of(why))
+        outputs.Page(html, read).write(render_explanations(why))
     if json:
         told = found.as_json(per_item=per_item)
         console.print_json({**told, "explained": [one.as_json() for one in why]} if explain else told)
         return
     _show(found, per_item=per_item)
     if explain:
-        from tutelage.scoring.explain.in_words import text_of
+        from tutelage.scoring.explain import explanation_text
 
-        console.show(text_of(why))
+        console.show(explanation_text(why))
     if html is not None:
         console.show(f"explanation: {html}")
 
 
-def _explained(asked: list[str], found: Scorecard, count: int) -> tuple[Explained, ...]:
+def _explained(asked: list[str], found: Scorecard, count: int) -> tuple[RowExplanation, ...]:
     """How the whole came about where a metric is one of the whole, and the rows with the lowest value of the first."""
-    from tutelage.scoring.explain.in_words import explain_all, explain_rows
+    from tutelage.scoring.explain import explain_corpus_metrics, explain_rows
 
     predictions = found.predictions
     first = next(iter(found.side.scores.values()))
@@ -118,7 +118,7 @@ def _explained(asked: list[str], found: Scorecard, count: int) -> tuple[Explaine
     if not first.higher_is_better:
         order.reverse()
     chosen = [row for _, row in order[:count]]
-    return explain_all(asked, predictions.rows) + explain_rows(
+    return explain_corpus_metrics(asked, predictions.rows) + explain_rows(
         asked,
         [predictions.rows[row] for row in chosen],
         [predictions.lines[row] for row in chosen],
@@ -201,11 +201,11 @@ def _show_difference(found: Scorecard) -> None:
             f"{one.value:+.4f} [{one.low:+.4f}, {one.high:+.4f}]",
             f"{one.p:.4f}",
             "" if one.p_adjusted is None else f"{one.p_adjusted:.4f}",
-            "" if one.detectable is None else f"{one.detectable:.4f}",
+            "" if one.minimum_detectable_effect is None else f"{one.minimum_detectable_effect:.4f}",
         ]
         for metric, one in found.difference.items()
     ]
-    columns = ["metric", "against", "file", "difference [95 % interval]", "p", "adjusted", "findable"]
+    columns = ["metric", "against", "file", "difference [95 % interval]", "p", "adjusted", "minimum detectable effect"]
     console.show_table(columns, rows, right=tuple(range(1, 7)))
     for test in dict.fromkeys(one.test for one in found.difference.values()):
         named = ", ".join(metric for metric, one in found.difference.items() if one.test == test)

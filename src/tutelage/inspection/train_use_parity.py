@@ -40,7 +40,7 @@ def check_parity(recipe: Recipe, prepared: Prepared, tokenizer: LoadedTokenizer)
         "the first training rows",
         [
             InputError(
-                f"{finding.what[:1].lower()}{finding.what[1:]}: {finding.why}",
+                f"{finding.problem[:1].lower()}{finding.problem[1:]}: {finding.why}",
                 where=finding.where,
                 found=finding.found,
                 expected=finding.expected,

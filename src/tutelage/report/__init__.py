@@ -1,4 +1,4 @@
-"""One static page from a run folder."""
+"""Static HTML pages: the report of a run, explanations of scores, and what a recipe will train on."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Curves over the steps of tuning: losses, learning rate, throughput, memory."""
+"""Curves over the steps of a tuning: losses, learning rate, throughput, memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -13,8 +14,8 @@ from tutelage.report.formatting import Number
 Log = Sequence[Mapping[str, float]]
 Points = list[tuple[float, float]]
 
-_PARTS = {
-    "minimised": ("All that is minimised", "nats a token"),
+_OBJECTIVE_TERMS = {
+    "minimised": ("Whole objective", "nats a token"),
     "prompt_loss": ("Loss of prompts", "nats a token"),
     "kl": ("KL divergence from the base", "nats a token"),
     "l2": ("Squared distance from the base's weights", ""),
@@ -23,7 +24,7 @@ _PARTS = {
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Both losses over the steps, in percent of the chart, and their first, last and best numbers."""
+    """Training and validation loss over the steps, in percent of the chart, with their first, last and best numbers."""
 
     x: Scale
     y: Scale
@@ -39,31 +40,33 @@ class Losses:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One quantity over the steps: its title, what it is measured in, a sentence of its extent, and the line."""
+    """One quantity over the steps: title, unit, a short summary of its values, and the line."""
 
     title: str
     unit: str
-    said: str
+    summary: str
     x: Scale
     y: Scale
     line: str
 
 
 def losses(steps: Log) -> Losses | None:
-    """The curve of a training log, None when nothing was trained."""
+    """Draw the losses of a training log; None if nothing was trained."""
     train = [(float(step["step"]), step["loss"]) for step in steps if "loss" in step]
-    held_out = [(float(step["step"]), step["validation_loss"]) for step in steps if "validation_loss" in step]
+    validation = [
+        (float(step["step"]), step["validation_loss"]) for step in steps if "validation_loss" in step
+    ]
     if not train:
         return None
-    drawn = [*thinned(train), *held_out]
-    x, y = from_zero(max(a for a, _ in drawn)), fitted([0.0, *(b for _, b in drawn)])
-    best = min(held_out, key=lambda point: point[1], default=None)
+    drawn = [*thinned(train), *validation]
+    x, y = from_zero(max(step for step, _ in drawn)), fitted([0.0, *(loss for _, loss in drawn)])
+    best = min(validation, key=lambda point: point[1], default=None)
     return Losses(
         x=x,
         y=y,
         train=line(train, x, y),
-        validation=line(held_out, x, y),
-        validation_points=tuple((x.at(a), 100 - y.at(b)) for a, b in thinned(held_out)),
+        validation=line(validation, x, y),
+        validation_points=tuple((x.at(step), 100 - y.at(loss)) for step, loss in thinned(validation)),
         first=formatting.loss(train[0][1]),
         last=formatting.loss(train[-1][1]),
         best=None if best is None else formatting.loss(best[1]),
@@ -73,35 +76,38 @@ def losses(steps: Log) -> Losses | None:
 
 
 def others(steps: Log) -> list[Curve]:
-    """What is minimised beside the loss of completions, rate, throughput and memory, each where the log has it."""
-    found = [
+    """Draw further terms of the objective, learning rate, throughput and memory, each if the log has it."""
+    curves = [
         *(
             _curve(title, unit, _points(steps, itemgetter(key)), _ends)
-            for key, (title, unit) in _PARTS.items()
+            for key, (title, unit) in _OBJECTIVE_TERMS.items()
         ),
-        _curve("Learning rate", "", _points(steps, lambda s: s["rate"]), _rates),
-        _curve("Throughput", "tokens a second", _points(steps, lambda s: s["tokens"] / s["seconds"]), _mean),
-        _curve("Memory", "GB resident", _points(steps, lambda s: s["memory"] / 1e9), _peak),
+        _curve("Learning rate", "", _points(steps, itemgetter("rate")), _rates),
+        _curve(
+            "Throughput",
+            "tokens a second",
+            _points(steps, lambda step: step["tokens"] / step["seconds"]),
+            _mean,
+        ),
+        _curve("Memory", "GB resident", _points(steps, lambda step: step["memory"] / 1e9), _peak),
     ]
-    return [curve for curve in found if curve is not None]
+    return [curve for curve in curves if curve is not None]
 
 
 def _points(steps: Log, value: Callable[[Mapping[str, float]], float]) -> Points:
-    found = []
+    points = []
     for step in steps:
-        try:
-            found.append((float(step["step"]), value(step)))
-        except (KeyError, ZeroDivisionError):
-            continue
-    return found
+        with suppress(KeyError, ZeroDivisionError):  # not every step has every quantity
+            points.append((float(step["step"]), value(step)))
+    return points
 
 
-def _curve(title: str, unit: str, points: Points, say: Callable[[Points], str]) -> Curve | None:
+def _curve(title: str, unit: str, points: Points, summarize: Callable[[Points], str]) -> Curve | None:
     if not points:
         return None
-    x = from_zero(max(a for a, _ in points), steps=3)
-    y = fitted([0.0, *(b for _, b in thinned(points))], steps=3)
-    return Curve(title, unit, say(points), x, y, line(points, x, y))
+    x = from_zero(max(step for step, _ in points), steps=3)
+    y = fitted([0.0, *(value for _, value in thinned(points))], steps=3)
+    return Curve(title, unit, summarize(points), x, y, line(points, x, y))
 
 
 def _ends(points: Points) -> str:
@@ -109,13 +115,13 @@ def _ends(points: Points) -> str:
 
 
 def _rates(points: Points) -> str:
-    highest = max(points, key=lambda point: point[1])
-    return f"at most {highest[1]:.1e}, at step {highest[0]:.0f}; {points[-1][1]:.1e} at the end"
+    step, rate = max(points, key=itemgetter(1))
+    return f"at most {rate:.1e}, at step {step:.0f}; {points[-1][1]:.1e} at the end"
 
 
 def _mean(points: Points) -> str:
-    return f"{sum(b for _, b in points) / len(points):,.0f} on the average of the steps"
+    return f"{sum(value for _, value in points) / len(points):,.0f} on the average of the steps"
 
 
 def _peak(points: Points) -> str:
-    return f"{max(b for _, b in points):.2f} at most"
+    return f"{max(value for _, value in points):.2f} at most"

@@ -1,4 +1,4 @@
-"""The data card for people: what was trained on, what was held out, what was left out and why."""
+"""The data card as the page shows it: what was trained on, what was held out, what was left out and why."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.report import formatting
-from tutelage.report.chart import Bars, bars
+from tutelage.report.chart import HistogramBars, bars
 from tutelage.report.formatting import Text
 
-MOST = 8  # places of one list
-MOST_TASKS = 40
-MOST_ROWS = 12  # rows with their tokens, over all tasks
-ENDS = 200  # tokens at either end of a row that is shown
+MAX_LISTED = 8  # entries of one list
+MAX_TASKS = 40
+MAX_ROWS = 12  # rows with their tokens, over all tasks
+MAX_EDGE_TOKENS = 200  # at the beginning and at the end of a row
 LENGTHS = ("min", "median", "p95", "max")
 SPLITS = ("train", "validation", "test")
+
+Card = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class SplitRow:
-    """One split's counts as they are shown; '' where the card has none."""
+    """One split's counts as text; '' if the card has none."""
 
     name: str
     rows: str
@@ -33,10 +35,10 @@ class SplitRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """One row as the model met it: each token with whether the model is asked to learn it.
+class TrainingRow:
+    """One row as the model met it: its tokens, each with whether it bears loss.
 
-    `skipped` tokens are left out between `head` and `tail`; `learned` counts those of the whole row.
+    `skipped` tokens are left out between `head` and `tail`; `learned` and `total` count the tokens of the whole row.
     """
 
     id: str
@@ -49,170 +51,176 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How long the training rows are: what was counted, the sentence, the bars."""
+    """The lengths of the training rows: title, summary, bars."""
 
     title: str
-    said: str
-    bars: Bars
+    summary: str
+    bars: HistogramBars
 
 
 @dataclass(frozen=True, slots=True)
 class TaskCard:
-    """One task's card; `loss_percent` is the share of the training tokens that bear loss, in percent."""
+    """One task's card; `loss_percent` is the percentage of the training tokens that bear loss."""
 
     name: str
     source: tuple[tuple[str, str], ...]
-    words: tuple[tuple[str, Text], ...]
+    texts: tuple[tuple[str, Text], ...]
     wordings: tuple[tuple[str, str], ...]
     shots: str
     splits: tuple[SplitRow, ...]
     loss_percent: float | None
     histograms: tuple[Histogram, ...]
     repeated: tuple[tuple[str, str], ...]
-    near: tuple[tuple[str, str], ...]
+    near_duplicates: tuple[tuple[str, str], ...]
     dropped: tuple[tuple[str, str], ...]
     dropped_count: int
     leaks: tuple[tuple[str, str], ...] | None
     leaks_count: int
-    looked: str
-    examples: tuple[Trained, ...]
+    test_set_access: str
+    examples: tuple[TrainingRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Overlap:
-    """One watched benchmark: how many of its items were looked for, how many stand in training, the first of them."""
+class Contamination:
+    """One watched benchmark: how many of its items were looked for, how many stand in training, the first of these."""
 
     name: str
     items: str
-    found: int
+    contaminated: int
     first: tuple[tuple[str, str, str], ...]
 
 
-def overlaps(card: Mapping[str, Any]) -> list[Overlap]:
-    """The watched benchmarks' items among the training rows."""
-    told: Mapping[str, Mapping[str, Any]] = card.get("overlap") or {}
+def contaminations(card: Card) -> list[Contamination]:
+    """List the watched benchmarks with the items that stand in the training rows."""
+    overlap: Mapping[str, Mapping[str, Any]] = card.get("overlap") or {}
     return [
-        Overlap(
+        Contamination(
             name=formatting.plain(name),
-            items=_count(one["items"]),
-            found=one["found"],
+            items=_count(counts["items"]),
+            contaminated=counts["found"],
             first=tuple(
-                (formatting.plain(hit["item"]), formatting.plain(hit["train"]), formatting.plain(hit["how"]))
-                for hit in one["first"][:MOST]
+                (
+                    formatting.plain(item["item"]),
+                    formatting.plain(item["train"]),
+                    formatting.plain(item["how"]),
+                )
+                for item in counts["first"][:MAX_LISTED]
             ),
         )
-        for name, one in told.items()
+        for name, counts in overlap.items()
     ]
 
 
-def tasks(card: Mapping[str, Any]) -> list[TaskCard]:
-    """The cards of the first 40 tasks."""
-    told: Mapping[str, Mapping[str, Any]] = card.get("tasks") or {}
-    rows = max(1, MOST_ROWS // max(1, len(told)))
+def tasks(card: Card) -> list[TaskCard]:
+    """Make the cards of the first 40 tasks."""
+    task_cards: Mapping[str, Card] = card.get("tasks") or {}
+    rows = max(1, MAX_ROWS // max(1, len(task_cards)))
     return [
-        _task(name, one, rows if place * rows < MOST_ROWS else 0)
-        for place, (name, one) in enumerate(list(told.items())[:MOST_TASKS])
+        _task(name, task_card, rows if place * rows < MAX_ROWS else 0)
+        for place, (name, task_card) in enumerate(list(task_cards.items())[:MAX_TASKS])
     ]
 
 
-def _task(name: str, told: Mapping[str, Any], rows: int) -> TaskCard:
-    dropped: Sequence[Mapping[str, Any]] = told.get("dropped") or []
-    train = (told.get("tokens") or {}).get("train") or {}
-    leaks = told.get("leaks")
-    pairs = [pair for found in (leaks or {}).values() for pair in found]
+def _task(name: str, card: Card, max_rows: int) -> TaskCard:
+    dropped: Sequence[Mapping[str, Any]] = card.get("dropped") or []
+    train = (card.get("tokens") or {}).get("train") or {}
+    leaks = card.get("leaks")
+    leaked_pairs = [pair for pairs in (leaks or {}).values() for pair in pairs]
+    access = card.get("looked")
     return TaskCard(
         name=formatting.plain(name),
         source=tuple(
             (formatting.plain(key).replace("_", " "), formatting.plain(value))
-            for key, value in {**(told.get("source") or {}), "rows": told.get("rows")}.items()
+            for key, value in {**(card.get("source") or {}), "rows": card.get("rows")}.items()
             if value not in (None, "", [], {})
         ),
-        words=tuple(
-            (key, formatting.text(told[key]))
+        texts=tuple(
+            (key, formatting.text(card[key]))
             for key in ("template", "prompt", "completion")
-            if isinstance(told.get(key), str)
+            if isinstance(card.get(key), str)
         ),
         wordings=tuple(
-            (split, ", ".join(f"{formatting.plain(name)} {_count(n)}" for name, n in counts.items()))
-            for split, counts in (told.get("wordings") or {}).items()
+            (split, ", ".join(f"{formatting.plain(wording)} {_count(n)}" for wording, n in counts.items()))
+            for split, counts in (card.get("wordings") or {}).items()
         ),
         shots=", ".join(
-            f"{formatting.plain(kept)} before {_count(n)} rows"
-            for kept, n in (told.get("shots") or {}).items()
+            f"{formatting.plain(shots)} before {_count(n)} rows"
+            for shots, n in (card.get("shots") or {}).items()
         ),
-        splits=tuple(_split(split, told) for split in SPLITS if split in (told.get("splits") or {})),
-        loss_percent=_percent(train),
+        splits=tuple(_split(split, card) for split in SPLITS if split in (card.get("splits") or {})),
+        loss_percent=_loss_percent(train),
         histograms=tuple(_histograms(train)),
-        repeated=tuple((split, _count(n)) for split, n in (told.get("repeated") or {}).items() if n),
-        near=tuple((split, _count(n)) for split, n in (told.get("near") or {}).items() if n),
+        repeated=_nonzero(card.get("repeated")),
+        near_duplicates=_nonzero(card.get("near")),
         dropped=tuple(
-            (formatting.plain(one.get("where")), formatting.plain(one.get("why"))) for one in dropped[:MOST]
+            (formatting.plain(row.get("where")), formatting.plain(row.get("why")))
+            for row in dropped[:MAX_LISTED]
         ),
         dropped_count=len(dropped),
         leaks=None
         if leaks is None
         else tuple(
-            (formatting.plain(pair["test"]), formatting.plain(pair["train"])) for pair in pairs[:MOST]
+            (formatting.plain(pair["test"]), formatting.plain(pair["train"]))
+            for pair in leaked_pairs[:MAX_LISTED]
         ),
-        leaks_count=len(pairs),
-        looked=_looked(told.get("looked") or {}),
-        examples=tuple(_trained(one) for one in _examples(told)[:rows]),
+        leaks_count=len(leaked_pairs),
+        test_set_access=f"{_count(access['rows'])}, first on {formatting.plain(access['first'])}"
+        if access
+        else "",
+        examples=tuple(_training_row(row) for row in (card.get("examples") or [])[:max_rows]),
     )
 
 
-def _looked(told: Mapping[str, Any]) -> str:
-    return f"{_count(told['rows'])}, first on {formatting.plain(told['first'])}" if told else ""
-
-
-def _examples(told: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    return list(told.get("examples") or [])
+def _nonzero(counts: Mapping[str, int] | None) -> tuple[tuple[str, str], ...]:
+    return tuple((split, _count(n)) for split, n in (counts or {}).items() if n)
 
 
 def _histograms(train: Mapping[str, Any]) -> Iterator[Histogram]:
     titles = {"prompt": "Prompt lengths", "completion": "Completion lengths"}
     for side, title in titles.items():
-        found = (train.get("histograms") or {}).get(side)
-        extent = train.get(side) or {}
-        if found and extent:
-            said = (
-                f"{_count(extent['min'])} to {_count(extent['max'])} tokens, half of the rows at most "
-                f"{_count(extent['median'])}, 95 of 100 at most {_count(extent['p95'])}"
+        histogram = (train.get("histograms") or {}).get(side)
+        lengths = train.get(side)
+        if histogram and lengths:
+            summary = (
+                f"{_count(lengths['min'])} to {_count(lengths['max'])} tokens, half of the rows at most "
+                f"{_count(lengths['median'])}, 95 of 100 at most {_count(lengths['p95'])}"
             )
-            yield Histogram(title, said, bars(found["start"], found["width"], found["bars"]))
+            yield Histogram(title, summary, bars(histogram["start"], histogram["width"], histogram["bars"]))
 
 
-def _percent(tokens: Mapping[str, Any]) -> float | None:
-    whole = tokens.get("tokens")
-    return round(100 * tokens["loss_tokens"] / whole, 1) if whole else None
+def _loss_percent(counts: Mapping[str, Any]) -> float | None:
+    total = counts.get("tokens")
+    return round(100 * counts["loss_tokens"] / total, 1) if total else None
 
 
-def _split(name: str, told: Mapping[str, Any]) -> SplitRow:
-    tokens = (told.get("tokens") or {}).get(name) or {}
+def _split(name: str, card: Card) -> SplitRow:
+    counts = (card.get("tokens") or {}).get(name) or {}
+    percent = _loss_percent(counts)
     return SplitRow(
         name=name,
-        rows=_count(told["splits"][name]),
-        tokens=_count(tokens.get("tokens")),
-        loss_tokens=_count(tokens.get("loss_tokens")),
-        loss_share="" if _percent(tokens) is None else f"{_percent(tokens)} %",
-        truncated=_count(tokens.get("truncated")),
-        prompt=_lengths(tokens.get("prompt")),
-        completion=_lengths(tokens.get("completion")),
+        rows=_count(card["splits"][name]),
+        tokens=_count(counts.get("tokens")),
+        loss_tokens=_count(counts.get("loss_tokens")),
+        loss_share="" if percent is None else f"{percent} %",
+        truncated=_count(counts.get("truncated")),
+        prompt=_lengths(counts.get("prompt")),
+        completion=_lengths(counts.get("completion")),
     )
 
 
-def _trained(one: Mapping[str, Any]) -> Trained:
-    pairs = [
+def _training_row(row: Mapping[str, Any]) -> TrainingRow:
+    tokens = [
         (formatting.text(token).content, bool(learned))
-        for token, learned in zip(one.get("tokens") or [], one.get("mask") or [], strict=False)
+        for token, learned in zip(row.get("tokens") or [], row.get("mask") or [], strict=False)
     ]
-    cut = max(ENDS, len(pairs) - ENDS)
-    return Trained(
-        id=formatting.plain(one.get("origin") or one.get("id")),
-        head=tuple(pairs[:ENDS]),
-        skipped=len(pairs[ENDS:cut]),
-        tail=tuple(pairs[cut:]),
-        learned=sum(learned for _, learned in pairs),
-        total=len(pairs),
+    tail_start = max(MAX_EDGE_TOKENS, len(tokens) - MAX_EDGE_TOKENS)
+    return TrainingRow(
+        id=formatting.plain(row.get("origin") or row.get("id")),
+        head=tuple(tokens[:MAX_EDGE_TOKENS]),
+        skipped=len(tokens[MAX_EDGE_TOKENS:tail_start]),
+        tail=tuple(tokens[tail_start:]),
+        learned=sum(learned for _, learned in tokens),
+        total=len(tokens),
     )
 
 
@@ -220,7 +228,7 @@ def _count(value: Any) -> str:
     return formatting.count(value).text if isinstance(value, int | float) else ""
 
 
-def _lengths(told: Any) -> str:
-    if not isinstance(told, Mapping) or not told:
+def _lengths(lengths: Any) -> str:
+    if not isinstance(lengths, Mapping) or not lengths:
         return ""
-    return " / ".join(_count(told.get(key)) for key in LENGTHS)
+    return " / ".join(_count(lengths.get(key)) for key in LENGTHS)

@@ -1,4 +1,4 @@
-"""What all pages share: Jinja that escapes everything, and our style sheets."""
+"""The Jinja environment and the style sheets that all pages share."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from markupsafe import Markup
 
 
 def environment(**filters: Callable[..., Any]) -> Environment:
-    """Jinja for a page: every value is escaped; an unknown name is an error and not an empty place."""
-    made = Environment(
+    """Make the Jinja environment of a page. Every value is escaped; an unknown name is an error."""
+    jinja = Environment(
         loader=PackageLoader("tutelage.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(filters)
-    return made
+    jinja.filters.update(filters)
+    return jinja
 
 
 def style(*names: str) -> Markup:
-    """Style sheets of this package, one after the other, as they stand."""
+    """Join style sheets of this package."""
     folder = files("tutelage.report").joinpath("templates")
     return Markup("".join(folder.joinpath(name).read_text("utf-8") for name in names))  # noqa: S704 - ours

@@ -1,10 +1,11 @@
-"""Answers of both models side by side: newly wrong, newly right, most gained, most lost, and some at random."""
+"""Answers of both models side by side: newly wrong, newly right, most lost, most gained, and a random sample."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from tutelage.comparison import wording
 from tutelage.core import seeds
@@ -12,12 +13,12 @@ from tutelage.metrics import Row
 from tutelage.metrics.catalogue import catalogue
 from tutelage.report import formatting, highlighting
 from tutelage.report.formatting import Number, Text
-from tutelage.report.highlighting import Pieces
+from tutelage.report.highlighting import ExplainedAnswer, HighlightedText
 from tutelage.results.store import Evaluation, Item, Store
 
-MOST = 200  # items on the page
-EACH = 10  # of one group
-ROOM = 1_200_000  # characters of all items' texts and marks: what keeps the page quick to open
+MAX_EXAMPLES = 200  # on the page
+MAX_PER_GROUP = 10
+MAX_CHARACTERS = 1_200_000  # of all examples with their markup, so that the page opens quickly
 GROUPS = {
     "wrong": "Newly wrong",
     "right": "Newly right",
@@ -32,13 +33,14 @@ class Answer:
     """One model's answer.
 
     Attributes:
-        text: the answer, marked.
-        right: whether it is right, None where no metric says so of a single answer.
-        score: what it scored by a graded metric, None where none counts it.
-        why: each metric's label and what its value is made of.
+        text: the answer, highlighted.
+        right: whether it is right, None if no metric says so of a single answer.
+        score: its value by a graded metric, None if there is none.
+        cut_short: whether it ended at the longest allowed length.
+        why: labels of metrics, and what their values are made of.
     """
 
-    text: Pieces
+    text: HighlightedText
     right: bool | None
     score: Number | None
     cut_short: bool
@@ -46,33 +48,41 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """One item with both answers; `groups` are all it was chosen for."""
+class Example:
+    """One item with both answers; `groups` are all groups that it was chosen for."""
 
     id: str
     part: str
     groups: tuple[str, ...]
     prompt: Text
-    references: tuple[Pieces, ...]
+    references: tuple[HighlightedText, ...]
     base: Answer
     tuned: Answer
 
     @property
     def weight(self) -> int:
-        """About how many characters of the page its texts take."""
+        """About how many characters its texts take on the page."""
         answers = (self.base, self.tuned)
-        told = sum(len(label) + len(said) for answer in answers for label, said in answer.why)
-        pieces = (*self.references, *(answer.text for answer in answers))
-        return len(self.prompt.content) + told + sum(one.weight for one in pieces)
+        sentences = sum(len(label) + len(sentence) for answer in answers for label, sentence in answer.why)
+        texts = (*self.references, *(answer.text for answer in answers))
+        return len(self.prompt.content) + sentences + sum(text.weight for text in texts)
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Items chosen for one reason; `count` is how many there are in all, `above` how many stand in a group before."""
+class ExampleGroup:
+    """Examples chosen for one reason.
+
+    Attributes:
+        key: of `GROUPS`.
+        title: for people.
+        items: the examples.
+        count: how many items fit the reason in all; None in the random sample.
+        above: how many examples are not repeated here because an earlier group shows them.
+    """
 
     key: str
     title: str
-    items: tuple[Shown, ...]
+    items: tuple[Example, ...]
     count: int | None
     above: int
 
@@ -82,155 +92,165 @@ class Examples:
     """The examples of one task or benchmark.
 
     Attributes:
-        right_by: the label of the metric by which an answer is right or wrong, '' when there is none.
-        graded_by: the label of the metric by which answers gain and lose, '' when there is none.
+        name: of the task or benchmark.
+        right_by: the label of the metric by which an answer is right or wrong, '' if there is none.
+        graded_by: the label of the metric by which answers gain and lose, '' if there is none.
         total: how many items it has.
+        groups: the examples by group.
     """
 
     name: str
     right_by: str
     graded_by: str
     total: int
-    groups: tuple[Group, ...]
+    groups: tuple[ExampleGroup, ...]
 
     @property
     def count(self) -> int:
-        """How many are on the page."""
+        """How many examples are on the page."""
         return sum(len(group.items) for group in self.groups)
 
 
+class _ScoredAnswers:
+    """One model's responses, and its items' values by metric, the primary metric first."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.responses = evaluation.responses()
+        item_scores = evaluation.item_scores()
+        primary = evaluation.primary()
+        metrics = sorted(item_scores, key=lambda metric: metric != primary)
+        self.values = {
+            metric: dict(zip(item_scores[metric][1], item_scores[metric][0].items.tolist(), strict=True))
+            for metric in metrics
+        }
+        self.signs = {metric: 1 if item_scores[metric][0].higher_is_better else -1 for metric in metrics}
+
+    def value(self, metric: str | None, item_id: str) -> float | None:
+        """An item's value, None if the metric does not count the item."""
+        value = self.values.get(metric or "", {}).get(item_id, math.nan)
+        return value if math.isfinite(value) else None
+
+
+_Pair = tuple[_ScoredAnswers, _ScoredAnswers]
+"""Base and tuned."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Metrics:
+    """The metrics by which examples are chosen and explained."""
+
+    flips: str | None
+    graded: str | None
+    explaining: Sequence[str]
+
+
 def collect(store: Store, names: Sequence[tuple[str, str]]) -> list[Examples]:
-    """Examples for each (suite, name), at most 200 items in all, and fewer when their texts are very long.
+    """Choose examples for each (suite, name): at most 200 in all, and fewer if their texts are very long.
 
-    What lacks one model's answers is left out.
+    Tasks and benchmarks without answers of both models are left out.
     """
-    each = max(1, min(EACH, MOST // (len(GROUPS) * max(1, len(names)))))
-    taken = names[: MOST // (len(GROUPS) * each)]
-    found = [_examples(store, suite, name, each) for suite, name in taken]
-    room = ROOM // (len(GROUPS) * max(1, len(taken)))
-    return [replace(one, groups=tuple(_fitting(group, room) for group in one.groups)) for one in found if one]
+    per_group = max(1, min(MAX_PER_GROUP, MAX_EXAMPLES // (len(GROUPS) * max(1, len(names)))))
+    names = names[: MAX_EXAMPLES // (len(GROUPS) * per_group)]
+    room = MAX_CHARACTERS // (len(GROUPS) * max(1, len(names)))
+    chosen = (_examples(store, suite, name, per_group) for suite, name in names)
+    return [
+        replace(examples, groups=tuple(_shortened(group, room) for group in examples.groups))
+        for examples in chosen
+        if examples
+    ]
 
 
-def _fitting(group: Group, room: int) -> Group:
-    """The first items of a group that fit: very long texts make it shorter, but never empty."""
-    kept: list[Shown] = []
-    for item in group.items:
-        room -= item.weight
-        if room < 0 and kept:
-            break
-        kept.append(item)
-    return replace(group, items=tuple(kept))
+def _shortened(group: ExampleGroup, room: int) -> ExampleGroup:
+    """Drop the last examples of a group until their texts fit; the first one always stays."""
+    ends = list(accumulate(example.weight for example in group.items))
+    fitting = sum(end <= room for end in ends)
+    return replace(group, items=group.items[: max(1, fitting)])
 
 
-def _examples(store: Store, suite: str, name: str, each: int) -> Examples | None:
-    base, tuned = (_last_scored(store, model, suite, name) for model in ("base", "tuned"))
-    if base is None or tuned is None:
+def _examples(store: Store, suite: str, name: str, per_group: int) -> Examples | None:
+    evaluations = [_last_scored(store, model, suite, name) for model in ("base", "tuned")]
+    if evaluations[0] is None or evaluations[1] is None:
         return None
-    items = {item.id: item for item in tuned.items()}
-    sides = _Side(base), _Side(tuned)
-    answered = [item for item in items if all(item in side.responses for side in sides)]
-    flips, graded = _first(sides, proportion=True), _first(sides, proportion=False)
-    changes = {metric: _changes(sides, metric, answered) for metric in {flips, graded} - {None}}
-    chance = seeds.generator(0, "report", suite, name)
-    mixed = [answered[n] for n in chance.permutation(len(answered)).tolist()]
-    picked = _picked(mixed, changes.get(flips), changes.get(graded))
-    chosen = {key: found[:each] for key, found in picked.items()}
-    explained_by = highlighting.marking([metric for metric in sides[1].scores if metric in sides[0].scores])
-    groups, done = [], set[str]()
-    for key, found in chosen.items():
-        fresh = [item for item in found if item not in done]
-        done.update(fresh)
-        shown_items = tuple(
-            _shown(items[item], sides, _keys(chosen, item), (flips, graded), explained_by) for item in fresh
+    items = {item.id: item for item in evaluations[1].items()}
+    pair = _ScoredAnswers(evaluations[0]), _ScoredAnswers(evaluations[1])
+    shared = [metric for metric in pair[1].values if metric in pair[0].values]
+    metrics = _Metrics(
+        flips=next((metric for metric in shared if _is_proportion(metric)), None),
+        graded=next((metric for metric in shared if not _is_proportion(metric)), None),
+        explaining=highlighting.explaining_metrics(shared),
+    )
+    answered = [item_id for item_id in items if all(item_id in side.responses for side in pair)]
+    order = seeds.generator(0, "report", suite, name).permutation(len(answered)).tolist()
+    candidates = _candidates([answered[n] for n in order], pair, metrics)
+    chosen = {key: ids[:per_group] for key, ids in candidates.items()}
+    groups, above = [], set[str]()
+    for key, ids in chosen.items():
+        new_ids = [item_id for item_id in ids if item_id not in above]
+        above.update(new_ids)
+        examples = tuple(
+            _example(
+                items[item_id], pair, tuple(other for other in chosen if item_id in chosen[other]), metrics
+            )
+            for item_id in new_ids
         )
-        count = None if key == "random" else len(picked[key])
-        groups.append(Group(key, GROUPS[key], shown_items, count, len(found) - len(fresh)))
+        count = None if key == "random" else len(candidates[key])
+        groups.append(ExampleGroup(key, GROUPS[key], examples, count, len(ids) - len(new_ids)))
     return Examples(
         name=name,
-        right_by=wording.metric_wording(flips).label if flips else "",
-        graded_by=wording.metric_wording(graded).label if graded else "",
+        right_by=wording.metric_wording(metrics.flips).label if metrics.flips else "",
+        graded_by=wording.metric_wording(metrics.graded).label if metrics.graded else "",
         total=len(items),
         groups=tuple(groups),
     )
 
 
-def _picked(
-    mixed: Sequence[str], flips: Mapping[str, float] | None, graded: Mapping[str, float] | None
-) -> dict[str, list[str]]:
-    """The items of each group, the most telling first; of equal ones chance says which."""
-    found: dict[str, list[str]] = {}
-    by = graded or {}
-    if flips is not None:
-        found["wrong"] = sorted((i for i in mixed if flips.get(i, 0) < 0), key=lambda i: by.get(i, 0.0))
-        found["right"] = sorted((i for i in mixed if flips.get(i, 0) > 0), key=lambda i: -by.get(i, 0.0))
-    if graded is not None:
-        found["lost"] = sorted((i for i in mixed if graded.get(i, 0) < 0), key=graded.__getitem__)
-        found["gained"] = sorted((i for i in mixed if graded.get(i, 0) > 0), key=lambda i: -graded[i])
-    return {**found, "random": list(mixed)}
+def _candidates(ids: Sequence[str], pair: _Pair, metrics: _Metrics) -> dict[str, list[str]]:
+    """The items that fit each group, the largest changes first; ties stay in the order of `ids`, which is random."""
+    flips, graded = (_changes(pair, metric, ids) for metric in (metrics.flips, metrics.graded))
+    by_change = sorted(ids, key=lambda item_id: graded.get(item_id, 0.0))
+    by_gain = sorted(ids, key=lambda item_id: -graded.get(item_id, 0.0))
+    candidates = {}
+    if metrics.flips is not None:
+        candidates["wrong"] = [item_id for item_id in by_change if flips.get(item_id, 0) < 0]
+        candidates["right"] = [item_id for item_id in by_gain if flips.get(item_id, 0) > 0]
+    if metrics.graded is not None:
+        candidates["lost"] = [item_id for item_id in by_change if graded.get(item_id, 0) < 0]
+        candidates["gained"] = [item_id for item_id in by_gain if graded.get(item_id, 0) > 0]
+    return {**candidates, "random": list(ids)}
 
 
-def _keys(chosen: Mapping[str, Sequence[str]], item: str) -> tuple[str, ...]:
-    return tuple(key for key, found in chosen.items() if item in found)
+def _is_proportion(metric: str) -> bool:
+    """Whether a metric tells right answers from wrong ones, and does not grade them."""
+    entry = catalogue().get(metric.partition(":")[0])
+    return entry is not None and entry.kind == "proportion"
 
 
-class _Side:
-    """One model's answers, and its items' values by metric."""
-
-    def __init__(self, evaluation: Evaluation) -> None:
-        self.responses = evaluation.responses()
-        found = evaluation.item_scores()
-        self.primary = evaluation.primary() or ""
-        order = sorted(found, key=lambda metric: metric != self.primary)
-        self.scores = {
-            metric: dict(zip(found[metric][1], found[metric][0].items.tolist(), strict=True))
-            for metric in order
-        }
-        self.signs = {metric: 1 if found[metric][0].higher_is_better else -1 for metric in order}
-
-    def value(self, metric: str | None, item: str) -> float | None:
-        """An item's value, None where the metric does not count the item."""
-        value = self.scores.get(metric or "", {}).get(item, math.nan)
-        return value if math.isfinite(value) else None
+def _changes(pair: _Pair, metric: str | None, ids: Sequence[str]) -> dict[str, float]:
+    """How much better the tuned model answers each item, if both answers have a value."""
+    changes = {}
+    for item_id in ids:
+        base, tuned = (side.value(metric, item_id) for side in pair)
+        if base is not None and tuned is not None:
+            changes[item_id] = (tuned - base) * pair[1].signs[metric or ""]
+    return changes
 
 
-def _first(sides: tuple[_Side, _Side], *, proportion: bool) -> str | None:
-    """The first metric, the primary before others, that tells right from wrong, or that grades."""
-    for metric in sides[1].scores:
-        entry = catalogue().get(metric.partition(":")[0])
-        kind = entry.kind if entry else "other"
-        if metric in sides[0].scores and (kind == "proportion") == proportion:
-            return metric
-    return None
-
-
-def _changes(sides: tuple[_Side, _Side], metric: str | None, items: Sequence[str]) -> dict[str, float]:
-    """How much better each item is answered, where both models' answers count."""
-    found = {}
-    for item in items:
-        before, after = (side.value(metric, item) for side in sides)
-        if before is not None and after is not None:
-            found[item] = (after - before) * sides[1].signs[metric or ""]
-    return found
-
-
-def _shown(
-    item: Item,
-    sides: tuple[_Side, _Side],
-    groups: tuple[str, ...],
-    by: tuple[str | None, str | None],
-    explained_by: Sequence[str],
-) -> Shown:
-    told = [
-        highlighting.why(explained_by, Row(side.responses[item.id].text, item.references, item.fields))
-        for side in sides
+def _example(item: Item, pair: _Pair, groups: tuple[str, ...], metrics: _Metrics) -> Example:
+    explained = [
+        highlighting.explain_answer(
+            metrics.explaining, Row(side.responses[item.id].text, item.references, item.fields)
+        )
+        for side in pair
     ]
     references = [highlighting.plain(reference) for reference in item.references]
-    marked = told[1].reference
-    if marked is not None:  # the one that the tuned answer was compared with comes first
-        del references[told[1].chosen]
-        references.insert(0, marked)
-    base, tuned = (_answer(item.id, side, own, by) for side, own in zip(sides, told, strict=True))
-    return Shown(
+    if explained[1].reference is not None:  # the one that the tuned answer is compared with comes first
+        del references[explained[1].reference_index]
+        references.insert(0, explained[1].reference)
+    base, tuned = (
+        _answer(item.id, side, explanation, metrics)
+        for side, explanation in zip(pair, explained, strict=True)
+    )
+    return Example(
         id=formatting.plain(item.id),
         part=formatting.plain(item.part),
         groups=groups,
@@ -241,20 +261,18 @@ def _shown(
     )
 
 
-def _answer(item: str, side: _Side, why: highlighting.Why, by: tuple[str | None, str | None]) -> Answer:
-    flips, graded = by
-    right, score = side.value(flips, item), side.value(graded, item)
-    response = side.responses[item]
-    better = flips is None or side.signs[flips] > 0
+def _answer(item_id: str, side: _ScoredAnswers, explained: ExplainedAnswer, metrics: _Metrics) -> Answer:
+    right, score = side.value(metrics.flips, item_id), side.value(metrics.graded, item_id)
+    higher_is_right = metrics.flips is None or side.signs[metrics.flips] > 0
     return Answer(
-        text=why.prediction,
-        right=None if right is None else (right > 0.5) == better,
-        score=None if score is None or graded is None else formatting.score(graded, score),
-        cut_short=response.finish == "length",
-        why=why.sentences,
+        text=explained.prediction,
+        right=None if right is None else (right > 0.5) == higher_is_right,
+        score=None if score is None or metrics.graded is None else formatting.score(metrics.graded, score),
+        cut_short=side.responses[item_id].finish == "length",
+        why=explained.sentences,
     )
 
 
 def _last_scored(store: Store, model: str, suite: str, name: str) -> Evaluation | None:
-    found = [one for one in store.evaluations(model=model, suite=suite, name=name) if one.parts()]
-    return found[-1] if found else None
+    evaluations = store.evaluations(model=model, suite=suite, name=name)
+    return next((evaluation for evaluation in reversed(evaluations) if evaluation.parts()), None)

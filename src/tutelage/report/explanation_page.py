@@ -1,4 +1,4 @@
-"""The page of explanations: one file that needs no network and no script, every text in it escaped."""
+"""The page of explanations: one HTML file that works without a network and without scripts, with every text escaped."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from jinja2 import Environment
 
 from tutelage.comparison import wording
 from tutelage.core.version import __version__
-from tutelage.report import formatting as shown
+from tutelage.report import formatting
 from tutelage.report.environment import environment, style
-from tutelage.scoring.explain import Gram, Marked, phrasing
-from tutelage.scoring.explain.terminal_text import RowExplanation
+from tutelage.scoring.explain import MarkedText, NGramCount, RowExplanation, phrasing
 
-LONGEST = 20_000  # characters of one text
-MOST = 60  # n-grams of one list
+MAX_CHARACTERS = 20_000  # of one text
+MAX_CHIPS = 60  # of one list
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """An n-gram in a list: its forms, how often it counts there, and how often clipping cut it."""
+    """An n-gram in a list: its forms, how often it counts, and how often clipping cut it."""
 
     text: str
     count: int
@@ -31,15 +30,15 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Chips:
-    """The first of a list of n-grams, and how many more there are."""
+    """The first n-grams of a list, and how many more there are."""
 
-    shown: tuple[Chip, ...]
+    first: tuple[Chip, ...]
     more: int
 
 
-def page_of(explanations: Sequence[RowExplanation]) -> str:
-    """The explanations as one HTML page, in the order given, rows under their line."""
-    groups = [(title, list(own)) for title, own in groupby(explanations, key=lambda one: one.title)]
+def render_explanations(explanations: Sequence[RowExplanation]) -> str:
+    """Make an HTML page of explanations, in the order given, those of a row under one heading."""
+    groups = [(title, list(members)) for title, members in groupby(explanations, key=lambda row: row.title)]
     page = _environment().get_template("explained.html.j2").render(
         style=style("style.css", "explained.css"),
         groups=groups,
@@ -51,14 +50,10 @@ def page_of(explanations: Sequence[RowExplanation]) -> str:
 
 @cache
 def _environment() -> Environment:
-    made = environment(clean=_clean, pieces=_pieces, kind=_kind, label=_label, sentence=_sentence)
-    made.filters.update(matched=_matched, only=_only, missing=_missing)
-    made.globals.update(reasons=phrasing, LONGEST=LONGEST)
-    return made
-
-
-def _kind(told: object) -> str:
-    return type(told).__name__
+    jinja = environment(clean=_clean, pieces=_pieces, label=_label, sentence=_sentence)
+    jinja.filters.update(matched=_matched, only=_only_in_prediction, missing=_missing)
+    jinja.globals.update(phrasing=phrasing, MAX_CHARACTERS=MAX_CHARACTERS)
+    return jinja
 
 
 def _sentence(text: str) -> str:
@@ -66,44 +61,45 @@ def _sentence(text: str) -> str:
 
 
 def _clean(text: object) -> str:
-    return shown.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", phrasing.clean(str(text)))
+    return formatting.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", phrasing.clean(str(text)))
 
 
 def _label(metric: str) -> str:
     return _clean(wording.metric_wording(metric).label)
 
 
-def _pieces(marked: Marked) -> Iterator[tuple[str | None, str]]:
-    """The text's pieces as far as the page shows it."""
-    room = LONGEST
+def _pieces(marked: MarkedText) -> Iterator[tuple[str | None, str]]:
+    """The pieces of a text up to its longest length on the page."""
+    room = MAX_CHARACTERS
     for kind, piece in marked.pieces():
         if room > 0:
             yield kind, _clean(piece[:room])
         room -= len(piece)
 
 
-def _matched(grams: Iterable[Gram]) -> Chips:
-    return _chips(Chip(_forms(gram), gram.counted, gram.cut) for gram in grams if gram.counted)
+def _matched(grams: Iterable[NGramCount]) -> Chips:
+    return _chips(Chip(_forms(gram), gram.matched, gram.clipped) for gram in grams if gram.matched)
 
 
-def _only(grams: Iterable[Gram]) -> Chips:
+def _only_in_prediction(grams: Iterable[NGramCount]) -> Chips:
     return _chips(Chip(_forms(gram), gram.prediction) for gram in grams if not gram.reference)
 
 
-def _missing(grams: Iterable[Gram]) -> Chips:
+def _missing(grams: Iterable[NGramCount]) -> Chips:
     return _chips(Chip(_forms(gram), gram.reference) for gram in grams if not gram.prediction)
 
 
-def _chips(every: Iterable[Chip]) -> Chips:
-    found = tuple(every)
-    return Chips(found[:MOST], max(0, len(found) - MOST))
+def _chips(chips: Iterable[Chip]) -> Chips:
+    every_chip = tuple(chips)
+    return Chips(every_chip[:MAX_CHIPS], max(0, len(every_chip) - MAX_CHIPS))
 
 
-def _forms(gram: Gram) -> str:
-    return shown.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", phrasing.forms(gram))
+def _forms(gram: NGramCount) -> str:
+    return formatting.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", phrasing.forms(gram))
 
 
 def _glossary(explanations: Sequence[RowExplanation]) -> list[tuple[str, str]]:
-    """Each metric's name for people and what it means, once."""
-    told = dict.fromkeys(one.explanation.metric.partition(":")[0] for one in explanations)
-    return [(wording.metric_wording(metric).label, wording.metric_wording(metric).explain) for metric in told]
+    """Each metric's label and what it means, once."""
+    metrics = dict.fromkeys(row.explanation.metric.partition(":")[0] for row in explanations)
+    wordings = map(wording.metric_wording, metrics)
+    return [(each.label, each.explain) for each in wordings]

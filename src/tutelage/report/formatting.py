@@ -1,4 +1,4 @@
-"""Numbers and texts as the page shows them: each number beside the one it was rounded from, each text bounded."""
+"""Format numbers and texts for the pages: each number keeps its unrounded value, each text has a limited length."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from tutelage.comparison import wording
 
-LONGEST = 2000
-# What HTML must not hold, and what would turn the direction of the text around it.
+MAX_CHARACTERS = 2000
+# Characters that HTML must not hold, and those that change the direction of the text around them.
 CONTROLS = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u202a-\u202e\u2066-\u2069]"
 )
@@ -18,7 +18,7 @@ CONTROLS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number of results.json and how it is shown; the page carries both."""
+    """A number of results.json and its rounded text; the page has both."""
 
     raw: float
     text: str
@@ -26,42 +26,42 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text of data or model; `cut` is how many characters it had when it was longer than the page shows."""
+    """A text from data or model; `cut` is its length in characters if the page shows only its beginning."""
 
     content: str
     cut: int | None = None
 
 
 def count(value: float) -> Number:
-    """A count with thousands apart."""
+    """Format a count, with spaces between thousands."""
     return Number(value, f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}"))
 
 
 def score(metric: str, value: float, *, sign: bool = False) -> Number:
-    """A metric's value on the scale that people are shown."""
+    """Format a metric's value on the scale shown to people."""
     return Number(value, wording.number(wording.display_value(metric, value), sign=sign))
 
 
 def probability(value: float) -> Number:
-    """A p value; what is smaller than the last digit is said to be."""
+    """Format a p value with four decimals, or as "< 0.0001"."""
     return Number(value, "< 0.0001" if value < 0.0001 else f"{value:.4f}")
 
 
 def loss(value: float) -> Number:
-    """A loss in nats a token."""
+    """Format a loss in nats per token."""
     return Number(value, f"{value:.3f}")
 
 
 def text(content: object) -> Text:
-    """A text without what HTML must not hold, at most 2,000 characters long."""
+    """Replace characters that HTML must not hold, and cut the text after 2,000 characters."""
     clean = CONTROLS.sub("\N{REPLACEMENT CHARACTER}", str(content))
-    if len(clean) <= LONGEST:
+    if len(clean) <= MAX_CHARACTERS:
         return Text(clean)
-    return Text(clean[:LONGEST], cut=len(clean))
+    return Text(clean[:MAX_CHARACTERS], cut=len(clean))
 
 
 def duration(seconds: float) -> str:
-    """A time in the two units that matter."""
+    """Format a time in its two largest units."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -70,7 +70,7 @@ def duration(seconds: float) -> str:
 
 
 def plain(value: Any) -> str:
-    """A value of the recipe or of provenance in one line."""
+    """Format a value of the recipe or of provenance in one line."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {plain(inner)}" for key, inner in value.items())
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Answers with what agrees with the reference marked, and why the metric gave them their value, in sentences."""
+"""Answers in which the words in common with the reference are highlighted, and sentences on why they got their scores."""
 
 from __future__ import annotations
 
@@ -10,147 +10,153 @@ from tutelage.core.errors import InputError
 from tutelage.metrics import Row
 from tutelage.report import formatting
 from tutelage.scoring.explain import (
-    Answers,
-    Bleu,
+    BleuExplanation,
+    EqualityExplanation,
     Explanation,
-    Facts,
-    Marked,
-    NGrams,
-    Overlap,
+    FactsExplanation,
+    MarkedText,
+    NGramExplanation,
+    OverlapExplanation,
     explain,
+    explainable_metrics,
     phrasing,
 )
-from tutelage.scoring.explain import explainable_metrics as have_explanation
 
-# What marks the common words where the task's own metrics mark none. It takes letters of any script.
-COMMON = "rougeL:stemmer=false:tokenizer=unicode"
-FEWEST = 2  # words of a reference: in one word there is nothing to mark
-MOST_GRAMS = 8
+# Highlights the common words if no metric of the task does. It takes letters of any script.
+FALLBACK = "rougeL:stemmer=false:tokenizer=unicode"
+MIN_REFERENCE_WORDS = 2  # in a single word there is nothing to highlight
+MAX_LISTED = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
-    """A text in pieces, each with whether it is marked; `cut` is how many characters it had when it was longer."""
+class HighlightedText:
+    """A text in pieces, each with whether it is highlighted.
+
+    `cut` is the length of the text in characters if only its beginning is shown.
+    """
 
     parts: tuple[tuple[bool, str], ...]
     cut: int | None = None
 
     @property
     def weight(self) -> int:
-        """About how many characters of the page it takes."""
-        return sum(len(text) + 13 * marked for marked, text in self.parts)
+        """About how many characters it takes on the page."""
+        return sum(len(text) + len("<mark></mark>") * highlighted for highlighted, text in self.parts)
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to read in it."""
+        """Whether it has no text but white space."""
         return not any(text.strip() for _, text in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
-    """One answer explained.
+class ExplainedAnswer:
+    """One answer, highlighted, and why it got its scores.
 
     Attributes:
-        prediction: the answer, marked.
-        reference: the reference that it was marked against, None where nothing is marked.
-        chosen: which of the references that is.
-        sentences: each metric's label and what its value is made of.
+        prediction: the answer.
+        reference: the reference that it is compared with, None if nothing is highlighted.
+        reference_index: which of the references that is.
+        sentences: labels of metrics, and what their values are made of.
     """
 
-    prediction: Pieces
-    reference: Pieces | None
-    chosen: int
+    prediction: HighlightedText
+    reference: HighlightedText | None
+    reference_index: int
     sentences: tuple[tuple[str, str], ...]
 
 
-def marking(metrics: Sequence[str]) -> tuple[str, ...]:
-    """The metrics that explain an answer: those of a task that can, and one that marks words in common."""
-    able = [metric for metric in metrics if _explainable(metric)]
-    overlapping = any(metric.partition(":")[0].startswith("rouge") for metric in able)
-    return (*able, *(() if overlapping else (COMMON,)))
+def explaining_metrics(metrics: Sequence[str]) -> tuple[str, ...]:
+    """Choose the metrics that explain an answer: those of a task that can, and one that highlights words in common."""
+    explainable = tuple(metric for metric in metrics if _is_explainable(metric))
+    highlights = any(metric.partition(":")[0].startswith("rouge") for metric in explainable)
+    return explainable if highlights else (*explainable, FALLBACK)
 
 
-def why(metrics: Sequence[str], row: Row) -> Why:
-    """Explain one answer by the metrics of `marking`."""
-    told = [explain(metric, row) for metric in metrics if metric != COMMON or _worth_marking(row)]
-    overlap = next((one for one in told if isinstance(one, Overlap) and _as_written(one)), None)
-    return Why(
-        prediction=plain(row.prediction) if overlap is None else _pieces(overlap.prediction),
-        reference=None if overlap is None else _pieces(overlap.reference),
-        chosen=0 if overlap is None else overlap.chosen,
-        sentences=tuple((_label(one), said) for one in told for said in _sentences(one)),
+def explain_answer(metrics: Sequence[str], row: Row) -> ExplainedAnswer:
+    """Explain one answer by the metrics that `explaining_metrics` chose."""
+    has_words = any(len(reference.split()) >= MIN_REFERENCE_WORDS for reference in row.references)
+    explanations = [explain(metric, row) for metric in metrics if metric != FALLBACK or has_words]
+    overlap = next(
+        (each for each in explanations if isinstance(each, OverlapExplanation) and _as_written(each)), None
+    )
+    return ExplainedAnswer(
+        prediction=plain(row.prediction) if overlap is None else _highlighted(overlap.prediction),
+        reference=None if overlap is None else _highlighted(overlap.reference),
+        reference_index=0 if overlap is None else overlap.chosen,
+        sentences=tuple(
+            (_label(explanation), sentence)
+            for explanation in explanations
+            for sentence in _sentences(explanation)
+        ),
     )
 
 
-def plain(text: str) -> Pieces:
-    """A text with nothing marked."""
-    return _pieces(Marked(text))
+def plain(text: str) -> HighlightedText:
+    """A text without highlights."""
+    return _highlighted(MarkedText(text))
 
 
-def _explainable(metric: str) -> bool:
+def _is_explainable(metric: str) -> bool:
     try:
-        return len(have_explanation([metric])) == 1
+        return len(explainable_metrics([metric])) == 1
     except InputError:
         return False
 
 
-def _worth_marking(row: Row) -> bool:
-    return any(len(reference.split()) >= FEWEST for reference in row.references)
+def _as_written(overlap: OverlapExplanation) -> bool:
+    """Whether the texts of an explanation are those of the row: token_f1 normalises them."""
+    return not overlap.metric.startswith("token_f1")
 
 
-def _as_written(told: Overlap) -> bool:
-    """Whether the marked texts are those of the row, not normalised ones."""
-    return not told.metric.startswith("token_f1")
+def _label(explanation: Explanation) -> str:
+    if explanation.metric == FALLBACK:
+        return "Words in common"
+    return wording.metric_wording(explanation.metric).label
 
 
-def _label(told: Explanation) -> str:
-    return "Words in common" if told.metric == COMMON else wording.metric_wording(told.metric).label
-
-
-def _pieces(marked: Marked) -> Pieces:
+def _highlighted(marked: MarkedText) -> HighlightedText:
     parts: list[tuple[bool, str]] = []
-    room = formatting.LONGEST
+    room = formatting.MAX_CHARACTERS
     for kind, piece in marked.pieces():
         if room > 0:
             parts.append((kind == "counted", formatting.text(piece[:room]).content))
         room -= len(piece)
-    return Pieces(tuple(parts), len(marked.text) if room < 0 else None)
+    return HighlightedText(tuple(parts), len(marked.text) if room < 0 else None)
 
 
-def _sentences(told: Explanation) -> Iterator[str]:
-    match told:
-        case Overlap():
-            yield f"{phrasing.shares(told.best)}."
-            if isinstance(told, NGrams):
-                cut = [phrasing.matched(gram) for gram in told.grams if gram.cut]
-                if cut:
-                    yield f"Clipped: {', '.join(cut[:MOST_GRAMS])}."
-        case Bleu():
-            yield f"{phrasing.product(told)}."
-            yield phrasing.harm(told)
-        case Answers():
-            yield f"Compared: {told.form}; {phrasing.parted(told)}."
-        case Facts():
-            yield from _phrases(told)
+def _sentences(explanation: Explanation) -> Iterator[str]:
+    match explanation:
+        case OverlapExplanation():
+            yield f"{phrasing.shares(explanation.best)}."
+            grams = explanation.grams if isinstance(explanation, NGramExplanation) else ()
+            if cut := [phrasing.matched(gram) for gram in grams if gram.clipped]:
+                yield f"Clipped: {', '.join(cut[:MAX_LISTED])}."
+        case BleuExplanation():
+            yield f"{phrasing.bleu_product(explanation)}."
+            yield phrasing.main_loss(explanation)
+        case EqualityExplanation():
+            yield f"Compared: {explanation.form}; {phrasing.first_difference(explanation)}."
+        case FactsExplanation():
+            yield from _fact_sentences(explanation)
         case _:
             pass
 
 
-def _phrases(told: Facts) -> Iterator[str]:
-    if told.value is None:
+def _fact_sentences(facts: FactsExplanation) -> Iterator[str]:
+    if facts.value is None:
         return
-    groups = ("must have", told.must), ("must not have", told.must_not), ("marks a refusal", told.refusals)
-    for title, phrases in groups:
-        found = [phrase.text for phrase in phrases if phrase.found]
-        missing = [phrase.text for phrase in phrases if not phrase.found]
-        if phrases and title == "marks a refusal":
-            yield f"{'; '.join(map(_quoted, found)) or 'No phrase that marks a refusal'}: {'found' if found else 'none found'}."
-        elif phrases:
-            told_of = [
-                *(f"{_quoted(one)} found" for one in found),
-                *(f"{_quoted(one)} not found" for one in missing),
-            ]
-            yield f"{title.capitalize()}: {'; '.join(told_of[:MOST_GRAMS])}."
+    for title, phrases in (("Must have", facts.must), ("Must not have", facts.must_not)):
+        # Phrases that the answer has come first.
+        listed = [
+            f"{_quoted(phrase.text)} {'found' if phrase.present else 'not found'}"
+            for phrase in sorted(phrases, key=lambda phrase: not phrase.present)
+        ]
+        if listed:
+            yield f"{title}: {'; '.join(listed[:MAX_LISTED])}."
+    if facts.refusals:
+        refusals = "; ".join(_quoted(phrase.text) for phrase in facts.refusals if phrase.present)
+        yield f"{refusals}: found." if refusals else "No phrase that marks a refusal: none found."
 
 
 def _quoted(text: str) -> str:

@@ -1,31 +1,22 @@
-"""What a recipe will train on, as plain values: for the terminal, for programs, and as one page."""
+"""What a recipe will train on, as plain values for the terminal, for programs and for the page."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
-from itertools import pairwise
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Literal
 
-from jinja2 import Environment
-
-from tutelage.core.version import __version__
-from tutelage.report import data_card, formatting
-from tutelage.report.data_card import TaskCard
-from tutelage.report.environment import environment, style
-
-MOST_TOKENS = 4000  # of one row on the page
-MOST_PAIRS = 12  # of repeated rows or leaks
-_SHAPELESS = re.compile(
+_INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff]"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token's own text; `special` where it is a control token and not what somebody wrote."""
+    """One token's text, whether it bears loss, and whether it is a control token, which no text of the data can be."""
 
     text: str
     learned: bool
@@ -33,8 +24,8 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """What truncation took from a prompt: the field, how many tokens, their words, and from which side of the field."""
+class Truncation:
+    """What truncation cut from a prompt: the field, how many tokens, their text, and the side of the field."""
 
     field: str
     tokens: int
@@ -47,13 +38,13 @@ class InspectedRow:
     """One row as the model meets it.
 
     Attributes:
-        id, origin, task, split: which row.
-        prompt, completion: the row in words, before the chat template, with nothing cut.
+        id, origin, task, split: which row it is.
+        prompt, completion: the texts of the row before the chat template and before truncation.
         text: all tokens as text.
         tokens: of the whole row; a test row ends where the model begins to answer.
-        source: how many of the tokens go to an encoder of their own; 0 for decoder-only models.
-        cut: what truncation took, or None.
-        notes: that it repeats a row, or stands in training and test.
+        source: how many of the tokens go to the encoder; 0 for decoder-only models.
+        cut: what truncation cut, or None.
+        notes: whether it repeats a row, or stands in training and test.
     """
 
     id: str
@@ -65,7 +56,7 @@ class InspectedRow:
     text: str
     tokens: tuple[Token, ...]
     source: int = 0
-    cut: Cut | None = None
+    cut: Truncation | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -74,7 +65,7 @@ class InspectedRow:
         return sum(token.learned for token in self.tokens)
 
     def as_json(self) -> dict[str, Any]:
-        """The row for programs."""
+        """The row as JSON values."""
         return {
             **{
                 name: getattr(self, name)
@@ -92,22 +83,22 @@ class InspectedRow:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that goes wrong without a word, or is worth knowing.
+    """Something that goes wrong silently, or is worth knowing.
 
     Attributes:
-        kind: its short name, which does not change.
-        level: `warning`, or `note` where it does no harm here.
-        what: one sentence.
+        kind: its short name, which stays the same between versions.
+        level: `warning`, or `note` if it does no harm here.
+        problem: one sentence.
         where: the task or the part of the recipe.
         found, expected: what is there, and what should be.
-        why: what comes of it.
+        why: the consequence.
         fix: what to do.
         rows: the first rows that show it, as `--row` takes them.
     """
 
     kind: str
     level: Literal["warning", "note"]
-    what: str
+    problem: str
     where: str
     found: str
     expected: str
@@ -115,20 +106,25 @@ class Finding:
     fix: str
     rows: tuple[str, ...] = ()
 
+    def as_json(self) -> dict[str, Any]:
+        """The finding as JSON values."""
+        values = {("what" if name == "problem" else name): value for name, value in asdict(self).items()}
+        return {**values, "rows": list(self.rows)}
+
 
 @dataclass(frozen=True, slots=True)
 class InspectedTask:
-    """One task: where its rows come from, how they were split and put into words, how long they are.
+    """One task: the source of its rows, their splits, template and lengths.
 
     Attributes:
         name, source, splits, unused, template, prompt, completion: as the data card has them.
         tokens: lengths by split.
-        repeated: how many rows of a split say the same as an earlier one of it.
-        near: how many more are nearly the same as an earlier one.
-        repeats: those of `repeated` as {"row", "first", "split"}.
-        leaks: test rows that stand in training as {"test", "train"}, and "similarity" where only nearly.
-        rows: the ones to look at.
-        times: how often each training row comes in an epoch, on the average: 1 without a mixture, 0 when it is held out.
+        repeated: by split, how many rows have the same content as an earlier row.
+        near_duplicates: by split, how many more are nearly the same as an earlier row.
+        repeats: the rows of `repeated` as {"row", "first", "split"}.
+        leaks: test rows that stand in training as {"test", "train"}, with "similarity" for near duplicates.
+        rows: the rows to show.
+        times: how often a training row comes in an epoch, on average: 1 without a mixture, 0 if the task is held out.
     """
 
     name: str
@@ -136,7 +132,7 @@ class InspectedTask:
     splits: Mapping[str, int]
     tokens: Mapping[str, Mapping[str, Any]]
     repeated: Mapping[str, int]
-    near: Mapping[str, int]
+    near_duplicates: Mapping[str, int]
     repeats: tuple[Mapping[str, str], ...]
     leaks: tuple[Mapping[str, Any], ...]
     unused: int
@@ -153,26 +149,24 @@ class InspectedTask:
 
     @property
     def tokens_per_epoch(self) -> int:
-        """Tokens that go through the model in an epoch; with a mixture, as the rows' mean length has it."""
+        """Tokens in an epoch; with a mixture, estimated by the mean length of rows."""
         return round(self.times * int(self.tokens["train"]["tokens"]))
 
     @property
     def loss_tokens_per_epoch(self) -> int:
-        """How many of them are learned."""
+        """Tokens in an epoch that bear loss."""
         return round(self.times * int(self.tokens["train"]["loss_tokens"]))
 
     @property
     def loss_share(self) -> float:
-        """The learned share of an epoch's tokens, 0 to 1."""
+        """The share of an epoch's tokens that bear loss, 0 to 1."""
         return self.loss_tokens_per_epoch / max(1, self.tokens_per_epoch)
 
     def as_json(self) -> dict[str, Any]:
-        """The task for programs."""
-        told = {
-            name: getattr(self, name) for name in ("source", "splits", "tokens", "repeated", "near", "unused")
-        }
+        """The task as JSON values."""
         return {
-            **told,
+            **{name: getattr(self, name) for name in ("source", "splits", "tokens", "repeated", "unused")},
+            "near": self.near_duplicates,
             "repeats": list(self.repeats),
             "leaks": list(self.leaks),
             **{name: getattr(self, name) for name in ("template", "prompt", "completion")},
@@ -185,14 +179,14 @@ class InspectedTask:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A recipe looked at: its tasks and what is suspicious.
+    """An inspected recipe: its tasks and findings.
 
     Attributes:
         recipe, model: their names.
-        chat_template, template_text: what the chat template is called and its Jinja; None where none is used.
+        chat_template, template_text: the name of the chat template and its Jinja; None if there is none.
         max_length: the most tokens of a row.
-        epochs: how often each row is seen.
-        tasks, findings: what was seen.
+        epochs: how often each row is trained on.
+        tasks, findings: the tasks, and what is suspicious.
     """
 
     recipe: str
@@ -206,26 +200,26 @@ class Inspection:
 
     @property
     def tokens_per_epoch(self) -> int:
-        """Tokens of an epoch, over all tasks."""
+        """Tokens in an epoch, over all tasks."""
         return sum(task.tokens_per_epoch for task in self.tasks)
 
     @property
     def loss_tokens_per_epoch(self) -> int:
-        """How many of them are learned."""
+        """Tokens in an epoch that bear loss."""
         return sum(task.loss_tokens_per_epoch for task in self.tasks)
 
     @property
     def rows_per_epoch(self) -> int:
-        """Training rows, over all tasks."""
+        """Training rows in an epoch, over all tasks."""
         return sum(task.rows_per_epoch for task in self.tasks)
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """The findings that are more than notes."""
-        return tuple(one for one in self.findings if one.level == "warning")
+        """The findings that are warnings."""
+        return tuple(finding for finding in self.findings if finding.level == "warning")
 
     def as_json(self) -> dict[str, Any]:
-        """The one document that `--json` prints."""
+        """The document that `tutelage inspect --json` prints."""
         return {
             "schema": 1,
             "recipe": self.recipe,
@@ -237,63 +231,26 @@ class Inspection:
             "tokens_per_epoch": self.tokens_per_epoch,
             "loss_tokens_per_epoch": self.loss_tokens_per_epoch,
             "tasks": {task.name: task.as_json() for task in self.tasks},
-            "warnings": [{**asdict(one), "rows": list(one.rows)} for one in self.findings],
+            "warnings": [finding.as_json() for finding in self.findings],
         }
 
 
-def page_of(inspection: Inspection) -> str:
-    """The inspection as one HTML page that needs no network and no script, every text in it escaped."""
-    page = _environment().get_template("inspect.html.j2").render(
-        style=style("style.css", "inspect.css"),
-        it=inspection,
-        version=__version__,
-    )  # fmt: skip
-    return page.lstrip()
-
-
-def runs_of(row: InspectedRow) -> list[tuple[str, list[Token]]]:
-    """A row's tokens in runs: `source` for the encoder's, then `read` and `learn` as they follow each other."""
+def token_runs(row: InspectedRow) -> list[tuple[str, list[Token]]]:
+    """Split a row's tokens into runs: `source` for the encoder's, then alternating `read` and `learn`."""
     kinds = [
         "source" if n < row.source else "learn" if token.learned else "read"
         for n, token in enumerate(row.tokens)
     ]
-    edges = [0, *(n for n, (a, b) in enumerate(pairwise(kinds), 1) if a != b), len(kinds)]
-    return [(kinds[a], list(row.tokens[a:b])) for a, b in pairwise(edges) if a < b]
+    runs = groupby(zip(kinds, row.tokens, strict=True), key=itemgetter(0))
+    return [(kind, [token for _, token in run]) for kind, run in runs]
 
 
 def visible(text: str) -> str:
-    """A text in which what has no shape has a name, such as <U+202E>; spaces and line breaks stay."""
-    return _SHAPELESS.sub(lambda char: f"<U+{ord(char[0]):04X}>", text)
+    """Replace invisible characters by their code points, such as <U+202E>; spaces and line breaks stay."""
+    return _INVISIBLE.sub(lambda char: f"<U+{ord(char[0]):04X}>", text)
 
 
 def share(part: float) -> str:
-    """A share of 0 to 1 in percent, with as many digits as say something."""
+    """Format a share of 0 to 1 in percent; shares below 10 % get one decimal."""
     percent = 100 * part
     return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{percent:.1f} %"
-
-
-@cache
-def _environment() -> Environment:
-    made = environment(plain=_plain, count=_count, share=share, card=_card, runs=runs_of, spell=_spell)
-    made.globals.update(MOST_TOKENS=MOST_TOKENS, MOST_PAIRS=MOST_PAIRS)
-    return made
-
-
-def _card(task: InspectedTask) -> TaskCard:
-    """The task's data card for people: the same figures, histograms and words as in a run's report."""
-    told = {**task.as_json(), "rows": None, "leaks": None}
-    (made,) = data_card.tasks({"tasks": {task.name: told}})
-    return made
-
-
-def _count(value: float) -> str:
-    return formatting.count(value).text
-
-
-def _plain(value: object) -> str:
-    return visible("" if value is None else str(value))
-
-
-def _spell(token: Token) -> str:
-    """A token for the page: its spaces stay, for its box shows them; a line break is seen."""
-    return visible(token.text).replace("\n", "\u21b5").replace("\t", "\u21e5")

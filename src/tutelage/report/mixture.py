@@ -1,20 +1,23 @@
-"""Many tasks on the page: their means before and after, and what of each was really seen in training."""
+"""Many tasks on the page: the means of groups of tasks, and what was trained on of each task."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tutelage.report import formatting
-from tutelage.report.data_card import MOST_TASKS
+from tutelage.report.data_card import MAX_LISTED, MAX_TASKS
 from tutelage.report.formatting import Number
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
-    """Tasks summed up: means on a scale of 0 to 100, and the difference with its interval."""
+class GroupMeans:
+    """The means of a group of tasks on a scale of 0 to 100, and their difference with its interval.
+
+    `tasks` counts the tasks, `without` those that are left out because their metric is no mean of its items.
+    """
 
     name: str
     tasks: int
@@ -24,15 +27,18 @@ class Means:
     difference: tuple[Number, Number, Number]
     p: Number
     items: Number
-    moved: str
+    change: str
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One task, template or style as it was seen: shares of rows in percent, and counts."""
+class TrainedShare:
+    """What was trained on of one task, template or style: share of rows in percent, and counts.
+
+    `requested` is the share that the recipe asks for, `most` how often the same row came.
+    """
 
     name: str
-    asked: Number | None
+    requested: Number | None
     share: Number
     rows: Number
     tokens: Number
@@ -41,95 +47,91 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Mixture:
-    """What was seen of all tasks, by style and by template, and what is to be said of it."""
+class TrainedMixture:
+    """What was trained on by task, style and template; `more` counts the tasks that are not listed."""
 
-    tasks: tuple[Seen, ...]
-    styles: tuple[Seen, ...]
-    templates: tuple[Seen, ...]
+    tasks: tuple[TrainedShare, ...]
+    styles: tuple[TrainedShare, ...]
+    templates: tuple[TrainedShare, ...]
     more: int
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
-def means(results: Mapping[str, Any]) -> list[Means]:
-    """The groups of tasks that were summed up."""
-    return [_means(formatting.plain(name), told) for name, told in (results.get("groups") or {}).items()]
+def group_means(results: Mapping[str, Any]) -> list[GroupMeans]:
+    """List the groups of tasks in results.json with their means."""
+    return [_means(formatting.plain(name), group) for name, group in (results.get("groups") or {}).items()]
 
 
-def _means(name: str, told: Mapping[str, Any]) -> Means:
-    low, high = told["difference"]["low"], told["difference"]["high"]
-    return Means(
+def _means(name: str, group: Mapping[str, Any]) -> GroupMeans:
+    difference = group["difference"]
+    value, low, high = (_hundred(difference[key], sign=True) for key in ("value", "low", "high"))
+    return GroupMeans(
         name=name,
-        tasks=len(told["tasks"]),
-        without=len(told["without"]),
-        base=_hundred(told["base"]["value"]),
-        tuned=_hundred(told["tuned"]["value"]),
-        difference=(
-            _hundred(told["difference"]["value"], sign=True),
-            _hundred(low, sign=True),
-            _hundred(high, sign=True),
-        ),
-        p=formatting.probability(told["difference"]["p"]),
-        items=formatting.count(told["difference"]["n"]),
-        moved="better" if low > 0 else "worse" if high < 0 else "",
+        tasks=len(group["tasks"]),
+        without=len(group["without"]),
+        base=_hundred(group["base"]["value"]),
+        tuned=_hundred(group["tuned"]["value"]),
+        difference=(value, low, high),
+        p=formatting.probability(difference["p"]),
+        items=formatting.count(difference["n"]),
+        change="better" if low.raw > 0 else "worse" if high.raw < 0 else "",
     )
 
 
-def seen(card: Mapping[str, Any]) -> Mixture | None:
-    """What the training saw, by task, style and template; None where there is one task in one form."""
-    told: Mapping[str, Mapping[str, Any]] = (card.get("training") or {}).get("tasks") or {}
-    if not told:
+def trained_mixture(card: Mapping[str, Any]) -> TrainedMixture | None:
+    """Sum up what was trained on by task, style and template; None if the card does not list it."""
+    tasks: Mapping[str, Mapping[str, Any]] = (card.get("training") or {}).get("tasks") or {}
+    if not tasks:
         return None
-    total = sum(one["rows"] for one in told.values())
-    by: dict[str, dict[str, Counter[str]]] = {"styles": {}, "templates": {}}
-    for one in told.values():
-        for kind, names in by.items():
-            for name, counts in one[kind].items():
-                names.setdefault(name, Counter()).update(counts)
-    mixture = card.get("mixture") or {}
-    return Mixture(
-        tasks=tuple(_seen(name, one, total) for name, one in list(told.items())[:MOST_TASKS]),
-        styles=tuple(_seen(name, one, total) for name, one in sorted(by["styles"].items())),
-        templates=tuple(
-            _seen(name, one, total)
-            for name, one in sorted(by["templates"].items(), key=lambda item: (-item[1]["rows"], item[0]))[
-                :MOST_TASKS
-            ]
-        ),
-        more=max(0, len(told) - MOST_TASKS),
-        said=tuple(_said(mixture, told)),
+    total = sum(counts["rows"] for counts in tasks.values())
+    styles, templates = (_summed(tasks, form) for form in ("styles", "templates"))
+    frequent = sorted(templates.items(), key=lambda item: (-item[1]["rows"], item[0]))[:MAX_TASKS]
+    return TrainedMixture(
+        tasks=tuple(_share(name, counts, total) for name, counts in list(tasks.items())[:MAX_TASKS]),
+        styles=tuple(_share(name, counts, total) for name, counts in sorted(styles.items())),
+        templates=tuple(_share(name, counts, total) for name, counts in frequent),
+        more=max(0, len(tasks) - MAX_TASKS),
+        notes=tuple(_notes(card.get("mixture") or {}, tasks)),
     )
 
 
-def _seen(name: str, told: Mapping[str, Any], total: int) -> Seen:
-    return Seen(
+def _summed(tasks: Mapping[str, Mapping[str, Any]], form: str) -> dict[str, Counter[str]]:
+    """The counts by style or template, summed over the tasks."""
+    sums: dict[str, Counter[str]] = {}
+    for task in tasks.values():
+        for name, counts in task[form].items():
+            sums.setdefault(name, Counter()).update(counts)
+    return sums
+
+
+def _share(name: str, counts: Mapping[str, Any], total: int) -> TrainedShare:
+    return TrainedShare(
         name=formatting.plain(name),
-        asked=_hundred(told["asked"]) if "asked" in told else None,
-        share=_hundred(told["rows"] / total),
-        rows=formatting.count(told["rows"]),
-        tokens=formatting.count(told["tokens"]),
-        loss_tokens=formatting.count(told["loss_tokens"]),
-        most=formatting.count(told["most"]) if "most" in told else None,
+        requested=_hundred(counts["asked"]) if "asked" in counts else None,
+        share=_hundred(counts["rows"] / total),
+        rows=formatting.count(counts["rows"]),
+        tokens=formatting.count(counts["tokens"]),
+        loss_tokens=formatting.count(counts["loss_tokens"]),
+        most=formatting.count(counts["most"]) if "most" in counts else None,
     )
 
 
-def _said(mixture: Mapping[str, Any], told: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    found = [formatting.plain(line) for line in mixture.get("said") or []]
-    replay = mixture.get("replay")
-    if replay:
-        tokens = sum(one["tokens"] for one in told.values())
-        share = told[replay["from"]]["tokens"] / tokens
-        found.append(
+def _notes(mixture: Mapping[str, Any], tasks: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """The notes of the card, how much was replayed, and which tasks were excluded as too near to held-out ones."""
+    yield from (formatting.plain(line) for line in mixture.get("said") or [])
+    if replay := mixture.get("replay"):
+        share = tasks[replay["from"]]["tokens"] / sum(counts["tokens"] for counts in tasks.values())
+        yield (
             f"Of all tokens {100 * share:.1f} % were replayed from {formatting.plain(replay['from'])}; "
-            f"{100 * replay['token_share']:.1f} % were asked, which made {100 * replay['row_share']:.1f} % of the rows."
+            f"{100 * replay['token_share']:.1f} % were requested, which is {100 * replay['row_share']:.1f} % of the rows."
         )
-    if left := mixture.get("left_out"):
+    if excluded := mixture.get("left_out"):
         names = ", ".join(
-            f"{formatting.plain(one['task'])} ({formatting.plain(one['cluster'])})" for one in left[:8]
+            f"{formatting.plain(task['task'])} ({formatting.plain(task['cluster'])})"
+            for task in excluded[:MAX_LISTED]
         )
-        more = f" and {len(left) - 8} more" if len(left) > 8 else ""
-        found.append(f"Too near to what is held out, and neither taught nor asked: {names}{more}.")
-    return found
+        more = f" and {len(excluded) - MAX_LISTED} more" if len(excluded) > MAX_LISTED else ""
+        yield f"Too near to a held-out task, and neither trained on nor tested: {names}{more}."
 
 
 def _hundred(value: float, *, sign: bool = False) -> Number:

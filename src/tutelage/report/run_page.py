@@ -1,4 +1,4 @@
-"""The page of a run: read what the run left, lay it out, write one file that needs no network and no script."""
+"""The page of a run: one HTML file that works without a network and without scripts."""
 
 from __future__ import annotations
 
@@ -19,23 +19,39 @@ from tutelage.core import files, hashing, outputs
 from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
 from tutelage.core.version import __version__
-from tutelage.report import curves, examples, formatting, mixture, scores
-from tutelage.report import data_card as card
+from tutelage.report import curves, data_card, examples, formatting, mixture, scores
 from tutelage.report.environment import environment, style
-from tutelage.report.scores import Measured
+from tutelage.report.scores import ScoreChart
 from tutelage.results import card_schema, digests, document, tuned_record
+from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
 
 FIX = "run the recipe again: it writes what is missing and answers nothing twice"
 _OLDER = re.compile(
     rb"<footer>Written by Tutelage [^<\n]{1,40} from results\.json, results\.sqlite, data/card\.json and recipe\.yaml"
 )
-"""In reports that were written before pages were marked."""
+"""Matches reports that were written before pages had marks."""
+_METHODS = {
+    "lora": "LoRA",
+    "rslora": "rsLoRA",
+    "dora": "DoRA",
+    "qlora": "QLoRA",
+    "full": "all weights",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What a run left, read and checked."""
+class FinishedRun:
+    """The files of a finished run, read and checked.
+
+    Attributes:
+        folder: the run's folder.
+        results: the content of results.json.
+        card: the data card.
+        recipe: the text of recipe.yaml.
+        steps: the training log.
+        examples: examples of each task and benchmark.
+    """
 
     folder: Path
     results: Mapping[str, Any]
@@ -46,7 +62,7 @@ class Left:
 
 
 def write(run_folder: Path) -> Path:
-    """Write `report.html` of a run from results.json, results.sqlite, data/card.json and recipe.yaml.
+    """Write `report.html` into a run's folder, made of results.json, results.sqlite, data/card.json and recipe.yaml.
 
     Returns:
         The page's path.
@@ -60,234 +76,233 @@ def write(run_folder: Path) -> Path:
 
 
 def output(run_folder: Path) -> outputs.Page:
-    """Where a run's page stands: one that is not this program's, or that somebody changed, is not replaced."""
-    return outputs.Page(run_folder / "report.html", advice="move it to another place", older=_OLDER)
+    """The file of a run's page. A file that is no page of Tutelage, or that was edited, is not replaced."""
+    return outputs.Page(RunFolder(run_folder).report, advice="move it to another place", older=_OLDER)
 
 
-def read(run_folder: Path) -> Left:
-    """Read what the page is made of, and check that it belongs together.
+def read(run_folder: Path) -> FinishedRun:
+    """Read a run's files, and check that they belong together.
 
     Raises:
         InputError: a file is missing or damaged, or was changed after results.json was computed.
     """
-    _check_run(run_folder)
-    path = run_folder / "results.json"
-    results = document.read(path)
-    made = results.get("made_from") or {}
+    folder = RunFolder(run_folder)
+    _check_run(folder)
+    results = document.read(folder.results)
+    made_from = results.get("made_from") or {}
     record = tuned_record.read(run_folder)
-    if record is not None or made:
-        tuned_record.require_model(run_folder, made.get("tuned") or record or {})
+    if record is not None or made_from:
+        tuned_record.require_model(run_folder, made_from.get("tuned") or record or {})
     names = [("task", name) for name in results["tasks"]] + [
         ("benchmark", name) for name in results["watched"]
     ]
-    with Store.open(run_folder / "results.sqlite", read_only=True) as store:
-        digests.require_unchanged(store, made.get("store"), by=path)
+    with Store.open(folder.store, read_only=True) as store:
+        digests.require_unchanged(store, made_from.get("store"), by=folder.results)
         steps, chosen = store.steps(), examples.collect(store, names)
-    recipe = files.read_bytes(run_folder / "recipe.yaml", what="the run's recipe", fix=FIX)
-    return Left(
+    return FinishedRun(
         folder=run_folder,
         results=results,
-        card=_card(run_folder / "data" / "card.json", made.get("card")),
-        recipe=_same_recipe(recipe, results["recipe"], run_folder / "recipe.yaml"),
+        card=_read_card(folder.card, made_from.get("card")),
+        recipe=_read_recipe(folder, results["recipe"]),
         steps=steps,
         examples=chosen,
     )
 
 
-def _check_run(folder: Path) -> None:
-    """Refuse what is no run's folder, before one of its files is missed.
+def _check_run(run: RunFolder) -> None:
+    """Refuse a folder that is no run with one clear error, before any of its files is missed.
 
     Raises:
-        InputError: it is not there, is a file, or holds no run.
+        InputError: it does not exist, is a file, or holds no run.
     """
-    run = "the folder of a finished run, as `tutelage run` leaves it"
+    folder = run.path
+    expected = "the folder of a finished run, as `tutelage run` leaves it"
     if not folder.is_dir():
-        beside = folder.parent.iterdir() if folder.parent.is_dir() else []
+        siblings = folder.parent.iterdir() if folder.parent.is_dir() else []
+        names = sorted(path.name for path in siblings if path.is_dir())
         raise InputError(
             "a run is a folder" if folder.exists() else "there is no such folder",
             where=str(folder),
             found="a file" if folder.exists() else "nothing of this name",
-            expected=run,
-            fix=did_you_mean(
-                folder.name,
-                sorted(path.name for path in beside if path.is_dir()),
-                form=f"{folder.parent}/{{}}",
-            )
+            expected=expected,
+            fix=did_you_mean(folder.name, names, form=f"{folder.parent}/{{}}")
             or "check the name; `ls runs` shows your runs",
         )
-    if (folder / "evaluation.json").is_file() and not (folder / "results.json").is_file():
+    if run.evaluation.is_file() and not run.results.is_file():
         raise InputError(
             "the folder holds an evaluation, and a page is written of a run",
             where=str(folder),
-            expected=run,
-            fix=f"read {folder / 'evaluation.json'}, or hold it against another one with `tutelage compare`",
+            expected=expected,
+            fix=f"read {run.evaluation}, or compare it with another one with `tutelage compare`",
         )
-    if not (folder / "recipe.yaml").is_file() and not (folder / "results.json").is_file():
+    if not run.recipe.is_file() and not run.results.is_file():
         names = sorted(path.name for path in folder.iterdir())
         raise InputError(
             "the folder holds no run",
             where=str(folder),
             found=", ".join(names[:5]) or "an empty folder",
-            expected=run,
+            expected=expected,
             fix="name the folder that `tutelage run` printed",
         )
 
 
-def _card(path: Path, recorded: str | None) -> dict[str, Any]:
-    """The data card, as it was when the results were computed."""
-    card = document.load_checked(path, card_schema.Card, what="the data card", fix=FIX)
+def _read_card(path: Path, recorded: str | None) -> dict[str, Any]:
+    """Read the data card; `recorded` is its hash when the results were computed, None if unknown."""
+    card = document.load_checked(path, card_schema.CardSchema, what="the data card", fix=FIX)
     if recorded is not None and hashing.of_json(card) != recorded:
         raise InputError("the data card was changed after it was written", where=str(path), fix=FIX)
     return card
 
 
-def _same_recipe(content: bytes, recipe: Mapping[str, Any], path: Path) -> str:
-    """The text of recipe.yaml, which has to say what results.json says."""
-    if document.recorded_recipe(path) != recipe:
+def _read_recipe(run: RunFolder, recipe: Mapping[str, Any]) -> str:
+    """Read the text of recipe.yaml, which must hold the same recipe as results.json."""
+    content = files.read_bytes(run.recipe, what="the run's recipe", fix=FIX)
+    if document.recorded_recipe(run.recipe) != recipe:
         raise InputError(
             "the run's record of its recipe is not the recipe of its results",
-            where=str(path),
-            expected=f"what {path.with_name('results.json')} holds as recipe",
-            fix=f"remove {path} and run the recipe again: it is written again, and nothing is answered twice",
+            where=str(run.recipe),
+            expected=f"what {run.results} holds as recipe",
+            fix=f"remove {run.recipe} and run the recipe again: it is written again, and nothing is answered twice",
         )
     return content.decode("utf-8", "replace")
 
 
-def render(left: Left) -> str:
-    """The page as text."""
-    recipe, verdict = left.results["recipe"], left.results["verdict"]
+def render(run: FinishedRun) -> str:
+    """Make the page of a run."""
+    recipe, verdict = run.results["recipe"], run.results["verdict"]
     script = resources("tutelage.report").joinpath("templates", "page.js").read_text("utf-8")
     budgets = recipe.get("retain") or {}
-    tasks = scores.measured(left.results["tasks"], watched=False, budgets={})
-    watched = scores.measured(left.results["watched"], watched=True, budgets=budgets)
-    return environment(text=formatting.text, plain=formatting.plain, count=formatting.count).get_template("page.html.j2").render(
+    tasks = scores.charts(run.results["tasks"], watched=False, budgets={})
+    watched = scores.charts(run.results["watched"], watched=True, budgets=budgets)
+    jinja = environment(text=formatting.text, plain=formatting.plain, count=formatting.count)
+    return jinja.get_template("page.html.j2").render(
         style=style("style.css"),
         script=Markup(script),  # noqa: S704 - ours
         script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
-        title=formatting.plain(recipe.get("name") or left.folder.name),
+        title=formatting.plain(recipe.get("name") or run.folder.name),
         headline=_headline(verdict, tasks, watched),
         verdict=verdict,
         tasks=tasks,
         watched=watched,
-        facts=_facts(left, recipe),
-        means=mixture.means(left.results),
-        mixture=mixture.seen(left.card),
-        curves=curves.losses(left.steps),
-        other_curves=curves.others(left.steps),
-        examples=left.examples,
+        facts=_facts(run, recipe),
+        means=mixture.group_means(run.results),
+        mixture=mixture.trained_mixture(run.card),
+        curves=curves.losses(run.steps),
+        other_curves=curves.others(run.steps),
+        examples=run.examples,
         groups=examples.GROUPS,
-        left_out=len(tasks) + len(watched) - len(left.examples),
-        base=str((left.card.get("base") or {}).get("about") or ""),
-        card=card.tasks(left.card),
-        overlaps=card.overlaps(left.card),
-        more_tasks=max(0, len(left.card.get("tasks") or {}) - card.MOST_TASKS),
+        left_out=len(tasks) + len(watched) - len(run.examples),
+        base=str((run.card.get("base") or {}).get("about") or ""),
+        task_cards=data_card.tasks(run.card),
+        contaminations=data_card.contaminations(run.card),
+        more_tasks=max(0, len(run.card.get("tasks") or {}) - data_card.MAX_TASKS),
         glossary=scores.glossary([*tasks, *watched]),
-        provenance=_provenance(left.results["provenance"]),
-        recipe=formatting.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", left.recipe),
-        load=_stated(left, "load"),
-        chat=f"tutelage chat {shlex.quote(str(left.folder))} --against base",
-        again=shlex.join(_stated(left, "command")),
+        provenance=_provenance(run.results["provenance"]),
+        recipe=formatting.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", run.recipe),
+        load=_recorded_lines(run, "load"),
+        chat=f"tutelage chat {shlex.quote(str(run.folder))} --against base",
+        again=shlex.join(_recorded_lines(run, "command")),
         version=__version__,
-    )  # fmt: skip
+    )
 
 
-def _headline(verdict: Mapping[str, Any], tasks: Sequence[Measured], watched: Sequence[Measured]) -> str:
-    """Both answers in a few words; what was not measured is said to be so."""
-    fell = [one for one in watched if one.main.moved == "fell"]
+def _headline(verdict: Mapping[str, Any], tasks: Sequence[ScoreChart], watched: Sequence[ScoreChart]) -> str:
+    """Whether the model learned and whether it forgot, in one sentence that also says what was not measured."""
+    worse_tasks = [chart for chart in tasks if chart.main.change == "fell"]
+    worse_watched = [chart for chart in watched if chart.main.change == "fell"]
     learned = {
-        "yes": f"It learned {_named(tasks, 'tasks')}",
-        "no": f"It got worse at {_named([one for one in tasks if one.main.moved == 'fell'], 'tasks')}",
-        "unclear": f"Whether it learned {_named(tasks, 'tasks')} is unclear",
+        "yes": f"It learned {_names(tasks, 'tasks')}",
+        "no": f"It got worse at {_names(worse_tasks, 'tasks')}",
+        "unclear": f"Whether it learned {_names(tasks, 'tasks')} is unclear",
     }
     forgot = {
-        "yes": f"it forgot some of {_named(fell, 'benchmarks')}",
-        "no": f"it kept {_named(watched, 'benchmarks')}",
-        "unclear": f"whether it forgot {_named(watched, 'benchmarks')} is unclear",
+        "yes": f"it forgot some of {_names(worse_watched, 'benchmarks')}",
+        "no": f"it kept {_names(watched, 'benchmarks')}",
+        "unclear": f"whether it forgot {_names(watched, 'benchmarks')} is unclear",
     }
     first = learned[verdict["learned"]] if tasks else "What it learned was not measured"
     second = forgot[verdict["forgot"]] if watched else "what it forgot was not measured"
     if first.startswith("It") and second.startswith("it "):
-        joint = ", but" if (verdict["learned"] == "yes") == (verdict["forgot"] == "yes") else " and"
-        return f"{first}{joint} {second.removeprefix('it ') if joint == ' and' else second}."
+        if (verdict["learned"] == "yes") == (verdict["forgot"] == "yes"):
+            return f"{first}, but {second}."
+        return f"{first} and {second.removeprefix('it ')}."
     return f"{first}; {second}."
 
 
-def _named(members: Sequence[Measured], plural: str) -> str:
-    """One by its name, two by both, more by their number."""
-    if len(members) > 2:
-        return f"{len(members)} {plural}"
-    return " and ".join(formatting.plain(one.name) for one in members)
+def _names(charts: Sequence[ScoreChart], plural: str) -> str:
+    """The names of one or two; the number of more."""
+    if len(charts) > 2:
+        return f"{len(charts)} {plural}"
+    return " and ".join(formatting.plain(chart.name) for chart in charts)
 
 
-def _facts(left: Left, recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What was tuned, on what, how, and how long it took."""
-    tune = recipe.get("tune") or {}
-    training = left.card.get("training") or {}
-    named = str(tune.get("method", ""))
-    method = {
-        "lora": "LoRA",
-        "rslora": "rsLoRA",
-        "dora": "DoRA",
-        "qlora": "QLoRA",
-        "full": "all weights",
-    }.get(named, named)
-    for field in ("rank", "virtual_tokens", "block_size", "train_last"):
-        if named != "full" or field == "train_last":
-            method += f", {field.replace('_', ' ')} {tune[field]}" if tune.get(field) else ""
-    seconds = sum(step.get("seconds", 0.0) for step in left.steps)
+def _facts(run: FinishedRun, recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was tuned, on what, how, and how long it took: names and values for the head of the page."""
+    training = run.card.get("training") or {}
+    seconds = sum(step.get("seconds", 0.0) for step in run.steps)
     tokens = training.get("tokens_seen")
-    whole = left.results["provenance"].get("seconds")
+    job_seconds = run.results["provenance"].get("seconds")
     facts = [
         ("Model", formatting.plain(recipe.get("model"))),
-        ("Taught", ", ".join(formatting.plain(name) for name in left.results["tasks"]) or "nothing"),
-        ("Tuned", formatting.plain(method)),
-        ("Minimised", _minimised(training.get("objective") or {})),
-        ("Steps", str(training.get("steps", len(left.steps)))),
+        ("Taught", ", ".join(formatting.plain(name) for name in run.results["tasks"]) or "nothing"),
+        ("Tuned", formatting.plain(_method(recipe.get("tune") or {}))),
+        ("Minimised", _objective(training.get("objective") or {})),
+        ("Steps", str(training.get("steps", len(run.steps)))),
         ("Rows seen", formatting.count(training["rows_seen"]).text if "rows_seen" in training else ""),
         ("Tokens seen", formatting.count(tokens).text if tokens is not None else ""),
-        ("Packs filled", _filled(training)),
+        ("Packs filled", _packing(training)),
         ("Training time", formatting.duration(seconds) if seconds else ""),
-        ("Whole job", formatting.duration(whole) if whole else ""),
-        ("Finished", _day(left.results["provenance"].get("ended"))),
+        ("Whole job", formatting.duration(job_seconds) if job_seconds else ""),
+        ("Finished", _date(run.results["provenance"].get("ended"))),
     ]
     return [(name, value) for name, value in facts if value]
 
 
-def _minimised(objective: Mapping[str, Any]) -> str:
-    """The parts of the objective with their weights; '' for the loss of completions alone."""
-    parts = {name: weight for name, weight in objective.items() if name != "completion_loss"}
-    said = (
+def _method(tune: Mapping[str, Any]) -> str:
+    """The tuning method with its size."""
+    method = str(tune.get("method", ""))
+    fields = ("train_last",) if method == "full" else ("rank", "virtual_tokens", "block_size", "train_last")
+    sizes = [f"{field.replace('_', ' ')} {tune[field]}" for field in fields if tune.get(field)]
+    return ", ".join([_METHODS.get(method, method), *sizes])
+
+
+def _objective(objective: Mapping[str, Any]) -> str:
+    """The terms of the objective with their weights; '' if it is the completion loss alone."""
+    terms = [
         f"{formatting.plain(name).replace('_', ' ')} {formatting.plain(weight)}"
-        for name, weight in parts.items()
-    )
-    return ", ".join(["completion loss", *said]) if parts else ""
+        for name, weight in objective.items()
+        if name != "completion_loss"
+    ]
+    return ", ".join(["completion loss", *terms]) if terms else ""
 
 
-def _filled(training: Mapping[str, Any]) -> str:
-    """The share of the packs' room that rows took; of source and target for encoder-decoder models."""
+def _packing(training: Mapping[str, Any]) -> str:
+    """How full the packs are; of encoder-decoder models, for source and target apart."""
     fill = training.get("fill")
     if fill is None:
         return ""
     shares = fill if isinstance(fill, Mapping) else {"": fill}
-    said = ", ".join(
+    percents = ", ".join(
         f"{100 * float(share):.0f} % {formatting.plain(side)}".rstrip() for side, share in shares.items()
     )
-    return f"{said} in {formatting.count(training['packs']).text} packs"
+    return f"{percents} in {formatting.count(training['packs']).text} packs"
 
 
-def _day(moment: Any) -> str:
-    """A moment as a date that people read, or as it stands."""
+def _date(moment: Any) -> str:
+    """A moment as a date for people, or unchanged if it is none."""
     try:
         return f"{datetime.fromisoformat(moment):%-d %B %Y}"
     except (TypeError, ValueError):
         return formatting.plain(moment)
 
 
-def _provenance(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(key.replace("_", " "), formatting.plain(value)) for key, value in found.items() if key != "load"]
+def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (key.replace("_", " "), formatting.plain(value)) for key, value in provenance.items() if key != "load"
+    ]
 
 
-def _stated(left: Left, key: str) -> list[str]:
-    """Words or lines that the run itself stated; a run that stated none gets none made up."""
-    stated = left.results["provenance"].get(key)
-    return [formatting.plain(one) for one in stated] if isinstance(stated, list) else []
+def _recorded_lines(run: FinishedRun, key: str) -> list[str]:
+    """A list of texts in the run's provenance; empty if there is none."""
+    lines = run.results["provenance"].get(key)
+    return [formatting.plain(line) for line in lines] if isinstance(lines, list) else []

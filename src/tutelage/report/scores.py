@@ -1,4 +1,4 @@
-"""The scores of results.json as rows of charts and tables."""
+"""The scores of results.json as charts and tables of the page."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tutelage.comparison import ALPHA, DEFAULT_BUDGET
-from tutelage.comparison import wording as words
+from tutelage.comparison import ALPHA, DEFAULT_BUDGET, wording
 from tutelage.comparison.budgets import exceeds, undetected_loss
 from tutelage.report import formatting
 from tutelage.report.caveats import sentences
 from tutelage.report.chart import HUNDRED, Scale, fitted
 from tutelage.report.formatting import Number
 
-Moved = Literal["rose", "fell", "open", "untested"]
+Change = Literal["rose", "fell", "open", "untested"]
+"""What may be said of a difference: better or worse beyond chance, open, or untested (not a primary metric)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """One model's score: the numbers, and where value and interval stand on the chart in percent."""
+class ModelScore:
+    """One model's score, and where value, low and high are on the chart in percent."""
 
     value: Number
     low: Number
@@ -30,31 +30,51 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """One metric of one task, benchmark or part, on base and tuned.
+    """One metric of one task, benchmark or part, of base and tuned model.
 
-    `moved` says what may be said of the difference: better or worse beyond chance, open, or untested (not the primary
-    metric). `zone` is, for something watched, the stretch of the chart that the budget allows to lose; `independent` how
-    many independent items there are.
+    Attributes:
+        name: of the task, benchmark or part.
+        metric: the metric's name.
+        wording: the metric for people.
+        primary: whether it is the primary metric.
+        base, tuned: the scores.
+        difference: tuned minus base, and its interval.
+        p, p_adjusted: of the difference; not adjusted unless the metric is primary.
+        minimum_detectable_effect: the smallest true difference that this many items detect with 80 % power.
+        change: what may be said of the difference.
+        budget_zone: of something watched, the start and width of what the budget allows to lose, in percent of the chart.
+        independent: how many independent items there are.
     """
 
     name: str
     metric: str
-    words: words.MetricWording
+    wording: wording.MetricWording
     primary: bool
-    base: Side
-    tuned: Side
+    base: ModelScore
+    tuned: ModelScore
     difference: tuple[Number, Number, Number]
     p: Number
     p_adjusted: Number | None
-    detectable: Number | None
-    moved: Moved
-    zone: tuple[float, float] | None = None
+    minimum_detectable_effect: Number | None
+    change: Change
+    budget_zone: tuple[float, float] | None = None
     independent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One task or benchmark: the rows of its metrics, the primary one first, and of its parts, on one scale."""
+class ScoreChart:
+    """One task or benchmark: the rows of its metrics, the primary one first, and of its parts, on one scale.
+
+    Attributes:
+        name: of the task or benchmark.
+        watched: whether it is watched for forgetting.
+        rows: by metric, the primary metric first.
+        parts: by part, of the primary metric.
+        scale: of the primary metric.
+        budget: the loss in points that is allowed; None if none applies.
+        budget_is_stated: whether the recipe states the budget.
+        caveats: what a reader has to know about the scores.
+    """
 
     name: str
     watched: bool
@@ -63,64 +83,67 @@ class Measured:
     scale: Scale
     budget: float | None
     budget_is_stated: bool
-    told: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
 
     @property
     def main(self) -> ScoreRow:
-        """The primary metric."""
+        """The row of the primary metric."""
         return self.rows[0]
 
     @property
     def lost(self) -> Number | None:
-        """How much was lost, None when nothing was or there is no scale for it."""
+        """The loss, None if nothing was lost or no budget applies."""
         return self._as_loss(self.main.difference[0])
 
     @property
     def worst(self) -> Number | None:
-        """The largest loss that the interval leaves possible, None when it leaves none or there is no scale for it."""
-        return self._as_loss(self.main.difference[1 if self.main.words.higher_is_better else 2])
+        """The largest loss in the interval, None if the interval has no loss or no budget applies."""
+        return self._as_loss(self.main.difference[1 if self.main.wording.higher_is_better else 2])
 
     @property
     def within(self) -> bool:
-        """Whether the interval leaves no loss above the budget possible."""
-        return self.budget is not None and (
-            self.worst is None or not exceeds(_points(self, self.worst), self.budget)
-        )
+        """Whether the interval excludes any loss above the budget."""
+        if self.budget is None:
+            return False
+        return self.worst is None or not exceeds(self._points(abs(self.worst.raw)), self.budget)
 
     @property
     def too_few(self) -> bool:
         """Whether so few items cannot exclude a loss above the budget, whatever they show."""
-        change = words.display_value(self.main.metric, self.main.difference[0].raw)
-        toward = change if self.main.words.higher_is_better else -change
-        return self.budget is not None and exceeds(
-            undetected_loss(self.main.independent, toward), self.budget
-        )
+        change = self._points(self.main.difference[0].raw)
+        gain = change if self.main.wording.higher_is_better else -change
+        return self.budget is not None and exceeds(undetected_loss(self.main.independent, gain), self.budget)
 
-    def _as_loss(self, change: Number) -> Number | None:
-        lost = change.raw < 0 if self.main.words.higher_is_better else change.raw > 0
-        if self.budget is None or not lost:
+    def _points(self, value: float) -> float:
+        return wording.display_value(self.main.metric, value)
+
+    def _as_loss(self, difference: Number) -> Number | None:
+        is_loss = difference.raw < 0 if self.main.wording.higher_is_better else difference.raw > 0
+        if self.budget is None or not is_loss:
             return None
-        return Number(change.raw, formatting.score(self.main.metric, abs(change.raw)).text)
+        return Number(difference.raw, formatting.score(self.main.metric, abs(difference.raw)).text)
 
 
-def _points(one: Measured, loss: Number) -> float:
-    return words.display_value(one.main.metric, abs(loss.raw))
+def charts(outcomes: Mapping[str, Any], *, watched: bool, budgets: Mapping[str, float]) -> list[ScoreChart]:
+    """Make the charts of the tasks or of the watched benchmarks of results.json.
+
+    Args:
+        outcomes: `tasks` or `watched` of results.json.
+        watched: which of these.
+        budgets: the losses in points that the recipe allows.
+    """
+    return [_chart(name, outcome, watched=watched, budgets=budgets) for name, outcome in outcomes.items()]
 
 
-def measured(group: Mapping[str, Any], *, watched: bool, budgets: Mapping[str, float]) -> list[Measured]:
-    """The tasks or the watched benchmarks of results.json."""
-    return [_measured(name, outcome, watched=watched, budgets=budgets) for name, outcome in group.items()]
-
-
-def _measured(
+def _chart(
     name: str, outcome: Mapping[str, Any], *, watched: bool, budgets: Mapping[str, float]
-) -> Measured:
+) -> ScoreChart:
     primary: str = outcome["primary"]
     metrics = [primary, *(metric for metric in outcome["base"] if metric != primary)]
-    on_hundred = [metric for metric in metrics if words.metric_wording(metric).points is not None]
-    scales = {metric: HUNDRED if metric in on_hundred else _own_scale(metric, outcome) for metric in metrics}
-    budget = budgets.get(name, DEFAULT_BUDGET) if watched and primary in on_hundred else None
-    return Measured(
+    scales = {metric: _scale(metric, outcome) for metric in metrics}
+    has_budget = watched and wording.metric_wording(primary).points is not None
+    budget = budgets.get(name, DEFAULT_BUDGET) if has_budget else None
+    return ScoreChart(
         name=name,
         watched=watched,
         rows=tuple(
@@ -128,61 +151,61 @@ def _measured(
             for metric in metrics
         ),
         parts=tuple(
-            _row(part, inner["primary"], inner, scales[primary], None)
-            for part, inner in outcome.get("parts", {}).items()
-            if inner["primary"] == primary
+            _row(part, primary, part_outcome, scales[primary], None)
+            for part, part_outcome in outcome.get("parts", {}).items()
+            if part_outcome["primary"] == primary
         ),
         scale=scales[primary],
         budget=budget,
         budget_is_stated=name in budgets,
-        told=tuple(sentences(outcome.get("told", {}))),
+        caveats=tuple(sentences(outcome.get("told", {}))),
     )
 
 
-def _own_scale(metric: str, outcome: Mapping[str, Any]) -> Scale:
+def _scale(metric: str, outcome: Mapping[str, Any]) -> Scale:
+    """0 to 100 if people are shown the metric so; else a scale that covers all scores of the metric."""
+    if wording.metric_wording(metric).points is not None:
+        return HUNDRED
     parts: Iterable[Mapping[str, Any]] = outcome.get("parts", {}).values()
-    sides = [one[side].get(metric) for one in (outcome, *parts) for side in ("base", "tuned")]
-    return fitted([value[end] for value in sides if value for end in ("value", "low", "high")])
+    scores = [each[side].get(metric) for each in (outcome, *parts) for side in ("base", "tuned")]
+    return fitted([score[end] for score in scores if score for end in ("value", "low", "high")])
 
 
 def _row(name: str, metric: str, outcome: Mapping[str, Any], scale: Scale, budget: float | None) -> ScoreRow:
-    told = words.metric_wording(metric)
+    metric_wording = wording.metric_wording(metric)
     difference = outcome["difference"][metric]
-    base = _side(metric, outcome["base"][metric], scale)
-    adjusted = difference.get("p_adjusted")
-    detectable = difference.get("detectable")
+    value, low, high = (
+        formatting.score(metric, difference[end], sign=True) for end in ("value", "low", "high")
+    )
+    base = _model_score(metric, outcome["base"][metric], scale)
+    adjusted, detectable = difference.get("p_adjusted"), difference.get("detectable")
     zone = None
     if budget is not None:
-        start = words.display_value(metric, outcome["base"][metric]["value"])
-        ends = sorted(
-            (scale.at(start), scale.at(start - budget if told.higher_is_better else start + budget))
-        )
-        zone = (ends[0], round(ends[1] - ends[0], 3))
+        start = wording.display_value(metric, base.value.raw)
+        end = start - budget if metric_wording.higher_is_better else start + budget
+        left, right = sorted((scale.at(start), scale.at(end)))
+        zone = (left, round(right - left, 3))
     return ScoreRow(
         name=name,
         metric=metric,
-        words=told,
+        wording=metric_wording,
         primary=metric == outcome["primary"],
         base=base,
-        tuned=_side(metric, outcome["tuned"][metric], scale),
-        difference=(
-            formatting.score(metric, difference["value"], sign=True),
-            formatting.score(metric, difference["low"], sign=True),
-            formatting.score(metric, difference["high"], sign=True),
-        ),
+        tuned=_model_score(metric, outcome["tuned"][metric], scale),
+        difference=(value, low, high),
         p=formatting.probability(difference["p"]),
         p_adjusted=None if adjusted is None else formatting.probability(adjusted),
-        detectable=None if detectable is None else formatting.score(metric, detectable),
-        moved=_moved(difference, higher_is_better=told.higher_is_better),
-        zone=zone,
+        minimum_detectable_effect=None if detectable is None else formatting.score(metric, detectable),
+        change=_change(difference, higher_is_better=metric_wording.higher_is_better),
+        budget_zone=zone,
         independent=difference.get("units", difference.get("n", base.n)),
     )
 
 
-def _side(metric: str, score: Mapping[str, Any], scale: Scale) -> Side:
+def _model_score(metric: str, score: Mapping[str, Any], scale: Scale) -> ModelScore:
     value, low, high = (score[end] for end in ("value", "low", "high"))
-    at = [scale.at(words.display_value(metric, end)) for end in (value, low, high)]
-    return Side(
+    at = [scale.at(wording.display_value(metric, end)) for end in (value, low, high)]
+    return ModelScore(
         value=formatting.score(metric, value),
         low=formatting.score(metric, low),
         high=formatting.score(metric, high),
@@ -191,7 +214,7 @@ def _side(metric: str, score: Mapping[str, Any], scale: Scale) -> Side:
     )
 
 
-def _moved(difference: Mapping[str, Any], *, higher_is_better: bool) -> Moved:
+def _change(difference: Mapping[str, Any], *, higher_is_better: bool) -> Change:
     adjusted = difference.get("p_adjusted")
     if adjusted is None:
         return "untested"
@@ -200,7 +223,7 @@ def _moved(difference: Mapping[str, Any], *, higher_is_better: bool) -> Moved:
     return "rose" if (difference["value"] > 0) == higher_is_better else "fell"
 
 
-def glossary(groups: Sequence[Measured]) -> list[words.MetricWording]:
-    """The metrics on the page, each once."""
-    found = {row.metric: row.words for one in groups for row in (*one.rows, *one.parts)}
-    return [told for told in found.values() if told.explain]
+def glossary(shown: Sequence[ScoreChart]) -> list[wording.MetricWording]:
+    """List the metrics of charts that have an explanation, each once."""
+    wordings = {row.metric: row.wording for chart in shown for row in (*chart.rows, *chart.parts)}
+    return [each for each in wordings.values() if each.explain]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core import files, yamltext
-from tutelage.core.differences import differences, listed
+from tutelage.core.differences import differences, join_differences
 from tutelage.core.errors import InputError
 from tutelage.core.locks import locked
 from tutelage.results import document
@@ -85,13 +85,13 @@ def check_claimable(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
         raise InputError(
             "the run's record of its recipe was edited",
             where=str(folder.recipe),
-            found=listed(differing, "{path} is {old} there and {new} in results.json"),
+            found=join_differences(differing, "{path} is {old} there and {new} in results.json"),
             fix=f"remove {folder.recipe}: the same command writes it again",
         )
     raise InputError(
         "the output folder holds another recipe's run",
         where=str(folder.path),
-        found=listed(differing, "{path} is {old} there and {new} here"),
+        found=join_differences(differing, "{path} is {old} there and {new} here"),
         expected="the same recipe and settings",
         fix="name another folder with --out, or leave --out away: the default folder is named by the settings",
     )
