@@ -30,13 +30,13 @@ def test_work_is_kept_unless_it_is_switched_off(monkeypatch, said, on):
 )
 def test_the_size_is_in_megabytes(monkeypatch, said, size):
     monkeypatch.setenv("SIZE", said)
-    assert caches.most("SIZE", 7) == size
+    assert caches.size_limit("SIZE", 7) == size
     monkeypatch.delenv("SIZE")
-    assert caches.most("SIZE", 7) == 7_000_000
+    assert caches.size_limit("SIZE", 7) == 7_000_000
 
 
 @pytest.mark.parametrize("said", ["500MB", "-1", "nan", "inf", "1e999", "many"])
 def test_a_size_that_is_no_number_is_told(monkeypatch, said):
     monkeypatch.setenv("SIZE", said)
     with pytest.raises(InputError, match=r"(?s)SIZE: .*found: .*expected: +megabytes"):
-        caches.most("SIZE", 7)
+        caches.size_limit("SIZE", 7)

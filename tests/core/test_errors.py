@@ -11,7 +11,6 @@ from tutelage.core.errors import (
     Stopped,
     Terminated,
     TutelageError,
-    nearest,
     raise_all,
 )
 from tutelage.core.limits import MAX_ERROR_BYTES
@@ -77,15 +76,6 @@ def test_no_mistake_is_no_error_one_is_itself_and_more_come_together():
     assert several.value.errors == (one, other)
 
 
-@pytest.mark.parametrize(
-    ("name", "close"),
-    [("acuracy", "accuracy"), ("rogue1", "rouge1"), ("xyz", None), ("", None), ("accuracy", "accuracy")],
-)
-def test_the_nearest_name_is_one_that_a_person_could_have_meant(name, close):
-    assert nearest(name, ["rouge1", "accuracy", "mcc"]) == close
-    assert nearest(name, []) is None
-
-
 def same(count: int) -> list[InputError]:
     return [
         InputError("no text", where=f"r.jsonl:{n}", found="nothing", fix="fill it")
@@ -142,8 +132,3 @@ def test_of_many_different_mistakes_the_first_are_printed_and_the_rest_counted()
     with pytest.raises(InputErrors) as caught:
         raise_all("r", errors[:1], total=2)
     assert caught.value.total == 2
-
-
-def test_no_near_name_is_looked_for_in_what_is_no_name():
-    assert nearest("a" * 1_000_000, ["a" * 999_999]) is None
-    assert nearest("accurcy", ["b" * 1_000_000, "accuracy"]) == "accuracy"

@@ -27,9 +27,9 @@ def test_random_patterns_fit_the_names_that_their_regular_expressions_fit():
         pattern = "".join(draw.choices(["a", "b", "/", "*", "**", "**/", "?"], k=draw.randint(0, 6)))
         name = "".join(draw.choices("aab/", k=draw.randint(0, 7)))
         if "***" not in pattern:
-            fits = Glob(pattern, where="").fits(name)
-            assert fits == bool(as_regex(pattern).fullmatch(name)), (pattern, name)
-            fitted += fits
+            matches = Glob(pattern, where="").matches(name)
+            assert matches == bool(as_regex(pattern).fullmatch(name)), (pattern, name)
+            fitted += matches
     assert fitted > 100
 
 
@@ -40,12 +40,12 @@ def test_classes_of_characters_are_those_of_fnmatch(pattern):
     glob = Glob(pattern, where="")
     for character in "abcdx][-!":
         for name in (character, character + "x", f"a{character}b"):
-            assert glob.fits(name) == fnmatch.fnmatchcase(name, pattern), name
+            assert glob.matches(name) == fnmatch.fnmatchcase(name, pattern), name
 
 
 def test_a_pattern_of_many_stars_is_matched_at_once_and_a_longer_one_refused():
-    assert not Glob("*a" * 400 + "b", where="").fits("a" * 400)
-    assert not Glob("**/a" * 200 + "b", where="").fits("a/" * 400)
+    assert not Glob("*a" * 400 + "b", where="").matches("a" * 400)
+    assert not Glob("**/a" * 200 + "b", where="").matches("a/" * 400)
     with pytest.raises(InputError, match="the pattern is too long") as caught:
         Glob("*" * 1001, where="data.path")
     assert caught.value.where == "data.path"

@@ -14,11 +14,11 @@ import pytest
 from tutelage.core import spill as module
 from tutelage.core.errors import InputError
 from tutelage.core.serialization import ENCODED, EXAMPLE, PROMPTED
-from tutelage.core.spill import Form, OnDisk, kept, opened, picked
+from tutelage.core.spill import DiskRows, RowFormat, open_rows, select_rows, spill_rows
 from tutelage.core.types import Encoded, Example, Origin, Prompted
 
 TEXTS = ["", "plain", "é\N{GRINNING FACE}\u2028\x85", "a\nb\r\n\tc\0", '"\\', "\ud83d alone", "x" * 3000]
-WORDS = Form(
+WORDS = RowFormat(
     lambda text: text.encode("utf-8", "surrogatepass"), lambda raw: raw.decode("utf-8", "surrogatepass")
 )
 
@@ -39,15 +39,15 @@ def made(count, seed=0):
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_few_rows_are_a_tuple(few, count):
-    assert kept(iter(made(count)), WORDS) == tuple(made(count))
+    assert spill_rows(iter(made(count)), WORDS) == tuple(made(count))
 
 
 @pytest.mark.parametrize("block", [1, 100, 4000, 1 << 20])
 def test_many_rows_are_the_same_however_they_are_looked_at(few, monkeypatch, block):
     monkeypatch.setattr(module, "_BLOCK", block)
     rows = made(200)
-    found = kept(iter(rows), WORDS)
-    assert isinstance(found, OnDisk)
+    found = spill_rows(iter(rows), WORDS)
+    assert isinstance(found, DiskRows)
     assert len(found) == 200
     assert list(found) == rows
     assert list(reversed(found)) == rows[::-1]
@@ -60,14 +60,14 @@ def test_many_rows_are_the_same_however_they_are_looked_at(few, monkeypatch, blo
             found[place]
     both = iter(found), iter(found)
     assert [next(both[0]), next(both[1]), next(both[0])] == [rows[0], rows[0], rows[1]]
-    chosen = picked(found, [7, 7, 199, 0])
+    chosen = select_rows(found, [7, 7, 199, 0])
     assert (list(chosen), chosen[1:3], len(chosen)) == (
         [rows[7], rows[7], rows[199], rows[0]],
         (rows[7], rows[199]),
         4,
     )
-    assert list(picked(chosen, [3, 2])) == [rows[0], rows[199]]
-    assert picked(tuple(rows), [2, 1]) == (rows[2], rows[1])
+    assert list(select_rows(chosen, [3, 2])) == [rows[0], rows[199]]
+    assert select_rows(tuple(rows), [2, 1]) == (rows[2], rows[1])
 
 
 def test_a_mistake_among_many_rows_goes_through_and_leaves_no_file(few):
@@ -77,7 +77,7 @@ def test_a_mistake_among_many_rows_goes_through_and_leaves_no_file(few):
 
     before = handles()
     with pytest.raises(InputError, match="row 11"):
-        kept(rows(), WORDS)
+        spill_rows(rows(), WORDS)
     gc.collect()
     assert handles() == before
 
@@ -86,7 +86,7 @@ def test_the_file_has_no_name_and_goes_with_its_reader(few, tmp_path, monkeypatc
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(module.tempfile, "tempdir", None)
     before = handles()
-    found = kept(made(10), WORDS)
+    found = spill_rows(made(10), WORDS)
     assert list(tmp_path.iterdir()) == []
     assert handles() == before + 1
     del found
@@ -102,7 +102,7 @@ spill.IN_MEMORY, spill._BLOCK = 3, 1000
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 try:
-    spill.kept([b"x" * 100] * 99, spill.Form(bytes, bytes))
+    spill.spill_rows([b"x" * 100] * 99, spill.RowFormat(bytes, bytes))
 except MachineError as error:
     print(error.problem, error.fix)
 """
@@ -121,7 +121,7 @@ def test_an_error_of_the_source_is_no_full_disk(few):
         raise FileNotFoundError("rows2.jsonl")
 
     with pytest.raises(FileNotFoundError, match="rows2"):
-        kept(rows(), WORDS)
+        spill_rows(rows(), WORDS)
 
 
 @pytest.mark.parametrize("count", [0, 3, 50])
@@ -129,7 +129,7 @@ def test_a_file_of_lines_is_opened_as_what_was_written(few, tmp_path, count):
     rows = [row.replace("\n", " ") for row in made(count)]
     path = tmp_path / "rows"
     path.write_bytes(b"".join(WORDS.write(row) + b"\n" for row in rows))
-    found = opened(path, WORDS)
+    found = open_rows(path, WORDS)
     assert (type(found) is tuple) is (count <= 3)
     path.unlink()  # who has it open still reads it
     assert tuple(found) == tuple(rows)
@@ -138,7 +138,7 @@ def test_a_file_of_lines_is_opened_as_what_was_written(few, tmp_path, count):
 def test_a_file_whose_last_line_has_no_end_is_not_whole(few, tmp_path):
     (tmp_path / "rows").write_bytes(b"one\ntwo")
     with pytest.raises(ValueError, match="no end"):
-        opened(tmp_path / "rows", WORDS)
+        open_rows(tmp_path / "rows", WORDS)
 
 
 def value(rng, depth=0):
@@ -186,7 +186,7 @@ def test_memory_does_not_grow_with_rows(monkeypatch):
     def peak(count):
         ids = tuple(range(300, 600))
         tracemalloc.start()
-        rows = kept((Encoded(f"r:{n}", "t", ids, (True,) * 300) for n in range(count)), ENCODED)
+        rows = spill_rows((Encoded(f"r:{n}", "t", ids, (True,) * 300) for n in range(count)), ENCODED)
         total = sum(row.n_loss for row in rows)
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

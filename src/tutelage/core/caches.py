@@ -1,7 +1,7 @@
-"""The user's cache folder, and the variables that say whether and how much is kept there.
+"""The user's cache folder, and the environment variables that switch caches off and limit their size.
 
-CACHE is TUTELAGE_CACHE, else XDG_CACHE_HOME/tutelage, else ~/.cache/tutelage. TUTELAGE_NO_CACHE=1 switches off what is
-kept to save work (prepared rows, answers); fetched and converted models stay where they are.
+The folder is TUTELAGE_CACHE, else XDG_CACHE_HOME/tutelage, else ~/.cache/tutelage. TUTELAGE_NO_CACHE=1 switches off the caches
+that only save work (prepared rows, answers); fetched and converted models stay where they are.
 """
 
 from __future__ import annotations
@@ -18,35 +18,37 @@ from tutelage.core.version import __version__
 
 
 def root() -> Path:
-    """The cache folder; it may not be there yet."""
-    if named := os.environ.get("TUTELAGE_CACHE"):
-        return Path(named).expanduser()
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared) / "tutelage"
+    """The cache folder; it may not exist yet."""
+    if folder := os.environ.get("TUTELAGE_CACHE"):
+        return Path(folder).expanduser()
+    if parent := os.environ.get("XDG_CACHE_HOME"):
+        return Path(parent) / "tutelage"
     return Path.home() / ".cache" / "tutelage"
 
 
 def enabled() -> bool:
-    """Whether work is kept and looked up."""
+    """Whether caches that save work are used."""
     return os.environ.get("TUTELAGE_NO_CACHE", "") in ("", "0")
 
 
 @cache
-def program(parts: tuple[str, ...], libraries: tuple[str, ...]) -> list[str]:
-    """What kept work depends on beside its input, to go into its key: version, sources and libraries.
+def code_version(packages: tuple[str, ...], libraries: tuple[str, ...]) -> list[str]:
+    """What cached work depends on beside its input, for its key: the version, a hash of sources, the versions of libraries.
 
-    A version under way changes, so its sources count.
+    Sources are hashed because they change between two releases.
 
     Args:
-        parts: the packages whose sources count.
-        libraries: the names of packages; one that is not installed has no version.
+        packages: the packages of Tutelage whose sources count.
+        libraries: names of installed packages; one that is not installed has no version.
     """
-    here = Path(__file__).parents[1]
+    root_package = Path(__file__).parents[1]
     sources = [
-        path for part in parts for path in sorted((here / part).rglob("*")) if path.suffix in (".py", ".yaml")
+        [path.relative_to(root_package).as_posix(), hashing.of_file(path)]
+        for package in packages
+        for path in sorted((root_package / package).rglob("*"))
+        if path.suffix in (".py", ".yaml")
     ]
-    said = [[path.relative_to(here).as_posix(), hashing.of_file(path)] for path in sources]
-    return [__version__, hashing.of_json(said), *(f"{name} {_version(name)}" for name in libraries)]
+    return [__version__, hashing.of_json(sources), *(f"{name} {_version(name)}" for name in libraries)]
 
 
 def _version(package: str) -> str:
@@ -56,26 +58,26 @@ def _version(package: str) -> str:
         return ""
 
 
-def most(variable: str, megabytes: float) -> int:
-    """The bytes that a cache may have.
+def size_limit(variable: str, megabytes: float) -> int:
+    """The most bytes that a cache may take.
 
     Args:
-        variable: the environment variable that says so in MB.
-        megabytes: where it is not set, or empty.
+        variable: the environment variable with the limit in MB.
+        megabytes: the limit where it is not set, or empty.
 
     Raises:
-        InputError: it says something else than a number that is not negative.
+        InputError: it is not a number, or negative.
     """
-    said = os.environ.get(variable) or str(megabytes)
+    text = os.environ.get(variable) or str(megabytes)
     try:
-        size = float(said)
+        size = float(text)
     except ValueError:
         size = math.nan
     if not 0 <= size < math.inf:
         raise InputError(
             "the size of a cache is not a number",
             where=variable,
-            found=repr(said),
+            found=repr(text),
             expected="megabytes, such as 500; 0 keeps nothing",
             fix=f"unset {variable}, or give it a number",
         )

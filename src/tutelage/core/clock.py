@@ -1,4 +1,4 @@
-"""The time that templates read: fixed once, with a note of what was read."""
+"""The clock that templates read: it is fixed once, and records what was read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """A moment with its time zone, as templates are told it.
+    """A moment with its time zone, as templates see it.
 
     Attributes:
         moment: an aware datetime.
@@ -56,21 +56,21 @@ class Instant:
 
 
 class Clock:
-    """An instant, and what has been read of it.
+    """An instant, and what templates have read of it.
 
     Args:
-        instant: what the clock shows; None is the moment at which it is first looked at.
+        instant: what the clock shows; None for the moment at which it is first read.
     """
 
     def __init__(self, instant: Instant | None = None) -> None:
         self._instant = instant
         self._reads: dict[str, str] = {}
         self.on_read: Callable[[], None] | None = None
-        """Called when something new was read, before the text that holds it is used."""
+        """Called when something new was read, before the text that contains it is used."""
 
     @property
     def instant(self) -> Instant:
-        """What the clock shows; the same for as long as it exists."""
+        """What the clock shows; it never changes."""
         if self._instant is None:
             self._instant = Instant.now()
         return self._instant

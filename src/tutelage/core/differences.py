@@ -1,4 +1,4 @@
-"""What differs between two JSON values, leaf by leaf, in words."""
+"""The differences between two JSON values, leaf by leaf, in words."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """One value that is not the same: its path with dots between the names, and both values in words."""
+class JsonDifference:
+    """A leaf that differs: its path with dots between the names, and both values in words."""
 
     path: str
     old: str
     new: str
 
 
-def differences(old: Any, new: Any) -> list[Difference]:
+def differences(old: Any, new: Any) -> list[JsonDifference]:
     """Every leaf that differs, in the order of the paths. Tuples are lists, as JSON has it."""
     return [
-        Difference(".".join(path), _in_words(one), _in_words(other))
-        for path, one, other in _walk(old, new, ())
+        JsonDifference(".".join(path), _in_words(old_leaf), _in_words(new_leaf))
+        for path, old_leaf, new_leaf in _walk(old, new, ())
     ]
 
 
-def listed(found: list[Difference], wording: str, *, most: int = 20) -> str:
-    """The differences as one text; `wording` is a format of path, old and new."""
-    told = [wording.format(path=one.path, old=one.old, new=one.new) for one in found[:most]]
-    return "; ".join([*told, *([f"and {len(found) - most} more"] if len(found) > most else [])])
+def join_differences(items: list[JsonDifference], template: str, *, limit: int = 20) -> str:
+    """The first differences as one text; `template` is a format string of path, old and new."""
+    texts = [template.format(path=item.path, old=item.old, new=item.new) for item in items[:limit]]
+    return "; ".join([*texts, *([f"and {len(items) - limit} more"] if len(items) > limit else [])])
 
 
 def _walk(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
@@ -42,8 +42,8 @@ def _walk(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str
         for key in sorted({*old, *new}, key=str):
             yield from _walk(old.get(key, _ABSENT), new.get(key, _ABSENT), (*path, str(key)))
     elif _is_list(old) and _is_list(new) and len(old) == len(new):
-        for index, (one, other) in enumerate(zip(old, new, strict=True)):
-            yield from _walk(one, other, (*path, str(index)))
+        for index, (old_item, new_item) in enumerate(zip(old, new, strict=True)):
+            yield from _walk(old_item, new_item, (*path, str(index)))
     elif _plain(old) != _plain(new) or isinstance(old, bool) != isinstance(new, bool):
         yield path, old, new
 

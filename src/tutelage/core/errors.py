@@ -34,8 +34,8 @@ class TutelageError(Exception):
     Args:
         problem: what is wrong, in one sentence.
         where: `file:line`, or the recipe's field path.
-        found: what stood there.
-        expected: what may stand there.
+        found: what is there.
+        expected: what may be there.
         fix: what to do.
     """
 
@@ -136,9 +136,9 @@ def _group_lines(group: Sequence[InputError], limit: int) -> str:
     lines = group[0]._lines(limit)  # noqa: SLF001 - private to the classes of this file
     if len(group) == 1:
         return lines
-    others = group[1 : _PLACES + 1]
-    places = ", ".join(_place(error, limit) + _difference(error, group[0]) for error in others)
-    unnamed = len(group) - 1 - len(others)
+    rest = group[1 : _PLACES + 1]
+    places = ", ".join(_place(error, limit) + _difference(error, group[0]) for error in rest)
+    unnamed = len(group) - 1 - len(rest)
     return f"{lines}\n  also at:  {places}{f' and {unnamed:,} more' if unnamed else ''}"
 
 
@@ -153,10 +153,10 @@ def _place(error: InputError, limit: int) -> str:
 
 
 def _difference(error: InputError, first: InputError) -> str:
-    """What was found at another place, where that is short and says more than the place."""
-    found = error.found or ""
-    known = found in ("", first.found) or len(found) > _SHORT or found in (error.where or "")
-    return "" if known else f" ({found})"
+    """What was found at another place, where that is short and adds to the place."""
+    text = error.found or ""
+    redundant = text in ("", first.found) or len(text) > _SHORT or text in (error.where or "")
+    return "" if redundant else f" ({text})"
 
 
 def _shortened(text: str | None, limit: int) -> str | None:

@@ -1,7 +1,7 @@
-"""Patterns of file names and the files below a folder, in bounded time whatever the pattern or the links.
+"""Glob patterns and the files below a folder, in bounded time whatever the pattern or the links.
 
-A pattern is matched by all its states at once, one bit each, so the time is that of the name's length; patterns turned
-into regular expressions can take exponential time, and `**` that is expanded folder by folder as well.
+A pattern is matched as a nondeterministic automaton with one bit a state, in time linear in the name's length. Patterns turned
+into regular expressions can take exponential time, and so can `**` that is expanded folder by folder.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class Glob:
         self._prefix = pattern[: literal.start()] if literal else pattern
 
     def _add(self, token: str) -> None:
-        """Add a token; stars beside one another are one."""
-        before = self._tokens[-1] if self._tokens else ""
+        """Add a token; stars next to each other become one."""
+        previous = self._tokens[-1] if self._tokens else ""
         if token.startswith("**/"):
             self._tokens += ["**/", "**", "/"]  # the first reads nothing, and may skip the other two
         elif token.startswith("*"):
             star = "**" if len(token) > 1 else "*"
-            if before in ("*", "**"):
-                self._tokens[-1] = "**" if "**" in (star, before) else "*"
+            if previous in ("*", "**"):
+                self._tokens[-1] = "**" if "**" in (star, previous) else "*"
             else:
                 self._tokens.append(star)
         else:
@@ -67,31 +67,29 @@ class Glob:
     def _mask(self, *tokens: str) -> int:
         return sum(1 << place for place, token in enumerate(self._tokens) if token in tokens)
 
-    def fits(self, name: str) -> bool:
-        """Whether a name fits the whole pattern."""
+    def matches(self, name: str) -> bool:
+        """Whether the whole pattern matches a name."""
         if not name.startswith(self._prefix):
             return False
-        states = self._closed(1)
+        states = self._with_empty_stars(1)
         for character in name:
-            consumed, stayed = self._steps.get(character) or self._step(character)
-            states = self._closed(((states & consumed) << 1) | (states & stayed))
+            advancing, staying = self._steps.get(character) or self._step(character)
+            states = self._with_empty_stars(((states & advancing) << 1) | (states & staying))
             if not states:
                 return False
         return bool(states & self._end)
 
-    def _closed(self, states: int) -> int:
+    def _with_empty_stars(self, states: int) -> int:
         """The states with those that are reached without a character: stars may stand for nothing."""
         states |= (states & self._skipping) << 3 | (states & self._skipping) << 1
         return states | (states & self._stars) << 1
 
     def _step(self, character: str) -> tuple[int, int]:
         """For a character: the tokens that consume it, and the stars that stay where they are with it."""
-        consumed = sum(1 << n for n, token in enumerate(self._tokens) if _reads(token, character))
-        stayed = self._anywhere
-        if character != "/":
-            stayed |= self._stars
-        self._steps[character] = consumed, stayed
-        return consumed, stayed
+        advancing = sum(1 << n for n, token in enumerate(self._tokens) if _reads(token, character))
+        staying = self._anywhere if character == "/" else self._anywhere | self._stars
+        self._steps[character] = advancing, staying
+        return advancing, staying
 
 
 def _reads(part: str, character: str) -> bool:
@@ -102,26 +100,23 @@ def _reads(part: str, character: str) -> bool:
         return part == character
     inside = part[1:-1]
     negated = inside.startswith("!")
-    return character != "/" and _among(inside[negated:], character) is not negated
+    return character != "/" and _in_class(inside[negated:], character) is not negated
 
 
-def _among(inside: str, character: str) -> bool:
+def _in_class(members: str, character: str) -> bool:
     """Whether a character is one of a class such as `a-z_`."""
-    at = 0
-    while at < len(inside):
-        if inside[at + 1 : at + 2] == "-" and at + 2 < len(inside):
-            if inside[at] <= character <= inside[at + 2]:
-                return True
-            at += 3
-        elif inside[at] == character:
+    index = 0
+    while index < len(members):
+        is_range = members[index + 1 : index + 2] == "-" and index + 2 < len(members)
+        last = members[index + 2] if is_range else members[index]
+        if members[index] <= character <= last:
             return True
-        else:
-            at += 1
+        index += 3 if is_range else 1
     return False
 
 
 def entries(folder: Path, *, depth: int | None = None, links: bool = False) -> Iterator[Path]:
-    """All that stands below a folder except folders, in no order.
+    """All entries below a folder except folders, in no order.
 
     Args:
         folder: the folder.
@@ -134,20 +129,21 @@ def entries(folder: Path, *, depth: int | None = None, links: bool = False) -> I
     """
     count = 0
     status = folder.stat()
-    waiting = [(folder, frozenset({(status.st_dev, status.st_ino)}), 1)]
-    while waiting:
-        here, above, level = waiting.pop()
-        with os.scandir(here) as inside:
-            for entry in inside:
+    pending = [(folder, frozenset({(status.st_dev, status.st_ino)}), 1)]
+    while pending:
+        current, ancestors, level = pending.pop()
+        with os.scandir(current) as children:
+            for entry in children:
                 count += 1
                 if count > MAX_FILES:
                     raise _too_many(folder)
                 if not _is_folder(entry):
-                    yield here / entry.name
+                    yield current / entry.name
                 elif (links or not entry.is_symlink()) and level != depth:
-                    there = entry.stat()
-                    if (there.st_dev, there.st_ino) not in above:
-                        waiting.append((here / entry.name, above | {(there.st_dev, there.st_ino)}, level + 1))
+                    status = entry.stat()
+                    identity = (status.st_dev, status.st_ino)
+                    if identity not in ancestors:
+                        pending.append((current / entry.name, ancestors | {identity}, level + 1))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -173,9 +169,9 @@ def has_magic(name: str) -> bool:
 
 
 def matching(root: Path, pattern: str, *, where: str) -> list[Path]:
-    """All that fits a pattern below a folder, except folders; sorted by name.
+    """All paths that match a pattern below a folder, except folders; sorted by name.
 
-    As in the shell, a name that begins with a dot only fits a pattern with such a part, and `**` is special as a whole part.
+    As in the shell, a name that begins with a dot only matches a pattern with such a part, and `**` is special as a whole part.
 
     Args:
         root: the folder that the pattern is relative to.
@@ -194,10 +190,11 @@ def matching(root: Path, pattern: str, *, where: str) -> list[Path]:
     hidden = any(part.startswith(".") for part in segments)
     if not folder.is_dir():
         return []
-    deep = None if "**" in segments else len(segments)
-    found = []
-    for path in entries(folder, depth=deep, links=True):
+    depth = None if "**" in segments else len(segments)
+    paths = []
+    for path in entries(folder, depth=depth, links=True):
         inner = path.relative_to(folder)
-        if (hidden or not any(part.startswith(".") for part in inner.parts)) and glob.fits(inner.as_posix()):
-            found.append(path)
-    return sorted(found, key=str)
+        visible = hidden or not any(part.startswith(".") for part in inner.parts)
+        if visible and glob.matches(inner.as_posix()):
+            paths.append(path)
+    return sorted(paths, key=str)

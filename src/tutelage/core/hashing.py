@@ -1,4 +1,4 @@
-"""Content hashes: what decides whether a stage was done already."""
+"""Content hashes; they decide whether a stage was done already."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def of_json(value: Any) -> str:
 
 
 def of_each(values: Iterable[Any]) -> str:
-    """One sha256 over JSON values in their order, which are never held together."""
+    """One sha256 over a stream of JSON values, in their order."""
     digest = hashlib.sha256()
     for value in values:
         digest.update(of_json(value).encode("ascii"))
@@ -48,7 +48,7 @@ def of_file(path: Path) -> str:
 
 
 def of_stream(file: BinaryIO) -> str:
-    """The sha256 of what is left to read in an open file."""
+    """The sha256 of the rest of an open file."""
     return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # any reader will do
 
 

@@ -1,9 +1,9 @@
-"""One process at a time: a lock file that says who holds it.
+"""Locks between processes: a lock file that names its holder.
 
-The lock is the kernel's (`flock`), so it ends with the process that held it, however that died; the file's text
-is only for people. The file itself stays: removing it would let two processes lock two files of one name.
+The lock is the kernel's (`flock`), so it ends with the process that holds it, however that dies; the file's text is only for
+people. The file is never removed: two processes could then lock two files of the same name.
 
-What this does not cover: network file systems without `flock`, and children made by a bare `os.fork`, which share
+Not covered: network file systems without `flock`, and children made by a bare `os.fork`, which share
 the lock of their parent.
 """
 
@@ -49,11 +49,11 @@ def locked(
     Args:
         path: the lock file; it and its folder are made when they are not there.
         what: what is locked, for the error.
-        wait: how many seconds to wait for another process; 0 is not at all.
-        on_wait: called once, with the holder, when there is something to wait for.
+        wait: how many seconds to wait for another process.
+        on_wait: called once, with the holder, when the lock is not free.
 
     Raises:
-        MachineError: another process holds it (it says which), or the file system cannot lock.
+        MachineError: another process holds it (the error names it), or the file system cannot lock.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def _acquire(
     handle: int, path: Path, *, what: str, wait: float, on_wait: Callable[[Holder | None], None] | None
 ) -> None:
     deadline = time.monotonic() + wait
-    told = False
+    reported = False
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -91,16 +91,16 @@ def _acquire(
         else:
             return
         if time.monotonic() >= deadline:
-            other = holder(path)
+            owner = holder(path)
             raise MachineError(
                 f"another process is using {what}",
                 where=str(path),
-                found=str(other) if other else "a process that did not say its name",
+                found=str(owner) if owner else "a process that did not say its name",
                 fix="wait until it has ended, or stop it, then run the same command again",
             )
-        if not told and on_wait is not None:
+        if not reported and on_wait is not None:
             on_wait(holder(path))
-            told = True
+            reported = True
         time.sleep(POLL)
 
 

@@ -1,4 +1,4 @@
-"""Regular expressions that come with a person's files, matched in bounded time.
+"""Regular expressions from users' files, matched in bounded time.
 
 Python's `re` can take exponential time and cannot be interrupted; `regex`, which reads the same syntax, stops after a time.
 """
@@ -33,11 +33,11 @@ class Pattern:
     where: str = ""
 
     def check(self) -> None:
-        """Raise InputError when it is no regular expression, or longer than `MAX_PATTERN_CHARACTERS`."""
+        """Raise InputError when it is not a regular expression, or longer than `MAX_PATTERN_CHARACTERS`."""
         _ = self._compiled
 
     def matches(self, text: str) -> bool:
-        """Whether it fits a whole text. Raises InputError when that takes longer than `MAX_PATTERN_SECONDS`."""
+        """Whether it matches a whole text. Raises InputError when that takes longer than `MAX_PATTERN_SECONDS`."""
         return bool(self._timed(lambda **bound: self._compiled.fullmatch(text, **bound)))
 
     def replaced(self, by: str, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Where a result came from: versions, machine, command, times. Nothing heavy is imported to know it."""
+"""Provenance of results: versions, machine, command, times. No heavy package is imported for it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -16,8 +17,8 @@ from tutelage.core.types import Json
 from tutelage.core.version import __version__
 
 PACKAGES = ("tutelage", "torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", "scipy", "rapidfuzz", "sacrebleu")  # fmt: skip
-PROGRAM = Path(__file__).parent
-# What decides how fast a number format is: bf16 is quick with avx512_bf16 or amx_bf16 only.
+_SOURCES = Path(__file__).parent
+# They decide how fast a number format is: bf16 is fast with avx512_bf16 or amx_bf16 only.
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "bf16", "sve")
 
 
@@ -29,43 +30,41 @@ def now() -> str:
 def provenance(
     *, started: str, ended: str | None = None, command: Sequence[str] | None = None
 ) -> dict[str, Json]:
-    """What a result needs beside it to be believed and repeated.
+    """What somebody needs to know to repeat a result.
 
     Args:
         started: when the work began, from `now()`.
         ended: when it ended; left out while it goes on.
         command: the words of the command; this process's own when left out.
     """
-    words = list(command) if command is not None else [Path(sys.argv[0]).name, *sys.argv[1:]]
-    found: dict[str, Json] = {
+    arguments = list(command) if command is not None else [Path(sys.argv[0]).name, *sys.argv[1:]]
+    commit = git_commit(_SOURCES)
+    return {
         "started": started,
         "ended": ended,
-        "command": [str(word) for word in words],
+        "command": [str(argument) for argument in arguments],
         "versions": {"python": platform.python_version(), **versions()},
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpu_count": os.cpu_count(),
         "processor": processor().name,
         "processor_features": list(processor().features),
+        **({} if commit is None else {"git_commit": commit}),
     }
-    commit = git_commit(PROGRAM)
-    return found if commit is None else {**found, "git_commit": commit}
 
 
 def versions() -> dict[str, Json]:
     """The versions of the packages that a result depends on; a package that is not installed is left out."""
-    found: dict[str, Json] = {}
+    installed: dict[str, Json] = {}
     for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+        with suppress(metadata.PackageNotFoundError):
+            installed[name] = metadata.version(name)
+    return installed
 
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """What decides how fast this machine computes: the processor's name, cores, and which of `FEATURES` it has."""
+    """The processor: its name, its cores, and which of `FEATURES` it has."""
 
     name: str
     cores: int
@@ -86,12 +85,10 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor:
 
 def measured_on() -> str:
     """Date, commit and processor as one line, for a table of measurements."""
-    commit, mark, _ = (git_commit(PROGRAM) or f"version {__version__}").partition("-changed")
+    commit, changed, _ = (git_commit(_SOURCES) or f"version {__version__}").partition("-changed")
     short = commit if commit.startswith("version") else commit[:7]
     cpu = processor()
-    return (
-        f"Measured {now()[:10]} at {short}{mark}, {cpu.name}, {cpu.cores} cores ({' '.join(cpu.features)})."
-    )
+    return f"Measured {now()[:10]} at {short}{changed}, {cpu.name}, {cpu.cores} cores ({' '.join(cpu.features)})."
 
 
 def git_commit(folder: Path) -> str | None:
@@ -108,9 +105,9 @@ def git_commit(folder: Path) -> str | None:
     return f"{commit}-changed" if changed else commit
 
 
-def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(  # noqa: S603 - fixed words, no shell
-        ["git", "-C", str(folder), *words],  # noqa: S607 - the person's own git
+def _git(folder: Path, *arguments: str) -> str:
+    process = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+        ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's git
         check=True, capture_output=True, text=True, timeout=10,
     )  # fmt: skip
-    return done.stdout
+    return process.stdout

@@ -1,4 +1,4 @@
-"""How the nouns are written as bytes: JSON without line ends for rows in words, packed numbers for rows in tokens."""
+"""Rows as bytes for `spill`: JSON without line ends for rows of text, packed numbers for rows of tokens."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from tutelage.core.spill import Form
+from tutelage.core.spill import RowFormat
 from tutelage.core.types import Encoded, Example, Origin, Prompted
 
 # ASCII: a text may hold half of a surrogate pair, which is no UTF-8.
-_json = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
+_encode_json = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
 
 
 def _origin(origin: Origin) -> list[Any]:
     return [origin.file, origin.line, origin.unit, origin.item]
 
 
-def _history(said: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((role, text) for role, text in said)
+def _history(messages: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((role, text) for role, text in messages)
 
 
 def _write_example(row: Example) -> bytes:
-    return _json([row.id, dict(row.fields), _origin(row.origin), row.history]).encode("ascii")
+    return _encode_json([row.id, dict(row.fields), _origin(row.origin), row.history]).encode("ascii")
 
 
 def _read_example(content: bytes) -> Example:
@@ -34,7 +34,7 @@ def _read_example(content: bytes) -> Example:
 
 
 def _write_prompted(row: Prompted) -> bytes:
-    return _json(
+    return _encode_json(
         [
             row.id,
             row.task,
@@ -56,11 +56,8 @@ def _write_prompted(row: Prompted) -> bytes:
 
 
 def _read_prompted(content: bytes) -> Prompted:
-    said = json.loads(content)
-    (id_, task, prompt, completion, template, origin, fields, spans, shots, references, choices, history) = (
-        said[:12]
-    )
-    source, listed, group = said[12:]
+    id_, task, prompt, completion, template, origin, *values = json.loads(content)
+    fields, spans, shots, references, choices, history, source, listed, group = values
     return Prompted(
         id=id_,
         task=task,
@@ -118,11 +115,11 @@ def _read_encoded(content: bytes) -> Encoded:
 
 
 def _numbers(content: bytes) -> tuple[int, ...]:
-    found = array("i")
-    found.frombytes(content)
-    return tuple(found)
+    numbers = array("i")
+    numbers.frombytes(content)
+    return tuple(numbers)
 
 
-EXAMPLE = Form(_write_example, _read_example)
-PROMPTED = Form(_write_prompted, _read_prompted)
-ENCODED = Form(_write_encoded, _read_encoded)
+EXAMPLE = RowFormat(_write_example, _read_example)
+PROMPTED = RowFormat(_write_prompted, _read_prompted)
+ENCODED = RowFormat(_write_encoded, _read_encoded)

@@ -1,7 +1,7 @@
-"""Sequences of rows that stay small in memory: beyond so many, rows lie in a file and are read when they are looked at.
+"""Sequences of rows that spill to disk: beyond a number of rows, they lie in a file and each is read when it is accessed.
 
-The file has no name: it goes with the last who reads it, however the process ends. What is kept on disk costs eight bytes a row
-in memory, for where it begins.
+The file has no name, so it disappears with the last process that reads it, however that ends. A row on disk costs eight bytes of
+memory, for its offset in the file.
 """
 
 from __future__ import annotations
@@ -12,188 +12,191 @@ import weakref
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Generic, NamedTuple, TypeVar, cast, overload
 
 from tutelage.core.errors import MachineError
 
 IN_MEMORY = 20_000
-"""Rows of a sequence that are held in memory; with one more, all of it lies in a file."""
+"""The most rows of a sequence in memory; with one more, all of them are on disk."""
 _BLOCK = 1 << 20  # bytes that are read or written at once
-_PLACES = ("/var/tmp", "/tmp")  # noqa: S108 - the first is on a disk where the second may be memory; no name is made there
+_FOLDERS = ("/var/tmp", "/tmp")  # noqa: S108 - the first is on a disk where the second may be memory; no name is made there
 
 T = TypeVar("T")
 
 
-class Form(NamedTuple, Generic[T]):
-    """How a row is written as bytes without a line end, and read again; what is read equals what was written."""
+class RowFormat(NamedTuple, Generic[T]):
+    """How a row is written as bytes without a line end, and read back as an equal row."""
 
     write: Callable[[T], bytes]
     read: Callable[[bytes], T]
 
 
-def kept(rows: Iterable[T], form: Form[T]) -> Sequence[T]:
-    """The rows as a sequence: a tuple of a few, a file of many.
+def spill_rows(rows: Iterable[T], row_format: RowFormat[T]) -> Sequence[T]:
+    """Store rows as a sequence: a tuple of a few, a file of many.
 
     Args:
-        rows: read once.
-        form: how one is written.
+        rows: the rows; they are read once.
+        row_format: how a row is written.
 
     Raises:
-        MachineError: the disk does not take them. What `rows` raises goes through, and nothing is left behind.
+        MachineError: the disk is full. What `rows` raises goes through, and no file is left behind.
     """
-    few: list[T] = []
-    source = iter(rows)
-    for row in source:
-        few.append(row)
-        if len(few) > IN_MEMORY:
-            break
-    else:
-        return tuple(few)
-    file = _scratch()
+    remaining = iter(rows)
+    first_rows = list(islice(remaining, IN_MEMORY + 1))
+    if len(first_rows) <= IN_MEMORY:
+        return tuple(first_rows)
+    file = _scratch_file()
     try:
-        starts = _written(file, form, few, source)
+        offsets = _write_rows(file, row_format, first_rows, remaining)
     except BaseException:
         file.close()
         raise
-    return OnDisk(file, starts, form)
+    return DiskRows(file, offsets, row_format)
 
 
-def opened(path: Path, form: Form[T]) -> Sequence[T]:
+def open_rows(path: Path, row_format: RowFormat[T]) -> Sequence[T]:
     """The rows that a file holds, one a line as `Form.write` gives it: a tuple of a few, else the file itself.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: a line is no row; of many rows this is found out when it is looked at.
+        ValueError: a line is no row; of many rows this is raised when the row is accessed.
     """
     file = path.open("rb")
-    starts = array("Q", [0])
-    at = 0
+    offsets = array("Q", [0])
+    size = 0
     while block := file.read(_BLOCK):
-        found = block.find(b"\n")
-        while found >= 0:
-            starts.append(at + found + 1)
-            found = block.find(b"\n", found + 1)
-        at += len(block)
-    rows = OnDisk(cast("BinaryIO", file), starts, form, behind=1)
-    if starts[-1] != at:
+        line_end = block.find(b"\n")
+        while line_end >= 0:
+            offsets.append(size + line_end + 1)
+            line_end = block.find(b"\n", line_end + 1)
+        size += len(block)
+    rows = DiskRows(cast("BinaryIO", file), offsets, row_format, gap=1)
+    if offsets[-1] != size:
         file.close()
         raise ValueError("the last line has no end")
     return tuple(rows) if len(rows) <= IN_MEMORY else rows
 
 
-class _Looked(Sequence[T], ABC):
-    """Rows that are read when they are looked at: those at some places (from 0 to the length), in their order."""
+class _LazyRows(Sequence[T], ABC):
+    """A sequence whose rows are read when they are accessed."""
 
     @overload
-    def __getitem__(self, place: int) -> T: ...
+    def __getitem__(self, index: int) -> T: ...
     @overload
-    def __getitem__(self, place: slice) -> tuple[T, ...]: ...
-    def __getitem__(self, place: int | slice) -> T | tuple[T, ...]:
-        found = self._at(range(len(self))[place] if isinstance(place, slice) else (range(len(self))[place],))
-        return tuple(found) if isinstance(place, slice) else next(found)
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        indices = range(len(self))[index]
+        if isinstance(indices, range):
+            return tuple(self._rows_at(indices))
+        return next(self._rows_at((indices,)))
 
     def __iter__(self) -> Iterator[T]:
-        return self._at(range(len(self)))
+        return self._rows_at(range(len(self)))
 
     @abstractmethod
-    def _at(self, places: Sequence[int]) -> Iterator[T]:
-        """The rows."""
+    def _rows_at(self, indices: Sequence[int]) -> Iterator[T]:
+        """The rows with these indices (from 0 to the length), in their order."""
 
 
-class OnDisk(_Looked[T]):
-    """Rows in a file, in their order. Each look reads a row anew: two looks give equal rows and not the same one."""
+class DiskRows(_LazyRows[T]):
+    """Rows in a file. Each access reads a row anew: two give equal rows, but not the same object."""
 
-    def __init__(self, file: BinaryIO, starts: array[int], form: Form[T], *, behind: int = 0) -> None:
+    def __init__(
+        self, file: BinaryIO, offsets: array[int], row_format: RowFormat[T], *, gap: int = 0
+    ) -> None:
         self._file = file
-        self._starts = starts
-        self._form = form
-        self._behind = behind  # bytes between two rows
+        self._offsets = offsets
+        self._format = row_format
+        self._gap = gap  # bytes between two rows
         weakref.finalize(self, file.close)
 
     def __len__(self) -> int:
-        return len(self._starts) - 1
+        return len(self._offsets) - 1
 
-    def _at(self, places: Sequence[int]) -> Iterator[T]:
-        if isinstance(places, range) and places.step == 1:
-            yield from self._from(places.start, places.stop)
+    def _rows_at(self, indices: Sequence[int]) -> Iterator[T]:
+        if isinstance(indices, range) and indices.step == 1:
+            yield from self._read_range(indices.start, indices.stop)
         else:
-            for place in places:
-                yield from self._from(place, place + 1)
+            for index in indices:
+                yield from self._read_range(index, index + 1)
 
-    def _from(self, start: int, stop: int) -> Iterator[T]:
-        """The rows of some places, read in blocks of whole rows."""
-        starts, read = self._starts, self._form.read
+    def _read_range(self, start: int, stop: int) -> Iterator[T]:
+        """Consecutive rows, read in blocks of whole rows."""
+        offsets, read_row = self._offsets, self._format.read
         while start < stop:
             end = start + 1
-            while end < stop and starts[end + 1] - starts[start] <= _BLOCK:
+            while end < stop and offsets[end + 1] - offsets[start] <= _BLOCK:
                 end += 1
-            first = starts[start]
-            block = _read(self._file, first, starts[end] - first)
-            for at in range(start, end):
-                yield read(block[starts[at] - first : starts[at + 1] - first - self._behind])
+            first = offsets[start]
+            block = _read(self._file, first, offsets[end] - first)
+            for index in range(start, end):
+                yield read_row(block[offsets[index] - first : offsets[index + 1] - first - self._gap])
             start = end
 
 
-class Picked(_Looked[T]):
-    """Some of a sequence's rows, in a given order, without a copy of them."""
+class SelectedRows(_LazyRows[T]):
+    """A view of some of a sequence's rows, in a given order."""
 
-    def __init__(self, rows: Sequence[T], places: Sequence[int]) -> None:
+    def __init__(self, rows: Sequence[T], indices: Sequence[int]) -> None:
         self._rows = rows
-        self._places = array("Q", places)
+        self._indices = array("Q", indices)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._indices)
 
-    def _at(self, places: Sequence[int]) -> Iterator[T]:
-        return (self._rows[self._places[place]] for place in places)
-
-
-def picked(rows: Sequence[T], places: Sequence[int]) -> Sequence[T]:
-    """Some rows of a sequence: a tuple where the rows are in memory, else a view."""
-    if isinstance(rows, OnDisk | Picked):
-        return Picked(rows, places)
-    return tuple(rows[place] for place in places)
+    def _rows_at(self, indices: Sequence[int]) -> Iterator[T]:
+        return (self._rows[self._indices[index]] for index in indices)
 
 
-def _written(file: BinaryIO, form: Form[T], few: list[T], more: Iterable[T]) -> array[int]:
-    starts = array("Q", [0])
-    waiting: list[bytes] = []
-    held = at = 0
-    for rows in (few, more):
+def select_rows(rows: Sequence[T], indices: Sequence[int]) -> Sequence[T]:
+    """Select rows by index: a tuple where the rows are in memory, else a view."""
+    if isinstance(rows, DiskRows | SelectedRows):
+        return SelectedRows(rows, indices)
+    return tuple(rows[index] for index in indices)
+
+
+def _write_rows(
+    file: BinaryIO, row_format: RowFormat[T], first_rows: list[T], remaining: Iterable[T]
+) -> array[int]:
+    """Write rows in blocks; gives the offset of each row, and the end of the last. `first_rows` is emptied on the way."""
+    offsets = array("Q", [0])
+    pending: list[bytes] = []
+    pending_bytes = 0
+    for rows in (first_rows, remaining):
         for row in rows:
-            made = form.write(row)
-            waiting.append(made)
-            held += len(made)
-            at += len(made)
-            starts.append(at)
-            if held >= _BLOCK:
-                _put(file, waiting)
-                waiting, held = [], 0
-        few.clear()
-    _put(file, waiting)
-    return starts
+            content = row_format.write(row)
+            pending.append(content)
+            pending_bytes += len(content)
+            offsets.append(offsets[-1] + len(content))
+            if pending_bytes >= _BLOCK:
+                _write_all(file, pending)
+                pending, pending_bytes = [], 0
+        first_rows.clear()
+    _write_all(file, pending)
+    return offsets
 
 
-def _put(file: BinaryIO, pieces: list[bytes]) -> None:
-    """Write all of some bytes; the file has no buffer of its own."""
-    left = memoryview(b"".join(pieces))
+def _write_all(file: BinaryIO, pieces: list[bytes]) -> None:
+    """Write all of some bytes: a file without a buffer may write a part of them."""
+    unwritten = memoryview(b"".join(pieces))
     try:
-        while left:
-            left = left[file.write(left) :]
+        while unwritten:
+            unwritten = unwritten[file.write(unwritten) :]
     except OSError as error:
-        raise _full(error) from error
+        raise _disk_full(error) from error
 
 
-def _scratch() -> BinaryIO:
+def _scratch_file() -> BinaryIO:
     """A file without a name, on a disk where there is one."""
-    place = None
+    folder = None
     if "TMPDIR" not in os.environ:
-        place = next((one for one in _PLACES if os.access(one, os.W_OK | os.X_OK)), None)
+        folder = next((path for path in _FOLDERS if os.access(path, os.W_OK | os.X_OK)), None)
     try:
-        return cast("BinaryIO", tempfile.TemporaryFile(dir=place, buffering=0))
+        return cast("BinaryIO", tempfile.TemporaryFile(dir=folder, buffering=0))
     except OSError as error:
-        raise _full(error) from error
+        raise _disk_full(error) from error
 
 
 def _read(file: BinaryIO, start: int, size: int) -> bytes:
@@ -211,10 +214,10 @@ def _read(file: BinaryIO, start: int, size: int) -> bytes:
     return content
 
 
-def _full(error: OSError) -> MachineError:
+def _disk_full(error: OSError) -> MachineError:
     return MachineError(
         "the rows do not fit into the folder for temporary files",
-        where=os.environ.get("TMPDIR", _PLACES[0]),
+        where=os.environ.get("TMPDIR", _FOLDERS[0]),
         found=error.strerror or str(error),
         expected="room for the rows, in words and in tokens",
         fix="free some space, or name another folder with the variable TMPDIR",

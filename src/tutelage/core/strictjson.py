@@ -1,4 +1,4 @@
-"""JSON without the leniencies of Python's reader: no NaN, no repeated key, no lone surrogate, bounded depth and integers."""
+"""A strict JSON reader: no NaN, no repeated keys, no lone surrogates, bounded depth and integers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NEAR = 32
 
 
 class _Fault(Exception):
-    """What a hook of the parser found: problem, found, expected, fix."""
+    """A mistake noticed by a hook of the parser: problem, found, expected, fix."""
 
 
 def loads(text: str, *, where: str, whole: bool = True) -> Json:
@@ -61,25 +61,25 @@ def loads(text: str, *, where: str, whole: bool = True) -> Json:
     return value
 
 
-class Quick(NamedTuple):
-    """A value that was read, and the same value written again: UTF-8, in which only quotes, backslashes and controls are escaped."""
+class FastRow(NamedTuple):
+    """An object, and the same object written again: UTF-8, in which only quotes, backslashes and controls are escaped."""
 
     value: dict[str, Json]
     written: bytes
 
 
-class QuickAll(NamedTuple):
-    """The values of many lines, and all of them written again."""
+class FastRows(NamedTuple):
+    """The objects of many lines, and all of them written again."""
 
     values: list[dict[str, Json]]
     written: bytes
 
 
-def quick(text: bytes) -> Quick | None:
-    """An object as `loads` gives it, when nothing is wrong or doubtful; else None, and `loads` has to look.
+def quick(text: bytes) -> FastRow | None:
+    """Read an object fast, as `loads` does; None when something is wrong or doubtful, and `loads` has to decide.
 
-    orjson reads it. What that lets pass is looked for afterwards: a repeated key has lost strings, so that fewer quotes are
-    written again than stood there; an integer beyond 64 bits became another number; nothing says how deep the value is.
+    orjson reads it. What orjson lets pass is detected afterwards. A repeated key loses strings, so that fewer quotes are written
+    again than the text has; an integer beyond 64 bits becomes another number; the depth is counted.
     """
     try:
         value = orjson.loads(text)
@@ -92,41 +92,42 @@ def quick(text: bytes) -> Quick | None:
         text.count(b"[") + text.count(b"{") > MAX_JSON_DEPTH and depth(value) > MAX_JSON_DEPTH
     ):
         return None
-    return Quick(value, written)
+    return FastRow(value, written)
 
 
-def quick_all(lines: Sequence[bytes]) -> QuickAll | None:
-    """Many lines as `quick` gives each, read at once; None when any of them is wrong or doubtful.
+def quick_all(lines: Sequence[bytes]) -> FastRows | None:
+    """Read many lines at once, each as `quick` does; None when any of them is wrong or doubtful.
 
-    A text that no file holds stands between them: a value that goes on behind its line, or two values on one, are found.
+    The lines are joined by a random text: so a value that continues after its line, or two values on one line, are detected.
     """
     text = b"[" + _BETWEEN.join(lines) + b"]"
     try:
-        found = orjson.loads(text)
-        values = found[::2]
-        whole = len(found) == 2 * len(lines) - 1 and found[1::2].count(_MARK) == len(lines) - 1
+        items = orjson.loads(text)
+        values = items[::2]
+        whole = len(items) == 2 * len(lines) - 1 and items[1::2].count(_MARK) == len(lines) - 1
         if not whole or set(map(type, values)) != {dict} or not all(values):
             return None
         written = orjson.dumps(values)
     except (ValueError, TypeError):
         return None
-    held = set(map(type, chain.from_iterable(map(dict.values, values))))
-    flat = held.isdisjoint((dict, list))
-    if _doubtful(text, written, marks=2 * (len(lines) - 1), numbers=not flat or _wide(values, held)):
+    types = set(map(type, chain.from_iterable(map(dict.values, values))))
+    flat = types.isdisjoint((dict, list))
+    if _doubtful(text, written, marks=2 * (len(lines) - 1), numbers=not flat or _may_be_wide(values, types)):
         return None
     if not flat and any(
         line.count(b"[") + line.count(b"{") > MAX_JSON_DEPTH and depth(value) > MAX_JSON_DEPTH
         for line, value in zip(lines, values, strict=True)
     ):
         return None
-    return QuickAll(values, written)
+    return FastRows(values, written)
 
 
-def _wide(values: Sequence[dict[str, Json]], held: set[type]) -> bool:
-    """Whether a flat value may be an integer beyond 64 bits: such a one was read as a float of that size."""
-    return float in held and any(
-        not -_2_63 < number < _2_63
-        for number in [one for one in chain.from_iterable(map(dict.values, values)) if type(one) is float]
+def _may_be_wide(values: Sequence[dict[str, Json]], types: set[type]) -> bool:
+    """Whether a flat value may be an integer beyond 64 bits: orjson reads such as floats."""
+    return float in types and any(
+        not -_2_63 < value < _2_63
+        for value in chain.from_iterable(map(dict.values, values))
+        if type(value) is float
     )
 
 
@@ -143,25 +144,25 @@ def _doubtful(text: bytes, written: bytes, *, marks: int = 0, numbers: bool = Tr
     return numbers and _DIGITS in text.translate(_MARKS) and _LONG_INTEGER.search(text) is not None
 
 
-def scan(text: str, at: int, *, where: str, line: int, whole: bool) -> tuple[Json, int] | None:
-    """Read the value that begins at a place of a longer text, and find its end.
+def scan(text: str, start: int, *, where: str, line: int, whole: bool) -> tuple[Json, int] | None:
+    """Read the value that begins at a position of a longer text, and find its end.
 
     Args:
-        text: what is there of the text.
-        at: where the value begins.
+        text: as much of the text as was read.
+        start: where the value begins.
         where: the file, for the errors.
-        line: the physical line of `at`.
+        line: the physical line of `start`.
         whole: whether the text goes no further.
 
     Returns:
-        The value and the place after it; None when the value may go on behind what is there.
+        The value and the position after it; None when the value may continue after what was read.
 
     Raises:
         InputError: for anything that is not strict JSON, with file and line.
     """
     place = f"{where}:{line}"
     try:
-        value, end = _DECODER.raw_decode(text, at)
+        value, end = _DECODER.raw_decode(text, start)
     except _Fault as fault:
         problem, found, expected, fix = fault.args
         raise InputError(problem, where=place, found=found, expected=expected, fix=fix) from None
@@ -169,12 +170,12 @@ def scan(text: str, at: int, *, where: str, line: int, whole: bool) -> tuple[Jso
         # A fault near the end of what is there, or a text without its closing quote, may be no fault at all.
         if not whole and (len(text) - error.pos < _NEAR or error.msg.startswith("Unterminated string")):
             return None
-        raise _in_file(error, text, where, line + text.count("\n", at, error.pos), whole=whole) from None
+        raise _in_file(error, text, where, line + text.count("\n", start, error.pos), whole=whole) from None
     except RecursionError:
         raise _too_deep(place) from None
     if end == len(text) and not whole:
         return None
-    _check(value, text[at:end], place)
+    _check(value, text[start:end], place)
     return value, end
 
 
@@ -194,7 +195,7 @@ def strings(value: Json) -> Iterator[str]:
 
 
 def kind(value: Any) -> str:
-    """A value's type in JSON's words: 'text', 'a number', 'null', ..."""
+    """A value's JSON type in words: 'text', 'a number', 'null', ..."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -219,17 +220,17 @@ def shorten(text: str, limit: int = 60) -> str:
 
 
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
+    value = dict(pairs)
+    if len(value) != len(pairs):
         names = [key for key, _ in pairs]
-        twice = next(key for key in names if names.count(key) > 1)
+        repeated = next(key for key in names if names.count(key) > 1)
         raise _Fault(
-            f"the key {shorten(twice)} stands twice in one object",
-            f"{names.count(twice)} values for {shorten(twice)}",
+            f"the key {shorten(repeated)} stands twice in one object",
+            f"{names.count(repeated)} values for {shorten(repeated)}",
             "every key once",
             "keep one of them: readers differ in which one they would take",
         )
-    return made
+    return value
 
 
 def _constant(name: str) -> Json:
@@ -321,7 +322,7 @@ def _check(value: Json, text: str, where: str) -> None:
 
 
 def depth(value: Json) -> int:
-    """How many lists and objects stand inside one another."""
+    """How deeply lists and objects are nested."""
     level: list[Json] = [value]
     deep = 0
     while level:

@@ -1,4 +1,4 @@
-"""The nouns of the way of the data: one frozen dataclass a stage. An origin is a tuple, as every row read makes one."""
+"""The types that pass between stages, as frozen dataclasses. An origin is a tuple, because every row read makes one."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One row of a data file: its fields as they stand there, and where it stood.
+    """One row of a data file: its fields, and where it came from.
 
-    `history` is what was said before the prompt, for a turn of a conversation: (role, content), the oldest first.
+    `history` holds the messages before the prompt, for a turn of a conversation: (role, content), the oldest first.
     """
 
     id: str
@@ -45,13 +45,13 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """An example put into words: what the model reads, and what it shall answer.
+    """An example as prompt and completion: what the model reads, and what it should answer.
 
     `prompt` is the user's turn, before the model's chat template; `fields` are the example's, for metrics that
     look at more than the completion. `spans` names the parts of `prompt` that came from a field, as
     (field, start, end) in characters: what may be shortened when the prompt is too long.
-    `choices` are the answers to choose from, the completion among them, where the row has such. `history` stands
-    before the prompt, as messages of their own.
+    `choices` are the answers to choose from, the completion among them, where the row has such. `history` comes
+    before the prompt, as messages of its own.
 
     `source` is the data set that the row comes from; `listed` says whether the prompt lists the answer options, `group`
     whether it is turned around (the input is asked for) or asks for reasons first.
@@ -86,7 +86,7 @@ class Prompted:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Token ids with the loss mask: `loss_mask[i]` says whether `ids[i]` is to be predicted.
+    """Token ids with the loss mask: `loss_mask[i]` says whether `ids[i]` counts for the loss.
 
     For an encoder-decoder model `source` holds the encoder's ids and `ids` the decoder's targets.
     `dropped` counts prompt tokens that were cut to fit.
@@ -101,7 +101,7 @@ class Encoded:
 
     @property
     def n_loss(self) -> int:
-        """How many tokens bear loss."""
+        """How many tokens count for the loss."""
         return sum(self.loss_mask)
 
 
@@ -113,7 +113,7 @@ class Request:
     greedy tokens, ending at the model's end of turn or at a stop string.
 
     `form` says what `prompt` is. `chat`: the user's turn, with the messages of `history` before it, put into the model's
-    chat template. `text`: a text that the answer goes on from, read as it stands; no chat template, and no history.
+    chat template. `text`: a text that the answer continues, without chat template and history.
     """
 
     id: str

@@ -1,9 +1,9 @@
-"""YAML as recipes and benchmark specs need it: the safe part, read by YAML 1.2's rules, with the line of every key.
+"""YAML for recipes, benchmark specs and templates: a safe subset, read by YAML 1.2's rules, with the line of every key.
 
-PyYAML's own loaders take the last of two equal keys and read `1e-3` as text and `no` as false (YAML 1.1). So only its
-parser is used, which gives events; the values are made here. Tags, anchors and several documents have no use here and are
-refused, so nothing in a file can name a Python object or grow when it is read. `read_foreign` is for files that other
-programs write, in which aliases are common: they are resolved, up to a number of values. All YAML is read by this file.
+PyYAML's loaders take the last of two equal keys and read `1e-3` as text and `no` as false (YAML 1.1). So only its parser is
+used, which gives events, and the values are built here. Tags, anchors and several documents are refused, so nothing in a file can
+name a Python object or grow when it is read. `read_foreign` is for files that other programs write, in which aliases are common:
+they are resolved, up to a number of values. All YAML is read by this module.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from tutelage.core import regular
+from tutelage.core import files, regular
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_JSON_DEPTH, MAX_RUN_RECIPE_BYTES, MAX_YAML_VALUES
 from tutelage.core.strictjson import shorten
@@ -63,7 +63,8 @@ def read(text: str, *, file: str) -> Document:
 def read_foreign(text: str, *, file: str) -> Json:
     """Read a YAML document that another program wrote.
 
-    Plain values are read by YAML 1.1's rules (`yes` is true). Tags are passed over, of two equal keys the last one counts, and aliases stand for what they name, `<<` among them.
+    Plain values are read by YAML 1.1's rules (`yes` is true). Tags are ignored, the last of two equal
+    keys counts, and aliases and `<<` are resolved.
 
     Args:
         text: the document.
@@ -72,7 +73,7 @@ def read_foreign(text: str, *, file: str) -> Json:
     Raises:
         InputError: not YAML, nested too deeply, or more than `MAX_YAML_VALUES` values once aliases are written out.
     """
-    return _read(text, file, _Tolerant(text, file)).value
+    return _read(text, file, _ForeignBuilder(text, file)).value
 
 
 def read_file(path: Path, *, what: str) -> Json:
@@ -87,22 +88,17 @@ def read_file(path: Path, *, what: str) -> Json:
     """
     fix = "it is written by the run: restore it, or run the recipe again into another folder"
     content = regular.read_regular(path, what=what, fix=fix, limit=MAX_RUN_RECIPE_BYTES)
-    try:
-        return read_foreign(content.decode("utf-8"), file=str(path))
-    except UnicodeDecodeError as error:
-        place = f"{path}:{content.count(10, 0, error.start) + 1}"
-        byte = f"0x{content[error.start]:02x} at byte {error.start + 1} of the file"
-        raise InputError(f"{what} is not UTF-8", where=place, found=byte, expected="UTF-8", fix=fix) from None
+    return read_foreign(files.decode(content, what=what, where=str(path), fix=fix), file=str(path))
 
 
 def write(value: Json) -> str:
-    """A value as YAML, every key in its place; `read_file` reads it back."""
+    """A value as YAML, with its keys in their order; `read_file` reads it back."""
     return yaml.dump(value, Dumper=yaml.SafeDumper, sort_keys=False, allow_unicode=True)
 
 
 @cache
 def table(package: str, name: str) -> Any:
-    """A YAML file that comes with the program, read once: whoever takes it may not change it."""
+    """A YAML file of a package, read once and shared: callers may not change it."""
     text = resources.files(package).joinpath(name).read_text("utf-8")
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe one, in C
 
@@ -131,7 +127,7 @@ def _read(text: str, file: str, builder: _Builder) -> Document:
 
 
 class _Builder:
-    """Makes a value of the parser's events; mistakes that do not stop the reading are collected."""
+    """Builds a value from the parser's events; mistakes that do not stop the reading are collected."""
 
     loader: Any = yaml.SafeLoader
 
@@ -172,7 +168,7 @@ class _Builder:
         return self._scalar(event)
 
     def _mapping(self, path: FieldPath) -> Json:
-        made: dict[str, Json] = {}
+        mapping: dict[str, Json] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 self._refuse(
@@ -181,8 +177,8 @@ class _Builder:
                 raise_all(self.file, self.errors)
             key = self._text(event)
             inner = (*path, key)
-            twice = key in made
-            if twice:
+            repeated = key in mapping
+            if repeated:
                 dotted = ".".join(map(str, inner))
                 self._refuse(
                     event,
@@ -194,15 +190,15 @@ class _Builder:
             else:
                 self.lines[inner] = event.start_mark.line + 1
             value = self._value(next(self.events), inner)
-            if not twice:
-                made[key] = value
-        return made
+            if not repeated:
+                mapping[key] = value
+        return mapping
 
     def _list(self, path: FieldPath) -> Json:
-        made: list[Json] = []
+        items: list[Json] = []
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
-            made.append(self._value(event, (*path, len(made))))
-        return made
+            items.append(self._value(event, (*path, len(items))))
+        return items
 
     def _text(self, event: Any) -> str:
         """A scalar's text; half a character, which no output could hold, is refused."""
@@ -235,8 +231,8 @@ class _Builder:
         self.errors.append(InputError(problem, where=where, found=found, expected=expected, fix=fix))
 
 
-class _Tolerant(_Builder):
-    """Takes what other programs write: resolves aliases within bounds, and passes tags and repeated keys over."""
+class _ForeignBuilder(_Builder):
+    """Builds what other programs write: resolves aliases within bounds, and ignores tags and repeated keys."""
 
     loader = _FAST
     constructor: Any = yaml.SafeLoader("")
@@ -249,9 +245,9 @@ class _Tolerant(_Builder):
         self.count = 0
 
     def _value(self, event: Any, path: FieldPath) -> Json:
-        before = self.count
+        count_before = self.count
         if isinstance(event, yaml.AliasEvent):
-            value, size = self._named(event)
+            value, size = self._resolve(event)
             self._add(event, size)
             return value
         self._add(event, 1)
@@ -264,7 +260,7 @@ class _Tolerant(_Builder):
         else:
             value = self._scalar(event)
         if event.anchor is not None:
-            self.anchors[event.anchor] = value, self.count - before
+            self.anchors[event.anchor] = value, self.count - count_before
         return value
 
     def _mapping(self, path: FieldPath) -> Json:
@@ -293,7 +289,7 @@ class _Tolerant(_Builder):
             return text
         return text if isinstance(value, float) and not math.isfinite(value) else value
 
-    def _named(self, event: Any) -> tuple[Json, int]:
+    def _resolve(self, event: Any) -> tuple[Json, int]:
         if event.anchor not in self.anchors:  # unknown, or inside the very value that it names
             self._stop(
                 event, f"the alias *{event.anchor}", "the name of a value above it", "write the value out"

@@ -88,9 +88,9 @@ def validate(
     mistakes: dict[tuple[FieldPath, bool], InputError] = {}
     for detail in details[:_WORDED]:
         key = (writer.path(detail), detail["loc"][-1:] == ("[key]",))
-        error = writer.mistake(detail)
+        mistake = writer.mistake(detail)
         # Each alternative of a union refuses the value: that is one mistake.
-        mistakes[key] = _either(mistakes[key], error) if key in mistakes else error
+        mistakes[key] = _either(mistakes[key], mistake) if key in mistakes else mistake
     return None, list(mistakes.values()), len(details) - min(len(details), _WORDED) + len(mistakes)
 
 
