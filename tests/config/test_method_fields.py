@@ -44,7 +44,7 @@ def written(tmp_path):
 
 def test_recipe_and_table_have_the_same_methods_and_fields():
     assert set(get_args(Tune.model_fields["method"].annotation)) == set(methods.table())
-    assert set(VALUES) == set(methods.own_fields())
+    assert set(VALUES) == set(methods.method_fields())
     assert set(VALUES) <= set(Tune.model_fields)
 
 
@@ -61,7 +61,7 @@ def test_each_field_is_read_or_refused_by_name(written, name):
             load(path)
         assert caught.value.where.endswith(f"tune.{field}")
         assert f"--set tune.{field}=null" in caught.value.fix
-        assert methods.readers(field)[0] in caught.value.fix
+        assert methods.methods_reading(field)[0] in caught.value.fix
         assert load(path, [f"tune.{field}=null"]).tune.method == name
 
 
@@ -77,16 +77,19 @@ def test_the_resolved_recipe_has_what_is_read_and_loads_again(written, name):
 
 IN_RECIPES = {"activation_checkpointing": True, "packing": True, "l2_to_base": 0.5}
 FORBIDDEN = [
-    (method.name, what) for method in methods.table().values() for what in IN_RECIPES if what in method.cannot
+    (method.name, subject)
+    for method in methods.table().values()
+    for subject in IN_RECIPES
+    if subject in method.cannot
 ]
 
 
 def test_what_the_table_forbids_is_known_here():
-    said = {what for method in methods.table().values() for what in method.cannot}
+    said = {subject for method in methods.table().values() for subject in method.cannot}
     assert said == {*IN_RECIPES, "merge", "combine"}
     assert ("prefix-tuning", "activation_checkpointing") in FORBIDDEN
-    assert {name for name, what in FORBIDDEN if what == "packing"} == {"prefix-tuning", "prompt-tuning"}
-    assert {name for name, what in FORBIDDEN if what == "l2_to_base"} == {
+    assert {name for name, subject in FORBIDDEN if subject == "packing"} == {"prefix-tuning", "prompt-tuning"}
+    assert {name for name, subject in FORBIDDEN if subject == "l2_to_base"} == {
         *("dora", "ia3", "oft", "prompt-tuning", "prefix-tuning")
     }
 
@@ -107,13 +110,16 @@ def test_what_cannot_be_combined_is_refused_with_the_reason(written, name, other
 def test_what_has_no_merge_or_sum_says_so(name):
     """tests/models/test_methods.py and test_combine.py meet these refusals with adapters that were made."""
     method = methods.find(name)
-    for what, problem in {"merge": "merged into the weights", "combine": "added to another adapter"}.items():
-        if what not in method.cannot:
-            method.refuse(what, where="here", fix="")
+    for subject, problem in {
+        "merge": "merged into the weights",
+        "combine": "added to another adapter",
+    }.items():
+        if subject not in method.cannot:
+            method.refuse(subject, where="here", fix="")
             continue
         with pytest.raises(InputError, match=f"{name} cannot be {problem}") as caught:
-            method.refuse(what, where="here", fix="")
-        assert caught.value.found == method.cannot[what]
+            method.refuse(subject, where="here", fix="")
+        assert caught.value.found == method.cannot[subject]
 
 
 def test_all_that_cannot_be_combined_is_told_at_once(written):
@@ -179,11 +185,11 @@ def test_the_document_has_the_table():
         cells = [cell.strip() for cell in row.strip("|").split("|")]
         assert float(cells[3]) == method.rate, method.name
         assert {word for word in VALUES if f"`{word}`" in cells[2]} == set(method.fields), method.name
-        for column, what in enumerate((*IN_RECIPES, "merge", "combine"), start=4):
-            if what in method.cannot:
-                assert cells[column] == "no", (method.name, what)
+        for column, subject in enumerate((*IN_RECIPES, "merge", "combine"), start=4):
+            if subject in method.cannot:
+                assert cells[column] == "no", (method.name, subject)
             else:
-                nothing = method.kind == "full" and what in ("merge", "combine")
-                assert cells[column] == ("" if nothing else "yes"), (method.name, what)
+                nothing = method.kind == "full" and subject in ("merge", "combine")
+                assert cells[column] == ("" if nothing else "yes"), (method.name, subject)
         for reason in method.cannot.values():
             assert reason in " ".join(text.split()), (method.name, reason)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
+from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
-from tutelage.core.errors import InputError
+from tutelage.config.fields import TupleAsList, checked_by, is_list_of_texts, slug
 from tutelage.core.strictjson import kind
-from tutelage.core.validation import Block, Text, mistake, mistake_of
+from tutelage.core.validation import Block, Text, mistake
 from tutelage.data import LAYOUTS, DataSource, LabelNames
 from tutelage.data.formats.blocks import is_compressed
 from tutelage.data.layouts import get_layout
@@ -19,7 +18,7 @@ from tutelage.data.layouts import get_layout
 def _paths(value: Any) -> str | tuple[str, ...]:
     if isinstance(value, str) and value:
         return value
-    if isinstance(value, list | tuple) and value and all(isinstance(name, str) and name for name in value):
+    if is_list_of_texts(value):
         return tuple(value)
     raise mistake(
         "not a path",
@@ -31,7 +30,11 @@ def _paths(value: Any) -> str | tuple[str, ...]:
 
 def _label_names(value: Any) -> dict[str, str] | tuple[str, ...]:
     names = list(value.values()) if isinstance(value, dict) else value
-    if isinstance(names, list | tuple) and names and all(isinstance(n, str) and n.strip() for n in names):
+    if (
+        isinstance(names, list | tuple)
+        and names
+        and all(isinstance(name, str) and name.strip() for name in names)
+    ):
         return dict(value) if isinstance(value, dict) else tuple(names)
     raise mistake(
         "not a list of label names",
@@ -41,22 +44,10 @@ def _label_names(value: Any) -> dict[str, str] | tuple[str, ...]:
     )
 
 
-def _layout(value: str) -> str:
-    try:
-        get_layout(value)
-    except InputError as error:
-        raise mistake_of(error) from None
-    return value
-
-
-def _plain(value: str | dict[str, str] | tuple[str, ...]) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
 Paths = Annotated[
     str | tuple[str, ...],
     PlainValidator(_paths),
-    PlainSerializer(_plain),
+    TupleAsList,
     WithJsonSchema(
         {
             "anyOf": [
@@ -69,7 +60,7 @@ Paths = Annotated[
 LabelList = Annotated[
     dict[str, str] | tuple[str, ...],
     PlainValidator(_label_names),
-    PlainSerializer(_plain),
+    TupleAsList,
     WithJsonSchema(
         {
             "anyOf": [
@@ -79,7 +70,7 @@ LabelList = Annotated[
         }
     ),
 ]
-Layout = Annotated[str, AfterValidator(_layout), WithJsonSchema({"enum": list(LAYOUTS)})]
+Layout = Annotated[str, checked_by(get_layout), WithJsonSchema({"enum": list(LAYOUTS)})]
 
 
 class Labels(Block):
@@ -170,8 +161,8 @@ class Data(Block):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        alone = self.local is not None and self.path is None
-        if (self.path is None) == (self.hub is None) and not alone:
+        only_local = self.local is not None and self.path is None
+        if (self.path is None) == (self.hub is None) and not only_local:
             raise mistake(
                 "the rows come from a path or from the hub",
                 found="both" if self.path else "neither",
@@ -180,23 +171,24 @@ class Data(Block):
             )
         if self.hub is not None and isinstance(self.local, tuple):
             raise mistake(
-                "the local copy of a data set of the hub is one file or folder",
+                "the local copy of a dataset of the hub is one file or folder",
                 found=", ".join(self.local),
                 expected="one name",
                 fix="name its folder, or leave hub out",
             )
+        location = "local" if only_local else "path"
         for field in ("hub_split", "hub_config", "local"):
-            if self.hub is None and getattr(self, field) is not None and not (alone and field == "local"):
+            if self.hub is None and getattr(self, field) is not None and field != location:
                 raise mistake(
                     f"{field} goes with hub, not with path",
-                    found=f"{'local' if alone else 'path'} and {field}",
+                    found=f"{location} and {field}",
                     expected=f"hub and {field}",
-                    fix=f"remove {field}, or replace {'local' if alone else 'path'} by hub",
+                    fix=f"remove {field}, or replace {location} by hub",
                 )
         return self
 
     def source(self) -> DataSource:
-        """The block as the data package takes it."""
+        """The settings of the data package."""
         return DataSource(
             path=self.path,
             hub=self.hub,
@@ -211,12 +203,11 @@ class Data(Block):
         )
 
     def default_name(self) -> str:
-        """What a task with these rows is called when it has no name."""
+        """The name of a task with these rows that has no name of its own."""
         if self.hub is not None:
             return self.hub.partition("@")[0].rpartition("/")[2]
-        get_layout = self.local if self.path is None else self.path
-        assert get_layout is not None  # one of the three is
-        first = PurePosixPath(get_layout if isinstance(get_layout, str) else get_layout[0])
+        location = self.local if self.path is None else self.path
+        assert location is not None  # one of the three is
+        first = PurePosixPath(location if isinstance(location, str) else location[0])
         stem = first.stem.removesuffix(".jsonl") if is_compressed(Path(first)) else first.stem
-        names = (re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") for name in (stem, first.parent.name))
-        return next(filter(None, names), "task")
+        return slug(stem) or slug(first.parent.name) or "task"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
-from tutelage import metrics as all_metrics
-from tutelage import templates
+from tutelage import metrics, templates
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import kind
 from tutelage.core.validation import mistake, mistake_of
@@ -38,7 +40,7 @@ def _share(value: Any) -> float | int:
 def _targets(value: Any) -> Literal["all-linear"] | tuple[str, ...]:
     if value == "all-linear":
         return "all-linear"
-    if isinstance(value, list | tuple) and value and all(isinstance(name, str) and name for name in value):
+    if is_list_of_texts(value):
         return tuple(value)
     raise mistake(
         "not a choice of layers",
@@ -63,21 +65,35 @@ def _day(value: Any) -> date:
     )
 
 
-def _metric(value: str) -> str:
-    try:
-        all_metrics.check_scores_answers(value)
-    except InputError as error:
-        raise mistake_of(error) from None
-    return value
+def slug(text: str) -> str:
+    """A text as a name: other characters than letters, digits, `.`, `_` and `-` become `-`; may be empty."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")
 
 
-def _jinja(value: str) -> str:
-    try:
-        templates.check(value, where="template")
-    except InputError as error:
-        raise mistake_of(error) from None
-    return value
+def checked_by(check: Callable[[str], object]) -> AfterValidator:
+    """A validator for texts: an InputError that `check` raises becomes the field's mistake."""
 
+    def validate(value: str) -> str:
+        try:
+            check(value)
+        except InputError as error:
+            raise mistake_of(error) from None
+        return value
+
+    return AfterValidator(validate)
+
+
+def is_list_of_texts(value: Any) -> bool:
+    """Whether a value is a list of one text or more, none of them empty."""
+    return (
+        isinstance(value, list | tuple)
+        and len(value) > 0
+        and all(isinstance(item, str) and item for item in value)
+    )
+
+
+TupleAsList = PlainSerializer(lambda value: list(value) if isinstance(value, tuple) else value)
+"""Writes a tuple as a list, as JSON has it."""
 
 Share = Annotated[
     float | int,
@@ -89,7 +105,7 @@ Share = Annotated[
 Targets = Annotated[
     Literal["all-linear"] | tuple[str, ...],
     PlainValidator(_targets),
-    PlainSerializer(lambda value: list(value) if isinstance(value, tuple) else value),
+    TupleAsList,
     WithJsonSchema(
         {"anyOf": [{"const": "all-linear"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
     ),
@@ -98,7 +114,7 @@ Day = Annotated[
     date, PlainValidator(_day), PlainSerializer(str), WithJsonSchema({"type": "string", "format": "date"})
 ]
 Name = Annotated[str, Field(pattern=NAME)]
-Jinja = Annotated[str, AfterValidator(_jinja)]
-Metric = Annotated[str, AfterValidator(_metric)]
+Jinja = Annotated[str, checked_by(partial(templates.check, where="template"))]
+Metric = Annotated[str, checked_by(metrics.check_scores_answers)]
 Positive = Annotated[float, Field(gt=0)]
 Styles = Annotated[dict[Style, Positive], Field(min_length=1)]

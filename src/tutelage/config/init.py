@@ -1,15 +1,17 @@
-"""A recipe to start from, made by looking at a data file."""
+"""Write a recipe to start from for a data file."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage import templates
+from tutelage.config.fields import slug
+from tutelage.config.tune_block import Tune
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.strictjson import kind
@@ -17,71 +19,67 @@ from tutelage.core.types import Example
 from tutelage.data import SPLITS, DataSource, LoadedData, load
 from tutelage.templates import columns
 
-CHARACTERS_A_TOKEN = 3
-"""A low guess for European languages, so that the lengths come out high; the data card of a run counts real tokens."""
+CHARACTERS_PER_TOKEN = 3
+"""A low estimate for European languages, so that lengths come out high; the data card of a run counts real tokens."""
 LABEL_WORDS = 4
-"""Completions of at most so many words that come again and again are taken for labels."""
-DEFAULT_LENGTH = 1024
+"""Repeated completions of at most this many words are taken for labels."""
 COLUMNS_SHOWN = 20
 CONVERSATIONS = ("messages", "sharegpt")
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """What a look at the rows found."""
+class _Summary:
+    """What a data file holds: the template that fits it, and the lengths of its prompts and completions."""
 
     prompt: str
     completion: str
     references: str | None
-    template: str | None
     note: str
     layout: str
     split_column: str | None
-    prompts: tuple[int, ...]
+    prompt_lengths: tuple[int, ...]
     completions: tuple[str, ...]
 
     @property
-    def labels(self) -> bool:
-        """Whether the completions are a few short ones that come again."""
-        short = max(len(text.split()) for text in self.completions) <= LABEL_WORDS
-        return short and len(set(self.completions)) <= len(self.completions) / 2
+    def has_labels(self) -> bool:
+        """Whether the completions are a few short texts that are repeated."""
+        are_short = max(len(text.split()) for text in self.completions) <= LABEL_WORDS
+        return are_short and len(set(self.completions)) <= len(self.completions) / 2
 
     @property
-    def short(self) -> bool:
-        """Whether the usual completion is a few words."""
-        return (
-            sorted(len(text.split()) for text in self.completions)[len(self.completions) // 2] <= LABEL_WORDS
-        )
+    def is_short(self) -> bool:
+        """Whether the median completion is a few words."""
+        return statistics.median_high(len(text.split()) for text in self.completions) <= LABEL_WORDS
 
     @property
     def metrics(self) -> tuple[str, list[str]]:
-        """Why these metrics, and their names."""
+        """The reason for the metrics, and their names."""
         if self.layout == "entities":
             return "entities in words", ["entity_f1:form=text"]
-        if self.labels:
+        if self.has_labels:
             return f"{len(set(self.completions))} labels", ["accuracy"]
-        if self.short:
+        if self.is_short:
             return "short answers", ["exact_match", "rougeL"]
         return "longer texts", ["rougeL", "rouge1", "rouge2"]
 
 
 def init(file: Path, *, folder: Path | None = None) -> str:
-    """Make a recipe for a data file.
+    """Write a recipe for a data file, with defaults that suit its rows.
 
     Args:
         file: a data file of any kind that a recipe's `path` may name.
-        folder: where the recipe will lie; the data's path is written relative to it. The current one by default.
+        folder: the recipe's folder, to which the data's path is written relative; the current one by default.
 
     Returns:
-        The recipe's YAML with comments; `recipe.load` takes it as it is.
+        The recipe's YAML with comments; `config.load` reads it as it is.
 
     Raises:
-        InputError: the file is not as it should be, or it has no two columns of text.
+        InputError: a row is wrong, or there are no two columns of text.
     """
     loaded = load(DataSource(path=str(file)), root=Path())
-    seen = _look(loaded, file)
+    summary = _summarise(loaded, file)
     text = _write(
-        seen, file, folder or Path(), len(loaded.examples), templates.common_columns(loaded.examples)
+        summary, file, folder or Path(), len(loaded.examples), templates.common_columns(loaded.examples)
     )
     if len(text.encode()) > MAX_RECIPE_BYTES:
         raise InputError(
@@ -94,7 +92,7 @@ def init(file: Path, *, folder: Path | None = None) -> str:
     return text
 
 
-def _look(loaded: LoadedData, file: Path) -> _Seen:
+def _summarise(loaded: LoadedData, file: Path) -> _Summary:
     examples = loaded.examples
     names = templates.common_columns(examples)
     if loaded.template is None:
@@ -120,54 +118,53 @@ def _look(loaded: LoadedData, file: Path) -> _Seen:
             templates.reference(guess.prompt), templates.reference(guess.completion)
         )
     rendered = template.render_all(examples, file.stem)
-    return _Seen(
+    return _Summary(
         prompt=template.prompt,
         completion=template.completion,
         references=template.references,
-        template=name,
         note=note,
         layout=str(loaded.source["layout"]),
         split_column=_split_column(examples, names),
-        prompts=tuple(len(row.prompt) for row in rendered),
+        prompt_lengths=tuple(len(row.prompt) for row in rendered),
         completions=tuple(row.completion for row in rendered),
     )
 
 
 def _split_column(examples: Sequence[Example], names: Sequence[str]) -> str | None:
     for name in names:
-        said = {value if isinstance(value := row.fields[name], str) else None for row in examples}
-        if {"train", "test"} <= said <= set(SPLITS):
+        values = {value if isinstance(value := row.fields[name], str) else None for row in examples}
+        if {"train", "test"} <= values <= set(SPLITS):
             return name
     return None
 
 
-def _write(seen: _Seen, file: Path, folder: Path, rows: int, names: Sequence[str]) -> str:
+def _write(summary: _Summary, file: Path, folder: Path, rows: int, names: Sequence[str]) -> str:
     path = Path(os.path.relpath(file, folder)).as_posix()
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._") or "task"
-    longest = _tokens(max(seen.prompts)) + _tokens(max(map(len, seen.completions))) + 64
-    why, metrics = seen.metrics
+    name = slug(file.stem) or "task"
+    longest = _tokens(max(summary.prompt_lengths)) + _tokens(max(map(len, summary.completions))) + 64
+    reason, metrics = summary.metrics
     split = (
-        f"    split: {{column: {_text(seen.split_column)}}} # this column says train, validation or test"
-        if seen.split_column
+        f"    split: {{column: {_quoted(summary.split_column)}}} # this column says train, validation or test"
+        if summary.split_column
         else "    split: {train: 0.8, validation: 0.1, test: 0.1, seed: 0} # "
-        + ("the turns of a conversation" if seen.layout in CONVERSATIONS else "rows with equal prompts")
+        + ("the turns of a conversation" if summary.layout in CONVERSATIONS else "rows with equal prompts")
         + " stay together"
     )
-    shape = f" ({seen.layout})" if seen.layout != "plain" else ""
+    shape = f" ({summary.layout})" if summary.layout != "plain" else ""
     lines = [
-        f"# Made from {_plain(file.name)}{shape}: {rows:,} rows with the columns {_listed(names)}.",
-        f"# Then: tutelage run {_plain(name)}.yaml",
+        f"# Made from {_in_comment(file.name)}{shape}: {rows:,} rows with the columns {_listed(names)}.",
+        f"# Then: tutelage run {_in_comment(name)}.yaml",
         "model: smollm2-135m-instruct # or a hub id, a folder, a .gguf file",
         "tasks:",
-        f"  - name: {_text(name)}",
-        f"    data: {{path: {_text(path)}}}",
-        f"    # {_plain(seen.note)}",
-        f"    prompt: {_text(seen.prompt)}",
-        f"    completion: {_text(seen.completion)}",
-        *([f"    references: {_text(seen.references)}"] if seen.references else []),
+        f"  - name: {_quoted(name)}",
+        f"    data: {{path: {_quoted(path)}}}",
+        f"    # {_in_comment(summary.note)}",
+        f"    prompt: {_quoted(summary.prompt)}",
+        f"    completion: {_quoted(summary.completion)}",
+        *([f"    references: {_quoted(summary.references)}"] if summary.references else []),
         split,
-        f"    metrics: [{', '.join(metrics)}] # for {why}; the first one decides whether the model has learned",
-        f"    max_new_tokens: {_answer_tokens(seen)} # of an answer",
+        f"    metrics: [{', '.join(metrics)}] # for {reason}; the first one decides whether the model has learned",
+        f"    max_new_tokens: {_answer_tokens(summary)} # of an answer",
         "tune:",
         "  method: lora # or full: all weights, more memory",
         "  epochs: 2",
@@ -180,32 +177,33 @@ def _write(seen: _Seen, file: Path, folder: Path, rows: int, names: Sequence[str
     return "\n".join(lines) + "\n"
 
 
-def _text(text: str | None) -> str:
+def _quoted(text: str | None) -> str:
     """A text as YAML: a JSON string is one."""
     return json.dumps(text, ensure_ascii=True)
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Columns for a comment: their names, of many the first ones."""
+    """The names of columns for a comment; of many, the first ones."""
     more = f" and {len(names) - COLUMNS_SHOWN:,} more" if len(names) > COLUMNS_SHOWN else ""
-    return _plain(", ".join(names[:COLUMNS_SHOWN])) + more
+    return _in_comment(", ".join(names[:COLUMNS_SHOWN])) + more
 
 
-def _plain(text: str) -> str:
+def _in_comment(text: str) -> str:
     """A text for a comment: on one line, without control characters."""
-    return _text(text)[1:-1]
+    return _quoted(text)[1:-1]
 
 
 def _tokens(characters: int) -> int:
-    return -(-characters // CHARACTERS_A_TOKEN)
+    return -(-characters // CHARACTERS_PER_TOKEN)
 
 
-def _answer_tokens(seen: _Seen) -> int:
-    lengths = sorted(_tokens(len(text)) for text in seen.completions)
-    wanted = lengths[min(len(lengths) - 1, int(0.95 * len(lengths)))]
-    return min(512, max(8, -(-wanted // 8) * 8))
+def _answer_tokens(summary: _Summary) -> int:
+    """Tokens of an answer: the 95th percentile of the completions' lengths, up to a multiple of 8."""
+    lengths = sorted(_tokens(len(text)) for text in summary.completions)
+    percentile = lengths[min(len(lengths) - 1, int(0.95 * len(lengths)))]
+    return min(512, max(8, -(-percentile // 8) * 8))
 
 
 def _length(longest: int) -> int:
-    """A power of two that holds the longest row, up to the default."""
-    return min(DEFAULT_LENGTH, max(128, 1 << (longest - 1).bit_length()))
+    """The smallest power of two that holds the longest row, up to the default of `max_length`."""
+    return min(Tune.model_fields["max_length"].default, max(128, 1 << (longest - 1).bit_length()))

@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tutelage.config import mistakes
+from tutelage.config.contradictions import find_contradictions
+from tutelage.config.fields import slug
 from tutelage.config.schema import Recipe
 from tutelage.core import files, yamltext
 from tutelage.core.errors import InputError, raise_all
@@ -30,11 +31,11 @@ _EXAMPLES = {
     "split": "split: {{test: {}}}",
     "shots": "shots: {{count: {}}}",
 }
-"""How a block is written that has a plain value in its place."""
+"""How to write a block, for errors about a plain value in its place."""
 
 
 def load(path: Path, sets: Sequence[str] = (), *, benchmarks: Collection[str] | None = None) -> Recipe:
-    """Read a recipe.
+    """Read a recipe's file.
 
     Args:
         path: a YAML file; the recipe's own paths are relative to its folder.
@@ -48,34 +49,31 @@ def load(path: Path, sets: Sequence[str] = (), *, benchmarks: Collection[str] | 
     document, places = read_document(
         _text(path),
         file=str(path),
-        what="a recipe",
+        subject="a recipe",
         fields=("model", "tasks"),
         fix="start from `tutelage init FILE`, or from one of the bundled recipes",
     )
-    value = copy.deepcopy(document)
-    raise_all(
-        f"the changes to {path}",
-        [error for text in sets if (error := _not_text(text) or _change(value, text, places))],
-    )
-    value.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "recipe")
-    return _parse(value, places, root=path.parent, benchmarks=benchmarks)
+    values = copy.deepcopy(document)
+    errors = (_apply_change(values, change, places) for change in sets)
+    raise_all(f"the changes to {path}", [error for error in errors if error])
+    values.setdefault("name", slug(path.stem) or "recipe")
+    return _recipe(values, places, root=path.parent, benchmarks=benchmarks)
 
 
 def from_mapping(
     value: Mapping[str, Json], *, root: Path | None = None, benchmarks: Collection[str] | None = None
 ) -> Recipe:
-    """A recipe from plain values, as `load` does it from a file; its paths are relative to `root`."""
-    return _parse(dict(value), Places("recipe"), root=root or Path(), benchmarks=benchmarks)
+    """Make a recipe from plain values, with the checks of `load`; its paths are relative to `root`."""
+    return _recipe(value, Places("recipe"), root=root or Path(), benchmarks=benchmarks)
 
 
-def _parse(
-    value: dict[str, Any], places: Places, *, root: Path, benchmarks: Collection[str] | None
+def _recipe(
+    values: Mapping[str, Any], places: Places, *, root: Path, benchmarks: Collection[str] | None
 ) -> Recipe:
-    value, places, notes, clashes = with_new_names(Recipe, value, places)
-    recipe, errors, total = validate(Recipe, value, places, examples=_EXAMPLES)
-    contradictions = mistakes.of_contradictions(value, places, benchmarks)
-    others = [*clashes, *contradictions]
-    raise_all(places.file, [*errors, *others], total=total + len(others))
+    values, places, notes, clashes = with_new_names(Recipe, values, places)
+    recipe, errors, total = validate(Recipe, values, places, examples=_EXAMPLES)
+    clashes += find_contradictions(values, places, benchmarks)
+    raise_all(places.file, [*errors, *clashes], total=total + len(clashes))
     assert recipe is not None
     recipe._root, recipe._notes = root, tuple(notes)  # noqa: SLF001  # private to the model's users, not to its maker
     return recipe
@@ -90,60 +88,52 @@ def _text(path: Path) -> str:
             expected="a recipe in YAML",
             fix=f"make one with `tutelage init {path}`",
         )
-    content = files.read_bytes(
-        path,
-        what="the recipe",
-        fix="check the name, or make one with `tutelage init FILE`",
-        limit=MAX_RECIPE_BYTES,
-    )
+    fix = "check the name, or make one with `tutelage init FILE`"
+    content = files.read_bytes(path, subject="the recipe", fix=fix, limit=MAX_RECIPE_BYTES)
     require_text(content, str(path))
-    return files.decode(content, what="the recipe", where=str(path))
+    return files.decode(content, subject="the recipe", where=str(path))
 
 
-def _not_text(text: str) -> InputError | None:
-    """The error for a `--set` of bytes that are not UTF-8; None for text."""
-    if re.search("[\ud800-\udfff]", text):
-        return _bad_change(text, shorten(text), "UTF-8", "set the terminal to UTF-8, and write it again")
-    return None
+def _apply_change(values: dict[str, Any], change: str, places: Places) -> InputError | None:
+    """Apply one `--set` to the recipe's values. Returns the error when it cannot be applied."""
 
+    def error(actual: str, expected: str, fix: str) -> InputError:
+        return InputError(
+            "the change cannot be made", where=f"--set {change}", found=actual, expected=expected, fix=fix
+        )
 
-def _change(value: dict[str, Any], text: str, places: Places) -> InputError | None:
-    """Put one `--set` into the recipe's values; returns what is wrong with it."""
-    path, equals, written = text.partition("=")
+    if re.search("[\ud800-\udfff]", change):  # bytes of the command line that are not UTF-8
+        return error(shorten(change), "UTF-8", "set the terminal to UTF-8, and write it again")
+    path, equals, text = change.partition("=")
     names = path.strip().split(".")
     if not equals or not all(names):
-        return _bad_change(text, shorten(text), "path.to.field=value", "write it as --set tune.epochs=3")
-    try:
-        new = yamltext.read(written, file="--set").value
-    except InputError:
-        new = written  # a template such as {{ text }} is no YAML, and meant as it stands
-    at: Any = value
+        return error(shorten(change), "path.to.field=value", "write it as --set tune.epochs=3")
+    block: Any = values
     done: FieldPath = ()
-    for index, name in enumerate(names):
+    for name in names:
+        if done:
+            block = _step_into(block, done[-1])
+        shown = ".".join(map(str, done))
         key: str | int = name
-        if isinstance(at, list):
-            if not name.isascii() or not name.isdecimal() or int(name) > len(at):
-                held = f"{'.'.join(map(str, done))} has {len(at)} items"
-                return _bad_change(text, held, f"a number from 0 to {len(at)}", "count the items from 0")
+        if isinstance(block, list):
+            if not name.isascii() or not name.isdecimal() or int(name) > len(block):
+                expected = f"a number from 0 to {len(block)}"
+                return error(f"{shown} has {len(block)} items", expected, "count the items from 0")
             key = int(name)
-            if key == len(at):
-                at.append({})
-        elif not isinstance(at, dict):
-            held = f"{'.'.join(map(str, done))} is {kind(at)}"
-            return _bad_change(
-                text, held, "a field that holds fields", f"change {'.'.join(map(str, done))} itself"
-            )
+            block += [{}] if key == len(block) else []
+        elif not isinstance(block, dict):
+            return error(f"{shown} is {kind(block)}", "a field that holds fields", f"change {shown} itself")
         done = (*done, key)
-        if index == len(names) - 1:
-            at[key] = new
-        elif isinstance(at, dict) and at.get(name) is None:
-            at[key] = {}
-        at = at[key]
-    places.changes[done] = f"{path.strip()}={written}"
+    try:
+        block[done[-1]] = yamltext.read(text, file="--set").value
+    except InputError:
+        block[done[-1]] = text  # a template such as {{ text }} is not YAML, and meant as it stands
+    places.changes[done] = f"{path.strip()}={text}"
     return None
 
 
-def _bad_change(text: str, found: str, expected: str, fix: str) -> InputError:
-    return InputError(
-        "the change cannot be made", where=f"--set {text}", found=found, expected=expected, fix=fix
-    )
+def _step_into(block: Any, key: str | int) -> Any:
+    """The value of a field or item; a field that is not there becomes an empty block."""
+    if isinstance(block, dict) and block.get(key) is None:
+        block[key] = {}
+    return block[key]

@@ -1,4 +1,4 @@
-"""What a recipe's `tune` says that its method does not read, or cannot be combined with."""
+"""Contradictions between a recipe's tuning method and the other fields of `tune`."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ _OFF = (None, False, "none", "off")
 _COMBINED = ("activation_checkpointing", "packing", "l2_to_base")
 
 
-def contradictions(tune: Any, where: Where) -> list[InputError]:
-    """The mistakes of a `tune` as plain values; a method that there is not is passed over.
+def find_contradictions(tune: Any, where: Where) -> list[InputError]:
+    """Find fields that the method does not read or cannot be combined with; an unknown method is passed over.
 
     Args:
-        tune: as the person wrote it.
-        where: a path's place in words.
+        tune: the values of `tune`, as the person wrote them.
+        where: a field's place in words.
     """
     if not isinstance(tune, Mapping):
         return []
     method = methods.table().get(str(tune.get("method", "lora")))
     if method is None:
         return []
-    given = {name: value for name, value in tune.items() if value not in _OFF}
+    values = {name: value for name, value in tune.items() if value not in _OFF}
     errors = [
-        _unread(method, name, given[name], where)
+        _unread(method, name, values[name], where)
         for name in methods.method_fields()
-        if name in given and name not in method.fields
+        if name in values and name not in method.fields
     ]
-    for name in _COMBINED:
-        if name in given and name in method.cannot:
-            errors.append(
-                InputError(
-                    f"{method.name} cannot be combined with {name}",
-                    where=where(("tune", name)),
-                    found=method.cannot[name],
-                    fix=f"remove {name}, or take another method",
-                )
-            )
-    if "freeze" in given and "train_last" in given:
+    errors += [
+        InputError(
+            f"{method.name} cannot be combined with {name}",
+            where=where(("tune", name)),
+            found=method.cannot[name],
+            fix=f"remove {name}, or take another method",
+        )
+        for name in _COMBINED
+        if name in values and name in method.cannot
+    ]
+    if "freeze" in values and "train_last" in values:
         errors.append(
             InputError(
                 "two ways to say what stays frozen",
@@ -60,14 +60,14 @@ def contradictions(tune: Any, where: Where) -> list[InputError]:
 
 
 def check(tune: Tune) -> None:
-    """The same for a recipe that was made in Python, and what the method needs of the machine.
+    """Check a recipe's tuning method, also of a recipe that was made in Python, and what it needs of the machine.
 
     Raises:
         InputError: a field that the method does not read, or what it cannot be combined with.
         MachineError: the machine lacks what the method needs.
     """
-    said = tune.model_dump(mode="json", exclude_unset=True)
-    raise_all("the recipe", contradictions(said, lambda path: ".".join(map(str, path))))
+    values = tune.model_dump(mode="json", exclude_unset=True)
+    raise_all("the recipe", find_contradictions(values, lambda path: ".".join(map(str, path))))
     methods.find(tune.method).check_machine()
 
 

@@ -1,4 +1,4 @@
-"""The recipe's blocks for many tasks at once: how often each comes, which stay out, and what is replayed."""
+"""The recipe's blocks for many tasks at once: how often each comes, and what is replayed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tutelage.core.validation import Block, Text, mistake
 from tutelage.training.settings import unit
 
 TAGS = ("a task's name", "rows of its own")
-"""What pydantic puts into the path of a mistake below `replay.from`: no part of the recipe."""
+"""Names of the two forms of `replay.from`, which pydantic puts into the paths of mistakes below it."""
 
 
 class Part(Block):
@@ -64,7 +64,7 @@ class Part(Block):
 
 
 class Mixture(Part):
-    """How often each task comes in training; examples-proportional when nothing is said."""
+    """How often each task comes in training: by default in proportion to its rows."""
 
     preset: Literal["flan2021", "flan2022"] | None = Field(
         None,
@@ -76,23 +76,20 @@ class Mixture(Part):
     def _preset_alone(self) -> Self:
         if self.preset is None:
             return self
-        own = [
-            name
-            for name in ("weights", "cap", "rate_maximum", "temperature")
-            if getattr(self, name) is not None
-        ]
-        own += [
+        rates = ("weights", "cap", "rate_maximum", "temperature")
+        clashes = [name for name in rates if getattr(self, name) is not None]
+        clashes += [
             f"parts.{name}.{field}"
             for name, part in self.parts.items()
-            for field in ("weights", "cap", "rate_maximum", "temperature", "parts")
+            for field in (*rates, "parts")
             if getattr(part, field)
         ]
-        if own:
+        if clashes:
             raise mistake(
                 "a preset brings its own weights and caps",
-                found=f"preset: {self.preset} and {', '.join(own)}",
+                found=f"preset: {self.preset} and {', '.join(clashes)}",
                 expected="preset and parts with tasks, or a mixture of your own",
-                fix=f"remove {own[0]}, or remove preset",
+                fix=f"remove {clashes[0]}, or remove preset",
             )
         return self
 
@@ -151,7 +148,7 @@ class Replay(Block):
 
     @property
     def pool(self) -> Pool | None:
-        """The task that is only there to be replayed."""
+        """The task that is only replayed, when `from` has rows of its own."""
         return None if isinstance(self.task, str) else self.task
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """The recipe: every field with its meaning, its limits and a default that works.
 
-The models only say what may stand in a recipe; `load` reads files and words the mistakes, and each block hands the packages
-below their own frozen settings.
+These models declare what a recipe may hold; `load` reads files, and each block makes the frozen settings of the packages that
+read it.
 """
 
 from __future__ import annotations

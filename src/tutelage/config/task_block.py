@@ -114,7 +114,7 @@ class Split(Block):
         return self
 
     def settings(self) -> SplitSettings:
-        """The block as the data package takes it."""
+        """The settings of the data package."""
         return SplitSettings(**self.model_dump())
 
 

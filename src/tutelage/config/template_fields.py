@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, PlainValidator, WithJsonSchema
+from pydantic import PlainValidator, WithJsonSchema
 
 from tutelage import templates
-from tutelage.core.errors import InputError
+from tutelage.config.fields import checked_by, is_list_of_texts
 from tutelage.core.strictjson import kind
-from tutelage.core.validation import mistake, mistake_of
+from tutelage.core.validation import mistake
 
 _TEXT = {"type": "string", "minLength": 1}
 _VALUE = {
@@ -21,14 +21,9 @@ _VALUE = {
 _SCALAR = (str, int, float, bool)
 
 
-def _template(value: str) -> str:
-    if value in templates.column_template_names() or templates.is_template_file(value):
-        return value
-    try:
+def _check_template(value: str) -> None:
+    if value not in templates.column_template_names() and not templates.is_template_file(value):
         templates.find(value)
-    except InputError as error:
-        raise mistake_of(error) from None
-    return value
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -48,7 +43,7 @@ def _is_source(value: Any) -> bool:
     if isinstance(value, dict):
         return list(value) == ["value"] and isinstance(value["value"], str) and bool(value["value"].strip())
     if isinstance(value, list | tuple):
-        return len(value) > 0 and all(isinstance(column, str) and column for column in value)
+        return is_list_of_texts(value)
     return isinstance(value, str) and bool(value)
 
 
@@ -74,7 +69,7 @@ def _as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-Template = Annotated[str, AfterValidator(_template)]
+Template = Annotated[str, checked_by(_check_template)]
 Fields = Annotated[
     dict[str, Any],
     PlainValidator(_fields),
