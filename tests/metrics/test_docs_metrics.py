@@ -16,7 +16,7 @@ from rouge_score import rouge_scorer, scoring
 from tutelage.metrics import Row, metric_names, paired_difference, score_rows
 from tutelage.metrics.catalogue import CatalogueEntry, catalogue, parse
 from tutelage.metrics.stats.intervals import Z
-from tutelage.scoring.explain.terminal_text import explain_rows, explanation_text
+from tutelage.scoring.explain import explain_rows, explanation_text
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 NUMBER = re.compile(r"(?<![\w#.|-])\d+(?:\.\d+)?(?![\w-]|\.\d)")

@@ -15,7 +15,7 @@ def held(rows):
 
 
 @pytest.fixture
-def sides():
+def tokenize_for_rouge():
     """Two models on 40 items of two tasks: the first is right on more of them."""
     rights = [f"the {i} answer stands here" for i in range(40)]
     good = [Row(r if i % 4 else "no idea", (r,), task="ab"[i % 2]) for i, r in enumerate(rights)]
@@ -23,9 +23,9 @@ def sides():
     return held(good), held(poor)
 
 
-def test_scores_are_those_of_score_rows_whole_and_by_task(sides):
-    found = score(["rouge1", "accuracy"], sides[0])
-    rows = sides[0].rows
+def test_scores_are_those_of_score_rows_whole_and_by_task(tokenize_for_rouge):
+    found = score(["rouge1", "accuracy"], tokenize_for_rouge[0])
+    rows = tokenize_for_rouge[0].rows
     whole = score_rows(["rouge1", "accuracy"], rows)
     assert {m: s.score for m, s in found.side.scores.items()} == {m: s.score for m, s in whole.items()}
     assert list(found.side.by_task) == ["a", "b"]
@@ -39,8 +39,8 @@ def test_rows_without_tasks_have_no_scores_by_task():
     assert score(["accuracy"], held([Row("a", ("a",))])).side.by_task == {}
 
 
-def test_against_gives_the_paired_difference_with_holm_over_the_metrics(sides):
-    found = score(["rouge1", "accuracy"], sides[0], against=sides[1])
+def test_against_gives_the_paired_difference_with_holm_over_the_metrics(tokenize_for_rouge):
+    found = score(["rouge1", "accuracy"], tokenize_for_rouge[0], against=tokenize_for_rouge[1])
     for metric, one in found.difference.items():
         own = paired_difference(found.against.scores[metric], found.side.scores[metric])
         assert (one.value, one.low, one.high, one.p, one.n) == (own.value, own.low, own.high, own.p, own.n)
@@ -49,8 +49,10 @@ def test_against_gives_the_paired_difference_with_holm_over_the_metrics(sides):
     assert adjusted == holm([one.p for one in found.difference.values()])
 
 
-def test_the_document_has_the_promised_shape_and_no_nan(sides):
-    found = score(["bleu", "accuracy"], sides[0], against=sides[1]).as_json(per_item=True)
+def test_the_document_has_the_promised_shape_and_no_nan(tokenize_for_rouge):
+    found = score(["bleu", "accuracy"], tokenize_for_rouge[0], against=tokenize_for_rouge[1]).as_json(
+        per_item=True
+    )
     assert list(found) == ["scores", "by_task", "items", "against", "difference"]
     assert set(found["scores"]["bleu"]) == {"value", "low", "high", "n", "signature"}
     assert set(found["against"]) == {"scores", "by_task"}

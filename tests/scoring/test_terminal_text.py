@@ -8,12 +8,12 @@ import pytest
 from tutelage.cli import console
 from tutelage.core.errors import InputError
 from tutelage.metrics import Row, score_rows
-from tutelage.scoring.explain import explain, explain_corpus, phrasing
-from tutelage.scoring.explain.terminal_text import (
-    RowExplanation,
+from tutelage.scoring.explain import (
+    explain,
     explain_corpus_metrics,
     explain_rows,
     explanation_text,
+    phrasing,
 )
 
 CAT = Row("the the the the the the the", ("The cat is on the mat",))
@@ -182,4 +182,4 @@ def test_the_document_is_json_and_holds_the_value():
     assert [one["kind"] for one in again] == ["ngrams", "subsequence", "bleu", "answers", "words", "facts"]
     assert again[0]["value"] == explain("rouge1", row).value
     assert again[0]["prediction"]["marks"][1] == {"start": 8, "end": 11, "kind": "cut"}
-    assert RowExplanation(None, "", explain_corpus("bleu", [row])).as_json()["line"] is None
+    assert explain_corpus_metrics(["bleu"], [row])[0].as_json()["line"] is None

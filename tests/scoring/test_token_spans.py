@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tutelage.metrics.rouge.tokens import Tokenizer, intern
-from tutelage.scoring.explain.token_spans import places, sides
+from tutelage.scoring.explain.token_spans import token_spans, tokenize_for_rouge
 
 TOKENIZERS: tuple[Tokenizer, ...] = ("reference", "unicode", "cjk")
 # Characters that compose with what stands before them, or turn into several: jamo, marks, vowel signs, ligatures.
@@ -27,7 +27,7 @@ HARD = "a1 .,-\n\0\u0301\u0327\u1100\u1161\u11a8\uac00\u0b47\u0b3e\u09c7\u09be\u
 @example("\uff76\uff9e\uff76")
 def test_there_are_as_many_places_as_tokens(text: str):
     for tokenizer in TOKENIZERS:
-        found = places(text, tokenizer)
+        found = token_spans(text, tokenizer)
         assert len(found) == intern([text], stemmer=False, tokenizer=tokenizer).lengths[0]
         assert all(0 <= start < end <= len(text) for start, end in found)
         assert all(a[0] <= b[0] and a[1] <= b[1] for a, b in pairwise(found))
@@ -38,7 +38,7 @@ def test_there_are_as_many_places_as_tokens(text: str):
 def test_what_stands_at_a_place_is_the_token(text: str):
     """Cut out of its text, the place gives the same token, unless several tokens share one character."""
     for tokenizer in TOKENIZERS:
-        found = places(text, tokenizer)
+        found = token_spans(text, tokenizer)
         alone = [place for place in found if sum(a < place[1] and place[0] < b for a, b in found) == 1]
         pieces = [text[start:end] for start, end in alone]
         told = intern([text, *pieces], stemmer=False, tokenizer=tokenizer)
@@ -61,7 +61,7 @@ def test_what_stands_at_a_place_is_the_token(text: str):
     ],
 )
 def test_words_stand_where_people_see_them(text: str, tokenizer: Tokenizer, words: list[str]):
-    assert [text[start:end] for start, end in places(text, tokenizer)] == words
+    assert [text[start:end] for start, end in token_spans(text, tokenizer)] == words
 
 
 @pytest.mark.long
@@ -69,16 +69,16 @@ def test_words_stand_where_people_see_them(text: str, tokenizer: Tokenizer, word
 def test_every_code_point(tokenizer: Tokenizer):
     chars = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
     lengths = intern(chars, stemmer=False, tokenizer=tokenizer).lengths
-    wrong = [char for char, n in zip(chars, lengths, strict=True) if len(places(char, tokenizer)) != n]
+    wrong = [char for char, n in zip(chars, lengths, strict=True) if len(token_spans(char, tokenizer)) != n]
     assert wrong == []
 
 
 def test_equal_words_of_two_texts_have_equal_numbers():
-    left, right = sides(["Running cats", "cat runs"], stemmer=True, tokenizer="reference")
+    left, right = tokenize_for_rouge(["Running cats", "cat runs"], stemmer=True, tokenizer="reference")
     assert left.ids == right.ids[::-1]
     assert left.form(0, 2) == "running cats"
-    assert right.runs(2) == [right.ids]
-    assert right.runs(3) == []
+    assert right.ngrams(2) == [right.ids]
+    assert right.ngrams(3) == []
 
 
 def test_importing_explanations_loads_nothing_heavy():

@@ -205,7 +205,15 @@ def _show_difference(found: Scorecard) -> None:
         ]
         for metric, one in found.difference.items()
     ]
-    columns = ["metric", "against", "file", "difference [95 % interval]", "p", "adjusted", "minimum detectable effect"]
+    columns = [
+        "metric",
+        "against",
+        "file",
+        "difference [95 % interval]",
+        "p",
+        "adjusted",
+        "minimum detectable effect",
+    ]
     console.show_table(columns, rows, right=tuple(range(1, 7)))
     for test in dict.fromkeys(one.test for one in found.difference.values()):
         named = ", ".join(metric for metric, one in found.difference.items() if one.test == test)

@@ -15,16 +15,16 @@ from tutelage.data.formats import jsonl
 from tutelage.data.formats.lines import Line, Lines
 from tutelage.metrics import Row
 
-_OWN = ("prediction", "references", "target", "task", "cluster")
+_ROW_FIELDS = ("prediction", "references", "target", "task", "cluster")
 EXAMPLE = '{"prediction": "...", "references": ["..."]}'
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What a file holds: the rows, and for each the physical line it stands on.
+    """The rows of a file, and the line that each stands on.
 
     Attributes:
-        shown: the file's name, as it was given.
+        shown: the file's name for messages.
         rows: predictions with their references.
         lines: the rows' line numbers, from 1.
     """
@@ -37,9 +37,9 @@ class Predictions:
 def read(path: Path) -> Predictions:
     """Read a .jsonl file (or .jsonl.gz) of predictions.
 
-    A row is `{"prediction": text, "references": [text, ...]}`; `target`, one text, may stand instead of `references`.
-    `task` and `cluster` (what several rows share, such as a document) are read too, and every further field is kept
-    for the metrics that read it.
+    A row is `{"prediction": text, "references": [text, ...]}`; `target`, one text, may replace `references`.
+    `task` and `cluster` (what several rows share, such as a document) are read too, and further fields are there for
+    the metrics that read them.
 
     Raises:
         InputError: a mistake with file and line; InputErrors for several.
@@ -48,14 +48,14 @@ def read(path: Path) -> Predictions:
     rows: list[Row] = []
     lines: list[int] = []
     errors: list[InputError] = []
-    for found in jsonl.rows(Lines(path, shown), shown):
-        mistakes = [found] if isinstance(found, InputError) else _mistakes(found, f"{shown}:{found.line}")
+    for row in jsonl.rows(Lines(path, shown), shown):
+        mistakes = [row] if isinstance(row, InputError) else _mistakes(row.fields, f"{shown}:{row.line}")
         errors += mistakes
         if len(errors) >= MAX_MISTAKES:
             break
-        if not mistakes and not isinstance(found, InputError):
-            rows.append(_row(found.fields))
-            lines.append(found.line)
+        if not mistakes and not isinstance(row, InputError):
+            rows.append(_row(row.fields))
+            lines.append(row.line)
     raise_all(shown, errors[:MAX_MISTAKES])
     if not rows:
         raise InputError("the file has no rows", where=shown, found="blank lines only", expected=EXAMPLE)
@@ -76,47 +76,47 @@ def read_texts(predictions: Path, references: Sequence[Path]) -> Predictions:
                 where=str(path),
                 found=f"{len(lines)} lines, and {len(texts[0])} in {predictions}",
                 expected="one reference line for every prediction",
-                fix="look for a line that is missing, or for an empty answer that was not written",
+                fix="look for a missing line, or for an empty answer that was not written",
             )
-    rows = tuple(Row(said, tuple(rights)) for said, *rights in zip(*texts, strict=True))
+    rows = tuple(Row(prediction, tuple(right)) for prediction, *right in zip(*texts, strict=True))
     return Predictions(str(predictions), rows, tuple(range(1, len(rows) + 1)))
 
 
 def _texts(path: Path) -> list[str]:
-    found: list[str] = []
+    texts: list[str] = []
     errors: list[InputError] = []
     for line in Lines(path, str(path)):
         if isinstance(line, Line):
-            found.append(line.text)
+            texts.append(line.text)
             continue
         errors.append(line)
         if len(errors) == MAX_MISTAKES:
             break
     raise_all(str(path), errors)
-    return found
+    return texts
 
 
 def _row(fields: Mapping[str, Json]) -> Row:
-    rights = fields["references"] if "references" in fields else [fields["target"]]
+    references = fields["references"] if "references" in fields else [fields["target"]]
     cluster = fields.get("cluster")
     return Row(
         prediction=str(fields["prediction"]),
-        references=tuple(map(str, rights)) if isinstance(rights, list) else (str(rights),),
-        fields={name: value for name, value in fields.items() if name not in _OWN},
+        references=tuple(map(str, references)) if isinstance(references, list) else (str(references),),
+        fields={name: value for name, value in fields.items() if name not in _ROW_FIELDS},
         task=str(fields.get("task", "")),
         cluster=None if cluster is None else str(cluster),
     )
 
 
-def _mistakes(row: jsonl.RawRow, where: str) -> list[InputError]:
-    return [*_missing(row.fields, where), *_shapes(row.fields, where)]
+def _mistakes(fields: Mapping[str, Json], where: str) -> list[InputError]:
+    return [*_missing_fields(fields, where), *_wrong_types(fields, where)]
 
 
-def _missing(fields: Mapping[str, Json], where: str) -> Iterator[InputError]:
+def _missing_fields(fields: Mapping[str, Json], where: str) -> Iterator[InputError]:
     if "prediction" not in fields:
-        yield _no_field("prediction", "the model's answer, a text", fields, where)
+        yield _missing("prediction", "the model's answer, a text", fields, where)
     if "references" not in fields and "target" not in fields:
-        yield _no_field("references", "a list of right answers (or target, one text)", fields, where)
+        yield _missing("references", "a list of right answers (or target, one text)", fields, where)
     if "references" in fields and "target" in fields:
         yield InputError(
             "references and target both stand in the row",
@@ -127,8 +127,8 @@ def _missing(fields: Mapping[str, Json], where: str) -> Iterator[InputError]:
         )
 
 
-def _no_field(name: str, expected: str, fields: Mapping[str, Json], where: str) -> InputError:
-    close = nearest(name, [own for own in fields if own not in _OWN])
+def _missing(name: str, expected: str, fields: Mapping[str, Json], where: str) -> InputError:
+    close = nearest(name, [field for field in fields if field not in _ROW_FIELDS])
     return InputError(
         f"the field {name} is missing",
         where=where,
@@ -138,21 +138,21 @@ def _no_field(name: str, expected: str, fields: Mapping[str, Json], where: str) 
     )
 
 
-def _shapes(fields: Mapping[str, Json], where: str) -> Iterator[InputError]:
+def _wrong_types(fields: Mapping[str, Json], where: str) -> Iterator[InputError]:
     for name in ("prediction", "target", "task"):
         if name in fields and not isinstance(fields[name], str):
-            yield _not(name, kind(fields[name]), "a text", where)
-    rights = fields.get("references", [""])
-    if not isinstance(rights, list):
-        yield _not("references", kind(rights), 'a list of texts, such as ["..."]', where)
-    elif not rights:
-        yield _not("references", "an empty list", "at least one right answer", where)
-    elif not all(isinstance(right, str) for right in rights):
-        other = next(right for right in rights if not isinstance(right, str))
-        yield _not("references", f"{kind(other)} in the list", "texts only", where)
+            yield _wrong_type(name, kind(fields[name]), "a text", where)
+    references = fields.get("references", [""])
+    if not isinstance(references, list):
+        yield _wrong_type("references", kind(references), 'a list of texts, such as ["..."]', where)
+    elif not references:
+        yield _wrong_type("references", "an empty list", "at least one right answer", where)
+    elif not all(isinstance(text, str) for text in references):
+        other = next(text for text in references if not isinstance(text, str))
+        yield _wrong_type("references", f"{kind(other)} in the list", "texts only", where)
     if not isinstance(fields.get("cluster"), str | int | None):
-        yield _not("cluster", kind(fields["cluster"]), "a text or a number", where)
+        yield _wrong_type("cluster", kind(fields["cluster"]), "a text or a number", where)
 
 
-def _not(name: str, found: str, expected: str, where: str) -> InputError:
+def _wrong_type(name: str, found: str, expected: str, where: str) -> InputError:
     return InputError(f"{name} has the wrong type", where=where, found=found, expected=expected)

@@ -1,4 +1,4 @@
-"""BLEU explained: the four precisions, the brevity penalty, and which of them did most harm."""
+"""BLEU explained: the four precisions, the brevity penalty, and which of them costs most."""
 
 from __future__ import annotations
 
@@ -6,93 +6,94 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from tutelage.core.errors import InputError
 from tutelage.metrics.catalogue import MetricSpec
+from tutelage.metrics.row_fields import require_reference
 from tutelage.metrics.score import Row
-from tutelage.scoring.explain.explanation import Bleu, Gram, Marked, Order
-from tutelage.scoring.explain.token_spans import Run, Side, mark_grams, word_sides
+from tutelage.metrics.translation import sacrebleu_bleu
+from tutelage.scoring.explain.explanation import BleuExplanation, BleuOrder, MarkedText, NGramCount
+from tutelage.scoring.explain.token_spans import NGram, TokenizedText, mark_ngrams, tokenize_at_spaces
 
 _ORDERS = (1, 2, 3, 4)
 
 
-def explain(spec: MetricSpec, row: Row) -> Bleu:
+def explain_bleu(spec: MetricSpec, row: Row) -> BleuExplanation:
     """The row's own BLEU (effective order), as `bleu` and `sentence_bleu` give it for a row alone."""
-    texts = _tokenised(spec, [row])[0]
-    prediction, *references = word_sides(texts)
-    counts = [_grams(prediction, references, n) for n in _ORDERS]
-    marked = mark_grams(prediction, _most_of_each(references), 1)[0]
-    return _bleu(
+    texts = _tokenized(spec, [row])[0]
+    prediction, *references = tokenize_at_spaces(texts)
+    by_order = [_ngram_counts(prediction, references, n) for n in _ORDERS]
+    marked = mark_ngrams(prediction, _as_bag(references), 1)[0]
+    return _explanation(
         spec,
         rows=1,
-        matches=[sum(gram.counted for gram in grams) for grams in counts],
-        totals=[sum(gram.prediction for gram in grams) for grams in counts],
-        lengths=(len(prediction.ids), _closest(prediction, references)),
+        matches=[sum(gram.matched for gram in grams) for grams in by_order],
+        totals=[sum(gram.prediction for gram in grams) for grams in by_order],
+        lengths=(len(prediction.ids), _closest_length(prediction, references)),
         effective=True,
-        grams=counts,
+        grams=by_order,
         texts=(marked, tuple(texts[1:])),
     )
 
 
-def explain_corpus(spec: MetricSpec, rows: Sequence[Row]) -> Bleu:
+def explain_bleu_of_corpus(spec: MetricSpec, rows: Sequence[Row]) -> BleuExplanation:
     """BLEU of all rows together: their counts are summed, and no order is left out."""
     matches, totals = [0] * len(_ORDERS), [0] * len(_ORDERS)
-    predicted = wanted = 0
-    for texts in _tokenised(spec, rows):
-        prediction, *references = word_sides(texts)
-        predicted += len(prediction.ids)
-        wanted += _closest(prediction, references)
-        for place, n in enumerate(_ORDERS):
-            own = Counter(prediction.runs(n))
-            matches[place] += (own & _most(references, n)).total()
-            totals[place] += own.total()
-    return _bleu(
-        spec, rows=len(rows), matches=matches, totals=totals, lengths=(predicted, wanted), effective=False
+    prediction_length = reference_length = 0
+    for texts in _tokenized(spec, rows):
+        prediction, *references = tokenize_at_spaces(texts)
+        prediction_length += len(prediction.ids)
+        reference_length += _closest_length(prediction, references)
+        for index, n in enumerate(_ORDERS):
+            predicted = Counter(prediction.ngrams(n))
+            matches[index] += (predicted & _largest_counts(references, n)).total()
+            totals[index] += predicted.total()
+    lengths = prediction_length, reference_length
+    return _explanation(
+        spec, rows=len(rows), matches=matches, totals=totals, lengths=lengths, effective=False
     )
 
 
-def _tokenised(spec: MetricSpec, rows: Sequence[Row]) -> list[list[str]]:
-    """Each row's prediction and references with BLEU's tokens apart."""
-    from sacrebleu.metrics import BLEU
-
+def _tokenized(spec: MetricSpec, rows: Sequence[Row]) -> list[list[str]]:
+    """Each row's prediction and references with a space between BLEU's tokens."""
     for index, row in enumerate(rows):
-        if not row.references:
-            raise InputError(f"{spec.text} needs a reference", where=f"row {index + 1}", found="none")
-    metric = BLEU(lowercase=spec.options["lowercase"], tokenize=spec.options["tokenize"], force=True)
-    apart = metric._preprocess_segment  # noqa: SLF001 - as its own tests do
-    return [[" ".join(apart(text).split()) for text in (row.prediction, *row.references)] for row in rows]
+        require_reference(spec, row, index)
+    tokenize = sacrebleu_bleu(spec)._preprocess_segment  # noqa: SLF001 - as its own tests do
+    return [[" ".join(tokenize(text).split()) for text in (row.prediction, *row.references)] for row in rows]
 
 
-def _most(references: Sequence[Side], n: int) -> Counter[Run]:
+def _largest_counts(references: Sequence[TokenizedText], n: int) -> Counter[NGram]:
     """Of each n-gram the largest count that one reference has."""
-    most: Counter[Run] = Counter()
-    for side in references:
-        most |= Counter(side.runs(n))
-    return most
+    largest: Counter[NGram] = Counter()
+    for reference in references:
+        largest |= Counter(reference.ngrams(n))
+    return largest
 
 
-def _most_of_each(references: Sequence[Side]) -> Side:
+def _as_bag(references: Sequence[TokenizedText]) -> TokenizedText:
     """The references as one bag of words, each as often as the reference that has it most."""
-    ids = tuple(run[0] for run in _most(references, 1).elements())
-    return Side("", ids, ((0, 0),) * len(ids))
+    ids = tuple(ngram[0] for ngram in _largest_counts(references, 1).elements())
+    return TokenizedText("", ids, ((0, 0),) * len(ids))
 
 
-def _closest(prediction: Side, references: Sequence[Side]) -> int:
+def _closest_length(prediction: TokenizedText, references: Sequence[TokenizedText]) -> int:
     """The reference length closest to the prediction's, of two equally close ones the shorter."""
     length = len(prediction.ids)
-    return min((len(side.ids) for side in references), key=lambda own: (abs(own - length), own))
+    lengths = [len(reference.ids) for reference in references]
+    return min(lengths, key=lambda candidate: (abs(candidate - length), candidate))
 
 
-def _grams(prediction: Side, references: Sequence[Side], n: int) -> tuple[Gram, ...]:
-    most = _most(references, n)
-    forms: dict[Run, str] = {}
-    for start, run in enumerate(prediction.runs(n)):
-        first, last = prediction.places[start], prediction.places[start + n - 1]
-        forms.setdefault(run, prediction.text[first[0] : last[1]])
-    counts = Counter(prediction.runs(n))
-    return tuple(Gram((form,), counts[run], most[run]) for run, form in forms.items())
+def _ngram_counts(
+    prediction: TokenizedText, references: Sequence[TokenizedText], n: int
+) -> tuple[NGramCount, ...]:
+    in_references = _largest_counts(references, n)
+    forms: dict[NGram, str] = {}
+    for start, ngram in enumerate(prediction.ngrams(n)):
+        first, last = prediction.spans[start], prediction.spans[start + n - 1]
+        forms.setdefault(ngram, prediction.text[first[0] : last[1]])
+    counts = Counter(prediction.ngrams(n))
+    return tuple(NGramCount((form,), counts[ngram], in_references[ngram]) for ngram, form in forms.items())
 
 
-def _bleu(
+def _explanation(
     spec: MetricSpec,
     *,
     rows: int,
@@ -100,36 +101,35 @@ def _bleu(
     totals: Sequence[int],
     lengths: tuple[int, int],
     effective: bool,
-    grams: Sequence[tuple[Gram, ...]] = ((), (), (), ()),
-    texts: tuple[Marked | None, tuple[str, ...]] = (None, ()),
-) -> Bleu:
+    grams: Sequence[tuple[NGramCount, ...]] = ((), (), (), ()),
+    texts: tuple[MarkedText | None, tuple[str, ...]] = (None, ()),
+) -> BleuExplanation:
     smooth = str(spec.options["smooth"])
     precisions = _precisions(matches, totals, smooth)
-    known = sum(precision is not None for precision in precisions)
-    divisor = max(known, 1) if effective else len(_ORDERS)
+    possible = sum(precision is not None for precision in precisions)
+    divisor = max(possible, 1) if effective else len(_ORDERS)
     orders = []
-    for n in _ORDERS:
-        own = precisions[n - 1] or 0.0
+    for index, n in enumerate(_ORDERS):
+        precision, total = precisions[index] or 0.0, totals[index]
+        unsmoothed = 100 * matches[index] / total if total else 0.0
         counts = n <= divisor
-        plain = 100 * matches[n - 1] / totals[n - 1] if totals[n - 1] else 0.0
-        factor = (own / 100) ** (1 / divisor) if counts else 1.0
-        orders.append(
-            Order(n, matches[n - 1], totals[n - 1], own, own != plain, counts, factor, grams[n - 1])
-        )
-    predicted, wanted = lengths
-    penalty = 1.0 if predicted >= wanted else math.exp(1 - wanted / predicted) if predicted else 0.0
+        factor = (precision / 100) ** (1 / divisor) if counts else 1.0
+        smoothed = precision != unsmoothed
+        orders.append(BleuOrder(n, matches[index], total, precision, smoothed, counts, factor, grams[index]))
+    predicted, reference = lengths
+    penalty = 1.0 if predicted >= reference else math.exp(1 - reference / predicted) if predicted else 0.0
     used = [order.precision for order in orders if order.counts]
     value = 0.0
     if any(matches) and all(used):
-        value = penalty * math.exp(sum(math.log(own) for own in used) / divisor)
-    return Bleu(
+        value = penalty * math.exp(sum(math.log(precision) for precision in used) / divisor)
+    return BleuExplanation(
         spec.text,
         value,
         rows=rows,
         orders=tuple(orders),
         penalty=penalty,
         predicted=predicted,
-        wanted=wanted,
+        reference_length=reference,
         smooth=smooth,
         effective=effective,
         prediction=texts[0],
@@ -139,18 +139,18 @@ def _bleu(
 
 def _precisions(matches: Sequence[int], totals: Sequence[int], smooth: str) -> list[float | None]:
     """Precisions in 100 after smoothing; None from the first order on that has no n-grams."""
-    found: list[float | None] = [None] * len(_ORDERS)
+    precisions: list[float | None] = [None] * len(_ORDERS)
     halvings = 0
-    for place, n in enumerate(_ORDERS):
-        more = smooth == "add-k" and n > 1
-        right, total = matches[place] + more, totals[place] + more
+    for index, n in enumerate(_ORDERS):
+        added = smooth == "add-k" and n > 1
+        right, total = matches[index] + added, totals[index] + added
         if total == 0:
             break
         if right == 0 and smooth == "exp":
             halvings += 1
-            found[place] = 100 / (2**halvings * total)
+            precisions[index] = 100 / (2**halvings * total)
         elif right == 0 and smooth == "floor":
-            found[place] = 100 * 0.1 / total
+            precisions[index] = 100 * 0.1 / total
         else:
-            found[place] = 100 * right / total
-    return found
+            precisions[index] = 100 * right / total
+    return precisions

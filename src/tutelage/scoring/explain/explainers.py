@@ -1,19 +1,25 @@
-"""A metric and a row to an explanation of the row's value."""
+"""Metrics and rows to explanations of their values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.metrics.catalogue import MetricSpec, catalogue, expand, parse
 from tutelage.metrics.score import Row
-from tutelage.scoring.explain import answers, bleu, rouge
-from tutelage.scoring.explain.explanation import Bleu, Explanation
+from tutelage.scoring.explain import answers
+from tutelage.scoring.explain.bleu import explain_bleu, explain_bleu_of_corpus
+from tutelage.scoring.explain.explanation import BleuExplanation, Explanation, OverlapExplanation
+from tutelage.scoring.explain.phrasing import MEASURES, clean
+from tutelage.scoring.explain.rouge import explain_rouge
+from tutelage.scoring.row_errors import at_line
 
-_WAYS: Mapping[str, Callable[[MetricSpec, Row], Explanation]] = {
-    "rouge": rouge.explain,
-    "bleu": bleu.explain,
-    "sentence_bleu": bleu.explain,
+_EXPLAINERS: Mapping[str, Callable[[MetricSpec, Row], Explanation]] = {
+    "rouge": explain_rouge,
+    "bleu": explain_bleu,
+    "sentence_bleu": explain_bleu,
     "exact": answers.explain_exact,
     "squad_em": answers.explain_squad_em,
     "token_f1": answers.explain_token_f1,
@@ -24,8 +30,70 @@ _WAYS: Mapping[str, Callable[[MetricSpec, Row], Explanation]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class RowExplanation:
+    """An explanation with the line and task of its row; `line` is None for all rows together."""
+
+    line: int | None
+    task: str
+    explanation: Explanation
+
+    @property
+    def title(self) -> str:
+        """The row's line and task in words."""
+        if self.line is None:
+            rows = self.explanation.rows if isinstance(self.explanation, BleuExplanation) else 1
+            return f"All {rows} rows together" if rows != 1 else "The one row as a corpus"
+        return f"Line {self.line}" + (f" ({clean(self.task)})" if self.task else "")
+
+    @property
+    def of(self) -> str:
+        """What the value is of, where the metric's name does not say it."""
+        explanation = self.explanation
+        if isinstance(explanation, OverlapExplanation):
+            return MEASURES[explanation.measure]
+        corpus_metric = not explanation.metric.startswith("sentence")
+        alone = isinstance(explanation, BleuExplanation) and self.line is not None and corpus_metric
+        return "this row alone" if alone else ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The explanation for programs."""
+        return {"line": self.line, "task": self.task, **self.explanation.as_json()}
+
+
+def explain_rows(
+    metrics: Sequence[str], rows: Sequence[Row], lines: Sequence[int] | None = None, *, shown: str = "rows"
+) -> tuple[RowExplanation, ...]:
+    """Explain rows, each by every metric.
+
+    Args:
+        metrics: names, with options as `name:key=value`; a group's name stands for its members.
+        rows: the rows.
+        lines: each row's line in its file; from 1 on when left out.
+        shown: the file's name, for errors.
+
+    Raises:
+        InputError: a metric does not exist, has no explanation or cannot read a row.
+    """
+    specs = explainable_metrics(metrics)
+    explanations = []
+    for line, row in zip(lines or range(1, len(rows) + 1), rows, strict=True):
+        for spec in specs:
+            try:
+                explanations.append(RowExplanation(line, row.task, _explain(spec, row)))
+            except InputError as error:
+                raise at_line(error, shown, [line]) from None
+    return tuple(explanations)
+
+
+def explain_corpus_metrics(metrics: Sequence[str], rows: Sequence[Row]) -> tuple[RowExplanation, ...]:
+    """Explain the metrics among these that are no mean over rows (corpus BLEU), on all rows together."""
+    specs = [spec for spec in explainable_metrics(metrics) if spec.entry.implementation == "bleu"]
+    return tuple(RowExplanation(None, "", explain_bleu_of_corpus(spec, rows)) for spec in specs)
+
+
 def explain(metric: str, row: Row) -> Explanation:
-    """Why a row has its value.
+    """Explain why a row has its value.
 
     Args:
         metric: one metric, with options as `name:key=value`.
@@ -35,51 +103,37 @@ def explain(metric: str, row: Row) -> Explanation:
         The explanation; its value is the one that `score_rows` gives for the row as an item.
 
     Raises:
-        InputError: the metric is not known, has no explanation, or cannot read the row (where: `row 1`).
+        InputError: the metric does not exist, has no explanation, or cannot read the row (where: `row 1`).
     """
-    spec, *others = explainable_metrics([metric])
-    if others:
+    specs = explainable_metrics([metric])
+    if len(specs) > 1:
         raise InputError(
             "this name stands for several metrics",
             where=f"metric {metric!r}",
-            expected="one of " + ", ".join(one.text for one in (spec, *others)),
+            expected="one of " + ", ".join(spec.text for spec in specs),
         )
-    return _WAYS[spec.entry.implementation](spec, row)
-
-
-def explain_corpus(metric: str, rows: Sequence[Row]) -> Bleu:
-    """Why all rows together have their BLEU, which is not the mean of the rows' own.
-
-    Raises:
-        InputError: the metric is not `bleu`, or a row has no reference (where: `row N`).
-    """
-    spec = parse(metric)
-    if spec.entry.implementation != "bleu":
-        raise InputError(
-            "only corpus BLEU is explained for all rows together",
-            where=f"metric {metric!r}",
-            found=spec.entry.name,
-            expected="bleu",
-            fix="ask for the explanation of rows",
-        )
-    return bleu.explain_corpus(spec, rows)
+    return _explain(specs[0], row)
 
 
 def explainable_metrics(metrics: Sequence[str]) -> list[MetricSpec]:
-    """The metrics that names stand for, all of which have explanations.
+    """The metrics that names stand for, all of which must have explanations.
 
     Raises:
-        InputError: a metric is not known or has no explanation; those that have one are named.
+        InputError: a metric does not exist or has no explanation; those that have one are named.
     """
-    spec = [parse(text) for text in expand(metrics)]
-    for one in spec:
-        if one.entry.implementation not in _WAYS:
-            known = [name for name, entry in catalogue().items() if entry.implementation in _WAYS]
+    specs = [parse(text) for text in expand(metrics)]
+    for spec in specs:
+        if spec.entry.implementation not in _EXPLAINERS:
+            explainable = [name for name, entry in catalogue().items() if entry.implementation in _EXPLAINERS]
             raise InputError(
                 "this metric has no explanation",
-                where=f"metric {one.text!r}",
-                found=one.entry.name,
-                expected=f"one of {', '.join(known)}",
+                where=f"metric {spec.text!r}",
+                found=spec.entry.name,
+                expected=f"one of {', '.join(explainable)}",
                 fix="ask for the explanation of these alone",
             )
-    return spec
+    return specs
+
+
+def _explain(spec: MetricSpec, row: Row) -> Explanation:
+    return _EXPLAINERS[spec.entry.implementation](spec, row)

@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from tutelage.scoring.explain import Answers, Bleu, Explanation, Gram, Order, Overlap, Shares, Subsequence
+from tutelage.scoring.explain.explanation import (
+    BleuExplanation,
+    BleuOrder,
+    EqualityExplanation,
+    Explanation,
+    NGramCount,
+    OverlapExplanation,
+    PrecisionRecall,
+    SubsequenceExplanation,
+)
 
 MOST_GRAMS = 12
 LONGEST_GRAM = 80
@@ -17,130 +26,130 @@ _CONTROLS = re.compile(
 
 
 def clean(text: str) -> str:
-    """A text of data or model without what a terminal might obey; one sign stands for each such character."""
+    """Replace each character that a terminal might obey in a text of data or model."""
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
 
 
-def worth(told: Explanation) -> str:
+def format_value(explanation: Explanation) -> str:
     """The value in digits."""
-    return "not counted" if told.value is None else f"{told.value:.4f}"
+    return "not counted" if explanation.value is None else f"{explanation.value:.4f}"
 
 
-def shares(own: Shares) -> str:
+def shares(share: PrecisionRecall) -> str:
     """Precision, recall and F with the counts they come from."""
-    precision = f"precision {own.matches}/{own.predicted} = {own.precision:.4f}"
-    recall = f"recall {own.matches}/{own.wanted} = {own.recall:.4f}"
-    return f"{precision}, {recall}, F = {own.f:.4f}"
+    precision = f"precision {share.matches}/{share.predicted} = {share.precision:.4f}"
+    recall = f"recall {share.matches}/{share.reference_total} = {share.recall:.4f}"
+    return f"{precision}, {recall}, F = {share.f:.4f}"
 
 
-def choice(told: Overlap) -> str:
-    """Why this reference, when there are several."""
-    every = ", ".join(f"{own.f:.4f}" for own in told.shares)
-    said = f"F by reference: {every}; the largest is shown"
-    if told.averaged:
-        return f"{said}, but the value is the jackknife's mean of the best {MEASURES[told.measure]} without each one"
-    return said
+def reference_choice(overlap: OverlapExplanation) -> str:
+    """Why this reference is shown, when there are several."""
+    by_reference = ", ".join(f"{share.f:.4f}" for share in overlap.shares)
+    sentence = f"F by reference: {by_reference}; the largest is shown"
+    if overlap.averaged:
+        measure = MEASURES[overlap.measure]
+        return f"{sentence}, but the value is the jackknife's mean of the best {measure} without each one"
+    return sentence
 
 
-def common(told: Subsequence) -> str:
+def subsequence_length(subsequence: SubsequenceExplanation) -> str:
     """How long the subsequence is and what kind of one."""
-    number = f"{told.best.matches} word{'' if told.best.matches == 1 else 's'}"
-    kind = (
-        "in common, line by line" if told.by_lines else "in the same order in both texts, with gaps allowed"
-    )
-    return f"{number} {kind}"
+    words = subsequence.best.matches
+    gaps = "in the same order in both texts, with gaps allowed"
+    kind = "in common, line by line" if subsequence.by_lines else gaps
+    return f"{words} word{'' if words == 1 else 's'} {kind}"
 
 
-def length(told: Bleu) -> str:
+def brevity_penalty(bleu: BleuExplanation) -> str:
     """The brevity penalty and the lengths it comes from."""
-    if told.predicted >= told.wanted:
-        return f"1: {told.predicted} tokens, and the reference has {told.wanted}"
-    if not told.predicted:
-        return f"0: no tokens, and the reference has {told.wanted}"
-    formula = f"exp(1 - {told.wanted}/{told.predicted}) = {told.penalty:.4f}"
-    return f"{formula}: {told.predicted} tokens, fewer than the reference's {told.wanted}"
+    predicted, reference = bleu.predicted, bleu.reference_length
+    if predicted >= reference:
+        return f"1: {predicted} tokens, and the reference has {reference}"
+    if not predicted:
+        return f"0: no tokens, and the reference has {reference}"
+    formula = f"exp(1 - {reference}/{predicted}) = {bleu.penalty:.4f}"
+    return f"{formula}: {predicted} tokens, fewer than the reference's {reference}"
 
 
-def product(told: Bleu) -> str:
-    """The value as a product."""
-    used = [order for order in told.orders if order.counts]
-    inside = " x ".join(f"{order.precision:.2f}" for order in used)
-    return f"{told.penalty:.4f} x ({inside})^(1/{len(used)}) = {worth(told)}"
+def bleu_product(bleu: BleuExplanation) -> str:
+    """The value as a product of penalty and precisions."""
+    used = [order for order in bleu.orders if order.counts]
+    precisions = " x ".join(f"{order.precision:.2f}" for order in used)
+    return f"{bleu.penalty:.4f} x ({precisions})^(1/{len(used)}) = {format_value(bleu)}"
 
 
-def harm(told: Bleu) -> str:
-    """What cost most, in a sentence."""
-    if told.harm == "no match":
+def main_loss(bleu: BleuExplanation) -> str:
+    """What costs most, in a sentence."""
+    if bleu.main_loss == "no match":
         return "No n-gram of any order matched, so BLEU is 0 whatever the smoothing."
-    if told.harm == "length":
+    if bleu.main_loss == "length":
         return "The length did most harm: no precision costs as much as the brevity penalty."
-    if told.worst is None:
+    if bleu.worst is None:
         return "Nothing was lost: every n-gram matched, and the length suffices."
-    return _killer(told, told.worst)
+    return _worst_order(bleu, bleu.worst)
 
 
-def _killer(told: Bleu, worst: Order) -> str:
+def _worst_order(bleu: BleuExplanation, worst: BleuOrder) -> str:
     if not worst.total and not worst.precision:
         return f"Order {worst.n} killed it: there is no {worst.n}-gram, and a corpus needs every order."
     if not worst.precision:
-        return (
-            f"Order {worst.n} killed it: none of its {worst.total} matched, and without smoothing BLEU is 0."
-        )
-    said = f"Order {worst.n} did most harm: it alone multiplies BLEU by {worst.factor:.4f}."
-    empty = [str(order.n) for order in told.orders if order.counts and not order.matches]
+        unmatched = f"none of its {worst.total} matched"
+        return f"Order {worst.n} killed it: {unmatched}, and without smoothing BLEU is 0."
+    sentence = f"Order {worst.n} did most harm: it alone multiplies BLEU by {worst.factor:.4f}."
+    empty = [str(order.n) for order in bleu.orders if order.counts and not order.matches]
     if not empty:
-        return said
-    several = f"{', '.join(empty[:-1])} and {empty[-1]}" if len(empty) > 1 else empty[0]
-    orders = f"order{'s' if len(empty) > 1 else ''} {several}"
-    return f"{said} Nothing of {orders} matched: without smoothing ({told.smooth}) BLEU would be 0."
+        return sentence
+    numbers = f"{', '.join(empty[:-1])} and {empty[-1]}" if len(empty) > 1 else empty[0]
+    orders = f"order{'s' if len(empty) > 1 else ''} {numbers}"
+    return f"{sentence} Nothing of {orders} matched: without smoothing ({bleu.smooth}) BLEU would be 0."
 
 
-def said_of(order: Order) -> str:
-    """What is to be known of an order beside its numbers."""
+def order_note(order: BleuOrder) -> str:
+    """Whether an order was left out or smoothed; empty when neither."""
     if not order.counts:
         return "too short for it: left out"
     return "smoothed" if order.smoothed else ""
 
 
-def parted(told: Answers) -> str:
-    """Whether the texts are equal, and where the first reference and the prediction part."""
-    if told.equal is not None:
-        return "equal" if len(told.references) == 1 else f"equal to reference {told.equal + 1}"
-    if not told.references:
+def first_difference(equality: EqualityExplanation) -> str:
+    """Whether the texts are equal, and where the first reference and the prediction begin to differ."""
+    prediction, references = equality.prediction, equality.references
+    if equality.equal is not None:
+        return "equal" if len(references) == 1 else f"equal to reference {equality.equal + 1}"
+    if not references:
         return "there is no reference"
-    reference = told.references[0]
-    pairs = zip(told.prediction, reference, strict=False)
-    at = next((place for place, (own, other) in enumerate(pairs) if own != other), None)
+    pairs = zip(prediction, references[0], strict=False)
+    at = next((place for place, (left, right) in enumerate(pairs) if left != right), None)
     if at is None:
-        at = min(len(told.prediction), len(reference))
-    ends = [clean(text[at : at + 12]).replace("\n", "\\n") for text in (told.prediction, reference)]
-    sides = [f'"{end}"' if end else "the end" for end in ends]
-    whose = "the reference" if len(told.references) == 1 else "reference 1"
-    return f"not equal: from character {at + 1} on {sides[0]} stands for {sides[1]} of {whose}"
+        at = min(len(prediction), len(references[0]))
+    ends = [clean(text[at : at + 12]).replace("\n", "\\n") for text in (prediction, references[0])]
+    predicted, expected = (f'"{end}"' if end else "the end" for end in ends)
+    reference = "the reference" if len(references) == 1 else "reference 1"
+    return f"not equal: from character {at + 1} on {predicted} stands for {expected} of {reference}"
 
 
-def listed(items: Iterable[str]) -> str:
+def short_list(items: Iterable[str]) -> str:
     """The first twelve and how many more there are."""
-    every = list(items)
-    more = len(every) - MOST_GRAMS
-    shown = ", ".join(every[:MOST_GRAMS])
+    texts = list(items)
+    more = len(texts) - MOST_GRAMS
+    shown = ", ".join(texts[:MOST_GRAMS])
     return f"{shown}, and {more} more" if more > 0 else shown or "nothing"
 
 
-def matched(gram: Gram) -> str:
-    """A gram that both sides have, how often it counted, and what clipping cut."""
-    if not gram.cut:
-        return times(gram, gram.counted)
-    counts = f"{gram.prediction} in the prediction, {gram.reference} in the reference: {gram.cut} cut"
-    return f"{times(gram, gram.counted)} ({counts})"
+def matched(gram: NGramCount) -> str:
+    """An n-gram that both sides have, how often it counted, and what clipping cut."""
+    if not gram.clipped:
+        return times(gram, gram.matched)
+    counts = f"{gram.prediction} in the prediction, {gram.reference} in the reference: {gram.clipped} cut"
+    return f"{times(gram, gram.matched)} ({counts})"
 
 
-def times(gram: Gram, count: int) -> str:
-    """A gram in all its forms, and how often."""
+def times(gram: NGramCount, count: int) -> str:
+    """An n-gram in all its forms, and how often."""
     return forms(gram) if count == 1 else f"{forms(gram)} x{count}"
 
 
-def forms(gram: Gram) -> str:
-    """How a gram stands in the texts, each form cut where it is longer than anyone reads."""
-    told = [clean(form) for form in gram.forms]
-    return " = ".join(form if len(form) <= LONGEST_GRAM else f"{form[:LONGEST_GRAM]}..." for form in told)
+def forms(gram: NGramCount) -> str:
+    """How an n-gram is written in the texts, each form cut where it is longer than anyone reads."""
+    cleaned = [clean(form) for form in gram.forms]
+    return " = ".join(form if len(form) <= LONGEST_GRAM else f"{form[:LONGEST_GRAM]}..." for form in cleaned)

@@ -1,105 +1,39 @@
-"""Explanations of scores in words: rows to explanations, explanations to a text for the terminal."""
+"""Explanations of scores as plain text for the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from tutelage.core.errors import InputError
-from tutelage.metrics.score import Row
-from tutelage.scoring.explain import (
-    Answers,
-    Bleu,
+from tutelage.scoring.explain import phrasing
+from tutelage.scoring.explain.explainers import RowExplanation
+from tutelage.scoring.explain.explanation import (
+    BleuExplanation,
+    EqualityExplanation,
     Explanation,
-    Facts,
-    Marked,
-    NGrams,
-    Overlap,
+    FactsExplanation,
+    MarkedText,
+    NGramExplanation,
+    OverlapExplanation,
     Phrase,
-    Subsequence,
-    Words,
-    explain,
-    explain_corpus,
-    explainable_metrics,
-    phrasing,
+    SubsequenceExplanation,
+    TokenF1Explanation,
 )
 from tutelage.scoring.explain.phrasing import clean
 
 _WIDTH = 15
-
-
-@dataclass(frozen=True, slots=True)
-class RowExplanation:
-    """An explanation and whose it is: a row's, by its line and task; of all rows together when `line` is None."""
-
-    line: int | None
-    task: str
-    explanation: Explanation
-
-    @property
-    def title(self) -> str:
-        """Whose explanation it is."""
-        if self.line is None:
-            rows = self.explanation.rows if isinstance(self.explanation, Bleu) else 1
-            return f"All {rows} rows together" if rows != 1 else "The one row as a corpus"
-        return f"Line {self.line}" + (f" ({clean(self.task)})" if self.task else "")
-
-    @property
-    def of(self) -> str:
-        """What the value is of, where that needs to be said."""
-        told = self.explanation
-        if isinstance(told, Overlap):
-            return phrasing.MEASURES[told.measure]
-        alone = isinstance(told, Bleu) and self.line is not None and not told.metric.startswith("sentence")
-        return "this row alone" if alone else ""
-
-    def as_json(self) -> dict[str, Any]:
-        """The explanation for programs."""
-        kind = type(self.explanation).__name__.lower()
-        return {"line": self.line, "task": self.task, "kind": kind, **asdict(self.explanation)}
-
-
-def explain_rows(
-    metrics: Sequence[str], rows: Sequence[Row], lines: Sequence[int] | None = None, *, shown: str = "rows"
-) -> tuple[RowExplanation, ...]:
-    """Explain rows, each by every metric.
-
-    Args:
-        metrics: names, with options as `name:key=value`; a group's name stands for its members.
-        rows: the rows.
-        lines: each row's line in its file; from 1 on when left out.
-        shown: the file's name, for errors.
-
-    Raises:
-        InputError: a metric is not known, has no explanation or cannot read a row.
-    """
-    spec = explainable_metrics(metrics)
-    found = []
-    for line, row in zip(lines or range(1, len(rows) + 1), rows, strict=True):
-        for one in spec:
-            try:
-                found.append(RowExplanation(line, row.task, explain(one.text, row)))
-            except InputError as error:
-                raise _at_line(error, f"{shown}:{line}") from None
-    return tuple(found)
-
-
-def explain_corpus_metrics(metrics: Sequence[str], rows: Sequence[Row]) -> tuple[RowExplanation, ...]:
-    """Explain what is not a mean over rows: corpus BLEU, of all rows together. Nothing when it was not asked for."""
-    spec = [one for one in explainable_metrics(metrics) if one.entry.implementation == "bleu"]
-    return tuple(RowExplanation(None, "", explain_corpus(one.text, rows)) for one in spec)
+_EMPTY = "(empty)"
 
 
 def explanation_text(explanations: Sequence[RowExplanation]) -> str:
     """The explanations as plain text: marks are brackets that no shown text has, so it reads without colour."""
-    texts = [text for one in explanations for text in _texts(one.explanation)]
-    marks = _Brackets.unlike(texts)
-    legend = f"{marks.show('counted', 'this')} counted, {marks.show('cut', 'this')} was cut by clipping"
+    texts = [text for row in explanations for text in _marked_texts(row.explanation)]
+    brackets = _Brackets.absent_from(texts)
+    legend = f"{brackets.wrap('counted', 'this')} counted, {brackets.wrap('cut', 'this')} was cut by clipping"
     blocks = [legend] if texts else []
-    for one in explanations:
-        rows = _rows(one.explanation, marks)
-        blocks.append("\n".join([_head(one), *(_row(label, text) for label, text in rows)]))
+    for row in explanations:
+        labelled = _labelled(row.explanation, brackets)
+        blocks.append("\n".join([_head(row), *(_line(label, text) for label, text in labelled)]))
     return "\n\n".join(blocks)
 
 
@@ -111,128 +45,108 @@ class _Brackets:
     cut: tuple[str, str]
 
     @classmethod
-    def unlike(cls, texts: Iterable[str]) -> _Brackets:
-        """Brackets that none of the texts has, doubled where single ones stand in them."""
+    def absent_from(cls, texts: Iterable[str]) -> _Brackets:
+        """Brackets that none of the texts has, doubled where it has single ones."""
         joined = "\0".join(texts)
 
-        def free(left: str, right: str) -> tuple[str, str]:
+        def absent(left: str, right: str) -> tuple[str, str]:
             times = next((n for n in (1, 2, 3) if left * n not in joined and right * n not in joined), 4)
             return left * times, right * times
 
-        return cls(free("[", "]"), free("{", "}"))
+        return cls(absent("[", "]"), absent("{", "}"))
 
-    def show(self, kind: str, text: str) -> str:
+    def wrap(self, kind: str, text: str) -> str:
         left, right = self.counted if kind == "counted" else self.cut
         return f"{left}{text}{right}"
 
-    def text(self, marked: Marked) -> str:
-        return "".join(
-            clean(piece) if kind is None else self._by_lines(kind, clean(piece))
+    def text(self, marked: MarkedText) -> str:
+        pieces = (
+            clean(piece) if kind is None else self._wrap_lines(kind, clean(piece))
             for kind, piece in marked.pieces()
         )
+        return "".join(pieces) or _EMPTY
 
-    def _by_lines(self, kind: str, text: str) -> str:
-        """Each line in brackets of its own, as the terminal shows the lines apart."""
-        return "\n".join(self.show(kind, line) if line.strip() else line for line in text.split("\n"))
+    def _wrap_lines(self, kind: str, text: str) -> str:
+        """Each line in brackets of its own, because the terminal indents them."""
+        return "\n".join(self.wrap(kind, line) if line.strip() else line for line in text.split("\n"))
 
 
-def _texts(told: Explanation) -> Iterator[str]:
-    match told:
-        case Overlap():
-            yield from (told.prediction.text, told.reference.text)
-        case Bleu(prediction=Marked(text=text)):
+def _marked_texts(explanation: Explanation) -> Iterator[str]:
+    match explanation:
+        case OverlapExplanation():
+            yield from (explanation.prediction.text, explanation.reference.text)
+        case BleuExplanation(prediction=MarkedText(text=text)):
             yield text
 
 
-def _head(one: RowExplanation) -> str:
-    of = f" ({one.of})" if one.of else ""
-    return f"{one.title}, {one.explanation.metric} = {phrasing.worth(one.explanation)}{of}"
+def _head(row: RowExplanation) -> str:
+    of = f" ({row.of})" if row.of else ""
+    return f"{row.title}, {row.explanation.metric} = {phrasing.format_value(row.explanation)}{of}"
 
 
-def _row(label: str, text: str) -> str:
-    space = "\n" + " " * (2 + _WIDTH)
-    return f"  {label:<{_WIDTH}}{text.replace(chr(10), space)}".rstrip()
+def _line(label: str, text: str) -> str:
+    indent = "\n" + " " * (2 + _WIDTH)
+    return f"  {label:<{_WIDTH}}{text.replace(chr(10), indent)}".rstrip()
 
 
-def _rows(told: Explanation, marks: _Brackets) -> Iterator[tuple[str, str]]:
-    """Labels and texts; a label is empty where a line goes on."""
-    match told:
-        case Overlap():
-            yield from _overlap(told, marks)
-        case Bleu():
-            yield from _bleu(told, marks)
-        case Answers():
-            yield "compared", told.form
-            yield "prediction", clean(told.prediction) or "(empty)"
-            for text in told.references:
-                yield "reference", clean(text) or "(empty)"
-            yield "so", phrasing.parted(told)
-        case Facts():
-            yield "prediction", clean(told.prediction) or "(empty)"
-            yield from _phrases("must have", told.must)
-            yield from _phrases("must not have", told.must_not)
-            yield from _phrases("refusal", told.refusals)
-            if told.value is None:
+def _labelled(explanation: Explanation, brackets: _Brackets) -> Iterator[tuple[str, str]]:
+    """Labels and texts; the label is empty where a text continues the one before it."""
+    match explanation:
+        case OverlapExplanation():
+            yield from _overlap(explanation, brackets)
+        case BleuExplanation():
+            yield from _bleu(explanation, brackets)
+        case EqualityExplanation():
+            yield "compared", explanation.form
+            yield "prediction", clean(explanation.prediction) or _EMPTY
+            for text in explanation.references:
+                yield "reference", clean(text) or _EMPTY
+            yield "so", phrasing.first_difference(explanation)
+        case FactsExplanation():
+            yield "prediction", clean(explanation.prediction) or _EMPTY
+            yield from _phrases("must have", explanation.must)
+            yield from _phrases("must not have", explanation.must_not)
+            yield from _phrases("refusal", explanation.refusals)
+            if explanation.value is None:
                 yield "so", "the metric does not count this row"
 
 
-def _overlap(told: Overlap, marks: _Brackets) -> Iterator[tuple[str, str]]:
-    yield "prediction", marks.text(told.prediction) or "(empty)"
-    several = len(told.shares) > 1
-    label = f"reference {told.chosen + 1}" if several else "reference"
-    yield label, marks.text(told.reference) or "(empty)"
+def _overlap(overlap: OverlapExplanation, brackets: _Brackets) -> Iterator[tuple[str, str]]:
+    yield "prediction", brackets.text(overlap.prediction)
+    several = len(overlap.shares) > 1
+    yield f"reference {overlap.chosen + 1}" if several else "reference", brackets.text(overlap.reference)
     if several:
-        yield "chosen", phrasing.choice(told)
-    if isinstance(told, Subsequence):
-        yield "longest", phrasing.common(told)
-    yield "score", phrasing.shares(told.best)
-    if isinstance(told, NGrams | Words):
-        yield "matched", phrasing.listed(phrasing.matched(gram) for gram in told.grams if gram.counted)
-        yield (
-            "only here",
-            phrasing.listed(
-                phrasing.times(gram, gram.prediction) for gram in told.grams if not gram.reference
-            ),
-        )
-        yield (
-            "missing",
-            phrasing.listed(
-                phrasing.times(gram, gram.reference) for gram in told.grams if not gram.prediction
-            ),
-        )
+        yield "chosen", phrasing.reference_choice(overlap)
+    if isinstance(overlap, SubsequenceExplanation):
+        yield "longest", phrasing.subsequence_length(overlap)
+    yield "score", phrasing.shares(overlap.best)
+    if isinstance(overlap, NGramExplanation | TokenF1Explanation):
+        grams = overlap.grams
+        predicted = (phrasing.times(gram, gram.prediction) for gram in grams if not gram.reference)
+        missing = (phrasing.times(gram, gram.reference) for gram in grams if not gram.prediction)
+        yield "matched", phrasing.short_list(phrasing.matched(gram) for gram in grams if gram.matched)
+        yield "only here", phrasing.short_list(predicted)
+        yield "missing", phrasing.short_list(missing)
 
 
-def _bleu(told: Bleu, marks: _Brackets) -> Iterator[tuple[str, str]]:
-    if told.prediction is not None:
-        yield "prediction", marks.text(told.prediction) or "(empty)"
-    for text in told.references:
-        yield "reference", clean(text) or "(empty)"
-    for order in told.orders:
+def _bleu(bleu: BleuExplanation, brackets: _Brackets) -> Iterator[tuple[str, str]]:
+    if bleu.prediction is not None:
+        yield "prediction", brackets.text(bleu.prediction)
+    for text in bleu.references:
+        yield "reference", clean(text) or _EMPTY
+    for order in bleu.orders:
         counts = f"{order.matches} of {order.total} matched"
         figures = f"{counts:<24}precision {order.precision:6.2f}"
-        yield f"order {order.n}", f"{figures}  {phrasing.said_of(order)}".rstrip()
-    for order in told.orders:
-        cut = [phrasing.matched(gram) for gram in order.grams if gram.cut]
-        if cut:
-            yield f"cut, order {order.n}", phrasing.listed(cut)
-    yield "brevity", phrasing.length(told)
-    yield "so", phrasing.product(told)
-    yield "", phrasing.harm(told)
+        yield f"order {order.n}", f"{figures}  {phrasing.order_note(order)}".rstrip()
+    for order in bleu.orders:
+        clipped = [phrasing.matched(gram) for gram in order.grams if gram.clipped]
+        if clipped:
+            yield f"cut, order {order.n}", phrasing.short_list(clipped)
+    yield "brevity", phrasing.brevity_penalty(bleu)
+    yield "so", phrasing.bleu_product(bleu)
+    yield "", phrasing.main_loss(bleu)
 
 
 def _phrases(label: str, phrases: Sequence[Phrase]) -> Iterator[tuple[str, str]]:
     for phrase in phrases:
-        yield label, f"{'found    ' if phrase.found else 'not found'}  {clean(phrase.text)}"
-
-
-def _at_line(error: InputError, where: str) -> InputError:
-    head, comma, field = (error.where or "").partition(", ")
-    if head != "row 1":
-        return error
-    return InputError(
-        error.problem,
-        where=where + comma + field,
-        found=error.found,
-        expected=error.expected,
-        fix=error.fix,
-    )
+        yield label, f"{'found    ' if phrase.present else 'not found'}  {clean(phrase.text)}"

@@ -7,158 +7,160 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from tutelage.metrics.rouge.tokens import Tokenizer, intern
-from tutelage.scoring.explain.explanation import Gram, Kind, Mark, Marked
+from tutelage.scoring.explain.explanation import Mark, MarkedText, MarkKind, NGramCount
 
-Place = tuple[int, int]
-Run = tuple[int, ...]
+Span = tuple[int, int]
+NGram = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """A text as tokens: the numbers that are compared, and where each stands in the text (start, end)."""
+class TokenizedText:
+    """A text as tokens: the ids that are compared, and each token's span in the text (start, end)."""
 
     text: str
     ids: tuple[int, ...]
-    places: tuple[Place, ...]
+    spans: tuple[Span, ...]
 
     def form(self, start: int, count: int) -> str:
-        """How `count` tokens from `start` on stand in the text, in lower case, one space between."""
-        return " ".join(self.text[a:b].lower() for a, b in self.places[start : start + count])
+        """`count` tokens from `start` on as they are written in the text, in lower case, one space between."""
+        return " ".join(self.text[a:b].lower() for a, b in self.spans[start : start + count])
 
-    def runs(self, n: int) -> list[Run]:
+    def ngrams(self, n: int) -> list[NGram]:
         """All n-grams in order."""
         return [self.ids[start : start + n] for start in range(len(self.ids) - n + 1)]
 
 
-def sides(texts: Sequence[str], *, stemmer: bool, tokenizer: Tokenizer) -> list[Side]:
-    """Texts as the metric tokenises them; equal tokens have equal numbers across the texts."""
+def tokenize_for_rouge(texts: Sequence[str], *, stemmer: bool, tokenizer: Tokenizer) -> list[TokenizedText]:
+    """Tokenize texts as ROUGE does; equal tokens have equal ids across the texts."""
     corpus = intern(texts, stemmer=stemmer, tokenizer=tokenizer)
     ids, starts = corpus.ids.tolist(), corpus.starts.tolist()
-    made = []
+    tokenized = []
     for text, (start, end) in zip(texts, pairwise(starts), strict=True):
-        found = places(text, tokenizer)
-        if len(found) != end - start:
-            raise AssertionError(f"{len(found)} places for {end - start} tokens")
-        made.append(Side(text, tuple(ids[start:end]), tuple(found)))
-    return made
+        spans = token_spans(text, tokenizer)
+        if len(spans) != end - start:
+            raise AssertionError(f"{len(spans)} spans for {end - start} tokens")
+        tokenized.append(TokenizedText(text, tuple(ids[start:end]), tuple(spans)))
+    return tokenized
 
 
-def word_sides(texts: Sequence[str]) -> list[Side]:
-    """Texts with one space between their words, as those words."""
+def tokenize_at_spaces(texts: Sequence[str]) -> list[TokenizedText]:
+    """Tokenize texts that have one space between their tokens; equal tokens have equal ids across the texts."""
     numbers: dict[str, int] = {}
-    made = []
+    tokenized = []
     for text in texts:
-        words, found, at = text.split(), [], 0
-        for word in words:
-            found.append((at, at + len(word)))
-            at += len(word) + 1
+        words = text.split()
+        ends = accumulate((len(word) + 1 for word in words), initial=-1)
+        spans = tuple((start + 1, end) for start, end in pairwise(ends))
         ids = tuple(numbers.setdefault(word, len(numbers)) for word in words)
-        made.append(Side(text, ids, tuple(found)))
-    return made
+        tokenized.append(TokenizedText(text, ids, spans))
+    return tokenized
 
 
-def places(text: str, tokenizer: Tokenizer) -> list[Place]:
-    """Where each token stands, (start, end). Two tokens of one character (as of ½) have the same place."""
-    found: list[Place] = []
-    inside = False
+def token_spans(text: str, tokenizer: Tokenizer) -> list[Span]:
+    """Each token's span, (start, end). Two tokens of one character (as of ½) have the same span."""
+    spans: list[Span] = []
+    inside_word = False
     for start, end, folded in _characters(text) if tokenizer == "reference" else _segments(text):
         for char in folded:
-            tokens = _tokens_of_two(char, tokenizer)
-            if tokens == 1 and inside:
-                found[-1] = (found[-1][0], end)
+            tokens = _tokens_of_doubled(char, tokenizer)
+            if tokens == 1 and inside_word:
+                spans[-1] = (spans[-1][0], end)
             elif tokens:
-                found.append((start, end))
-            inside = tokens == 1
-    return found
+                spans.append((start, end))
+            inside_word = tokens == 1
+    return spans
 
 
 @lru_cache(maxsize=65536)
-def _tokens_of_two(char: str, tokenizer: Tokenizer) -> int:
+def _tokens_of_doubled(char: str, tokenizer: Tokenizer) -> int:
     """A character twice makes no token (it separates), one (it belongs to a word) or two (it stands alone).
 
-    The tokenizer itself is asked, so that marks and scores cannot disagree.
+    The tokenizer itself answers, so that marks and scores cannot disagree.
     """
     return len(intern([char * 2], stemmer=False, tokenizer=tokenizer).ids)
 
 
 def _characters(text: str) -> Iterator[tuple[int, int, str]]:
-    for at, char in enumerate(text):
-        yield at, at + 1, char.lower()
+    for index, char in enumerate(text):
+        yield index, index + 1, char.lower()
 
 
 def _segments(text: str) -> Iterator[tuple[int, int, str]]:
     """The shortest pieces that can be normalised one by one, with their normalised and case-folded form."""
     start = 0
     for end in range(1, len(text) + 1):
-        if end == len(text) or _begins(text, start, end):
+        if end == len(text) or _starts_segment(text, start, end):
             yield start, end, unicodedata.normalize("NFKC", text[start:end]).casefold()
             start = end
 
 
-def _begins(text: str, start: int, at: int) -> bool:
-    """Whether normalisation leaves the piece before `at` alone whatever follows."""
-    char = text[at]
+def _starts_segment(text: str, start: int, index: int) -> bool:
+    """Whether normalisation leaves `text[start:index]` alone whatever follows."""
+    char = text[index]
     if char.isascii():
         return True
     if unicodedata.combining(unicodedata.normalize("NFKD", char)[0]):
         return False
-    before, apart = text[start:at], unicodedata.normalize("NFKC", char)
-    return unicodedata.normalize("NFKC", before + char) == unicodedata.normalize("NFKC", before) + apart
+    preceding, alone = text[start:index], unicodedata.normalize("NFKC", char)
+    return unicodedata.normalize("NFKC", preceding + char) == unicodedata.normalize("NFKC", preceding) + alone
 
 
-def grams(prediction: Side, reference: Side, n: int) -> tuple[Gram, ...]:
+def count_ngrams(prediction: TokenizedText, reference: TokenizedText, n: int) -> tuple[NGramCount, ...]:
     """Every n-gram of either side with its two counts, the prediction's first."""
-    counts = [Counter(side.runs(n)) for side in (prediction, reference)]
-    forms: dict[Run, dict[str, None]] = {}
+    counts = [Counter(side.ngrams(n)) for side in (prediction, reference)]
+    forms: dict[NGram, dict[str, None]] = {}
     for side in (prediction, reference):
-        for start, run in enumerate(side.runs(n)):
-            forms.setdefault(run, {})[side.form(start, n)] = None
-    return tuple(Gram(tuple(told), counts[0][run], counts[1][run]) for run, told in forms.items())
+        for start, ngram in enumerate(side.ngrams(n)):
+            forms.setdefault(ngram, {})[side.form(start, n)] = None
+    return tuple(
+        NGramCount(tuple(written), counts[0][ngram], counts[1][ngram]) for ngram, written in forms.items()
+    )
 
 
-def mark_grams(prediction: Side, reference: Side, n: int) -> tuple[Marked, Marked]:
+def mark_ngrams(prediction: TokenizedText, reference: TokenizedText, n: int) -> tuple[MarkedText, MarkedText]:
     """Both texts with the n-grams that counted marked, and in the prediction those that clipping cut."""
-    left, right = Counter(prediction.runs(n)), Counter(reference.runs(n))
-    both = left & right
-    return _mark_runs(prediction, n, both, cut=set(both)), _mark_runs(reference, n, both, cut=set())
+    matched = Counter(prediction.ngrams(n)) & Counter(reference.ngrams(n))
+    return _mark(prediction, n, matched, clipped=set(matched)), _mark(reference, n, matched, clipped=set())
 
 
-def _mark_runs(side: Side, n: int, counted: Counter[Run], *, cut: set[Run]) -> Marked:
-    """The first occurrences of a gram are taken for the ones that count."""
-    room = Counter(counted)
-    kinds: list[Kind | None] = [None] * len(side.ids)
-    goes_on = [n == 1] * len(side.ids)
-    for start, run in enumerate(side.runs(n)):
-        if room[run] <= 0 and run not in cut:
+def _mark(side: TokenizedText, n: int, matched: Counter[NGram], *, clipped: set[NGram]) -> MarkedText:
+    """Mark the first occurrences of an n-gram as those that count, and further ones of `clipped` as cut."""
+    remaining = Counter(matched)
+    kinds: list[MarkKind | None] = [None] * len(side.ids)
+    continues = [n == 1] * len(side.ids)
+    for start, ngram in enumerate(side.ngrams(n)):
+        if remaining[ngram] <= 0 and ngram not in clipped:
             continue
-        kind: Kind = "counted" if room[run] > 0 else "cut"
-        room[run] -= 1
-        for place in range(start, start + n):
-            kinds[place] = kind if kind == "counted" else kinds[place] or kind
-            goes_on[place] = goes_on[place] or place > start
-    return Marked(side.text, marks(side.places, kinds, goes_on))
+        kind: MarkKind = "counted" if remaining[ngram] > 0 else "cut"
+        remaining[ngram] -= 1
+        for index in range(start, start + n):
+            kinds[index] = kind if kind == "counted" else kinds[index] or kind
+            continues[index] = continues[index] or index > start
+    return MarkedText(side.text, _marks(side.spans, kinds, continues))
 
 
-def mark_tokens(side: Side, counted: set[int]) -> Marked:
+def mark_tokens(side: TokenizedText, counted: set[int]) -> MarkedText:
     """The text with some tokens marked, neighbours as one."""
-    kinds: list[Kind | None] = ["counted" if place in counted else None for place in range(len(side.ids))]
-    return Marked(side.text, marks(side.places, kinds, [True] * len(kinds)))
+    kinds: list[MarkKind | None] = ["counted" if index in counted else None for index in range(len(side.ids))]
+    return MarkedText(side.text, _marks(side.spans, kinds, [True] * len(kinds)))
 
 
-def marks(at: Sequence[Place], kinds: Sequence[Kind | None], goes_on: Sequence[bool]) -> tuple[Mark, ...]:
-    """Marks on tokens; a token that goes on with the one before and is of its kind has one mark with it."""
-    found: list[Mark] = []
-    before: Kind | None = None
-    for (start, end), kind, joined in zip(at, kinds, goes_on, strict=True):
-        if kind is not None and found and start < found[-1].end:  # the same character as the token before
-            own: Kind = "counted" if "counted" in (kind, found[-1].kind) else "cut"
-            found[-1] = Mark(found[-1].start, max(end, found[-1].end), own)
-        elif kind is not None and found and joined and kind == before:
-            found[-1] = Mark(found[-1].start, end, kind)
+def _marks(
+    spans: Sequence[Span], kinds: Sequence[MarkKind | None], continues: Sequence[bool]
+) -> tuple[Mark, ...]:
+    """Marks on tokens; a token that continues the one before it and is of its kind shares its mark."""
+    marks: list[Mark] = []
+    previous: MarkKind | None = None
+    for (start, end), kind, continued in zip(spans, kinds, continues, strict=True):
+        if kind is not None and marks and start < marks[-1].end:  # the same character as the previous token
+            shared: MarkKind = "counted" if "counted" in (kind, marks[-1].kind) else "cut"
+            marks[-1] = Mark(marks[-1].start, max(end, marks[-1].end), shared)
+        elif kind is not None and marks and continued and kind == previous:
+            marks[-1] = Mark(marks[-1].start, end, kind)
         elif kind is not None:
-            found.append(Mark(start, end, kind))
-        before = kind
-    return tuple(found)
+            marks.append(Mark(start, end, kind))
+        previous = kind
+    return tuple(marks)
