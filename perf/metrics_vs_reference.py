@@ -45,7 +45,7 @@ Pair = tuple[str, str]
 class Finding:
     """One line of the table."""
 
-    what: str
+    subject: str
     peer: str
     ours: float
     theirs: float
@@ -88,7 +88,7 @@ def measured(
 
 
 def compared(
-    what: str,
+    subject: str,
     peer: str,
     ours: Callable[[], Any],
     theirs: Callable[[], Any],
@@ -99,7 +99,7 @@ def compared(
 ) -> Finding:
     mine, other, ratio, left, right = measured(ours, theirs, runs)
     differs = float(np.max(np.abs(np.asarray(left, float) - np.asarray(right, float)), initial=0.0))
-    return Finding(what, peer, mine, other, ratio, goal, differs, allowed)
+    return Finding(subject, peer, mine, other, ratio, goal, differs, allowed)
 
 
 def rouge(data: Path, runs: int, names: Sequence[str] = ROUGE_PEERS) -> Iterator[Finding]:
@@ -110,14 +110,14 @@ def rouge(data: Path, runs: int, names: Sequence[str] = ROUGE_PEERS) -> Iterator
         "MTS-Dialog, both sides above 200 words": (long_pairs(data), 25.0),
         "40 pairs of 800 words": (pairs_of(data, 800, 40), 25.0),
     }
-    for what, (pairs, goal) in texts.items():
+    for subject, (pairs, goal) in texts.items():
         rows = [Row(prediction, (target,)) for target, prediction in pairs]
         for stemmer in (False, True):
             metrics = [f"{name}:stemmer={str(stemmer).lower()}" for name in ROUGE]
             for peer, module in peers.items():
                 scorer = module.RougeScorer(ROUGE, use_stemmer=stemmer)
                 yield compared(
-                    f"ROUGE, {what}, {'with' if stemmer else 'without'} stemmer",
+                    f"ROUGE, {subject}, {'with' if stemmer else 'without'} stemmer",
                     peer,
                     partial(ours_rouge, metrics, rows),
                     partial(theirs_rouge, scorer, pairs),
@@ -158,9 +158,9 @@ def entity(data: Path, runs: int) -> Iterator[Finding]:
             1.0,
         ),
     }
-    for what, (ours, goal) in sides.items():
+    for subject, (ours, goal) in sides.items():
         yield compared(
-            f"{what}, {len(rows):,} sentences",
+            f"{subject}, {len(rows):,} sentences",
             "seqeval (no interval)",
             ours,
             lambda: f1_score(true, guessed),
@@ -353,7 +353,7 @@ def main(words: Sequence[str] | None = None) -> int:
         for one in suites[name](given.data, given.runs):
             missed += not one.holds
             print(
-                f"| {one.what} | {one.peer} | {one.ours:.4f} | {one.theirs:.3f} | {one.ratio:.1f} | {one.goal:g} | "
+                f"| {one.subject} | {one.peer} | {one.ours:.4f} | {one.theirs:.3f} | {one.ratio:.1f} | {one.goal:g} | "
                 f"{one.differs:.1e} | {'yes' if one.holds else 'NO'} |",
                 flush=True,
             )

@@ -140,13 +140,13 @@ def child_memory(folder: Path, total: str, rows: str) -> dict[str, int]:
     return resident()
 
 
-def child_rows(folder: Path, tasks: str, rows: str, what: str = "texts") -> dict[str, float]:
+def child_rows(folder: Path, tasks: str, rows: str, subject: str = "texts") -> dict[str, float]:
     """`what`: texts, texts of the template that computes (computed), or whole rows (whole)."""
     begun = time.perf_counter()
-    mixed = ours(folder, places(TOTAL)[: int(tasks)], COMPUTED if what == "computed" else PROMPT)
+    mixed = ours(folder, places(TOTAL)[: int(tasks)], COMPUTED if subject == "computed" else PROMPT)
     mixed.span(0, 1000)
     batches = mixed.batches(LARGE)
-    return measured((list(b) if what == "whole" else b.prompts for b in batches), int(rows), begun)
+    return measured((list(b) if subject == "whole" else b.prompts for b in batches), int(rows), begun)
 
 
 Columns = dict[str, list[Any]]
@@ -258,9 +258,9 @@ CHILDREN: dict[str, Callable[..., dict[str, Any]]] = {
 WAYS = ("streaming", "streaming, 64", *MAP_STYLE)
 
 
-def child(what: str, folder: Path, *words: Any) -> dict[str, Any]:
+def child(subject: str, folder: Path, *words: Any) -> dict[str, Any]:
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_DATASETS_CACHE": str(folder)}
-    command = [sys.executable, __file__, "--child", what, str(folder), *map(str, words)]
+    command = [sys.executable, __file__, "--child", subject, str(folder), *map(str, words)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=env)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
@@ -287,18 +287,18 @@ def goals(folder: Path, rows: int, rounds: int) -> None:
             f"{found['RssFile']} mapped (goal: 1,000 in all)",
             flush=True,
         )
-    for what in ("texts", "whole"):
-        done = best([child("rows", folder, TASKS, rows, what) for _ in range(rounds)])
+    for subject in ("texts", "whole"):
+        done = best([child("rows", folder, TASKS, rows, subject) for _ in range(rounds)])
         print(
-            f"rendered, {what:<7} {done['wall']:,.0f} rows/s, {done['cpu']:,.0f} a processor second (goal: 20,000)"
+            f"rendered, {subject:<7} {done['wall']:,.0f} rows/s, {done['cpu']:,.0f} a processor second (goal: 20,000)"
         )
 
 
 def peers(folder: Path, tasks: int, rows: int, rounds: int) -> None:
     runs: dict[str, list[dict[str, Any]]] = {}
     for _ in range(rounds):
-        for what in ("texts", "computed"):
-            runs.setdefault(what, []).append(child("rows", folder, tasks, rows, what))
+        for subject in ("texts", "computed"):
+            runs.setdefault(subject, []).append(child("rows", folder, tasks, rows, subject))
         for way in WAYS:
             runs.setdefault(way, []).append(child("peer", folder, tasks, rows, way))
     print(
@@ -324,8 +324,8 @@ def whole(run: dict[str, Any]) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     if sys.argv[1:2] == ["--child"] and arguments is None:
-        what, place, *words = sys.argv[2:]
-        print(json.dumps(CHILDREN[what](Path(place), *words)))
+        subject, place, *words = sys.argv[2:]
+        print(json.dumps(CHILDREN[subject](Path(place), *words)))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=100_000)

@@ -397,16 +397,16 @@ def test_room_on_the_disk_is_asked_of_the_nearest_folder_that_exists(tmp_path, m
         return shutil._ntuple_diskusage(1000, 900, 100)
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
-    files.require_space(tmp_path / "not" / "yet", 100, what="the weights")
+    files.require_space(tmp_path / "not" / "yet", 100, subject="the weights")
     with pytest.raises(MachineError, match="not enough room on the disk for the weights") as caught:
-        files.require_space(tmp_path / "not" / "yet", 101, what="the weights")
+        files.require_space(tmp_path / "not" / "yet", 101, subject="the weights")
     assert (caught.value.found, caught.value.expected) == ("100 bytes free", "101 bytes")
     assert asked == [tmp_path, tmp_path]
 
 
 def test_a_file_that_a_person_named_is_read_or_what_is_wrong_with_it_is_said(tmp_path, monkeypatch):
     (tmp_path / "a").write_bytes(b"\xff\0")
-    assert files.read_bytes(tmp_path / "a", what="the recipe", fix="f") == b"\xff\0"
+    assert files.read_bytes(tmp_path / "a", subject="the recipe", fix="f") == b"\xff\0"
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     for path, problem in [
@@ -418,7 +418,7 @@ def test_a_file_that_a_person_named_is_read_or_what_is_wrong_with_it_is_said(tmp
         (loop, "the recipe is a link that leads back to itself"),
     ]:
         with pytest.raises(InputError) as caught:
-            files.read_bytes(path, what="the recipe", fix="name another")
+            files.read_bytes(path, subject="the recipe", fix="name another")
         assert caught.value.problem == problem
         assert caught.value.where == str(path)
         assert caught.value.found
@@ -428,7 +428,7 @@ def test_a_file_that_a_person_named_is_read_or_what_is_wrong_with_it_is_said(tmp
 
     monkeypatch.setattr(os, "open", refused)
     with pytest.raises(InputError, match="the recipe may not be read"):
-        files.read_bytes(tmp_path / "a", what="the recipe", fix="f")
+        files.read_bytes(tmp_path / "a", subject="the recipe", fix="f")
 
 
 def test_the_nearest_folder_that_exists(tmp_path, monkeypatch):

@@ -38,7 +38,7 @@ def other(tmp_path):
 def test_a_second_process_is_refused_and_told_who_holds_the_lock(tmp_path, other):
     with (
         pytest.raises(MachineError, match="the run folder") as caught,
-        locked(tmp_path / "x" / "run.lock", what="the run folder"),
+        locked(tmp_path / "x" / "run.lock", subject="the run folder"),
     ):
         pytest.fail("both hold the lock")
     assert f"process {other.pid} since 20" in caught.value.found
@@ -48,7 +48,7 @@ def test_a_second_process_is_refused_and_told_who_holds_the_lock(tmp_path, other
 def test_the_lock_ends_with_a_killed_process(tmp_path, other):
     os.kill(other.pid, signal.SIGKILL)
     other.wait()
-    with locked(tmp_path / "x" / "run.lock", what="the run folder"):
+    with locked(tmp_path / "x" / "run.lock", subject="the run folder"):
         assert holder(tmp_path / "x" / "run.lock").pid == os.getpid()
 
 
@@ -59,17 +59,17 @@ def test_waiting_goes_on_when_the_other_is_done(tmp_path, other):
         waited.append(who.pid)
         other.communicate("\n")
 
-    with locked(tmp_path / "x" / "run.lock", what="the cache", wait=30, on_wait=let_go):
+    with locked(tmp_path / "x" / "run.lock", subject="the cache", wait=30, on_wait=let_go):
         assert waited == [other.pid]
 
 
 def test_the_lock_is_free_again_after_the_block_even_after_an_error(tmp_path):
     path = tmp_path / "a.lock"
-    with pytest.raises(RuntimeError), locked(path, what="a"):
+    with pytest.raises(RuntimeError), locked(path, subject="a"):
         raise RuntimeError
-    with locked(path, what="a"), pytest.raises(MachineError), locked(path, what="a"):
+    with locked(path, subject="a"), pytest.raises(MachineError), locked(path, subject="a"):
         pytest.fail("held twice by one process")
-    with locked(path, what="a"):
+    with locked(path, subject="a"):
         pass
 
 
@@ -82,5 +82,5 @@ def test_a_lock_file_with_other_content_names_no_holder(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_a_machine_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(MachineError), locked(tmp_path / "file" / "a.lock", what="a"):
+    with pytest.raises(MachineError), locked(tmp_path / "file" / "a.lock", subject="a"):
         pytest.fail("locked under a file")

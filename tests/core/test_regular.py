@@ -15,7 +15,7 @@ from tutelage.core.errors import InputError, MachineError
 
 def refused(path: Path, **keywords: str) -> InputError:
     with pytest.raises(InputError) as caught:
-        regular.open_regular(path, what="the data file", **keywords)
+        regular.open_regular(path, subject="the data file", **keywords)
     assert "\0" not in caught.value.block()
     return caught.value
 
@@ -129,7 +129,7 @@ def test_what_the_system_says_comes_out_in_words(folder, monkeypatch, number, ki
 
     monkeypatch.setattr(os, "open", fail)
     with pytest.raises(kind, match=words) as caught:
-        regular.open_regular(folder / "Train.jsonl", what="the recipe")
+        regular.open_regular(folder / "Train.jsonl", subject="the recipe")
     assert caught.value.where == str(folder / "Train.jsonl")
 
 
@@ -137,5 +137,5 @@ def test_a_file_beyond_the_limit_is_not_read(folder):
     with (folder / "big").open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(InputError, match="the recipe is too large") as caught:
-        regular.read_regular(folder / "big", what="the recipe", limit=1000)
+        regular.read_regular(folder / "big", subject="the recipe", limit=1000)
     assert caught.value.found == "1,099,511,627,776 bytes"

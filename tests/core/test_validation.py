@@ -42,7 +42,7 @@ class Outer(Block):
 
 
 def mistakes(text):
-    value, places = read_document(text, file="f.yaml", what="a file", fields=["name"], fix="write one")
+    value, places = read_document(text, file="f.yaml", subject="a file", fields=["name"], fix="write one")
     block, errors, total = validate(Outer, value, places, examples={"inner": "inner: {{size: {}}}"})
     assert (block is None) == bool(errors)
     assert total == len(errors)
@@ -76,7 +76,9 @@ def test_a_mistake_has_its_place_what_was_found_and_the_fix(text, where, problem
 
 
 def test_checked_values_are_the_models():
-    value, places = read_document("name: a\nseveral: [{size: 2}]", file="f", what="a file", fields=[], fix="")
+    value, places = read_document(
+        "name: a\nseveral: [{size: 2}]", file="f", subject="a file", fields=[], fix=""
+    )
     block, errors, total = validate(Outer, value, places)
     assert (errors, total) == ([], 0)
     assert block == Outer(name="a", several=(Inner(size=2),))
@@ -94,7 +96,7 @@ def test_a_place_is_the_nearest_line_or_the_option_that_set_it():
 def test_a_document_without_fields_is_refused():
     for text, found in (("", "nothing"), ("- a", "a list")):
         with pytest.raises(InputError, match="the file is not a recipe") as caught:
-            read_document(text, file="f", what="a recipe", fields=["model"], fix="start anew")
+            read_document(text, file="f", subject="a recipe", fields=["model"], fix="start anew")
         assert (caught.value.found, caught.value.fix) == (found, "start anew")
 
 

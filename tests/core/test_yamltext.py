@@ -172,11 +172,11 @@ def test_a_recipe_of_a_run_that_was_edited_by_hand_is_refused_by_name(tmp_path, 
     for content in (bomb(9).encode(), b"a: [", b"\xff\xfe", b"a: &a [*a]"):
         (tmp_path / "recipe.yaml").write_bytes(content)
         with pytest.raises(InputError) as caught:
-            read_file(tmp_path / "recipe.yaml", what="the run's recipe")
+            read_file(tmp_path / "recipe.yaml", subject="the run's recipe")
         assert caught.value.where.startswith(str(tmp_path / "recipe.yaml"))
     monkeypatch.setattr(yamltext, "MAX_RUN_RECIPE_BYTES", 10)
     (tmp_path / "recipe.yaml").write_text("a: " + "x" * 20)
     with pytest.raises(InputError, match="the run's recipe is too large"):
-        read_file(tmp_path / "recipe.yaml", what="the run's recipe")
+        read_file(tmp_path / "recipe.yaml", subject="the run's recipe")
     with pytest.raises(InputError, match="the run's recipe is not there"):
-        read_file(tmp_path / "gone.yaml", what="the run's recipe")
+        read_file(tmp_path / "gone.yaml", subject="the run's recipe")

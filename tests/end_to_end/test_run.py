@@ -133,7 +133,7 @@ def test_a_folder_that_is_no_run_is_refused_and_kept(job: Path, capsys: pytest.C
 def test_a_second_process_is_told_who_holds_the_folder(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tutelage.core.locks import locked
 
-    with locked(job / "out" / ".lock", what="the run folder"):
+    with locked(job / "out" / ".lock", subject="the run folder"):
         assert main(["run", str(job / "recipe.yaml"), "--out", str(job / "out")]) == 3
     said = capsys.readouterr().err
     assert "another process is using" in said

@@ -31,9 +31,9 @@ def case(method, *, packing=False, accumulation=True, family="llama", kills=2, s
     }
 
 
-def serve(what, cases, folder, *, hashes):
+def serve(subject, cases, folder, *, hashes):
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", SERVER, what, folder],
+        [sys.executable, "-W", "ignore", SERVER, subject, folder],
         input=json.dumps(cases),
         capture_output=True,
         text=True,

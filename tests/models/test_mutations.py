@@ -58,16 +58,16 @@ def damage(path: Path, default: dict | None, random: Random) -> str:
         path.write_text(json.dumps(default))
     if path.name in HEADERS:
         content = path.read_bytes()
-        start, what = damage_bytes(content[: HEADERS[path.name]], random)
-        path.write_bytes(start if "cut off" in what else start + content[HEADERS[path.name] :])
-        return what
+        start, subject = damage_bytes(content[: HEADERS[path.name]], random)
+        path.write_bytes(start if "cut off" in subject else start + content[HEADERS[path.name] :])
+        return subject
     if random.random() < 0.1:
-        content, what = damage_bytes(path.read_bytes(), random)
+        content, subject = damage_bytes(path.read_bytes(), random)
         path.write_bytes(content)
-        return what
-    value, what = damage_json(json.loads(path.read_text("utf-8")), random)
+        return subject
+    value, subject = damage_json(json.loads(path.read_text("utf-8")), random)
     path.write_text(json.dumps(value))
-    return what
+    return subject
 
 
 def use(model: Path) -> None:
@@ -96,7 +96,7 @@ def outcome(folders: Callable[[str], Path], seed: int, scratch: Path) -> str | N
     shutil.copytree(folders(kind), folder)
     model = folder / name if name.endswith(".gguf") else folder
     try:
-        what = damage(folder / name, default, random)
+        subject = damage(folder / name, default, random)
         with time_limit(SECONDS):
             use(model)
     except InputError as error:
@@ -105,13 +105,13 @@ def outcome(folders: Callable[[str], Path], seed: int, scratch: Path) -> str | N
             and name not in error.block()
             and "chat template" not in error.block()
         ):
-            return f"{seed}: {kind} {what}: names no file: {error.block()}"
+            return f"{seed}: {kind} {subject}: names no file: {error.block()}"
     except TutelageError as error:
-        return f"{seed}: {kind} {what}: {error.block()}"
+        return f"{seed}: {kind} {subject}: {error.block()}"
     except BaseException as error:  # a panic of Rust and a hang are no Exception
         if isinstance(error, KeyboardInterrupt):
             raise
-        return f"{seed}: {kind} {what}: {type(error).__name__}: {str(error)[:300]}"
+        return f"{seed}: {kind} {subject}: {type(error).__name__}: {str(error)[:300]}"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return None

@@ -147,7 +147,7 @@ def test_mixture(script, capsys, monkeypatch):
     for name, value in {"TASKS": 12, "TOTAL": 12_000, "FILE_ROWS": 10_000, "TOTALS": (2_000, 12_000)}.items():
         monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(
-        module, "child", lambda what, folder, *words: module.CHILDREN[what](folder, *map(str, words))
+        module, "child", lambda subject, folder, *words: module.CHILDREN[subject](folder, *map(str, words))
     )
     module.main(["--rows", "2000", "--rounds", "1", "--alone"])
     assert "rendered, whole" in capsys.readouterr().out

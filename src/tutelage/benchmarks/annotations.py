@@ -102,7 +102,7 @@ def _key(columns: Sequence[Sequence[Json]]) -> _Key:
 
 
 def _read(path: Path) -> list[dict[str, str | None]]:
-    content = files.read_bytes(path, what="the annotations", fix="put them where the spec's filter says")
+    content = files.read_bytes(path, subject="the annotations", fix="put them where the spec's filter says")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -245,14 +245,14 @@ def read_spec(path: Path) -> tuple[Spec | RowsSpec, tuple[str, ...]]:
     """
     text = files.read_text(
         path,
-        what="the benchmark's spec",
+        subject="the benchmark's spec",
         fix="name a spec.yaml, or the folder it is in",
         limit=MAX_RECIPE_BYTES,
     )
     value, places = read_document(
         text,
         file=str(path),
-        what="a benchmark spec",
+        subject="a benchmark spec",
         fields=Spec.model_fields,
         fix="see `docs/benchmarks.md` for a small spec to start from",
     )

@@ -41,7 +41,7 @@ def updated(
         template = value if name is None else _template(value, name)
         if template != value:
             notes.append(
-                f"{places(path)}: {{{name}}} is written {{{{ {name} }}}} now; the next release does not read the old form"
+                f"{places(path)}: {{{name}}} is written {{{{ {name} }}}} now: the old form is read for one more release"
             )
         return template
 

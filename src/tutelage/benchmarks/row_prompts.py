@@ -186,7 +186,7 @@ class PartPrompter:
         self, spec: ExemplarSpec, count: int | None, path: Path, before: str
     ) -> _Exemplars:
         text = files.read_text(
-            path, what="the file of worked examples", fix="put it there, or ask without examples"
+            path, subject="the file of worked examples", fix="put it there, or ask without examples"
         )
         if spec.after:
             _, line, text = text.partition(spec.after + "\n")
@@ -216,14 +216,14 @@ def _raise_mistake(question: _Question | InputError) -> _Question:
     return question
 
 
-def _texts_of(row: Example, column: str, what: str, *, allow_one: bool) -> list[str]:
+def _texts_of(row: Example, column: str, subject: str, *, allow_one: bool) -> list[str]:
     """The texts that a column holds as a list, or alone where `allow_one`."""
     value = value_of(row, column)
     texts = [value] if allow_one and isinstance(value, str) else value
     if isinstance(texts, list) and texts and all(isinstance(text, str) and text.strip() for text in texts):
         return list(map(str, texts))
     raise InputError(
-        f"the column {column} holds no {what}",
+        f"the column {column} holds no {subject}",
         where=str(row.origin),
         found=f"{json_kind(value)}: {shorten(str(value))}",
         expected="a text, or a list of texts" if allow_one else "a list of texts",

@@ -111,7 +111,7 @@ def _nothing_common(
     return InputError(
         f"{a.name!r} has no item that both were asked",
         where=f"{base} and {tuned}",
-        found="; ".join(f"{len(ids)} {what} ({_first(ids)})" for what, ids in faults.items() if ids),
+        found="; ".join(f"{len(ids)} {subject} ({_first(ids)})" for subject, ids in faults.items() if ids),
         expected="items with the same id, prompt, references and fields on both sides",
         fix="evaluate both on the same data, split and seed",
     )

@@ -150,7 +150,7 @@ def sweep_parts(folder: Path) -> None:
             entry.unlink(missing_ok=True)
 
 
-def require_space(folder: Path, needed: int, *, what: str) -> None:
+def require_space(folder: Path, needed: int, *, subject: str) -> None:
     """Raise MachineError when the disk under `folder` has fewer than `needed` bytes free."""
     probe = folder
     while not probe.exists():
@@ -158,7 +158,7 @@ def require_space(folder: Path, needed: int, *, what: str) -> None:
     free = shutil.disk_usage(probe).free
     if free < needed:
         raise MachineError(
-            f"not enough room on the disk for {what}",
+            f"not enough room on the disk for {subject}",
             where=str(folder),
             found=f"{free:,} bytes free",
             expected=f"{needed:,} bytes",
@@ -197,17 +197,19 @@ def existing_parent(path: Path) -> Path:
     return Path("/")
 
 
-def read_bytes(path: Path, *, what: str, fix: str, limit: int | None = None) -> bytes:
+def read_bytes(path: Path, *, subject: str, fix: str, limit: int | None = None) -> bytes:
     """Read a regular file that a person named, of at most `limit` bytes; errors are those of `regular.read_regular`."""
-    return regular.read_regular(path, what=what, fix=fix, limit=limit)
+    return regular.read_regular(path, subject=subject, fix=fix, limit=limit)
 
 
-def read_text(path: Path, *, what: str, fix: str, limit: int | None = None, shown: str | None = None) -> str:
+def read_text(
+    path: Path, *, subject: str, fix: str, limit: int | None = None, shown: str | None = None
+) -> str:
     """Read a UTF-8 text file that a person named, without a byte order mark.
 
     Args:
         path: the file.
-        what: what it is, for errors.
+        subject: what it is, for errors.
         fix: what to do when it is not there.
         limit: the most bytes that it may have.
         shown: its name in errors.
@@ -215,16 +217,18 @@ def read_text(path: Path, *, what: str, fix: str, limit: int | None = None, show
     Raises:
         InputError: it cannot be read, is too large, or is not UTF-8.
     """
-    return decode(read_bytes(path, what=what, fix=fix, limit=limit), what=what, where=shown or str(path))
+    return decode(
+        read_bytes(path, subject=subject, fix=fix, limit=limit), subject=subject, where=shown or str(path)
+    )
 
 
-def decode(content: bytes, *, what: str, where: str, fix: str = "save the file as UTF-8") -> str:
+def decode(content: bytes, *, subject: str, where: str, fix: str = "save the file as UTF-8") -> str:
     """The text of a UTF-8 file, without a byte order mark; an InputError names the line and byte that is not UTF-8."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{what} is not UTF-8",
+            f"{subject} is not UTF-8",
             where=f"{where}:{content.count(10, 0, error.start) + 1}",
             found=f"0x{content[error.start]:02x} at byte {error.start + 1} of the file",
             expected="UTF-8",

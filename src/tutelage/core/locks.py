@@ -42,13 +42,13 @@ class Holder:
 
 @contextmanager
 def locked(
-    path: Path, *, what: str, wait: float = 0.0, on_wait: Callable[[Holder | None], None] | None = None
+    path: Path, *, subject: str, wait: float = 0.0, on_wait: Callable[[Holder | None], None] | None = None
 ) -> Iterator[None]:
     """Hold the lock file `path` while the block runs.
 
     Args:
         path: the lock file; it and its folder are made when they are not there.
-        what: what is locked, for the error.
+        subject: what is locked, for the error.
         wait: how many seconds to wait for another process.
         on_wait: called once, with the holder, when the lock is not free.
 
@@ -61,7 +61,7 @@ def locked(
     except OSError as error:
         raise disk_error(path, error) from error
     try:
-        _acquire(handle, path, what=what, wait=wait, on_wait=on_wait)
+        _acquire(handle, path, subject=subject, wait=wait, on_wait=on_wait)
         _sign(handle)
         yield
     finally:
@@ -78,7 +78,7 @@ def holder(path: Path) -> Holder | None:
 
 
 def _acquire(
-    handle: int, path: Path, *, what: str, wait: float, on_wait: Callable[[Holder | None], None] | None
+    handle: int, path: Path, *, subject: str, wait: float, on_wait: Callable[[Holder | None], None] | None
 ) -> None:
     deadline = time.monotonic() + wait
     reported = False
@@ -93,7 +93,7 @@ def _acquire(
         if time.monotonic() >= deadline:
             owner = holder(path)
             raise MachineError(
-                f"another process is using {what}",
+                f"another process is using {subject}",
                 where=str(path),
                 found=str(owner) if owner else "a process that did not say its name",
                 fix="wait until it has ended, or stop it, then run the same command again",

@@ -60,28 +60,30 @@ def describe(folder: Path) -> Files:
     }
 
 
-def require(folder: Path, files: Mapping[str, Mapping[str, Any]], *, what: str, fix: str) -> None:
+def require(folder: Path, files: Mapping[str, Mapping[str, Any]], *, subject: str, fix: str) -> None:
     """Check a folder against its manifest.
 
     Args:
         folder: the folder.
         files: its manifest.
-        what: what the folder is, for the error, such as "the tuned model".
+        subject: what the folder is, for the error, such as "the tuned model".
         fix: what the user can do.
 
     Raises:
         InputError: a file is missing, was changed, or was added and would be read; InputErrors for several.
     """
-    raise_all(f"{folder}: {what} is not as it was written", list(_differences(folder, files, what, fix)))
+    raise_all(
+        f"{folder}: {subject} is not as it was written", list(_differences(folder, files, subject, fix))
+    )
 
 
 def _differences(
-    folder: Path, files: Mapping[str, Mapping[str, Any]], what: str, fix: str
+    folder: Path, files: Mapping[str, Mapping[str, Any]], subject: str, fix: str
 ) -> Iterator[InputError]:
     for name, entry in files.items():
         if difference := _difference(folder / name, entry):
             yield InputError(
-                f"the file is not as it was written with {what}",
+                f"the file is not as it was written with {subject}",
                 where=str(folder / name),
                 found=difference[0],
                 expected=difference[1],
@@ -91,7 +93,7 @@ def _differences(
         name = path.relative_to(folder).as_posix()
         if name not in files and not path.is_dir() and _could_be_read(path):
             yield InputError(
-                f"the file was not written with {what}, and could change what is loaded",
+                f"the file was not written with {subject}, and could change what is loaded",
                 where=str(path),
                 found=f"{name}, which no manifest names",
                 expected=", ".join(sorted(files)[:8]),

@@ -38,13 +38,13 @@ _MACHINE = {errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, e
 
 
 def open_regular(
-    path: Path, *, what: str = "the file", shown: str | None = None, fix: str | None = None
+    path: Path, *, subject: str = "the file", shown: str | None = None, fix: str | None = None
 ) -> BinaryIO:
     """Open a regular file for reading bytes.
 
     Args:
         path: the file; links are followed.
-        what: what the file is for, such as "the data file".
+        subject: what the file is for, such as "the data file".
         shown: its name in errors, as the person wrote it; `path` when not given.
         fix: the advice where nothing better can be said.
 
@@ -65,50 +65,50 @@ def open_regular(
                 raise
             os.close(handle)
     except (OSError, ValueError) as error:
-        raise unreadable(path, error, what=what, shown=shown, fix=fix) from None
-    raise _not_regular(path, mode, what=what, shown=shown, fix=fix)
+        raise unreadable(path, error, subject=subject, shown=shown, fix=fix) from None
+    raise _not_regular(path, mode, subject=subject, shown=shown, fix=fix)
 
 
 def read_regular(
     path: Path,
     *,
-    what: str = "the file",
+    subject: str = "the file",
     shown: str | None = None,
     fix: str | None = None,
     limit: int | None = None,
 ) -> bytes:
     """Read a regular file whole; at most `limit` bytes, a larger one is refused. The rest is as in `open_regular`."""
-    with open_regular(path, what=what, shown=shown, fix=fix) as file:
+    with open_regular(path, subject=subject, shown=shown, fix=fix) as file:
         try:
             content = file.read() if limit is None else file.read(limit + 1)
             size = os.fstat(file.fileno()).st_size
         except OSError as error:
-            raise unreadable(path, error, what=what, shown=shown, fix=fix) from error
+            raise unreadable(path, error, subject=subject, shown=shown, fix=fix) from error
     if limit is not None and len(content) > limit:
-        raise _too_large(path, max(size, len(content)), limit, what=what, shown=shown)
+        raise _too_large(path, max(size, len(content)), limit, subject=subject, shown=shown)
     return content
 
 
 def require_regular(
     path: Path,
     *,
-    what: str = "the file",
+    subject: str = "the file",
     shown: str | None = None,
     fix: str | None = None,
     limit: int | None = None,
 ) -> None:
     """Raise what `read_regular` would raise, without reading the file."""
-    with open_regular(path, what=what, shown=shown, fix=fix) as file:
+    with open_regular(path, subject=subject, shown=shown, fix=fix) as file:
         size = os.fstat(file.fileno()).st_size
     if limit is not None and size > limit:
-        raise _too_large(path, size, limit, what=what, shown=shown)
+        raise _too_large(path, size, limit, subject=subject, shown=shown)
 
 
 def unreadable(
     path: Path,
     error: OSError | ValueError,
     *,
-    what: str = "the file",
+    subject: str = "the file",
     shown: str | None = None,
     fix: str | None = None,
 ) -> TutelageError:
@@ -117,31 +117,33 @@ def unreadable(
     Args:
         path: the path.
         error: what the system said.
-        what: what the file is for.
+        subject: what the file is for.
         shown: its name in errors; `path` when not given.
         fix: the advice where nothing better can be said.
     """
     where = shown or str(path)
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.ENOENT, errno.ENOTDIR):
-        return _missing(path, what, where, fix)
+        return _missing(path, subject, where, fix)
     if number in (errno.EACCES, errno.EPERM):
-        return _forbidden(path, what, where)
+        return _forbidden(path, subject, where)
     if number in (errno.EISDIR, errno.ENXIO):  # the latter is what opening a socket says
         mode = stat.S_IFDIR if number == errno.EISDIR else stat.S_IFSOCK
-        return _not_regular(path, mode, what=what, shown=shown, fix=fix)
+        return _not_regular(path, mode, subject=subject, shown=shown, fix=fix)
     if number in _MACHINE:
         again = "check the disk, then run the same command again"
-        return MachineError(f"{what} could not be read", where=where, found=str(error), fix=again)
-    return _misnamed(path, error, what, where, fix)
+        return MachineError(f"{subject} could not be read", where=where, found=str(error), fix=again)
+    return _misnamed(path, error, subject, where, fix)
 
 
-def _misnamed(path: Path, error: OSError | ValueError, what: str, where: str, fix: str | None) -> InputError:
+def _misnamed(
+    path: Path, error: OSError | ValueError, subject: str, where: str, fix: str | None
+) -> InputError:
     """The error for a name that no file can have."""
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ELOOP:
         return InputError(
-            f"{what} is a link that leads back to itself",
+            f"{subject} is a link that leads back to itself",
             where=where,
             found=f"a loop of links at {_absolute(path)}",
             expected="a file",
@@ -150,7 +152,7 @@ def _misnamed(path: Path, error: OSError | ValueError, what: str, where: str, fi
     if number == errno.ENAMETOOLONG:
         longest = max(len(os.fsencode(part)) for part in path.parts)
         return InputError(
-            f"{what} has too long a name",
+            f"{subject} has too long a name",
             where=where,
             found=f"a path of {len(os.fsencode(path)):,} bytes, whose longest part has {longest:,}",
             expected="parts of at most 255 bytes",
@@ -158,9 +160,9 @@ def _misnamed(path: Path, error: OSError | ValueError, what: str, where: str, fi
         )
     if number is None:
         reason = "a NUL character in the name" if "\0" in str(path) else str(error)
-        problem, clean = f"{what} has a name that no file can have", where.replace("\0", "\\0")
+        problem, clean = f"{subject} has a name that no file can have", where.replace("\0", "\\0")
         return InputError(problem, where=clean, found=reason, fix="correct the name")
-    return InputError(f"{what} could not be read", where=where, found=str(error), fix=fix)
+    return InputError(f"{subject} could not be read", where=where, found=str(error), fix=fix)
 
 
 def near_names(path: Path) -> list[str]:
@@ -185,12 +187,12 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _missing(path: Path, what: str, where: str, fix: str | None) -> InputError:
+def _missing(path: Path, subject: str, where: str, fix: str | None) -> InputError:
     """The error for a path at which nothing stands: which part is missing, and what was probably meant."""
     broken = _dangling(path)
     if broken is not None:
         return InputError(
-            f"{what} is a link to something that is not there",
+            f"{subject} is a link to something that is not there",
             where=where,
             found=f"a link at {broken[0]} to {broken[1]}",
             expected="a file",
@@ -207,7 +209,11 @@ def _missing(path: Path, what: str, where: str, fix: str | None) -> InputError:
     else:
         reason = f"no such folder: {_absolute(missing)}"
     return InputError(
-        f"{what} is not there", where=where, found=reason, expected="a file", fix=_advice(path, missing, fix)
+        f"{subject} is not there",
+        where=where,
+        found=reason,
+        expected="a file",
+        fix=_advice(path, missing, fix),
     )
 
 
@@ -255,10 +261,10 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _forbidden(path: Path, what: str, where: str) -> InputError:
+def _forbidden(path: Path, subject: str, where: str) -> InputError:
     closed = next((p for p in reversed(path.absolute().parents) if not os.access(p, os.X_OK)), None)
     return InputError(
-        f"{what} may not be read",
+        f"{subject} may not be read",
         where=where,
         found="no permission" + (f" to enter the folder {closed}" if closed else ""),
         expected="a file that you may read",
@@ -268,12 +274,12 @@ def _forbidden(path: Path, what: str, where: str) -> InputError:
     )
 
 
-def _not_regular(path: Path, mode: int, *, what: str, shown: str | None, fix: str | None) -> InputError:
+def _not_regular(path: Path, mode: int, *, subject: str, shown: str | None, fix: str | None) -> InputError:
     where = shown or str(path)
     if stat.S_ISDIR(mode):
         inside = _inside(path)
         return InputError(
-            f"{what} is a folder",
+            f"{subject} is a folder",
             where=where,
             found=f"a folder with {', '.join(inside)}" if inside else "a folder",
             expected="a file",
@@ -281,7 +287,7 @@ def _not_regular(path: Path, mode: int, *, what: str, shown: str | None, fix: st
         )
     kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
     return InputError(
-        f"{what} is not a plain file",
+        f"{subject} is not a plain file",
         where=where,
         found=kind,
         expected="a regular file",
@@ -289,9 +295,9 @@ def _not_regular(path: Path, mode: int, *, what: str, shown: str | None, fix: st
     )
 
 
-def _too_large(path: Path, size: int, limit: int, *, what: str, shown: str | None) -> InputError:
+def _too_large(path: Path, size: int, limit: int, *, subject: str, shown: str | None) -> InputError:
     return InputError(
-        f"{what} is too large",
+        f"{subject} is too large",
         where=shown or str(path),
         found=f"{size:,} bytes",
         expected=f"at most {limit:,} bytes",

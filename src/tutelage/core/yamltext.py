@@ -76,19 +76,19 @@ def read_foreign(text: str, *, file: str) -> Json:
     return _read(text, file, _ForeignBuilder(text, file)).value
 
 
-def read_file(path: Path, *, what: str) -> Json:
+def read_file(path: Path, *, subject: str) -> Json:
     """Read a YAML file of a run's folder, as `read_foreign` does.
 
     Args:
         path: the file.
-        what: what it is, for errors.
+        subject: what it is, for errors.
 
     Raises:
         InputError: the file cannot be read, is too large, is not UTF-8, or as `read_foreign`.
     """
     fix = "it is written by the run: restore it, or run the recipe again into another folder"
-    content = regular.read_regular(path, what=what, fix=fix, limit=MAX_RUN_RECIPE_BYTES)
-    return read_foreign(files.decode(content, what=what, where=str(path), fix=fix), file=str(path))
+    content = regular.read_regular(path, subject=subject, fix=fix, limit=MAX_RUN_RECIPE_BYTES)
+    return read_foreign(files.decode(content, subject=subject, where=str(path), fix=fix), file=str(path))
 
 
 def write(value: Json) -> str:

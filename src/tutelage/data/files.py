@@ -93,7 +93,7 @@ def _require_file(path: Path, name: str, root: Path, fix: str) -> None:
     if not os.path.lexists(path) and not os.path.isabs(name) and os.path.isfile(name):  # noqa: PTH113, PTH117 - any text
         relative = os.path.relpath(name, root)
         fix = f"a path is relative to {root.absolute()}: write {relative}"
-    regular.require_regular(path, what=blocks.WHAT, shown=str(path), fix=fix)
+    regular.require_regular(path, subject=blocks.WHAT, shown=str(path), fix=fix)
 
 
 def parallel_columns(paths: Sequence[Path], columns: Sequence[str]) -> tuple[str, ...] | None:
@@ -180,7 +180,7 @@ def _visible_files(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in globs.entries(folder) if not _hidden(path.relative_to(folder)))
     except OSError as error:
-        raise regular.unreadable(folder, error, what="the folder of data", shown=str(folder)) from error
+        raise regular.unreadable(folder, error, subject="the folder of data", shown=str(folder)) from error
 
 
 def _hidden(path: Path) -> bool:
@@ -192,7 +192,7 @@ def _files_matching(root: Path, name: str, where: str) -> list[Path]:
     try:
         paths = globs.matching(root, name, where=where)
     except OSError as error:
-        raise regular.unreadable(pattern.parent, error, what="the folder of data") from error
+        raise regular.unreadable(pattern.parent, error, subject="the folder of data") from error
     if not paths:
         raise _no_match_error(pattern, name)
     for path in paths:

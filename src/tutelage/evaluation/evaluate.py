@@ -93,7 +93,7 @@ def evaluate(options: EvaluationOptions, *, listener: Listener | None = None) ->
     if place.legacy:
         loaded = replace(loaded, fingerprint=checked.legacy_fingerprint)
     started = now()
-    with locked(place.folder / ".lock", what=f"the folder {place.folder}"):
+    with locked(place.folder / ".lock", subject=f"the folder {place.folder}"):
         _check_folder(place)  # again: another evaluation may have started while weights were loaded
         files.write_text(place.folder / IDENTITY_FILE, place.identity + "\n")
         template_clock.keep_instant(place.folder, clock)

@@ -102,7 +102,7 @@ def check_evaluation(
     raise_all("the evaluation", mistakes.errors[:MAX_MISTAKES])
     assert source is not None
     assert tokenizer is not None
-    files.require_space(options.out or Path("runs"), _response_bytes(benchmarks), what="the responses")
+    files.require_space(options.out or Path("runs"), _response_bytes(benchmarks), subject="the responses")
     return CheckedEvaluation(
         source,
         template,

@@ -84,7 +84,7 @@ def require_answers(folder: RunFolder, store: Store) -> None:
 
 def made_from(folder: RunFolder, store: Store) -> dict[str, Any]:
     """Hashes of what results are computed from: `made_from` of results.json."""
-    card = document.load_json(folder.card, what="the data card", fix=document.FIX)
+    card = document.load_json(folder.card, subject="the data card", fix=document.FIX)
     return {
         "card": hashing.of_json(card),
         "store": digests.of_store(store),
@@ -171,4 +171,6 @@ def read_card(folder: RunFolder) -> dict[str, Any]:
     Raises:
         InputError: it is missing or damaged.
     """
-    return document.load_checked(folder.card, card_schema.CardSchema, what="the data card", fix=document.FIX)
+    return document.load_checked(
+        folder.card, card_schema.CardSchema, subject="the data card", fix=document.FIX
+    )

@@ -186,7 +186,7 @@ class AnswerCache:
 
 def _connect(path: Path) -> sqlite3.Connection:
     # While two processes create the file and set its mode, SQLite may report it as locked without waiting: hence a lock.
-    with locked(path.with_name(".lock"), what="the answer cache", wait=BUSY_SECONDS):
+    with locked(path.with_name(".lock"), subject="the answer cache", wait=BUSY_SECONDS):
         connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
         try:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")

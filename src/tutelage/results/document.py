@@ -55,7 +55,7 @@ def read(path: Path) -> dict[str, Any]:
         InputError: it does not exist, is not strict JSON (NaN is refused), was edited, or has another schema number.
         InputErrors: parts of it are missing or wrong; each error names the path of its key.
     """
-    document = load_json(path, what="the results file", fix=FIX)
+    document = load_json(path, subject="the results file", fix=FIX)
     check(document, where=str(path))
     require_seal(document, where=str(path), fix=FIX)
     return document
@@ -79,14 +79,14 @@ def require_seal(document: Mapping[str, Any], *, where: str, fix: str) -> None:
         )
 
 
-def load_checked(path: Path, schema: type[schemas.Schema], *, what: str, fix: str) -> dict[str, Any]:
+def load_checked(path: Path, schema: type[schemas.Schema], *, subject: str, fix: str) -> dict[str, Any]:
     """Read a JSON document, sealed or not, and check it against its schema.
 
     Raises:
         InputError: it does not exist, is not strict JSON, or was edited.
         InputErrors: fields of a wrong type.
     """
-    document = load_json(path, what=what, fix=fix)
+    document = load_json(path, subject=subject, fix=fix)
     schemas.check(schema, document, where=str(path), fix=fix)
     require_seal(document, where=str(path), fix=fix)
     return document
@@ -95,16 +95,16 @@ def load_checked(path: Path, schema: type[schemas.Schema], *, what: str, fix: st
 def recorded_recipe(path: Path) -> dict[str, Any] | None:
     """Read the recipe that a run recorded in its recipe.yaml; None if the file is missing or damaged."""
     try:
-        value = yamltext.read_file(path, what="the run's recipe")
+        value = yamltext.read_file(path, subject="the run's recipe")
     except InputError:
         return None
     return value if isinstance(value, dict) else None
 
 
-def _read_own_file(path: Path, *, what: str, fix: str) -> bytes:
+def _read_own_file(path: Path, *, subject: str, fix: str) -> bytes:
     """Read a file that this program wrote. If it is missing, the error has `fix` and no advice on names that look alike."""
     try:
-        return files.read_bytes(path, what=what, fix=fix)
+        return files.read_bytes(path, subject=subject, fix=fix)
     except InputError as error:
         if path.is_file() or not os.access(path.parent, os.X_OK):
             raise
@@ -113,12 +113,14 @@ def _read_own_file(path: Path, *, what: str, fix: str) -> bytes:
         ) from None
 
 
-def load_json(path: Path, *, what: str, fix: str) -> dict[str, Any]:
+def load_json(path: Path, *, subject: str, fix: str) -> dict[str, Any]:
     """Read a JSON object strictly: UTF-8, no NaN or infinity. Raises InputError with the line of the mistake."""
-    raw = _read_own_file(path, what=what, fix=fix)
+    raw = _read_own_file(path, subject=subject, fix=fix)
 
     def refuse(constant: str) -> NoReturn:
-        raise InputError(f"{what} holds {constant}, which is not a finite number", where=str(path), fix=fix)
+        raise InputError(
+            f"{subject} holds {constant}, which is not a finite number", where=str(path), fix=fix
+        )
 
     def finite(digits: str) -> float:
         value = float(digits)
@@ -128,19 +130,19 @@ def load_json(path: Path, *, what: str, fix: str) -> dict[str, Any]:
         document = json.loads(raw.decode("utf-8"), parse_constant=refuse, parse_float=finite)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise InputError(f"{what} is not UTF-8", where=f"{path}:{line}", fix=fix) from None
+        raise InputError(f"{subject} is not UTF-8", where=f"{path}:{line}", fix=fix) from None
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{what} is not JSON", where=f"{path}:{error.lineno}", found=error.msg, fix=fix
+            f"{subject} is not JSON", where=f"{path}:{error.lineno}", found=error.msg, fix=fix
         ) from None
     except (RecursionError, ValueError) as error:
-        raise InputError(f"{what} cannot be read", where=str(path), found=str(error), fix=fix) from None
+        raise InputError(f"{subject} cannot be read", where=str(path), found=str(error), fix=fix) from None
     if not isinstance(document, dict):
         raise InputError(
-            f"{what} is not a JSON object", where=str(path), found=type(document).__name__, fix=fix
+            f"{subject} is not a JSON object", where=str(path), found=type(document).__name__, fix=fix
         )
     if problem := _unusable(document):
-        raise InputError(f"{what} cannot be read", where=str(path), found=problem, fix=fix)
+        raise InputError(f"{subject} cannot be read", where=str(path), found=problem, fix=fix)
     return document
 
 

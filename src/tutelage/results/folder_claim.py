@@ -34,7 +34,7 @@ def claim(folder: RunFolder, resolved: Mapping[str, Any]) -> Iterator[None]:
     Raises:
         InputError: the folder has other content, or another process works on it.
     """
-    with locked(folder.lock, what=f"the run folder {folder.path}"):
+    with locked(folder.lock, subject=f"the run folder {folder.path}"):
         check_claimable(folder, resolved)
         files.sweep_parts(folder.path)
         write_recipe(folder, resolved)

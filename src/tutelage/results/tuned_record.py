@@ -41,7 +41,7 @@ def read(run: Path) -> dict[str, Any] | None:
         return None
     fix = f"bring back a copy, or remove {path}: `tutelage run` with the run's recipe then writes it again"
     return document.load_checked(
-        path, schemas.TunedRecordSchema, what="the record of the tuned model", fix=fix
+        path, schemas.TunedRecordSchema, subject="the record of the tuned model", fix=fix
     )
 
 
@@ -82,7 +82,7 @@ def require_model(run: Path, record: Mapping[str, Any]) -> None:
             expected=f"the files that {folder.tuned} names",
             fix="bring back a copy, or run the recipe again: it then tunes again",
         )
-    manifest.require(model, record["files"], what="the tuned model", fix=fix)
+    manifest.require(model, record["files"], subject="the tuned model", fix=fix)
 
 
 def run_of(folder: Path) -> Path | None:

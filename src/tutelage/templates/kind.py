@@ -118,7 +118,7 @@ def read_kind(path: Path, *, shown: str, untrusted: bool) -> Kind:
     """
     text = files.read_text(
         path,
-        what="the file of templates",
+        subject="the file of templates",
         fix="check the name; it is relative to the recipe",
         limit=MAX_RECIPE_BYTES,
         shown=shown,
@@ -126,7 +126,7 @@ def read_kind(path: Path, *, shown: str, untrusted: bool) -> Kind:
     value, places = read_document(
         text,
         file=shown,
-        what="a file of templates",
+        subject="a file of templates",
         fields=("kind", "title", "fields", "answer", "wordings"),
         fix="see `docs/templates.md` for a small one to start from",
     )

@@ -30,7 +30,7 @@ def template_text(name: str, *, root: Path) -> str:
     path = root / name
     if os.path.lexists(path) or "/" in name or path.suffix in (".jinja", ".j2"):
         fix = f"name one of {', '.join(names)}, or a file relative to the recipe"
-        return read_text(path, what="the chat template", fix=fix, limit=MAX_RECIPE_BYTES)
+        return read_text(path, subject="the chat template", fix=fix, limit=MAX_RECIPE_BYTES)
     raise InputError(
         "unknown chat template",
         where="chat_template",

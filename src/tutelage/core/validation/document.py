@@ -41,14 +41,14 @@ class Places:
 
 
 def read_document(
-    text: str, *, file: str, what: str, fields: Iterable[str], fix: str
+    text: str, *, file: str, subject: str, fields: Iterable[str], fix: str
 ) -> tuple[dict[str, Any], Places]:
     """Read a YAML document of fields.
 
     Args:
         text: the document.
         file: its name in errors.
-        what: what the file should be, such as "a recipe".
+        subject: what the file should be, such as "a recipe".
         fields: examples of its fields.
         fix: what to do when it has none.
 
@@ -61,7 +61,7 @@ def read_document(
     document = yamltext.read(text, file=file)
     if not isinstance(document.value, dict):
         raise InputError(
-            f"the file is not {what}",
+            f"the file is not {subject}",
             where=file,
             found="nothing" if document.value is None else kind(document.value),
             expected="fields such as " + ", ".join(f"{name}:" for name in fields),

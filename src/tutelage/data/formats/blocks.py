@@ -127,11 +127,11 @@ def _decompressing(path: Path, file: BinaryIO) -> Any:
 @contextmanager
 def open_data_file(path: Path, shown: str) -> Iterator[BinaryIO]:
     """The file's own bytes; what the machine says against it comes out in words."""
-    with regular.open_regular(path, what=WHAT, shown=shown, fix=FIX_PATH) as file:
+    with regular.open_regular(path, subject=WHAT, shown=shown, fix=FIX_PATH) as file:
         try:
             yield file
         except OSError as error:
-            raise regular.unreadable(path, error, what=WHAT, shown=shown) from error
+            raise regular.unreadable(path, error, subject=WHAT, shown=shown) from error
 
 
 def is_compressed(path: Path) -> bool:
@@ -146,7 +146,7 @@ def extension(path: Path) -> str:
 
 def require_data_file(path: Path, shown: str) -> None:
     """Raise unless `path` is a plain file."""
-    regular.require_regular(path, what=WHAT, shown=shown, fix=FIX_PATH)
+    regular.require_regular(path, subject=WHAT, shown=shown, fix=FIX_PATH)
 
 
 def require_text(head: bytes, shown: str) -> None:
