@@ -317,12 +317,12 @@ def test_an_output_folder_that_cannot_be_made_is_refused_before_the_work(work, c
 def test_a_file_that_vanishes_between_two_looks_is_an_error_that_names_it(work, capsys, monkeypatch):
     from tutelage.prepare import rows_cache
 
-    real = rows_cache._hashed
+    real = rows_cache._file_hash
 
     def vanish(path: Path, shown: str) -> str:
         path.unlink()
         return real(path, shown)
 
-    monkeypatch.setattr(rows_cache, "_hashed", vanish)
+    monkeypatch.setattr(rows_cache, "_file_hash", vanish)
     recipe("{data: {path: good.jsonl}}")
     assert "good.jsonl: the data file is not there" in refused(capsys, "run", "r.yaml")

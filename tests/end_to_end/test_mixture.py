@@ -290,7 +290,12 @@ def test_a_row_under_another_template_of_its_source_is_not_trained_on(many: Path
         rows = [{"prompt": words.format(one["text"]), "completion": one["answer"]} for one in said]
         write(many / "rte" / f"{name}.jsonl", rows)
     tasks = [
-        {"name": "rte", "one_task_per": "file", "data": {"path": "rte/*.jsonl"}, "split": {**SPLIT, "seed": 0}},
+        {
+            "name": "rte",
+            "one_task_per": "file",
+            "data": {"path": "rte/*.jsonl"},
+            "split": {**SPLIT, "seed": 0},
+        },
     ]
     change(many, tasks=tasks, mixture=None, hold_out=None, replay=None)
     rows = read_rows(load(many / "recipe.yaml"), None)

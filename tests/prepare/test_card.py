@@ -31,9 +31,9 @@ def test_byte_level_tokens_show_their_spaces_and_the_bytes_of_split_characters(t
 
 
 def test_the_bytes_of_the_pieces_are_those_of_the_text(tokenizer):
-    random_ = random.Random(5)
+    rng = random.Random(5)
     for _ in range(200):
-        text = "".join(random_.choices("ab \n\té中\N{GRINNING FACE}<|im_end|>.", k=12))
+        text = "".join(rng.choices("ab \n\té中\N{GRINNING FACE}<|im_end|>.", k=12))
         raw = b"".join(
             bytes.fromhex(piece[3:5]) if piece.startswith("<0x") else piece.encode()
             for piece in pieces_of(tokenizer, text)
@@ -70,10 +70,10 @@ def test_lengths_of_rows_and_their_histogram():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_histogram_counts_every_row_once_in_few_bars(seed):
-    random_ = random.Random(seed)
-    counts = [random_.randrange(1, 10 ** random_.randrange(1, 5)) for _ in range(200)]
+    rng = random.Random(seed)
+    counts = [rng.randrange(1, 10 ** rng.randrange(1, 5)) for _ in range(200)]
     told = card.histogram(counts)
-    assert len(told["bars"]) <= card.BARS
+    assert len(told["bars"]) <= card.MAX_BARS
     for n, bar in enumerate(told["bars"]):
         low = told["start"] + n * told["width"]
         assert bar == sum(low <= count < low + told["width"] for count in counts)

@@ -13,7 +13,7 @@ import pytest
 from tutelage.config import load
 from tutelage.core import spill
 from tutelage.core.errors import InputError
-from tutelage.core.spill import OnDisk
+from tutelage.core.spill import DiskRows
 from tutelage.inspection.train_use_parity import check_parity
 from tutelage.models import load_tokenizer, resolve
 from tutelage.prepare.preparation import prepare
@@ -85,8 +85,8 @@ def test_rows_on_disk_are_those_in_memory(tmp_path, tiny_model_folder, monkeypat
     before = whole(rows), encoded(recipe, rows, words)
     monkeypatch.setattr(spill, "IN_MEMORY", 10)
     rows = read_rows(recipe, None)
-    assert isinstance(rows.tasks[0].train, OnDisk)
-    assert isinstance(prepare(recipe, rows, words).tasks[0].train, OnDisk)
+    assert isinstance(rows.tasks[0].train, DiskRows)
+    assert isinstance(prepare(recipe, rows, words).tasks[0].train, DiskRows)
     assert (whole(rows), encoded(recipe, rows, words)) == before
 
 
@@ -106,7 +106,7 @@ def test_two_tasks_of_one_source_and_rows_from_the_cache(tmp_path, monkeypatch):
         found = read_rows(recipe, None, say=said.append)
         assert whole(found) == before
     assert said == ["rows of 2 tasks from the cache"]
-    assert isinstance(found.tasks[0].train, OnDisk)
+    assert isinstance(found.tasks[0].train, DiskRows)
 
 
 def test_mistakes_and_dropped_rows_are_told_alike(tmp_path, monkeypatch):

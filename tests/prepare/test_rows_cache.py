@@ -55,7 +55,9 @@ def entries(kept):
     return sorted(path for path in kept.iterdir() if path.is_dir())
 
 
-@pytest.mark.parametrize("more", ["", "    shots: {count: 2}\n", "    split: {seed: 3, near_duplicate_threshold: 1.0}\n"])
+@pytest.mark.parametrize(
+    "more", ["", "    shots: {count: 2}\n", "    split: {seed: 3, near_duplicate_threshold: 1.0}\n"]
+)
 def test_rows_from_the_cache_are_the_fresh_ones(tmp_path, kept, made, more):
     path = write(tmp_path / "job", text=RECIPE + WORDED + more)
     said = []
@@ -76,14 +78,14 @@ def test_anything_that_changes_the_rows_is_another_entry(tmp_path, kept, made, m
         lambda: write(path.parent, text=RECIPE + WORDED.replace("Say", "Tell")),
         lambda: write(path.parent, text=RECIPE + WORDED + "    split: {seed: 1}\n"),
         lambda: write(path.parent, text=(RECIPE + WORDED).replace("name: t", "name: u")),
-        lambda: monkeypatch.setattr(caches, "__version__", "9") or caches.program.cache_clear(),
+        lambda: monkeypatch.setattr(caches, "__version__", "9") or caches.code_version.cache_clear(),
     ]
     for number, change in enumerate(changes, 2):
         change()
         seen.append(read_rows(load(path), None).identity)
         assert len(made) == number
         assert len(entries(kept)) == number
-    caches.program.cache_clear()
+    caches.code_version.cache_clear()
     assert len(set(seen)) == 5  # another version gives the same rows, and asks for them anew
 
 

@@ -43,6 +43,7 @@ def write_results(
     context: RunContext,
     prepared: PreparedRun,
     comparison: Comparison,
+    *,
     tuned: ModelScores,
     store: Store,
     identity: Mapping[str, str],

@@ -20,7 +20,7 @@ from tutelage.results.store import Store
 def measure_base(context: RunContext, prepared: PreparedRun, base: LoadedModel, store: Store) -> ModelScores:
     """Answer and score everything with the base model."""
     fingerprint = template_clock.with_instant(base.fingerprint, context.clock)
-    return _measure(context, prepared, store, "base", fingerprint, lambda: base)
+    return _measure(context, prepared, store, model="base", fingerprint=fingerprint, load_model=lambda: base)
 
 
 def measure_tuned(context: RunContext, prepared: PreparedRun, plan: TuningPlan, store: Store) -> ModelScores:
@@ -32,13 +32,14 @@ def measure_tuned(context: RunContext, prepared: PreparedRun, plan: TuningPlan, 
         source = resolve(str(context.folder.model))
         return load(source, chat_template=None, four_bit=context.four_bit, clock=context.clock)
 
-    return _measure(context, prepared, store, "tuned", fingerprint, load_tuned)
+    return _measure(context, prepared, store, model="tuned", fingerprint=fingerprint, load_model=load_tuned)
 
 
 def _measure(
     context: RunContext,
     prepared: PreparedRun,
     store: Store,
+    *,
     model: str,
     fingerprint: str,
     load_model: Callable[[], LoadedModel],

@@ -20,11 +20,11 @@ from tutelage.job.context import RunContext
 from tutelage.models import (
     LoadedModel,
     ModelSource,
-    as_loaded,
     base_facts,
     fingerprint,
     load,
     load_tokenizer,
+    loaded_fingerprint,
     require_whole,
     resolve,
     template_fingerprint,
@@ -34,7 +34,7 @@ from tutelage.prepare.preparation import Prepared, prepare
 from tutelage.prepare.reader import read_rows
 from tutelage.prepare.recipe_mixture import check_replay_pool
 from tutelage.prepare.task_rows import RecipeRows
-from tutelage.training.objective import require_packable
+from tutelage.training.completion_loss import require_packable
 from tutelage.training.objective_gradient import require_prompt_loss
 
 
@@ -114,7 +114,7 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
     base = load(inputs.source, chat_template=template, four_bit=context.four_bit, clock=context.clock)
     if inputs.legacy:
         dtype = "nf4" if context.four_bit else "float32"
-        legacy_fingerprint = as_loaded(inputs.source, base.chat_template, dtype, settings=False)
+        legacy_fingerprint = loaded_fingerprint(inputs.source, base.chat_template, dtype, settings=False)
         base = replace(base, fingerprint=legacy_fingerprint)
     # What the tuning would refuse is refused now, and not after hours of evaluating the base.
     require_whole(base)

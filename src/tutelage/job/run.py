@@ -73,13 +73,15 @@ def run(
     with open_run(context, prepared.rows.card) as store:
         base_scores = measure_base(context, prepared, base, store)
         plan = tuning.plan_tuning(context.recipe, prepared.rows, base.fingerprint)
-        tuning.tune_if_needed(context, prepared.rows, plan, base, inputs.source, store)
+        tuning.tune_if_needed(context, prepared.rows, plan, base=base, source=inputs.source, store=store)
         del base  # frees its memory for the tuned model
         gc.collect()
         tuned_scores = measure_tuned(context, prepared, plan, store)
         comparison = conclusion.compare_scores(context, prepared, base_scores, tuned_scores)
         identity = {"key": key, "weights": inputs.model_fingerprint}
-        results = conclusion.write_results(context, prepared, comparison, tuned_scores, store, identity)
+        results = conclusion.write_results(
+            context, prepared, comparison, tuned=tuned_scores, store=store, identity=identity
+        )
         context.listener.stage("report")
         report.write(context.folder.path)
     return _result(context, results, fresh=True)
@@ -104,7 +106,7 @@ def train(
     prepared, base = prepare_for_model(context, inputs)
     with open_run(context, prepared.rows.card) as store:
         plan = tuning.plan_tuning(recipe, prepared.rows, base.fingerprint)
-        tuning.tune_if_needed(context, prepared.rows, plan, base, inputs.source, store)
+        tuning.tune_if_needed(context, prepared.rows, plan, base=base, source=inputs.source, store=store)
     return context.folder.path
 
 

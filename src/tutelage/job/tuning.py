@@ -95,6 +95,7 @@ def tune_if_needed(
     context: RunContext,
     rows: Prepared,
     plan: TuningPlan,
+    *,
     base: LoadedModel,
     source: ModelSource,
     store: Store,

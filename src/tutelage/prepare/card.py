@@ -1,4 +1,4 @@
-"""What the card says of rows in tokens: how many, how long, how many of them are learned; and rows to look at."""
+"""The token statistics of the data card, and its example rows with their tokens."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ import numpy as np
 from tutelage.core.types import Encoded, Prompted
 from tutelage.tokens.encoder import conversation_text
 
-BARS = 24  # of a histogram, at most
+MAX_BARS = 24  # of a histogram
 _BYTE = re.compile("<0x([0-9A-F]{2})>")
-_LONE = re.compile(
-    "[\udc80-\udcff]"
-)  # a byte that is no whole character, as Python's surrogateescape writes it
+_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
+"""A byte that is no whole character, as Python's surrogateescape writes it."""
 
 
 def length_statistics(rows: Sequence[Encoded]) -> dict[str, Any]:
-    """Counts, quantiles and histograms of some rows' lengths in tokens."""
+    """Counts, quantiles and histograms of rows' lengths in tokens."""
     prompts = [prompt_length(row) for row in rows]
     completions = [row.n_loss for row in rows]
     return {
         "rows": len(rows),
-        "tokens": sum(len(r.ids) + len(r.source or ()) for r in rows),
+        "tokens": sum(len(row.ids) + len(row.source or ()) for row in rows),
         "loss_tokens": sum(completions),
-        "truncated": sum(r.dropped > 0 for r in rows),
-        "dropped_tokens": sum(r.dropped for r in rows),
+        "truncated": sum(row.dropped > 0 for row in rows),
+        "dropped_tokens": sum(row.dropped for row in rows),
         "prompt": quantiles(prompts),
         "completion": quantiles(completions),
         "histograms": {"prompt": histogram(prompts), "completion": histogram(completions)},
@@ -35,32 +34,32 @@ def length_statistics(rows: Sequence[Encoded]) -> dict[str, Any]:
 
 
 def prompt_length(row: Encoded) -> int:
-    """Tokens that the model reads before it answers."""
+    """The tokens before the answer."""
     return len(row.source) if row.source is not None else len(row.ids) - row.n_loss
 
 
 def quantiles(counts: Sequence[int]) -> dict[str, int]:
-    """The least, the median, the 95th percentile and the most; each is a length that occurs."""
+    """Minimum, median, 95th percentile and maximum; each is a length that occurs."""
     if not counts:
         return {}
-    low, median, high, most = np.quantile(counts, [0, 0.5, 0.95, 1], method="higher")
-    return {"min": int(low), "median": int(median), "p95": int(high), "max": int(most)}
+    minimum, median, p95, maximum = np.quantile(counts, [0, 0.5, 0.95, 1], method="higher")
+    return {"min": int(minimum), "median": int(median), "p95": int(p95), "max": int(maximum)}
 
 
 def histogram(counts: Sequence[int]) -> dict[str, Any]:
-    """How many rows have a length of `start + i * width` and up to the next: at most 24 bars of a round width."""
+    """A histogram of at most 24 bars of a round width: `bars[i]` counts lengths from `start + i * width` up to the next bar."""
     if not counts:
         return {}
     span = max(counts) - min(counts) + 1
     scales = (step * 10**power for power in range(12) for step in (1, 2, 5))
-    width = next(step for step in scales if span / step <= BARS - 1)
+    width = next(step for step in scales if span / step <= MAX_BARS - 1)
     start = min(counts) // width * width
     bars = np.bincount((np.asarray(counts) - start) // width)
     return {"start": start, "width": width, "bars": bars.tolist()}
 
 
 def example(tokenizer: Any, row: Prompted, encoded: Encoded) -> dict[str, Any]:
-    """A row as the model meets it: its text, each token, and whether the token is learned."""
+    """A row as the model reads it: its text, each token, and whether the token bears loss."""
     ids = [*(encoded.source or ()), *encoded.ids]
     mask = [False] * len(encoded.source or ()) + list(encoded.loss_mask)
     return {
@@ -75,36 +74,37 @@ def example(tokenizer: Any, row: Prompted, encoded: Encoded) -> dict[str, Any]:
 
 
 def token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
-    """Each token's own text, with the spaces that it holds; bytes that are no whole character as <0xF0>."""
+    """The text of each token with its spaces; bytes that are no whole character as <0xF0>."""
     added = tokenizer.added_tokens_decoder
     decoder = tokenizer.backend_tokenizer.decoder
     by_bytes = decoder is not None and b'"ByteLevel"' in decoder.__getstate__()
-    own = _of_bytes if by_bytes else _of_words
+    text_of = _byte_level_text if by_bytes else _sentencepiece_text
     names = tokenizer.convert_ids_to_tokens(list(ids))
-    return [str(added[i]) if i in added else own(name) for i, name in zip(ids, names, strict=True)]
+    return [str(added[i]) if i in added else text_of(name) for i, name in zip(ids, names, strict=True)]
 
 
-def _of_bytes(name: str) -> str:
-    """A byte-level token: its name has one printable character for each byte."""
-    if not _BYTES.keys() >= set(name):
+def _byte_level_text(name: str) -> str:
+    """The text of a byte-level token, whose name has one printable character for each byte."""
+    if not _BYTE_OF.keys() >= set(name):
         return name
-    raw = bytes(_BYTES[char] for char in name)
-    return _LONE.sub(lambda lone: f"<0x{ord(lone[0]) - 0xDC00:02X}>", raw.decode("utf-8", "surrogateescape"))
+    raw = bytes(_BYTE_OF[char] for char in name)
+    text = raw.decode("utf-8", "surrogateescape")
+    return _ESCAPED_BYTE.sub(lambda match: f"<0x{ord(match[0]) - 0xDC00:02X}>", text)
 
 
-def _of_words(name: str) -> str:
-    """A token of words or their parts, where a low line stands for a space and rare characters come as bytes."""
+def _sentencepiece_text(name: str) -> str:
+    """The text of a SentencePiece token: a low line stands for a space, rare characters are bytes."""
     byte = _BYTE.fullmatch(name)
     if byte and int(byte[1], 16) < 0x80:
         return chr(int(byte[1], 16))
     return name.replace("\N{LOWER ONE EIGHTH BLOCK}", " ")
 
 
-def _names_of_bytes() -> dict[str, int]:
-    """GPT-2's table: printable Latin-1 stands for itself, the other bytes follow from U+0100 on."""
-    own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    rest = [byte for byte in range(256) if byte not in own]
-    return {chr(byte): byte for byte in own} | {chr(0x100 + n): byte for n, byte in enumerate(rest)}
+def _gpt2_bytes() -> dict[str, int]:
+    """GPT-2's table from characters to bytes: printable Latin-1 stands for itself, the other bytes from U+0100 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    rest = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(rest)}
 
 
-_BYTES = _names_of_bytes()
+_BYTE_OF = _gpt2_bytes()

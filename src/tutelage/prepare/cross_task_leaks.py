@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tutelage.core.serialization import PROMPTED
-from tutelage.core.spill import kept
+from tutelage.core.spill import spill_rows
 from tutelage.core.types import Prompted
 from tutelage.prepare.task_rows import TaskRows
 from tutelage.prepare.tasks import task_source
@@ -67,7 +67,7 @@ def _clean(tasks: Sequence[TaskRows]) -> Iterator[TaskRows]:
     for place, task in enumerate(tasks):
         forbidden: set[int] = set().union(*(ngrams for other, ngrams in enumerate(tested) if other != place))
         train, validation = (
-            kept(
+            spill_rows(
                 (
                     row
                     for row in rows

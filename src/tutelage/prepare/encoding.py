@@ -10,7 +10,7 @@ from tutelage.config.task_block import Task
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.serialization import ENCODED, PROMPTED
-from tutelage.core.spill import kept
+from tutelage.core.spill import spill_rows
 from tutelage.core.types import Encoded, Prompted, Request
 from tutelage.data import DroppedRow, too_many_dropped_error
 from tutelage.data.partition import SPLITS
@@ -93,8 +93,8 @@ def _check_room(task: Task, encoder: Encoder) -> None:
 def _encode_task(task: TaskRows, encoder: Encoder) -> tuple[EncodedTask, Misfits]:
     """Encode one task; also returns its rows that do not fit."""
     misfits: Misfits = {name: {} for name in SPLITS}
-    train = kept(encode_all(encoder, task.train, refused=misfits["train"]), ENCODED)
-    validation = kept(encode_all(encoder, task.validation, refused=misfits["validation"]), ENCODED)
+    train = spill_rows(encode_all(encoder, task.train, refused=misfits["train"]), ENCODED)
+    validation = spill_rows(encode_all(encoder, task.validation, refused=misfits["validation"]), ENCODED)
     questions = []
     for place, (row, request) in enumerate(zip(task.test, _requests(task, encoder), strict=True)):
         if isinstance(request, InputError):
@@ -173,4 +173,4 @@ def _without(task: TaskRows, misfits: Misfits) -> TaskRows:
 def _without_places(rows: Sequence[Prompted], places: Mapping[int, InputError]) -> Sequence[Prompted]:
     if not places:
         return rows
-    return kept((row for place, row in enumerate(rows) if place not in places), PROMPTED)
+    return spill_rows((row for place, row in enumerate(rows) if place not in places), PROMPTED)

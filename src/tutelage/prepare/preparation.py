@@ -13,7 +13,7 @@ from tutelage.config.tune_block import Tune
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.core.serialization import ENCODED
-from tutelage.core.spill import kept
+from tutelage.core.spill import spill_rows
 from tutelage.core.types import Encoded
 from tutelage.models import LoadedModel, LoadedTokenizer
 from tutelage.prepare import card
@@ -117,7 +117,7 @@ def prepare(recipe: Recipe, rows: RecipeRows, model: LoadedModel | LoadedTokeniz
     }
     return Prepared(
         tasks=tasks,
-        validation=validation[0] if len(tasks) == 1 else kept(chain.from_iterable(validation), ENCODED),
+        validation=validation[0] if len(tasks) == 1 else spill_rows(chain.from_iterable(validation), ENCODED),
         mixture=mixture,
         card=data_card,
         identity=identity,

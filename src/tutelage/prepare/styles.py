@@ -14,7 +14,7 @@ from itertools import accumulate
 from tutelage.core import hashing
 from tutelage.core.seeds import derive
 from tutelage.core.serialization import PROMPTED
-from tutelage.core.spill import kept, picked
+from tutelage.core.spill import select_rows, spill_rows
 from tutelage.core.types import Example, Prompted
 from tutelage.mixture.presets import STYLES, Style
 from tutelage.templates import LibraryTemplate, TaskTemplate
@@ -64,9 +64,9 @@ def apply_styles(
     for listing in (False, True):
         places = [place for place, flag in enumerate(listed) if flag is listing]
         if places:
-            group = picked(examples, places), picked(rows, places)
+            group = select_rows(examples, places), select_rows(rows, places)
             rendered[listing] = iter(in_form(template(listing), *group, task, training=True))
-    in_order = kept((next(rendered[listing]) for listing in listed), PROMPTED)
+    in_order = spill_rows((next(rendered[listing]) for listing in listed), PROMPTED)
     return in_order, [style.startswith("few-shot") for style in styles]
 
 
@@ -92,8 +92,10 @@ def in_form(
     places = [place for place, flag in enumerate(stale) if flag]
     if not places:
         return rows
-    rendered = iter(template.render_all(picked(examples, places), task, training=training))
-    return kept((next(rendered) if flag else row for flag, row in zip(stale, rows, strict=True)), PROMPTED)
+    rendered = iter(template.render_all(select_rows(examples, places), task, training=training))
+    return spill_rows(
+        (next(rendered) if flag else row for flag, row in zip(stale, rows, strict=True)), PROMPTED
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def with_exemplars(
             flags = few_shot[start : start + BATCH] if few_shot else None
             yield from _batch_with_exemplars(batch, train, exemplars, flags, one_wording)
 
-    return kept(batches(), PROMPTED)
+    return spill_rows(batches(), PROMPTED)
 
 
 def _batch_with_exemplars(

@@ -11,7 +11,7 @@ from tutelage.config.schema import Recipe
 from tutelage.config.task_block import Shots, Task
 from tutelage.core.errors import InputError
 from tutelage.core.serialization import EXAMPLE, PROMPTED
-from tutelage.core.spill import kept, picked
+from tutelage.core.spill import select_rows, spill_rows
 from tutelage.core.types import Example, Prompted
 from tutelage.data import (
     DroppedRow,
@@ -110,13 +110,13 @@ def _render(task: Task, template: Template, loaded: LoadedData) -> _Rendered:
             except InputError as error:
                 errors[str(example.origin)] = error
 
-    rows = kept(renderable(), PROMPTED)
+    rows = spill_rows(renderable(), PROMPTED)
     dropped = list(loaded.dropped)
     # Which type a field usually has is known only when the rows that cannot be rendered are gone.
     while bad := errors or {str(error.where): error for error in template.mixed_type_errors(examples)}:
         dropped += [DroppedRow.of(error) for error in bad.values()]
-        examples = kept((example for example in examples if str(example.origin) not in bad), EXAMPLE)
-        rows = kept((row for row in rows if str(row.origin) not in bad), PROMPTED)
+        examples = spill_rows((example for example in examples if str(example.origin) not in bad), EXAMPLE)
+        rows = spill_rows((row for row in rows if str(row.origin) not in bad), PROMPTED)
         if len(dropped) > len(examples):
             file = str(loaded.source.get("file") or loaded.source.get("hub"))
             raise too_many_dropped_error(file, dropped, len(examples))
@@ -175,7 +175,7 @@ def _rows_by_split(
     few_shot: dict[str, Sequence[bool] | None] = {}
     for name in SPLITS:
         examples: Sequence[Example] = getattr(splits, name)
-        split_rows = picked(rendered, splits.places[name])
+        split_rows = select_rows(rendered, splits.places[name])
         if task.styles and name != "test":
             split_rows, few_shot[name] = styles.apply_styles(
                 examples, split_rows, task.styles, with_options, task=task.name, seed=task.wording_seed
@@ -185,7 +185,7 @@ def _rows_by_split(
                 split_rows = in_form(template, examples, split_rows, task.name, training=True)
             few_shot[name] = [False] * len(split_rows) if task.styles or task.shots is None else None
         source = task_source(task)
-        rows[name] = kept((replace(row, source=source) for row in split_rows), PROMPTED)
+        rows[name] = spill_rows((replace(row, source=source) for row in split_rows), PROMPTED)
     if task.shots is None and not any(any(flags or ()) for flags in few_shot.values()):
         return rows
     for row in (row for split_rows in rows.values() for row in split_rows if row.history):

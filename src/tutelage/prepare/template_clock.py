@@ -1,7 +1,7 @@
-"""The instant that chat templates are told: that of the first start of a run or an evaluation, kept in its folder.
+"""The time that chat templates read: the instant of the first start of a run or an evaluation, stored in its folder.
 
-A template that writes the date would otherwise make other prompts of the same rows on another day. The file is written only
-when a template has read the clock; nothing else of a folder depends on the time.
+Without it, a template that writes the date would give other prompts for the same rows on another day. The file is written only
+if a template has read the clock; nothing else in a folder depends on the time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from tutelage.core import files, hashing
+from tutelage.core import files, hashing, regular
 from tutelage.core.clock import Clock, Instant
 from tutelage.core.errors import InputError, MachineError
 
@@ -22,9 +22,9 @@ def clock_for(folder: Path, *, first: Instant | None = None, day: date | None = 
     """The clock of the run or evaluation in a folder.
 
     Args:
-        folder: it need not be there.
-        first: what the clock shows when the folder keeps no instant; this moment by default.
-        day: the date that the recipe states; the clock shows its midnight, whatever the folder keeps.
+        folder: the folder; it need not exist.
+        first: the time of the clock if the folder stores no instant; now by default.
+        day: the recipe's date; the clock then shows its midnight, whatever the folder stores.
 
     Raises:
         InputError: the folder's file holds no instant.
@@ -35,7 +35,7 @@ def clock_for(folder: Path, *, first: Instant | None = None, day: date | None = 
 
 
 def read_instant(folder: Path) -> Instant | None:
-    """The instant that a folder keeps; None when it keeps none.
+    """Read the instant that a folder stores; None when it stores none.
 
     Raises:
         InputError: the file holds no instant.
@@ -43,7 +43,7 @@ def read_instant(folder: Path) -> Instant | None:
     path = folder / NAME
     if not path.is_file():
         return None
-    text = files.read_bytes(path, what="the instant of the first start", fix="restore the file")
+    text = regular.read_regular(path, subject="the instant of the first start", fix="restore the file")
     try:
         return Instant.parse(text.decode("ascii").strip())
     except ValueError:
@@ -57,10 +57,10 @@ def read_instant(folder: Path) -> Instant | None:
 
 
 def keep_instant(folder: Path, clock: Clock) -> None:
-    """Keep the clock's instant in a folder that this process has locked: now if it was read, else when it is read first.
+    """Store the clock's instant in a folder that this process has locked: now if it was read, else when it is first read.
 
     Raises:
-        MachineError: the folder keeps another one, since another process was first.
+        MachineError: the folder stores another instant, because another process was first.
     """
     earlier = read_instant(folder)
     if earlier is not None and earlier != clock.instant:
@@ -81,10 +81,10 @@ def keep_instant(folder: Path, clock: Clock) -> None:
 
 
 def card_entry(clock: Clock) -> dict[str, Any]:
-    """What cards and provenance say of a clock: nothing when no template has read it."""
+    """The clock's entry in data card and provenance; empty when no template has read it."""
     return {"template_clock": clock.as_json()} if clock.reads else {}
 
 
 def with_instant(fingerprint: str, clock: Clock) -> str:
-    """A model's fingerprint with the instant at which it is asked, where its template reads that."""
+    """A model's fingerprint; where its template reads the clock, combined with the instant at which it is asked."""
     return hashing.of_json([fingerprint, str(clock.instant)]) if clock.reads else fingerprint
