@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
-from tutelage.cli.live import Live
+from tutelage.cli.live import LiveProgress
 from tutelage.config import load
 from tutelage.core.provenance import measured_on
 from tutelage.job.run import run
@@ -59,7 +59,7 @@ def main(words: Sequence[str] | None = None) -> None:
                 *given.sets,
             ]
             recipe = load(HERE.parent / "recipes" / "dialogsum.yaml", sets=sets)
-            with Live() as live:
+            with LiveProgress() as live:
                 outcome = run(
                     recipe, out=given.out / f"dialogsum-{method}-{seed}", data_dir=given.data, listener=live
                 )

@@ -60,9 +60,9 @@ def test_names_and_numbers_stay_whole_where_nothing_has_an_edge(capsys, monkeypa
     console.show_table(columns, [[name, *[interval] * 9]], right=tuple(range(1, 10)))
     (line,) = [line for line in capsys.readouterr().out.splitlines() if name in line]
     assert line.count(interval) == 9
-    assert len(line) <= console.WIDEST
+    assert len(line) <= console.MAX_WIDTH
     console.show_table(["a", "b"], [["x" * 300, "1.0"]])
-    assert max(map(len, capsys.readouterr().out.splitlines())) <= console.WIDEST
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= console.MAX_WIDTH
 
 
 def test_a_terminal_that_lacks_a_letter_gets_a_substitute(monkeypatch):

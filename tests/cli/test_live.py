@@ -23,7 +23,7 @@ def clock(monkeypatch):
 def told(*, terminal=False):
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=110, color_system=None, legacy_windows=False)
-    return live.Live(console=console), out
+    return live.LiveProgress(console=console), out
 
 
 def step(n, steps=4):
@@ -69,12 +69,12 @@ def test_training_says_loss_throughput_memory_and_time_left(clock):
         line.event(Stopping(4))
     assert out.getvalue().splitlines() == [
         "tune",
-        "  damaged and passed over: step-3",
-        "  goes on from step 2",
+        "  skipped damaged checkpoints: step-3",
+        "  resumes from step 2",
         "  4/4  100 %  loss 1.5000  150 tokens/s  0:00 left  1.5 GB",
         "  step 4: validation loss 0.2500, the best yet",
-        "  goes on from step 4",
-        "  the result may differ in its last digits from one that was not stopped: threads: then 1, now 2",
+        "  resumes from step 4",
+        "  the result may differ in its last digits from an uninterrupted one: threads: then 1, now 2",
         "  stopping: writing the checkpoint of step 4; Ctrl-C again stops at once",
     ]
 

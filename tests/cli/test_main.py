@@ -14,7 +14,7 @@ import typer
 
 from tutelage import __version__
 from tutelage.cli import console
-from tutelage.cli.errors import Ended
+from tutelage.cli.errors import SigtermReceived
 from tutelage.cli.main import commands, main
 from tutelage.core.errors import InputError, InputErrors, MachineError, Stopped, Terminated
 
@@ -119,7 +119,7 @@ def test_what_a_command_returns_is_the_exit_code(command):
         (Stopped("stopped at step 3"), 130, "stopped at step 3"),
         (Stopped("stopped at step 3", fix="again"), 130, "to go on, run it again: tutelage probe"),
         (Terminated("stopped at step 3"), 143, "to go on, run it again: tutelage probe"),
-        (Ended(), 143, "what was finished is kept"),
+        (SigtermReceived(), 143, "what was finished is kept"),
         (KeyboardInterrupt(), 130, "to go on, run it again: tutelage probe"),
         (typer.Abort(), 130, "what was finished is kept"),
         (MemoryError(), 3, "not enough memory"),
@@ -134,7 +134,7 @@ def test_what_a_command_returns_is_the_exit_code(command):
         (
             PermissionError(errno.EACCES, "Permission denied", "/x/y"),
             2,
-            "/x/y: the system does not permit it",
+            "/x/y: the system does not permit access",
         ),
         (OSError(errno.ENAMETOOLONG, "File name too long", b"/x/y"), 2, "/x/y: the file has too long a name"),
         (ValueError("odd"), 3, "ValueError: odd"),

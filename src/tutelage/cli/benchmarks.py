@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,19 +16,12 @@ from tutelage.core.errors import InputError, InputErrors
 if TYPE_CHECKING:
     from tutelage.benchmarks import Benchmark, BenchmarkItem, RowsSpec, Spec
 
-_SHOWN = 8
-"""Parts of which an item each is shown; of more, they are alike, and one of the first is."""
-
-
-class Action(StrEnum):
-    """What to do."""
-
-    LIST = "list"
-    SHOW = "show"
+_MAX_EXAMPLES = 8
+"""Of a benchmark with more parts, whose items look alike, only one example item is shown."""
 
 
 def benchmarks(
-    action: Annotated[Action, typer.Argument(help="What to do.")] = Action.LIST,
+    action: Annotated[Literal["list", "show"], typer.Argument(help="What to do.")] = "list",
     name: Annotated[
         str | None,
         typer.Argument(
@@ -39,34 +31,31 @@ def benchmarks(
     data: Data = None,
     json: Annotated[bool, console.Json] = False,
 ) -> None:
-    """List the benchmarks that can be watched or evaluated on, or show what one of them asks."""
-    if action is Action.LIST:
-        _list(data, as_json=json)
-        return
-    if name is None:
-        from tutelage.benchmarks import names
-
-        raise InputError(
-            "`benchmarks show` needs a name",
-            where="benchmarks",
-            expected=", ".join(names()) + ", or the path of your own",
-        )
-    _show(name, data, as_json=json)
-
-
-def _list(data: Path | None, *, as_json: bool) -> None:
+    """List the benchmarks that can be watched or evaluated on, or show the prompts of one."""
     from tutelage.benchmarks import names
 
-    found = [_entry(name, data) for name in names()]
-    if as_json:
-        console.print_json({"benchmarks": found})
+    if action == "show":
+        if name is None:
+            raise InputError(
+                "`benchmarks show` needs a name",
+                where="benchmarks",
+                expected=", ".join(names()) + ", or the path of your own",
+            )
+        _show(name, data, as_json=json)
         return
-    rows = [[str(one["name"]), str(one["title"]), _items(one), ", ".join(one["ways"])] for one in found]
+    entries = [_entry(bundled, data) for bundled in names()]
+    if json:
+        console.print_json({"benchmarks": entries})
+        return
+    rows = [
+        [str(entry["name"]), str(entry["title"]), _items(entry), ", ".join(entry["ways"])]
+        for entry in entries
+    ]
     console.show_table(["name", "what it measures", "items", "ways"], rows, right=(2,))
 
 
 def _entry(name: str, data: Path | None) -> dict[str, Any]:
-    """A benchmark in short; one whose items are not at hand says so and does not hide the others."""
+    """A line of the list; without its data, a benchmark is still listed."""
     from tutelage.benchmarks import describe, load
 
     spec = describe(name)
@@ -74,11 +63,11 @@ def _entry(name: str, data: Path | None) -> dict[str, Any]:
         benchmark = load(name, data=data)
     except InputError as error:
         return {"name": name, **_about(spec), "items": None, "parts": None, **_unusable(error)}
-    return {"name": name, **_about(spec), **_here(benchmark)}
+    return {"name": name, **_about(spec), **_counts(benchmark)}
 
 
 def _unusable(error: InputError) -> dict[str, str]:
-    """Why a benchmark cannot be asked: its data is `missing` or `wrong`, and what the first mistake is."""
+    """Why a benchmark cannot be evaluated on: its data is `missing` or `wrong`, and the first mistake."""
     from tutelage.benchmarks import is_missing_data
 
     first = error.errors[0] if isinstance(error, InputErrors) else error
@@ -87,11 +76,14 @@ def _unusable(error: InputError) -> dict[str, str]:
 
 
 def _about(spec: Spec | RowsSpec) -> dict[str, Any]:
-    ways = getattr(spec, "ways", {})
-    return {"title": spec.title, "ways": list(ways), "filters": list(getattr(spec, "filters", {}))}
+    return {
+        "title": spec.title,
+        "ways": list(getattr(spec, "ways", {})),
+        "filters": list(getattr(spec, "filters", {})),
+    }
 
 
-def _here(benchmark: Benchmark) -> dict[str, Any]:
+def _counts(benchmark: Benchmark) -> dict[str, Any]:
     return {
         "items": len(benchmark.items),
         "parts": list(benchmark.parts),
@@ -99,35 +91,32 @@ def _here(benchmark: Benchmark) -> dict[str, Any]:
     }
 
 
-def _items(one: dict[str, Any]) -> str:
-    if one["items"] is None:
-        return "data not here" if one["data"] == "missing" else f"data is wrong: {one['why']}"
-    missing = len(one["missing_parts"])
-    return (
-        f"{one['items']}, {missing} of {missing + len(one['parts'])} parts not here"
-        if missing
-        else str(one["items"])
-    )
+def _items(entry: dict[str, Any]) -> str:
+    if entry["items"] is None:
+        return "data not here" if entry["data"] == "missing" else f"data is wrong: {entry['why']}"
+    missing = len(entry["missing_parts"])
+    parts = f", {missing} of {missing + len(entry['parts'])} parts not here" if missing else ""
+    return f"{entry['items']}{parts}"
 
 
 def _show(name: str, data: Path | None, *, as_json: bool) -> None:
     from tutelage.benchmarks import describe, load
 
     spec = describe(name)
-    told: dict[str, Any] = {"name": name, **_about(spec)}
+    facts: dict[str, Any] = {"name": name, **_about(spec)}
     for key in ("description", "citation", "source", "licence", "language", "version", "aggregate"):
-        told[key] = getattr(spec, key)
-    told["ways"] = {way: one.title for way, one in getattr(spec, "ways", {}).items()}
-    told["filters"] = {key: one.title for key, one in getattr(spec, "filters", {}).items()}
-    why: InputError | None = None
+        facts[key] = getattr(spec, key)
+    for key in ("ways", "filters"):
+        facts[key] = {variant: entry.title for variant, entry in getattr(spec, key, {}).items()}
+    missing: InputError | None = None
     try:
         benchmark = load(name, data=data)
     except InputError as error:
-        told |= {"items": None, "missing": error.as_json(), **_unusable(error)}
-        why = error
+        facts |= {"items": None, "missing": error.as_json(), **_unusable(error)}
+        missing = error
     else:
-        told |= {
-            **_here(benchmark),
+        facts |= {
+            **_counts(benchmark),
             "name": benchmark.name,
             "metrics": list(benchmark.spec.metrics),
             "fingerprint": benchmark.fingerprint,
@@ -135,12 +124,16 @@ def _show(name: str, data: Path | None, *, as_json: bool) -> None:
             "parts": _parts(benchmark),
         }
     if as_json:
-        console.print_json(told)
+        console.print_json(facts)
         return
-    _say(told)
-    if why is not None:
-        state = "not here" if told["data"] == "missing" else "wrong"
-        console.show(f"Its data is {state}.\n{why.block()}")
+    console.show(f"{facts['name']}: {facts['title']}")
+    for label, line in _lines(facts):
+        console.show(f"  {label:<12}{line}")
+    if missing is None:
+        _show_parts(facts["parts"])
+    else:
+        state = "not here" if facts["data"] == "missing" else "wrong"
+        console.show(f"Its data is {state}.\n{missing.block()}")
 
 
 def _parts(benchmark: Benchmark) -> list[dict[str, Any]]:
@@ -153,7 +146,7 @@ def _parts(benchmark: Benchmark) -> list[dict[str, Any]]:
             "kind": benchmark.spec.parts[part].kind,
             "group": benchmark.spec.parts[part].group,
             "items": counts[part],
-            "prompt": _asked(first[part]),
+            "prompt": _full_prompt(first[part]),
             "choices": list(first[part].choices),
             "references": list(first[part].references),
         }
@@ -161,38 +154,33 @@ def _parts(benchmark: Benchmark) -> list[dict[str, Any]]:
     ]
 
 
-def _asked(item: BenchmarkItem) -> str:
-    """All that a model reads before it answers; turns of a conversation are marked as such."""
+def _full_prompt(item: BenchmarkItem) -> str:
+    """Everything that a model reads before it answers; turns of a conversation are marked with their roles."""
     turns = [f"[{role}] {text}" for role, text in item.exemplar_turns]
     return "\n".join([*turns, f"[user] {item.full_prompt}"]) if turns else item.full_prompt
 
 
-def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is known of a benchmark but for its parts, as label and text."""
+def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is known of a benchmark except its parts, as label and text."""
     for key in ("description", "citation", "source", "licence", "language", "metrics", "aggregate", "items"):
-        if told.get(key):
-            yield key, ", ".join(told[key]) if key == "metrics" else str(told[key])
+        if facts.get(key):
+            yield key, ", ".join(facts[key]) if key == "metrics" else str(facts[key])
     for kind in ("ways", "filters"):
-        for name, title in told[kind].items():
+        for name, title in facts[kind].items():
             yield kind[:-1], f"{name}: {title}"
-    if told.get("missing_parts"):
-        yield "not here", ", ".join(told["missing_parts"])
-    for note in told.get("notes", []):
+    if facts.get("missing_parts"):
+        yield "not here", ", ".join(facts["missing_parts"])
+    for note in facts.get("notes", []):
         yield "note", note
 
 
-def _say(told: dict[str, Any]) -> None:
-    console.show(f"{told['name']}: {told['title']}")
-    for label, line in _lines(told):
-        console.show(f"  {label:<12}{line}")
-    parts = told["parts"] if told["items"] else []
-    rows = [[str(one["name"]), str(one["kind"]), str(one["items"]), str(one["title"])] for one in parts]
+def _show_parts(parts: list[dict[str, Any]]) -> None:
+    rows = [[str(part[key]) for key in ("name", "kind", "items", "title")] for part in parts]
     if rows:
         console.show_table(["part", "asked as", "items", "what it is about"], rows, right=(2,))
-    same = len(parts) > _SHOWN
-    for one in parts[:1] if same else parts:
-        console.show(f"An item of {one['name']}:\n{one['prompt']}")
-        for label in ("choices", "references"):
-            if one[label]:
-                console.show(f"{'choices' if label == 'choices' else 'right'}: {' | '.join(one[label])}")
+    for part in parts if len(parts) <= _MAX_EXAMPLES else parts[:1]:
+        console.show(f"An item of {part['name']}:\n{part['prompt']}")
+        for key, label in (("choices", "choices"), ("references", "right")):
+            if part[key]:
+                console.show(f"{label}: {' | '.join(part[key])}")
         console.show("")

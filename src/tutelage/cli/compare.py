@@ -11,8 +11,8 @@ import typer
 
 from tutelage.cli import console
 from tutelage.comparison import Outcome, RunComparison, compare_runs, wording
-from tutelage.comparison.flips import Change, changes
-from tutelage.comparison.pairing import LeftOut
+from tutelage.comparison.flips import Flip, flipped_items
+from tutelage.comparison.pairing import UnpairedItems
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
 
@@ -65,7 +65,7 @@ def compare(
             "one alone cannot be compared", where="compare", found=str(runs[0]), expected="two or more"
         )
     found = compare_runs(*runs, seed=seed)
-    changed = [changes(runs[0], other, most=items) if items else [] for other in runs[1:]]
+    changed = [flipped_items(runs[0], other, most=items) if items else [] for other in runs[1:]]
     if json:
         told = [_told(one, some) for one, some in zip(found, changed, strict=True)]
         console.print_json(told[0] if len(told) == 1 else {"comparisons": told})
@@ -76,11 +76,11 @@ def compare(
             _show_change(one, change)
 
 
-def _told(one: RunComparison, changed: Sequence[Change]) -> dict[str, Any]:
+def _told(one: RunComparison, changed: Sequence[Flip]) -> dict[str, Any]:
     return {**one.as_json(), **({"items": [asdict(change) for change in changed]} if changed else {})}
 
 
-def _show_change(one: RunComparison, change: Change) -> None:
+def _show_change(one: RunComparison, change: Flip) -> None:
     console.show(f"\n{change.name}, {change.item}: newly {'right' if change.right else 'wrong'}")
     console.show(f"  asked      {shorten(change.prompt[-_SHOWN:], _SHOWN)}")
     console.show(f"  right      {' | '.join(shorten(text, 80) for text in change.references)}")
@@ -101,13 +101,13 @@ def _show(one: RunComparison) -> None:
         console.show(f"Not compared: {name}, which only {owner} measured.")
 
 
-def _left_out(one: RunComparison, some: LeftOut) -> str:
+def _left_out(one: RunComparison, some: UnpairedItems) -> str:
     counts = {
         f"that only {one.base} was asked": some.only_base,
         f"that only {one.tuned} was asked": some.only_tuned,
         "that were asked otherwise": some.otherwise,
     }
-    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    told = ", ".join(f"{count} {subject}" for subject, count in counts.items() if count)
     averages = (
         f"; without {' and '.join(some.averages)}, whose weights are of all items" if some.averages else ""
     )
@@ -122,16 +122,16 @@ def _lines(name: str, outcome: Outcome) -> list[list[str]]:
 def _line(name: str, outcome: Outcome, metric: str) -> list[str]:
     difference = outcome.difference[metric]
 
-    def on_scale(value: float, *, sign: bool = False) -> str:
-        return wording.number(wording.on_scale(metric, value), sign=sign)
+    def display_value(value: float, *, sign: bool = False) -> str:
+        return wording.number(wording.display_value(metric, value), sign=sign)
 
     return [
         name,
-        wording.of_metric(metric).label,
-        on_scale(outcome.base[metric].value),
-        on_scale(outcome.tuned[metric].value),
-        on_scale(difference.value, sign=True),
-        f"{on_scale(difference.low, sign=True)} to {on_scale(difference.high, sign=True)}",
+        wording.metric_wording(metric).label,
+        display_value(outcome.base[metric].value),
+        display_value(outcome.tuned[metric].value),
+        display_value(difference.value, sign=True),
+        f"{display_value(difference.low, sign=True)} to {display_value(difference.high, sign=True)}",
         str(difference.n),
         *(map(str, outcome.newly) if outcome.newly is not None and metric == outcome.primary else ("", "")),
         f"{difference.p:.4f}",

@@ -1,7 +1,7 @@
-"""What goes to a terminal: plain text without control sequences, one JSON document, tables.
+"""Prints what commands show: text, tables, or one JSON document.
 
-Texts of data and models may hold escape sequences that move the cursor, change the title or paste into the shell. All
-that commands print goes through this file, and this file strips them.
+Texts of data and models may hold escape sequences that move the cursor, change the title or paste into the shell. Everything that
+commands print passes this module, which strips them.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Json = typer.Option(
     "--json", help="One JSON document on standard output; progress and logs on standard error."
 )
 
-WHOLE = 24  # characters of a name that a narrow table keeps on one line
-WIDTH = 120  # of what goes into a file or a pipe
-WIDEST = 200  # of a table there that needs it, so that names and numbers stay whole
+UNWRAPPED = 24  # characters of a cell that a narrow table keeps on one line
+WIDTH = 120  # of output into a file or a pipe
+MAX_WIDTH = 200  # of a table there that needs it, so that names and numbers stay on one line
 
-_kept: list[TextIO] = []  # the real standard output, while a command with --json runs
+_real_stdout: list[TextIO] = []  # while a command with --json runs
 
 SEQUENCES = re.compile(
     r"""
@@ -52,24 +52,32 @@ def plain(text: str) -> str:
 
 
 @contextmanager
-def standard_output_for_json(wanted: bool) -> Iterator[None]:
-    """Keep standard output for `print_json` alone: what anything else prints there goes to standard error."""
-    if not wanted:
+def standard_output_for_json(as_json: bool) -> Iterator[None]:
+    """Reserve standard output for `print_json`: whatever else is printed there goes to standard error."""
+    if not as_json:
         yield
         return
-    _kept.append(sys.stdout)
+    _real_stdout.append(sys.stdout)
     try:
         with redirect_stdout(sys.stderr):
             yield
     finally:
-        _kept.pop()
+        _real_stdout.pop()
 
 
 def print_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print the command's one JSON document on standard output. Never NaN."""
-    stream = _kept[-1] if _kept else sys.stdout
+    stream = _real_stdout[-1] if _real_stdout else sys.stdout
     stream.write(json.dumps(document, ensure_ascii=True, allow_nan=False, indent=1) + "\n")
     stream.flush()
+
+
+def show_result(document: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    """Print a result on standard output: as JSON, or as text for people."""
+    if as_json:
+        print_json(document)
+    else:
+        show(text)
 
 
 def show(text: str = "") -> None:
@@ -78,12 +86,12 @@ def show(text: str = "") -> None:
 
 
 def say(text: str = "") -> None:
-    """Print a line beside the result, on standard error: progress, a note, an error."""
+    """Print a line on standard error: progress, a note, an error."""
     _write(sys.stderr, text)
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-    """Print a table on standard output; `right` are the columns whose cells stand at the right."""
+    """Print a table on standard output; `right` are the columns that are aligned at the right."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -91,32 +99,33 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
     cells = [[plain(cell) for cell in row] for row in rows]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for position, column in enumerate(columns):
-        names = position not in right and all(len(row[position]) <= WHOLE for row in cells)
+        one_line = position not in right and all(len(row[position]) <= UNWRAPPED for row in cells)
         justify: Literal["left", "right"] = "right" if position in right else "left"
-        table.add_column(Text(plain(column)), justify=justify, overflow="fold", no_wrap=names)
+        table.add_column(Text(plain(column)), justify=justify, overflow="fold", no_wrap=one_line)
     for row in cells:
         table.add_row(*map(Text, row))
     out = console()
-    if _width_is_ours(out):  # nothing has an edge there: a line of a table is a line
+    if _has_free_width(out):  # so that a row of the table is a line of the file
         from rich.measure import Measurement
 
-        wide = out.options.update(max_width=WIDEST)
-        out.width = max(WIDTH, Measurement.get(out, wide, table).maximum)
+        options = out.options.update(max_width=MAX_WIDTH)
+        out.width = max(WIDTH, Measurement.get(out, options, table).maximum)
     out.print(table)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console that takes no markup from texts and does not colour them. Strip what you print with `plain`."""
+    """A rich console that interprets no markup in texts and does not colour them. Pass what you print through `plain`."""
     from rich.console import Console
 
-    found = Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=False)
-    if _width_is_ours(found):
-        found.width = WIDTH
-    return found
+    out = Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=False)
+    if _has_free_width(out):
+        out.width = WIDTH
+    return out
 
 
-def _width_is_ours(found: Console) -> bool:
-    return not found.is_terminal and "COLUMNS" not in os.environ
+def _has_free_width(out: Console) -> bool:
+    """Whether lines may have any width: in a file or a pipe, unless COLUMNS says otherwise."""
+    return not out.is_terminal and "COLUMNS" not in os.environ
 
 
 def _write(stream: Any, text: str) -> None:

@@ -1,4 +1,4 @@
-"""`tutelage doctor`: what this machine can do."""
+"""`tutelage doctor`: what this machine offers for training and evaluation."""
 
 from __future__ import annotations
 
@@ -10,23 +10,29 @@ from typing import Annotated, Any
 
 from tutelage.cli import console
 
+NO_COMPILED_CORE = (
+    "not built, numpy counts instead: install a C compiler and Python's headers, then install Tutelage again"
+)
+
 
 def doctor(json: Annotated[bool, console.Json] = False) -> int:
-    """Look at processors, memory, disk, accelerators, speed of matrix products, the model cache, the compiled core."""
-    found = look()
+    """Show processors, memory, disk, accelerators, speed of matrix products, the model cache, the compiled core."""
+    facts = machine_facts()
     if json:
-        console.print_json(found)
-        return 0
-    console.show_table(["", ""], [[name, str(value)] for name, value in found.items()])
+        console.print_json(facts)
+    else:
+        console.show_table(["", ""], [[name, str(value)] for name, value in facts.items()])
     return 0
 
 
-def look() -> dict[str, Any]:
+def machine_facts() -> dict[str, Any]:
     """Everything that `doctor` prints, by name."""
     import torch
 
     from tutelage.core import caches
     from tutelage.core.provenance import processor, versions
+    from tutelage.metrics.rouge import core
+    from tutelage.models import bundled
 
     cpu = processor()
     return {
@@ -41,9 +47,9 @@ def look() -> dict[str, Any]:
         "bf16 matrix products in GFLOP/s": matrix_rate(torch.bfloat16),
         "cache": str(caches.root()),
         "bundled model": "in the cache"
-        if _bundled_is_there()
+        if any(bundled.is_cached(spec) for spec in bundled.table().values())
         else "not fetched: tutelage models fetch smollm2-135m-instruct",
-        "compiled core of ROUGE and BLEU": _compiled_core(),
+        "compiled core of ROUGE and BLEU": "in use" if core.BUILT else NO_COMPILED_CORE,
         **{f"version of {name}": version for name, version in versions().items()},
     }
 
@@ -52,27 +58,13 @@ def matrix_rate(dtype: Any, *, size: int = 1024, seconds: float = 0.5) -> float:
     """Billions of floating-point operations a second in products of square matrices, over about `seconds`."""
     import torch
 
-    left, right = (torch.randn(size, size).to(dtype) for _ in range(2))
-    left @ right
-    began, done = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
-        left @ right
-        done += 1
-    return round(2 * size**3 * done / (time.perf_counter() - began) / 1e9, 1)
-
-
-def _bundled_is_there() -> bool:
-    from tutelage.models import bundled
-
-    return any(bundled.ready(spec) for spec in bundled.table().values())
-
-
-def _compiled_core() -> str:
-    from tutelage.metrics.rouge import core
-
-    if core.BUILT:
-        return "in use"
-    return "not built, numpy counts instead: install a C compiler and Python's headers, then install Tutelage again"
+    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+    a @ b
+    start, products = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        a @ b
+        products += 1
+    return round(2 * size**3 * products / (time.perf_counter() - start) / 1e9, 1)
 
 
 def _gigabytes(count: int) -> float:

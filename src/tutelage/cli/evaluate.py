@@ -42,7 +42,7 @@ def evaluate(
     json: Annotated[bool, console.Json] = False,
 ) -> int:
     """Ask a model every item and print its scores with 95 % intervals. Responses are kept: if killed, it resumes."""
-    from tutelage.cli.live import Live
+    from tutelage.cli.live import LiveProgress
     from tutelage.evaluation.evaluate import evaluate as do
     from tutelage.results.run_folder import STORE_FILE
 
@@ -58,7 +58,7 @@ def evaluate(
         data_dir=data,
         out=out,
     )
-    with Live() as live:
+    with LiveProgress() as live:
         found = do(options, listener=live)
     if json:
         console.print_json(found.document)

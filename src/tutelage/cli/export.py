@@ -82,7 +82,7 @@ def export(
     from tutelage.models.combine import combine
     from tutelage.models.export import export as write
     from tutelage.models.export import output_folder
-    from tutelage.models.interpolate import between
+    from tutelage.models.interpolate import interpolate_with_base
 
     others = add or []
     _check(others, weights, combination, interpolate, merge=merge)
@@ -92,7 +92,7 @@ def export(
     inputs += [folder for one in sources for folder in (one.folder, one.weights)]
     output_folder(to, inputs=inputs).check()
     if interpolate is not None:
-        between(source, interpolate, to, inputs=inputs)
+        interpolate_with_base(source, interpolate, to, inputs=inputs)
     elif others:
         loaded = combine(sources, _numbers(weights), combination=(combination or Combination.CAT).value)
         write(loaded, to, merge=merge, base=source.base or source, inputs=inputs)

@@ -1,4 +1,4 @@
-"""The progress of long commands: in place on a terminal, plain lines when piped; always on standard error."""
+"""Shows the progress of long commands on standard error: in place in a terminal, as plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TaskP
 from tutelage.cli.console import plain
 from tutelage.training.events import BaseKept, Event, Resumed, SelfChecked, Step, Stopping, Validation
 
-EVERY = 10.0  # seconds between two plain lines
+LINE_SECONDS = 10.0  # between two plain lines
 
 
-class Live:
-    """A `recipe.progress.Listener` for people. Use it in a `with` block."""
+class LiveProgress:
+    """An `evaluation.progress.Listener` that shows progress to people. Use it in a `with` block."""
 
     def __init__(self, *, console: Console | None = None) -> None:
         self.console = console or Console(file=sys.stderr, highlight=False, soft_wrap=True)
@@ -33,9 +33,9 @@ class Live:
         )
         self._task: TaskID | None = None
         self._stage = ""
-        self._began = self._told = time.monotonic()
-        self._already: int | None = None
-        self._trained = 0.0
+        self._stage_start = self._last_line = time.monotonic()
+        self._done_before: int | None = None
+        self._seconds = 0.0
         self._steps = 0
 
     def __enter__(self) -> Self:
@@ -48,32 +48,30 @@ class Live:
         self._bar.stop()
 
     def stage(self, name: str, note: str = "") -> None:
-        """A line for the stage, and a fresh bar."""
+        """Begin a stage: a line, and a new bar."""
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None
         self._stage = plain(name)
-        self._began = self._told = time.monotonic()
-        self._already = None
+        self._stage_start = self._last_line = time.monotonic()
+        self._done_before = None
         self._say(f"{name}{': ' + note if note else ''}")
 
     def advance(self, done: int, total: int) -> None:
-        """How many questions are answered, how fast, and how long the rest will take.
+        """Show how many questions are answered, how fast, and how long the rest will take.
 
-        The first call of a stage says how many were answered before it; they count as done, not as fast.
+        The first call of a stage says how many were answered before it; they count as done, but not for the speed.
         """
-        if self._already is None:
-            self._already, self._began = done, time.monotonic()
-        fresh, spent = done - self._already, time.monotonic() - self._began
-        left = (
-            f"{fresh / spent:.1f} a second  {clock(spent / fresh * (total - done))} left"
-            if fresh and spent
-            else ""
-        )
-        self._show(done, total, left, last=done == total)
+        if self._done_before is None:
+            self._done_before, self._stage_start = done, time.monotonic()
+        new, seconds = done - self._done_before, time.monotonic() - self._stage_start
+        note = ""
+        if new and seconds:
+            note = f"{new / seconds:.1f} a second  {clock(seconds / new * (total - done))} left"
+        self._show(done, total, note, last=done == total)
 
     def event(self, event: Event) -> None:
-        """A training step, or a line for what comes before and between them."""
+        """Show a training step, or a line for another event."""
         match event:
             case Step():
                 self._step(event)
@@ -81,12 +79,11 @@ class Live:
                 self._say(f"  step {step}: validation loss {loss:.4f}{', the best yet' if best else ''}")
             case Resumed(step, passed_over, machine):
                 if passed_over:
-                    self._say(f"  damaged and passed over: {', '.join(passed_over)}")
-                self._say(f"  goes on from step {step}")
+                    self._say(f"  skipped damaged checkpoints: {', '.join(passed_over)}")
+                self._say(f"  resumes from step {step}")
                 if machine:
-                    told = "; ".join(machine)
                     self._say(
-                        f"  the result may differ in its last digits from one that was not stopped: {told}"
+                        f"  the result may differ in its last digits from an uninterrupted one: {'; '.join(machine)}"
                     )
             case Stopping(step):
                 self._say(f"  stopping: writing the checkpoint of step {step}; Ctrl-C again stops at once")
@@ -96,12 +93,11 @@ class Live:
                 self._say(f"  {_checked(event)}")
 
     def _step(self, event: Step) -> None:
-        self._trained += event.seconds
+        self._seconds += event.seconds
         self._steps += 1
-        left = self._trained / self._steps * (event.steps - event.step)
         note = (
             f"loss {event.loss:.4f}  {event.tokens / event.seconds:.0f} tokens/s  "
-            f"{clock(left)} left  {event.memory / 1e9:.1f} GB"
+            f"{clock(self._seconds / self._steps * (event.steps - event.step))} left  {event.memory / 1e9:.1f} GB"
         )
         self._show(event.step, event.steps, note, last=event.step == event.steps)
 
@@ -110,21 +106,21 @@ class Live:
             if self._task is None:
                 self._task = self._bar.add_task("  " + self._stage, total=total, note=note)
             self._bar.update(self._task, completed=done, total=total, note=note)
-        elif last or time.monotonic() - self._told >= EVERY:
-            self._told = time.monotonic()
+        elif last or time.monotonic() - self._last_line >= LINE_SECONDS:
+            self._last_line = time.monotonic()
             self._say(f"  {done}/{total}  {100 * done // max(total, 1)} %  {note}".rstrip())
 
     def _say(self, line: str) -> None:
-        """A line without what a terminal might obey: names of data and models stand in it."""
+        """Print a line without control sequences: names of data and models may hold some."""
         self.console.print(plain(line), markup=False)
 
 
 def _checked(event: SelfChecked) -> str:
     rows = f"{event.rows} rows" if event.rows > 1 else "1 row"
     form = "pack" if event.packed else "batch"
-    together = f"one {form}" if event.batches == 1 else f"{event.batches} batches"
+    batches = f"one {form}" if event.batches == 1 else f"{event.batches} batches"
     return (
-        f"self-check: {rows} as {together} and one by one: "
+        f"self-check: {rows} as {batches} and one by one: "
         f"loss differs by {event.loss:.0e}, gradient by {event.gradient:.0e}"
     )
 

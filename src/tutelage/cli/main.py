@@ -1,8 +1,7 @@
-"""The `tutelage` command: finds the one file that the command needs, calls it, and turns every error into words.
+"""The `tutelage` command: imports the module of one command, calls it, and shows every error so that a user can act on it.
 
-Exit codes: 0 done, 1 a stated budget or check is not met, 2 the input is wrong, 3 the machine stood in the way, 130 Ctrl-C,
-143 SIGTERM.
-A command is a function in its own file; what it returns is its exit code (None is 0).
+Exit codes: 0 done, 1 a budget or check is not met, 2 the input is wrong, 3 the machine is at fault, 130 Ctrl-C, 143 SIGTERM.
+A command is a function in its own module; it returns its exit code (None is 0).
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from typing import Annotated, Any
 import typer
 
 from tutelage.cli import console
-from tutelage.cli.errors import Ended, in_words
+from tutelage.cli.errors import SigtermReceived, as_tutelage_error
 from tutelage.core import yamltext
-from tutelage.core.errors import InputError, TutelageError
+from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
 from tutelage.core.version import __version__
 
 PROGRAM = "tutelage"
-ABOUT = "Teach a language model by instruction, and see what it learned and what it forgot."
+DESCRIPTION = "Fine-tune a language model on instructions, and see what it gained and what it forgot."
 
 
 @cache
@@ -41,41 +40,45 @@ def commands() -> dict[str, dict[str, str]]:
 
 
 def entry() -> None:
-    """What the installed program `tutelage` runs."""
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # one that is to be ignored stays so
-        signal.signal(signal.SIGTERM, _end)
+    """Run the installed program `tutelage`."""
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # a parent may have set it to be ignored
+        signal.signal(signal.SIGTERM, _on_sigterm)
     sys.exit(main(sys.argv[1:]))
 
 
-def _end(_number: int, _frame: FrameType | None) -> None:
-    raise Ended
+def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
+    raise SigtermReceived
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command.
 
     Args:
-        arguments: the words after `tutelage`. `--debug` may stand anywhere: errors then come with a traceback.
+        arguments: the words after `tutelage`. With `--debug` anywhere before `--`, errors come with a traceback.
 
     Returns:
         The exit code.
     """
-    options, rest = _before_dashes(arguments)
-    words = [*(word for word in options if word != "--debug"), *rest]
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    options = arguments[:split]  # behind `--` all words are values
+    words = [*(word for word in options if word != "--debug"), *arguments[split:]]
     with console.standard_output_for_json("--json" in options):
         try:
             return _run(words)
         except BaseException as raised:
-            error = raised.error if isinstance(raised, _CarriedError) else raised
+            error = raised.error if isinstance(raised, _WrappedError) else raised
             if isinstance(error, SystemExit | GeneratorExit):
                 raise
             if isinstance(error, BrokenPipeError):
-                return _reader_gone()
+                return _output_closed()
             if "--debug" in options:
                 traceback.print_exception(error)
-            told = in_words(error, command=shlex.join(["tutelage", *arguments]), table=commands())
-            _tell(told, as_json="--json" in options)
-            return told.exit_code
+            shown = as_tutelage_error(error, command=shlex.join([PROGRAM, *arguments]), table=commands())
+            if "--json" in options:
+                console.print_json({"error": {**shown.as_json(), "exit_code": shown.exit_code}})
+            else:
+                console.say(shown.block())
+            return shown.exit_code
 
 
 def _run(words: list[str]) -> int:
@@ -96,17 +99,18 @@ def _run(words: list[str]) -> int:
 
 
 def _app(name: str | None) -> typer.Typer:
-    """All commands for the help, and the one that is called for real: only its module is imported."""
-    app = typer.Typer(name=PROGRAM, help=ABOUT, add_completion=False, pretty_exceptions_enable=False)
+    """All commands for the help; only the module of the one that is called is imported."""
+    app = typer.Typer(name=PROGRAM, help=DESCRIPTION, add_completion=False, pretty_exceptions_enable=False)
     app.callback()(_options)
-    for own, told in commands().items():
-        function = _loaded(told) if own == name else _nothing
-        app.command(name=own, help=None if own == name else told["help"])(function)
+    for command, entry_of_table in commands().items():
+        called = command == name
+        function = _load(entry_of_table) if called else _unloaded
+        app.command(name=command, help=None if called else entry_of_table["help"])(function)
     return app
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _show_version(show: bool) -> None:
+    if show:
         console.show(f"{PROGRAM} {__version__}")
         raise typer.Exit
 
@@ -114,55 +118,45 @@ def _version(asked: bool) -> None:
 def _options(
     *,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where in the program an error arose.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """The options of the program itself; `main` takes `--debug` away before they are parsed."""
+    """The options of the program itself; `main` removes `--debug` before they are parsed."""
 
 
-def _nothing() -> None:
-    """Stands in the help for a command whose module is not needed."""
+def _unloaded() -> None:
+    """A command in the help whose module is not needed."""
 
 
-def _loaded(told: dict[str, str]) -> Callable[..., Any]:
-    """A command's function. What it raises is carried past Typer, which has its own ways with Ctrl-C and closed pipes."""
-    function: Callable[..., Any] = getattr(importlib.import_module(told["module"]), told["function"])
+def _load(command: dict[str, str]) -> Callable[..., Any]:
+    """A command's function. Its errors are wrapped to pass Typer, which would handle Ctrl-C and closed pipes itself."""
+    function: Callable[..., Any] = getattr(importlib.import_module(command["module"]), command["function"])
 
     @functools.wraps(function)
-    def carried(*args: Any, **kwargs: Any) -> Any:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except (KeyboardInterrupt, EOFError, OSError) as error:
-            raise _CarriedError(error) from error
+            raise _WrappedError(error) from error
 
-    return carried
+    return wrapped
 
 
-class _CarriedError(Exception):
-    """An error on its way from a command to `main`."""
+class _WrappedError(Exception):
+    """An error of a command, on its way to `main`."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(str(error))
         self.error = error
 
 
-def _tell(error: TutelageError, *, as_json: bool) -> None:
-    if as_json:
-        console.print_json({"error": {**error.as_json(), "exit_code": error.exit_code}})
-    else:
-        console.say(error.block())
-
-
-def _reader_gone() -> int:
-    """Whoever read our output has gone. Python flushes once more at exit: give it somewhere to flush to."""
+def _output_closed() -> int:
+    """Nobody reads standard output any more. Python flushes it once more at exit: redirect it to where that works."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 3
 
 
-def _before_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words before `--`, which are options and values, and the rest, which are only values."""
-    words = list(arguments)
-    end = words.index("--") if "--" in words else len(words)
-    return words[:end], words[end:]
+if __name__ == "__main__":
+    entry()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,16 +10,8 @@ from tutelage.cli import console
 from tutelage.core.errors import InputError
 
 
-class Action(StrEnum):
-    """What to do."""
-
-    LIST = "list"
-    SHOW = "show"
-    FETCH = "fetch"
-
-
 def models(
-    action: Annotated[Action, typer.Argument(help="What to do.")] = Action.LIST,
+    action: Annotated[Literal["list", "show", "fetch"], typer.Argument(help="What to do.")] = "list",
     name: Annotated[
         str | None,
         typer.Argument(
@@ -29,38 +20,33 @@ def models(
     ] = None,
     json: Annotated[bool, console.Json] = False,
 ) -> int:
-    """List the bundled models, show what a model is, or fetch one and check every byte of it."""
-    if action is Action.LIST:
-        _list(as_json=json)
+    """List the bundled models, show what a model is, or download one and verify it."""
+    from tutelage.models import bundled
+
+    if action == "list":
+        entries = [_bundled(spec) for spec in bundled.table().values()]
+        lines = [
+            f"{entry['name']}  ({entry['state']}; {entry['parameters']:,} parameters; {entry['license']})\n"
+            f"    {entry['about']}"
+            for entry in entries
+        ]
+        console.show_result({"models": entries}, "\n".join(lines), as_json=json)
         return 0
     if name is None:
-        from tutelage.models import bundled
-
         raise InputError(
             f"`models {action}` needs a name",
             where="models",
             expected="the name of a model",
             fix=f"tutelage models {action} {next(iter(bundled.table()))}",
         )
-    facts = _fetch(name) if action is Action.FETCH else _show(name)
-    if json:
-        console.print_json(facts)
-    else:
-        width = max(map(len, facts)) + 2
-        console.show("\n".join(f"{key:<{width}}{_cell(value)}" for key, value in facts.items()))
+    if action == "fetch" and name in bundled.table():
+        # Also verifies every byte of a model that is in the cache already.
+        bundled.ensure(bundled.find(name), say=console.say, thorough=True)
+    facts = _facts(name)
+    width = max(map(len, facts)) + 2
+    lines = [f"{key:<{width}}{_cell(value)}" for key, value in facts.items()]
+    console.show_result(facts, "\n".join(lines), as_json=json)
     return 0
-
-
-def _list(*, as_json: bool) -> None:
-    from tutelage.models import bundled
-
-    found = [_bundled(spec) for spec in bundled.table().values()]
-    if as_json:
-        console.print_json({"models": found})
-        return
-    for one in found:
-        console.show(f"{one['name']}  ({one['state']}; {one['parameters']:,} parameters; {one['license']})")
-        console.show(f"    {one['about']}")
 
 
 def _bundled(spec: Any) -> dict[str, Any]:
@@ -74,44 +60,36 @@ def _bundled(spec: Any) -> dict[str, Any]:
         "parameters": spec.parameters,
         "context": spec.context,
         "package": f"{spec.package} {spec.version}",
-        "state": "in the cache" if bundled.ready(spec) else "not fetched",
+        "state": "in the cache" if bundled.is_cached(spec) else "not fetched",
         "folder": str(spec.folder),
     }
 
 
-def _show(name: str) -> dict[str, Any]:
-    """What a model is. A bundled one is not fetched for it."""
-    from tutelage.models import bundled, fingerprint, resolve, stated_parameters
+def _facts(name: str) -> dict[str, Any]:
+    """What a model is; a bundled one is not downloaded for it."""
+    from tutelage.models import bundled, count_parameters, fingerprint, resolve
     from tutelage.models.resolution import base_name
 
     table = bundled.table()
-    if name in table and not bundled.ready(table[name]):
+    if name in table and not bundled.is_cached(table[name]):
         return _bundled(table[name])
     source = resolve(name, say=console.say)
     config = source.config()
-    stated = config.get("architectures")
-    names = stated if isinstance(stated, list) and stated else [config.get("model_type")]
+    architectures = config.get("architectures")
+    if not isinstance(architectures, list) or not architectures:
+        architectures = [config.get("model_type")]
     return {
         **(_bundled(table[name]) if name in table else {"name": name}),
         "kind": source.kind,
         "folder": str(source.folder),
         "revision": source.revision,
         "base": base_name(source),
-        "architecture": ", ".join(map(str, names)),
-        "parameters": stated_parameters(source),
+        "architecture": ", ".join(map(str, architectures)),
+        "parameters": count_parameters(source),
         "context": config.get("max_position_embeddings"),
         "fingerprint": fingerprint(source),
         "notes": list(source.notes),
     }
-
-
-def _fetch(name: str) -> dict[str, Any]:
-    """Bring a model into the cache. Of a bundled one that is there already, every byte is checked."""
-    from tutelage.models import bundled
-
-    if name in bundled.table():
-        bundled.ensure(bundled.find(name), say=console.say, thorough=True)
-    return _show(name)
 
 
 def _cell(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Arguments that several commands share."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import typer
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.")]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", help="The output folder; by default named by the settings."),
+    typer.Option("--out", metavar="DIR", help="The output folder; default: named after the settings."),
 ]
 Data = Annotated[
     Path | None,
     typer.Option(
-        "--data", metavar="DIR", envvar="TUTELAGE_DATA", help="Where data sets lie; used before the network."
+        "--data",
+        metavar="DIR",
+        envvar="TUTELAGE_DATA",
+        help="A folder of datasets, searched before the network.",
     ),
 ]
 Sets = Annotated[

@@ -1,4 +1,4 @@
-"""`tutelage report`."""
+"""`tutelage report RUN`: renders the page of a run."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from tutelage.report import write
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
     json: Annotated[bool, console.Json] = False,
 ) -> None:
-    """Write a run's page again, from what the run left. Nothing is trained or answered."""
+    """Write a run's page again from its results. Nothing is trained or evaluated."""
     path = write(run)
-    if json:
-        console.print_json({"report": str(path)})
-    else:
-        console.show(str(path))
+    console.show_result({"report": str(path)}, str(path), as_json=json)

@@ -1,4 +1,4 @@
-"""`tutelage run RECIPE`: the whole job; the same command again goes on after any stop."""
+"""`tutelage run RECIPE`: the whole job. If killed, the same command resumes it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def run(
     sets: Sets = None,
     json: Annotated[bool, console.Json] = False,
 ) -> int:
-    """Prepare, ask the base model, tune, ask the tuned one, compare, and write the report."""
-    from tutelage.cli.live import Live
+    """Prepare the data, evaluate the base model, tune it, evaluate the tuned model, compare, and write the report."""
+    from tutelage.cli.live import LiveProgress
     from tutelage.config import load
-    from tutelage.job.run import run as do
+    from tutelage.job.run import run as run_recipe
 
-    with Live() as live:
-        outcome = do(load(recipe, sets=sets or ()), out=out, data_dir=data, listener=live)
+    with LiveProgress() as live:
+        outcome = run_recipe(load(recipe, sets=sets or ()), out=out, data_dir=data, listener=live)
     if json:
         console.print_json(outcome.results)
     else:
@@ -46,16 +46,14 @@ def _show(results: Mapping[str, Any], folder: Path) -> None:
 
 
 def _row(name: str, metric: str, measured: Mapping[str, Any]) -> list[str]:
-    base, tuned = measured["base"][metric], measured["tuned"][metric]
     difference = measured["difference"][metric]
-    p = difference["p_adjusted"] if difference["p_adjusted"] is not None else difference["p"]
     return [
         name,
         metric + (" *" if metric == measured["primary"] else ""),
-        _interval(base),
-        _interval(tuned),
+        _interval(measured["base"][metric]),
+        _interval(measured["tuned"][metric]),
         f"{difference['value']:+.3f} [{difference['low']:+.3f}, {difference['high']:+.3f}]",
-        f"{p:.4f}",
+        f"{difference['p'] if difference['p_adjusted'] is None else difference['p_adjusted']:.4f}",
     ]
 
 

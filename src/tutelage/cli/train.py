@@ -1,4 +1,4 @@
-"""`tutelage train RECIPE`: only the tuning."""
+"""`tutelage train RECIPE`: tunes without evaluating."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ def train(
     sets: Sets = None,
     json: Annotated[bool, console.Json] = False,
 ) -> int:
-    """Tune the model and measure nothing; `tutelage run` with the same recipe measures later."""
-    from tutelage.cli.live import Live
+    """Tune the model without evaluating it; `tutelage run` with the same recipe evaluates it later."""
+    from tutelage.cli.live import LiveProgress
     from tutelage.config import load
-    from tutelage.job.run import train as do
+    from tutelage.job.run import train as train_recipe
     from tutelage.results.run_folder import RunFolder
 
-    with Live() as live:
-        folder = RunFolder(do(load(recipe, sets=sets or ()), out=out, data_dir=data, listener=live))
-    if json:
-        console.print_json({"run": str(folder.path), "model": str(folder.model)})
-    else:
-        console.show(f"the tuned model: {folder.model.absolute()}")
+    with LiveProgress() as live:
+        folder = RunFolder(train_recipe(load(recipe, sets=sets or ()), out=out, data_dir=data, listener=live))
+    document = {"run": str(folder.path), "model": str(folder.model)}
+    console.show_result(document, f"the tuned model: {folder.model.absolute()}", as_json=json)
     return 0
