@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tutelage.benchmarks.rows_spec import RowFilter
 from tutelage.benchmarks.table_rows import value_of
-from tutelage.core import files
+from tutelage.core import regular
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example, Json
 
@@ -102,7 +102,7 @@ def _key(columns: Sequence[Sequence[Json]]) -> _Key:
 
 
 def _read(path: Path) -> list[dict[str, str | None]]:
-    content = files.read_bytes(path, subject="the annotations", fix="put them where the spec's filter says")
+    content = regular.read_regular(path, subject="the annotations", fix="put them where the spec's filter says")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:

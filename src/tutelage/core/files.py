@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tutelage.core import regular
 from tutelage.core.errors import InputError, MachineError
 
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<kind>part|old)")
@@ -197,11 +196,6 @@ def existing_parent(path: Path) -> Path:
     return Path("/")
 
 
-def read_bytes(path: Path, *, subject: str, fix: str, limit: int | None = None) -> bytes:
-    """Read a regular file that a person named, of at most `limit` bytes; errors are those of `regular.read_regular`."""
-    return regular.read_regular(path, subject=subject, fix=fix, limit=limit)
-
-
 def read_text(
     path: Path, *, subject: str, fix: str, limit: int | None = None, shown: str | None = None
 ) -> str:
@@ -218,7 +212,9 @@ def read_text(
         InputError: it cannot be read, is too large, or is not UTF-8.
     """
     return decode(
-        read_bytes(path, subject=subject, fix=fix, limit=limit), subject=subject, where=shown or str(path)
+        regular.read_regular(path, subject=subject, fix=fix, limit=limit),
+        subject=subject,
+        where=shown or str(path),
     )
 
 

@@ -15,14 +15,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tutelage.core import files, hashing, outputs
+from tutelage.core import hashing, outputs, regular
 from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
 from tutelage.core.version import __version__
 from tutelage.report import curves, data_card, examples, formatting, mixture, scores
 from tutelage.report.environment import environment, style
 from tutelage.report.scores import ScoreChart
-from tutelage.results import card_schema, digests, document, tuned_record
+from tutelage.results import digests, document, tuned_record
 from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
 
@@ -148,7 +148,7 @@ def _check_run(run: RunFolder) -> None:
 
 def _read_card(path: Path, recorded: str | None) -> dict[str, Any]:
     """Read the data card; `recorded` is its hash when the results were computed, None if unknown."""
-    card = document.load_checked(path, card_schema.CardSchema, subject="the data card", fix=FIX)
+    card = document.load_checked(path, "card", subject="the data card", fix=FIX)
     if recorded is not None and hashing.of_json(card) != recorded:
         raise InputError("the data card was changed after it was written", where=str(path), fix=FIX)
     return card
@@ -156,7 +156,7 @@ def _read_card(path: Path, recorded: str | None) -> dict[str, Any]:
 
 def _read_recipe(run: RunFolder, recipe: Mapping[str, Any]) -> str:
     """Read the text of recipe.yaml, which must hold the same recipe as results.json."""
-    content = files.read_bytes(run.recipe, subject="the run's recipe", fix=FIX)
+    content = regular.read_regular(run.recipe, subject="the run's recipe", fix=FIX)
     if document.recorded_recipe(run.recipe) != recipe:
         raise InputError(
             "the run's record of its recipe is not the recipe of its results",

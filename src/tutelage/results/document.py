@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tutelage.core import files, hashing, strictjson, yamltext
+from tutelage.core import files, hashing, regular, strictjson, yamltext
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_JSON_DEPTH
 from tutelage.results import schemas
@@ -79,7 +79,7 @@ def require_seal(document: Mapping[str, Any], *, where: str, fix: str) -> None:
         )
 
 
-def load_checked(path: Path, schema: type[schemas.Schema], *, subject: str, fix: str) -> dict[str, Any]:
+def load_checked(path: Path, schema: str, *, subject: str, fix: str) -> dict[str, Any]:
     """Read a JSON document, sealed or not, and check it against its schema.
 
     Raises:
@@ -104,7 +104,7 @@ def recorded_recipe(path: Path) -> dict[str, Any] | None:
 def _read_own_file(path: Path, *, subject: str, fix: str) -> bytes:
     """Read a file that this program wrote. If it is missing, the error has `fix` and no advice on names that look alike."""
     try:
-        return files.read_bytes(path, subject=subject, fix=fix)
+        return regular.read_regular(path, subject=subject, fix=fix)
     except InputError as error:
         if path.is_file() or not os.access(path.parent, os.X_OK):
             raise
@@ -168,4 +168,4 @@ def check(document: Mapping[str, Any], *, where: str) -> None:
             expected=str(SCHEMA),
             fix="read them with the version of Tutelage that wrote them, or run the recipe again",
         )
-    schemas.check(schemas.ResultsSchema, document, where=where, fix=FIX)
+    schemas.check("results", document, where=where, fix=FIX)
