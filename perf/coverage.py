@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
+from measurement_note import measured_on
 from simulations import rates
 from simulations.rates import Coverage
 from simulations.worlds import CALIBRATED, WORLDS, World
-from tutelage.core.provenance import measured_on
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "metrics.md"
 HEADING = "## How far the intervals can be trusted"

@@ -28,7 +28,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tutelage.core.provenance import measured_on
+from measurement_note import measured_on
 
 PROMPT = "Answer the customer in a friendly way.\n\n{{ question }}"
 COMPLETION = "{{ answer }}"

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
+from measurement_note import measured_on
 from tutelage.cli.live import LiveProgress
 from tutelage.config import load
-from tutelage.core.provenance import measured_on
 from tutelage.job.run import run
 
 HERE = Path(__file__).parent

@@ -292,7 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = words.parse_args(arguments)
     if given.data is None:
         sys.exit("name the folder with mmlu and bbh by --data or TUTELAGE_DATA")
-    from tutelage.core.provenance import measured_on
+    from measurement_note import measured_on
     from tutelage.models import resolve
 
     print(measured_on())

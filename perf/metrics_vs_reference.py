@@ -29,8 +29,8 @@ from typing import Any
 
 import numpy as np
 
+from measurement_note import measured_on
 from simulations.bootstrap_test import bootstrap_p, weighted_differences
-from tutelage.core.provenance import measured_on
 from tutelage.metrics import Row, paired_difference, score_rows
 from tutelage.metrics.catalogue import parse
 from tutelage.metrics.implementation import ScoringBatch, implementation

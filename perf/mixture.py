@@ -336,7 +336,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     if not asked.alone and not find_spec("datasets"):
         sys.exit("datasets is not installed: pip install -e '.[perf-data]', or measure Tutelage with --alone")
-    from tutelage.core.provenance import measured_on
+    from measurement_note import measured_on
 
     print(measured_on())
     with tempfile.TemporaryDirectory() as name:

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from measurement_note import measured_on
 from tutelage.config.data_block import Data
 from tutelage.config.task_block import Task
 from tutelage.core.errors import InputError
-from tutelage.core.provenance import measured_on
 from tutelage.core.types import Encoded, Prompted
 from tutelage.data import load
 from tutelage.mixture.epoch_order import EpochOrder

@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from measurement_note import measured_on
 from tutelage.benchmarks import Benchmark, BenchmarkItem, load
-from tutelage.core.provenance import measured_on
 from tutelage.core.types import Response
 from tutelage.engine import Engine
 from tutelage.metrics import Row, score_rows

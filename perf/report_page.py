@@ -21,7 +21,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tutelage.core.provenance import measured_on
+from measurement_note import measured_on
 from tutelage.report import formatting, run_page
 from tutelage.report.examples import MAX_CHARACTERS, MAX_EXAMPLES, Example, ExampleGroup
 from tutelage.report.highlighting import HighlightedText

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from statistics import median
 
-from tutelage.core.provenance import measured_on
+from measurement_note import measured_on
 from tutelage.core.types import Example, Origin
 from tutelage.templates import LibraryTemplate, TaskTemplate, bind_template, close, find
 

@@ -125,7 +125,7 @@ def measured(clock: Clock, losses: list[float], rows: list[tuple[list[int], list
 def child_tutelage(setting: Setting, folder: str, texts: list[dict[str, str]], steps: int) -> Measured:
     from tutelage.core.types import Origin, Prompted
     from tutelage.tokens.encoder import Encoder
-    from tutelage.training.events import Step
+    from tutelage.training.events import StepDone
     from tutelage.training.loop import Loop
     from tutelage.training.settings import LoopSettings
 
@@ -139,7 +139,7 @@ def child_tutelage(setting: Setting, folder: str, texts: list[dict[str, str]], s
     losses: list[float] = []
 
     def listen(event: object) -> None:
-        if isinstance(event, Step):
+        if isinstance(event, StepDone):
             clock.step_ended()
             losses.append(event.loss)
             if event.step == steps:
@@ -411,7 +411,7 @@ def about(results: dict[Setting, list[Measured]], threads: int) -> str:
     """What was measured, with which versions."""
     from importlib.metadata import version
 
-    from tutelage.core.provenance import measured_on
+    from measurement_note import measured_on
 
     tokens = results[TUTELAGE][0].tokens
     peers = ("trl",) if len(results) > 1 else ()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tutelage.core import files
+from tutelage.core import files, regular
 from tutelage.core.errors import InputError, MachineError
 
 OLD, NEW = "old content\n" * 200, "new content ü🙂\n" * 300
@@ -194,7 +194,7 @@ def test_a_folder_is_old_or_new_whichever_operation_fails(tmp_path, old, code, l
 KILLED = """
 import io, os, sys
 from pathlib import Path
-from tutelage.core import files
+from tutelage.core import files, regular
 
 place, old = Path(sys.argv[1]), sys.argv[2] == "old"
 if sys.argv[3] == "two steps":
@@ -406,7 +406,7 @@ def test_room_on_the_disk_is_asked_of_the_nearest_folder_that_exists(tmp_path, m
 
 def test_a_file_that_a_person_named_is_read_or_what_is_wrong_with_it_is_said(tmp_path, monkeypatch):
     (tmp_path / "a").write_bytes(b"\xff\0")
-    assert files.read_bytes(tmp_path / "a", subject="the recipe", fix="f") == b"\xff\0"
+    assert regular.read_regular(tmp_path / "a", subject="the recipe", fix="f") == b"\xff\0"
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     for path, problem in [
@@ -418,7 +418,7 @@ def test_a_file_that_a_person_named_is_read_or_what_is_wrong_with_it_is_said(tmp
         (loop, "the recipe is a link that leads back to itself"),
     ]:
         with pytest.raises(InputError) as caught:
-            files.read_bytes(path, subject="the recipe", fix="name another")
+            regular.read_regular(path, subject="the recipe", fix="name another")
         assert caught.value.problem == problem
         assert caught.value.where == str(path)
         assert caught.value.found
@@ -428,7 +428,7 @@ def test_a_file_that_a_person_named_is_read_or_what_is_wrong_with_it_is_said(tmp
 
     monkeypatch.setattr(os, "open", refused)
     with pytest.raises(InputError, match="the recipe may not be read"):
-        files.read_bytes(tmp_path / "a", subject="the recipe", fix="f")
+        regular.read_regular(tmp_path / "a", subject="the recipe", fix="f")
 
 
 def test_the_nearest_folder_that_exists(tmp_path, monkeypatch):

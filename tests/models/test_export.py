@@ -149,12 +149,12 @@ def test_a_fully_tuned_model_is_written_whole(tiny_model_folder, tmp_path):
 
 
 def test_the_same_model_gives_the_same_bytes(tiny_model_folder, tmp_path):
-    from tutelage.core import hashing
+    from tutelage.core import manifest
 
     base = resolve(str(tiny_model_folder))
     for name in ("a", "b"):
         export(tuned_model(tiny_model_folder), tmp_path / name, merge=True, base=base)
-    assert hashing.of_folder(tmp_path / "a") == hashing.of_folder(tmp_path / "b")
+    assert manifest.describe(tmp_path / "a") == manifest.describe(tmp_path / "b")
 
 
 def test_a_model_is_replaced_but_nothing_else_is(tiny_model_folder, tmp_path):
@@ -171,11 +171,11 @@ def test_a_model_is_replaced_but_nothing_else_is(tiny_model_folder, tmp_path):
 
 
 def test_a_write_that_fails_leaves_what_was_there(tiny_model_folder, tmp_path, monkeypatch):
-    from tutelage.core import hashing
+    from tutelage.core import manifest
 
     loaded, base = load(resolve(str(tiny_model_folder))), resolve(str(tiny_model_folder))
     export(loaded, tmp_path / "out", merge=False, base=base)
-    before = hashing.of_folder(tmp_path / "out")
+    before = manifest.describe(tmp_path / "out")
 
     def fail(*_args, **_kwargs):
         raise KeyboardInterrupt
@@ -183,7 +183,7 @@ def test_a_write_that_fails_leaves_what_was_there(tiny_model_folder, tmp_path, m
     monkeypatch.setattr(loaded.tokenizer, "save_pretrained", fail)
     with pytest.raises(KeyboardInterrupt):
         export(loaded, tmp_path / "out", merge=False, base=base)
-    assert hashing.of_folder(tmp_path / "out") == before
+    assert manifest.describe(tmp_path / "out") == before
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 

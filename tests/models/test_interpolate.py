@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tutelage.cli import export as cli
-from tutelage.core import hashing
+from tutelage.core import manifest
 from tutelage.core.errors import InputError
 from tutelage.models import add_adapter, export, load, merge, resolve
 from tutelage.models.interpolate import interpolate
@@ -140,12 +140,12 @@ def test_a_write_that_fails_leaves_nothing(pair, tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    before = hashing.of_folder(pair[1])
+    before = manifest.describe(pair[1])
     monkeypatch.setattr(module, "_mixed", fail)
     with pytest.raises(KeyboardInterrupt):
         interpolate(*pair, 0.5, tmp_path / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tuned"]
-    assert hashing.of_folder(pair[1]) == before
+    assert manifest.describe(pair[1]) == before
 
 
 def test_the_command_merges_an_adapter_for_it_adds_up_and_refuses_unread_options(
@@ -169,7 +169,7 @@ def test_the_command_merges_an_adapter_for_it_adds_up_and_refuses_unread_options
             assert torch.allclose(got, (whole[name] + base[name]) / 2, atol=1e-6), (place, name)
     for wrong in (
         {"weights": "1,1"},
-        {"combination": cli.Combination.SVD},
+        {"combination": "svd"},
         {"interpolate": 0.5, "merge": True},
         {"interpolate": 0.5, "add": [adapter]},
         {"add": [adapter], "weights": "1,x"},

@@ -50,8 +50,3 @@ def of_file(path: Path) -> str:
 def of_stream(file: BinaryIO) -> str:
     """The sha256 of the rest of an open file."""
     return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # any reader will do
-
-
-def of_folder(path: Path) -> str:
-    """One sha256 over every file below a folder: names and contents."""
-    return of_json({str(p.relative_to(path)): of_file(p) for p in sorted(path.rglob("*")) if p.is_file()})

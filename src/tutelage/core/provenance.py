@@ -14,10 +14,9 @@ from importlib import metadata
 from pathlib import Path
 
 from tutelage.core.types import Json
-from tutelage.core.version import __version__
 
 PACKAGES = ("tutelage", "torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", "scipy", "rapidfuzz", "sacrebleu")  # fmt: skip
-_SOURCES = Path(__file__).parent
+SOURCES = Path(__file__).parent
 # They decide how fast a number format is: bf16 is fast with avx512_bf16 or amx_bf16 only.
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "bf16", "sve")
 
@@ -38,7 +37,7 @@ def provenance(
         command: the words of the command; this process's own when left out.
     """
     arguments = list(command) if command is not None else [Path(sys.argv[0]).name, *sys.argv[1:]]
-    commit = git_commit(_SOURCES)
+    commit = git_commit(SOURCES)
     return {
         "started": started,
         "ended": ended,
@@ -81,14 +80,6 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor:
     flags = fields.get("flags", fields.get("Features", "")).split()
     name = fields.get("model name", "").strip() or platform.processor() or platform.machine()
     return Processor(name, os.cpu_count() or 1, tuple(flag for flag in FEATURES if flag in flags))
-
-
-def measured_on() -> str:
-    """Date, commit and processor as one line, for a table of measurements."""
-    commit, changed, _ = (git_commit(_SOURCES) or f"version {__version__}").partition("-changed")
-    short = commit if commit.startswith("version") else commit[:7]
-    cpu = processor()
-    return f"Measured {now()[:10]} at {short}{changed}, {cpu.name}, {cpu.cores} cores ({' '.join(cpu.features)})."
 
 
 def git_commit(folder: Path) -> str | None:
