@@ -13,7 +13,7 @@ from typing import Any
 from tutelage import report
 from tutelage.core import hashing, manifest
 from tutelage.core.errors import InputError
-from tutelage.results import card_schema, digests, document, tuned_record
+from tutelage.results import digests, document, tuned_record
 from tutelage.results.folder_claim import IDENTITIES, write_recipe
 from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
@@ -172,5 +172,5 @@ def read_card(folder: RunFolder) -> dict[str, Any]:
         InputError: it is missing or damaged.
     """
     return document.load_checked(
-        folder.card, card_schema.CardSchema, subject="the data card", fix=document.FIX
+        folder.card, "card", subject="the data card", fix=document.FIX
     )

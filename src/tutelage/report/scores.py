@@ -181,10 +181,10 @@ def _row(name: str, metric: str, outcome: Mapping[str, Any], scale: Scale, budge
     adjusted, detectable = difference.get("p_adjusted"), difference.get("detectable")
     zone = None
     if budget is not None:
-        start = wording.display_value(metric, base.value.raw)
-        end = start - budget if metric_wording.higher_is_better else start + budget
-        left, right = sorted((scale.at(start), scale.at(end)))
-        zone = (left, round(right - left, 3))
+        points = wording.display_value(metric, base.value.raw)
+        limit = points - budget if metric_wording.higher_is_better else points + budget
+        start, end = sorted((scale.at(points), scale.at(limit)))
+        zone = (start, round(end - start, 3))
     return ScoreRow(
         name=name,
         metric=metric,

@@ -190,16 +190,16 @@ def _version(connection: sqlite3.Connection, path: Path) -> int | None:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:
         return None
-    found = "no version"
+    version_text = "no version"
     if "schema_version" in tables:
         versions = [version for (version,) in connection.execute("SELECT version FROM schema_version")]
         if len(versions) == 1 and versions[0] in _readable_versions():
             return int(versions[0])
-        found = ("version " + ", ".join(str(version) for version in versions))[:200]
+        version_text = ("version " + ", ".join(str(version) for version in versions))[:200]
     raise InputError(
         "the results were written by another version of Tutelage, or by another program",
         where=str(path),
-        found=found,
+        found=version_text,
         expected="version " + " or ".join(str(version) for version in _readable_versions()),
         fix="open it with the version that wrote it, or start the run in another folder with --out",
     )

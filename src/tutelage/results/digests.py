@@ -12,7 +12,7 @@ from typing import Any
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
-from tutelage.results import database, document, schemas
+from tutelage.results import database, document
 from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Evaluation, Store
 
@@ -140,16 +140,12 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it does not exist, is not strict JSON, or was edited; InputErrors for fields of a wrong type.
     """
-    return document.load_checked(
-        path, schemas.EvaluationSchema, subject="the evaluation's document", fix=AGAIN
-    )
+    return document.load_checked(path, "evaluation", subject="the evaluation's document", fix=AGAIN)
 
 
 def read_results(path: Path) -> dict[str, Any]:
     """Read a results.json, checking only the keys that are used together with the store; errors as of `read_evaluation`."""
-    return document.load_checked(
-        path, schemas.ResultsHeadSchema, subject="the results file", fix=document.FIX
-    )
+    return document.load_checked(path, "results_head", subject="the results file", fix=document.FIX)
 
 
 def _last_scored(store: Store) -> dict[tuple[str, ...], Evaluation]:

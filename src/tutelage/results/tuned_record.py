@@ -14,7 +14,7 @@ from typing import Any
 
 from tutelage.core import files, hashing, manifest
 from tutelage.core.errors import InputError
-from tutelage.results import document, schemas
+from tutelage.results import document
 from tutelage.results.run_folder import RunFolder
 
 WHEN_WRITTEN, LATER = "when written", "later"
@@ -40,9 +40,7 @@ def read(run: Path) -> dict[str, Any] | None:
     if not path.exists():  # also for a link that leads nowhere
         return None
     fix = f"bring back a copy, or remove {path}: `tutelage run` with the run's recipe then writes it again"
-    return document.load_checked(
-        path, schemas.TunedRecordSchema, subject="the record of the tuned model", fix=fix
-    )
+    return document.load_checked(path, "tuned", subject="the record of the tuned model", fix=fix)
 
 
 def read_or_recover(run: Path) -> dict[str, Any] | None:
