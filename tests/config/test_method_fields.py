@@ -12,7 +12,7 @@ import yaml
 
 from tutelage.config import load, resolved
 from tutelage.config.data_block import Data
-from tutelage.config.method_fields import check, contradictions
+from tutelage.config.method_fields import check, find_contradictions
 from tutelage.config.schema import Recipe, Tune
 from tutelage.config.task_block import Task
 from tutelage.core.errors import InputError, InputErrors, MachineError
@@ -102,7 +102,7 @@ def test_what_cannot_be_combined_is_refused_with_the_reason(written, name, other
     assert re.search(rf"recipe\.yaml:\d+: tune\.{other}$", caught.value.where)
     assert caught.value.found == methods.find(name).cannot[other]
     off = 0 if other == "l2_to_base" else False
-    assert contradictions({"method": name, other: off}, ".".join) == []
+    assert find_contradictions({"method": name, other: off}, ".".join) == []
     assert load(written(method="lora", **{other: IN_RECIPES[other]})).tune.method == "lora"
 
 

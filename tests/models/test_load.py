@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tutelage.core.errors import InputError
-from tutelage.models import as_loaded, load, load_tokenizer, resolve, stated_parameters
+from tutelage.models import count_parameters, load, load_tokenizer, loaded_fingerprint, resolve
 
 PADS_WITH_THE_END = {"pad_token": "<|im_end|>"}
 OTHER_TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
@@ -58,8 +58,11 @@ def test_the_chat_template_in_use_is_part_of_the_fingerprint(tiny_model_folder):
     # Naming the model's own template changes nothing.
     assert load(source, chat_template=own.chat_template).fingerprint == own.fingerprint
     words = load_tokenizer(source)
-    assert as_loaded(source, words.chat_template) == own.fingerprint
-    assert as_loaded(source, words.chat_template, "bfloat16") == load(source, dtype="bfloat16").fingerprint
+    assert loaded_fingerprint(source, words.chat_template) == own.fingerprint
+    assert (
+        loaded_fingerprint(source, words.chat_template, "bfloat16")
+        == load(source, dtype="bfloat16").fingerprint
+    )
 
 
 @pytest.mark.parametrize(
@@ -254,7 +257,7 @@ def test_without_any_token_to_pad_with_none_is_invented(copy):
 
 def test_the_number_of_parameters_is_read_from_headers(tiny_model_folder):
     source = resolve(str(tiny_model_folder))
-    assert stated_parameters(source) == sum(p.numel() for p in load(source).model.parameters())
+    assert count_parameters(source) == sum(p.numel() for p in load(source).model.parameters())
 
 
 def test_bfloat16_when_it_is_asked_for(tiny_model_folder):

@@ -132,7 +132,7 @@ def test_answers_behind_a_prompt_are_those_of_peft_whatever_the_batch(folder, na
             )
         assert got[0, -5:].tolist() == made
     with adapter_off(tuned):
-        assert soft_prompts.of(model) is None
+        assert soft_prompts.soft_prompt(model) is None
         off = prefill(model, rows, pad_id=0, encoder_decoder=pairs).logits
     plain = prefill(load(resolve(str(folder))).model, rows, pad_id=0, encoder_decoder=pairs).logits
     assert torch.allclose(off, plain, atol=1e-5)

@@ -18,7 +18,7 @@ def real(monkeypatch, missing):
     monkeypatch.delenv("TUTELAGE_CACHE")
     if USERS_CACHE is not None:
         monkeypatch.setenv("TUTELAGE_CACHE", USERS_CACHE)
-    if not bundled.ready(bundled.find(NAME)):
+    if not bundled.is_cached(bundled.find(NAME)):
         missing(f"{NAME} in the cache", install=f"`tutelage models fetch {NAME}`")
     return resolve(NAME)
 

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from tutelage.core.errors import InputError
 from tutelage.models import export, interpolate, load, logit_agreement, resolve, tied_weights
 from tutelage.models.combine import combine
-from tutelage.models.interpolate import between
+from tutelage.models.interpolate import interpolate_with_base
 
 PLACES = {
     "output layer": {"target_modules": ["lm_head", "q_proj"]},
@@ -66,15 +66,15 @@ def test_merged_or_interpolated_to_its_end_it_is_the_adapter(place, tiny_model_f
     assert torch.allclose(plain(tmp_path / "merged"), want, atol=1e-5)
     assert json.loads((tmp_path / "merged/config.json").read_text())["tie_word_embeddings"] is False
     assert torch.equal(logits(loaded.model, pairs=False), want)
-    between(source, 1.0, tmp_path / "end")
+    interpolate_with_base(source, 1.0, tmp_path / "end")
     assert torch.allclose(plain(tmp_path / "end"), want, atol=1e-5)
-    between(source, 0.0, tmp_path / "start")
+    interpolate_with_base(source, 0.0, tmp_path / "start")
     assert torch.allclose(plain(tmp_path / "start"), base, atol=1e-5)
 
 
 def test_halfway_both_places_are_on_their_own_line(tiny_model_folder, tmp_path):
     source = saved_by_peft(tiny_model_folder, tmp_path / "adapter", **PLACES["output layer"])
-    between(source, 0.5, tmp_path / "half")
+    interpolate_with_base(source, 0.5, tmp_path / "half")
     export(load(source), tmp_path / "merged", merge=True, base=source.base)
     base, whole, half = (
         load_file(f / "model.safetensors")
@@ -107,7 +107,7 @@ def test_t5_scales_a_tied_output_layer_and_no_other(settings, tiny_t5_folder, tm
     assert loaded.model.config.scale_decoder_outputs
     export(loaded, tmp_path / "merged", merge=True, base=source.base)
     assert torch.allclose(plain(tmp_path / "merged", pairs=True), want, atol=1e-5)
-    between(source, 0.0, tmp_path / "start")
+    interpolate_with_base(source, 0.0, tmp_path / "start")
     assert torch.allclose(plain(tmp_path / "start", pairs=True), plain(tiny_t5_folder, pairs=True), atol=1e-5)
 
 
@@ -117,7 +117,7 @@ def test_a_merge_that_would_write_another_model_writes_nothing(tiny_model_folder
     monkeypatch.setattr(tied_weights, "untie_targets", lambda _: None)
     for write in (
         lambda to: export(loaded, to, merge=True, base=source.base),
-        lambda to: between(source, 1.0, to),
+        lambda to: interpolate_with_base(source, 1.0, to),
         lambda to: export(combine([source, source], [1.0, 0.0]), to, merge=True, base=source.base),
     ):
         with pytest.raises(InputError, match="the merged model answers otherwise"):
@@ -153,13 +153,19 @@ def test_rounding_is_no_disagreement_and_a_lost_adapter_is_one(dtype, tiny_model
     source = saved_by_peft(tiny_model_folder, tmp_path / "adapter", target_modules="all-linear")
     loaded = load(source, dtype=dtype)
     export(loaded, tmp_path / "merged", merge=True, base=source.base)
-    rows = logit_agreement.rows_for(loaded.model, pairs=False)
+    rows = logit_agreement.draw_probe_rows(loaded.model, encoder_decoder=False)
     want, lost = rows.logits(loaded.model), load(source.base, dtype=dtype).model
     before = [parameter.clone() for parameter in lost.parameters()]
-    grain = logit_agreement.grain_of(tmp_path / "merged", dtype)
+    epsilon = logit_agreement.weights_epsilon(tmp_path / "merged", dtype)
     if dtype != "bfloat16":  # there the adapter is worth less than 16 roundings
         with pytest.raises(InputError, match="answers otherwise"):
-            logit_agreement.require_same(want, lost, rows, grain=grain, what="it", where="here", fix="none")
-    off = logit_agreement.distance(want, rows.logits(load(resolve(str(tmp_path / "merged")), dtype=dtype).model))
-    assert off <= logit_agreement.MOST * logit_agreement.distance(rows.logits(lost), logit_agreement._moved(lost, rows, grain))
+            logit_agreement.require_same_logits(
+                want, lost, rows, epsilon=epsilon, subject="it", where="here", fix="none"
+            )
+    off = logit_agreement.max_difference(
+        want, rows.logits(load(resolve(str(tmp_path / "merged")), dtype=dtype).model)
+    )
+    assert off <= logit_agreement.MAX_UNITS * logit_agreement.max_difference(
+        rows.logits(lost), logit_agreement._perturbed_logits(lost, rows, epsilon)
+    )
     assert all(torch.equal(a, b) for a, b in zip(before, lost.parameters(), strict=True))

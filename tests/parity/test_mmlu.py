@@ -124,7 +124,7 @@ def _norm(module: LlamaRMSNorm, x: torch.Tensor) -> torch.Tensor:
 
 @pytest.fixture
 def resolved(missing: Callable[..., NoReturn]) -> ModelSource:
-    if not bundled.ready(bundled.find(MODEL)):
+    if not bundled.is_cached(bundled.find(MODEL)):
         missing(f"{MODEL} in the cache", install=f"`tutelage models fetch {MODEL}`")
     return resolve(MODEL)
 

@@ -12,14 +12,14 @@ from peft import LoraConfig, get_peft_model
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Encoded
-from tutelage.models.quiet import quiet
+from tutelage.models.library_calls import quiet
 from tutelage.tokens.batch import collate
 from tutelage.tokens.packing import Packing, Packs, packed_micro_batches
-from tutelage.training import pairs as flat_pairs
-from tutelage.training.events import Step
+from tutelage.training import encoder_decoder_packing as flat_pairs
+from tutelage.training.completion_loss import loss_sum, require_packable
+from tutelage.training.events import StepDone
 from tutelage.training.gradients import in_place
 from tutelage.training.loop import Loop
-from tutelage.training.objective import loss_sum, require_packable
 from tutelage.training.settings import LoopSettings
 
 from .plain import BARTS, BOUND, PAIRS, Double, changed
@@ -280,7 +280,7 @@ def test_a_packed_tuning_equals_a_plain_loop_over_the_packs(family, make_loop, m
     optimizer = torch.optim.AdamW(plain.parameters(), lr=0.02, weight_decay=0.0)
     with Double():
         loop.tune()
-    steps = [event for event in loop.events if isinstance(event, Step)]
+    steps = [event for event in loop.events if isinstance(event, StepDone)]
     seen = []
     for rows, step in zip(told, steps, strict=True):
         optimizer.zero_grad()
@@ -317,8 +317,8 @@ def test_without_packing_no_fill_is_told(make_loop):
         listen=packed.events.append,
     )
     loop.tune()
-    assert {(e.packs, e.fill) for e in packed.events if isinstance(e, Step)} == {(0, ())}
-    assert sum(isinstance(e, Step) for e in packed.events) == 6
+    assert {(e.packs, e.fill) for e in packed.events if isinstance(e, StepDone)} == {(0, ())}
+    assert sum(isinstance(e, StepDone) for e in packed.events) == 6
 
 
 def test_a_loop_refuses_a_model_that_cannot_be_packed(make_loop):

@@ -12,10 +12,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from tutelage.core.errors import InputError, MachineError
-from tutelage.models.quiet import quiet
+from tutelage.models.library_calls import quiet
 from tutelage.tokens.packing import Packing
 from tutelage.training import checkpoint
-from tutelage.training.events import BaseKept, Resumed, SelfChecked, Step, Validation
+from tutelage.training.events import ReferenceCopied, Resumed, SelfChecked, StepDone, ValidationDone
 from tutelage.training.loop import Loop
 from tutelage.training.settings import LoopSettings, Objective
 
@@ -63,7 +63,7 @@ def tuning(request, tmp_path, make_model, make_rows):
 
         def listen(event):
             events.append(event)
-            if isinstance(event, Step) and event.step == stop_after:
+            if isinstance(event, StepDone) and event.step == stop_after:
                 raise Pulled
 
         loop = Loop(
@@ -92,9 +92,9 @@ def fingerprint(loop):
 def told(loop):
     """What happened by step, without the times and the memory."""
     return {
-        (type(e).__name__, e.step): replace(e, seconds=0.0, memory=0) if isinstance(e, Step) else e
+        (type(e).__name__, e.step): replace(e, seconds=0.0, memory=0) if isinstance(e, StepDone) else e
         for e in loop.events
-        if not isinstance(e, Resumed | SelfChecked | BaseKept)  # of a process, not of the tuning
+        if not isinstance(e, Resumed | SelfChecked | ReferenceCopied)  # of a process, not of the tuning
     }
 
 
@@ -222,4 +222,4 @@ def test_leftovers_of_a_killed_save_are_swept(tuning):
     loop.tune()
     names = sorted(p.name for p in loop.folder.iterdir() if p.name != "best")
     assert names == ["step-00000006", "step-00000007"]
-    assert any(isinstance(e, Validation) for e in loop.events)
+    assert any(isinstance(e, ValidationDone) for e in loop.events)

@@ -35,7 +35,7 @@ from tutelage.prepare.reader import read_rows
 from tutelage.prepare.recipe_mixture import check_replay_pool
 from tutelage.prepare.task_rows import RecipeRows
 from tutelage.training.completion_loss import require_packable
-from tutelage.training.objective_gradient import require_prompt_loss
+from tutelage.training.objective import require_prompt_loss
 
 
 @dataclass(frozen=True, slots=True)

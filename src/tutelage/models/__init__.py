@@ -7,10 +7,10 @@ from tutelage.models.fingerprints import fingerprint, template_fingerprint
 from tutelage.models.load import (
     LoadedModel,
     LoadedTokenizer,
-    as_loaded,
+    count_parameters,
     load,
     load_tokenizer,
-    stated_parameters,
+    loaded_fingerprint,
 )
 from tutelage.models.peft_configs import target_names
 from tutelage.models.resolution import base_of, resolve
@@ -23,18 +23,18 @@ __all__ = [
     "adapter_off",
     "add_adapter",
     "add_lora",
-    "as_loaded",
     "base_facts",
     "base_of",
+    "count_parameters",
     "export",
     "fingerprint",
     "load",
     "load_tokenizer",
+    "loaded_fingerprint",
     "loading_lines",
     "merge",
     "require_whole",
     "resolve",
-    "stated_parameters",
     "target_names",
     "template_fingerprint",
 ]

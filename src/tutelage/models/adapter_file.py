@@ -1,7 +1,7 @@
-"""Adapters from their files onto a base model: the tensors must be exactly those that the settings make on this base.
+"""Loads adapters onto a base model; their tensors must be exactly those that their settings make on this base.
 
-peft loads what fits and passes over the rest, and reads adapter_model.bin where there are no safetensors. Here the one
-file adapter_model.safetensors is read, and each of its tensors is checked by name, shape, type and value.
+peft loads what fits and ignores the rest, and reads adapter_model.bin where there are no safetensors. Here only
+adapter_model.safetensors is read, and each of its tensors is checked by name, shape, type and value.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.models import folders, settings_limits
-from tutelage.models.library_calls import SAVE_AGAIN, reading
-from tutelage.models.quiet import quiet
-from tutelage.models.weights import FLOATS, check_finite, some
+from tutelage.models.library_calls import SAVE_AGAIN, library_errors, quiet
+from tutelage.models.weights import FLOATS, check_finite, name_list
 
 _SETTINGS = "adapter_config.json"
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
-"""Ways to begin LoRA that take the first factors out of the base's weights."""
+"""Initialisations of LoRA that take the first factors out of the base's weights."""
 _MISFIT = "the adapter does not fit its base model"
 
 
-def put_on(model: Any, folder: Path) -> Any:
+def load_adapter(model: Any, folder: Path) -> Any:
     """Load an adapter onto a base model.
 
     Args:
@@ -38,113 +37,112 @@ def put_on(model: Any, folder: Path) -> Any:
     import torch
     from peft import get_peft_model
 
-    config = _settings(model, folder)
-    with torch.random.fork_rng(devices=[]), quiet(), reading(_MISFIT, folder, fix=SAVE_AGAIN):
+    config = _load_config(model, folder)
+    with torch.random.fork_rng(devices=[]), quiet(), library_errors(_MISFIT, folder, fix=SAVE_AGAIN):
         wrapped = get_peft_model(model, config)
-    _fill(wrapped, folder, "default")
+    _load_tensors(wrapped, folder, "default")
     return wrapped.eval()
 
 
-def put_beside(wrapped: Any, folder: Path, name: str) -> None:
-    """Load another adapter of the same base beside those of a peft model; it is not made the active one.
+def load_second_adapter(wrapped: Any, folder: Path, name: str) -> None:
+    """Load another adapter of the same base into a peft model, without making it the active one.
 
     Raises:
-        InputError: as `put_on`.
+        InputError: as `load_adapter`.
     """
     import torch
 
-    config = _settings(wrapped.get_base_model(), folder)
-    with torch.random.fork_rng(devices=[]), quiet(), reading(_MISFIT, folder, fix=SAVE_AGAIN):
+    config = _load_config(wrapped.get_base_model(), folder)
+    with torch.random.fork_rng(devices=[]), quiet(), library_errors(_MISFIT, folder, fix=SAVE_AGAIN):
         wrapped.add_adapter(name, config)
-    _fill(wrapped, folder, name)
+    _load_tensors(wrapped, folder, name)
     wrapped.eval()
 
 
-def tokens(wrapped: Any) -> list[int]:
-    """The ids for which an adapter has embeddings of its own (`trainable_token_indices`)."""
-    stated = getattr(wrapped.active_peft_config, "trainable_token_indices", None) or []
-    lists = stated.values() if isinstance(stated, dict) else [stated]
-    return sorted({int(number) for numbers in lists for number in numbers})
+def trainable_token_ids(wrapped: Any) -> list[int]:
+    """The token ids for which an adapter has embeddings of its own (`trainable_token_indices`)."""
+    setting = getattr(wrapped.active_peft_config, "trainable_token_indices", None) or []
+    lists = setting.values() if isinstance(setting, dict) else [setting]
+    return sorted({int(token) for tokens in lists for token in tokens})
 
 
-def _settings(model: Any, folder: Path) -> Any:
-    """The adapter's settings as peft's configuration, for answering."""
+def _load_config(model: Any, folder: Path) -> Any:
+    """The adapter's settings as peft's configuration, for inference."""
     from peft import PeftConfig
 
-    _check_settings(
-        folders.read_json(folder / _SETTINGS), folder, pairs=bool(model.config.is_encoder_decoder)
-    )
-    with quiet(), reading("the adapter's settings could not be read", folder, fix=SAVE_AGAIN):
+    settings = folders.read_json(folder / _SETTINGS)
+    _check_settings(settings, folder, encoder_decoder=bool(model.config.is_encoder_decoder))
+    with quiet(), library_errors("the adapter's settings could not be read", folder, fix=SAVE_AGAIN):
         config = PeftConfig.from_pretrained(str(folder), local_files_only=True)
     names = [name for name, _ in model.named_modules()]
-    settings_limits.check_patterns(folder / _SETTINGS, folders.read_json(folder / _SETTINGS), names)
+    settings_limits.check_patterns(folder / _SETTINGS, settings, names)
     config.inference_mode = True
     return config
 
 
-def _check_settings(stated: dict[str, Any], folder: Path, *, pairs: bool) -> None:
-    """Refuse settings with which the adapter would become another one than it was when it was trained."""
+def _check_settings(settings: dict[str, Any], folder: Path, *, encoder_decoder: bool) -> None:
+    """Refuse settings with which the loaded adapter would not be the one that was trained."""
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
-    place = str(folder / _SETTINGS)
-    kind = PEFT_TYPE_TO_CONFIG_MAPPING.get(str(stated.get("peft_type")))
-    if kind is None:
+    where = str(folder / _SETTINGS)
+    config_class = PEFT_TYPE_TO_CONFIG_MAPPING.get(str(settings.get("peft_type")))
+    if config_class is None:
         raise InputError(
-            "the adapter does not say of which kind it is", where=place, found="no known peft_type"
+            "the adapter does not say of which kind it is", where=where, found="no known peft_type"
         )
-    fields = set(kind.__dataclass_fields__) | {"runtime_config"}
-    if unknown := [key for key, value in stated.items() if key not in fields and value]:
+    fields = set(config_class.__dataclass_fields__) | {"runtime_config"}
+    if unknown := [key for key, value in settings.items() if key not in fields and value]:
         raise InputError(
             "the installed peft does not know a setting of the adapter and would leave it out",
-            where=place,
-            found=", ".join(f"{key}: {stated[key]}"[:80] for key in sorted(unknown)[:4]),
+            where=where,
+            found=", ".join(f"{key}: {settings[key]}"[:80] for key in sorted(unknown)[:4]),
             fix="install the peft that wrote it, or remove the setting where it is a mistake",
         )
-    expected = "SEQ_2_SEQ_LM" if pairs else "CAUSAL_LM"
-    task = stated.get("task_type")
+    expected = "SEQ_2_SEQ_LM" if encoder_decoder else "CAUSAL_LM"
+    task = settings.get("task_type")
     if task not in (None, expected):
         raise InputError(
             "the adapter was trained for another kind of model than its base",
-            where=place,
+            where=where,
             found=f"task_type: {task}",
             expected=expected,
             fix="name the base that it was trained on",
         )
-    if stated.get("alora_invocation_tokens"):
+    if settings.get("alora_invocation_tokens"):
         raise InputError(
             "the adapter is switched on by certain tokens of a prompt, which is not read",
-            where=place,
-            found=f"alora_invocation_tokens: {stated['alora_invocation_tokens']}"[:200],
+            where=where,
+            found=f"alora_invocation_tokens: {settings['alora_invocation_tokens']}"[:200],
             expected="an adapter that changes every token",
             fix="use an adapter trained without alora_invocation_tokens",
         )
-    start = stated.get("init_lora_weights")
-    if isinstance(start, str) and start.lower().startswith(_CHANGES_BASE):
+    initialisation = settings.get("init_lora_weights")
+    if isinstance(initialisation, str) and initialisation.lower().startswith(_CHANGES_BASE):
         raise InputError(
-            "the adapter does not stand on its base's weights, but on what its initialisation left of them",
-            where=place,
-            found=f"init_lora_weights: {start}",
+            "the adapter changes what its initialisation left of the base's weights, not the base itself",
+            where=where,
+            found=f"init_lora_weights: {initialisation}",
             expected="an adapter of the base itself",
             fix="convert it with peft: save_pretrained(DIR, path_initial_model_for_weight_conversion=FIRST_ADAPTER)",
         )
 
 
-def _fill(wrapped: Any, folder: Path, name: str) -> None:
-    """Read the adapter's tensors into the peft model, each into its place."""
+def _load_tensors(wrapped: Any, folder: Path, name: str) -> None:
+    """Load the adapter's tensors into the peft model."""
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
     from safetensors.torch import load_file
 
     file = folders.weight_files(folder, "adapter_model")[0]
-    with quiet(), reading(_MISFIT, folder, fix=SAVE_AGAIN):
+    with quiet(), library_errors(_MISFIT, folder, fix=SAVE_AGAIN):
         state = load_file(file)
-        places = get_peft_model_state_dict(wrapped, adapter_name=name, save_embedding_layers=False)
+        expected = get_peft_model_state_dict(wrapped, adapter_name=name, save_embedding_layers=False)
         embeddings = get_peft_model_state_dict(wrapped, adapter_name=name, save_embedding_layers=True)
         renamed = _renamed(wrapped, state, name)
-    _check(renamed, places, embeddings, file)
-    copies = renamed.keys() - places.keys()
+    _check_tensors(renamed, expected, embeddings, file)
+    copies = renamed.keys() - expected.keys()
     _check_copies({key: renamed[key] for key in copies}, embeddings, file)
     state = {key: tensor for key, tensor in state.items() if key not in copies}
-    with quiet(), reading(_MISFIT, folder, fix=SAVE_AGAIN):
+    with quiet(), library_errors(_MISFIT, folder, fix=SAVE_AGAIN):
         set_peft_model_state_dict(wrapped, state, adapter_name=name)
         loaded = get_peft_model_state_dict(wrapped, adapter_name=name, save_embedding_layers=False)
     for key, tensor in loaded.items():
@@ -155,7 +153,7 @@ def _fill(wrapped: Any, folder: Path, name: str) -> None:
 
 
 def _renamed(wrapped: Any, state: dict[str, Any], name: str) -> dict[str, Any]:
-    """The tensors under the names of the installed transformers, which puts experts together, for instance."""
+    """The tensors under the names of the installed transformers, which joins experts, for example."""
     from peft.utils.transformers_weight_conversion import convert_peft_adapter_state_dict_for_transformers
 
     converted: dict[str, Any] = convert_peft_adapter_state_dict_for_transformers(
@@ -167,55 +165,58 @@ def _renamed(wrapped: Any, state: dict[str, Any], name: str) -> dict[str, Any]:
     return converted
 
 
-def _check(state: dict[str, Any], places: dict[str, Any], embeddings: dict[str, Any], file: Path) -> None:
+def _check_tensors(
+    state: dict[str, Any], expected: dict[str, Any], embeddings: dict[str, Any], file: Path
+) -> None:
     """Compare the file's tensors with those that the settings make on this base."""
-    missing, extra = places.keys() - state.keys(), state.keys() - places.keys() - embeddings.keys()
-    if missing or extra:
-        lacks = f"no {some(missing)}" if missing else ""
-        holds = f"unexpected: {some(extra)}" if extra else ""
+    missing = expected.keys() - state.keys()
+    unexpected = state.keys() - expected.keys() - embeddings.keys()
+    if missing or unexpected:
+        messages = [f"no {name_list(missing)}"] if missing else []
+        messages += [f"unexpected: {name_list(unexpected)}"] if unexpected else []
         raise InputError(
             "the adapter's tensors are not those that its settings make on this base",
             where=str(file),
-            found="; ".join(filter(None, (lacks, holds))),
-            expected=f"{len(places)} tensors: {some(places)}",
+            found="; ".join(messages),
+            expected=f"{len(expected)} tensors: {name_list(expected)}",
             fix="save or fetch the adapter again; its settings, its tensors and its base must belong together",
         )
     for key, tensor in sorted(state.items()):
-        place = places[key] if key in places else embeddings[key]
-        if tensor.shape != place.shape:
-            raise _other_shape(key, tensor, place, file, embedding=key not in places)
-    types = {str(tensor.dtype).removeprefix("torch.") for tensor in state.values()}
-    if strange := types - {"float64", "float32", "float16", "bfloat16"}:
+        target = expected[key] if key in expected else embeddings[key]
+        if tensor.shape != target.shape:
+            raise _shape_error(key, tensor, target, file, embedding=key not in expected)
+    dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in state.values()}
+    if not_float := dtypes - {"float64", "float32", "float16", "bfloat16"}:
         raise InputError(
             "the adapter's weights are no plain floating-point numbers",
             where=str(file),
-            found=", ".join(sorted(strange)),
+            found=", ".join(sorted(not_float)),
             expected=", ".join(FLOATS),
             fix="save the adapter again in float32",
         )
     check_finite(state, file)
 
 
-def _other_shape(key: str, tensor: Any, place: Any, file: Path, *, embedding: bool) -> InputError:
+def _shape_error(key: str, tensor: Any, target: Any, file: Path, *, embedding: bool) -> InputError:
     if embedding:
         return InputError(
             "the adapter brings embeddings for another number of tokens than its base has",
             where=str(file),
             found=f"{key}: {len(tensor):,} rows",
-            expected=f"{len(place):,} rows: adapters that resize the vocabulary are not read",
+            expected=f"{len(target):,} rows: adapters that resize the vocabulary are not read",
             fix="merge it with peft (AutoPeftModelForCausalLM, merge_and_unload, save_pretrained) and name that folder",
         )
     return InputError(
         "a tensor of the adapter has another shape than its settings make on this base",
         where=str(file),
         found=f"{key}: {list(tensor.shape)}",
-        expected=str(list(place.shape)),
+        expected=str(list(target.shape)),
         fix="name the base that the adapter was trained on, or save the adapter again",
     )
 
 
 def _check_copies(copies: dict[str, Any], embeddings: dict[str, Any], file: Path) -> None:
-    """Embeddings that peft saved beside the adapter must be the base's: with others there is no base to go back to."""
+    """Refuse embeddings beside the adapter that are not the base's: with others, switching it off would not give the base."""
     for key, tensor in sorted(copies.items()):
         base = embeddings[key]
         if not bool((base.to(tensor.dtype) == tensor.to(base.device)).all()):

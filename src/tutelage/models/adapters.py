@@ -1,4 +1,4 @@
-"""Adapters and prompts through peft, as `methods.yaml` lists them: put on, switched off, merged."""
+"""Adds adapters and soft prompts to models through peft, switches them off, and merges them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any
 from tutelage.core import seeds
 from tutelage.core.errors import InputError
 from tutelage.models import methods, peft_configs, tied_weights
+from tutelage.models.library_calls import quiet
 from tutelage.models.load import LoadedModel
 from tutelage.models.peft_configs import ALL_LINEAR
-from tutelage.models.quiet import quiet
 
 
 def add_adapter(loaded: LoadedModel, name: str, options: Mapping[str, Any], *, seed: int) -> LoadedModel:
-    """Put a method's fresh weights on a model; only they can be trained afterwards.
+    """Add a method's new weights to a model; only they can be trained afterwards.
 
-    Adapters begin as no change. Prompts begin as tokens drawn from the vocabulary, a prefix as what the model makes
-    of such tokens. The model inside `loaded` is changed (layers are wrapped); use only what is returned.
+    Adapters start as no change. Prompts start as embeddings of tokens drawn from the vocabulary, a prefix as the model's
+    keys and values for such tokens. The model inside `loaded` is changed (layers are wrapped); use only the returned one.
 
     Args:
         loaded: a model without an adapter.
-        name: of a method, not `full`.
+        name: of a method in `methods.yaml`, not `full`.
         options: some of the method's fields (`Method.fields`); defaults for the others.
-        seed: all that is drawn comes from this alone; the global generator is as before.
+        seed: of everything that is drawn; torch's global generator is not changed.
 
     Raises:
         InputError: an option that the method does not read, layers that the model does not have, a model that has an
@@ -44,17 +44,17 @@ def add_adapter(loaded: LoadedModel, name: str, options: Mapping[str, Any], *, s
             where=f"tune.{unread[0] if unread else 'method'}",
             expected=", ".join(method.fields),
         )
-    settled = method.options(options)
+    settings = method.options(options)
     if method.name == "qlora":
         _check_four_bit(loaded)
-    config = peft_configs.of(method, loaded.model, settled)
+    config = peft_configs.peft_config(method, loaded.model, settings)
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(seeds.derive(seed, name))
         if method.name == "prefix-tuning":
-            start = _prefix_start(loaded.model, settled["virtual_tokens"])
+            prefix = _initial_prefix(loaded.model, settings["virtual_tokens"])
         model = get_peft_model(loaded.model, config)
     if method.name == "prefix-tuning":
-        model.prompt_encoder[model.active_adapter].load_prompt_embeddings(start)
+        model.prompt_encoder[model.active_adapter].load_prompt_embeddings(prefix)
     return dataclasses.replace(loaded, model=model, adapter=True)
 
 
@@ -67,7 +67,7 @@ def add_lora(
     targets: str | Sequence[str] = ALL_LINEAR,
     seed: int,
 ) -> LoadedModel:
-    """`add_adapter` for LoRA.
+    """Add a LoRA adapter to a model; as `add_adapter`.
 
     Args:
         loaded: a model without an adapter.
@@ -86,7 +86,7 @@ def add_lora(
 
 
 def require_whole(loaded: LoadedModel) -> None:
-    """Refuse to tune a model that has an adapter: peft would put the new one in its place, without a word.
+    """Refuse to tune a model that has an adapter, which peft would silently replace.
 
     Raises:
         InputError: it has one.
@@ -103,7 +103,7 @@ def require_whole(loaded: LoadedModel) -> None:
 
 @contextmanager
 def adapter_off(loaded: LoadedModel) -> Iterator[None]:
-    """While the block runs the model answers as its base does, from the same weights."""
+    """Switch the adapter off while the block runs: the model then answers as its base."""
     if not loaded.adapter:
         raise InputError(
             "the model has no adapter that could be switched off",
@@ -122,11 +122,11 @@ def adapter_off(loaded: LoadedModel) -> Iterator[None]:
 
 
 def merge(loaded: LoadedModel) -> LoadedModel:
-    """The same model with the adapter added into its weights; `loaded` stays as it is.
+    """Return the model with the adapter merged into its weights; `loaded` stays as it is.
 
     Layers without an adapter share their memory with `loaded`: do not train it while both are in use. Sums are
     rounded once more than with the adapter apart, so logits agree to about 1e-5 in fp32, not bit for bit; `export`
-    checks it. Where an adapter changes one of several tied weights, each gets numbers of its own.
+    checks it. Where an adapter changes one of several tied weights, they are untied.
 
     Raises:
         InputError: a prompt, which no weight could take up, weights of 4 bits, or an adapter that peft cannot merge.
@@ -140,17 +140,16 @@ def merge(loaded: LoadedModel) -> LoadedModel:
     methods.of_adapter(wrapped.active_peft_config.to_dict(), four_bit=four_bit).refuse(
         "merge", where=loaded.name, fix="export it without --merge: base and adapter stay apart"
     )
-    # New parameters over the same memory: merging then replaces the memory of the copy's parameters only.
+    # New parameters on the same memory: merging then replaces the memory of the copy's parameters only.
     shared: dict[int, Any] = {
         id(p): torch.nn.Parameter(p.data, requires_grad=p.requires_grad) for p in wrapped.parameters()
     }
     base = wrapped.get_base_model()
-    pairs, scaled = dict(base.all_tied_weights_keys), tied_weights.scales_output(base.config)
+    tied, scaled = dict(base.all_tied_weights_keys), tied_weights.scales_output(base.config)
     with quiet(), torch.no_grad():
         plain = _merged(wrapped, shared, loaded.name)
-        if tied_weights.went_apart(plain, pairs) or getattr(
-            wrapped.active_peft_config, "layer_replication", None
-        ):
+        replicated = getattr(wrapped.active_peft_config, "layer_replication", None)
+        if replicated or tied_weights.have_diverged(plain, tied):
             # Replicated layers share what the adapter does not change, and a file holds each layer.
             tied_weights.untie(plain, scaled=scaled)
     for parameter in plain.parameters():
@@ -163,9 +162,9 @@ def merge(loaded: LoadedModel) -> LoadedModel:
 def _merged(wrapped: Any, shared: dict[int, Any], name: str) -> Any:
     """A merged copy of a peft model, over the memory of `shared` where nothing changes."""
     try:
-        twin = copy.deepcopy(wrapped, shared)
-        tied_weights.untie_targets(twin)
-        return twin.merge_and_unload(safe_merge=True)
+        duplicate = copy.deepcopy(wrapped, shared)
+        tied_weights.untie_targets(duplicate)
+        return duplicate.merge_and_unload(safe_merge=True)
     except (ValueError, NotImplementedError, RuntimeError, TypeError) as error:
         raise InputError(
             "peft cannot merge this adapter into the weights",
@@ -176,7 +175,7 @@ def _merged(wrapped: Any, shared: dict[int, Any], name: str) -> Any:
 
 
 def _check_four_bit(loaded: LoadedModel) -> None:
-    """Make a quantised model ready to be trained through; another one is refused."""
+    """Prepare a model of 4-bit weights for training; refuse one of other weights."""
     from peft import prepare_model_for_kbit_training
 
     if not getattr(loaded.model, "is_loaded_in_4bit", False):
@@ -189,10 +188,10 @@ def _check_four_bit(loaded: LoadedModel) -> None:
     prepare_model_for_kbit_training(loaded.model, use_gradient_checkpointing=False)
 
 
-def _prefix_start(model: Any, count: int) -> Any:
-    """What the model's layers make of tokens drawn from the vocabulary, as peft keeps a prefix: (N, 2 * layers * width).
+def _initial_prefix(model: Any, count: int) -> Any:
+    """Keys and values of tokens drawn from the vocabulary, in peft's form of a prefix: (N, 2 * layers * width).
 
-    Li and Liang (2021, section 7.4) found that real words' activations begin better than random numbers.
+    Li and Liang (2021, section 7.4) found that activations of real words are a better start than random numbers.
     """
     import torch
     from transformers import DynamicCache, EncoderDecoderCache
@@ -200,15 +199,16 @@ def _prefix_start(model: Any, count: int) -> Any:
     ids = torch.randint(0, model.get_input_embeddings().num_embeddings, (1, count), device=model.device)
     # Caches without a config keep every key, also where the model itself would only keep a window.
     cache: Any = DynamicCache()
-    given: dict[str, Any] = {"input_ids": ids}
+    inputs: dict[str, Any] = {"input_ids": ids}
     if model.config.is_encoder_decoder:
-        given["decoder_input_ids"] = ids
+        inputs["decoder_input_ids"] = ids
         cache = EncoderDecoderCache(cache, DynamicCache())
     training = model.training
     model.eval()
     with torch.no_grad():
-        model(**given, past_key_values=cache, use_cache=True)
+        model(**inputs, past_key_values=cache, use_cache=True)
     model.train(training)
     layers = (cache.self_attention_cache if model.config.is_encoder_decoder else cache).layers
-    pairs = torch.stack([torch.stack([one.keys[0], one.values[0]]) for one in layers])
-    return pairs.permute(3, 0, 1, 2, 4).reshape(count, -1).float()
+    # (layers, 2, heads, N, width of a head), which peft wants as N first and the rest in one dimension.
+    keys_values = torch.stack([torch.stack([layer.keys[0], layer.values[0]]) for layer in layers])
+    return keys_values.permute(3, 0, 1, 2, 4).reshape(count, -1).float()

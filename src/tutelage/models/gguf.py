@@ -17,10 +17,9 @@ from typing import Any
 from tutelage.core import yamltext
 from tutelage.core.errors import InputError
 from tutelage.models import gguf_check, gguf_header, smoke_test
-from tutelage.models.gguf_header import Header
-from tutelage.models.library_calls import only, reading
-from tutelage.models.parameter_budget import bounded
-from tutelage.models.quiet import quiet
+from tutelage.models.gguf_header import GgufHeader
+from tutelage.models.library_calls import file_view, library_errors, quiet
+from tutelage.models.parameter_budget import limit_parameters
 from tutelage.models.special_tokens import check_positions, settle
 
 CONVERTER = 2
@@ -33,7 +32,7 @@ FIX = (
 )
 
 
-def check(path: Path) -> Header:
+def check(path: Path) -> GgufHeader:
     """The file's header, checked; no weight is read.
 
     Raises:
@@ -57,8 +56,8 @@ def convert(path: Path, folder: Path) -> None:
             tokenizer that cannot be read faithfully.
     """
     header = check(path)
-    gguf_check.settings(header, path)
-    with only({"model.gguf": path}) as view:
+    gguf_check.check_settings(header, path)
+    with file_view({"model.gguf": path}) as view:
         model, tokenizer = _read(path, view, header)
     _cut_as_stated(tokenizer, header, path)
     for key in ("is_local", "local_files_only", "name_or_path"):
@@ -69,7 +68,7 @@ def convert(path: Path, folder: Path) -> None:
         tokenizer.save_pretrained(folder)
 
 
-def _read(path: Path, view: Path, header: Header) -> tuple[Any, Any]:
+def _read(path: Path, view: Path, header: GgufHeader) -> tuple[Any, Any]:
     """The model in fp32, free of quantisation settings, and the tokenizer as transformers makes it."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -77,8 +76,8 @@ def _read(path: Path, view: Path, header: Header) -> tuple[Any, Any]:
     # The loader's progress bar knows no switch; errors are raised, so nothing else is lost.
     stored = sum(tensor.elements for tensor in header.tensors.values())
     with (
-        bounded(path, tensors=len(header.tensors), stored=stored),
-        reading("the GGUF file could not be read", path, fix=FIX, view=view),
+        limit_parameters(path, tensors=len(header.tensors), stored=stored),
+        library_errors("the GGUF file could not be read", path, fix=FIX, view=view),
         quiet(),
         contextlib.redirect_stderr(io.StringIO()),
     ):
@@ -93,10 +92,10 @@ def _read(path: Path, view: Path, header: Header) -> tuple[Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(
             view, gguf_file="model.gguf", local_files_only=True, trust_remote_code=False
         )
-    gguf_check.weights(header, loaded, report, path)
+    gguf_check.check_weights(header, loaded, report, path)
     check_positions(loaded.config, path)
     smoke_test.check_tokenizer(tokenizer, path)
-    smoke_test.check(loaded.eval(), tokenizer, path)
+    smoke_test.check_model(loaded.eval(), tokenizer, path)
     rotary = gguf_check.rotary_factors(header, loaded.config, path)
     config = copy.deepcopy(loaded.config)
     # The other two are a machine's path and the file's inner title: a saved model is named by where it stands.
@@ -113,7 +112,7 @@ def _read(path: Path, view: Path, header: Header) -> tuple[Any, Any]:
     return plain, tokenizer
 
 
-def _cut_as_stated(tokenizer: Any, header: Header, path: Path) -> None:
+def _cut_as_stated(tokenizer: Any, header: GgufHeader, path: Path) -> None:
     """Cut text as the file states, or refuse: a wrong cut gives ids that the model has never seen together."""
     from tokenizers import pre_tokenizers
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
-from tutelage.models.gguf_header import Header, Tensor
+from tutelage.models.gguf_header import GgufHeader, TensorEntry
 
 FIX = "name the same model as safetensors, by its hub id or a folder"
 TIED_OUTPUT = ("falcon", "bloom")
@@ -23,7 +23,7 @@ LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_positio
 """The constants of every Llama 3 release; the factor is the largest of the tensor's values."""
 
 
-def settings(header: Header, path: Path) -> None:
+def check_settings(header: GgufHeader, path: Path) -> None:
     """Check that the file states what the loader would guess, and nothing that it would pass over.
 
     Raises:
@@ -54,7 +54,7 @@ def settings(header: Header, path: Path) -> None:
     _check_scaling(header, path)
 
 
-def _check_scaling(header: Header, path: Path) -> None:
+def _check_scaling(header: GgufHeader, path: Path) -> None:
     """Refuse stretched positions: transformers' loader reads them for gpt-oss alone."""
     factor = header.setting("rope.scaling.factor")
     kind = header.setting("rope.scaling.type")
@@ -70,7 +70,7 @@ def _check_scaling(header: Header, path: Path) -> None:
         )
 
 
-def rotary_factors(header: Header, config: Any, path: Path) -> dict[str, Any] | None:
+def rotary_factors(header: GgufHeader, config: Any, path: Path) -> dict[str, Any] | None:
     """The model's rotary settings where the file divides its frequencies; None where it does not.
 
     Source: Llama 3's scaling as transformers states it (`rope_type: llama3`), and the converter of llama.cpp, which writes
@@ -115,7 +115,7 @@ def rotary_factors(header: Header, config: Any, path: Path) -> dict[str, Any] | 
     )
 
 
-def weights(header: Header, model: Any, report: Mapping[str, Any], path: Path) -> None:
+def check_weights(header: GgufHeader, model: Any, report: Mapping[str, Any], path: Path) -> None:
     """Check that each of the model's numbers came from the file, and each of the file's went into the model.
 
     Every tensor of the model was read (none is missing), and both sides hold the same count of numbers: so no tensor
@@ -163,7 +163,7 @@ def weights(header: Header, model: Any, report: Mapping[str, Any], path: Path) -
             )
 
 
-def _check_defaults(header: Header, config: Any, path: Path) -> None:
+def _check_defaults(header: GgufHeader, config: Any, path: Path) -> None:
     """What a file may leave out has one meaning in llama.cpp; the loader's default must be the same."""
     text = config.get_text_config()
     heads = getattr(text, "num_attention_heads", None)
@@ -183,7 +183,7 @@ def _check_defaults(header: Header, config: Any, path: Path) -> None:
         )
 
 
-def _spared(tensor: Tensor, header: Header) -> bool:
+def _spared(tensor: TensorEntry, header: GgufHeader) -> bool:
     """Whether a tensor is no weight of the model, or a copy of one.
 
     `output.weight` is a copy where the output is always the embedding; the blocks behind the last layer predict several
@@ -200,7 +200,7 @@ def _spared(tensor: Tensor, header: Header) -> bool:
     return False
 
 
-def _unused(stored: Mapping[str, Tensor], model: Any) -> list[str]:
+def _unused(stored: Mapping[str, TensorEntry], model: Any) -> list[str]:
     """The file's tensors that transformers gives no place, for the error; empty where its table of names is elsewhere."""
     try:
         from transformers.modeling_gguf_pytorch_utils import (

@@ -22,7 +22,7 @@ from tutelage.core.limits import MAX_GGUF_ELEMENTS, MAX_SETTINGS_BYTES
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 MAX_DIMENSIONS = 4
-MAX_KEPT = 4096
+MAX_ARRAY_VALUES = 4096
 """Entries of an array of numbers that are kept; of a longer array, or one of texts, the length alone."""
 _STRING, _ARRAY = 8, 9
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -30,7 +30,7 @@ _BLOCK = re.compile(r"(?:enc\.|dec\.)?blk\.(\d+)\.")
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class TensorEntry:
     """One tensor of the file.
 
     Attributes:
@@ -53,7 +53,7 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class GgufHeader:
     """What a GGUF file says before its weights.
 
     Attributes:
@@ -64,7 +64,7 @@ class Header:
 
     architecture: str
     metadata: Mapping[str, Any]
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, TensorEntry]
 
     def setting(self, key: str) -> Any:
         """A value of the architecture's own, such as `block_count`; None when the file does not state it."""
@@ -75,7 +75,7 @@ class _Damage(Exception):
     """What is wrong with the file's header: found and expected."""
 
 
-def read(path: Path) -> Header:
+def read(path: Path) -> GgufHeader:
     """Read and check a GGUF file's header.
 
     Raises:
@@ -116,7 +116,7 @@ class _Reader:
         self.position = 4
         self.elements = 0
 
-    def header(self) -> Header:
+    def header(self) -> GgufHeader:
         version, n_tensors, n_keys = self.numbers("IQQ")
         if version not in VERSIONS:
             raise _Damage(f"version {version}", "version 2 or 3, little-endian")
@@ -140,13 +140,13 @@ class _Reader:
         if not n_tensors:
             raise _Damage("no tensors", "the model's weights")
         entries = [self.entry() for _ in range(n_tensors)]
-        return Header(architecture, metadata, self.placed(entries, metadata))
+        return GgufHeader(architecture, metadata, self.placed(entries, metadata))
 
-    def require(self, length: int, what: str) -> None:
+    def require(self, length: int, subject: str) -> None:
         left = self.size - self.position
         if length > left:
             raise _Damage(
-                f"{what} at byte {self.position:,}, where {left:,} bytes are left",
+                f"{subject} at byte {self.position:,}, where {left:,} bytes are left",
                 "counts and lengths that fit the file's size",
             )
 
@@ -181,7 +181,7 @@ class _Reader:
         if item in _SCALARS:
             length = struct.calcsize(f"<{_SCALARS[item]}") * count
             self.require(length, f"{key}, {count:,} numbers,")
-            if count <= MAX_KEPT:
+            if count <= MAX_ARRAY_VALUES:
                 return list(self.numbers(_SCALARS[item] * count))
             self.position += length
             return count
@@ -206,7 +206,7 @@ class _Reader:
 
     def placed(
         self, entries: list[tuple[str, tuple[int, ...], int, int]], metadata: Mapping[str, Any]
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, TensorEntry]:
         """The tensors by name, each whole within the file."""
         from gguf import GGML_QUANT_SIZES
 
@@ -215,7 +215,7 @@ class _Reader:
             raise _Damage(f"general.alignment: {alignment}", "a power of two")
         start = -(-self.position // alignment) * alignment
         blocks = {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}
-        tensors: dict[str, Tensor] = {}
+        tensors: dict[str, TensorEntry] = {}
         for name, shape, kind, offset in entries:
             if name in tensors:
                 raise _Damage(f"the tensor {name} twice", "every tensor once")
@@ -231,11 +231,11 @@ class _Reader:
                     f"{name}: shape {list(shape)}, up to byte {end:,} of {self.size:,}",
                     "tensors that lie within the file",
                 )
-            tensors[name] = Tensor(name, shape, kind, begin, end)
+            tensors[name] = TensorEntry(name, shape, kind, begin, end)
         return tensors
 
 
-def _check_layers(header: Header) -> None:
+def _check_layers(header: GgufHeader) -> None:
     """The layers that the file states are those that it holds tensors of: others would be made up or left out."""
     stated = header.setting("block_count")
     if not isinstance(stated, int) or isinstance(stated, bool) or stated < 1:

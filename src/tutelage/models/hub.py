@@ -15,14 +15,14 @@ PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class HubSnapshot:
     """A model's folder on this disk and the commit that it is."""
 
     folder: Path
     commit: str
 
 
-def fetch(repository: str, revision: str | None, *, say: Say = silent) -> Fetched:
+def fetch(repository: str, revision: str | None, *, say: Say = silent) -> HubSnapshot:
     """A model of the hub, from the hub's own cache on this disk when it is there.
 
     Args:
@@ -108,7 +108,7 @@ def _check_files(names: list[str], repository: str) -> None:
     )
 
 
-def _download(repository: str, commit: str) -> Fetched:
+def _download(repository: str, commit: str) -> HubSnapshot:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined]  # imported there, by either name
 
@@ -116,10 +116,10 @@ def _download(repository: str, commit: str) -> Fetched:
         folder = snapshot_download(repository, revision=commit, allow_patterns=PATTERNS)
     except (LocalEntryNotFoundError, HfHubHTTPError, HTTPError, OSError) as error:
         raise _not_fetched(repository, error) from error
-    return Fetched(Path(folder), commit)
+    return HubSnapshot(Path(folder), commit)
 
 
-def _from_disk(repository: str, revision: str | None, error: Any) -> Fetched:
+def _from_disk(repository: str, revision: str | None, error: Any) -> HubSnapshot:
     """Without a network: what the hub's cache holds, else how to bring it."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -131,7 +131,7 @@ def _from_disk(repository: str, revision: str | None, error: Any) -> Fetched:
     except (LocalEntryNotFoundError, OSError):
         raise _not_fetched(repository, error) from error
     # A snapshot's folder is named by its commit.
-    return Fetched(folder, folder.name)
+    return HubSnapshot(folder, folder.name)
 
 
 def _not_fetched(repository: str, error: Exception) -> MachineError:

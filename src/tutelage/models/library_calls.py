@@ -1,12 +1,13 @@
-"""What transformers, tokenizers and peft read of a person's files: those files alone, and every failure an input error.
+"""Calls of transformers, tokenizers and peft on a user's files: which files they see, what they print, how they fail.
 
 The libraries look into the folder that they are given for many files, by name, by pattern, and by what settings say.
-`only` shows them a folder with nothing but the files that Tutelage checks and fingerprints.
+`file_view` shows them a folder with nothing but the files that Tutelage checks and fingerprints.
 """
 
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +15,12 @@ from pathlib import Path
 from tutelage.core.errors import InputError, MachineError, TutelageError
 
 SAVE_AGAIN = "fetch the model again, or save it again with a current transformers"
-OUT_OF_MEMORY = ("allocate memory", "out of memory")
+OUT_OF_MEMORY_SIGNS = ("allocate memory", "out of memory")
 
 
 @contextmanager
-def only(files: Mapping[str, Path]) -> Iterator[Path]:
-    """A folder that holds links to some files and nothing else, for as long as the block runs.
+def file_view(files: Mapping[str, Path]) -> Iterator[Path]:
+    """Make a temporary folder with links to some files and nothing else.
 
     Args:
         files: by the name that each gets there; those that do not exist are left out.
@@ -33,16 +34,16 @@ def only(files: Mapping[str, Path]) -> Iterator[Path]:
 
 
 @contextmanager
-def reading(problem: str, path: Path, *, fix: str, view: Path | None = None) -> Iterator[None]:
-    """Turn whatever a library raises over a person's files into an InputError that names them.
+def library_errors(problem: str, path: Path, *, fix: str, view: Path | None = None) -> Iterator[None]:
+    """Turn whatever a library raises about a user's files into an InputError that names them.
 
-    For calls into libraries alone: an error of Tutelage's own code inside the block would be taken for the file's.
+    The block may only call libraries: an error of Tutelage's own code inside it would be blamed on the files.
 
     Args:
         problem: what could not be read, in one sentence.
         path: the file or folder, for the error's `where`.
-        fix: what the person can do.
-        view: the folder that `only` made of it, which the error calls by `path` instead.
+        fix: the advice to the user.
+        view: the folder from `file_view`, in place of which messages name `path`.
 
     Raises:
         InputError: the library raised an error, or panicked (tokenizers, in Rust: no subclass of Exception).
@@ -53,8 +54,8 @@ def reading(problem: str, path: Path, *, fix: str, view: Path | None = None) -> 
     except TutelageError:
         raise
     except BaseException as error:
-        if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY):
-            raise no_memory(path) from error
+        if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY_SIGNS):
+            raise out_of_memory_error(path) from error
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         text = f"{type(error).__name__}: {error}"
@@ -65,7 +66,7 @@ def reading(problem: str, path: Path, *, fix: str, view: Path | None = None) -> 
         ) from error
 
 
-def no_memory(path: Path) -> MachineError:
+def out_of_memory_error(path: Path) -> MachineError:
     """The error for a model that does not fit into this machine."""
     files = [path] if path.is_file() else path.glob("*.safetensors")
     size = sum(file.stat().st_size for file in files)
@@ -75,3 +76,21 @@ def no_memory(path: Path) -> MachineError:
         found=f"{size:,} bytes of weights",
         fix="close other programs, or use a smaller model",
     )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the libraries' log lines, warnings and progress bars while the block runs."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,4 +1,4 @@
-"""From a source to a model and its tokenizer in memory: checked, with one chat template and agreed end tokens."""
+"""Loads a model and its tokenizer: checked, with one chat template and consistent special tokens."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from tutelage.core import hashing
 from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError
+from tutelage.core.files import decode
 from tutelage.core.strictjson import kind
 from tutelage.models import adapter_file, base_record, folders, smoke_test, weights
 from tutelage.models.causal import require_causal
 from tutelage.models.fingerprints import fingerprint
-from tutelage.models.library_calls import SAVE_AGAIN, only, reading
-from tutelage.models.quiet import quiet
+from tutelage.models.library_calls import SAVE_AGAIN, file_view, library_errors, quiet
 from tutelage.models.source import ModelSource
-from tutelage.models.special_tokens import check_ids, check_positions, end_ids, settle, settle_tokenizer
+from tutelage.models.special_tokens import check_ids, check_positions, eos_ids, settle, settle_tokenizer
 from tutelage.tokens import rendering
 
 
@@ -29,7 +29,7 @@ class LoadedModel:
         model: the transformers model, or the peft model around it.
         tokenizer: its tokenizer; the chat template in use is set on it.
         encoder_decoder: whether prompts go to an encoder (T5) or before the answer (Llama).
-        name: what the person called it.
+        name: as the user named it.
         fingerprint: sha256 over what decides its answers as loaded, the chat template included.
         chat_template: the Jinja text in use; None for a model without one.
         adapter: whether it is a peft model, whose adapter can be switched off.
@@ -46,25 +46,25 @@ class LoadedModel:
     @property
     def ends(self) -> tuple[int, ...]:
         """The ids that end an answer, the tokenizer's own end token first."""
-        return end_ids(self.model.generation_config.eos_token_id, self.tokenizer)
+        return eos_ids(self.model.generation_config.eos_token_id, self.tokenizer)
 
     @property
     def pad(self) -> int:
-        """The id to pad with. It never ends an answer; 0 for a model without one, where masks must say what is real."""
+        """The id to pad with, which never ends an answer; 0 for a model without one, where masks mark the padding."""
         return 0 if self.tokenizer.pad_token_id is None else int(self.tokenizer.pad_token_id)
 
     @property
     def context(self) -> int | None:
-        """How many tokens fit beside virtual ones, or None where positions are relative and nothing is stated."""
+        """How many tokens fit beside virtual ones; None where positions are relative and no limit is stated."""
         from tutelage.models import soft_prompts
 
-        room = _context(self.model.config, self.tokenizer)
-        return None if room is None else room - soft_prompts.length(self.model)
+        length = _context(self.model.config, self.tokenizer)
+        return None if length is None else length - soft_prompts.soft_prompt_length(self.model)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedTokenizer:
-    """What turns words into ids for a model, settled as `load` settles it; no weights were read.
+    """A model's tokenizer with its settings, the same as `load` gives; no weights were read.
 
     Attributes:
         tokenizer: the chat template in use is set on it.
@@ -72,7 +72,7 @@ class LoadedTokenizer:
         chat_template: the Jinja text in use; None for a model without one.
         context: how many tokens fit beside an adapter's virtual ones, or None.
         ends: the ids that end an answer, the tokenizer's own end token first.
-        stated_pad: the padding id that the model's files name; the tokenizer has another when that one ends answers.
+        stated_pad: the padding id in the model's files; the tokenizer has another where that one ends answers.
     """
 
     tokenizer: Any
@@ -97,8 +97,7 @@ def load(
         source: from `resolve`.
         chat_template: the Jinja text to use; None is the model's own.
         dtype: of the weights in memory: float32, bfloat16 or float16.
-        four_bit: hold the linear layers' weights in 4 bits (NF4), on the first CUDA device; not tested, as no
-            machine of ours has one.
+        four_bit: hold the linear layers' weights in 4 bits (NF4), on the first CUDA device; not tested.
         clock: what the chat template reads when it asks for the time; this moment by default.
 
     Raises:
@@ -114,32 +113,32 @@ def load(
     check_positions(model.config, source.weights / "config.json")
     settle(model, tokenizer)
     model.eval()
-    with reading(smoke_test.PROBLEM, source.weights, fix=weights.fix(source.weights)):
+    with library_errors(smoke_test.PROBLEM, source.weights, fix=weights.reading_fix(source.weights)):
         require_causal(model, where=str(source.weights))
     base_record.require_recorded_base(source)
     if source.base is not None:
-        model = adapter_file.put_on(model, source.folder)
+        model = adapter_file.load_adapter(model, source.folder)
     model.eval()
-    smoke_test.check(model, tokenizer, source.folder)
+    smoke_test.check_model(model, tokenizer, source.folder)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
         encoder_decoder=bool(model.config.is_encoder_decoder),
         name=source.name,
-        fingerprint=as_loaded(source, template, "nf4" if four_bit else dtype),
+        fingerprint=loaded_fingerprint(source, template, "nf4" if four_bit else dtype),
         chat_template=template,
         adapter=source.base is not None,
     )
 
 
-def as_loaded(
+def loaded_fingerprint(
     source: ModelSource, chat_template: str | None, dtype: str = "float32", *, settings: bool = True
 ) -> str:
-    """The fingerprint that `load` gives a model, known before its weights are in memory.
+    """Compute the fingerprint that `load` gives a model, without loading its weights.
 
     Args:
         source: from `resolve`.
-        chat_template: the Jinja text in use, as `load_tokenizer` tells it.
+        chat_template: the Jinja text in use, as `load_tokenizer` returns it.
         dtype: of the weights in memory; `nf4` for 4 bits.
         settings: as of `fingerprint`.
     """
@@ -150,7 +149,7 @@ def as_loaded(
 def load_tokenizer(
     source: ModelSource, *, chat_template: str | None = None, clock: Clock | None = None
 ) -> LoadedTokenizer:
-    """Load what turns words into ids: the same ids and ends as `load` gives, without reading a weight.
+    """Load a model's tokenizer: the same ids and end tokens as `load` gives, without reading a weight.
 
     Args:
         source: from `resolve`.
@@ -164,46 +163,47 @@ def load_tokenizer(
 
     tokenizer = _tokenizer(source.tokenizer)
     template = _template(tokenizer, chat_template, source.tokenizer, clock)
-    config = config_of(source.weights)
+    config = load_config(source.weights)
     with (
-        only(folders.model_files(source.weights)) as view,
-        reading("the model's settings could not be read", source.weights, fix=SAVE_AGAIN, view=view),
+        file_view(folders.model_files(source.weights)) as view,
+        library_errors("the model's settings could not be read", source.weights, fix=SAVE_AGAIN, view=view),
     ):
-        own = None
+        generation = None
         if (view / "generation_config.json").is_file():
             with quiet():
-                own = GenerationConfig.from_pretrained(view, local_files_only=True)
-        vocabulary = int(config.get_text_config().vocab_size)
-    check_ids(own, source.weights / "generation_config.json")
+                generation = GenerationConfig.from_pretrained(view, local_files_only=True)
+        n_embeddings = int(config.get_text_config().vocab_size)
+    check_ids(generation, source.weights / "generation_config.json")
     check_ids(config, source.weights / "config.json")
     check_positions(config, source.weights / "config.json")
-    _check_vocabulary(vocabulary, tokenizer, source)
-    pad = tokenizer.pad_token_id
-    room = _context(config, tokenizer)
-    eos = config.eos_token_id if own is None or own.eos_token_id is None else own.eos_token_id
+    _check_vocabulary(n_embeddings, tokenizer, source)
+    stated_pad = tokenizer.pad_token_id
+    length = _context(config, tokenizer)
+    stated_eos = None if generation is None else generation.eos_token_id
+    eos = config.eos_token_id if stated_eos is None else stated_eos
     ends, _ = settle_tokenizer(tokenizer, eos, config)
     return LoadedTokenizer(
         tokenizer=tokenizer,
         encoder_decoder=bool(config.is_encoder_decoder),
         chat_template=template,
-        context=None if room is None else room - _virtual(source),
+        context=None if length is None else length - _virtual_tokens(source),
         ends=ends,
-        stated_pad=pad,
+        stated_pad=stated_pad,
     )
 
 
 def _context(config: Any, tokenizer: Any) -> int | None:
-    stated = getattr(config, "max_position_embeddings", None)
-    limits = [n for n in (stated, tokenizer.model_max_length) if isinstance(n, int) and n < 10**9]
+    lengths = (getattr(config, "max_position_embeddings", None), tokenizer.model_max_length)
+    limits = [length for length in lengths if isinstance(length, int) and length < 10**9]
     return min(limits) if limits else None
 
 
-def _virtual(source: ModelSource) -> int:
-    """Virtual tokens that an adapter puts before each row (prompt tuning, prefix tuning)."""
+def _virtual_tokens(source: ModelSource) -> int:
+    """How many virtual tokens an adapter puts before each row (prompt tuning, prefix tuning)."""
     if source.base is None:
         return 0
-    stated = folders.read_json(source.folder / "adapter_config.json").get("num_virtual_tokens")
-    return stated if isinstance(stated, int) else 0
+    number = folders.read_json(source.folder / "adapter_config.json").get("num_virtual_tokens")
+    return number if isinstance(number, int) else 0
 
 
 def _tokenizer(folder: Path) -> Any:
@@ -211,26 +211,26 @@ def _tokenizer(folder: Path) -> Any:
 
     _require_utf8(folder / "chat_template.jinja")
     with (
-        only(folders.tokenizer_files(folder)) as view,
-        reading("the tokenizer could not be read", folder, fix=SAVE_AGAIN, view=view),
+        file_view(folders.tokenizer_files(folder)) as view,
+        library_errors("the tokenizer could not be read", folder, fix=SAVE_AGAIN, view=view),
         quiet(),
     ):
         tokenizer = AutoTokenizer.from_pretrained(view, local_files_only=True, trust_remote_code=False)
     tokenizer.name_or_path = str(folder)
     smoke_test.check_tokenizer(tokenizer, folder)
-    # Left by transformers, and written into every tokenizer that is saved from here.
+    # transformers leaves these, and would write them into every tokenizer that is saved.
     for key in ("is_local", "local_files_only"):
         tokenizer.init_kwargs.pop(key, None)
     return tokenizer
 
 
-def _template(tokenizer: Any, given: str | None, folder: Path, clock: Clock | None) -> str | None:
-    """Set the chat template in use, try it on one turn, and return its text. Of several named ones the default is taken."""
+def _template(tokenizer: Any, chosen: str | None, folder: Path, clock: Clock | None) -> str | None:
+    """Set the chat template in use, try it on one turn, and return its text. Of several named ones the default is used."""
     own = tokenizer.chat_template
     if isinstance(own, dict):
         own = own.get("default")
-    text = own if given is None else given
-    where = "chat_template" if given is not None else str(_template_file(folder))
+    text = own if chosen is None else chosen
+    where = "chat_template" if chosen is not None else str(_template_file(folder))
     if text is not None and not isinstance(text, str):
         raise InputError(
             "the chat template is no text",
@@ -241,33 +241,30 @@ def _template(tokenizer: Any, given: str | None, folder: Path, clock: Clock | No
         )
     rendering.set_template(tokenizer, text, clock=clock, where=where)
     if text:
-        # What cannot be rendered is found now, not after the model's weights are read.
+        # A template that cannot be rendered is an error now, before the model's weights are read.
         rendering.render(tokenizer, [{"role": "user", "content": "Hello"}], generate=True)
     return text
 
 
 def _require_utf8(template: Path) -> None:
-    """Refuse a chat template's file that is no UTF-8; one that is not there passes."""
-    try:
-        template.read_bytes().decode("utf-8") if template.is_file() else None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            "the chat template is not UTF-8",
+    """Refuse a chat template's file that is not UTF-8, if there is one."""
+    if template.is_file():
+        decode(
+            template.read_bytes(),
+            subject="the chat template",
             where=str(template),
-            found=f"the byte {error.object[error.start]:#04x} at offset {error.start:,}",
-            expected="a Jinja template in UTF-8",
             fix="fetch the file again, or save it as UTF-8",
-        ) from None
+        )
 
 
 def _template_file(folder: Path) -> Path:
-    """The file of a model that its chat template stands in."""
-    own = folder / "chat_template.jinja"
-    return own if own.is_file() else folder / "tokenizer_config.json"
+    """The file of a model that holds its chat template."""
+    template = folder / "chat_template.jinja"
+    return template if template.is_file() else folder / "tokenizer_config.json"
 
 
-def config_of(folder: Path) -> Any:
-    """The transformers config of a model's folder, read within bounds and from its own files alone.
+def load_config(folder: Path) -> Any:
+    """Load the transformers config of a model's folder, from its own files alone.
 
     Raises:
         InputError: one that transformers cannot read.
@@ -275,43 +272,43 @@ def config_of(folder: Path) -> Any:
     from transformers import AutoConfig
 
     with (
-        only(folders.model_files(folder)) as view,
-        reading("the model's settings could not be read", folder, fix=SAVE_AGAIN, view=view),
+        file_view(folders.model_files(folder)) as view,
+        library_errors("the model's settings could not be read", folder, fix=SAVE_AGAIN, view=view),
         quiet(),
     ):
         return AutoConfig.from_pretrained(view, local_files_only=True, trust_remote_code=False)
 
 
 def read_model(folder: Path, dtype: str = "float32", *, four_bit: bool = False) -> Any:
-    """Load the full model of a folder as its files have it, without tokenizer.
+    """Load the full model of a folder, without tokenizer and with its files' own generation settings.
 
     Raises:
         InputError: as `load`, of config and weights.
         MachineError: not enough memory.
     """
-    return weights.read(folder, config_of(folder), dtype, four_bit=four_bit)
+    return weights.load_model(folder, load_config(folder), dtype, four_bit=four_bit)
 
 
-def _check_vocabulary(rows: int, tokenizer: Any, source: ModelSource) -> None:
-    if len(tokenizer) > rows and source.base is not None and source.tokenizer == source.folder:
+def _check_vocabulary(n_embeddings: int, tokenizer: Any, source: ModelSource) -> None:
+    if len(tokenizer) > n_embeddings and source.base is not None and source.tokenizer == source.folder:
         raise InputError(
             "the adapter brings more tokens than its base has, and adapters that resize the vocabulary are not read",
             where=str(source.folder),
-            found=f"{len(tokenizer):,} tokens, {rows:,} rows in the base's embedding",
+            found=f"{len(tokenizer):,} tokens, {n_embeddings:,} rows in the base's embedding",
             fix="merge it with peft (AutoPeftModelForCausalLM, merge_and_unload, save_pretrained) and name that folder",
         )
     ids = tokenizer.get_vocab().values()
-    if min(ids, default=0) < 0 or max(ids, default=0) >= rows or len(tokenizer) > rows:
+    if min(ids, default=0) < 0 or max(ids, default=0) >= n_embeddings or len(tokenizer) > n_embeddings:
         raise InputError(
             "the tokenizer knows more tokens than the model",
             where=str(source.tokenizer),
-            found=f"{len(tokenizer):,} tokens, ids up to {max(ids, default=0):,}; {rows:,} rows in the embedding",
+            found=f"{len(tokenizer):,} tokens, ids up to {max(ids, default=0):,}; {n_embeddings:,} rows in the embedding",
             fix="the tokenizer and the weights belong to different models: save the right one into the folder",
         )
 
 
-def stated_parameters(source: ModelSource) -> int:
-    """How many numbers the weights hold, read from the headers alone."""
+def count_parameters(source: ModelSource) -> int:
+    """Count the numbers in a model's weights, from the headers of the files alone."""
     from safetensors import safe_open
 
     total = 0

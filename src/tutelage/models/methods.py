@@ -57,13 +57,13 @@ class Method:
             found["alpha"] = 2.0 * found["rank"]
         return {name: value for name, value in found.items() if value is not None}
 
-    def refuse(self, what: str, *, where: str, fix: str) -> None:
+    def refuse(self, subject: str, *, where: str, fix: str) -> None:
         """Raise the reason when the method cannot be combined with `what`."""
-        if what in self.cannot:
+        if subject in self.cannot:
             raise InputError(
-                _REFUSED[what].format(self.name),
+                _REFUSED[subject].format(self.name),
                 where=where,
-                found=self.cannot[what],
+                found=self.cannot[subject],
                 fix=fix,
             )
 
@@ -126,12 +126,12 @@ def of_adapter(config: Mapping[str, Any], *, four_bit: bool = False) -> Method:
     return find("dora" if config.get("use_dora") else "rslora" if config.get("use_rslora") else "lora")
 
 
-def readers(name: str) -> list[str]:
+def methods_reading(name: str) -> list[str]:
     """The methods that read a field of `tune`."""
     return [method.name for method in table().values() if name in method.fields]
 
 
-def own_fields() -> list[str]:
+def method_fields() -> list[str]:
     """All fields of `tune` that only some methods read."""
     return list(dict.fromkeys(name for method in table().values() for name in method.fields))
 

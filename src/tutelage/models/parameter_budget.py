@@ -1,4 +1,7 @@
-"""A model is built only as far as its weights reach: settings that ask for far more are refused before memory is filled."""
+"""Limits the parameters that a model may register by the numbers that its weights hold.
+
+Settings that ask for a far larger model are refused while it is built, before memory is filled.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +16,21 @@ from tutelage.core.errors import InputError
 FACTOR = 8
 """How often a loader may register each stored number: it builds the model up to three times, and tied weights stand twice."""
 PACKED = {"U8": 4, "I32": 16}
-"""Numbers that one stored number may hold where weights are quantised, by the type that safetensors calls it: 2 bits each."""
+"""Numbers of 2 bits that one stored number may hold in quantised weights, by safetensors' name of its type."""
 FREE_NUMBERS = 1_000_000
 FREE_PARAMETERS = 20_000
-"""What a model may have beyond that: parameters of its own code, and experts that are stored as one tensor."""
+"""What a model may have beyond that: parameters of its code, and experts that are stored as one tensor."""
 
 
-def numbers(tensor: Any) -> int:
-    """How many of a model's numbers a stored tensor holds at most: `tensor` is a slice of safetensors, not read."""
+def max_numbers(tensor: Any) -> int:
+    """The most numbers of a model that a stored tensor may hold: `tensor` is a slice of safetensors, which is not read."""
     count: int = prod(tensor.get_shape())
     return count * PACKED.get(tensor.get_dtype(), 1)
 
 
 @contextmanager
-def bounded(path: Path, *, tensors: int, stored: int) -> Iterator[None]:
-    """Stop a model that grows far beyond its weights while the block builds it.
+def limit_parameters(path: Path, *, tensors: int, stored: int) -> Iterator[None]:
+    """Stop the construction of a model that grows far beyond its weights.
 
     Args:
         path: the settings that ask for it, for the error.

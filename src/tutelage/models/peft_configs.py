@@ -12,7 +12,7 @@ from tutelage.models.methods import Method
 ALL_LINEAR = "all-linear"
 
 
-def of(method: Method, model: Any, options: Mapping[str, Any]) -> Any:
+def peft_config(method: Method, model: Any, options: Mapping[str, Any]) -> Any:
     """The configuration of an adapter or a prompt.
 
     Args:

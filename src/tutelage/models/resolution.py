@@ -33,7 +33,7 @@ def resolve(name: str, *, say: Say = silent) -> ModelSource:
 
     Args:
         name: a bundled name, hub id, folder, run folder or .gguf file.
-        say: is told, a line at a time, what takes long.
+        say: is called with a line of text before each step that takes long.
 
     Raises:
         InputError: nothing of this name, or files that are missing, damaged or unsafe (each says which).
@@ -43,23 +43,23 @@ def resolve(name: str, *, say: Say = silent) -> ModelSource:
         return ModelSource(name, "bundled", bundled.ensure(bundled.find(name), say=say))
     path = _path(name)
     if path.is_dir():
-        return _folder(name, path, say)
+        return _from_directory(name, path, say)
     if os.path.lexists(path):
-        return _file(name, path, say)
+        return _from_file(name, path, say)
     match = HUB_ID.fullmatch(name)
     if match and not name.startswith(".") and not name.endswith(".gguf"):
         from tutelage.models import hub
 
-        fetched = hub.fetch(match["id"], match["revision"], say=say)
-        return _of_folder(match["id"], "hub", fetched.folder, say, revision=fetched.commit)
-    raise _unknown(name, path)
+        snapshot = hub.fetch(match["id"], match["revision"], say=say)
+        return _checked_source(match["id"], "hub", snapshot.folder, say, revision=snapshot.commit)
+    raise _unknown_error(name, path)
 
 
 def _path(name: str) -> Path:
-    """The name as a path; nothing needs to be there.
+    """The name as a path, which need not exist.
 
     Raises:
-        InputError: no path can be called so, or the place cannot be looked at.
+        InputError: it is no valid path, or its folder cannot be read.
     """
     try:
         path = Path(name).expanduser()
@@ -84,15 +84,15 @@ def base_of(
     say: Say = silent,
     fix: str = "name a run, or a model that has its adapter beside it",
 ) -> ModelSource:
-    """The model that a tuned one was made from: below its adapter, beside its merged weights, or in its run's recipe.
+    """Find the base of a tuned model, as its adapter, the adapter beside its merged weights, or its run's recipe names it.
 
     Args:
         source: the tuned model.
-        say: is told, a line at a time, what takes long.
-        fix: what a person can do when nothing says what it was made from.
+        say: is called with a line of text before each step that takes long.
+        fix: the advice when nothing names the base.
 
     Raises:
-        InputError: nothing says what it was made from. And what `resolve` raises.
+        InputError: nothing names the base. And what `resolve` raises.
     """
     if source.base is not None:
         return source.base
@@ -104,7 +104,7 @@ def base_of(
             found=f"a {source.kind} without adapter and without a run's recipe.yaml",
             fix=fix,
         )
-    base = _base(name, say, where=source.name)
+    base = _resolve_base(name, say, where=source.name)
     if base.folder.resolve() == source.folder.resolve():
         raise InputError(
             "the model is named as its own base",
@@ -113,12 +113,12 @@ def base_of(
             expected="another model",
             fix=fix,
         )
-    _compare_base(source, base, say)
+    _warn_of_changed_base(source, base, say)
     return base
 
 
-def _compare_base(source: ModelSource, base: ModelSource, say: Say) -> None:
-    """Say when the base that was found is another one than the run was tuned from: its files changed, or its path means others."""
+def _warn_of_changed_base(source: ModelSource, base: ModelSource, say: Say) -> None:
+    """Say when the base is not the one that the run was tuned from: its files changed, or others have its path."""
     results = RunFolder(source.folder.parent).results
     if source.kind != "run" or not results.is_file():
         return
@@ -131,7 +131,7 @@ def _compare_base(source: ModelSource, base: ModelSource, say: Say) -> None:
 
 
 def base_name(source: ModelSource) -> str | None:
-    """The name of the model that a tuned one was made from, None where nothing says it; the base itself is not looked for.
+    """The name of a tuned model's base; None where nothing names it. The base itself need not exist.
 
     Raises:
         InputError: the adapter's settings or the run's recipe are damaged.
@@ -141,22 +141,21 @@ def base_name(source: ModelSource) -> str | None:
     if (source.folder / "adapter" / "adapter_config.json").is_file():
         return base_record.recorded_base_name(source.folder / "adapter")
     run = RunFolder(source.folder.parent)
-    name = None
-    # A recipe beside any other folder is somebody's, and says nothing about what stands there.
-    of_run = source.kind == "run" or run.tuned.is_file()
-    if of_run and run.recipe.is_file():
-        value = yamltext.read_file(run.recipe, what="the run's recipe")
-        name = value.get("model") if isinstance(value, dict) else None
-    return name if isinstance(name, str) else None
+    # Beside a folder that is no run's, recipe.yaml is a user's own file and says nothing about the model.
+    if (source.kind == "run" or run.tuned.is_file()) and run.recipe.is_file():
+        recipe = yamltext.read_file(run.recipe, subject="the run's recipe")
+        name = recipe.get("model") if isinstance(recipe, dict) else None
+        return name if isinstance(name, str) else None
+    return None
 
 
-def _folder(name: str, path: Path, say: Say) -> ModelSource:
-    """A run's tuned model, or the model or adapter that stands in the folder itself."""
+def _from_directory(name: str, path: Path, say: Say) -> ModelSource:
+    """A run's tuned model, or the model or adapter in the folder itself."""
     run = RunFolder(path)
     if folders.is_model(run.model):
-        return _of_folder(name, "run", run.model, say)
+        return _checked_source(name, "run", run.model, say)
     if (record := tuned_record.read_or_recover(path)) is not None:
-        tuned_record.require_model(path, record)  # the model is damaged, or gone: it says so
+        tuned_record.require_model(path, record)  # raises: the model is damaged or gone
     if not folders.is_model(path) and run.recipe.is_file():
         raise InputError(
             "the run has no tuned model yet",
@@ -164,28 +163,27 @@ def _folder(name: str, path: Path, say: Say) -> ModelSource:
             expected=f"{run.model} with config.json or adapter_config.json",
             fix="run its recipe to the end first",
         )
-    return _of_folder(name, "folder", path, say)
+    return _checked_source(name, "folder", path, say)
 
 
-def _of_folder(
+def _checked_source(
     name: str, kind: SourceKind, folder: Path, say: Say, *, revision: str | None = None
 ) -> ModelSource:
-    notes = _check_run(folder)
-    config = folders.check(folder)
-    notes += config.notes
-    if config.adapter_base is None:
+    """Check the folder of a model or an adapter, and find the adapter's base."""
+    notes = (*_check_run(folder), *folders.check(folder))
+    if (folder / "config.json").is_file():
         return ModelSource(name, kind, folder, revision, notes=notes)
-    below = base_record.recorded_base_name(folder)
-    beside = folder / below
-    name_below = str(beside) if beside.is_dir() and not Path(below).exists() else below
-    _check_no_adapter(folder, name_below)
+    base_reference = base_record.recorded_base_name(folder)
+    if (folder / base_reference).is_dir() and not Path(base_reference).exists():
+        base_reference = str(folder / base_reference)
+    _check_whole_base(folder, base_reference)
+    where = str(folder / "adapter_config.json")
     try:
-        base = _base(name_below, say, where=str(folder / "adapter_config.json"))
+        base = _resolve_base(base_reference, say, where=where)
     except InputError as error:
         if error.where is not None:
             raise
-        # What is wrong stands in the adapter's settings, not in what was typed.
-        where = str(folder / "adapter_config.json")
+        # The mistake is in the adapter's settings, not in what the user typed.
         raise InputError(
             error.problem, where=where, found=error.found, expected=error.expected, fix=error.fix
         ) from error
@@ -204,8 +202,8 @@ def _check_run(folder: Path) -> tuple[str, ...]:
     return () if record.get("files") is not None else (tuned_record.UNCHECKED,)
 
 
-def _base(name: str, say: Say, *, where: str) -> ModelSource:
-    """What a model was tuned from; of a folder in the model cache it is known again what was converted into it."""
+def _resolve_base(name: str, say: Say, *, where: str) -> ModelSource:
+    """Resolve a base by its name; a folder of the model cache is recognised as the bundled or GGUF model that it holds."""
     path = Path(name)
     if path.is_absolute() and not os.path.lexists(path):
         raise InputError(
@@ -223,20 +221,20 @@ def _base(name: str, say: Say, *, where: str) -> ModelSource:
     return resolve(name, say=say)
 
 
-def _check_no_adapter(folder: Path, below: str) -> None:
-    """An adapter stands on a whole model: on another adapter, or on itself, it would be read without an end."""
-    places = (Path(below), RunFolder(Path(below)).model)
+def _check_whole_base(folder: Path, base_reference: str) -> None:
+    """Refuse an adapter whose base is an adapter, or itself: resolving it would not end."""
+    places = (Path(base_reference), RunFolder(Path(base_reference)).model)
     if any((p / "adapter_config.json").is_file() and not (p / "config.json").is_file() for p in places):
         raise InputError(
             "the adapter's base is an adapter itself",
             where=str(folder / "adapter_config.json"),
-            found=f"base_model_name_or_path: {below}",
+            found=f"base_model_name_or_path: {base_reference}",
             expected="a whole model",
             fix="merge the one below first: tutelage export BELOW --merge --to DIR",
         )
 
 
-def _file(name: str, path: Path, say: Say) -> ModelSource:
+def _from_file(name: str, path: Path, say: Say) -> ModelSource:
     """A .gguf file, converted into the cache under the hash of its content."""
     if path.suffix.lower() != ".gguf":
         raise InputError(
@@ -250,19 +248,19 @@ def _file(name: str, path: Path, say: Say) -> ModelSource:
         )
     from tutelage.models import gguf
 
-    regular.require_regular(path, what="the GGUF file", fix="name the file itself")
+    regular.require_regular(path, subject="the GGUF file", fix="name the file itself")
     gguf.check(path)
     sha256 = cache.file_sha256(path)
     folder = cache.models() / f"gguf-{sha256[:16]}"
     facts = {"gguf_sha256": sha256, "converter": gguf.CONVERTER}
-    if not cache.whole(folder, facts):
-        # Weights of 4 bits become 32: eight times the file, and some room for what stands around them.
+    if not cache.is_complete(folder, facts):
+        # Weights of 4 bits become 32 bits: eight times the file, and some room for the other files.
         require_space(
-            cache.models(), 9 * path.stat().st_size, what=f"the converted {path.name} in the model cache"
+            cache.models(), 9 * path.stat().st_size, subject=f"the converted {path.name} in the model cache"
         )
-        with locked(cache.models() / ".lock", what="the model cache", wait=PATIENCE):
+        with locked(cache.models() / ".lock", subject="the model cache", wait=PATIENCE):
             sweep_parts(cache.models())
-            if not cache.whole(folder, facts):
+            if not cache.is_complete(folder, facts):
                 say(f"{name}: converting to safetensors, once")
                 with new_folder(folder) as part:
                     gguf.convert(path, part)
@@ -270,8 +268,8 @@ def _file(name: str, path: Path, say: Say) -> ModelSource:
     return ModelSource(name, "gguf", folder)
 
 
-def _unknown(name: str, path: Path) -> InputError:
-    """Nothing of this name: with what was probably meant."""
+def _unknown_error(name: str, path: Path) -> InputError:
+    """The error for a name that is no model's, with the name that was probably meant."""
     looks_like_path = (
         path.is_absolute() or len(path.parts) > 1 or path.suffix == ".gguf" or name.startswith(".")
     )

@@ -1,4 +1,4 @@
-"""Settings of models and adapters that would keep a processor busy or fill memory: refused before a library follows them."""
+"""Refuses settings of models and adapters that would take endless time or fill memory, before a library follows them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MAX_REPLICATED = 1024
 FREE_SIZE = 1024
 """Ranks and numbers of virtual tokens that need no tensor of that size: small enough to be built and then compared."""
 MAX_PATTERN_SECONDS = 1
-"""Processor time in which an adapter's patterns must be matched with all names of a model's layers."""
+"""Processor time for matching an adapter's patterns with all names of a model's layers."""
 MAX_PATTERN_BYTES = 1 << 30
 """Memory of the process that matches them."""
 
 _COUNTS = re.compile(r"(^|_)(layers?|blocks?|labels?|experts?|heads?|depth|stages?|stacks?)(_|$)")
-_SHARES = re.compile(r"dropout|pdrop|drop_rate|drop_path")
+_PROBABILITIES = re.compile(r"dropout|pdrop|drop_rate|drop_path")
 _POSITIONS = re.compile(r"position|seq_len|n_ctx|context_len")
-_SIZED = (
+_SIZES = (
     "r",
     "num_virtual_tokens",
     "num_transformer_submodules",
@@ -37,10 +37,10 @@ _SIZED = (
     "token_dim",
     "oft_block_size",
 )
-"""What an adapter's settings say of the sizes of its tensors."""
-_PLAIN = re.compile(r"[\w.-]*", re.ASCII)
+"""Settings of an adapter that are sizes of its tensors."""
+_PLAIN_NAME = re.compile(r"[\w.-]*", re.ASCII)
 
-_MATCH = f"""
+_MATCHER = f"""
 import json, re, resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, ({MAX_PATTERN_SECONDS}, {MAX_PATTERN_SECONDS}))
 resource.setrlimit(resource.RLIMIT_AS, ({MAX_PATTERN_BYTES}, {MAX_PATTERN_BYTES}))
@@ -54,7 +54,7 @@ for pattern in patterns:
 
 
 def check_config(path: Path, settings: Any) -> None:
-    """Refuse a model's settings that ask for absurd numbers of layers, labels, positions and the like, or impossible dropout.
+    """Refuse a model's settings with absurd numbers of layers, labels, positions and the like, or impossible dropout.
 
     Args:
         path: of config.json, for the error.
@@ -66,8 +66,8 @@ def check_config(path: Path, settings: Any) -> None:
     for key, value in _numbers(settings):
         limit = MAX_POSITIONS if _POSITIONS.search(key) else MAX_COUNT if _COUNTS.search(key) else None
         if limit is not None and value > limit:
-            raise _too_many(path, key, value, f"at most {limit:,}")
-        if _SHARES.search(key) and not 0 <= value <= 1:
+            raise _too_large_error(path, key, value, f"at most {limit:,}")
+        if _PROBABILITIES.search(key) and not 0 <= value <= 1:
             raise InputError(
                 "the setting is no share of what is dropped",
                 where=str(path),
@@ -90,12 +90,14 @@ def check_adapter(path: Path, settings: dict[str, Any], widest: int) -> None:
     """
     limit = max(widest, FREE_SIZE)
     ranks = settings.get("rank_pattern")
-    sizes = {key: settings.get(key) for key in _SIZED}
+    sizes = {key: settings.get(key) for key in _SIZES}
     if isinstance(ranks, dict):
         sizes |= {f"rank_pattern: {name}": rank for name, rank in ranks.items()}
     for key, value in sizes.items():
         if isinstance(value, int | float) and value > limit:
-            raise _too_many(path, key, value, f"at most {limit:,}: the adapter's tensors are no larger")
+            raise _too_large_error(
+                path, key, value, f"at most {limit:,}: the adapter's tensors are no larger"
+            )
     _check_replication(path, settings.get("layer_replication"))
     check_config(path, {"lora_dropout": settings.get("lora_dropout")})
 
@@ -114,13 +116,13 @@ def _check_replication(path: Path, ranges: Any) -> None:
             fix="save the adapter again",
         ) from error
     if total > MAX_REPLICATED:
-        raise _too_many(path, "layer_replication", total, f"at most {MAX_REPLICATED:,} layers in all")
+        raise _too_large_error(path, "layer_replication", total, f"at most {MAX_REPLICATED:,} layers in all")
 
 
 def check_patterns(path: Path, settings: dict[str, Any], names: Sequence[str]) -> None:
-    """Try an adapter's patterns on the names of a model's layers, in a child process with bounded processor time.
+    """Match an adapter's patterns with the names of a model's layers, in a child process with bounded processor time.
 
-    peft matches them with Python's `re`, where a pattern such as `(.*.*.*.*)=x` takes practically for ever.
+    peft matches them with Python's `re`, where a pattern such as `(.*.*.*.*)=x` practically never ends.
 
     Args:
         path: of adapter_config.json, for the error.
@@ -133,42 +135,43 @@ def check_patterns(path: Path, settings: dict[str, Any], names: Sequence[str]) -
     patterns = list(_patterns(settings))
     if not patterns:
         return
-    done = subprocess.run(  # noqa: S603  # this Python and a fixed text
-        [sys.executable, "-I", "-S", "-c", _MATCH],
+    process = subprocess.run(  # noqa: S603  # this Python and a fixed text
+        [sys.executable, "-I", "-S", "-c", _MATCHER],
         input=json.dumps([list(names), patterns]),
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode != 0:
-        begun = done.stdout.splitlines()
-        reason = done.stderr.strip().splitlines()[-1:] if done.returncode > 0 else []
+    if process.returncode != 0:
+        tried = process.stdout.splitlines()
+        pattern = json.loads(tried[-1]) if tried else patterns[0]
+        message = process.stderr.strip().splitlines()[-1:] if process.returncode > 0 else []
         raise InputError(
             "a pattern of the adapter's settings cannot be used",
             where=str(path),
-            found=f"{json.loads(begun[-1])[:200] if begun else patterns[0][:200]}: "
-            + (reason[0] if reason else f"not matched with the layers' names in {MAX_PATTERN_SECONDS} s"),
+            found=f"{pattern[:200]}: "
+            + (message[0] if message else f"not matched with the layers' names in {MAX_PATTERN_SECONDS} s"),
             expected="a short pattern, or a list of layers' names",
             fix="name the layers in a list in place of the pattern",
         )
 
 
 def _patterns(settings: dict[str, Any]) -> Iterator[str]:
-    """Patterns as peft puts them together, those without any special character left out."""
+    """The patterns as peft composes them, without those that have no special character."""
     for key in ("target_modules", "exclude_modules", "feedforward_modules"):
-        if isinstance(settings.get(key), str) and not _PLAIN.fullmatch(settings[key]):
+        if isinstance(settings.get(key), str) and not _PLAIN_NAME.fullmatch(settings[key]):
             yield settings[key]
-    parts = {"modules_to_save": r"(^|.*\.){}($|\..*)", "layers_pattern": r"(?:^|.*?\.){}\.(?P<idx>\d+)\."}
-    parts |= dict.fromkeys(("rank_pattern", "alpha_pattern"), r"(.*\.)?({})$")
-    for key, form in parts.items():
+    forms = {"modules_to_save": r"(^|.*\.){}($|\..*)", "layers_pattern": r"(?:^|.*?\.){}\.(?P<idx>\d+)\."}
+    forms |= dict.fromkeys(("rank_pattern", "alpha_pattern"), r"(.*\.)?({})$")
+    for key, form in forms.items():
         value = settings.get(key)
-        for part in [value] if isinstance(value, str) else value if isinstance(value, list | dict) else ():
-            if isinstance(part, str) and not _PLAIN.fullmatch(part):
-                yield form.replace("{}", part)
+        for name in [value] if isinstance(value, str) else value if isinstance(value, list | dict) else ():
+            if isinstance(name, str) and not _PLAIN_NAME.fullmatch(name):
+                yield form.replace("{}", name)
 
 
 def _numbers(value: Any) -> Iterator[tuple[str, float]]:
-    """Every number under its key, at any depth; numbers in a list stand under the list's key."""
+    """Every number with its key, at any depth; numbers in a list have the list's key."""
     for key, inner in value.items() if isinstance(value, dict) else ():
         for item in inner if isinstance(inner, list) else [inner]:
             if isinstance(item, dict):
@@ -177,7 +180,7 @@ def _numbers(value: Any) -> Iterator[tuple[str, float]]:
                 yield str(key), item
 
 
-def _too_many(path: Path, key: str, value: float, expected: str) -> InputError:
+def _too_large_error(path: Path, key: str, value: float, expected: str) -> InputError:
     return InputError(
         "a setting asks for far too much",
         where=str(path),

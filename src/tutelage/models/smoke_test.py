@@ -1,7 +1,7 @@
-"""A tokenizer's first text and a model's first answer, tried when they are loaded: what a person's files spoil shows here.
+"""Tries a tokenizer on one text and a model on one forward pass when they are loaded, to find damaged files early.
 
 Settings can be readable and still fail in use: heads that do not divide the width, a merge that panics, ids beyond the
-vocabulary. Found here it is an error that names the folder.
+vocabulary. Here that is an error that names the folder.
 """
 
 from __future__ import annotations
@@ -10,25 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
-from tutelage.models.library_calls import SAVE_AGAIN, reading
-from tutelage.models.quiet import quiet
+from tutelage.models.library_calls import SAVE_AGAIN, library_errors, quiet
 
 PROBLEM = "the model's files load, but the model cannot answer"
 TEXT = "Hello, what does it cost? 12\n"
-ODD = (
+HARD_TEXT = (
     TEXT
     + "".join(map(chr, range(9, 127)))
     + " \u00e9\u00df\u20ac\u0416\u4e2d\u0639\u0939\u0e01\ud55c\U0001f600\u200d\ufeff"
 )
-"""All of ASCII and some of other scripts: what a vocabulary without a token for the unknown stumbles over."""
-_NAMES = ("bos_token", "eos_token", "unk_token", "pad_token")
+"""All of ASCII and some of other scripts, on which a vocabulary without an unknown token may fail."""
+_ROLES = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
 def check_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Encode and decode one text.
+    """Encode and decode a text, to see that the tokenizer works.
 
     Args:
-        tokenizer: as it was read.
+        tokenizer: as loaded.
         folder: the model's folder, or its GGUF file, for the error.
 
     Raises:
@@ -42,12 +41,12 @@ def check_tokenizer(tokenizer: Any, folder: Path) -> None:
             expected="a tokenizer of the package tokenizers, such as tokenizer.json holds",
             fix="use a model whose tokenizer has one",
         )
-    with reading("the tokenizer does not work", folder, fix=SAVE_AGAIN), quiet():
-        ids = tokenizer(ODD)["input_ids"]
+    with library_errors("the tokenizer does not work", folder, fix=SAVE_AGAIN), quiet():
+        ids = tokenizer(HARD_TEXT)["input_ids"]
         tokenizer.decode(ids)
         tokenizer.decode(list(range(min(len(tokenizer.get_vocab()), 1000))))
-        for name in _NAMES:
-            getattr(tokenizer, f"{name}_id")
+        for role in _ROLES:
+            getattr(tokenizer, f"{role}_id")
     longest = tokenizer.model_max_length
     if isinstance(longest, bool) or not isinstance(longest, int | float) or not longest >= 1:
         raise InputError(
@@ -59,8 +58,8 @@ def check_tokenizer(tokenizer: Any, folder: Path) -> None:
         )
 
 
-def check(model: Any, tokenizer: Any, place: Path) -> None:
-    """Read a few tokens with the model, gradients off.
+def check_model(model: Any, tokenizer: Any, place: Path) -> None:
+    """Run the model on a few tokens, to see that it answers.
 
     Args:
         model: loaded, its end and padding tokens settled.
@@ -74,17 +73,16 @@ def check(model: Any, tokenizer: Any, place: Path) -> None:
     import torch
 
     with (
-        reading(PROBLEM, place, fix=SAVE_AGAIN),
+        library_errors(PROBLEM, place, fix=SAVE_AGAIN),
         torch.no_grad(),
     ):
         ids = torch.tensor([tokenizer(TEXT)["input_ids"] or [0]], device=model.device)
-        words = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         if model.config.is_encoder_decoder:
-            first = [[model.config.decoder_start_token_id]]
-            words["decoder_input_ids"] = torch.tensor(first, device=model.device)
-        logits = model(**words).logits
-        broken = bool(torch.isnan(logits).any())
-    if broken:
+            start = [[model.config.decoder_start_token_id]]
+            inputs["decoder_input_ids"] = torch.tensor(start, device=model.device)
+        has_nan = bool(torch.isnan(model(**inputs).logits).any())
+    if has_nan:
         raise InputError(
             "the model's logits are not numbers",
             where=str(place),

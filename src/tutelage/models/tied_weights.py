@@ -1,7 +1,7 @@
-"""Weights that stand in several places of a model: given numbers of their own where an adapter changes only one place.
+"""Unties weights that a model uses in several places, where an adapter changes only one of them.
 
 Most small models use their embeddings as the output layer too. Merged into the one tensor, an adapter of the output
-layer would change what the model reads as well.
+layer would change the embeddings as well.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 _SCALE_WHEN_TIED = ("switch_transformers",)
-"""Families in which the scale hangs on `tie_word_embeddings` itself, and that read false there as it stands."""
+"""Families in which the scale depends on `tie_word_embeddings` itself, which may be set to false."""
 
 _ALWAYS_TIED = ("umt5",)
-"""Families whose config takes no false; transformers ties what is equal in the file, and scales the output all the same."""
+"""Families that are tied whatever their config says: transformers ties what is equal in the file, and scales the output."""
 
 
 def untie_targets(wrapped: Any) -> None:
-    """Give each layer that an adapter changes a weight of its own where it shares one.
+    """Copy the weight of each layer that an adapter changes, where the layer shares it.
 
     Args:
         wrapped: a peft model; changed in place.
@@ -38,18 +38,18 @@ def untie_targets(wrapped: Any) -> None:
                 layer.register_parameter(name, torch.nn.Parameter(parameter.detach().clone()))
 
 
-def went_apart(model: Any, pairs: Mapping[str, str]) -> bool:
+def have_diverged(model: Any, tied: Mapping[str, str]) -> bool:
     """Whether weights that were one tensor before a merge are two now.
 
     Args:
         model: the merged transformers model.
-        pairs: the base's `all_tied_weights_keys`, which names them.
+        tied: the base's `all_tied_weights_keys`, each name and that of the weight to which it is tied.
     """
-    return any(model.get_parameter(one) is not model.get_parameter(other) for one, other in pairs.items())
+    return any(model.get_parameter(name) is not model.get_parameter(to) for name, to in tied.items())
 
 
 def untie(model: Any, *, scaled: bool) -> None:
-    """Make a model whose tied weights went apart say so: each has its own numbers, and the config ties none.
+    """Give each tied weight of a model a tensor of its own, and make the config say that none is tied.
 
     Args:
         model: the merged transformers model; changed in place.
@@ -57,25 +57,25 @@ def untie(model: Any, *, scaled: bool) -> None:
     """
     import torch
 
-    seen: set[int] = set()
+    visited: set[int] = set()
     for module in model.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
-            if id(parameter) in seen:
+            if id(parameter) in visited:
                 module.register_parameter(name, torch.nn.Parameter(parameter.detach().clone()))
-            seen.add(id(parameter))
+            visited.add(id(parameter))
     config = model.config
     if scaled:
         output = model.get_output_embeddings().weight
         output.data = output.data * model.model_dim**-0.5
         if hasattr(config, "scale_decoder_outputs"):
             config.scale_decoder_outputs = False
-    for part in (config, config.get_text_config(decoder=True)):
-        part.tie_word_embeddings = config.model_type in _ALWAYS_TIED
+    for settings in (config, config.get_text_config(decoder=True)):
+        settings.tie_word_embeddings = config.model_type in _ALWAYS_TIED
     model.all_tied_weights_keys = {}
 
 
 def scales_output(config: Any) -> bool:
-    """Whether what goes into the output layer is scaled by 1/sqrt(width), and is not once config.json ties nothing (T5)."""
+    """Whether the output layer's input is scaled by 1/sqrt(width) only as long as config.json ties weights (T5)."""
     if config.model_type in _SCALE_WHEN_TIED:
         return bool(config.tie_word_embeddings)
     return bool(getattr(config, "scale_decoder_outputs", False))

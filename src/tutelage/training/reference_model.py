@@ -17,12 +17,12 @@ from torch import nn
 
 from tutelage.models import methods, soft_prompts
 from tutelage.tokens.batch import Batch
-from tutelage.training.objective import predictions
+from tutelage.training.completion_loss import predictions
 
 Weights = Mapping[str, nn.Parameter]
 
 
-class Base:
+class ReferenceModel:
     """The base of one tuning.
 
     Args:
@@ -61,14 +61,14 @@ class Base:
 
         The rows of a prompt's base have no virtual tokens before them.
         """
-        prompt = soft_prompts.of(self._model)
-        asked = self._copy or (self._model if prompt is None else prompt.base)
+        prompt = soft_prompts.soft_prompt(self._model)
+        requested = self._copy or (self._model if prompt is None else prompt.base)
         off = self._model.disable_adapter() if self._outside and prompt is None else nullcontext()
-        training = asked.training
-        asked.eval()
+        training = requested.training
+        requested.eval()
         with off:
-            logits, _ = predictions(asked, batch)
-        asked.train(training)
+            logits, _ = predictions(requested, batch)
+        requested.train(training)
         return logits
 
     def pull(self, weight: float) -> float:
@@ -93,7 +93,7 @@ def _trained_outside(model: Any, trained: Weights) -> bool:
     """Whether all that is trained stands outside the model's own weights, in an adapter or a prompt."""
     if not hasattr(model, "peft_config"):
         return False
-    if soft_prompts.of(model) is not None:
+    if soft_prompts.soft_prompt(model) is not None:
         return True
     return all(model.base_model.prefix in name for name in trained)
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from tutelage.models.soft_prompts import Prompt
+from tutelage.models.soft_prompts import SoftPrompt
 from tutelage.tokens.batch import FlatBatch
 
 
-def flat_logits(prompt: Prompt, batch: FlatBatch) -> torch.Tensor:
+def flat_logits(prompt: SoftPrompt, batch: FlatBatch) -> torch.Tensor:
     """Logits (K, V) of decoder-only rows end to end, each after virtual tokens of its own.
 
     A prefix stands in a cache, before the whole sequence: with prefix tuning the batch must hold one row.
@@ -47,7 +47,7 @@ def flat_logits(prompt: Prompt, batch: FlatBatch) -> torch.Tensor:
     return out.logits[0]  # type: ignore[no-any-return]  # transformers is not typed
 
 
-def pair_inputs(prompt: Prompt, source: torch.Tensor, mask: torch.Tensor) -> dict[str, Any]:
+def pair_inputs(prompt: SoftPrompt, source: torch.Tensor, mask: torch.Tensor) -> dict[str, Any]:
     """What an encoder-decoder model is given for its source (B, S): a prompt goes to the encoder, a prefix to the decoder."""
     if prompt.prefix:
         cache = prompt.cache(len(source))
