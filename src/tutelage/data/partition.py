@@ -380,12 +380,16 @@ def _empty_split_error(
 ) -> InputError:
     largest = max(Counter(keys).values(), default=0)
     grouping = (
-        f"rows with the same {settings.group_by}" if settings.group_by else "rows with equal or nearly equal prompts"
+        f"rows with the same {settings.group_by}"
+        if settings.group_by
+        else "rows with equal or nearly equal prompts"
     )
     group = f", and {grouping} stay together (the most: {largest})" if largest > 1 else ""
     fix = "bring more rows, or ask for other shares"
     if largest > 1 and not settings.group_by:
-        fix += "; rows that only look alike are parted by a higher split.near_duplicate_threshold, such as 0.95"
+        fix += (
+            "; rows that only look alike are parted by a higher split.near_duplicate_threshold, such as 0.95"
+        )
     return InputError(
         f"the split {name} would be empty",
         where=f"{where}.{name}",

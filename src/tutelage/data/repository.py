@@ -84,7 +84,7 @@ def _files_matching(data: Sequence[str], config: _Config, split: str, shown: str
             expected=f"at most {_MAX_PATTERNS:,}",
             fix="fetch the files you want and name them as path",
         )
-    return sorted({name for name in data if name in patterns or any(glob.fits(name) for glob in compiled)})
+    return sorted({name for name in data if name in patterns or any(glob.matches(name) for glob in compiled)})
 
 
 def _files_named_after(
@@ -143,7 +143,9 @@ def resolve_snapshot(folder: Path, revision: str | None) -> tuple[Path, str | No
 
 def _commit(ref: Path) -> str:
     return (
-        regular.read_regular(ref, what="the cached revision", limit=1000).decode("utf-8", "replace").strip()
+        regular.read_regular(ref, subject="the cached revision", limit=1000)
+        .decode("utf-8", "replace")
+        .strip()
     )
 
 
@@ -152,7 +154,7 @@ def readme_of(folder: Path) -> str:
     path = folder / README
     if not os.path.lexists(path) or path.is_dir():
         return ""
-    with regular.open_regular(path, what="the README") as file:
+    with regular.open_regular(path, subject="the README") as file:
         return file.read(MAX_README_BYTES).decode("utf-8", "replace")
 
 

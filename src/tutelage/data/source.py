@@ -11,7 +11,7 @@ from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
 from tutelage.core.regular import unreadable
 from tutelage.core.serialization import EXAMPLE
-from tutelage.core.spill import kept
+from tutelage.core.spill import spill_rows
 from tutelage.core.types import Example, Json
 from tutelage.data import hub, repository
 from tutelage.data.files import (
@@ -185,7 +185,7 @@ def _exists(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, ValueError) as error:
-        raise unreadable(path, error, what="the local copy of the data") from None
+        raise unreadable(path, error, subject="the local copy of the data") from None
     return True
 
 
@@ -282,7 +282,7 @@ def read_all(files: SourceFiles) -> LoadedData:
     """
     shown, options = files.shown, files.options
     readers = _readers(files.paths, shown, options)
-    examples = kept(_read_in_one_layout(readers), EXAMPLE)
+    examples = spill_rows(_read_in_one_layout(readers), EXAMPLE)
     dropped = [row for reader_ in readers for row in reader_.dropped]
     notes: list[Json] = [note for reader_ in readers for note in reader_.notes]
     notes.extend(f"{count} {note}" for note, count in options.notes.items())
@@ -339,8 +339,8 @@ def _readers(paths: Sequence[Path], shown: Sequence[str], options: ReadOptions) 
     columns = parallel_columns(paths, options.columns)
     if columns is not None:
         options = replace(options, columns=columns)
-        opened = open_parallel(paths, shown, columns)
-        return [ExampleReader(opened, shown[0], options)]
+        open_rows = open_parallel(paths, shown, columns)
+        return [ExampleReader(open_rows, shown[0], options)]
     require_one_format(paths, "data.path")
     return [
         open_reader(path, name, options, name=short_name)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
-from tutelage.core.spill import picked
+from tutelage.core.spill import select_rows
 from tutelage.core.types import Example, Json, Split
 from tutelage.data import duplicates, partition
 from tutelage.data.partition import SPLITS, SplitSettings, normalize
@@ -67,9 +67,11 @@ def split(
     groups = _near_duplicate_groups(examples, keys, settings, prompt_fields)
     stay_together = keys if settings.leaks == "allow" else groups
     split_indices = partition.partition_rows(examples, settings, stay_together, where)
-    split_rows = {name: picked(examples, indices) for name, indices in split_indices.items()}
+    split_rows = {name: select_rows(examples, indices) for name, indices in split_indices.items()}
     leaks = _find_leaks(split_rows["train"], split_rows["test"], prompt_fields)
-    near_leaks = _near_leaks(examples, split_indices, groups, prompt_fields, settings.near_duplicate_threshold)
+    near_leaks = _near_leaks(
+        examples, split_indices, groups, prompt_fields, settings.near_duplicate_threshold
+    )
     exact_origins = {test.origin for test, _ in leaks}
     near_leaks = [pair for pair in near_leaks if pair[0].origin not in exact_origins]
     if (leaks or near_leaks) and settings.leaks == "refuse":
@@ -188,7 +190,9 @@ def _leak_error(
         if settings.column
         else f"leave split.{'group_by' if settings.group_by else 'date'} out: rows that are alike then stay together"
     )
-    threshold_advice = ", raise split.near_duplicate_threshold (1.0 looks for equal rows only)" if near_leaks else ""
+    threshold_advice = (
+        ", raise split.near_duplicate_threshold (1.0 looks for equal rows only)" if near_leaks else ""
+    )
     return InputError(
         f"{len(pairs)} of {len(test)} test rows also stand{nearly} in training{near_count}",
         where=where,

@@ -44,19 +44,7 @@ class LineBlock:
     shown: str
 
     def lines(self) -> Iterator[Line | InputError]:
-        """The lines; decoded at once where nothing is wrong with them."""
-        try:
-            text = self.raw.decode("utf-8") if b"\0" not in self.raw and self.raw.endswith(b"\n") else None
-        except UnicodeDecodeError:
-            text = None
-        if text is not None:
-            if "\r" in text:
-                text = text.replace("\r\n", "\n")
-            texts = text.split("\n")
-            del texts[-1]
-            for line_number, line in enumerate(texts, self.number + 1):
-                yield Line(line_number, line, True)
-            return
+        """The lines, each decoded, or an error for a line that is not UTF-8 text."""
         number, offset = self.number, 0
         while offset < len(self.raw):
             end = self.raw.find(b"\n", offset) + 1 or len(self.raw)
@@ -67,10 +55,6 @@ class LineBlock:
     def line(self, raw: bytes, number: int, offset: int) -> Line | InputError:
         """One of its lines, decoded: the bytes with the line's end, its number, and where in the piece it begins."""
         return _decode_line(raw, f"{self.shown}:{number}", number, self.start + offset)
-
-    def behind(self, offset: int, number: int) -> LineBlock:
-        """What comes behind the line of that number, from a place of the piece on."""
-        return LineBlock(self.raw[offset:], number, self.start + offset, self.shown)
 
 
 class Lines:

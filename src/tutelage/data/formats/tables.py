@@ -1,8 +1,8 @@
-r"""CSV and TSV with a header line.
+r"""Reads CSV and TSV files with a header line.
 
-CSV as in RFC 4180: fields split at commas, quoted with `"`, a quote inside doubled, line breaks allowed inside quotes (and read
-as \n). TSV as IANA registered it: tabs and line ends split, and a quote is a character like any other. Python's csv module is
-not used because an unclosed quote there swallows the rest of the file, and the line where it opened is not told.
+CSV follows RFC 4180: fields are separated by commas and may be quoted with `"`; a quote inside a quoted field is doubled, and line
+breaks are allowed there (read as \n). TSV follows IANA's registration: tabs separate fields, and a quote is an ordinary character.
+Python's csv module is not used: with it an unclosed quote swallows the rest of the file, and the line where it opened is lost.
 """
 
 from __future__ import annotations
@@ -13,89 +13,42 @@ from dataclasses import dataclass, field
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_LINE_BYTES
 from tutelage.core.strictjson import shorten
-from tutelage.data.formats import vectorized_tables
 from tutelage.data.formats.jsonl import RawRow
-from tutelage.data.formats.lines import Line, LineBlock, Lines, too_long_error
+from tutelage.data.formats.lines import Line, too_long_error
 
 
 def rows(
-    lines: Lines,
+    lines: Iterable[Line | InputError],
     shown: str,
     *,
     delimiter: str,
     columns: Sequence[str] = (),
     has_header: bool = False,
 ) -> Iterator[RawRow | InputError]:
-    """The rows of a table; all values are text. Blank lines are no rows.
+    """The rows of a table, with text values only. Blank lines are skipped.
 
     Args:
         lines: the file's lines.
         shown: its name in errors.
         delimiter: comma or tab.
-        columns: the columns' names, when the file has no header line.
-        has_header: whether a first line that reads like a row is a header all the same.
+        columns: the columns' names, if the file has no header line.
+        has_header: whether the first line is a header even if it reads like a row.
 
     Raises:
-        InputError: for a header that cannot be used, or a quote that is never closed.
+        InputError: the header cannot be used, or a quote is never closed.
     """
-    table = _Table(shown, delimiter, list(columns) or None, has_header=has_header)
-    for piece in lines.pieces():
-        yield from table.rows(piece)
-    table.records.close()
-
-
-class _Table:
-    """A table being read piece by piece: at once where that can be, else line by line."""
-
-    def __init__(self, shown: str, delimiter: str, header: list[str] | None, *, has_header: bool) -> None:
-        self.records: _CsvRecords | _TsvRecords = _CsvRecords(shown) if delimiter == "," else _TsvRecords()
-        self._shown = shown
-        self._delimiter = delimiter
-        self._header = header
-        self._sure = has_header
-
-    def rows(self, piece: LineBlock) -> Iterator[RawRow | InputError]:
-        """The rows that end in a piece."""
-        offset, line_number = 0, piece.number
-        # To the first line that begins a row, once the columns are known.
-        while offset < len(piece.raw) and (self._header is None or self.records.in_quotes):
-            end = piece.raw.find(b"\n", offset) + 1 or len(piece.raw)
-            line_number += 1
-            yield from self._line(piece.line(piece.raw[offset:end], line_number, offset))
-            offset = end
-        if self._header is not None and (bulk := self._bulk_rows(piece.raw[offset:], line_number)):
-            yield from bulk.rows
-            offset, line_number = offset + bulk.byte_count, line_number + bulk.line_count
-        for line in piece.behind(offset, line_number).lines():
-            yield from self._line(line)
-
-    def _bulk_rows(self, raw: bytes, line_before: int) -> vectorized_tables.Rows | None:
-        # A piece below the limit holds no row beyond it.
-        if self._header is None or len(raw) > MAX_LINE_BYTES:
-            return None
-        normalized = raw.replace(b"\r\n", b"\n") if b"\r" in raw else raw
-        if b"\r" in normalized:
-            return None
-        bulk = vectorized_tables.read_rows(normalized, self._header, self._delimiter, line_before)
-        if bulk is None or normalized is raw:
-            return bulk
-        end = len(raw)
-        for _ in range(normalized.count(b"\n", bulk.byte_count) + 1):
-            end = raw.rfind(b"\n", 0, end)
-        return bulk._replace(byte_count=end + 1)
-
-    def _line(self, line: Line | InputError) -> Iterator[RawRow | InputError]:
-        for record in self.records.feed(line):
-            if isinstance(record, InputError):
-                if self._header is None:
-                    raise record
-                yield record
-            elif self._header is None:
-                self._header = _check_header(record, self._shown, self._delimiter, has_header=self._sure)
-            elif len(record.values) != len(self._header):
-                yield _field_count_error(record, self._header, self._shown, self._delimiter)
-            else:
-                yield RawRow(record.line, dict(zip(self._header, record.values, strict=True)))
+    header = list(columns)
+    for record in csv_records(lines, shown) if delimiter == "," else _tsv_records(lines):
+        if isinstance(record, InputError):
+            if not header:
+                raise record
+            yield record
+        elif not header:
+            header = _check_header(record, shown, delimiter, has_header=has_header)
+        elif len(record.values) != len(header):
+            yield _field_count_error(record, header, shown, delimiter)
+        else:
+            yield RawRow(record.line, dict(zip(header, record.values, strict=True)))
 
 
 @dataclass(slots=True)
@@ -106,87 +59,46 @@ class Record:
     values: list[str] = field(default_factory=list)
 
 
-class _TsvRecords:
-    """Lines to records: each is one."""
-
-    in_quotes = False
-
-    def feed(self, line: Line | InputError) -> Iterable[Record | InputError]:
-        """The record of a line; none of a blank one."""
+def _tsv_records(lines: Iterable[Line | InputError]) -> Iterator[Record | InputError]:
+    for line in lines:
         if isinstance(line, InputError):
-            return (line,)
-        return (Record(line.number, line.text.split("\t")),) if line.text.strip() else ()
-
-    def close(self) -> None:
-        """Nothing can be open at the end."""
-
-
-class _CsvRecords:
-    """Lines to records; a record may span several of them, and is `inside` one then."""
-
-    def __init__(self, shown: str) -> None:
-        self._shown = shown
-        self._row: _CsvRecordParser | None = None
-
-    @property
-    def in_quotes(self) -> bool:
-        """Whether a record goes on in the next line."""
-        return self._row is not None
-
-    def feed(self, line: Line | InputError) -> Iterable[Record | InputError]:
-        """The record that ends with a line, or what is wrong with it.
-
-        Raises:
-            InputError: for a quote that is not closed before the limit of a line.
-        """
-        if isinstance(line, InputError):
-            return (line,)
-        parser = self._row
-        if parser is None:
-            if (record := _unquoted_record(line)) is not None:
-                return record
-            parser = self._row = _CsvRecordParser(line.number)
-        error = parser.feed(line, self._shown)
-        if error is not None:
-            self._row = None
-            return (error,)
-        if not parser.in_quotes:
-            self._row = None
-            return (parser.record,)
-        if parser.size > MAX_LINE_BYTES:
-            raise too_long_error(f"{self._shown}:{parser.opened}")
-        return ()
-
-    def close(self) -> None:
-        """Raise InputError when a quote is still open at the file's end."""
-        if (parser := self._row) is not None:
-            raise InputError(
-                "a quote is opened and never closed",
-                where=f"{self._shown}:{parser.opened}",
-                found=f'a field that starts with "{parser.parts[0][:40]} and runs to the end of the file',
-                expected='a closing "',
-                fix='close the quote on that line; a quote that belongs to the text is doubled: ""',
-            )
+            yield line
+        elif line.text.strip():
+            yield Record(line.number, line.text.split("\t"))
 
 
 def csv_records(lines: Iterable[Line | InputError], shown: str) -> Iterator[Record | InputError]:
-    """Split lines into records, line by line.
+    """Split lines into records; a record with quoted line breaks spans several lines.
 
     Raises:
-        InputError: for a quote that is not closed before the file's end or the line limit.
+        InputError: a quote is not closed before the end of the file or the length limit of a line.
     """
-    records = _CsvRecords(shown)
+    parser: _CsvRecordParser | None = None
     for line in lines:
-        yield from records.feed(line)
-    records.close()
-
-
-def _unquoted_record(line: Line) -> list[Record] | None:
-    """The record of a line in which nothing is quoted, none for a blank one; None when there is more to look at."""
-    text = line.text
-    if not text.strip():
-        return []
-    return None if '"' in text or "\r" in text else [Record(line.number, text.split(","))]
+        if isinstance(line, InputError):
+            yield line
+            continue
+        if parser is None:
+            if not line.text.strip():
+                continue
+            if '"' not in line.text and "\r" not in line.text:
+                yield Record(line.number, line.text.split(","))
+                continue
+            parser = _CsvRecordParser(line.number)
+        error = parser.feed(line, shown)
+        if error is not None or not parser.in_quotes:
+            yield error or parser.record
+            parser = None
+        elif parser.size > MAX_LINE_BYTES:
+            raise too_long_error(f"{shown}:{parser.opened}")
+    if parser is not None:
+        raise InputError(
+            "a quote is opened and never closed",
+            where=f"{shown}:{parser.opened}",
+            found=f'a field that starts with "{parser.parts[0][:40]} and runs to the end of the file',
+            expected='a closing "',
+            fix='close the quote on that line; a quote that belongs to the text is doubled: ""',
+        )
 
 
 class _CsvRecordParser:

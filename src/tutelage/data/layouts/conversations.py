@@ -32,9 +32,6 @@ _UNSUPPORTED = {
 }
 _TOOL_ROLES = ("tool", "function", "function_call", "observation", "ipython", "tool_call", "tool_response")
 _TOOLS = ("tools", "functions")
-_SPACES = bytes.maketrans(b"\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f", b" " * 9)
-_WIDE_SPACE_LEAD_BYTES = (b"\xc2", b"\xe1", b"\xe2", b"\xe3")
-"""First bytes, in UTF-8, of the spaces that are not ASCII, and of much else."""
 FIX_TURN = "correct the turn, or leave the conversation out"
 
 
@@ -127,11 +124,6 @@ def _find_turns(fields: Fields, where: str, key: str) -> tuple[list[str], list[J
 def _read_messages(turns: Sequence[Json], name: str, where: str, turn_format: _TurnFormat) -> list[_Message]:
     messages: list[_Message] = []
     for index, turn in enumerate(turns):
-        if (plain := _plain_message(turn, turn_format)) is not None and (
-            index == 0 or plain.role != "system"
-        ):
-            messages.append(plain)
-            continue
         location = f"{name}[{index}]"
         if not isinstance(turn, dict):
             raise _turn_error(
@@ -173,17 +165,6 @@ def _require_turn_keys(turn: Fields, location: str, where: str, turn_format: _Tu
                 expected=f'{{"{turn_format.role_key}": "...", "{turn_format.content_key}": "..."}}',
                 fix="give every turn these two keys; role goes with content, from with value",
             )
-
-
-def _plain_message(turn: Json, turn_format: _TurnFormat) -> _Message | None:
-    """A turn of a known speaker and a text, as nearly all are; None for one that has to be looked at."""
-    if type(turn) is not dict or len(turn) != 2:
-        return None
-    role_name, content = turn.get(turn_format.role_key), turn.get(turn_format.content_key)
-    role = turn_format.roles.get(role_name) if type(role_name) is str else None
-    if role is None or type(content) is not str or not content or content.isspace():
-        return None
-    return _Message(role, content, role == "assistant")
 
 
 def _role(value: Json, location: str, where: str, roles: dict[str, str]) -> str:
@@ -272,26 +253,13 @@ def _exchange_row(
 
 
 def _conversation_key(conversation: Sequence[_Message]) -> str:
-    """A name for all conversations that begin alike up to the first user's turn: they stay together in a split."""
-    turns: list[bytes] = []
+    """A hash of the turns up to the first user's, with case and spaces folded: a split keeps rows with one key together."""
+    turns: list[str] = []
     for role, content, _ in conversation:
-        turns.append(role.encode() + b": " + _normalized_bytes(content))
+        turns.append(f"{role}: {' '.join(content.casefold().split())}")
         if role == "user":
             break
-    return hashing.of_bytes(b"\n".join(turns))[:16]
-
-
-def _normalized_bytes(text: str) -> bytes:
-    """A text in UTF-8, casefolded, without spaces at its ends and with one space for every run of them."""
-    folded = text.casefold()
-    raw = folded.encode("utf-8", "surrogatepass")
-    if not raw.isascii() and any(lead in raw for lead in _WIDE_SPACE_LEAD_BYTES):
-        return " ".join(folded.split()).encode("utf-8", "surrogatepass")
-    # The same, several times as fast: nearly all of the work is done before anyone trains, for every conversation.
-    raw = raw.translate(_SPACES)
-    while b"  " in raw:
-        raw = raw.replace(b"  ", b" ")
-    return raw.strip(b" ")
+    return hashing.of_bytes("\n".join(turns).encode("utf-8", "surrogatepass"))[:16]
 
 
 def _unsupported_error(feature: str, location: str, where: str) -> InputError:

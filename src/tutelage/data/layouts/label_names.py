@@ -18,7 +18,10 @@ def read_names(path: Path, shown: str) -> Mapping[str, str] | Sequence[str]:
         InputError: the file is not there, or holds something else.
     """
     require_regular(
-        path, what="the file of label names", shown=shown, fix="check the name; it is relative as the data is"
+        path,
+        subject="the file of label names",
+        shown=shown,
+        fix="check the name; it is relative as the data is",
     )
     texts: list[str] = []
     for line in Lines(path, shown):
