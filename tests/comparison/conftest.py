@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tutelage.comparison import Outcome, PairedScores
+from tutelage.comparison import PairedScores, TaskComparison
 from tutelage.metrics import Row, score_rows
-from tutelage.metrics.score import ScoreDifference, Score
+from tutelage.metrics.score import Score, ScoreDifference
 
 
 @pytest.fixture
@@ -30,14 +30,15 @@ def _scored(right, metrics):
 def make_outcome():
     """An outcome with given numbers, already adjusted: what the rules read."""
 
-    def make(name="probe", *, value, low, high, p=0.5, primary="accuracy", higher=True, parts=None):
-        base = Score(value=0.5, low=0.4, high=0.6, n=100, signature="s")
-        return Outcome(
+    def make(name="probe", *, value, low, high, p=0.5, primary="accuracy", parts=None, base=0.5):
+        sides = [
+            Score(value=at, low=at - 0.1, high=at + 0.1, n=100, signature="s") for at in (base, base + value)
+        ]
+        return TaskComparison(
             name=name,
             primary=primary,
-            higher_is_better=higher,
-            base={primary: base},
-            tuned={primary: Score(value=0.5 + value, low=0.4, high=0.6, n=100, signature="s")},
+            base={primary: sides[0]},
+            tuned={primary: sides[1]},
             difference={primary: ScoreDifference(value=value, low=low, high=high, n=100, p=p, p_adjusted=p)},
             parts={} if parts is None else parts,
         )

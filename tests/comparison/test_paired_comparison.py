@@ -15,9 +15,9 @@ def test_tasks_and_watched_are_two_families_of_primary_metrics(measured):
     tasks = {"a": measured(NEVER, ALWAYS), "b": measured(SOME, [1] * 6 + SOME[6:]), "c": measured(SOME, SOME)}
     watched = {"w": measured(SOME, [0] * 6 + SOME[6:])}
     found = compare(tasks, watched)
-    p = [found.tasks[name].main.p for name in tasks]
-    assert [found.tasks[name].main.p_adjusted for name in tasks] == holm(p)
-    assert found.watched["w"].main.p_adjusted == found.watched["w"].main.p
+    p = [found.tasks[name].primary_difference.p for name in tasks]
+    assert [found.tasks[name].primary_difference.p_adjusted for name in tasks] == holm(p)
+    assert found.watched["w"].primary_difference.p_adjusted == found.watched["w"].primary_difference.p
     assert found.tasks["a"].difference["rouge1"].p_adjusted is None
     assert found.tasks["a"].difference["rouge1"].p < 0.05
 
@@ -26,9 +26,11 @@ def test_parts_are_a_family_of_their_own(measured):
     parts = {"x": measured(ALWAYS, NEVER), "y": measured(SOME, SOME)}
     found = compare({}, {"w": measured(ALWAYS + SOME, NEVER + SOME, parts=parts)})
     inner = found.watched["w"].parts
-    assert [inner[name].main.p_adjusted for name in parts] == holm([inner[name].main.p for name in parts])
-    assert inner["x"].fell
-    assert not inner["y"].fell
+    assert [inner[name].primary_difference.p_adjusted for name in parts] == holm(
+        [inner[name].primary_difference.p for name in parts]
+    )
+    assert inner["x"].worsened
+    assert not inner["y"].worsened
 
 
 def test_the_whole_way_to_a_verdict_and_to_results_json(measured):

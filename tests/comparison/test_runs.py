@@ -72,12 +72,12 @@ def test_tuned_models_of_two_runs_are_paired_item_by_item(make_run):
     )
     (found,) = compare_runs(a, b)
     task = found.comparison.tasks["bot"]
-    assert task.main.value == pytest.approx(20 / 30)
-    assert task.main.n == 30
+    assert task.primary_difference.value == pytest.approx(20 / 30)
+    assert task.primary_difference.n == 30
     assert set(task.parts) == {"even", "odd"}
-    assert task.parts["even"].main.value == pytest.approx(10 / 15)
+    assert task.parts["even"].primary_difference.value == pytest.approx(10 / 15)
     assert found.comparison.verdict.learned == "yes"
-    assert found.comparison.watched["w"].main.value == 0
+    assert found.comparison.watched["w"].primary_difference.value == 0
     assert found.as_json()["base"] == "a"
     assert found.as_json()["adjustment"] == "holm"
     assert set(found.as_json()) == {
@@ -115,7 +115,7 @@ def test_an_evaluation_scored_last_is_the_one_that_counts(make_run):
     make_run("b", {("tuned", "task", "bot"): ids(20)})
     b = make_run("b", {("tuned", "task", "bot"): ids(10)})
     (found,) = compare_runs(a, b / "results.sqlite")
-    assert found.comparison.tasks["bot"].main.value == 0
+    assert found.comparison.tasks["bot"].primary_difference.value == 0
     assert (found.base, found.tuned) == ("a", "b")
 
 
@@ -153,7 +153,7 @@ def test_items_that_only_one_was_asked_are_left_out_and_counted(make_run, capsys
     assert _rounded(found.comparison.watched["w"].as_json()) == _rounded(
         alone.comparison.watched["w"].as_json()
     )
-    assert found.comparison.watched["same"].main.n == 30
+    assert found.comparison.watched["same"].primary_difference.n == 30
     assert {change.item for change in flipped_items(a, b, most=99) if change.name == "w"} == {
         f"q{n}" for n in range(10, 25)
     }

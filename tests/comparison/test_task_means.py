@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tutelage.comparison.outcome import PairedScores
+from tutelage.comparison.task_comparison import PairedScores
 from tutelage.comparison.task_means import mean_over_tasks
 from tutelage.metrics.score import ItemScores, Score
 

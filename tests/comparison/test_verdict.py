@@ -33,14 +33,10 @@ def test_p_of_exactly_five_percent_is_not_enough(make_outcome, judge):
 
 
 def test_the_metrics_direction_decides_what_rose_means(make_outcome, judge):
-    fewer_refusals = make_outcome(
-        value=-0.3, low=-0.4, high=-0.2, p=0.001, primary="wrongly_refuses", higher=False
-    )
+    fewer_refusals = make_outcome(value=-0.3, low=-0.4, high=-0.2, p=0.001, primary="wrongly_refuses")
     assert judge([fewer_refusals]).learned == "yes"
     assert judge([], [fewer_refusals]).forgot == "no"
-    more_refusals = make_outcome(
-        value=0.3, low=0.2, high=0.4, p=0.001, primary="wrongly_refuses", higher=False
-    )
+    more_refusals = make_outcome(value=0.3, low=0.2, high=0.4, p=0.001, primary="wrongly_refuses")
     assert judge([more_refusals]).learned == "no"
     assert judge([], [more_refusals]).forgot == "yes"
 
@@ -80,8 +76,8 @@ def test_what_was_not_measured_is_never_shown_as_fine(judge):
 
 
 def test_a_metric_without_a_scale_of_100_cannot_be_within_a_budget(make_outcome, judge):
-    steady = make_outcome(value=0.0, low=-0.1, high=0.1, primary="perplexity", higher=False)
-    worse = make_outcome(value=0.4, low=0.3, high=0.5, p=0.001, primary="perplexity", higher=False)
+    steady = make_outcome(value=0.0, low=-0.1, high=0.1, primary="perplexity")
+    worse = make_outcome(value=0.4, low=0.3, high=0.5, p=0.001, primary="perplexity")
     assert judge([], [steady]).forgot == "unclear"
     found = judge([], [worse])
     assert found.forgot == "yes"
@@ -140,7 +136,7 @@ def test_a_loss_that_meets_its_budget_exactly_is_within_it(lost, n, budget):
     assert found.verdict.over_budget == ()
     assert "more than the budget" not in found.verdict.sentence
     less = compare({}, {"probe": PairedScores("accuracy", base, tuned)}, budgets={"probe": budget - 0.01})
-    assert less.over_budget == found.watched["probe"].fell
+    assert less.over_budget == found.watched["probe"].worsened
 
 
 @pytest.mark.parametrize(
@@ -158,20 +154,20 @@ def test_few_unchanged_items_exclude_no_loss(metric, n):
 def test_items_that_hardly_changed_exclude_no_loss_when_they_are_few(make_outcome, judge):
     """All 40 items lost a thousandth of a point: still 7 of 100 others may be unlike them."""
     few, enough = (
-        replace(one, difference={"accuracy": replace(one.main, n=n)})
+        replace(one, difference={"accuracy": replace(one.primary_difference, n=n)})
         for n in (40, 60)
         for one in [make_outcome(value=-0.00001, low=-0.00002, high=0.0)]
     )
     assert judge([], [few]).forgot == "unclear"
     assert "too few items" in judge([], [few]).sentence
     assert judge([], [enough]).forgot == "no"
-    clustered = replace(enough, difference={"accuracy": replace(enough.main, units=6)})
+    clustered = replace(enough, difference={"accuracy": replace(enough.primary_difference, units=6)})
     assert judge([], [clustered]).forgot == "unclear"
 
 
 def test_a_change_that_only_the_adjustment_leaves_open_is_told_with_both_p(make_outcome, judge):
     one = make_outcome(value=0.3, low=0.1, high=0.5, p=0.03)
-    one = replace(one, difference={"accuracy": replace(one.main, p_adjusted=0.09)})
+    one = replace(one, difference={"accuracy": replace(one.primary_difference, p_adjusted=0.09)})
     found = judge([one])
     assert found.learned == "unclear"
     assert "p 0.0300, but 0.0900 adjusted for all that were compared" in found.sentence

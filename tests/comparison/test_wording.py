@@ -38,4 +38,4 @@ def test_options_stand_in_the_label():
     ],
 )
 def test_numbers_have_one_decimal_and_a_true_minus(value, sign, text):
-    assert wording.number(value, sign=sign) == text
+    assert wording.format_number(value, sign=sign) == text

@@ -1,16 +1,16 @@
-"""`tutelage compare`."""
+"""`tutelage compare RUN RUN`: compares runs or evaluations item by item."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tutelage.cli import console
-from tutelage.comparison import Outcome, RunComparison, compare_runs, wording
+from tutelage.comparison import RunComparison, TaskComparison, compare_runs, wording
 from tutelage.comparison.flips import Flip, flipped_items
 from tutelage.comparison.pairing import UnpairedItems
 from tutelage.core.errors import InputError
@@ -29,11 +29,11 @@ COLUMNS = (
     "p",
     "p by Holm",
 )
-_FAMILIES = (
+_HOLM_NOTE = (
     "Tests are paired. p by Holm is adjusted over the primary metrics of all benchmarks as one family, of all tasks as "
     "another; the parts of each of the two are families of their own."
 )
-_SHOWN = 300  # characters of a prompt, its end: that is where the question stands
+_PROMPT_CHARACTERS = 300  # of a prompt's end, where the question stands
 
 
 def compare(
@@ -50,90 +50,91 @@ def compare(
             "--items",
             metavar="N",
             min=0,
-            help="Show N newly right and N newly wrong items of each, with both answers.",
+            help="Show N items that became right and N that became wrong, with both answers.",
         ),
     ] = 0,
     json: Annotated[bool, console.Json] = False,
 ) -> None:
-    """Compare runs or evaluations on the same items. Of a run it is the tuned model that is compared.
+    """Compare runs or evaluations on the same items; a run stands for its tuned model.
 
-    Differences are the later one minus the first. Nothing is answered again: what both measured is read from their
-    results. Items that only one was asked are left out, and counted.
+    Differences are the later one minus the first. Nothing is evaluated again: answers are read from the results. Items that
+    only one side has are left out and counted.
     """
     if len(runs) < 2:
         raise InputError(
-            "one alone cannot be compared", where="compare", found=str(runs[0]), expected="two or more"
+            "there is nothing to compare with", where="compare", found=str(runs[0]), expected="two or more"
         )
-    found = compare_runs(*runs, seed=seed)
-    changed = [flipped_items(runs[0], other, most=items) if items else [] for other in runs[1:]]
+    comparisons = compare_runs(*runs, seed=seed)
+    flips = [flipped_items(runs[0], other, most=items) if items else [] for other in runs[1:]]
     if json:
-        told = [_told(one, some) for one, some in zip(found, changed, strict=True)]
-        console.print_json(told[0] if len(told) == 1 else {"comparisons": told})
+        documents = []
+        for comparison, flips_of_pair in zip(comparisons, flips, strict=True):
+            document = comparison.as_json()
+            if flips_of_pair:
+                document["items"] = [asdict(flip) for flip in flips_of_pair]
+            documents.append(document)
+        console.print_json(documents[0] if len(documents) == 1 else {"comparisons": documents})
         return
-    for one, some in zip(found, changed, strict=True):
-        _show(one)
-        for change in some:
-            _show_change(one, change)
+    for comparison, flips_of_pair in zip(comparisons, flips, strict=True):
+        _show(comparison)
+        for flip in flips_of_pair:
+            _show_flip(comparison, flip)
 
 
-def _told(one: RunComparison, changed: Sequence[Flip]) -> dict[str, Any]:
-    return {**one.as_json(), **({"items": [asdict(change) for change in changed]} if changed else {})}
-
-
-def _show_change(one: RunComparison, change: Flip) -> None:
-    console.show(f"\n{change.name}, {change.item}: newly {'right' if change.right else 'wrong'}")
-    console.show(f"  asked      {shorten(change.prompt[-_SHOWN:], _SHOWN)}")
-    console.show(f"  right      {' | '.join(shorten(text, 80) for text in change.references)}")
-    for label, answer in zip((one.base, one.tuned), change.answers, strict=True):
+def _show_flip(comparison: RunComparison, flip: Flip) -> None:
+    console.show(f"\n{flip.name}, {flip.item}: newly {'right' if flip.right else 'wrong'}")
+    console.show(f"  asked      {shorten(flip.prompt[-_PROMPT_CHARACTERS:], _PROMPT_CHARACTERS)}")
+    console.show(f"  right      {' | '.join(shorten(text, 80) for text in flip.references)}")
+    for label, answer in zip((comparison.base, comparison.tuned), flip.answers, strict=True):
         console.show(f"  {label[:10]:<11}{shorten(answer, 200)}")
 
 
-def _show(one: RunComparison) -> None:
-    console.show(one.comparison.verdict.sentence)
-    outcomes: Mapping[str, Outcome] = {**one.comparison.tasks, **one.comparison.watched}
+def _show(comparison: RunComparison) -> None:
+    console.show(comparison.comparison.verdict.sentence)
+    outcomes: Mapping[str, TaskComparison] = {**comparison.comparison.tasks, **comparison.comparison.watched}
     rows = [line for name, outcome in outcomes.items() for line in _lines(name, outcome)]
-    columns = [*COLUMNS[:2], one.base, one.tuned, *COLUMNS[4:]]
+    columns = [*COLUMNS[:2], comparison.base, comparison.tuned, *COLUMNS[4:]]
     console.show_table(columns, rows, right=tuple(range(2, len(COLUMNS))))
-    console.show(_FAMILIES)
-    for some in one.left_out:
-        console.show(_left_out(one, some))
-    for name, owner in one.not_compared:
-        console.show(f"Not compared: {name}, which only {owner} measured.")
+    console.show(_HOLM_NOTE)
+    for unpaired in comparison.left_out:
+        console.show(_unpaired_note(comparison, unpaired))
+    for name, label in comparison.not_compared:
+        console.show(f"Not compared: {name}, which only {label} measured.")
 
 
-def _left_out(one: RunComparison, some: UnpairedItems) -> str:
+def _unpaired_note(comparison: RunComparison, unpaired: UnpairedItems) -> str:
     counts = {
-        f"that only {one.base} was asked": some.only_base,
-        f"that only {one.tuned} was asked": some.only_tuned,
-        "that were asked otherwise": some.otherwise,
+        f"that only {comparison.base} was asked": unpaired.only_base,
+        f"that only {comparison.tuned} was asked": unpaired.only_tuned,
+        "that were asked otherwise": unpaired.otherwise,
     }
-    told = ", ".join(f"{count} {subject}" for subject, count in counts.items() if count)
-    averages = (
-        f"; without {' and '.join(some.averages)}, whose weights are of all items" if some.averages else ""
-    )
-    return f"Left out of {some.name}: {told}; {some.both} items are compared{averages}."
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
+    averages = ""
+    if unpaired.averages:
+        averages = f"; without {' and '.join(unpaired.averages)}, whose weights are of all items"
+    return f"Left out of {unpaired.name}: {reasons}; {unpaired.both} items are compared{averages}."
 
 
-def _lines(name: str, outcome: Outcome) -> list[list[str]]:
-    found = [_line(name, outcome, metric) for metric in outcome.difference]
-    return [*found, *(_line(f"  {part}", inner, inner.primary) for part, inner in outcome.parts.items())]
+def _lines(name: str, outcome: TaskComparison) -> list[list[str]]:
+    lines = [_line(name, outcome, metric) for metric in outcome.difference]
+    return [*lines, *(_line(f"  {part}", inner, inner.primary) for part, inner in outcome.parts.items())]
 
 
-def _line(name: str, outcome: Outcome, metric: str) -> list[str]:
+def _line(name: str, outcome: TaskComparison, metric: str) -> list[str]:
     difference = outcome.difference[metric]
 
-    def display_value(value: float, *, sign: bool = False) -> str:
-        return wording.number(wording.display_value(metric, value), sign=sign)
+    def on_scale(value: float, *, sign: bool = False) -> str:
+        return wording.format_number(wording.display_value(metric, value), sign=sign)
 
     return [
         name,
         wording.metric_wording(metric).label,
-        display_value(outcome.base[metric].value),
-        display_value(outcome.tuned[metric].value),
-        display_value(difference.value, sign=True),
-        f"{display_value(difference.low, sign=True)} to {display_value(difference.high, sign=True)}",
+        on_scale(outcome.base[metric].value),
+        on_scale(outcome.tuned[metric].value),
+        on_scale(difference.value, sign=True),
+        f"{on_scale(difference.low, sign=True)} to {on_scale(difference.high, sign=True)}",
         str(difference.n),
-        *(map(str, outcome.newly) if outcome.newly is not None and metric == outcome.primary else ("", "")),
+        *(map(str, outcome.flips) if outcome.flips is not None and metric == outcome.primary else ("", "")),
         f"{difference.p:.4f}",
         "" if difference.p_adjusted is None else f"{difference.p_adjusted:.4f}",
     ]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from tutelage.comparison.outcome import ALPHA, DEFAULT_BUDGET, Outcome, PairedScores
 from tutelage.comparison.paired_comparison import Comparison, compare
 from tutelage.comparison.runs import RunComparison, compare_runs
+from tutelage.comparison.task_comparison import ALPHA, DEFAULT_BUDGET, PairedScores, TaskComparison
 from tutelage.comparison.verdict import SideNames, Verdict
 
 __all__ = [
     "ALPHA",
     "DEFAULT_BUDGET",
     "Comparison",
-    "Outcome",
     "PairedScores",
     "RunComparison",
     "SideNames",
+    "TaskComparison",
     "Verdict",
     "compare",
     "compare_runs",

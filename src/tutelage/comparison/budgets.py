@@ -16,14 +16,14 @@ def exceeds(points: float, budget: float) -> bool:
     return points > budget + ROUNDING
 
 
-def undetected_loss(n: int, change: float) -> float:
+def undetected_loss(n: int, gain: float) -> float:
     """The loss in points that n items cannot exclude, whatever they show, because other items may be unlike them.
 
     The rule of three: when none of n items loses everything, up to about 3 / n of all items still may, at 95 %
-    (J. Hanley, A. Lippman-Hand, "If nothing goes wrong, is everything all right?", 1983). What was gained pays for it.
+    (J. Hanley, A. Lippman-Hand, "If nothing goes wrong, is everything all right?", 1983). A gain makes up for it.
 
     Args:
         n: independent items.
-        change: the change in points toward better; a loss is in the interval already.
+        gain: the change in points toward better; a loss is in the interval already.
     """
-    return 100 * (1 - 0.05 ** (1 / n)) - max(change, 0.0) if n > 0 else 100.0
+    return 100 * (1 - 0.05 ** (1 / n)) - max(gain, 0.0) if n > 0 else 100.0

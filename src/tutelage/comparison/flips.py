@@ -1,4 +1,4 @@
-"""Which items one model answers rightly and another does not, with what both said."""
+"""Items that one model answers rightly and another wrongly, with both answers."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.comparison.pairing import common
+from tutelage.comparison.pairing import common_items
 from tutelage.comparison.runs import latest_scored_evaluations, open_results
 from tutelage.results.store import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """An item that one of two models answers rightly.
+    """An item that one of two models answers rightly and the other wrongly.
 
     Attributes:
         name: the task or benchmark.
         item: the item's id.
         right: whether the later model is the one that is right.
-        prompt: what was asked, without worked examples.
-        references: what is right.
-        answers: what the first and the later model said.
+        prompt: the question, without exemplars.
+        references: the right answers.
+        answers: those of the first and the later model.
     """
 
     name: str
@@ -33,43 +33,36 @@ class Flip:
 
 
 def flipped_items(first: Path, other: Path, *, most: int) -> list[Flip]:
-    """The items of all that both measured with a primary metric that says right or wrong.
+    """List flipped items of everything that both measured with a primary metric that says right or wrong.
 
     Args:
         first: a run folder, the folder of an evaluation, or a results.sqlite.
         other: the same of the later model.
-        most: newly right items, and newly wrong ones, of each task or benchmark.
+        most: how many newly right items, and newly wrong ones, of each task or benchmark.
     """
     with open_results(first) as a, open_results(other) as b:
         left, right = latest_scored_evaluations(a), latest_scored_evaluations(b)
-        both = [key for key in left if key in right]
-        return [change for key in both for change in _of_one(left[key], right[key], most)]
+        return [flip for key in left if key in right for flip in _flips(left[key], right[key], most)]
 
 
-def _of_one(a: Evaluation, b: Evaluation, most: int) -> Iterator[Flip]:
-    spec = common(a, b)
-    before, after = ({id_: one[id_] for id_ in spec if id_ in one} for one in (_values(a), _values(b)))
-    if {*before.values(), *after.values()} - {0.0, 1.0}:
+def _flips(a: Evaluation, b: Evaluation, most: int) -> Iterator[Flip]:
+    a_values, b_values = _primary_values(a), _primary_values(b)
+    ids = [id_ for id_ in common_items(a, b) if id_ in a_values and id_ in b_values]
+    if {values[id_] for values in (a_values, b_values) for id_ in ids} - {0.0, 1.0}:
         return
     items = {item.id: item for item in a.items()}
-    said = (a.responses(), b.responses())
+    a_responses, b_responses = a.responses(), b.responses()
     for right in (True, False):
-        found = [
-            id_
-            for id_, value in before.items()
-            if id_ in after and (value, after[id_]) == (1.0 - right, float(right))
-        ]
-        for id_ in found[:most]:
-            item = items[id_]
-            answers = (said[0][id_].text, said[1][id_].text)
-            yield Flip(a.name, id_, right, item.prompt, item.references, answers)
+        flipped = [id_ for id_ in ids if (a_values[id_], b_values[id_]) == (1.0 - right, float(right))]
+        for id_ in flipped[:most]:
+            answers = (a_responses[id_].text, b_responses[id_].text)
+            yield Flip(a.name, id_, right, items[id_].prompt, items[id_].references, answers)
 
 
-def _values(evaluation: Evaluation) -> dict[str, float]:
+def _primary_values(evaluation: Evaluation) -> dict[str, float]:
     """Each item's value by the primary metric."""
-    primary = evaluation.primary()
-    scores = evaluation.item_scores()
-    if primary is None or primary not in scores:
+    primary, by_metric = evaluation.primary(), evaluation.item_scores()
+    if primary is None or primary not in by_metric:
         return {}
-    scored, ids = scores[primary]
-    return dict(zip(ids, scored.items.tolist(), strict=True))
+    scores, ids = by_metric[primary]
+    return dict(zip(ids, scores.items.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Gain on the tasks taught, forgetting on what is watched."""
+"""Gain on the trained tasks, forgetting on the watched benchmarks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.comparison import wording
-from tutelage.comparison.outcome import Outcome, PairedScores, adjusted, outcome
-from tutelage.comparison.task_means import Group, mean_over_tasks
+from tutelage.comparison.task_comparison import (
+    PairedScores,
+    TaskComparison,
+    adjust_p_values,
+    compare_scores,
+)
+from tutelage.comparison.task_means import TaskMeans, mean_over_tasks
 from tutelage.comparison.verdict import SideNames, Verdict, verdict
 from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
@@ -16,12 +21,12 @@ from tutelage.core.suggestions import did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two models on the same items: what they scored, what differs, and the verdict."""
+    """Two models on the same items: their scores, the differences, and the verdict."""
 
-    tasks: Mapping[str, Outcome]
-    watched: Mapping[str, Outcome]
+    tasks: Mapping[str, TaskComparison]
+    watched: Mapping[str, TaskComparison]
     verdict: Verdict
-    groups: Sequence[Group] = ()
+    groups: Sequence[TaskMeans] = ()
 
     @property
     def over_budget(self) -> bool:
@@ -29,11 +34,11 @@ class Comparison:
         return bool(self.verdict.over_budget)
 
     def as_json(self) -> dict[str, Any]:
-        """`tasks`, `watched` and `verdict` as results.json holds them, and `groups` where tasks are summed up."""
+        """`tasks`, `watched` and `verdict` as in results.json, and `groups` where tasks are averaged."""
         return {
-            "tasks": {name: one.as_json() for name, one in self.tasks.items()},
-            **({"groups": {one.name: one.as_json() for one in self.groups}} if self.groups else {}),
-            "watched": {name: one.as_json() for name, one in self.watched.items()},
+            "tasks": {name: task.as_json() for name, task in self.tasks.items()},
+            **({"groups": {group.name: group.as_json() for group in self.groups}} if self.groups else {}),
+            "watched": {name: benchmark.as_json() for name, benchmark in self.watched.items()},
             "verdict": self.verdict.as_json(),
         }
 
@@ -50,30 +55,32 @@ def compare(
     """Compare two models item by item and judge.
 
     Args:
-        tasks: what was taught, by name.
+        tasks: the trained tasks, by name.
         watched: what must not be lost, by name.
         budgets: points (0-100) that a watched benchmark may lose at most; 5 for those without one, which never makes
             `over_budget`.
-        groups: names of tasks that are summed up together, by what they have in common.
+        groups: names of tasks that are averaged together, by the group's name.
         seed: of the paired tests.
-        names: how the two sides are called in the sentence.
+        names: of the two sides in the sentence.
 
     Raises:
-        InputError: the two sides were not scored alike, or a budget names nothing that is watched.
+        InputError: the two sides were not scored by the same metrics, or a budget names nothing that is watched.
     """
     budgets = dict(budgets or {})
     _check_budgets(budgets, watched)
-    taught = adjusted(outcome(name, measured, seed=seed) for name, measured in tasks.items())
-    kept = adjusted(outcome(name, measured, seed=seed) for name, measured in watched.items())
+    of_tasks, of_watched = (
+        adjust_p_values(compare_scores(name, scores, seed=seed) for name, scores in side.items())
+        for side in (tasks, watched)
+    )
     means = [
         mean_over_tasks(name, {task: tasks[task] for task in members}, seed=seed)
         for name, members in (groups or {}).items()
     ]
     return Comparison(
-        groups=tuple(one for one in means if one is not None),
-        tasks={one.name: one for one in taught},
-        watched={one.name: one for one in kept},
-        verdict=verdict(taught, kept, budgets=budgets, names=names or SideNames()),
+        groups=tuple(mean for mean in means if mean is not None),
+        tasks={task.name: task for task in of_tasks},
+        watched={benchmark.name: benchmark for benchmark in of_watched},
+        verdict=verdict(of_tasks, of_watched, budgets=budgets, names=names or SideNames()),
     )
 
 
@@ -91,7 +98,7 @@ def _check_budgets(budgets: Mapping[str, float], watched: Mapping[str, PairedSco
             )
         if not 0 <= budget <= 100:
             raise InputError("not a budget", where=where, found=str(budget), expected="points from 0 to 100")
-        if wording.metric_wording(watched[name].primary).points is None:
+        if wording.budget_points(watched[name].primary) is None:
             raise InputError(
                 "a budget in points for a metric that has no scale of 0 to 100",
                 where=where,

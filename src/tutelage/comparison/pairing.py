@@ -6,23 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tutelage.comparison.outcome import PairedScores
+from tutelage.comparison.task_comparison import PairedScores
 from tutelage.core.errors import InputError
-from tutelage.metrics import score_subset
-from tutelage.metrics.score import ItemScores
+from tutelage.metrics import ItemScores, score_subset
 from tutelage.metrics.scoring import renumber_clusters
 from tutelage.results.evaluation import Evaluation
 
-SHOWN = 5
+MAX_NAMED_ITEMS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class UnpairedItems:
-    """What of a task or benchmark was not compared, because only one side was asked it.
+    """The items of a task or benchmark that are not compared, because only one side was asked them.
 
     Attributes:
         name: the task or benchmark.
-        both: how many items were compared.
+        both: how many items are compared.
         only_base, only_tuned: how many only one side was asked.
         otherwise: how many have one id on both sides, and another prompt, reference or field.
         averages: averages over parts that are not compared either: their weights are of all items.
@@ -47,88 +46,80 @@ class UnpairedItems:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """One task or benchmark as it can be compared; `left_out` is None when both were asked the same."""
-
-    measured: PairedScores
-    left_out: UnpairedItems | None
-
-
-def common(a: Evaluation, b: Evaluation) -> list[str]:
+def common_items(a: Evaluation, b: Evaluation) -> list[str]:
     """The ids of the items that both were asked, in the first one's order.
 
-    An item is its id with all that was asked: where prompt, references or fields differ it is another one.
+    Items are the same when id, prompt, references and fields are.
     """
     keys = {item.id: item.key for item in b.items()}
     return [item.id for item in a.items() if keys.get(item.id) == item.key]
 
 
-def pair(a: Evaluation, b: Evaluation, *, base: str, tuned: str, seed: int = 0) -> Pair:
-    """Both scores over the items that both were asked; where some are left out, made again over the others.
+def pair_evaluations(
+    a: Evaluation, b: Evaluation, *, base: str, tuned: str, seed: int = 0
+) -> tuple[PairedScores, UnpairedItems | None]:
+    """Pair the scores of two evaluations over their common items.
 
     Args:
         a: a scored evaluation of a task or benchmark.
         b: another one of the same.
-        base: what the first is called, for mistakes.
-        tuned: what the second is called.
-        seed: of the draws of intervals that are made again.
+        base: the first one's name, for errors.
+        tuned: the second one's name.
+        seed: for intervals that are computed again and draw random numbers.
+
+    Returns:
+        Both scores, computed again where items are left out, and those items; None when both were asked the same.
 
     Raises:
         InputError: no item is common, or metrics, options or versions differ.
     """
-    ids = common(a, b)
-    left, right = ([item.id for item in one.items()] for one in (a, b))
+    ids = common_items(a, b)
+    a_ids, b_ids = ([item.id for item in side.items()] for side in (a, b))
     if not ids:
-        raise _nothing_common(a, left, right, base=base, tuned=tuned)
+        raise _nothing_in_common(a.name, a_ids, b_ids, base=base, tuned=tuned)
     order = {item_id: row for row, item_id in enumerate(ids)}
     parts = [part for part in a.parts() if part and part in b.parts()]
-    if len(ids) == len(left) == len(right):
-        return Pair(_measured(a, b, parts, order, seed), None)
-    averages = tuple(part for part in parts if _is_average(a, part))
-    parts = [part for part in parts if part not in averages]
-    there, here = set(left), set(right)
-    left_out = UnpairedItems(
-        name=a.name,
-        both=len(ids),
-        only_base=len(there - here),
-        only_tuned=len(here - there),
-        otherwise=len(there & here) - len(ids),
-        averages=averages,
-    )
-    return Pair(_measured(a, b, parts, order, seed), left_out)
+    unpaired = None
+    if not len(ids) == len(a_ids) == len(b_ids):
+        averages = tuple(part for part in parts if _is_average(a, part))
+        parts = [part for part in parts if part not in averages]
+        shared = len(set(a_ids) & set(b_ids))
+        unpaired = UnpairedItems(
+            name=a.name,
+            both=len(ids),
+            only_base=len(a_ids) - shared,
+            only_tuned=len(b_ids) - shared,
+            otherwise=shared - len(ids),
+            averages=averages,
+        )
+    by_part = {part: _paired_scores(a, b, part, order, seed) for part in parts}
+    return replace(_paired_scores(a, b, "", order, seed), parts=by_part), unpaired
 
 
-def _nothing_common(
-    a: Evaluation, left: Sequence[str], right: Sequence[str], *, base: str, tuned: str
+def _nothing_in_common(
+    name: str, a_ids: Sequence[str], b_ids: Sequence[str], *, base: str, tuned: str
 ) -> InputError:
-    there, here = set(left), set(right)
-    faults = {
-        f"only in {base}": [item for item in left if item not in here],
-        f"only in {tuned}": [item for item in right if item not in there],
-        "asked otherwise": [item for item in left if item in here],
+    in_a, in_b = set(a_ids), set(b_ids)
+    reasons = {
+        f"only in {base}": [item for item in a_ids if item not in in_b],
+        f"only in {tuned}": [item for item in b_ids if item not in in_a],
+        "asked otherwise": [item for item in a_ids if item in in_b],
     }
     return InputError(
-        f"{a.name!r} has no item that both were asked",
+        f"{name!r} has no item that both were asked",
         where=f"{base} and {tuned}",
-        found="; ".join(f"{len(ids)} {subject} ({_first(ids)})" for subject, ids in faults.items() if ids),
+        found="; ".join(f"{len(ids)} {reason} ({_first_ids(ids)})" for reason, ids in reasons.items() if ids),
         expected="items with the same id, prompt, references and fields on both sides",
         fix="evaluate both on the same data, split and seed",
     )
 
 
-def _measured(
-    a: Evaluation, b: Evaluation, parts: Sequence[str], order: Mapping[str, int], seed: int
+def _paired_scores(
+    a: Evaluation, b: Evaluation, part: str, order: Mapping[str, int], seed: int
 ) -> PairedScores:
-    return replace(
-        _part(a, b, "", order, seed), parts={part: _part(a, b, part, order, seed) for part in parts}
-    )
-
-
-def _part(a: Evaluation, b: Evaluation, part: str, order: Mapping[str, int], seed: int) -> PairedScores:
-    left, right = a.item_scores(part), b.item_scores(part)
+    base, tuned = a.item_scores(part), b.item_scores(part)
     primary = a.primary(part)
-    metrics = [metric for metric in left if metric in right]
+    metrics = [metric for metric in base if metric in tuned]
     if primary is None or primary not in metrics:
         raise InputError(
             "the two were not scored by the same primary metric",
@@ -137,20 +128,22 @@ def _part(a: Evaluation, b: Evaluation, part: str, order: Mapping[str, int], see
             fix="score both with the same metrics",
         )
     for metric in metrics:
-        _same_signature(a.name, left[metric][0], right[metric][0])
+        _require_same_signature(a.name, base[metric][0], tuned[metric][0])
     return PairedScores(
         primary=primary,
-        base={metric: _in_order(*left[metric], order, seed) for metric in metrics},
-        tuned={metric: _in_order(*right[metric], order, seed) for metric in metrics},
+        base={metric: _in_order(*base[metric], order, seed) for metric in metrics},
+        tuned={metric: _in_order(*tuned[metric], order, seed) for metric in metrics},
     )
 
 
 def _is_average(evaluation: Evaluation, part: str) -> bool:
-    return any(scored.averaged for scored in evaluation.scores(part).values())
+    return any(scores.averaged for scores in evaluation.scores(part).values())
 
 
-def _same_signature(name: str, a: ItemScores, b: ItemScores) -> None:
-    if _computed(a) != _computed(b):
+def _require_same_signature(name: str, a: ItemScores, b: ItemScores) -> None:
+    # Without the interval, whose kind depends on the items and on the version that scored them.
+    signatures = {side.score.signature.partition("|ci:")[0] for side in (a, b)}
+    if len(signatures) > 1:
         raise InputError(
             f"{a.metric} was not computed in the same way",
             where=name,
@@ -160,26 +153,21 @@ def _same_signature(name: str, a: ItemScores, b: ItemScores) -> None:
         )
 
 
-def _computed(scored: ItemScores) -> str:
-    """The signature without its interval, whose kind depends on the items and on the version that scored them."""
-    return scored.score.signature.partition("|ci:")[0]
-
-
-def _in_order(scored: ItemScores, ids: Sequence[str], order: Mapping[str, int], seed: int) -> ItemScores:
-    """The score of the items in `order`, in that order, `rows` counted in it."""
-    kept = [at for at, item_id in enumerate(ids) if item_id in order]
-    at = sorted(kept, key=lambda place: order[ids[place]])
-    rows = tuple(order[ids[place]] for place in at)
-    if len(kept) < len(ids):
-        return replace(score_subset(scored, at, seed=seed), rows=rows)
+def _in_order(scores: ItemScores, ids: Sequence[str], order: Mapping[str, int], seed: int) -> ItemScores:
+    """The scores of the items in `order`, in that order; `rows` are places in it."""
+    paired = [index for index, item_id in enumerate(ids) if item_id in order]
+    indices = sorted(paired, key=lambda index: order[ids[index]])
+    rows = tuple(order[ids[index]] for index in indices)
+    if len(indices) < len(ids):
+        return replace(score_subset(scores, indices, seed=seed), rows=rows)
     return replace(
-        scored,
+        scores,
         rows=rows,
-        items=scored.items[at],
-        statistics=scored.statistics[at],
-        clusters=None if scored.clusters is None else renumber_clusters(scored.clusters[at]),
+        items=scores.items[indices],
+        statistics=scores.statistics[indices],
+        clusters=None if scores.clusters is None else renumber_clusters(scores.clusters[indices]),
     )
 
 
-def _first(ids: Sequence[str]) -> str:
-    return ", ".join([*ids[:SHOWN], *(["..."] if len(ids) > SHOWN else [])])
+def _first_ids(ids: Sequence[str]) -> str:
+    return ", ".join([*ids[:MAX_NAMED_ITEMS], *(["..."] if len(ids) > MAX_NAMED_ITEMS else [])])

@@ -1,4 +1,4 @@
-"""Runs and evaluations against each other, from what their stores hold: nothing is answered again."""
+"""Runs and evaluations against each other, from their stored results: no model answers again."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tutelage.comparison.outcome import PairedScores
 from tutelage.comparison.paired_comparison import Comparison, compare
-from tutelage.comparison.pairing import UnpairedItems, pair
+from tutelage.comparison.pairing import UnpairedItems, pair_evaluations
+from tutelage.comparison.task_comparison import PairedScores
 from tutelage.comparison.verdict import SideNames
 from tutelage.core.errors import InputError
 from tutelage.results import digests
@@ -46,7 +46,7 @@ class RunComparison:
             **self.comparison.as_json(),
             "adjustment": ADJUSTMENT,
             "not_compared": [{"name": name, "only_in": owner} for name, owner in self.not_compared],
-            "left_out": [one.as_json() for one in self.left_out],
+            "left_out": [unpaired.as_json() for unpaired in self.left_out],
         }
 
 
@@ -60,15 +60,15 @@ def compare_runs(first: Path, *others: Path, seed: int = 0) -> list[RunCompariso
         InputError: no results, several models and none of them "tuned", nothing in common, or other metrics.
     """
     labels = _labels([first, *others])
-    found = []
+    comparisons = []
     with open_results(first) as a:
         for path, label in zip(others, labels[1:], strict=True):
             with open_results(path) as b:
-                found.append(_pair(a, b, base=labels[0], tuned=label, seed=seed))
-    return found
+                comparisons.append(_compare_stores(a, b, base=labels[0], tuned=label, seed=seed))
+    return comparisons
 
 
-def _pair(a: Store, b: Store, *, base: str, tuned: str, seed: int) -> RunComparison:
+def _compare_stores(a: Store, b: Store, *, base: str, tuned: str, seed: int) -> RunComparison:
     left, right = latest_scored_evaluations(a), latest_scored_evaluations(b)
     both = [key for key in left if key in right]
     if not both:
@@ -78,31 +78,29 @@ def _pair(a: Store, b: Store, *, base: str, tuned: str, seed: int) -> RunCompari
             found=f"{_shown(left)} against {_shown(right)}",
             expected="at least one task or benchmark that both have",
         )
-    measured: dict[str, dict[str, PairedScores]] = {"task": {}, "benchmark": {}}
+    paired: dict[str, dict[str, PairedScores]] = {"task": {}, "benchmark": {}}
     left_out = []
     for suite, name in both:
-        found = pair(left[suite, name], right[suite, name], base=base, tuned=tuned, seed=seed)
-        measured["task" if suite == "task" else "benchmark"][name] = found.measured
-        left_out += [found.left_out] if found.left_out else []
+        scores, unpaired = pair_evaluations(
+            left[suite, name], right[suite, name], base=base, tuned=tuned, seed=seed
+        )
+        paired["task" if suite == "task" else "benchmark"][name] = scores
+        left_out += [unpaired] if unpaired else []
     only = [(name, base) for suite, name in left if (suite, name) not in right]
     only += [(name, tuned) for suite, name in right if (suite, name) not in left]
-    comparison = compare(
-        measured["task"],
-        measured["benchmark"],
-        seed=seed,
-        names=SideNames(kind="runs", base=base, tuned=tuned),
-    )
+    names = SideNames(kind="runs", base=base, tuned=tuned)
+    comparison = compare(paired["task"], paired["benchmark"], seed=seed, names=names)
     return RunComparison(base, tuned, comparison, tuple(only), tuple(left_out))
 
 
 @contextmanager
 def open_results(path: Path) -> Iterator[Store]:
-    """The results of a run, of an evaluation, or the file itself, open for reading.
+    """Open the results of a run or of an evaluation, or a results file itself, for reading.
 
     Raises:
         InputError: there are none, or they are not as they were when the document beside them was computed.
     """
-    file = results_file(path)
+    file = _results_file(path)
     document, recorded = digests.document_beside(file)
     with Store.open(file, read_only=True) as store:
         digests.require_unchanged(store, recorded, by=document)
@@ -111,8 +109,8 @@ def open_results(path: Path) -> Iterator[Store]:
 
 def latest_scored_evaluations(store: Store) -> dict[tuple[str, str], Evaluation]:
     """The evaluation that was scored last of every task and benchmark, of the one model that is compared."""
-    scored = [one for one in store.evaluations() if one.parts()]
-    models = list(dict.fromkeys(one.model for one in scored))
+    scored = [evaluation for evaluation in store.evaluations() if evaluation.parts()]
+    models = list(dict.fromkeys(evaluation.model for evaluation in scored))
     if not models:
         raise InputError(
             "nothing has been scored here yet",
@@ -127,11 +125,11 @@ def latest_scored_evaluations(store: Store) -> dict[tuple[str, str], Evaluation]
             fix="compare evaluations that are of one model each",
         )
     model = "tuned" if "tuned" in models else models[0]
-    return {(one.suite, one.name): one for one in scored if one.model == model}
+    return {(each.suite, each.name): each for each in scored if each.model == model}
 
 
-def results_file(path: Path) -> Path:
-    """The results of a run, of an evaluation, or the file itself."""
+def _results_file(path: Path) -> Path:
+    """The results file of a run or of an evaluation, or the file itself."""
     file = path / STORE_FILE if path.is_dir() else path
     if not file.is_file():
         raise InputError(
@@ -152,5 +150,5 @@ def _labels(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _shown(found: Mapping[tuple[str, str], Evaluation]) -> str:
-    return ", ".join(name for _, name in found) or "nothing"
+def _shown(evaluations: Mapping[tuple[str, str], Evaluation]) -> str:
+    return ", ".join(name for _, name in evaluations) or "nothing"

@@ -8,10 +8,11 @@ from typing import Literal
 
 from tutelage.comparison import wording
 from tutelage.comparison.budgets import exceeds
-from tutelage.comparison.outcome import ALPHA, DEFAULT_BUDGET, Outcome
+from tutelage.comparison.task_comparison import ALPHA, DEFAULT_BUDGET, TaskComparison
+from tutelage.comparison.wording import format_number
 
-Word = Literal["yes", "no", "unclear"]
-MOST_NAMED = 3
+VerdictWord = Literal["yes", "no", "unclear"]
+MAX_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +22,19 @@ class Verdict:
     `over_budget` names what lost more than a stated budget, not by chance.
     """
 
-    learned: Word
-    forgot: Word
+    learned: VerdictWord
+    forgot: VerdictWord
     sentence: str
     over_budget: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, str]:
-        """The verdict as results.json holds it."""
+        """The verdict as in results.json."""
         return {"learned": self.learned, "forgot": self.forgot, "sentence": self.sentence}
 
 
 @dataclass(frozen=True, slots=True)
 class SideNames:
-    """How the two sides are called. `kind` chooses the sentences: `run` for base and tuned, `runs` for two runs."""
+    """The names of the two sides. `kind` chooses the sentences: `run` for base and tuned, `runs` for two runs."""
 
     kind: Literal["run", "runs"] = "run"
     base: str = "base"
@@ -41,151 +42,155 @@ class SideNames:
 
 
 def verdict(
-    tasks: Sequence[Outcome], watched: Sequence[Outcome], *, budgets: Mapping[str, float], names: SideNames
+    tasks: Sequence[TaskComparison],
+    watched: Sequence[TaskComparison],
+    *,
+    budgets: Mapping[str, float],
+    names: SideNames,
 ) -> Verdict:
-    """Judge adjusted outcomes.
+    """Judge comparisons with adjusted p values.
 
-    Learned: yes when every task rose, no when one fell, else unclear. Forgot: yes when something watched fell; no when
-    for all of it a loss above its budget is excluded; else unclear. What was not measured is unclear.
+    Learned: yes when every task improved, no when one got worse, else unclear. Forgot: yes when something watched got
+    worse; no when for all of it a loss above its budget is excluded; else unclear. What was not measured is unclear, and
+    so is a change of a metric without a direction.
     """
-    say = wording.sentences(names.kind)
+    sentences = wording.verdict_sentences(names.kind)
     parts = [
-        say["prefix"].format(base=names.base, tuned=names.tuned) + _learned_sentence(tasks, say),
-        _forgot_sentence(watched, budgets, say),
-        _parts_sentence(watched, say),
+        sentences["prefix"].format(base=names.base, tuned=names.tuned) + _learned_sentence(tasks, sentences),
+        _forgot_sentence(watched, budgets, sentences),
+        _parts_sentence(watched, sentences),
     ]
     return Verdict(
         learned=_learned(tasks),
         forgot=_forgot(watched, budgets),
         sentence=" ".join(part for part in parts if part),
         over_budget=tuple(
-            one.name for one in watched if one.name in budgets and one.fell and _over(one, budgets)
+            each.name
+            for each in watched
+            if each.name in budgets and each.worsened and _is_over_budget(each, budgets)
         ),
     )
 
 
-def _learned(tasks: Sequence[Outcome]) -> Word:
-    if any(one.fell for one in tasks):
+def _learned(tasks: Sequence[TaskComparison]) -> VerdictWord:
+    if any(task.worsened for task in tasks):
         return "no"
-    return "yes" if tasks and all(one.rose for one in tasks) else "unclear"
+    return "yes" if tasks and all(task.improved for task in tasks) else "unclear"
 
 
-def _forgot(watched: Sequence[Outcome], budgets: Mapping[str, float]) -> Word:
-    if any(one.fell for one in watched):
+def _forgot(watched: Sequence[TaskComparison], budgets: Mapping[str, float]) -> VerdictWord:
+    if any(each.worsened for each in watched):
         return "yes"
-    return "no" if watched and all(_excluded(one, budgets) for one in watched) else "unclear"
+    excluded = [each.excludes_loss_above(_budget(each, budgets)) for each in watched]
+    return "no" if excluded and all(excluded) else "unclear"
 
 
-def _budget(one: Outcome, budgets: Mapping[str, float]) -> float:
-    return budgets.get(one.name, DEFAULT_BUDGET)
+def _budget(comparison: TaskComparison, budgets: Mapping[str, float]) -> float:
+    return budgets.get(comparison.name, DEFAULT_BUDGET)
 
 
-def _excluded(one: Outcome, budgets: Mapping[str, float]) -> bool:
-    """Whether a loss above the budget is excluded."""
-    return one.excludes(_budget(one, budgets))
-
-
-def _too_few(one: Outcome, budgets: Mapping[str, float]) -> bool:
-    """Whether the interval alone would exclude a loss above the budget, and there are too few items for it."""
-    worst, budget = one.worst_loss_points, _budget(one, budgets)
-    return worst is not None and not exceeds(worst, budget) and one.too_few(budget)
-
-
-def _over(one: Outcome, budgets: Mapping[str, float]) -> bool:
+def _is_over_budget(comparison: TaskComparison, budgets: Mapping[str, float]) -> bool:
     """Whether the loss is above the budget; without a scale of 0 to 100 it cannot be said to be within."""
-    loss = one.loss_points
-    return loss is None or exceeds(loss, _budget(one, budgets))
+    loss = comparison.loss_points
+    return loss is None or exceeds(loss, _budget(comparison, budgets))
 
 
-def _learned_sentence(tasks: Sequence[Outcome], say: Mapping[str, str]) -> str:
+def _learned_sentence(tasks: Sequence[TaskComparison], sentences: Mapping[str, str]) -> str:
     if not tasks:
-        return say["no_tasks"]
-    groups = {
-        "rose": [one for one in tasks if one.rose],
-        "fell": [one for one in tasks if one.fell],
-        "open": [one for one in tasks if not one.rose and not one.fell],
-    }
-    return _grouped(groups, say, budgets=None)
+        return sentences["no_tasks"]
+    groups: dict[str, list[TaskComparison]] = {"rose": [], "fell": [], "open": [], "no_direction": []}
+    for task in tasks:
+        if task.gain is None:
+            group = "no_direction"
+        else:
+            group = "rose" if task.improved else "fell" if task.worsened else "open"
+        groups[group].append(task)
+    return _grouped_sentences(groups, sentences, budgets=None)
 
 
-def _forgot_sentence(watched: Sequence[Outcome], budgets: Mapping[str, float], say: Mapping[str, str]) -> str:
-    if not watched:
-        return say["not_watched"]
-    fell = [one for one in watched if one.fell]
-    rest = [one for one in watched if not one.fell]
-    groups = {
-        "lost_over": [one for one in fell if _over(one, budgets)],
-        "lost_within": [one for one in fell if not _over(one, budgets)],
-        "unsettled": [one for one in rest if not _excluded(one, budgets) and not _too_few(one, budgets)],
-        "few": [one for one in rest if _too_few(one, budgets)],
-        "kept": [one for one in rest if _excluded(one, budgets)],
-    }
-    return _grouped(groups, say, budgets=budgets)
-
-
-def _parts_sentence(watched: Sequence[Outcome], say: Mapping[str, str]) -> str:
-    """Parts that fell, so that a mean does not hide them."""
-    fell = [(name, one, part) for one in watched for name, part in one.parts.items() if part.fell]
-    if not fell:
-        return ""
-    changes = [f"{name} of {one.name}: {_change(part)}" for name, one, part in fell[:MOST_NAMED]]
-    return say["parts"].format(changes=_listed(changes, more=len(fell) - MOST_NAMED))
-
-
-def _grouped(
-    groups: Mapping[str, Sequence[Outcome]], say: Mapping[str, str], *, budgets: Mapping[str, float] | None
+def _forgot_sentence(
+    watched: Sequence[TaskComparison], budgets: Mapping[str, float], sentences: Mapping[str, str]
 ) -> str:
-    found = []
+    if not watched:
+        return sentences["not_watched"]
+    names = ("lost_over", "lost_within", "unsettled", "few", "kept", "no_direction")
+    groups: dict[str, list[TaskComparison]] = {name: [] for name in names}
+    for each in watched:
+        groups[_watched_group(each, budgets)].append(each)
+    return _grouped_sentences(groups, sentences, budgets=budgets)
+
+
+def _watched_group(comparison: TaskComparison, budgets: Mapping[str, float]) -> str:
+    """Which of the verdict's sentences speaks about something watched."""
+    budget, worst = _budget(comparison, budgets), comparison.worst_loss_points
+    if comparison.gain is None:
+        return "no_direction"
+    if comparison.worsened:
+        return "lost_over" if _is_over_budget(comparison, budgets) else "lost_within"
+    if worst is None or exceeds(worst, budget):
+        return "unsettled"
+    return "few" if comparison.too_few_for(budget) else "kept"
+
+
+def _parts_sentence(watched: Sequence[TaskComparison], sentences: Mapping[str, str]) -> str:
+    """Parts that got worse, so that a mean does not hide them."""
+    worse = [
+        f"{name} of {each.name}: {_change(part)}"
+        for each in watched
+        for name, part in each.parts.items()
+        if part.worsened
+    ]
+    return sentences["parts"].format(changes=_first_few(worse)) if worse else ""
+
+
+def _grouped_sentences(
+    groups: Mapping[str, Sequence[TaskComparison]],
+    sentences: Mapping[str, str],
+    *,
+    budgets: Mapping[str, float] | None,
+) -> str:
+    spoken = []
     for key, members in groups.items():
         if members:
-            changes = _listed(
-                [_named(one, _change(one, budgets), alone=len(members) == 1) for one in members[:MOST_NAMED]],
-                more=len(members) - MOST_NAMED,
+            changes = [_change(each, budgets) for each in members[:MAX_NAMED]]
+            if len(members) > 1:
+                changes = [f"{each.name}: {text}" for each, text in zip(members, changes, strict=False)]
+            spoken.append(
+                sentences[key].format(
+                    names=_first_few([each.name for each in members], separator=", "),
+                    changes=_first_few(changes, count=len(members)),
+                )
             )
-            shown = _listed(
-                [one.name for one in members[:MOST_NAMED]], more=len(members) - MOST_NAMED, between=", "
-            )
-            found.append(say[key].format(names=shown, changes=changes))
-    return " ".join(found)
+    return " ".join(spoken)
 
 
-def _named(one: Outcome, change: str, *, alone: bool) -> str:
-    return change if alone else f"{one.name}: {change}"
-
-
-def _change(one: Outcome, budgets: Mapping[str, float] | None = None) -> str:
+def _change(comparison: TaskComparison, budgets: Mapping[str, float] | None = None) -> str:
     """One change in numbers: `right answers rose from 2.5 to 86.3 of 100 (+83.8 points, 95 % interval ...)`."""
-    spoken = wording.metric_wording(one.primary)
+    metric, difference = comparison.primary, comparison.primary_difference
+    words = wording.metric_wording(metric)
     base, tuned = (
-        wording.number(wording.display_value(one.primary, side[one.primary].value))
-        for side in (one.base, one.tuned)
+        format_number(wording.display_value(metric, side[metric].value))
+        for side in (comparison.base, comparison.tuned)
     )
     value, low, high = (
-        wording.display_value(one.primary, number) for number in (one.main.value, one.main.low, one.main.high)
+        format_number(wording.display_value(metric, number), sign=True)
+        for number in (difference.value, difference.low, difference.high)
     )
-    verb = "rose" if value > 0 else "fell"
+    verb = "rose" if difference.value > 0 else "fell"
     moved = f"{verb} from {base} to {tuned}" if base != tuned else f"stayed at {base}"
-    scale, unit = (" of 100", " points") if spoken.points is not None else ("", "")
-    budget = (
-        f", budget {wording.number(_budget(one, budgets))}"
-        if budgets is not None and spoken.points is not None
-        else ""
-    )
-    return (
-        f"{spoken.phrase} {moved}{scale} ({wording.number(value, sign=True)}{unit}, 95 % interval "
-        f"{wording.number(low, sign=True)} to {wording.number(high, sign=True)}, {one.main.n} items{budget}{_adjusted(one)})"
-    )
+    scale, unit = (" of 100", " points") if words.points is not None else ("", "")
+    facts = [f"{value}{unit}", f"95 % interval {low} to {high}", f"{difference.n} items"]
+    if words.target is not None:
+        facts.append(f"best at {format_number(wording.display_value(metric, words.target))}")
+    if budgets is not None and wording.budget_points(metric) is not None:
+        facts.append(f"budget {format_number(_budget(comparison, budgets))}")
+    p, adjusted = difference.p, difference.p_adjusted
+    if adjusted is not None and p < ALPHA <= adjusted:
+        facts.append(f"p {p:.4f}, but {adjusted:.4f} adjusted for all that were compared")
+    return f"{words.phrase} {moved}{scale} ({', '.join(facts)})"
 
 
-def _adjusted(one: Outcome) -> str:
-    """Both p values where the adjustment alone makes the change one that may be chance."""
-    p, adjusted = one.main.p, one.main.p_adjusted
-    if adjusted is None or not p < ALPHA <= adjusted:
-        return ""
-    return f", p {p:.4f}, but {adjusted:.4f} adjusted for all that were compared"
-
-
-def _listed(found: Sequence[str], *, more: int = 0, between: str = "; ") -> str:
-    if more > 0:
-        return between.join([*found, f"and {more} more"])
-    return between.join(found)
+def _first_few(texts: Sequence[str], *, count: int | None = None, separator: str = "; ") -> str:
+    """The first texts, and how many more there are of `count`."""
+    more = (len(texts) if count is None else count) - MAX_NAMED
+    return separator.join([*texts[:MAX_NAMED], *([f"and {more} more"] if more > 0 else [])])

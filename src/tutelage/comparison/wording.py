@@ -1,4 +1,4 @@
-"""How metrics and numbers are spoken of to people: one place for the verdict, the terminal and the page."""
+"""Metrics and numbers in words for people: one place for the verdict, the terminal and the page."""
 
 from __future__ import annotations
 
@@ -8,48 +8,67 @@ from functools import cache
 from typing import Any
 
 from tutelage.core import yamltext
-from tutelage.metrics.catalogue import catalogue
+from tutelage.metrics.catalogue import Direction, catalogue
 
 MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True, slots=True)
 class MetricWording:
-    """A metric for people.
+    """A metric in words for people.
 
-    `points` is what one unit of its value is on a scale of 0 to 100, None when it has none; `higher_is_better` its
-    direction.
+    Attributes:
+        label: its name in tables.
+        phrase: what it measures, as in "right answers rose from ...".
+        points: what one unit of its value is on a scale of 0 to 100, None when it has no such scale.
+        explain: what it means, in a sentence or two.
+        better: which values are better.
+        target: the best value where `better` is `target`.
     """
 
     label: str
     phrase: str
     points: float | None
     explain: str
-    higher_is_better: bool = True
+    better: Direction = "higher"
+    target: float | None = None
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more is better without limit."""
+        return self.better == "higher"
 
 
 def metric_wording(name: str) -> MetricWording:
-    """The words for a metric; its options, as in `rouge1:stemmer=false`, are kept in the label."""
+    """The words for a metric; its options, as in `rouge1:stemmer=false`, are part of the label."""
     base, _, options = name.partition(":")
-    known = catalogue().get(base)
-    higher = known is None or known.better == "higher"
-    entry = _table("metrics.yaml").get(base)
-    if entry is not None:
-        words = MetricWording(**entry, higher_is_better=higher)
-        return replace(words, label=f"{words.label} ({options})") if options else words
-    if known is None:
+    entry = catalogue().get(base)
+    if entry is None:
         return MetricWording(label=name, phrase=name, points=None, explain="")
-    points = {1.0: 100.0, 100.0: 1.0}.get(known.high)
-    return MetricWording(name, name, points, f"{known.summary.capitalize()}.", higher)
+    words = _table("metrics.yaml").get(base)
+    if words is None:
+        points = {1.0: 100.0, 100.0: 1.0}.get(entry.high)
+        return MetricWording(name, name, points, f"{entry.summary.capitalize()}.", entry.better, entry.target)
+    wording = MetricWording(**words, better=entry.better, target=entry.target)
+    return replace(wording, label=f"{wording.label} ({options})") if options else wording
 
 
-def sentences(kind: str) -> Mapping[str, str]:
+def budget_points(metric: str) -> float | None:
+    """What one unit of a metric is in points of a budget; None when budgets do not apply to it.
+
+    They apply to metrics that are on a scale of 0 to 100 and get better all the way to one of its ends.
+    """
+    wording = metric_wording(metric)
+    return wording.points if wording.better in ("higher", "lower") else None
+
+
+def verdict_sentences(kind: str) -> Mapping[str, str]:
     """The verdict's sentences, for `run` (base and tuned) or `runs` (two runs)."""
-    found: Mapping[str, str] = _table("sentences.yaml")[kind]
-    return found
+    sentences: Mapping[str, str] = _table("sentences.yaml")[kind]
+    return sentences
 
 
-def number(value: float, *, sign: bool = False) -> str:
+def format_number(value: float, *, sign: bool = False) -> str:
     """A number with one decimal and a true minus; `sign` adds a plus."""
     text = f"{abs(value):.1f}"
     if float(text) == 0:
@@ -64,5 +83,5 @@ def display_value(metric: str, value: float) -> float:
 
 @cache
 def _table(name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = yamltext.table("tutelage.comparison", name)
-    return loaded
+    table: dict[str, Any] = yamltext.table("tutelage.comparison", name)
+    return table
