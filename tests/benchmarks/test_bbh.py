@@ -49,7 +49,7 @@ def test_fewer_examples_can_be_asked_for_and_more_there_are_not(data: Path) -> N
     two = load("bbh", data=data, limit=1, parts=["navigate"], shots=2).items[0]
     three = load("bbh", data=data, limit=1, parts=["navigate"]).items[0]
     assert two.shots == three.shots[:2]
-    with pytest.raises(InputError, match="too few worked examples") as caught:
+    with pytest.raises(InputError, match="too few exemplars") as caught:
         load("bbh", data=data, limit=1, parts=["navigate"], shots=4)
     assert (caught.value.found, caught.value.expected) == ("3", "4")
 

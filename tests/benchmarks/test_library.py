@@ -125,7 +125,7 @@ def test_a_word_behind_a_name_that_is_not_known_is_refused_with_the_nearest():
     with pytest.raises(InputError, match="general-probe has no such way") as caught:
         load("general-probe:developmnt")
     assert (caught.value.found, caught.value.fix) == ("developmnt", "did you mean general-probe:development?")
-    with pytest.raises(InputError, match="has no worked examples to choose from"):
+    with pytest.raises(InputError, match="has no exemplars to choose from"):
         load("general-probe", shots=2)
 
 

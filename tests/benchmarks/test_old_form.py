@@ -9,7 +9,7 @@ import pytest
 from tutelage.benchmarks import load
 from tutelage.benchmarks.old_form import updated
 
-NOTE = "is written {{{{ {0} }}}} now; the next release does not read the old form"
+NOTE = "is written {{{{ {0} }}}} now: the old form is read for one more release"
 
 
 def old(text):
@@ -26,7 +26,7 @@ def test_an_old_spec_asks_the_same_and_says_how_to_write_it(write, spec):
     assert new.notes == ()
     assert [note.rpartition("/")[2] for note in benchmark.notes] == [
         f"spec.yaml:11: parts.colours.answer: {{choice}} {NOTE.format('choice')}",
-        f"spec.yaml:18: parts.numbers.prompt: {{input}} {NOTE.format('input')}",
+        f"spec.yaml:21: parts.numbers.prompt: {{input}} {NOTE.format('input')}",
     ]
 
 

@@ -118,7 +118,7 @@ def test_shots_can_be_fewer_none_or_turns_of_a_conversation(bench):
     assert load(place, shots=0).items[0].full_prompt.count("Q:") == 1
     assert load(place, shots=3).items[0].full_prompt.count("Q:") == 4
     assert refused(lambda: load(place, shots=4)) == [
-        ("examples.jsonl", "there are too few worked examples") for _ in ("tools", "books")
+        ("examples.jsonl", "there are too few exemplars") for _ in ("tools", "books")
     ]
     turned = load(
         bench(
@@ -233,7 +233,7 @@ def test_a_file_of_examples_as_text_is_split_and_changed(bench):
     )
     assert load(place, shots=1).items[0].full_prompt.count("Q: ") == 2
     assert refused(lambda: load(bench(spec, folder="none"))) == [
-        ("shots", f"the worked examples of {part} are not here") for part in ("tools", "books")
+        ("shots", f"the exemplars of {part} are not here") for part in ("tools", "books")
     ]
 
 
@@ -356,4 +356,4 @@ def test_examples_that_are_no_text_are_told_by_line(bench):
     spec = {"shots": {"text": "worked.txt"}}
     place = bench(spec)
     Path(place, "worked.txt").write_bytes(b"Q: one\nA: caf\xe9\n")
-    assert refused(lambda: load(place))[0] == ("worked.txt:2", "the file of worked examples is not UTF-8")
+    assert refused(lambda: load(place))[0] == ("worked.txt:2", "the file of exemplars is not UTF-8")

@@ -357,3 +357,13 @@ def test_a_metric_that_reads_what_items_do_not_have_is_refused(refusal, metric):
     error = refusal("\n".join([*lines, f"metrics: [{metric}]"]))
     assert (error.where, error.found) == ("my/spec.yaml:6: metrics.0", metric)
     assert "which these answers do not have" in error.problem
+
+
+def test_the_first_metric_must_be_able_to_decide_a_verdict(refusal, monkeypatch):
+    def refuse(name):
+        raise InputError("cannot be the primary metric", found=name)
+
+    monkeypatch.setattr("tutelage.metrics.check_primary", refuse)
+    error = refusal(HEAD + PART + "metrics: [exact_match, accuracy]\n")
+    assert (error.where, error.found) == ("my/spec.yaml:7: metrics.0", "exact_match")
+    assert error.problem == "cannot be the primary metric"

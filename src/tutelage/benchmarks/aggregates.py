@@ -107,11 +107,11 @@ def weighted(scored: ItemScores, parts: Sequence[str], weights: Mapping[str, flo
     entry = parse(scored.metric).entry
     # Parts that weigh more than their items make the average rest on fewer.
     size = intervals.effective_size((share / counts)[place])
-    alike = intervals.most_common_count(scored.items) * size / len(parts)
+    modal_count = intervals.most_common_count(scored.items) * size / len(parts)
     if variance == 0:  # no part varies within, or each has one item: the spread between items is all there is
         variance = float(scored.items.var(ddof=1)) / size if len(parts) > 1 else 0.0
     factor, quantile = intervals.smoothed_factor(
-        value, variance, size, alike, max(1, free), low=entry.low, high=entry.high
+        value, variance, size, modal_count, max(1, free), low=entry.low, high=entry.high
     )
     low, high = intervals.score_interval(value, factor, quantile, low=entry.low, high=entry.high)
     per_item: Floats = scored.items * (share / counts)[place] * len(parts)

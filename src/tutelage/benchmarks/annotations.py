@@ -102,7 +102,9 @@ def _key(columns: Sequence[Sequence[Json]]) -> _Key:
 
 
 def _read(path: Path) -> list[dict[str, str | None]]:
-    content = regular.read_regular(path, subject="the annotations", fix="put them where the spec's filter says")
+    content = regular.read_regular(
+        path, subject="the annotations", fix="put them where the spec's filter says"
+    )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:

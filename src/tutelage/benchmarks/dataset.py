@@ -85,8 +85,8 @@ def read_parts(
         InputError: a file is not what it should be, or the filter leaves nothing.
     """
     read = _by_file if is_per_part(spec.data.path) else _by_column
-    found = read(spec, folders, parts)
-    if not found.rows:
+    part_rows = read(spec, folders, parts)
+    if not part_rows.rows:
         raise DataNotFoundError(
             f"the data of {spec.name} is not here",
             where="--data",
@@ -94,15 +94,15 @@ def read_parts(
             expected=f"the files of {spec.source}" if spec.source else None,
             fix="fetch them, and name the folder that they are in with --data",
         )
-    return _filtered(spec, found, folders, filter_name) if filter_name else found
+    return _filtered(spec, part_rows, folders, filter_name) if filter_name else part_rows
 
 
-def _filtered(spec: RowsSpec, found: PartRows, folders: DataFolders, filter_name: str) -> PartRows:
+def _filtered(spec: RowsSpec, part_rows: PartRows, folders: DataFolders, filter_name: str) -> PartRows:
     """The rows that a filter of the spec keeps."""
     row_filter = spec.filters[filter_name]
     results = {
         part: filter_rows(row_filter, part, rows, folders.find(path_of_part(row_filter.path, part)))
-        for part, rows in found.rows.items()
+        for part, rows in part_rows.rows.items()
     }
     notes = [note for result in results.values() for note in result.notes]
     rows = {part: result.rows for part, result in results.items() if result.rows}
@@ -113,8 +113,8 @@ def _filtered(spec: RowsSpec, found: PartRows, folders: DataFolders, filter_name
             found="; ".join(notes[:3]) or "no row that is annotated so",
             expected=f"annotations in {row_filter.path}",
         )
-    emptied = tuple(part for part in found.rows if part not in rows)
-    return PartRows(rows, (*found.missing, *emptied), tuple(notes))
+    emptied = tuple(part for part in part_rows.rows if part not in rows)
+    return PartRows(rows, (*part_rows.missing, *emptied), tuple(notes))
 
 
 def _by_file(spec: RowsSpec, folders: DataFolders, parts: Sequence[str]) -> PartRows:

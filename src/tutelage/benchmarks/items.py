@@ -27,7 +27,7 @@ class BenchmarkItem:
         difficulty: of development items, for people.
         form: whether it is a turn of a conversation, or a text that the answer goes on from.
         before: the text before exemplars and question.
-        exemplars: worked examples before the question, each as text.
+        exemplars: exemplars before the question, each as text.
         between: the text between exemplars, and before the question.
         exemplar_turns: exemplars as earlier turns of the conversation instead, two an exemplar.
         join: the text between a prompt of form "text" and a choice that continues it.

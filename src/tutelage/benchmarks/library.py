@@ -13,7 +13,7 @@ from tutelage.benchmarks.dataset import DataFolders, DataNotFoundError, read_par
 from tutelage.benchmarks.fields import AnswerSettings, BenchmarkInfo, PartMembership
 from tutelage.benchmarks.item_file import read_items
 from tutelage.benchmarks.items import BenchmarkItem
-from tutelage.benchmarks.row_prompts import AskedWay, items_of_rows
+from tutelage.benchmarks.row_prompts import PromptSettings, items_of_rows
 from tutelage.benchmarks.rows_spec import RowsPart, RowsSpec, read_rows_spec
 from tutelage.benchmarks.runner import Benchmark
 from tutelage.benchmarks.sampling import Limit, sample
@@ -148,11 +148,11 @@ def _over_rows(spec: RowsSpec, named: _NamedSpec, data: Path | None, selection: 
     _require_parts(spec.name, list(spec.parts) or [spec.name], selection.parts if spec.parts else ())
     folders = DataFolders(named.path.parent if named.foreign else None, data)
     part_rows = read_parts(spec, folders, filter_name=filter_name, parts=selection.parts)
-    asked = AskedWay(spec, way, folders, selection.shots, named.foreign)
+    settings = PromptSettings(spec, way, folders, selection.shots, named.foreign)
     return Benchmark(
         name=":".join(word for word in (spec.name, way, filter_name) if word),
         spec=_items_spec(spec, way, list(part_rows.rows)),
-        items=items_of_rows(asked, part_rows, selection.limit),
+        items=items_of_rows(settings, part_rows, selection.limit),
         sizes={part: len(rows) for part, rows in part_rows.rows.items()},
         missing=part_rows.missing,
         notes=(*named.notes, *part_rows.notes),
@@ -189,7 +189,7 @@ def _of_items(spec: Spec, named: _NamedSpec, data: Path | None, selection: Selec
             )
     if selection.shots is not None:
         raise InputError(
-            f"{spec.name} has no worked examples to choose from",
+            f"{spec.name} has no exemplars to choose from",
             where="shots",
             found=str(selection.shots),
             fix="leave --shots away",

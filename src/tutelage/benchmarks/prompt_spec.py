@@ -23,7 +23,7 @@ from tutelage.templates import check as check_template
 
 CHOICE_FIELDS = ("choices", "logprobs", "lengths")
 """Fields that an answer to `choose` brings for metrics."""
-_Place = Callable[[str], str]
+_FieldPlace = Callable[[str], str]
 """A field's name to the place of the layer that sets it."""
 
 
@@ -40,9 +40,7 @@ class ExemplarSpec(Block):
     path: PartPath = Field(
         "", description="A file of rows, put into words as the questions are; {{ part }} is the part's name."
     )
-    text: PartPath = Field(
-        "", description="A file of worked examples as text; {{ part }} is the part's name."
-    )
+    text: PartPath = Field("", description="A file of exemplars as text; {{ part }} is the part's name.")
     columns: tuple[str, ...] = Field((), description="The columns' names, where the file of rows has none.")
     count: int | None = Field(
         None, ge=0, le=1000, description="How many, from the first on; all when not given."
@@ -133,22 +131,24 @@ def contradictions(layers: Mapping[FieldPath, PromptSpec], places: Places) -> It
 
 
 def metric_mistakes(names: Iterable[tuple[str, str]], fields: Sequence[str] = ()) -> Iterator[InputError]:
-    """Metrics that do not exist, or that cannot score a benchmark's answers.
+    """Metrics that do not exist, that cannot score a benchmark's answers, or, in first place, that cannot decide a verdict.
 
     Args:
         names: place and name of each metric.
         fields: fields that the answers bring for metrics.
     """
-    for where, name in names:
+    for index, (where, name) in enumerate(names):
         try:
             metrics.check_scores_answers(name, without_fields=True, provided=fields)
+            if index == 0:
+                metrics.check_primary(name)
         except InputError as error:
             yield InputError(
                 error.problem, where=where, found=error.found or name, expected=error.expected, fix=error.fix
             )
 
 
-def generation_mistakes(settings: AnswerSettings, at: _Place) -> Iterator[InputError]:
+def generation_mistakes(settings: AnswerSettings, at: _FieldPlace) -> Iterator[InputError]:
     """What is wrong with the settings of generated answers."""
     if settings.max_new_tokens == 0:
         yield InputError(
@@ -170,8 +170,11 @@ def choices_mistake(choices: Sequence[str], where: str) -> InputError | None:
     """The mistake of choices that are too few, equal or blank; None when they are two or more different texts."""
     if len(set(choices)) == len(choices) > 1 and all(map(str.strip, choices)):
         return None
-    found = ", ".join(map(shorten, choices)) or "none"
-    return InputError("the choices must be two or more different texts", where=where, found=found)
+    return InputError(
+        "the choices must be two or more different texts",
+        where=where,
+        found=", ".join(map(shorten, choices)) or "none",
+    )
 
 
 def is_template(text: str) -> bool:
@@ -179,7 +182,7 @@ def is_template(text: str) -> bool:
     return "{{" in text or "{%" in text
 
 
-def _of_templates(spec: PromptSpec, at: _Place) -> Iterator[InputError]:
+def _of_templates(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
     texts = [("prompt", spec.prompt), ("answer", spec.answer), ("before", spec.before)]
     if isinstance(spec.choices, tuple):
         texts += [("choices", text) for text in spec.choices]
@@ -201,7 +204,7 @@ def _of_templates(spec: PromptSpec, at: _Place) -> Iterator[InputError]:
             )
 
 
-def _of_choices(spec: PromptSpec, at: _Place) -> Iterator[InputError]:
+def _of_choices(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
     for name in ("max_new_tokens", "stop", "extraction", "references"):
         if getattr(spec, name) != PromptSpec.model_fields[name].default:
             yield InputError(
@@ -231,7 +234,7 @@ def _of_choices(spec: PromptSpec, at: _Place) -> Iterator[InputError]:
         )
 
 
-def _of_generation(spec: PromptSpec, at: _Place) -> Iterator[InputError]:
+def _of_generation(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
     if spec.normalise != "none":
         yield InputError(
             "normalise has no meaning for kind: generate",
@@ -247,7 +250,7 @@ def _of_generation(spec: PromptSpec, at: _Place) -> Iterator[InputError]:
     yield from generation_mistakes(spec, at)
 
 
-def _of_exemplars(spec: PromptSpec, exemplars: ExemplarSpec, at: _Place) -> Iterator[InputError]:
+def _of_exemplars(spec: PromptSpec, exemplars: ExemplarSpec, at: _FieldPlace) -> Iterator[InputError]:
     if bool(exemplars.path) == bool(exemplars.text):
         yield InputError(
             "shots are rows or a text",

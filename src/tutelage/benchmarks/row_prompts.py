@@ -26,8 +26,8 @@ _SPEC_ORIGIN = Origin("the spec", 1)
 
 
 @dataclass(frozen=True, slots=True)
-class AskedWay:
-    """One way of asking a benchmark over rows.
+class PromptSettings:
+    """How a benchmark over rows is asked.
 
     Attributes:
         spec: the benchmark.
@@ -66,18 +66,18 @@ class PartPrompter:
     """Puts the rows of one part into words.
 
     Args:
-        asked: the way of asking.
+        settings: the way of asking.
         part: the part's name.
 
     Raises:
         InputError: its exemplars cannot be read.
     """
 
-    def __init__(self, asked: AskedWay, part: str) -> None:
+    def __init__(self, settings: PromptSettings, part: str) -> None:
         self._part = part
-        self._asked = asked
-        self._spec: PromptSpec = asked.spec.prompt_spec(asked.way, part)
-        title = asked.spec.parts.get(part, RowsPart()).title or part.replace("_", " ")
+        self._settings = settings
+        self._spec: PromptSpec = settings.spec.prompt_spec(settings.way, part)
+        title = settings.spec.parts.get(part, RowsPart()).title or part.replace("_", " ")
         self._extra: dict[str, Json] = {"part": part, "title": title}
         (rendered,) = self._render([("before", self._spec.before)], [Example(part, {}, _SPEC_ORIGIN)])
         (before,) = text_or_raise(rendered)
@@ -109,7 +109,7 @@ class PartPrompter:
     def _render(
         self, templates: Sequence[NamedTemplate], rows: Sequence[Example]
     ) -> Iterator[tuple[str, ...] | InputError]:
-        return render_rows(templates, rows, self._extra, foreign=self._asked.foreign)
+        return render_rows(templates, rows, self._extra, foreign=self._settings.foreign)
 
     def _questions(self, rows: Sequence[Example]) -> Iterator[_Question | InputError]:
         """Prompt, choices and right answers of each row, or what is wrong with it."""
@@ -153,16 +153,16 @@ class PartPrompter:
         spec = self._spec.shots
         if spec is None:
             return _Exemplars(before)
-        count = spec.count if self._asked.exemplar_count is None else self._asked.exemplar_count
+        count = spec.count if self._settings.exemplar_count is None else self._settings.exemplar_count
         if count == 0:
             return _Exemplars(before)
         file = path_of_part(spec.path or spec.text, self._part)
-        path = self._asked.folders.find(file)
+        path = self._settings.folders.find(file)
         if path is None:
             raise DataNotFoundError(
-                f"the worked examples of {self._part} are not here",
+                f"the exemplars of {self._part} are not here",
                 where="shots",
-                found=self._asked.folders.searched(file),
+                found=self._settings.folders.searched(file),
                 fix="put them there, or ask without examples (--shots 0)",
             )
         if spec.text:
@@ -186,7 +186,7 @@ class PartPrompter:
         self, spec: ExemplarSpec, count: int | None, path: Path, before: str
     ) -> _Exemplars:
         text = files.read_text(
-            path, subject="the file of worked examples", fix="put it there, or ask without examples"
+            path, subject="the file of exemplars", fix="put it there, or ask without examples"
         )
         if spec.after:
             _, line, text = text.partition(spec.after + "\n")
@@ -206,7 +206,7 @@ class PartPrompter:
 def _require_count(available: int, count: int | None, path: Path) -> None:
     if count is not None and available < count:
         raise InputError(
-            "there are too few worked examples", where=str(path), found=str(available), expected=str(count)
+            "there are too few exemplars", where=str(path), found=str(available), expected=str(count)
         )
 
 
@@ -230,11 +230,11 @@ def _texts_of(row: Example, column: str, subject: str, *, allow_one: bool) -> li
     )
 
 
-def items_of_rows(asked: AskedWay, part_rows: PartRows, limit: Limit) -> tuple[BenchmarkItem, ...]:
+def items_of_rows(settings: PromptSettings, part_rows: PartRows, limit: Limit) -> tuple[BenchmarkItem, ...]:
     """The items of all rows, or of a sample of each part.
 
     Args:
-        asked: the way of asking.
+        settings: the way of asking.
         part_rows: the rows of each part.
         limit: how many of each part.
 
@@ -245,7 +245,7 @@ def items_of_rows(asked: AskedWay, part_rows: PartRows, limit: Limit) -> tuple[B
     errors: list[InputError] = []
     for part, rows in part_rows.rows.items():
         try:
-            prompter = PartPrompter(asked, part)
+            prompter = PartPrompter(settings, part)
         except InputError as error:
             errors.append(error)
             continue
@@ -257,5 +257,5 @@ def items_of_rows(asked: AskedWay, part_rows: PartRows, limit: Limit) -> tuple[B
                 items.append(item)
         if len(errors) >= MAX_MISTAKES:
             break
-    raise_all(asked.spec.name, errors[:MAX_MISTAKES])
+    raise_all(settings.spec.name, errors[:MAX_MISTAKES])
     return tuple(items)

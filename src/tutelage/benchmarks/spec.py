@@ -34,7 +34,7 @@ class PartSpec(PartMembership, AnswerSettings):
     title: str = Field(min_length=1, description="What the part is about, for people.")
     kind: Kind = Field(description="choose: the likeliest of an item's choices; generate: greedy text.")
     prefix: str = Field(
-        "", description="Fixed text before every prompt of the part, such as worked examples; never an item."
+        "", description="Fixed text before every prompt of the part, such as exemplars; never an item."
     )
     prompt: str = Field("{{ input }}", description="A Jinja template of the user's turn; it reads input.")
     choices: tuple[str, ...] = Field((), description="The choices of every item; else each item has its own.")
