@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from tutelage.cli import live
-from tutelage.training.events import BaseKept, Resumed, SelfChecked, Step, Stopping, Validation
+from tutelage.training.events import ReferenceCopied, Resumed, SelfChecked, StepDone, Stopping, ValidationDone
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def told(*, terminal=False):
 
 
 def step(n, steps=4):
-    return Step(n, steps, 1.5, 1e-3, 0.7, 8, 300, 120, 2.0, 1_500_000_000)
+    return StepDone(n, steps, 1.5, 1e-3, 0.7, 8, 300, 120, 2.0, 1_500_000_000)
 
 
 def test_piped_it_is_plain_lines_with_share_rate_and_time_left(clock):
@@ -64,7 +64,7 @@ def test_training_says_loss_throughput_memory_and_time_left(clock):
         line.event(step(3))
         clock.now += 60
         line.event(step(4))
-        line.event(Validation(4, 0.25, best=True))
+        line.event(ValidationDone(4, 0.25, best=True))
         line.event(Resumed(4, (), ("threads: then 1, now 2",)))
         line.event(Stopping(4))
     assert out.getvalue().splitlines() == [
@@ -82,7 +82,7 @@ def test_training_says_loss_throughput_memory_and_time_left(clock):
 def test_the_self_check_and_what_the_base_takes_are_a_line_each():
     line, out = told()
     with line:
-        line.event(BaseKept(538_060_032))
+        line.event(ReferenceCopied(538_060_032))
         line.event(SelfChecked(0, 4, 1, packed=False, loss=3.1e-8, gradient=2.4e-6))
         line.event(SelfChecked(7, 1, 1, packed=True, loss=0.0, gradient=1e-6))
         line.event(SelfChecked(0, 4, 3, packed=False, loss=3.1e-8, gradient=2.4e-6))

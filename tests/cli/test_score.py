@@ -58,7 +58,7 @@ def test_text_files(files, capsys):
     ("words", "says"),
     [
         (["rouge"], "name a .jsonl file behind the metrics"),
-        (["rouge", "a.jsonl", "--references", "r.txt"], "leave one of them away"),
+        (["rouge", "a.jsonl", "--references", "r.txt"], "remove one of them"),
         (["rouge", "--references", "r.txt"], "only --references"),
         (["rouge", "--predictions", "p.txt"], "only --predictions"),
         (["rogue", "a.jsonl"], "did you mean rouge?"),

@@ -90,7 +90,7 @@ def _stopped(error: BaseException, *, fix: str) -> Stopped:
 
 
 def _usage(error: Exception, table: Mapping[str, Mapping[str, str]]) -> InputError:
-    message = getattr(error, "format_message", lambda: str(error))()
+    message = getattr(error, "format_message", lambda: str(error))().replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "tutelage"
     entry = table.get(getattr(context, "info_name", None) or "", {})

@@ -11,7 +11,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from tutelage.cli.console import plain
-from tutelage.training.events import BaseKept, Event, Resumed, SelfChecked, Step, Stopping, Validation
+from tutelage.training.events import (
+    Event,
+    ReferenceCopied,
+    Resumed,
+    SelfChecked,
+    StepDone,
+    Stopping,
+    ValidationDone,
+)
 
 LINE_SECONDS = 10.0  # between two plain lines
 
@@ -73,9 +81,9 @@ class LiveProgress:
     def event(self, event: Event) -> None:
         """Show a training step, or a line for another event."""
         match event:
-            case Step():
+            case StepDone():
                 self._step(event)
-            case Validation(step, loss, best):
+            case ValidationDone(step, loss, best):
                 self._say(f"  step {step}: validation loss {loss:.4f}{', the best yet' if best else ''}")
             case Resumed(step, passed_over, machine):
                 if passed_over:
@@ -87,12 +95,12 @@ class LiveProgress:
                     )
             case Stopping(step):
                 self._say(f"  stopping: writing the checkpoint of step {step}; Ctrl-C again stops at once")
-            case BaseKept(size):
+            case ReferenceCopied(size):
                 self._say(f"  the base's trained weights are kept too: {size / 1e9:.2f} GB")
             case SelfChecked():
                 self._say(f"  {_checked(event)}")
 
-    def _step(self, event: Step) -> None:
+    def _step(self, event: StepDone) -> None:
         self._seconds += event.seconds
         self._steps += 1
         note = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,34 +12,18 @@ from tutelage.cli import console
 from tutelage.core.errors import InputError
 
 if TYPE_CHECKING:
-    from tutelage.core.types import Prompted
-    from tutelage.templates.kind import Kind, Wording
+    from tutelage.core.types import Example, Prompted
+    from tutelage.templates.kind import Kind
 
 GROUPS = {
     "wordings": "wordings",
     "rationales": "with reasons before the answer",
-    "inverted": "turned around, for training rows",
+    "inverted": "inverted, for training rows",
 }
 
 
-class Action(StrEnum):
-    """What to do."""
-
-    LIST = "list"
-    SHOW = "show"
-    RENDER = "render"
-
-
-class Options(StrEnum):
-    """Whether answer choices stand in the prompts."""
-
-    LISTED = "listed"
-    NONE = "none"
-    MIXED = "mixed"
-
-
 def templates(
-    action: Annotated[Action, typer.Argument(help="What to do.")] = Action.LIST,
+    action: Annotated[Literal["list", "show", "render"], typer.Argument(help="What to do.")] = "list",
     name: Annotated[
         str | None,
         typer.Argument(
@@ -56,7 +40,7 @@ def templates(
         typer.Option(
             "--fields",
             metavar="FIELD=COLUMN",
-            help="Which column holds a field; FIELD==TEXT is a text for every row.",
+            help="Which column holds a field; FIELD==TEXT sets a text for all rows.",
         ),
     ] = None,
     labels: Annotated[
@@ -64,31 +48,40 @@ def templates(
         typer.Option("--labels", metavar="WORDS", help="negative,positive or 0=negative,1=positive."),
     ] = None,
     options: Annotated[
-        Options | None,
-        typer.Option("--options", help="Whether prompts list the choices.", show_default="listed"),
-    ] = None,
+        Literal["listed", "none", "mixed"],
+        typer.Option("--options", help="Whether prompts list the choices."),
+    ] = "listed",
     rows: Annotated[int, typer.Option("--rows", min=1, help="How many rows to render.")] = 5,
-    inverted: Annotated[bool, typer.Option("--inverted", help="Turn every row around.")] = False,
+    inverted: Annotated[
+        bool, typer.Option("--inverted", help="Invert every row: its answer becomes the question.")
+    ] = False,
     json: Annotated[bool, console.Json] = False,
 ) -> None:
-    """List the kinds of tasks that have wordings, show the wordings of one, or put a file's rows into words."""
-    if action is Action.LIST:
+    """List the kinds of tasks that have prompt templates, show those of one kind, or render the rows of a file."""
+    if action == "list":
         _list(as_json=json)
         return
-    if name is None or (action is Action.RENDER and file is None):
+    if name is None or (action == "render" and file is None):
         raise InputError(
-            f"`templates {action}` needs a name" + (" and a data file" if action is Action.RENDER else ""),
+            f"`templates {action}` needs a name" + (" and a data file" if action == "render" else ""),
             where="templates",
             found="nothing" if name is None else name,
             expected="such as sentiment, sentiment/direct-question or ./my-templates.yaml",
             fix="see `tutelage templates list`",
         )
-    if action is Action.SHOW:
+    if file is None or action == "show":
         _show(name, as_json=json)
         return
-    assert file is not None
-    wanted = dict(map(_pair, fields or ()))
-    _render(name, file, wanted, _labels(labels), options.value if options else "listed", rows, inverted, json)
+    from tutelage.data import read
+
+    examples = list(read(file))
+    rendered = _render(name, file.stem, examples, fields or [], labels, options, rows, inverted=inverted)
+    texts = [
+        f"{'=' * 8} {row.origin} {row.template}\n{row.prompt}\n{'-' * 8} answer\n{row.completion}\n"
+        for row in rendered
+    ]
+    note = f"{len(rendered)} of {len(examples):,} rows of {file}, before the model's chat template."
+    console.show_result({"rows": [_row(row) for row in rendered]}, "\n".join([*texts, note]), as_json=json)
 
 
 def _list(*, as_json: bool) -> None:
@@ -96,8 +89,10 @@ def _list(*, as_json: bool) -> None:
 
     kinds = [library.load(name) for name in library.kind_names()]
     if as_json:
-        layouts = [{"name": one.name, "columns": list(one.columns)} for one in columns.column_templates()]
-        console.print_json({"templates": [_in_short(kind) for kind in kinds], "layouts": layouts})
+        layouts = [
+            {"name": layout.name, "columns": list(layout.columns)} for layout in columns.column_templates()
+        ]
+        console.print_json({"templates": [_summary(kind) for kind in kinds], "layouts": layouts})
         return
     table = []
     for kind in kinds:
@@ -114,18 +109,18 @@ def _list(*, as_json: bool) -> None:
     )
 
 
-def _in_short(kind: Kind) -> dict[str, Any]:
+def _summary(kind: Kind) -> dict[str, Any]:
     return {
         "name": kind.name,
         "title": kind.title,
         "about": kind.about,
         "fields": {
-            one.name: {"about": one.about, "type": one.type, "optional": one.optional}
-            for one in kind.fields.values()
+            field.name: {"about": field.about, "type": field.type, "optional": field.optional}
+            for field in kind.fields.values()
         },
         "answer": kind.answer,
         "labels": list(kind.labels),
-        **{group: [one.name for one in kind.of_group(group)] for group in GROUPS},
+        **{group: [wording.name for wording in kind.of_group(group)] for group in GROUPS},
     }
 
 
@@ -134,22 +129,22 @@ def _show(name: str, *, as_json: bool) -> None:
 
     if name in columns.column_template_names():
         layout = columns.column_template(name)
-        told = {"name": name, "prompt": layout.prompt, "completion": layout.completion}
-        if as_json:
-            console.print_json(told)
-        else:
-            console.show(
-                f"{name}: a layout of columns\n\nprompt:\n{layout.prompt}\n\ncompletion:\n{layout.completion}"
-            )
+        console.show_result(
+            {"name": name, "prompt": layout.prompt, "completion": layout.completion},
+            f"{name}: a layout of columns\n\nprompt:\n{layout.prompt}\n\ncompletion:\n{layout.completion}",
+            as_json=as_json,
+        )
         return
-    found = library.find(name)
-    one_only = "/" in found.name
-    shown = found.wordings if one_only else tuple(found.kind.wordings.values())
+    named = library.find(name)
+    kind = named.kind
+    wordings = named.wordings if "/" in named.name else tuple(kind.wordings.values())
     if as_json:
-        told_kind = _in_short(found.kind)
-        console.print_json({**told_kind, "texts": {one.name: _told(one) for one in shown}})
+        texts = {
+            wording.name: {key: getattr(wording, key) for key in ("group", "prompt", "completion", "layout")}
+            for wording in wordings
+        }
+        console.print_json({**_summary(kind), "texts": texts})
         return
-    kind = found.kind
     console.show(f"{kind.name}: {kind.title}")
     if kind.about:
         console.show(f"  {' '.join(kind.about.split())}")
@@ -157,29 +152,24 @@ def _show(name: str, *, as_json: bool) -> None:
         console.show(f"  {field.name:<16}{field.about}{' (may be missing)' if field.optional else ''}")
     if kind.labels:
         console.show(f"  {'labels':<16}{', '.join(kind.labels)}")
-    for one in shown:
-        console.show(
-            f"\n{'-' * 8} {kind.name}/{one.name} ({GROUPS[one.group]}{', ' + one.layout if one.layout else ''})"
-        )
-        console.show(one.prompt)
-        console.show(f"{'-' * 8} answer: {one.completion}")
-
-
-def _told(one: Wording) -> dict[str, Any]:
-    return {"group": one.group, "prompt": one.prompt, "completion": one.completion, "layout": one.layout}
+    for wording in wordings:
+        layout_note = f", {wording.layout}" if wording.layout else ""
+        console.show(f"\n{'-' * 8} {kind.name}/{wording.name} ({GROUPS[wording.group]}{layout_note})")
+        console.show(f"{wording.prompt}\n{'-' * 8} answer: {wording.completion}")
 
 
 def _render(
     name: str,
-    file: Path,
-    fields: dict[str, Any],
-    labels: list[str] | dict[str, str] | None,
+    task: str,
+    examples: Sequence[Example],
+    fields: Sequence[str],
+    labels: str | None,
     options: Literal["listed", "none", "mixed"],
-    rows: int,
+    count: int,
+    *,
     inverted: bool,
-    as_json: bool,
-) -> None:
-    from tutelage.data import read
+) -> list[Prompted]:
+    """The first rows of a file as prompts; the template is bound to all of them."""
     from tutelage.templates import (
         WordingOptions,
         bind_template,
@@ -189,24 +179,20 @@ def _render(
         find,
     )
 
-    examples = list(read(file))
     if name in column_template_names():
-        done = column_template(name).render_all(examples[:rows], file.stem)
-    else:
-        manner = WordingOptions(options, 1.0 if inverted else 0.0)
-        template = bind_template(find(name), examples, manner, fields=fields, labels=labels, where="options")
-        try:
-            done = template.render_all(examples[:rows], file.stem, training=inverted)
-        finally:
-            close()
-    if as_json:
-        console.print_json({"rows": [_row(row) for row in done]})
-        return
-    for row in done:
-        console.show(
-            f"{'=' * 8} {row.origin} {row.template}\n{row.prompt}\n{'-' * 8} answer\n{row.completion}\n"
-        )
-    console.show(f"{len(done)} of {len(examples):,} rows of {file}, before the model's chat template.")
+        return list(column_template(name).render_all(examples[:count], task))
+    template = bind_template(
+        find(name),
+        examples,
+        WordingOptions(options, 1.0 if inverted else 0.0),
+        fields=dict(map(_field_source, fields)),
+        labels=_labels(labels),
+        where="options",
+    )
+    try:
+        return list(template.render_all(examples[:count], task, training=inverted))
+    finally:
+        close()
 
 
 def _row(row: Prompted) -> dict[str, Any]:
@@ -221,16 +207,16 @@ def _row(row: Prompted) -> dict[str, Any]:
     }
 
 
-def _pair(word: str) -> tuple[str, Any]:
-    """A field and its source: a column, columns with commas between, or after == the text itself."""
+def _field_source(option: str) -> tuple[str, Any]:
+    """A field and its source: a column, columns separated by commas, or a text after ==."""
     from tutelage.templates import ConstantField
 
-    field, equals, source = word.partition("=")
+    field, equals, source = option.partition("=")
     if not equals or not field or not source.strip("="):
         raise InputError(
             "not a field and its column",
             where="--fields",
-            found=word,
+            found=option,
             expected="FIELD=COLUMN, FIELD=COLUMN,COLUMN or FIELD==TEXT",
             fix="write it as --fields text=review",
         )
@@ -244,15 +230,15 @@ def _labels(text: str | None) -> list[str] | dict[str, str] | None:
         return None
     parts = [part.strip() for part in text.split(",")]
     pairs = [part.partition("=") for part in parts]
-    mapped = {raw.strip(): word.strip() for raw, equals, word in pairs if equals}
-    if all(parts) and not mapped and len(set(parts)) == len(parts) > 1:
+    labels = {value.strip(): label.strip() for value, equals, label in pairs if equals}
+    if all(parts) and not labels and len(set(parts)) == len(parts) > 1:
         return parts
-    if len(mapped) == len(parts) > 1 and all(mapped.values()):
-        return mapped
+    if len(labels) == len(parts) > 1 and all(labels.values()):
+        return labels
     raise InputError(
         "not labels",
         where="--labels",
         found=text,
-        expected="two different words or more: negative,positive or 0=negative,1=positive",
-        fix="write them with commas between and without spaces",
+        expected="two different labels or more: negative,positive or 0=negative,1=positive",
+        fix="separate them by commas, without spaces",
     )
