@@ -39,7 +39,7 @@ def count(value: float) -> Number:
 
 def score(metric: str, value: float, *, sign: bool = False) -> Number:
     """Format a metric's value on the scale shown to people."""
-    return Number(value, wording.number(wording.display_value(metric, value), sign=sign))
+    return Number(value, wording.format_number(wording.display_value(metric, value), sign=sign))
 
 
 def probability(value: float) -> Number:
