@@ -255,7 +255,7 @@ DATA = "tasks: [{data: {path: good.jsonl}}]\n"
 RECIPES = {
     "misspelt": ("modle: x\n" + DATA, "there is no field modle", "did you mean model?"),
     "task": ("model: x\ntask: []\n", "the field tasks is missing", "did you mean tasks?"),
-    "nothing": ("", "the file is no recipe", "tutelage init"),
+    "nothing": ("", "the file is not a recipe", "tutelage init"),
     "tasks as text": ("model: x\ntasks: [good.jsonl]\n", "tasks.0: not fields", "tasks: [{data: {path: good.jsonl}}]"),
     "data as text": ("model: x\ntasks: [{data: good.jsonl}]\n", "tasks.0.data: not fields", "data: {path: good.jsonl}"),
     "watch as text": (f"model: x\n{DATA}watch: [mmlu]\n", "watch.0: not fields", "watch: [{benchmark: mmlu}]"),

@@ -64,7 +64,7 @@ def made(tmp_path_factory, tiny_model_folder):
     """Inputs of every command: a model, two adapters of it, an evaluation, a recipe with rows, predictions."""
     import torch
 
-    from tutelage.models import add_lora, export, load, resolve
+    from tutelage.models import add_adapter, export, load, resolve
 
     folder = tmp_path_factory.mktemp("made")
     shutil.copytree(tiny_model_folder, folder / "model")
@@ -81,7 +81,7 @@ def made(tmp_path_factory, tiny_model_folder):
         patch.chdir(folder)
         source = resolve("model")
         for name in ("adapter", "adapter-2"):
-            loaded = add_lora(load(source), rank=2, alpha=4, dropout=0.0, seed=0)
+            loaded = add_adapter(load(source), "lora", {"rank": 2, "alpha": 4, "dropout": 0.0}, seed=0)
             with torch.no_grad():
                 for parameter in loaded.model.parameters():
                     parameter.add_(0.01 * parameter.requires_grad)

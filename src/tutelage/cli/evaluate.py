@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from tutelage.cli import console
+from tutelage.cli.evaluation_table import show
 from tutelage.cli.options import Data, Out
-from tutelage.cli.scored import show
 from tutelage.evaluation.options import EvaluationOptions, meaning
-
-
-class Against(StrEnum):
-    """What else is asked."""
-
-    BASE = "base"
 
 
 def evaluate(
@@ -29,7 +22,7 @@ def evaluate(
     first: Annotated[bool, typer.Option("--first", help=meaning("first"))] = False,
     shots: Annotated[int | None, typer.Option("--shots", metavar="K", min=0, help=meaning("shots"))] = None,
     against: Annotated[
-        Against | None, typer.Option("--against", help="base: " + meaning("against_base"))
+        Literal["base"] | None, typer.Option("--against", help="base: " + meaning("against_base"))
     ] = None,
     chat_template: Annotated[
         str | None, typer.Option("--chat-template", metavar="NAME", help=meaning("chat_template"))
@@ -41,9 +34,9 @@ def evaluate(
     out: Out = None,
     json: Annotated[bool, console.Json] = False,
 ) -> int:
-    """Ask a model every item and print its scores with 95 % intervals. Responses are kept: if killed, it resumes."""
+    """Score a model on benchmarks, with 95 % intervals. Responses are kept: if killed, it resumes."""
     from tutelage.cli.live import LiveProgress
-    from tutelage.evaluation.evaluate import evaluate as do
+    from tutelage.evaluation.evaluate import evaluate as evaluate_model
     from tutelage.results.run_folder import STORE_FILE
 
     options = EvaluationOptions(
@@ -52,18 +45,18 @@ def evaluate(
         limit=limit,
         first=first,
         shots=shots,
-        against_base=against is Against.BASE,
+        against_base=against == "base",
         self_check=self_check,
         chat_template=chat_template,
         data_dir=data,
         out=out,
     )
     with LiveProgress() as live:
-        found = do(options, listener=live)
+        evaluation = evaluate_model(options, listener=live)
     if json:
-        console.print_json(found.document)
+        console.print_json(evaluation.document)
     else:
-        show(found.document)
-        console.show(f"responses: {(found.folder / STORE_FILE).absolute()}")
-    both = [*found.document["benchmarks"].values(), *found.document.get("base", {}).values()]
-    return 1 if any(one.get("self_check", {}).get("wrong") for one in both) else 0
+        show(evaluation.document)
+        console.show(f"responses: {(evaluation.folder / STORE_FILE).absolute()}")
+    measured = [*evaluation.document["benchmarks"].values(), *evaluation.document.get("base", {}).values()]
+    return 1 if any(scores.get("self_check", {}).get("wrong") for scores in measured) else 0

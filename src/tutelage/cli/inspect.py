@@ -1,4 +1,4 @@
-"""`tutelage inspect RECIPE`: what will be trained on, token by token, and what looks wrong."""
+"""`tutelage inspect RECIPE`: shows what will be trained on, token by token, and likely mistakes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tutelage.cli.options import Data, RecipeFile, Sets
 if TYPE_CHECKING:
     from tutelage.report.inspection import Finding, InspectedRow, InspectedTask, Inspection, Token
 
-SHORT = 240  # characters of a text that stands in words beside its tokens
-PAIRS = 3  # of repeated rows or leaks
+MAX_CHARACTERS = 240  # of a text that is shown beside its tokens
+MAX_PAIRS = 3  # of repeated rows or leaks
 HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
-LABEL = 12  # the width of the names at the left
+LABEL_WIDTH = 12
 
 
-class Signs(NamedTuple):
-    """What stands for a space, a line break and a tab inside a token, and between two tokens."""
+class TokenMarks(NamedTuple):
+    """The marks for a space, a line break and a tab inside a token, and for the border between two tokens."""
 
     space: str
     line: str
@@ -31,8 +31,8 @@ class Signs(NamedTuple):
     border: str
 
 
-PRETTY = Signs("\u00b7", "\u21b5", "\u21e5", "\u2502")
-PLAIN = Signs("_", "\\n", "\\t", "|")
+UNICODE_MARKS = TokenMarks("\u00b7", "\u21b5", "\u21e5", "\u2502")
+ASCII_MARKS = TokenMarks("_", "\\n", "\\t", "|")
 
 
 def inspect(
@@ -45,57 +45,60 @@ def inspect(
         typer.Option(
             "--row",
             metavar="ID",
-            help="Show this row: file:line, its own field id, or TASK:ID. May be repeated.",
+            help="Show this row: file:line, the value of its field id, or TASK:ID. May be repeated.",
         ),
     ] = None,
     split: Annotated[
-        Literal["train", "validation", "test"], typer.Option("--split", help="Which rows --rows shows.")
+        Literal["train", "validation", "test"],
+        typer.Option("--split", help="From which split --rows takes rows."),
     ] = "train",
     look_at_test: Annotated[
         bool,
-        typer.Option("--look-at-test", help="Let test rows be shown before the tuning has ended; recorded."),
+        typer.Option("--look-at-test", help="Show test rows before the tuning has ended; this is recorded."),
     ] = False,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write a page.")] = None,
     data: Data = None,
     sets: Sets = None,
     json: Annotated[bool, console.Json] = False,
 ) -> None:
-    """Show what will be trained on: text, tokens, what is learned, lengths, truncation, overlap. Warn of silent mistakes."""
+    """Show what will be trained on: text, tokens, loss mask, lengths, truncation, overlap. Warn of silent mistakes."""
     from tutelage.config import load
     from tutelage.core import outputs
     from tutelage.inspection.inspect import RowSelection
-    from tutelage.inspection.inspect import inspect as look
+    from tutelage.inspection.inspect import inspect as inspect_recipe
 
     if html is not None:
         outputs.Page(html, [recipe]).check()
     selection = RowSelection(names=row or (), count=rows, split=split, early=look_at_test)
-    found = look(load(recipe, sets=sets or ()), data_dir=data, selection=selection, say=console.say)
+    inspection = inspect_recipe(
+        load(recipe, sets=sets or ()), data_dir=data, selection=selection, say=console.say
+    )
     if html is not None:
         from tutelage.report.inspection_page import render_inspection
 
-        outputs.Page(html, [recipe]).write(render_inspection(found))
+        outputs.Page(html, [recipe]).write(render_inspection(inspection))
     if json:
-        console.print_json(found.as_json())
+        console.print_json(inspection.as_json())
         return
-    _show(found)
+    _show(inspection)
     if html is not None:
         console.show(f"page: {html}")
 
 
-def _show(found: Inspection) -> None:
-    for task in found.tasks:
+def _show(inspection: Inspection) -> None:
+    for task in inspection.tasks:
         _show_task(task)
-    _heading(found.recipe)
-    _fact("model", found.model)
-    _fact("template", f"{found.chat_template or 'none'}; at most {found.max_length:,} tokens a row")
+    _heading(inspection.recipe)
+    _fact("model", inspection.model)
+    _fact("template", f"{inspection.chat_template or 'none'}; at most {inspection.max_length:,} tokens a row")
     _fact(
         "an epoch",
-        f"{found.rows_per_epoch:,} rows, {found.tokens_per_epoch:,} tokens, "
-        f"{found.loss_tokens_per_epoch:,} of them learned; {found.epochs:g} epochs",
+        f"{inspection.rows_per_epoch:,} rows, {inspection.tokens_per_epoch:,} tokens, "
+        f"{inspection.loss_tokens_per_epoch:,} of them learned; {inspection.epochs:g} epochs",
     )
-    _fact("warnings", str(len(found.warnings) or "none"))
-    for one in found.findings:
-        _show_finding(one)
+    _fact("warnings", str(len(inspection.warnings) or "none"))
+    for finding in inspection.findings:
+        _show_finding(finding)
 
 
 def _show_task(task: InspectedTask) -> None:
@@ -114,11 +117,11 @@ def _show_task(task: InspectedTask) -> None:
     for name, value in facts:
         _fact(name, value)
     lines = [
-        [name, side, *(f"{told[side][key]:,}" for key in ("min", "median", "p95", "max"))]
-        + ([f"{told['truncated']:,}", f"{told['dropped_tokens']:,}"] if side == "prompt" else ["", ""])
-        for name, told in task.tokens.items()
+        [split, side, *(f"{lengths[side][key]:,}" for key in ("min", "median", "p95", "max"))]
+        + ([f"{lengths['truncated']:,}", f"{lengths['dropped_tokens']:,}"] if side == "prompt" else ["", ""])
+        for split, lengths in task.tokens.items()
         for side in ("prompt", "completion")
-        if told.get(side)
+        if lengths.get(side)
     ]
     columns = ["tokens of", "", "min", "median", "p95", "max", "rows cut", "tokens cut"]
     console.show_table(columns, lines, right=tuple(range(2, 8)))
@@ -136,29 +139,30 @@ def _epoch(task: InspectedTask) -> str:
 
     if not task.times:
         return "none of its rows: it is held out, and only asked"
-    often = (
-        "" if abs(task.times - 1) < 1e-9 else f"{task.rows_per_epoch:,} rows, each {task.times:.2f} times; "
-    )
-    return f"{often}{task.tokens_per_epoch:,} tokens, {share(task.loss_share)} of them learned"
+    repeats = ""
+    if abs(task.times - 1) >= 1e-9:
+        repeats = f"{task.rows_per_epoch:,} rows, each {task.times:.2f} times; "
+    return f"{repeats}{task.tokens_per_epoch:,} tokens, {share(task.loss_share)} of them learned"
 
 
-def _source(told: Mapping[str, Any]) -> str:
-    """Where rows come from, long hashes by their beginning."""
-    said = {key: str(value) for key, value in told.items() if value not in (None, "", [], {})}
-    return ", ".join(f"{key} {value[:12] if HASH.fullmatch(value) else value}" for key, value in said.items())
+def _source(source: Mapping[str, Any]) -> str:
+    """Where rows come from; hashes are shortened."""
+    texts = {key: str(value) for key, value in source.items() if value not in (None, "", [], {})}
+    return ", ".join(f"{key} {text[:12] if HASH.fullmatch(text) else text}" for key, text in texts.items())
 
 
-def _counts(told: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in told.items() if count)
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
 
 
-def _pairs(pairs: Sequence[Mapping[str, Any]], one: str, other: str, none: str) -> str:
+def _pairs(pairs: Sequence[Mapping[str, Any]], row: str, original: str, none: str) -> str:
     if not pairs:
         return none
     shown = "; ".join(
-        f"{pair[one]} {'nearly ' if 'similarity' in pair else ''}as {pair[other]}" for pair in pairs[:PAIRS]
+        f"{pair[row]} {'nearly ' if 'similarity' in pair else ''}as {pair[original]}"
+        for pair in pairs[:MAX_PAIRS]
     )
-    return f"{len(pairs):,}: {shown}" + ("; ..." if len(pairs) > PAIRS else "")
+    return f"{len(pairs):,}: {shown}" + ("; ..." if len(pairs) > MAX_PAIRS else "")
 
 
 def _show_row(row: InspectedRow) -> None:
@@ -182,36 +186,36 @@ def _show_row(row: InspectedRow) -> None:
 
 
 def _show_tokens(label: str, tokens: Sequence[Token]) -> None:
-    """Tokens with their borders: learned ones bold and coloured, or in brackets where there is no colour."""
+    """Show tokens with their borders: learned ones bold and coloured, or in brackets without colours."""
     from rich.text import Text
 
     out = console.console()
-    signs = PRETTY if _can_write(PRETTY, out.encoding) else PLAIN
+    marks = UNICODE_MARKS if _can_write(UNICODE_MARKS, out.encoding) else ASCII_MARKS
     coloured = out.is_terminal and not out.no_color and out.color_system is not None
-    lines = [Text(f"{label:<{LABEL}}")]
+    lines = [Text(f"{label:<{LABEL_WIDTH}}")]
     for token in tokens:
-        text = _spelled(token.text, signs, out.encoding)
+        text = _visible_text(token.text, marks, out.encoding)
         boxed = token.learned and not coloured
         piece = Text(f"[{text}]" if boxed else text, style=_style(token))
-        if lines[-1].cell_len > LABEL:
+        if lines[-1].cell_len > LABEL_WIDTH:
             if lines[-1].cell_len + piece.cell_len >= out.width:
-                lines.append(Text(" " * LABEL))
+                lines.append(Text(" " * LABEL_WIDTH))
             elif not boxed:
-                lines[-1].append(signs.border, style="bright_black")
+                lines[-1].append(marks.border, style="bright_black")
         lines[-1].append_text(piece)
         if token.text.endswith("\n"):
-            lines.append(Text(" " * LABEL))
+            lines.append(Text(" " * LABEL_WIDTH))
     for line in lines:
-        if line.cell_len > LABEL:
+        if line.cell_len > LABEL_WIDTH:
             out.print(line)
 
 
-def _spelled(text: str, signs: Signs, encoding: str) -> str:
-    """A token's text in one line in which spaces are seen."""
+def _visible_text(text: str, marks: TokenMarks, encoding: str) -> str:
+    """A token's text in one line, with visible spaces."""
     from tutelage.report.inspection import visible
 
-    named = visible(text).replace(" ", signs.space).replace("\n", signs.line).replace("\t", signs.tab)
-    return console.plain(named).encode(encoding, "replace").decode(encoding)
+    text = visible(text).replace(" ", marks.space).replace("\n", marks.line).replace("\t", marks.tab)
+    return console.plain(text).encode(encoding, "replace").decode(encoding)
 
 
 def _style(token: Token) -> str:
@@ -220,20 +224,22 @@ def _style(token: Token) -> str:
     )
 
 
-def _can_write(signs: Signs, encoding: str) -> bool:
+def _can_write(marks: TokenMarks, encoding: str) -> bool:
     try:
-        "".join(signs).encode(encoding)
+        "".join(marks).encode(encoding)
     except UnicodeEncodeError:
         return False
     return True
 
 
-def _show_finding(one: Finding) -> None:
-    _heading(f"{one.level}: {one.problem}", style="bold yellow" if one.level == "warning" else "bold")
+def _show_finding(finding: Finding) -> None:
+    _heading(
+        f"{finding.level}: {finding.problem}", style="bold yellow" if finding.level == "warning" else "bold"
+    )
     for name in ("where", "found", "expected", "why", "fix"):
-        _fact(name, getattr(one, name))
-    if one.rows:
-        _fact("look", " ".join(f"--row {shlex.quote(row)}" for row in one.rows))
+        _fact(name, getattr(finding, name))
+    if finding.rows:
+        _fact("look", " ".join(f"--row {shlex.quote(row)}" for row in finding.rows))
 
 
 def _heading(text: str, more: str = "", *, style: str = "bold") -> None:
@@ -241,24 +247,24 @@ def _heading(text: str, more: str = "", *, style: str = "bold") -> None:
 
     console.show()
     out = console.console()
-    named = console.plain(text).encode(out.encoding, "replace").decode(out.encoding)
-    out.print(Text.assemble((named, style), console.plain(more)), soft_wrap=True)
+    heading = console.plain(text).encode(out.encoding, "replace").decode(out.encoding)
+    out.print(Text.assemble((heading, style), console.plain(more)), soft_wrap=True)
 
 
 def _fact(name: str, value: str) -> None:
-    """A name and its text, further lines below the first."""
-    console.show(f"{name:<{LABEL}}" + value.replace("\n", "\n" + " " * LABEL))
+    """Show a name and its text, further lines below the first."""
+    console.show(f"{name:<{LABEL_WIDTH}}" + value.replace("\n", "\n" + " " * LABEL_WIDTH))
 
 
 def _short(text: str, *, both_ends: bool = False) -> str:
-    """A text in one line; of a longer one its beginning, or both its ends, and how long it is."""
-    if len(text) <= SHORT:
+    """A text in one line; of a long one its beginning, or both ends, and its length."""
+    if len(text) <= MAX_CHARACTERS:
         return _line(text)
     size = f"({len(text):,} characters)"
-    half = SHORT // 2
+    half = MAX_CHARACTERS // 2
     if both_ends:
         return f"{_line(text[:half])} ... {_line(text[-half:])} {size}"
-    return f"{_line(text[:SHORT])} ... {size}"
+    return f"{_line(text[:MAX_CHARACTERS])} ... {size}"
 
 
 def _line(text: str) -> str:

@@ -85,9 +85,9 @@ class LiveProgress:
                 self._step(event)
             case ValidationDone(step, loss, best):
                 self._say(f"  step {step}: validation loss {loss:.4f}{', the best yet' if best else ''}")
-            case Resumed(step, passed_over, machine):
-                if passed_over:
-                    self._say(f"  skipped damaged checkpoints: {', '.join(passed_over)}")
+            case Resumed(step, damaged, machine):
+                if damaged:
+                    self._say(f"  skipped damaged checkpoints: {', '.join(damaged)}")
                 self._say(f"  resumes from step {step}")
                 if machine:
                     self._say(
