@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 from pathlib import Path
 
 import pytest
+
+import tutelage
+from tutelage.config import from_mapping
+from tutelage.core import yamltext
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -47,6 +53,25 @@ def test_readme_has_at_most_120_lines_and_the_commands_on_its_first_screen():
     assert len(lines) <= 120
     first = "\n".join(lines[:25])
     assert all(text in first for text in ("docs/images/report.png", "make demo", "make test"))
+
+
+def test_the_recipe_in_readme_is_valid():
+    block = re.search(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert block
+    recipe = from_mapping(yamltext.read(block[1], file="README.md").value)
+    assert recipe.tune.method == "lora"
+    assert dict(recipe.retain) == {"general-probe": 5.0}
+
+
+def test_the_program_in_readme_calls_what_there_is():
+    block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert block
+    calls = [node for node in ast.walk(ast.parse(block[1])) if isinstance(node, ast.Call)]
+    called = [call for call in calls if ast.unparse(call.func).startswith("tutelage.")]
+    assert len(called) >= 3
+    for call in called:
+        function = getattr(tutelage, ast.unparse(call.func).removeprefix("tutelage."))
+        inspect.signature(function).bind(*call.args, **{keyword.arg: None for keyword in call.keywords})
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
