@@ -9,6 +9,7 @@ from tutelage.benchmarks.item_file import read_items
 from tutelage.benchmarks.library import read_spec
 from tutelage.benchmarks.spec import Spec
 from tutelage.core.errors import InputError, InputErrors
+from tutelage.templates import subprocess_renderer
 
 GOOD = {
     "choose": {
@@ -238,3 +239,18 @@ def test_mistakes_of_a_benchmarks_items_name_the_file_as_it_was_found(write, spe
     with pytest.raises(InputError) as caught:
         load(str(place))
     assert caught.value.where == f"{place / 'items.jsonl'}:3: answer"
+
+
+@pytest.mark.parametrize("field", ["prompt", "answer"])
+def test_templates_of_a_foreign_spec_take_bounded_time(items, spec, rows, monkeypatch, field):
+    limits = subprocess_renderer.RenderLimits(cpu_seconds=1, wall_seconds=4.0)
+    renderer = subprocess_renderer.SubprocessRenderer(limits)
+    monkeypatch.setattr(subprocess_renderer, "shared_renderer", renderer)
+    name = {"prompt": "input", "answer": "choice"}[field]
+    loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    spec["parts"]["colours"][field] = f"{loop}{{{{ {name} }}}}"
+    with pytest.raises(InputError) as caught:
+        items(rows, spec)
+    renderer.close()
+    assert caught.value.where == "my/items.jsonl:1"
+    assert "time" in caught.value.problem

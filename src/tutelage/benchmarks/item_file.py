@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.prompt_spec import choices_mistake
-from tutelage.benchmarks.rendering import render_rows, text_or_raise
+from tutelage.benchmarks.rendering import render_rows
 from tutelage.benchmarks.spec import CHOICE, INPUT, PartSpec, Spec
-from tutelage.core.errors import InputError, raise_all
+from tutelage.core.errors import InputError, raise_all, value_or_raise
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.patterns import Pattern
 from tutelage.core.strictjson import shorten
@@ -122,19 +122,17 @@ def _items(
     answers = render("answer", part.answer, CHOICE, choices) if part.kind == "choose" else {}
     for line in lines:
         fields = line.fields
-        if fields.input not in prompts:
+        own_choices = (fields.choices or part.choices) if part.kind == "choose" else ()
+        if fields.input not in prompts or not answers.keys() >= set(own_choices):
             return  # the rendering ended at an earlier line
         try:
+            choice_texts = {choice: value_or_raise(answers[choice]) for choice in own_choices}
             yield BenchmarkItem(
                 id=fields.id,
                 part=fields.part,
-                prompt=part.prefix + _text(prompts[fields.input]),
-                choices=tuple(_text(answers[choice]) for choice in fields.choices or part.choices)
-                if part.kind == "choose"
-                else (),
-                references=(_text(answers[str(fields.answer)]),)
-                if part.kind == "choose"
-                else fields.references or (),
+                prompt=part.prefix + value_or_raise(prompts[fields.input]),
+                choices=tuple(choice_texts.values()),
+                references=fields.references or (choice_texts[str(fields.answer)],),
                 extraction=part.extraction if part.kind == "generate" else "",
                 pattern=fields.pattern or "",
                 topic=fields.topic,
@@ -142,10 +140,6 @@ def _items(
             )
         except InputError as error:
             yield error
-
-
-def _text(rendered: str | InputError) -> str:
-    return text_or_raise(rendered if isinstance(rendered, InputError) else (rendered,))[0]
 
 
 def _mistakes(fields: _ItemFields, spec: Spec, places: Places) -> Iterator[InputError]:

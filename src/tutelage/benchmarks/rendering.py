@@ -58,10 +58,3 @@ def render_rows(
             yield failure or tuple(texts)
         if len(outcomes) < len(batch):
             return
-
-
-def text_or_raise(rendered: tuple[str, ...] | InputError) -> tuple[str, ...]:
-    """The texts of a row; raises what is wrong with it."""
-    if isinstance(rendered, InputError):
-        raise rendered
-    return rendered

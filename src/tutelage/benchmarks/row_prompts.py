@@ -10,12 +10,12 @@ from tutelage.benchmarks.dataset import DataFolders, DataNotFoundError, Numbered
 from tutelage.benchmarks.fields import path_of_part
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.prompt_spec import ExemplarSpec, PromptSpec
-from tutelage.benchmarks.rendering import NamedTemplate, render_rows, text_or_raise
+from tutelage.benchmarks.rendering import NamedTemplate, render_rows
 from tutelage.benchmarks.rows_spec import RowsPart, RowsSpec
 from tutelage.benchmarks.sampling import Limit, sample
 from tutelage.benchmarks.table_rows import read_rows, value_of
 from tutelage.core import files, hashing
-from tutelage.core.errors import InputError, raise_all
+from tutelage.core.errors import InputError, raise_all, value_or_raise
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.patterns import Pattern
 from tutelage.core.strictjson import kind as json_kind
@@ -80,7 +80,7 @@ class PartPrompter:
         title = settings.spec.parts.get(part, RowsPart()).title or part.replace("_", " ")
         self._extra: dict[str, Json] = {"part": part, "title": title}
         (rendered,) = self._render([("before", self._spec.before)], [Example(part, {}, _SPEC_ORIGIN)])
-        (before,) = text_or_raise(rendered)
+        (before,) = value_or_raise(rendered)
         self._exemplars = self._read_exemplars(before)
 
     def items(self, rows: NumberedRows) -> Iterator[BenchmarkItem | InputError]:
@@ -119,7 +119,7 @@ class PartPrompter:
             templates += [("choices", text) for text in choices]
         for row, rendered in zip(rows, self._render(templates, rows), strict=False):
             try:
-                prompt, answer, *choice_texts = text_or_raise(rendered)
+                prompt, answer, *choice_texts = value_or_raise(rendered)
                 if isinstance(choices, str):
                     choice_texts = _texts_of(row, choices, "choices", allow_one=False)
                 yield _Question(prompt, tuple(choice_texts), self._references(row, answer, choice_texts))
@@ -169,7 +169,7 @@ class PartPrompter:
             return self._exemplars_of_text(spec, count, path, before)
         rows = read_rows(path, spec.columns)[:count]
         _require_count(len(rows), count, path)
-        questions = [_raise_mistake(question) for question in self._questions(rows)]
+        questions = [value_or_raise(question) for question in self._questions(rows)]
         if not spec.turns:
             texts = [question.prompt + self._spec.join + question.references[0] for question in questions]
             return _Exemplars(before, tuple(texts))
@@ -208,12 +208,6 @@ def _require_count(available: int, count: int | None, path: Path) -> None:
         raise InputError(
             "there are too few exemplars", where=str(path), found=str(available), expected=str(count)
         )
-
-
-def _raise_mistake(question: _Question | InputError) -> _Question:
-    if isinstance(question, InputError):
-        raise question
-    return question
 
 
 def _texts_of(row: Example, column: str, subject: str, *, allow_one: bool) -> list[str]:

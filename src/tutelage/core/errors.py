@@ -15,9 +15,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from tutelage.core.limits import MAX_ERROR_BYTES, MAX_ERRORS, MAX_MISTAKES
+
+_Value = TypeVar("_Value")
 
 _LIMITS = (2000, 600, 200, 60, 20)
 """Characters that each part of an error may have, tried in turn until all of it fits."""
@@ -199,3 +201,10 @@ def raise_all(title: str, errors: Sequence[InputError], *, total: int | None = N
         raise errors[0]
     if errors:
         raise InputErrors(title, errors, total=total)
+
+
+def value_or_raise(result: _Value | InputError) -> _Value:
+    """A result that is a value; one that is an error is raised."""
+    if isinstance(result, InputError):
+        raise result
+    return result

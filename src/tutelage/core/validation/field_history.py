@@ -52,7 +52,7 @@ def identity(block: BaseModel, values: Mapping[str, Any], *, history: str = "") 
     Returns:
         The values of fields that are always part of an identity, and of later fields that are not at their default.
     """
-    always = {*_entries(type(block), "first"), *_table()["first"].get(history, ())}
+    always = {*first_fields(type(block)), *_table()["first"].get(history, ())}
     first_names = {new: old for old, new in _renamed(type(block)).items()}
     identifying = {}
     for name, info in type(block).model_fields.items():
@@ -70,6 +70,11 @@ def _identity_in(item: Any, value: Any) -> Any:
     if isinstance(item, dict):
         return {key: _identity_in(part, value[key]) for key, part in item.items()}
     return value
+
+
+def first_fields(block: type[BaseModel]) -> list[str]:
+    """The fields of a block that are always part of an identity."""
+    return _entries(block, "first")
 
 
 def old_names() -> dict[str, str]:
