@@ -243,6 +243,12 @@ def _likelihood(rng: np.random.Generator, items: Items, level: float) -> Answers
     return nats / tokens, np.stack((nats, tokens), axis=1)
 
 
+def _answer_lengths(rng: np.random.Generator, items: Items, level: float) -> Answers:
+    """Answers up to twice as long as their references, more or less by text."""
+    words = rng.poisson(2 * level * items["length"] * np.exp(0.5 * items["hard"]))
+    return np.full(len(words), np.nan), np.stack((words, items["length"]), axis=1)
+
+
 _CALIBRATED = "confidence as beta(4, 0.6), calibrated"
 _OVERCONFIDENT = "confidence as beta(4, 0.6), overconfident"
 WORLDS: tuple[World, ...] = (
@@ -270,6 +276,7 @@ WORLDS: tuple[World, ...] = (
     World("ece:binning=mass", _OVERCONFIDENT, _confident, _calibration, _exact_calibration),
     World("selective_accuracy", "confidence that knows something", _plain, _ranked),
     World("selective_area", "confidence that knows something", _plain, _ranked),
+    World("length_ratio", "texts of mixed length", _segments, _answer_lengths),
     World("perplexity", "texts of mixed length", _segments, _likelihood),
     World("bits_per_byte", "texts of mixed length", _segments, _likelihood),
 )

@@ -27,7 +27,7 @@ def _scored(right, metrics):
 
 
 @pytest.fixture
-def make_outcome():
+def make_comparison():
     """An outcome with given numbers, already adjusted: what the rules read."""
 
     def make(name="probe", *, value, low, high, p=0.5, primary="accuracy", parts=None, base=0.5):

@@ -17,51 +17,51 @@ def judge():
     return make
 
 
-def test_learned_is_yes_only_when_every_task_rose_beyond_chance(make_outcome, judge):
-    rose = make_outcome("a", value=0.3, low=0.2, high=0.4, p=0.001)
-    open_ = make_outcome("b", value=0.3, low=-0.1, high=0.5, p=0.06)
-    fell = make_outcome("c", value=-0.3, low=-0.4, high=-0.2, p=0.001)
+def test_learned_is_yes_only_when_every_task_rose_beyond_chance(make_comparison, judge):
+    rose = make_comparison("a", value=0.3, low=0.2, high=0.4, p=0.001)
+    open_ = make_comparison("b", value=0.3, low=-0.1, high=0.5, p=0.06)
+    fell = make_comparison("c", value=-0.3, low=-0.4, high=-0.2, p=0.001)
     assert judge([rose, rose]).learned == "yes"
     assert judge([rose, open_]).learned == "unclear"
     assert judge([rose, fell]).learned == "no"
     assert judge([open_]).learned == "unclear"
 
 
-def test_p_of_exactly_five_percent_is_not_enough(make_outcome, judge):
-    assert judge([make_outcome(value=0.3, low=0.2, high=0.4, p=0.05)]).learned == "unclear"
-    assert judge([make_outcome(value=0.3, low=0.2, high=0.4, p=0.0499)]).learned == "yes"
+def test_p_of_exactly_five_percent_is_not_enough(make_comparison, judge):
+    assert judge([make_comparison(value=0.3, low=0.2, high=0.4, p=0.05)]).learned == "unclear"
+    assert judge([make_comparison(value=0.3, low=0.2, high=0.4, p=0.0499)]).learned == "yes"
 
 
-def test_the_metrics_direction_decides_what_rose_means(make_outcome, judge):
-    fewer_refusals = make_outcome(value=-0.3, low=-0.4, high=-0.2, p=0.001, primary="wrongly_refuses")
+def test_the_metrics_direction_decides_what_rose_means(make_comparison, judge):
+    fewer_refusals = make_comparison(value=-0.3, low=-0.4, high=-0.2, p=0.001, primary="wrongly_refuses")
     assert judge([fewer_refusals]).learned == "yes"
     assert judge([], [fewer_refusals]).forgot == "no"
-    more_refusals = make_outcome(value=0.3, low=0.2, high=0.4, p=0.001, primary="wrongly_refuses")
+    more_refusals = make_comparison(value=0.3, low=0.2, high=0.4, p=0.001, primary="wrongly_refuses")
     assert judge([more_refusals]).learned == "no"
     assert judge([], [more_refusals]).forgot == "yes"
 
 
-def test_forgot_is_no_only_when_a_loss_above_the_budget_is_excluded_everywhere(make_outcome, judge):
-    tight = make_outcome("tight", value=-0.01, low=-0.04, high=0.02)
-    wide = make_outcome("wide", value=0.0, low=-0.06, high=0.06)
+def test_forgot_is_no_only_when_a_loss_above_the_budget_is_excluded_everywhere(make_comparison, judge):
+    tight = make_comparison("tight", value=-0.01, low=-0.04, high=0.02)
+    wide = make_comparison("wide", value=0.0, low=-0.06, high=0.06)
     assert judge([], [tight]).forgot == "no"
     assert judge([], [tight, wide]).forgot == "unclear"
     assert judge([], [tight, wide], wide=6.0).forgot == "no"
     assert judge([], [tight], tight=3.0).forgot == "unclear"
 
 
-def test_a_loss_beyond_chance_is_forgetting_and_said_to_be_within_budget_or_over_it(make_outcome, judge):
-    small = make_outcome("probe", value=-0.03, low=-0.05, high=-0.01, p=0.001)
-    large = make_outcome("probe", value=-0.08, low=-0.1, high=-0.06, p=0.001)
+def test_a_loss_beyond_chance_is_forgetting_and_said_to_be_within_budget_or_over_it(make_comparison, judge):
+    small = make_comparison("probe", value=-0.03, low=-0.05, high=-0.01, p=0.001)
+    large = make_comparison("probe", value=-0.08, low=-0.1, high=-0.06, p=0.001)
     assert judge([], [small]).forgot == "yes"
     assert "within budget" in judge([], [small]).sentence
     assert "more than the budget" in judge([], [large]).sentence
     assert "within budget" in judge([], [large], probe=8.5).sentence
 
 
-def test_only_a_stated_budget_can_be_broken_and_only_beyond_chance(make_outcome, judge):
-    large = make_outcome("probe", value=-0.08, low=-0.1, high=-0.06, p=0.001)
-    by_chance = make_outcome("probe", value=-0.08, low=-0.2, high=0.04, p=0.2)
+def test_only_a_stated_budget_can_be_broken_and_only_beyond_chance(make_comparison, judge):
+    large = make_comparison("probe", value=-0.08, low=-0.1, high=-0.06, p=0.001)
+    by_chance = make_comparison("probe", value=-0.08, low=-0.2, high=0.04, p=0.2)
     assert judge([], [large]).over_budget == ()
     assert judge([], [large], probe=5.0).over_budget == ("probe",)
     assert judge([], [large], probe=9.0).over_budget == ()
@@ -75,9 +75,9 @@ def test_what_was_not_measured_is_never_shown_as_fine(judge):
     assert "not measured" in found.sentence
 
 
-def test_a_metric_without_a_scale_of_100_cannot_be_within_a_budget(make_outcome, judge):
-    steady = make_outcome(value=0.0, low=-0.1, high=0.1, primary="perplexity")
-    worse = make_outcome(value=0.4, low=0.3, high=0.5, p=0.001, primary="perplexity")
+def test_a_metric_without_a_scale_of_100_cannot_be_within_a_budget(make_comparison, judge):
+    steady = make_comparison(value=0.0, low=-0.1, high=0.1, primary="perplexity")
+    worse = make_comparison(value=0.4, low=0.3, high=0.5, p=0.001, primary="perplexity")
     assert judge([], [steady]).forgot == "unclear"
     found = judge([], [worse])
     assert found.forgot == "yes"
@@ -85,15 +85,15 @@ def test_a_metric_without_a_scale_of_100_cannot_be_within_a_budget(make_outcome,
     assert "of 100" not in found.sentence
 
 
-def test_bleu_points_are_points_already(make_outcome, judge):
-    bleu = make_outcome("mt", value=-3.0, low=-4.5, high=-1.0, primary="bleu")
+def test_bleu_points_are_points_already(make_comparison, judge):
+    bleu = make_comparison("mt", value=-3.0, low=-4.5, high=-1.0, primary="bleu")
     assert judge([], [bleu]).forgot == "no"
     assert judge([], [bleu], mt=4.0).forgot == "unclear"
 
 
-def test_the_sentence_has_the_numbers_in_plain_words(make_outcome, judge):
-    rose = make_outcome("bot", value=0.338, low=0.25, high=0.42, p=0.001, primary="states_fact")
-    kept = make_outcome("probe", value=-0.004, low=-0.02, high=0.012)
+def test_the_sentence_has_the_numbers_in_plain_words(make_comparison, judge):
+    rose = make_comparison("bot", value=0.338, low=0.25, high=0.42, p=0.001, primary="states_fact")
+    kept = make_comparison("probe", value=-0.004, low=-0.02, high=0.012)
     assert judge([rose], [kept]).sentence == (
         "It learned bot: answers that state the right fact rose from 50.0 to 83.8 of 100 (+33.8 points, 95 % interval "
         "+25.0 to +42.0, 100 items). It did not measurably forget probe: right answers fell from 50.0 to 49.6 of 100 "
@@ -102,23 +102,23 @@ def test_the_sentence_has_the_numbers_in_plain_words(make_outcome, judge):
     )
 
 
-def test_a_part_that_fell_is_not_hidden_by_the_whole(make_outcome, judge):
-    part = make_outcome("probe: arithmetic", value=-0.2, low=-0.3, high=-0.1, p=0.001)
-    whole = make_outcome("probe", value=-0.01, low=-0.03, high=0.01, parts={"arithmetic": part})
+def test_a_part_that_fell_is_not_hidden_by_the_whole(make_comparison, judge):
+    part = make_comparison("probe: arithmetic", value=-0.2, low=-0.3, high=-0.1, p=0.001)
+    whole = make_comparison("probe", value=-0.01, low=-0.03, high=0.01, parts={"arithmetic": part})
     found = judge([], [whole])
     assert found.forgot == "no"
     assert "Parts that got worse: arithmetic of probe: right answers fell from 50.0 to 30.0" in found.sentence
 
 
-def test_many_are_named_shortly(make_outcome, judge):
-    kept = [make_outcome(f"b{n}", value=0.0, low=-0.01, high=0.01) for n in range(6)]
+def test_many_are_named_shortly(make_comparison, judge):
+    kept = [make_comparison(f"b{n}", value=0.0, low=-0.01, high=0.01) for n in range(6)]
     sentence = judge([], kept).sentence
     assert "b0, b1, b2, and 3 more" in sentence
     assert "b3" not in sentence
 
 
-def test_two_runs_are_spoken_of_as_two_runs(make_outcome):
-    rose = make_outcome("bot", value=0.3, low=0.2, high=0.4, p=0.001)
+def test_two_runs_are_spoken_of_as_two_runs(make_comparison):
+    rose = make_comparison("bot", value=0.3, low=0.2, high=0.4, p=0.001)
     found = verdict([rose], [], budgets={}, names=SideNames(kind="runs", base="old", tuned="new"))
     assert found.sentence.startswith("new, compared with old. It is better at bot: right answers rose")
     assert "learned" not in found.sentence
@@ -151,12 +151,12 @@ def test_few_unchanged_items_exclude_no_loss(metric, n):
     assert "is not clear" in found.verdict.sentence
 
 
-def test_items_that_hardly_changed_exclude_no_loss_when_they_are_few(make_outcome, judge):
+def test_items_that_hardly_changed_exclude_no_loss_when_they_are_few(make_comparison, judge):
     """All 40 items lost a thousandth of a point: still 7 of 100 others may be unlike them."""
     few, enough = (
         replace(one, difference={"accuracy": replace(one.primary_difference, n=n)})
         for n in (40, 60)
-        for one in [make_outcome(value=-0.00001, low=-0.00002, high=0.0)]
+        for one in [make_comparison(value=-0.00001, low=-0.00002, high=0.0)]
     )
     assert judge([], [few]).forgot == "unclear"
     assert "too few items" in judge([], [few]).sentence
@@ -165,8 +165,8 @@ def test_items_that_hardly_changed_exclude_no_loss_when_they_are_few(make_outcom
     assert judge([], [clustered]).forgot == "unclear"
 
 
-def test_a_change_that_only_the_adjustment_leaves_open_is_told_with_both_p(make_outcome, judge):
-    one = make_outcome(value=0.3, low=0.1, high=0.5, p=0.03)
+def test_a_change_that_only_the_adjustment_leaves_open_is_told_with_both_p(make_comparison, judge):
+    one = make_comparison(value=0.3, low=0.1, high=0.5, p=0.03)
     one = replace(one, difference={"accuracy": replace(one.primary_difference, p_adjusted=0.09)})
     found = judge([one])
     assert found.learned == "unclear"

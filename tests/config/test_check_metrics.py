@@ -46,3 +46,10 @@ def test_a_correlation_says_before_the_run_what_stands_for_an_answer_that_is_no_
         from_mapping({"tasks": tasks})
     assert "spearman:invalid=-1" in caught.value.fix
     assert from_mapping({"tasks": [{**tasks[0], "metrics": ["spearman:invalid=-1"]}]})
+
+
+def test_a_metric_without_a_direction_may_follow_but_not_be_the_primary_one(tmp_path):
+    assert recipe(tmp_path, [{}] * 5, ["length_ratio", "answer_length"])
+    with pytest.raises(InputError, match="cannot be the primary metric") as caught:
+        recipe(tmp_path, [{}] * 5, ["answer_length", "accuracy"])
+    assert caught.value.where.endswith("tasks.0.metrics")

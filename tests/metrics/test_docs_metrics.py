@@ -252,7 +252,8 @@ def test_cola_by_accuracy_rewards_one_answer_for_everything():
 
 def _range(entry: CatalogueEntry) -> str:
     ends = f"from {entry.low:g}" if math.isinf(entry.high) else f"{entry.low:g} to {entry.high:g}"
-    return ends if entry.better == "higher" else f"{ends}, lower is better"
+    directions = {"higher": "", "lower": ", lower is better", "none": ", no direction"}
+    return ends + directions.get(entry.better, f", best at {entry.target}")
 
 
 def test_the_table_is_the_catalogue():

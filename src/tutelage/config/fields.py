@@ -83,6 +83,15 @@ def checked_by(check: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(validate)
 
 
+def _primary_first(names: tuple[str, ...]) -> tuple[str, ...]:
+    for primary in names[:1]:
+        try:
+            metrics.check_primary(primary)
+        except InputError as error:
+            raise mistake_of(error) from None
+    return names
+
+
 def is_list_of_texts(value: Any) -> bool:
     """Whether a value is a list of one text or more, none of them empty."""
     return (
@@ -115,6 +124,8 @@ Day = Annotated[
 ]
 Name = Annotated[str, Field(pattern=NAME)]
 Jinja = Annotated[str, checked_by(partial(templates.check, where="template"))]
-Metric = Annotated[str, checked_by(metrics.check_scores_answers)]
+Metrics = Annotated[
+    tuple[Annotated[str, checked_by(metrics.check_scores_answers)], ...], AfterValidator(_primary_first)
+]
 Positive = Annotated[float, Field(gt=0)]
 Styles = Annotated[dict[Style, Positive], Field(min_length=1)]

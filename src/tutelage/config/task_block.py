@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from tutelage import templates
 from tutelage.config import template_fields
 from tutelage.config.data_block import Data
-from tutelage.config.fields import Jinja, Metric, Name, Share, Styles
+from tutelage.config.fields import Jinja, Metrics, Name, Share, Styles
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example
 from tutelage.core.validation import Block, Text, mistake
@@ -222,7 +222,7 @@ class Task(Block):
         description="Which rows train and which test.",
         examples=[{"validation": 0.1, "test": 0.2}],
     )
-    metrics: tuple[Metric, ...] = Field(
+    metrics: Metrics = Field(
         ("rougeL", "rouge1", "rouge2"),
         min_length=1,
         description="How answers are scored: names of docs/metrics.md. The first one is the primary metric.",

@@ -230,7 +230,7 @@ def _entry(name: str, fields: Mapping[str, Any], shared: Mapping[str, Mapping[st
         low=-math.inf if low is None else float(low),
         high=math.inf if high is None else float(high),
         better=fields.get("better", "higher"),
-        target=fields.get("target"),
+        target=float(fields["target"]) if "target" in fields else None,
         summary=fields["summary"],
         paper=fields.get("paper", ""),
         program=fields.get("program", ""),
