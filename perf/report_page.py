@@ -23,7 +23,7 @@ from playwright.sync_api import sync_playwright
 
 from measurement_note import measured_on
 from tutelage.report import formatting, run_page
-from tutelage.report.examples import MAX_CHARACTERS, MAX_EXAMPLES, Example, ExampleGroup
+from tutelage.report.examples import MAX_CHARACTERS, MAX_EXAMPLES, ComparedItem, ExampleGroup
 from tutelage.report.highlighting import HighlightedText
 from tutelage.report.run_page import FinishedRun
 
@@ -50,7 +50,7 @@ def filled(run: FinishedRun) -> FinishedRun:
     return replace(run, examples=[replace(first, groups=(group,), total=MAX_EXAMPLES)])
 
 
-def longest(example: Example, long_text: HighlightedText, number: int) -> Example:
+def longest(example: ComparedItem, long_text: HighlightedText, number: int) -> ComparedItem:
     text = formatting.text("".join(text for _, text in long_text.parts))
     return replace(
         example,

@@ -14,7 +14,7 @@ from tutelage.report.inspection import (
     InspectedTask,
     Inspection,
     Token,
-    Truncation,
+    TruncatedText,
     share,
     token_runs,
     visible,
@@ -59,7 +59,7 @@ def made(say=str, **changes) -> Inspection:
         completion=say("So."),
         text=say("all of it"),
         tokens=tokens,
-        cut=Truncation(say("question"), 7, say(" and much more"), "end"),
+        cut=TruncatedText(say("question"), 7, say(" and much more"), "end"),
         notes=(say("says the same as rows.jsonl:1"),),
     )
     finding = Finding(

@@ -23,7 +23,7 @@ from tutelage.prepare.encoding import EncodedTask
 from tutelage.prepare.preparation import Prepared, encoder_of, prepare
 from tutelage.prepare.reader import read_rows
 from tutelage.prepare.task_rows import RecipeRows, TaskRows
-from tutelage.report.inspection import InspectedRow, InspectedTask, Inspection, Token, Truncation
+from tutelage.report.inspection import InspectedRow, InspectedTask, Inspection, Token, TruncatedText
 from tutelage.tokens import chat_encoding
 from tutelage.tokens.encoder import Encoder
 
@@ -241,15 +241,15 @@ def _inspected_row(encoder: Encoder, task: TaskRows, split: Split, row: Prompted
     )
 
 
-def _cut(row: Prompted, prompt: str, dropped: int) -> Truncation | None:
+def _cut(row: Prompted, prompt: str, dropped: int) -> TruncatedText | None:
     """Which field truncation shortened, and from which side: found by comparing the prompt with what is left of it."""
     removed = len(row.prompt) - len(prompt)
     for field, start, end in row.spans:
         if removed <= end - start:
             if row.prompt[: end - removed] + row.prompt[end:] == prompt:
-                return Truncation(field, dropped, row.prompt[end - removed : end], "end")
+                return TruncatedText(field, dropped, row.prompt[end - removed : end], "end")
             if row.prompt[:start] + row.prompt[start + removed :] == prompt:
-                return Truncation(field, dropped, row.prompt[start : start + removed], "start")
+                return TruncatedText(field, dropped, row.prompt[start : start + removed], "start")
     return None
 
 

@@ -48,7 +48,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class ComparedItem:
     """One item with both answers; `groups` are all groups that it was chosen for."""
 
     id: str
@@ -82,7 +82,7 @@ class ExampleGroup:
 
     key: str
     title: str
-    items: tuple[Example, ...]
+    items: tuple[ComparedItem, ...]
     count: int | None
     above: int
 
@@ -235,7 +235,7 @@ def _changes(pair: _Pair, metric: str | None, ids: Sequence[str]) -> dict[str, f
     return changes
 
 
-def _example(item: Item, pair: _Pair, groups: tuple[str, ...], metrics: _Metrics) -> Example:
+def _example(item: Item, pair: _Pair, groups: tuple[str, ...], metrics: _Metrics) -> ComparedItem:
     explained = [
         highlighting.explain_answer(
             metrics.explaining, Row(side.responses[item.id].text, item.references, item.fields)
@@ -250,7 +250,7 @@ def _example(item: Item, pair: _Pair, groups: tuple[str, ...], metrics: _Metrics
         _answer(item.id, side, explanation, metrics)
         for side, explanation in zip(pair, explained, strict=True)
     )
-    return Example(
+    return ComparedItem(
         id=formatting.plain(item.id),
         part=formatting.plain(item.part),
         groups=groups,

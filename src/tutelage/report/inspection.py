@@ -24,7 +24,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Truncation:
+class TruncatedText:
     """What truncation cut from a prompt: the field, how many tokens, their text, and the side of the field."""
 
     field: str
@@ -56,7 +56,7 @@ class InspectedRow:
     text: str
     tokens: tuple[Token, ...]
     source: int = 0
-    cut: Truncation | None = None
+    cut: TruncatedText | None = None
     notes: tuple[str, ...] = ()
 
     @property
