@@ -106,7 +106,7 @@ def _items(
     """The items of one part, or what is wrong with a line."""
 
     def render(field: str, template: str, name: str, texts: Mapping[str, int]) -> dict[str, str | InputError]:
-        """The texts that a template gives for values of the field that it reads; the values with their lines."""
+        """Render a template of one field for each text that the field has; the texts come with their first lines."""
         rows = [Example(part.title, {name: text}, Origin(shown, line)) for text, line in texts.items()]
         extra: dict[str, Json] = {"part": lines[0].fields.part, "title": part.title}
         rendered = render_rows([(field, template)], rows, extra, foreign=foreign)
@@ -117,14 +117,18 @@ def _items(
 
     if not lines:
         return
-    prompts = render("prompt", part.prompt, INPUT, {line.fields.input: line.line for line in lines})
-    choices = {choice: line.line for line in lines for choice in line.fields.choices or part.choices}
-    answers = render("answer", part.answer, CHOICE, choices) if part.kind == "choose" else {}
+    inputs: dict[str, int] = {}
+    choices: dict[str, int] = {}
+    for line in lines:
+        inputs.setdefault(line.fields.input, line.line)
+        for choice in line.fields.choices or part.choices:
+            choices.setdefault(choice, line.line)
+    prompts = render("prompt", part.prompt, INPUT, inputs)
+    answers = render("answer", part.answer, CHOICE, choices)
+    complete = len(prompts) == len(inputs) and len(answers) == len(choices)
     for line in lines:
         fields = line.fields
         own_choices = (fields.choices or part.choices) if part.kind == "choose" else ()
-        if fields.input not in prompts or not answers.keys() >= set(own_choices):
-            return  # the rendering ended at an earlier line
         try:
             choice_texts = {choice: value_or_raise(answers[choice]) for choice in own_choices}
             yield BenchmarkItem(
@@ -140,6 +144,8 @@ def _items(
             )
         except InputError as error:
             yield error
+            if not complete:
+                return  # the rendering ended here
 
 
 def _mistakes(fields: _ItemFields, spec: Spec, places: Places) -> Iterator[InputError]:
