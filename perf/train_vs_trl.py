@@ -168,7 +168,7 @@ def child_tutelage(setting: Setting, folder: str, texts: list[dict[str, str]], s
             settings=settings,
             folder=Path(where),
             needs={},
-            listen=listen,
+            on_event=listen,
         )
         try:
             loop.tune()

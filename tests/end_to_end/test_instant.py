@@ -22,7 +22,7 @@ from tutelage.models import load_tokenizer, resolve
 from tutelage.prepare import template_clock
 from tutelage.templates import chat_renderer
 from tutelage.tokens import rendering
-from tutelage.training.events import Event, Step
+from tutelage.training.events import Event, StepDone
 
 FIRST = datetime(2026, 1, 31, 23, 59, 50, tzinfo=UTC)
 CLOCK = "{% set c = strftime_now %}<|im_start|>system\n{{ c('%d %b %Y %H:%M:%S') }}<|im_end|>\n"
@@ -84,7 +84,7 @@ class StopsAt(SilentListener):
         self.last = step
 
     def event(self, event: Event) -> None:
-        if isinstance(event, Step) and event.step == self.last:
+        if isinstance(event, StepDone) and event.step == self.last:
             raise KeyboardInterrupt
 
 

@@ -15,9 +15,9 @@ import torch
 from tutelage.core import files
 from tutelage.core.errors import MachineError
 from tutelage.training import checkpoint
-from tutelage.training.checkpoint import Position, Run
+from tutelage.training.checkpoint import Position, TuningIdentity
 
-RUN = Run({"identity": "x"})
+RUN = TuningIdentity({"identity": "x"})
 SHIM = ctypes.CDLL(None)
 SHIM.fault_disarm.restype = ctypes.c_char_p
 
@@ -27,7 +27,7 @@ def tensors(step):
 
 
 def save(folder, step):
-    checkpoint.save(folder, checkpoint.name_of(step), tensors(step), Position(step), RUN)
+    checkpoint.save(folder, checkpoint.step_name(step), tensors(step), Position(step), RUN)
 
 
 def trial(folder, n, code, *, replaces):

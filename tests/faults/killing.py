@@ -24,12 +24,12 @@ import transformers
 from peft import LoraConfig, OFTConfig  # noqa: F401 - so are its lazy parts
 
 from tutelage.core.types import Encoded
-from tutelage.mixture.order import Order
+from tutelage.mixture.epoch_order import EpochOrder
 from tutelage.models import add_adapter
 from tutelage.models.load import LoadedModel
 from tutelage.tokens.packing import Packing
 from tutelage.training import checkpoint
-from tutelage.training.events import Resumed, Step, Validation
+from tutelage.training.events import Resumed, StepDone, ValidationDone
 from tutelage.training.loop import Loop
 from tutelage.training.settings import LoopSettings
 
@@ -120,13 +120,13 @@ def tune(case, folder):
     checkpoint.prune = during("pruning", checkpoint.prune)
     pairs = case["family"] == "t5"
     alike, other = rows(0, pairs=pairs), rows(1, pairs=pairs)
-    order = Order(seed=0, sizes=[8])
+    order = EpochOrder(seed=0, sizes=[8])
     log = os.open(folder.with_suffix(".log"), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
     def listen(event):
         if isinstance(event, Resumed):
-            told = ["resumed", event.step, list(event.passed_over)]
-        elif isinstance(event, Step):
+            told = ["resumed", event.step, list(event.damaged)]
+        elif isinstance(event, StepDone):
             ids = [[f"{row.task} {row.id}" for row in micro] for micro in loop.batch.micro]
             told = [
                 "step",
@@ -137,7 +137,7 @@ def tune(case, folder):
                 event.tokens,
                 ids,
             ]
-        elif isinstance(event, Validation):
+        elif isinstance(event, ValidationDone):
             told = ["validation", event.step, event.loss.hex(), event.best]
         else:
             return
@@ -155,7 +155,7 @@ def tune(case, folder):
         ),
         folder=folder,
         needs={"identity": "kill"},
-        listen=listen,
+        on_event=listen,
     )  # fmt: skip
     tuned = loop.tune()
     phase("the end")

@@ -16,10 +16,10 @@ import torch
 from tutelage.core import files
 from tutelage.core.errors import MachineError
 from tutelage.training import checkpoint
-from tutelage.training.checkpoint import Position, Run
+from tutelage.training.checkpoint import Position, TuningIdentity
 
 HERE = Path(__file__).parent
-RUN = Run({"identity": "x"})
+RUN = TuningIdentity({"identity": "x"})
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def tensors(step):
 
 
 def save(folder, step):
-    checkpoint.save(folder, checkpoint.name_of(step), tensors(step), Position(step), RUN)
+    checkpoint.save(folder, checkpoint.step_name(step), tensors(step), Position(step), RUN)
 
 
 @pytest.fixture

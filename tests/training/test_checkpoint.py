@@ -16,9 +16,9 @@ import torch
 from tutelage.core import files, hashing
 from tutelage.core.errors import InputError, MachineError
 from tutelage.training import checkpoint
-from tutelage.training.checkpoint import DamagedError, Position, Run
+from tutelage.training.checkpoint import DamagedError, Position, TuningIdentity
 
-RUN = Run({"identity": "a" * 64})
+RUN = TuningIdentity({"identity": "a" * 64})
 
 
 def tensors(step):
@@ -30,7 +30,7 @@ def tensors(step):
 
 
 def save(folder, step, **changes):
-    name = changes.get("name", checkpoint.name_of(step))
+    name = changes.get("name", checkpoint.step_name(step))
     return checkpoint.save(folder, name, tensors(step), Position(step, 0.5, 1), changes.get("run", RUN))
 
 
@@ -289,11 +289,11 @@ NEEDS = {
     ],
 )
 def test_another_runs_checkpoint_is_refused_and_every_difference_named(tmp_path, change, said):
-    save(tmp_path, 2, run=Run(NEEDS))
-    save(tmp_path, 4, run=Run(NEEDS))
-    assert checkpoint.newest(tmp_path, Run(NEEDS)).position.step == 4
+    save(tmp_path, 2, run=TuningIdentity(NEEDS))
+    save(tmp_path, 4, run=TuningIdentity(NEEDS))
+    assert checkpoint.newest(tmp_path, TuningIdentity(NEEDS)).position.step == 4
     with pytest.raises(InputError, match="belongs to another tuning") as caught:
-        checkpoint.newest(tmp_path, Run({**NEEDS, **change}))
+        checkpoint.newest(tmp_path, TuningIdentity({**NEEDS, **change}))
     assert caught.value.where == str(tmp_path / "step-00000004")
     assert caught.value.found == said
     assert f"remove {tmp_path} to start the tuning again" in caught.value.fix
@@ -303,7 +303,7 @@ def test_another_tuning_is_refused_even_when_its_newest_is_damaged(tmp_path):
     save(tmp_path, 2)
     (save(tmp_path, 4) / "manifest.json").unlink()
     with pytest.raises(InputError, match="belongs to another tuning") as caught:
-        checkpoint.newest(tmp_path, Run({"identity": "b" * 64}))
+        checkpoint.newest(tmp_path, TuningIdentity({"identity": "b" * 64}))
     assert caught.value.where == str(tmp_path / "step-00000002")
 
 
@@ -331,9 +331,9 @@ def test_a_manifest_that_lacks_something_is_damage_whatever_its_checksum_says(tm
 
 def test_another_machine_is_told_and_goes_on(tmp_path):
     then = {"torch": "2.6.0", "threads": 1, "device": "cpu"}
-    save(tmp_path, 2, run=Run(RUN.needs, then))
-    assert checkpoint.newest(tmp_path, Run(RUN.needs, then)).machine == ()
-    found = checkpoint.newest(tmp_path, Run(RUN.needs, {**then, "torch": "2.13.0", "threads": 2}))
+    save(tmp_path, 2, run=TuningIdentity(RUN.needs, then))
+    assert checkpoint.newest(tmp_path, TuningIdentity(RUN.needs, then)).machine == ()
+    found = checkpoint.newest(tmp_path, TuningIdentity(RUN.needs, {**then, "torch": "2.13.0", "threads": 2}))
     assert found.position.step == 2
     assert found.machine == ("threads: then 1, now 2", 'torch: then "2.6.0", now "2.13.0"')
 
@@ -357,5 +357,5 @@ def test_pruning_never_lets_a_damaged_newer_one_take_a_good_ones_place(tmp_path)
 
 
 def test_names_sort_as_steps_do():
-    names = [checkpoint.name_of(step) for step in (1, 9, 10, 99_999, 12_345_678)]
+    names = [checkpoint.step_name(step) for step in (1, 9, 10, 99_999, 12_345_678)]
     assert names == sorted(names)

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from tutelage.tokens.batch import collate
+from tutelage.training.completion_loss import loss_sum
 from tutelage.training.gradients import in_place
-from tutelage.training.objective import loss_sum
 
 OLD_NAMES = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")  # peft uses them
 FAMILIES = ["llama", "gpt2", "qwen2", "gemma2", "gemma3", "opt", "bloom", "t5", "bart"]

@@ -13,8 +13,8 @@ from tutelage.core.types import Encoded
 from tutelage.models import methods
 from tutelage.tokens.batch import collate
 from tutelage.tokens.packing import Packing, Packs, packed_micro_batches
+from tutelage.training.completion_loss import loss_sum
 from tutelage.training.gradients import in_place
-from tutelage.training.objective import loss_sum
 
 from .plain import BARTS, BOUND, OPTIONS, PAIRS, Double, logits_alone, put_on
 

@@ -11,7 +11,7 @@ import torch
 from tutelage.core.errors import InputError, MachineError
 from tutelage.core.types import Encoded
 from tutelage.training import checkpoint, schedule
-from tutelage.training.events import Resumed, Step, Validation
+from tutelage.training.events import Resumed, StepDone, ValidationDone
 from tutelage.training.loop import Loop, resident_bytes, validation_loss
 from tutelage.training.settings import LoopSettings
 
@@ -47,7 +47,7 @@ def make_loop(tmp_path, make_model, make_rows):
             settings=settings,
             folder=tmp_path / folder,
             needs={"identity": identity},
-            listen=events.append,
+            on_event=events.append,
         )
         loop.events = events
         return loop
@@ -75,7 +75,7 @@ def test_training_equals_a_plain_torch_loop(make_loop, make_model, make_rows, re
         betas=(0.8, 0.95),
         fused=False,
     )
-    steps = [e for e in loop.events if isinstance(e, Step)]
+    steps = [e for e in loop.events if isinstance(e, StepDone)]
     assert len(steps) == 6
     for step, told in enumerate(steps):
         batch = [rows[(7 * i + 3) % 10] for i in range(3 * step, 3 * step + 3)]
@@ -90,8 +90,8 @@ def test_training_equals_a_plain_torch_loop(make_loop, make_model, make_rows, re
             group["lr"] = schedule.rate(settings, step)
         optimizer.step()
         assert told.loss == pytest.approx(loss.item(), rel=1e-9)
-        assert told.norm == pytest.approx(norm, rel=1e-8)
-        assert told.rate == schedule.rate(settings, step)
+        assert told.grad_norm == pytest.approx(norm, rel=1e-8)
+        assert told.learning_rate == schedule.rate(settings, step)
         assert (told.step, told.steps, told.rows) == (step + 1, 6, 3)
         assert told.tokens == sum(len(row.ids) for row in batch)
         assert told.loss_tokens == sum(row.n_loss for row in batch)
@@ -118,7 +118,7 @@ def test_other_families_learn_too(make_loop, make_model, make_rows, family):
     )
     assert loop.micro_batch_tokens == (0 if family == "opt" else 30)
     loop.tune()
-    losses = [e.loss for e in loop.events if isinstance(e, Step)]
+    losses = [e.loss for e in loop.events if isinstance(e, StepDone)]
     assert losses[-1] < 0.7 * losses[0]
 
 
@@ -183,7 +183,7 @@ def test_validation_loss_is_the_mean_over_all_completion_tokens(make_model, make
 def test_validations_come_at_their_steps_and_after_the_last(make_loop, make_rows):
     loop = make_loop(changed(BASE, steps=5), validation=make_rows(3, seed=9))
     tuned = loop.tune()
-    seen = [e for e in loop.events if isinstance(e, Validation)]
+    seen = [e for e in loop.events if isinstance(e, ValidationDone)]
     assert [e.step for e in seen] == [2, 4, 5]
     best = math.inf
     for event in seen:
@@ -208,20 +208,20 @@ def test_what_is_kept_is_what_was_asked_for(make_loop, overfits, keep):
     overfits["settings"] = changed(overfits["settings"], keep=keep)
     loop = make_loop(**overfits)
     at_step = {}
-    listen = loop.listen
+    listen = loop.on_event
 
     def note(event):
-        if isinstance(event, Step):
+        if isinstance(event, StepDone):
             at_step[event.step] = weights(loop.model)
         listen(event)
 
-    loop.listen = note
+    loop.on_event = note
     tuned = loop.tune()
-    losses = {e.step: e.loss for e in loop.events if isinstance(e, Validation)}
+    losses = {e.step: e.loss for e in loop.events if isinstance(e, ValidationDone)}
     best = min(losses, key=losses.__getitem__)
     assert 1 < best < 12, "the fixture's point is a best step in the middle"
     assert tuned.step == (best if keep == "best" else 12)
-    assert tuned.kept == keep
+    assert tuned.weights == keep
     assert tuned.best_loss == losses[best]
     for name, want in at_step[tuned.step].items():
         assert torch.equal(loop.trained[name], want), name
@@ -250,9 +250,11 @@ def test_best_weights_that_are_damaged_are_never_replaced_by_others(make_loop, o
         content[-1] ^= 1
         (best / "state.safetensors").write_bytes(content)
     else:
-        position = checkpoint.check(best, first.run)
+        position = checkpoint.check(best, first.identity)
         state = checkpoint.load(best)
-        checkpoint.save(first.folder, "best", state, replace(position, step=position.step - 1), first.run)
+        checkpoint.save(
+            first.folder, "best", state, replace(position, step=position.step - 1), first.identity
+        )
     with pytest.raises(MachineError, match="best validation loss are damaged"):
         make_loop(**overfits).tune()
 
@@ -260,22 +262,22 @@ def test_best_weights_that_are_damaged_are_never_replaced_by_others(make_loop, o
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_its_rows(make_loop, make_model):
     model = make_model()
     loop = make_loop(model=model)
-    listen = loop.listen
+    listen = loop.on_event
 
     def poison(event):
         listen(event)
-        if isinstance(event, Step) and event.step == 3:
+        if isinstance(event, StepDone) and event.step == 3:
             with torch.no_grad():
                 model.lm_head.weight[5] = math.nan
 
-    loop.listen = poison
+    loop.on_event = poison
     with pytest.raises(InputError) as caught:
         loop.tune()
     assert caught.value.where == "step 4"
-    first = loop._rows(3).micro[0]
+    first = loop._rows(3).micro_batches[0]
     assert 0 < len(first) < 3
     assert caught.value.found == f"loss nan; rows {', '.join(row.id for row in first)} of the task t"
-    found = checkpoint.newest(loop.folder, loop.run)
+    found = checkpoint.newest(loop.folder, loop.identity)
     assert found.position.step == 2
     assert all(torch.isfinite(t).all() for t in checkpoint.load(found.folder).values())
 
@@ -299,15 +301,15 @@ def test_weights_that_ran_away_are_never_kept(make_loop, make_model, make_rows):
     """The loss of step 4 was still finite: only the weights after it are not, and its checkpoint would be poison."""
     model = make_model()
     loop = make_loop(changed(BASE, validate_every=6), model=model)
-    listen = loop.listen
+    listen = loop.on_event
 
     def poison(event):
         listen(event)
-        if isinstance(event, Step) and event.step == 4:
+        if isinstance(event, StepDone) and event.step == 4:
             with torch.no_grad():
                 model.model.norm.weight[3] = -math.inf
 
-    loop.listen = poison
+    loop.on_event = poison
     with pytest.raises(InputError, match="the weights are no longer finite numbers") as caught:
         loop.tune()
     assert (caught.value.where, caught.value.found) == ("after step 4", "weight.model.norm.weight")

@@ -9,9 +9,9 @@ import torch
 
 from tutelage.models import methods
 from tutelage.tokens.batch import collate
-from tutelage.training.events import Resumed, Step
-from tutelage.training.loop import Loop, _recompute
-from tutelage.training.objective import keeps_rows_apart, loss_sum
+from tutelage.training.completion_loss import isolates_rows, loss_sum
+from tutelage.training.events import Resumed, StepDone
+from tutelage.training.loop import Loop, _recompute_activations
 from tutelage.training.settings import LoopSettings
 
 from .plain import OPTIONS, put_on
@@ -63,16 +63,16 @@ def test_loss_and_gradients_do_not_depend_on_micro_batches(make_model, make_rows
     assert all(g.abs().max() > 0 for n, g in alone[1].items() if "k_proj.bias" not in n)
     sizes = (2, 4, 8)
     if name == "prefix-tuning" and family not in PAIRS:
-        assert not keeps_rows_apart(model, CPU)
+        assert not isolates_rows(model, CPU)
         with pytest.raises(ValueError, match="one row only"):
             through(model, rows, 2)
         sizes = ()
     else:
-        assert keeps_rows_apart(model, CPU)
+        assert isolates_rows(model, CPU)
     for size in sizes:
         assert_same(alone, through(model, rows, size), EXACT.get(family, 1e-10))
     if "activation_checkpointing" not in methods.find(name).cannot:
-        _recompute(model)
+        _recompute_activations(model)
         for size in (1, 8):
             assert_same(alone, through(model, rows, size), EXACT.get(family, 1e-10))
 
@@ -148,7 +148,7 @@ def test_the_loop_gives_a_prefix_one_row_at_a_time_and_others_what_fits(tmp_path
             settings=settings,
             folder=tmp_path / name,
             needs={"identity": "x"},
-            listen=lambda _: None,
+            on_event=lambda _: None,
         )
         assert loop.micro_batch_tokens == want
         loop.tune()
@@ -168,7 +168,7 @@ def test_a_stopped_tuning_goes_on_bit_for_bit(tmp_path, make_model, make_rows, f
 
         def listen(event):
             events.append(event)
-            if isinstance(event, Step) and event.step == stop_after:
+            if isinstance(event, StepDone) and event.step == stop_after:
                 raise Pulled
 
         settings = LoopSettings(
@@ -188,7 +188,7 @@ def test_a_stopped_tuning_goes_on_bit_for_bit(tmp_path, make_model, make_rows, f
             settings=settings,
             folder=tmp_path / folder,
             needs={"identity": "x"},
-            listen=listen,
+            on_event=listen,
         )
         loop.tune()
         digest = hashlib.sha256()

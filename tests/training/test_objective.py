@@ -1,165 +1,427 @@
-"""The loss and its gradients against one row at a time, whatever the family and the cuts."""
+"""What is added to the loss of completions: against a plain reference, whatever the cuts, and that it is learned."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
 
 import pytest
 import torch
+from torch.nn import functional
 
-from tutelage.core.types import Encoded
-from tutelage.models.methods import find
-from tutelage.tokens.batch import collate, micro_batches
-from tutelage.training.objective import keeps_rows_apart, loss_sum
+from tutelage.core import hashing
+from tutelage.core.errors import InputError
+from tutelage.tokens.batch import collate
+from tutelage.tokens.packing import Packing
+from tutelage.training.completion_loss import loss_sum, predictions
+from tutelage.training.events import ReferenceCopied, StepDone, ValidationDone
+from tutelage.training.loop import Loop, _recompute_activations
+from tutelage.training.objective import TrainingLoss, require_prompt_loss
+from tutelage.training.reference_model import ReferenceModel
+from tutelage.training.settings import LoopSettings, Objective
 
-from .plain import OPTIONS, put_on
+from .plain import BOUND, OPTIONS, PAIRS, Double, changed, logits_alone, put_on
 
-APART = ["llama", "gpt2", "qwen2", "gemma2", "gemma3"]
-ALONE = ["opt", "bloom"]
-PAIRS = ["t5", "bart"]
-BOTH = [*PAIRS, "t5-v1.1", "mt5"]
-# These compute a softmax or a norm in fp32 whatever the weights are, and round differently by length.
-SINGLE = {"gemma2": 1e-5, "gemma3": 1e-6, "t5": 1e-5, "bloom": 1e-5}
-
-
-@pytest.fixture(params=[*APART, *ALONE, *PAIRS])
-def family(request):
-    return request.param
-
-
-def close(got, want, tolerance):
-    assert (got - want).norm() <= tolerance * want.norm() + 1e-14
+ALL = Objective(prompt_loss_weight=0.3, label_smoothing=0.1, kl_to_base=0.7, l2_to_base=0.05)
+OFF = "dora", "ia3", "oft", "prompt-tuning", "prefix-tuning"  # no distance of weights
+LONG = pytest.mark.long
 
 
-def test_loss_and_gradients_equal_a_plain_reference_whatever_the_cuts(
-    family, make_model, make_rows, reference_loss, gradients
-):
-    model = make_model(family)
-    model.train()
-    rows = make_rows(9, pairs=family in PAIRS)
-    wanted = sum(row.n_loss for row in rows)
-    total = sum(reference_loss(model, row) for row in rows) / wanted
-    total.backward()
-    want = gradients(model)
-    apart = keeps_rows_apart(model, torch.device("cpu"))
-    assert apart == (family not in ALONE)
-    for tokens in (0, 20, 47, 10_000) if apart else (0,):
-        model.zero_grad()
-        loss = 0.0
-        for micro in micro_batches(rows, tokens=tokens):
-            part = loss_sum(model, collate(micro, pad_id=0)) / wanted
-            part.backward()
-            loss += part.item()
-        tolerance = SINGLE.get(family, 1e-10)
-        assert loss == pytest.approx(total.item(), rel=tolerance)
-        got = gradients(model)
-        assert got.keys() == want.keys()
-        for name, gradient in want.items():
-            # A key bias moves no softmax: its gradient is rounding alone, so the scale is the largest one's.
-            scale = max(gradient.norm().item(), 1e-4 * max(g.norm().item() for g in want.values()))
-            assert (got[name] - gradient).norm().item() <= tolerance * scale, name
+def objective_for(family, name):
+    objective = changed(ALL, l2_to_base=0.0) if name in OFF else ALL
+    return changed(objective, prompt_loss_weight=0.0) if family in PAIRS else objective
 
 
-def test_a_leak_between_rows_is_noticed_in_half_precision_too(make_model):
-    for family, apart in (("llama", True), ("gemma2", True), ("opt", False), ("bloom", False)):
-        model = make_model(family, dtype=torch.bfloat16)
-        assert keeps_rows_apart(model, torch.device("cpu")) is apart
-        assert not model.training or model.train() is model
+@pytest.fixture
+def make_loop(tmp_path, make_model, make_rows):
+    """A loop over nine rows whose model has moved away from its base."""
+
+    def make(family="llama", name="full", *, objective=None, dtype=torch.float64, packed=False, **changes):
+        pairs = family in PAIRS
+        rows = make_rows(9, pairs=pairs)
+        settings = LoopSettings(
+            steps=1,
+            learning_rate=5e-4,
+            validate_every=50,
+            batch_size=len(rows),
+            objective=objective_for(family, name) if objective is None else objective,
+            packing=Packing(40, 24 if pairs else 0, len(rows)) if packed else None,
+            **changes,
+        )
+        model = make_model(family, dtype=dtype)
+        loop = Loop(
+            model if name == "full" else put_on(model, name),
+            pad_id=0,
+            row_at=rows.__getitem__,
+            validation=(),
+            settings=settings,
+            folder=tmp_path / "checkpoints",
+            needs={"identity": "x"},
+            on_event=lambda _: None,
+        )
+        if name == "full":
+            put_on(model, "full")
+        loop.model.train()
+        return loop
+
+    return make
 
 
-def test_the_probe_leaves_the_model_as_it_was(make_model):
-    model = make_model("llama")
-    for training in (True, False):
-        model.train(training)
-        keeps_rows_apart(model, torch.device("cpu"))
-        assert model.training is training
-    assert all(p.grad is None for p in model.parameters())
+def as_trained(loop):
+    """A step's parts and gradients as the loop makes them."""
+    batch = loop._rows(0)
+    loop.model.zero_grad()
+    sums = loop._add_gradients(0, batch)
+    parts = loop.training_loss.parts(sums, batch.rows, loop.training_loss.add_distance())
+    completion = sums.completion / sum(row.n_loss for row in batch.rows)
+    return {
+        "completion": completion,
+        "objective": parts.total,
+        "prompt": parts.prompt,
+        "kl": parts.kl,
+        "l2": parts.l2,
+    }, grads(loop.model)
 
 
-def test_the_output_layer_sees_only_what_bears_loss(make_model, make_rows):
-    model = make_model("llama")
-    rows = make_rows(6)
-    seen = []
-    model.lm_head.register_forward_hook(lambda _m, args, _out: seen.append(args[0].shape))
-    loss_sum(model, collate(rows, pad_id=0))
-    assert seen == [(1, sum(row.n_loss for row in rows), 16)]
+def grads(model):
+    return {n: p.grad.clone() for n, p in model.named_parameters() if p.requires_grad}
 
 
-@pytest.mark.parametrize("family", ["llama", "t5"], indirect=True)
-def test_prompt_targets_give_no_gradient(family, make_model, make_rows, gradients):
-    model = make_model(family)
-    pairs = family in PAIRS
-    silent = [
-        Encoded(r.id, r.task, r.ids, (False,) * len(r.ids), source=r.source)
-        for r in make_rows(3, pairs=pairs, seed=5)
-    ]
-    loss = loss_sum(model, collate(silent, pad_id=0))
-    loss.backward()
-    assert loss.item() == 0
-    assert all(float(g.abs().max()) == 0 for g in gradients(model).values())
-    # And beside rows that do bear loss they change nothing.
-    rows = make_rows(3, pairs=pairs)
+def distance(model, base):
+    """The squared distance of what is trained, with what LoRA adds multiplied out."""
+    if hasattr(model, "peft_config"):
+        layers = [module for module in model.modules() if hasattr(module, "get_delta_weight")]
+        return sum(layer.get_delta_weight("default").pow(2).sum() for layer in layers)
+    before = dict(base.named_parameters())
+    return sum((p - before[n]).pow(2).sum() for n, p in model.named_parameters() if p.requires_grad)
+
+
+def as_defined(model, base, rows, objective):
+    """The same by the formula: one row at a time, every term from torch's own functions, plain autograd."""
+    sums = dict.fromkeys(("smooth", "completion", "prompt", "kl"), 0.0)
+    count = {"completion": 0, "prompt": 0}
+    for row in rows:
+        logits, targets, bears = logits_alone(model, row)
+        weights = torch.where(bears, 1.0, objective.prompt_loss_weight).to(logits.dtype)
+        plain = functional.cross_entropy(logits, targets, reduction="none")
+        smooth = functional.cross_entropy(
+            logits, targets, reduction="none", label_smoothing=objective.label_smoothing
+        )
+        with torch.no_grad():
+            before = logits_alone(base, row)[0].log_softmax(-1)
+        kl = functional.kl_div(logits.log_softmax(-1), before, log_target=True, reduction="none").sum(-1)
+        sums["smooth"] += (weights * smooth).sum()
+        sums["kl"] += (weights * kl).sum()
+        sums["completion"] += plain[bears].sum().item()
+        sums["prompt"] += plain[~bears].sum().item()
+        count["completion"] += int(bears.sum())
+        count["prompt"] += int((~bears).sum())
+    whole = count["completion"] + objective.prompt_loss_weight * count["prompt"]
+    l2 = distance(model, base) if objective.l2_to_base else torch.zeros(())
+    objective_value = (sums["smooth"] + objective.kl_to_base * sums["kl"]) / whole + objective.l2_to_base * l2
     model.zero_grad()
-    loss_sum(model, collate(rows, pad_id=0)).backward()
-    want = gradients(model)
-    model.zero_grad()
-    loss_sum(model, collate([*silent, *rows], pad_id=0)).backward()
-    for name, gradient in gradients(model).items():
-        close(gradient, want[name], SINGLE.get(family, 1e-10))
+    objective_value.backward()
+    return {
+        "completion": sums["completion"] / count["completion"],
+        "objective": objective_value.item(),
+        "prompt": sums["prompt"] / count["prompt"] if objective.prompt_loss_weight else None,
+        "kl": sums["kl"].item() / whole,
+        "l2": l2.item() if objective.l2_to_base else None,
+    }, grads(model)
 
 
-@pytest.mark.parametrize(
-    ("family", "name", "flat"),
-    [
-        (family, name, flat)
-        for family in (*APART, *BOTH)
-        for name in ("full", *OPTIONS)
-        for flat in ((False, True) if family in BOTH and "packing" not in find(name).cannot else (False,))
-        if (family, name) != ("gpt2", "oft")
-    ],
-    indirect=["family"],
-)
-def test_where_no_target_is_the_gradient_is_exactly_zero(family, name, flat, make_model, make_rows):
-    """Of the output layer's input: it has a gradient at each prediction of a completion's token and nowhere else."""
-    model = put_on(make_model(family), name)
-    rows = make_rows(1 if name == "prefix-tuning" and family not in BOTH else 6, pairs=family in BOTH)
-    if family in BOTH:  # what stands before an answer on the decoder's side is given, as BART's <s> is
-        rows = [replace(row, ids=(3, *row.ids), loss_mask=(False, *row.loss_mask)) for row in rows]
-    seen = []
+def assert_equal(found, wanted, bound):
+    (parts, gradients), (want, wants) = found, wanted
+    for name, value in want.items():
+        # A divergence is a difference of logarithms as large as the loss, and rounded as they are.
+        rounding = bound * want["objective"] if name == "kl" and bound == BOUND[torch.float32] else 0.0
+        assert parts[name] == (None if value is None else pytest.approx(value, rel=bound, abs=rounding)), name
+    largest = max(g.norm().item() for g in wants.values())
+    for name, gradient in wants.items():
+        # A bias of all keys alike moves no softmax: its gradient is the distance's alone, or rounding.
+        idle = name.endswith("k_proj.bias")
+        scale = largest if idle else gradient.norm().item()
+        assert (gradients[name] - gradient).norm().item() <= bound * scale, name
 
-    def note(_module, args):
-        args[0].retain_grad()
-        seen.append(args[0])
 
-    body = model.get_base_model() if name != "full" else model
-    body.get_output_embeddings().register_forward_pre_hook(note)
-    loss_sum(model, collate(rows, pad_id=0, flat=flat)).backward()
-    reached = (seen[0].grad.abs().sum(-1) > 0).tolist()
-    if family not in BOTH:  # other places do not get that far
-        assert reached == [[True] * sum(row.n_loss for row in rows)]
-    elif flat:
-        assert reached == [[bears for row in rows for bears in row.loss_mask]]
+FORMS = {
+    "one by one": {"micro_batch_tokens": 1},
+    "cut": {"micro_batch_tokens": 30},
+    "together": {"micro_batch_tokens": 10_000},
+    "packed": {"micro_batch_tokens": 50, "packed": True},
+    "recomputed": {"micro_batch_tokens": 30, "activation_checkpointing": True},
+}
+CASES = [
+    ("llama", "full", "one by one"),
+    ("llama", "full", "cut"),
+    ("llama", "full", "packed"),
+    ("llama", "lora", "together"),
+    ("llama", "lora", "packed"),
+    ("llama", "lora", "recomputed"),
+    ("llama", "prompt-tuning", "cut"),
+    ("llama", "prefix-tuning", "cut"),
+    ("gpt2", "rslora", "cut"),
+    ("gemma2", "full", "recomputed"),
+    ("qwen2", "dora", "packed"),
+    ("t5", "full", "cut"),
+    ("t5", "lora", "packed"),
+    ("t5-v1.1", "ia3", "together"),
+    ("mt5", "prompt-tuning", "cut"),
+    ("bart", "full", "packed"),
+    ("bart", "oft", "recomputed"),
+    ("bart", "prefix-tuning", "together"),
+]
+REST = [
+    (family, name, form)
+    for family in ("llama", "gpt2", "qwen2", "gemma2", "t5", "t5-v1.1", "mt5", "bart")
+    for name in (*OPTIONS, "full")
+    for form in FORMS
+    if (family, name, form) not in CASES
+    and (family, name) != ("gpt2", "oft")
+    and not (form == "packed" and name.startswith("pr"))
+    and not (form == "recomputed" and name == "prefix-tuning")
+]
+
+
+@pytest.mark.parametrize("case", [*CASES, *(pytest.param(case, marks=LONG) for case in REST)], ids=" ".join)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_parts_and_gradients_are_those_of_the_formula(make_loop, make_model, case, dtype):
+    family, name, form = case
+    loop = make_loop(family, name, dtype=dtype, **FORMS[form])
+    base = make_model(family, dtype=dtype)
+    rows = loop._rows(0).rows
+    double = dtype == torch.float64
+    if loop.settings.activation_checkpointing:
+        _recompute_activations(loop.model)
+    if double and not loop.settings.activation_checkpointing:
+        with Double():
+            found = as_trained(loop)
+            wanted = as_defined(loop.model, base, rows, loop.settings.objective)
     else:
-        longest = max(len(row.ids) for row in rows)
-        assert reached == [[*row.loss_mask, *[False] * (longest - len(row.ids))] for row in rows]
-    assert all(row.loss_mask[0] is False for row in rows)
+        found = as_trained(loop)
+        wanted = as_defined(loop.model, base, rows, loop.settings.objective)
+    island = family == "gemma2" and loop.settings.activation_checkpointing  # norms in fp32, seen undoubled
+    assert_equal(found, wanted, 1e-5 if island else BOUND[dtype])
 
 
-def test_padding_of_pairs_changes_nothing(make_model, make_rows):
-    model = make_model("bart")
-    short, long = make_rows(1, pairs=True)[0], Encoded("l", "t", (5,) * 30, (True,) * 30, source=(6,) * 30)
-    both = loss_sum(model, collate([short, long], pad_id=0))
-    each = loss_sum(model, collate([short], pad_id=0)) + loss_sum(model, collate([long], pad_id=0))
-    assert both.item() == pytest.approx(each.item(), rel=1e-10)
+def test_a_prompt_that_weighs_as_much_is_the_loss_that_transformers_takes_of_all_tokens(make_loop):
+    loop = make_loop(objective=Objective(prompt_loss_weight=1.0))
+    row = loop.row_at(0)
+    batch = collate([row], pad_id=0, prompts=True)
+    assert batch.n_loss == row.n_loss
+    assert len(batch.targets) == len(row.ids) - 1
+    loss, _ = loop.training_loss.loss(batch)
+    ids = torch.tensor([row.ids])
+    want = loop.model(input_ids=ids, labels=ids).loss
+    assert loss.item() / loop.training_loss.weight([row]) == pytest.approx(want.item(), rel=1e-6)
 
 
-def test_what_stands_before_the_answer_is_read_but_not_learned(make_model, reference_loss):
-    model = make_model("bart")
-    row = Encoded("a", "t", (1, 7, 8, 2), (False, True, True, True), source=(1, 9, 2))
-    got = loss_sum(model, collate([row], pad_id=0))
-    assert got.item() == pytest.approx(reference_loss(model, row).item(), rel=1e-10)
+def test_smoothing_is_torchs(make_loop, make_rows):
+    loop = make_loop(objective=Objective(label_smoothing=0.2))
+    batch = collate(make_rows(5), pad_id=0)
+    loss, sums = loop.training_loss.loss(batch)
+    logits, targets = predictions(loop.model, batch)
+    want = functional.cross_entropy(logits, targets, label_smoothing=0.2, reduction="sum")
+    assert loss.item() == pytest.approx(want.item(), rel=1e-12)
+    assert sums.completion == pytest.approx(loss_sum(loop.model, batch).item(), rel=1e-12)
+    assert sums.completion != pytest.approx(loss.item(), rel=1e-3)
 
 
-def test_half_precision_logits_are_summed_in_single(make_model, make_rows):
-    model = make_model("llama", dtype=torch.bfloat16)
-    assert loss_sum(model, collate(make_rows(2), pad_id=0)).dtype == torch.float32
+def test_the_divergence_is_of_the_model_from_its_base_and_not_the_other_way_round(make_loop, make_model):
+    loop = make_loop(objective=Objective(kl_to_base=1.0))
+    batch = collate([loop.row_at(i) for i in range(5)], pad_id=0)
+    loss, sums = loop.training_loss.loss(batch)
+    with torch.no_grad():
+        before = predictions(make_model(), batch)[0].log_softmax(-1)
+        after = predictions(loop.model, batch)[0].log_softmax(-1)
+    want, other = ((a.exp() * (a - b)).sum().item() for a, b in ((before, after), (after, before)))
+    assert sums.kl == pytest.approx(want, rel=1e-10)
+    assert abs(want - other) > 1e-3 * want
+    assert loss.item() == pytest.approx(sums.completion + want, rel=1e-10)
+
+
+def test_at_the_start_nothing_differs_from_the_base(make_model, make_rows):
+    for name in ("full", "lora"):
+        model = make_model(dropout=0.3)
+        if name == "lora":
+            model = put_on(model, "lora")
+            torch.nn.init.zeros_(
+                model.base_model.model.model.layers[0].self_attn.q_proj.lora_B.default.weight
+            )
+            for module in model.modules():
+                for layer in getattr(module, "lora_B", {}).values():
+                    torch.nn.init.zeros_(layer.weight)
+        trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        training_loss = TrainingLoss(model, trained, Objective(kl_to_base=1.0, l2_to_base=1.0))
+        batch = collate(make_rows(4), pad_id=0)
+        model.eval()
+        assert training_loss.loss(batch)[1].kl == pytest.approx(0.0, abs=1e-12)
+        assert training_loss.add_distance() == 0.0
+        model.train()
+        assert training_loss.loss(batch)[1].kl > 1e-6, "dropout is the model's, and not the base's"
+
+
+@pytest.mark.parametrize("name", [*OPTIONS, "full"])
+def test_asking_the_base_leaves_the_model_as_it_was(make_model, make_rows, name):
+    model = make_model(dropout=0.3)
+    plain = make_model().eval()
+    model = put_on(model, name) if name != "full" else model.train()
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    base = ReferenceModel(model, trained, with_predictions=True, with_distance=False)
+    if name == "full":
+        put_on(model, "full")
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    batch = collate(make_rows(1 if name == "prefix-tuning" else 4), pad_id=0)
+    state = torch.get_rng_state()
+    found = base.predictions(batch)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not found.requires_grad
+    torch.testing.assert_close(found, predictions(plain, batch)[0].detach(), rtol=1e-12, atol=1e-12)
+    assert model.training
+    assert {n for n, p in model.named_parameters() if p.requires_grad} == set(trained)
+    assert all(p.grad is None for p in model.parameters())
+    assert all(torch.equal(p, before[n]) for n, p in model.named_parameters())
+    assert (predictions(model, batch)[0] - found).abs().max() > 1e-3, (
+        "the model has moved, and answers as it is"
+    )
+
+
+@pytest.mark.parametrize("name", list(OPTIONS))
+def test_with_an_adapter_there_is_no_second_copy(make_model, name):
+    model = put_on(make_model(), name)
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    base = ReferenceModel(model, trained, with_predictions=True, with_distance=name not in OFF)
+    assert (base.copied_bytes, base._copy, base._start) == (0, None, {})
+
+
+def test_of_a_whole_model_only_what_is_trained_is_kept_twice(make_model):
+    model = make_model()
+    model.requires_grad_(requires_grad=False)
+    model.model.layers[1].requires_grad_(requires_grad=True)
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    size = sum(p.numel() * 8 for p in trained.values())
+    both = ReferenceModel(model, trained, with_predictions=True, with_distance=True)
+    assert both.copied_bytes == size
+    for name, weight in both._copy.named_parameters():
+        shared = weight.data_ptr() == model.get_parameter(name).data_ptr()
+        assert shared == (name not in trained), name
+        assert not weight.requires_grad
+    assert {n: w.data_ptr() for n, w in both._start.items()} == {
+        n: both._copy.get_parameter(n).data_ptr() for n in trained
+    }
+    alone = ReferenceModel(model, trained, with_predictions=False, with_distance=True)
+    assert (alone.copied_bytes, alone._copy) == (size, None)
+    with torch.no_grad():
+        for weight in trained.values():
+            weight.add_(1.0)
+    assert alone.add_distance(0.5) == both.add_distance(0.5) == pytest.approx(size / 8)
+
+
+def test_a_weight_that_no_row_reaches_is_pulled_all_the_same(make_model, make_rows):
+    model = make_model()
+    model.unused = torch.nn.Linear(3, 2).double()
+    trained = dict(model.named_parameters())
+    training_loss = TrainingLoss(model, trained, Objective(l2_to_base=0.5))
+    with torch.no_grad():
+        model.unused.weight += 2.0
+    loss_sum(model, collate(make_rows(3), pad_id=0)).backward()
+    assert training_loss.add_distance() == pytest.approx(4.0 * 6)
+    assert model.unused.weight.grad.tolist() == [[2.0] * 3] * 2
+    assert model.unused.bias.grad.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("family", ["t5", "mt5", "bart"])
+def test_prompts_that_an_encoder_reads_have_no_loss(make_model, family):
+    with pytest.raises(InputError, match=r"the prompts of (t5|mt5|bart) models have no loss") as caught:
+        require_prompt_loss(make_model(family), 0.1)
+    assert caught.value.where == "tune.prompt_loss_weight"
+    require_prompt_loss(make_model(family), 0.0)
+    with pytest.raises(InputError, match="have no loss"):
+        TrainingLoss(make_model(family), {}, Objective(prompt_loss_weight=0.1))
+
+
+@pytest.mark.parametrize("name", OFF)
+def test_a_distance_that_is_not_defined_is_refused_by_name(make_model, name):
+    model = put_on(make_model(), name)
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    with pytest.raises(InputError, match=f"{name} cannot be combined with l2_to_base"):
+        TrainingLoss(model, trained, Objective(l2_to_base=0.1))
+
+
+RUN = LoopSettings(
+    steps=6, batch_size=4, micro_batch_tokens=40, learning_rate=0.02, validate_every=3, keep="last"
+)
+
+
+@pytest.fixture
+def tuned(tmp_path, make_model, make_rows):
+    """Trains with an objective; gives the weights, the steps and the model."""
+
+    def run(objective, name="full", *, dropout=0.1, **changes):
+        events, rows = [], make_rows(8)
+        model = make_model(dropout=dropout)
+        loop = Loop(
+            model if name == "full" else put_on(model, name),
+            pad_id=0,
+            row_at=lambda i: rows[(3 * i) % 8],
+            validation=rows[:2],
+            settings=changed(RUN, objective=objective, **changes),
+            folder=tmp_path / str(hash((objective, name))),
+            needs={"identity": "x"},
+            on_event=events.append,
+        )
+        loop.tune()
+        return {n: p.detach().clone() for n, p in loop.trained.items()}, events
+
+    return run
+
+
+def test_every_part_changes_what_is_learned_and_the_log_tells_it(tuned):
+    plain, events = tuned(Objective())
+    steps = [e for e in events if isinstance(e, StepDone)]
+    assert all(step.parts is None for step in steps)
+    assert not any(isinstance(e, ReferenceCopied) for e in events)
+    told = {"prompt_loss_weight": "prompt", "label_smoothing": None, "kl_to_base": "kl", "l2_to_base": "l2"}
+    seen = [plain]
+    for field, part in told.items():
+        weights, events = tuned(Objective(**{field: 0.3}))
+        assert all(any(not torch.equal(weights[n], other[n]) for n in plain) for other in seen), field
+        seen.append(weights)
+        last = [e for e in events if isinstance(e, StepDone)][-1]
+        assert {n for n in ("prompt", "kl", "l2") if getattr(last.parts, n) is not None} == {part} - {None}
+        assert last.parts.total != last.loss
+        kept = [e.size for e in events if isinstance(e, ReferenceCopied)]
+        whole = sum(weight.numel() * 8 for weight in plain.values())
+        assert kept == ([whole] if field.endswith("_to_base") else [])
+        for event in events:
+            if isinstance(event, ValidationDone):
+                assert 0 < event.loss < math.inf
+
+
+@pytest.mark.parametrize("name", ["full", "lora"])
+@pytest.mark.parametrize(("field", "part"), [("kl_to_base", "kl"), ("l2_to_base", "l2")])
+def test_more_weight_keeps_the_model_nearer_to_its_base(tuned, name, field, part):
+    ends = []
+    for weight in (1e-9, 3.0, 30.0):
+        _, events = tuned(Objective(**{field: weight}), name, dropout=0.0, steps=20)
+        ends.append(getattr([e for e in events if isinstance(e, StepDone)][-1].parts, part))
+    assert ends[0] > 2 * ends[1] > 2 * ends[2] > 0
+
+
+def test_completions_alone_are_named_and_learned_as_before_there_was_an_objective(make_model, make_rows):
+    settings = LoopSettings(steps=5, micro_batch_tokens=512, learning_rate=5e-4, validate_every=50)
+    assert "objective" not in settings.identity()
+    assert hashing.of_json(settings.identity()) == PINNED
+    for field in ("prompt_loss_weight", "label_smoothing", "kl_to_base", "l2_to_base"):
+        other = changed(settings, objective=Objective(**{field: 0.1}))
+        assert other.identity() != settings.identity()
+    model = make_model()
+    training_loss = TrainingLoss(model, dict(model.named_parameters()), Objective())
+    batch = collate(make_rows(4), pad_id=0)
+    loss, sums = training_loss.loss(batch)
+    assert torch.equal(loss, loss_sum(model, batch))
+    assert (sums.total, sums.completion) == (loss.item(), loss.item())
+    assert training_loss.weight(make_rows(4)) == batch.n_loss
+
+
+# Of the same settings before the field was there: a run's checkpoints are found again under this name.
+PINNED = "9f07b818e7f9147b7579f47e48c4f7db78b4c2bf8fc9ee465c437378596bd183"

@@ -264,7 +264,7 @@ def make_loop(tmp_path, make_model, make_rows):
             settings=settings,
             folder=tmp_path / folder,
             needs={"identity": "x"},
-            listen=events.append,
+            on_event=events.append,
         )
         loop.events, loop.all_rows = events, rows
         return loop
@@ -314,7 +314,7 @@ def test_without_packing_no_fill_is_told(make_loop):
         settings=SETTINGS,
         folder=packed.folder,
         needs={"identity": "x"},
-        listen=packed.events.append,
+        on_event=packed.events.append,
     )
     loop.tune()
     assert {(e.packs, e.fill) for e in packed.events if isinstance(e, StepDone)} == {(0, ())}
@@ -342,5 +342,5 @@ def test_packing_is_part_of_what_is_learned(make_loop):
             settings=other.settings,
             folder=other.folder,
             needs={"identity": "x"},
-            listen=other.listen,
+            on_event=other.on_event,
         ).tune()

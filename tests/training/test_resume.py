@@ -74,7 +74,7 @@ def tuning(request, tmp_path, make_model, make_rows):
             settings=settings,
             folder=tmp_path / folder,
             needs={"identity": identity},
-            listen=listen,
+            on_event=listen,
         )
         loop.events = events
         return loop

@@ -14,8 +14,8 @@ from tutelage.core.errors import InputError
 from tutelage.core.types import Encoded
 from tutelage.models import methods
 from tutelage.tokens.packing import Packing
-from tutelage.training import objective_gradient, pairs, selfcheck
-from tutelage.training.events import SelfChecked, Step
+from tutelage.training import encoder_decoder_packing, objective, selfcheck
+from tutelage.training.events import SelfChecked, StepDone
 from tutelage.training.loop import Loop
 from tutelage.training.settings import LoopSettings, Objective
 
@@ -45,7 +45,7 @@ def make_loop(tmp_path, make_model, make_rows):
             settings=changed(settings, packing=Packing(60, 40 if two else 0, 10) if packed else None),
             folder=tmp_path / "checkpoints",
             needs={"identity": "x"},
-            listen=events.append,
+            on_event=events.append,
         )
         loop.events = events
         return loop
@@ -164,7 +164,11 @@ def test_what_the_error_says_to_do_helps(make_loop, family, packed):
 @pytest.mark.parametrize("family", ["t5", "bart"])
 def test_a_pack_whose_mask_is_lost_is_caught(make_loop, monkeypatch, family):
     loop = make_loop(family, packed=True)
-    monkeypatch.setattr(pairs, "_added", lambda seen, dtype: torch.zeros(seen.shape, dtype=dtype)[None, None])
+    monkeypatch.setattr(
+        encoder_decoder_packing,
+        "_added",
+        lambda seen, dtype: torch.zeros(seen.shape, dtype=dtype)[None, None],
+    )
     with pytest.raises(InputError, match="one by one") as caught:
         loop.tune()
     assert "tune.packing to false" in caught.value.fix
@@ -172,16 +176,16 @@ def test_a_pack_whose_mask_is_lost_is_caught(make_loop, monkeypatch, family):
 
 def test_positions_of_a_pack_that_are_lost_are_caught(make_loop, monkeypatch):
     loop = make_loop("bart", packed=True)
-    monkeypatch.setattr(pairs, "_positions", lambda *_: nullcontext())
+    monkeypatch.setattr(encoder_decoder_packing, "_positions", lambda *_: nullcontext())
     with pytest.raises(InputError, match="one by one"):
         loop.tune()
 
 
 def test_a_wrong_target_is_caught_although_no_row_reads_another(make_loop, monkeypatch):
-    right = objective_gradient.loss_sum
+    right = objective.loss_sum
     loop = make_loop(settings=changed(SETTINGS, micro_batch_tokens=1))
     monkeypatch.setattr(
-        objective_gradient,
+        objective,
         "loss_sum",
         lambda model, batch: right(model, replace(batch, targets=batch.targets.roll(1))),
     )
@@ -211,9 +215,7 @@ def test_the_objectives_own_terms_are_checked_too(make_loop, monkeypatch, object
     loop = make_loop(settings=settings)
     loop._begin(0)
     assert checked(loop)[0].gradient < 1e-4
-    monkeypatch.setattr(
-        objective_gradient, "_completion", lambda _, each: torch.ones_like(each, dtype=torch.bool)
-    )
+    monkeypatch.setattr(objective, "_completion", lambda _, each: torch.ones_like(each, dtype=torch.bool))
     with pytest.raises(InputError, match="one by one"):
         make_loop(settings=settings)._begin(0)
 
@@ -248,7 +250,7 @@ def test_it_leaves_weights_gradients_mode_and_generators_as_they_were(make_loop,
 
 def test_a_failure_leaves_them_too(make_loop, monkeypatch):
     loop = make_loop()
-    monkeypatch.setattr(selfcheck, "_alone", lambda *_: 1 / 0)
+    monkeypatch.setattr(selfcheck, "_loss_alone", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         loop._begin(0)
     assert all(p.grad is None for p in loop.model.parameters())
@@ -271,17 +273,17 @@ def test_a_training_is_the_same_with_and_without_it(make_loop, monkeypatch, tmp_
 
 def test_it_comes_before_the_first_step_of_every_process_that_has_one(make_loop):
     loop = make_loop()
-    listen = loop.listen
+    listen = loop.on_event
 
     def stop(event):
         listen(event)
-        if isinstance(event, Step) and event.step == 2:
+        if isinstance(event, StepDone) and event.step == 2:
             raise KeyboardInterrupt
 
-    loop.listen = stop
+    loop.on_event = stop
     with pytest.raises(KeyboardInterrupt):
         loop.tune()
-    assert [type(e) for e in loop.events[:2]] == [SelfChecked, Step]
+    assert [type(e) for e in loop.events[:2]] == [SelfChecked, StepDone]
     again = make_loop()
     again.tune()
     assert [e.step for e in checked(again)] == [1]
@@ -297,8 +299,8 @@ def row(number, length, *, bears=True):
 def test_the_shortest_rows_with_loss_of_the_fullest_pack_are_taken():
     few = [row(1, 2), row(2, 2)]
     many = [row(3, 9), row(4, 3, bears=False), row(5, 6), row(6, 7), row(7, 4), row(8, 5)]
-    assert [r.id for r in selfcheck.chosen([few, many])] == ["7", "8", "5", "6"]
-    assert selfcheck.chosen([[row(1, 4, bears=False)]]) == []
+    assert [r.id for r in selfcheck.choose_rows([few, many])] == ["7", "8", "5", "6"]
+    assert selfcheck.choose_rows([[row(1, 4, bears=False)]]) == []
 
 
 def test_a_model_that_is_not_finite_is_left_to_the_first_step(make_loop):
@@ -324,7 +326,8 @@ def test_rows_that_are_known_by_heart_do_not_stop_a_training_and_a_leak_among_th
     again._begin(0)
     assert len(checked(again)) == 1
     losses = [
-        selfcheck._alone(model, again.row_at(i), Objective(), torch.device("cpu")).item() for i in range(10)
+        selfcheck._loss_alone(model, again.row_at(i), Objective(), torch.device("cpu")).item()
+        for i in range(10)
     ]
     assert sorted(losses)[4] < 1e-4, "the fixture's point is rows without a loss to speak of"
     no_positions(again.model)
@@ -333,19 +336,19 @@ def test_rows_that_are_known_by_heart_do_not_stop_a_training_and_a_leak_among_th
 
 
 def test_what_is_finite_alone_and_not_together_is_caught(make_loop, monkeypatch):
-    right = objective_gradient.loss_sum
+    right = objective.loss_sum
     loop = make_loop()
-    monkeypatch.setattr(objective_gradient, "loss_sum", lambda *given: right(*given) * math.nan)
+    monkeypatch.setattr(objective, "loss_sum", lambda *given: right(*given) * math.nan)
     with pytest.raises(InputError, match="one by one") as caught:
         loop.tune()
     assert "loss differs by inf" in caught.value.found
 
 
-def test_the_loosest_type_decides_and_an_adapter_beside_half_precision_is_no_exception(make_model):
+def test_the_least_precise_type_decides_and_an_adapter_beside_half_precision_is_no_exception(make_model):
     model = put_on(make_model(dtype=torch.bfloat16), "lora")
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             parameter.data = parameter.data.float()
-    assert selfcheck._loosest(model) is torch.bfloat16
-    assert selfcheck._loosest(make_model()) is torch.float64
-    assert selfcheck._loosest(make_model(dtype=torch.float32)) is torch.float32
+    assert selfcheck._least_precise(model) is torch.bfloat16
+    assert selfcheck._least_precise(make_model()) is torch.float64
+    assert selfcheck._least_precise(make_model(dtype=torch.float32)) is torch.float32

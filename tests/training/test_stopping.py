@@ -10,7 +10,7 @@ import torch
 
 from tutelage.core.errors import Stopped, Terminated
 from tutelage.training import checkpoint
-from tutelage.training.events import Resumed, Step, Stopping, Validation
+from tutelage.training.events import Resumed, StepDone, Stopping, ValidationDone
 from tutelage.training.loop import Loop
 from tutelage.training.settings import LoopSettings
 from tutelage.training.stopping import Stopper
@@ -54,7 +54,7 @@ def make_loop(tmp_path, make_model, make_rows):
             settings=settings,
             folder=tmp_path / folder,
             needs={"identity": "x"},
-            listen=listen,
+            on_event=listen,
         )
         loop.events = events
         return loop
@@ -64,7 +64,7 @@ def make_loop(tmp_path, make_model, make_rows):
 
 def at_step(number, step):
     def when(event):
-        if isinstance(event, Step) and event.step == step:
+        if isinstance(event, StepDone) and event.step == step:
             signal.raise_signal(number)
 
     return when
@@ -91,20 +91,20 @@ def test_a_stop_between_two_steps_keeps_the_step(make_loop, number, kind, code, 
         loop.tune()
     assert (type(caught.value), caught.value.exit_code) == (kind, code)
     assert loop.events[-1] == Stopping(step)
-    assert [p.name for p in loop.folder.glob("step-*")] == [checkpoint.name_of(step)]
-    assert any(isinstance(e, Validation) for e in loop.events) == (step >= 3)
+    assert [p.name for p in loop.folder.glob("step-*")] == [checkpoint.step_name(step)]
+    assert any(isinstance(e, ValidationDone) for e in loop.events) == (step >= 3)
     goes_on(make_loop, "x", step)
 
 
 def steps(loop, number):
     """The event of a step, None before it."""
-    return next((e for e in loop.events if isinstance(e, Step) and e.step == number), None)
+    return next((e for e in loop.events if isinstance(e, StepDone) and e.step == number), None)
 
 
 @pytest.mark.parametrize(("number", "kind", "code"), SIGNALS)
 def test_a_stop_in_the_midst_of_a_step_keeps_the_state_before_it(make_loop, number, kind, code):
     passes = []
-    loop = make_loop("x", when=lambda event: passes.clear() if isinstance(event, Step) else None)
+    loop = make_loop("x", when=lambda event: passes.clear() if isinstance(event, StepDone) else None)
 
     def forward(*_):
         passes.append(1)
@@ -115,7 +115,7 @@ def test_a_stop_in_the_midst_of_a_step_keeps_the_state_before_it(make_loop, numb
     with pytest.raises(kind, match="stopped after step 2 of 6"):
         loop.tune()
     assert len(passes) == 2, "the step's third micro-batch is not waited for"
-    assert [e.step for e in loop.events if isinstance(e, Step)] == [1, 2]
+    assert [e.step for e in loop.events if isinstance(e, StepDone)] == [1, 2]
     assert all(p.grad is None for p in loop.trained.values())
     goes_on(make_loop, "x", 2)
 
@@ -180,7 +180,7 @@ def test_an_error_on_the_way_to_a_stop_is_what_is_told():
     def spoiled():
         with Stopper() as stopper:
             signal.raise_signal(signal.SIGINT)
-            assert stopper.asked
+            assert stopper.requested
             raise ValueError("spoiled")
 
     with pytest.raises(ValueError, match="spoiled"):
@@ -192,7 +192,7 @@ def test_signals_that_are_ignored_stay_ignored():
     try:
         with Stopper() as stopper:
             signal.raise_signal(signal.SIGINT)
-            assert not stopper.asked
+            assert not stopper.requested
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)

@@ -11,7 +11,7 @@ from typing import Any
 from tutelage.config.contradictions import find_contradictions
 from tutelage.config.fields import slug
 from tutelage.config.schema import Recipe
-from tutelage.core import files, yamltext
+from tutelage.core import files, regular, yamltext
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.strictjson import kind, shorten
@@ -89,7 +89,7 @@ def _text(path: Path) -> str:
             fix=f"make one with `tutelage init {path}`",
         )
     fix = "check the name, or make one with `tutelage init FILE`"
-    content = files.read_bytes(path, subject="the recipe", fix=fix, limit=MAX_RECIPE_BYTES)
+    content = regular.read_regular(path, subject="the recipe", fix=fix, limit=MAX_RECIPE_BYTES)
     require_text(content, str(path))
     return files.decode(content, subject="the recipe", where=str(path))
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from tutelage.config.fields import Targets
-from tutelage.core.validation import Block, Text
+from tutelage.core.validation import Block, Text, field_history
 from tutelage.models import methods
 from tutelage.training.settings import LearningRate, Objective, TrainingSettings, unit
 
@@ -134,6 +134,15 @@ class Tune(Objective, TrainingSettings, MethodSettings):
         """The settings that this method reads: the recipe's, or the method's defaults."""
         names = methods.method_fields()
         return methods.find(self.method).options({name: getattr(self, name) for name in names})
+
+    def method_identity(self) -> dict[str, Any]:
+        """The method and its settings, as part of a tuning's identity."""
+        always, defaults = field_history.first_fields(MethodSettings), methods.find(self.method).options({})
+        options = self.options.items()
+        identifying = {
+            name: value for name, value in options if name in always or value != defaults.get(name)
+        }
+        return {"name": self.method, **identifying}
 
     @property
     def virtual(self) -> int:

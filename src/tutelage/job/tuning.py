@@ -24,16 +24,16 @@ from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
 from tutelage.tokens.packing import Packing, packing_of
 from tutelage.training.events import (
-    BaseKept,
     Event,
-    Parts,
+    LossParts,
+    ReferenceCopied,
     Resumed,
     SelfChecked,
-    Step,
+    StepDone,
     Stopping,
-    Validation,
+    ValidationDone,
 )
-from tutelage.training.loop import Loop, Tuned
+from tutelage.training.loop import Loop, TuningResult
 from tutelage.training.settings import LoopSettings, Objective, TrainingSettings
 
 
@@ -74,8 +74,8 @@ def plan_tuning(recipe: Recipe, rows: Prepared, base_fingerprint: str) -> Tuning
         packing=_packing(tune, rows),
         objective=Objective(**{name: getattr(tune, name) for name in Objective.model_fields}),
     )
-    method = {"name": tune.method, **tune.options}
-    return TuningPlan(settings, {"base_model": base_fingerprint, "data": rows.identity, "method": method})
+    needs = {"base_model": base_fingerprint, "data": rows.identity, "method": tune.method_identity()}
+    return TuningPlan(settings, needs)
 
 
 def is_done(folder: RunFolder, plan: TuningPlan) -> bool:
@@ -144,7 +144,7 @@ def tune(
         settings=plan.settings,
         folder=folder.checkpoints,
         needs=plan.needs,
-        listen=log,
+        on_event=log,
     ).tune()
     merge = source.kind == "bundled" and "merge" not in methods.find(method).cannot
     export(trainable, folder.model, merge=merge, base=source, of_run=True)
@@ -194,11 +194,11 @@ class _TrainingLog:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case Step():
+            case StepDone():
                 self._last = {
                     "loss": event.loss,
-                    "rate": event.rate,
-                    "norm": event.norm,
+                    "rate": event.learning_rate,
+                    "norm": event.grad_norm,
                     "rows": event.rows,
                     "tokens": event.tokens,
                     "loss_tokens": event.loss_tokens,
@@ -208,16 +208,16 @@ class _TrainingLog:
                     **_loss_parts(event.parts),
                 }
                 self._store.log_step(event.step, self._last)
-            case Validation():
+            case ValidationDone():
                 self._store.log_step(event.step, {**self._last, "validation_loss": event.loss})
             case SelfChecked():
                 self.self_check = event
-            case Resumed() | BaseKept() | Stopping():
+            case Resumed() | ReferenceCopied() | Stopping():
                 pass
         self._listener.event(event)
 
 
-def _pack_fill(step: Step) -> dict[str, float]:
+def _pack_fill(step: StepDone) -> dict[str, float]:
     """How many packs a step had, and how full they were."""
     if not step.packs:
         return {}
@@ -226,11 +226,11 @@ def _pack_fill(step: Step) -> dict[str, float]:
     return {"packs": step.packs, **{f"{side}_fill": share for side, share in fills}}
 
 
-def _loss_parts(parts: Parts | None) -> dict[str, float]:
+def _loss_parts(parts: LossParts | None) -> dict[str, float]:
     """The parts of a step's objective beside the loss of completions, by their names in the log."""
     if parts is None:
         return {}
-    values = {"minimised": parts.minimised, "prompt_loss": parts.prompt, "kl": parts.kl, "l2": parts.l2}
+    values = {"minimised": parts.total, "prompt_loss": parts.prompt, "kl": parts.kl, "l2": parts.l2}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -258,7 +258,7 @@ def _trainable(base: LoadedModel, tune: Tune) -> LoadedModel:
 def _write_record(
     folder: RunFolder,
     plan: TuningPlan,
-    tuned: Tuned,
+    tuned: TuningResult,
     self_check: SelfChecked | None,
     totals: Mapping[str, Any],
 ) -> None:
@@ -267,7 +267,7 @@ def _write_record(
         "identity": plan.identity,
         "step": tuned.step,
         "steps": plan.settings.steps,
-        "kept": tuned.kept,
+        "kept": tuned.weights,
         "validation_loss": tuned.best_loss,
         **({"self_check": asdict(self_check)} if self_check is not None else {}),
         "seen": dict(totals),

@@ -15,6 +15,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.serialization import ENCODED
 from tutelage.core.spill import spill_rows
 from tutelage.core.types import Encoded
+from tutelage.core.validation import field_history
 from tutelage.models import LoadedModel, LoadedTokenizer
 from tutelage.prepare import card
 from tutelage.prepare.encoding import EncodedTask, encode_rows
@@ -111,7 +112,9 @@ def prepare(recipe: Recipe, rows: RecipeRows, model: LoadedModel | LoadedTokeniz
         },
         "max_length": encoder.max_length,
         "chat_template": hashing.of_json(model.chat_template),
-        "truncate": recipe.tune.truncate.model_dump(mode="json"),
+        "truncate": field_history.identity(
+            recipe.tune.truncate, recipe.tune.truncate.model_dump(mode="json")
+        ),
         **({"mixture": mixture.identity} if mixture.identity else {}),
         **({"instant": str(clock.instant)} if clock.reads else {}),
     }

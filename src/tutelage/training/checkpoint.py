@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from tutelage.core import files, hashing
-from tutelage.core.differences import differences, listed
+from tutelage.core.differences import differences, join_differences
 from tutelage.core.errors import InputError, MachineError
 
 _FORMAT = 2
@@ -30,12 +30,12 @@ _KEYS = {"format", "needs", "machine", "position", "bytes", "sha256", "checksum"
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What a checkpoint is of, as JSON.
+class TuningIdentity:
+    """Which tuning a checkpoint belongs to, as JSON values.
 
     Attributes:
-        needs: everything that the weights depend on, by name; where any of it is another, the checkpoint is refused.
-        machine: what may only round otherwise, such as versions of libraries; where it is another, that is told.
+        needs: everything that the weights depend on, by name; a checkpoint in which any of it differs is refused.
+        machine: what may change how sums are rounded, such as versions of libraries; differences are reported.
     """
 
     needs: Mapping[str, Any]
@@ -44,7 +44,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where the loop stands: steps done, and the lowest validation loss with its step."""
+    """The state of the loop beside weights and optimizer: steps done, and the lowest validation loss with its step."""
 
     step: int
     best_loss: float | None = None
@@ -52,14 +52,14 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LatestCheckpoint:
     """The newest whole checkpoint.
 
     Attributes:
-        folder: where it lies.
-        position: where it was written.
-        damaged: newer ones that cannot be used, each with what is wrong with it.
-        machine: what of the machine was another when it was written.
+        folder: its folder.
+        position: the state of the loop when it was written.
+        damaged: newer checkpoints that cannot be used, each with the reason.
+        machine: differences from the machine that wrote it.
     """
 
     folder: Path
@@ -69,31 +69,33 @@ class Found:
 
 
 class DamagedError(Exception):
-    """A checkpoint that is not as it was written; says what is wrong."""
+    """A checkpoint is not as it was written; the message says why."""
 
 
-def save(folder: Path, name: str, tensors: Mapping[str, torch.Tensor], position: Position, run: Run) -> Path:
-    """Write a checkpoint; the disk is asked for room first.
+def save(
+    folder: Path, name: str, tensors: Mapping[str, torch.Tensor], position: Position, identity: TuningIdentity
+) -> Path:
+    """Write a checkpoint, if the disk has room for it.
 
     Args:
         folder: the run's checkpoints.
         name: `step-…` or `best`.
-        tensors: what to keep, by name.
-        position: where the loop stands.
-        run: what it is of.
+        tensors: weights and moments, by name.
+        position: the state of the loop.
+        identity: the tuning.
     """
-    needed = sum(t.numel() * t.element_size() for t in tensors.values())
-    files.require_space(folder, needed + (8 << 20), what="a checkpoint")
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    files.require_space(folder, size + (8 << 20), subject="a checkpoint")
     with files.new_folder(folder / name) as part:
         state = part / "state.safetensors"
         try:
-            save_file({k: t.detach().contiguous() for k, t in tensors.items()}, state)
-        except SafetensorError as error:  # its only word for a refused write
-            raise _refused(folder / name, error) from error
+            save_file({key: tensor.detach().contiguous() for key, tensor in tensors.items()}, state)
+        except SafetensorError as error:  # how safetensors reports a failed write
+            raise _write_error(folder / name, error) from error
         manifest: dict[str, Any] = {
             "format": _FORMAT,
-            "needs": run.needs,
-            "machine": run.machine,
+            "needs": identity.needs,
+            "machine": identity.machine,
             "position": asdict(position),
             "bytes": state.stat().st_size,
             "sha256": hashing.of_file(state),
@@ -103,27 +105,28 @@ def save(folder: Path, name: str, tensors: Mapping[str, torch.Tensor], position:
     return folder / name
 
 
-def name_of(step: int) -> str:
-    """A step's checkpoint name; names sort as steps do."""
+def step_name(step: int) -> str:
+    """The name of a step's checkpoint; names sort as steps do."""
     return f"step-{step:08d}"
 
 
-def newest(folder: Path, run: Run) -> Found | None:
-    """The newest whole checkpoint, None when there is none at all.
+def newest(folder: Path, identity: TuningIdentity) -> LatestCheckpoint | None:
+    """Find the newest whole checkpoint; None when there is none at all.
 
     Raises:
-        InputError: it belongs to another run.
+        InputError: it belongs to another tuning.
         MachineError: there are checkpoints, but every one is damaged.
     """
     damaged: list[str] = []
-    names = sorted((p.name for p in folder.glob("step-*") if p.is_dir()), reverse=True)
-    for name in names:
+    for checkpoint in reversed(_step_folders(folder)):
         try:
-            position = check(folder / name, run)
+            position = check(checkpoint, identity)
         except DamagedError as error:
-            damaged.append(f"{name} ({error})")
+            damaged.append(f"{checkpoint.name} ({error})")
             continue
-        return Found(folder / name, position, tuple(damaged), _other_machine(folder / name, run))
+        machine = differences(_manifest(checkpoint)["machine"], identity.machine)
+        lines = tuple(f"{part.path}: then {part.old}, now {part.new}" for part in machine)
+        return LatestCheckpoint(checkpoint, position, tuple(damaged), lines)
     if damaged:
         raise MachineError(
             "every checkpoint of this run is damaged",
@@ -135,19 +138,20 @@ def newest(folder: Path, run: Run) -> Found | None:
     return None
 
 
-def check(folder: Path, run: Run) -> Position:
-    """The position of a whole checkpoint.
+def check(folder: Path, identity: TuningIdentity) -> Position:
+    """Check that a checkpoint is whole and of this tuning. Returns its position.
 
     Raises:
         DamagedError: it is not whole.
-        InputError: it belongs to another run.
+        InputError: it belongs to another tuning.
     """
     try:
         manifest = _manifest(folder)
-        _require_same(folder, manifest, run)
-        return _checked(folder, manifest)
+        _require_same(folder, manifest, identity)
+        _require_whole(folder / "state.safetensors", manifest)
     except OSError as error:
         raise DamagedError(f"could not be read: {error.strerror or error}") from error
+    return Position(**manifest["position"])
 
 
 def load(folder: Path) -> dict[str, torch.Tensor]:
@@ -158,25 +162,28 @@ def load(folder: Path) -> dict[str, torch.Tensor]:
 def prune(folder: Path, *, upto: int, keep: int = 2) -> None:
     """Remove all step checkpoints but the newest `keep` of those up to step `upto`.
 
-    What is newer than the step just written was found damaged before, and must not take a good one's place.
+    Newer ones than the step that was just written were found damaged before: they must not take a good one's place.
     """
-    names = sorted(p.name for p in folder.glob("step-*") if p.is_dir())
-    kept = [name for name in names if name <= name_of(upto)][-keep:]
-    for name in names:
-        if name not in kept:
-            shutil.rmtree(folder / name, ignore_errors=True)
+    checkpoints = _step_folders(folder)
+    newest_good = [path for path in checkpoints if path.name <= step_name(upto)][-keep:]
+    for path in checkpoints:
+        if path not in newest_good:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _step_folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("step-*") if path.is_dir())
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    """The manifest, as it was written."""
+    """A checkpoint's manifest, if it fits its checksum."""
     path = folder / "manifest.json"
     if not path.is_file():
         raise DamagedError("it has no manifest.json")
     try:
         manifest: dict[str, Any] = json.loads(path.read_bytes())
-        whole = (
-            hashing.of_json({k: v for k, v in manifest.items() if k != "checksum"}) == manifest["checksum"]
-        )
+        content = {key: value for key, value in manifest.items() if key != "checksum"}
+        whole = hashing.of_json(content) == manifest["checksum"]
         whole = whole and (manifest["format"] != _FORMAT or manifest.keys() == _KEYS)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         whole = False
@@ -185,25 +192,23 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _require_same(folder: Path, manifest: Mapping[str, Any], run: Run) -> None:
+def _require_same(folder: Path, manifest: Mapping[str, Any], identity: TuningIdentity) -> None:
     if manifest["format"] == _FORMAT:
-        found = differences(manifest["needs"], run.needs)
+        differing = differences(manifest["needs"], identity.needs)
     else:
-        found = differences({"format": manifest["format"]}, {"format": _FORMAT})
-    if found:
+        differing = differences({"format": manifest["format"]}, {"format": _FORMAT})
+    if differing:
         raise InputError(
             "this checkpoint belongs to another tuning",
             where=str(folder),
-            found=listed(found, "{path}: in the checkpoint {old}, now {new}"),
+            found=join_differences(differing, "{path}: in the checkpoint {old}, now {new}"),
             expected="the same recipe, rows, base model and version of Tutelage",
             fix=f"bring back what it was, name another folder with --out, or remove {folder.parent} "
             "to start the tuning again from the base model",
         )
 
 
-def _checked(folder: Path, manifest: Mapping[str, Any]) -> Position:
-    """The position, when the state is what the manifest says."""
-    state = folder / "state.safetensors"
+def _require_whole(state: Path, manifest: Mapping[str, Any]) -> None:
     if not state.is_file():
         raise DamagedError("it has no state.safetensors")
     size = state.stat().st_size
@@ -211,16 +216,10 @@ def _checked(folder: Path, manifest: Mapping[str, Any]) -> Position:
         raise DamagedError(f"state.safetensors has {size:,} bytes, its manifest says {manifest['bytes']:,}")
     if hashing.of_file(state) != manifest["sha256"]:
         raise DamagedError("state.safetensors does not fit its sha256")
-    return Position(**manifest["position"])
 
 
-def _other_machine(folder: Path, run: Run) -> tuple[str, ...]:
-    found = differences(_manifest(folder)["machine"], run.machine)
-    return tuple(f"{one.path}: then {one.old}, now {one.new}" for one in found)
-
-
-def _refused(path: Path, error: SafetensorError) -> MachineError:
-    """A refused write in words; safetensors tells the system's number in its text only."""
+def _write_error(path: Path, error: SafetensorError) -> MachineError:
+    """The error for a failed write; safetensors gives the system's error number in its text only."""
     number = re.search(r"os error (\d+)", str(error))
     if number is not None:
         return files.disk_error(path, OSError(int(number[1]), os.strerror(int(number[1]))))

@@ -1,11 +1,13 @@
-"""The loss: summed over completion tokens, in nats, whatever the model's own idea of it.
+"""The loss of completions: cross-entropy summed over completion tokens, in nats, computed here and not by the model.
 
-Dividing by the number of completion tokens of the whole optimizer step is the loop's part, so that the result does
-not depend on how the step was cut into micro-batches.
+The loop divides it by the number of completion tokens of the whole optimizer step, so that the result does not depend on how
+the step was cut into micro-batches (gradient accumulation).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -25,41 +27,41 @@ def loss_sum(model: Any, batch: Batch) -> torch.Tensor:
 
 
 def predictions(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the model says at the places that are to be predicted, and what stands there: (K, V) and (K,).
+    """The logits of a batch's predicted tokens, in at least fp32, and these tokens: (K, V) and (K,).
 
-    The output layer is computed only where a prediction is wanted. The logits are in at least fp32.
+    The output layer is computed for predicted tokens only.
     """
     prompt = soft_prompts.soft_prompt(model)
     if isinstance(batch, FlatBatch):
         if prompt is not None:
-            return _wide(virtual_tokens.flat_logits(prompt, batch)), batch.targets
+            return _at_least_float32(virtual_tokens.flat_logits(prompt, batch)), batch.targets
         out = model(
             input_ids=batch.ids,
             position_ids=batch.positions,
             logits_to_keep=batch.logits_to_keep,
             use_cache=False,
         )
-        return _wide(out.logits[0]), batch.targets
+        return _at_least_float32(out.logits[0]), batch.targets
     if isinstance(batch, FlatPairBatch):
-        return _wide(encoder_decoder_packing.logits(model, batch)), batch.targets
-    shifted = torch.full_like(batch.ids, model.config.decoder_start_token_id)
-    shifted[:, 1:] = batch.ids[:, :-1]
+        return _at_least_float32(encoder_decoder_packing.logits(model, batch)), batch.targets
+    decoder_input = torch.full_like(batch.ids, model.config.decoder_start_token_id)
+    decoder_input[:, 1:] = batch.ids[:, :-1]
     if prompt is None:
-        given = {"input_ids": batch.source, "attention_mask": batch.source_mask, "use_cache": False}
+        inputs = {"input_ids": batch.source, "attention_mask": batch.source_mask, "use_cache": False}
     else:
-        model, given = prompt.base, virtual_tokens.pair_inputs(prompt, batch.source, batch.source_mask)
-    out = model(decoder_input_ids=shifted, **given)
-    bears = batch.labels != IGNORE_INDEX
-    return _wide(out.logits[bears]), batch.labels[bears]
+        model, inputs = prompt.base, virtual_tokens.pair_inputs(prompt, batch.source, batch.source_mask)
+    out = model(decoder_input_ids=decoder_input, **inputs)
+    has_loss = batch.labels != IGNORE_INDEX
+    return _at_least_float32(out.logits[has_loss]), batch.labels[has_loss]
 
 
 def isolates_rows(model: Any, device: torch.device) -> bool:
-    """Whether rows that lie end to end are told apart by their positions; else each must go alone.
+    """Whether the model tells rows that lie end to end apart by their positions. If not, each row must go alone.
 
-    It is tried, not looked up: models with recurrent state or ALiBi (Mamba, BLOOM, MPT), and some with learned
-    positions (OPT), take such rows for one long row without a word. The second of two rows must give the same
-    logits whatever the first one says, and the same as alone. Behind a prompt the model below is tried; a prefix,
-    which stands once before a whole sequence, keeps none apart.
+    This is tried and not looked up: models with recurrent state or ALiBi (Mamba, BLOOM, MPT), and some with learned
+    positions (OPT), silently read such rows as one long row. The second of two rows must have the same logits whatever
+    the first one is, and the same as alone. Behind a soft prompt the base is tried; a prefix, which precedes the whole
+    sequence, isolates no rows.
     """
     prompt = soft_prompts.soft_prompt(model)
     if prompt is not None:
@@ -68,64 +70,65 @@ def isolates_rows(model: Any, device: torch.device) -> bool:
         return True
     if prompt is not None and prompt.prefix:
         return False
-    top = min(model.config.get_text_config().vocab_size, 64)
-    first, other, second = ([(start + 7 * i) % top for i in range(6)] for start in (1, 2, 3))
-    places = list(range(6))
-    training = model.training
-    model.eval()
-    with torch.no_grad():
+    vocabulary = min(model.config.get_text_config().vocab_size, 64)
+    first, other, second = ([(start + 7 * i) % vocabulary for i in range(6)] for start in (1, 2, 3))
+    positions = list(range(6)) * 2
+    with _evaluating(model):
         after_first, after_other, alone = (
             model(
                 input_ids=torch.tensor([ids], device=device),
-                position_ids=torch.tensor([(places * 2)[: len(ids)]], device=device),
+                position_ids=torch.tensor([positions[: len(ids)]], device=device),
                 use_cache=False,
             ).logits[0, -6:]
             for ids in (first + second, other + second, second)
         )
-    model.train(training)
-    return _apart(alone, after_first, after_other)
+    return _are_isolated(alone, after_first, after_other)
 
 
 def require_packable(model: Any, device: torch.device) -> None:
-    """See that rows of a pack come out of this model as they do alone: a trial, and for encoder-decoders a list.
+    """Check that rows of a pack give the same result as alone: by a trial, and for encoder-decoders by a list too.
 
     Raises:
         InputError: they do not, or the model's attention is not known to obey a mask.
     """
-    config = model.config
-    kind = config.model_type
-    if not config.is_encoder_decoder:
+    model_type = model.config.model_type
+    reason = None
+    if not model.config.is_encoder_decoder:
         if not isolates_rows(model, device):
-            raise _not_packable(
-                kind, "in this model rows that lie end to end read one another, or lose their positions"
-            )
-    elif kind not in encoder_decoder_packing.PACKABLE:
-        raise _not_packable(
-            kind,
-            f"encoder-decoders that can be packed are {', '.join(sorted(encoder_decoder_packing.PACKABLE))}",
+            reason = "in this model rows that lie end to end read one another, or lose their positions"
+    elif model_type not in encoder_decoder_packing.PACKABLE:
+        packable = ", ".join(sorted(encoder_decoder_packing.PACKABLE))
+        reason = f"encoder-decoders that can be packed are {packable}"
+    elif not _isolates_pairs(model, device):
+        reason = "in this model packed rows do not come out as they do alone"
+    if reason is not None:
+        raise InputError(
+            f"the rows of {model_type} models cannot be packed",
+            where="tune.packing",
+            found=reason,
+            fix="set tune.packing to false",
         )
-    elif not _keeps_pairs_apart(model, device):
-        raise _not_packable(kind, "in this model packed rows do not come out as they do alone")
 
 
-def _keeps_pairs_apart(model: Any, device: torch.device) -> bool:
-    """Whether the second of two packed rows gives the same logits whatever the first says, and the same as alone."""
-    top = min(model.config.get_text_config().vocab_size, 64)
+def _isolates_pairs(model: Any, device: torch.device) -> bool:
+    """Whether the second of two packed rows has the same logits whatever the first one is, and the same as alone."""
+    vocabulary = min(model.config.get_text_config().vocab_size, 64)
     first, other, second = (
         Encoded(
             str(start),
             "",
-            tuple((start + 5 * i) % top for i in range(6)),
+            tuple((start + 5 * i) % vocabulary for i in range(6)),
             (True,) * 6,
-            source=tuple((start + 7 * i) % top for i in range(7)),
+            source=tuple((start + 7 * i) % vocabulary for i in range(7)),
         )
         for start in (1, 2, 3)
     )
-    training = model.training
-    model.eval()
-    with torch.no_grad():
+    with _evaluating(model):
+        packs = (collate([row, second], pad_id=0, device=device, flat=True) for row in (first, other))
         after_first, after_other = (
-            encoder_decoder_packing.logits(model, _flat([row, second], device))[-6:] for row in (first, other)
+            encoder_decoder_packing.logits(model, pack)[-6:]
+            for pack in packs
+            if isinstance(pack, FlatPairBatch)
         )
         start = model.config.decoder_start_token_id
         alone = model(
@@ -133,19 +136,22 @@ def _keeps_pairs_apart(model: Any, device: torch.device) -> bool:
             decoder_input_ids=torch.tensor([[start, *second.ids[:-1]]], device=device),
             use_cache=False,
         ).logits[0]
+    return _are_isolated(alone, after_first, after_other)
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """The block without dropout and gradients."""
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        yield
     model.train(training)
-    return _apart(alone, after_first, after_other)
 
 
-def _flat(rows: list[Encoded], device: torch.device) -> FlatPairBatch:
-    batch = collate(rows, pad_id=0, device=device, flat=True)
-    assert isinstance(batch, FlatPairBatch)
-    return batch
-
-
-def _apart(alone: torch.Tensor, after_first: torch.Tensor, after_other: torch.Tensor) -> bool:
+def _are_isolated(alone: torch.Tensor, after_first: torch.Tensor, after_other: torch.Tensor) -> bool:
     """Whether a row's logits are those of the row alone, and do not depend on the row before it."""
-    # Masked places add exact zeros; another length may round otherwise, half precision at 1/128.
+    # Masked tokens add exact zeros; sums over another length may round differently, half precision at 1/128.
     wide = alone.dtype in (torch.float32, torch.float64)
     leak, rounding = (1e-5, 1e-3) if wide else (1e-2, 5e-2)
     size = alone.abs().max()
@@ -155,14 +161,5 @@ def _apart(alone: torch.Tensor, after_first: torch.Tensor, after_other: torch.Te
     )
 
 
-def _not_packable(kind: str, found: str) -> InputError:
-    return InputError(
-        f"the rows of {kind} models cannot be packed",
-        where="tune.packing",
-        found=found,
-        fix="set tune.packing to false",
-    )
-
-
-def _wide(logits: torch.Tensor) -> torch.Tensor:
+def _at_least_float32(logits: torch.Tensor) -> torch.Tensor:
     return logits if logits.dtype == torch.float64 else logits.float()

@@ -1,4 +1,4 @@
-"""What the loop tells while it runs: the live line, the store and the report read these."""
+"""Events of the training loop, for the live line, the training log and the report."""
 
 from __future__ import annotations
 
@@ -6,35 +6,48 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What a step minimised, where that is more than its completions' loss; None for a part that is not asked for.
+class LossParts:
+    """The parts of a step's objective, where it is more than the loss of completions.
 
-    `minimised` is the whole of it; `prompt` the mean loss of a prompt's token, `kl` the mean KL divergence between the
-    base's predictions and the model's (both in nats a token, before their weights), `l2` the squared distance between
-    the base's weights and the model's.
+    Attributes:
+        total: the objective.
+        prompt: mean loss of a prompt token, in nats, before its weight; None without a prompt loss.
+        kl: mean KL divergence between the base's predictions and the model's, in nats a token, before its weight; None
+            without it.
+        l2: squared distance between the base's weights and the model's; None without it.
     """
 
-    minimised: float
+    total: float
     prompt: float | None = None
     kl: float | None = None
     l2: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One optimizer step done.
+class StepDone:
+    """An optimizer step is done.
 
-    `loss` is the mean over the step's completion tokens (nats a token); `norm` the gradient's norm before clipping;
-    `packs` how many packs its rows lay in (0 without packing) and `fill` the share of the packs' room that they took:
-    one number, for encoder-decoder models the source's and the target's. `tokens` what went through the model in this step, `seconds` how long it took, `memory` resident bytes.
-    `parts` is there where more than completions is learned; `loss` is then still that of completions, without smoothing.
+    Attributes:
+        step: its number, from 1.
+        steps: steps in all.
+        loss: mean over the step's completion tokens, in nats, without label smoothing.
+        learning_rate: of this step.
+        grad_norm: the gradient's norm before clipping.
+        rows: rows of the step.
+        tokens: tokens that went through the model.
+        loss_tokens: completion tokens.
+        seconds: how long the step took.
+        memory: resident bytes of the process.
+        packs: packs that the rows were in; 0 without packing.
+        fill: share of the packs' room that rows took: one number, for encoder-decoder models the source's and the target's.
+        parts: the objective's parts, where more than completions is learned.
     """
 
     step: int
     steps: int
     loss: float
-    rate: float
-    norm: float
+    learning_rate: float
+    grad_norm: float
     rows: int
     tokens: int
     loss_tokens: int
@@ -42,12 +55,12 @@ class Step:
     memory: int
     packs: int = 0
     fill: tuple[float, ...] = ()
-    parts: Parts | None = None
+    parts: LossParts | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Validation:
-    """The validation rows' loss (nats a completion token) after `step` steps; `best` when it is the lowest yet."""
+class ValidationDone:
+    """The validation loss (nats a completion token) after `step` steps; `best` when it is the lowest so far."""
 
     step: int
     loss: float
@@ -56,30 +69,38 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The loop goes on from a checkpoint.
+    """The loop resumes from a checkpoint.
 
-    `passed_over` names newer ones that were found damaged, and what is wrong with each; `machine` what of the machine
-    was another when the checkpoint was written: versions, threads or the device may round otherwise.
+    Attributes:
+        step: steps done.
+        damaged: newer checkpoints that cannot be used, each with the reason.
+        machine: differences from the machine that wrote the checkpoint: versions, threads or the device, which may change
+            how sums are rounded.
     """
 
     step: int
-    passed_over: tuple[str, ...]
+    damaged: tuple[str, ...]
     machine: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """A stop was asked for; the checkpoint of `step` is written now."""
+    """A stop was requested; the checkpoint of `step` is being written."""
 
     step: int
 
 
 @dataclass(frozen=True, slots=True)
 class SelfChecked:
-    """Before the first step of this process, after `step` steps: `rows` rows in `batches` micro-batches, and one by one.
+    """Rows in micro-batches gave the same loss and gradient as one by one, before the first step of this process.
 
-    `loss` and `gradient` are what they differ by, as shares of themselves (of rows that are known by heart less:
-    `selfcheck.SURE`); `packed` when a micro-batch was a pack.
+    Attributes:
+        step: steps done.
+        rows: rows that were compared.
+        batches: micro-batches that they were in.
+        packed: whether a micro-batch was a pack.
+        loss: relative difference of the losses.
+        gradient: relative difference of the gradients; less for rows with hardly any loss (`selfcheck.LOSS_FLOOR`).
     """
 
     step: int
@@ -91,10 +112,10 @@ class SelfChecked:
 
 
 @dataclass(frozen=True, slots=True)
-class BaseKept:
-    """The base's weights are kept beside the model's, and take so many bytes."""
+class ReferenceCopied:
+    """The base's trained weights were copied for comparison, and take `size` bytes."""
 
     size: int
 
 
-Event = Step | Validation | Resumed | SelfChecked | BaseKept | Stopping
+Event = StepDone | ValidationDone | Resumed | SelfChecked | ReferenceCopied | Stopping

@@ -1,9 +1,9 @@
-"""Weight gradients added in place, where plain autograd makes each micro-batch's gradient apart and then adds it.
+"""Gradient accumulation in place: a micro-batch's weight gradient is added to `weight.grad` where it is computed.
 
-A step of several micro-batches spends a good part of its time on that: a small language model's embedding alone has
-a gradient of vocabulary times width, which is made, filled with zeros and added for a few hundred rows of it. Here
-linear layers multiply straight into `weight.grad`, and embeddings add their few rows to it. The gradients are the
-same up to rounding. Megatron-LM calls the first `gradient_accumulation_fusion`.
+Plain autograd makes each micro-batch's gradient in new memory and then adds it, which takes a good part of a step of several
+micro-batches: a small language model's embedding alone has a gradient of vocabulary times width, made, filled with zeros
+and added for a few hundred of its rows. Here linear layers multiply straight into `weight.grad`, and embeddings add their
+few rows to it. The gradients are the same up to rounding. Megatron-LM calls the first `gradient_accumulation_fusion`.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from torch.nn import functional
 
 @contextmanager
 def in_place(model: nn.Module) -> Iterator[None]:
-    """Inside the block, backward passes through `model` add weight gradients in place.
+    """Add weight gradients in place in backward passes through `model` inside the block.
 
-    Only plain `nn.Linear` and `nn.Embedding` modules take part whose weight is trained and has no hooks; everything
-    else goes through autograd as always, also other uses of the same (tied) weight. Nothing of it stays behind.
+    This covers plain `nn.Linear` and `nn.Embedding` modules whose weight is trained and has no hooks. Everything else goes
+    through autograd as always, also other uses of the same (tied) weight. After the block the model is as before.
     """
-    changed = [module for module in model.modules() if _takes_part(module)]
-    for module in changed:
+    patched = [module for module in model.modules() if _can_accumulate(module)]
+    for module in patched:
         module.forward = partial(_linear if type(module) is nn.Linear else _embedding, module)
     try:
         yield
     finally:
-        for module in changed:
-            del module.forward  # the class's own is seen again
+        for module in patched:
+            del module.forward  # uncovers the method of the class
 
 
-def _takes_part(module: nn.Module) -> bool:
-    if "forward" in vars(module):  # somebody else, such as accelerate, has wrapped it
+def _can_accumulate(module: nn.Module) -> bool:
+    if "forward" in vars(module):  # another library, such as accelerate, has wrapped it
         return False
     if type(module) is nn.Embedding:
-        # Adding rows in place is in a fixed order on the CPU only: elsewhere a resumed run could differ.
+        # Rows are added in a fixed order on the CPU only: elsewhere a resumed run could differ.
         plain = not (module.sparse or module.scale_grad_by_freq) and module.max_norm is None
         return plain and module.weight.device.type == "cpu" and _is_plain(module.weight)
     return type(module) is nn.Linear and _is_plain(module.weight)
@@ -64,7 +64,7 @@ def _embedding(module: Any, ids: torch.Tensor) -> torch.Tensor:
 
 
 class _Linear(torch.autograd.Function):
-    """`x @ weight.T + bias`, whose backward adds to `weight.grad`; autograd is given none for the weight."""
+    """`x @ weight.T + bias`, whose backward adds to `weight.grad` and returns no gradient for the weight."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: nn.Parameter, bias: torch.Tensor | None) -> torch.Tensor:
@@ -83,12 +83,12 @@ class _Linear(torch.autograd.Function):
             weight.grad = rows.t() @ inputs
         else:
             weight.grad.addmm_(rows.t(), inputs)
-        to_x, _, to_bias = ctx.needs_input_grad
-        return grad @ weight.detach() if to_x else None, None, rows.sum(0) if to_bias else None
+        needs_x, _, needs_bias = ctx.needs_input_grad
+        return grad @ weight.detach() if needs_x else None, None, rows.sum(0) if needs_bias else None
 
 
 class _Embedding(torch.autograd.Function):
-    """Rows of `weight`, whose backward adds to the same rows of `weight.grad`; the padding's row gets none."""
+    """Rows of `weight`, whose backward adds to the same rows of `weight.grad`, except to the row of padding."""
 
     @staticmethod
     def forward(ctx: Any, ids: torch.Tensor, weight: nn.Parameter, padding: int | None) -> torch.Tensor:

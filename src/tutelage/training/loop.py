@@ -1,8 +1,8 @@
 """The training loop.
 
-One optimizer step: its rows by the order function, cut into micro-batches or packed; each adds the gradient of its summed
-loss over the step's number of completion tokens (`minimised.py` has what a recipe may add to that); clip; AdamW.
-Nothing but the step is needed to go on after a stop.
+An optimizer step takes its rows by the order function and cuts them into micro-batches, or packs them. Each micro-batch adds
+the gradient of its summed loss, divided by the step's number of completion tokens (`objective.py` has what a recipe may
+add to the loss); then the gradient is clipped and AdamW updates the weights. To resume, the loop needs only the step.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -25,47 +25,57 @@ from tutelage.tokens.batch import collate, micro_batches
 from tutelage.tokens.packing import Packs, packed_micro_batches
 from tutelage.training import checkpoint, errors, gradients, schedule, selfcheck
 from tutelage.training.checkpoint import Position
-from tutelage.training.events import BaseKept, Event, Resumed, Step, Stopping, Validation
-from tutelage.training.objective import keeps_rows_apart, loss_sum, require_packable
-from tutelage.training.objective_gradient import Minimised, Sums
+from tutelage.training.completion_loss import isolates_rows, loss_sum, require_packable
+from tutelage.training.events import Event, ReferenceCopied, Resumed, StepDone, Stopping, ValidationDone
+from tutelage.training.objective import LossSums, TrainingLoss
 from tutelage.training.settings import LoopSettings
 from tutelage.training.stopping import Stopper
 
-Order = Callable[[int], Encoded]
-Listener = Callable[[Event], None]
+RowAt = Callable[[int], Encoded]
+OnEvent = Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
-    """What a tuning came to: the step whose weights the model now holds, and the best validation loss."""
+class TuningResult:
+    """The result of a tuning.
+
+    Attributes:
+        step: the step whose weights the model has now.
+        best_loss: the lowest validation loss; None without validation.
+        weights: whose weights these are: `best` by validation loss, or `last`.
+    """
 
     step: int
     best_loss: float | None
-    kept: str
+    weights: Literal["best", "last"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """One step's rows and the micro-batches that they go in; with packing the number of packs and how full they are."""
+class StepRows:
+    """An optimizer step's rows, and the same in micro-batches; with packing the number of packs and how full they are."""
 
     rows: list[Encoded]
-    micro: list[list[Encoded]]
+    micro_batches: list[list[Encoded]]
     packs: int = 0
     fill: tuple[float, ...] = ()
 
 
 class Loop:
-    """One tuning of one model.
+    """Trains a model.
 
     Args:
         model: a transformers or peft model; what requires a gradient is trained.
         pad_id: for encoder-decoder batches.
-        row_at: position (0-based, in rows over all epochs) to row: a pure function.
-        validation: rows whose loss is watched, may be empty; none without a token that bears loss.
-        settings: how to tune.
-        folder: where checkpoints go.
+        row_at: gives the row at a position (0-based, in rows over all epochs): a pure function.
+        validation: held-out rows for the validation loss; may be empty.
+        settings: how to train.
+        folder: of the checkpoints.
         needs: what the weights depend on beside the settings, by name and as JSON: model, method, rows, order.
-        listen: is told what happens.
+        on_event: receives each event.
+
+    Raises:
+        InputError: nothing of the model is to be trained, no validation row has a token with loss, or the model cannot be
+            trained with these settings.
     """
 
     def __init__(
@@ -73,12 +83,12 @@ class Loop:
         model: Any,
         *,
         pad_id: int,
-        row_at: Order,
+        row_at: RowAt,
         validation: Sequence[Encoded],
         settings: LoopSettings,
         folder: Path,
         needs: Mapping[str, Any],
-        listen: Listener,
+        on_event: OnEvent,
     ) -> None:
         self.model = model
         self.pad_id = pad_id
@@ -86,8 +96,9 @@ class Loop:
         self.validation = validation
         self.settings = settings
         self.folder = folder
-        self.listen = listen
-        self.trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.on_event = on_event
+        named = model.named_parameters()
+        self.trained = {name: parameter for name, parameter in named if parameter.requires_grad}
         if not self.trained:
             raise InputError(
                 "nothing of the model is to be trained", where="tune", found="no trainable weight"
@@ -95,28 +106,31 @@ class Loop:
         if validation and not any(row.n_loss for row in validation):
             raise errors.no_loss("validation", validation)
         self.device = next(iter(self.trained.values())).device
-        self.run = checkpoint.Run(needs_of(needs, settings), machine_of(self.device))
+        self.identity = checkpoint.TuningIdentity(_all_needs(needs, settings), _machine(self.device))
         self.stopper = Stopper()
-        apart = keeps_rows_apart(model, self.device)
-        self.micro_batch_tokens = settings.micro_batch_tokens if apart else 0
-        self.packs = self._packs()
-        self.minimised = Minimised(model, self.trained, settings.objective)
-        self.optimizer = make_optimizer(self.trained, settings)
+        # Rows that the model cannot tell apart go one by one: a micro-batch of 0 tokens has one row.
+        self.micro_batch_tokens = settings.micro_batch_tokens if isolates_rows(model, self.device) else 0
+        self.packs: Packs | None = None
+        if settings.packing is not None:
+            require_packable(model, self.device)
+            self.packs = Packs(row_at, settings.packing, batch_size=settings.batch_size, steps=settings.steps)
+        self.training_loss = TrainingLoss(model, self.trained, settings.objective)
+        self.optimizer = _make_optimizer(self.trained, settings)
 
-    def tune(self) -> Tuned:
-        """Train from the newest checkpoint, or from the start, to the last step; the model then holds the kept weights."""
+    def tune(self) -> TuningResult:
+        """Train from the newest checkpoint, or from the start, to the last step; the model then has the selected weights."""
         self.folder.mkdir(parents=True, exist_ok=True)
         files.sweep_parts(self.folder)
         with self.stopper:
             position = self._resume()
             if self.settings.activation_checkpointing:
-                _recompute(self.model)
+                _recompute_activations(self.model)
             if position.step < self.settings.steps:
                 self._begin(position.step)
             return self._finish(self._train(position))
 
     def _train(self, position: Position) -> Position:
-        """Step by step to the last one; a stop that is asked for comes with a checkpoint of where it was."""
+        """Do all remaining steps, with validations and checkpoints. A requested stop writes a checkpoint first."""
         saved = position.step
         while position.step < self.settings.steps and self._step(position.step):
             position = replace(position, step=position.step + 1)
@@ -126,8 +140,8 @@ class Loop:
             if last or position.step % self.settings.checkpoint_every == 0:
                 self._save(position)
                 saved = position.step
-        if self.stopper.asked:
-            self.listen(Stopping(position.step))
+        if self.stopper.requested:
+            self.on_event(Stopping(position.step))
             if saved != position.step:
                 self._save(position)
             raise self.stopper.stopped(
@@ -138,46 +152,39 @@ class Loop:
         return position
 
     def _begin(self, step: int) -> None:
-        """Tell what the base takes, and see that rows come out together as they do alone."""
-        base = self.minimised.base
-        if base is not None and base.kept_bytes:
-            self.listen(BaseKept(base.kept_bytes))
+        """Report the memory of the reference model, and check that rows give the same result together as alone."""
+        reference = self.training_loss.reference
+        if reference is not None and reference.copied_bytes:
+            self.on_event(ReferenceCopied(reference.copied_bytes))
         packed = self.packs is not None
-        rows = selfcheck.chosen(self.packs.of_step(step) if self.packs else [self._rows(step).rows])
+        rows = selfcheck.choose_rows(self.packs.of_step(step) if self.packs else [self._rows(step).rows])
         if not rows:
-            return  # the step itself names them
-        micro = [rows] if packed else micro_batches(rows, tokens=self.micro_batch_tokens)
-        found = selfcheck.check(
-            self.minimised, self.trained, micro, step=step, packed=packed, pad_id=self.pad_id
+            return  # no row has loss, which the step reports
+        batches = [rows] if packed else micro_batches(rows, tokens=self.micro_batch_tokens)
+        result = selfcheck.check(
+            self.training_loss, self.trained, batches, step=step, packed=packed, pad_id=self.pad_id
         )
-        if found is not None:
-            self.listen(found)
+        if result is not None:
+            self.on_event(result)
 
-    def _packs(self) -> Packs | None:
-        settings = self.settings
-        if settings.packing is None:
-            return None
-        require_packable(self.model, self.device)
-        return Packs(self.row_at, settings.packing, batch_size=settings.batch_size, steps=settings.steps)
-
-    def _rows(self, step: int) -> Rows:
-        """A step's rows: those at its positions, or those of the packs that fall to it."""
+    def _rows(self, step: int) -> StepRows:
+        """A step's rows: those at its positions, or those of its packs."""
         size, tokens = self.settings.batch_size, self.micro_batch_tokens
         if self.packs is None:
             rows = [self.row_at(step * size + i) for i in range(size)]
-            return Rows(rows, micro_batches(rows, tokens=tokens))
+            return StepRows(rows, micro_batches(rows, tokens=tokens))
         packs = self.packs.of_step(step)
         rows = [row for pack in packs for row in pack]
-        return Rows(rows, packed_micro_batches(packs, tokens=tokens), len(packs), self.packs.fill(packs))
+        return StepRows(rows, packed_micro_batches(packs, tokens=tokens), len(packs), self.packs.fill(packs))
 
     def _step(self, step: int) -> bool:
-        """One optimizer step; False, and as if it had not begun, when a stop is asked for in its midst."""
+        """Do one optimizer step. Returns False, with nothing changed, when a stop is requested before it is done."""
         started = time.perf_counter()
         settings = self.settings
         batch = self._rows(step)
         rows = batch.rows
-        wanted = sum(row.n_loss for row in rows)
-        if not wanted:
+        loss_tokens = sum(row.n_loss for row in rows)
+        if not loss_tokens:
             raise errors.no_loss(f"step {step + 1}", rows)
         self.model.train()
         torch.manual_seed(seeds.derive(settings.seed, "dropout", step))
@@ -185,29 +192,29 @@ class Loop:
         if sums is None:
             self.optimizer.zero_grad(set_to_none=True)
             return False
-        distance = self.minimised.pull()
-        parts = self.minimised.parts(sums, rows, distance)
-        total = sums.minimised if parts is None else parts.minimised
-        limit = settings.max_grad_norm or math.inf
-        norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), limit))
-        if not math.isfinite(total) or not math.isfinite(norm):
+        distance = self.training_loss.add_distance()
+        parts = self.training_loss.parts(sums, rows, distance)
+        total = sums.total if parts is None else parts.total
+        max_norm = settings.max_grad_norm or math.inf
+        grad_norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), max_norm))
+        if not math.isfinite(total) or not math.isfinite(grad_norm):
             self.optimizer.zero_grad(set_to_none=True)
-            raise errors.not_finite(f"step {step + 1}", f"loss {total}, gradient norm {norm}", rows)
-        rate = schedule.rate(settings, step)
+            raise errors.not_finite(f"step {step + 1}", f"loss {total}, gradient norm {grad_norm}", rows)
+        learning_rate = schedule.rate(settings, step)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = learning_rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.listen(
-            Step(
+        self.on_event(
+            StepDone(
                 step=step + 1,
                 steps=settings.steps,
-                loss=sums.completion / wanted,
-                rate=rate,
-                norm=norm,
+                loss=sums.completion / loss_tokens,
+                learning_rate=learning_rate,
+                grad_norm=grad_norm,
                 rows=len(rows),
-                tokens=sum(len(r.ids) + len(r.source or ()) for r in rows),
-                loss_tokens=wanted,
+                tokens=sum(len(row.ids) + len(row.source or ()) for row in rows),
+                loss_tokens=loss_tokens,
                 seconds=time.perf_counter() - started,
                 memory=resident_bytes(),
                 packs=batch.packs,
@@ -217,28 +224,28 @@ class Loop:
         )
         return True
 
-    def _add_gradients(self, step: int, batch: Rows) -> Sums | None:
-        """Each micro-batch's part of the step's gradient; None when a stop is asked for."""
-        minimised = self.minimised
-        weight = minimised.weight(batch.rows)
-        sums = Sums()
+    def _add_gradients(self, step: int, batch: StepRows) -> LossSums | None:
+        """Accumulate the gradients of a step's micro-batches. Returns None when a stop is requested."""
+        training_loss = self.training_loss
+        weight = training_loss.weight(batch.rows)
+        sums = LossSums()
         with gradients.in_place(self.model):
-            for micro in batch.micro:
-                if self.stopper.asked:
+            for rows in batch.micro_batches:
+                if self.stopper.requested:
                     return None
                 tensors = collate(
-                    micro,
+                    rows,
                     pad_id=self.pad_id,
                     device=self.device,
                     flat=bool(batch.packs),
-                    prompts=minimised.with_prompts,
+                    prompts=training_loss.with_prompts,
                 )
-                loss, found = minimised.loss(tensors)
+                loss, parts = training_loss.loss(tensors)
                 (loss / weight).backward()  # type: ignore[no-untyped-call]  # torch does not type it
-                sums += found
-                if not math.isfinite(sums.minimised):
+                sums += parts
+                if not math.isfinite(sums.total):
                     self.optimizer.zero_grad(set_to_none=True)
-                    raise errors.not_finite(f"step {step + 1}", f"loss {sums.minimised}", micro)
+                    raise errors.not_finite(f"step {step + 1}", f"loss {sums.total}", rows)
         return sums
 
     def _validate(self, position: Position) -> Position:
@@ -246,14 +253,14 @@ class Loop:
         if not math.isfinite(loss):
             rows = [row for row in self.validation if row.n_loss and not math.isfinite(self._loss([row]))]
             raise errors.not_finite(f"validation after step {position.step}", f"loss {loss}", rows)
-        best = position.best_loss is None or loss < position.best_loss
-        if best:
+        is_best = position.best_loss is None or loss < position.best_loss
+        if is_best:
             position = replace(position, best_loss=loss, best_step=position.step)
             if self.settings.keep == "best" and position.step < self.settings.steps:
                 weights = self._weights()
                 errors.require_finite(weights, position.step)
-                checkpoint.save(self.folder, "best", weights, position, self.run)
-        self.listen(Validation(position.step, loss, best))
+                checkpoint.save(self.folder, "best", weights, position, self.identity)
+        self.on_event(ValidationDone(position.step, loss, is_best))
         return position
 
     def _loss(self, rows: Sequence[Encoded]) -> float:
@@ -264,88 +271,88 @@ class Loop:
     def _save(self, position: Position) -> None:
         state = self._weights()
         for name, parameter in self.trained.items():
-            # A weight that no row has reached yet (an expert, an unused head) has no moments.
+            # A weight that no row has reached yet, such as an expert or an unused head, has no moments.
             for key, moment in self.optimizer.state.get(parameter, {}).items():
                 state[f"{key}.{name}"] = moment
         errors.require_finite(state, position.step)
-        checkpoint.save(self.folder, checkpoint.name_of(position.step), state, position, self.run)
+        checkpoint.save(self.folder, checkpoint.step_name(position.step), state, position, self.identity)
         checkpoint.prune(self.folder, upto=position.step)
 
     def _weights(self) -> dict[str, torch.Tensor]:
         return {f"weight.{name}": parameter.detach() for name, parameter in self.trained.items()}
 
     def _resume(self) -> Position:
-        found = checkpoint.newest(self.folder, self.run)
-        if found is None:
+        latest = checkpoint.newest(self.folder, self.identity)
+        if latest is None:
             return Position(0)
-        state = checkpoint.load(found.folder)
-        self._put_weights(state)
+        state = checkpoint.load(latest.folder)
+        self._set_weights(state)
         for name, parameter in self.trained.items():
             moments = {key: state.get(f"{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
             if moments["step"] is not None:
                 self.optimizer.state[parameter] = {
                     key: moment.to(parameter.device) for key, moment in moments.items() if moment is not None
                 }
-        self.listen(Resumed(found.position.step, found.damaged, found.machine))
-        return found.position
+        self.on_event(Resumed(latest.position.step, latest.damaged, latest.machine))
+        return latest.position
 
-    def _put_weights(self, state: dict[str, torch.Tensor]) -> None:
+    def _set_weights(self, state: dict[str, torch.Tensor]) -> None:
         with torch.no_grad():
             for name, parameter in self.trained.items():
                 parameter.copy_(state[f"weight.{name}"])
 
-    def _finish(self, position: Position) -> Tuned:
+    def _finish(self, position: Position) -> TuningResult:
         self.model.eval()
         if self.settings.activation_checkpointing:
-            _keep(self.model)
+            _keep_activations(self.model)
         if self.settings.keep == "last" or position.best_step in (None, position.step):
-            return Tuned(position.step, position.best_loss, "last")
+            return TuningResult(position.step, position.best_loss, "last")
         best = self.folder / "best"
         try:
-            kept = checkpoint.check(best, self.run).step
-            wrong = None if kept == position.best_step else f"it is of step {kept}, not {position.best_step}"
+            step = checkpoint.check(best, self.identity).step
+            damage = None if step == position.best_step else f"it is of step {step}, not {position.best_step}"
         except checkpoint.DamagedError as error:
-            wrong = str(error)
-        if wrong is not None:
+            damage = str(error)
+        if damage is not None:
             raise MachineError(
                 "the weights of the best validation loss are damaged",
                 where=str(best),
-                found=wrong,
+                found=damage,
                 fix="remove the checkpoints to tune again, or set tune.keep to last",
             )
-        self._put_weights(checkpoint.load(best))
-        return Tuned(position.best_step or 0, position.best_loss, "best")
+        self._set_weights(checkpoint.load(best))
+        return TuningResult(position.best_step or 0, position.best_loss, "best")
 
 
-def _recompute(model: Any) -> None:
-    """Compute activations again in the backward pass. Before 5.23 transformers had it under another name."""
+def _recompute_activations(model: Any) -> None:
+    """Switch activation checkpointing on. transformers called it gradient checkpointing before 5.23."""
     enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
     try:
         enable({"use_reentrant": False})
     except ValueError as error:
         raise InputError(
-            "this model cannot compute its activations again",
+            "this model cannot recompute its activations",
             where="tune.activation_checkpointing",
             found=str(error),
             fix="set it to false; a smaller tune.micro_batch_tokens saves memory too",
         ) from error
 
 
-def _keep(model: Any) -> None:
+def _keep_activations(model: Any) -> None:
     disable = getattr(model, "activation_checkpointing_disable", None) or model.gradient_checkpointing_disable
     disable()
 
 
-def make_optimizer(trained: dict[str, torch.nn.Parameter], settings: LoopSettings) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019), torch's fused one; decay on matrices only."""
-    matrices = [p for p in trained.values() if p.ndim >= 2]
-    others = [p for p in trained.values() if p.ndim < 2]
+def _make_optimizer(trained: dict[str, torch.nn.Parameter], settings: LoopSettings) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019) as torch fuses it, with weight decay on matrices only."""
+    matrices = [parameter for parameter in trained.values() if parameter.ndim >= 2]
+    vectors = [parameter for parameter in trained.values() if parameter.ndim < 2]
     groups = [
         {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": vectors, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(
-        [g for g in groups if g["params"]],
+        [group for group in groups if group["params"]],
         lr=settings.learning_rate,
         betas=settings.betas,
         fused=True,
@@ -359,27 +366,27 @@ def validation_loss(
     model.eval()
     total = 0.0
     with torch.no_grad():
-        for micro in micro_batches(rows, tokens=tokens):
-            total += loss_sum(model, collate(micro, pad_id=pad_id, device=device)).item()
+        for batch in micro_batches(rows, tokens=tokens):
+            total += loss_sum(model, collate(batch, pad_id=pad_id, device=device)).item()
     return total / sum(row.n_loss for row in rows)
 
 
-def needs_of(needs: Mapping[str, Any], settings: LoopSettings) -> dict[str, Any]:
-    """Everything that a state on the way depends on: beside what the finished weights depend on, the program itself."""
+def _all_needs(needs: Mapping[str, Any], settings: LoopSettings) -> dict[str, Any]:
+    """Everything that a checkpoint's state depends on: what the finished weights depend on, and the program's version."""
     return {"tutelage": __version__, "tune": settings.identity(), **needs}
 
 
-def machine_of(device: torch.device) -> dict[str, Any]:
-    """What decides how sums are rounded: with another the training goes on, but not bit for bit."""
+def _machine(device: torch.device) -> dict[str, Any]:
+    """What decides how sums are rounded: on another machine a training can resume, but not bit by bit."""
     versions = provenance.versions()
     libraries = {name: versions.get(name) for name in ("torch", "transformers", "peft")}
     return {**libraries, "device": device.type, "threads": torch.get_num_threads()}
 
 
 def resident_bytes() -> int:
-    """This process's resident memory in bytes, 0 where the system does not tell."""
+    """This process's resident memory in bytes; 0 where the system does not provide it."""
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - read every step, as cheap as can be
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - faster than Path, and read at every step
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return 0

@@ -1,167 +1,170 @@
-"""The loss: summed over completion tokens, in nats, whatever the model's own idea of it.
+"""The objective that a tuning minimises: the loss and gradient of each micro-batch, and the objective's parts for the log.
 
-Dividing by the number of completion tokens of the whole optimizer step is the loop's part, so that the result does
-not depend on how the step was cut into micro-batches.
+    (sum of w * loss + kl_to_base * sum of w * KL) / (sum of w) + l2_to_base * distance
+
+over the tokens of a whole optimizer step, with w = 1 for a completion's token and `prompt_loss_weight` for a prompt's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Encoded
-from tutelage.models import soft_prompts
-from tutelage.tokens.batch import IGNORE_INDEX, Batch, FlatBatch, FlatPairBatch, collate
-from tutelage.training import pairs, virtual_tokens
+from tutelage.tokens.batch import Batch, FlatBatch
+from tutelage.training.completion_loss import loss_sum, predictions
+from tutelage.training.events import LossParts
+from tutelage.training.reference_model import ReferenceModel
+from tutelage.training.settings import Objective
+
+_COMPLETIONS = Objective()
+"""The objective of completions alone."""
 
 
-def loss_sum(model: Any, batch: Batch) -> torch.Tensor:
-    """The summed cross-entropy of a micro-batch's completion tokens: a scalar with a gradient."""
-    logits, targets = predictions(model, batch)
-    return functional.cross_entropy(logits, targets, reduction="sum")
+@dataclass(frozen=True, slots=True)
+class LossSums:
+    """What micro-batches add to a step's loss, in nats.
 
-
-def predictions(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the model says at the places that are to be predicted, and what stands there: (K, V) and (K,).
-
-    The output layer is computed only where a prediction is wanted. The logits are in at least fp32.
+    Attributes:
+        total: what is differentiated, without the distance from the base's weights.
+        completion: cross-entropy of completion tokens.
+        prompt: cross-entropy of prompt tokens, before its weight.
+        kl: KL divergence, each token with its weight.
     """
-    prompt = soft_prompts.of(model)
-    if isinstance(batch, FlatBatch):
-        if prompt is not None:
-            return _wide(virtual_tokens.flat_logits(prompt, batch)), batch.targets
-        out = model(
-            input_ids=batch.ids,
-            position_ids=batch.positions,
-            logits_to_keep=batch.logits_to_keep,
-            use_cache=False,
+
+    total: float = 0.0
+    completion: float = 0.0
+    prompt: float = 0.0
+    kl: float = 0.0
+
+    def __add__(self, other: LossSums) -> LossSums:
+        return LossSums(
+            self.total + other.total,
+            self.completion + other.completion,
+            self.prompt + other.prompt,
+            self.kl + other.kl,
         )
-        return _wide(out.logits[0]), batch.targets
-    if isinstance(batch, FlatPairBatch):
-        return _wide(pairs.logits(model, batch)), batch.targets
-    shifted = torch.full_like(batch.ids, model.config.decoder_start_token_id)
-    shifted[:, 1:] = batch.ids[:, :-1]
-    if prompt is None:
-        given = {"input_ids": batch.source, "attention_mask": batch.source_mask, "use_cache": False}
-    else:
-        model, given = prompt.base, virtual_tokens.pair_inputs(prompt, batch.source, batch.source_mask)
-    out = model(decoder_input_ids=shifted, **given)
-    bears = batch.labels != IGNORE_INDEX
-    return _wide(out.logits[bears]), batch.labels[bears]
 
 
-def keeps_rows_apart(model: Any, device: torch.device) -> bool:
-    """Whether rows that lie end to end are told apart by their positions; else each must go alone.
+class TrainingLoss:
+    """The loss of one tuning, by its objective.
 
-    It is tried, not looked up: models with recurrent state or ALiBi (Mamba, BLOOM, MPT), and some with learned
-    positions (OPT), take such rows for one long row without a word. The second of two rows must give the same
-    logits whatever the first one says, and the same as alone. Behind a prompt the model below is tried; a prefix,
-    which stands once before a whole sequence, keeps none apart.
-    """
-    prompt = soft_prompts.of(model)
-    if prompt is not None:
-        model = prompt.base
-    if model.config.is_encoder_decoder:
-        return True
-    if prompt is not None and prompt.prefix:
-        return False
-    top = min(model.config.get_text_config().vocab_size, 64)
-    first, other, second = ([(start + 7 * i) % top for i in range(6)] for start in (1, 2, 3))
-    places = list(range(6))
-    training = model.training
-    model.eval()
-    with torch.no_grad():
-        after_first, after_other, alone = (
-            model(
-                input_ids=torch.tensor([ids], device=device),
-                position_ids=torch.tensor([(places * 2)[: len(ids)]], device=device),
-                use_cache=False,
-            ).logits[0, -6:]
-            for ids in (first + second, other + second, second)
-        )
-    model.train(training)
-    return _apart(alone, after_first, after_other)
-
-
-def require_packable(model: Any, device: torch.device) -> None:
-    """See that rows of a pack come out of this model as they do alone: a trial, and for encoder-decoders a list.
+    Args:
+        model: as it is before the first step: the reference of `kl_to_base` and `l2_to_base`.
+        trained: its trained weights by name.
+        objective: the objective.
 
     Raises:
-        InputError: they do not, or the model's attention is not known to obey a mask.
+        InputError: the model or its method cannot be trained with this objective.
     """
-    config = model.config
-    kind = config.model_type
-    if not config.is_encoder_decoder:
-        if not keeps_rows_apart(model, device):
-            raise _not_packable(
-                kind, "in this model rows that lie end to end read one another, or lose their positions"
+
+    def __init__(self, model: Any, trained: Mapping[str, nn.Parameter], objective: Objective) -> None:
+        require_prompt_loss(model, objective.prompt_loss_weight)
+        self.model = model
+        self.objective = objective
+        self.reference = None
+        with_kl, with_distance = objective.kl_to_base > 0, objective.l2_to_base > 0
+        if with_kl or with_distance:
+            self.reference = ReferenceModel(
+                model, trained, with_predictions=with_kl, with_distance=with_distance
             )
-    elif kind not in pairs.PACKABLE:
-        raise _not_packable(
-            kind, f"encoder-decoders that can be packed are {', '.join(sorted(pairs.PACKABLE))}"
+
+    @property
+    def with_prompts(self) -> bool:
+        """Whether batches must have the prompts' tokens as targets."""
+        return self.objective.prompt_loss_weight > 0
+
+    def weight(self, rows: Sequence[Encoded]) -> float:
+        """The sum of the weights of a step's tokens, by which its summed loss is divided."""
+        completion = sum(row.n_loss for row in rows)
+        if not self.with_prompts:
+            return completion
+        return completion + self.objective.prompt_loss_weight * sum(map(_prompt_tokens, rows))
+
+    def loss(self, batch: Batch) -> tuple[torch.Tensor, LossSums]:
+        """A micro-batch's summed loss, a scalar with a gradient, and its parts."""
+        if self.objective == Objective(l2_to_base=self.objective.l2_to_base):
+            loss = loss_sum(self.model, batch)
+            value = loss.item()
+            return loss, LossSums(value, value)
+        base_logits = None
+        if self.reference is not None and self.objective.kl_to_base:
+            base_logits = self.reference.predictions(batch)
+        logits, targets = predictions(self.model, batch)
+        log_probabilities = functional.log_softmax(logits, dim=-1)
+        losses = -log_probabilities.gather(1, targets[:, None])[:, 0]
+        with torch.no_grad():
+            is_completion = _completion(batch, losses)
+            weights = torch.where(is_completion, 1.0, self.objective.prompt_loss_weight).to(losses.dtype)
+            plain = losses.detach()
+            completion, prompt = plain[is_completion].sum().item(), plain[~is_completion].sum().item()
+        if share := self.objective.label_smoothing:
+            losses = (1 - share) * losses - share * log_probabilities.mean(dim=-1)
+        loss = (weights * losses).sum()
+        kl = 0.0
+        if base_logits is not None:
+            divergence = (weights * _divergence(base_logits, log_probabilities)).sum()
+            loss = loss + self.objective.kl_to_base * divergence
+            kl = divergence.item()
+        return loss, LossSums(loss.item(), completion, prompt, kl)
+
+    def add_distance(self) -> float:
+        """Add the gradient of the distance from the base's weights, once a step. Returns the distance."""
+        if self.reference is None or not self.objective.l2_to_base:
+            return 0.0
+        return self.reference.add_distance(self.objective.l2_to_base)
+
+    def parts(self, sums: LossSums, rows: Sequence[Encoded], distance: float) -> LossParts | None:
+        """A step's parts for the log; None where completions are all that is learned."""
+        objective = self.objective
+        if objective == _COMPLETIONS:
+            return None
+        weight = self.weight(rows)
+        prompt_tokens = sum(map(_prompt_tokens, rows)) if self.with_prompts else 0
+        return LossParts(
+            total=sums.total / weight + objective.l2_to_base * distance,
+            prompt=sums.prompt / prompt_tokens if prompt_tokens else None,
+            kl=sums.kl / weight if objective.kl_to_base else None,
+            l2=distance if objective.l2_to_base else None,
         )
-    elif not _keeps_pairs_apart(model, device):
-        raise _not_packable(kind, "in this model packed rows do not come out as they do alone")
 
 
-def _keeps_pairs_apart(model: Any, device: torch.device) -> bool:
-    """Whether the second of two packed rows gives the same logits whatever the first says, and the same as alone."""
-    top = min(model.config.get_text_config().vocab_size, 64)
-    first, other, second = (
-        Encoded(
-            str(start),
-            "",
-            tuple((start + 5 * i) % top for i in range(6)),
-            (True,) * 6,
-            source=tuple((start + 7 * i) % top for i in range(7)),
+def require_prompt_loss(model: Any, weight: float) -> None:
+    """Refuse a loss of prompts that an encoder reads, because nothing predicts their tokens.
+
+    Raises:
+        InputError: the model is an encoder-decoder and the weight is not 0.
+    """
+    if weight and model.config.is_encoder_decoder:
+        raise InputError(
+            f"the prompts of {model.config.model_type} models have no loss",
+            where="tune.prompt_loss_weight",
+            found=f"{weight}, and an encoder that reads the prompt: nothing predicts its tokens",
+            expected="a decoder-only model",
+            fix="set tune.prompt_loss_weight to 0",
         )
-        for start in (1, 2, 3)
-    )
-    training = model.training
-    model.eval()
-    with torch.no_grad():
-        after_first, after_other = (
-            pairs.logits(model, _flat([row, second], device))[-6:] for row in (first, other)
-        )
-        start = model.config.decoder_start_token_id
-        alone = model(
-            input_ids=torch.tensor([second.source], device=device),
-            decoder_input_ids=torch.tensor([[start, *second.ids[:-1]]], device=device),
-            use_cache=False,
-        ).logits[0]
-    model.train(training)
-    return _apart(alone, after_first, after_other)
 
 
-def _flat(rows: list[Encoded], device: torch.device) -> FlatPairBatch:
-    batch = collate(rows, pad_id=0, device=device, flat=True)
-    assert isinstance(batch, FlatPairBatch)
-    return batch
+def _prompt_tokens(row: Encoded) -> int:
+    """The number of a row's predicted tokens outside its completion; nothing predicts the first token."""
+    return len(row.ids) - 1 - sum(row.loss_mask[1:])
 
 
-def _apart(alone: torch.Tensor, after_first: torch.Tensor, after_other: torch.Tensor) -> bool:
-    """Whether a row's logits are those of the row alone, and do not depend on the row before it."""
-    # Masked places add exact zeros; another length may round otherwise, half precision at 1/128.
-    wide = alone.dtype in (torch.float32, torch.float64)
-    leak, rounding = (1e-5, 1e-3) if wide else (1e-2, 5e-2)
-    size = alone.abs().max()
-    return bool(
-        (after_first - after_other).abs().max() <= leak * size
-        and (after_first - alone).abs().max() <= rounding * size
-    )
+def _completion(batch: Batch, losses: torch.Tensor) -> torch.Tensor:
+    """Which of a batch's targets belong to completions: bool (K,)."""
+    if isinstance(batch, FlatBatch) and batch.completion is not None:
+        return batch.completion
+    return torch.ones_like(losses, dtype=torch.bool)
 
 
-def _not_packable(kind: str, found: str) -> InputError:
-    return InputError(
-        f"the rows of {kind} models cannot be packed",
-        where="tune.packing",
-        found=found,
-        fix="set tune.packing to false",
-    )
-
-
-def _wide(logits: torch.Tensor) -> torch.Tensor:
-    return logits if logits.dtype == torch.float64 else logits.float()
+def _divergence(base_logits: torch.Tensor, log_probabilities: torch.Tensor) -> torch.Tensor:
+    """KL(base || model) of each prediction, in nats: (K,)."""
+    base = functional.log_softmax(base_logits, dim=-1)
+    divergence: torch.Tensor = torch.linalg.vecdot(base.exp(), base - log_probabilities)
+    return divergence

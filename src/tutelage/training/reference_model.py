@@ -1,8 +1,8 @@
-"""The model as it was before the tuning: what `kl_to_base` and `l2_to_base` hold the model to.
+"""The reference model of `kl_to_base` and `l2_to_base`: the model as it was before the tuning.
 
-With an adapter or a prompt it is the same model with that switched off, and nothing is kept. Where the model's own
-weights are trained, the trained ones are copied before the first step; frozen ones are shared. It must be made before
-a checkpoint's weights are put in, so that a resumed tuning is held to the same base.
+With an adapter or a soft prompt it is the same model with that switched off, and nothing is copied. Where the model's own weights
+are trained, these are copied before the first step, and frozen ones are shared. It must be made before a checkpoint's weights
+are loaded, so that a resumed tuning has the same reference.
 """
 
 from __future__ import annotations
@@ -23,74 +23,72 @@ Weights = Mapping[str, nn.Parameter]
 
 
 class ReferenceModel:
-    """The base of one tuning.
+    """The reference model of one tuning.
 
     Args:
         model: as it is before the first step.
         trained: its trained weights by name.
-        answers: whether `predictions` will be asked for.
-        distance: whether `pull` will be asked for.
+        with_predictions: whether `predictions` will be called.
+        with_distance: whether `add_distance` will be called.
 
     Raises:
-        InputError: `distance`, and the method's distance from the base's weights is not defined.
+        InputError: `with_distance`, and the method's distance from the base's weights is not defined.
     """
 
-    def __init__(self, model: Any, trained: Weights, *, answers: bool, distance: bool) -> None:
+    def __init__(self, model: Any, trained: Weights, *, with_predictions: bool, with_distance: bool) -> None:
         self._model = model
         self._trained = trained
-        self._outside = _trained_outside(model, trained)
-        self._copy = _frozen_copy(model) if answers and not self._outside else None
+        self._added = _is_added(model, trained)
+        self._copy = _frozen_copy(model) if with_predictions and not self._added else None
         self._start: dict[str, torch.Tensor] = {}
-        if distance and self._outside:
-            config = model.active_peft_config.to_dict()
-            method = methods.of_adapter(config)
+        if with_distance and self._added:
+            method = methods.of_adapter(model.active_peft_config.to_dict())
             method.refuse("l2_to_base", where="tune.l2_to_base", fix="set it to 0, or take another method")
-        elif distance:
-            kept = dict(trained if self._copy is None else self._copy.named_parameters())
-            self._start = {n: kept[n].detach() if self._copy else kept[n].detach().clone() for n in trained}
+        elif with_distance and self._copy is not None:
+            weights = dict(self._copy.named_parameters())
+            self._start = {name: weights[name].detach() for name in trained}
+        elif with_distance:
+            self._start = {name: weight.detach().clone() for name, weight in trained.items()}
 
     @property
-    def kept_bytes(self) -> int:
-        """The memory that the base takes beside the model."""
-        kept = self._trained.values() if self._copy is not None or self._start else ()
-        return sum(weight.numel() * weight.element_size() for weight in kept)
+    def copied_bytes(self) -> int:
+        """The memory of the copied weights."""
+        copied = self._trained.values() if self._copy is not None or self._start else ()
+        return sum(weight.numel() * weight.element_size() for weight in copied)
 
     @torch.no_grad()
     def predictions(self, batch: Batch) -> torch.Tensor:
-        """What the base says at the batch's places that are to be predicted: logits (K, V), without dropout.
-
-        The rows of a prompt's base have no virtual tokens before them.
-        """
+        """The base's logits (K, V) of a batch's predicted tokens, without dropout and without virtual tokens."""
         prompt = soft_prompts.soft_prompt(self._model)
-        requested = self._copy or (self._model if prompt is None else prompt.base)
-        off = self._model.disable_adapter() if self._outside and prompt is None else nullcontext()
-        training = requested.training
-        requested.eval()
+        base = self._copy or (self._model if prompt is None else prompt.base)
+        off = self._model.disable_adapter() if self._added and prompt is None else nullcontext()
+        training = base.training
+        base.eval()
         with off:
-            logits, _ = predictions(requested, batch)
-        requested.train(training)
+            logits, _ = predictions(base, batch)
+        base.train(training)
         return logits
 
-    def pull(self, weight: float) -> float:
-        """Add the gradient of `weight` times the squared distance to the weights' gradients; gives the distance."""
-        if self._outside:
+    def add_distance(self, weight: float) -> float:
+        """Add the gradient of `weight` times the squared distance from the base's weights. Returns the squared distance."""
+        if self._added:
             distance = _low_rank_distance(self._model)
             (weight * distance).backward()  # type: ignore[no-untyped-call]  # torch does not type it
             return distance.item()
         squared = 0.0
         with torch.no_grad():
             for name, parameter in self._trained.items():
-                moved = parameter - self._start[name]
-                wide = moved if moved.dtype == torch.float64 else moved.float()
+                change = parameter - self._start[name]
+                wide = change if change.dtype == torch.float64 else change.float()
                 squared += wide.square().sum().item()
-                if parameter.grad is None:  # no row of this step reached it; the base pulls all the same
+                if parameter.grad is None:  # no row of this step reached the weight
                     parameter.grad = torch.zeros_like(parameter)
-                parameter.grad.add_(moved, alpha=2 * weight)
+                parameter.grad.add_(change, alpha=2 * weight)
         return squared
 
 
-def _trained_outside(model: Any, trained: Weights) -> bool:
-    """Whether all that is trained stands outside the model's own weights, in an adapter or a prompt."""
+def _is_added(model: Any, trained: Weights) -> bool:
+    """Whether all trained weights are added to the model, in an adapter or a soft prompt, and none is its own."""
     if not hasattr(model, "peft_config"):
         return False
     if soft_prompts.soft_prompt(model) is not None:

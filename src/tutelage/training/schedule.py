@@ -8,7 +8,7 @@ from tutelage.training.settings import LoopSettings
 
 
 def rate(settings: LoopSettings, step: int) -> float:
-    """The rate of optimizer step `step` (0-based): a linear rise, then the schedule's fall.
+    """The learning rate of optimizer step `step` (0-based): linear warm-up, then the schedule.
 
     The first step has a rate above zero, and so has the last.
     """
