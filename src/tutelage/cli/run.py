@@ -32,6 +32,8 @@ def run(
 
 
 def _show(results: Mapping[str, Any], folder: Path) -> None:
+    from tutelage.results.run_folder import RunFolder
+
     rows = [
         _row(name, metric, measured)
         for group in ("tasks", "watched")
@@ -41,7 +43,7 @@ def _show(results: Mapping[str, Any], folder: Path) -> None:
     ]
     console.show_table(["", "metric", "base", "tuned", "difference", "p"], rows, right=(2, 3, 4, 5))
     console.show(results["verdict"]["sentence"])
-    console.show(f"report: {folder.absolute() / 'report.html'}")
+    console.show(f"report: {RunFolder(folder.absolute()).report}")
     console.show(f"talk to it: tutelage chat {folder} --against base")
 
 

@@ -16,6 +16,7 @@ from tutelage.core import files, hashing, regular, strictjson, yamltext
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_JSON_DEPTH
 from tutelage.results import schemas
+from tutelage.results.run_folder import RESULTS_FILE
 
 SCHEMA = 1
 SEAL = "content_sha256"
@@ -37,7 +38,7 @@ def build(
         InputErrors: a part is missing or wrong.
     """
     document = {"schema": SCHEMA, "recipe": dict(recipe), "provenance": dict(provenance), **comparison}
-    check(document, where="results.json")
+    check(document, where=RESULTS_FILE)
     return document
 
 

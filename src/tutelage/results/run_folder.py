@@ -10,6 +10,7 @@ from typing import Any
 from tutelage.core import hashing
 
 STORE_FILE = "results.sqlite"
+RESULTS_FILE = "results.json"
 EVALUATION_FILE = "evaluation.json"
 
 
@@ -38,7 +39,7 @@ class RunFolder:
     @property
     def results(self) -> Path:
         """The scores of both models, their differences and the verdict."""
-        return self.path / "results.json"
+        return self.path / RESULTS_FILE
 
     @property
     def evaluation(self) -> Path:
