@@ -53,7 +53,7 @@ PATHS = {
     "folder": ("no/good.jsonl", "the data file is not there", "no such folder: {here}/no"),
     "below a file": ("good.jsonl/x", "the data file is not there", "good.jsonl is a file, not a folder"),
     "home": ("~/good.jsonl", "the data file is not there", "~ is not replaced here"),
-    "address": ("https://huggingface.co/datasets/own/set/x.csv", "an address", "hub: own/set"),
+    "address": ("https://huggingface.co/datasets/own/set/x.csv", "is a URL", "hub: own/set"),
     "pattern": ("g*x.jsonl", "no file matches the pattern", "did you mean good.jsonl?"),
     "pattern of a folder": ("no/*.jsonl", "no file matches the pattern", "no such folder: {here}/no"),
     "stars": ("**/" * 400 + "x*", "the pattern is too long", "at most 1,000 characters"),

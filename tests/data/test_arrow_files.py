@@ -146,7 +146,7 @@ def test_the_hubs_cache_with_a_pinned_revision(tmp_path):
     assert (loaded.examples[0].fields["prompt"], loaded.source["revision"]) == ("new", new)
     pinned = read(tmp_path, revision="@" + old)
     assert (pinned.examples[0].fields["prompt"], pinned.source["revision"]) == ("old", old)
-    with pytest.raises(InputError, match="does not hold that revision"):
+    with pytest.raises(InputError, match="does not have that revision"):
         read(tmp_path, revision="@" + "c" * 40)
 
 
@@ -181,7 +181,7 @@ def test_the_readmes_configs(tmp_path):
         read(tmp_path, hub_config="enn")
     assert "did you mean hub_config: en?" in caught.value.fix
     (copy / "README.md").write_text("---\na: [\n---\n")
-    with pytest.raises(InputError, match="README cannot be read"):
+    with pytest.raises(InputError, match="README, which may assign files to splits"):
         read(tmp_path)
 
 

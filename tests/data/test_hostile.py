@@ -261,10 +261,10 @@ def test_missing_folders_globs_devices_and_mixed_kinds(tmp_path):
     for name in ("a.jsonl", "b.jsonl", "INDEX.tsv"):
         (tmp_path / "data" / name).write_text(GOOD)
     error = refused(DataSource(path="data"), tmp_path)
-    assert "several kinds" in error.problem
+    assert "several formats" in error.problem
     assert "tsv: INDEX.tsv" in error.found
     assert "data/*.jsonl" in error.fix
-    assert "no file has such a name" in refused(DataSource(path="data/x*.jsonl"), tmp_path).problem
+    assert "no file matches the pattern" in refused(DataSource(path="data/x*.jsonl"), tmp_path).problem
     assert "named twice" in refused(DataSource(path=("data/a.jsonl", "data/a.jsonl")), tmp_path).problem
     (tmp_path / "empty").mkdir()
     assert "no data file" in refused(DataSource(path="empty"), tmp_path).problem

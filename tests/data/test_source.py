@@ -148,7 +148,7 @@ def test_a_closed_port_is_no_traceback(tmp_path, monkeypatch):
 
 
 def test_a_name_that_no_hub_can_have_is_wrong_input():
-    with pytest.raises(InputError, match="no such data set"):
+    with pytest.raises(InputError, match="no such dataset"):
         hub.list_files("not a name", None)
 
 

@@ -1,7 +1,8 @@
-"""Texts that say nearly the same: MinHash finds candidates, and each is checked by its exact similarity.
+"""Finds near-duplicate texts: MinHash proposes candidates, and the exact Jaccard similarity decides.
 
-Two texts are near when the Jaccard similarity of their sets of five-character pieces, case and spaces folded, reaches the
-threshold and their numbers are the same: rows that differ in a number ask different things, however alike they look. A. Z. Broder, "On the resemblance and containment of documents", 1997; the index is datasketch's.
+Two texts are near duplicates if the Jaccard similarity of their sets of five-character shingles (case and spaces folded) reaches
+the threshold and they contain the same numbers: rows that differ in a number ask different questions, however similar they look.
+A. Z. Broder, "On the resemblance and containment of documents", 1997. The LSH index is datasketch's.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 SHINGLE_LENGTH = 5  # characters
-NGRAM_LENGTH = 13  # words in a row that an item and a training row do not share by chance
-MAX_SHARING_ITEMS = 10  # items; a run of words that more of them share is an instruction
-MAX_TEXT_LENGTH = 50_000  # characters of a text that are looked at
+NGRAM_LENGTH = 13  # words; an item and a training row hardly share so many by chance
+MAX_SHARING_ITEMS = 10  # an n-gram that more items share is part of the benchmark's instruction
+MAX_TEXT_LENGTH = 50_000  # characters; the rest of a longer text is ignored
 _PERMUTATIONS = 128
 _RECALL_WEIGHTS = (0.1, 0.9)
 """Weights of false positives and false negatives: a false candidate costs a comparison, a missed one is an unseen leak."""
@@ -31,7 +32,7 @@ Shingles = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A text of one list that is near one of another: both places, and how similar they are (1.0 is the same)."""
+    """A text and its nearest near duplicate in another list: their indices and their Jaccard similarity (0 to 1)."""
 
     index: int
     match_index: int
@@ -40,7 +41,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class ContaminatedItem:
-    """A benchmark's item that stands in a training row: both places, and what they share."""
+    """A benchmark item that also occurs in a training row: both indices, and the evidence (13 words or a similarity)."""
 
     item: int
     row: int
@@ -48,7 +49,7 @@ class ContaminatedItem:
 
 
 def near_matches(references: Sequence[str], queries: Sequence[str], threshold: float) -> list[Match]:
-    """For each asked text that is near a known one, the first of the nearest known ones."""
+    """For each query with near duplicates among the references, the most similar one; of equally similar ones the first."""
     references_index = _ShingleIndex(references, threshold)
     nearest = []
     for index, text in enumerate(queries):
@@ -59,7 +60,7 @@ def near_matches(references: Sequence[str], queries: Sequence[str], threshold: f
 
 
 def near_duplicate_groups(texts: Iterable[str], threshold: float) -> list[int]:
-    """For each text the first one that it belongs to: near ones belong together, and so do those near to these."""
+    """Group near duplicates transitively: for each text the index of the first text of its group."""
     groups = _UnionFind()
     earlier = _ShingleIndex((), threshold)
     for text in texts:
@@ -71,17 +72,13 @@ def near_duplicate_groups(texts: Iterable[str], threshold: float) -> list[int]:
 
 
 def similarity(first: str, second: str) -> float:
-    """The exact Jaccard similarity of two texts' pieces; 0.0 when their numbers differ."""
-    first_text, second_text = _shingle(first), _shingle(second)
-    return (
-        _jaccard(first_text.shingles, second_text.shingles)
-        if first_text.numbers == second_text.numbers
-        else 0.0
-    )
+    """The exact Jaccard similarity of two texts' shingles; 0.0 if their numbers differ."""
+    left, right = _shingle(first), _shingle(second)
+    return _jaccard(left.shingles, right.shingles) if left.numbers == right.numbers else 0.0
 
 
 class _UnionFind:
-    """Places that were joined; the first of those that belong together is their head."""
+    """Disjoint sets of indices with path halving; the smallest index of a set represents it."""
 
     def __init__(self) -> None:
         self._parents: list[int] = []
@@ -90,7 +87,7 @@ class _UnionFind:
         return len(self._parents)
 
     def add(self) -> int:
-        """One more place, which is its own head."""
+        """Add the next index as a set of its own."""
         self._parents.append(len(self._parents))
         return len(self._parents) - 1
 
@@ -110,13 +107,13 @@ class _UnionFind:
 
 
 class _ShingleIndex:
-    """Texts by their pieces."""
+    """An LSH index of texts by their shingles."""
 
     def __init__(self, texts: Sequence[str], threshold: float) -> None:
         from datasketch import MinHashLSH
 
         self._threshold = threshold
-        # The index itself looks a little below the threshold: its own estimate errs by some hundredths.
+        # MinHash estimates the similarity with an error of some hundredths, so it searches a little below the threshold.
         self._lsh = MinHashLSH(
             threshold=max(0.1, threshold - 0.05), num_perm=_PERMUTATIONS, weights=_RECALL_WEIGHTS
         )
@@ -126,14 +123,14 @@ class _ShingleIndex:
             self.add(text)
 
     def add(self, text: str) -> None:
-        """Keep a text; its place is how many were kept before. Of equal ones only the first is looked up."""
+        """Add a text under the next index. Of equal texts only the first is searched."""
         (shingled, signature), index = _shingle_and_sign(text), len(self._texts)
         self._texts.append(shingled)
         if self._first_equal.setdefault(shingled, index) == index:
             self._lsh.insert(index, signature)
 
     def near(self, text: str, *, skip: Callable[[int], bool] | None = None) -> Iterator[tuple[int, float]]:
-        """Kept texts near this one, in their order, each with its similarity."""
+        """The (index, similarity) of the near duplicates of a text, in order; the first equal text alone if there is one."""
         shingled, signature = _shingle_and_sign(text)
         equal = self._first_equal.get(shingled)
         if equal is not None:
@@ -149,7 +146,7 @@ class _ShingleIndex:
 
 
 class _ShingledText:
-    """A text as it is compared: its different five-character pieces, each as a number, sorted; and its numbers."""
+    """A text prepared for comparison: hashes of its distinct shingles, sorted, and the numbers that it contains."""
 
     __slots__ = ("hash", "numbers", "shingles")
 
@@ -189,7 +186,7 @@ def _jaccard(first: Shingles, second: Shingles) -> float:
 
 @lru_cache(maxsize=1)
 def _empty_minhash() -> Any:
-    """A signature of nothing: copies share the permutations, which the library would draw anew for every text."""
+    """An empty MinHash to copy: copies share its permutations, which the library would otherwise draw for every text."""
     from datasketch import MinHash
 
     return MinHash(num_perm=_PERMUTATIONS, hashfunc=int)
@@ -197,22 +194,27 @@ def _empty_minhash() -> Any:
 
 def _minhash(shingles: Shingles) -> Any:
     minhash = _empty_minhash().copy()
-    minhash.update_batch(shingles >> np.uint64(32))  # the library takes numbers of 32 bits
+    minhash.update_batch(shingles >> np.uint64(32))  # the library takes 32-bit hashes
     return minhash
 
 
 @lru_cache(maxsize=2)
 def _shingle_and_sign(text: str) -> tuple[_ShingledText, Any]:
-    """A text with its signature; a text that is looked for is often added next."""
+    """A text's shingles and MinHash; cached because a text that was just searched is often added next."""
     shingled = _shingle(text)
     return shingled, _minhash(shingled.shingles)
 
 
 def contaminated_items(items: Sequence[str], rows: Sequence[str], threshold: float) -> list[ContaminatedItem]:
-    """The items of a benchmark that stand in training rows, each with the first such row.
+    """The benchmark items that occur in training rows, each with the first such row.
 
-    An item stands in a row when they share a run of 13 words (T. Brown et al., "Language models are few-shot learners",
-    2020, appendix C), or when they are near. Runs that many items share are the benchmark's own words and say nothing.
+    An item occurs in a row if they share 13 consecutive words (T. Brown et al., "Language models are few-shot learners", 2020,
+    appendix C) or are near duplicates. N-grams that many items share belong to the benchmark's instruction and are ignored.
+
+    Args:
+        items: the items' texts.
+        rows: the training rows' texts.
+        threshold: the similarity from which an item and a row are near duplicates.
     """
     near_items = {match.index: match for match in near_matches(rows, items, threshold)}
     items_by_ngram: dict[int, list[int]] = {}
@@ -220,9 +222,7 @@ def contaminated_items(items: Sequence[str], rows: Sequence[str], threshold: flo
         for ngram in ngram_hashes(item, NGRAM_LENGTH):
             items_by_ngram.setdefault(ngram, []).append(index)
     items_by_ngram = {
-        ngram: item_indices
-        for ngram, item_indices in items_by_ngram.items()
-        if len(item_indices) <= MAX_SHARING_ITEMS
+        ngram: indices for ngram, indices in items_by_ngram.items() if len(indices) <= MAX_SHARING_ITEMS
     }
     row_by_item: dict[int, int] = {}
     for index, row in enumerate(rows if items_by_ngram else ()):
@@ -240,14 +240,14 @@ def contaminated_items(items: Sequence[str], rows: Sequence[str], threshold: flo
 
 
 def ngram_hashes(text: str, length: int) -> set[int]:
-    """Hashes of the runs of so many words of a text, case folded, signs left out."""
+    """Hashes of a text's n-grams of `length` words, with case folded and punctuation removed."""
     tokens = "".join(char if char.isalnum() else " " for char in text.casefold()).split()
     starts = range(len(tokens) - length + 1)
     return {_hash(" ".join(tokens[start : start + length])) for start in starts}
 
 
 def _hash(text: str) -> int:
-    """A number of 64 bits that depends on the text alone."""
+    """A 64-bit hash that is the same in every process."""
     return int.from_bytes(
         hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
     )

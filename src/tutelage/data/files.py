@@ -1,4 +1,4 @@
-"""What a recipe's `path` names: a file, several, a glob, or a folder."""
+"""Expands a recipe's `path` (a file, several, a glob or a folder) into data files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _METADATA_FILES = {
     "state.json",
     "package.json",
 }
-"""Files that libraries write beside data, and that are none."""
+"""Files that libraries write beside the data; they hold no rows."""
 _SPLITS = {"train", "validation", "valid", "val", "dev", "test"}
 _MAX_LISTED = 8
 
@@ -31,17 +31,17 @@ _MAX_LISTED = 8
 def expand_paths(
     root: Path, names: Sequence[str], *, where: str = "data.path", fix: str = blocks.FIX_PATH
 ) -> list[Path]:
-    """The files that some paths name, in their order; those of a glob or a folder are sorted.
+    """Expand paths into files, in the given order; the files of a glob or a folder are sorted.
 
     Args:
-        root: the folder that they are relative to.
-        names: the paths as they were written.
+        root: the folder that relative paths start from.
+        names: the paths as the recipe has them.
         where: their place in the recipe, for errors.
-        fix: the advice for a name that is not there.
+        fix: the advice for a missing file.
 
     Raises:
-        InputError: there is no such file, it is no regular one, a glob or folder has no data file, or files of several
-            kinds.
+        InputError: a file is missing or not a regular file, or a glob or folder has no data files or files of several
+            formats.
     """
     paths: list[Path] = []
     for name in names:
@@ -69,19 +69,19 @@ def expand_paths(
 
 
 def _address_error(name: str, where: str) -> InputError:
-    """The error for an address in place of a path."""
+    """The error for a URL in place of a path."""
     on_hub = re.match(r"(?:hf://|https://huggingface\.co/)datasets/([^/@]+/[^/@]+)", name)
     return InputError(
-        "the data is named by an address, not by a path",
+        "data.path is a URL, not a path",
         where=where,
         found=name,
-        expected="a file or folder on this machine, or a data set of the hub",
-        fix=f"write  hub: {on_hub[1]}  instead" if on_hub else "fetch it first, and name the file",
+        expected="a file or folder on this machine, or a dataset of the hub",
+        fix=f"write  hub: {on_hub[1]}  instead" if on_hub else "download it first, and name the file",
     )
 
 
 def _is_folder(path: Path) -> bool:
-    """Whether a folder stands at a path; what the system has against the name is left to the opening of it."""
+    """Whether the path is a folder; False for an invalid name, which opening it will report."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -89,7 +89,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _require_file(path: Path, name: str, root: Path, fix: str) -> None:
-    """Raise unless a regular file stands at a path; one of that name in the current folder is pointed out."""
+    """Raise unless the path is a regular file; the error mentions a file of that name in the current folder."""
     if not os.path.lexists(path) and not os.path.isabs(name) and os.path.isfile(name):  # noqa: PTH113, PTH117 - any text
         relative = os.path.relpath(name, root)
         fix = f"a path is relative to {root.absolute()}: write {relative}"
@@ -97,10 +97,10 @@ def _require_file(path: Path, name: str, root: Path, fix: str) -> None:
 
 
 def parallel_columns(paths: Sequence[Path], columns: Sequence[str]) -> tuple[str, ...] | None:
-    """The columns of files that belong together line by line; None when the files are no such ones.
+    """The column names of line-parallel text files, one a file; None if the files are not line-parallel.
 
     Raises:
-        InputError: they are several files of no known kind, and nothing says what they are.
+        InputError: there are several files of no known format, and neither `columns` nor their endings say what they are.
     """
     if len(paths) < 2 or any(format_of(path) is not None for path in paths):
         return None
@@ -114,42 +114,42 @@ def parallel_columns(paths: Sequence[Path], columns: Sequence[str]) -> tuple[str
     )
     suggestion = ", ".join(names or (f"text{n}" for n, _ in enumerate(paths, 1)))
     raise InputError(
-        "several files of no known kind are named",
+        "the formats of these files are not known",
         where="data.path",
         found=", ".join(path.name for path in paths[:_MAX_LISTED]),
-        expected="a column for each, when line n of every file says the same",
+        expected="a column name for each file, if line n of every file is the same text",
         fix=f"write into data  columns: [{suggestion}]",
     )
 
 
 def require_one_format(paths: Sequence[Path], where: str) -> None:
-    """Raise when files are of several kinds."""
+    """Raise InputError if the files have several formats."""
     kinds: dict[str, list[str]] = {}
     for path in paths:
         kinds.setdefault(format_of(path) or extension(path) or "no ending", []).append(path.name)
     if len(kinds) < 2:
         return
     raise InputError(
-        "the files are of several kinds",
+        "the files have several formats",
         where=where,
         found="; ".join(
             f"{kind}: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
             for kind, names in kinds.items()
         ),
-        expected="files of one kind",
+        expected="files of one format",
         fix="name those you want with a glob, such as " + _suggest_glob(paths),
     )
 
 
 def name_several_splits(paths: Sequence[Path]) -> bool:
-    """Whether files are called after training and another split: read together, their rows are split anew."""
+    """Whether files are named after training and another split; read together, their rows are split anew."""
     tokens = [re.split(r"[^a-z]+", path.name.lower()) for path in paths]
     split_names = {part for parts in tokens for part in parts if part in _SPLITS}
     return "train" in split_names and len(split_names) > 1
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
-    """What the files' rows are called by: the files' names, with as many folders as tell them apart."""
+    """The files' names, each with as many parent folders as make them distinct; row ids begin with them."""
     for depth in range(1, 1 + max((len(path.parts) for path in paths), default=1)):
         names = ["/".join(path.parts[-depth:]) for path in paths]
         if len(set(names)) == len(names):
@@ -163,7 +163,7 @@ def _files_in_folder(folder: Path) -> list[Path]:
     if not data:
         names = [str(path.relative_to(folder)) for path in files[:_MAX_LISTED]]
         raise InputError(
-            "the folder holds no data file",
+            "the folder has no data file",
             where=str(folder),
             found=", ".join(names) or "no files",
             expected="files that end in one of " + " ".join(EXTENSIONS),
@@ -176,7 +176,7 @@ def _files_in_folder(folder: Path) -> list[Path]:
 
 
 def _visible_files(folder: Path) -> list[Path]:
-    """What stands below a folder, but for folders and what is hidden."""
+    """The files below a folder, without hidden ones."""
     try:
         return sorted(path for path in globs.entries(folder) if not _hidden(path.relative_to(folder)))
     except OSError as error:
@@ -202,14 +202,14 @@ def _files_matching(root: Path, name: str, where: str) -> list[Path]:
 
 
 def _no_match_error(pattern: Path, name: str) -> InputError:
-    """The error for a pattern that no file fits: what stands in its folder instead."""
+    """The error for a glob without matches; it lists what its folder holds."""
     folder = pattern.parent
     while globs.has_magic(folder.name):
         folder = folder.parent
     if not _is_folder(folder):
         nearby = regular.near_names(folder)
         return InputError(
-            "no file has such a name",
+            "no file matches the pattern",
             where=str(pattern),
             found=f"no such folder: {folder.absolute()}",
             expected=f"files that {name} fits",
@@ -220,7 +220,7 @@ def _no_match_error(pattern: Path, name: str) -> InputError:
     except OSError:
         siblings = []
     return InputError(
-        "no file has such a name",
+        "no file matches the pattern",
         where=str(pattern),
         found=f"in {folder.absolute()}: " + (", ".join(sorted(siblings)[:_MAX_LISTED]) or "nothing"),
         expected=f"files that {name} fits",

@@ -1,4 +1,4 @@
-"""Data sets from the Hugging Face hub: one commit, data files only, never a loading script."""
+"""Downloads datasets from the Hugging Face hub: data files of one commit, never a loading script."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tutelage.core.errors import InputError, MachineError
 from tutelage.data import repository
 
 _TIMEOUT = 10.0
-"""Seconds to wait for the hub's answer before it counts as out of reach."""
+"""Seconds to wait for the hub before it counts as unreachable."""
 
 
 class HubFiles(NamedTuple):
-    """The files of one split: the commit, their names in the repository, and where they are now."""
+    """The files of one split: the commit, their names in the repository, and their local paths."""
 
     commit: str
     names: list[str]
@@ -23,17 +23,17 @@ class HubFiles(NamedTuple):
 
 
 def fetch(name: str, split: str, *, manual_steps: str, config: str | None = None) -> HubFiles:
-    """Fetch the files of one split of a data set, or find them in the hub's cache when the hub is out of reach.
+    """Download the files of one split of a dataset, or find them in the hub's cache if the hub cannot be reached.
 
     Args:
         name: `owner/name`, with `@revision` for another revision than the newest.
         split: the hub's name of the split.
         manual_steps: what a person can do without network, for the error.
-        config: the data set's configuration, when it has several.
+        config: the dataset's configuration, if it has several.
 
     Raises:
-        InputError: there is no such data set or split, or its files are of another kind.
-        MachineError: the hub is out of reach and the cache has nothing.
+        InputError: there is no such dataset or split, or its files have no known format.
+        MachineError: the hub cannot be reached and the cache does not have the dataset.
     """
     repo, _, revision = name.partition("@")
     try:
@@ -58,7 +58,7 @@ def fetch(name: str, split: str, *, manual_steps: str, config: str | None = None
 
 
 def files_in_folder(folder: Path, name: str, split: str, config: str | None) -> HubFiles:
-    """The files of one split in a folder laid out as the data set's repository; the folder's name is its commit."""
+    """The files of one split in a folder laid out like the dataset's repository and named by its commit."""
     names = [path.relative_to(folder).as_posix() for path in sorted(globs.entries(folder))]
     readme = repository.readme_of(folder)
     chosen = repository.select_files(names, split, where=name, config=config, readme=readme)
@@ -66,17 +66,17 @@ def files_in_folder(folder: Path, name: str, split: str, config: str | None) -> 
 
 
 def _address_advice(repo: str) -> str | None:
-    """The advice for a data set that is named by its address; None for other names."""
+    """The advice for a dataset given as a URL; None for other names."""
     match = re.fullmatch(r"(?:https?://)?(?:huggingface\.co|hf\.co)/datasets/([^/@?#]+/[^/@?#]+).*", repo)
     return f"write  hub: {match[1]}" if match else None
 
 
 def list_files(repo: str, revision: str | None) -> tuple[str, list[str]]:
-    """Resolve a revision to its commit, once; returns it with the names of all files.
+    """Resolve a revision to its commit; returns the commit and the names of all files.
 
     Raises:
-        InputError: the hub says that there is no such data set or revision, or that it is closed.
-        MachineError: the hub is out of reach.
+        InputError: there is no such dataset or revision, or it is gated.
+        MachineError: the hub cannot be reached.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
@@ -91,14 +91,14 @@ def list_files(repo: str, revision: str | None) -> tuple[str, list[str]]:
         info = HfApi().dataset_info(repo, revision=revision, timeout=_TIMEOUT)
     except GatedRepoError as error:
         raise InputError(
-            "the data set is closed until its terms are accepted",
+            "the dataset is gated: its terms must be accepted first",
             where=where,
             found=str(error).splitlines()[0],
-            fix="accept the terms on the data set's page and log in with `hf auth login`, or name a local file as path",
+            fix="accept the terms on the dataset's page and log in with `hf auth login`, or name a local file as path",
         ) from None
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
         raise InputError(
-            "there is no such data set or revision",
+            "there is no such dataset or revision",
             where=where,
             found=str(error).splitlines()[0],
             expected="owner/name, or owner/name@revision",
@@ -110,7 +110,7 @@ def list_files(repo: str, revision: str | None) -> tuple[str, list[str]]:
 
 
 def download(repo: str, commit: str, name: str) -> Path:
-    """Fetch one file of one commit into the hub's cache. Raises MachineError when that fails."""
+    """Download one file of one commit into the hub's cache. Raises MachineError if that fails."""
     from huggingface_hub import hf_hub_download
 
     try:
@@ -120,7 +120,7 @@ def download(repo: str, commit: str, name: str) -> Path:
 
 
 def cached_snapshot(repo: str, revision: str | None) -> Path | None:
-    """The folder of a data set that was fetched before, named by its commit; None when there is none."""
+    """The folder of an earlier download, named by its commit; None if there is none."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

@@ -1,8 +1,10 @@
-"""Rows of an Arrow file at random places, without the file in memory.
+"""Random access to the rows of a memory-mapped Arrow file, for data that does not fit into memory.
 
-The file is mapped, and a row's bytes are read when it is asked for. What stays in memory is one small description of each
-record batch, 1 to 2 KB: write batches of a thousand rows or more. Nothing is read in full when the file is opened, so rows
-are checked when they are taken: the places of their texts, then the texts.
+This is a Python API; recipes do not use it yet. See docs/mixtures.md for an example.
+
+A row's bytes are read when the row is requested. Memory holds only a description of each record batch, 1 to 2 KB, so write batches
+of a thousand rows or more. Opening a file does not read it in full; each row is checked when it is read: first the offsets of its
+texts, then the texts.
 """
 
 from __future__ import annotations
@@ -35,26 +37,26 @@ Ints = npt.NDArray[np.int64]
 ExampleReader = Callable[[int], list[Json] | None]
 _EXTENSIONS = (".arrow", ".feather")
 _MAX_OPEN_BATCHES = 1 << 15
-"""Batches of a file whose columns' places are remembered: about 2 KB each."""
+"""Record batches whose opened columns are cached: about 2 KB each."""
 _CHECK_INTERVAL = 0.1
-"""Seconds between two looks whether the file is still the same."""
+"""Seconds between two checks that the file has not changed."""
 _ARROW_ERRORS = (OSError, ValueError, TypeError, KeyError, NotImplementedError, MemoryError)
-"""What Arrow raises on a file that is not as it should be."""
+"""What Arrow raises on a damaged file."""
 
 
 class MappedRows(Sequence[Example]):
-    """The rows of an Arrow file, or of a part of it, as `Example`s with their row numbers.
+    """A sequence of the rows of an uncompressed Arrow file, or of a part of it, as `Example`s with their row numbers.
 
-    Files and streams of Arrow's IPC format can be mapped (`.arrow`, `.feather`, and the cache files of `datasets`), if they
-    were written without compression. Values are as `data.read` gives them.
+    Files and streams of Arrow's IPC format can be mapped (`.arrow`, `.feather`, and the cache files of `datasets`) if they were
+    written without compression. Values are those that `data.read` gives.
 
     Args:
         path: the file.
-        shown: its name in errors and origins; `path` when not given.
-        name: what its rows are called by; the file's name when not given.
+        shown: its name in errors and origins; `path` if not given.
+        name: the prefix of its row ids; the file's name if not given.
 
     Raises:
-        InputError: no such file, another format, compressed, damaged, or without rows.
+        InputError: the file is missing, of another format, compressed, damaged, or without rows.
     """
 
     def __init__(self, path: Path, *, shown: str | None = None, name: str | None = None) -> None:
@@ -64,7 +66,7 @@ class MappedRows(Sequence[Example]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was left out of the file, or read in another way."""
+        """Which columns were skipped or converted."""
         return tuple(self._file.cells.notes)
 
     @property
@@ -73,10 +75,10 @@ class MappedRows(Sequence[Example]):
         return tuple(self._file.cells.columns)
 
     def part(self, start: int, stop: int, *, name: str | None = None) -> MappedRows:
-        """The rows from `start` up to `stop` of these, over the same mapping; row numbers stay the file's.
+        """The rows from `start` up to `stop`, over the same mapping; row numbers remain the file's.
 
         Raises:
-            ValueError: there are not so many rows.
+            ValueError: the range is outside of these rows.
         """
         if not 0 <= start <= stop <= len(self):
             raise ValueError(f"no part from {start} to {stop} of {len(self)} rows")
@@ -89,7 +91,7 @@ class MappedRows(Sequence[Example]):
         return self._stop - self._start
 
     def __getitem__(self, index: Any) -> Any:
-        """The row at a place, from the end where it is negative; a `part` for a slice.
+        """The row at an index (negative: from the end); a `part` for a slice.
 
         Raises:
             IndexError: no such row.
@@ -98,7 +100,7 @@ class MappedRows(Sequence[Example]):
         if isinstance(index, slice):
             start, stop, step = index.indices(len(self))
             if step != 1:
-                raise ValueError("a part of the rows has no step: use take")
+                raise ValueError("slices of rows have no step: use take")
             return self.part(start, max(start, stop))
         return self.take([index + len(self) if index < 0 else index])[0]
 
@@ -107,14 +109,14 @@ class MappedRows(Sequence[Example]):
             yield from self.take(range(start, min(start + 1024, len(self))))
 
     def reader(self, columns: Sequence[str]) -> ExampleReader:
-        """What reads a few columns of one row after another, sooner than `take`.
+        """A fast reader of a few columns.
 
         Args:
-            columns: the fields that are read; nothing else of a row is looked at.
+            columns: the fields to read; the rest of a row is neither read nor checked.
 
         Returns:
-            A function of a row's place (0 and up): the values that `take` gives, in the columns' order. None where they
-            are more than texts, numbers, true or false, and where anything is wrong with the row: `take` says what.
+            A function from a row's index (from 0) to the values that `take` gives, in the columns' order. It returns None for
+            values other than texts, numbers and booleans and for damaged rows: `take` reads those, or says what is wrong.
         """
         cells = self._file.cells
         if not all(name in cells.columns and cells.has_no_class_names(name) for name in columns):
@@ -123,11 +125,11 @@ class MappedRows(Sequence[Example]):
         return self._file.reader(places, range(self._start, self._stop))
 
     def take(self, indices: Sequence[int] | Ints) -> list[Example]:
-        """The rows at some places, in the order asked for.
+        """The rows at some indices, in the given order.
 
         Raises:
-            IndexError: no such row.
-            InputError: the file was changed or is damaged there, or a row cannot be read; with its number.
+            IndexError: there is no such row.
+            InputError: the file has changed or is damaged, or a row cannot be read; the error has its number.
         """
         start, stop = self._start, self._stop
         cells, name, shown = self._file.cells, self._name, self._file.shown
@@ -144,7 +146,7 @@ class MappedRows(Sequence[Example]):
 
 
 class _MappedFile:
-    """A mapped file: its batches, and where in them each row is."""
+    """A memory-mapped Arrow file: its record batches and the first row number of each."""
 
     def __init__(self, path: Path, shown: str) -> None:
         import pyarrow as pa
@@ -180,7 +182,7 @@ class _MappedFile:
             raise empty_file_error(shown, "no rows")
 
     def _read(self, source: Any) -> Iterator[Any]:
-        """The batches that have rows; their buffers' sizes are checked, not what stands in them."""
+        """The batches with rows. Only the sizes of their buffers are checked here, not the contents."""
         batches = (
             (source.get_batch(number) for number in range(source.num_record_batches))
             if hasattr(source, "num_record_batches")
@@ -201,7 +203,7 @@ class _MappedFile:
                 yield batch.select(self.cells.columns)
 
     def _refuse_compressed(self, batch: Any) -> None:
-        """Arrow unpacks what is compressed into memory: then a buffer lies outside of the mapping."""
+        """Raise if the file is compressed: Arrow decompresses into memory, so a buffer lies outside of the mapping."""
         position = self._mapped.tell()
         self._mapped.seek(0)
         mapped = self._mapped.read_buffer()
@@ -220,7 +222,7 @@ class _MappedFile:
         )
 
     def require_unchanged(self) -> None:
-        """Raise when the file is no longer the one that was mapped: reading beyond a new end would end the process."""
+        """Raise if the file has changed: reading beyond the new end of a truncated file would kill the process."""
         now = monotonic()
         if (
             now - self._last_check < _CHECK_INTERVAL
@@ -248,9 +250,9 @@ class _MappedFile:
             raise self._value_error(number, error) from None
 
     def reader(self, columns: Sequence[int], row_numbers: range) -> ExampleReader:
-        """What reads some columns at a place in a part of the rows; None where the values are for `Cells` to judge.
+        """A fast reader of some columns within a range of rows (see `MappedRows.reader`).
 
-        It runs once for every row of a mixture, so all is done on the spot.
+        It runs once for every row of a mixture, so everything is inlined.
         """
         starts, open_data_file, broken = self._starts, self._columns, (*_ARROW_ERRORS, OverflowError)
 

@@ -1,6 +1,6 @@
-"""A column of a record batch, read a value at a time out of the mapped bytes.
+"""Reads single values of a record batch's column from the mapped bytes (used by `mapped`).
 
-Arrow's own way to one value takes ten times as long, and trusts the places that the file says.
+Arrow's own access to one value takes ten times as long and trusts the offsets in the file.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _NUMBERS = {
 
 
 class TextBuffer(NamedTuple):
-    """Where a column's texts are: text n is the UTF-8 bytes of `characters` from offsets[n] up to offsets[n + 1].
+    """A text column's buffers: text n is the UTF-8 bytes of `characters` from offsets[n] up to offsets[n + 1].
 
-    Nothing is checked before: each two offsets must be held against `end`, the number of bytes.
+    The offsets are unchecked: compare each pair with `end`, the number of bytes, before use.
     """
 
     offsets: Any
@@ -32,9 +32,9 @@ class Column(NamedTuple):
     """A column of a batch.
 
     Attributes:
-        name: the field's.
-        read: the value at a row, None where there is none. Raises what Arrow and Python raise on damaged bytes.
-        texts: the same for who reads many texts, where every row has one.
+        name: the field's name.
+        read: the value at a row of the batch, or None. Raises what Arrow and Python raise on damaged bytes.
+        text_buffer: the buffers of a text column without nulls, for fast readers.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Column(NamedTuple):
 
 
 def open_column(name: str, column: Any) -> Column:
-    """A column, ready to be read. Raises what Arrow raises on one that is damaged."""
+    """Open a column for reading. Raises what Arrow raises if it is damaged."""
     import pyarrow.types as t
 
     type_name = str(column.type)
@@ -87,7 +87,7 @@ def _number_reader(column: Any, code: str) -> ValueReader:
 
 
 def _nullable_reader(column: Any, read: ValueReader) -> ValueReader:
-    """None where the column has no value."""
+    """A reader that returns None where the column is null."""
     validity, first = memoryview(column.buffers()[0]), column.offset
 
     def read_or_none(row: int) -> Any:

@@ -1,4 +1,4 @@
-"""The ways to part rows: by shares (at random, stratified, by group), by a hash that stays, by date, by a column."""
+"""Assigns rows to train, validation and test: at random (stratified, by group), by a stable hash, by date, or by a column."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ class SplitSettings:
     """How rows are split.
 
     Attributes:
-        train, validation, test: a fraction of all rows (float) or a count (int); `train` None takes what is left.
-        group_by: a field; rows with the same value of it, case- and space-folded, stay together.
-        stratify: a field; every value of it has the same share in every split, as far as counts allow.
-        stable: each row's split follows from its own content, so that rows added later move no other; fractions only,
-            and met on average.
-        date: a field; the newest rows test, those before them validate. ISO 8601, or a number.
-        column: a field that says train, validation or test for each row; the shares are then not read.
+        train, validation, test: a fraction of all rows (float) or a count (int); if `train` is None it takes all other rows.
+        group_by: a field; rows with the same value (case and spaces folded) go into the same split.
+        stratify: a field whose values are spread over the splits in equal proportions, as far as the counts allow.
+        stable: a row's split depends on its own content only, so rows added later move no other row; takes fractions only,
+            which are met on average.
+        date: a field with ISO 8601 dates or numbers; the newest rows are test, the next ones validation.
+        column: a field that says train, validation or test for each row; the shares are then ignored.
         seed: another seed gives another split.
-        near_duplicate_threshold: from which similarity on two rows count as nearly the same (`duplicates`); 1.0 looks for equal ones only.
-        leaks: whether a test row may also stand in training.
+        near_duplicate_threshold: the similarity from which two rows are near duplicates (`duplicates`); with 1.0 only equal
+            rows count.
+        leaks: whether a test row may also occur in training.
     """
 
     train: float | int | None = None
@@ -53,16 +54,16 @@ class SplitSettings:
 def partition_rows(
     examples: Sequence[Example], settings: SplitSettings, stay_together: Sequence[str], where: str
 ) -> SplitIndices:
-    """The places of each split's rows, in the rows' order.
+    """The indices of each split's rows, ascending.
 
     Args:
         examples: all rows.
-        settings: how.
-        stay_together: for each row the name of those that it stays with where the settings name no field for that.
+        settings: how to split.
+        stay_together: a group key for each row, used unless the settings name a `group_by` field.
         where: the settings' place in the recipe, for errors.
 
     Raises:
-        InputError: counts that cannot be met, an empty split that is asked for, a bad column or date.
+        InputError: counts that cannot be met, a requested split that would be empty, a bad column or date.
     """
     if settings.column is not None:
         return _split_by_column(examples, settings.column, where)
@@ -76,19 +77,14 @@ def partition_rows(
         indices = _split_by_date(examples, keys, settings, where)
     else:
         indices = _split_by_share(examples, keys, settings, where)
-    shares: Mapping[Split, Any] = {
-        "train": settings.train,
-        "validation": settings.validation,
-        "test": settings.test,
-    }
     for name in SPLITS:
-        if not indices[name] and shares[name] != 0:
+        if not indices[name] and getattr(settings, name) != 0:
             raise _empty_split_error(name, examples, keys, settings, where)
     return {name: sorted(split_indices) for name, split_indices in indices.items()}
 
 
 def normalize(value: Json) -> Json:
-    """A value with the case and the spaces of all its text folded."""
+    """A value with case and whitespace folded in all of its texts."""
     if isinstance(value, str):
         return " ".join(value.casefold().split())
     if isinstance(value, list):
@@ -110,7 +106,7 @@ def _split_by_share(
         for v in _required_values(examples, settings.stratify, f"{where}.stratify")
     ]
     strata: dict[str, list[list[int]]] = {}
-    for group in groups:  # a group of rows with several values counts as its first row's
+    for group in groups:  # a group with several values is counted under its first row's
         strata.setdefault(values[group[0]], []).append(group)
     sizes = {value: sum(map(len, filled)) for value, filled in sorted(strata.items())}
     shared = {name: _apportion(n, sizes) for name, n in targets.items() if n is not None}
@@ -124,10 +120,10 @@ def _split_by_share(
 
 
 def _fill_splits(groups: Sequence[list[int]], targets: Mapping[Split, int | None]) -> SplitIndices:
-    """Whole groups, in their order, as near to each target as they come."""
+    """Assign whole groups, in order, so that each split comes as near to its target as possible."""
     indices: SplitIndices = {name: [] for name in SPLITS}
     waiting = list(groups)
-    # Test first: its rows then do not depend on how many are asked for in the other two.
+    # Test is filled first, so that its rows do not depend on the sizes of the other two.
     for name in ("test", "validation", "train"):
         target = targets[name]
         if target is None:
@@ -146,7 +142,7 @@ def _fill_splits(groups: Sequence[list[int]], targets: Mapping[Split, int | None
 
 
 def _apportion(total: int, sizes: Mapping[str, int]) -> dict[str, int]:
-    """A count parted among strata by their sizes: the largest remainders get what rounding leaves."""
+    """Divide a count among strata in proportion to their sizes, by the largest remainder method."""
     total_size = sum(sizes.values())
     exact_counts = {value: total * size / total_size for value, size in sizes.items()}
     counts = {value: int(share) for value, share in exact_counts.items()}
@@ -184,7 +180,7 @@ def _split_by_hash(keys: Sequence[str], settings: SplitSettings, where: str) -> 
 def _split_by_date(
     examples: Sequence[Example], keys: Sequence[str], settings: SplitSettings, where: str
 ) -> SplitIndices:
-    """The newest rows test. Rows of one date, and rows that stay together, go with the newest of them."""
+    """The newest rows are test. Rows of one date, and rows of one group, move together, by the newest of them."""
     assert settings.date is not None
     targets = _target_counts(len(examples), settings, where)
     moments = _timestamps(examples, settings.date, f"{where}.date")
@@ -198,7 +194,7 @@ def _split_by_date(
 
 
 def _fill_in_order(groups: Sequence[list[int]], targets: Mapping[Split, int | None]) -> SplitIndices:
-    """Each split takes groups until the next one would bring it further from its target; none is passed over."""
+    """Assign groups in order: a split takes groups until the next would bring it further from its target; none is skipped."""
     indices: SplitIndices = {name: [] for name in SPLITS}
     names: list[Split] = ["test", "validation", "train"]
     for group in groups:
@@ -221,7 +217,7 @@ def _timestamps(examples: Sequence[Example], name: str, where: str) -> list[floa
         elif len(errors) < MAX_MISTAKES:
             errors.append(
                 InputError(
-                    f"the field {name} is no date",
+                    f"the field {name} is not a date",
                     where=str(example.origin),
                     found=shorten(value) if isinstance(value, str) else kind(value),
                     expected="a date such as 2026-03-04 or 2026-03-04T10:00:00+01:00, or a number",
@@ -248,7 +244,7 @@ def _timestamp(value: Json) -> float | None:
 
 
 def _required_values(examples: Sequence[Example], name: str, where: str) -> list[Json]:
-    """A field of every row, which must be there."""
+    """A field's value in every row. Raises InputErrors for rows without it."""
     errors: list[InputError] = []
     for example in examples:
         if name not in example.fields and len(errors) < MAX_MISTAKES:
@@ -265,7 +261,7 @@ def _required_values(examples: Sequence[Example], name: str, where: str) -> list
 
 
 def _shuffled_groups(keys: Sequence[str], seed: int) -> list[list[int]]:
-    """Places of rows that stay together, in an order that depends on seed and content alone."""
+    """The rows' indices by group, in an order that depends on the seed and the keys alone."""
     groups: dict[str, list[int]] = {}
     for index, key in enumerate(keys):
         groups.setdefault(key, []).append(index)
@@ -287,7 +283,7 @@ def _checked_shares(settings: SplitSettings, where: str) -> dict[Split, Any]:
 
 
 def _target_counts(total: int, settings: SplitSettings, where: str) -> dict[Split, int | None]:
-    """How many rows each split shall have; None for all that is left."""
+    """The number of rows for each split; None for all other rows."""
     shares = _checked_shares(settings, where)
     fractions = sum(share for share in shares.values() if isinstance(share, float))
     counts = {
@@ -295,7 +291,7 @@ def _target_counts(total: int, settings: SplitSettings, where: str) -> dict[Spli
         for name, share in shares.items()
     }
     if isinstance(shares["train"], float) and fractions > 1 - 1e-9 and fractions < 1 + 1e-9:
-        counts["train"] = None  # the fractions are the whole: no row falls between them by rounding
+        counts["train"] = None  # the fractions add up to 1, so rounding must leave no row out
     requested = sum(count or 0 for count in counts.values())
     fractions_fit = fractions < 1 + 1e-9
     if (
@@ -316,7 +312,7 @@ def _target_counts(total: int, settings: SplitSettings, where: str) -> dict[Spli
             where=where,
             found=", ".join(f"{name}: {share}" for name, share in shares.items() if share is not None),
             expected=f"at most {total} rows in all",
-            fix="lower one of them; train can be left out and takes what is left",
+            fix="lower one of them; without train, training takes all other rows",
         )
     return counts
 

@@ -1,4 +1,4 @@
-"""The strict reader: data files of any known kind to examples with file and physical line."""
+"""Reads data files of any known format, strictly, into examples that know their file and physical line."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from tutelage.data.formats.jsonl import RawRow
 from tutelage.data.layouts import Layout, MissingColumnError, ReadOptions
 
 _DETECTION_ROWS = 64
-"""First rows that say which layout a file has."""
+"""Rows at the start of a file from which its layout is detected."""
 _FIXED_COLUMNS = ("csv", "tsv", "parquet", "arrow")
 _MAX_DROPPED_BEFORE_CHECK = 10_000
-"""Bad rows from which on it is not waited for the file's end to see that they are the most."""
+"""Dropped rows beyond which reading stops as soon as they outnumber the good ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class DroppedRow:
-    """A row that was left out because of a mistake."""
+    """A bad row that was dropped: its place and the reason."""
 
     where: str
     why: str
 
     @classmethod
     def of(cls, error: InputError) -> DroppedRow:
-        """The row that an error is about."""
+        """The dropped row that an error is about."""
         detail = f" ({error.found})" if error.found else ""
         return cls(error.where or "", f"{error.problem}{detail}")
 
@@ -41,15 +41,15 @@ def read(path: Path, *, shown: str | None = None, options: ReadOptions | None = 
     """Read a data file row by row.
 
     Args:
-        path: a file whose ending says what it is (see `formats.EXTENSIONS`), any text one with .gz or .zst behind it.
-        shown: the file's name in errors and origins; `path` when not given.
-        options: how rows are to be read.
+        path: a file with a known ending (see `formats.EXTENSIONS`); text files may be compressed (.gz, .zst).
+        shown: the file's name in errors and origins; `path` if not given.
+        options: how to read the rows.
 
     Yields:
         The examples in the file's order, up to the first mistake.
 
     Raises:
-        InputError: a mistake, or InputErrors with all of them, when the file was read.
+        InputError: the file is wrong; InputErrors with all mistakes once the file is read to its end.
     """
     yield from open_reader(path, shown or str(path), options or ReadOptions())
 
@@ -57,14 +57,14 @@ def read(path: Path, *, shown: str | None = None, options: ReadOptions | None = 
 def open_reader(
     path: Path, shown: str, options: ReadOptions, *, layout: Layout | None = None, name: str = ""
 ) -> ExampleReader:
-    """A reader of one file.
+    """Open one file for reading.
 
     Args:
         path: the file.
         shown: its name in errors and origins.
-        options: how rows are to be read.
-        layout: the one that the file before it had.
-        name: what its rows are called by; the file's name when not given.
+        options: how to read the rows.
+        layout: the layout of the file before it, if any.
+        name: the prefix of its row ids; the file's name if not given.
     """
     chain_of_thought = options.layout == "flan-cot" and not options.columns
     opened = open_file(
@@ -78,10 +78,9 @@ def open_reader(
 
 
 class ExampleReader:
-    """One file to be read once.
+    """Iterates once over the examples of one file.
 
-    After the last row `sha256` and `notes` say what was read, `layout` which layout was taken, and `dropped` which rows
-    were left out.
+    After the last row `sha256` and `notes` describe the file, `layout` is its layout, and `dropped` lists the dropped rows.
     """
 
     def __init__(
@@ -106,7 +105,7 @@ class ExampleReader:
 
     @property
     def format(self) -> str:
-        """What kind of file it is."""
+        """The file's format."""
         return self._opened.format
 
     @property
@@ -116,24 +115,14 @@ class ExampleReader:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was unusual about the file and harmless."""
+        """Notes on unusual but harmless properties of the file."""
         if not self._hidden:
             return self._opened.notes
         note = f"invisible or direction-changing characters stand in {self._hidden} rows and were kept, first in "
         return (*self._opened.notes, note + self._first_hidden)
 
     def __iter__(self) -> Iterator[Example]:
-        rows = self._rows_with_layout()
-        shown, name, unit, errors = self.shown, self._name, self._opened.unit, self._errors
-        is_plain = self.layout is layouts.PLAIN
-        for row in rows:
-            # Nearly all rows of nearly all files: what `_examples` does, in fewer steps.
-            if is_plain and type(row) is RawRow and row.plain and not errors:
-                line, fields, item, _ = row
-                self._count += 1
-                identity = f"{name}:{line}.{item}" if item else f"{name}:{line}"
-                yield Example(identity, fields, Origin(shown, line, unit, item))
-                continue
+        for row in self._rows_with_layout():
             if isinstance(row, InputError):
                 self._record_error(row)
                 if len(self._errors) == MAX_MISTAKES:
@@ -144,7 +133,7 @@ class ExampleReader:
             except InputError as error:
                 self._record_error(error)
                 if isinstance(error, MissingColumnError) and self.format in _FIXED_COLUMNS:
-                    # No row of the file has it: that is one mistake, and none that leaving rows out could mend.
+                    # A file with fixed columns lacks it in every row: one mistake, which dropping rows cannot mend.
                     raise_all(self.shown, self._errors or [error])
                 continue
             self._count += 1
@@ -155,7 +144,7 @@ class ExampleReader:
             raise empty_file_error(self.shown, "no rows")
 
     def _rows_with_layout(self) -> Iterator[RawRow | InputError]:
-        """The rows, once the first ones have said which layout they have."""
+        """The rows, after the layout is detected from the first ones."""
         if self.layout is not None:
             return self._opened.rows
         first = list(islice(self._opened.rows, _DETECTION_ROWS))
@@ -165,7 +154,7 @@ class ExampleReader:
 
     def _examples(self, row: RawRow) -> list[Example]:
         assert self.layout is not None
-        # The name and line, not the content: two rows may be equal and are still two rows.
+        # The id is made of name and line, not of content: two equal rows are still two rows.
         identity = f"{self._name}:{row.line}.{row.item}" if row.item else f"{self._name}:{row.line}"
         origin = Origin(self.shown, row.line, self._opened.unit, row.item)
         if not row.plain and any(map(invisible.in_value, row.fields.values())):
@@ -197,7 +186,7 @@ class ExampleReader:
 
 
 def too_many_dropped_error(shown: str, dropped: list[DroppedRow], count: int) -> InputError:
-    """The error for data of which more than half was dropped."""
+    """The error for data with more dropped rows than good ones."""
     errors = [
         InputError(row.why, where=row.where, fix="correct the row, or the recipe's data block")
         for row in dropped[:MAX_MISTAKES]
@@ -207,6 +196,6 @@ def too_many_dropped_error(shown: str, dropped: list[DroppedRow], count: int) ->
         where=shown,
         found=f"{len(dropped)} with a mistake, {count} without",
         expected="a few bad rows in good data",
-        fix="look at the first ones below: the data is of another kind than the recipe says",
+        fix="look at the first ones below: the data does not have the format or layout that the recipe expects",
     )
     return InputErrors(shown, [summary, *errors])

@@ -1,4 +1,4 @@
-"""Which files of a data set's repository hold a split, by its README's `configs:` or by the files' names."""
+"""Selects the files of a dataset repository that hold a split, by the README's `configs:` or by the files' names."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tutelage.data.formats import EXTENSIONS, format_of
 
 README = "README.md"
 _MAX_PATTERNS = 200
-"""Patterns with wildcards that a README may give for one split."""
+"""Glob patterns that a README may give for one split."""
 
 
 class _Config(NamedTuple):
-    """One configuration of a README: its name, the patterns of each split, the folder, and whether it is the default."""
+    """One configuration in a README: its name, each split's patterns, its folder, and whether it is the default."""
 
     name: str
     splits: dict[str, list[str]]
@@ -36,12 +36,12 @@ def select_files(
     Args:
         names: all files of the repository.
         split: the split's name.
-        where: the data set's name, for errors.
-        config: the configuration's name, for a data set that has several.
-        readme: the README's text; its `configs:` say more than the files' names do.
+        where: the dataset's name, for errors.
+        config: the configuration's name, if the dataset has several.
+        readme: the README's text; its `configs:` take precedence over the files' names.
 
     Raises:
-        InputError: there is none, or there is more than one candidate.
+        InputError: there is no such file, or more than one candidate.
     """
     shown = f"the data set {where}"
     configs = _parse_configs(readme, shown)
@@ -72,7 +72,7 @@ def select_files(
 
 
 def _files_matching(data: Sequence[str], config: _Config, split: str, shown: str) -> list[str]:
-    """The data files that fit a split's patterns."""
+    """The data files that match a split's patterns."""
     where = f"{shown}, {README}"
     patterns = {config.folder + pattern.removeprefix("./") for pattern in config.splits[split]}
     compiled = [globs.Glob(pattern, where=where) for pattern in sorted(patterns) if globs.has_magic(pattern)]
@@ -90,7 +90,7 @@ def _files_matching(data: Sequence[str], config: _Config, split: str, shown: str
 def _files_named_after(
     data: Sequence[str], split: str, shown: str, *, everything: Sequence[str] = ()
 ) -> list[str]:
-    """The files called as the split: `train.jsonl`, `data/train-00000-of-00002.parquet` and the like."""
+    """The files named after the split, such as `train.jsonl` or `data/train-00000-of-00002.parquet`."""
     stems = {name: _stem_of(name) for name in data}
     shard = re.compile(re.escape(split) + r"-\d+-of-\d+(-[0-9a-f]+)?")
     split_word = re.compile(rf"(?<![a-z]){re.escape(split)}(?![a-z])", re.IGNORECASE)
@@ -117,10 +117,10 @@ def _files_named_after(
 
 
 def resolve_snapshot(folder: Path, revision: str | None) -> tuple[Path, str | None]:
-    """A folder laid out as the hub's cache, or as a repository: where its files are, and their commit.
+    """The folder with the files and the commit of a local copy, laid out like the hub's cache or like a repository.
 
     Raises:
-        InputError: the cache holds no such revision, or several and none is named.
+        InputError: the cache does not have that revision, or it has several and none is named.
     """
     snapshots = folder / "snapshots"
     if not snapshots.is_dir():
@@ -132,7 +132,7 @@ def resolve_snapshot(folder: Path, revision: str | None) -> tuple[Path, str | No
         commit = revisions[0]
     if commit not in revisions:
         raise InputError(
-            "the cached data set does not hold that revision",
+            "the cached dataset does not have that revision",
             where=str(folder),
             found=", ".join(revisions) or "no revision",
             expected=revision or "refs/main, or one revision alone",
@@ -150,7 +150,7 @@ def _commit(ref: Path) -> str:
 
 
 def readme_of(folder: Path) -> str:
-    """The beginning of a folder's README, which holds its YAML; "" when there is none."""
+    """The beginning of a folder's README with its YAML; "" if there is no README."""
     path = folder / README
     if not os.path.lexists(path) or path.is_dir():
         return ""
@@ -184,7 +184,7 @@ def _parse_configs(readme: str, shown: str) -> list[_Config]:
         value = yamltext.read_foreign(front_matter, file=f"{shown}, {README}")
     except InputError as error:
         raise InputError(
-            "the YAML at the top of the README cannot be read, and it may say which files are which split",
+            "the YAML at the top of the README, which may assign files to splits, cannot be read",
             where=error.where,
             found=error.problem + (f": {error.found}" if error.found else ""),
             expected=error.expected,
@@ -199,7 +199,7 @@ def _parse_configs(readme: str, shown: str) -> list[_Config]:
 
 
 def _front_matter(readme: str, shown: str) -> str:
-    """The YAML between the first two lines of dashes; "" when there is none."""
+    """The YAML between the first two lines of dashes; "" if there is none."""
     lines = re.compile(r"\r?\n").split(readme.removeprefix("\ufeff"))
     if lines[0] != "---":
         return ""
@@ -240,7 +240,7 @@ def _select_config(configs: Sequence[_Config], name: str | None, shown: str) -> 
     if len(configs) == 1 or defaults:
         return (defaults or list(configs))[0]
     raise InputError(
-        "the data set has several configurations",
+        "the dataset has several configurations",
         where=shown,
         found=", ".join(names)[:200],
         expected="the one to read",
@@ -250,7 +250,7 @@ def _select_config(configs: Sequence[_Config], name: str | None, shown: str) -> 
 
 def _no_config_error(name: str, names: Sequence[str], shown: str) -> InputError:
     return InputError(
-        "the data set has no such configuration",
+        "the dataset has no such configuration",
         where=shown,
         found=name,
         expected=", ".join(names)[:200] or "none: leave hub_config out",

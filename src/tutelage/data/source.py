@@ -1,4 +1,4 @@
-"""Where a task's rows come from: files beside the recipe or under the data folder, or the hub."""
+"""Finds and reads a task's rows: files beside the recipe, files under the data folder, or a dataset of the hub."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from tutelage.data.reader import DroppedRow, ExampleReader, open_reader, too_man
 
 @dataclass(frozen=True, slots=True)
 class LabelNames:
-    """What the values of a label column are called, as a recipe says it.
+    """The names of a label column's values, as the recipe gives them.
 
     Attributes:
         names: value to name, or the names in the order of the values 0, 1, 2, ...
-        file: a file that holds the same: a JSON list or object, or a name a line. Relative as the data's path is.
-        column: the column; found by its name when not given.
+        file: a file with the names instead: a JSON list or object, or one name a line. Relative like the data's path.
+        column: the label column; detected by its name if not given.
         options: whether each row gets all names as the field `options`.
     """
 
@@ -47,20 +47,20 @@ class LabelNames:
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """`path`; or `hub` with its split and, before it, a local copy under the data folder; or `local` alone.
+    """Where rows are and how to read them: a `path`, a `hub` dataset (with an optional `local` copy), or `local` files.
 
     Attributes:
         path: a data file, a glob, a folder, or several of them, relative to the recipe's folder.
-        hub: a data set on the hub as `owner/name` or `owner/name@revision`.
+        hub: a dataset on the hub as `owner/name` or `owner/name@revision`.
         hub_split: the hub's name of the split to read.
-        hub_config: the data set's configuration, when it has several.
-        local: the same rows as a file, or as a folder laid out like the repository, relative to the data folder; used
-            instead of the hub when it is there. Without `hub`: a file, a glob or a folder under the data folder.
-        layout: what shape the rows have; detected when not given.
-        turns: which assistant turns of a conversation are rows.
-        columns: the columns' names, where the file has none.
+        hub_config: the dataset's configuration, if it has several.
+        local: with `hub`: a local copy (a file, or a folder laid out like the repository) under the data folder, read
+            instead of the hub if it exists. Without `hub`: a file, a glob or a folder under the data folder.
+        layout: the layout of the rows; detected if not given.
+        turns: which assistant turns of a conversation become rows.
+        columns: the columns' names, if the file does not name them.
         labels: label names, for classification.
-        on_bad_row: whether a row with a mistake stops the reading or is left out.
+        on_bad_row: whether a bad row stops the reading or is dropped.
     """
 
     path: str | tuple[str, ...] | None = None
@@ -78,7 +78,7 @@ class DataSource:
         alone = self.local is not None and self.path is None
         if (self.path is None) == (self.hub is None) and not alone:
             raise InputError(
-                "a data source is a path, a data set on the hub, or a local one under the data folder",
+                "a data source is a path, a dataset on the hub, or a local one under the data folder",
                 found="both" if self.path else "neither",
                 expected="one of path, hub, local",
                 fix="keep one of them",
@@ -87,13 +87,13 @@ class DataSource:
 
 @dataclass(frozen=True, slots=True)
 class LoadedData:
-    """The rows of a source.
+    """The rows that were read from a source.
 
     Attributes:
-        examples: the rows; many of them lie on disk.
-        source: what the card says about it: kind, file, format, layout, sha256, revision, notes.
-        dropped: rows that were left out because of a mistake.
-        template: the library's template that the layout comes with; None where the columns say it.
+        examples: the rows; beyond some thousands they are kept on disk.
+        source: what the data card reports: kind, file, format, layout, sha256, revision, rows, notes.
+        dropped: the bad rows that were dropped.
+        template: the library template that goes with the layout; None if the columns decide.
     """
 
     examples: Sequence[Example]
@@ -120,12 +120,12 @@ class SourceFiles:
 
 
 def load(source: DataSource, *, root: Path, data_dir: Path | None = None) -> LoadedData:
-    """Read all rows of a source: `find`, then `read_all`; arguments and errors are theirs."""
+    """Read all rows of a source: `find`, then `read_all`, with their arguments and errors."""
     return read_all(find(source, root=root, data_dir=data_dir))
 
 
 def find(source: DataSource, *, root: Path, data_dir: Path | None = None) -> SourceFiles:
-    """Find the files of a source.
+    """Find the files of a source, and download them if they are on the hub only.
 
     Args:
         source: where they are.
@@ -133,8 +133,8 @@ def find(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Sou
         data_dir: the data folder, for `local`.
 
     Raises:
-        InputError: there are none, or the file with label names is wrong.
-        MachineError: the hub is needed and out of reach; the error says what to bring by hand, and where to.
+        InputError: there are no files, or the file with label names is wrong.
+        MachineError: the hub is needed and cannot be reached; the error says what to copy by hand, and where to.
     """
     if source.hub is None:
         paths = files_of(source, root=root, data_dir=data_dir)
@@ -179,7 +179,7 @@ def find(source: DataSource, *, root: Path, data_dir: Path | None = None) -> Sou
 
 
 def _exists(path: Path) -> bool:
-    """Whether anything stands at a path. Raises InputError when the system does not let us look."""
+    """Whether the path exists. Raises InputError if the system does not allow the check."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -190,10 +190,10 @@ def _exists(path: Path) -> bool:
 
 
 def files_of(source: DataSource, *, root: Path, data_dir: Path | None = None) -> list[Path]:
-    """The files of a source that is not on the hub, in their order.
+    """The files of a source that is not on the hub, in order.
 
     Raises:
-        InputError: a glob or folder has no data file or several kinds, or no data folder is named.
+        InputError: a glob or folder has no data files or several formats, or no data folder is named.
     """
     if source.path is None and data_dir is None:
         raise InputError(
@@ -275,7 +275,7 @@ def _read_options(source: DataSource, root: Path) -> ReadOptions:
 
 
 def read_all(files: SourceFiles) -> LoadedData:
-    """Read all rows of the files that were found.
+    """Read all rows of a source's files.
 
     Raises:
         InputError: a file or its rows are wrong; InputErrors for several rows.
@@ -283,14 +283,14 @@ def read_all(files: SourceFiles) -> LoadedData:
     shown, options = files.shown, files.options
     readers = _readers(files.paths, shown, options)
     examples = spill_rows(_read_in_one_layout(readers), EXAMPLE)
-    dropped = [row for reader_ in readers for row in reader_.dropped]
-    notes: list[Json] = [note for reader_ in readers for note in reader_.notes]
+    dropped = [row for reader in readers for row in reader.dropped]
+    notes: list[Json] = [note for reader in readers for note in reader.notes]
     notes.extend(f"{count} {note}" for note, count in options.notes.items())
     layout = readers[0].layout
     assert layout is not None
     if options.columns and layout.name != "translation":  # there they are languages
         _check_columns(readers[0].format, options.columns, examples, shown[0])
-    hashes = [reader_.sha256 for reader_ in readers]
+    hashes = [reader.sha256 for reader in readers]
     row_count = len({str(example.origin) for example in examples}) if dropped else len(examples)
     if len(dropped) > row_count:
         raise too_many_dropped_error(", ".join(shown[:3]), dropped, row_count)
@@ -310,7 +310,7 @@ def read_all(files: SourceFiles) -> LoadedData:
 
 
 def _check_columns(file_format: str, columns: Sequence[str], examples: Sequence[Example], shown: str) -> None:
-    """Raise where `columns` names what the file names itself: it would be passed over, or the header learned as a row."""
+    """Raise if `columns` is given for a file that names its columns: it would be ignored, or the header learned as a row."""
     first = examples[0].fields.values() if examples else ()
     header = {value.strip() for value in first if isinstance(value, str)}
     if file_format in ("jsonl", "json", "parquet", "arrow"):
@@ -329,10 +329,10 @@ def _check_columns(file_format: str, columns: Sequence[str], examples: Sequence[
 
 
 def _read_in_one_layout(readers: Sequence[ExampleReader]) -> Iterator[Example]:
-    """All files' rows, in one layout."""
-    for reader_ in readers:
-        reader_.layout = readers[0].layout
-        yield from reader_
+    """The rows of all files, read in the layout of the first."""
+    for reader in readers:
+        reader.layout = readers[0].layout
+        yield from reader
 
 
 def _readers(paths: Sequence[Path], shown: Sequence[str], options: ReadOptions) -> list[ExampleReader]:

@@ -1,4 +1,4 @@
-"""Training, validation and test rows, as a pure function of seed and content; rows that repeat, and test rows that leak."""
+"""Splits rows into train, validation and test by seed and content, and finds repeated rows and test rows that leak."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Splits:
     """The rows of each split, each in the file's order.
 
     Attributes:
-        repeated: for each split how many of its rows say the same as an earlier one of it.
-        near: for each split how many more of its rows are nearly the same as an earlier one of it.
-        leaks: the test rows that stand in training, as {"test": origin, "train": origin}.
-        near_leaks: those that stand there nearly, with their similarity.
-        unused: rows in no split.
-        places: for each split the positions of its rows among all rows that were split.
+        repeated: for each split how many of its rows equal an earlier row of it (case and spaces folded).
+        near: for each split how many further rows are near duplicates of an earlier row of it.
+        leaks: the test rows that also occur in training, as {"test": origin, "train": origin}.
+        near_leaks: the test rows with a near duplicate in training, with the similarity.
+        unused: the number of rows in no split.
+        places: for each split the indices of its rows among all rows.
     """
 
     train: Sequence[Example]
@@ -54,14 +54,14 @@ def split(
 
     Args:
         examples: all rows of a task.
-        settings: how.
-        prompt_fields: the fields that the prompt is made of: a leak is a test row whose values of these, case- and
-            space-folded, are those of a training row or nearly so. Equal answers are no leak.
-        completion_fields: the fields that the completion is made of; with the former they decide what is a repeated row.
+        settings: how to split.
+        prompt_fields: the fields that the prompt reads. A leak is a test row whose values of these fields equal a training
+            row's (case and spaces folded) or are near duplicates of them. Equal answers are not a leak.
+        completion_fields: the fields that the completion reads; prompt and completion fields decide what is a repeated row.
         where: the settings' place in the recipe, for errors.
 
     Raises:
-        InputError: counts that cannot be met, an empty split that is asked for, a bad column or date, or leaks.
+        InputError: counts that cannot be met, a requested split that would be empty, a bad column or date, or leaks.
     """
     keys = [content_key(row, prompt_fields or list(row.fields)) for row in examples]
     groups = _near_duplicate_groups(examples, keys, settings, prompt_fields)
@@ -102,7 +102,7 @@ def split(
 def _near_duplicate_groups(
     examples: Sequence[Example], keys: Sequence[str], settings: SplitSettings, fields: Sequence[str]
 ) -> list[str]:
-    """For each row the name of the rows that it is equal or nearly equal to; whatever order they came in."""
+    """For each row the key of its group of near duplicates, which does not depend on the rows' order."""
     if settings.near_duplicate_threshold >= 1 or not fields:
         return list(keys)
     first: dict[str, int] = {}
@@ -124,7 +124,7 @@ def _near_leaks(
     fields: Sequence[str],
     threshold: float,
 ) -> list[tuple[Example, Example, float]]:
-    """The test rows that are near a training row; only a family that has both can hold some."""
+    """The test rows with a near duplicate in training. Only groups with rows of both splits are searched."""
     shared = {groups[index] for index in split_indices["train"]} & {
         groups[index] for index in split_indices["test"]
     }
@@ -138,7 +138,7 @@ def _near_leaks(
 
 
 def field_text(example: Example, fields: Sequence[str]) -> str:
-    """All text in some fields of a row."""
+    """The text of some fields of a row, sorted by field name."""
     values = (example.fields.get(name) for name in sorted(set(fields)))
     return "\n".join(text for value in values for text in _texts(value))
 
@@ -154,14 +154,14 @@ def _texts(value: Json) -> Iterator[str]:
 
 
 def content_key(example: Example, fields: Sequence[str]) -> str:
-    """A hash of some fields' values, the same for rows that differ only in case and spaces."""
+    """A hash of some fields' values that ignores case and whitespace."""
     return hashing.of_json([[name, normalize(example.fields.get(name))] for name in sorted(set(fields))])
 
 
 def _find_leaks(
     train: Sequence[Example], test: Sequence[Example], prompt_fields: Sequence[str]
 ) -> list[tuple[Example, Example]]:
-    """The test rows that stand in training, each with the first such training row."""
+    """The test rows that also occur in training, each with the first such training row."""
     if not prompt_fields:
         return []
     first_index: dict[str, int] = {}
@@ -186,9 +186,9 @@ def _leak_error(
     near_count = f", {len(near_leaks)} of them nearly" if near_leaks and leaks else ""
     nearly = " nearly" if near_leaks and not leaks else ""
     advice = (
-        f"mark them in {settings.column} alike"
+        f"give them the same {settings.column}"
         if settings.column
-        else f"leave split.{'group_by' if settings.group_by else 'date'} out: rows that are alike then stay together"
+        else f"leave split.{'group_by' if settings.group_by else 'date'} out: near duplicates then stay together"
     )
     threshold_advice = (
         ", raise split.near_duplicate_threshold (1.0 looks for equal rows only)" if near_leaks else ""

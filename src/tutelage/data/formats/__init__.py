@@ -1,4 +1,4 @@
-"""Bytes to raw rows with their physical line: what a file is, before anyone asks what its rows mean."""
+"""Parses data files into raw rows with their physical lines; `layouts` gives the rows a meaning."""
 
 from __future__ import annotations
 

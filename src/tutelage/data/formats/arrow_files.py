@@ -1,4 +1,4 @@
-"""Parquet, Arrow and Feather files: typed columns to rows of plain JSON values (`cells.py` says which)."""
+"""Reads Parquet, Arrow and Feather files into rows of plain JSON values (see `arrow_values`)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class ArrowFile:
                     yield batch.slice(start, _BATCH).select(columns)
 
     def _columns(self, schema: Any) -> list[str]:
-        """The columns that can be read; the file is refused when two have one name or none is left."""
+        """The columns that can be read. Raises InputError if there are none, or two have the same name."""
         self._cells = ArrowRowDecoder(schema, self.shown)
         self.notes += self._cells.notes
         return self._cells.columns

@@ -1,8 +1,8 @@
-"""Arrow's typed values as plain JSON: which columns of a table can be read, and what each of their values says.
+"""Converts Arrow's typed values to plain JSON.
 
-Text, numbers, true or false, lists and objects are taken as they are. Dates and times become ISO 8601 text, decimals
-become text, and class labels that the file itself names (as the hub's files do) become their names. Columns of bytes and of
-other kinds are left out; a note says so.
+Text, numbers, booleans, lists and objects stay as they are. Dates and times become ISO 8601 text, decimals become text, and class
+labels that the file itself names (as the hub's files do) become their names. Columns of bytes and of other types are skipped with
+a note.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _PLAIN = (int, bool, type(None))
 
 
 class ArrowRowDecoder:
-    """What can be read of a table with this schema.
+    """Converts the rows of a table with a given Arrow schema.
 
     Attributes:
         columns: the names of the columns that are read.
-        notes: what was left out or read in another way.
+        notes: which columns were skipped or converted.
 
     Raises:
-        InputError: two columns have one name, or none can be read.
+        InputError: two columns have the same name, or no column can be read.
     """
 
     def __init__(self, schema: Any, shown: str) -> None:
@@ -70,7 +70,7 @@ class ArrowRowDecoder:
             number: the row's, from 1.
 
         Raises:
-            InputError: a value is none that JSON has, or a label that the file does not name.
+            InputError: JSON has no such value, or the file does not name this label.
         """
         fields: dict[str, Json] = {}
         for name, value in row.items():
@@ -80,11 +80,11 @@ class ArrowRowDecoder:
         return fields
 
     def has_no_class_names(self, name: str) -> bool:
-        """Whether a column's plain values (`is_plain`) are the fields' values: they are no numbers of labels."""
+        """Whether a column's values need no lookup of label names, so that plain ones (`is_plain`) can be used as they are."""
         return name not in self._classes
 
     def row_location(self, number: int) -> str:
-        """How errors call a row."""
+        """A row's place, for errors."""
         return f"{self.shown}, row {number}"
 
     def _class_name(self, name: str, value: Any, number: int) -> Any:
@@ -104,7 +104,7 @@ class ArrowRowDecoder:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether there is nothing to change or to refuse about a column's value."""
+    """Whether a value is valid JSON as it is: a text without NUL, a finite number, a boolean or None."""
     if type(value) is str:
         return "\0" not in value
     return type(value) in _PLAIN or (type(value) is float and math.isfinite(value))
@@ -118,7 +118,7 @@ def row_error(where: str, problem: str, found: str, expected: str) -> InputError
 
 
 def damaged_file_error(where: str, found: str, name: str) -> InputError:
-    """The error for a file that breaks off or says what cannot be; `name` is the format's."""
+    """The error for a truncated or inconsistent file; `name` is the format's."""
     return InputError(
         f"the {name} file is damaged, or of a kind that cannot be read",
         where=where,
@@ -174,7 +174,7 @@ def _to_json(value: Any, name: str, where: str) -> Json:
 
 
 def _class_names(metadata: dict[bytes, bytes], shown: str) -> dict[str, list[str]]:
-    """The label names that the hub's library keeps in a file, by column."""
+    """The label names that the `datasets` library stores in a file's metadata, by column."""
     raw = metadata.get(b"huggingface")
     if raw is None:
         return {}

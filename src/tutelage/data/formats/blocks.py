@@ -1,4 +1,4 @@
-"""A file as blocks of bytes: unpacked within bounds while it is read, hashed, and watched for changes."""
+"""Reads a file in blocks of bytes: decompressed within bounds, hashed, and checked for changes while it is read."""
 
 from __future__ import annotations
 
@@ -37,15 +37,14 @@ FIX_ENCODING = "save the file as UTF-8, for example: iconv -f {} -t UTF-8 FILE >
 class Blocks:
     """The bytes of one file, read once.
 
-    Iterating yields blocks of at most `size` bytes. A name that ends in .gz or .zst is unpacked on the way. After the
-    last block `sha256` is the hash of what was read, unpacked. The file must be one that starts as text does; with
-    `binary` it may start with anything.
+    Iterating yields blocks of at most `size` bytes. Files whose names end in .gz or .zst are decompressed. After the last block
+    `sha256` is the hash of the decompressed bytes. The file must start like text unless `binary` is set.
 
     Args:
         path: the file.
         shown: its name in errors.
         size: of a block.
-        binary: whether other bytes than text are expected.
+        binary: whether the file may start with bytes that are not text.
     """
 
     def __init__(self, path: Path, shown: str, *, size: int = BLOCK_SIZE, binary: bool = False) -> None:
@@ -112,7 +111,7 @@ class Blocks:
 
 
 def _decompressing(path: Path, file: BinaryIO) -> Any:
-    """What the unpacked bytes are read from."""
+    """A file object that reads decompressed bytes."""
     suffix = path.suffix.lower()
     if suffix == ".gz":
         return gzip.GzipFile(fileobj=file)
@@ -126,7 +125,7 @@ def _decompressing(path: Path, file: BinaryIO) -> Any:
 
 @contextmanager
 def open_data_file(path: Path, shown: str) -> Iterator[BinaryIO]:
-    """The file's own bytes; what the machine says against it comes out in words."""
+    """Open a data file for reading bytes; errors of the system become InputErrors."""
     with regular.open_regular(path, subject=WHAT, shown=shown, fix=FIX_PATH) as file:
         try:
             yield file
@@ -135,22 +134,22 @@ def open_data_file(path: Path, shown: str) -> Iterator[BinaryIO]:
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether the name says that the file is compressed."""
+    """Whether the file's name ends in .gz or .zst."""
     return path.suffix.lower() in COMPRESSED
 
 
 def extension(path: Path) -> str:
-    """The ending that says what the file is, in lower case: `.jsonl` of rows.jsonl.gz; "" where there is none."""
+    """The ending that names the format, in lower case: `.jsonl` for rows.jsonl.gz; "" if there is none."""
     return (path.with_suffix("") if is_compressed(path) else path).suffix.lower()
 
 
 def require_data_file(path: Path, shown: str) -> None:
-    """Raise unless `path` is a plain file."""
+    """Raise InputError unless `path` is a regular file."""
     regular.require_regular(path, subject=WHAT, shown=shown, fix=FIX_PATH)
 
 
 def require_text(head: bytes, shown: str) -> None:
-    """Raise when a file's first bytes say that it is not plain UTF-8 text."""
+    """Raise InputError if a file's first bytes show that it is not UTF-8 text."""
     for mark, name in _MAGIC_BYTES.items():
         if head.startswith(mark):
             raise InputError(

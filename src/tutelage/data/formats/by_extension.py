@@ -1,4 +1,4 @@
-"""A file to its raw rows, by the ending of its name."""
+"""Opens a data file with the parser for its file name extension."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EXTENSIONS = tuple(_FORMATS)
 
 
 class _ReadFile(Protocol):
-    """What was read, once it was."""
+    """The hash and notes of a file, complete once it is read."""
 
     notes: list[str]
 
@@ -45,7 +45,7 @@ class _ReadFile(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """A file, or several that are read as one, ready to be read once."""
+    """A file (or several files that belong together line by line), ready to be read once."""
 
     format: str
     rows: Iterator[RawRow | InputError]
@@ -54,35 +54,35 @@ class OpenedFile:
 
     @property
     def sha256(self) -> str:
-        """The hash of the bytes read, unpacked; after the last row."""
+        """The hash of the decompressed bytes; valid after the last row."""
         hashes = [file.sha256 for file in self.files]
         return hashes[0] if len(hashes) == 1 else hashing.of_json(hashes)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was unusual about the bytes and harmless."""
+        """Notes on unusual but harmless properties of the bytes."""
         return tuple(note for file in self.files for note in file.notes)
 
 
 def format_of(path: Path) -> str | None:
-    """The format that a file's name says, .gz and .zst behind it put aside; None when it says none."""
+    """The format by a file's extension, ignoring .gz and .zst; None if the extension is unknown."""
     return _FORMATS.get(extension(path))
 
 
 def open_file(
     path: Path, shown: str, *, columns: Sequence[str] = (), has_header: bool = False, as_conll: bool = False
 ) -> OpenedFile:
-    """Open one file by its ending.
+    """Open one file with the parser for its extension.
 
     Args:
         path: the file.
         shown: its name in errors.
         columns: names of the columns, for files that do not name them.
-        has_header: whether the first line of a table is a header, whatever it reads like.
-        as_conll: whether a file whose ending says nothing holds CoNLL columns.
+        has_header: whether the first line of a table is a header even if it reads like a row.
+        as_conll: whether a file with an unknown extension is read as CoNLL.
 
     Raises:
-        InputError: the ending is not known, or there is no such file.
+        InputError: the extension is unknown, or there is no such file.
     """
     format_name = format_of(path) or ("conll" if as_conll else None)
     if format_name in ("parquet", "arrow"):
@@ -107,13 +107,13 @@ def open_file(
 
 
 def open_parallel(paths: Sequence[Path], shown: Sequence[str], columns: Sequence[str]) -> OpenedFile:
-    """Open files whose lines belong together."""
+    """Open several text files that belong together line by line."""
     files = [Lines(path, name) for path, name in zip(paths, shown, strict=True)]
     return OpenedFile("parallel lines", parallel.rows(files, shown, columns), tuple(files))
 
 
 def _is_jsonl(path: Path, shown: str) -> bool:
-    """Whether a .json file has one object a line: its first line is a whole one, and another one follows."""
+    """Whether a .json file is JSONL: its first line is a complete object, and another line follows."""
     first_object: Line | None = None
     for line in Lines(path, shown):
         if isinstance(line, InputError):
@@ -151,7 +151,7 @@ _ADVICE_BY_EXTENSION = {
         (".yaml", ".yml", ".xml", ".pkl", ".pickle", ".pt", ".npy"), "write its rows as JSON lines"
     ),
 }
-"""By ending: what to do with a file of a kind that is not read."""
+"""What to do with a file of an unsupported format, by extension."""
 
 
 def _unknown_format_error(path: Path, shown: str) -> InputError:

@@ -1,8 +1,7 @@
-"""CoNLL columns: one token a line with its tags, a blank line between sentences. One sentence is one row.
+"""Reads CoNLL files: a token and its tags on each line, a blank line between sentences; each sentence is a row.
 
-The first column is the token and the last its tag; `columns` names them where that is not so. Columns are split by tabs, or
-by spaces in a file whose first line has no tab. `-DOCSTART-` lines, and lines of a tab-separated file that begin with # and
-have no tab, are skipped.
+The first column is the token and the last its tag, unless `columns` names them. Columns are separated by tabs, or by spaces if the
+first line has no tab. Skipped are `-DOCSTART-` lines and, in tab-separated files, lines that begin with # and have no tab.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ _TAG = re.compile(r"O|[BIESLUM]-\S+")
 def rows(
     lines: Iterable[Line | InputError], shown: str, *, columns: Sequence[str] = ()
 ) -> Iterator[RawRow | InputError]:
-    """The sentences: `tokens` and `tags`, and a list for each further column that `columns` names.
+    """The sentences as rows of `tokens`, `tags`, and a list for each further column that `columns` names.
 
-    A sentence with a bad line is one error, with that line; the next sentence is read again.
+    A sentence with bad lines is one error, at its first bad line.
     """
     sentence = _Sentence(shown, columns)
     for line in lines:
@@ -39,7 +38,7 @@ def rows(
 
 
 class _Sentence:
-    """The sentence being read; what a file's first line decides stays for all of it."""
+    """The sentence that is being read; separator and width are those of the file's first line."""
 
     def __init__(self, shown: str, columns: Sequence[str]) -> None:
         self._shown = shown

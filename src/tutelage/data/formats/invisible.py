@@ -1,4 +1,4 @@
-"""Characters that show nothing: they hide in a text, or change the direction of what stands beside them."""
+"""Detects invisible characters: zero-width ones, and those that change the direction of the text around them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ARABIC_LETTER_MARK, _BOM = "\u061c".encode(), "\ufeff".encode()
 
 
 def in_bytes(text: bytes) -> bool:
-    """Whether such a character stands in a text in UTF-8, or in the bytes of several."""
+    """Whether UTF-8 bytes contain an invisible character."""
     if text.isascii():
         return False
     return (
@@ -24,7 +24,7 @@ def in_bytes(text: bytes) -> bool:
 
 
 def in_value(value: Json) -> bool:
-    """Whether such a character stands in a value: a text, or one in a list or an object; keys are no texts."""
+    """Whether a value contains an invisible character, also in texts inside lists and objects (not in their keys)."""
     if isinstance(value, str):
         return not value.isascii() and in_bytes(value.encode("utf-8", "surrogatepass"))
     if isinstance(value, list):

@@ -1,7 +1,7 @@
-"""A JSON file that is one value over many lines: a list of rows, or an object that holds one.
+"""Reads a JSON file that is one value: a list of rows, or an object that contains one.
 
-A list is read item by item in bounded memory. An object is held as a whole, because what stands behind its rows belongs
-to each of them too.
+A list is read item by item in bounded memory. An object is read as a whole, because its other members are added to every row, also
+those that come after the list.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tutelage.data.formats.jsonl import RawRow
 from tutelage.data.formats.lines import BOM_NOTE, not_utf8_error, nul_error, too_long_error
 
 ROW_LIST_NAMES = ("Instances", "instances", "examples", "data", "rows", "train")
-"""Names under which an object may hold its rows, the first one that is there."""
+"""Names of the member with the rows, by precedence."""
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 class _Member(NamedTuple):
-    """A value inside a list or an object, the line it starts on, and its name."""
+    """A member of a list or an object: its name, the line on which it starts, and its value."""
 
     name: str
     line: int
@@ -34,7 +34,7 @@ class _Member(NamedTuple):
 
 
 class JsonDocument:
-    """One JSON value, read once; `rows` gives its rows, `sha256` and `notes` say what was read."""
+    """One JSON file, read once: `rows` yields its rows; `sha256` and `notes` describe what was read."""
 
     def __init__(self, path: Path, shown: str) -> None:
         self.shown = shown
@@ -52,7 +52,7 @@ class JsonDocument:
         return self._blocks.sha256
 
     def rows(self) -> Iterator[RawRow | InputError]:
-        """The rows with the physical line on which each starts."""
+        """The rows, each with the physical line on which it starts."""
         first = self._peek()
         if first == "[":
             yield from self._rows(self._list(), {})
@@ -98,7 +98,7 @@ class JsonDocument:
             yield _row(member, Origin(self.shown, line, item=item), shared)
 
     def _object(self, *, lists: bool) -> Iterator[tuple[str, list[_Member], Json]]:
-        """An object's members: name, what is inside the value when that is asked for, and the value."""
+        """An object's members as (name, members of the value if `lists` is set, value)."""
         names: set[str] = set()
         self._expect("{")
         while self._peek() != "}":
@@ -161,7 +161,7 @@ class JsonDocument:
         self._advance(self._position + 1)
 
     def _peek(self) -> str:
-        """The next character that is no space; "" at the end."""
+        """The next character that is not whitespace, without consuming it; "" at the end."""
         while True:
             match = _SPACE.match(self._text, self._position)
             assert match is not None
@@ -177,7 +177,7 @@ class JsonDocument:
         self._position = end
 
     def _fill(self, minimum: int) -> None:
-        """Read on: at least as many characters as are waiting, so that a long value is not tried too often."""
+        """Read at least `minimum` more characters: doubling the text bounds how often a long value is scanned again."""
         parts = [self._text[self._position :]]
         self._position = 0
         added = 0
@@ -243,7 +243,7 @@ class JsonDocument:
 
 
 def _refuse_table_by_columns(fields: dict[str, Json], where: str) -> None:
-    """Raise when an object is a table by columns, as pandas and `to_dict` write it: one row of it would be all rows."""
+    """Raise if an object is a table by columns, as pandas' `to_dict` writes it; it would be read as a single row."""
     values = list(fields.values())
     if len(values) < 2:
         return

@@ -1,4 +1,4 @@
-"""JSONL: one JSON object a line."""
+"""Reads JSONL: one JSON object a line."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tutelage.data.formats.lines import Line, Lines
 
 
 class RawRow(NamedTuple):
-    """A row of a file.
+    """A row as its file has it.
 
     Attributes:
-        line: the physical line where it starts.
-        fields: what it holds.
-        item: counts rows that start on one line, 0 for the first.
-        plain: whether it is known that no invisible character stands in it.
+        line: the physical line on which it starts.
+        fields: its fields.
+        item: 0 for the first row that starts on this line; later ones are numbered from 2.
+        plain: whether it is known to contain no invisible character.
     """
 
     line: int
@@ -29,10 +29,10 @@ class RawRow(NamedTuple):
 
 
 def rows(lines: Lines, shown: str) -> Iterator[RawRow | InputError]:
-    """The rows of a JSONL file; blank lines are no rows.
+    """The rows of a JSONL file; blank lines are skipped.
 
     Raises:
-        InputError: the file is a JSON list: its lines are no rows, and one error says so better than one a line.
+        InputError: the file is a JSON list, which one error explains better than one error a line.
     """
     for piece in lines.pieces():
         raws = piece.raw.removesuffix(b"\n").split(b"\n")

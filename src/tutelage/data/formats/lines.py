@@ -1,4 +1,4 @@
-r"""A file as physical lines: decoded strictly and bounded.
+r"""Reads a file as physical lines of bounded length, strictly decoded.
 
 Only \n and \r\n end a line. U+2028, U+0085 and the like are ordinary characters: `str.splitlines` would split
 inside JSON strings (datasets #3910 is one of several such bugs).
@@ -20,7 +20,7 @@ BOM_NOTE = "the file starts with a byte order mark, which was skipped"
 
 
 class Line(NamedTuple):
-    """One physical line without its end; `ended` says whether a line end followed."""
+    """One physical line without its line end; `ended` says whether there was one."""
 
     number: int
     text: str
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LineBlock:
-    r"""Whole lines of a file as bytes; all end in \n, but for the last one of a file that ends without.
+    r"""Whole lines of a file as bytes; each ends in \n, except the last line of a file without a final \n.
 
     Attributes:
         raw: the lines with their ends.
@@ -53,16 +53,16 @@ class LineBlock:
             offset = end
 
     def line(self, raw: bytes, number: int, offset: int) -> Line | InputError:
-        """One of its lines, decoded: the bytes with the line's end, its number, and where in the piece it begins."""
+        """Decode one of its lines: the bytes with the line end, the line's number, and its offset in the block."""
         return _decode_line(raw, f"{self.shown}:{number}", number, self.start + offset)
 
 
 class Lines:
     """The lines of one file, read once from first to last.
 
-    Iterating yields a `Line`, or an `InputError` for a line that cannot be read; what makes the rest unreadable (no
-    such file, a line beyond the limit) is raised. `pieces` gives them as bytes, many at a time. A name that ends in .gz or .zst is unpacked while it is read. After the
-    last line `sha256` is the hash of the bytes read, unpacked.
+    Iterating yields a `Line`, or an `InputError` for a line that cannot be read; errors that make the rest unreadable (no such
+    file, a line beyond the limit) are raised. `pieces` yields blocks of many lines as bytes. Files whose names end in .gz or .zst
+    are decompressed. After the last line `sha256` is the hash of the decompressed bytes.
 
     Args:
         path: the file.
@@ -86,7 +86,7 @@ class Lines:
             yield from piece.lines()
 
     def pieces(self) -> Iterator[LineBlock]:
-        """The lines as bytes, without the file's byte order mark; what makes the rest unreadable is raised."""
+        """Blocks of whole lines, without the file's byte order mark. Raises InputError for a line beyond the limit."""
         number = start = pending_size = 0
         pending: list[bytes] = []
         first = True

@@ -1,4 +1,4 @@
-"""Line-parallel texts: line n of every file says the same, each file in its language."""
+"""Reads line-parallel texts: line n of every file is the same text, each file in its language."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def rows(
         columns: the fields' names, one a file.
 
     Raises:
-        InputError: one file has fewer lines than another: from there on nothing says which line belongs to which.
+        InputError: one file has fewer lines than another.
     """
     for number, lines in enumerate(zip_longest(*files), 1):
         if None in lines:

@@ -53,7 +53,7 @@ def rows(
 
 @dataclass(slots=True)
 class Record:
-    """The fields of one CSV row, and the physical line on which it starts."""
+    """The fields of one row of a table, and the physical line on which it starts."""
 
     line: int
     values: list[str] = field(default_factory=list)
@@ -102,7 +102,7 @@ def csv_records(lines: Iterable[Line | InputError], shown: str) -> Iterator[Reco
 
 
 class _CsvRecordParser:
-    """A record being read: `inside` says that a quoted field goes on in the next line."""
+    """Parses one CSV record, which may span lines: `in_quotes` says that a quoted field continues on the next line."""
 
     def __init__(self, number: int) -> None:
         self.record = Record(number)
@@ -112,7 +112,7 @@ class _CsvRecordParser:
         self.size = 0
 
     def feed(self, line: Line, shown: str) -> InputError | None:
-        """Take one more physical line."""
+        """Parse the next physical line of the record; returns the error if it is malformed."""
         self.size += len(line.text) + 1
         text, offset = line.text, 0
         while True:
@@ -137,7 +137,7 @@ class _CsvRecordParser:
             offset += 1
 
     def _quoted(self, text: str, offset: int) -> int:
-        """Read on in a quoted field; returns the place after its closing quote, or leaves `inside` set."""
+        """Parse the rest of a quoted field; returns the offset after its closing quote, or leaves `in_quotes` set."""
         while True:
             end = text.find('"', offset)
             if end < 0:

@@ -1,4 +1,4 @@
-"""Conversations: OpenAI's messages and ShareGPT's, to one row for each assistant turn (or the last), with its history."""
+"""Turns OpenAI and ShareGPT conversations into one row for each assistant turn (or the last), with its history."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FIX_TURN = "correct the turn, or leave the conversation out"
 
 
 class _TurnFormat(NamedTuple):
-    """How turns are written: the keys of speaker and words, and the speakers."""
+    """The keys of a turn's role and content, and the roles by the names that turns give them."""
 
     role_key: str
     content_key: str
@@ -48,6 +48,8 @@ _SHAREGPT = _TurnFormat("from", "value", _SHAREGPT_ROLES)
 
 
 class _Message(NamedTuple):
+    """One turn; `is_target` says whether its content is learned as a completion."""
+
     role: str
     content: str
     is_target: bool
@@ -64,7 +66,7 @@ def is_sharegpt(fields: Fields) -> bool:
 
 
 def messages(fields: Fields, options: ReadOptions, where: str) -> Iterator[LayoutRow]:
-    """The rows of an OpenAI conversation."""
+    """One row for each assistant turn of an OpenAI conversation."""
     names, turns = _find_turns(fields, where, "role")
     prompt = fields.get("prompt")
     prompt_length = len(prompt) if names == ["prompt", "completion"] and isinstance(prompt, list) else 0
@@ -78,7 +80,7 @@ def messages(fields: Fields, options: ReadOptions, where: str) -> Iterator[Layou
 
 
 def sharegpt(fields: Fields, options: ReadOptions, where: str) -> Iterator[LayoutRow]:
-    """The rows of a ShareGPT conversation; a field `system` beside it is its system prompt."""
+    """One row for each assistant turn of a ShareGPT conversation; a field `system` is its system prompt."""
     names, turns = _find_turns(fields, where, "from")
     conversation = _read_messages(turns, names[0], where, _SHAREGPT)
     system = fields.get("system")
@@ -155,7 +157,7 @@ def _read_messages(turns: Sequence[Json], name: str, where: str, turn_format: _T
 
 
 def _require_turn_keys(turn: Fields, location: str, where: str, turn_format: _TurnFormat) -> None:
-    """Raise when a turn has no key for its speaker or its text; a key that is there with null is another mistake."""
+    """Raise if a turn lacks the key of its role or content; a key with null is reported elsewhere."""
     for key in (turn_format.role_key, turn_format.content_key):
         if key not in turn:
             raise InputError(
@@ -174,7 +176,7 @@ def _role(value: Json, location: str, where: str, roles: dict[str, str]) -> str:
         raise _unsupported_error("a tool's turn", f"{location}: {value}", where)
     suggestion = nearest(value, list(roles)) if isinstance(value, str) else None
     raise InputError(
-        f"the field {location} names no speaker that is known",
+        f"the field {location} names no known speaker",
         where=where,
         found=shorten(value) if isinstance(value, str) else kind(value),
         expected=", ".join(roles),

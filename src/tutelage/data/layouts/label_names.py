@@ -1,4 +1,4 @@
-"""Label names from a file."""
+"""Reads label names from a file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tutelage.data.formats.lines import Lines
 
 
 def read_names(path: Path, shown: str) -> Mapping[str, str] | Sequence[str]:
-    """Read a JSON list of names, a JSON object of value to name, or a plain text with a name a line.
+    """Read a JSON list of names, a JSON object of value to name, or a text file with one name a line.
 
     Raises:
-        InputError: the file is not there, or holds something else.
+        InputError: the file is missing or holds something else.
     """
     require_regular(
         path,

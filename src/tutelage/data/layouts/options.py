@@ -1,4 +1,4 @@
-"""What a layout is told, and what it makes of a raw row."""
+"""The input and output of layouts: reading options, and the rows that a raw row gives."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Fields = Mapping[str, Json]
 
 
 class MissingColumnError(InputError):
-    """A row has no field that a recipe or a layout asks for; the rows behind it most often have none either."""
+    """A row lacks a column that the recipe or the layout needs; most often all rows of the file lack it."""
 
 
 class LayoutRow(NamedTuple):
-    """One row as a layout makes it; `part` numbers the rows that one raw row gives, 0 where it always gives one."""
+    """A row that a layout made of a raw row; `part` numbers the rows of one raw row from 1, 0 if there is only one."""
 
     fields: dict[str, Json]
     part: int = 0
@@ -26,11 +26,11 @@ class LayoutRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LabelMapping:
-    """What the values of a label column are called.
+    """The names of a label column's values.
 
     Attributes:
-        column: the column; the one that says by its name that it holds labels when not given.
         names: value to name. Values that are names already stay.
+        column: the label column; detected by its name if not given.
         options: whether each row gets all names as the field `options`.
     """
 
@@ -41,14 +41,15 @@ class LabelMapping:
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How rows are to be read.
+    """How to read rows.
 
     Attributes:
-        layout: the layout by name; detected when not given.
-        turns: which assistant turns of a conversation are rows.
-        columns: names of columns that the file itself does not name.
+        layout: the layout's name; detected if not given.
+        turns: which assistant turns of a conversation become rows.
+        columns: the columns' names, if the file does not name them.
         labels: label names, for classification.
-        on_bad_row: whether a row with a mistake stops the reading or is left out.
+        on_bad_row: whether a bad row stops the reading or is dropped.
+        notes: counts of unusual but harmless findings, filled while reading.
     """
 
     layout: str | None = None
@@ -59,5 +60,5 @@ class ReadOptions:
     notes: dict[str, int] = field(default_factory=dict, compare=False)
 
     def note(self, text: str, count: int = 1) -> None:
-        """Count something unusual and harmless."""
+        """Count an unusual but harmless finding."""
         self.notes[text] = self.notes.get(text, 0) + count

@@ -1,4 +1,4 @@
-"""The layouts by name, and which one some rows have."""
+"""The known layouts by name, and the detection of a data set's layout."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tutelage.data.layouts.options import Fields, LayoutRow, ReadOptions
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A shape in which data sets come.
+    """A common shape of published data sets' rows, and how to read it.
 
     Attributes:
-        name: what a recipe calls it.
+        name: its name in recipes.
         fits: whether a raw row has this shape; layouts that are only ever asked for have none.
         read: the rows that a raw row gives; raises InputError for one that has not the shape after all.
         template: the library's template for what it makes; None where the columns say it.
@@ -50,7 +50,7 @@ NAMES = tuple(layout.name for layout in _LAYOUTS)
 
 
 def get_layout(name: str) -> Layout:
-    """A layout by its name. Raises InputError with the nearest one."""
+    """A layout by its name. Raises InputError, with the nearest name, if there is none."""
     for layout in _LAYOUTS:
         if layout.name == name:
             return layout
@@ -64,7 +64,7 @@ def get_layout(name: str) -> Layout:
 
 
 def detect(rows: Sequence[Fields], options: ReadOptions, file_format: str) -> Layout:
-    """The layout that was asked for, or that most of the first rows have."""
+    """The layout that the options name, else the one that more than half of the given rows match, else PLAIN."""
     if options.layout is not None:
         return get_layout(options.layout)
     if options.labels is not None:

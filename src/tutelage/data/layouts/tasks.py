@@ -1,4 +1,4 @@
-"""Super-NaturalInstructions, Self-Instruct, FLAN's chains of thought, entities, translation pairs and classification."""
+"""Reads Super-NaturalInstructions, Self-Instruct, FLAN chains of thought, entities, translation pairs and classification."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FIX = "correct the row, or leave it out"
 
 @cache
 def languages() -> dict[str, str]:
-    """Language codes and their names."""
+    """Language names by language code."""
     table = yamltext.table("tutelage.data.layouts", "languages.yaml")
     return {str(code): str(name) for code, name in table.items()}
 
@@ -32,7 +32,7 @@ def is_super_ni(fields: Fields) -> bool:
 
 
 def super_ni(fields: Fields, _options: ReadOptions, where: str) -> Iterator[LayoutRow]:
-    """An instance: definition, input, the first output, and all of them as references."""
+    """Read an instance: definition, input, the first output as answer, all outputs as references."""
     definition = _joined_text(fields.get("Definition"), "Definition", where)
     outputs = fields.get("output")
     texts = [outputs] if isinstance(outputs, str) else outputs
@@ -54,7 +54,7 @@ def is_self_instruct(fields: Fields) -> bool:
 
 
 def self_instruct(fields: Fields, _options: ReadOptions, where: str) -> Iterator[LayoutRow]:
-    """One row for each instance: instruction, input, output."""
+    """Read one row for each instance: instruction, input, output."""
     instances = fields.get("instances")
     if not isinstance(instances, list) or not instances:
         raise _field_error("instances", where, instances, "a list of objects with input and output")
@@ -71,7 +71,7 @@ def is_flan_cot(fields: Fields) -> bool:
 
 
 def flan_cot(fields: Fields, _options: ReadOptions, where: str) -> Iterator[LayoutRow]:
-    r"""Question, answer and rationale; \n in them is a line break."""
+    r"""Read question, answer and rationale; a written \n in them is a line break."""
     cleaned: dict[str, Json] = dict(fields)
     for name in CHAIN_FIELDS:
         value = fields.get(name)
@@ -89,7 +89,7 @@ def is_entities(fields: Fields) -> bool:
 
 
 def entities(fields: Fields, options: ReadOptions, where: str) -> Iterator[LayoutRow]:
-    """Tokens, tags, the sentence as text, and its entities as text."""
+    """Read a tagged sentence: tokens, tags, the sentence as text, and its entities as text."""
     name = next((name for name in _TAG_FIELDS if name in fields), "tags")
     tokens, tags = _texts(fields, "tokens", where), _texts(fields, name, where)
     if len(tokens) != len(tags):
@@ -119,7 +119,7 @@ def is_translation(fields: Fields) -> bool:
 
 
 def translation(fields: Fields, options: ReadOptions, where: str) -> Iterator[LayoutRow]:
-    """Source, target and their languages' names; the direction is that of the columns."""
+    """Read a translation pair: source, target and the languages' names, in the order of the columns."""
     pair = _language_pair(fields, options.columns)
     if pair is None:
         raise InputError(
@@ -157,7 +157,7 @@ def _language_pair(fields: Fields, columns: tuple[str, ...]) -> tuple[tuple[str,
 
 
 def classification(fields: Fields, options: ReadOptions, where: str) -> Iterator[LayoutRow]:
-    """A row with its label's name as `label`, and with all names as `options` when they are asked for."""
+    """Read a labelled row: the label's name as `label`, and all names as `options` if the recipe asks for them."""
     labels = options.labels or LabelMapping({})
     column = labels.column or _label_column(fields, where)
     if column not in fields:
