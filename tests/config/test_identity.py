@@ -78,7 +78,7 @@ def test_old_names_are_read_with_a_note_and_name_the_same_run(written):
     assert resolved(new)["tune"]["max_grad_norm"] == 0.5
     assert len(old.notes) == 7
     assert any(
-        note.endswith(":10: tune.clip is called max_grad_norm now: the old name is read for one more release")
+        note.endswith(":10: tune.clip is called max_grad_norm now: the old name is read until 0.2")
         for note in old.notes
     )
 

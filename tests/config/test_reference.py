@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tutelage.config.reference import reference_text
+from tutelage.config.task_block import Task
 from tutelage.config.tune_block import Tune
 
 PAGE = Path(__file__).parents[2] / "docs" / "recipe-reference.md"
@@ -29,3 +30,10 @@ def test_every_field_of_tune_has_a_row_and_every_link_a_heading():
         assert f"\n| `{name}` |" in text
     assert "[fields](#tasksdata)" in text
     assert "\n## `tasks.data`\n" in text
+
+
+def test_what_docs_say_of_a_field_is_what_the_code_does():
+    decision = (PAGE.parent / "decisions" / "0003-rows-lie-end-to-end.md").read_text("utf-8")
+    assert f"({Tune.model_fields['micro_batch_tokens'].default:,} by default)" in decision
+    # `prepare.tasks` makes NAME-FILE; a test there holds it.
+    assert "called name-file" in (Task.model_fields["one_task_per"].description or "")

@@ -127,13 +127,13 @@ def tune(case, folder):
         if isinstance(event, Resumed):
             told = ["resumed", event.step, list(event.damaged)]
         elif isinstance(event, StepDone):
-            ids = [[f"{row.task} {row.id}" for row in micro] for micro in loop.batch.micro]
+            ids = [[f"{row.task} {row.id}" for row in micro] for micro in loop.batch.micro_batches]
             told = [
                 "step",
                 event.step,
                 event.loss.hex(),
-                event.norm.hex(),
-                event.rate.hex(),
+                event.grad_norm.hex(),
+                event.learning_rate.hex(),
                 event.tokens,
                 ids,
             ]

@@ -23,6 +23,7 @@ CHARACTERS_PER_TOKEN = 3
 """A low estimate for European languages, so that lengths come out high; the data card of a run counts real tokens."""
 LABEL_WORDS = 4
 """Repeated completions of at most this many words are taken for labels."""
+_DEFAULT_LENGTH: int = Tune.model_fields["max_length"].default
 COLUMNS_SHOWN = 20
 CONVERSATIONS = ("messages", "sharegpt")
 
@@ -206,4 +207,4 @@ def _answer_tokens(summary: _Summary) -> int:
 
 def _length(longest: int) -> int:
     """The smallest power of two that holds the longest row, up to the default of `max_length`."""
-    return min(Tune.model_fields["max_length"].default, max(128, 1 << (longest - 1).bit_length()))
+    return min(_DEFAULT_LENGTH, max(128, 1 << (longest - 1).bit_length()))

@@ -23,6 +23,7 @@ Every field of a recipe. `python -m tutelage.config.reference docs/recipe-refere
 declarations in `src/tutelage/config` and `src/tutelage/training/settings.py`. [recipes.md](recipes.md) has whole recipes.
 
 A field without a default in the table is required. *unset*: it has no value by default; its meaning says what happens then.
+Fields' former names are read, with a note, until 0.2.
 """
 _HEADER = "| Field | Type | Default | Limits | Meaning | Example |\n|---|---|---|---|---|---|"
 _TITLES = {
@@ -77,7 +78,7 @@ def _anchor(name: str) -> str:
 def _row(name: str, field: Mapping[str, Any], *, required: bool) -> str:
     meaning = field["description"]
     if old_name := field_history.old_names().get(name):
-        meaning += f" Called `{old_name}` before; the old name is read for one more release."
+        meaning += f" Called `{old_name}` before."
     unit = f", in {field['unit']}" if "unit" in field else ""
     cells = [
         f"`{name}`",

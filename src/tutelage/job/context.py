@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tutelage.config import method_fields
+from tutelage.config.contradictions import check_tune
 from tutelage.config.identity import record, run_folder
 from tutelage.config.schema import Recipe
 from tutelage.core.clock import Clock
@@ -76,7 +76,7 @@ def start(
     listener = listener or SilentListener()
     for note in recipe.notes:
         listener.stage("recipe", note)
-    method_fields.check(recipe.tune)
+    check_tune(recipe.tune)
     folder = run_folder(recipe, out)
     recipe_record = record(recipe, folder)
     check_claimable(folder, recipe_record)

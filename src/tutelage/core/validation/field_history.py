@@ -78,7 +78,7 @@ def first_fields(block: type[BaseModel]) -> list[str]:
 
 
 def old_names() -> dict[str, str]:
-    """The old name of each renamed field, by its new name."""
+    """The old name of each renamed field, by its new name; they are read until the version `read_until`."""
     return {new: old for block in _table()["renamed"].values() for old, new in block.items()}
 
 
@@ -118,7 +118,7 @@ class _OldNames:
             )
             return
         self.moved.append(((*path, old), (*path, new)))
-        self.notes.append(f"{where} is called {new} now: the old name is read for one more release")
+        self.notes.append(f"{where} is called {new} now: the old name is read until {_table()['read_until']}")
 
     def _inside(self, annotation: Any, value: Any, path: FieldPath) -> Any:
         """A field's value with the blocks inside it read."""

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from tutelage.config import load, resolved
+from tutelage.config.contradictions import check_tune, find_contradictions
 from tutelage.config.data_block import Data
-from tutelage.config.method_fields import check, find_contradictions
 from tutelage.config.schema import Recipe, Tune
 from tutelage.config.task_block import Task
 from tutelage.core.errors import InputError, InputErrors, MachineError
@@ -102,7 +102,7 @@ def test_what_cannot_be_combined_is_refused_with_the_reason(written, name, other
     assert re.search(rf"recipe\.yaml:\d+: tune\.{other}$", caught.value.where)
     assert caught.value.found == methods.find(name).cannot[other]
     off = 0 if other == "l2_to_base" else False
-    assert find_contradictions({"method": name, other: off}, ".".join) == []
+    assert find_contradictions({"tune": {"method": name, other: off}}, ".".join) == []
     assert load(written(method="lora", **{other: IN_RECIPES[other]})).tune.method == "lora"
 
 
@@ -154,7 +154,7 @@ def test_a_recipe_made_in_python_is_held_to_the_same(tmp_path):
     recipe = Recipe(tasks=(Task(data=Data(path="x.jsonl")),), tune=Tune(method="ia3", rank=8))
     with pytest.raises(InputError, match="ia3 does not read rank"):
         run(recipe, out=tmp_path / "out")
-    check(Tune(method="ia3"))
+    check_tune(Tune(method="ia3"))
 
 
 def test_qlora_is_refused_before_anything_is_read_where_its_needs_are_not_met(written, tmp_path, monkeypatch):
