@@ -183,7 +183,7 @@ def test_a_limit_below_one_is_refused(write, spec, limit):
 
 
 def test_the_first_ones_need_a_number(write, spec):
-    with pytest.raises(InputError, match="how many of the first items is not said"):
+    with pytest.raises(InputError, match="`first` needs a limit"):
         load(str(write(spec)), limit=Limit(first=True))
 
 

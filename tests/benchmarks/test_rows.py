@@ -261,7 +261,7 @@ MISTAKES = {
     ),
     "columns in what is said once": (
         SPEC.replace("about the {{ title }}", "about {{ shop }}"),
-        [("spec.yaml:8: before", "before is said once for all rows and can use none of their columns")],
+        [("spec.yaml:8: before", "before is the same for all rows, so it cannot use their columns")],
     ),
     "a generation of no tokens": (
         SPEC.replace("join:", "kind: generate\njoin:").replace(', "choice_accuracy:by=bytes"', ""),
@@ -273,7 +273,7 @@ MISTAKES = {
     ),
     "parts that nothing tells apart": (
         SPEC.replace(", part: department", ""),
-        [("spec.yaml:6: data", "what tells the parts apart is not said")],
+        [("spec.yaml:6: data", "nothing says which part a row belongs to")],
     ),
     "a part called like an average": (
         SPEC.replace("maps:", "macro:"),

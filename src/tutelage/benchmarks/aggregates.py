@@ -1,7 +1,7 @@
 """Scores of groups of parts, and averages that weigh parts otherwise than by their asked items.
 
-An average over parts is kept as values per item: each item's value times its weight, the weights' mean being 1. Its mean is the
-average, and two models' can be paired item by item.
+An average over parts is stored as values per item: each item's value times its weight, where the weights have mean 1. The mean of
+these values is the average, so two models can be paired item by item.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def group_scores(
     parts: Mapping[str, ScoredPart],
     whole: Mapping[str, ItemScores],
 ) -> dict[str, dict[str, ItemScores]]:
-    """The scores of groups, and of the averages that differ from the plain one.
+    """Score groups of parts, and the averages that differ from the plain one.
 
     Args:
         metrics: names of metrics.
@@ -84,17 +84,17 @@ def _averages(
 
 
 def weighted(scored: ItemScores, parts: Sequence[str], weights: Mapping[str, float], name: str) -> ItemScores:
-    """The same items' values with parts weighing otherwise.
+    """Average the items' values with other weights of the parts.
 
-    The interval is a score interval on the stratified variance, with the variance within parts pooled: parts are too small to
-    have one of their own each (Cochran, Sampling Techniques, 1977, chapter 5). Where no item differs from its part's others,
-    the spread between all items takes its place.
+    The interval is a score interval on the stratified variance, with the variance within parts pooled, because parts are too
+    small for a variance each (Cochran, Sampling Techniques, 1977, chapter 5). Where no part varies within, the variance of all
+    items is used.
 
     Args:
         scored: a metric that is the mean of its items.
         parts: each item's part.
         weights: each part's.
-        name: of the average, for the signature.
+        name: the average's name, for the signature.
     """
     names, place, counts = np.unique(np.array(parts), return_inverse=True, return_counts=True)
     share = np.array([weights[str(part)] for part in names], np.float64)

@@ -16,7 +16,7 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: `answer` is the pattern's group, of the first or last match, letter case ignored if `fold`."""
+    """An extraction rule: takes the group `answer` of the pattern's first or last match; `fold` ignores letter case."""
 
     name: str
     summary: str
@@ -46,7 +46,7 @@ def rules() -> Mapping[str, Rule]:
 
 
 def rule(name: str, *, where: str) -> Rule:
-    """The rule of a name.
+    """Find an extraction rule by name.
 
     Raises:
         InputError: there is no such rule; the nearest name is given.

@@ -13,7 +13,7 @@ from tutelage.core.types import History, Request
 
 @dataclass(frozen=True)
 class BenchmarkItem:
-    """One question of a benchmark.
+    """A question of a benchmark.
 
     Attributes:
         id: unique in the benchmark.

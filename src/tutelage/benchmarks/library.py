@@ -1,4 +1,4 @@
-"""Which benchmarks there are: the bundled ones by name, your own by path."""
+"""Finds benchmarks: the bundled ones by name, the user's own by path."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class _NamedSpec:
-    """A benchmark's spec, as a name leads to it.
+    """The spec that a benchmark's name leads to.
 
     Attributes:
         path: the spec's file.
@@ -72,7 +72,7 @@ def names() -> list[str]:
 
 
 def ways(name: str, *, root: Path | None = None) -> list[str]:
-    """The names that a name stands for: `mmlu:all` for every way to ask MMLU, any other for itself.
+    """Expand `NAME:all` to the names of all ways of a benchmark; any other name stands for itself.
 
     Raises:
         InputError: there is no such benchmark, or it has one way only.
@@ -94,7 +94,7 @@ def load(
     shots: int | None = None,
     root: Path | None = None,
 ) -> Benchmark:
-    """Read and check a benchmark.
+    """Load a benchmark: its spec, its data, and the items made of them.
 
     Args:
         name: a bundled benchmark's name, or the path of your own: a folder with a spec.yaml, or the spec itself
@@ -126,7 +126,7 @@ def load(
 
 
 def describe(name: str, *, root: Path | None = None) -> Spec | RowsSpec:
-    """A benchmark's spec, read and checked, whether its data is here or not.
+    """Read and check a benchmark's spec; its data need not be there.
 
     Raises:
         InputError: as `load`, but for the data.
@@ -160,7 +160,7 @@ def _over_rows(spec: RowsSpec, named: _NamedSpec, data: Path | None, selection: 
 
 
 def _items_spec(spec: RowsSpec, way: str, parts: Sequence[str]) -> Spec:
-    """What the runner needs of a spec over rows, for the parts whose data was found."""
+    """The spec of a benchmark over rows as the runner reads it, with the parts whose data was found."""
     part_specs = {}
     for name in parts:
         prompt_spec, part = spec.prompt_spec(way, name), spec.parts.get(name, RowsPart())
@@ -220,7 +220,7 @@ def _library() -> Path:
 
 
 def _find(name: str, root: Path | None) -> _NamedSpec:
-    """The spec that a name leads to, read and checked."""
+    """Find, read and check the spec of a name."""
     base = name
     selectors: list[str] = []
     while ":" in base and "/" not in base.rpartition(":")[2] and not _exists(base, root):
@@ -275,7 +275,7 @@ def _spec_path(name: str, root: Path) -> Path:
 
 
 def _exists(name: str, root: Path | None) -> bool:
-    """Whether a name is a path that exists, be it with a colon in it."""
+    """Whether a name is an existing path; a path may contain colons."""
     return "/" in name and _user_path(name, root or Path()).exists()
 
 

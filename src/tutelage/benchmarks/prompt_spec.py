@@ -1,6 +1,6 @@
-"""How the rows of a data set are asked: the fields that a benchmark, one of its ways and one of its parts may all set.
+"""The prompt settings of a benchmark over rows. The benchmark, each of its ways and each of its parts may set them.
 
-What a part sets wins over its way, and what a way sets over the benchmark.
+A part overrides its way, and a way overrides the benchmark.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FieldPlace = Callable[[str], str]
 
 
 class Replacement(Block):
-    """A regular expression and what stands in its place."""
+    """A regular expression, and the text that replaces its matches."""
 
     pattern: str = Field(min_length=1, description="A regular expression (Python's re).")
     by: str = Field(description="What stands in its place; \\1 is the first group.")
@@ -57,7 +57,7 @@ class ExemplarSpec(Block):
 
 
 class PromptSpec(AnswerSettings):
-    """What a model is asked about a row, and how the answer is read."""
+    """How a row becomes a prompt, and how the answer is read."""
 
     form: Literal["chat", "text"] = Field(
         "chat",
@@ -94,7 +94,7 @@ FIELDS = tuple(PromptSpec.model_fields)
 
 
 def merge(layers: Iterable[PromptSpec]) -> PromptSpec:
-    """The fields of all layers; where two set one, the later has it."""
+    """Merge layers of settings: later ones override earlier ones."""
     values: dict[str, Any] = {}
     for layer in layers:
         values |= {name: getattr(layer, name) for name in FIELDS if name in layer.model_fields_set}
@@ -102,10 +102,10 @@ def merge(layers: Iterable[PromptSpec]) -> PromptSpec:
 
 
 def contradictions(layers: Mapping[FieldPath, PromptSpec], places: Places) -> Iterator[InputError]:
-    """What cannot be asked as it is, each mistake at the layer that says it.
+    """Find settings that contradict each other; each mistake has the place of the layer that sets the field.
 
     Args:
-        layers: the layers by their places in the spec, the last one being the strongest.
+        layers: the layers by their places in the spec; later ones override earlier ones.
         places: where the spec's fields are written.
     """
     spec = merge(layers.values())
@@ -178,7 +178,7 @@ def choices_mistake(choices: Sequence[str], where: str) -> InputError | None:
 
 
 def is_template(text: str) -> bool:
-    """Whether a text is to be filled in; others are used as they are."""
+    """Whether a text has placeholders; others are used as they are."""
     return "{{" in text or "{%" in text
 
 
@@ -196,7 +196,7 @@ def _of_templates(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
             continue
         if name == "before" and (foreign := sorted(set(names) - set(BESIDE))):
             yield InputError(
-                "before is said once for all rows and can use none of their columns",
+                "before is the same for all rows, so it cannot use their columns",
                 where=at(name),
                 found=", ".join(foreign),
                 expected=" or ".join(BESIDE),
@@ -218,7 +218,7 @@ def _of_choices(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
         )
     if not spec.answer:
         yield InputError(
-            "which choice is right is not said",
+            "the right choice is not given",
             where=at("answer"),
             expected="a template, such as {{ answer }}",
         )
@@ -243,7 +243,7 @@ def _of_generation(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
         )
     if not (spec.answer or spec.references):
         yield InputError(
-            "what is right is not said",
+            "the right answer is not given",
             where=at("answer"),
             expected="answer, a template, or references, a column",
         )
@@ -253,13 +253,15 @@ def _of_generation(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
 def _of_exemplars(spec: PromptSpec, exemplars: ExemplarSpec, at: _FieldPlace) -> Iterator[InputError]:
     if bool(exemplars.path) == bool(exemplars.text):
         yield InputError(
-            "shots are rows or a text",
+            "exemplars come from rows or from a text",
             where=at("shots"),
             found="both" if exemplars.path else "neither",
             expected="one of path, text",
         )
     if exemplars.turns and (spec.form == "text" or exemplars.text):
-        yield InputError("only rows of form: chat can be turns", where=at("shots"), fix="remove turns")
+        yield InputError(
+            "only exemplars from rows, with form: chat, can be turns", where=at("shots"), fix="remove turns"
+        )
     for name in ("after", "split", "replace"):
         if exemplars.path and getattr(exemplars, name):
             yield InputError(f"{name} is for shots of a text", where=at("shots"), fix="remove it")

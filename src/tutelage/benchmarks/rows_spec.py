@@ -1,6 +1,7 @@
-"""A benchmark over a data set as it lies: where its rows are, how they are asked, in one way or several.
+"""The spec of a benchmark over an existing data set: where its rows are, and one or several ways of asking them.
 
-Its rows are read by `dataset.py` and worded by `row_prompts.py`; every mistake of the spec is reported with file and line, all at once.
+`dataset.py` reads the rows, `row_prompts.py` makes prompts of them. All mistakes of the spec are reported at once, with file and
+line.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class RowsData(Block):
 
 
 class RowFilter(Block):
-    """Rows that are kept because an annotation file says something of them."""
+    """A filter that keeps rows by an annotation file."""
 
     title: str = Field(min_length=1, description="What is kept, for people.")
     source: str = Field("", description="Where the annotations are from.")
@@ -52,7 +53,7 @@ class RowFilter(Block):
 
 
 class RowsPart(PromptSpec, PartMembership):
-    """One part, where it has something of its own."""
+    """One part, with the fields in which it differs from the benchmark."""
 
     title: str = Field("", description="What the part is about; its name when not given.")
 
@@ -65,7 +66,7 @@ class Way(PromptSpec):
 
 
 class RowsSpec(PromptSpec, BenchmarkInfo):
-    """A benchmark over rows, as its spec.yaml says it."""
+    """The spec.yaml of a benchmark over rows."""
 
     data: RowsData = Field(description="Where the rows are.")
     parts: Mapping[str, RowsPart] = Field(
@@ -83,11 +84,11 @@ class RowsSpec(PromptSpec, BenchmarkInfo):
         return any(layer.shots is not None for layer in (self, *self.ways.values(), *self.parts.values()))
 
     def prompt_spec(self, way: str, part: str) -> PromptSpec:
-        """How the rows of one part are asked in one way."""
+        """How the rows of a part are asked in a way."""
         return merge(self.layers(way, part).values())
 
     def layers(self, way: str, part: str) -> dict[FieldPath, PromptSpec]:
-        """The blocks that set how a part is asked in a way, by place in the spec, the strongest last."""
+        """The blocks that apply to a part in a way, by their place in the spec; later ones override earlier ones."""
         layers: dict[FieldPath, PromptSpec] = {(): self}
         if way:
             layers["ways", way] = self.ways[way]
@@ -96,7 +97,7 @@ class RowsSpec(PromptSpec, BenchmarkInfo):
         return layers
 
     def way(self, name: str) -> str:
-        """The way of that name, or the default one; "" for a benchmark without ways.
+        """Resolve the name of a way: "" gives the default, which is "" for a benchmark without ways.
 
         Raises:
             InputError: there is no such way.
@@ -115,7 +116,7 @@ class RowsSpec(PromptSpec, BenchmarkInfo):
 
 
 def read_rows_spec(value: dict[str, Any], places: Places) -> RowsSpec:
-    """Check a spec over rows.
+    """Check the spec of a benchmark over rows.
 
     Raises:
         InputError: a mistake with file, line and field; InputErrors for several.
@@ -142,7 +143,7 @@ def _of_parts(spec: RowsSpec, places: Places) -> Iterator[InputError]:
     per_file = is_per_part(spec.data.path)
     if per_file and not spec.parts:
         yield InputError(
-            "which parts there are is not said",
+            "the parts are not named",
             where=places(("data", "path")),
             found=spec.data.path,
             expected="the field parts",
@@ -150,14 +151,14 @@ def _of_parts(spec: RowsSpec, places: Places) -> Iterator[InputError]:
         )
     if per_file and spec.data.part:
         yield InputError(
-            "a part has a file or is named by a column",
+            "parts have files, and a column that names them",
             where=places(("data", "part")),
             found="both",
             fix="remove one",
         )
     if spec.parts and not per_file and not spec.data.part:
         yield InputError(
-            "what tells the parts apart is not said",
+            "nothing says which part a row belongs to",
             where=places(("data",)),
             expected=f"{{{{ {PART} }}}} in path, or part: the column that names a row's part",
         )
@@ -189,7 +190,7 @@ def _of_names(spec: RowsSpec, places: Places) -> Iterator[InputError]:
     for name in [*spec.ways, *spec.filters, *spec.parts]:
         if not re.match(NAME, name) or name == "development":
             yield InputError(
-                "the name does not fit",
+                "not a name",
                 where=places(()),
                 found=name,
                 expected="letters, digits, . _ and -; not development",

@@ -1,4 +1,4 @@
-"""The one runner: a benchmark's items to requests, and a model's responses to scores."""
+"""Benchmarks ready to run: their items as requests, and a model's responses as scores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BenchmarkScores:
         scores: over all items, by metric; every item weighs the same.
         parts: the same for each part.
         groups: the same for groups of parts, and for averages that weigh parts otherwise (`micro`, `macro`).
-        headline: the group that is usually quoted; "" for the score over all items.
+        headline: the group whose score is usually quoted; "" for the score over all items.
     """
 
     primary: str
@@ -37,15 +37,15 @@ class BenchmarkScores:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """A benchmark, read and checked.
+    """A benchmark that was read and checked.
 
     Attributes:
         name: its name; development items have `:development` behind it.
         spec: what its parts ask.
         items: its questions, in the file's order.
-        sizes: how many items each part has, asked or not.
-        missing: parts that are not here.
-        notes: what else is to be said of its data.
+        sizes: how many items each part has in all, also if only a sample is used.
+        missing: parts whose data was not found.
+        notes: what the user should know of its spec and data.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Benchmark:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts that have items, in the spec's order."""
+        """The names of the parts that have items, in the spec's order."""
         here = {item.part for item in self.items}
         return tuple(part for part in self.spec.parts if part in here)
 
@@ -88,19 +88,19 @@ class Benchmark:
         return hashing.of_json([*content, memberships] if memberships else content)
 
     def members(self, group: str) -> list[str]:
-        """The ids of the items that a group's scores are of; of all items for an average."""
+        """The ids of a group's items; of all items where the name is that of an average."""
         ids = [item.id for item in self.items if self.spec.parts[item.part].group == group]
         return ids or [item.id for item in self.items]
 
     def requests(self) -> list[Request]:
-        """The questions for an engine, in the items' order."""
+        """The items as requests to an engine, in their order."""
         return [item.request(self.spec.parts[item.part]) for item in self.items]
 
     def score(self, responses: Mapping[str, Response]) -> BenchmarkScores:
         """Score a model's responses.
 
         Args:
-            responses: by item id; those of other items are not looked at.
+            responses: by item id; responses to other items are ignored.
 
         Raises:
             InputError: an item has no response, or one that does not answer it. It never counts as wrong.
@@ -150,7 +150,7 @@ class Benchmark:
 
 
 def _chosen(item: BenchmarkItem, part: PartSpec, response: Response) -> Row:
-    """The choice of the largest log-probability, as the part normalises it; the first of equals."""
+    """The row of an answer to `choose`: the choice with the largest normalised log-probability, the first of equals."""
     count = len(item.choices)
     unfit = len(response.logprobs) != count or any(map(math.isnan, response.logprobs))
     if unfit or (part.normalise == "tokens" and len(response.lengths) != count):

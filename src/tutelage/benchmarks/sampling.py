@@ -1,4 +1,4 @@
-"""Some of each part's items: the first ones, or a sample that a larger one contains."""
+"""Limits on the items of each part: the first ones, or a sample that every larger sample contains."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How many items of each part are asked.
+    """How many items of each part are used.
 
     Attributes:
         count: the most of each part; None for all.
@@ -27,9 +27,9 @@ class Limit:
     def __post_init__(self) -> None:
         if self.first and self.count is None:
             raise InputError(
-                "how many of the first items is not said",
+                "`first` needs a limit",
                 where="first",
-                expected="a limit beside it",
+                expected="first together with limit",
                 fix="add limit, or remove first",
             )
         if self.count is not None and self.count < 1:

@@ -1,6 +1,6 @@
-"""A benchmark whose items were written for it: what its parts ask, how an answer is read, and which metrics count.
+"""The spec of a benchmark with its own items: the prompts of its parts, how answers are read, and the metrics.
 
-The spec is YAML beside its items (JSONL). Every mistake is reported with file and line, all at once.
+The spec is a YAML file beside the items (JSONL). All its mistakes are reported at once, with file and line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MEANINGLESS = {
 
 
 class PartSpec(PartMembership, AnswerSettings):
-    """One part: items whose questions are worded and answered in the same way."""
+    """One part: items that share prompt, kind of answer and extraction."""
 
     title: str = Field(min_length=1, description="What the part is about, for people.")
     kind: Kind = Field(description="choose: the likeliest of an item's choices; generate: greedy text.")
@@ -49,7 +49,7 @@ class PartSpec(PartMembership, AnswerSettings):
 
 
 class Spec(BenchmarkInfo):
-    """A benchmark as its spec.yaml says it."""
+    """The spec.yaml of a benchmark with its own items."""
 
     items: str = Field(
         min_length=1, description="The items' file, relative to the spec, else to the data folder."
@@ -64,7 +64,7 @@ class Spec(BenchmarkInfo):
 
 
 def check_spec(value: dict[str, Any], places: Places) -> Spec:
-    """Check a spec whose items are in a file of their own form.
+    """Check the spec of a benchmark with its own items.
 
     Args:
         value: the spec's fields.
