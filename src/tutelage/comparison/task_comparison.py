@@ -10,7 +10,6 @@ from tutelage.comparison import wording
 from tutelage.comparison.budgets import exceeds, undetected_loss
 from tutelage.core.errors import InputError
 from tutelage.metrics import ItemScores, Score, ScoreDifference, holm, paired_difference
-from tutelage.metrics.catalogue import parse
 
 ALPHA = 0.05
 DEFAULT_BUDGET = 5.0
@@ -32,12 +31,43 @@ class PairedScores:
     parts: Mapping[str, PairedScores] = field(default_factory=dict)
 
 
-class Gain(NamedTuple):
-    """A change toward better values, with both ends of its 95 % interval; negative where values got worse."""
+class Estimate(NamedTuple):
+    """A value with both ends of its 95 % interval."""
 
     value: float
     low: float
     high: float
+
+
+def gain(metric: str, base: Estimate, tuned: Estimate, difference: Estimate) -> Estimate | None:
+    """The change of a metric toward better values, negative where they got worse; None without a direction.
+
+    Toward a target it is how much nearer the value came. While both values lie on one side of the target that is the
+    difference or its negative. On two sides the difference says nothing about nearness, so the interval reaches from the
+    worst to the best that the two scores' own intervals allow.
+    """
+    words = wording.metric_wording(metric)
+    if words.better == "none":
+        return None
+    less_is_better = words.better == "lower"
+    if words.target is not None:
+        if (base.value - words.target) * (tuned.value - words.target) < 0:
+            return _gain_across(words.target, base, tuned)
+        less_is_better = max(base.value, tuned.value) > words.target
+    value, low, high = difference
+    return Estimate(-value, -high, -low) if less_is_better else difference
+
+
+def _gain_across(target: float, base: Estimate, tuned: Estimate) -> Estimate:
+    """The gain in nearness of two scores on different sides of a target."""
+
+    def distances(score: Estimate) -> tuple[float, float]:
+        ends = abs(score.low - target), abs(score.high - target)
+        return (0.0 if score.low <= target <= score.high else min(ends)), max(ends)
+
+    (base_nearest, base_farthest), (tuned_nearest, tuned_farthest) = distances(base), distances(tuned)
+    value = abs(base.value - target) - abs(tuned.value - target)
+    return Estimate(value, base_nearest - tuned_farthest, base_farthest - tuned_nearest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +98,10 @@ class TaskComparison:
         return p is not None and p < ALPHA
 
     @property
-    def gain(self) -> Gain | None:
-        """The primary metric's change toward better values; None for a metric without a direction.
-
-        Toward a target it is how much nearer the value came. While both values lie on one side of the target that is the
-        difference or its negative. On two sides the difference says nothing about nearness, so the interval reaches from
-        the worst to the best that the two scores' own intervals allow.
-        """
-        difference = self.primary_difference
-        value, low, high = difference.value, difference.low, difference.high
-        entry = parse(self.primary).entry
-        if entry.better == "none":
-            return None
-        above = entry.better == "lower"
-        if entry.target is not None:
-            base, tuned = self.base[self.primary], self.tuned[self.primary]
-            if (base.value - entry.target) * (tuned.value - entry.target) < 0:
-                return _gain_across(entry.target, base, tuned)
-            above = max(base.value, tuned.value) > entry.target
-        return Gain(-value, -high, -low) if above else Gain(value, low, high)
+    def gain(self) -> Estimate | None:
+        """The primary metric's change toward better values; None for a metric without a direction."""
+        numbers = self.base[self.primary], self.tuned[self.primary], self.primary_difference
+        return gain(self.primary, *(Estimate(each.value, each.low, each.high) for each in numbers))
 
     @property
     def improved(self) -> bool:
@@ -132,18 +147,6 @@ class TaskComparison:
             "parts": {name: part.as_json() for name, part in self.parts.items()},
             **newly,
         }
-
-
-def _gain_across(target: float, base: Score, tuned: Score) -> Gain:
-    """The gain in nearness of two scores on different sides of a target."""
-
-    def distances(score: Score) -> tuple[float, float]:
-        ends = abs(score.low - target), abs(score.high - target)
-        return (0.0 if score.low <= target <= score.high else min(ends)), max(ends)
-
-    (base_nearest, base_farthest), (tuned_nearest, tuned_farthest) = distances(base), distances(tuned)
-    value = abs(base.value - target) - abs(tuned.value - target)
-    return Gain(value, base_nearest - tuned_farthest, base_farthest - tuned_nearest)
 
 
 def compare_scores(name: str, scores: PairedScores, *, seed: int) -> TaskComparison:

@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 from tutelage.comparison import ALPHA, DEFAULT_BUDGET, wording
 from tutelage.comparison.budgets import exceeds, undetected_loss
+from tutelage.comparison.task_comparison import Estimate, gain
 from tutelage.report import formatting
 from tutelage.report.caveats import sentences
 from tutelage.report.chart import HUNDRED, Scale, fitted
 from tutelage.report.formatting import Number
 
 Change = Literal["rose", "fell", "open", "untested"]
-"""What may be said of a difference: better or worse beyond chance, open, or untested (not a primary metric)."""
+"""What may be said of a difference: better or worse beyond chance, open, or untested (not primary, or without direction)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,10 @@ class ScoreChart:
     def too_few(self) -> bool:
         """Whether so few items cannot exclude a loss above the budget, whatever they show."""
         change = self._points(self.main.difference[0].raw)
-        gain = change if self.main.wording.higher_is_better else -change
-        return self.budget is not None and exceeds(undetected_loss(self.main.independent, gain), self.budget)
+        toward_better = change if self.main.wording.higher_is_better else -change
+        return self.budget is not None and exceeds(
+            undetected_loss(self.main.independent, toward_better), self.budget
+        )
 
     def _points(self, value: float) -> float:
         return wording.display_value(self.main.metric, value)
@@ -141,7 +144,7 @@ def _chart(
     primary: str = outcome["primary"]
     metrics = [primary, *(metric for metric in outcome["base"] if metric != primary)]
     scales = {metric: _scale(metric, outcome) for metric in metrics}
-    has_budget = watched and wording.metric_wording(primary).points is not None
+    has_budget = watched and wording.budget_points(primary) is not None
     budget = budgets.get(name, DEFAULT_BUDGET) if has_budget else None
     return ScoreChart(
         name=name,
@@ -196,7 +199,7 @@ def _row(name: str, metric: str, outcome: Mapping[str, Any], scale: Scale, budge
         p=formatting.probability(difference["p"]),
         p_adjusted=None if adjusted is None else formatting.probability(adjusted),
         minimum_detectable_effect=None if detectable is None else formatting.score(metric, detectable),
-        change=_change(difference, higher_is_better=metric_wording.higher_is_better),
+        change=_change(metric, outcome),
         budget_zone=zone,
         independent=difference.get("units", difference.get("n", base.n)),
     )
@@ -214,13 +217,17 @@ def _model_score(metric: str, score: Mapping[str, Any], scale: Scale) -> ModelSc
     )
 
 
-def _change(difference: Mapping[str, Any], *, higher_is_better: bool) -> Change:
-    adjusted = difference.get("p_adjusted")
-    if adjusted is None:
+def _change(metric: str, outcome: Mapping[str, Any]) -> Change:
+    base, tuned, difference = (
+        Estimate(*(outcome[key][metric][end] for end in Estimate._fields))
+        for key in ("base", "tuned", "difference")
+    )
+    p, better = outcome["difference"][metric].get("p_adjusted"), gain(metric, base, tuned, difference)
+    if p is None or better is None:
         return "untested"
-    if adjusted >= ALPHA or difference["value"] == 0:
+    if p >= ALPHA or better.low <= 0 <= better.high:
         return "open"
-    return "rose" if (difference["value"] > 0) == higher_is_better else "fell"
+    return "rose" if better.value > 0 else "fell"
 
 
 def glossary(shown: Sequence[ScoreChart]) -> list[wording.MetricWording]:
