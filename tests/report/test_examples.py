@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from tutelage.core.types import Response
+from tutelage.metrics import Row, score_rows
 from tutelage.report.examples import MAX_EXAMPLES, MAX_PER_GROUP, collect
-from tutelage.results.store import Store
+from tutelage.results.store import Item, Store
 
 BOTH = [("task", "support-bot"), ("benchmark", "general-probe")]
 
@@ -102,3 +104,26 @@ def test_long_texts_make_it_fewer_but_never_none(fake_run, monkeypatch):
             assert cut.items == group.items[: len(cut.items)]
             assert sum(item.weight for item in cut.items) <= 30_000 // 10 or len(cut.items) == 1
             assert len(least.items) == min(1, len(group.items))
+
+
+def test_nearer_to_a_target_is_gained_and_no_direction_grades_nothing(tmp_path):
+    answers = {"base": ["a b c", "a", "a b"], "tuned": ["a", "a b c", "a b"]}
+    items = [Item(f"q{n}", "", "why?", (reference,)) for n, reference in enumerate(("x", "x", "x y"))]
+    with Store.open(tmp_path / "results.sqlite") as store:
+        for name, metric in (("near", "length_ratio"), ("long", "answer_length")):
+            for model, texts in answers.items():
+                evaluation = store.evaluation(
+                    model=model, suite="task", name=name, fingerprint=model, provenance={}
+                )
+                evaluation.declare(items)
+                responses = [
+                    Response(item.id, text, "stop", 1) for item, text in zip(items, texts, strict=True)
+                ]
+                evaluation.add(responses)
+                rows = [Row(text, item.references) for item, text in zip(items, texts, strict=True)]
+                evaluation.write_scores("", score_rows([metric], rows), primary=metric)
+        near, long = collect(store, [("task", "near"), ("task", "long")])
+    groups = by_key(near)
+    assert [item.id for item in groups["gained"].items] == ["q0"]
+    assert [item.id for item in groups["lost"].items] == ["q1"]
+    assert (long.graded_by, list(by_key(long))) == ("", ["random"])

@@ -125,6 +125,14 @@ class _ScoredAnswers:
         }
         self.signs = {metric: 1 if item_scores[metric][0].higher_is_better else -1 for metric in metrics}
 
+    def goodness(self, metric: str | None, item_id: str) -> float | None:
+        """An item's value on a scale on which more is better: of a metric with a target, the negative distance to it."""
+        value = self.value(metric, item_id)
+        if metric is None or value is None:
+            return None
+        target = wording.metric_wording(metric).target
+        return self.signs[metric] * value if target is None else -abs(value - target)
+
     def value(self, metric: str | None, item_id: str) -> float | None:
         """An item's value, None if the metric does not count the item."""
         value = self.values.get(metric or "", {}).get(item_id, math.nan)
@@ -176,7 +184,7 @@ def _examples(store: Store, suite: str, name: str, per_group: int) -> Examples |
     shared = [metric for metric in pair[1].values if metric in pair[0].values]
     metrics = _Metrics(
         flips=next((metric for metric in shared if _is_proportion(metric)), None),
-        graded=next((metric for metric in shared if not _is_proportion(metric)), None),
+        graded=next((metric for metric in shared if _is_graded(metric)), None),
         explaining=highlighting.explaining_metrics(shared),
     )
     answered = [item_id for item_id in items if all(item_id in side.responses for side in pair)]
@@ -225,13 +233,18 @@ def _is_proportion(metric: str) -> bool:
     return entry is not None and entry.kind == "proportion"
 
 
+def _is_graded(metric: str) -> bool:
+    """Whether answers gain and lose by a metric: it is no proportion, and has a direction or a target."""
+    return not _is_proportion(metric) and wording.metric_wording(metric).better != "none"
+
+
 def _changes(pair: _Pair, metric: str | None, ids: Sequence[str]) -> dict[str, float]:
     """How much better the tuned model answers each item, if both answers have a value."""
     changes = {}
     for item_id in ids:
-        base, tuned = (side.value(metric, item_id) for side in pair)
+        base, tuned = (side.goodness(metric, item_id) for side in pair)
         if base is not None and tuned is not None:
-            changes[item_id] = (tuned - base) * pair[1].signs[metric or ""]
+            changes[item_id] = tuned - base
     return changes
 
 
