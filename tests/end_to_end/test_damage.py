@@ -457,7 +457,7 @@ def old(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(out, ignore_errors=True)
     with monkeypatch.context() as before:
         before.setattr(running.integrity, "begun_before", lambda *_: True)
-        before.setattr(running.tuned, "weights", lambda _: None)
+        before.setattr(running.stages.tuned_record, "weights_hash", lambda _: None)
         again(job)
     recipe = yaml.safe_load((out / "recipe.yaml").read_text("utf-8"))
     (out / "recipe.yaml").write_text("# The recipe as resolved.\n" + yaml.safe_dump(recipe), "utf-8")

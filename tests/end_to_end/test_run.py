@@ -8,8 +8,9 @@ import os
 import signal
 import subprocess
 import time
+import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -17,7 +18,9 @@ import torch
 from tutelage import config as recipes
 from tutelage.cli.main import main
 from tutelage.core import hashing
+from tutelage.job import preparing, stages
 from tutelage.job.run import run
+from tutelage.models import LoadedModel
 from tutelage.results.store import Store
 
 if TYPE_CHECKING:
@@ -233,3 +236,25 @@ def test_full_tuning_saves_a_whole_model(job: Path) -> None:
     run(recipe, out=job / "out")
     assert (job / "out" / "model" / "model.safetensors").is_file()
     assert not (job / "out" / "model" / "adapter_config.json").exists()
+
+
+def test_the_base_model_is_freed_before_the_tuned_one_is_loaded(
+    job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_base, load_tuned = preparing.load, stages.load
+    bases, alive = [], []
+
+    def loading_base(*arguments: Any, **options: Any) -> LoadedModel:
+        loaded = load_base(*arguments, **options)
+        bases.append(weakref.ref(loaded.model))
+        return loaded
+
+    def loading_tuned(*arguments: Any, **options: Any) -> LoadedModel:
+        alive.extend(base() for base in bases if base() is not None)
+        return load_tuned(*arguments, **options)
+
+    monkeypatch.setattr(preparing, "load", loading_base)
+    monkeypatch.setattr(stages, "load", loading_tuned)
+    assert run(recipes.load(job / "recipe.yaml"), out=job / "out").fresh
+    assert len(bases) == 1
+    assert alive == []

@@ -28,7 +28,7 @@ def evaluations(monkeypatch):
 
         def __call__(self, jobs):
             for job in jobs:
-                counts[job.requests[0][0], json.dumps([job.fields, job.requests])] += 1
+                counts[job.requests[0][0], json.dumps([job.fields, job.requests], default=dict)] += 1
             return self.renderer(jobs)
 
         def __getattr__(self, name):

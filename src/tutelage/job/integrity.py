@@ -171,6 +171,4 @@ def read_card(folder: RunFolder) -> dict[str, Any]:
     Raises:
         InputError: it is missing or damaged.
     """
-    return document.load_checked(
-        folder.card, "card", subject="the data card", fix=document.FIX
-    )
+    return document.load_checked(folder.card, "card", subject="the data card", fix=document.FIX)

@@ -15,10 +15,8 @@ from typing import Any
 from tutelage import report
 from tutelage.config.schema import Recipe
 from tutelage.evaluation.progress import Listener
-from tutelage.job import conclusion, integrity, tuning
+from tutelage.job import integrity, stages, tuning
 from tutelage.job.context import RunContext, start
-from tutelage.job.measuring import measure_base, measure_tuned
-from tutelage.job.opening import open_run
 from tutelage.job.preparing import prepare_for_model, read_inputs, results_key
 from tutelage.models import fingerprint
 
@@ -70,16 +68,16 @@ def run(
         return _result(context, results, fresh=False)
     report.output(context.folder.path).check()
     prepared, base = prepare_for_model(context, inputs)
-    with open_run(context, prepared.rows.card) as store:
-        base_scores = measure_base(context, prepared, base, store)
+    with stages.open_run(context, prepared.rows.card) as store:
+        base_scores = stages.measure_base(context, prepared, base, store)
         plan = tuning.plan_tuning(context.recipe, prepared.rows, base.fingerprint)
         tuning.tune_if_needed(context, prepared.rows, plan, base=base, source=inputs.source, store=store)
         del base  # frees its memory for the tuned model
         gc.collect()
-        tuned_scores = measure_tuned(context, prepared, plan, store)
-        comparison = conclusion.compare_scores(context, prepared, base_scores, tuned_scores)
+        tuned_scores = stages.measure_tuned(context, prepared, plan, store)
+        comparison = stages.compare_scores(context, prepared, base_scores, tuned_scores)
         identity = {"key": key, "weights": inputs.model_fingerprint}
-        results = conclusion.write_results(
+        results = stages.write_results(
             context, prepared, comparison, tuned=tuned_scores, store=store, identity=identity
         )
         context.listener.stage("report")
@@ -104,7 +102,7 @@ def train(
     context = start(recipe, out=out, data_dir=data_dir, listener=listener)
     inputs = read_inputs(context)
     prepared, base = prepare_for_model(context, inputs)
-    with open_run(context, prepared.rows.card) as store:
+    with stages.open_run(context, prepared.rows.card) as store:
         plan = tuning.plan_tuning(recipe, prepared.rows, base.fingerprint)
         tuning.tune_if_needed(context, prepared.rows, plan, base=base, source=inputs.source, store=store)
     return context.folder.path

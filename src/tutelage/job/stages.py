@@ -1,24 +1,100 @@
-"""The last stages of a run: scores compared, results written."""
+"""The stages of a run after the preparation: folder opened, models measured, scores compared, results written."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 
 from tutelage import report
 from tutelage.comparison import Comparison, compare
+from tutelage.core import files, hashing
+from tutelage.core.errors import InputError
 from tutelage.core.provenance import now
-from tutelage.evaluation.measure import ModelScores, pair_scores
+from tutelage.evaluation.answer_cache_key import keyed_engine, open_answer_cache
+from tutelage.evaluation.measure import ModelEvaluator, ModelScores, pair_scores
 from tutelage.job import integrity, tuning
 from tutelage.job.context import RunContext
-from tutelage.job.opening import write_card
 from tutelage.job.preparing import PreparedRun
-from tutelage.models import loading_lines
+from tutelage.job.tuning import TuningPlan
+from tutelage.models import LoadedModel, load, loading_lines, resolve
+from tutelage.prepare import template_clock
 from tutelage.prepare.preparation import Prepared
 from tutelage.prepare.recipe_mixture import rows_seen
 from tutelage.results import document, tuned_record
+from tutelage.results.folder_claim import claim
 from tutelage.results.store import Store
+
+
+@contextmanager
+def open_run(context: RunContext, card: Mapping[str, Any]) -> Iterator[Store]:
+    """Lock the run folder for the block, write its data card, and open its store.
+
+    Raises:
+        InputError: the folder holds another run, or stored answers were edited after results were computed from them.
+        MachineError: another process works in the folder.
+    """
+    with claim(context.folder, context.record), Store.open(context.folder.store) as store:
+        integrity.require_answers(context.folder, store)
+        if context.recipe.date is None:
+            template_clock.keep_instant(context.folder.path, context.clock)
+        write_card(context, card)
+        yield store
+
+
+def write_card(context: RunContext, card: Mapping[str, Any]) -> None:
+    """Write the data card. The `training` of an earlier card of the same rows stays in it."""
+    card = {**card, **template_clock.card_entry(context.clock)}
+    if "training" not in card:
+        with suppress(InputError):  # a damaged one is written again
+            earlier = integrity.read_card(context.folder)
+            if earlier.pop("training", None) is not None and earlier == json.loads(json.dumps(card)):
+                return
+    files.write_text(context.folder.card, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+
+
+def measure_base(context: RunContext, prepared: PreparedRun, base: LoadedModel, store: Store) -> ModelScores:
+    """Answer and score everything with the base model."""
+    fingerprint = template_clock.with_instant(base.fingerprint, context.clock)
+    return _measure(context, prepared, store, model="base", fingerprint=fingerprint, load_model=lambda: base)
+
+
+def measure_tuned(context: RunContext, prepared: PreparedRun, plan: TuningPlan, store: Store) -> ModelScores:
+    """Answer and score everything with the tuned model, loaded as it was saved: what is scored is what is delivered."""
+    weights = tuned_record.weights_hash(tuned_record.read(context.folder.path) or {})
+    fingerprint = plan.identity if weights is None else hashing.of_json([plan.identity, weights])
+
+    def load_tuned() -> LoadedModel:
+        source = resolve(str(context.folder.model))
+        return load(source, chat_template=None, four_bit=context.four_bit, clock=context.clock)
+
+    return _measure(context, prepared, store, model="tuned", fingerprint=fingerprint, load_model=load_tuned)
+
+
+def _measure(
+    context: RunContext,
+    prepared: PreparedRun,
+    store: Store,
+    *,
+    model: str,
+    fingerprint: str,
+    load_model: Callable[[], LoadedModel],
+) -> ModelScores:
+    with open_answer_cache(context.say("cache")) as answer_cache:
+        evaluator = ModelEvaluator(
+            store,
+            model,
+            fingerprint,
+            context.provenance(),
+            cache(lambda: keyed_engine(load_model())),
+            context.listener,
+            answer_cache,
+            stage_prefix=f"{model}: ",
+        )
+        return evaluator.measure(prepared.rows.tested, prepared.benchmarks)
 
 
 def compare_scores(
