@@ -59,9 +59,8 @@ class AnswerColumns:
     def add(self, label: str, text: str) -> None:
         """Append to a column."""
         self._texts[label] += text
-        now = time.monotonic()
-        if now - self._drawn >= REDRAW_SECONDS:
-            self._drawn = now
+        if time.monotonic() - self._drawn >= REDRAW_SECONDS:
+            self._drawn = time.monotonic()
             self._live.update(self._table(), refresh=True)
 
     def _table(self, *, complete: bool = False) -> Table:

@@ -71,8 +71,8 @@ def _unusable(error: InputError) -> dict[str, str]:
     from tutelage.benchmarks import is_missing_data
 
     first = error.errors[0] if isinstance(error, InputErrors) else error
-    place = f"{first.where}: " if first.where else ""
-    return {"data": "missing" if is_missing_data(error) else "wrong", "why": f"{place}{first.problem}"}
+    location = f"{first.where}: " if first.where else ""
+    return {"data": "missing" if is_missing_data(error) else "wrong", "why": f"{location}{first.problem}"}
 
 
 def _about(spec: Spec | RowsSpec) -> dict[str, Any]:

@@ -242,13 +242,13 @@ def _show_finding(finding: Finding) -> None:
         _fact("look", " ".join(f"--row {shlex.quote(row)}" for row in finding.rows))
 
 
-def _heading(text: str, more: str = "", *, style: str = "bold") -> None:
+def _heading(text: str, detail: str = "", *, style: str = "bold") -> None:
     from rich.text import Text
 
     console.show()
     out = console.console()
     heading = console.plain(text).encode(out.encoding, "replace").decode(out.encoding)
-    out.print(Text.assemble((heading, style), console.plain(more)), soft_wrap=True)
+    out.print(Text.assemble((heading, style), console.plain(detail)), soft_wrap=True)
 
 
 def _fact(name: str, value: str) -> None:

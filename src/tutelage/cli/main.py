@@ -60,11 +60,11 @@ def main(arguments: Sequence[str]) -> int:
         The exit code.
     """
     split = arguments.index("--") if "--" in arguments else len(arguments)
-    options = arguments[:split]  # behind `--` all words are values
-    words = [*(word for word in options if word != "--debug"), *arguments[split:]]
+    options = arguments[:split]  # behind `--`, all arguments are values
+    typer_arguments = [*(option for option in options if option != "--debug"), *arguments[split:]]
     with console.standard_output_for_json("--json" in options):
         try:
-            return _run(words)
+            return _run(typer_arguments)
         except BaseException as raised:
             error = raised.error if isinstance(raised, _WrappedError) else raised
             if isinstance(error, SystemExit | GeneratorExit):
@@ -81,11 +81,11 @@ def main(arguments: Sequence[str]) -> int:
             return shown.exit_code
 
 
-def _run(words: list[str]) -> int:
-    if not words:
+def _run(arguments: list[str]) -> int:
+    if not arguments:
         _app(None)(["--help"], standalone_mode=False, prog_name=PROGRAM)
         return InputError.exit_code
-    name = words[0] if not words[0].startswith("-") else None
+    name = arguments[0] if not arguments[0].startswith("-") else None
     if name is not None and name not in commands():
         raise InputError(
             "there is no such command",
@@ -94,7 +94,7 @@ def _run(words: list[str]) -> int:
             expected=", ".join(commands()),
             fix=did_you_mean(name, list(commands()), form=f"`{PROGRAM} {{}}`") or f"see `{PROGRAM} --help`",
         )
-    code = _app(name)(words, standalone_mode=False, prog_name=PROGRAM)
+    code = _app(name)(arguments, standalone_mode=False, prog_name=PROGRAM)
     return code if isinstance(code, int) else 0
 
 

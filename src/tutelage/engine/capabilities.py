@@ -126,10 +126,12 @@ class Capabilities:
         """Logits of one request that is fed token by token."""
         full_pass = self._full_pass
         prompt, answer = _some_ids(full_pass.model, 1, 5), _some_ids(full_pass.model, 4, 3)
-        ways = [
+        steppers = [
             next_token_logits(full_pass, self._prefill, prompt, cached=cached) for cached in (True, False)
         ]
-        fast, slow = (torch.stack([way(answer[:n]) for n in range(len(answer) + 1)]) for way in ways)
+        fast, slow = (
+            torch.stack([stepper(answer[:n]) for n in range(len(answer) + 1)]) for stepper in steppers
+        )
         return fast, slow
 
 

@@ -104,7 +104,7 @@ def _width(request: EncodedRequest, prefix: SharedPrefix) -> int:
 
 def _prefix_tokens(batch: DecodeBatch, prefix: SharedPrefix) -> int:
     """Tokens of all prefixes that are held once rows of this one are admitted."""
-    return prefix.ancestor_tokens + sum(other.length for other in batch.prefixes() | {prefix})
+    return prefix.ancestor_tokens + sum(shared.length for shared in batch.prefixes() | {prefix})
 
 
 def _fits(batch: DecodeBatch, waiting: WaitingPack, *, rows: int, cached_tokens: int) -> bool:

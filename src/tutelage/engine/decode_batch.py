@@ -19,6 +19,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 from tutelage.engine.attention import custom_attention
 from tutelage.engine.encoded_request import EncodedRequest
 from tutelage.engine.packed_scoring import Pack, packed_logits
+from tutelage.engine.scoring import forward_logits
 from tutelage.engine.shared_prefix import KeysValues, SharedPrefix, added_keys_values, continuation
 
 
@@ -103,7 +104,8 @@ class DecodeBatch:
         step = _DecodeStep(self._grouped(), mask[:, None, None], lengths, used)
         layers = [_DecodeLayer(keys, values, step) for keys, values in self._layers]
         with custom_attention(self.model, step.attend):
-            output = self.model(
+            logits = forward_logits(
+                self.model,
                 input_ids=torch.tensor(tokens, device=device)[:, None],
                 position_ids=(prefix_lengths + lengths)[:, None],
                 attention_mask=step.mask,
@@ -113,8 +115,7 @@ class DecodeBatch:
             )
         for slot in self._slots:
             slot.length += 1
-        logits: torch.Tensor = output.logits[:, -1]
-        return logits
+        return logits[:, -1]
 
     def remove(self, finished: set[int]) -> list[int]:
         """Remove rows and close the gaps with the last ones; gives, for each row that is left, its number before."""

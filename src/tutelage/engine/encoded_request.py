@@ -80,8 +80,8 @@ class RequestEncoder:
         texts = []
         for request in requests:
             if request.form == "text":
-                before = "" if encoder.encoder_decoder else request.prompt
-                texts += [request.prompt, *(before + choice for choice in request.choices)]
+                context = "" if encoder.encoder_decoder else request.prompt
+                texts += [request.prompt, *(context + choice for choice in request.choices)]
         text_ids = self._ids_of_texts(texts)
         chats = [(r.prompt, r.history) for r in requests if r.form == "chat"]
         chat_prompts = iter(encoder.prompts_ids(chats) if chats else [])

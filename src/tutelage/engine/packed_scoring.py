@@ -24,7 +24,7 @@ from tutelage.engine.attention import custom_attention
 from tutelage.engine.encoded_request import EncodedRequest
 from tutelage.engine.last_layer_pruning import prune_last_mlp
 from tutelage.engine.prefix_tree import shared_length
-from tutelage.engine.scoring import log_probabilities
+from tutelage.engine.scoring import forward_logits, log_probabilities
 from tutelage.engine.shared_prefix import continuation
 
 PACK_TOKENS = 512
@@ -189,13 +189,10 @@ def packed_logits(
     }
     with prune_last_mlp(model, positions):
         if pack.causal:
-            output = model(**inputs)
-        else:
-            mask = attention_mask(pack, prefix_length, model.dtype, device)
-            with custom_attention(model, _SpanAttention(pack, prefix_length, mask).attend):
-                output = model(**inputs, attention_mask=mask)
-    logits: torch.Tensor = output.logits[0]
-    return logits
+            return forward_logits(model, **inputs)[0]
+        mask = attention_mask(pack, prefix_length, model.dtype, device)
+        with custom_attention(model, _SpanAttention(pack, prefix_length, mask).attend):
+            return forward_logits(model, **inputs, attention_mask=mask)[0]
 
 
 class _Part(NamedTuple):

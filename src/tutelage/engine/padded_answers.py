@@ -140,8 +140,8 @@ def score_choices(
     batch.select(torch.tensor([row for row, _ in longer], device=device))
     ids, mask = pad([choices[row][n][:-1] for row, n in longer], pad_id, device)
     log_probs = log_probabilities(batch.feed(ids, mask=mask))  # (choices, T, V)
-    for place, (row, n) in enumerate(longer):
+    for fed_row, (row, n) in enumerate(longer):
         tokens = choices[row][n][1:]
         positions = torch.arange(len(tokens), device=device)
-        sums[row][n] += float(log_probs[place, positions, torch.tensor(tokens, device=device)].sum())
+        sums[row][n] += float(log_probs[fed_row, positions, torch.tensor(tokens, device=device)].sum())
     return sums

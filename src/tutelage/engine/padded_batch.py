@@ -10,6 +10,7 @@ import torch
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
+from tutelage.engine.scoring import forward_logits
 from tutelage.models.soft_prompts import soft_prompt
 
 
@@ -116,7 +117,8 @@ class PaddedDecoderBatch:
     def _forward(
         self, inputs: dict[str, torch.Tensor], positions: torch.Tensor, *, last_only: bool
     ) -> torch.Tensor:
-        output = self.model(
+        return forward_logits(
+            self.model,
             **inputs,
             attention_mask=self.mask,
             position_ids=positions,
@@ -124,8 +126,6 @@ class PaddedDecoderBatch:
             use_cache=True,
             logits_to_keep=1 if last_only else 0,
         )
-        logits: torch.Tensor = output.logits
-        return logits
 
 
 class PaddedEncoderDecoderBatch:
@@ -170,15 +170,14 @@ class PaddedEncoderDecoderBatch:
     def feed(self, ids: torch.Tensor, *, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Append decoder tokens, int64 (B, T); padding may only stand at the right end. Gives logits (B, T, V)."""
         del mask  # the decoder is causal: padding at the right changes no earlier logits
-        output = self.model(
+        return forward_logits(
+            self.model,
             encoder_outputs=BaseModelOutput(last_hidden_state=self.encoded),
             attention_mask=self.mask,
             decoder_input_ids=ids,
             past_key_values=self.cache,
             use_cache=True,
         )
-        logits: torch.Tensor = output.logits
-        return logits
 
     def select(self, rows: torch.Tensor) -> None:
         """Keep (or repeat) the rows of these indices, int64 (R,)."""

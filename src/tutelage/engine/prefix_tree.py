@@ -41,44 +41,34 @@ def build_prefix_tree(prompts: Sequence[Ids], *, pack_tokens: int | None = None)
         pack_tokens: tokens of a pack, if neighbours in a pack share their prefix without a node; None if every prompt is
             read in full.
     """
+    # In lexical order, prompts with a common prefix are neighbours, and each shares its longest one with a neighbour.
     order = sorted(range(len(prompts)), key=lambda index: (list(prompts[index]), index))
     shared = [0, *(shared_length(prompts[a], prompts[b]) for a, b in pairwise(order))]
-    return _TreeBuilder(prompts, order, shared, pack_tokens).node((0, len(order)), (), 0, MAX_DEPTH)
 
+    def passes_saved(start: int, end: int, common: int) -> int:
+        """How often the first `common` tokens of `order[start:end]` would go through the model without a node, less once."""
+        if pack_tokens is None:
+            return end - start - 1
+        return (sum(len(prompts[index]) - common for index in order[start:end]) - 1) // pack_tokens
 
-@dataclass(frozen=True, slots=True)
-class _TreeBuilder:
-    """Prompts in lexical order; `shared[k]` counts the tokens that the k-th in order shares with the one before it."""
-
-    prompts: Sequence[Ids]
-    order: Sequence[int]
-    shared: Sequence[int]
-    pack_tokens: int | None
-
-    def node(self, span: tuple[int, int], tokens: tuple[int, ...], length: int, levels: int) -> PrefixNode:
+    def node(start: int, end: int, tokens: tuple[int, ...], length: int, levels: int) -> PrefixNode:
         """The node of the prompts `order[start:end]`, with at most so many levels below it."""
-        prompts: list[int] = []
+        indices: list[int] = []
         children: list[PrefixNode] = []
-        start, end = span
         while start < end:
             stop = start + 1
-            while stop < end and self.shared[stop] - length >= MIN_TOKENS:
+            while stop < end and shared[stop] - length >= MIN_TOKENS:
                 stop += 1
-            common = min(self.shared[start + 1 : stop], default=length)
-            if levels and self._passes_saved(start, stop, common) * (common - length) >= MIN_SAVED:
-                added = tuple(self.prompts[self.order[start]][length:common])
-                children.append(self.node((start, stop), added, common, levels - 1))
+            common = min(shared[start + 1 : stop], default=length)
+            if levels and passes_saved(start, stop, common) * (common - length) >= MIN_SAVED:
+                added = tuple(prompts[order[start]][length:common])
+                children.append(node(start, stop, added, common, levels - 1))
             else:
-                prompts += self.order[start:stop]
+                indices += order[start:stop]
             start = stop
-        return PrefixNode(tokens, length, tuple(prompts), tuple(children))
+        return PrefixNode(tokens, length, tuple(indices), tuple(children))
 
-    def _passes_saved(self, start: int, end: int, common: int) -> int:
-        """How often the prompts' common tokens would go through the model without a node, less once."""
-        if self.pack_tokens is None:
-            return end - start - 1
-        remaining = sum(len(self.prompts[index]) - common for index in self.order[start:end])
-        return (remaining - 1) // self.pack_tokens
+    return node(0, len(order), (), 0, MAX_DEPTH)
 
 
 def common_prefix_length(first: Ids, second: Ids) -> int:

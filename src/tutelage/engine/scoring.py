@@ -1,8 +1,16 @@
-"""Logits to log-probabilities, in one way wherever a choice is scored."""
+"""Logits of a model, and log-probabilities of them in one way wherever a choice is scored."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+
+
+def forward_logits(model: Any, **inputs: Any) -> torch.Tensor:
+    """Run a transformers model; its logits (B, T, V)."""
+    logits: torch.Tensor = model(**inputs).logits
+    return logits
 
 
 def log_probabilities(logits: torch.Tensor) -> torch.Tensor:

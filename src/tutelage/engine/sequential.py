@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tutelage.engine.padded_batch import PaddedBatch
-from tutelage.engine.scoring import log_probabilities
+from tutelage.engine.scoring import forward_logits, log_probabilities
 
 Prefill = Callable[[Sequence[Sequence[int]]], PaddedBatch]
 """Runs prompts through a model as one padded batch on a KV cache."""
@@ -34,16 +34,13 @@ class FullPass:
         device = self.model.device
         if self.encoder_decoder:
             start = [self.model.config.decoder_start_token_id, *self.answer_prefix]
-            output = self.model(
-                input_ids=torch.tensor([list(prompt)], device=device),
-                decoder_input_ids=torch.tensor([[*start, *answer]], device=device),
-                use_cache=False,
-            )
+            inputs = {
+                "input_ids": torch.tensor([list(prompt)], device=device),
+                "decoder_input_ids": torch.tensor([[*start, *answer]], device=device),
+            }
         else:
-            ids = torch.tensor([[*prompt, *answer]], device=device)
-            output = self.model(input_ids=ids, use_cache=False)
-        logits: torch.Tensor = output.logits[0]
-        return logits
+            inputs = {"input_ids": torch.tensor([[*prompt, *answer]], device=device)}
+        return forward_logits(self.model, **inputs, use_cache=False)[0]
 
     def log_probability(self, prompt: Sequence[int], answer: Sequence[int]) -> float:
         """Summed log-probability (nats) of an answer's tokens behind a prompt."""
