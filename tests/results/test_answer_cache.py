@@ -35,8 +35,8 @@ def opened(tmp_path, said):
     """Open the file, of so many bytes."""
     made = []
 
-    def make(most=10**9, name="answers.sqlite"):
-        made.append(AnswerCache(tmp_path / "answers" / name, most=most, say=said.append))
+    def make(max_bytes=10**9, name="answers.sqlite"):
+        made.append(AnswerCache(tmp_path / "answers" / name, max_bytes=max_bytes, say=said.append))
         return made[-1]
 
     yield make
@@ -161,7 +161,7 @@ WRITER = textwrap.dedent(
     def fail(line):
         sys.exit(line)
 
-    with AnswerCache(Path(sys.argv[1]), most=10**9, say=fail) as answers:
+    with AnswerCache(Path(sys.argv[1]), max_bytes=10**9, say=fail) as answers:
         for start in range(0, int(sys.argv[3]), 4):
             batch = []
             for n in range(start, start + 4):
@@ -202,7 +202,7 @@ def test_of_eight_writers_some_killed_nothing_acknowledged_is_lost(tmp_path, sai
         assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert raw.execute("PRAGMA auto_vacuum").fetchone() == (2,)
     raw.close()
-    with AnswerCache(path, most=10**9, say=said.append) as answers:
+    with AnswerCache(path, max_bytes=10**9, say=said.append) as answers:
         for n, lines in enumerate(told):
             acknowledged = [int(line) for line in lines if line.endswith("\n") and line != "all\n"]
             assert acknowledged
@@ -216,22 +216,22 @@ def test_of_eight_writers_some_killed_nothing_acknowledged_is_lost(tmp_path, sai
 
 
 def test_the_file_stays_below_its_bound_and_what_was_used_longest_ago_goes_first(opened, tmp_path):
-    most = 400_000
-    answers = opened(most)
+    max_bytes = 400_000
+    answers = opened(max_bytes)
     asked = requests(1000)
     first, rest = asked[:20], asked[20:]
     answers.add("m", answered(first, length=1000))
     for start in range(0, len(rest), 20):
         answers.add("m", answered(rest[start : start + 20], length=1000))
-        assert answers._used_bytes() <= most
-        assert answers._number("PRAGMA page_count") * answers._number("PRAGMA page_size") <= most
+        assert answers._used_bytes() <= max_bytes
+        assert answers._number("PRAGMA page_count") * answers._number("PRAGMA page_size") <= max_bytes
         assert len(answers.find("m", first)) == 20  # used again and again, so they stay
         assert len(answers.find("m", rest[start : start + 20])) == 20
     kept = [response.id for response in answers.find("m", rest)]
     assert 200 < len(kept) < 400
     assert kept == [request.id for request in rest[-len(kept) :]]
     answers.close()
-    assert (tmp_path / "answers" / "answers.sqlite").stat().st_size <= most
+    assert (tmp_path / "answers" / "answers.sqlite").stat().st_size <= max_bytes
 
 
 def test_a_bound_that_was_lowered_makes_the_file_smaller(opened, tmp_path):
@@ -289,7 +289,7 @@ def damaged(path, how):
             raw.execute("CREATE TABLE answers (name TEXT)")
         raw.close()
     else:
-        with AnswerCache(path, most=10**9, say=pytest.fail) as answers:
+        with AnswerCache(path, max_bytes=10**9, say=pytest.fail) as answers:
             answers.add("m", answered(requests(500), length=500))
         content = bytearray(path.read_bytes())
         if how == "cut short":
@@ -303,7 +303,7 @@ def damaged(path, how):
 def test_a_file_that_is_no_good_is_told_once_and_gives_no_wrong_answer(tmp_path, said, how):
     path = tmp_path / "answers" / "answers.sqlite"
     damaged(path, how)
-    with AnswerCache(path, most=10**9, say=said.append) as answers:
+    with AnswerCache(path, max_bytes=10**9, say=said.append) as answers:
         found = answers.find("m", requests(500))
         right = {request.id: response for request, response in answered(requests(500), length=500)}
         assert all(response == right[response.id] for response in found)
@@ -317,7 +317,7 @@ def test_a_file_that_is_no_good_is_told_once_and_gives_no_wrong_answer(tmp_path,
 
 def test_a_folder_that_cannot_be_made_is_told_once(tmp_path, said):
     (tmp_path / "file").touch()
-    with AnswerCache(tmp_path / "file" / "answers.sqlite", most=10**9, say=said.append) as answers:
+    with AnswerCache(tmp_path / "file" / "answers.sqlite", max_bytes=10**9, say=said.append) as answers:
         answers.add("m", [(WRITTEN, SAID)])
         assert answers.find("m", [WRITTEN]) == []
     assert len(said) == 1

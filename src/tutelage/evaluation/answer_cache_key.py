@@ -56,7 +56,7 @@ def open_answer_cache(say: Callable[[str], None]) -> Iterator[AnswerCache | None
     if not caches.enabled() or not max_bytes:
         yield None
         return
-    with AnswerCache(caches.root() / "answers" / "answers.sqlite", most=max_bytes, say=say) as cache:
+    with AnswerCache(caches.root() / "answers" / "answers.sqlite", max_bytes=max_bytes, say=say) as cache:
         yield cache
 
 

@@ -34,7 +34,7 @@ class GroupMeans:
 class TrainedShare:
     """What was trained on of one task, template or style: share of rows in percent, and counts.
 
-    `requested` is the share that the recipe asks for, `most` how often the same row came.
+    `requested` is the share that the recipe asks for, `max_repeats` how often the same row came.
     """
 
     name: str
@@ -43,7 +43,7 @@ class TrainedShare:
     rows: Number
     tokens: Number
     loss_tokens: Number
-    most: Number | None = None
+    max_repeats: Number | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def _share(name: str, counts: Mapping[str, Any], total: int) -> TrainedShare:
         rows=formatting.count(counts["rows"]),
         tokens=formatting.count(counts["tokens"]),
         loss_tokens=formatting.count(counts["loss_tokens"]),
-        most=formatting.count(counts["most"]) if "most" in counts else None,
+        max_repeats=formatting.count(counts["most"]) if "most" in counts else None,
     )
 
 

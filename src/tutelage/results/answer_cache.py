@@ -66,13 +66,13 @@ class AnswerCache:
 
     Args:
         path: the file; it and its folder are created if they do not exist.
-        most: the size limit in bytes; beyond it the answers that were used longest ago are deleted.
+        max_bytes: the size limit in bytes; beyond it the answers that were used longest ago are deleted.
         say: called once, with one line, when the file cannot be used.
     """
 
-    def __init__(self, path: Path, *, most: int, say: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, *, max_bytes: int, say: Callable[[str], None]) -> None:
         self.path = path
-        self._most = most
+        self._max_bytes = max_bytes
         self._say = say
         self._connection: sqlite3.Connection | None = None
         with self._disabled_on_error():
@@ -104,7 +104,7 @@ class AnswerCache:
                     rows,
                 )
                 self._delete_oldest()
-            if self._number("PRAGMA page_count") * self._number("PRAGMA page_size") > self._most:
+            if self._number("PRAGMA page_count") * self._number("PRAGMA page_size") > self._max_bytes:
                 # The pragma frees one page per step, and `execute` runs one step of a statement without rows.
                 self._connection.executescript("PRAGMA incremental_vacuum")
 
@@ -151,9 +151,9 @@ class AnswerCache:
         """Delete the answers that were used longest ago if the file is above its limit."""
         assert self._connection is not None
         size = self._used_bytes()
-        if size <= self._most:
+        if size <= self._max_bytes:
             return
-        target = int(TARGET_SHARE * self._most)
+        target = int(TARGET_SHARE * self._max_bytes)
         count = self._number("SELECT count(*) FROM answers")
         while size > target and count:
             excess = max(1, int(count * (size - target) / size))
