@@ -4,7 +4,7 @@ import pytest
 
 from tutelage.chat import load_responders
 from tutelage.core.errors import InputError
-from tutelage.models import add_lora, export, load, resolve
+from tutelage.models import add_adapter, export, load, resolve
 
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m['content'] }}<|im_end|>{% endfor %}<|im_start|>"
 QUESTION = [{"role": "user", "content": "What is the price?"}]
@@ -20,7 +20,9 @@ def runs(tiny_model_folder, tmp_path_factory):
     import torch
 
     source = resolve(str(tiny_model_folder))
-    tuned = add_lora(load(source, chat_template=TEMPLATE), rank=4, alpha=8, dropout=0.0, seed=0)
+    tuned = add_adapter(
+        load(source, chat_template=TEMPLATE), "lora", {"rank": 4, "alpha": 8, "dropout": 0.0}, seed=0
+    )
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for name, parameter in tuned.model.named_parameters():

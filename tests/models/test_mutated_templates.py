@@ -136,7 +136,7 @@ def test_a_template_that_is_not_utf8_is_named(tiny_model_folder, tmp_path):
     (folder / "chat_template.jinja").write_bytes(b"{{ messages }}\xff")
     with pytest.raises(InputError, match="not UTF-8") as caught:
         load_tokenizer(resolve(str(folder)))
-    assert caught.value.where == str(folder / "chat_template.jinja")
+    assert caught.value.where == f"{folder / 'chat_template.jinja'}:1"
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from tutelage.models import add_lora, bundled, export, load, loading_lines, resolve
+from tutelage.models import add_adapter, bundled, export, load, loading_lines, resolve
 
 NAME = "smollm2-135m-instruct"
 
@@ -44,7 +44,12 @@ def test_the_bundled_model_knows_a_capital_and_its_export_does_too(real, tmp_pat
     question = "What is the capital of France?"
     want = answer(loaded.model, loaded.tokenizer, question)
     assert "Paris" in want
-    export(add_lora(loaded, rank=2, alpha=4, dropout=0.0, seed=0), tmp_path / "m", merge=True, base=real)
+    export(
+        add_adapter(loaded, "lora", {"rank": 2, "alpha": 4, "dropout": 0.0}, seed=0),
+        tmp_path / "m",
+        merge=True,
+        base=real,
+    )
     space: dict = {}
     exec("\n".join(loading_lines(tmp_path / "m")), space)  # noqa: S102  # the lines that a person would paste
     assert answer(space["model"], space["tokenizer"], question) == want

@@ -277,8 +277,11 @@ class FakeHub:
 
 
 @pytest.fixture
-def hub(tiny_model_folder, monkeypatch) -> FakeHub:
-    fake = FakeHub(tiny_model_folder)
+def hub(tiny_model_folder, tmp_path, monkeypatch) -> FakeHub:
+    snapshot = tmp_path / "snapshots" / "c0ffee"  # the hub's cache names a snapshot's folder by its commit
+    snapshot.parent.mkdir()
+    snapshot.symlink_to(tiny_model_folder)
+    fake = FakeHub(snapshot)
     monkeypatch.setattr(huggingface_hub, "HfApi", lambda: fake)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fake.snapshot_download)
     return fake

@@ -13,9 +13,9 @@ from tutelage.tokens.packing import (
     Packing,
     Packs,
     first_fit_decreasing,
-    vector_bin_packing,
     packed_micro_batches,
     packing_of,
+    vector_bin_packing,
 )
 
 

@@ -1,6 +1,6 @@
 """Models: found by name, checked and loaded; adapters; export."""
 
-from tutelage.models.adapters import adapter_off, add_adapter, add_lora, merge, require_whole
+from tutelage.models.adapters import adapter_off, add_adapter, merge, require_whole
 from tutelage.models.base_record import base_facts
 from tutelage.models.export import export, loading_lines
 from tutelage.models.fingerprints import fingerprint, template_fingerprint
@@ -22,7 +22,6 @@ __all__ = [
     "ModelSource",
     "adapter_off",
     "add_adapter",
-    "add_lora",
     "base_facts",
     "base_of",
     "count_parameters",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,6 @@ from tutelage.core.errors import InputError
 from tutelage.models import methods, peft_configs, tied_weights
 from tutelage.models.library_calls import quiet
 from tutelage.models.load import LoadedModel
-from tutelage.models.peft_configs import ALL_LINEAR
 
 
 def add_adapter(loaded: LoadedModel, name: str, options: Mapping[str, Any], *, seed: int) -> LoadedModel:
@@ -50,39 +49,15 @@ def add_adapter(loaded: LoadedModel, name: str, options: Mapping[str, Any], *, s
     config = peft_configs.peft_config(method, loaded.model, settings)
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(seeds.derive(seed, name))
-        if method.name == "prefix-tuning":
-            prefix = _initial_prefix(loaded.model, settings["virtual_tokens"])
+        prefix = (
+            _initial_prefix(loaded.model, settings["virtual_tokens"])
+            if method.name == "prefix-tuning"
+            else None
+        )
         model = get_peft_model(loaded.model, config)
-    if method.name == "prefix-tuning":
+    if prefix is not None:
         model.prompt_encoder[model.active_adapter].load_prompt_embeddings(prefix)
     return dataclasses.replace(loaded, model=model, adapter=True)
-
-
-def add_lora(
-    loaded: LoadedModel,
-    *,
-    rank: int,
-    alpha: float,
-    dropout: float,
-    targets: str | Sequence[str] = ALL_LINEAR,
-    seed: int,
-) -> LoadedModel:
-    """Add a LoRA adapter to a model; as `add_adapter`.
-
-    Args:
-        loaded: a model without an adapter.
-        rank: of the two factors.
-        alpha: the change is scaled by alpha / rank.
-        dropout: on the adapter's input, in training.
-        targets: names of layers (the last part of a module's name, or several parts), or `all-linear`: every
-            linear layer but the output layer.
-        seed: the factors are drawn from this alone.
-
-    Raises:
-        InputError: a name that no linear layer bears.
-    """
-    options = {"rank": rank, "alpha": alpha, "dropout": dropout, "targets": targets}
-    return add_adapter(loaded, "lora", options, seed=seed)
 
 
 def require_whole(loaded: LoadedModel) -> None:
@@ -152,8 +127,7 @@ def merge(loaded: LoadedModel) -> LoadedModel:
         if replicated or tied_weights.have_diverged(plain, tied):
             # Replicated layers share what the adapter does not change, and a file holds each layer.
             tied_weights.untie(plain, scaled=scaled)
-    for parameter in plain.parameters():
-        parameter.requires_grad_(requires_grad=True)
+    plain.requires_grad_(requires_grad=True)
     plain.generation_config = copy.deepcopy(wrapped.generation_config)
     plain.eval()
     return dataclasses.replace(loaded, model=plain, adapter=False)

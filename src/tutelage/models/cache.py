@@ -24,39 +24,39 @@ SCHEMA = 1
 
 
 def models() -> Path:
-    """Where converted models stand."""
+    """The folder of converted models."""
     return root() / "models"
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 of a file, remembered as long as its size, times and inode stay the same."""
+    """Compute the sha256 of a file; it is cached while the file's size, times and inode stay the same."""
     state = list(manifest.file_state(path))
-    memory = root() / "hashes" / f"{hashing.of_text(str(state[0]))[:32]}.json"
+    cached = root() / "hashes" / f"{hashing.of_text(str(state[0]))[:32]}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(memory.read_bytes())
-        if known["state"] == state:
-            return str(known["sha256"])
+        record = json.loads(cached.read_bytes())
+        if record["state"] == state:
+            return str(record["sha256"])
     settled = manifest.is_settled(path)
     sha256 = manifest.sha256(path)
-    # A memory that cannot be kept costs time on the next run and nothing else.
+    # A hash that cannot be cached only costs time in the next run.
     with suppress(MachineError):
         if settled:
-            write_text(memory, json.dumps({"state": state, "sha256": sha256}))
+            write_text(cached, json.dumps({"state": state, "sha256": sha256}))
     return sha256
 
 
 def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
-    """Write down size and sha256 of every file of a folder, last of all: a folder without it is not whole."""
+    """Write size and sha256 of every file of a folder, as its last file: a folder without it is incomplete."""
     files = manifest.describe(folder)
     write_text(folder / MANIFEST, json.dumps({"schema": SCHEMA, **facts, "files": files}, indent=1))
 
 
 def is_complete(folder: Path, facts: dict[str, Any], *, thorough: bool = False) -> bool:
-    """Whether a folder is what `write_manifest` left for these facts: by size, or by sha256 when thorough."""
+    """Whether a folder is unchanged since `write_manifest` with these facts: by sizes, or by sha256 when thorough."""
     try:
         written = json.loads((folder / MANIFEST).read_bytes())
-        known = {key: written[key] for key in ("schema", *facts)} == {"schema": SCHEMA, **facts}
-        return known and all(
+        same_facts = {key: written[key] for key in ("schema", *facts)} == {"schema": SCHEMA, **facts}
+        return same_facts and all(
             (folder / name).stat().st_size == file["size"]
             and (not thorough or hashing.of_file(folder / name) == file["sha256"])
             for name, file in written["files"].items()

@@ -1,4 +1,4 @@
-"""Several adapters of one base as one: their changes added up by weight."""
+"""Combines LoRA adapters of one base into one adapter: the weighted sum of their changes."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ Combination = Literal["cat", "linear", "svd"]
 def combine(
     sources: Sequence[ModelSource], weights: Sequence[float], *, combination: Combination = "cat"
 ) -> LoadedModel:
-    """Add up LoRA adapters of one base, each times its weight, through peft's `add_weighted_adapter`.
+    """Combine LoRA adapters of one base into their weighted sum, through peft's `add_weighted_adapter`.
 
     Args:
         sources: two or more adapters; tokenizer and chat template are the first one's.
         weights: one for each; they may be negative, and need not add up to 1.
-        combination: `cat` puts the factors side by side: the sum exactly, with the sum of the ranks. `svd` is the
-            nearest change of the highest rank among them. `linear` adds the factors, not their products: smaller,
+        combination: `cat` concatenates the factors: the sum exactly, with the sum of the ranks. `svd` is the nearest
+            change of the highest rank among them. `linear` adds the factors, not their products: a smaller adapter,
             and another change.
 
     Returns:
-        The base with the one adapter, as `load` gives an adapter.
+        The base with the combined adapter, as `load` returns an adapter.
 
     Raises:
-        InputError: what is no adapter, adapters of different bases or chat templates, a method or setting that has no
-            sum, or a sum that answers otherwise than the adapters at once, each times its weight.
+        InputError: a source that is no adapter, adapters of different bases or chat templates, a method or setting that
+            has no sum, or a sum that answers otherwise than all adapters at once, each times its weight.
     """
     import torch
     from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
-    _check(sources, weights)
+    _check_sources(sources, weights)
     _check_methods(sources, combination)
     loaded = load(sources[0])
     model = loaded.model
@@ -55,19 +55,19 @@ def combine(
         except (ValueError, TypeError, RuntimeError) as error:
             raise _no_sum(sources, f"{type(error).__name__}: {error}".splitlines()[0][:300]) from error
         for _, layer in _layers(model):
-            # The matrices hold the scale already, and peft would scale those of rslora once more.
+            # The factors contain the scale, and peft would scale those of rslora once more.
             layer.scaling["sum"] = 1.0
         if combination == "svd":
             _check_nearest(model, names, weights, sources)
-        want = _apart(model, names, weights, rows, combination)
+        expected = _expected_logits(model, names, weights, rows, combination)
         state = get_peft_model_state_dict(model, adapter_name="sum", save_embedding_layers=False)
-        # The sum stands there as plain LoRA with alpha equal to the rank.
+        # The sum is a plain LoRA adapter with alpha equal to the rank.
         config = dataclasses.replace(model.peft_config["sum"], use_rslora=False, lora_dropout=0.0)
         single = get_peft_model(model.unload(), config)
         set_peft_model_state_dict(single, state)
     single.eval()
     logit_agreement.require_same_logits(
-        want,
+        expected,
         single,
         rows,
         epsilon=logit_agreement.weights_epsilon(sources[0].weights),
@@ -81,14 +81,14 @@ def combine(
     )
 
 
-def _apart(
+def _expected_logits(
     model: Any,
     names: Sequence[str],
     weights: Sequence[float],
     rows: logit_agreement.ProbeRows,
     combination: Combination,
 ) -> Any:
-    """The logits that the sum must give: of all adapters at once, each times its weight; where it is not exact, its own."""
+    """The logits that the sum must give: those of all adapters at once, each times its weight; its own if it is not exact."""
     if combination != "cat":
         model.base_model.set_adapter("sum")
         return rows.logits(model)
@@ -104,25 +104,24 @@ def _apart(
 def _check_nearest(
     model: Any, names: Sequence[str], weights: Sequence[float], sources: Sequence[ModelSource]
 ) -> None:
-    """Compare each layer's change with the nearest of its rank (Eckart and Young 1936): no other is as near."""
+    """Check that each layer's change is the nearest of its rank to the sum (Eckart and Young 1936)."""
     import torch
 
-    for place, layer in _layers(model):
-        parts = [
-            (layer.get_delta_weight(name).double(), w)
-            for name, w in zip(names, weights, strict=True)
+    for layer_name, layer in _layers(model):
+        exact = sum(
+            layer.get_delta_weight(name).double() * weight
+            for name, weight in zip(names, weights, strict=True)
             if name in layer.scaling
-        ]
-        whole = sum(delta * w for delta, w in parts)
-        lost = torch.linalg.svdvals(whole)[layer.r["sum"] :].norm()
-        off = (whole - layer.get_delta_weight("sum").double()).norm()
-        # fp32 has 24 bits; a product of matrices of this size keeps all but a few of them.
-        if not off <= lost * (1 + 1e-4) + 1e-5 * whole.norm():
-            raise _no_sum(sources, f"{place}: off by {off:.2g}, the nearest by {lost:.2g}")
+        )
+        smallest_error = torch.linalg.svdvals(exact)[layer.r["sum"] :].norm()
+        error = (exact - layer.get_delta_weight("sum").double()).norm()
+        # fp32 has 24 bits; a product of matrices of this size loses only a few of them.
+        if not error <= smallest_error * (1 + 1e-4) + 1e-5 * exact.norm():
+            raise _no_sum(sources, f"{layer_name}: off by {error:.2g}, the nearest by {smallest_error:.2g}")
 
 
 def _layers(model: Any) -> list[tuple[str, Any]]:
-    """The layers that the sum changes, by name."""
+    """The layers that the sum changes, with their names."""
     from peft.tuners.lora import LoraLayer
 
     return [(n, m) for n, m in model.named_modules() if isinstance(m, LoraLayer) and "sum" in m.scaling]
@@ -137,7 +136,7 @@ def _no_sum(sources: Sequence[ModelSource], reason: str) -> InputError:
     )
 
 
-def _check(sources: Sequence[ModelSource], weights: Sequence[float]) -> None:
+def _check_sources(sources: Sequence[ModelSource], weights: Sequence[float]) -> None:
     if len(sources) < 2 or len(weights) != len(sources):
         raise InputError(
             "each adapter needs one weight",
@@ -180,7 +179,7 @@ def _check(sources: Sequence[ModelSource], weights: Sequence[float]) -> None:
             )
 
 
-_BESIDE_THE_FACTORS = (
+_MORE_THAN_FACTORS = (
     "modules_to_save",
     "trainable_token_indices",
     "layer_replication",
@@ -195,14 +194,14 @@ def _check_methods(sources: Sequence[ModelSource], combination: Combination) -> 
     settings = [folders.read_json(source.folder / "adapter_config.json") for source in sources]
     for source, config in zip(sources, settings, strict=True):
         methods.of_adapter(config).refuse("combine", where=source.name, fix="combine LoRA adapters only")
-        beside = [key for key in _BESIDE_THE_FACTORS if config.get(key)]
+        unsummable = [key for key in _MORE_THAN_FACTORS if config.get(key)]
         if config.get("bias", "none") != "none":
-            beside.append("bias")
-        if beside:
+            unsummable.append("bias")
+        if unsummable:
             raise InputError(
                 "the adapter changes more than a product of two matrices, and that has no sum",
                 where=source.name,
-                found=", ".join(f"{key}: {config[key]}"[:80] for key in beside),
+                found=", ".join(f"{key}: {config[key]}"[:80] for key in unsummable),
                 fix="merge it into its base, and interpolate the merged models",
             )
     ranks = [config.get("r") for config in settings]

@@ -1,4 +1,4 @@
-"""The tuned model as files that plain transformers and peft load: weights, tokenizer, chat template, settings.
+"""Writes a tuned model as files that plain transformers and peft load: weights, tokenizer, chat template, settings.
 
 merged, or tuned in full:  FOLDER/config.json, model.safetensors, generation_config.json, the tokenizer,
                            chat_template.jinja, README.md; with an adapter also FOLDER/adapter/
@@ -21,8 +21,8 @@ from tutelage.models.load import LoadedModel, read_model
 from tutelage.models.source import ModelSource
 
 KIND, KIND_OF_RUN = "a model", "the tuned model of a run"
-"""What the folder is marked as. An export does not replace the model inside a run's folder."""
-_WRITTEN = (
+"""The kinds of output that a folder is marked with. An export does not replace the model in a run's folder."""
+_FILES = (
     "README.md",
     "adapter_config.json",
     "base.json",
@@ -33,8 +33,8 @@ _WRITTEN = (
     "*.safetensors.index.json",
     *folders.TOKENIZER_FILES,
 )
-_OF_A_RUN = frozenset(f"{place}{name}" for place in ("", "adapter/") for name in _WRITTEN)
-"""The files that a run's model may have: runs of versions that did not mark their outputs can still be tuned again."""
+_RUN_FILES = frozenset(f"{folder}{name}" for folder in ("", "adapter/") for name in _FILES)
+"""The files of a run's model: runs of versions that did not mark their outputs can still be tuned again."""
 
 
 def export(
@@ -47,16 +47,16 @@ def export(
     inputs: Sequence[Path] = (),
     of_run: bool = False,
 ) -> None:
-    """Write a model so that others can load it; whole or absent.
+    """Write a model so that other programs can load it; the folder is complete or absent.
 
     Args:
         loaded: the tuned model; it stays as it is.
-        folder: where to; a model that this function wrote and nobody changed is replaced, anything else is refused.
-        merge: for an adapter, whether the sum of base and adapter is written, with the adapter beside it. Says
-            nothing for a model tuned in full.
-        base: what was tuned: an adapter names it.
-        card: the text of README.md, empty for none; None says what was tuned on, which is `base`.
-        inputs: what else the folder may not be, lie in or lie above; the base's folder is added.
+        folder: where to; an unchanged model that this function wrote is replaced, anything else is refused.
+        merge: whether an adapter is merged into its base, and written beside the merged weights. Ignored for a
+            model tuned in full.
+        base: the model that was tuned, which an adapter names.
+        card: the text of README.md, empty for none; None names the base.
+        inputs: folders, beside the base's, that the new one may not be, lie in or contain.
         of_run: whether the folder is a run's own `model`.
 
     Raises:
@@ -78,7 +78,7 @@ def export(
 
 
 def _check_merged(loaded: LoadedModel, part: Path) -> None:
-    """Read back what was merged and refuse it where it does not answer as base and adapter do."""
+    """Read the merged model back, and refuse it where it does not answer as base and adapter do."""
     rows = logit_agreement.draw_probe_rows(
         loaded.model,
         encoder_decoder=loaded.encoder_decoder,
@@ -97,62 +97,62 @@ def _check_merged(loaded: LoadedModel, part: Path) -> None:
 
 
 def loading_lines(folder: Path, *, shown: str | None = None) -> list[str]:
-    """Three lines of Python that load an exported folder with plain transformers and peft.
+    """Write three lines of Python that load an exported folder with plain transformers and peft.
 
     Args:
-        folder: what `export` wrote.
-        shown: how the lines name it; the folder's own path when None.
+        folder: an exported model.
+        shown: its name in these lines; None is the folder's path.
     """
-    place = repr(shown or str(folder))
-    tokenizer = f"tokenizer = AutoTokenizer.from_pretrained({place})"
+    path = repr(shown or str(folder))
+    tokenizer = f"tokenizer = AutoTokenizer.from_pretrained({path})"
     if (folder / "config.json").is_file():
         config = folders.read_json(folder / "config.json")
-        kind = "AutoModelForSeq2SeqLM" if config.get("is_encoder_decoder") else "AutoModelForCausalLM"
+        auto_class = "AutoModelForSeq2SeqLM" if config.get("is_encoder_decoder") else "AutoModelForCausalLM"
         return [
-            f"from transformers import {kind}, AutoTokenizer",
+            f"from transformers import {auto_class}, AutoTokenizer",
             tokenizer,
-            f"model = {kind}.from_pretrained({place})",
+            f"model = {auto_class}.from_pretrained({path})",
         ]
     config = folders.read_json(folder / "adapter_config.json")
     task = "Seq2SeqLM" if config.get("task_type") == "SEQ_2_SEQ_LM" else "CausalLM"
     name = str(config["base_model_name_or_path"])
     if name in bundled.table():
-        # Other programs do not know the bundled name: they are given its place in this machine's cache.
-        below = repr(str(bundled.find(name).folder))
+        # Other programs do not know the bundled name: they get its folder in this machine's cache.
+        base = repr(str(bundled.find(name).folder))
         return [
             f"from peft import PeftModel; from transformers import AutoModelFor{task}, AutoTokenizer",
             tokenizer,
-            f"model = PeftModel.from_pretrained(AutoModelFor{task}.from_pretrained({below}), {place})",
+            f"model = PeftModel.from_pretrained(AutoModelFor{task}.from_pretrained({base}), {path})",
         ]
     return [
         f"from peft import AutoPeftModelFor{task}; from transformers import AutoTokenizer",
         tokenizer,
-        f'model = AutoPeftModelFor{task}.from_pretrained({place}, dtype="float32")',
+        f'model = AutoPeftModelFor{task}.from_pretrained({path}, dtype="float32")',
     ]
 
 
 def output_folder(folder: Path, *, inputs: Sequence[Path] = (), of_run: bool = False) -> outputs.Folder:
-    """The folder for a model, as `export` takes it: `check` refuses it before the work that leads to it."""
+    """The output folder of `export`, whose `check` refuses a folder that may not be replaced before the work starts."""
     if of_run:
-        move = "move it out of the run's folder"
-        return outputs.Folder(folder, KIND_OF_RUN, advice=move, replaceable=_OF_A_RUN)
+        advice = "move it out of the run's folder"
+        return outputs.Folder(folder, KIND_OF_RUN, advice=advice, replaceable=_RUN_FILES)
     return outputs.Folder(folder, KIND, inputs)
 
 
 def _save_adapter(loaded: LoadedModel, folder: Path, base: ModelSource) -> None:
-    """The adapter in peft's form, naming its base so that peft finds it on this machine."""
+    """Save the adapter in peft's form, with its base's name so that peft finds it on this machine."""
     for config in loaded.model.peft_config.values():
-        # A folder, so that peft looks there and asks no hub whether the vocabulary has grown.
+        # As a folder, where peft looks up the vocabulary's size; it would ask the hub for a name.
         config.base_model_name_or_path = str(base.weights)
     loaded.model.save_pretrained(folder)
-    # peft's model card is a form with every field left open.
+    # peft's model card is a form with empty fields.
     (folder / "README.md").unlink(missing_ok=True)
-    # peft keeps names of layers as sets, whose order changes from process to process: the same run, the same bytes.
+    # peft has sets of layers' names, whose order changes from process to process; sorted, the same run gives the same bytes.
     path = folder / "adapter_config.json"
-    written = folders.read_json(path)
-    written["base_model_name_or_path"], written["revision"] = base_record.reference_to(base)
+    settings = folders.read_json(path)
+    settings["base_model_name_or_path"], settings["revision"] = base_record.reference_to(base)
     for key in folders.ADAPTER_SETS:
-        if isinstance(written.get(key), list):
-            written[key] = sorted(written[key])
-    write_text(path, json.dumps(written, indent=2, sort_keys=True) + "\n")
+        if isinstance(settings.get(key), list):
+            settings[key] = sorted(settings[key])
+    write_text(path, json.dumps(settings, indent=2, sort_keys=True) + "\n")
     base_record.write_record(base, folder)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -189,7 +191,9 @@ def check(folder: Path) -> tuple[str, ...]:
     if (folder / "adapter_config.json").is_file():
         _check_weights(folder, "adapter_model")
         settings = folder / "adapter_config.json"
-        settings_limits.check_adapter(settings, read_json(settings), _widest(folder))
+        with open_tensors(folder, "adapter_model") as tensors:
+            widest = max((size for tensor in tensors.values() for size in tensor.get_shape()), default=0)
+        settings_limits.check_adapter(settings, read_json(settings), widest)
         return ()
     raise InputError(
         "the folder holds no model",
@@ -284,6 +288,29 @@ def weight_files(folder: Path, stem: Literal["model", "adapter_model"] = "model"
     return [folder / name for name in names]
 
 
+@contextmanager
+def open_tensors(
+    folder: Path, stem: Literal["model", "adapter_model"] = "model", *, framework: Literal["np", "pt"] = "np"
+) -> Iterator[dict[str, Any]]:
+    """Open a model's or an adapter's weights as slices of safetensors by name.
+
+    Names, shapes and dtypes are known at once; numbers are read when a slice is indexed.
+
+    Args:
+        folder: of the model or adapter.
+        stem: which of the two.
+        framework: the arrays that slices give: of NumPy, or of torch.
+    """
+    from safetensors import safe_open
+
+    with ExitStack() as stack:
+        slices: dict[str, Any] = {}
+        for path in weight_files(folder, stem):
+            handle = stack.enter_context(safe_open(path, framework=framework))
+            slices.update({name: handle.get_slice(name) for name in handle.keys()})  # noqa: SIM118  # no mapping
+        yield slices
+
+
 def _weight_map(index: Path) -> dict[str, str]:
     """The index of sharded weights: each tensor's name and the file that holds it."""
     mapping = read_json(index).get("weight_map")
@@ -311,17 +338,6 @@ def _check_weights(folder: Path, stem: Literal["model", "adapter_model"]) -> Non
                 expected=f"the tensors that {index.name} lists for this file",
                 fix=_SAVE_AGAIN,
             )
-
-
-def _widest(folder: Path) -> int:
-    """The largest dimension of an adapter's tensors; reads no weights."""
-    from safetensors import safe_open
-
-    widest = 0
-    for path in weight_files(folder, "adapter_model"):
-        with safe_open(path, framework="np") as file:
-            widest = max([widest, *(n for name in file.keys() for n in file.get_slice(name).get_shape())])  # noqa: SIM118  # no mapping
-    return widest
 
 
 def _no_weights(folder: Path, expected: str) -> InputError:

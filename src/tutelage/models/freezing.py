@@ -1,6 +1,6 @@
-"""Which weights of a fully tuned model stay as they are: by their names, or all below the last layers.
+"""Freezes weights of a model that is tuned in full: by their names, or all below the last layers.
 
-Autograd ends where nothing below needs a gradient, so frozen first layers keep no activations and cost no backward
+Autograd stops where nothing below needs a gradient, so frozen first layers store no activations and cost no backward
 pass. That holds only while nothing that runs before them is trained: embeddings tied to the output layer stay frozen.
 """
 
@@ -15,19 +15,19 @@ from tutelage.core.suggestions import did_you_mean
 
 
 def freeze(model: Any, patterns: Sequence[str]) -> int:
-    """Freeze the weights whose names fit a pattern, such as `model.embed_tokens.*`; all others are trained.
+    """Freeze the weights whose names match a pattern, such as `model.embed_tokens.*`; all others are trained.
 
-    A tied weight has one name, that of the module which comes first.
+    A tied weight has one name, that of the first module that has it.
 
     Args:
         model: a transformers model.
         patterns: of whole names, with `*`, `?` and `[...]` as in file names.
 
     Returns:
-        How many numbers are trained.
+        The number of trainable parameters.
 
     Raises:
-        InputError: a pattern that fits no weight, or patterns that fit all.
+        InputError: a pattern that matches no weight, or patterns that match all.
     """
     names = [name for name, _ in model.named_parameters()]
     for pattern in patterns:
@@ -48,24 +48,24 @@ def freeze(model: Any, patterns: Sequence[str]) -> int:
             found=", ".join(patterns),
             fix="leave some weights out",
         )
-    return _trained(model)
+    return _n_trainable(model)
 
 
 def train_last(model: Any, count: int) -> int:
-    """Train the last `count` layers and what runs after them; everything before is frozen.
+    """Freeze everything before the last `count` layers; these and the modules that run after them are trained.
 
-    What runs after is found by running the model once on one token. Weights that are also used earlier (tied
+    The order of the modules is found by running the model once on one token. Weights that are also used earlier (tied
     embeddings) stay frozen, because their gradient would need the whole backward pass.
 
     Args:
         model: a transformers model; of an encoder-decoder model the decoder's layers count.
-        count: layers, from 1 on.
+        count: how many layers, at least 1.
 
     Returns:
-        How many numbers are trained.
+        The number of trainable parameters.
 
     Raises:
-        InputError: the model has fewer layers, or none that can be told.
+        InputError: the model has fewer layers, or no list of layers.
     """
     layers = _layers(model)
     if count > len(layers):
@@ -76,19 +76,19 @@ def train_last(model: Any, count: int) -> int:
             expected=f"at most {len(layers)}",
             fix=f"write {len(layers)} for all layers, or leave it out to train the embeddings too",
         )
-    first = layers[len(layers) - count]
-    before, after = _runs(model, first)
+    last_layers = layers[len(layers) - count :]
+    before, after = _execution_order(model, last_layers[0])
     model.requires_grad_(requires_grad=False)
-    for module in (*after, *layers[len(layers) - count :]):
+    for module in (*after, *last_layers):
         module.requires_grad_(requires_grad=True)
     for module in before:
         for weight in module.parameters(recurse=False):
             weight.requires_grad_(requires_grad=False)
-    return _trained(model)
+    return _n_trainable(model)
 
 
 def _layers(model: Any) -> list[Any]:
-    """The decoder's layers: the list of modules nearest to the top, of several the longest. Layers hold lists too."""
+    """The decoder's layers: the outermost list of modules, and the longest of several. Layers contain lists too."""
     import torch
 
     decoder = model.get_decoder() if model.config.is_encoder_decoder else model
@@ -100,38 +100,36 @@ def _layers(model: Any) -> list[Any]:
             found=type(model).__name__,
             fix="name what stays frozen in tune.freeze",
         )
-    _, found = max(lists, key=lambda one: (-one[0].count("."), len(one[1])))
-    return list(found)
+    _, layers = max(lists, key=lambda named: (-named[0].count("."), len(named[1])))
+    return list(layers)
 
 
-def _runs(model: Any, first: Any) -> tuple[list[Any], list[Any]]:
-    """The modules with weights that run before `first` does, and those that only run after it began."""
+def _execution_order(model: Any, first: Any) -> tuple[list[Any], list[Any]]:
+    """The modules with weights that run before `first`, and those that only run once it has started."""
     import torch
 
-    before: dict[Any, None] = {}
-    after: dict[Any, None] = {}
-    began: list[bool] = []
-
-    def note(module: Any, *_: Any) -> None:
-        if module is first:
-            began.append(True)
-        if next(module.parameters(recurse=False), None) is not None:
-            (after if began else before)[module] = None
-
-    hooks = [module.register_forward_pre_hook(note) for module in model.modules()]
+    order: list[Any] = []
+    hooks = [
+        module.register_forward_pre_hook(lambda module, _: order.append(module)) for module in model.modules()
+    ]
     training = model.training
     model.eval()
     try:
         ids = torch.zeros((1, 1), dtype=torch.long, device=model.device)
-        given = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
+        inputs = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
         with torch.no_grad():
-            model(input_ids=ids, use_cache=False, **given)
+            model(input_ids=ids, use_cache=False, **inputs)
     finally:
         for hook in hooks:
             hook.remove()
         model.train(training)
-    return list(before), [module for module in after if module not in before]
+    start = order.index(first)
+    before, after = (
+        [module for module in part if next(module.parameters(recurse=False), None) is not None]
+        for part in (order[:start], order[start:])
+    )
+    return before, [module for module in after if module not in before]
 
 
-def _trained(model: Any) -> int:
+def _n_trainable(model: Any) -> int:
     return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)

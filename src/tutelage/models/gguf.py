@@ -1,8 +1,8 @@
-"""GGUF to a plain folder of safetensors: once, so that every later start takes seconds.
+"""Converts a GGUF file to a folder of safetensors, once, so that later starts take seconds.
 
-Blocks are dequantised to fp32 by transformers' GGUF loader. Two things it leaves are put right here:
-the quantisation settings, which would make it refuse to save, and the way the text is cut before merging
-where the loader does not know the file's `tokenizer.ggml.pre`.
+transformers' GGUF loader dequantises blocks to fp32. Two things that it leaves are corrected here: the quantisation
+settings, with which the model could not be saved, and the pre-tokenizer, where the loader does not know the file's
+`tokenizer.ggml.pre`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tutelage.models.parameter_budget import limit_parameters
 from tutelage.models.special_tokens import check_positions, settle
 
 CONVERTER = 2
-"""Counted up when the conversion of a person's file changes, so that what an older Tutelage made of it is made again.
+"""Raised when the conversion of a user's file changes, so that files which an older Tutelage converted are converted again.
 2: files beside the GGUF file change nothing; every tensor is checked both ways."""
 TABLE = "pretokenizers.yaml"
 FIX = (
@@ -32,19 +32,10 @@ FIX = (
 )
 
 
-def check(path: Path) -> GgufHeader:
-    """The file's header, checked; no weight is read.
-
-    Raises:
-        InputError: not GGUF, damaged, or its counts, offsets and layers do not fit.
-    """
-    return gguf_header.read(path)
-
-
 def convert(path: Path, folder: Path) -> None:
-    """Write what a GGUF file holds into a folder that plain transformers loads.
+    """Convert a GGUF file into a folder that plain transformers loads.
 
-    The file is read from a folder of its own: nothing that stands beside it has a say.
+    The loader sees the file alone: other files in its folder have no influence.
 
     Args:
         path: the GGUF file.
@@ -55,11 +46,11 @@ def convert(path: Path, folder: Path) -> None:
         InputError: not GGUF, damaged, with tensors too many, too few or of another shape, or of an architecture or
             tokenizer that cannot be read faithfully.
     """
-    header = check(path)
+    header = gguf_header.read(path)
     gguf_check.check_settings(header, path)
     with file_view({"model.gguf": path}) as view:
         model, tokenizer = _read(path, view, header)
-    _cut_as_stated(tokenizer, header, path)
+    _set_pre_tokenizer(tokenizer, header, path)
     for key in ("is_local", "local_files_only", "name_or_path"):
         tokenizer.init_kwargs.pop(key, None)
     settle(model, tokenizer)
@@ -69,7 +60,7 @@ def convert(path: Path, folder: Path) -> None:
 
 
 def _read(path: Path, view: Path, header: GgufHeader) -> tuple[Any, Any]:
-    """The model in fp32, free of quantisation settings, and the tokenizer as transformers makes it."""
+    """The model in fp32, without quantisation settings, and the tokenizer as transformers loads it."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -98,10 +89,9 @@ def _read(path: Path, view: Path, header: GgufHeader) -> tuple[Any, Any]:
     smoke_test.check_model(loaded.eval(), tokenizer, path)
     rotary = gguf_check.rotary_factors(header, loaded.config, path)
     config = copy.deepcopy(loaded.config)
-    # The other two are a machine's path and the file's inner title: a saved model is named by where it stands.
-    for leftover in ("quantization_config", "_name_or_path", "_model_name_or_path"):
-        if leftover in vars(config):
-            delattr(config, leftover)
+    # The other two are a path on this machine and the file's inner title.
+    for setting in ("quantization_config", "_name_or_path", "_model_name_or_path"):
+        vars(config).pop(setting, None)
     if rotary is not None:
         config.get_text_config().rope_parameters = rotary
     with torch.device("meta"):
@@ -112,19 +102,20 @@ def _read(path: Path, view: Path, header: GgufHeader) -> tuple[Any, Any]:
     return plain, tokenizer
 
 
-def _cut_as_stated(tokenizer: Any, header: GgufHeader, path: Path) -> None:
-    """Cut text as the file states, or refuse: a wrong cut gives ids that the model has never seen together."""
+def _set_pre_tokenizer(tokenizer: Any, header: GgufHeader, path: Path) -> None:
+    """Split text before merging as the file states, or refuse: another split gives ids that the model was not trained on."""
     from tokenizers import pre_tokenizers
 
-    kind, pre = (header.metadata.get(f"tokenizer.ggml.{key}") for key in ("model", "pre"))
+    kind, pre_tokenizer = (header.metadata.get(f"tokenizer.ggml.{key}") for key in ("model", "pre"))
     table: dict[str, str] = yamltext.table("tutelage.models", TABLE)
-    if kind != "gpt2" or pre in _known_to_transformers() or table.get(str(pre)) == "gpt2":
+    split = table.get(str(pre_tokenizer))
+    if kind != "gpt2" or pre_tokenizer in _transformers_pre_tokenizers() or split == "gpt2":
         return
-    if table.get(str(pre)) != "digits":
+    if split != "digits":
         raise InputError(
-            "it is not known how this file's tokenizer cuts text",
+            "it is not known how this file's tokenizer splits text",
             where=str(path),
-            found=f"tokenizer.ggml.pre is {pre!r}",
+            found=f"tokenizer.ggml.pre is {pre_tokenizer!r}",
             expected=f"one of {', '.join(sorted(table))}, or one that transformers knows",
             fix="name the same model as safetensors, by its hub id or a folder",
         )
@@ -133,8 +124,8 @@ def _cut_as_stated(tokenizer: Any, header: GgufHeader, path: Path) -> None:
     )
 
 
-def _known_to_transformers() -> Collection[str]:
-    """The ways of cutting that transformers' loader sets by itself; older releases set none."""
+def _transformers_pre_tokenizers() -> Collection[str]:
+    """The pre-tokenizers that transformers' loader sets; older releases set none."""
     try:
         from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
     except ImportError:

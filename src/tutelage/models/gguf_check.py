@@ -1,7 +1,7 @@
-"""Whether transformers makes of a GGUF file the model that the file holds: settings, and every tensor both ways.
+"""Checks that transformers loads from a GGUF file the model that it holds: its settings, and every tensor both ways.
 
-The loader fills settings that the file does not state with defaults of its own, makes up tensors that are missing, and
-passes over those that it has no place for. Each would be another model.
+The loader fills missing settings with its own defaults, initialises missing tensors at random, and ignores those that
+it does not know. Each of these would give another model.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ TIED_OUTPUT = ("falcon", "bloom")
 """Architectures whose output layer is always the embedding; a copy of it in the file is not read."""
 
 ROTARY = "rope_freqs.weight"
-"""What each rotary frequency is divided by: Llama 3.1 and later state their long context in this way alone."""
+"""The divisors of the rotary frequencies, by which alone Llama 3.1 and later state their long context."""
 LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 """The constants of every Llama 3 release; the factor is the largest of the tensor's values."""
 
 
 def check_settings(header: GgufHeader, path: Path) -> None:
-    """Check that the file states what the loader would guess, and nothing that it would pass over.
+    """Check that the file states what the loader would guess, and nothing that the loader would ignore.
 
     Raises:
         InputError: a setting is missing, or changes the model and is not read.
     """
     attention = any(".attn_" in name and "norm" not in name for name in header.tensors)
     epsilons = ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon")
-    needed = ["embedding_length", "context_length", *(["attention.head_count"] if attention else [])]
-    missing = [key for key in needed if header.setting(key) is None]
+    required = ["embedding_length", "context_length", *(["attention.head_count"] if attention else [])]
+    missing = [key for key in required if header.setting(key) is None]
     if all(header.setting(key) is None for key in epsilons):
         missing.append(epsilons[0])
     if missing:
@@ -55,13 +55,13 @@ def check_settings(header: GgufHeader, path: Path) -> None:
 
 
 def _check_scaling(header: GgufHeader, path: Path) -> None:
-    """Refuse stretched positions: transformers' loader reads them for gpt-oss alone."""
+    """Refuse scaled positions, which transformers' loader reads for gpt-oss alone."""
     factor = header.setting("rope.scaling.factor")
     kind = header.setting("rope.scaling.type")
-    stretched = kind not in (None, "none") and factor not in (None, 0.0, 1.0)
+    scaled = kind not in (None, "none") and factor not in (None, 0.0, 1.0)
     if header.setting("rope.scale_linear") not in (None, 1.0):
-        kind, factor, stretched = "linear", header.setting("rope.scale_linear"), True
-    if stretched and header.architecture != "gpt-oss":
+        kind, factor, scaled = "linear", header.setting("rope.scale_linear"), True
+    if scaled and header.architecture != "gpt-oss":
         raise InputError(
             "the file stretches its positions, which the GGUF loader of transformers does not read",
             where=str(path),
@@ -73,7 +73,7 @@ def _check_scaling(header: GgufHeader, path: Path) -> None:
 def rotary_factors(header: GgufHeader, config: Any, path: Path) -> dict[str, Any] | None:
     """The model's rotary settings where the file divides its frequencies; None where it does not.
 
-    Source: Llama 3's scaling as transformers states it (`rope_type: llama3`), and the converter of llama.cpp, which writes
+    Source: Llama 3's scaling as transformers has it (`rope_type: llama3`), and the converter of llama.cpp, which writes
     the same as one divisor for each frequency.
 
     Args:
@@ -99,9 +99,8 @@ def rotary_factors(header: GgufHeader, config: Any, path: Path) -> dict[str, Any
     theta = (getattr(text, "rope_parameters", None) or {}).get("rope_theta")
     if theta is not None and divisors.size:
         factor, low, high = float(divisors.max()), LLAMA3["low_freq_factor"], LLAMA3["high_freq_factor"]
-        turns = LLAMA3["original_max_position_embeddings"] / (
-            2 * np.pi * float(theta) ** (np.arange(divisors.size) / divisors.size)
-        )
+        wavelengths = 2 * np.pi * float(theta) ** (np.arange(divisors.size) / divisors.size)
+        turns = LLAMA3["original_max_position_embeddings"] / wavelengths
         smooth = np.clip((turns - low) / (high - low), 0.0, 1.0)
         # The divisors were rounded to fp32 once: 1e-4 leaves room for a base rounded there too.
         if np.allclose(divisors, 1 / ((1 - smooth) / factor + smooth), rtol=1e-4, atol=0):
@@ -116,9 +115,9 @@ def rotary_factors(header: GgufHeader, config: Any, path: Path) -> dict[str, Any
 
 
 def check_weights(header: GgufHeader, model: Any, report: Mapping[str, Any], path: Path) -> None:
-    """Check that each of the model's numbers came from the file, and each of the file's went into the model.
+    """Check that all numbers of the model came from the file, and all of the file's numbers went into the model.
 
-    Every tensor of the model was read (none is missing), and both sides hold the same count of numbers: so no tensor
+    Every tensor of the model was read (none is missing), and both sides have the same count of numbers: so no tensor
     of the file was left out.
 
     Args:
@@ -132,24 +131,24 @@ def check_weights(header: GgufHeader, model: Any, report: Mapping[str, Any], pat
     """
     import torch
 
-    wrong = sorted(str(key) for name in ("missing_keys", "mismatched_keys") for key in report[name])
-    if wrong:
+    missing = sorted(str(key) for name in ("missing_keys", "mismatched_keys") for key in report[name])
+    if missing:
         raise InputError(
-            f"the GGUF file lacks {len(wrong)} of the tensors that its model needs, or has them in another shape",
+            f"the GGUF file lacks {len(missing)} of the tensors that its model needs, or has them in another shape",
             where=str(path),
-            found=f"no {wrong[0]}",
+            found=f"no {missing[0]}",
             expected=f"all weights of {type(model).__name__}",
             fix="convert the model again; " + FIX,
         )
     _check_defaults(header, model.config, path)
-    stored = {name: tensor for name, tensor in header.tensors.items() if not _spared(tensor, header)}
+    stored = {name: tensor for name, tensor in header.tensors.items() if not _is_unused(tensor, header)}
     distinct = {tensor.data_ptr(): tensor for tensor in model.state_dict().values()}
     if sum(tensor.elements for tensor in stored.values()) != sum(t.numel() for t in distinct.values()):
-        unused = _unused(stored, model)
+        unknown = _unknown_tensors(stored, model)
         raise InputError(
             "the GGUF file holds tensors that the model has no place for: without them it is another model",
             where=str(path),
-            found=", ".join(unused[:5]) or f"{len(stored)} tensors",
+            found=", ".join(unknown[:5]) or f"{len(stored)} tensors",
             expected=f"the weights of {type(model).__name__} alone",
             fix=FIX,
         )
@@ -164,30 +163,30 @@ def check_weights(header: GgufHeader, model: Any, report: Mapping[str, Any], pat
 
 
 def _check_defaults(header: GgufHeader, config: Any, path: Path) -> None:
-    """What a file may leave out has one meaning in llama.cpp; the loader's default must be the same."""
+    """Check that the loader's defaults for settings that a file may leave out are those of llama.cpp."""
     text = config.get_text_config()
     heads = getattr(text, "num_attention_heads", None)
-    groups = getattr(text, "num_key_value_heads", None)
+    kv_heads = getattr(text, "num_key_value_heads", None)
     theta = (getattr(text, "rope_parameters", None) or {}).get("rope_theta")
-    wrong = None
-    if header.setting("attention.head_count_kv") is None and groups not in (None, heads):
-        wrong = f"no {header.architecture}.attention.head_count_kv, for which {groups} would be taken, not {heads}"
+    mistake = None
+    if header.setting("attention.head_count_kv") is None and kv_heads not in (None, heads):
+        mistake = f"no {header.architecture}.attention.head_count_kv, for which {kv_heads} would be taken, not {heads}"
     if header.setting("rope.freq_base") is None and theta not in (None, 10_000, 10_000.0):
-        wrong = f"no {header.architecture}.rope.freq_base, for which {theta} would be taken, not 10000"
-    if wrong is not None:
+        mistake = f"no {header.architecture}.rope.freq_base, for which {theta} would be taken, not 10000"
+    if mistake is not None:
         raise InputError(
             "the GGUF file leaves out a setting that transformers' loader guesses wrong",
             where=str(path),
-            found=wrong,
+            found=mistake,
             fix="convert the model again; " + FIX,
         )
 
 
-def _spared(tensor: TensorEntry, header: GgufHeader) -> bool:
+def _is_unused(tensor: TensorEntry, header: GgufHeader) -> bool:
     """Whether a tensor is no weight of the model, or a copy of one.
 
-    `output.weight` is a copy where the output is always the embedding; the blocks behind the last layer predict several
-    tokens ahead (`nextn_predict_layers`), which takes no part in the next token's probability.
+    `output.weight` is a copy where the output layer is always the embedding; the blocks behind the last layer predict
+    several tokens ahead (`nextn_predict_layers`) and do not influence the next token's probability.
     """
     if tensor.name == ROTARY:
         return True  # `rotary_factors` reads it
@@ -200,8 +199,8 @@ def _spared(tensor: TensorEntry, header: GgufHeader) -> bool:
     return False
 
 
-def _unused(stored: Mapping[str, TensorEntry], model: Any) -> list[str]:
-    """The file's tensors that transformers gives no place, for the error; empty where its table of names is elsewhere."""
+def _unknown_tensors(stored: Mapping[str, TensorEntry], model: Any) -> list[str]:
+    """The file's tensors that transformers does not know, for the error; empty in releases with other internals."""
     try:
         from transformers.modeling_gguf_pytorch_utils import (
             TENSOR_PROCESSORS,
@@ -209,8 +208,8 @@ def _unused(stored: Mapping[str, TensorEntry], model: Any) -> list[str]:
             get_gguf_hf_weights_map,
         )
 
-        make = TENSOR_PROCESSORS.get(model.config.model_type, TensorProcessor)
-        places = get_gguf_hf_weights_map(model, make(config=model.config.to_dict()))
+        processor = TENSOR_PROCESSORS.get(model.config.model_type, TensorProcessor)
+        mapping = get_gguf_hf_weights_map(model, processor(config=model.config.to_dict()))
     except Exception:  # noqa: BLE001  # internals that differ between releases, for a name in a message alone
         return []
-    return sorted(name for name in stored if name not in places)
+    return sorted(name for name in stored if name not in mapping)

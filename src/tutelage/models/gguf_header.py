@@ -1,6 +1,6 @@
-"""A GGUF file's header, read with bounds before any library reads the file: metadata, and which tensors stand where.
+"""Reads a GGUF file's header, metadata and positions of tensors, with bounds and before any library reads the file.
 
-Every count and length is checked against what is left of the file before anything is allocated for it.
+Every count and length is checked against the rest of the file before memory is allocated for it.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
@@ -23,7 +23,7 @@ MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 MAX_DIMENSIONS = 4
 MAX_ARRAY_VALUES = 4096
-"""Entries of an array of numbers that are kept; of a longer array, or one of texts, the length alone."""
+"""The longest array of numbers that is read; of longer ones, and of arrays of texts, only the length is."""
 _STRING, _ARRAY = 8, 9
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _BLOCK = re.compile(r"(?:enc\.|dec\.)?blk\.(\d+)\.")
@@ -31,7 +31,7 @@ _BLOCK = re.compile(r"(?:enc\.|dec\.)?blk\.(\d+)\.")
 
 @dataclass(frozen=True, slots=True)
 class TensorEntry:
-    """One tensor of the file.
+    """The header's entry for one tensor.
 
     Attributes:
         name: as llama.cpp names it.
@@ -48,13 +48,13 @@ class TensorEntry:
 
     @property
     def elements(self) -> int:
-        """How many numbers it holds."""
+        """The number of values in it."""
         return prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """What a GGUF file says before its weights.
+    """The metadata and the table of tensors of a GGUF file.
 
     Attributes:
         architecture: llama.cpp's name of the architecture, the prefix of its keys.
@@ -67,12 +67,12 @@ class GgufHeader:
     tensors: Mapping[str, TensorEntry]
 
     def setting(self, key: str) -> Any:
-        """A value of the architecture's own, such as `block_count`; None when the file does not state it."""
+        """A setting of the architecture, such as `block_count`; None when the file does not state it."""
         return self.metadata.get(f"{self.architecture}.{key}")
 
 
-class _Damage(Exception):
-    """What is wrong with the file's header: found and expected."""
+class _DamageError(Exception):
+    """A mistake in the file's header; its arguments are what was found and what is expected."""
 
 
 def read(path: Path) -> GgufHeader:
@@ -84,19 +84,19 @@ def read(path: Path) -> GgufHeader:
     """
     try:
         with path.open("rb") as file:
-            start = file.read(4)
-            if start != MAGIC:
+            magic = file.read(4)
+            if magic != MAGIC:
                 raise InputError(
                     "the file is not GGUF",
                     where=str(path),
-                    found=f"it begins with {start!r}",
+                    found=f"it begins with {magic!r}",
                     expected=f"it begins with {MAGIC!r}",
                     fix="fetch the file again: a download that ended early or a page saved in its place look like this",
                 )
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                header = _Reader(data).header()
+                header = _HeaderReader(data).header()
         _check_layers(header)
-    except _Damage as damage:
+    except _DamageError as damage:
         raise InputError(
             "the GGUF file is damaged, or not made for use",
             where=str(path),
@@ -107,8 +107,8 @@ def read(path: Path) -> GgufHeader:
     return header
 
 
-class _Reader:
-    """Reads values at a position that moves on, and never past the end."""
+class _HeaderReader:
+    """Reads values one after the other, and never past the end of the file."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self.data = data
@@ -119,34 +119,34 @@ class _Reader:
     def header(self) -> GgufHeader:
         version, n_tensors, n_keys = self.numbers("IQQ")
         if version not in VERSIONS:
-            raise _Damage(f"version {version}", "version 2 or 3, little-endian")
+            raise _DamageError(f"version {version}", "version 2 or 3, little-endian")
         # A key takes at least 13 bytes: its length, its type, and one byte of value; a tensor at least 24.
         self.require(n_keys * 13, f"{n_keys:,} keys")
         metadata: dict[str, Any] = {}
         for _ in range(n_keys):
             key = self.text()
             if key in metadata:
-                raise _Damage(f"the key {key!r} twice", "every key once")
+                raise _DamageError(f"the key {key!r} twice", "every key once")
             (kind,) = self.numbers("I")
             metadata[key] = self.value(kind, key)
             if self.position > MAX_SETTINGS_BYTES:
-                raise _Damage(f"metadata of more than {MAX_SETTINGS_BYTES:,} bytes", "less")
+                raise _DamageError(f"metadata of more than {MAX_SETTINGS_BYTES:,} bytes", "less")
         architecture = metadata.get("general.architecture")
         if not isinstance(architecture, str) or not architecture:
-            raise _Damage(
+            raise _DamageError(
                 f"general.architecture: {architecture!r}", "the name of an architecture, such as llama"
             )
         self.require(n_tensors * 24, f"{n_tensors:,} tensors")
         if not n_tensors:
-            raise _Damage("no tensors", "the model's weights")
+            raise _DamageError("no tensors", "the model's weights")
         entries = [self.entry() for _ in range(n_tensors)]
-        return GgufHeader(architecture, metadata, self.placed(entries, metadata))
+        return GgufHeader(architecture, metadata, self.located(entries, metadata))
 
-    def require(self, length: int, subject: str) -> None:
-        left = self.size - self.position
-        if length > left:
-            raise _Damage(
-                f"{subject} at byte {self.position:,}, where {left:,} bytes are left",
+    def require(self, length: int, content: str) -> None:
+        remaining = self.size - self.position
+        if length > remaining:
+            raise _DamageError(
+                f"{content} at byte {self.position:,}, where {remaining:,} bytes are left",
                 "counts and lengths that fit the file's size",
             )
 
@@ -165,7 +165,9 @@ class _Reader:
         try:
             return content.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise _Damage(f"a text that is not UTF-8 at byte {self.position - length:,}", "UTF-8") from error
+            raise _DamageError(
+                f"a text that is not UTF-8 at byte {self.position - length:,}", "UTF-8"
+            ) from error
 
     def value(self, kind: int, key: str) -> Any:
         if kind in _SCALARS:
@@ -173,20 +175,24 @@ class _Reader:
         if kind == _STRING:
             return self.text()
         if kind != _ARRAY:
-            raise _Damage(f"{key}: a value of type {kind}", "one of the types of GGUF")
-        item, count = self.numbers("IQ")
+            raise _DamageError(f"{key}: a value of type {kind}", "one of the types of GGUF")
+        item_kind, count = self.numbers("IQ")
         self.elements += count
         if self.elements > MAX_GGUF_ELEMENTS:
-            raise _Damage(f"{key}: {count:,} entries", f"at most {MAX_GGUF_ELEMENTS:,} entries in all arrays")
-        if item in _SCALARS:
-            length = struct.calcsize(f"<{_SCALARS[item]}") * count
+            raise _DamageError(
+                f"{key}: {count:,} entries", f"at most {MAX_GGUF_ELEMENTS:,} entries in all arrays"
+            )
+        if item_kind in _SCALARS:
+            length = struct.calcsize(f"<{_SCALARS[item_kind]}") * count
             self.require(length, f"{key}, {count:,} numbers,")
             if count <= MAX_ARRAY_VALUES:
-                return list(self.numbers(_SCALARS[item] * count))
+                return list(self.numbers(_SCALARS[item_kind] * count))
             self.position += length
             return count
-        if item != _STRING:
-            raise _Damage(f"{key}: an array of values of type {item}", "an array of numbers or texts")
+        if item_kind != _STRING:
+            raise _DamageError(
+                f"{key}: an array of values of type {item_kind}", "an array of numbers or texts"
+            )
         self.require(8 * count, f"{key}, {count:,} texts,")
         for _ in range(count):
             (length,) = self.numbers("Q")
@@ -195,39 +201,39 @@ class _Reader:
         return count
 
     def entry(self) -> tuple[str, tuple[int, ...], int, int]:
-        """A tensor's name, shape, type and offset in the file's data."""
+        """Read a tensor's name, shape, type and offset in the file's data."""
         name = self.text()
         (n,) = self.numbers("I")
         if not 1 <= n <= MAX_DIMENSIONS:
-            raise _Damage(f"{name}: {n:,} dimensions", f"1 to {MAX_DIMENSIONS}")
+            raise _DamageError(f"{name}: {n:,} dimensions", f"1 to {MAX_DIMENSIONS}")
         shape = self.numbers("Q" * n)
         kind, offset = self.numbers("IQ")
         return name, shape, kind, offset
 
-    def placed(
+    def located(
         self, entries: list[tuple[str, tuple[int, ...], int, int]], metadata: Mapping[str, Any]
     ) -> dict[str, TensorEntry]:
-        """The tensors by name, each whole within the file."""
+        """The tensors by name, each checked to lie within the file."""
         from gguf import GGML_QUANT_SIZES
 
         alignment = metadata.get("general.alignment", 32)
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-            raise _Damage(f"general.alignment: {alignment}", "a power of two")
+            raise _DamageError(f"general.alignment: {alignment}", "a power of two")
         start = -(-self.position // alignment) * alignment
         blocks = {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}
         tensors: dict[str, TensorEntry] = {}
         for name, shape, kind, offset in entries:
             if name in tensors:
-                raise _Damage(f"the tensor {name} twice", "every tensor once")
+                raise _DamageError(f"the tensor {name} twice", "every tensor once")
             if kind not in blocks:
-                raise _Damage(f"{name}: numbers of type {kind}", "a type that the package gguf knows")
+                raise _DamageError(f"{name}: numbers of type {kind}", "a type that the package gguf knows")
             per_block, block_bytes = blocks[kind]
             if 0 in shape or shape[0] % per_block:
-                raise _Damage(f"{name}: shape {list(shape)}", f"rows of whole blocks of {per_block}")
+                raise _DamageError(f"{name}: shape {list(shape)}", f"rows of whole blocks of {per_block}")
             begin = start + offset
             end = begin + prod(shape) // per_block * block_bytes
             if end > self.size:
-                raise _Damage(
+                raise _DamageError(
                     f"{name}: shape {list(shape)}, up to byte {end:,} of {self.size:,}",
                     "tensors that lie within the file",
                 )
@@ -236,15 +242,15 @@ class _Reader:
 
 
 def _check_layers(header: GgufHeader) -> None:
-    """The layers that the file states are those that it holds tensors of: others would be made up or left out."""
-    stated = header.setting("block_count")
-    if not isinstance(stated, int) or isinstance(stated, bool) or stated < 1:
-        raise _Damage(f"{header.architecture}.block_count: {stated}", "the number of layers")
+    """Check that the file has tensors of all layers that it states, and of no others."""
+    n_layers = header.setting("block_count")
+    if not isinstance(n_layers, int) or isinstance(n_layers, bool) or n_layers < 1:
+        raise _DamageError(f"{header.architecture}.block_count: {n_layers}", "the number of layers")
     stored = {int(match[1]) for name in header.tensors if (match := _BLOCK.match(name))}
     # A file of n tensors holds at most n layers: no range is built for a huge number.
-    if stated > len(header.tensors) or stored != set(range(stated)):
+    if n_layers > len(header.tensors) or stored != set(range(n_layers)):
         shown = f"{min(stored)} to {max(stored)}" if stored else "none"
-        raise _Damage(
-            f"{header.architecture}.block_count is {stated:,}, and the tensors are of layers {shown}",
+        raise _DamageError(
+            f"{header.architecture}.block_count is {n_layers:,}, and the tensors are of layers {shown}",
             "tensors of every stated layer, and of no other",
         )

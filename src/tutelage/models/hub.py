@@ -1,34 +1,24 @@
-"""Models of the Hugging Face hub: safetensors, tokenizer and settings only, at one commit, and no code."""
+"""Fetches models of the Hugging Face hub at one commit: safetensors, tokenizer and settings, and no code."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tutelage.core.errors import InputError, MachineError
 from tutelage.models.bundled import Say, silent
 from tutelage.models.folders import PICKLES
 
 PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
-"""What is fetched: no *.py and no pickles."""
+"""The files that are fetched: no *.py and no pickles."""
 
 
-@dataclass(frozen=True, slots=True)
-class HubSnapshot:
-    """A model's folder on this disk and the commit that it is."""
-
-    folder: Path
-    commit: str
-
-
-def fetch(repository: str, revision: str | None, *, say: Say = silent) -> HubSnapshot:
-    """A model of the hub, from the hub's own cache on this disk when it is there.
+def fetch(repository: str, revision: str | None, *, say: Say = silent) -> Path:
+    """Fetch a model of the hub, unless the hub's own cache on this disk has it; return its folder, named by the commit.
 
     Args:
         repository: owner/name.
         revision: branch, tag or commit; None is the main branch.
-        say: is told what takes long.
+        say: is called with a line of text before each step that takes long.
 
     Raises:
         InputError: no such model, no permission, or no safetensors in it.
@@ -51,7 +41,7 @@ def fetch(repository: str, revision: str | None, *, say: Say = silent) -> HubSna
         info = HfApi().model_info(repository, revision=revision)
     except GatedRepoError as error:
         raise InputError(
-            "the model is only given to those whom its makers allow",
+            "the model is gated: its owner decides who may fetch it",
             found=repository,
             fix="ask for access on the model's page and log in with `hf auth login`",
         ) from error
@@ -64,7 +54,7 @@ def fetch(repository: str, revision: str | None, *, say: Say = silent) -> HubSna
             fix="check owner and name; a folder is named as ./folder",
         ) from error
     except (OfflineModeIsEnabled, HfHubHTTPError, HTTPError, OSError) as error:
-        return _from_disk(repository, revision, error)
+        return _download(repository, revision, offline=error)
     _check_files([file.rfilename for file in info.siblings or []], repository)
     say(f"{repository}: fetching commit {str(info.sha)[:12]} from the hub, unless it is here already")
     return _download(repository, str(info.sha))
@@ -108,30 +98,18 @@ def _check_files(names: list[str], repository: str) -> None:
     )
 
 
-def _download(repository: str, commit: str) -> HubSnapshot:
+def _download(repository: str, revision: str | None, offline: Exception | None = None) -> Path:
+    """Download a snapshot; with the error of a network that does not answer, look for it in the hub's cache only."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined]  # imported there, by either name
 
     try:
-        folder = snapshot_download(repository, revision=commit, allow_patterns=PATTERNS)
-    except (LocalEntryNotFoundError, HfHubHTTPError, HTTPError, OSError) as error:
-        raise _not_fetched(repository, error) from error
-    return HubSnapshot(Path(folder), commit)
-
-
-def _from_disk(repository: str, revision: str | None, error: Any) -> HubSnapshot:
-    """Without a network: what the hub's cache holds, else how to bring it."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        folder = Path(
-            snapshot_download(repository, revision=revision, allow_patterns=PATTERNS, local_files_only=True)
+        folder = snapshot_download(
+            repository, revision=revision, allow_patterns=PATTERNS, local_files_only=offline is not None
         )
-    except (LocalEntryNotFoundError, OSError):
-        raise _not_fetched(repository, error) from error
-    # A snapshot's folder is named by its commit.
-    return HubSnapshot(folder, folder.name)
+    except (LocalEntryNotFoundError, HfHubHTTPError, HTTPError, OSError) as error:
+        raise _not_fetched(repository, offline or error) from error
+    return Path(folder)
 
 
 def _not_fetched(repository: str, error: Exception) -> MachineError:

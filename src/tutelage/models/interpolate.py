@@ -141,9 +141,9 @@ def _verify_line(base: Path, tuned: Path, written: Path, share: float) -> None:
     import torch
 
     with (
-        weights.open_tensors(base) as base_tensors,
-        weights.open_tensors(tuned) as tuned_tensors,
-        weights.open_tensors(written) as written_tensors,
+        folders.open_tensors(base, framework="pt") as base_tensors,
+        folders.open_tensors(tuned, framework="pt") as tuned_tensors,
+        folders.open_tensors(written, framework="pt") as written_tensors,
     ):
         for name, stored in written_tensors.items():
             end = tuned_tensors[name][...]
@@ -260,10 +260,9 @@ def _drop_copies(tensors: dict[str, _StoredTensor], other: dict[str, _StoredTens
     """Drop the tensors that the other model lacks and that repeat one which it has: copies of tied weights."""
     for name in sorted(set(tensors) - set(other)):
         copy = tensors[name]
-        for shared in set(tensors) & set(other):
-            if tensors[shared].shape == copy.shape and tensors[shared].equals(copy):
-                del tensors[name]
-                break
+        candidates = [tensors[shared] for shared in set(tensors) & set(other)]
+        if any(tensor.shape == copy.shape and tensor.equals(copy) for tensor in candidates):
+            del tensors[name]
 
 
 def _write_file(

@@ -11,13 +11,13 @@ from tutelage.core import hashing
 from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError
 from tutelage.core.files import decode
-from tutelage.core.strictjson import kind
+from tutelage.core.strictjson import json_kind
 from tutelage.models import adapter_file, base_record, folders, smoke_test, weights
 from tutelage.models.causal import require_causal
 from tutelage.models.fingerprints import fingerprint
 from tutelage.models.library_calls import SAVE_AGAIN, file_view, library_errors, quiet
 from tutelage.models.source import ModelSource
-from tutelage.models.special_tokens import check_ids, check_positions, eos_ids, settle, settle_tokenizer
+from tutelage.models.special_tokens import check_settings, eos_ids, settle, settle_tokenizer
 from tutelage.tokens import rendering
 
 
@@ -56,10 +56,10 @@ class LoadedModel:
     @property
     def context(self) -> int | None:
         """How many tokens fit beside virtual ones; None where positions are relative and no limit is stated."""
-        from tutelage.models import soft_prompts
+        from tutelage.models.soft_prompts import soft_prompt
 
-        length = _context(self.model.config, self.tokenizer)
-        return None if length is None else length - soft_prompts.soft_prompt_length(self.model)
+        length, prompt = _context(self.model.config, self.tokenizer), soft_prompt(self.model)
+        return length if length is None or prompt is None else length - prompt.length
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +108,7 @@ def load(
     template = _template(tokenizer, chat_template, source.tokenizer, clock)
     model = read_model(source.weights, dtype, four_bit=four_bit)
     _check_vocabulary(model.get_input_embeddings().weight.shape[0], tokenizer, source)
-    check_ids(model.generation_config, source.weights / "generation_config.json")
-    check_ids(model.config, source.weights / "config.json")
-    check_positions(model.config, source.weights / "config.json")
+    check_settings(model.config, model.generation_config, source.weights)
     settle(model, tokenizer)
     model.eval()
     with library_errors(smoke_test.PROBLEM, source.weights, fix=weights.reading_fix(source.weights)):
@@ -159,23 +157,17 @@ def load_tokenizer(
     Raises:
         InputError: a damaged tokenizer or config, a tokenizer larger than the model, a broken template.
     """
-    from transformers import GenerationConfig
-
     tokenizer = _tokenizer(source.tokenizer)
     template = _template(tokenizer, chat_template, source.tokenizer, clock)
     config = load_config(source.weights)
     with (
         file_view(folders.model_files(source.weights)) as view,
         library_errors("the model's settings could not be read", source.weights, fix=SAVE_AGAIN, view=view),
+        quiet(),
     ):
-        generation = None
-        if (view / "generation_config.json").is_file():
-            with quiet():
-                generation = GenerationConfig.from_pretrained(view, local_files_only=True)
+        generation = weights.read_generation(view)
         n_embeddings = int(config.get_text_config().vocab_size)
-    check_ids(generation, source.weights / "generation_config.json")
-    check_ids(config, source.weights / "config.json")
-    check_positions(config, source.weights / "config.json")
+    check_settings(config, generation, source.weights)
     _check_vocabulary(n_embeddings, tokenizer, source)
     stated_pad = tokenizer.pad_token_id
     length = _context(config, tokenizer)
@@ -226,16 +218,15 @@ def _tokenizer(folder: Path) -> Any:
 
 def _template(tokenizer: Any, chosen: str | None, folder: Path, clock: Clock | None) -> str | None:
     """Set the chat template in use, try it on one turn, and return its text. Of several named ones the default is used."""
-    own = tokenizer.chat_template
-    if isinstance(own, dict):
-        own = own.get("default")
-    text = own if chosen is None else chosen
+    text = tokenizer.chat_template if chosen is None else chosen
+    if isinstance(text, dict):
+        text = text.get("default")
     where = "chat_template" if chosen is not None else str(_template_file(folder))
     if text is not None and not isinstance(text, str):
         raise InputError(
             "the chat template is no text",
             where=where,
-            found=kind(text),
+            found=json_kind(text),
             expected="a Jinja template as a text",
             fix="write it as a text, or name another one in `chat_template`",
         )
@@ -309,11 +300,5 @@ def _check_vocabulary(n_embeddings: int, tokenizer: Any, source: ModelSource) ->
 
 def count_parameters(source: ModelSource) -> int:
     """Count the numbers in a model's weights, from the headers of the files alone."""
-    from safetensors import safe_open
-
-    total = 0
-    for path in folders.weight_files(source.weights):
-        with safe_open(path, framework="np") as file:
-            for name in file.keys():  # noqa: SIM118  # the handle is no mapping
-                total += prod(file.get_slice(name).get_shape())
-    return total
+    with folders.open_tensors(source.weights) as tensors:
+        return sum(prod(tensor.get_shape()) for tensor in tensors.values())

@@ -112,17 +112,9 @@ def max_difference(first: Any, second: Any) -> float:
 
 def weights_epsilon(folder: Path, dtype: str = "float32") -> float:
     """The relative distance of neighbouring numbers in the coarsest type of a folder's weights, or of those in memory."""
-    return max(_EPSILONS[dtype], *(_EPSILONS.get(stored, 0.0) for stored in _stored_dtypes(folder)))
-
-
-def _stored_dtypes(folder: Path) -> set[str]:
-    from safetensors import safe_open
-
-    dtypes = set()
-    for path in folders.weight_files(folder):
-        with safe_open(path, framework="np") as file:
-            dtypes |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118  # no mapping
-    return dtypes
+    with folders.open_tensors(folder) as tensors:
+        stored = {tensor.get_dtype() for tensor in tensors.values()}
+    return max(_EPSILONS[dtype], *(_EPSILONS.get(name, 0.0) for name in stored))
 
 
 def _perturbed_logits(model: Any, rows: ProbeRows, epsilon: float) -> Any:

@@ -1,4 +1,7 @@
-"""The table of methods (`methods.yaml`): what each reads, needs, and cannot be combined with. Imports no torch."""
+"""The tuning methods of `methods.yaml`: their fields, what they need, and what they cannot be combined with.
+
+Imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,16 @@ from typing import Any, Literal
 
 from tutelage.core import yamltext
 from tutelage.core.errors import InputError, MachineError
-from tutelage.core.suggestions import did_you_mean
+from tutelage.core.suggestions import unknown_name
 
-_REFUSED = {
+_IMPOSSIBLE = {
     "merge": "{} cannot be merged into the weights",
     "combine": "{} cannot be added to another adapter",
     "activation_checkpointing": "{} cannot be combined with activation_checkpointing",
     "packing": "{} cannot be combined with packing",
     "l2_to_base": "{} cannot be combined with l2_to_base",
 }
-_LACKS = {
+_MISSING = {
     "bitsandbytes": "the package bitsandbytes is not installed",
     "cuda": "torch sees no CUDA device",
 }
@@ -27,14 +30,14 @@ _LACKS = {
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One way to tune.
+    """A tuning method.
 
     Attributes:
-        name: as the recipe has it.
+        name: as in the recipe.
         title, source: what it is, and its paper.
         kind: `adapter` in the layers, `prompt` before every row, or `full`: the model's own weights.
-        rate: the learning rate when none is given.
-        fields: what it reads of the recipe's `tune` beside what all methods read, with the defaults.
+        rate: the default learning rate.
+        fields: the fields of the recipe's `tune` that it reads beside those of all methods, with their defaults.
         needs: what the machine must have.
         cannot: what it cannot be combined with, and why.
     """
@@ -48,32 +51,29 @@ class Method:
     needs: tuple[str, ...] = ()
     cannot: Mapping[str, str] = field(default_factory=dict)
 
-    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The method's own settings: what is given (None is not given), else the defaults; what is None falls out."""
-        found = {
-            name: default if given.get(name) is None else given[name] for name, default in self.fields.items()
+    def options(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Complete the method's settings with its defaults; None is not set, and options without a value are left out."""
+        options = {
+            name: default if settings.get(name) is None else settings[name]
+            for name, default in self.fields.items()
         }
-        if "alpha" in found and found["alpha"] is None:
-            found["alpha"] = 2.0 * found["rank"]
-        return {name: value for name, value in found.items() if value is not None}
+        if "alpha" in options and options["alpha"] is None:
+            options["alpha"] = 2.0 * options["rank"]
+        return {name: value for name, value in options.items() if value is not None}
 
-    def refuse(self, subject: str, *, where: str, fix: str) -> None:
-        """Raise the reason when the method cannot be combined with `what`."""
-        if subject in self.cannot:
-            raise InputError(
-                _REFUSED[subject].format(self.name),
-                where=where,
-                found=self.cannot[subject],
-                fix=fix,
-            )
+    def refuse(self, combination: str, *, where: str, fix: str) -> None:
+        """Raise an InputError with the reason if the method cannot be combined with a feature, a key of `cannot`."""
+        if combination in self.cannot:
+            problem = _IMPOSSIBLE[combination].format(self.name)
+            raise InputError(problem, where=where, found=self.cannot[combination], fix=fix)
 
     def check_machine(self) -> None:
-        """Refuse a method for which this machine lacks something, before anything is loaded.
+        """Refuse a method that this machine cannot run, before anything is loaded.
 
         Raises:
             MachineError: what is missing.
         """
-        missing = [_LACKS[need] for need in self.needs if not _has(need)]
+        missing = [_MISSING[need] for need in self.needs if not _has(need)]
         if missing:
             raise MachineError(
                 f"{self.name} cannot run on this machine",
@@ -86,53 +86,47 @@ class Method:
 
 @cache
 def table() -> Mapping[str, Method]:
-    """All methods by name, in the file's order."""
-    told: dict[str, dict[str, Any]] = yamltext.table("tutelage.models", "methods.yaml")
+    """Read all methods by name, in the file's order."""
+    rows: dict[str, dict[str, Any]] = yamltext.table("tutelage.models", "methods.yaml")
     return {
-        name: Method(name=name, **{**one, "needs": tuple(one.get("needs", ()))}) for name, one in told.items()
+        name: Method(name=name, **{**row, "needs": tuple(row.get("needs", ()))}) for name, row in rows.items()
     }
 
 
 def find(name: str) -> Method:
-    """A method by its name.
+    """Find a method by its name.
 
     Raises:
         InputError: there is none.
     """
-    known = table()
-    if name in known:
-        return known[name]
-    raise InputError(
-        "there is no such method",
-        where="tune.method",
-        found=name,
-        expected=", ".join(known),
-        fix=did_you_mean(name, list(known)) or "take one of these",
-    )
+    methods = table()
+    if name not in methods:
+        raise unknown_name("there is no such method", name, methods, where="tune.method")
+    return methods[name]
 
 
 def of_adapter(config: Mapping[str, Any], *, four_bit: bool = False) -> Method:
-    """The method of an adapter by what its adapter_config.json says.
+    """Find the method of an adapter by its adapter_config.json.
 
     Raises:
         InputError: a kind of adapter that is not in the table.
     """
-    said = config.get("peft_type")
-    kind = str(getattr(said, "value", said))
-    if kind != "LORA":
-        return find(kind.lower().replace("_", "-"))
+    setting = config.get("peft_type")
+    peft_type = str(getattr(setting, "value", setting))
+    if peft_type != "LORA":
+        return find(peft_type.lower().replace("_", "-"))
     if four_bit:
         return find("qlora")
     return find("dora" if config.get("use_dora") else "rslora" if config.get("use_rslora") else "lora")
 
 
 def methods_reading(name: str) -> list[str]:
-    """The methods that read a field of `tune`."""
+    """List the methods that read a field of `tune`."""
     return [method.name for method in table().values() if name in method.fields]
 
 
 def method_fields() -> list[str]:
-    """All fields of `tune` that only some methods read."""
+    """List all fields of `tune` that only some methods read."""
     return list(dict.fromkeys(name for method in table().values() for name in method.fields))
 
 

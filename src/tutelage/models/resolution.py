@@ -50,8 +50,8 @@ def resolve(name: str, *, say: Say = silent) -> ModelSource:
     if match and not name.startswith(".") and not name.endswith(".gguf"):
         from tutelage.models import hub
 
-        snapshot = hub.fetch(match["id"], match["revision"], say=say)
-        return _checked_source(match["id"], "hub", snapshot.folder, say, revision=snapshot.commit)
+        folder = hub.fetch(match["id"], match["revision"], say=say)
+        return _checked_source(match["id"], "hub", folder, say, revision=folder.name)
     raise _unknown_error(name, path)
 
 
@@ -64,11 +64,9 @@ def _path(name: str) -> Path:
     try:
         path = Path(name).expanduser()
         path.lstat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, RuntimeError, ValueError) as error:
-        if isinstance(error, NotADirectoryError):
-            return path
         raise InputError(
             "no model can be read under this name",
             found=f"{name[:200]!r}: {getattr(error, 'strerror', None) or error}",
@@ -246,10 +244,10 @@ def _from_file(name: str, path: Path, say: Say) -> ModelSource:
             if path.suffix == ".safetensors"
             else "pickled weights are never read: they can run code",
         )
-    from tutelage.models import gguf
+    from tutelage.models import gguf, gguf_header
 
     regular.require_regular(path, subject="the GGUF file", fix="name the file itself")
-    gguf.check(path)
+    gguf_header.read(path)
     sha256 = cache.file_sha256(path)
     folder = cache.models() / f"gguf-{sha256[:16]}"
     facts = {"gguf_sha256": sha256, "converter": gguf.CONVERTER}

@@ -55,9 +55,3 @@ def soft_prompt(model: Any) -> SoftPrompt | None:
     return SoftPrompt(
         model, model.get_base_model(), config.num_virtual_tokens, "PREFIX" in str(config.peft_type)
     )
-
-
-def soft_prompt_length(model: Any) -> int:
-    """The number of virtual tokens before each row; 0 for a model without a soft prompt."""
-    prompt = soft_prompt(model)
-    return 0 if prompt is None else prompt.length

@@ -24,16 +24,24 @@ PAD_NAMES = ("<pad>", "[PAD]", "<|pad|>", "<|finetune_right_pad_id|>", "<|endoft
 """Tokens that exist to pad, or that no chat contains, in the order in which they are tried."""
 
 
-def check_ids(settings: Any, path: Path) -> None:
-    """Refuse settings of token ids that are no numbers.
+def check_settings(config: Any, generation: Any, folder: Path) -> None:
+    """Refuse a model whose settings of special tokens or positions are unusable.
 
     Args:
-        settings: transformers' config or generation settings; None where the model has none.
-        path: the file that they come from, for the error.
+        config: transformers' config.
+        generation: transformers' generation settings; None where the model has none.
+        folder: the model's, for the error.
 
     Raises:
         InputError: with the name of the setting.
     """
+    _check_ids(generation, folder / "generation_config.json")
+    _check_ids(config, folder / "config.json")
+    check_positions(config, folder / "config.json")
+
+
+def _check_ids(settings: Any, path: Path) -> None:
+    """Refuse settings of token ids that are no numbers."""
     for name in _ID_SETTINGS:
         value = getattr(settings, name, None)
         values = value if isinstance(value, list) and name in _LISTS else [value]

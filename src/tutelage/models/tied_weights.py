@@ -6,6 +6,7 @@ layer would change the embeddings as well.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,9 +26,7 @@ def untie_targets(wrapped: Any) -> None:
     import torch
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    uses: dict[int, int] = {}
-    for _, parameter in wrapped.named_parameters(remove_duplicate=False):
-        uses[id(parameter)] = uses.get(id(parameter), 0) + 1
+    uses = Counter(id(parameter) for _, parameter in wrapped.named_parameters(remove_duplicate=False))
     for module in wrapped.modules():
         if not isinstance(module, BaseTunerLayer):
             continue

@@ -7,8 +7,7 @@ and either gives another model than the one that was named.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def load_model(folder: Path, config: Any, dtype: str, *, four_bit: bool = False)
     """
     import torch
 
-    with open_tensors(folder) as state:
+    with folders.open_tensors(folder, framework="pt") as state:
         stored = sum(map(max_numbers, state.values()))
         with (
             file_view(folders.model_files(folder)) as view,
@@ -72,25 +71,13 @@ def load_model(folder: Path, config: Any, dtype: str, *, four_bit: bool = False)
                 output_loading_info=True,
                 **(_four_bit_options() if four_bit else {}),
             )
-            _set_generation(model, view)
+            # Without a file the model has those of config.json already.
+            model.generation_config = read_generation(view) or model.generation_config
     model.config.name_or_path = model.name_or_path = str(folder)
     _check_report(report, type(model).__name__, folder)
     _check_dtypes(model, dtypes, folder)
     check_finite(dict(model.named_parameters()), folder)
     return model
-
-
-@contextmanager
-def open_tensors(folder: Path) -> Iterator[dict[str, Any]]:
-    """Open the full weights as slices of safetensors by name; numbers are read when a slice is indexed."""
-    from safetensors import safe_open
-
-    with ExitStack() as stack:
-        slices: dict[str, Any] = {}
-        for path in folders.weight_files(folder):
-            handle = stack.enter_context(safe_open(path, framework="pt"))
-            slices.update({name: handle.get_slice(name) for name in handle.keys()})  # noqa: SIM118  # no mapping
-        yield slices
 
 
 def check_finite(state: dict[str, Any], place: Path) -> None:
@@ -201,12 +188,13 @@ def _check_dtypes(model: Any, dtypes: dict[str, str], folder: Path) -> None:
         )
 
 
-def _set_generation(model: Any, folder: Path) -> None:
-    """Give the model the generation settings of its folder; without that file it has those of config.json already."""
+def read_generation(folder: Path) -> Any:
+    """Read the generation settings of a folder; None where it has none."""
     from transformers import GenerationConfig
 
-    if (folder / "generation_config.json").is_file():
-        model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
+    if not (folder / "generation_config.json").is_file():
+        return None
+    return GenerationConfig.from_pretrained(folder, local_files_only=True)
 
 
 def _four_bit_options() -> dict[str, Any]:

@@ -120,12 +120,10 @@ class Encoder:
         """
         if self.encoder_decoder:
             return [*self._source_added.prefix, *ids, *self._source_added.suffix]
-        tokens = [*self._text_prefix, *ids]
+        named = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
+        tokens = [*self._text_prefix, *ids] or [int(token) for token in named if token is not None][:1]
         if tokens:
             return tokens
-        for token in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id):
-            if token is not None:
-                return [int(token)]
         raise InputError(
             "the model is given nothing to read",
             found="an empty text, and a tokenizer with neither bos nor eos token",
@@ -253,11 +251,11 @@ class Encoder:
             raise self._too_long(row, "a prompt in which no field stands as it is in the data")
         return max(spans, key=lambda span: span[2] - span[1])
 
-    def _too_long(self, row: Prompted, found: str) -> InputError:
+    def _too_long(self, row: Prompted, excess: str) -> InputError:
         return InputError(
             f"task {row.task!r}: a row does not fit into {self.max_length} tokens",
             where=str(row.origin),
-            found=found,
+            found=excess,
             expected=f"at most {self.max_length} tokens in all; the completion is never cut",
             fix="raise tune.max_length up to what the model reads, shorten the row, or leave such rows out: "
             "on_bad_row: drop  in the task's data",

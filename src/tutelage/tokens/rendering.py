@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -49,9 +50,8 @@ class TemplatePieces:
 
     def filled(self, contents: Sequence[str]) -> str:
         """The conversation with these contents; `texts` is there."""
-        pieces = self.texts or ()
-        parts = [part for pair in zip(pieces, contents, strict=False) for part in pair]
-        return "".join([*parts, pieces[-1]])
+        pairs = zip_longest(self.texts or (), contents, fillvalue="")
+        return "".join(part for pair in pairs for part in pair)
 
 
 @dataclass(slots=True)
@@ -164,10 +164,7 @@ def _outcomes(
 
 
 def _use_of(tokenizer: Any) -> _TemplateUse:
-    use = _USES.get(tokenizer)
-    if use is None:
-        use = _USES[tokenizer] = _TemplateUse()
-    return use
+    return _USES.setdefault(tokenizer, _TemplateUse())
 
 
 def _template(tokenizer: Any) -> str:

@@ -51,10 +51,10 @@ class WordCache:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        self._line_starts: dict[
-            str, list[int]
-        ] = {}  # a line's first word, with the line break of a one-word line
-        self._words: dict[str, list[int]] = {}  # a word behind a space, without the space
+        # The ids of a line's first word, and of a word behind a space, without that space. A line break belongs to the
+        # last word of its line.
+        self._line_starts: dict[str, list[int]] = {}
+        self._words: dict[str, list[int]] = {}
         self.by_words = _is_separable(tokenizer.backend_tokenizer) and all(
             self._encode_by_words([text])[text] == tokenize_batch(tokenizer, [text])[0] for text in _PROBES
         )
@@ -67,6 +67,7 @@ class WordCache:
         return dict(zip(texts, tokenize_batch(self._tokenizer, texts), strict=True))
 
     def _encode_by_words(self, texts: Sequence[str]) -> dict[str, list[int]]:
+        """Tokenize the words that are not cached, then join each text's ids; texts with inseparable words go whole."""
         splits = [_split(text) for text in texts]
         new_starts = {start for starts, _ in splits for start in starts} - self._line_starts.keys()
         new_words = set().union(*(words for _, lines in splits for words in lines)) - self._words.keys()
@@ -89,6 +90,7 @@ class WordCache:
         return ids
 
     def _add(self, starts: set[str], words: set[str]) -> None:
+        """Tokenize new words, those behind a space with that space."""
         texts = [*starts, *(f" {word}" for word in words)]
         ids = tokenize_batch(self._tokenizer, texts)
         self._line_starts.update(zip(starts, ids, strict=False))
@@ -96,6 +98,7 @@ class WordCache:
 
     @staticmethod
     def _trim(cache: dict[str, list[int]], new: set[str]) -> None:
+        """Drop long new words, and everything where the cache is too large."""
         for word in new:
             if len(word) > LONG_WORD:
                 cache.pop(word, None)
