@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_INTEGER_DIGITS, MAX_JSON_DEPTH
-from tutelage.core.strictjson import kind, loads, quick, shorten, strings
+from tutelage.core.strictjson import json_kind, loads, fast_loads, shorten, strings
 
 VALUES = st.recursive(
     st.none()
@@ -92,7 +92,7 @@ def test_a_text_cut_at_its_end_is_told_from_a_wrong_one(cut):
 
 def test_strings_and_kinds():
     assert list(strings({"a": ["b", {"c": "d"}], "e": 1})) == ["a", "b", "c", "d", "e"]
-    assert [kind(v) for v in ("x", 1, 1.5, True, None, [], {})] == [
+    assert [json_kind(v) for v in ("x", 1, 1.5, True, None, [], {})] == [
         "text",
         "a number",
         "a number",
@@ -119,7 +119,7 @@ VALUES = st.recursive(
 @settings(max_examples=500, deadline=None, derandomize=True)
 def test_the_quick_way_gives_what_the_strict_one_gives_or_nothing(value, ascii_only):
     text = json.dumps(value, ensure_ascii=ascii_only)
-    found = quick(text.encode())
+    found = fast_loads(text.encode())
     assert found is None or (repr(found.value) == repr(loads(text, where="x")))
     assert found is not None or not value or "\\u00" in text or re.search(r"[0-9]{19}", text)
 
@@ -148,4 +148,4 @@ def test_the_quick_way_gives_what_the_strict_one_gives_or_nothing(value, ascii_o
     ],
 )
 def test_the_quick_way_leaves_what_is_doubtful_to_the_strict_one(text):
-    assert quick(text.encode()) is None
+    assert fast_loads(text.encode()) is None

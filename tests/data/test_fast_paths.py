@@ -8,7 +8,7 @@ import random
 import pytest
 
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import loads, quick, quick_all
+from tutelage.core.strictjson import loads, fast_loads, fast_loads_lines
 from tutelage.data import DataSource, LabelNames, load, read
 from tutelage.data.formats import invisible, jsonl, lines
 
@@ -57,7 +57,7 @@ def test_quick_json_is_strict_json_or_nothing():
     bulk_results = 0
     for _ in range(6000):
         text = damaged(rng)
-        if (found := quick(text.encode())) is not None:
+        if (found := fast_loads(text.encode())) is not None:
             bulk_results += 1
             assert repr(found.value) == repr(loads(text, where="x"))
             assert invisible.in_bytes(found.written) or not invisible.in_value(found.value)
@@ -72,7 +72,7 @@ def test_lines_that_are_quick_together_are_each_strict_json():
             (damaged(rng) if rng.random() < 0.2 else json.dumps({"a": value(rng)})).encode()
             for _ in range(rng.randint(1, 5))
         ]
-        if (found := quick_all(texts)) is not None:
+        if (found := fast_loads_lines(texts)) is not None:
             bulk_results += 1
             assert repr(found.values) == repr([loads(text.decode(), where="x") for text in texts])
             assert invisible.in_bytes(found.written) or not any(map(invisible.in_value, found.values))
@@ -98,7 +98,7 @@ def test_lines_that_are_quick_together_are_each_strict_json():
     ],
 )
 def test_lines_that_only_together_are_json_are_not_taken_together(texts):
-    assert quick_all([text.encode() for text in texts]) is None
+    assert fast_loads_lines([text.encode() for text in texts]) is None
 
 
 def outcome(path):

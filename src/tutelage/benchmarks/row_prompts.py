@@ -18,8 +18,7 @@ from tutelage.core import files, hashing
 from tutelage.core.errors import InputError, raise_all, value_or_raise
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.patterns import Pattern
-from tutelage.core.strictjson import kind as json_kind
-from tutelage.core.strictjson import shorten
+from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.types import Example, History, Json, Origin
 
 _SPEC_ORIGIN = Origin("the spec", 1)

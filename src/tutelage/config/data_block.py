@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
 from tutelage.config.fields import TupleAsList, checked_by, is_list_of_texts, slug
-from tutelage.core.strictjson import kind
+from tutelage.core.strictjson import json_kind
 from tutelage.core.validation import Block, Text, mistake
 from tutelage.data import LAYOUTS, DataSource, LabelNames
 from tutelage.data.formats.blocks import is_compressed
@@ -22,7 +22,7 @@ def _paths(value: Any) -> str | tuple[str, ...]:
         return tuple(value)
     raise mistake(
         "not a path",
-        found=kind(value) if value else "nothing",
+        found=json_kind(value) if value else "nothing",
         expected="a file, a glob, a folder, or a list of them",
         fix="write path: rows.jsonl, or path: [train.en, train.de]",
     )
@@ -38,7 +38,7 @@ def _label_names(value: Any) -> dict[str, str] | tuple[str, ...]:
         return dict(value) if isinstance(value, dict) else tuple(names)
     raise mistake(
         "not a list of label names",
-        found=kind(value),
+        found=json_kind(value),
         expected="[negative, positive], or {0: negative, 1: positive}; yes, no and numbers in quotes",
         fix="write the names as texts",
     )

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, Wit
 
 from tutelage import metrics, templates
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import kind
+from tutelage.core.strictjson import json_kind
 from tutelage.core.validation import mistake, mistake_of
 from tutelage.mixture.presets import Style
 
@@ -44,7 +44,7 @@ def _targets(value: Any) -> Literal["all-linear"] | tuple[str, ...]:
         return tuple(value)
     raise mistake(
         "not a choice of layers",
-        found=f"{value}" if isinstance(value, str) else kind(value),
+        found=f"{value}" if isinstance(value, str) else json_kind(value),
         expected="all-linear, or a list of layer names such as [q_proj, v_proj]",
         fix=f"write [{value}]" if isinstance(value, str) else "write all-linear",
     )

@@ -14,7 +14,7 @@ from tutelage.config.fields import slug
 from tutelage.config.tune_block import Tune
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_RECIPE_BYTES
-from tutelage.core.strictjson import kind
+from tutelage.core.strictjson import json_kind
 from tutelage.core.types import Example
 from tutelage.data import SPLITS, DataSource, LoadedData, load
 from tutelage.templates import columns
@@ -109,7 +109,7 @@ def _summarise(loaded: LoadedData, file: Path) -> _Summary:
             raise InputError(
                 "the rows have no two columns of text, one that asks and one that answers",
                 where=str(file),
-                found=", ".join(f"{name}: {kind(examples[0].fields[name])}" for name in names)
+                found=", ".join(f"{name}: {json_kind(examples[0].fields[name])}" for name in names)
                 or "no common column",
                 expected="such as prompt and completion, or question and answer",
                 fix="bring rows with two text fields, or write a recipe with a template over the fields there are",

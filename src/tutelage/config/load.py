@@ -14,7 +14,7 @@ from tutelage.config.schema import Recipe
 from tutelage.core import files, regular, yamltext
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_RECIPE_BYTES
-from tutelage.core.strictjson import kind, shorten
+from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.types import Json
 from tutelage.core.validation import Places, read_document, validate
 from tutelage.core.validation.field_history import with_new_names
@@ -122,7 +122,9 @@ def _apply_change(values: dict[str, Any], change: str, places: Places) -> InputE
             key = int(name)
             block += [{}] if key == len(block) else []
         elif not isinstance(block, dict):
-            return error(f"{shown} is {kind(block)}", "a field that holds fields", f"change {shown} itself")
+            return error(
+                f"{shown} is {json_kind(block)}", "a field that holds fields", f"change {shown} itself"
+            )
         done = (*done, key)
     try:
         block[done[-1]] = yamltext.read(text, file="--set").value

@@ -8,7 +8,7 @@ from pydantic import PlainValidator, WithJsonSchema
 
 from tutelage import templates
 from tutelage.config.fields import checked_by, is_list_of_texts
-from tutelage.core.strictjson import kind
+from tutelage.core.strictjson import json_kind
 from tutelage.core.validation import mistake
 
 _TEXT = {"type": "string", "minLength": 1}
@@ -33,7 +33,7 @@ def _fields(value: Any) -> dict[str, Any]:
     bad_fields = [name for name, column in columns if not _is_source(column)]
     raise mistake(
         "not a map of the template's fields to columns",
-        found=f"{bad_fields[0]}: {kind(value[bad_fields[0]])}" if bad_fields else kind(value),
+        found=f"{bad_fields[0]}: {json_kind(value[bad_fields[0]])}" if bad_fields else json_kind(value),
         expected="for each field a column, a list of columns, or {value: a text for every row}",
         fix="write  fields: {text: review, label: stars}",
     )
@@ -59,7 +59,7 @@ def _labels(value: Any) -> list[str] | dict[str, str]:
         return texts
     raise mistake(
         "not labels",
-        found=", ".join(texts) or kind(value),
+        found=", ".join(texts) or json_kind(value),
         expected="two different words or more, or raw values with their words",
         fix="write  labels: [negative, positive]  or  labels: {0: negative, 1: positive}",
     )

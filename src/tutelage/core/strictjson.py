@@ -75,7 +75,7 @@ class FastRows(NamedTuple):
     written: bytes
 
 
-def quick(text: bytes) -> FastRow | None:
+def fast_loads(text: bytes) -> FastRow | None:
     """Read an object fast, as `loads` does; None when something is wrong or doubtful, and `loads` has to decide.
 
     orjson reads it. What orjson lets pass is detected afterwards. A repeated key loses strings, so that fewer quotes are written
@@ -95,7 +95,7 @@ def quick(text: bytes) -> FastRow | None:
     return FastRow(value, written)
 
 
-def quick_all(lines: Sequence[bytes]) -> FastRows | None:
+def fast_loads_lines(lines: Sequence[bytes]) -> FastRows | None:
     """Read many lines at once, each as `quick` does; None when any of them is wrong or doubtful.
 
     The lines are joined by a random text: so a value that continues after its line, or two values on one line, are detected.
@@ -194,7 +194,7 @@ def strings(value: Json) -> Iterator[str]:
                 stack.append(key)
 
 
-def kind(value: Any) -> str:
+def json_kind(value: Any) -> str:
     """A value's JSON type in words: 'text', 'a number', 'null', ..."""
     if value is None:
         return "null"

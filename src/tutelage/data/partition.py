@@ -12,7 +12,7 @@ from tutelage.core import hashing
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.seeds import derive
-from tutelage.core.strictjson import kind, shorten
+from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.suggestions import did_you_mean, nearest
 from tutelage.core.types import Example, Json, Split
 
@@ -219,7 +219,7 @@ def _timestamps(examples: Sequence[Example], name: str, where: str) -> list[floa
                 InputError(
                     f"the field {name} is not a date",
                     where=str(example.origin),
-                    found=shorten(value) if isinstance(value, str) else kind(value),
+                    found=shorten(value) if isinstance(value, str) else json_kind(value),
                     expected="a date such as 2026-03-04 or 2026-03-04T10:00:00+01:00, or a number",
                     fix="write it so, or split in another way",
                 )
@@ -365,7 +365,7 @@ def _split_value_error(example: Example, column: str, where: str) -> InputError:
     return InputError(
         f"the field {column} names no split",
         where=str(example.origin),
-        found=shorten(value) if isinstance(value, str) else kind(value),
+        found=shorten(value) if isinstance(value, str) else json_kind(value),
         expected=allowed,
         fix=f"did you mean {suggestion}?" if suggestion else "write one of the three",
     )

@@ -34,7 +34,7 @@ def json_value(text: str, kind: type[_T], *, path: Path, where: str) -> _T:
     except InputError as error:
         raise damaged(path, found=f"{error.problem}: {text[:80]!r}", where=where) from None
     if not isinstance(value, kind):
-        raise damaged(path, found=f"{strictjson.kind(value)}: {text[:80]!r}", where=where)
+        raise damaged(path, found=f"{strictjson.json_kind(value)}: {text[:80]!r}", where=where)
     return cast("_T", value)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tutelage.core import yamltext
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import kind, shorten
+from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.yamltext import FieldPath
 
 
@@ -63,7 +63,7 @@ def read_document(
         raise InputError(
             f"the file is not {subject}",
             where=file,
-            found="nothing" if document.value is None else kind(document.value),
+            found="nothing" if document.value is None else json_kind(document.value),
             expected="fields such as " + ", ".join(f"{name}:" for name in fields),
             fix=fix,
         )

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import kind, shorten
+from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.suggestions import did_you_mean
 from tutelage.core.validation.block import OWN_MISTAKE, not_a_choice
 from tutelage.core.validation.document import Places
@@ -239,7 +239,7 @@ def _is_block(annotation: Any) -> bool:
 def _shown(value: Any) -> str:
     if isinstance(value, list | dict) and value:
         text = json.dumps(value, ensure_ascii=False)
-        return f"{kind(value)}: {text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + '...'}"
+        return f"{json_kind(value)}: {text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + '...'}"
     return shorten(value) if isinstance(value, str) else json.dumps(value, default=str)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_JSON_DEPTH
-from tutelage.core.strictjson import kind, loads, shorten
+from tutelage.core.strictjson import json_kind, loads, shorten
 from tutelage.core.types import Json
 
 _PLAIN = (int, bool, type(None))
@@ -169,7 +169,7 @@ def _to_json(value: Any, name: str, where: str) -> Json:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise row_error(
-        where, f"the field {name} holds {kind(value)}", shorten(str(value), 40), "text or a number"
+        where, f"the field {name} holds {json_kind(value)}", shorten(str(value), 40), "text or a number"
     )
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_LINE_BYTES
-from tutelage.core.strictjson import kind, scan, shorten, strings
+from tutelage.core.strictjson import json_kind, scan, shorten, strings
 from tutelage.core.types import Json, Origin
 from tutelage.data.formats.blocks import Blocks
 from tutelage.data.formats.jsonl import RawRow
@@ -256,7 +256,7 @@ def _refuse_table_by_columns(fields: dict[str, Json], where: str) -> None:
             "the file is a table by columns, not by rows",
             where=where,
             found=", ".join(
-                f"{name}: {kind(value)} of {len(value)}"
+                f"{name}: {json_kind(value)} of {len(value)}"
                 for name, value in fields.items()
                 if isinstance(value, list | dict)
             ),
@@ -274,7 +274,7 @@ def _row(member: _Member, origin: Origin, shared: dict[str, Json]) -> RawRow | I
     where = str(origin)
     if not isinstance(member.value, dict):
         return InputError(
-            f"the row is {kind(member.value)}, not an object",
+            f"the row is {json_kind(member.value)}, not an object",
             where=where,
             found=shorten(str(member.value), 40),
             expected='one object a row, such as {"prompt": "...", "completion": "..."}',

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import kind, loads, quick, quick_all, shorten, strings
+from tutelage.core.strictjson import json_kind, loads, fast_loads, fast_loads_lines, shorten, strings
 from tutelage.core.types import Json
 from tutelage.data.formats import invisible
 from tutelage.data.formats.lines import Line, Lines
@@ -36,7 +36,7 @@ def rows(lines: Lines, shown: str) -> Iterator[RawRow | InputError]:
     """
     for piece in lines.pieces():
         raws = piece.raw.removesuffix(b"\n").split(b"\n")
-        batch = quick_all(raws)
+        batch = fast_loads_lines(raws)
         if batch is not None and not invisible.in_bytes(batch.written):
             for line_number, fields in enumerate(batch.values, piece.number + 1):
                 yield RawRow(line_number, fields, 0, True)
@@ -44,7 +44,7 @@ def rows(lines: Lines, shown: str) -> Iterator[RawRow | InputError]:
         line_number, offset = piece.number, 0
         for raw in raws:
             line_number += 1
-            if parsed := quick(raw):
+            if parsed := fast_loads(raw):
                 yield RawRow(line_number, parsed.value, 0, not invisible.in_bytes(parsed.written))
             elif raw.strip(b" \t\r"):
                 ended = offset + len(raw) < len(piece.raw)
@@ -64,7 +64,7 @@ def _row(line: Line, where: str) -> RawRow | InputError:
     except InputError as error:
         return error
     if not isinstance(value, dict):
-        return _not_object_error(line, where, kind(value))
+        return _not_object_error(line, where, json_kind(value))
     if not value:
         return InputError("the row has no fields", where=where, found="{}", fix="delete the line, or fill it")
     if "\\u0000" in line.text and any("\0" in text for text in strings(value)):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import kind, shorten
+from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.suggestions import nearest
 from tutelage.core.types import Json
 from tutelage.data.layouts.options import Fields, LayoutRow, ReadOptions
@@ -109,7 +109,7 @@ def _find_turns(fields: Fields, where: str, key: str) -> tuple[list[str], list[J
             return names, turns
     candidates = list(_conversation_fields(fields))
     finding = (
-        f"{candidates[0][0][0]}: {kind(candidates[0][1])}"
+        f"{candidates[0][0][0]}: {json_kind(candidates[0][1])}"
         if candidates
         else "the fields " + ", ".join(fields)
     )
@@ -129,7 +129,7 @@ def _read_messages(turns: Sequence[Json], name: str, where: str, turn_format: _T
         location = f"{name}[{index}]"
         if not isinstance(turn, dict):
             raise _turn_error(
-                f"the field {location} is {kind(turn)}", where, shorten(str(turn), 40), "an object"
+                f"the field {location} is {json_kind(turn)}", where, shorten(str(turn), 40), "an object"
             )
         may_be_unsupported = len(turn) > 2 or turn_format.content_key not in turn
         unsupported = (
@@ -178,7 +178,7 @@ def _role(value: Json, location: str, where: str, roles: dict[str, str]) -> str:
     raise InputError(
         f"the field {location} names no known speaker",
         where=where,
-        found=shorten(value) if isinstance(value, str) else kind(value),
+        found=shorten(value) if isinstance(value, str) else json_kind(value),
         expected=", ".join(roles),
         fix=f"did you mean {suggestion}?" if suggestion else FIX_TURN,
     )
@@ -195,13 +195,13 @@ def _content(value: Json, location: str, where: str) -> str:
                 raise _turn_error(
                     f"the field {location}[{index}] is no text",
                     where,
-                    kind(text),
+                    json_kind(text),
                     '{"type": "text", "text": "..."}',
                 )
             parts.append(text)
         value = "".join(parts)
     if not isinstance(value, str):
-        raise _turn_error(f"the field {location} is {kind(value)}", where, kind(value), "text")
+        raise _turn_error(f"the field {location} is {json_kind(value)}", where, json_kind(value), "text")
     if not value.strip():
         raise _turn_error(f"the field {location} is empty", where, shorten(value), "what was said")
     return value

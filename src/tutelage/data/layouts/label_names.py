@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tutelage.core.errors import InputError
 from tutelage.core.regular import require_regular
-from tutelage.core.strictjson import kind, loads, shorten
+from tutelage.core.strictjson import json_kind, loads, shorten
 from tutelage.data.formats.lines import Lines
 
 
@@ -38,7 +38,7 @@ def read_names(path: Path, shown: str) -> Mapping[str, str] | Sequence[str]:
     raise InputError(
         "the file holds no label names",
         where=shown,
-        found=f"{kind(value)}: {shorten(str(value), 40)}",
+        found=f"{json_kind(value)}: {shorten(str(value), 40)}",
         expected='["name", ...] or {"0": "name", ...}, or a text file with a name a line',
         fix="write the names so, or into the recipe as labels.names",
     )

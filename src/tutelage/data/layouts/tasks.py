@@ -7,7 +7,7 @@ from functools import cache
 
 from tutelage.core import yamltext
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import kind, shorten
+from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.suggestions import did_you_mean
 from tutelage.core.types import Json
 from tutelage.data.layouts.options import Fields, LabelMapping, LayoutRow, MissingColumnError, ReadOptions
@@ -176,7 +176,7 @@ def classification(fields: Fields, options: ReadOptions, where: str) -> Iterator
         raise InputError(
             f"the field {column} names no label",
             where=where,
-            found=shorten(key) if key else kind(value),
+            found=shorten(key) if key else json_kind(value),
             expected=", ".join([*label_names[:8], "..."] if len(label_names) > 8 else label_names),
             fix=did_you_mean(key, label_names) or _FIX,
         )
@@ -218,7 +218,9 @@ def _texts(fields: Fields, name: str, where: str) -> list[str]:
 
 
 def _field_error(name: str, where: str, value: Json, expected: str) -> InputError:
-    finding = f"{kind(value)}: {shorten(str(value), 40)}" if value is not None else "null, or no such field"
+    finding = (
+        f"{json_kind(value)}: {shorten(str(value), 40)}" if value is not None else "null, or no such field"
+    )
     return InputError(
         f"the field {name} is not what its layout has there",
         where=where,
