@@ -14,7 +14,7 @@ def _count_ratio(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     for index, row in enumerate(batch.rows):
         require_reference(spec, row, index)
     return _ratio_of_sums(
-        batch, [np.mean([len(text.split()) for text in row.references]) for row in batch.rows]
+        batch, [float(np.mean([len(text.split()) for text in row.references])) for row in batch.rows]
     )
 
 

@@ -12,6 +12,7 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tutelage.metrics.catalogue import MetricSpec
 from tutelage.metrics.implementation import (
@@ -87,14 +88,17 @@ def _substitute(pattern: re.Pattern[str], template: str, text: str) -> str:
     return "".join(pieces)
 
 
-def combine_bleu(sums: Floats, *, smooth: str, effective: bool) -> Floats:
-    """BLEU from summed statistics, float64 of shape (b, 10) to (b,), as sacrebleu's `compute_bleu`."""
-    length, reference_length = sums[:, 0], sums[:, 1]
-    right, total = sums[:, 2:6].copy(), sums[:, 6:].copy()
-    no_match = ~right.any(1)
+def bleu_precisions(right: Floats, total: Floats, smooth: str) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """BLEU's precisions in 100 after smoothing, and which orders have n-grams at all, each of shape (b, 4).
+
+    Args:
+        right: matches of order 1 to 4, float64 of shape (b, 4).
+        total: n-grams of the predictions, float64 of shape (b, 4).
+        smooth: sacrebleu's smoothing method.
+    """
     if smooth == "add-k":
-        right[:, 1:] += 1
-        total[:, 1:] += 1
+        first_order_unchanged = np.array([0.0, 1.0, 1.0, 1.0])
+        right, total = right + first_order_unchanged, total + first_order_unchanged
     possible = np.logical_and.accumulate(total > 0, axis=1)
     missed = possible & (right == 0)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -103,6 +107,14 @@ def combine_bleu(sums: Floats, *, smooth: str, effective: bool) -> Floats:
             precision = np.where(missed, 100 / (2.0 ** np.cumsum(missed, axis=1) * total), precision)
         elif smooth == "floor":
             precision = np.where(missed, 100 * 0.1 / total, precision)
+    return precision, possible
+
+
+def combine_bleu(sums: Floats, *, smooth: str, effective: bool) -> Floats:
+    """BLEU from summed statistics, float64 of shape (b, 10) to (b,), as sacrebleu's `compute_bleu`."""
+    length, reference_length = sums[:, 0], sums[:, 1]
+    precision, possible = bleu_precisions(sums[:, 2:6], sums[:, 6:], smooth)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         penalty = np.where(length < reference_length, np.exp(1 - reference_length / length), 1.0)
         # sacrebleu's logarithm of 0: finite, so that a lost order makes the score very small instead of undefined
         logs = np.where(precision > 0, np.log(precision), -9999999999.0)
@@ -112,7 +124,7 @@ def combine_bleu(sums: Floats, *, smooth: str, effective: bool) -> Floats:
         else:
             mean = logs.sum(1) / _ORDERS
         score: Floats = penalty * np.exp(mean)
-    score[no_match | (length == 0)] = 0.0
+    score[~sums[:, 2:6].any(1) | (length == 0)] = 0.0
     return score
 
 

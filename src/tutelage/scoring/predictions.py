@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
-from tutelage.core.strictjson import kind, shorten
+from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.suggestions import nearest
 from tutelage.core.types import Json
 from tutelage.data.formats import jsonl
 from tutelage.data.formats.lines import Line, Lines
 from tutelage.metrics import Row
 
-_ROW_FIELDS = ("prediction", "references", "target", "task", "cluster")
+_TYPES: dict[str, tuple[Any, str]] = {
+    "prediction": (str, "a text"),
+    "target": (str, "a text"),
+    "task": (str, "a text"),
+    "references": (list, 'a list of texts, such as ["..."]'),
+    "cluster": (str | int | None, "a text or a number"),
+}
 EXAMPLE = '{"prediction": "...", "references": ["..."]}'
 
 
@@ -49,7 +56,9 @@ def read(path: Path) -> Predictions:
     lines: list[int] = []
     errors: list[InputError] = []
     for row in jsonl.rows(Lines(path, shown), shown):
-        mistakes = [row] if isinstance(row, InputError) else _mistakes(row.fields, f"{shown}:{row.line}")
+        mistakes = (
+            [row] if isinstance(row, InputError) else list(_mistakes(row.fields, f"{shown}:{row.line}"))
+        )
         errors += mistakes
         if len(errors) >= MAX_MISTAKES:
             break
@@ -102,17 +111,13 @@ def _row(fields: Mapping[str, Json]) -> Row:
     return Row(
         prediction=str(fields["prediction"]),
         references=tuple(map(str, references)) if isinstance(references, list) else (str(references),),
-        fields={name: value for name, value in fields.items() if name not in _ROW_FIELDS},
+        fields={name: value for name, value in fields.items() if name not in _TYPES},
         task=str(fields.get("task", "")),
         cluster=None if cluster is None else str(cluster),
     )
 
 
-def _mistakes(fields: Mapping[str, Json], where: str) -> list[InputError]:
-    return [*_missing_fields(fields, where), *_wrong_types(fields, where)]
-
-
-def _missing_fields(fields: Mapping[str, Json], where: str) -> Iterator[InputError]:
+def _mistakes(fields: Mapping[str, Json], where: str) -> Iterator[InputError]:
     if "prediction" not in fields:
         yield _missing("prediction", "the model's answer, a text", fields, where)
     if "references" not in fields and "target" not in fields:
@@ -125,10 +130,11 @@ def _missing_fields(fields: Mapping[str, Json], where: str) -> Iterator[InputErr
             expected="one of them",
             fix="remove target",
         )
+    yield from _wrong_types(fields, where)
 
 
 def _missing(name: str, expected: str, fields: Mapping[str, Json], where: str) -> InputError:
-    close = nearest(name, [field for field in fields if field not in _ROW_FIELDS])
+    close = nearest(name, [field for field in fields if field not in _TYPES])
     return InputError(
         f"the field {name} is missing",
         where=where,
@@ -139,19 +145,15 @@ def _missing(name: str, expected: str, fields: Mapping[str, Json], where: str) -
 
 
 def _wrong_types(fields: Mapping[str, Json], where: str) -> Iterator[InputError]:
-    for name in ("prediction", "target", "task"):
-        if name in fields and not isinstance(fields[name], str):
-            yield _wrong_type(name, kind(fields[name]), "a text", where)
-    references = fields.get("references", [""])
-    if not isinstance(references, list):
-        yield _wrong_type("references", kind(references), 'a list of texts, such as ["..."]', where)
-    elif not references:
+    for name, (type_, expected) in _TYPES.items():
+        if name in fields and not isinstance(fields[name], type_):
+            yield _wrong_type(name, json_kind(fields[name]), expected, where)
+    references = fields.get("references")
+    if references == []:
         yield _wrong_type("references", "an empty list", "at least one right answer", where)
-    elif not all(isinstance(text, str) for text in references):
+    elif isinstance(references, list) and not all(isinstance(text, str) for text in references):
         other = next(text for text in references if not isinstance(text, str))
-        yield _wrong_type("references", f"{kind(other)} in the list", "texts only", where)
-    if not isinstance(fields.get("cluster"), str | int | None):
-        yield _wrong_type("cluster", kind(fields["cluster"]), "a text or a number", where)
+        yield _wrong_type("references", f"{json_kind(other)} in the list", "texts only", where)
 
 
 def _wrong_type(name: str, found: str, expected: str, where: str) -> InputError:

@@ -6,10 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from tutelage.metrics.catalogue import MetricSpec
 from tutelage.metrics.row_fields import require_reference
 from tutelage.metrics.score import Row
-from tutelage.metrics.translation import sacrebleu_bleu
+from tutelage.metrics.translation import bleu_precisions, sacrebleu_bleu
 from tutelage.scoring.explain.explanation import BleuExplanation, BleuOrder, MarkedText, NGramCount
 from tutelage.scoring.explain.token_spans import NGram, TokenizedText, mark_ngrams, tokenize_at_spaces
 
@@ -105,12 +107,12 @@ def _explanation(
     texts: tuple[MarkedText | None, tuple[str, ...]] = (None, ()),
 ) -> BleuExplanation:
     smooth = str(spec.options["smooth"])
-    precisions = _precisions(matches, totals, smooth)
-    possible = sum(precision is not None for precision in precisions)
-    divisor = max(possible, 1) if effective else len(_ORDERS)
+    counts_by_order = np.array([matches, totals], np.float64)
+    precisions, possible = bleu_precisions(counts_by_order[:1], counts_by_order[1:], smooth)
+    divisor = max(int(possible.sum()), 1) if effective else len(_ORDERS)
     orders = []
     for index, n in enumerate(_ORDERS):
-        precision, total = precisions[index] or 0.0, totals[index]
+        precision, total = float(precisions[0, index]), totals[index]
         unsmoothed = 100 * matches[index] / total if total else 0.0
         counts = n <= divisor
         factor = (precision / 100) ** (1 / divisor) if counts else 1.0
@@ -135,22 +137,3 @@ def _explanation(
         prediction=texts[0],
         references=texts[1],
     )
-
-
-def _precisions(matches: Sequence[int], totals: Sequence[int], smooth: str) -> list[float | None]:
-    """Precisions in 100 after smoothing; None from the first order on that has no n-grams."""
-    precisions: list[float | None] = [None] * len(_ORDERS)
-    halvings = 0
-    for index, n in enumerate(_ORDERS):
-        added = smooth == "add-k" and n > 1
-        right, total = matches[index] + added, totals[index] + added
-        if total == 0:
-            break
-        if right == 0 and smooth == "exp":
-            halvings += 1
-            precisions[index] = 100 / (2**halvings * total)
-        elif right == 0 and smooth == "floor":
-            precisions[index] = 100 * 0.1 / total
-        else:
-            precisions[index] = 100 * right / total
-    return precisions

@@ -119,7 +119,7 @@ def first_difference(equality: EqualityExplanation) -> str:
     if not references:
         return "there is no reference"
     pairs = zip(prediction, references[0], strict=False)
-    at = next((place for place, (left, right) in enumerate(pairs) if left != right), None)
+    at = next((place for place, (mine, theirs) in enumerate(pairs) if mine != theirs), None)
     if at is None:
         at = min(len(prediction), len(references[0]))
     ends = [clean(text[at : at + 12]).replace("\n", "\\n") for text in (prediction, references[0])]

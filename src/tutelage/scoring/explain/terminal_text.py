@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from tutelage.scoring.explain import phrasing
 from tutelage.scoring.explain.explainers import RowExplanation
@@ -28,7 +27,7 @@ _EMPTY = "(empty)"
 def explanation_text(explanations: Sequence[RowExplanation]) -> str:
     """The explanations as plain text: marks are brackets that no shown text has, so it reads without colour."""
     texts = [text for row in explanations for text in _marked_texts(row.explanation)]
-    brackets = _Brackets.absent_from(texts)
+    brackets = _Brackets(texts)
     legend = f"{brackets.wrap('counted', 'this')} counted, {brackets.wrap('cut', 'this')} was cut by clipping"
     blocks = [legend] if texts else []
     for row in explanations:
@@ -37,27 +36,19 @@ def explanation_text(explanations: Sequence[RowExplanation]) -> str:
     return "\n\n".join(blocks)
 
 
-@dataclass(frozen=True, slots=True)
 class _Brackets:
-    """How marks are written."""
+    """How marks are written: in brackets that none of the texts has, doubled where a text has single ones."""
 
-    counted: tuple[str, str]
-    cut: tuple[str, str]
-
-    @classmethod
-    def absent_from(cls, texts: Iterable[str]) -> _Brackets:
-        """Brackets that none of the texts has, doubled where it has single ones."""
+    def __init__(self, texts: Iterable[str]) -> None:
         joined = "\0".join(texts)
-
-        def absent(left: str, right: str) -> tuple[str, str]:
-            times = next((n for n in (1, 2, 3) if left * n not in joined and right * n not in joined), 4)
-            return left * times, right * times
-
-        return cls(absent("[", "]"), absent("{", "}"))
+        self.pairs = {}
+        for kind, opening, closing in (("counted", "[", "]"), ("cut", "{", "}")):
+            absent = (n for n in (1, 2, 3) if opening * n not in joined and closing * n not in joined)
+            times = next(absent, 4)
+            self.pairs[kind] = opening * times, closing * times
 
     def wrap(self, kind: str, text: str) -> str:
-        left, right = self.counted if kind == "counted" else self.cut
-        return f"{left}{text}{right}"
+        return text.join(self.pairs[kind])
 
     def text(self, marked: MarkedText) -> str:
         pieces = (
