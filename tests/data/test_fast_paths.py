@@ -128,10 +128,10 @@ def test_jsonl_files_read_alike(tmp_path, monkeypatch):
             [b"", b"\n", b"\n\n", b"\n\xff\n", b"\n\0"]
         )
         path.write_bytes((b"\xef\xbb\xbf" if number % 5 == 0 else b"") + content)
-        fast, slow = both(monkeypatch, path, (jsonl, "quick_all", lambda _: None))
+        fast, slow = both(monkeypatch, path, (jsonl, "fast_loads_lines", lambda _: None))
         assert fast == slow, content
-        monkeypatch.setattr(jsonl, "quick_all", lambda _: None)
-        fast, slow = both(monkeypatch, path, (jsonl, "quick", lambda _: None))
+        monkeypatch.setattr(jsonl, "fast_loads_lines", lambda _: None)
+        fast, slow = both(monkeypatch, path, (jsonl, "fast_loads", lambda _: None))
         assert fast == slow, content
         monkeypatch.undo()
 
