@@ -104,13 +104,13 @@ class LoadedData:
 
 @dataclass(frozen=True, slots=True)
 class SourceFiles:
-    """The files of a source, before they are read.
+    """The files of a source before they are read.
 
     Attributes:
-        paths: where they are.
-        shown: what errors and rows call them.
-        said: what the card says about them.
-        how: how they are read.
+        paths: their local paths.
+        shown: their names in errors and row origins.
+        description: what the data card reports about them.
+        options: how to read them.
     """
 
     paths: Sequence[Path]

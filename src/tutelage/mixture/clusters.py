@@ -1,4 +1,4 @@
-"""Clusters of data sets (`clusters.yaml`): which sets teach the same, so that a task held out is really unseen."""
+"""Clusters of data sets for the same kind of task (`clusters.yaml`), so that a held-out task is really unseen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from tutelage.core.suggestions import did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Data sets that teach the same kind of task; `under` are further names of them, `excludes` the clusters too near."""
+    """Data sets for the same kind of task.
+
+    Attributes:
+        name: the cluster's name.
+        datasets: its data sets.
+        aliases: further names, each with the data set that it means.
+        excludes: other clusters that are too similar to be trained on if this one is held out.
+    """
 
     name: str
     datasets: tuple[str, ...]
@@ -33,7 +40,7 @@ def load_clusters() -> Mapping[str, Cluster]:
 
 
 def dataset_of(name: str) -> str | None:
-    """The data set that a name such as `glue_mrpc_equivalent` begins with, the longest one that does; None when none."""
+    """The data set whose name a name such as `glue_mrpc_equivalent` begins with, the longest match; None if there is none."""
     dataset_by_name = _dataset_by_name()
     prefixes = [
         known_name
@@ -44,7 +51,7 @@ def dataset_of(name: str) -> str | None:
 
 
 def cluster_of(source: str) -> str | None:
-    """The cluster of a data set, or of a name that begins with one's; None when it is in no cluster."""
+    """The cluster of a data set, or of a name that begins with a data set's; None if it is in no cluster."""
     dataset = dataset_of(source)
     return None if dataset is None else _cluster_by_dataset()[dataset]
 
@@ -52,7 +59,7 @@ def cluster_of(source: str) -> str | None:
 def held_out(
     clusters: Collection[str], task_clusters: Collection[str], *, where: str = "hold_out"
 ) -> frozenset[str]:
-    """The clusters that must not be trained on when some are held out: these and those they exclude.
+    """The clusters that must not be trained on if some are held out: these, and the clusters that they exclude.
 
     Args:
         clusters: the clusters to hold out.
@@ -79,7 +86,7 @@ def held_out(
 
 @cache
 def _dataset_by_name() -> Mapping[str, str]:
-    """Every known name with the data set that it means."""
+    """Every known name, aliases included, with its data set."""
     return {
         name: meant
         for cluster in load_clusters().values()

@@ -1,7 +1,7 @@
-"""Which training row comes at which position: a pure function of the seed and the position.
+"""The order of training rows by epochs: a pure function of the seed and the position.
 
-There is no generator state to save and nothing to replay: a resumed run asks for its position. Each epoch is its own permutation of
-all rows, made by a Feistel network (`feistel.py`), so a position costs the same whatever the number of rows.
+There is no generator state to save and nothing to replay: a resumed run computes the row at its position. Each epoch is a
+permutation of all rows by a Feistel network (`feistel.py`), so the cost of a position does not depend on the number of rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tutelage.mixture.feistel import ROUNDS, permute
 
 
 class TaskRow(NamedTuple):
-    """One of a task's training rows: indices of the task and of the row in it."""
+    """A training row: the index of its task, and its index within the task."""
 
     task: int
     row: int
@@ -26,7 +26,7 @@ class TaskRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EpochOrder:
-    """An endless order over the training rows of several tasks, each row exactly once an epoch.
+    """An endless order over the training rows of several tasks with each row exactly once in each epoch.
 
     Tasks are mixed examples-proportionally: every row of every task is as likely as any other.
 
@@ -47,11 +47,11 @@ class EpochOrder:
 
     @property
     def epoch_size(self) -> int:
-        """Rows an epoch."""
+        """The number of rows in an epoch."""
         return self._ends[-1]
 
     def at(self, position: int) -> TaskRow:
-        """The row at a position, counted from 0 over all epochs."""
+        """The row at a position, from 0 over all epochs."""
         epoch, offset = divmod(position, self.epoch_size)
         index = permute(self.epoch_size, epoch_round_keys(self.seed, epoch), offset)
         task = bisect_right(self._ends, index)

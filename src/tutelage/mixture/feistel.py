@@ -1,8 +1,7 @@
-"""Seeded permutations of range(n) that are computed at one place or at many: nothing is stored, whatever n is.
+"""Seeded permutations of range(n), computed for single positions or for many, without storing anything.
 
-A Feistel network permutes the next power of four; a value outside of range(n) is put through it again until it falls inside
-(cycle walking: Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). On average that takes fewer than four
-rounds through the network.
+A Feistel network permutes the next power of four; a value outside of range(n) goes through it again until it falls inside (cycle
+walking: Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). On average that takes fewer than four passes.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ UInts = npt.NDArray[np.uint64]
 
 
 def splitmix64(value: int) -> int:
-    """SplitMix64's finaliser (Steele, Lea and Flood 2014): 64 bits in, 64 well-mixed bits out."""
+    """SplitMix64 (Steele, Lea and Flood 2014): a 64-bit hash of a 64-bit integer."""
     value = (value + _GOLDEN_GAMMA) & _MASK
     value = ((value ^ (value >> 30)) * _MULTIPLIER_1) & _MASK
     value = ((value ^ (value >> 27)) * _MULTIPLIER_2) & _MASK
@@ -31,7 +30,7 @@ def splitmix64(value: int) -> int:
 
 
 def splitmix64_all(values: UInts) -> UInts:
-    """`mix` of each."""
+    """`splitmix64` of each element."""
     values = values + np.uint64(_GOLDEN_GAMMA)
     shifted = values >> np.uint64(30)
     shifted ^= values
@@ -45,7 +44,7 @@ def splitmix64_all(values: UInts) -> UInts:
 
 
 def round_keys(base: int, *indices: int) -> tuple[int, ...]:
-    """A permutation's round keys: `indices` say which one of the family `base`."""
+    """The round keys of the permutation that `indices` select from the family `base`."""
     seed = base
     for index in indices:
         seed = splitmix64(seed ^ index)
@@ -53,7 +52,7 @@ def round_keys(base: int, *indices: int) -> tuple[int, ...]:
 
 
 def round_keys_all(base: int, *indices: Ints) -> UInts:
-    """`round_keys` of many: (rounds, n)."""
+    """`round_keys` for arrays of indices: shape (rounds, n)."""
     seed: UInts = np.full(len(indices[0]), base, np.uint64)
     for index in indices:
         seed = splitmix64_all(seed ^ index.astype(np.uint64))
@@ -61,7 +60,7 @@ def round_keys_all(base: int, *indices: Ints) -> UInts:
 
 
 def permute(size: int, keys: Sequence[int], offset: int) -> int:
-    """Where a permutation of range(size) takes `offset`.
+    """The image of `offset` under a permutation of range(size).
 
     Args:
         size: at least 1.
@@ -82,7 +81,7 @@ def permute(size: int, keys: Sequence[int], offset: int) -> int:
 
 
 def permutation(size: int, keys: Sequence[int]) -> Ints:
-    """`permuted` of all of range(size): (size). For small sizes: it makes a table of the next power of four."""
+    """`permute` of all of range(size): shape (size). For small sizes only: it builds a table of the next power of four."""
     half = max(1, ((size - 1).bit_length() + 1) // 2)
     mask = (1 << half) - 1
     halves = np.arange(1 << half, dtype=np.uint64)
@@ -99,7 +98,7 @@ def permutation(size: int, keys: Sequence[int]) -> Ints:
 
 
 def permute_all(sizes: Ints, keys: UInts, offsets: Ints) -> Ints:
-    """`permuted` of many, each with its own size and keys.
+    """`permute` of many offsets, each with its own size and keys.
 
     Args:
         sizes: (n), each at least 1 and below 2 ** 53.

@@ -1,14 +1,13 @@
-"""Which row comes at which position when tasks come by shares: a pure function of the seed and the position.
+"""The order of rows in a mixture with given task shares: a pure function of the seed and the position.
 
-Positions are cut into blocks of 1,000. In each block the tasks are drawn by systematic sampling: the interval from 0 to 1 is
-divided among the tasks by their shares, slot i of block b is the point (i + t_b) / 1000 of it, and belongs to the task in
-whose part that point lies. So a task has in every block its share of 1,000 slots, rounded down or up. The t_b are a van der
-Corput sequence (b's binary digits read backwards) with a seeded digital shift, which keeps the counts of any number of
-blocks within a few rows of the shares (the excess grows with the logarithm of the number of blocks). Its terms below a
-bound are counted in closed form, and that gives how often a task came before a block, without a replay. Inside a block the
-slots are permuted.
+Positions are divided into blocks of 1,000. In each block tasks are drawn by systematic sampling: the interval from 0 to 1 is divided
+among the tasks by their shares; slot i of block b is the point (i + t_b) / 1000 and belongs to the task whose part contains it. So
+in every block a task has its share of the 1,000 slots, rounded down or up. The t_b are a van der Corput sequence (b's binary digits
+reversed) with a seeded digital shift, which keeps the counts over any number of blocks within a few rows of the shares (the excess
+grows with the logarithm of the number of blocks). Its terms below a bound are counted in closed form, which gives a task's count
+before a block without a replay. Within a block the slots are permuted.
 
-A task's rows come in an own permutation a turn, one after the other: no row comes again before all its task's rows came.
+A task's rows come in a new permutation each epoch, so no row repeats before all rows of its task were drawn.
 """
 
 from __future__ import annotations
@@ -24,19 +23,19 @@ from tutelage.core.seeds import derive
 from tutelage.mixture.feistel import Ints, permutation, permute, permute_all, round_keys, round_keys_all
 
 BLOCK = 1000
-"""Positions a block."""
+"""Positions in a block."""
 _SLOT_BITS = 32
 _SLOT = 1 << _SLOT_BITS
-"""Into how many units a slot is divided: shares are exact to 1 / 4,294,967,296,000."""
+"""Units in a slot: shares are exact to 1 / 4,294,967,296,000."""
 _SLOT_MASK = _SLOT - 1
 _CACHED_BLOCKS = 32
-"""Blocks that are remembered, 16 KB each: who reads on asks for them many times."""
+"""Blocks in the cache, 16 KB each: sequential readers ask for a block many times."""
 _MAX_ROWS = 1 << 53
 _Bound = TypeVar("_Bound", int, Ints)
 
 
 class Draw(NamedTuple):
-    """One of a task's rows, and the how-many-th turn through the task's rows it belongs to, from 0."""
+    """The row at a position: its task, its index in the task, and the task's epoch, from 0."""
 
     task: int
     row: int
@@ -44,7 +43,7 @@ class Draw(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """`Pick`s of consecutive positions, as arrays of one length."""
+    """The `Draw`s at consecutive positions, as arrays of equal length."""
 
     task: Ints
     row: Ints
@@ -53,16 +52,16 @@ class Draws(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MixtureOrder:
-    """An endless order over the rows of several tasks, each task with its share of every 1,000 positions.
+    """An endless order over the rows of several tasks in which each task has its share of every 1,000 positions.
 
-    Blocks of positions begin at multiples of 1,000. In each a task comes floor or ceil of 1000 * share times.
+    Blocks of positions begin at multiples of 1,000. In each, a task comes floor or ceil of 1000 * share times.
 
     Attributes:
         seed: another seed gives another order.
-        sizes: how many rows of each task are used; at least 1 where its share is above 0.
-        shares: how often each task comes; they add up to 1. They are kept to 13 digits, and a share above 0 stays above 0.
-        totals: how many rows each task has, where `sizes` is less: the used ones are then a seeded sample of
-            range(total), the same in every turn. `sizes` when not given.
+        sizes: the number of rows used of each task; at least 1 if its share is above 0.
+        shares: each task's share of the positions; they add up to 1. They are exact to 13 digits; a share above 0 stays above 0.
+        totals: the number of rows of each task; if it is above `sizes`, the used rows are a seeded sample of range(total), the
+            same in every epoch. `sizes` if not given.
 
     Raises:
         ValueError: lists of different lengths, shares that do not add up to 1, sizes beyond the totals.
@@ -91,7 +90,7 @@ class MixtureOrder:
         object.__setattr__(self, "_keys", keys)
 
     def at(self, position: int) -> Draw:
-        """The row at a position, counted from 0. It takes a block to know it; the next ones of the block then cost little."""
+        """The row at a position, from 0. It computes the position's block, which is cached for the next positions."""
         block, offset = divmod(position, BLOCK)
         _, rows, sample, _ = self._keys
         task, count = (int(column[offset]) for column in self._cached_block(block))
@@ -102,7 +101,7 @@ class MixtureOrder:
         return Draw(task, row, epoch)
 
     def span(self, start: int, stop: int) -> Draws:
-        """The rows at the positions from `start` up to `stop`, the same as `at` gives one by one, sooner."""
+        """The rows at the positions from `start` up to `stop`: those of `at`, computed together."""
         first = start // BLOCK
         parts = [self._cached_block(block) for block in range(first, -(-max(start, stop) // BLOCK))]
         if not parts:
@@ -120,14 +119,14 @@ class MixtureOrder:
         return Draws(task, row, epoch)
 
     def counts(self, position: int) -> Ints:
-        """How often each task comes before a position that is a multiple of 1,000: (tasks)."""
+        """How often each task comes before a position that is a multiple of 1,000: shape (tasks)."""
         block, rest = divmod(position, BLOCK)
         if rest:
             raise ValueError(f"counts are known at multiples of {BLOCK}, not at {position}")
         return np.diff(self._slots_below(block, self._share_bounds))
 
     def _cached_block(self, block: int) -> tuple[Ints, Ints]:
-        """The tasks at a block's positions, and how often each came before: (1000), (1000)."""
+        """The tasks at a block's positions, and how often each came before: shapes (1000), (1000)."""
         cached = self._block_cache.get(block)
         if cached is None:
             cached = self._compute_block(block)
@@ -137,7 +136,7 @@ class MixtureOrder:
         return cached
 
     def _compute_block(self, block: int) -> tuple[Ints, Ints]:
-        """What `_block` remembers."""
+        """Compute what `_cached_block` returns."""
         offsets = np.arange(BLOCK, dtype=np.int64)
         slots = permutation(BLOCK, round_keys(self._keys[0], block))
         shift = self._block_shift(block)
@@ -145,7 +144,7 @@ class MixtureOrder:
         lower, upper = self._share_bounds[tasks], self._share_bounds[tasks + 1]
         earlier = self._slots_below(block, upper) - self._slots_below(block, lower)
         counts = earlier + offsets - _first_slot(lower, shift)
-        # Slots are ordered by task. A task's go to its positions from the first to the last, so its count grows along them.
+        # Slots are ordered by task. Assigning a task's slots to its positions in order makes its count grow with the position.
         task = tasks[slots]
         count = np.empty(BLOCK, np.int64)
         count[np.argsort(task, kind="stable")] = counts
@@ -157,14 +156,14 @@ class MixtureOrder:
         return backwards ^ (self._keys[3] & _SLOT_MASK)
 
     def _slots_below(self, block: int, bound: _Bound) -> _Bound:
-        """How many of the earlier blocks' slots lie below a bound (units): block * floor, and one where t_b < rest."""
+        """The number of slots of earlier blocks below a bound (in units): block * floor, plus one for each t_b < rest."""
         whole, rest = bound >> _SLOT_BITS, bound & _SLOT_MASK
         full_rounds, remaining = divmod(block, _SLOT)
         count = block * whole + full_rounds * rest
         fixed_bits = 0
         shift = self._keys[3]
-        # The numbers below `left` fall into runs that share their upper digits, one for each digit 1 of it. Read backwards,
-        # these are the lower digits, and the others take every value: an arithmetic progression a run.
+        # The numbers below `remaining` fall into runs with common upper digits, one run for each of its 1 digits. Reversed, these
+        # become the lower digits while the others take all values, so each run is an arithmetic progression.
         for bit in range(remaining.bit_length() - 1, -1, -1):
             if remaining >> bit & 1:
                 step = 1 << (_SLOT_BITS - bit)
@@ -180,13 +179,13 @@ def _first_slot(bound: _Bound, shift: int) -> _Bound:
 
 
 def _share_units(shares: Sequence[float]) -> list[int]:
-    """The shares as whole units of a block that add up to it, by largest remainders; at least one where a share is above 0."""
+    """The shares as whole units that add up to a block, by largest remainders; at least one unit if a share is above 0."""
     total = math.fsum(shares)
     exact = [share / total * (BLOCK * _SLOT) for share in shares]
     units = [max(math.floor(share_exact), 1 if share_exact > 0 else 0) for share_exact in exact]
     unassigned = BLOCK * _SLOT - sum(units)
     order = sorted(range(len(units)), key=lambda index: units[index] - exact[index])
-    if unassigned < 0:  # many shares were raised to one unit: the largest can bear it
+    if unassigned < 0:  # many shares were raised to one unit: take the excess from the largest
         units[max(range(len(units)), key=units.__getitem__)] += unassigned
     for index in order[: max(unassigned, 0)]:
         units[index] += 1

@@ -1,7 +1,9 @@
-"""Rows of a mixture put into words, in order, from any position: an order, where each task's rows are, and their templates.
+"""Renders the rows of a mixture in order, from any position, without preparing them first.
 
-Nothing is kept between batches: what stays in memory is what the order and the tasks' rows keep, whatever the number of rows.
-A row's texts come straight out of its values, where the template allows it; the row itself is made when it is asked for.
+This is a Python API for data that does not fit into memory; recipes do not use it yet. See docs/mixtures.md for an example.
+
+Nothing is kept between batches, so memory does not grow with the number of rows. Where a template allows it, a row's texts are
+rendered directly from its values, and the whole row is only made if it is requested.
 """
 
 from __future__ import annotations
@@ -20,29 +22,29 @@ from tutelage.mixture.rates import TaskShare
 from tutelage.templates.column_renderer import ColumnRenderer
 
 _LOOKAHEAD = 16 * BLOCK
-"""Positions that are picked together: the more, the less each costs."""
+"""Positions that are drawn together, which lowers the cost of each."""
 TextPair = tuple[str, str]
 """A row's prompt and completion."""
 TextReader = Callable[[int], TextPair | None]
-"""A row's place to its texts; None where it takes the whole template."""
+"""From a row's index to its texts; None if the row needs the full template."""
 
 
 class Template(Protocol):
-    """What `TaskTemplate` and `LibraryTemplate` do."""
+    """The common interface of `TaskTemplate` and `LibraryTemplate`."""
 
     @property
     def column_renderer(self) -> ColumnRenderer | None:
-        """A quicker way to a row's texts, if there is one."""
+        """A fast renderer of prompt and completion alone, if there is one."""
 
     def render_all(
         self, examples: Sequence[Example], task: str, *, training: bool = False
     ) -> Sequence[Prompted]:
-        """Put rows of a task into words."""
+        """Render rows of a task."""
 
 
 @dataclass(frozen=True, slots=True)
 class MixtureSource:
-    """A task of a mixture: its name, its rows (in memory or mapped), and how they are put into words."""
+    """A task of a mixture: its name, its rows (in memory or memory-mapped), and its template."""
 
     name: str
     rows: Sequence[Example]
@@ -50,23 +52,23 @@ class MixtureSource:
 
 
 class MixtureBatch(Sequence[Prompted]):
-    """Rows of a mixture at consecutive positions, in words.
+    """Rendered rows of a mixture at consecutive positions.
 
-    As a sequence it holds the whole rows, each with its origin, fields and spans. They are made when they are asked for, which
-    takes several times as long as their texts; so who needs these takes `prompts` and `completions`.
+    As a sequence it has the whole rows, each with its origin, fields and spans. Whole rows are made when they are requested, which
+    takes several times as long as their texts; if the texts are enough, use `prompts` and `completions`.
 
     Args:
         sources: the mixture's tasks.
-        picks: the rows.
-        texts: their texts; None where the task's template has to make the row.
+        draws: the rows.
+        texts: their texts; None for rows that need the full template.
 
     Attributes:
-        prompts: one a row.
-        completions: one a row.
-        picks: each row's task, place among the task's rows, and turn through them.
+        prompts: one for each row.
+        completions: one for each row.
+        draws: each row's task, index in the task, and epoch.
 
     Raises:
-        InputError: as `MixedRows.span`.
+        InputError: as `MixtureStream.span`.
     """
 
     def __init__(
@@ -106,7 +108,7 @@ class MixtureBatch(Sequence[Prompted]):
     __hash__ = None  # type: ignore[assignment]  # as of a list
 
     def _render_missing(self, indices: Sequence[int]) -> None:
-        """Have the templates make those rows that are not made yet, each task's together."""
+        """Render the rows that are not rendered yet, those of each task together."""
         missing = np.array([index for index in indices if index not in self._rows], np.int64)
         order = missing[np.argsort(self.draws.task[missing], kind="stable")]
         tasks, rows = self.draws.task[order], self.draws.row[order].tolist()
@@ -123,10 +125,10 @@ class MixtureBatch(Sequence[Prompted]):
 
 
 class MixtureStream:
-    """The rows of a mixture in words.
+    """The endless stream of a mixture's rendered rows, readable from any position.
 
     Args:
-        order: which row comes when; its tasks are the sources, in the same order.
+        order: the order of the rows; its tasks are the sources, in the same order.
         sources: the tasks.
 
     Raises:
@@ -163,32 +165,32 @@ class MixtureStream:
         return cls(order, sources)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For a process of its own: `MixedRows` of rows in memory. The ways are found again there."""
+        """Pickle for worker processes (for rows in memory); the readers are built again there."""
         return type(self), (self.order, self.sources)
 
     def span(self, start: int, stop: int) -> MixtureBatch:
         """The rows at the positions from `start` up to `stop`, in order.
 
         Raises:
-            InputError: a row cannot be read or put into words; InputErrors for several of one task. Fields that the
-                template does not read are looked at when the whole row is asked for.
+            InputError: a row cannot be read or rendered; InputErrors for several of one task. Fields that the template does
+                not read are only checked when the whole row is requested.
         """
         return self._batch_of(self.order.span(start, stop))
 
     def batches(self, size: int, *, first: int = 0, step: int = 1) -> Iterator[MixtureBatch]:
-        """Batches of consecutive rows without end: batch n holds the positions from n * size up to (n + 1) * size.
+        """Endless batches of consecutive rows: batch n has the positions from n * size up to (n + 1) * size.
 
         Args:
-            size: rows a batch.
-            first: the number of the first batch: where a run goes on.
-            step: how many batches further the next one is: worker i of n takes `first=i, step=n`.
+            size: the number of rows in a batch.
+            first: the number of the first batch, for example where a run resumes.
+            step: the distance between batches: worker i of n uses `first=i, step=n`.
 
         Raises:
             InputError: as `span`.
         """
         if size < 1 or first < 0 or step < 1:
             raise ValueError(f"no batches of {size} rows from number {first} on in steps of {step}")
-        # Picks cost less by the thousand; where most of them would be other workers', a batch's own are cheaper.
+        # Draws are cheapest by the thousand; but if most of them belong to other workers, drawing single batches is cheaper.
         reads_ahead = step == 1 or size * step < 2 * BLOCK
         lookahead, lookahead_start = self.order.span(0, 0), 0
         number = first
@@ -212,7 +214,7 @@ class MixtureStream:
 
 
 def _text_reader(source: MixtureSource) -> TextReader:
-    """A task's way from a row's place to its texts."""
+    """The fastest way from a row's index to its texts for one task."""
     renderer = source.template.column_renderer
     if renderer is None:
         return lambda _: None
@@ -227,7 +229,7 @@ def _text_reader(source: MixtureSource) -> TextReader:
 
 
 def _field_reader(rows: Sequence[Example], fields: Sequence[str]) -> Callable[[int], Sequence[Json] | None]:
-    """What reads some fields of a row."""
+    """A reader of some fields of a row by its index."""
     if isinstance(rows, MappedRows):
         return rows.reader(fields)
 

@@ -1,4 +1,4 @@
-"""Published mixtures by name: what FLAN 2021 and the Flan Collection are mixed of, as data (`presets.yaml`)."""
+"""Published mixtures by name: the composition of FLAN 2021 and the Flan Collection, as data (`presets.yaml`)."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from tutelage.core.suggestions import did_you_mean
 from tutelage.mixture.rates import Mix, TaskSize
 
 Style = Literal["zero-shot-options", "few-shot-options", "zero-shot", "few-shot"]
-"""In what form rows come: with exemplars or without, answer options listed or not."""
+"""The style of a row: with or without exemplars, with or without listed answer options."""
 STYLES: tuple[Style, ...] = get_args(Style)
 
 
 @dataclass(frozen=True, slots=True)
 class Submixture:
-    """One of the mixes that a preset is made of.
+    """One of the submixtures of a preset.
 
     Attributes:
-        name: what it is called.
+        name: its name.
         weight: its share of the preset.
-        cap: how many rows of a task are used at all.
-        rate_maximum: the most that a task's rows count for its rate; None where the cap is the only bound.
-        styles: the share of each form; they add up to 1.
-        inversion: what turned rows count, against 1 for plain ones; 0 where there are none.
+        cap: the maximum number of rows used of a task.
+        rate_maximum: the maximum number of rows that counts for a task's rate; None if only the cap bounds it.
+        styles: the share of each style; they add up to 1.
+        inversion: the weight of inverted rows against 1 for plain ones; 0 if there are none.
     """
 
     name: str
@@ -39,13 +39,13 @@ class Submixture:
 
     @property
     def inverted(self) -> float:
-        """The share of rows that are turned around."""
+        """The share of inverted rows."""
         return self.inversion / (1 + self.inversion)
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A published mixture; `source` says where each number stands."""
+    """A published mixture; `source` cites where its numbers are published."""
 
     name: str
     title: str
@@ -55,15 +55,15 @@ class Preset:
     def mix(
         self, tasks: Mapping[str, Sequence[TaskSize | Mix]], *, where: str = "mixture"
     ) -> tuple[Mix, tuple[str, ...]]:
-        """The preset over the tasks that are there.
+        """The preset's mix over the recipe's tasks.
 
         Args:
-            tasks: by submixture the tasks that belong to it.
+            tasks: the tasks of each submixture.
             where: the place in the recipe, for errors.
 
         Returns:
-            The mix, and sentences on where it differs from the published one: weights of submixtures without tasks are
-            divided among the others in proportion.
+            The mix, and sentences on how it differs from the published one: the weights of submixtures without tasks are divided
+            among the others in proportion.
 
         Raises:
             InputError: no such submixture, or no task at all; InputErrors for several.
@@ -114,7 +114,7 @@ def preset_names() -> list[str]:
 
 
 def preset(name: str, *, where: str = "mixture.preset") -> Preset:
-    """A published mixture. Raises InputError, with the nearest name, when there is none of that name."""
+    """A published mixture by name. Raises InputError, with the nearest name, if there is none."""
     error = _unknown_name_error("preset", name, where, preset_names())
     if error is not None:
         raise error

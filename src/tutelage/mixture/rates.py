@@ -1,12 +1,12 @@
-"""How often each task comes: a tree of mixes to shares.
+"""Computes each task's share of a mixture from a tree of mixes.
 
 A task's rate is min(rows, K) ** (1 / T): its rows, clipped at the rate maximum K before the temperature T, as seqio's
 `mixing_rate_num_examples`. With T = 1 this is r_m = min(e_m, K) / sum of min(e_n, K) of the T5 paper (Raffel et al. 2020,
 section 3.5.2); K = 3,000 is FLAN's (Wei et al. 2022; `mixing_rate_3k` in FLAN's flan/mixtures.py).
 
-Mixes nest as seqio's do: a mix inside another gets a share among its siblings and divides that among its own parts. seqio
-wants a number for every mix that stands in another one. Here a mix whose parent says no weights counts as the sum of its
-parts' rates, so that grouping tasks without weighing the groups changes no share.
+Mixes nest as seqio's do: a mix inside another gets a share among its siblings and divides it among its own parts. seqio requires a
+number for every nested mix. Here a mix whose parent has no weights counts as the sum of its parts' rates, so that grouping tasks
+without weights changes no share.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from dataclasses import dataclass
 
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_ERRORS
-from tutelage.core.strictjson import kind
+from tutelage.core.strictjson import json_kind
 from tutelage.core.suggestions import did_you_mean
 
 _MIN_TEMPERATURE = 0.05
-"""The least temperature: a billion rows to the power of 20 is still a number."""
+"""The lowest temperature: a billion rows to the power of 20 is still a finite number."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskSize:
-    """A task: its name, and how many training rows it has."""
+    """A task's name and number of training rows."""
 
     name: str
     rows: int
@@ -35,18 +35,17 @@ class TaskSize:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Tasks and mixes that are drawn from together.
+    """A node of the mixture tree: tasks and mixes that are drawn together.
 
-    `cap`, `rate_maximum` and `temperature` hold for every task under this mix, unless a mix nearer to the task says its
-    own.
+    `cap`, `rate_maximum` and `temperature` apply to every task under this mix, unless a mix nearer to the task sets its own.
 
     Attributes:
-        name: what it is called; no sibling is called so.
+        name: its name, unique among its siblings.
         parts: tasks and further mixes, at least one.
-        weights: what each part is drawn in proportion to, by its name: for all parts or for none. They win over rates.
-        cap: how many rows of a task are used at all (FLAN: 30,000).
-        rate_maximum: the most that a task's rows count for its rate (K; FLAN: 3,000).
-        temperature: T; 1 when no mix says one. Above 1 small tasks come more often than their rows say.
+        weights: the weight of each part by its name, for all parts or for none; they take precedence over rates.
+        cap: the maximum number of rows used of a task (FLAN: 30,000).
+        rate_maximum: the maximum number of rows that counts for a task's rate (K; FLAN: 3,000).
+        temperature: T; 1 if no mix sets it. Above 1 small tasks come more often than in proportion to their rows.
     """
 
     name: str
@@ -59,13 +58,13 @@ class Mix:
 
 @dataclass(frozen=True, slots=True)
 class TaskShare:
-    """A task's place in a mixture.
+    """A task's share of a mixture.
 
     Attributes:
-        name: the task's.
+        name: the task's name.
         path: the names from the outermost mix to the task, both included.
-        share: of all drawn rows; those of a mixture add up to 1.
-        rows: how many of the task's rows are used: all, or as many as the cap allows.
+        share: the task's share of all drawn rows; the shares of a mixture add up to 1.
+        rows: the number of the task's rows that are used: all, or as many as the cap allows.
     """
 
     name: str
@@ -76,7 +75,7 @@ class TaskShare:
 
 @dataclass(frozen=True, slots=True)
 class _RateRules:
-    """What holds for the tasks under a mix."""
+    """The settings that apply to the tasks under a mix."""
 
     cap: int | None = None
     rate_maximum: float | None = None
@@ -103,10 +102,10 @@ def task_shares(tree: Mix, *, where: str = "mixture") -> tuple[TaskShare, ...]:
 
     Args:
         tree: the outermost mix.
-        where: its place in the recipe, for errors; a mix inside is `where.parts.<name>`.
+        where: its place in the recipe, for errors; an inner mix is `where.parts.<name>`.
 
     Returns:
-        One a task, in the tree's order.
+        One share for each task, in the tree's order.
 
     Raises:
         InputError: a mix without parts; a task without rows; two siblings, or two tasks anywhere, of one name; weights of
@@ -126,7 +125,9 @@ def _shares_under(mix: Mix, outer: _RateRules, path: tuple[str, ...], share: flo
         part_weights = [_rate(part, rules) for part in mix.parts]
     else:
         part_weights = [float(mix.weights[part.name]) for part in mix.parts]
-    largest = max(part_weights)  # divided by first, so that huge weights do not add up to infinity
+    largest = max(
+        part_weights
+    )  # weights are divided by it first, so that huge ones do not add up to infinity
     total = math.fsum(weight / largest for weight in part_weights)
     for part, weight in zip(mix.parts, part_weights, strict=True):
         part_share = share * (weight / largest / total)
@@ -137,7 +138,7 @@ def _shares_under(mix: Mix, outer: _RateRules, path: tuple[str, ...], share: flo
 
 
 def _rate(part: TaskSize | Mix, rules: _RateRules) -> float:
-    """A task's rate, or a mix's: the sum of the rates under it, whatever it weighs them by inside."""
+    """A task's rate; for a mix the sum of the rates of its tasks, whatever its weights."""
     if isinstance(part, TaskSize):
         return rules.rate(part)
     inner = rules.nested(part)
@@ -216,7 +217,7 @@ def _weight_errors(mix: Mix, weights: Mapping[str, float], where: str) -> Iterat
 
 
 def _repeated_name_errors(tree: Mix, where: str) -> Iterator[InputError]:
-    """An error for a name that two siblings have, or two tasks wherever they stand: counts are told by task."""
+    """An error for each name that two siblings have, or two tasks anywhere in the tree: counts are reported by task name."""
     tasks: dict[str, str] = {}
 
     def walk(mix: Mix, location: str) -> Iterator[InputError]:
@@ -247,5 +248,5 @@ def _is_positive(value: object, minimum: float = 0.0) -> bool:
 
 
 def _number_error(where: str, subject: str, value: object, expected: str) -> InputError:
-    shown = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else kind(value)
+    shown = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else json_kind(value)
     return InputError(f"{subject} is not {expected}", where=where, found=shown, expected=expected)

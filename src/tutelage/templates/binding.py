@@ -1,4 +1,4 @@
-"""A kind's fields found in a task's rows: which column is which, and what each row says."""
+"""Binds a task kind's fields to a data set's columns, and reads the fields' values from each row."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import kind as json_kind
-from tutelage.core.strictjson import shorten
+from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.suggestions import did_you_mean, nearest
 from tutelage.core.types import Example, Json
 from tutelage.templates import coercion, column_roles
@@ -20,25 +19,25 @@ from tutelage.templates.labels import LabelSpec, LabelWords, labels_for
 
 @dataclass(frozen=True, slots=True)
 class ConstantField:
-    """The same text in every row, such as the name of a language."""
+    """A field with the same text in every row, such as the name of a language."""
 
     value: str
 
 
 FieldSource = str | tuple[str, ...] | ConstantField
-"""A column (or a part of it: `answers.text`), several columns that make a list, or a text."""
+"""A column (or a part of it: `answers.text`), several columns that make a list, or a constant text."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoundRow:
-    """What a row says.
+    """A row's values by the kind's field names.
 
     Attributes:
-        fields: texts that stand in the row as they are, by the kind's names.
-        extra: everything else that a wording reads.
-        choices: the answers to choose from.
-        right: which of them is right.
-        answers: all right answers, where the row holds several.
+        fields: values copied unchanged from a column; only these may be shortened in a prompt that is too long.
+        extra: all other values that wordings read.
+        choices: the answer choices.
+        correct_index: the index of the correct choice.
+        answers: all correct answers, if the row has several.
     """
 
     fields: dict[str, Json] = field(default_factory=dict)
@@ -50,7 +49,15 @@ class BoundRow:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Where each field of a kind is, among which columns. Optional ones that the rows do not have are left out."""
+    """The column that each field of a kind is read from. Optional fields without a column are left out.
+
+    Attributes:
+        kind: the task kind.
+        sources: the column, columns or constant of each field.
+        labels: the label words, for a kind with labels.
+        where: the task's place in the recipe, for errors.
+        column_names: all columns of the rows.
+    """
 
     kind: Kind
     sources: Mapping[str, FieldSource]
@@ -59,7 +66,7 @@ class Binding:
     column_names: frozenset[str]
 
     def columns(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The rows' columns that hold some of the kind's fields."""
+        """The columns that some of the kind's fields are read from."""
         columns: dict[str, None] = {}
         for name in names:
             source = self.sources.get(name)
@@ -70,12 +77,12 @@ class Binding:
         return tuple(columns)
 
     def column(self, name: str) -> str:
-        """How errors and spans call a field's place."""
+        """A field's column, as errors and spans name it."""
         source = self.sources.get(name, name)
         return ", ".join(source) if isinstance(source, tuple) else source if isinstance(source, str) else name
 
     def bind_row(self, example: Example) -> BoundRow:
-        """What a row says. Raises InputError, with its line, for a field that is missing or of another shape."""
+        """Read the kind's fields from a row. Raises InputError, with its line, for a missing field or a wrong type."""
         bound: dict[str, Any] = {"fields": {}, "extra": {}}
         dependent_types = ("label", "choice", "entities")  # these look at other fields of the row
         for kind_field in sorted(
@@ -133,7 +140,7 @@ class Binding:
                 expected=kind_field.about,
                 fix="fill it, or delete the row",
             )
-        # Only what stands in the row as it is may be shortened when a prompt is too long.
+        # Only text copied unchanged from the row gets a span, and may be shortened in a prompt that is too long.
         is_verbatim = text is value and isinstance(self.sources[kind_field.name], str)
         bound["fields" if is_verbatim else "extra"][kind_field.name] = text
         if answers:
@@ -169,7 +176,7 @@ MISSING: Any = object()
 
 
 def look_up(fields: Mapping[str, Json], column: str) -> Any:
-    """A column's value, or that of a part of it: `answers.text`. MISSING when the row does not have it."""
+    """The value of a column, or of a part of one (`answers.text`). MISSING if the row does not have it."""
     if column in fields:
         return fields[column]
     value: Any = fields
@@ -189,18 +196,18 @@ def bind(
     labels: LabelSpec | None = None,
     where: str = "task",
 ) -> Binding:
-    """Find a kind's fields in rows: as the recipe says, else by their own names.
+    """Find the column of each field: as the recipe says, else the column with the field's name.
 
     Args:
-        kind: what is needed.
+        kind: the task kind.
         examples: the task's rows.
-        required: fields without which nothing can be asked.
-        fields: from the recipe: the kind's field to a column, a list of columns, or one text.
-        labels: from the recipe.
+        required: the fields that must have a column.
+        fields: the recipe's mapping of the kind's fields to a column, a list of columns, or a constant text.
+        labels: the recipe's labels.
         where: the task's place in the recipe.
 
     Raises:
-        InputError: a field is in no column (with the line to write), or labels are missing.
+        InputError: a required field has no column (the error gives the line to write), or labels are missing.
     """
     sources_given = dict(fields or {})
     _check_sources(kind, sources_given, examples, where)
@@ -287,7 +294,7 @@ def _missing_fields_error(
 
 
 def _likely_column(kind: Kind, name: str, free_columns: Sequence[str]) -> str | None:
-    """The column that most likely holds a field: by its name, else by whether it asks or answers, else the next one."""
+    """A field's most likely column: by its name, else by whether it holds prompts or answers, else the next free one."""
     usual_names = [word.casefold() for word in (name, *kind.fields[name].often)]
     by_name = sorted(
         (c for c in free_columns if c.casefold() in usual_names),
@@ -304,7 +311,7 @@ def _likely_column(kind: Kind, name: str, free_columns: Sequence[str]) -> str | 
 
 
 def _source_yaml(source: FieldSource) -> str:
-    """A source as a recipe says it."""
+    """A source as a recipe writes it."""
     if isinstance(source, ConstantField):
         return f"{{value: {source.value}}}"
     return f"[{', '.join(source)}]" if isinstance(source, tuple) else source

@@ -1,8 +1,8 @@
-"""The Jinja environment of chat templates: what transformers' `apply_chat_template` gives them, without transformers.
+"""Renders chat templates as transformers' `apply_chat_template` does, without importing transformers.
 
-The texts are the same, byte for byte (`tests/tokens/test_rendering.py`). Four things differ where transformers' text would
-depend on something beside template and conversation: the clock shows a given instant and notes what is read of it, the
-filter `random` draws from a seed made of the conversation, `lipsum` is missing, and a text with a memory address is refused.
+The texts are byte for byte the same (`tests/tokens/test_rendering.py`). They differ only where transformers' text depends on more
+than template and conversation: the clock shows a fixed instant and records what is read from it, the filter `random` is seeded by
+the conversation, `lipsum` does not exist, and texts with memory addresses are refused.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from tutelage.templates.sandbox import RenderFailure
 
 _MEMORY_ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-f]+>")
 MAX_NOTED_CHARACTERS = 200
-"""Characters of a format, or of what it gave, that are noted; of longer ones the instant is noted."""
+"""Longest clock format or result that is recorded; for longer ones the whole instant is recorded."""
 
 
 class RenderedChat(NamedTuple):
-    """A conversation as text, and what it read of the clock: texts by format."""
+    """A rendered conversation, and what the template read from the clock (text by format)."""
 
     text: str
     reads: Mapping[str, str]
 
 
 class _Generation(Extension):
-    """`{% generation %}...{% endgeneration %}` around the assistant's words; here it writes what stands in it."""
+    """The tag `{% generation %}...{% endgeneration %}`, which marks assistant text; it renders its body unchanged."""
 
     tags = {"generation"}  # noqa: RUF012  # Jinja's own declaration
 
     def parse(self, parser: Parser) -> nodes.Node:
-        """The tag as a call with its body, which gives the body a scope of its own."""
+        """Parse the tag as a call block, so that its body has its own scope."""
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
         return nodes.CallBlock(self.call_method("_body"), [], [], body).set_lineno(line)
@@ -57,7 +57,7 @@ class _Generation(Extension):
 
 
 class _Dict:
-    """`dict` for templates, with nothing of Python's class behind it."""
+    """`dict` for templates, without access to Python's class."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
         return dict(*args, **kwargs)
@@ -68,7 +68,7 @@ class _Dict:
 
 
 class _Namespace(Namespace):
-    """Jinja's namespace without attributes that begin with an underscore."""
+    """Jinja's namespace, refusing attributes that begin with an underscore."""
 
     def __init__(*args: Any, **kwargs: Any) -> None:  # a template may name an attribute `self`
         self, *positional = args
@@ -104,7 +104,7 @@ def _raise_exception(message: Any) -> None:
 
 
 class _RenderState:
-    """What a template can read beside the conversation: a clock that notes, and draws that repeat."""
+    """State that a template reads besides the conversation: a clock that records reads, and seeded random draws."""
 
     def __init__(self) -> None:
         self.instant = Instant.now()
@@ -113,11 +113,11 @@ class _RenderState:
         self._draws = 0
 
     def begin(self, instant: Instant, seed: Callable[[], str]) -> None:
-        """Get ready for the next text."""
+        """Reset the state for the next text."""
         self.instant, self.reads, self.seed, self._draws = instant, {}, seed, 0
 
     def strftime_now(self, form: str) -> str:
-        """The instant in a template's format, noted."""
+        """Format the instant, and record the result."""
         text = self.instant.strftime(form)
         if len(self.reads) <= MOST_FORMATS:
             is_short = len(form) <= MAX_NOTED_CHARACTERS and len(text) <= MAX_NOTED_CHARACTERS
@@ -125,7 +125,7 @@ class _RenderState:
         return text
 
     def draw(self, values: Sequence[Any]) -> Any:
-        """One of the values; the same conversation always draws the same."""
+        """Draw one of the values; the same conversation always gets the same draws."""
         self._draws += 1
         return values[int(hashing.of_text(f"{self._draws} {self.seed()}"), 16) % len(values)]
 
@@ -145,7 +145,7 @@ def _random(context: Context, values: Sequence[Any]) -> Any:
 
 
 def chat_jinja_environment() -> ImmutableSandboxedEnvironment:
-    """The environment, with a clock and a generator that belong to the text being rendered."""
+    """The Jinja environment of chat templates; clock and random draws are those of the text being rendered."""
     env = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
@@ -156,7 +156,7 @@ def chat_jinja_environment() -> ImmutableSandboxedEnvironment:
         dict=_Dict(),
         namespace=_Namespace,
     )
-    del env.globals["lipsum"]  # a text at random
+    del env.globals["lipsum"]  # it generates random text
     return env
 
 
@@ -180,7 +180,7 @@ def render_chat(
         instant: what the template's clock shows.
 
     Raises:
-        Exception: whatever the template raises; `attempt` says what.
+        Exception: whatever the template raises; `try_render_chat` turns it into a `RenderFailure`.
     """
     _STATE.begin(instant, lambda: json.dumps([template, messages]))
     pieces, length = [], 0
@@ -194,12 +194,12 @@ def render_chat(
     if " at 0x" in text:
         _refuse_addresses(text, template, messages)
     if not text.isascii():
-        text.encode("utf-8")  # half a character, which no tokenizer takes
+        text.encode("utf-8")  # raises for a lone surrogate, which no tokenizer accepts
     return RenderedChat(text, _STATE.reads)
 
 
 def _refuse_addresses(text: str, template: str, messages: Sequence[Mapping[str, Any]]) -> None:
-    """A method or macro that is printed instead of called prints its address, another one in every process."""
+    """Refuse memory addresses: a method or macro that is printed instead of called shows one, different in every process."""
     sources = [template, *(str(value) for message in messages for value in message.values())]
     for match in _MEMORY_ADDRESS.finditer(text):
         if not any(match.group() in source for source in sources):
@@ -209,7 +209,7 @@ def _refuse_addresses(text: str, template: str, messages: Sequence[Mapping[str, 
 def try_render_chat(
     template: str, messages: Sequence[Mapping[str, Any]], variables: Mapping[str, Any], instant: Instant
 ) -> RenderedChat | RenderFailure:
-    """Render one conversation; what goes wrong comes back as a value, whatever it is."""
+    """Render one conversation; any error is returned as a `RenderFailure`."""
     try:
         return render_chat(template, messages, variables, instant)
     except TemplateSyntaxError as error:

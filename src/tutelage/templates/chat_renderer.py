@@ -1,4 +1,4 @@
-"""Conversations put into text by a model's chat template, in the child process that bounds its memory and time."""
+"""Renders conversations with a model's chat template, in a child process with bounded memory and time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Conversation = Sequence[Mapping[str, str]]
 def render(
     template: str, conversations: Sequence[Conversation], variables: Mapping[str, Any], instant: Instant
 ) -> list[RenderedChat | RenderFailure]:
-    """One outcome for each conversation, in order; after one that took too much, the rest is left out.
+    """Render conversations in order; after one that exceeds the limits, the rest is left out.
 
     Args:
         template: the chat template.
@@ -46,7 +46,7 @@ def render(
 
 @lru_cache(maxsize=64)
 def writes_contents_verbatim(template: str) -> bool:
-    """Whether it is shown that the template writes every content as it stands, or not at all (`templates.verbatim`)."""
+    """Whether the template is proven to write every message content verbatim or not at all (see `verbatim_proof`)."""
     if len(template) > MAX_CHAT_TEMPLATE_CHARACTERS:
         return False
     line = json.dumps({"verbatim": template, "singly": False}).encode("ascii") + b"\n"

@@ -1,4 +1,4 @@
-"""The shapes in which columns hold what a library field needs, brought to one shape each."""
+"""Converts the many shapes in which data sets store choices, answers, entities and records to one shape each."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from tutelage.templates.option_layouts import option_letter
 
 
 class ShapeError(ValueError):
-    """A value is not of the shape that its field needs; the message says which shape that is."""
+    """A value does not have the shape that its field needs; the message names that shape."""
 
 
 def number_or_text(value: Json) -> str | int | float | None:
-    """A text or a number as it is; None for anything else."""
+    """The value if it is a text or a number, else None."""
     return value if isinstance(value, str | int | float) and not isinstance(value, bool) else None
 
 
 def answer_texts(value: Json) -> tuple[str, ...]:
-    """The texts of a list of right answers; none when it is no such list."""
+    """The distinct texts of a list of correct answers; empty if the value is not such a list."""
     if isinstance(value, list) and value and all(isinstance(text, str) and text.strip() for text in value):
         return tuple(dict.fromkeys(str(text) for text in value))
     return ()
 
 
 def joined_tokens(value: Json) -> str | int | float | None:
-    """A text, or the tokens of a list with spaces between."""
+    """The tokens of a list joined by spaces; a text or a number as it is."""
     if isinstance(value, list) and value and all(isinstance(token, str) for token in value):
         return " ".join(str(token) for token in value)
     return number_or_text(value)
@@ -46,7 +46,7 @@ def choices_of(value: Json) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def choice_index(value: Json, choices: Sequence[str], names: Sequence[str]) -> int:
-    """Which of the choices a raw answer means: by its text, by its name or letter, or by its number counted from 0."""
+    """The index of the choice that a raw answer means: by its text, its name, its letter, or its number from 0."""
     key = raw_key(value)
     letters = [option_letter(index) for index in range(len(choices))]
     numbers = [str(index) for index in range(len(choices))]
@@ -57,7 +57,7 @@ def choice_index(value: Json, choices: Sequence[str], names: Sequence[str]) -> i
 
 
 def entities_of(value: Json, tokens: Json) -> Json:
-    """Entities as a list of {text, type}; a text stays as it is. Tags (B-x, I-x, O) need the list of tokens."""
+    """Entities as a list of {text, type}, from such a list or from tags (B-x, I-x, O) and tokens; a text stays as it is."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(item, dict) for item in value):

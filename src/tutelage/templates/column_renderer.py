@@ -1,7 +1,7 @@
-"""Rows' texts without the rows: a prompt and a completion straight out of the few values that two templates read.
+"""Renders prompt and completion directly from the few columns that the two templates read, for mixtures of millions of rows.
 
-For who needs many texts and no more, as a mixture of millions of rows does. What comes out is what the whole template makes of the
-row, or nothing: then the whole template has to be asked.
+This is a Python API, used by `mixture.mixture_stream`; recipes do not use it yet. It gives exactly the texts of
+`TaskTemplate.render`, or None where the row needs the full template.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from tutelage.templates.sandbox import RenderFailure
 
 
 class ColumnRenderer(NamedTuple):
-    """Puts a row's values into its prompt and its completion, and nothing else of the row.
+    """Renders a row's prompt and completion from the values of a few columns.
 
     Attributes:
-        fields: the fields that are read, each once.
-        fill: (prompt, completion) of the values of `fields`; None where anything is unusual or wrong with the row: then it is
-            for the whole template, which makes the same of the others.
+        fields: the columns that are read, each once.
+        fill: from the values of `fields` to (prompt, completion); None if anything is unusual or wrong with the row, which then
+            needs the full template.
     """
 
     fields: tuple[str, ...]
@@ -36,14 +36,15 @@ class ColumnRenderer(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def column_renderer(prompt: str, completion: str) -> ColumnRenderer | None:
-    """What fills two templates, row after row, in this process.
+    """Compile two templates into a renderer over the columns that they read.
+
+    Templates that only insert fields are filled without running Jinja; others are run on the fields that they name.
 
     Returns:
-        The quick way where both have gaps alone; otherwise they are run, over the fields that they name. None where that could
-        give another text.
+        The renderer; None if a template could give another text on the full row.
 
     Raises:
-        TemplateSyntaxError: as `gaps`.
+        TemplateSyntaxError: as `parse_placeholders`.
     """
     prompt_parts, completion_parts = parse_placeholders(prompt), parse_placeholders(completion)
     if prompt_parts is None or completion_parts is None:
@@ -68,11 +69,11 @@ def column_renderer(prompt: str, completion: str) -> ColumnRenderer | None:
             repetitions > 1
             and repetitions * sum(len(str(value)) for value in values) > MAX_RENDERED_CHARACTERS
         ):
-            return None  # a field that stands there many times could fill the memory
+            return None  # a field that is inserted many times could exhaust memory
         pieces: tuple[Any, ...] = (*values, *literals)
         try:
             prompt_text, completion_text = "".join(pick_prompt(pieces)), "".join(pick_completion(pieces))
-        except TypeError:  # one of them is no text
+        except TypeError:  # a value is not text
             texts = [str(value) if type(value) is int or type(value) is float else value for value in values]
             return fill(texts) if all(type(value) is str for value in texts) else None
         has_text = (
@@ -119,7 +120,7 @@ def _run_templates(prompt: str, completion: str) -> ColumnRenderer | None:
 
 
 def _may_read_other_names(source: str) -> bool:
-    """Whether a name may mean another thing in a row with more fields: the whole row, or a function that a field hides."""
+    """Whether other fields of the row could change a name's meaning: it is the whole row, or a global that a field could hide."""
     shadowing_names = {sandbox.WHOLE_ROW, *ENVIRONMENT.globals}
     return any(node.name in shadowing_names for node in sandbox.parse_template(source).find_all(nodes.Name))
 
@@ -127,6 +128,8 @@ def _may_read_other_names(source: str) -> bool:
 def _part_picker(
     parts: Sequence[str | Placeholder], fields: Sequence[str], literals: Sequence[str]
 ) -> itemgetter[Any]:
-    """What picks a template's parts, in order, out of the values of `fields` and then the templates' `literals` texts."""
+    """A getter of a template's parts, in order, from the values of `fields` followed by the templates' literal texts."""
     pool = [*map(Placeholder, fields), *literals]
-    return itemgetter(*map(pool.index, parts), pool.index(""))  # with an empty text they are always several
+    return itemgetter(
+        *map(pool.index, parts), pool.index("")
+    )  # the empty text ensures that it returns a tuple

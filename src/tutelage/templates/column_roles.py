@@ -1,4 +1,4 @@
-"""Which of a table's columns asks and which answers: by the words of their names, then by their order."""
+"""Guesses which column of a table is the prompt and which the completion, by the words of their names, then by their order."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tutelage.core import yamltext
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[^\W\d_]+")
-# Ranks of roles.yaml: inputs are the last that ask whatever the other columns are called; contexts never answer.
+# Ranks in roles.yaml: up to _INPUT_RANK a column is a prompt whatever the others are called; a context is never the answer.
 _INPUT_RANK, _CONTEXT_RANK = 1, 4
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnRole:
-    """What a column's name says.
+    """What a column's name says about its role.
 
     Attributes:
-        asks, answers: how well it says so, 0 for best; None where it does not.
-        skipped: whether it is neither: an identifier, a rejected answer.
+        prompt_rank, completion_rank: how strongly the name says prompt or completion, 0 for most; None if it does not.
+        is_ignored: whether it is neither, such as an identifier or a rejected answer.
     """
 
     prompt_rank: int | None = None
@@ -33,12 +33,12 @@ class ColumnRole:
 
 @dataclass(frozen=True, slots=True)
 class ColumnGuess:
-    """Two columns of a table.
+    """The columns guessed to be prompt and completion.
 
     Attributes:
-        prompt, completion: their names.
-        by_name: whether both names say it; else it is a guess from the order of the columns.
-        rejected: columns with answers that should not be given, and are left out.
+        prompt, completion: the columns' names.
+        is_by_name: whether both names say so; otherwise the order of the columns decided.
+        rejected: columns with rejected answers, which are left out.
     """
 
     prompt: str
@@ -54,7 +54,7 @@ class ColumnGuess:
 
 
 def name_words(name: str) -> tuple[str, ...]:
-    """The words of a name, without case and accents."""
+    """The words of a column name, in lower case and without accents."""
     decomposed = unicodedata.normalize("NFKD", _CAMEL.sub(" ", name))
     letters = "".join(c for c in decomposed if not unicodedata.category(c).startswith("M"))
     return tuple(_WORD.findall(letters.casefold()))
@@ -83,14 +83,14 @@ def column_role(name: str) -> ColumnRole:
 
 
 def guess_columns(columns: Sequence[str], *, uninformative: Sequence[str] = ()) -> ColumnGuess | None:
-    """The column that asks and the column that answers.
+    """Guess the prompt and the completion column.
 
     Args:
-        columns: the names of the columns that hold texts, in their order.
-        uninformative: those of them that are taken last where names say nothing: numbers, the same text in every row.
+        columns: the names of the columns with texts, in order.
+        uninformative: columns to use last if names do not decide: with numbers only, or the same text in every row.
 
     Returns:
-        None where fewer than two columns could be it.
+        The guess; None if there are fewer than two candidates.
     """
     roles = {name: column_role(name) for name in columns}
     column_by_words = {name_words(name): name for name in columns}
@@ -135,13 +135,13 @@ def guess_columns(columns: Sequence[str], *, uninformative: Sequence[str] = ()) 
 
 
 def _ranked(names: Sequence[str], roles: dict[str, ColumnRole], rank_field: str) -> list[str]:
-    """The columns that ask or answer by their names, the surest first, else in their order."""
+    """The columns with a rank, by rank and then by order."""
     ranks = {name: rank for name in names if (rank := getattr(roles[name], rank_field)) is not None}
     return sorted(ranks, key=ranks.__getitem__)
 
 
 def _is_first(name: str | None, ranked: Sequence[str], roles: dict[str, ColumnRole], rank_field: str) -> bool:
-    """Whether no other column says the same of itself as well as this one does."""
+    """Whether this column alone has the best rank."""
     best = [
         column
         for column in ranked
@@ -152,7 +152,7 @@ def _is_first(name: str | None, ranked: Sequence[str], roles: dict[str, ColumnRo
 
 @cache
 def _table() -> dict[str, Any]:
-    """roles.yaml with its words as `words` gives them: ranks by word, sets and pairs."""
+    """roles.yaml with its words normalized by `name_words`: ranks by word, sets of words, and pairs."""
     raw = yamltext.table("tutelage.templates", "roles.yaml")
     ranks = {
         section: {

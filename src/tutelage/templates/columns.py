@@ -1,4 +1,4 @@
-"""The library of templates by column names, and the detection of columns that say what they are."""
+"""Templates for well-known column names, and the detection of the template for a data set's columns."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _NUMBER = re.compile(r"[+-]?\d+([.,:/-]\d+)*%?")
 
 @dataclass(frozen=True, slots=True)
 class ColumnTemplate:
-    """Columns that say what they are, and the template for them.
+    """A template for a known set of column names.
 
     Attributes:
-        name: what a recipe's `template` calls it.
-        columns: those that it needs, the one to be answered last.
-        optional: those that it uses where they are there.
-        also_present: those that must be there too, and are not used.
-        ignored: those that may be there, and are not used.
+        name: its name in a recipe's `template`.
+        columns: the required columns, the answer last.
+        optional: columns that are used if they exist.
+        also_present: columns that must exist and are not used.
+        ignored: columns that may exist and are not used.
         prompt, completion: the template.
-        references: the field with all right answers, where the table has one.
+        references: the field with all correct answers, if there is one.
     """
 
     name: str
@@ -46,14 +46,14 @@ class ColumnTemplate:
     references: str | None
 
     def covers(self, columns: Sequence[str]) -> frozenset[str]:
-        """The columns that this layout would use or knows to leave; empty when it does not fit."""
+        """The columns that this template uses or knows to ignore; empty if it does not match."""
         needed = {*self.columns, *self.also_present}
         if not needed <= set(columns):
             return frozenset()
         return frozenset(needed.union({*self.optional, *self.ignored} & set(columns)))
 
     def template(self, *, references: str | None = None, where: str = "template") -> TaskTemplate:
-        """The layout as a task's template."""
+        """The task template for these columns."""
         references_field = references or self.references
         return TaskTemplate(
             self.prompt, self.completion, name=self.name, references=references_field, where=where
@@ -62,7 +62,7 @@ class ColumnTemplate:
 
 @cache
 def column_templates() -> tuple[ColumnTemplate, ...]:
-    """All known layouts, from columns.yaml."""
+    """All column templates, from columns.yaml."""
     rows = yamltext.table("tutelage.templates", "columns.yaml")
     lists = ("columns", "optional", "also_present", "ignored")
     return tuple(
@@ -78,12 +78,12 @@ def column_templates() -> tuple[ColumnTemplate, ...]:
 
 
 def column_template_names() -> list[str]:
-    """The names that `template:` in a recipe may have."""
+    """The names of the column templates, as a recipe's `template:` takes them."""
     return [layout.name for layout in column_templates()]
 
 
 def column_template(name: str, *, references: str | None = None, where: str = "template") -> TaskTemplate:
-    """A template of the library. Raises InputError, with the nearest name, when there is none of that name."""
+    """A column template by name. Raises InputError, with the nearest name, if there is none."""
     for layout in column_templates():
         if layout.name == name:
             return layout.template(references=references, where=where)
@@ -110,7 +110,7 @@ def frequent_columns(examples: Sequence[Example]) -> list[str]:
 
 
 def matching_templates(columns: Sequence[str]) -> list[ColumnTemplate]:
-    """The layouts that fit some columns, without those that cover less than another one does."""
+    """The templates that match some columns, without those that cover a proper subset of another's columns."""
     covered = {layout: layout.covers(columns) for layout in column_templates()}
     matching = {layout: columns_covered for layout, columns_covered in covered.items() if columns_covered}
     return [
@@ -123,13 +123,13 @@ def matching_templates(columns: Sequence[str]) -> list[ColumnTemplate]:
 def detect(
     examples: Sequence[Example], *, references: str | None = None, where: str = "task"
 ) -> TaskTemplate:
-    """The template for rows whose columns say by their names what they are.
+    """The template that matches the rows' column names.
 
-    Where no layout fits the columns that all rows have, those of most rows decide: the rows that lack one are then bad rows
-    with a place, instead of hiding the column of all others.
+    If no template matches the columns that all rows have, the columns of more than half of the rows decide. Rows without one of
+    these are then reported as bad rows.
 
     Raises:
-        InputError: no layout fits, or several do; it spells the lines to write instead.
+        InputError: no template matches, or several do; the error gives the lines to write into the recipe.
     """
     refuse_unlearnable_rows(examples, where=where)
     columns = common_columns(examples)
@@ -168,10 +168,10 @@ def detect(
 
 
 def refuse_unlearnable_rows(examples: Sequence[Example], *, where: str) -> None:
-    """Refuse rows whose columns say that they cannot be learned one by one, whatever their texts are called.
+    """Refuse rows that must not be learned one by one: chained rows, and rows labelled as good or bad completions.
 
     Raises:
-        InputError: rows that go on from other rows by a parent_id, or that a label says are wanted or not.
+        InputError: rows continue other rows by a parent_id, or a label marks some completions as unwanted.
     """
     columns = {"".join(column_roles.name_words(name)): name for name in common_columns(examples)}
     source = f"{examples[0].origin.file if examples else 'the data'}, for {where}"
@@ -197,7 +197,7 @@ def refuse_unlearnable_rows(examples: Sequence[Example], *, where: str) -> None:
 
 
 def suggested_lines(examples: Sequence[Example]) -> str:
-    """What to write into a recipe for these rows: the two lines, and how sure they are."""
+    """The advice for rows without a matching template: the two lines to write, and how certain the guess is."""
     columns_guess = guess_columns(examples, lists=True)
     if columns_guess is None:
         return _advice_without_guess(examples)
@@ -209,7 +209,7 @@ def suggested_lines(examples: Sequence[Example]) -> str:
 
 
 def guess_columns(examples: Sequence[Example], *, lists: bool = False) -> ColumnGuess | None:
-    """The column that asks and the one that answers, among those with texts (or lists of texts); None where there are none."""
+    """Guess the prompt and the completion column among those with texts (or lists of texts); None if there are none."""
     sample = examples[:200]
     columns = common_columns(examples)
     text_columns = [
@@ -217,7 +217,9 @@ def guess_columns(examples: Sequence[Example], *, lists: bool = False) -> Column
     ]
     return column_roles.guess_columns(
         text_columns,
-        uninformative=[name for name in text_columns if _is_uninformative([row.fields[name] for row in sample])],
+        uninformative=[
+            name for name in text_columns if _is_uninformative([row.fields[name] for row in sample])
+        ],
     )
 
 
@@ -228,14 +230,14 @@ def _is_text(value: Json, *, lists: bool) -> bool:
 
 
 def _is_uninformative(values: Sequence[Json]) -> bool:
-    """Whether a column's values are numbers, or the same in all of several rows."""
+    """Whether all values of a column are numbers, or the same text."""
     texts = [value for value in values if isinstance(value, str) and value.strip()]
     is_constant = len(texts) > 2 and len(set(texts)) == 1
     return is_constant or (bool(texts) and all(_NUMBER.fullmatch(text.strip()) for text in texts))
 
 
 def _advice_without_guess(examples: Sequence[Example]) -> str:
-    """What to do with rows in which no two columns could be prompt and completion; it names only columns that are there."""
+    """The advice for rows in which no two columns could be prompt and completion; it names existing columns only."""
     first = examples[0].fields
     for name in common_columns(examples):
         value = first[name]
@@ -249,7 +251,7 @@ def _advice_without_guess(examples: Sequence[Example]) -> str:
 
 
 def _describe_row_columns(examples: Sequence[Example]) -> str:
-    """Which columns stand in how many rows, the most usual first."""
+    """The three most common sets of columns, with the number of rows that have them."""
     counts = Counter(tuple(row.fields) for row in examples)
     shapes = [
         f"{', '.join(column_template_names)} in {count:,} rows"
@@ -259,7 +261,7 @@ def _describe_row_columns(examples: Sequence[Example]) -> str:
 
 
 def _column_reference(name: str, examples: Sequence[Example]) -> str:
-    """A column in a template: a list is joined."""
+    """The placeholder for a column; a list is joined."""
     placeholder = reference(name)
     is_list = any(isinstance(row.fields.get(name), list) for row in examples[:200])
     return f"{placeholder[:-3]} | join(', ') }}}}" if is_list else placeholder

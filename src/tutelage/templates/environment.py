@@ -1,4 +1,7 @@
-"""Jinja's sandbox with further doors shut: no text of what is no text, no address, nothing random, no name but a row's fields."""
+"""The Jinja environment of task templates: the sandbox, and stricter.
+
+Nulls, lists and objects never become text, no memory address is printed, nothing is random, and the only names are a row's fields.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,12 @@ _TEXT_FILTERS = frozenset(
         "striptags", "title", "trim", "truncate", "upper", "urlize", "wordcount", "wordwrap",
     }
 )  # fmt: skip
-"""Filters that make text of what they get: of None they would make the word None."""
+"""Filters that convert their input to text; None would become the word None."""
 _NAMED_FORMAT = re.compile(r"%\(([^)]*)\)")
 
 
 class MissingFieldError(TemplateRuntimeError):
-    """The template used a name that the row does not have; `inside` when it is looked up in a value of the row."""
+    """The template reads a name that the row does not have; `inside` if it is looked up inside a value of the row."""
 
     def __init__(self, message: str | None = None, *, name: str = "", inside: bool = False) -> None:
         super().__init__(message)
@@ -34,7 +37,7 @@ class MissingFieldError(TemplateRuntimeError):
 
 
 class NotTextError(TemplateRuntimeError):
-    """The template put a value into the text that is neither text nor a number."""
+    """The template prints a value that is neither text nor a number."""
 
     def __init__(self, value: Any) -> None:
         super().__init__("a value that is neither text nor a number")
@@ -42,14 +45,14 @@ class NotTextError(TemplateRuntimeError):
 
 
 class TooLongError(TemplateRuntimeError):
-    """The rendered text passes the limit."""
+    """The rendered text is longer than the limit."""
 
 
 class FieldText(str):
-    """A field's text that still knows its field when it comes out of the template untouched.
+    """A field's text that remembers its field, so that it is recognised if the template prints it unchanged.
 
-    Any operation (a filter, slicing, joining) makes a plain str of it, so a span is only ever claimed where the
-    field's whole value stands in the output.
+    Any operation (a filter, slicing, joining) gives a plain str, so a span is only recorded where the field's whole value is in
+    the output.
     """
 
     __slots__ = ("_field",)
@@ -60,7 +63,7 @@ class FieldText(str):
 
 
 class _Undefined(StrictUndefined):
-    """Says which name is missing, as data."""
+    """An undefined name that raises MissingFieldError with the name when it is used."""
 
     __slots__ = ()
 
@@ -79,10 +82,10 @@ class _Undefined(StrictUndefined):
 
 @pass_eval_context
 def _printable(_context: nodes.EvalContext, value: Any) -> Any:
-    """What may be put into the text: None would read 'None', a list would read as Python writes it.
+    """Refuse values that are neither text nor a number: None would print as 'None', a list in Python's notation.
 
-    It asks for the context because Jinja then computes no constant while it compiles: `{{ 'a' * 10**10 }}` costs nothing
-    before it is rendered.
+    Taking the eval context keeps Jinja from folding constants at compile time: `{{ 'a' * 10**10 }}` costs nothing until it is
+    rendered.
     """
     if isinstance(value, str | Undefined) or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
@@ -90,7 +93,7 @@ def _printable(_context: nodes.EvalContext, value: Any) -> Any:
 
 
 class SafeMethod:
-    """A method as a template gets it: it can be called, and says nothing of itself, no address above all."""
+    """A method as templates see it: callable, without attributes, and printed without its address."""
 
     __slots__ = ("_call",)
 
@@ -98,7 +101,7 @@ class SafeMethod:
         self._call = call
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it; what comes back is shut too."""
+        """Call the method and sanitize the result."""
         return _sanitize(self._call(*args, **kwargs))
 
     def __repr__(self) -> str:
@@ -106,7 +109,7 @@ class SafeMethod:
 
 
 def _sanitize(value: Any) -> Any:
-    """No generator, whose text would have an address, another one in every run; no bare method for the same reason."""
+    """Turn generators into lists and wrap methods: printed, both would show an address that differs from run to run."""
     if isinstance(value, Iterator):
         return list(value)
     return (
@@ -142,21 +145,21 @@ def _safe_join(join: Callable[..., Any], context: Any, value: Any, d: Any = "", 
 
 
 def _require_text(value: Any) -> Any:
-    """A value that is about to become text, which None and lists must not become."""
+    """Raise NotTextError for None, a list or an object that is about to become text."""
     if value is None or isinstance(value, list | tuple | dict):
         raise NotTextError(value)
     return value
 
 
 def _require_texts(value: Any) -> None:
-    """The same for the values of a mapping, or of pairs."""
+    """`_require_text` for the values of a mapping, or of pairs."""
     pairs = list(value.items()) if isinstance(value, dict) else value
     for pair in pairs if isinstance(pairs, list) else [value]:
         _require_text(pair[1] if isinstance(pair, list | tuple) and len(pair) == 2 else pair)
 
 
 class _SafeFormatter(SandboxedFormatter):
-    """Python's `format`, for values that may become text."""
+    """Python's `str.format`, refusing values that must not become text."""
 
     def convert_field(self, value: Any, conversion: Any) -> Any:
         return super().convert_field(_require_text(value), conversion)
@@ -207,7 +210,7 @@ def _create_environment() -> _Environment:
     env = _Environment(
         autoescape=False, undefined=_Undefined, finalize=_printable, loader=None, optimized=False
     )
-    del env.filters["random"]  # the same row has the same words, today and tomorrow
+    del env.filters["random"]  # a row must always give the same text
     env.filters.update({name: _safe_filter(name, function) for name, function in env.filters.items()})
     # A row's fields are the only names: a missing field called `dict` shall be missing, not Python's dict.
     jinja_globals: dict[str, Any] = dict(env.globals)

@@ -1,4 +1,4 @@
-"""Few-shot prompts: exemplars of the training split before a row's own prompt."""
+"""Chooses exemplars from the training split for few-shot prompts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from tutelage.core.types import History, Prompted
 def choose_exemplars(
     train: Sequence[Prompted], row: Prompted, count: int, *, fixed: bool, seed: int
 ) -> tuple[Prompted, ...]:
-    """The exemplars for a row: training rows to be shown with their answers.
+    """Choose the exemplars for a row: training rows that are shown with their answers.
 
     Args:
-        train: the task's training rows: exemplars come from nowhere else.
-        row: the row that is asked; neither it nor a row that asks the same is an exemplar.
-        count: how many; fewer when there are not so many others.
-        fixed: the same ones for the whole task (one that is the row itself gives way to the next), or fresh ones for
-            each row.
+        train: the task's training rows, the only source of exemplars.
+        row: the row to be answered; rows with its id or its prompt are not chosen.
+        count: the number of exemplars; fewer if there are not enough rows.
+        fixed: whether all rows of the task share the same exemplars (a row that is one of them gets the next one instead).
         seed: another seed chooses others.
 
     Returns:
@@ -37,7 +36,7 @@ def choose_exemplars(
 
 
 def _random_order(total: int, seed: int, purpose: str) -> Iterator[int]:
-    """All places in a seeded order; only as many are drawn as are asked for."""
+    """All indices in a seeded random order, drawn lazily."""
     rng = generator(seed, "shots", purpose)
     drawn: set[int] = set()
     while 2 * len(drawn) < total:
@@ -51,7 +50,7 @@ def _random_order(total: int, seed: int, purpose: str) -> Iterator[int]:
 
 
 def exemplar_turns(exemplars: Sequence[Prompted]) -> History:
-    """The exemplars as a conversation that went before: what is too long for the model loses the first of them whole."""
+    """The exemplars as earlier turns of the conversation; if a prompt is too long, the first ones are dropped whole."""
     return tuple(
         message
         for exemplar in exemplars

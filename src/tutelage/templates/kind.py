@@ -1,6 +1,6 @@
-"""A kind of task in many wordings: what its file in the library says, read and checked.
+"""Reads and checks the file of a task kind: its fields, its answer, and its wordings.
 
-A person's own file goes through the same check; every mistake is told with file, line and field, all at once.
+The library's files and a user's own file are checked the same way; all mistakes are reported together, with file, line and field.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ GROUPS = ("wordings", "rationales", "inverted")
 
 @dataclass(frozen=True, slots=True)
 class KindField:
-    """What a kind needs of a row: what it holds, and the columns that often hold it."""
+    """A field that a kind reads from a row: its type, and column names that often hold it."""
 
     name: str
     about: str
@@ -55,7 +55,7 @@ class KindField:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """One way to ask. `group` is wordings, rationales (reasons first, then the answer) or inverted (turned around)."""
+    """One wording of a kind. `group` is wordings, rationales (reasons before the answer) or inverted (answer to question)."""
 
     name: str
     prompt: str
@@ -65,12 +65,12 @@ class Wording:
 
     @property
     def lettered(self) -> bool:
-        """Whether the answer is a letter, so that the options have to be listed."""
+        """Whether the answer is the letter of an option, so that the options must be listed."""
         return LETTER in sandbox.fields_read(self.completion)
 
     @property
     def completion_reads(self) -> frozenset[str]:
-        """The fields that its answer consists of."""
+        """The fields that the completion reads."""
         return frozenset(sandbox.fields_read(self.completion)) - {LETTER}
 
 
@@ -79,14 +79,14 @@ class Kind:
     """A kind of task.
 
     Attributes:
-        name: how recipes call it.
-        title: in a few words.
+        name: its name in recipes.
+        title: a short description.
         about: what it is for.
-        fields: what it needs of a row, by name.
-        answer: the field that is asked for.
-        labels: the usual answers, where they are always the same.
-        wordings: all of them, of every group, by name.
-        file: where it stands, for errors.
+        fields: the fields that it reads from a row, by name.
+        answer: the field with the answer.
+        labels: the usual labels, if they are always the same.
+        wordings: the wordings of all groups, by name.
+        file: its file, for errors.
         foreign: whether it is a person's own.
     """
 
@@ -102,7 +102,7 @@ class Kind:
 
     @property
     def has_choices(self) -> bool:
-        """Whether the answer is one of a few."""
+        """Whether the answer is one of several choices or labels."""
         return self.fields[self.answer].type in ("label", "choice")
 
     def of_group(self, group: str) -> tuple[Wording, ...]:

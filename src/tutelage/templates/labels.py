@@ -1,4 +1,4 @@
-"""A column's raw values to the words that a model shall answer with."""
+"""Maps a label column's raw values to the words that the model answers with."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import kind as json_kind
-from tutelage.core.strictjson import shorten
+from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.types import Example, Json
 
 MAX_LABELS = 200
-"""Different values of a column that is taken for labels when a recipe names none."""
+"""Distinct values that a column may have to be used as labels without labels in the recipe."""
 
 LabelSpec = Sequence[str] | Mapping[str, str]
 """Words in order (a raw value is the word itself, or its number counted from 0), or raw value to word."""
@@ -20,13 +19,13 @@ LabelSpec = Sequence[str] | Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class LabelWords:
-    """The words, each once and in order, and which raw value means which of them."""
+    """The label words, in order, and the word for each raw value."""
 
     words: tuple[str, ...]
     by_raw_value: Mapping[str, str]
 
     def word_for(self, value: Json, example: Example, column: str, *, where: str) -> str:
-        """The word for a row's raw value. Raises InputError, with the row's line, when there is none."""
+        """The word for a row's raw value. Raises InputError, with the row's line, if there is none."""
         key = raw_key(value)
         word = self.by_raw_value.get(key, self.by_raw_value.get(key.casefold())) if key else None
         if word is not None:
@@ -60,14 +59,14 @@ def labels_for(
     """The labels of a task.
 
     Args:
-        label_spec: by the recipe.
-        default_words: the kind's own, taken when the recipe gives none and the column holds these words.
+        label_spec: the recipe's labels.
+        default_words: the kind's labels, used if the recipe gives none and the column contains these words.
         examples: the task's rows.
-        column: where the labels stand.
+        column: the label column.
         where: the task's place in the recipe.
 
     Raises:
-        InputError: none are given and the column does not hold words; it spells the line to write.
+        InputError: no labels are given and the column does not contain words; the error gives the line to write.
     """
     if isinstance(label_spec, Mapping):
         return LabelWords(tuple(dict.fromkeys(label_spec.values())), dict(label_spec))
@@ -88,7 +87,7 @@ def labels_for(
 
 
 def _words_for_themselves(words: Sequence[str]) -> dict[str, str]:
-    """Each word, as it stands and in small letters, for itself; true and false for yes and no."""
+    """Map each word, as written and in lower case, to itself; also true and false to yes and no."""
     by_raw = {**{word.casefold(): word for word in words}, **{word: word for word in words}}
     booleans = {"true": by_raw["yes"], "false": by_raw["no"]} if {"yes", "no"} <= set(by_raw) else {}
     return {**booleans, **by_raw}

@@ -1,4 +1,4 @@
-"""Which kinds of tasks there are: the library's by name, your own by path."""
+"""Finds task kinds and their wordings: the library's by name, a user's own by path."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tutelage.templates import columns
 from tutelage.templates.kind import Kind, Wording, read_kind
 
 RATIONALE = "rationale"
-"""Stands for all wordings of a kind that ask for reasons first."""
+"""The name for all wordings of a kind that ask for reasons before the answer."""
 _FILE_REFERENCE = re.compile(r"(?P<file>.+\.ya?ml)(?:/(?P<which>[^/]*))?")
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateSelection:
-    """A kind and the wordings of it that were asked for. `name` is what was asked for, the kind by its own name."""
+    """A kind and the selected wordings; `name` is the kind's name, with the wording's if one was named."""
 
     kind: Kind
     wordings: tuple[Wording, ...]
@@ -30,26 +30,26 @@ class TemplateSelection:
 
 @cache
 def kind_names() -> tuple[str, ...]:
-    """The library's kinds, sorted."""
+    """The names of the library's kinds, sorted."""
     return tuple(sorted(path.stem for path in _library().glob("*.yaml")))
 
 
 @cache
 def load(name: str) -> Kind:
-    """A kind of the library."""
+    """Load a kind of the library by name."""
     return read_kind(_library() / f"{name}.yaml", shown=f"{name}.yaml", untrusted=False)
 
 
 def find(reference: str, *, root: Path | None = None, where: str = "template") -> TemplateSelection:
-    """A kind, or one wording of it.
+    """Find a kind and the wordings that a reference selects.
 
     Args:
         reference: `kind`, `kind/wording`, `kind/rationale`, or a path that ends in .yaml or .yml instead of the kind.
-        root: what a path is relative to; the current folder when not given.
+        root: the folder that relative paths start from; the current folder if not given.
         where: the place in the recipe, for errors.
 
     Raises:
-        InputError: there is none of that name (with the nearest), or a mistake in the file; InputErrors for several.
+        InputError: there is no such kind or wording (with the nearest name), or the file has a mistake; InputErrors for several.
     """
     match = _FILE_REFERENCE.fullmatch(reference)
     if match:
@@ -76,21 +76,21 @@ def find(reference: str, *, root: Path | None = None, where: str = "template") -
 
 
 def template_names() -> list[str]:
-    """What `template:` in a recipe may name: kinds, then layouts of columns."""
+    """All names that a recipe's `template:` takes: kinds, then column templates."""
     return [*kind_names(), *columns.column_template_names()]
 
 
 def is_template_file(reference: str) -> bool:
-    """Whether a template is a person's own file, which can only be looked at beside the recipe."""
+    """Whether a reference names a user's own file, by a path relative to the recipe."""
     return _FILE_REFERENCE.fullmatch(reference) is not None
 
 
 def template_file(reference: str, root: Path | None = None) -> Path | None:
-    """The file that a template's name points to; None for one of the library.
+    """The file that a reference names; None for a template of the library.
 
     Args:
-        reference: as of `find`.
-        root: what a path is relative to; the current folder when not given.
+        reference: as for `find`.
+        root: the folder that relative paths start from; the current folder if not given.
     """
     match = _FILE_REFERENCE.fullmatch(reference)
     return _path_of(match["file"], root) if match else None
@@ -98,13 +98,13 @@ def template_file(reference: str, root: Path | None = None) -> Path | None:
 
 def _path_of(file: str, root: Path | None) -> Path:
     path = Path(file)
-    with suppress(RuntimeError):  # nobody is called so: the file is not there
+    with suppress(RuntimeError):  # no such user: the file will be reported as missing
         path = path.expanduser()
     return (root or Path()) / path
 
 
 def kind_name(reference: str) -> str:
-    """The part of a template's name that names the kind, or the file: what stands before a wording's name."""
+    """The part of a reference that names the kind or the file, without the wording's name."""
     match = _FILE_REFERENCE.fullmatch(reference)
     return match["file"] if match else reference.partition("/")[0]
 

@@ -1,4 +1,4 @@
-"""A task in the library's words: each row gets one of its kind's wordings, by what the row says and nothing else."""
+"""Renders a task with the wordings of a library kind: a row's wording depends on the row's content and the seed only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.seeds import derive
 from tutelage.core.serialization import PROMPTED
-from tutelage.core.spill import kept
+from tutelage.core.spill import spill_rows
 from tutelage.core.types import Example, Prompted
 from tutelage.templates import sandbox, subprocess_renderer
 from tutelage.templates.binding import MISSING, Binding, BoundRow, FieldSource, bind, look_up
@@ -36,13 +36,13 @@ OptionsMode = Literal["listed", "none", "mixed"]
 
 @dataclass(frozen=True, slots=True)
 class WordingOptions:
-    """How a kind is asked.
+    """How wordings are chosen and rendered.
 
     Attributes:
-        options: whether the answer choices stand in the prompt: always, never, or in every other row.
-        inverted: the share of training rows that are turned around.
-        seed: another one gives other wordings.
-        references: a field with further right answers.
+        options: whether prompts list the answer choices: always, never, or in about half of the rows.
+        inverted: the share of training rows with an inverted wording.
+        seed: another seed gives other wordings.
+        references: a field with all correct answers.
     """
 
     options: OptionsMode = "listed"
@@ -53,7 +53,7 @@ class WordingOptions:
 
 @dataclass(frozen=True, slots=True)
 class _WordedRow:
-    """A row with what it says and how it is asked."""
+    """A row with its field values and its wording."""
 
     example: Example
     bound: BoundRow
@@ -62,7 +62,7 @@ class _WordedRow:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """What is chosen from: the words, before the wording says them."""
+        """The answer choices, before the wording renders them; empty for rationales and inverted wordings."""
         return self.bound.choices if self.wording.group == "wordings" else ()
 
     @property
@@ -72,15 +72,15 @@ class _WordedRow:
 
 
 class LibraryTemplate:
-    """Puts a task's rows into words; it has what `TaskTemplate` has.
+    """A task template with the wordings of a kind; it has the interface of `TaskTemplate`.
 
     Args:
-        found: the kind, and the wordings to take.
-        binding: where the kind's fields are in the rows.
-        manner: how it is asked.
+        selection: the kind and its selected wordings.
+        binding: the columns of the kind's fields.
+        wording_options: how wordings are chosen and rendered.
 
     Raises:
-        InputError: the kind cannot be asked in this manner.
+        InputError: the kind does not support these options.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class LibraryTemplate:
 
     @cached_property
     def prompt_fields(self) -> tuple[str, ...]:
-        """The rows' columns that prompts read, the options' among them."""
+        """The columns that prompts read, including those of the options."""
         names = {name for wording in self.wordings for name in sandbox.fields_read(wording.prompt)}
         if OPTIONS in names:
             names |= {wording.name for wording in self.kind.fields.values() if wording.type == "choices"}
@@ -112,7 +112,7 @@ class LibraryTemplate:
 
     @cached_property
     def completion_fields(self) -> tuple[str, ...]:
-        """The rows' columns that completions read."""
+        """The columns that completions read."""
         names = {name for wording in self.wordings for name in sandbox.fields_read(wording.completion)} - {
             LETTER
         }
@@ -120,32 +120,32 @@ class LibraryTemplate:
 
     @property
     def column_renderer(self) -> None:
-        """Which wording a row gets, and which options, follows from the row: there is no shorter way to its texts."""
+        """None: wording and options depend on the whole row, so there is no fast renderer."""
         return
 
     def render(self, example: Example, task: str) -> Prompted:
-        """Put one row into words, as it is tested. Raises InputError as `render_all`."""
+        """Render one row as a test row. Raises InputError as `render_all`."""
         return self.render_all([example], task)[0]
 
     def render_all(
         self, examples: Sequence[Example], task: str, *, training: bool = False
     ) -> Sequence[Prompted]:
-        """Put rows into words; many of them lie on disk.
+        """Render rows; beyond some thousands they are kept on disk.
 
         Args:
             examples: the rows.
             task: the task's name.
-            training: whether they are trained on; only then are some turned around.
+            training: whether the rows are trained on; only then some get inverted wordings.
 
         Raises:
-            InputError: a row lacks a field or says what the kind cannot take; InputErrors for several.
+            InputError: a row lacks a field or has a value that the kind does not take; InputErrors for several.
         """
-        return kept(self.render_each(examples, task, training=training), PROMPTED)
+        return spill_rows(self.render_each(examples, task, training=training), PROMPTED)
 
     def render_each(
         self, examples: Sequence[Example], task: str, *, training: bool = False
     ) -> Iterator[Prompted]:
-        """The rows of `render_all` one by one, up to the first mistake; the mistakes are raised at the end."""
+        """Yield the rows of `render_all` up to the first mistake; all mistakes are raised at the end."""
         errors = self.mixed_type_errors(examples)
         render = subprocess_renderer.shared_renderer if self.kind.untrusted else render_here
         for start in range(0, len(examples), ROWS_PER_BATCH):
@@ -159,7 +159,7 @@ class LibraryTemplate:
                     continue
                 if not errors:
                     yield prompted
-            # A row that takes too much is the last.
+            # Rendering ends at a row that exceeds the limits.
             if len(outcomes) < len(rows) or len(errors) >= MAX_MISTAKES:
                 break
         raise_all(f"the rows of the task {task}", errors[:MAX_MISTAKES])
@@ -167,7 +167,7 @@ class LibraryTemplate:
     def _rows(
         self, examples: Sequence[Example], errors: list[InputError], *, training: bool
     ) -> Iterator[_WordedRow]:
-        """The rows with their wordings; what is wrong with others is added to `errors`, up to as many as are told."""
+        """The rows with their wordings; the errors of other rows are added to `errors`, up to MAX_MISTAKES."""
         locations = {error.where for error in errors}
         for example in examples:
             try:
@@ -193,7 +193,7 @@ class LibraryTemplate:
         return f"{self.kind.name}/{row.wording.name}"
 
     def card(self) -> dict[str, Any]:
-        """What the data card says of the template."""
+        """The template's entry in the data card."""
         description: dict[str, Any] = {"template": self.name, "about": self.kind.title}
         if len(self.wordings) == 1:
             description |= {"prompt": self.wordings[0].prompt, "completion": self.wordings[0].completion}
@@ -225,7 +225,7 @@ class LibraryTemplate:
         return _WordedRow(example, bound, wording, has_options)
 
     def _used_values(self, example: Example) -> list[tuple[str, Any]]:
-        """The row's values in the columns that are used, by column."""
+        """The row's values in the used columns, sorted by column."""
         sources = self.binding.sources.values()
         columns = {
             source_column
@@ -253,7 +253,7 @@ class LibraryTemplate:
         return RenderJob(row.bound.fields, tuple(requests))
 
     def _plain_answer_name(self, wording: Wording) -> str | None:
-        """The one name that a completion consists of: its choices need no rendering."""
+        """The single name that a completion consists of, if it does; its choices then need no rendering."""
         stripped = wording.completion.replace(" ", "")
         return next((name for name in (self.kind.answer, LETTER) if stripped == f"{{{{{name}}}}}"), None)
 
@@ -285,7 +285,7 @@ class LibraryTemplate:
         )
 
     def _correct_answers(self, row: _WordedRow, completion: str) -> tuple[str, ...]:
-        """The right answers: all that the row has, and after reasons the answer alone."""
+        """The correct answers: all that the row has; for a rationale the answer without the reasons."""
         if row.wording.group == "rationales":
             all_fields = {**row.bound.fields, **row.bound.extra}
             return row.bound.answers or (str(all_fields[self.kind.answer]),)
@@ -310,7 +310,7 @@ class LibraryTemplate:
 def _usable_wordings(
     selection: TemplateSelection, wording_options: WordingOptions, where: str
 ) -> tuple[Wording, ...]:
-    """The wordings that can be asked in this manner."""
+    """The selected wordings that can be used with these options."""
     kind = selection.kind
     if not kind.has_choices and wording_options.options != "listed":
         raise InputError(
@@ -343,7 +343,7 @@ def bind_template(
     labels: LabelSpec | None = None,
     where: str = "task",
 ) -> LibraryTemplate:
-    """A kind's wordings for a task's rows: arguments and errors as of `bind` and `LibraryTemplate`."""
+    """Bind a kind's wordings to a task's rows. Arguments and errors are those of `bind` and `LibraryTemplate`."""
     names = {name for wording in selection.wordings for name in wording.completion_reads}
     required = [
         wording.name

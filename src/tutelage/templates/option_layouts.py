@@ -1,4 +1,4 @@
-"""How a list of answer choices is laid out in a prompt."""
+"""Formats a list of answer choices for a prompt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def option_letter(index: int) -> str:
 
 
 def lay_out(choices: Sequence[str], layout: str) -> str:
-    """The choices as one text."""
+    """The choices as one text in the named layout."""
     return LAYOUTS[layout](choices)
 
 

@@ -1,7 +1,7 @@
-"""Templates that only put fields into a text, such as `Summarize: {{ dialogue }}`: filled without running Jinja.
+"""Fills templates that only insert fields into text, such as `Summarize: {{ dialogue }}`, without running Jinja.
 
-They compute nothing, so they are also safe to fill in this process, whoever wrote them. The outcome is `sandbox`'s to the
-letter: what is not plain text or a number is left to it, and so is every mistake.
+They compute nothing, so they are safe to fill in this process, whoever wrote them. The result is exactly that of `sandbox`, which
+handles values other than text and numbers, and all mistakes.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 class Placeholder(NamedTuple):
-    """A place in a text where a field stands."""
+    """The place of a field in a template."""
 
     name: str
 
 
 @lru_cache(maxsize=4096)
 def parse_placeholders(source: str) -> tuple[str | Placeholder, ...] | None:
-    """The texts and gaps of a template; None when it does anything else. Raises jinja2's TemplateSyntaxError."""
+    """A template's texts and placeholders; None if it does anything else. Raises jinja2's TemplateSyntaxError."""
     parts: list[str | Placeholder] = []
     for output in sandbox.parse_template(source).body:
         if not isinstance(output, nodes.Output):
@@ -47,7 +47,7 @@ def parse_placeholders(source: str) -> tuple[str | Placeholder, ...] | None:
 def try_render(
     source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = NO_FIELDS
 ) -> RenderedText | RenderFailure:
-    """Render a template as `sandbox.try_render` does."""
+    """Render a template with the result of `sandbox.try_render`, without running Jinja where possible."""
     filled = fill(source, fields, extra)
     return sandbox.try_render(source, fields, extra) if filled is None else filled
 
@@ -55,7 +55,7 @@ def try_render(
 def fill(
     source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = NO_FIELDS
 ) -> RenderedText | None:
-    """Fill a template's gaps; None when it has more than gaps, or a row that is not plain."""
+    """Fill a template's placeholders; None if it has other code, or the row other values than text and numbers."""
     parts = parse_placeholders(source)
     if parts is None or not _is_plain(fields) or not _is_plain(extra):
         return None
@@ -85,14 +85,14 @@ def fill(
 
 
 def is_safe_text(text: str) -> bool:
-    """Text that looks like Python's own, or holds half a character, is for the sandbox to judge."""
+    """Whether a text needs no check by the sandbox: it has no lone surrogate and does not look like a Python object's repr."""
     return (text.isascii() or _is_whole_unicode(text)) and not (
         "<" in text and sandbox.looks_like_python_repr(text)
     )
 
 
 def _is_plain(values: Mapping[str, Json]) -> bool:
-    """Whether all values are JSON's simple ones, and exactly these: the sandbox copies others, or refuses them."""
+    """Whether all values are of exactly JSON's scalar types; the sandbox copies or refuses others."""
     return _SCALARS.issuperset(map(type, values.values()))
 
 

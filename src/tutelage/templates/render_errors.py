@@ -1,4 +1,4 @@
-"""Why a template gave no text, as an error that a person can act on."""
+"""Turns rendering failures into errors that say what to fix."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FIX_BY_CASE = {
 
 
 def render_error(failure: RenderFailure, example: Example, part: str, where: str) -> InputError:
-    """A failure as an error.
+    """The InputError for a failure.
 
     Args:
         failure: what happened.
@@ -62,7 +62,7 @@ def render_error(failure: RenderFailure, example: Example, part: str, where: str
 
 
 def merge_if_in_no_row(errors: list[InputError], where: str) -> list[InputError]:
-    """The errors of all rows of a task; one about the template instead when the same field is missing in every row."""
+    """The errors of all rows of a task; a single error about the template if every row lacks the same field."""
     problems = {error.problem for error in errors}
     problem = errors[0].problem
     if len(problems) > 1 or not problem.endswith(_NOT_IN_ROW):
@@ -109,7 +109,7 @@ def _not_text_error(failure: RenderFailure, example: Example, part: str) -> Inpu
 
 
 def _fix_for_value(value_kind: str, name: str, value: Json, part: str) -> str:
-    """What to do about a field that is no text, by what it holds."""
+    """The advice for a field that is not text, by its value."""
     case, part_name = value_kind, ""
     if value_kind == "null" and part == "completion":
         case = "null in a completion"

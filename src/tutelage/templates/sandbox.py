@@ -1,7 +1,7 @@
-"""Jinja with the doors shut: plain JSON values in, bounded text out, and where in it each field stands.
+"""Checks and renders sandboxed Jinja templates: plain JSON values in, text of bounded length and the fields' spans out.
 
-Nothing of a template is run when it is checked or compiled. Rendering bounds the output alone: time and memory are bounded
-by the process in which templates that are not ours are rendered (`apart`).
+Checking or compiling a template runs none of its code. Rendering here bounds only the output's length; for untrusted templates,
+time and memory are bounded by a child process (`subprocess_renderer`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from jinja2.exceptions import SecurityError
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_RENDERED_CHARACTERS
-from tutelage.core.strictjson import kind as json_kind
-from tutelage.core.strictjson import shorten, strings
+from tutelage.core.strictjson import json_kind, shorten, strings
 from tutelage.core.types import Json
 from tutelage.templates.environment import (
     ENVIRONMENT,
@@ -39,7 +38,7 @@ _PYTHON_REPR = re.compile(
 )
 NO_FIELDS: Mapping[str, Json] = MappingProxyType({})
 WHOLE_ROW = "row"
-"""The name under which a template finds all fields, unless a field itself is called so."""
+"""The name of the object with all fields in a template, unless a field has this name."""
 _RESERVED = {
     "and",
     "or",
@@ -59,7 +58,7 @@ _RESERVED = {
 
 
 class RenderedText(NamedTuple):
-    """A text, and the places in it that are a field's value as it stands: (field, start, end) in characters."""
+    """A rendered text with its spans: the places of fields printed unchanged, as (field, start, end) in characters."""
 
     text: str
     spans: tuple[Span, ...]
@@ -70,11 +69,11 @@ class RenderFailure:
     """Why a template gave no text for a row, in plain values.
 
     Attributes:
-        why: the kind of failure; "memory", "time" and "died" are set by the process that renders, and by its keeper;
-            "syntax" and "refused" (the template's own `raise_exception`) are failures of chat templates only.
-        found: what the message is to show.
-        name: the field that is missing or not text; '' where no field is to blame.
-        inside: whether a missing name was looked up in a value of the row.
+        kind: the kind of failure; "memory", "time" and "died" come from the child process and its parent; "syntax" and "refused"
+            (the template's own `raise_exception`) occur for chat templates only.
+        detail: the found value for the error message.
+        name: the field that is missing or not text; '' if no field is to blame.
+        inside: whether a missing name was looked up inside a value of the row.
     """
 
     kind: FailureKind
@@ -90,7 +89,7 @@ def filter_names() -> list[str]:
 
 @lru_cache(maxsize=4096)
 def compile_template(source: str) -> Template:
-    """A template ready to render. Raises jinja2's TemplateSyntaxError."""
+    """Compile a template. Raises jinja2's TemplateSyntaxError."""
     return ENVIRONMENT.from_string(source)
 
 
@@ -103,7 +102,7 @@ def check(source: str, *, where: str) -> tuple[str, ...]:
     """Compile a template; returns the names that it reads from a row, sorted.
 
     Raises:
-        InputError: it is not valid Jinja, or it reads nothing from the row.
+        InputError: the template is not valid Jinja, or reads no field of the row.
     """
     try:
         compile_template(source)
@@ -145,7 +144,7 @@ def fields_read(source: str) -> tuple[str, ...]:
     """The fields that a template reads, sorted: `{{ name }}`, and `{{ row['any name'] }}` for names with spaces and the like."""
     tree = ENVIRONMENT.parse(source)
     finder = meta.TrackingCodeGenerator(ENVIRONMENT)
-    finder.optimizer = None  # as above: nothing is computed here
+    finder.optimizer = None  # run nothing: no constant folding
     finder.visit(tree)
     names = finder.undeclared_identifiers - set(ENVIRONMENT.globals)
     for node in tree.find_all(nodes.Getitem):
@@ -160,14 +159,14 @@ def fields_read(source: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def may_read_any_field(source: str) -> bool:
-    """Whether a template may read fields that it does not name, as `{% for name in row %}` does."""
+    """Whether a template may read fields that it does not name, such as `{% for name in row %}`."""
     tree = ENVIRONMENT.parse(source)
     indexed = {id(node.node) for node in tree.find_all(nodes.Getitem) if isinstance(node.arg, nodes.Const)}
     return any(node.name == WHOLE_ROW and id(node) not in indexed for node in tree.find_all(nodes.Name))
 
 
 def reference(name: str) -> str:
-    """How a template puts a field into the text."""
+    """The placeholder that inserts a field: `{{ name }}`, or `{{ row['any name'] }}`."""
     is_identifier = name.isidentifier() and name not in _RESERVED
     return f"{{{{ {name} }}}}" if is_identifier else f"{{{{ {WHOLE_ROW}[{name!r}] }}}}"
 
@@ -177,13 +176,13 @@ def render(source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = 
 
     Args:
         source: the template.
-        fields: the row's; text that stands untouched in the output has a span.
-        extra: values beside them that have none.
+        fields: the row's fields; those printed unchanged get spans.
+        extra: further values, without spans.
 
     Raises:
-        TypeError: a field is no JSON value.
+        TypeError: a field is not a JSON value.
         MissingFieldError, NotTextError, TooLongError: as their names say.
-        Exception: whatever a filter or operator raises on values that it was not made for.
+        Exception: whatever a filter or operator raises on unsuitable values.
     """
     pieces: list[str] = []
     spans: list[Span] = []
@@ -201,24 +200,24 @@ def render(source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = 
     if "<" in text:
         _refuse_python_repr(text, source, row)
     if not text.isascii():
-        text.encode("utf-8")  # a template can write half a character, which no file or tokenizer takes
+        text.encode("utf-8")  # raises for a lone surrogate, which no file or tokenizer accepts
     return RenderedText(text, tuple(spans))
 
 
 def _field_holding(value: Any, fields: Mapping[str, Json]) -> str:
-    """The field that holds a value, '' where none does; a list with something missing in it compares with nothing."""
+    """The field with a value, '' if there is none. A list with an undefined item raises when it is compared."""
     with suppress(Exception):
         return next((n for n, v in fields.items() if type(v) is type(value) and v == value), "")
     return ""
 
 
 def looks_like_python_repr(text: str) -> bool:
-    """Whether a text holds what may be a method or a generator as Python prints it."""
+    """Whether a text contains what may be the repr of a Python object, such as a method or a generator."""
     return _PYTHON_REPR.search(text) is not None
 
 
 def _refuse_python_repr(text: str, source: str, row: Mapping[str, Any]) -> None:
-    """Filters print a method or a generator as Python does, with an address that differs from run to run."""
+    """Refuse reprs of Python objects that filters print: their addresses differ from run to run."""
     for match in _PYTHON_REPR.finditer(text):
         printed = match.group()
         if printed not in source and not any(printed in string for string in strings(dict(row))):
@@ -228,7 +227,7 @@ def _refuse_python_repr(text: str, source: str, row: Mapping[str, Any]) -> None:
 def try_render(
     source: str, fields: Mapping[str, Json], extra: Mapping[str, Json] = NO_FIELDS
 ) -> RenderedText | RenderFailure:
-    """Render a template; what goes wrong comes back as a value, whatever it is."""
+    """Render a template; any error is returned as a `RenderFailure`."""
     try:
         return render(source, fields, extra)
     except MissingFieldError as error:
@@ -239,12 +238,12 @@ def try_render(
         return RenderFailure("too-long" if isinstance(error, TooLongError) else "forbidden", str(error))
     except MemoryError:
         return RenderFailure("memory")
-    except Exception as error:  # noqa: BLE001  # a filter may raise anything on values it was not made for
+    except Exception as error:  # noqa: BLE001  # a filter may raise anything on unsuitable values
         return RenderFailure("failed", f"{type(error).__name__}: {shorten(str(error), 200)[1:-1]}")
 
 
 def _copy_json(value: Json, name: str | None = None) -> Any:
-    """A copy made of Python's own JSON types only, so that no object with behaviour reaches a template."""
+    """A deep copy of JSON types only, so that no object with methods of its own reaches a template."""
     if value is None or type(value) in (bool, int, float):
         return value
     if isinstance(value, str):

@@ -1,12 +1,12 @@
-"""The process that renders templates that are not ours: it bounds its own memory and time, then answers until its input ends.
+"""The child process that renders untrusted templates: it limits its own memory and time, then answers until its input ends.
 
-A line in is a batch of one kind, with `"singly": bool`; a line out is one answer, or a failure as an object:
+Each input line is a batch of one of these kinds, with `"singly": bool`; each output line is one answer, or a failure as an object:
 
     {"sources": [...], "rows": [[fields, [[source, extra], ...]], ...]}      prompts: [text, [span, ...]] for each source
     {"chat": template, "beside": {...}, "instant": "...", "talks": [...]}    conversations: [text, {format: text read}] for each
     {"verbatim": template}                                                   true or false
 
-The first line out says which limits hold.
+The first output line says which limits the system enforces.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from tutelage.templates.verbatim_proof import writes_contents_verbatim
 
 OUT_OF_MEMORY = asdict(RenderFailure("memory"))
 FLUSH_SECONDS = 0.02
-"""Seconds of work after which finished texts are handed over, so that the keeper sees that something moves."""
+"""Seconds of work after which finished texts are flushed, so that the parent sees progress."""
 
 
 def main(memory: int, seconds: int) -> None:
     """Answer batches until standard input ends.
 
     Args:
-        memory: bytes of address space that this process may have.
-        seconds: processor time for one text.
+        memory: limit of this process's address space, in bytes.
+        seconds: limit of processor time for one text.
     """
     _warm_up()
     _write_line(apply_limits(memory))
@@ -59,7 +59,7 @@ def main(memory: int, seconds: int) -> None:
 
 
 def _tasks(batch: dict[str, Any]) -> Iterator[Callable[[], Any]]:
-    """What is to be done for a batch, in order."""
+    """The calls that a batch asks for, in order."""
     if "chat" in batch:
         instant = Instant.parse(batch["instant"])
         for messages in batch["talks"]:
@@ -73,14 +73,14 @@ def _tasks(batch: dict[str, Any]) -> Iterator[Callable[[], Any]]:
 
 
 def _to_json(outcome: Any) -> Any:
-    """A text or failure as it goes over the pipe."""
+    """An outcome as JSON for the pipe."""
     if isinstance(outcome, RenderFailure):
         return asdict(outcome)
     return tuple(outcome) if isinstance(outcome, tuple) else outcome
 
 
 def apply_limits(memory: int) -> dict[str, bool]:
-    """Bound this process for good where the system can; says what it could."""
+    """Limit this process for good; returns which limits the system supports."""
     try:
         import resource
     except ImportError:  # Windows
@@ -90,13 +90,13 @@ def apply_limits(memory: int) -> dict[str, bool]:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         applied["memory"] = True
     for name, value in (("RLIMIT_FSIZE", 0), ("RLIMIT_CORE", 0), ("RLIMIT_NOFILE", 3)):
-        with suppress(ValueError, OSError):  # nothing here opens a file, a socket or a process
+        with suppress(ValueError, OSError):  # rendering needs no file, socket or process
             resource.setrlimit(getattr(resource, name), (value, value))
     return applied
 
 
 def allow_cpu_time(seconds: int) -> None:
-    """Let the next text have so much processor time; the system ends the process that takes more."""
+    """Set the processor time for the next text; the system kills the process if it takes more."""
     with suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -105,7 +105,7 @@ def allow_cpu_time(seconds: int) -> None:
 
 
 def _warm_up() -> None:
-    """Use every filter once, and fail once: what Python imports only when it is needed cannot be opened later."""
+    """Use every filter and raise some errors once: modules that Python imports lazily cannot be opened under the limits."""
     for name in filter_names():
         try_render(f"{{{{ a | {name} }}}}", {"a": "<b>x &amp; y</b> http://a.b"})
     for source in ("{{ a.b }}", "{{ 1 / 0 }}{{ 'x' }}", "{{ a.encode('latin-1') }}"):
@@ -123,7 +123,7 @@ def _warm_up() -> None:
 def _write_line(value: Any) -> None:
     try:
         line = orjson.dumps(value)
-    except TypeError:  # half a character in what is told of a failure
+    except TypeError:  # a lone surrogate in a failure's detail
         line = json.dumps(value).encode("ascii")
     sys.stdout.buffer.write(line)
     sys.stdout.buffer.write(b"\n")

@@ -1,7 +1,7 @@
-"""Templates that are not ours, of prompts and of chats, are rendered in a child process with bounded memory and time.
+"""Renders untrusted templates, of prompts and of chats, in a child process with bounded memory and time.
 
-One child serves a whole run. It is started when it is first needed, has no environment, an empty folder and no way to
-open a file, and ends with its keeper. A text that takes too much ends the child and is told as a failure of its row.
+One child serves a whole run. It starts when it is first needed, has no environment variables, an empty folder and no way to open a
+file, and ends with its parent. A text that exceeds the limits ends the child and is reported as a failure of its row.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MAX_BATCH_ROWS = 256
 MAX_BATCH_CHARACTERS = 2_000_000
 """JSON of a batch, at most, where it has more than one row."""
 MAX_ANSWER_BYTES = 12 * MAX_RENDERED_CHARACTERS + 1_000_000
-"""Bytes of one answer, at most: each character may need two escapes, and spans come on top."""
+"""Bytes of one answer, at most: a character may need two escapes, and spans are added."""
 CHILD_CODE = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from tutelage.templates.subprocess_main import main; main(*json.loads(sys.argv[2]))"
 
 
@@ -44,13 +44,13 @@ O = TypeVar("O")  # noqa: E741  # job and outcome
 
 @dataclass(frozen=True, slots=True)
 class PipeFormat(Generic[J, O]):
-    """How jobs of one kind go over the pipe.
+    """How jobs of one kind are sent to the child, and how its answers are read.
 
     Attributes:
-        size: about how many characters a job is.
-        texts: how many answers it gets.
-        written: jobs as the line that the child reads, and whether it hands each answer over at once.
-        read: an answer that is no failure, from its JSON.
+        size: the approximate number of characters of a job.
+        answer_count: the number of answers to a job.
+        write: encodes jobs as the line that the child reads, and whether it flushes after each answer.
+        read: decodes an answer that is not a failure from its JSON.
     """
 
     size: Callable[[J], int]
@@ -61,7 +61,7 @@ class PipeFormat(Generic[J, O]):
 
 @dataclass(frozen=True, slots=True)
 class RenderLimits:
-    """What a text may take: bytes of memory, seconds of processor time, and seconds by the clock."""
+    """Limits for one text: bytes of memory, seconds of processor time, and seconds of wall time."""
 
     memory: int = MAX_TEMPLATE_BYTES
     cpu_seconds: int = MAX_TEMPLATE_SECONDS
@@ -69,7 +69,7 @@ class RenderLimits:
 
 
 class SubprocessRenderer:
-    """Starts one child, gives it work, watches the clock, and ends it.
+    """Runs render jobs in one child process, which it starts, watches, restarts after a failure, and ends.
 
     Args:
         limits: for each text.
@@ -86,11 +86,11 @@ class SubprocessRenderer:
         self._send_error: Exception | None = None
 
     def __call__(self, jobs: Sequence[RenderJob]) -> list[list[RenderOutcome]]:
-        """Render all prompts; after a text that ended the child, the rest is left out."""
+        """Render task templates in order; after a text that exceeds the limits, the rest is left out."""
         return self.render(jobs, PROMPT_FORMAT)
 
     def render(self, jobs: Sequence[J], pipe_format: PipeFormat[J, O]) -> list[list[O | RenderFailure]]:
-        """Do all jobs: for each, in order, its outcomes. After one that ended the child, the rest is left out."""
+        """Run jobs of any kind: the outcomes of each, in order; after one that exceeds the limits, the rest is left out."""
         done: list[list[O | RenderFailure]] = []
         with self._lock:
             while len(done) < len(jobs):
@@ -98,7 +98,7 @@ class SubprocessRenderer:
                 done += self._stream_jobs(jobs[first:], pipe_format)
                 if len(done) == len(jobs):
                     break
-                # The child ended with at most a batch of texts not handed over: one by one it shows at which.
+                # The child died with up to a batch of unflushed texts: rendering them one by one shows which text it was.
                 done += self._stream_jobs(
                     jobs[len(done) : len(done) + MAX_BATCH_ROWS], pipe_format, singly=True
                 )
@@ -126,7 +126,7 @@ class SubprocessRenderer:
                 self._folder = None
 
     def describe_limits(self) -> str:
-        """The limits that hold, for the card; '' before the first text."""
+        """The enforced limits, for the data card; '' before the first text."""
         if not self.limits_held:
             return ""
         memory = f"at most {self.limits.memory >> 20:,} MB of memory" if self.limits_held["memory"] else ""
@@ -138,7 +138,7 @@ class SubprocessRenderer:
     def _stream_jobs(
         self, jobs: Sequence[J], pipe_format: PipeFormat[J, O], *, singly: bool = False
     ) -> list[list[O | RenderFailure]]:
-        """The rows that the child finished; when it is asked singly, with the one that ended it."""
+        """The outcomes of the jobs that the child finished; if `singly` is set, also of the job that ended it."""
         process = self._process or self._start()
         lines = (pipe_format.write(batch, singly) for batch in split_batches(jobs, pipe_format.size))
         first = next(lines)
@@ -149,10 +149,10 @@ class SubprocessRenderer:
         self._text_started = time.monotonic()
         try:
             if second is None:
-                # The child reads a line to its end before it answers: one batch can be written from here.
+                # The child reads a whole line before it answers, so a single batch can be written without a thread.
                 _write_line(process, first)
             else:
-                # What is to be done is written beside: the child renders while this process reads what is done.
+                # A thread writes the batches, so that the child renders while this one reads its answers.
                 send = partial(self._send, process, chain((first, second), lines))
                 sender = threading.Thread(target=send, daemon=True, name="template rows")
                 sender.start()
@@ -165,7 +165,7 @@ class SubprocessRenderer:
                     )
                     self._text_started = time.monotonic()
                 done.append(outcomes)
-        except (OSError, ValueError):  # the pipe is broken, or what came is no answer
+        except (OSError, ValueError):  # the pipe is broken, or the line is not an answer
             failure = self._end_child(process, sender)
             if self._send_error is not None:
                 raise self._send_error from None
@@ -173,7 +173,7 @@ class SubprocessRenderer:
                 missing = pipe_format.answer_count(jobs[len(done)]) - len(outcomes)
                 done.append([*outcomes, *[failure] * missing])
         except BaseException:
-            # Ctrl-C in the middle of a stream: what is still in the pipe belongs to no later job
+            # After Ctrl-C the pipe still has answers to these jobs: end the child, so that no later job reads them.
             self._end_child(process, sender)
             raise
         finally:
@@ -183,14 +183,14 @@ class SubprocessRenderer:
         return done
 
     def _send(self, process: subprocess.Popen[bytes], lines: Iterator[bytes]) -> None:
-        """Write all batches to the child. It may be gone, which whoever reads from it will see."""
+        """Write all batches to the child. If it is gone, the reader notices."""
         try:
             for line in lines:
                 _write_line(process, line)
         except OSError:
             return
         except (TypeError, ValueError) as error:
-            # A field is no JSON value: the reader must not wait for its text.
+            # A field is not a JSON value: kill the child, so that the reader does not wait for its text.
             self._send_error = error
             process.kill()
 
@@ -202,10 +202,10 @@ class SubprocessRenderer:
         try:
             return orjson.loads(line)
         except orjson.JSONDecodeError:
-            return json.loads(line)  # half a character, which JSON's own escapes carry
+            return json.loads(line)  # a lone surrogate, which orjson refuses
 
     def _end_child(self, process: subprocess.Popen[bytes], sender: threading.Thread | None) -> RenderFailure:
-        """Why the child is gone, or of no more use; a new one will do what comes next."""
+        """End the child and say why it failed; the next jobs start a new one."""
         timed_out = self._timed_out
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=0.2)
@@ -265,7 +265,7 @@ class SubprocessRenderer:
 
 
 def split_batches(jobs: Sequence[J], size_of: Callable[[J], int]) -> Iterator[list[J]]:
-    """Jobs in pieces of bounded rows and characters."""
+    """Jobs in batches of bounded numbers of rows and characters."""
     batch: list[J] = []
     size = 0
     for job in jobs:
@@ -280,12 +280,12 @@ def split_batches(jobs: Sequence[J], size_of: Callable[[J], int]) -> Iterator[li
 
 
 def job_size(job: RenderJob) -> int:
-    """About how many characters a row is."""
+    """The approximate number of characters of a job."""
     return sum(len(value) if isinstance(value, str) else 100 for value in job.fields.values())
 
 
 def write_jobs(jobs: Sequence[RenderJob], singly: bool = False) -> bytes:  # noqa: FBT001, FBT002  # as `Work` calls it
-    """A batch as the child reads it: each template once, and of the fields those that its row's templates read."""
+    """A batch as the child reads it: each template once, and of each row only the fields that its templates read."""
     source_index: dict[str, int] = {}
     rows = []
     for job in jobs:
@@ -322,7 +322,7 @@ def _has_fatal_failure(row: Sequence[object]) -> bool:
 
 
 def _child_environment() -> dict[str, str]:
-    """Nothing of ours; Windows starts no process without its root."""
+    """The child's environment: empty, except for SYSTEMROOT, without which Windows starts no process."""
     import os
 
     return {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
@@ -332,6 +332,6 @@ PROMPT_FORMAT: PipeFormat[RenderJob, RenderedText] = PipeFormat(
     job_size, lambda job: len(job.requests), write_jobs, _parse_rendered
 )
 shared_renderer = SubprocessRenderer()
-"""The run's one child."""
+"""The renderer that the whole run shares."""
 close = shared_renderer.close
 atexit.register(close)

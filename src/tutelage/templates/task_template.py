@@ -1,4 +1,4 @@
-"""A task's template: what the model reads and what it shall answer, from a row's fields."""
+"""A task's prompt and completion templates, and their rendering."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.serialization import PROMPTED
-from tutelage.core.spill import kept
-from tutelage.core.strictjson import kind, shorten
+from tutelage.core.spill import spill_rows
+from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.suggestions import nearest
 from tutelage.core.types import Example, Prompted
 from tutelage.templates import sandbox, subprocess_renderer
@@ -25,17 +25,17 @@ from tutelage.templates.sandbox import NO_FIELDS, RenderedText, RenderFailure
 
 @dataclass(frozen=True, slots=True)
 class TaskTemplate:
-    """Two Jinja templates over a row's fields, in the sandbox.
+    """The Jinja templates of a task's prompt and completion, rendered in the sandbox.
 
     Attributes:
-        prompt: the user's turn.
-        completion: the answer.
-        name: what the card calls it: `own`, or the library's name.
-        references: a field with further right answers (a text or a list of texts) for the metrics; the completion
-            is the only one when it is not given.
+        prompt: the template of the user's turn.
+        completion: the template of the answer.
+        name: its name in the data card: `own`, or the library's name.
+        references: a field with all correct answers (a text or a list of texts) for the metrics; the completion is the only
+            one if it is not given.
         where: the task's place in the recipe, for errors.
-        foreign: whether it came with a recipe: it is then rendered in a process of its own, with bounded memory and time,
-            unless it only puts fields into a text.
+        untrusted: whether it came with a recipe; unless it only inserts fields, it is then rendered in a child process with
+            bounded memory and time.
     """
 
     prompt: str
@@ -65,18 +65,18 @@ class TaskTemplate:
         return sandbox.check(self.completion, where=self.where)
 
     def render(self, example: Example, task: str) -> Prompted:
-        """Put one row into words.
+        """Render one row.
 
         Args:
             example: the row.
             task: the task's name.
 
         Returns:
-            The prompt, with the places in it where a field stands as it is, and the completion.
+            The prompt, with the spans of fields printed unchanged, and the completion.
 
         Raises:
-            InputError: a field that the template uses is missing, null or of the wrong type, the prompt or the
-                completion comes out empty, or the references are no texts.
+            InputError: a field that the template reads is missing, null or of a wrong type, the prompt or the completion is
+                empty, or the references are not texts.
         """
         (outcome,) = self._renderer()([self._job(example)])
         return self._to_prompted(example, task, outcome)
@@ -84,23 +84,22 @@ class TaskTemplate:
     def render_all(
         self, examples: Sequence[Example], task: str, *, training: bool = False
     ) -> Sequence[Prompted]:
-        """Put all rows of a task into words; many of them lie on disk.
+        """Render all rows of a task; beyond some thousands they are kept on disk.
 
         Args:
             examples: the rows.
             task: the task's name.
-            training: whether they are trained on; here it makes no difference.
+            training: whether the rows are trained on (for `LibraryTemplate`; ignored here).
 
         Raises:
-            InputError: as `render`, or InputErrors for several; also for a field that is text in some rows
-                and a number in others.
+            InputError: as `render`, also if a field is text in some rows and a number in others; InputErrors for several.
         """
-        return kept(self.render_each(examples, task, training=training), PROMPTED)
+        return spill_rows(self.render_each(examples, task, training=training), PROMPTED)
 
     def render_each(
         self, examples: Sequence[Example], task: str, *, training: bool = False
     ) -> Iterator[Prompted]:
-        """The rows of `render_all` one by one, up to the first mistake; the mistakes are raised at the end."""
+        """Yield the rows of `render_all` up to the first mistake; all mistakes are raised at the end."""
         del training
         errors = self.mixed_type_errors(examples)
         locations = {error.where for error in errors}
@@ -118,7 +117,7 @@ class TaskTemplate:
                     continue
                 if not errors:
                     yield row
-            if len(outcomes) < len(batch):  # a row that takes too much is the last
+            if len(outcomes) < len(batch):  # rendering ended at a row that exceeded the limits
                 break
         if len(errors) == len(examples) > 1:
             errors = merge_if_in_no_row(errors, self.where)
@@ -135,7 +134,7 @@ class TaskTemplate:
 
     @property
     def column_renderer(self) -> ColumnRenderer | None:
-        """What makes the texts of `render` alone, sooner; None with references, and for what is rendered in another process."""
+        """A fast renderer of prompt and completion alone; None with references, or if rendering needs the child process."""
         return (
             None
             if self.references is not None or self._in_subprocess
@@ -143,7 +142,7 @@ class TaskTemplate:
         )
 
     def card(self) -> dict[str, Any]:
-        """What the data card says of the template."""
+        """The template's entry in the data card."""
         description = {"template": self.name, "prompt": self.prompt, "completion": self.completion}
         return (
             {**description, "rendered": subprocess_renderer.shared_renderer.describe_limits()}
@@ -153,7 +152,7 @@ class TaskTemplate:
 
     @property
     def _in_subprocess(self) -> bool:
-        """Whether it is rendered in a process of its own: it is not ours, and does more than put fields into a text."""
+        """Whether it is rendered in the child process: it is untrusted and does more than insert fields."""
         return self.untrusted and (
             parse_placeholders(self.prompt) is None or parse_placeholders(self.completion) is None
         )
@@ -202,7 +201,7 @@ class TaskTemplate:
 
 
 def references_of(example: Example, field: str | None, *, where: str) -> tuple[str, ...]:
-    """The texts of the field with the right answers; none where no field is named."""
+    """The texts of the field with the correct answers; none if no field is named."""
     if field is None:
         return ()
     value = example.fields.get(field)
@@ -216,7 +215,7 @@ def references_of(example: Example, field: str | None, *, where: str) -> tuple[s
         where=str(example.origin),
         found="the fields " + ", ".join(example.fields)
         if is_missing
-        else f"{kind(value)}: {shorten(str(value), 40)}",
+        else f"{json_kind(value)}: {shorten(str(value), 40)}",
         expected="a text, or a list of texts that are not empty",
         fix=f"did you mean {suggestion}?"
         if is_missing and suggestion
@@ -238,11 +237,11 @@ def mixed_type_errors(examples: Sequence[Example], fields: Sequence[str]) -> lis
         if len(types) < 2:
             continue
         kinds = Counter(
-            kind(value) for row in examples if (value := row.fields.get(name)) is not None
+            json_kind(value) for row in examples if (value := row.fields.get(name)) is not None
         ).most_common(2)
         usual_kind = kinds[0][0]
         for row in examples if len(kinds) > 1 else ():
-            row_kind = None if (value := row.fields.get(name)) is None else kind(value)
+            row_kind = None if (value := row.fields.get(name)) is None else json_kind(value)
             if row_kind not in (None, usual_kind) and len(errors) < MAX_MISTAKES:
                 errors.append(
                     InputError(

@@ -1,9 +1,9 @@
-"""Whether a chat template writes what was said exactly as it stands, shown from the template's text alone.
+"""Proves from a chat template's syntax tree that it writes every message content verbatim.
 
-Such a template's output is the same frame for all conversations with the same roles, with the contents put in: nothing
-depends on what a content says. The proof is by list: a content may be put out, joined with other texts, and asked for its
-type. Everything that is not on the list (a filter, a comparison, an assignment, a macro) is no proof, and the
-template is then rendered for each conversation.
+The output of such a template is the same frame for all conversations with the same roles, with the contents inserted: nothing
+depends on the contents. The proof is an allow-list of uses: a content may be printed, concatenated with other texts, and tested for
+its type. Any other use (a filter, a comparison, an assignment, a macro) fails the proof, and the template is then rendered for each
+conversation.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _TYPE_TESTS = (
     "number",
     "boolean",
 )
-"""Tests that look at a value's type alone; a content is always text."""
+"""Tests that depend on a value's type only; a content is always text."""
 _LOOP_ATTRIBUTES = ("first", "last", "index", "index0", "revindex", "revindex0", "length", "depth", "depth0")
 _PURE_FUNCTIONS = ("raise_exception", "range", "namespace", "dict", "strftime_now")
-"""Functions whose result depends on their words alone: the clock shows the same instant to every conversation."""
+"""Functions whose result depends on their arguments only; the clock shows the same instant to every conversation."""
 _RANDOM_FILTERS = ("random", "shuffle")
 _SPECIAL_NAMES = ("self", "caller", "super", "varargs", "kwargs")
 
 
 def writes_contents_verbatim(template: str) -> bool:
-    """Whether it is shown that the template writes every content as it stands, or not at all."""
+    """Whether the template is proven to write every message content verbatim or not at all."""
     try:
         return _Proof(chat_jinja_environment().parse(template)).holds()
     except (TemplateError, RecursionError, MemoryError):
@@ -60,7 +60,7 @@ class _Proof:
             yield from self._walk(child)
 
     def _collect_names(self) -> bool:
-        """Find the names of messages and of lists of them; whether there were new ones."""
+        """Collect the names of messages and of lists of messages; returns whether there are new ones."""
         count = len(self._list_names) + len(self._message_names)
         for node in self._nodes:
             if (
@@ -88,7 +88,7 @@ class _Proof:
         return isinstance(node, nodes.Name) and node.name in self._message_names
 
     def _is_allowed(self, node: nodes.Node) -> bool:
-        """Whether one place of the template is on the list."""
+        """Whether one node of the template is an allowed use."""
         parent = self._parents.get(id(node))
         if self._is_list(node):
             return self._is_list_use_allowed(node, parent)
@@ -106,7 +106,7 @@ class _Proof:
 
     def _is_list_use_allowed(self, node: nodes.Node, parent: nodes.Node | None) -> bool:
         if isinstance(parent, nodes.For):
-            # A target in several names takes a message apart.
+            # A target of several names would unpack a message.
             return (parent.iter is node and isinstance(parent.target, nodes.Name)) or parent.target is node
         if isinstance(parent, nodes.Assign):
             return isinstance(parent.target, nodes.Name)
@@ -139,7 +139,7 @@ class _Proof:
         return key != "content" or self._is_only_output(parent)
 
     def _is_only_output(self, node: nodes.Node) -> bool:
-        """Whether a content goes into the text and nowhere else."""
+        """Whether a content is printed and used for nothing else."""
         parent = self._parents.get(id(node))
         if isinstance(parent, nodes.Test):
             return parent.name in _TYPE_TESTS and parent.node is node
@@ -150,7 +150,7 @@ class _Proof:
         return isinstance(parent, nodes.Output) and self._is_top_level_output(parent)
 
     def _is_top_level_output(self, node: nodes.Node) -> bool:
-        """Whether what is put out here is put out by the template, not caught by a macro or an assignment."""
+        """Whether output here goes to the text, and is not captured by a macro or an assignment."""
         parent = self._parents.get(id(node))
         if parent is None:
             return isinstance(node, nodes.Template)
