@@ -197,7 +197,7 @@ def test_the_trial_finds_lost_positions_and_lost_masks(make_model, monkeypatch):
             require_packable(make_model("bart"), CPU)
         assert "do not come out as they do alone" in caught.value.found
     monkeypatch.setattr(
-        flat_pairs, "_added", lambda seen, dtype: torch.zeros(seen.shape, dtype=dtype)[None, None]
+        flat_pairs, "_additive", lambda visible, dtype: torch.zeros(visible.shape, dtype=dtype)[None, None]
     )
     for family in ("t5", "bart"):
         with pytest.raises(InputError, match="cannot be packed"):

@@ -166,8 +166,8 @@ def test_a_pack_whose_mask_is_lost_is_caught(make_loop, monkeypatch, family):
     loop = make_loop(family, packed=True)
     monkeypatch.setattr(
         encoder_decoder_packing,
-        "_added",
-        lambda seen, dtype: torch.zeros(seen.shape, dtype=dtype)[None, None],
+        "_additive",
+        lambda visible, dtype: torch.zeros(visible.shape, dtype=dtype)[None, None],
     )
     with pytest.raises(InputError, match="one by one") as caught:
         loop.tune()
@@ -207,11 +207,9 @@ def test_a_wrong_gradient_behind_a_right_loss_is_caught(make_loop):
     assert "loss differs by 0" in caught.value.found or "e-" in caught.value.found
 
 
-@pytest.mark.parametrize(
-    "objective", [Objective(prompt_loss_weight=0.5, label_smoothing=0.1, kl_to_base=0.2)]
-)
-def test_the_objectives_own_terms_are_checked_too(make_loop, monkeypatch, objective):
-    settings = changed(SETTINGS, objective=objective)
+def test_the_objectives_own_terms_are_checked_too(make_loop, monkeypatch):
+    parts = Objective(prompt_loss_weight=0.5, label_smoothing=0.1, kl_to_base=0.2)
+    settings = changed(SETTINGS, objective=parts)
     loop = make_loop(settings=settings)
     loop._begin(0)
     assert checked(loop)[0].gradient < 1e-4
