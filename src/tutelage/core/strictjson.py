@@ -18,6 +18,14 @@ from tutelage.core.types import Json
 
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _LITERALS = ("true", "false", "null")
+_KINDS: tuple[tuple[Any, str], ...] = (
+    (type(None), "null"),
+    (bool, "true or false"),
+    (int | float, "a number"),
+    (str, "text"),
+    (list, "a list"),
+    (dict, "an object"),
+)
 
 _DIGITS = b"\1" * 20
 _MARKS = bytes.maketrans(b"0123456789-", b"\1" * 11)
@@ -50,15 +58,19 @@ def loads(text: str, *, where: str, whole: bool = True) -> Json:
     """
     try:
         value: Json = _DECODER.decode(text)
-    except _Fault as fault:
-        problem, found, expected, fix = fault.args
-        raise InputError(problem, where=where, found=found, expected=expected, fix=fix) from None
+    except (_Fault, RecursionError) as fault:
+        raise _fault_error(fault, where) from None
     except json.JSONDecodeError as error:
         raise _syntax(error, text, where, whole=whole) from None
-    except RecursionError:
-        raise _too_deep(where) from None
     _check(value, text, where)
     return value
+
+
+def _fault_error(fault: _Fault | RecursionError, where: str) -> InputError:
+    if isinstance(fault, RecursionError):
+        return _too_deep(where)
+    problem, found, expected, fix = fault.args
+    return InputError(problem, where=where, found=found, expected=expected, fix=fix)
 
 
 class FastRow(NamedTuple):
@@ -163,16 +175,13 @@ def scan(text: str, start: int, *, where: str, line: int, whole: bool) -> tuple[
     place = f"{where}:{line}"
     try:
         value, end = _DECODER.raw_decode(text, start)
-    except _Fault as fault:
-        problem, found, expected, fix = fault.args
-        raise InputError(problem, where=place, found=found, expected=expected, fix=fix) from None
+    except (_Fault, RecursionError) as fault:
+        raise _fault_error(fault, place) from None
     except json.JSONDecodeError as error:
         # A fault near the end of what is there, or a text without its closing quote, may be no fault at all.
         if not whole and (len(text) - error.pos < _NEAR or error.msg.startswith("Unterminated string")):
             return None
         raise _in_file(error, text, where, line + text.count("\n", start, error.pos), whole=whole) from None
-    except RecursionError:
-        raise _too_deep(place) from None
     if end == len(text) and not whole:
         return None
     _check(value, text[start:end], place)
@@ -196,21 +205,7 @@ def strings(value: Json) -> Iterator[str]:
 
 def json_kind(value: Any) -> str:
     """A value's JSON type in words: 'text', 'a number', 'null', ..."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, int | float):
-        return "a number"
-    if isinstance(value, str):
-        return "text"
-    return (
-        "a list"
-        if isinstance(value, list)
-        else "an object"
-        if isinstance(value, dict)
-        else type(value).__name__
-    )
+    return next((name for types, name in _KINDS if isinstance(value, types)), type(value).__name__)
 
 
 def shorten(text: str, limit: int = 60) -> str:
