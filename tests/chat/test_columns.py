@@ -93,7 +93,8 @@ HOSTILE = "\x1b]0;t\x07\x1b[2J\x9b31m\x1bP+q\x1b\\\r\x08\x7f\u202ex\u2066\x00[bo
 def test_no_sequence_of_a_model_or_a_name_reaches_the_terminal(chat, responder, monkeypatch):
     monkeypatch.setattr("tutelage.chat.columns.REDRAW_SECONDS", 0.0)
     harmless, hostile = (
-        [responder(list(text), label="tuned" + text), responder([text], label="base")] for text in ("abc", HOSTILE)
+        [responder(list(text), label="tuned" + text), responder([text], label="base")]
+        for text in ("abc", HOSTILE)
     )
     drawn = []
     for responders in (harmless, hostile):

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from tutelage.chat import ChatInput, ChatSession, ChatSettings, TerminalChat, visible
+from tutelage.chat import ChatInput, ChatSession, ChatSettings, TerminalChat
+from tutelage.chat.text import visible
 from tutelage.core.errors import InputError
 
 

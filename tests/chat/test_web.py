@@ -74,7 +74,10 @@ def test_two_voices_answer_one_after_the_other(site, responder):
 
 def test_stop_ends_the_answer_after_the_token_in_hand(site, responder):
     gate = threading.Event()
-    one, other = responder(["a", gate, *"bcdef"], ["g"], label="one"), responder(["never"], ["h"], label="other")
+    one, other = (
+        responder(["a", gate, *"bcdef"], ["g"], label="one"),
+        responder(["never"], ["h"], label="other"),
+    )
     here = site(one, other)
     with here.asking("q") as events:
         assert [next(events) for _ in range(3)][-1]["text"] == "a"

@@ -122,7 +122,9 @@ def test_leaving_the_page_stops_the_model_too(opened, responder):
 
 def test_two_voices_are_compared_side_by_side_and_on_a_phone_one_above_the_other(opened, responder):
     gate = threading.Event()
-    page = opened(responder(["It costs 12."], label="tuned"), responder(["I do", gate, " not know."], label="base"))
+    page = opened(
+        responder(["It costs 12."], label="tuned"), responder(["I do", gate, " not know."], label="base")
+    )
     expect(page.get_by_role("heading", level=1)).to_have_text("tuned and base")
     expect(page.get_by_text("tuned is model of tuned, base is model of base")).to_be_visible()
     ask(page, "price?")

@@ -5,7 +5,6 @@ from tutelage.chat.lines import ChatInput, piped_inputs, typed_inputs
 from tutelage.chat.responders import ModelResponder, Responder, load_responders
 from tutelage.chat.session import ChatSession, ChatSettings
 from tutelage.chat.terminal import TerminalChat
-from tutelage.chat.text import visible
 
 __all__ = [
     "ChatInput",
@@ -18,5 +17,4 @@ __all__ = [
     "load_responders",
     "piped_inputs",
     "typed_inputs",
-    "visible",
 ]

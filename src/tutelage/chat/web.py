@@ -13,7 +13,7 @@ import secrets
 import socket
 import threading
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import closing, suppress
 from functools import partial
 from http import HTTPStatus
@@ -252,17 +252,12 @@ class ChatServer:
         generating = loop.run_in_executor(None, self._generate, ask, stop, emit)
         watching = asyncio.create_task(_stop_when_closed(reader, stop))
         try:
-            event = await events.get()
-            if event is None or "error" in event:
-                error = {} if event is None else event["error"]
+            first = await events.get()
+            if first is None or "error" in first:
+                error = {} if first is None else first["error"]
                 await wire.send(writer, _problem(HTTPStatus.UNPROCESSABLE_ENTITY, error), self._limits)
                 return
-            stream = wire.ChunkedResponse(writer, self._limits)
-            await stream.begin("application/x-ndjson")
-            while event is not None:
-                await stream.send(_json(event))
-                event = await events.get()
-            await stream.end()
+            await wire.send_lines(writer, _lines(first, events), "application/x-ndjson", self._limits)
         finally:
             stop.set()
             watching.cancel()
@@ -342,6 +337,13 @@ async def _stop_when_closed(reader: StreamReader, stop: threading.Event) -> None
     with suppress(OSError):
         await reader.read(1)
     stop.set()
+
+
+async def _lines(event: Event | None, events: asyncio.Queue[Event | None]) -> AsyncIterator[bytes]:
+    """An event and those that follow it as lines of JSON, up to None."""
+    while event is not None:
+        yield _json(event)
+        event = await events.get()
 
 
 def _json(document: Event) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -165,25 +165,15 @@ async def send(writer: StreamWriter, response: HttpResponse, limits: HttpLimits)
     await _write(writer, _head(response.status, headers) + response.body, limits)
 
 
-class ChunkedResponse:
-    """A response that is sent line by line, in chunks, so that the client knows whether it is complete."""
-
-    def __init__(self, writer: StreamWriter, limits: HttpLimits) -> None:
-        self._writer = writer
-        self._limits = limits
-
-    async def begin(self, content_type: str) -> None:
-        """Send the head. Raises ClientGone."""
-        headers = {"Content-Type": content_type, "Transfer-Encoding": "chunked"}
-        await _write(self._writer, _head(HTTPStatus.OK, headers), self._limits)
-
-    async def send(self, line: bytes) -> None:
-        """Send one chunk that is not empty. Raises ClientGone."""
-        await _write(self._writer, b"%x\r\n%b\r\n" % (len(line), line), self._limits)
-
-    async def end(self) -> None:
-        """Send the end. Raises ClientGone."""
-        await _write(self._writer, b"0\r\n\r\n", self._limits)
+async def send_lines(
+    writer: StreamWriter, lines: AsyncIterator[bytes], content_type: str, limits: HttpLimits
+) -> None:
+    """Send lines as they come, in chunks, so that the client knows whether the response is complete. Raises ClientGone."""
+    headers = {"Content-Type": content_type, "Transfer-Encoding": "chunked"}
+    await _write(writer, _head(HTTPStatus.OK, headers), limits)
+    async for line in lines:
+        await _write(writer, b"%x\r\n%b\r\n" % (len(line), line), limits)
+    await _write(writer, b"0\r\n\r\n", limits)
 
 
 async def finish(reader: StreamReader, writer: StreamWriter, limits: HttpLimits) -> None:

@@ -51,6 +51,11 @@ def plain(text: str) -> str:
     return CONTROLS.sub("", SEQUENCES.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
+def printable(text: str, encoding: str) -> str:
+    """The text as `plain` gives it, with a question mark for every character that the encoding lacks."""
+    return plain(text).encode(encoding, "replace").decode(encoding)
+
+
 @contextmanager
 def standard_output_for_json(as_json: bool) -> Iterator[None]:
     """Reserve standard output for `print_json`: whatever else is printed there goes to standard error."""
@@ -113,11 +118,11 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
     out.print(table)
 
 
-def console(*, stderr: bool = False) -> Console:
+def console() -> Console:
     """A rich console that interprets no markup in texts and does not colour them. Pass what you print through `plain`."""
     from rich.console import Console
 
-    out = Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=False)
+    out = Console(markup=False, highlight=False, emoji=False, soft_wrap=False)
     if _has_free_width(out):
         out.width = WIDTH
     return out
@@ -129,6 +134,5 @@ def _has_free_width(out: Console) -> bool:
 
 
 def _write(stream: Any, text: str) -> None:
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    stream.write(plain(text).encode(encoding, "replace").decode(encoding) + "\n")
+    stream.write(printable(text, getattr(stream, "encoding", None) or "utf-8") + "\n")
     stream.flush()

@@ -215,7 +215,7 @@ def _visible_text(text: str, marks: TokenMarks, encoding: str) -> str:
     from tutelage.report.inspection import visible
 
     text = visible(text).replace(" ", marks.space).replace("\n", marks.line).replace("\t", marks.tab)
-    return console.plain(text).encode(encoding, "replace").decode(encoding)
+    return console.printable(text, encoding)
 
 
 def _style(token: Token) -> str:
@@ -247,8 +247,9 @@ def _heading(text: str, detail: str = "", *, style: str = "bold") -> None:
 
     console.show()
     out = console.console()
-    heading = console.plain(text).encode(out.encoding, "replace").decode(out.encoding)
-    out.print(Text.assemble((heading, style), console.plain(detail)), soft_wrap=True)
+    out.print(
+        Text.assemble((console.printable(text, out.encoding), style), console.plain(detail)), soft_wrap=True
+    )
 
 
 def _fact(name: str, value: str) -> None:

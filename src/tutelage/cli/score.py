@@ -90,7 +90,7 @@ def score(
         outputs.Page(html, inputs).check()
     scored = _read(file, predictions, references or [])
     other = None if against is None else _read_like(against, file, references or [])
-    card = scorecard.score(metric_names, scored, against=other, seed=seed)
+    card = scorecard.score_predictions(metric_names, scored, against=other, seed=seed)
     explanations = _explain(metric_names, card, rows) if explain or html is not None else ()
     if html is not None:
         from tutelage.report.explanation_page import render_explanations
@@ -130,7 +130,7 @@ def _explain(metric_names: list[str], card: Scorecard, count: int) -> tuple[RowE
 
 
 def _read(file: Path | None, predictions: Path | None, references: list[Path]) -> Predictions:
-    from tutelage.scoring.predictions import read, read_texts
+    from tutelage.scoring.predictions import read_predictions, read_text_files
 
     texts = predictions is not None or bool(references)
     if (file is None) is not texts:
@@ -142,7 +142,7 @@ def _read(file: Path | None, predictions: Path | None, references: list[Path]) -
             fix="remove one of them" if texts else "name a .jsonl file behind the metrics",
         )
     if file is not None:
-        return read(file)
+        return read_predictions(file)
     if predictions is None or not references:
         raise InputError(
             "text files of predictions and references go together",
@@ -150,14 +150,14 @@ def _read(file: Path | None, predictions: Path | None, references: list[Path]) -
             found="only --references" if predictions is None else "only --predictions",
             expected="--predictions F --references F",
         )
-    return read_texts(predictions, references)
+    return read_text_files(predictions, references)
 
 
 def _read_like(against: Path, file: Path | None, references: list[Path]) -> Predictions:
     """The other model's predictions: rows if the first ones are rows, else texts for the same references."""
-    from tutelage.scoring.predictions import read, read_texts
+    from tutelage.scoring.predictions import read_predictions, read_text_files
 
-    return read(against) if file is not None else read_texts(against, references)
+    return read_predictions(against) if file is not None else read_text_files(against, references)
 
 
 def _show(card: Scorecard, *, per_item: bool) -> None:
