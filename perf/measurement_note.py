@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tutelage.core.provenance import SOURCES, git_commit, now, processor
+from tutelage.core.provenance import SOURCES, git_commit, processor, timestamp
 from tutelage.core.version import __version__
 
 
@@ -11,6 +11,4 @@ def measured_on() -> str:
     commit, changed, _ = (git_commit(SOURCES) or f"version {__version__}").partition("-changed")
     short = commit if commit.startswith("version") else commit[:7]
     cpu = processor()
-    return (
-        f"Measured {now()[:10]} at {short}{changed}, {cpu.name}, {cpu.cores} cores ({' '.join(cpu.features)})."
-    )
+    return f"Measured {timestamp()[:10]} at {short}{changed}, {cpu.name}, {cpu.cores} cores ({' '.join(cpu.features)})."

@@ -11,7 +11,7 @@ from tutelage.core import provenance
 
 
 def test_it_says_with_what_and_where_and_when():
-    found = provenance.provenance(started=provenance.now(), command=["tutelage", "run", "x.yaml"])
+    found = provenance.provenance(started=provenance.timestamp(), command=["tutelage", "run", "x.yaml"])
     assert found["command"] == ["tutelage", "run", "x.yaml"]
     assert found["versions"]["python"] == platform.python_version()
     assert found["versions"]["torch"] == metadata.version("torch")
@@ -27,7 +27,7 @@ def test_a_package_that_is_not_installed_is_left_out(monkeypatch):
 
 def test_nothing_heavy_is_imported_for_it():
     program = (
-        "import sys; from tutelage.core import provenance as p; p.provenance(started=p.now()); "
+        "import sys; from tutelage.core import provenance as p; p.provenance(started=p.timestamp()); "
         "print([m for m in ('torch', 'transformers', 'numpy', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -157,7 +157,7 @@ def test_the_same_model_gives_the_same_bytes(tiny_model_folder, tmp_path):
     base = resolve(str(tiny_model_folder))
     for name in ("a", "b"):
         export(tuned_model(tiny_model_folder), tmp_path / name, merge=True, base=base)
-    assert manifest.describe(tmp_path / "a") == manifest.describe(tmp_path / "b")
+    assert manifest.of_folder(tmp_path / "a") == manifest.of_folder(tmp_path / "b")
 
 
 def test_a_model_is_replaced_but_nothing_else_is(tiny_model_folder, tmp_path):
@@ -178,7 +178,7 @@ def test_a_write_that_fails_leaves_what_was_there(tiny_model_folder, tmp_path, m
 
     loaded, base = load(resolve(str(tiny_model_folder))), resolve(str(tiny_model_folder))
     export(loaded, tmp_path / "out", merge=False, base=base)
-    before = manifest.describe(tmp_path / "out")
+    before = manifest.of_folder(tmp_path / "out")
 
     def fail(*_args, **_kwargs):
         raise KeyboardInterrupt
@@ -186,7 +186,7 @@ def test_a_write_that_fails_leaves_what_was_there(tiny_model_folder, tmp_path, m
     monkeypatch.setattr(loaded.tokenizer, "save_pretrained", fail)
     with pytest.raises(KeyboardInterrupt):
         export(loaded, tmp_path / "out", merge=False, base=base)
-    assert manifest.describe(tmp_path / "out") == before
+    assert manifest.of_folder(tmp_path / "out") == before
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 

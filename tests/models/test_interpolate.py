@@ -140,12 +140,12 @@ def test_a_write_that_fails_leaves_nothing(pair, tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    before = manifest.describe(pair[1])
+    before = manifest.of_folder(pair[1])
     monkeypatch.setattr(module, "_interpolated", fail)
     with pytest.raises(KeyboardInterrupt):
         interpolate(*pair, 0.5, tmp_path / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tuned"]
-    assert manifest.describe(pair[1]) == before
+    assert manifest.of_folder(pair[1]) == before
 
 
 def test_the_command_merges_an_adapter_for_it_adds_up_and_refuses_unread_options(

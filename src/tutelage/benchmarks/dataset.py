@@ -9,7 +9,7 @@ from pathlib import Path
 from tutelage.benchmarks.annotations import filter_rows
 from tutelage.benchmarks.fields import is_per_part, path_of_part
 from tutelage.benchmarks.rows_spec import RowsSpec
-from tutelage.benchmarks.table_rows import read_rows, value_of
+from tutelage.benchmarks.table_rows import read_table, value_of
 from tutelage.core.errors import InputError, InputErrors
 from tutelage.core.suggestions import unknown_name
 from tutelage.core.types import Example
@@ -120,7 +120,7 @@ def _filtered(spec: RowsSpec, part_rows: PartRows, folders: DataFolders, filter_
 def _by_file(spec: RowsSpec, folders: DataFolders, parts: Sequence[str]) -> PartRows:
     paths = {part: folders.find(path_of_part(spec.data.path, part)) for part in parts or spec.parts}
     rows = {
-        part: list(enumerate(read_rows(path, spec.data.columns)))
+        part: list(enumerate(read_table(path, spec.data.columns)))
         for part, path in paths.items()
         if path is not None
     }
@@ -131,7 +131,7 @@ def _by_column(spec: RowsSpec, folders: DataFolders, parts: Sequence[str]) -> Pa
     path = folders.find(spec.data.path)
     if path is None:
         return PartRows({}, tuple(spec.parts))
-    all_rows = read_rows(path, spec.data.columns)
+    all_rows = read_table(path, spec.data.columns)
     if not spec.data.part:
         return PartRows({spec.name: list(enumerate(all_rows))}, ())
     rows: dict[str, list[tuple[int, Example]]] = {part: [] for part in spec.parts}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.prompt_spec import choices_mistake
-from tutelage.benchmarks.rendering import render_rows
+from tutelage.benchmarks.rendering import render_templates
 from tutelage.benchmarks.spec import CHOICE, INPUT, PartSpec, Spec
 from tutelage.core.errors import InputError, raise_all, value_or_raise
 from tutelage.core.limits import MAX_MISTAKES
@@ -109,7 +109,7 @@ def _items(
         """Render a template of one field for each text that the field has; the texts come with their first lines."""
         rows = [Example(part.title, {name: text}, Origin(shown, line)) for text, line in texts.items()]
         extra: dict[str, Json] = {"part": lines[0].fields.part, "title": part.title}
-        rendered = render_rows([(field, template)], rows, extra, foreign=foreign)
+        rendered = render_templates([(field, template)], rows, extra, foreign=foreign)
         return {
             text: result if isinstance(result, InputError) else result[0]
             for text, result in zip(texts, rendered, strict=False)

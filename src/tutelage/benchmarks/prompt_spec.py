@@ -93,7 +93,7 @@ class PromptSpec(AnswerSettings):
 FIELDS = tuple(PromptSpec.model_fields)
 
 
-def merge(layers: Iterable[PromptSpec]) -> PromptSpec:
+def merge_layers(layers: Iterable[PromptSpec]) -> PromptSpec:
     """Merge layers of settings: later ones override earlier ones."""
     values: dict[str, Any] = {}
     for layer in layers:
@@ -108,7 +108,7 @@ def contradictions(layers: Mapping[FieldPath, PromptSpec], places: Places) -> It
         layers: the layers by their places in the spec; later ones override earlier ones.
         places: where the spec's fields are written.
     """
-    spec = merge(layers.values())
+    spec = merge_layers(layers.values())
 
     def at(name: str) -> str:
         setters = [path for path, layer in layers.items() if name in layer.model_fields_set]

@@ -17,7 +17,7 @@ NamedTemplate = tuple[str, str]
 """The field that a template is in, for errors, and the template."""
 
 
-def render_rows(
+def render_templates(
     templates: Sequence[NamedTemplate],
     rows: Sequence[Example],
     extra: Mapping[str, Json],

@@ -10,10 +10,10 @@ from tutelage.benchmarks.dataset import DataFolders, DataNotFoundError, Numbered
 from tutelage.benchmarks.fields import path_of_part
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.prompt_spec import ExemplarSpec, PromptSpec
-from tutelage.benchmarks.rendering import NamedTemplate, render_rows
+from tutelage.benchmarks.rendering import NamedTemplate, render_templates
 from tutelage.benchmarks.rows_spec import RowsPart, RowsSpec
 from tutelage.benchmarks.sampling import Limit, sample
-from tutelage.benchmarks.table_rows import read_rows, value_of
+from tutelage.benchmarks.table_rows import read_table, value_of
 from tutelage.core import files, hashing
 from tutelage.core.errors import InputError, raise_all, value_or_raise
 from tutelage.core.limits import MAX_MISTAKES
@@ -108,7 +108,7 @@ class PartPrompter:
     def _render(
         self, templates: Sequence[NamedTemplate], rows: Sequence[Example]
     ) -> Iterator[tuple[str, ...] | InputError]:
-        return render_rows(templates, rows, self._extra, foreign=self._settings.foreign)
+        return render_templates(templates, rows, self._extra, foreign=self._settings.foreign)
 
     def _questions(self, rows: Sequence[Example]) -> Iterator[_Question | InputError]:
         """Prompt, choices and right answers of each row, or what is wrong with it."""
@@ -166,7 +166,7 @@ class PartPrompter:
             )
         if spec.text:
             return self._exemplars_of_text(spec, count, path, before)
-        rows = read_rows(path, spec.columns)[:count]
+        rows = read_table(path, spec.columns)[:count]
         _require_count(len(rows), count, path)
         questions = [value_or_raise(question) for question in self._questions(rows)]
         if not spec.turns:

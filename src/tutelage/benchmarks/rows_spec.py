@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from tutelage.benchmarks.fields import NAME, PART, BenchmarkInfo, PartMembership, PartPath, is_per_part
-from tutelage.benchmarks.prompt_spec import PromptSpec, contradictions, merge
+from tutelage.benchmarks.prompt_spec import PromptSpec, contradictions, merge_layers
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.suggestions import unknown_name
@@ -85,7 +85,7 @@ class RowsSpec(PromptSpec, BenchmarkInfo):
 
     def prompt_spec(self, way: str, part: str) -> PromptSpec:
         """How the rows of a part are asked in a way."""
-        return merge(self.layers(way, part).values())
+        return merge_layers(self.layers(way, part).values())
 
     def layers(self, way: str, part: str) -> dict[FieldPath, PromptSpec]:
         """The blocks that apply to a part in a way, by their place in the spec; later ones override earlier ones."""

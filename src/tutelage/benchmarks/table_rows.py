@@ -14,7 +14,7 @@ from tutelage.data.layouts import ReadOptions
 from tutelage.data.reader import read
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> list[Example]:
+def read_table(path: Path, columns: Sequence[str]) -> list[Example]:
     """Read a file's rows without interpreting their columns."""
     rows = list(read(path, options=ReadOptions(layout="plain", columns=tuple(columns))))
     if path.suffix == ".csv" and (cells := _cells_with_returns(path)):

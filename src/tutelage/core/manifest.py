@@ -51,7 +51,7 @@ def is_settled(path: Path) -> bool:
     return time.time_ns() - path.stat().st_ctime_ns > _SETTLED_NS
 
 
-def describe(folder: Path) -> Files:
+def of_folder(folder: Path) -> Files:
     """Make the manifest of all files below a folder, as they are now."""
     return {
         path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256(path)}

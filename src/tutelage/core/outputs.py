@@ -321,7 +321,7 @@ def _is_unchanged(path: Path, sha256: object) -> bool:
 
 
 def _write_marker(folder: Path, kind: str) -> None:
-    hashes = {name: file["sha256"] for name, file in manifest.describe(folder).items() if name != MARKER}
+    hashes = {name: file["sha256"] for name, file in manifest.of_folder(folder).items() if name != MARKER}
     marker = {"program": "tutelage", "kind": kind, "files": hashes}
     files.write_text(folder / MARKER, json.dumps(marker, indent=1, ensure_ascii=False) + "\n")
 

@@ -21,7 +21,7 @@ SOURCES = Path(__file__).parent
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "bf16", "sve")
 
 
-def now() -> str:
+def timestamp() -> str:
     """The time in UTC, to the second, as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -32,7 +32,7 @@ def provenance(
     """What somebody needs to know to repeat a result.
 
     Args:
-        started: when the work began, from `now()`.
+        started: when the work began, from `timestamp()`.
         ended: when it ended; left out while it goes on.
         command: the words of the command; this process's own when left out.
     """

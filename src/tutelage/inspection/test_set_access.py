@@ -17,7 +17,7 @@ from tutelage.config.schema import Recipe
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.core.files import disk_error
-from tutelage.core.provenance import now
+from tutelage.core.provenance import timestamp
 from tutelage.core.types import Prompted
 
 FILE = Path("runs") / "looked.jsonl"
@@ -46,7 +46,7 @@ def record_look(recipe: Recipe, rows: Sequence[Prompted], *, early: bool) -> Non
             expected="a look at training or validation rows, or the flag",
             fix=f"add --look-at-test: it is recorded in {FILE}, and the report will say so",
         )
-    entry = {"when": now(), "recipe": recipe.name, "rows": sorted(_key(row) for row in rows)}
+    entry = {"when": timestamp(), "recipe": recipe.name, "rows": sorted(_key(row) for row in rows)}
     try:
         FILE.parent.mkdir(parents=True, exist_ok=True)
         with FILE.open("a", encoding="utf-8") as file:

@@ -13,7 +13,7 @@ from tutelage.config.contradictions import check_tune
 from tutelage.config.identity import record, run_folder
 from tutelage.config.schema import Recipe
 from tutelage.core.clock import Clock
-from tutelage.core.provenance import now, provenance
+from tutelage.core.provenance import provenance, timestamp
 from tutelage.evaluation.progress import Listener, SilentListener
 from tutelage.prepare import template_clock
 from tutelage.results.folder_claim import check_claimable
@@ -87,6 +87,6 @@ def start(
         data_dir,
         listener,
         template_clock.clock_for(folder.path, day=recipe.date),
-        started=now(),
+        started=timestamp(),
         start_time=time.monotonic(),
     )

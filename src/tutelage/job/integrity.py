@@ -129,7 +129,7 @@ def record_hashes(folder: RunFolder, record: Mapping[str, Any], base: str, say: 
     if not os.access(folder.path, os.W_OK):
         say(tuned_record.UNCHECKED)
         return
-    files = manifest.describe(folder.model)
+    files = manifest.of_folder(folder.model)
     tuned_record.write(folder.path, {**record, "recorded": tuned_record.LATER, "files": files, "base": base})
     say(
         "the run was made before hashes of the tuned model and the base's generation settings were recorded: "

@@ -272,6 +272,6 @@ def _write_record(
         **({"self_check": asdict(self_check)} if self_check is not None else {}),
         "seen": dict(totals),
         "recorded": tuned_record.WHEN_WRITTEN,
-        "files": manifest.describe(folder.model),
+        "files": manifest.of_folder(folder.model),
     }
     tuned_record.write(folder.path, record)

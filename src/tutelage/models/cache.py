@@ -47,7 +47,7 @@ def file_sha256(path: Path) -> str:
 
 def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
     """Write size and sha256 of every file of a folder, as its last file: a folder without it is incomplete."""
-    files = manifest.describe(folder)
+    files = manifest.of_folder(folder)
     write_text(folder / MANIFEST, json.dumps({"schema": SCHEMA, **facts, "files": files}, indent=1))
 
 
