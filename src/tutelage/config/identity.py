@@ -11,6 +11,7 @@ from tutelage.config.schema import Recipe
 from tutelage.core.errors import InputError
 from tutelage.core.validation import field_history
 from tutelage.results import document
+from tutelage.results.folder_claim import recipe_of_results
 from tutelage.results.run_folder import RunFolder, default_folder
 from tutelage.training.settings import Objective
 
@@ -56,7 +57,7 @@ def record(recipe: Recipe, folder: RunFolder) -> dict[str, Any]:
 
     A run of an earlier version, whose record lacks new fields or has their old names, keeps its record as it is.
     """
-    for recorded in (document.recorded_recipe(folder.recipe), _recipe_of_results(folder)):
+    for recorded in (document.recorded_recipe(folder.recipe), recipe_of_results(folder)):
         if recorded is not None and _is_same(recorded, recipe):
             return recorded
     return resolved(recipe)
@@ -67,11 +68,3 @@ def _is_same(recorded: Mapping[str, Any], recipe: Recipe) -> bool:
         return identity(from_mapping(recorded, root=recipe.root)) == identity(recipe)
     except InputError:
         return False
-
-
-def _recipe_of_results(folder: RunFolder) -> dict[str, Any] | None:
-    try:
-        recipe: dict[str, Any] = document.read(folder.results)["recipe"]
-    except InputError:
-        return None
-    return recipe

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,24 +41,15 @@ class _Summary:
     completions: tuple[str, ...]
 
     @property
-    def has_labels(self) -> bool:
-        """Whether the completions are a few short texts that are repeated."""
-        are_short = max(len(text.split()) for text in self.completions) <= LABEL_WORDS
-        return are_short and len(set(self.completions)) <= len(self.completions) / 2
-
-    @property
-    def is_short(self) -> bool:
-        """Whether the median completion is a few words."""
-        return statistics.median_high(len(text.split()) for text in self.completions) <= LABEL_WORDS
-
-    @property
     def metrics(self) -> tuple[str, list[str]]:
         """The reason for the metrics, and their names."""
+        words = sorted(len(text.split()) for text in self.completions)
+        kinds = len(set(self.completions))
         if self.layout == "entities":
             return "entities in words", ["entity_f1:form=text"]
-        if self.has_labels:
-            return f"{len(set(self.completions))} labels", ["accuracy"]
-        if self.is_short:
+        if words[-1] <= LABEL_WORDS and kinds <= len(words) / 2:
+            return f"{kinds} labels", ["accuracy"]
+        if words[len(words) // 2] <= LABEL_WORDS:
             return "short answers", ["exact_match", "rougeL"]
         return "longer texts", ["rougeL", "rouge1", "rouge2"]
 

@@ -59,7 +59,7 @@ def check_claimable(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
     names = sorted(path.name for path in folder.path.iterdir())
     if not names:
         return
-    is_of_this_recipe = _recipe_of_results(folder) == resolved
+    is_of_this_recipe = recipe_of_results(folder) == resolved
     if not _is_run(folder):
         if is_of_this_recipe or all(name.startswith(".") for name in names):
             return
@@ -126,7 +126,7 @@ def _is_run(folder: RunFolder) -> bool:
     )
 
 
-def _recipe_of_results(folder: RunFolder) -> dict[str, Any] | None:
+def recipe_of_results(folder: RunFolder) -> dict[str, Any] | None:
     """The recipe in results.json, None if there is no undamaged results.json."""
     try:
         recipe: dict[str, Any] = document.read(folder.results)["recipe"]
