@@ -53,7 +53,7 @@ def test_a_question_is_typed_and_its_answer_streams_in(opened, responder):
     one = responder(["The price", gate, " is 12 euros."], ["Yes."])
     page = opened(one)
     expect(page.get_by_role("heading", level=1)).to_have_text("model of answer")
-    expect(page.get_by_text("Nothing was asked yet.")).to_be_visible()
+    expect(page.get_by_text("No question yet.")).to_be_visible()
     ask(page, "What does it cost?")
     # The first words stand there while the rest is not made yet.
     expect(answers(page)).to_have_text("The price")
@@ -160,18 +160,18 @@ def test_system_prompt_and_temperature_are_set_and_an_answer_is_drawn_again(open
     page = opened(one)
     page.get_by_text("Settings").click()
     page.get_by_label("System prompt").fill("Be short.")
-    page.get_by_role("button", name="Set and begin anew").click()
-    expect(page.locator("#announce")).to_contain_text("begins anew")
+    page.get_by_role("button", name="Set and start over").click()
+    expect(page.locator("#announce")).to_contain_text("starts over")
     ask(page, "q")
     expect(answers(page)).to_have_text("a")
-    page.get_by_role("button", name="Draw again").click()
+    page.get_by_role("button", name="Sample again").click()
     expect(page.get_by_role("alert")).to_contain_text("at temperature 0 the same answer would come again")
     # Chromium itself notes in the console that a request was refused.
     page.excused.append("422 (Unprocessable")
     page.get_by_label("Temperature").fill("0.8")
     page.get_by_label("Temperature").press("Enter")
     expect(page.locator("#announce")).to_have_text("The temperature is set")
-    page.get_by_role("button", name="Draw again").click()
+    page.get_by_role("button", name="Sample again").click()
     expect(answers(page)).to_have_text("b")
     assert one.prompts == [[("system", "Be short."), ("user", "q")]] * 2
     assert one.how["temperature"] == 0.8
@@ -225,13 +225,13 @@ def test_without_the_key_the_page_says_what_to_do(opened, chromium, site, respon
     context = chromium.new_context()
     page = context.new_page()
     page.goto(f"http://{here.own}/")
-    expect(page.get_by_role("alert")).to_contain_text("open the whole address")
+    expect(page.get_by_role("alert")).to_contain_text("open the full address")
     context.close()
 
 
 def test_a_server_that_has_ended_is_said(opened, responder):
     page = opened(responder(["a"]))
-    expect(page.get_by_text("Nothing was asked yet.")).to_be_visible()
+    expect(page.get_by_text("No question yet.")).to_be_visible()
     page.here.end()
     page.excused.append("ERR_CONNECTION_REFUSED")
     ask(page, "q")
@@ -256,7 +256,7 @@ def test_every_field_and_button_has_a_name_and_can_be_reached_by_keyboard(opened
         "temperature",
         "Set",
         "system",
-        "Set and begin anew",
+        "Set and start over",
         "question",
         "send",
     } <= seen

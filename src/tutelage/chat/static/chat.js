@@ -16,8 +16,8 @@ function made(tag, kind, text) {
   return element;
 }
 
-const KEYLESS = "The key is missing: open the whole address that the terminal shows.";
-const UNREACHED = "The server does not answer. Was it ended in the terminal?";
+const KEYLESS = "The key is missing: open the full address shown in the terminal.";
+const UNREACHED = "The server does not respond. Was it stopped in the terminal?";
 
 async function call(path, body) {
   if (!key) throw new Error(KEYLESS);
@@ -116,7 +116,7 @@ function offerRetry() {
   talk.querySelector(".after")?.remove();
   if (!talk.lastElementChild) return;
   const row = made("p", "after");
-  const button = made("button", "plain", "Draw again");
+  const button = made("button", "plain", "Sample again");
   button.type = "button";
   button.addEventListener("click", () => answer("/api/retry", {}));
   row.append(button);
@@ -234,7 +234,7 @@ document.addEventListener("keydown", (event) => {
 });
 stop.addEventListener("click", stopAnswer);
 at("reset").addEventListener("click", async () => {
-  await act("/api/reset", {}, "The conversation begins anew");
+  await act("/api/reset", {}, "The conversation starts over");
   question.focus();
 });
 at("temperature-form").addEventListener("submit", (event) => {
@@ -243,7 +243,7 @@ at("temperature-form").addEventListener("submit", (event) => {
 });
 at("system-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  act("/api/system", { system: at("system").value }, "The system prompt is set; the conversation begins anew");
+  act("/api/system", { system: at("system").value }, "The system prompt is set; the conversation starts over");
 });
 addEventListener("hashchange", () => location.reload());
 
@@ -252,7 +252,7 @@ async function begin() {
     const state = await (await call("/api/talk")).json();
     showState(state);
     toEnd();
-    // An answer that a closed page left behind ends within a token.
+    // The answer to a page that was closed stops within a token.
     if (state.busy) setTimeout(begin, 500);
   } catch (error) {
     at("name").textContent = "Not connected";
