@@ -1,13 +1,13 @@
-"""The errors that Tutelage raises, one tree.
+"""The errors that Tutelage raises.
 
     TutelageError            exit  says where, what was found, what was expected, what to do
-    ├── InputError              2  what the person gave is wrong: a file, a recipe, an argument
+    ├── InputError              2  the user's input is wrong: a file, a recipe, an argument
     │   └── InputErrors         2  several of them, reported at once
-    ├── MachineError            3  disk, memory, network or another process stood in the way
+    ├── MachineError            3  disk, memory, network or another process failed
     └── Stopped               130  Ctrl-C: a clean stop
         └── Terminated          143  SIGTERM: the same
 
-Exit code 1 belongs to no error: it says that a stated budget or check was not met.
+Exit code 1 belongs to no error: it means that a budget or a check was not met.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _LIMITS = (2000, 600, 200, 60, 20)
 """Characters that each part of an error may have, tried in turn until all of it fits."""
 _VARYING = re.compile(r"\d+|\"(?:[^\"\\]|\\.)*\"")
 _PLACES = 5
-"""Places that are named of a mistake that stands in many."""
+"""Places that are named of a mistake in many places."""
 _SHORT = 40
 """Characters up to which what was found is shown at each of several places."""
 
 
 class TutelageError(Exception):
-    """An error that a person can act on.
+    """An error that the user can act on.
 
     Args:
         problem: what is wrong, in one sentence.
@@ -60,11 +60,11 @@ class TutelageError(Exception):
         super().__init__(self.block())
 
     def block(self) -> str:
-        """The error as the few lines that a person reads; of bounded length, whatever its parts hold."""
+        """The error as a few lines for the user, of bounded length."""
         return next(text for limit in _LIMITS if _fits(text := self._lines(limit)) or limit == _LIMITS[-1])
 
     def as_json(self) -> dict[str, Any]:
-        """The same for programs; of bounded length as well."""
+        """The error for programs, of bounded length."""
         return next(value for limit in _LIMITS if _fits(value := self._parts(limit)) or limit == _LIMITS[-1])
 
     def _lines(self, limit: int) -> str:
@@ -84,13 +84,13 @@ class TutelageError(Exception):
 
 
 class InputError(TutelageError):
-    """What the person gave is wrong."""
+    """The user's input is wrong."""
 
     exit_code = 2
 
 
 class InputErrors(InputError):
-    """Several mistakes of one input, reported together; the same mistake in many places is printed once.
+    """Several mistakes of one input, reported together; a mistake that occurs in many places is printed once.
 
     Args:
         title: what was read.
@@ -178,25 +178,25 @@ def _fits(value: str | dict[str, Any]) -> bool:
 
 
 class MachineError(TutelageError):
-    """The machine stood in the way: disk, memory, network, another process."""
+    """The machine failed: disk, memory, network, another process."""
 
     exit_code = 3
 
 
 class Stopped(TutelageError):
-    """The person pressed Ctrl-C; everything finished is kept."""
+    """The user pressed Ctrl-C; everything finished is kept."""
 
     exit_code = 130
 
 
 class Terminated(Stopped):
-    """The system or another program asked this one to end (SIGTERM); everything finished is kept."""
+    """The system or another program ended this one with SIGTERM; everything finished is kept."""
 
     exit_code = 143
 
 
 def raise_all(title: str, errors: Sequence[InputError], *, total: int | None = None) -> None:
-    """Raise what was collected: nothing, the one mistake, or all of them together; `total` as in `InputErrors`."""
+    """Raise collected mistakes: one as it is, several as `InputErrors` with this `total`; none raises nothing."""
     if len(errors) == 1 and (total or 1) == 1:
         raise errors[0]
     if errors:

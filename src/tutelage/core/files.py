@@ -1,6 +1,6 @@
-"""Files that are whole or absent: written beside, synced, then renamed into place.
+"""Atomic files and folders: written beside their place, synced, then renamed, so that they are whole or absent.
 
-What this does not cover: a disk that lies about fsync, and network file systems whose rename is not atomic.
+Not covered: a disk that lies about fsync, and network file systems whose rename is not atomic.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tutelage.core import regular
 from tutelage.core.errors import InputError, MachineError
 
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<kind>part|old)")
-"""The names that `write_bytes` and `new_folder` give to what is not done; a person's `.zshrc.old` is none of them."""
+"""The names of unfinished files and folders of `write_bytes` and `new_folder`; a user's `.zshrc.old` does not match."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file atomically; the parents are made. Raises MachineError when the disk does not take it."""
+    """Write a file atomically, and make its parent folders. Raises MachineError when the disk is full or fails."""
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,16 +40,16 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a whole UTF-8 file atomically."""
+    """Write a UTF-8 file atomically."""
     write_bytes(path, content.encode("utf-8"))
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder that appears under its name only when the block ends well; one that stood there is replaced.
+    """Write a folder atomically: it appears, or replaces an earlier one, when the block ends without an error.
 
-    Yields a scratch folder beside `path`. On any error the scratch folder is removed and `path` is as before. Whether
-    `path` may be replaced is for the caller to say: `outputs.new_folder` is for folders that a person names.
+    Yields a scratch folder beside `path`. On any error the scratch folder is removed and `path` is as before. Whether `path` may be
+    replaced is for the caller to check: `outputs.Folder` is for folders that the user names.
     """
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
@@ -75,9 +75,9 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def _exchange(part: Path, path: Path) -> bool:
-    """Swap two folders in one step, so that `path` is at no moment missing; False where the system cannot.
+    """Swap two folders in one step, so that `path` is never missing; False where the system cannot.
 
-    After it `part` holds what stood under `path`. renameat2 is Linux's, in glibc since 2.28; not every file system has it.
+    Afterwards `part` is the folder that was at `path`. renameat2 is Linux's, in glibc since 2.28; not every file system has it.
     """
     function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if function is None:
@@ -99,7 +99,7 @@ def _replace(part: Path, path: Path) -> None:
 
 
 def _restore(path: Path) -> None:
-    """Give a folder that `_replace` set aside its name back, when nothing came in its place."""
+    """Rename a folder that `_replace` set aside back, if its successor did not come."""
     if path.exists() or not path.parent.is_dir():
         return
     for entry in sorted(path.parent.iterdir()):
@@ -132,9 +132,9 @@ def sync_folder(path: Path) -> None:
 
 
 def sweep_parts(folder: Path) -> None:
-    """Remove what a killed process left half-written in a folder. Only for folders that this process has locked.
+    """Remove unfinished files and folders of a killed process. Only for folders that this process has locked.
 
-    A folder that was set aside to be replaced, and whose successor did not come, gets its name back.
+    A folder that was set aside to be replaced, and whose successor did not come, is renamed back.
     """
     if not folder.is_dir():
         return
@@ -167,7 +167,7 @@ def require_space(folder: Path, needed: int, *, subject: str) -> None:
 
 
 def disk_error(path: Path, error: OSError) -> MachineError:
-    """An operating system's refusal to write, in words."""
+    """The error for a write that the operating system refused."""
     if error.errno == errno.ENOSPC:
         return MachineError(
             "the disk is full",
@@ -200,7 +200,7 @@ def existing_parent(path: Path) -> Path:
 def read_text(
     path: Path, *, subject: str, fix: str, limit: int | None = None, shown: str | None = None
 ) -> str:
-    """Read a UTF-8 text file that a person named, without a byte order mark.
+    """Read a UTF-8 text file that the user named, without its byte order mark.
 
     Args:
         path: the file.
@@ -220,7 +220,7 @@ def read_text(
 
 
 def decode(content: bytes, *, subject: str, where: str, fix: str = "save the file as UTF-8") -> str:
-    """The text of a UTF-8 file, without a byte order mark; an InputError names the line and byte that is not UTF-8."""
+    """Decode a UTF-8 file without its byte order mark; the InputError names the line and byte that is not UTF-8."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Bounds on what is read from a person's files: past them it is an error with a name, not a machine that stalls."""
+"""Limits on users' files: beyond them there is an error, not a machine that stalls."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ MAX_LINE_BYTES = 100_000_000
 """One line of a data file, or one CSV row over all its lines."""
 
 MAX_UNPACKED_BYTES = 100_000_000_000
-"""What one compressed file may unpack to."""
+"""The most bytes that one compressed file may unpack to."""
 
 MAX_UNPACK_RATIO = 200
 """How much larger a compressed file may become by unpacking, once it has given the bytes below; text gives 3 to 30."""
 
 FREE_UNPACKED_BYTES = 50_000_000
-"""Bytes that a compressed file may unpack to whatever its ratio."""
+"""Bytes that a compressed file may unpack to at any ratio."""
 
 MAX_JSON_DEPTH = 64
-"""Lists and objects inside one another."""
+"""The deepest nesting of lists and objects."""
 
 MAX_INTEGER_DIGITS = 100
 """Digits of an integer in a JSON file; Python itself refuses to read more than 4,300."""
@@ -24,10 +24,10 @@ MAX_RENDERED_CHARACTERS = 10_000_000
 """One prompt or completion as a template writes it."""
 
 MAX_TEMPLATE_SECONDS = 5
-"""Processor time for one text of a template that is not ours."""
+"""Processor time for one text of a foreign template."""
 
 MAX_TEMPLATE_BYTES = 1 << 30
-"""Memory of the process that renders templates that are not ours."""
+"""Memory of the process that renders foreign templates."""
 
 MAX_CHAT_TEMPLATE_CHARACTERS = 1_000_000
 """A model's chat template; the longest that are published have some 20,000."""
@@ -54,7 +54,7 @@ MAX_YAML_VALUES = 1_000_000
 """Values of a YAML file that another program wrote, with all aliases written out."""
 
 MAX_README_BYTES = 5_000_000
-"""What is read of a data set's README, whose YAML at the top says which files are which split."""
+"""The part of a data set's README that is read, whose YAML at the top says which files are which split."""
 
 MAX_RUN_RECIPE_BYTES = 50_000_000
 """A recipe as a run writes it, with all defaults."""

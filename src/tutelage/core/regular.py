@@ -1,7 +1,7 @@
-"""Opening files that a person named: only regular files, and an error that says what stands in their place.
+"""Opening files that the user named: only regular files; the error for anything else says what it is.
 
-A pipe, a device or a socket under a data file's name would hang the program or never end. Every such file is therefore
-opened without blocking, and its kind is checked on the open handle, so that nothing can be exchanged between the two.
+A pipe, a device or a socket could block the program or never end. So files are opened without blocking, and the kind is checked
+on the open handle, where nothing can be exchanged between the check and the reading.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from tutelage.core.errors import InputError, MachineError, TutelageError
 from tutelage.core.suggestions import nearest
 
 MAX_NAMES = 5_000
-"""Names of a folder that are compared with a mistyped one."""
+"""The most names of a folder that are compared with a mistyped one."""
 _SHOWN = 5
 SCHEMES = ("http", "https", "s3", "gs", "hf", "ftp", "file")
-"""What addresses begin with, that are no paths."""
+"""The beginnings of URLs, which are no paths."""
 _KINDS = (
     (stat.S_ISFIFO, "a named pipe (FIFO)"),
     (stat.S_ISSOCK, "a socket"),
@@ -34,7 +34,7 @@ _FLAGS = (
     | getattr(os, "O_NOCTTY", 0)
 )
 _MACHINE = {errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT}
-"""Conditions that are not the fault of the name."""
+"""Errors of the system that have nothing to do with the name."""
 
 
 def open_regular(
@@ -45,11 +45,11 @@ def open_regular(
     Args:
         path: the file; links are followed.
         subject: what the file is for, such as "the data file".
-        shown: its name in errors, as the person wrote it; `path` when not given.
-        fix: the advice where nothing better can be said.
+        shown: its name in errors, as the user wrote it; `path` when not given.
+        fix: the advice when the mistake suggests none.
 
     Raises:
-        InputError: no regular file that may be read stands there.
+        InputError: it is not there, not a regular file, or may not be read.
         MachineError: the disk or the system failed.
     """
     try:
@@ -77,7 +77,7 @@ def read_regular(
     fix: str | None = None,
     limit: int | None = None,
 ) -> bytes:
-    """Read a regular file whole; at most `limit` bytes, a larger one is refused. The rest is as in `open_regular`."""
+    """Read a whole regular file of at most `limit` bytes; the other arguments and errors are those of `open_regular`."""
     with open_regular(path, subject=subject, shown=shown, fix=fix) as file:
         try:
             content = file.read() if limit is None else file.read(limit + 1)
@@ -112,14 +112,14 @@ def unreadable(
     shown: str | None = None,
     fix: str | None = None,
 ) -> TutelageError:
-    """The error for a path that the system refused: what stands there, and near names.
+    """The error for a path that the system refused: what is there instead, and similar names.
 
     Args:
         path: the path.
-        error: what the system said.
+        error: the system's error.
         subject: what the file is for.
         shown: its name in errors; `path` when not given.
-        fix: the advice where nothing better can be said.
+        fix: the advice when the mistake suggests none.
     """
     where = shown or str(path)
     number = error.errno if isinstance(error, OSError) else None
@@ -160,22 +160,26 @@ def _misnamed(
         )
     if number is None:
         reason = "a NUL character in the name" if "\0" in str(path) else str(error)
-        problem, clean = f"{subject} has a name that no file can have", where.replace("\0", "\\0")
-        return InputError(problem, where=clean, found=reason, fix="correct the name")
+        return InputError(
+            f"{subject} has a name that no file can have",
+            where=where.replace("\0", "\\0"),
+            found=reason,
+            fix="correct the name",
+        )
     return InputError(f"{subject} could not be read", where=where, found=str(error), fix=fix)
 
 
 def near_names(path: Path) -> list[str]:
-    """Up to three names in the path's folder that are spelt nearly as its last part; one in another case comes first."""
+    """Up to three names in the path's folder that are similar to its last part; those that differ in case come first."""
     names = _names(path.parent)
     stems = {name: name.strip().casefold().partition(".")[0] for name in names}
     folded = path.name.strip().casefold()
-    same = [name for name in names if name.strip().casefold() == folded]
+    other_case = [name for name in names if name.strip().casefold() == folded]
     stem = folded.partition(".")[0]
     close = nearest(stem, list(stems.values())) if stem else None
-    spelt = [name for name in names if stems[name] in (stem, close) and stem]
-    spelt.sort(key=lambda name: (Path(name).suffix.lower() != path.suffix.lower(), name))
-    return [name for name in dict.fromkeys([*same, *spelt]) if name != path.name][:3]
+    similar = [name for name in names if stems[name] in (stem, close) and stem]
+    similar.sort(key=lambda name: (Path(name).suffix.lower() != path.suffix.lower(), name))
+    return [name for name in dict.fromkeys([*other_case, *similar]) if name != path.name][:3]
 
 
 def _names(folder: Path) -> list[str]:
@@ -188,13 +192,13 @@ def _names(folder: Path) -> list[str]:
 
 
 def _missing(path: Path, subject: str, where: str, fix: str | None) -> InputError:
-    """The error for a path at which nothing stands: which part is missing, and what was probably meant."""
-    broken = _dangling(path)
-    if broken is not None:
+    """The error for a path that does not exist: which part is missing, and what was probably meant."""
+    dangling = _dangling_link(path)
+    if dangling is not None:
         return InputError(
             f"{subject} is a link to something that is not there",
             where=where,
-            found=f"a link at {broken[0]} to {broken[1]}",
+            found=f"a link at {dangling[0]} to {dangling[1]}",
             expected="a file",
             fix="make the link anew, or name the file itself",
         )
@@ -204,8 +208,8 @@ def _missing(path: Path, subject: str, where: str, fix: str | None) -> InputErro
         reason = f"{parent} is a file, not a folder"
     elif missing == path:
         reason = f"no such file: {_absolute(path)}" if _absolute(path) != where else "no such file"
-        if (beside := _like(path)) and not near_names(path):
-            reason += f"; in that folder: {', '.join(beside)}"
+        if (neighbours := _same_suffix(path)) and not near_names(path):
+            reason += f"; in that folder: {', '.join(neighbours)}"
     else:
         reason = f"no such folder: {_absolute(missing)}"
     return InputError(
@@ -232,14 +236,14 @@ def _advice(path: Path, missing: Path, fix: str | None) -> str | None:
     return fix
 
 
-def _like(path: Path) -> list[str]:
-    """The first names in a path's folder with the path's ending."""
+def _same_suffix(path: Path) -> list[str]:
+    """The first names in a path's folder with the path's suffix."""
     suffix = path.suffix.lower()
     return [name for name in _names(path.parent) if suffix and name.lower().endswith(suffix)][:_SHOWN]
 
 
-def _dangling(path: Path) -> tuple[str, str] | None:
-    """The link on the way to a path that leads nowhere, and where it leads; None when there is none."""
+def _dangling_link(path: Path) -> tuple[str, str] | None:
+    """A link on the path that leads nowhere, and its target; None when there is none."""
     for part in (path, *path.parents):
         if part.is_symlink() and not part.exists():
             return str(part), str(part.readlink())
@@ -247,7 +251,7 @@ def _dangling(path: Path) -> tuple[str, str] | None:
 
 
 def _first_missing(path: Path) -> Path:
-    """The uppermost part of a path that is not there."""
+    """The uppermost part of a path that does not exist."""
     missing = path
     while missing.parent != missing and not _exists(missing.parent):
         missing = missing.parent
