@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.benchmarks import Benchmark
-from tutelage.comparison import compare
+from tutelage.comparison import compare_models
 from tutelage.core import files, hashing
 from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError
 from tutelage.core.locks import locked
-from tutelage.core.provenance import now, provenance
+from tutelage.core.provenance import provenance, timestamp
 from tutelage.evaluation.answer_cache_key import keyed_engine, open_answer_cache
 from tutelage.evaluation.measure import Measurement, ModelEvaluator, pair_scores
 from tutelage.evaluation.options import EvaluationOptions
@@ -92,7 +92,7 @@ def evaluate(options: EvaluationOptions, *, listener: Listener | None = None) ->
     loaded = load(checked.source, chat_template=checked.template, clock=clock)
     if place.legacy:
         loaded = replace(loaded, fingerprint=checked.legacy_fingerprint)
-    started = now()
+    started = timestamp()
     with locked(place.folder / ".lock", subject=f"the folder {place.folder}"):
         _check_folder(place)  # again: another evaluation may have started while weights were loaded
         files.write_text(place.folder / IDENTITY_FILE, place.identity + "\n")
@@ -118,7 +118,7 @@ def evaluate(options: EvaluationOptions, *, listener: Listener | None = None) ->
         document: dict[str, Any] = {
             "schema": SCHEMA,
             "provenance": {
-                **provenance(started=started, ended=now()),
+                **provenance(started=started, ended=timestamp()),
                 **template_clock.card_entry(clock),
                 "model": options.model,
                 "identity": place.identity,
@@ -128,7 +128,7 @@ def evaluate(options: EvaluationOptions, *, listener: Listener | None = None) ->
         }
         if base:
             document["base"] = {name: as_json(measurement) for name, measurement in base.items()}
-            document["against_base"] = compare({}, pair_scores(base, scores)).as_json()["watched"]
+            document["against_base"] = compare_models({}, pair_scores(base, scores)).as_json()["watched"]
         document = sealed({**document, "made_from": made_from})
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
         files.write_text(place.folder / EVALUATION_FILE, text + "\n")
@@ -166,7 +166,7 @@ class _Evaluation:
                 self.store,
                 loaded.name,
                 template_clock.with_instant(loaded.fingerprint, clock),
-                {**provenance(started=now()), **template_clock.card_entry(clock)},
+                {**provenance(started=timestamp()), **template_clock.card_entry(clock)},
                 lambda: engine,
                 self.listener,
                 self.cache,

@@ -19,7 +19,7 @@ _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 
 def length_statistics(rows: Sequence[Encoded]) -> dict[str, Any]:
     """Counts, quantiles and histograms of rows' lengths in tokens."""
-    prompts = [prompt_length(row) for row in rows]
+    prompts = [len(row.ids) - row.n_loss if row.source is None else len(row.source) for row in rows]
     completions = [row.n_loss for row in rows]
     return {
         "rows": len(rows),
@@ -31,11 +31,6 @@ def length_statistics(rows: Sequence[Encoded]) -> dict[str, Any]:
         "completion": quantiles(completions),
         "histograms": {"prompt": histogram(prompts), "completion": histogram(completions)},
     }
-
-
-def prompt_length(row: Encoded) -> int:
-    """The tokens before the answer."""
-    return len(row.source) if row.source is not None else len(row.ids) - row.n_loss
 
 
 def quantiles(counts: Sequence[int]) -> dict[str, int]:

@@ -88,23 +88,16 @@ def _read_tasks(
     for task, task_files, where in zip(tasks, files, plan.places, strict=True):
         if len(failures) >= MAX_ERRORS:
             break
-        held_out = task.name in plan.held_out
         try:
-            key = _cache_key(recipe, task, task_files, where, held_out=held_out)
-            entry = rows_cache.get(key, say) if key is not None else None
-            if entry is not None:
-                from_cache.append(task.name)
-                read.append(
-                    TaskRows(task=task, **{**entry, "content_fields": tuple(entry["content_fields"])})
-                )
-                continue
-            rows = read_task(recipe, task, task_files, where, held_out=held_out)
+            rows, cached = _read_or_reuse(
+                recipe, task, task_files, where, held_out=task.name in plan.held_out, say=say
+            )
         except InputError as error:
             failures.append(error)
             continue
-        if key is not None:
-            rows_cache.put(key, {name: getattr(rows, name) for name in TaskRows.__slots__ if name != "task"})
         read.append(rows)
+        if cached:
+            from_cache.append(task.name)
     _raise_together(failures, unread=len(tasks) - len(read) - len(failures))
     if from_cache:
         tasks_named = from_cache[0] if len(from_cache) == 1 else f"{len(from_cache)} tasks"
@@ -112,10 +105,25 @@ def _read_tasks(
     return read
 
 
-def _cache_key(recipe: Recipe, task: Task, files: SourceFiles, where: str, *, held_out: bool) -> str | None:
+def _read_or_reuse(
+    recipe: Recipe,
+    task: Task,
+    files: SourceFiles,
+    where: str,
+    *,
+    held_out: bool,
+    say: Callable[[str], None],
+) -> tuple[TaskRows, bool]:
+    """One task's rows, and whether they are from the cache."""
     if not caches.enabled():
-        return None
-    return rows_cache.key_of(task, files, where=where, root=recipe.root, held_out=held_out)
+        return read_task(recipe, task, files, where, held_out=held_out), False
+    key = rows_cache.key_of(task, files, where=where, root=recipe.root, held_out=held_out)
+    rows = rows_cache.get(key, task, say)
+    if rows is not None:
+        return rows, True
+    rows = read_task(recipe, task, files, where, held_out=held_out)
+    rows_cache.put(key, rows)
+    return rows, False
 
 
 def _raise_together(failures: Sequence[InputError], *, unread: int = 0) -> None:

@@ -20,7 +20,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from tutelage import templates
 from tutelage.config.task_block import Task
@@ -34,6 +33,7 @@ from tutelage.data import SourceFiles
 from tutelage.data.formats import blocks
 from tutelage.data.partition import SPLITS
 from tutelage.models import cache as store
+from tutelage.prepare.task_rows import TaskRows
 
 SCHEMA = 2
 CARD = "card.json"
@@ -81,24 +81,24 @@ def _file_hash(path: Path, shown: str) -> str:
         return hashing.of_stream(file)
 
 
-def get(key: str, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """An entry's content with its rows as `Prompted`; None when there is none, or a damaged one, which `say` reports."""
+def get(key: str, task: Task, say: Callable[[str], None]) -> TaskRows | None:
+    """A task's rows in the cache; None when there are none, or damaged ones, which `say` reports."""
     entry = caches.root() / "rows" / key
     if not entry.is_dir():
         return None
-    content = None
+    rows = None
     with suppress(OSError, ValueError, KeyError, TypeError):
-        content = _read(entry) if store.is_complete(entry, {"key": key}, thorough=True) else None
-    if content is None:
+        rows = _read(entry, task) if store.is_complete(entry, {"key": key}, thorough=True) else None
+    if rows is None:
         say("rows in the cache are damaged: they are made anew")
         return None
     with suppress(OSError):
         os.utime(entry / store.MANIFEST)  # the time of its last use
-    return content
+    return rows
 
 
-def put(key: str, content: dict[str, Any]) -> None:
-    """Store an entry: the rows of each split, and what else `get` returns."""
+def put(key: str, rows: TaskRows) -> None:
+    """Store a task's rows."""
     folder = caches.root() / "rows"
     with (
         suppress(MachineError, OSError, _NotStored),
@@ -107,7 +107,7 @@ def put(key: str, content: dict[str, Any]) -> None:
         sweep_parts(folder)
         if not store.is_complete(folder / key, {"key": key}, thorough=True):
             with new_folder(folder / key) as entry:
-                _write(entry, content)
+                _write(entry, rows)
                 store.write_manifest(entry, {"key": key})
         _delete_oldest(folder, newest=key)
 
@@ -135,7 +135,7 @@ def _delete_oldest(folder: Path, *, newest: str) -> None:
         total -= size
 
 
-def _write(folder: Path, content: dict[str, Any]) -> None:
+def _write(folder: Path, rows: TaskRows) -> None:
     """Write an entry's files.
 
     Raises:
@@ -144,13 +144,13 @@ def _write(folder: Path, content: dict[str, Any]) -> None:
     remaining = max_bytes()
     for split in SPLITS:
         with (folder / f"{split}.rows").open("wb") as file:
-            for row in content[split]:
+            for row in getattr(rows, split):
                 line = _line(row)
                 remaining -= len(line)
                 if remaining < 0:
                     raise _NotStored
                 file.write(line)
-    card = {name: value for name, value in content.items() if name not in SPLITS}
+    card = {"card": rows.card, "content": rows.content_fields, "held_out": rows.held_out}
     (folder / CARD).write_bytes(json.dumps(card, allow_nan=False, separators=(",", ":")).encode("ascii"))
 
 
@@ -165,6 +165,7 @@ def _line(row: Prompted) -> bytes:
     return line + b"\n"
 
 
-def _read(entry: Path) -> dict[str, Any]:
-    card: dict[str, Any] = json.loads((entry / CARD).read_bytes())
-    return {**card, **{split: spill.open_rows(entry / f"{split}.rows", PROMPTED) for split in SPLITS}}
+def _read(entry: Path, task: Task) -> TaskRows:
+    train, validation, test = (spill.open_rows(entry / f"{split}.rows", PROMPTED) for split in SPLITS)
+    card = json.loads((entry / CARD).read_bytes())
+    return TaskRows(task, train, validation, test, card["card"], tuple(card["content"]), card["held_out"])
