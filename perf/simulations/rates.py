@@ -15,8 +15,8 @@ from simulations.worlds import POOL, Answers, World, sample
 from tutelage.core import seeds
 from tutelage.metrics.catalogue import parse
 from tutelage.metrics.implementation import implementation
+from tutelage.metrics.metric_intervals import metric_interval
 from tutelage.metrics.paired_difference import paired_difference
-from tutelage.metrics.score_intervals import score_interval
 from tutelage.metrics.scoring import metric_value
 from tutelage.metrics.stats import bootstrap, intervals, paired_tests
 from tutelage.metrics.stats.arrays import Floats, Ints, fold_duplicates
@@ -94,7 +94,7 @@ def coverage(world: World, n: int, repetitions: int) -> Coverage:
             pool = world.items(rng, POOL)
             answers = world.answers(rng, pool, level)
             drawn = sample(answers, rng.integers(0, POOL, n))
-            ends = score_interval(world.spec, drawn, metric_value(world.spec, drawn), None, SEED)
+            ends = metric_interval(world.spec, drawn, metric_value(world.spec, drawn), None, SEED)
             count += _holds((ends[0], ends[1]), world.truth(pool, answers, level))
         parts.append(EventRate(world.metric, world.description, n, count, repetitions))
     return Coverage(tuple(parts))
@@ -157,7 +157,7 @@ def calibrated_coverage(world: World, n: int, repetitions: int) -> Coverage:
     for _ in range(repetitions):
         items = world.items(rng, n)
         drawn = sample(world.answers(rng, items, 0.0), np.arange(n))
-        count += score_interval(world.spec, drawn, metric_value(world.spec, drawn), None, SEED)[0] == 0.0
+        count += metric_interval(world.spec, drawn, metric_value(world.spec, drawn), None, SEED)[0] == 0.0
     return Coverage((EventRate(world.metric, world.description, n, count, repetitions),))
 
 

@@ -112,16 +112,16 @@ def score(
         InputError: a metric is not known or cannot read a row, or the two do not hold the same items.
     """
     from tutelage.scoring import scorecard
-    from tutelage.scoring.predictions import Predictions, read
+    from tutelage.scoring.predictions import Predictions, read_predictions
 
     def rows(given: str | Path | Sequence[Row]) -> Predictions:
         if isinstance(given, str | Path):
-            return read(Path(given))
+            return read_predictions(Path(given))
         return Predictions("rows", tuple(given), tuple(range(1, len(given) + 1)))
 
     names = [metrics] if isinstance(metrics, str) else metrics
     other = None if against is None else rows(against)
-    return scorecard.score(names, rows(predictions), against=other, seed=seed)
+    return scorecard.score_predictions(names, rows(predictions), against=other, seed=seed)
 
 
 def _data(given: str | Path | None) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tutelage.comparison import PairedScores, compare
+from tutelage.comparison import PairedScores, compare_models
 from tutelage.comparison.task_means import mean_over_tasks
 from tutelage.comparison.verdict import SideNames, verdict
 from tutelage.core.errors import InputError
@@ -39,9 +39,9 @@ def answers(metric, base_words, tuned_words, *, words=10, n=60):
 )
 def test_nearer_to_the_target_is_better(base, tuned, learned):
     scores = answers("length_ratio", base, tuned)
-    assert compare({"t": scores}, {}).verdict.learned == learned
+    assert compare_models({"t": scores}, {}).verdict.learned == learned
     forgot = {"no": "yes"}.get(learned, "unclear")  # without a scale of 0 to 100 no loss is ever excluded
-    assert compare({}, {"w": scores}).verdict.forgot == forgot
+    assert compare_models({}, {"w": scores}).verdict.forgot == forgot
 
 
 def test_the_gain_toward_a_target_is_how_much_nearer_the_value_came(make_comparison):
@@ -55,14 +55,14 @@ def test_the_gain_toward_a_target_is_how_much_nearer_the_value_came(make_compari
 
 
 def test_the_sentence_names_the_target():
-    sentence = compare({"t": answers("length_ratio", 10, 30)}, {}).verdict.sentence
+    sentence = compare_models({"t": answers("length_ratio", 10, 30)}, {}).verdict.sentence
     assert "It got worse at t: words for each word of the reference rose from 1.0 to 3.0" in sentence
     assert "best at 1.0" in sentence
 
 
 def test_a_metric_without_a_direction_says_neither_learned_nor_forgot():
     scores = answers("answer_length", 10, 30)
-    found = compare({"t": scores}, {"w": scores})
+    found = compare_models({"t": scores}, {"w": scores})
     assert found.tasks["t"].significant
     assert (found.verdict.learned, found.verdict.forgot, found.over_budget) == ("unclear", "unclear", False)
     assert (
@@ -84,7 +84,7 @@ def test_it_does_not_hide_what_other_tasks_learned_or_lost(make_comparison):
 def test_no_budget_and_no_mean_over_tasks_applies_to_them(metric):
     scores = answers(metric, 10, 12)
     with pytest.raises(InputError, match="no scale of 0 to 100"):
-        compare({}, {"w": scores}, budgets={"w": 3.0})
+        compare_models({}, {"w": scores}, budgets={"w": 3.0})
     assert mean_over_tasks("all", {"t": scores}) is None
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tutelage.comparison import PairedScores, compare
+from tutelage.comparison import PairedScores, compare_models
 from tutelage.comparison.verdict import SideNames, verdict
 from tutelage.metrics import Row, score_rows
 
@@ -132,10 +132,12 @@ def test_a_loss_that_meets_its_budget_exactly_is_within_it(lost, n, budget):
     side = [Row("yes", ("yes",))] * n
     after = [Row("no", ("yes",))] * lost + side[lost:]
     base, tuned = (score_rows(["accuracy"], rows) for rows in (side, after))
-    found = compare({}, {"probe": PairedScores("accuracy", base, tuned)}, budgets={"probe": budget})
+    found = compare_models({}, {"probe": PairedScores("accuracy", base, tuned)}, budgets={"probe": budget})
     assert found.verdict.over_budget == ()
     assert "more than the budget" not in found.verdict.sentence
-    less = compare({}, {"probe": PairedScores("accuracy", base, tuned)}, budgets={"probe": budget - 0.01})
+    less = compare_models(
+        {}, {"probe": PairedScores("accuracy", base, tuned)}, budgets={"probe": budget - 0.01}
+    )
     assert less.over_budget == found.watched["probe"].worsened
 
 
@@ -146,7 +148,7 @@ def test_a_loss_that_meets_its_budget_exactly_is_within_it(lost, n, budget):
 def test_few_unchanged_items_exclude_no_loss(metric, n):
     rows = [Row("a b c d e" if i % 2 else "f g h i j", ("a b c d e",)) for i in range(n)]
     scored = score_rows([metric], rows)
-    found = compare({}, {"probe": PairedScores(metric, scored, scored)})
+    found = compare_models({}, {"probe": PairedScores(metric, scored, scored)})
     assert found.verdict.forgot == "unclear"
     assert "is not clear" in found.verdict.sentence
 

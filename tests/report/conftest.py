@@ -6,7 +6,7 @@ import math
 import pytest
 import yaml
 
-from tutelage.comparison import PairedScores, compare
+from tutelage.comparison import PairedScores, compare_models
 from tutelage.core.seeds import generator
 from tutelage.core.types import Response
 from tutelage.metrics import Row, score_rows
@@ -39,7 +39,7 @@ class FakeRun:
             for step, entry in self._log():
                 store.log_step(step, entry)
         budgets = {say("general-probe"): 5.0} if watched else {}
-        self.comparison = compare(measured["task"], measured["benchmark"], budgets=budgets)
+        self.comparison = compare_models(measured["task"], measured["benchmark"], budgets=budgets)
         self._write_documents(budgets)
 
     def _task(self, store, count):

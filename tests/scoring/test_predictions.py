@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tutelage.core.errors import InputError, InputErrors
-from tutelage.scoring.predictions import read, read_texts
+from tutelage.scoring.predictions import read_predictions, read_text_files
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def write(tmp_path):
 
 @pytest.mark.parametrize("name", ["p.jsonl", "p.jsonl.gz"])
 def test_rows_come_with_their_lines_tasks_clusters_and_further_fields(write, name):
-    found = read(
+    found = read_predictions(
         write(
             {"prediction": "a", "references": ["a", "b"], "task": "t", "cluster": 7, "must_contain": ["a"]},
             "",
@@ -58,36 +58,36 @@ def test_rows_come_with_their_lines_tasks_clusters_and_further_fields(write, nam
 def test_a_bad_row_is_named_by_file_and_line(write, row, says):
     path = write({"prediction": "a", "target": "a"}, row)
     with pytest.raises(InputError) as caught:
-        read(path)
+        read_predictions(path)
     assert f"{path}:2" in caught.value.block()
     assert says in caught.value.block()
 
 
 def test_all_mistakes_come_at_once_and_each_is_printed_once(write):
     with pytest.raises(InputErrors) as caught:
-        read(write(*[{"prediction": 1, "references": []}] * 30))
+        read_predictions(write(*[{"prediction": 1, "references": []}] * 30))
     assert len(caught.value.errors) == 60
     assert caught.value.block().count("has the wrong type") == 2
 
 
 def test_a_file_that_is_not_there_empty_or_cut_off_is_said(write, tmp_path):
     with pytest.raises(InputError, match="not there"):
-        read(tmp_path / "gone.jsonl")
+        read_predictions(tmp_path / "gone.jsonl")
     with pytest.raises(InputError, match="no rows"):
-        read(write("", ""))
+        read_predictions(write("", ""))
     whole = write({"prediction": "a" * 5000, "target": "b"}, name="p.jsonl.gz")
     whole.write_bytes(whole.read_bytes()[:-12])
     with pytest.raises(InputError, match="damaged or cut off"):
-        read(whole)
+        read_predictions(whole)
     whole.write_text("plain text\n", "utf-8")
     with pytest.raises(InputError, match="damaged or cut off"):
-        read(whole)
+        read_predictions(whole)
 
 
 def test_texts_are_read_line_by_line_beside_several_references(tmp_path):
     for name, text in {"p": "a\u2028b\n\nc\n", "r1": "a\nb\nc\n", "r2": "x\ny\nz"}.items():
         (tmp_path / name).write_text(text, "utf-8")
-    found = read_texts(tmp_path / "p", [tmp_path / "r1", tmp_path / "r2"])
+    found = read_text_files(tmp_path / "p", [tmp_path / "r1", tmp_path / "r2"])
     assert [row.prediction for row in found.rows] == ["a\u2028b", "", "c"]
     assert [row.references for row in found.rows] == [("a", "x"), ("b", "y"), ("c", "z")]
     assert found.lines == (1, 2, 3)
@@ -97,4 +97,4 @@ def test_texts_of_different_length_are_refused(tmp_path):
     (tmp_path / "p").write_text("a\nb\n", "utf-8")
     (tmp_path / "r").write_text("a\n", "utf-8")
     with pytest.raises(InputError, match="1 lines, and 2 in"):
-        read_texts(tmp_path / "p", [tmp_path / "r"])
+        read_text_files(tmp_path / "p", [tmp_path / "r"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tutelage.comparison.paired_comparison import Comparison, compare
+from tutelage.comparison.paired_comparison import Comparison, compare_models
 from tutelage.comparison.runs import RunComparison, compare_runs
 from tutelage.comparison.task_comparison import ALPHA, DEFAULT_BUDGET, PairedScores, TaskComparison
 from tutelage.comparison.verdict import SideNames, Verdict
@@ -16,6 +16,6 @@ __all__ = [
     "SideNames",
     "TaskComparison",
     "Verdict",
-    "compare",
+    "compare_models",
     "compare_runs",
 ]

@@ -11,7 +11,7 @@ from tutelage.comparison.task_comparison import (
     PairedScores,
     TaskComparison,
     adjust_p_values,
-    compare_scores,
+    compare_task,
 )
 from tutelage.comparison.task_means import TaskMeans, mean_over_tasks
 from tutelage.comparison.verdict import SideNames, Verdict, verdict
@@ -43,7 +43,7 @@ class Comparison:
         }
 
 
-def compare(
+def compare_models(
     tasks: Mapping[str, PairedScores],
     watched: Mapping[str, PairedScores],
     *,
@@ -69,7 +69,7 @@ def compare(
     budgets = dict(budgets or {})
     _check_budgets(budgets, watched)
     of_tasks, of_watched = (
-        adjust_p_values(compare_scores(name, scores, seed=seed) for name, scores in side.items())
+        adjust_p_values(compare_task(name, scores, seed=seed) for name, scores in side.items())
         for side in (tasks, watched)
     )
     means = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tutelage.comparison.paired_comparison import Comparison, compare
+from tutelage.comparison.paired_comparison import Comparison, compare_models
 from tutelage.comparison.pairing import UnpairedItems, pair_evaluations
 from tutelage.comparison.task_comparison import PairedScores
 from tutelage.comparison.verdict import SideNames
@@ -89,7 +89,7 @@ def _compare_stores(a: Store, b: Store, *, base: str, tuned: str, seed: int) -> 
     only = [(name, base) for suite, name in left if (suite, name) not in right]
     only += [(name, tuned) for suite, name in right if (suite, name) not in left]
     names = SideNames(kind="runs", base=base, tuned=tuned)
-    comparison = compare(paired["task"], paired["benchmark"], seed=seed, names=names)
+    comparison = compare_models(paired["task"], paired["benchmark"], seed=seed, names=names)
     return RunComparison(base, tuned, comparison, tuple(only), tuple(left_out))
 
 

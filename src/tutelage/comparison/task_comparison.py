@@ -149,7 +149,7 @@ class TaskComparison:
         }
 
 
-def compare_scores(name: str, scores: PairedScores, *, seed: int) -> TaskComparison:
+def compare_task(name: str, scores: PairedScores, *, seed: int) -> TaskComparison:
     """Pair every metric of one task or benchmark, parts included.
 
     A metric that counts none of the items (n is 0) was not measured and is left out, and so is a part whose primary
@@ -174,7 +174,7 @@ def compare_scores(name: str, scores: PairedScores, *, seed: int) -> TaskCompari
         tuned={metric: tuned[metric].score for metric in base},
         difference={metric: paired_difference(base[metric], tuned[metric], seed=seed) for metric in base},
         parts={
-            part: compare_scores(f"{name}: {part}", inner, seed=seed)
+            part: compare_task(f"{name}: {part}", inner, seed=seed)
             for part, inner in scores.parts.items()
             if inner.primary in _counted(inner.base) or inner.primary in _counted(inner.tuned)
         },

@@ -10,10 +10,10 @@ from functools import cache
 from typing import Any
 
 from tutelage import report
-from tutelage.comparison import Comparison, compare
+from tutelage.comparison import Comparison, compare_models
 from tutelage.core import files, hashing
 from tutelage.core.errors import InputError
-from tutelage.core.provenance import now
+from tutelage.core.provenance import timestamp
 from tutelage.evaluation.answer_cache_key import keyed_engine, open_answer_cache
 from tutelage.evaluation.measure import ModelEvaluator, ModelScores, pair_scores
 from tutelage.job import integrity, tuning
@@ -107,7 +107,7 @@ def compare_scores(
         watch.benchmark: benchmark.name
         for watch, benchmark in zip(context.recipe.watch, prepared.benchmarks, strict=True)
     }
-    return compare(
+    return compare_models(
         pair_scores(base.tasks, tuned.tasks),
         pair_scores(base.benchmarks, tuned.benchmarks),
         budgets={name_of[name]: points for name, points in context.recipe.retain.items()},
@@ -140,7 +140,7 @@ def write_results(
     folder = context.folder
     write_card(context, {**prepared.rows.card, "training": _training(context, prepared.rows, store)})
     provenance = {
-        **context.provenance(ended=now()),
+        **context.provenance(ended=timestamp()),
         **identity,
         "seconds": round(time.monotonic() - context.start_time, 1),
         "over_budget": comparison.over_budget,

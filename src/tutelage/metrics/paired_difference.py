@@ -11,8 +11,8 @@ from tutelage.core import seeds
 from tutelage.core.errors import InputError
 from tutelage.metrics.catalogue import MetricSpec, parse
 from tutelage.metrics.implementation import implementation
+from tutelage.metrics.metric_intervals import by_cluster, change_interval, independent_units
 from tutelage.metrics.score import ItemScores, ScoreDifference
-from tutelage.metrics.score_intervals import by_cluster, change_interval, independent_units
 from tutelage.metrics.stats import intervals, paired_tests
 from tutelage.metrics.stats.arrays import Floats, Ints
 

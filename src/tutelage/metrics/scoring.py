@@ -10,8 +10,8 @@ import numpy as np
 from tutelage.core.errors import InputError
 from tutelage.metrics.catalogue import MetricSpec, expand, parse
 from tutelage.metrics.implementation import ItemStatistics, ScoringBatch, implementation
+from tutelage.metrics.metric_intervals import metric_interval
 from tutelage.metrics.score import ItemScores, Row, Score
-from tutelage.metrics.score_intervals import score_interval
 from tutelage.metrics.stats.arrays import Ints
 
 _CHECKED_ROWS = 20  # enough to see whether a metric can be counted at all
@@ -88,7 +88,7 @@ def _item_scores(
     spec: MetricSpec, counted: ItemStatistics, clusters: Ints | None, signature: str, seed: int
 ) -> ItemScores:
     value = metric_value(spec, counted)
-    low, high, method = score_interval(spec, counted, value, clusters, seed)
+    low, high, method = metric_interval(spec, counted, value, clusters, seed)
     return ItemScores(
         metric=spec.text,
         score=Score(value, low, high, len(counted.items), f"{signature}|ci:{method}"),

@@ -41,7 +41,7 @@ class Predictions:
     lines: tuple[int, ...]
 
 
-def read(path: Path) -> Predictions:
+def read_predictions(path: Path) -> Predictions:
     """Read a .jsonl file (or .jsonl.gz) of predictions.
 
     A row is `{"prediction": text, "references": [text, ...]}`; `target`, one text, may replace `references`.
@@ -71,7 +71,7 @@ def read(path: Path) -> Predictions:
     return Predictions(shown, tuple(rows), tuple(lines))
 
 
-def read_texts(predictions: Path, references: Sequence[Path]) -> Predictions:
+def read_text_files(predictions: Path, references: Sequence[Path]) -> Predictions:
     """Read plain texts, one a line: the predictions, and one or more files of references beside them.
 
     Raises:

@@ -17,7 +17,7 @@ Scores = Mapping[str, ItemScores]
 
 
 @dataclass(frozen=True, slots=True)
-class ModelScores:
+class PredictionScores:
     """One model's scores, by metric: over all rows, and by task when rows name tasks."""
 
     scores: Scores
@@ -43,8 +43,8 @@ class Scorecard:
     """
 
     predictions: Predictions
-    side: ModelScores
-    against: ModelScores | None
+    side: PredictionScores
+    against: PredictionScores | None
     difference: Mapping[str, ScoreDifference]
 
     def as_json(self, *, per_item: bool = False) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Scorecard:
         return items
 
 
-def score(
+def score_predictions(
     metrics: Sequence[str], predictions: Predictions, *, against: Predictions | None = None, seed: int = 0
 ) -> Scorecard:
     """Score predictions, and compare them with another model's on the same items.
@@ -100,15 +100,15 @@ def score(
     return Scorecard(predictions, side, other, difference)
 
 
-def _model_scores(metrics: Sequence[str], predictions: Predictions, seed: int) -> ModelScores:
+def _model_scores(metrics: Sequence[str], predictions: Predictions, seed: int) -> PredictionScores:
     rows = predictions.rows
     tasks = dict.fromkeys(row.task for row in rows)
     scores = _scores(metrics, predictions, range(len(rows)), seed)
     if set(tasks) == {""}:
-        return ModelScores(scores, {})
+        return PredictionScores(scores, {})
     indices = {task: [i for i, row in enumerate(rows) if row.task == task] for task in tasks}
     by_task = {task: _scores(metrics, predictions, indices[task], seed) for task in tasks}
-    return ModelScores(scores, by_task)
+    return PredictionScores(scores, by_task)
 
 
 def _scores(metrics: Sequence[str], predictions: Predictions, indices: Sequence[int], seed: int) -> Scores:

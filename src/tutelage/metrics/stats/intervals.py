@@ -41,8 +41,6 @@ def wilson_interval(right: float, n: int) -> tuple[float, float]:
 
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
     """
-    if n == 0:
-        return math.nan, math.nan
     return score_interval(right / n, 1 / n, Z, low=0.0, high=1.0)
 
 
@@ -119,8 +117,6 @@ def most_common_count(values: Floats) -> int:
 def mean_interval(values: Floats, *, low: float, high: float) -> tuple[float, float]:
     """The score interval of a mean of independent values between `low` and `high`; one alone gets the whole range."""
     n = len(values)
-    if n == 0:
-        return math.nan, math.nan
     if n == 1:
         return low, high
     centre = float(values.mean())
@@ -141,8 +137,6 @@ def clustered_mean_interval(
     is too small for few clusters of unequal size. Clusters of unequal size count as `effective_size` ones.
     """
     n = len(values)
-    if n == 0:
-        return math.nan, math.nan
     sizes = np.bincount(clusters)
     if len(sizes) == 1:
         return low, high
@@ -263,8 +257,6 @@ def paired_proportions_interval(gained: int, lost: int, n: int) -> tuple[float, 
     reject. T. Tango, "Equivalence test and confidence interval for the difference in proportions for the paired-
     sample design", 1998. It has a width even when nothing differs.
     """
-    if n == 0:
-        return math.nan, math.nan
 
     def score(delta: float) -> float:
         a = 2 * n

@@ -27,7 +27,7 @@ Interval = tuple[float, float]
 _LARGEST_EXPONENT = 700.0  # its exponential is still a float64
 
 
-def score_interval(
+def metric_interval(
     spec: MetricSpec, counted: ItemStatistics, value: float, clusters: Ints | None, seed: int
 ) -> tuple[float, float, str]:
     """Both ends of a metric's interval, and the name of the method for the signature.
