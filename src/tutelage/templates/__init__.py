@@ -9,25 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tutelage.templates.binding import ConstantField as ConstantField
-    from tutelage.templates.binding import FieldSource as FieldSource
-    from tutelage.templates.columns import column_template as column_template
-    from tutelage.templates.columns import column_template_names as column_template_names
-    from tutelage.templates.columns import common_columns as common_columns
-    from tutelage.templates.columns import detect as detect
-    from tutelage.templates.columns import guess_columns as guess_columns
-    from tutelage.templates.library import TemplateSelection as TemplateSelection
-    from tutelage.templates.library import find as find
-    from tutelage.templates.library import is_template_file as is_template_file
-    from tutelage.templates.library import kind_name as kind_name
-    from tutelage.templates.library import template_file as template_file
-    from tutelage.templates.library_template import LibraryTemplate as LibraryTemplate
-    from tutelage.templates.library_template import WordingOptions as WordingOptions
-    from tutelage.templates.library_template import bind_template as bind_template
-    from tutelage.templates.sandbox import check as check
-    from tutelage.templates.sandbox import reference as reference
-    from tutelage.templates.subprocess_renderer import close as close
-    from tutelage.templates.task_template import TaskTemplate as TaskTemplate
+    from tutelage.templates.binding import ConstantField, FieldSource
+    from tutelage.templates.columns import (
+        column_template,
+        column_template_names,
+        common_columns,
+        detect,
+        guess_columns,
+    )
+    from tutelage.templates.library import TemplateSelection, find, is_template_file, kind_name, template_file
+    from tutelage.templates.library_template import LibraryTemplate, WordingOptions, bind_template
+    from tutelage.templates.sandbox import check, reference
+    from tutelage.templates.subprocess_renderer import close
+    from tutelage.templates.task_template import TaskTemplate
 
 _MODULE_OF = {
     "ConstantField": "binding",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, raise_all
-from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.seeds import derive
 from tutelage.core.serialization import PROMPTED
 from tutelage.core.spill import spill_rows
@@ -22,11 +21,11 @@ from tutelage.templates.library import TemplateSelection
 from tutelage.templates.option_layouts import lay_out, option_letter
 from tutelage.templates.render_errors import render_error
 from tutelage.templates.render_jobs import (
-    ROWS_PER_BATCH,
     RenderJob,
     RenderOutcome,
     RenderRequest,
     render_here,
+    render_rows,
 )
 from tutelage.templates.sandbox import RenderedText, RenderFailure
 from tutelage.templates.task_template import mixed_type_errors, references_of
@@ -147,37 +146,15 @@ class LibraryTemplate:
     ) -> Iterator[Prompted]:
         """Yield the rows of `render_all` up to the first mistake; all mistakes are raised at the end."""
         errors = self.mixed_type_errors(examples)
-        render = subprocess_renderer.shared_renderer if self.kind.untrusted else render_here
-        for start in range(0, len(examples), ROWS_PER_BATCH):
-            rows = list(self._rows(examples[start : start + ROWS_PER_BATCH], errors, training=training))
-            outcomes = render([self._job(row) for row in rows])
-            for row, outcome in zip(rows, outcomes, strict=False):
-                try:
-                    prompted = self._to_prompted(row, task, outcome)
-                except InputError as error:
-                    errors.append(error)
-                    continue
-                if not errors:
-                    yield prompted
-            # Rendering ends at a row that exceeds the limits.
-            if len(outcomes) < len(rows) or len(errors) >= MAX_MISTAKES:
-                break
-        raise_all(f"the rows of the task {task}", errors[:MAX_MISTAKES])
+        renderer = subprocess_renderer.shared_renderer if self.kind.untrusted else render_here
+        yield from render_rows(examples, partial(self._plan, task, training=training), renderer, errors)
+        raise_all(f"the rows of the task {task}", errors)
 
-    def _rows(
-        self, examples: Sequence[Example], errors: list[InputError], *, training: bool
-    ) -> Iterator[_WordedRow]:
-        """The rows with their wordings; the errors of other rows are added to `errors`, up to MAX_MISTAKES."""
-        locations = {error.where for error in errors}
-        for example in examples:
-            try:
-                yield self._word_row(example, training=training)
-            except InputError as error:
-                if error.where not in locations:
-                    errors.append(error)
-                    locations.add(error.where)
-            if len(errors) >= MAX_MISTAKES:
-                break
+    def _plan(
+        self, task: str, example: Example, *, training: bool
+    ) -> tuple[RenderJob, Callable[[Sequence[RenderOutcome]], Prompted]]:
+        row = self._word_row(example, training=training)
+        return self._job(row), partial(self._to_prompted, row, task)
 
     def mixed_type_errors(self, examples: Sequence[Example]) -> list[InputError]:
         """An error for each row in which a text field is of another type than in most rows."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import NoneType
 from typing import Any
 
@@ -19,7 +20,7 @@ from tutelage.templates import sandbox, subprocess_renderer
 from tutelage.templates.column_renderer import ColumnRenderer, column_renderer
 from tutelage.templates.placeholders import parse_placeholders
 from tutelage.templates.render_errors import merge_if_in_no_row, render_error
-from tutelage.templates.render_jobs import ROWS_PER_BATCH, Renderer, RenderJob, RenderOutcome, render_here
+from tutelage.templates.render_jobs import Renderer, RenderJob, RenderOutcome, render_here, render_rows
 from tutelage.templates.sandbox import NO_FIELDS, RenderedText, RenderFailure
 
 
@@ -78,8 +79,7 @@ class TaskTemplate:
             InputError: a field that the template reads is missing, null or of a wrong type, the prompt or the completion is
                 empty, or the references are not texts.
         """
-        (outcome,) = self._renderer()([self._job(example)])
-        return self._to_prompted(example, task, outcome)
+        return self.render_all([example], task)[0]
 
     def render_all(
         self, examples: Sequence[Example], task: str, *, training: bool = False
@@ -102,23 +102,7 @@ class TaskTemplate:
         """Yield the rows of `render_all` up to the first mistake; all mistakes are raised at the end."""
         del training
         errors = self.mixed_type_errors(examples)
-        locations = {error.where for error in errors}
-        render = self._renderer()
-        for start in range(0, len(examples), ROWS_PER_BATCH):
-            batch = examples[start : start + ROWS_PER_BATCH]
-            outcomes = render([self._job(example) for example in batch])
-            for example, outcome in zip(batch, outcomes, strict=False):
-                try:
-                    row = self._to_prompted(example, task, outcome)
-                except InputError as error:
-                    if len(errors) < MAX_MISTAKES and error.where not in locations:
-                        errors.append(error)
-                        locations.add(error.where)
-                    continue
-                if not errors:
-                    yield row
-            if len(outcomes) < len(batch):  # rendering ended at a row that exceeded the limits
-                break
+        yield from render_rows(examples, partial(self._plan, task), self._renderer(), errors)
         if len(errors) == len(examples) > 1:
             errors = merge_if_in_no_row(errors, self.where)
         raise_all(f"the rows of the task {task}", errors)
@@ -160,8 +144,11 @@ class TaskTemplate:
     def _renderer(self) -> Renderer:
         return subprocess_renderer.shared_renderer if self._in_subprocess else render_here
 
-    def _job(self, example: Example) -> RenderJob:
-        return RenderJob(example.fields, ((self.prompt, NO_FIELDS), (self.completion, NO_FIELDS)))
+    def _plan(
+        self, task: str, example: Example
+    ) -> tuple[RenderJob, Callable[[Sequence[RenderOutcome]], Prompted]]:
+        requests = (self.prompt, NO_FIELDS), (self.completion, NO_FIELDS)
+        return RenderJob(example.fields, requests), partial(self._to_prompted, example, task)
 
     def _to_prompted(self, example: Example, task: str, outcome: Sequence[RenderOutcome]) -> Prompted:
         prompt = self._text(outcome[0], example, "prompt")
