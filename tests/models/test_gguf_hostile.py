@@ -66,7 +66,7 @@ WRONG_TENSORS = {
     "a bias that nothing reads": (extra("blk.0.attn_q.bias", 32), "blk.0.attn_q.bias"),
     "experts that nothing reads": (extra("blk.0.ffn_gate_exps.weight", (4, 64, 32)), "ffn_gate_exps"),
     "rotary divisors of no known kind": (extra("rope_freqs.weight", 4), None),
-    "not a number": (not_a_number, "NaN"),
+    "not a number": (not_a_number, "mlp.up_proj.weight"),
 }
 
 

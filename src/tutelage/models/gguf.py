@@ -25,7 +25,6 @@ from tutelage.models.special_tokens import check_positions, settle
 CONVERTER = 2
 """Raised when the conversion of a user's file changes, so that files which an older Tutelage converted are converted again.
 2: files beside the GGUF file change nothing; every tensor is checked both ways."""
-TABLE = "pretokenizers.yaml"
 FIX = (
     "fetch the file again; if it is whole, its architecture is one that transformers does not read: "
     "name the same model as safetensors"
@@ -107,7 +106,7 @@ def _set_pre_tokenizer(tokenizer: Any, header: GgufHeader, path: Path) -> None:
     from tokenizers import pre_tokenizers
 
     kind, pre_tokenizer = (header.metadata.get(f"tokenizer.ggml.{key}") for key in ("model", "pre"))
-    table: dict[str, str] = yamltext.table("tutelage.models", TABLE)
+    table: dict[str, str] = yamltext.table("tutelage.models", "pretokenizers.yaml")
     split = table.get(str(pre_tokenizer))
     if kind != "gpt2" or pre_tokenizer in _transformers_pre_tokenizers() or split == "gpt2":
         return

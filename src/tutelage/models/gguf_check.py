@@ -12,6 +12,7 @@ from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.models.gguf_header import GgufHeader, TensorEntry
+from tutelage.models.weights import check_finite
 
 FIX = "name the same model as safetensors, by its hub id or a folder"
 TIED_OUTPUT = ("falcon", "bloom")
@@ -129,8 +130,6 @@ def check_weights(header: GgufHeader, model: Any, report: Mapping[str, Any], pat
     Raises:
         InputError: tensors are missing, of another shape, not used, or hold what is no finite number.
     """
-    import torch
-
     missing = sorted(str(key) for name in ("missing_keys", "mismatched_keys") for key in report[name])
     if missing:
         raise InputError(
@@ -152,14 +151,7 @@ def check_weights(header: GgufHeader, model: Any, report: Mapping[str, Any], pat
             expected=f"the weights of {type(model).__name__} alone",
             fix=FIX,
         )
-    for name, tensor in model.state_dict().items():
-        if not torch.isfinite(tensor).all():
-            raise InputError(
-                "the GGUF file's weights hold what is no finite number",
-                where=str(path),
-                found=f"NaN or infinity in {name}",
-                fix="fetch the file again, or convert the model again",
-            )
+    check_finite(model.state_dict(), path)
 
 
 def _check_defaults(header: GgufHeader, config: Any, path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tutelage.core.errors import InputError, MachineError, TutelageError
 
 SAVE_AGAIN = "fetch the model again, or save it again with a current transformers"
-OUT_OF_MEMORY_SIGNS = ("allocate memory", "out of memory")
+_OUT_OF_MEMORY_SIGNS = ("allocate memory", "out of memory")
 
 
 @contextmanager
@@ -54,8 +54,8 @@ def library_errors(problem: str, path: Path, *, fix: str, view: Path | None = No
     except TutelageError:
         raise
     except BaseException as error:
-        if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY_SIGNS):
-            raise out_of_memory_error(path) from error
+        if isinstance(error, MemoryError) or any(sign in str(error) for sign in _OUT_OF_MEMORY_SIGNS):
+            raise _out_of_memory_error(path) from error
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         text = f"{type(error).__name__}: {error}"
@@ -66,7 +66,7 @@ def library_errors(problem: str, path: Path, *, fix: str, view: Path | None = No
         ) from error
 
 
-def out_of_memory_error(path: Path) -> MachineError:
+def _out_of_memory_error(path: Path) -> MachineError:
     """The error for a model that does not fit into this machine."""
     files = [path] if path.is_file() else path.glob("*.safetensors")
     size = sum(file.stat().st_size for file in files)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -90,7 +91,7 @@ def encode_text(tokenizer: Any, text: str, *, control: bool) -> list[int]:
     ids = list(encoded["input_ids"])
     if control or control_ids(tokenizer).isdisjoint(ids):
         return ids
-    return list(_special_tokens(tokenizer).plain_tokenizer().encode(text, add_special_tokens=False).ids)
+    return list(_special_tokens(tokenizer).plain_tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def spells_control(tokenizer: Any, text: str) -> bool:
@@ -142,33 +143,31 @@ class _SpecialTokens:
 
     def __init__(self, tokenizer: Any) -> None:
         self._backend = tokenizer.backend_tokenizer  # fast tokenizers have one
-        self._plain: Any = None
         spellings = {i: str(t) for i, t in tokenizer.added_tokens_decoder.items() if t.special}
         with_role = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
         spellings.update((i, str(t)) for i, t in with_role if i is not None)
         self.ids = frozenset(spellings)
         self.spellings = tuple(text for text in spellings.values() if text)
 
+    @cached_property
     def plain_tokenizer(self) -> Any:
         """A copy of the tokenizer that knows no special token.
 
         Switching special tokens off is not enough where they stand in the model's own vocabulary too, as in T5's:
         there the text `</s>` would still be read as one piece. In the copy such a piece has a random name.
         """
-        if self._plain is None:
-            from tokenizers import Tokenizer
+        from tokenizers import Tokenizer
 
-            settings = json.loads(self._backend.to_str())
-            hidden = {name: secrets.token_hex(16) for name in self.spellings}
-            settings["added_tokens"] = [t for t in settings["added_tokens"] if not t["special"]]
-            settings["post_processor"] = settings["truncation"] = settings["padding"] = None
-            vocab = settings["model"]["vocab"]
-            if isinstance(vocab, dict):
-                settings["model"]["vocab"] = {hidden.get(piece, piece): i for piece, i in vocab.items()}
-            else:  # Unigram: pieces with their log-probabilities
-                settings["model"]["vocab"] = [[hidden.get(piece, piece), score] for piece, score in vocab]
-            self._plain = Tokenizer.from_str(json.dumps(settings))
-        return self._plain
+        settings = json.loads(self._backend.to_str())
+        hidden = {name: secrets.token_hex(16) for name in self.spellings}
+        settings["added_tokens"] = [t for t in settings["added_tokens"] if not t["special"]]
+        settings["post_processor"] = settings["truncation"] = settings["padding"] = None
+        vocab = settings["model"]["vocab"]
+        if isinstance(vocab, dict):
+            settings["model"]["vocab"] = {hidden.get(piece, piece): i for piece, i in vocab.items()}
+        else:  # Unigram: pieces with their log-probabilities
+            settings["model"]["vocab"] = [[hidden.get(piece, piece), score] for piece, score in vocab]
+        return Tokenizer.from_str(json.dumps(settings))
 
 
 _CACHE: WeakKeyDictionary[Any, tuple[list[int], _SpecialTokens]] = WeakKeyDictionary()
