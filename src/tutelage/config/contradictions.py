@@ -41,7 +41,7 @@ def find_contradictions(
         *_duplicates(watched, ("watch", "benchmark"), "benchmark", where),
         *_unknown_benchmarks(watched, benchmarks, where),
         *_unwatched(recipe.get("retain"), watched, where),
-        *_of_tune(recipe.get("tune"), where),
+        *_tune_contradictions(recipe.get("tune"), where),
     ]
 
 
@@ -119,7 +119,7 @@ def _unwatched(retain: Any, watched: Mapping[int, str], where: Where) -> list[In
     ]
 
 
-def _of_tune(tune: Any, where: Where) -> list[InputError]:
+def _tune_contradictions(tune: Any, where: Where) -> list[InputError]:
     """Find fields that the method does not read or cannot be combined with; an unknown method is passed over.
 
     Args:
@@ -133,7 +133,7 @@ def _of_tune(tune: Any, where: Where) -> list[InputError]:
         return []
     values = {name: value for name, value in tune.items() if value not in _OFF}
     errors = [
-        _unread(method, name, values[name], where)
+        _unread_field(method, name, values[name], where)
         for name in methods.method_fields()
         if name in values and name not in method.fields
     ]
@@ -168,11 +168,11 @@ def check_tune(tune: Tune) -> None:
         MachineError: the machine lacks what the method needs.
     """
     values = tune.model_dump(mode="json", exclude_unset=True)
-    raise_all("the recipe", _of_tune(values, lambda path: ".".join(map(str, path))))
+    raise_all("the recipe", _tune_contradictions(values, lambda path: ".".join(map(str, path))))
     methods.find(tune.method).check_machine()
 
 
-def _unread(method: methods.Method, name: str, value: Any, where: Where) -> InputError:
+def _unread_field(method: methods.Method, name: str, value: Any, where: Where) -> InputError:
     return InputError(
         f"{method.name} does not read {name}",
         where=where(("tune", name)),

@@ -52,7 +52,7 @@ class Part(Block):
     )
 
     @model_validator(mode="after")
-    def _something(self) -> Self:
+    def _has_tasks(self) -> Self:
         if type(self) is Part and not self.tasks and not self.parts:
             raise mistake(
                 "the part has no tasks",

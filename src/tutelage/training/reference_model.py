@@ -61,10 +61,10 @@ class ReferenceModel:
         """The base's logits (K, V) of a batch's predicted tokens, without dropout and without virtual tokens."""
         prompt = soft_prompts.soft_prompt(self._model)
         base = self._copy or (self._model if prompt is None else prompt.base)
-        off = self._model.disable_adapter() if self._added and prompt is None else nullcontext()
+        without_adapter = self._model.disable_adapter() if self._added and prompt is None else nullcontext()
         training = base.training
         base.eval()
-        with off:
+        with without_adapter:
             logits, _ = predictions(base, batch)
         base.train(training)
         return logits
