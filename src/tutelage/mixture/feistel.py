@@ -72,10 +72,10 @@ def permute(size: int, keys: Sequence[int], offset: int) -> int:
     value = offset
     # The network permutes range(4 ** half), which holds range(size): walk until the value falls into it again.
     while True:
-        left, right = value >> half, value & mask
+        upper, lower = value >> half, value & mask
         for key in keys:
-            left, right = right, left ^ (splitmix64(right ^ key) & mask)
-        value = left << half | right
+            upper, lower = lower, upper ^ (splitmix64(lower ^ key) & mask)
+        value = upper << half | lower
         if value < size:
             return value
 
@@ -87,10 +87,10 @@ def permutation(size: int, keys: Sequence[int]) -> Ints:
     halves = np.arange(1 << half, dtype=np.uint64)
     round_outputs = splitmix64_all(halves ^ np.array(keys, np.uint64)[:, None]).astype(np.int64) & mask
     values = np.arange(1 << 2 * half)
-    left, right = values >> half, values & mask
+    upper, lower = values >> half, values & mask
     for round_output in round_outputs:
-        left, right = right, left ^ round_output[right]
-    network = left << half | right
+        upper, lower = lower, upper ^ round_output[lower]
+    network = upper << half | lower
     result = network[:size].copy()
     while (outside := result >= size).any():
         result[outside] = network[result[outside]]
@@ -114,10 +114,10 @@ def permute_all(sizes: Ints, keys: UInts, offsets: Ints) -> Ints:
     pending = np.arange(len(values))
     while len(pending):
         mask = (np.uint64(1) << halves) - np.uint64(1)
-        left, right = values >> halves, values & mask
+        upper, lower = values >> halves, values & mask
         for key in keys:
-            left, right = right, left ^ (splitmix64_all(right ^ key) & mask)
-        values = left << halves | right
+            upper, lower = lower, upper ^ (splitmix64_all(lower ^ key) & mask)
+        values = upper << halves | lower
         is_inside = values < bounds
         result[pending[is_inside]] = values[is_inside]
         is_outside = ~is_inside

@@ -63,7 +63,7 @@ class ColumnTemplate:
 @cache
 def column_templates() -> tuple[ColumnTemplate, ...]:
     """All column templates, from columns.yaml."""
-    rows = yamltext.table("tutelage.templates", "columns.yaml")
+    rows = yamltext.table("tutelage.templates", "columns.yaml")["layouts"]
     lists = ("columns", "optional", "also_present", "ignored")
     return tuple(
         ColumnTemplate(

@@ -16,7 +16,7 @@ from tutelage.templates.kind import Kind, Wording, read_kind
 
 RATIONALE = "rationale"
 """The name for all wordings of a kind that ask for reasons before the answer."""
-_FILE_REFERENCE = re.compile(r"(?P<file>.+\.ya?ml)(?:/(?P<which>[^/]*))?")
+_FILE_REFERENCE = re.compile(r"(?P<file>.+\.ya?ml)(?:/(?P<wording>[^/]*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def find(reference: str, *, root: Path | None = None, where: str = "template") -
                 expected="a name of its own",
                 fix=f"call it my-{kind.name}",
             )
-        wording_name = match["which"]
+        wording_name = match["wording"]
     else:
         name, _, wording_name = reference.partition("/")
         if name not in kind_names():

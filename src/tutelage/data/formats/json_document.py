@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_LINE_BYTES
-from tutelage.core.strictjson import json_kind, scan, shorten, strings
+from tutelage.core.strictjson import json_kind, scan, shorten
 from tutelage.core.types import Json, Origin
 from tutelage.data.formats.blocks import Blocks
-from tutelage.data.formats.jsonl import RawRow
+from tutelage.data.formats.jsonl import RawRow, row_of
 from tutelage.data.formats.lines import BOM_NOTE, not_utf8_error, nul_error, too_long_error
 
 ROW_LIST_NAMES = ("Instances", "instances", "examples", "data", "rows", "train")
@@ -280,14 +280,7 @@ def _row(member: _Member, origin: Origin, shared: dict[str, Json]) -> RawRow | I
             expected='one object a row, such as {"prompt": "...", "completion": "..."}',
             fix="write every row as an object",
         )
-    if not member.value:
-        return InputError("the row has no fields", where=where, found="{}", fix="delete the row, or fill it")
-    if any("\0" in text for text in strings(member.value)):
-        return InputError(
-            "a NUL character stands in the row",
-            where=where,
-            found="\\u0000",
-            expected="text",
-            fix="remove it",
-        )
-    return RawRow(origin.line, {**shared, **member.value}, origin.item)
+    row = row_of(member.value, origin.line, where)
+    if isinstance(row, InputError):
+        return row
+    return row._replace(fields={**shared, **row.fields}, item=origin.item)

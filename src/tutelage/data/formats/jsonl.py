@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import json_kind, loads, fast_loads, fast_loads_lines, shorten, strings
+from tutelage.core.strictjson import fast_loads, fast_loads_lines, json_kind, loads, shorten, strings
 from tutelage.core.types import Json
 from tutelage.data.formats import invisible
 from tutelage.data.formats.lines import Line, Lines
@@ -65,9 +65,14 @@ def _row(line: Line, where: str) -> RawRow | InputError:
         return error
     if not isinstance(value, dict):
         return _not_object_error(line, where, json_kind(value))
-    if not value:
-        return InputError("the row has no fields", where=where, found="{}", fix="delete the line, or fill it")
-    if "\\u0000" in line.text and any("\0" in text for text in strings(value)):
+    return row_of(value, line.number, where)
+
+
+def row_of(fields: dict[str, Json], line: int, where: str) -> RawRow | InputError:
+    """The row of a JSON object, or the error if it is empty or contains a NUL character."""
+    if not fields:
+        return InputError("the row has no fields", where=where, found="{}", fix="delete the row, or fill it")
+    if any("\0" in text for text in strings(fields)):
         return InputError(
             "a NUL character stands in the row",
             where=where,
@@ -75,7 +80,7 @@ def _row(line: Line, where: str) -> RawRow | InputError:
             expected="text",
             fix="remove it",
         )
-    return RawRow(line.number, value)
+    return RawRow(line, fields)
 
 
 def _not_object_error(line: Line, where: str, found: str) -> InputError:
