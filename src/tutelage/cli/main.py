@@ -35,8 +35,7 @@ DESCRIPTION = "Fine-tune a language model on instructions, and see what it gaine
 @cache
 def commands() -> dict[str, dict[str, str]]:
     """The table of commands: module, function and help of each."""
-    table: dict[str, dict[str, str]] = yamltext.table("tutelage.cli", "commands.yaml")
-    return table
+    return yamltext.table("tutelage.cli", "commands.yaml")
 
 
 def entry() -> None:

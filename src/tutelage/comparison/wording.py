@@ -83,5 +83,4 @@ def display_value(metric: str, value: float) -> float:
 
 @cache
 def _table(name: str) -> dict[str, Any]:
-    table: dict[str, Any] = yamltext.table("tutelage.comparison", name)
-    return table
+    return yamltext.table("tutelage.comparison", name)

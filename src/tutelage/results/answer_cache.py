@@ -37,8 +37,7 @@ TARGET_SHARE = 0.9
 @cache
 def schema() -> dict[str, Any]:
     """The version that is part of every key, and the statements that create the table."""
-    loaded: dict[str, Any] = yamltext.table("tutelage.results", "answer_cache.yaml")
-    return loaded
+    return yamltext.table("tutelage.results", "answer_cache.yaml")
 
 
 def answer_key(model: str, request: Request) -> bytes:

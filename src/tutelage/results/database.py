@@ -27,8 +27,7 @@ FIX = "bring back a copy, or remove the file and run again: its items are then a
 @cache
 def schema() -> dict[str, Any]:
     """The version of the schema, the statements that create it, and those that migrate older versions to it."""
-    loaded: dict[str, Any] = yamltext.table("tutelage.results", "schema.yaml")
-    return loaded
+    return yamltext.table("tutelage.results", "schema.yaml")
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:

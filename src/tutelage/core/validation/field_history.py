@@ -139,8 +139,7 @@ class _OldNames:
 
 
 def _table() -> dict[str, Any]:
-    table: dict[str, Any] = yamltext.table(__package__, "field_history.yaml")
-    return table
+    return yamltext.table(__package__, "field_history.yaml")
 
 
 def _renamed(block: type[BaseModel]) -> dict[str, str]:

@@ -275,8 +275,7 @@ def _harness_names(metrics: Iterable[str]) -> dict[str, str]:
 
 @cache
 def _name_table() -> Mapping[str, str]:
-    table: Mapping[str, str] = yamltext.table("tutelage.results.lm_eval", "names.yaml")
-    return table
+    return yamltext.table("tutelage.results.lm_eval", "names.yaml")
 
 
 def _standard_error(scores: ItemScores) -> float | None:
