@@ -154,7 +154,7 @@ def test_items_that_only_one_was_asked_are_left_out_and_counted(make_run, capsys
         alone.comparison.watched["w"].as_json()
     )
     assert found.comparison.watched["same"].primary_difference.n == 30
-    assert {change.item for change in flipped_items(a, b, most=99) if change.name == "w"} == {
+    assert {change.item for change in flipped_items(a, b, limit=99) if change.name == "w"} == {
         f"q{n}" for n in range(10, 25)
     }
     assert main(["compare", str(a), str(b)]) == 0
@@ -236,12 +236,12 @@ def test_what_turned_right_and_what_turned_wrong_is_counted_and_can_be_shown(mak
     (found,) = compare_runs(a, b)
     assert found.as_json()["watched"]["w"]["newly_right"] == 15
     assert found.as_json()["watched"]["w"]["newly_wrong"] == 0
-    shown = flipped_items(a, b, most=4)
+    shown = flipped_items(a, b, limit=4)
     assert len(shown) == 4
     assert all(change.right and change.answers[0] not in change.references for change in shown)
     assert all(change.answers[1] in change.references for change in shown)
-    assert all(not change.right for change in flipped_items(b, a, most=99))
-    assert len(flipped_items(b, a, most=99)) == 15
+    assert all(not change.right for change in flipped_items(b, a, limit=99))
+    assert len(flipped_items(b, a, limit=99)) == 15
     assert main(["compare", str(a), str(b), "--items", "2"]) == 0
     said = capsys.readouterr().out
     assert "newly right" in said

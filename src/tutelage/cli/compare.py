@@ -65,7 +65,7 @@ def compare(
             "there is nothing to compare with", where="compare", found=str(runs[0]), expected="two or more"
         )
     comparisons = compare_runs(*runs, seed=seed)
-    flips = [flipped_items(runs[0], other, most=items) if items else [] for other in runs[1:]]
+    flips = [flipped_items(runs[0], other, limit=items) if items else [] for other in runs[1:]]
     if json:
         documents = []
         for comparison, flips_of_pair in zip(comparisons, flips, strict=True):

@@ -32,20 +32,21 @@ class Flip:
     answers: tuple[str, str]
 
 
-def flipped_items(first: Path, other: Path, *, most: int) -> list[Flip]:
+def flipped_items(first: Path, other: Path, *, limit: int) -> list[Flip]:
     """List flipped items of everything that both measured with a primary metric that says right or wrong.
 
     Args:
         first: a run folder, the folder of an evaluation, or a results.sqlite.
         other: the same of the later model.
-        most: how many newly right items, and newly wrong ones, of each task or benchmark.
+        limit: how many newly right items, and newly wrong ones, of each task or benchmark.
     """
     with open_results(first) as a, open_results(other) as b:
-        left, right = latest_scored_evaluations(a), latest_scored_evaluations(b)
-        return [flip for key in left if key in right for flip in _flips(left[key], right[key], most)]
+        a_evaluations, b_evaluations = latest_scored_evaluations(a), latest_scored_evaluations(b)
+        shared = [key for key in a_evaluations if key in b_evaluations]
+        return [flip for key in shared for flip in _flips(a_evaluations[key], b_evaluations[key], limit)]
 
 
-def _flips(a: Evaluation, b: Evaluation, most: int) -> Iterator[Flip]:
+def _flips(a: Evaluation, b: Evaluation, limit: int) -> Iterator[Flip]:
     a_values, b_values = _primary_values(a), _primary_values(b)
     ids = [id_ for id_ in common_items(a, b) if id_ in a_values and id_ in b_values]
     if {values[id_] for values in (a_values, b_values) for id_ in ids} - {0.0, 1.0}:
@@ -54,7 +55,7 @@ def _flips(a: Evaluation, b: Evaluation, most: int) -> Iterator[Flip]:
     a_responses, b_responses = a.responses(), b.responses()
     for right in (True, False):
         flipped = [id_ for id_ in ids if (a_values[id_], b_values[id_]) == (1.0 - right, float(right))]
-        for id_ in flipped[:most]:
+        for id_ in flipped[:limit]:
             answers = (a_responses[id_].text, b_responses[id_].text)
             yield Flip(a.name, id_, right, items[id_].prompt, items[id_].references, answers)
 

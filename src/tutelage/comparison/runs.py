@@ -69,25 +69,25 @@ def compare_runs(first: Path, *others: Path, seed: int = 0) -> list[RunCompariso
 
 
 def _compare_stores(a: Store, b: Store, *, base: str, tuned: str, seed: int) -> RunComparison:
-    left, right = latest_scored_evaluations(a), latest_scored_evaluations(b)
-    both = [key for key in left if key in right]
+    a_evaluations, b_evaluations = latest_scored_evaluations(a), latest_scored_evaluations(b)
+    both = [key for key in a_evaluations if key in b_evaluations]
     if not both:
         raise InputError(
             "nothing was measured with both",
             where=f"{base} and {tuned}",
-            found=f"{_shown(left)} against {_shown(right)}",
+            found=f"{_shown(a_evaluations)} against {_shown(b_evaluations)}",
             expected="at least one task or benchmark that both have",
         )
     paired: dict[str, dict[str, PairedScores]] = {"task": {}, "benchmark": {}}
     left_out = []
     for suite, name in both:
         scores, unpaired = pair_evaluations(
-            left[suite, name], right[suite, name], base=base, tuned=tuned, seed=seed
+            a_evaluations[suite, name], b_evaluations[suite, name], base=base, tuned=tuned, seed=seed
         )
         paired["task" if suite == "task" else "benchmark"][name] = scores
         left_out += [unpaired] if unpaired else []
-    only = [(name, base) for suite, name in left if (suite, name) not in right]
-    only += [(name, tuned) for suite, name in right if (suite, name) not in left]
+    only = [(name, base) for suite, name in a_evaluations if (suite, name) not in b_evaluations]
+    only += [(name, tuned) for suite, name in b_evaluations if (suite, name) not in a_evaluations]
     names = SideNames(kind="runs", base=base, tuned=tuned)
     comparison = compare_models(paired["task"], paired["benchmark"], seed=seed, names=names)
     return RunComparison(base, tuned, comparison, tuple(only), tuple(left_out))

@@ -101,7 +101,7 @@ class TaskComparison:
     def gain(self) -> Estimate | None:
         """The primary metric's change toward better values; None for a metric without a direction."""
         numbers = self.base[self.primary], self.tuned[self.primary], self.primary_difference
-        return gain(self.primary, *(Estimate(each.value, each.low, each.high) for each in numbers))
+        return gain(self.primary, *(Estimate(number.value, number.low, number.high) for number in numbers))
 
     @property
     def improved(self) -> bool:
@@ -200,12 +200,16 @@ def adjust_p_values(comparisons: Iterable[TaskComparison]) -> list[TaskCompariso
     """
     family = list(comparisons)
     parts = iter(_holm([part for comparison in family for part in comparison.parts.values()]))
-    return _holm([replace(each, parts={name: next(parts) for name in each.parts}) for each in family])
+    return _holm(
+        [replace(comparison, parts={name: next(parts) for name in comparison.parts}) for comparison in family]
+    )
 
 
 def _holm(family: list[TaskComparison]) -> list[TaskComparison]:
     adjusted = []
-    for each, p in zip(family, holm([each.primary_difference.p for each in family]), strict=True):
-        difference = replace(each.primary_difference, p_adjusted=p)
-        adjusted.append(replace(each, difference={**each.difference, each.primary: difference}))
+    p_values = holm([comparison.primary_difference.p for comparison in family])
+    for comparison, p in zip(family, p_values, strict=True):
+        difference = replace(comparison.primary_difference, p_adjusted=p)
+        differences = {**comparison.difference, comparison.primary: difference}
+        adjusted.append(replace(comparison, difference=differences))
     return adjusted

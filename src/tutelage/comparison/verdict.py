@@ -65,9 +65,9 @@ def verdict(
         forgot=_forgot(watched, budgets),
         sentence=" ".join(part for part in parts if part),
         over_budget=tuple(
-            each.name
-            for each in watched
-            if each.name in budgets and each.worsened and _is_over_budget(each, budgets)
+            benchmark.name
+            for benchmark in watched
+            if benchmark.name in budgets and benchmark.worsened and _is_over_budget(benchmark, budgets)
         ),
     )
 
@@ -79,9 +79,9 @@ def _learned(tasks: Sequence[TaskComparison]) -> VerdictWord:
 
 
 def _forgot(watched: Sequence[TaskComparison], budgets: Mapping[str, float]) -> VerdictWord:
-    if any(each.worsened for each in watched):
+    if any(benchmark.worsened for benchmark in watched):
         return "yes"
-    excluded = [each.excludes_loss_above(_budget(each, budgets)) for each in watched]
+    excluded = [benchmark.excludes_loss_above(_budget(benchmark, budgets)) for benchmark in watched]
     return "no" if excluded and all(excluded) else "unclear"
 
 
@@ -115,8 +115,8 @@ def _forgot_sentence(
         return sentences["not_watched"]
     names = ("lost_over", "lost_within", "unsettled", "few", "kept", "no_direction")
     groups: dict[str, list[TaskComparison]] = {name: [] for name in names}
-    for each in watched:
-        groups[_watched_group(each, budgets)].append(each)
+    for benchmark in watched:
+        groups[_watched_group(benchmark, budgets)].append(benchmark)
     return _grouped_sentences(groups, sentences, budgets=budgets)
 
 
@@ -135,9 +135,9 @@ def _watched_group(comparison: TaskComparison, budgets: Mapping[str, float]) -> 
 def _parts_sentence(watched: Sequence[TaskComparison], sentences: Mapping[str, str]) -> str:
     """Parts that got worse, so that a mean does not hide them."""
     worse = [
-        f"{name} of {each.name}: {_change(part)}"
-        for each in watched
-        for name, part in each.parts.items()
+        f"{name} of {benchmark.name}: {_change(part)}"
+        for benchmark in watched
+        for name, part in benchmark.parts.items()
         if part.worsened
     ]
     return sentences["parts"].format(changes=_first_few(worse)) if worse else ""
@@ -152,12 +152,14 @@ def _grouped_sentences(
     spoken = []
     for key, members in groups.items():
         if members:
-            changes = [_change(each, budgets) for each in members[:MAX_NAMED]]
+            changes = [_change(comparison, budgets) for comparison in members[:MAX_NAMED]]
             if len(members) > 1:
-                changes = [f"{each.name}: {text}" for each, text in zip(members, changes, strict=False)]
+                changes = [
+                    f"{comparison.name}: {text}" for comparison, text in zip(members, changes, strict=False)
+                ]
             spoken.append(
                 sentences[key].format(
-                    names=_first_few([each.name for each in members], separator=", "),
+                    names=_first_few([comparison.name for comparison in members], separator=", "),
                     changes=_first_few(changes, count=len(members)),
                 )
             )

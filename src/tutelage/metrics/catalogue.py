@@ -245,8 +245,7 @@ def _entry(name: str, fields: Mapping[str, Any], shared: Mapping[str, Mapping[st
 def _table() -> dict[str, Any]:
     from tutelage.core import yamltext  # PyYAML takes as long to import as all of the metrics
 
-    table: dict[str, Any] = yamltext.table("tutelage.metrics", "catalogue.yaml")
-    return table
+    return yamltext.table("tutelage.metrics", "catalogue.yaml")
 
 
 def _as_text(value: Option) -> str:

@@ -107,5 +107,5 @@ def of_means(items: Floats, rows: Ints | None = None, note: str = "") -> ItemSta
 def implementation(spec: MetricSpec) -> MetricImplementation:
     """What computes a metric; its module is imported at the first use."""
     module = import_module(f"tutelage.metrics.{spec.entry.module}")
-    computes: MetricImplementation = getattr(module, spec.entry.implementation)
-    return computes
+    metric_implementation: MetricImplementation = getattr(module, spec.entry.implementation)
+    return metric_implementation

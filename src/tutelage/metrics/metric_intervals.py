@@ -28,29 +28,31 @@ _LARGEST_EXPONENT = 700.0  # its exponential is still a float64
 
 
 def metric_interval(
-    spec: MetricSpec, counted: ItemStatistics, value: float, clusters: Ints | None, seed: int
+    spec: MetricSpec, item_statistics: ItemStatistics, value: float, clusters: Ints | None, seed: int
 ) -> tuple[float, float, str]:
     """Both ends of a metric's interval, and the name of the method for the signature.
 
     Args:
         spec: the metric.
-        counted: its statistics.
+        item_statistics: what it counted, item by item.
         value: its value on all items.
         clusters: each item's cluster; None when items are independent.
         seed: for random groups and draws, where there are any.
     """
-    entry, n = spec.entry, len(counted.items)
+    entry, n = spec.entry, len(item_statistics.items)
     if n == 0:
         return math.nan, math.nan, "none"
     if entry.kind == "other":
-        interval, method = _interval_of_all(spec, counted.statistics, value, clusters, seed)
+        interval, method = _interval_of_all(spec, item_statistics.statistics, value, clusters, seed)
         return *interval, method if clusters is None else f"clustered-{method}|clusters:{clusters.max() + 1}"
     if clusters is not None:
-        interval = intervals.clustered_mean_interval(counted.items, clusters, low=entry.low, high=entry.high)
+        interval = intervals.clustered_mean_interval(
+            item_statistics.items, clusters, low=entry.low, high=entry.high
+        )
         return *interval, f"clustered-score|clusters:{clusters.max() + 1}"
     if entry.kind == "proportion":
-        return *intervals.wilson_interval(float(counted.items.sum()), n), "wilson"
-    return *intervals.mean_interval(counted.items, low=entry.low, high=entry.high), "score"
+        return *intervals.wilson_interval(float(item_statistics.items.sum()), n), "wilson"
+    return *intervals.mean_interval(item_statistics.items, low=entry.low, high=entry.high), "score"
 
 
 def change_interval(
@@ -101,16 +103,16 @@ def by_cluster(estimator: Estimator, clusters: Ints | None) -> Estimator:
 def _interval_of_all(
     spec: MetricSpec, statistics: Floats, value: float, clusters: Ints | None, seed: int
 ) -> tuple[Interval, str]:
-    computes, entry = implementation(spec), spec.entry
+    metric_implementation, entry = implementation(spec), spec.entry
     sizes = _unit_sizes(statistics, clusters)
-    too_few = computes.scale == "calibration" and too_few_for_ece(spec, len(statistics))
+    too_few = metric_implementation.scale == "calibration" and too_few_for_ece(spec, len(statistics))
     if too_few or not math.isfinite(value) or len(sizes) < 2:
         return (entry.low, entry.high), "none"
-    if computes.scale == "calibration":
+    if metric_implementation.scale == "calibration":
         low, high = calibration_interval(_confidence_bins(spec, statistics, clusters), _rng(spec, seed))
         return (min(low, value), max(high, value)), f"inverted-bootstrap|bs:{DRAWS}|seed:{seed}"
     folded, counts = independent_units(statistics, clusters)
-    pseudo = computes.pseudo_items(spec, folded)
+    pseudo = metric_implementation.pseudo_items(spec, folded)
     pseudo_weights = np.empty(0)
     if pseudo is not None:
         folded = np.vstack((folded, pseudo.wrong, pseudo.right))
@@ -118,14 +120,14 @@ def _interval_of_all(
     jackknife, (derivatives,), variance = _leave_out(
         spec, [folded], counts, pseudo_weights, clusters=clusters, seed=seed
     )
-    drawn = not computes.smooth or jackknife.groups is not None
-    method = f"{'jackknife' if computes.smooth else 'bootstrap'}-{computes.scale}"
+    drawn = not metric_implementation.smooth or jackknife.groups is not None
+    method = f"{'jackknife' if metric_implementation.smooth else 'bootstrap'}-{metric_implementation.scale}"
     method += f"|seed:{seed}" if drawn else ""
     size = intervals.effective_size(sizes)
     quantile = intervals.t_quantile(max(size - 1, 1.0))
-    if computes.scale == "fisher":
+    if metric_implementation.scale == "fisher":
         return _fisher_interval(value, variance, size, quantile), method
-    if computes.scale == "log" and value > entry.low:
+    if metric_implementation.scale == "log" and value > entry.low:
         return _log_interval(spec, value, math.sqrt(variance), _dof_by_length(statistics, clusters)), method
     if pseudo is None:
         factor, quantile = _smoothed_factor(
@@ -148,9 +150,9 @@ def _smoothed_factor(
     n: int,
 ) -> tuple[float, float]:
     """The factor and quantile of a metric without classes, from the variance and how many items are equal."""
-    computes, low, high = implementation(spec), spec.entry.low, spec.entry.high
-    top = low + computes.large_value if math.isinf(high) else high
-    items = max(1.0, computes.effective_items(spec, n) * size / n)
+    metric_implementation, low, high = implementation(spec), spec.entry.low, spec.entry.high
+    top = low + metric_implementation.large_value if math.isinf(high) else high
+    items = max(1.0, metric_implementation.effective_items(spec, n) * size / n)
     modal_count = jackknife.modal_count(derivatives.by_unit) / float(jackknife.weights.sum()) * items
     dof = max(size - 1, 1.0)
     return intervals.smoothed_factor(
@@ -179,10 +181,10 @@ def _change_error(
     spec: MetricSpec, sides: tuple[Floats, Floats], values: Interval, clusters: Ints | None, seed: int
 ) -> tuple[float, float]:
     """The standard error of tuned minus base, and its degrees of freedom."""
-    computes, width = implementation(spec), sides[0].shape[1]
+    metric_implementation, width = implementation(spec), sides[0].shape[1]
     pairs, counts = independent_units(np.hstack(sides), clusters)
     base, tuned = pairs[:, :width], pairs[:, width:]
-    pseudo = computes.pseudo_items(spec, np.vstack((base, tuned)))
+    pseudo = metric_implementation.pseudo_items(spec, np.vstack((base, tuned)))
     pseudo_weights = np.empty(0)
     if pseudo is not None:
         pseudo_weights = _pseudo_change_weights(pseudo, counts * (base != tuned).any(1))
@@ -197,7 +199,7 @@ def _change_error(
     changes = of_tuned.by_unit - of_base.by_unit
     if pseudo is None:
         largest = spec.entry.high - spec.entry.low
-        largest = max(computes.large_value, *values) if math.isinf(largest) else largest
+        largest = max(metric_implementation.large_value, *values) if math.isinf(largest) else largest
         unobserved = intervals.unobserved_variance(
             sizes / sizes.sum(), jackknife.changed_count(changes), largest
         )
@@ -318,12 +320,12 @@ def _leave_out(
         first = int(clusters.max()) + 1
         counts = np.ones(first, np.int64)
         clusters = np.concatenate((clusters, np.arange(first, first + len(pseudo_weights))))
-    computes = implementation(spec)
-    estimators = [by_cluster(computes.estimator(spec, side), clusters) for side in sides]
+    metric_implementation = implementation(spec)
+    estimators = [by_cluster(metric_implementation.estimator(spec, side), clusters) for side in sides]
     only_sums = all(isinstance(estimator, SumEstimator) for estimator in estimators)
     jackknife = Jackknife(np.concatenate((counts, pseudo_weights)), _rng(spec, seed), only_sums=only_sums)
     derivatives = [jackknife.derivatives(estimator) for estimator in estimators]
-    if computes.smooth:
+    if metric_implementation.smooth:
         base = derivatives[0].by_unit if len(derivatives) > 1 else 0.0
         return jackknife, derivatives, jackknife.variance(derivatives[-1].by_unit - base)
     values = bootstrap.resample(

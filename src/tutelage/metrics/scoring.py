@@ -38,10 +38,10 @@ def score_rows(metrics: Sequence[str], rows: Sequence[Row], *, seed: int = 0) ->
     batch = ScoringBatch(rows, specs)
     scores = {}
     for spec in specs:
-        counted = implementation(spec).count(batch, spec)
-        clusters = _cluster_numbers([rows[index] for index in counted.rows.tolist()])
-        signature = spec.signature + (f"|{counted.note}" if counted.note else "")
-        scores[spec.text] = _item_scores(spec, counted, clusters, signature, seed)
+        item_statistics = implementation(spec).count(batch, spec)
+        clusters = _cluster_numbers([rows[index] for index in item_statistics.rows.tolist()])
+        signature = spec.signature + (f"|{item_statistics.note}" if item_statistics.note else "")
+        scores[spec.text] = _item_scores(spec, item_statistics, clusters, signature, seed)
     return scores
 
 
@@ -68,14 +68,14 @@ def score_subset(scores: ItemScores, indices: Sequence[int], *, seed: int = 0) -
         The score of these items, with `rows` as in `scores`. Without items n is 0 and the value NaN.
     """
     chosen = np.array(indices, dtype=np.int64)
-    counted = ItemStatistics(
+    item_statistics = ItemStatistics(
         np.array(scores.rows, dtype=np.int64)[chosen], scores.items[chosen], scores.statistics[chosen]
     )
     clusters = None if scores.clusters is None else renumber_clusters(scores.clusters[chosen])
     if clusters is not None and clusters.max(initial=-1) + 1 == len(clusters):
         clusters = None  # no two of these items share a cluster
     signature = scores.score.signature.partition("|ci:")[0]
-    return _item_scores(parse(scores.metric), counted, clusters, signature, seed)
+    return _item_scores(parse(scores.metric), item_statistics, clusters, signature, seed)
 
 
 def renumber_clusters(clusters: Ints) -> Ints:
@@ -85,30 +85,30 @@ def renumber_clusters(clusters: Ints) -> Ints:
 
 
 def _item_scores(
-    spec: MetricSpec, counted: ItemStatistics, clusters: Ints | None, signature: str, seed: int
+    spec: MetricSpec, item_statistics: ItemStatistics, clusters: Ints | None, signature: str, seed: int
 ) -> ItemScores:
-    value = metric_value(spec, counted)
-    low, high, method = metric_interval(spec, counted, value, clusters, seed)
+    value = metric_value(spec, item_statistics)
+    low, high, method = metric_interval(spec, item_statistics, value, clusters, seed)
     return ItemScores(
         metric=spec.text,
-        score=Score(value, low, high, len(counted.items), f"{signature}|ci:{method}"),
-        rows=tuple(counted.rows.tolist()),
-        items=counted.items,
-        statistics=counted.statistics,
+        score=Score(value, low, high, len(item_statistics.items), f"{signature}|ci:{method}"),
+        rows=tuple(item_statistics.rows.tolist()),
+        items=item_statistics.items,
+        statistics=item_statistics.statistics,
         higher_is_better=spec.entry.better == "higher",
         clusters=clusters,
     )
 
 
-def metric_value(spec: MetricSpec, counted: ItemStatistics) -> float:
+def metric_value(spec: MetricSpec, item_statistics: ItemStatistics) -> float:
     """A metric's value on counted items, NaN without any."""
-    if not len(counted.items):
+    if not len(item_statistics.items):
         return math.nan
     if spec.entry.kind != "other":
-        return float(counted.items.mean())
-    estimator = implementation(spec).estimator(spec, counted.statistics)
+        return float(item_statistics.items.mean())
+    estimator = implementation(spec).estimator(spec, item_statistics.statistics)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return float(estimator(np.ones((1, len(counted.statistics))))[0])
+        return float(estimator(np.ones((1, len(item_statistics.statistics))))[0])
 
 
 def _cluster_numbers(rows: Sequence[Row]) -> Ints | None:

@@ -95,9 +95,12 @@ def score_predictions(
         metric: paired_difference(other.scores[metric], scores, seed=seed)
         for metric, scores in side.scores.items()
     }
-    adjusted = dict(zip(differences, holm([each.p for each in differences.values()]), strict=True))
-    difference = {metric: replace(each, p_adjusted=adjusted[metric]) for metric, each in differences.items()}
-    return Scorecard(predictions, side, other, difference)
+    p_values = holm([difference.p for difference in differences.values()])
+    adjusted = {
+        metric: replace(difference, p_adjusted=p)
+        for (metric, difference), p in zip(differences.items(), p_values, strict=True)
+    }
+    return Scorecard(predictions, side, other, adjusted)
 
 
 def _model_scores(metrics: Sequence[str], predictions: Predictions, seed: int) -> PredictionScores:

@@ -136,7 +136,6 @@ def clustered_mean_interval(
     "Bias reduction in standard errors for linear regression with multi-stage samples", 2002), because the plain sum
     is too small for few clusters of unequal size. Clusters of unequal size count as `effective_size` ones.
     """
-    n = len(values)
     sizes = np.bincount(clusters)
     if len(sizes) == 1:
         return low, high
