@@ -235,7 +235,7 @@ def test_a_server_that_has_ended_is_said(opened, responder):
     page.here.end()
     page.excused.append("ERR_CONNECTION_REFUSED")
     ask(page, "q")
-    expect(page.get_by_role("alert")).to_contain_text("Was it ended in the terminal?")
+    expect(page.get_by_role("alert")).to_contain_text("Was it stopped in the terminal?")
     expect(page.get_by_label("Your question")).to_have_value("q")
 
 

@@ -60,7 +60,7 @@ def test_what_a_pipe_is_given(recipe, capsys):
     lines = said.splitlines()
     assert "splits      train 9, validation 1, test 3" in lines
     assert "prompt      {{ question }}" in lines
-    assert "leaks       no test row stands in training" in lines
+    assert "leaks       no test row is in training" in lines
     assert any(line.split()[:2] == ["train", "prompt"] for line in lines)
     (learned,) = [line for line in lines if line.startswith("learned ")]
     assert learned.endswith("[.][<|im_end|>]")

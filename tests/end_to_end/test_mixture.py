@@ -222,7 +222,7 @@ def test_a_held_out_task_under_another_cluster_is_refused(many: Path) -> None:
 def test_neighbours_of_a_held_out_cluster_leave_the_recipe(many: Path) -> None:
     write(many / "p3" / "anli_e.jsonl", plain("anli"))
     rows = read_rows(load(many / "recipe.yaml"), None)
-    assert rows.left_out == (("p3-anli_e", "language-inference"),)
+    assert rows.excluded == (("p3-anli_e", "language-inference"),)
     assert "p3-anli_e" not in {task.task.name for task in rows.tasks}
 
 
@@ -381,4 +381,4 @@ def test_inspect_counts_an_epoch_as_the_mixture_has_it(
     )
     assert tasks["talk"]["tokens_per_epoch"] == pytest.approx(0.2 * found["tokens_per_epoch"], rel=0.05)
     assert main(["inspect", str(many / "recipe.yaml"), "--rows", "0"]) == 0
-    assert "none of its rows: it is held out, and only asked" in capsys.readouterr().out
+    assert "none of its rows: the task is held out" in capsys.readouterr().out

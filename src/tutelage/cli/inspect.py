@@ -109,9 +109,9 @@ def _show_task(task: InspectedTask) -> None:
         ("prompt", _short(task.prompt)),
         ("completion", _short(task.completion)),
         ("an epoch", _epoch(task)),
-        ("repeated", _pairs(task.repeats, "row", "first", "none says the same as an earlier one")),
-        ("nearly", _counts(task.near_duplicates) or "none is nearly the same as an earlier one"),
-        ("leaks", _pairs(task.leaks, "test", "train", "no test row stands in training")),
+        ("repeated", _pairs(task.repeats, "row", "first", "no row repeats an earlier one")),
+        ("similar", _counts(task.near_duplicates) or "no row is a near-duplicate of an earlier one"),
+        ("leaks", _pairs(task.leaks, "test", "train", "no test row is in training")),
     ]
     _heading(task.name)
     for name, value in facts:
@@ -138,7 +138,7 @@ def _epoch(task: InspectedTask) -> str:
     from tutelage.report.inspection import share
 
     if not task.times:
-        return "none of its rows: it is held out, and only asked"
+        return "none of its rows: the task is held out"
     repeats = ""
     if abs(task.times - 1) >= 1e-9:
         repeats = f"{task.rows_per_epoch:,} rows, each {task.times:.2f} times; "
@@ -190,7 +190,8 @@ def _show_tokens(label: str, tokens: Sequence[Token]) -> None:
     from rich.text import Text
 
     out = console.console()
-    marks = UNICODE_MARKS if _can_write(UNICODE_MARKS, out.encoding) else ASCII_MARKS
+    all_marks = "".join(UNICODE_MARKS)
+    marks = UNICODE_MARKS if console.printable(all_marks, out.encoding) == all_marks else ASCII_MARKS
     coloured = out.is_terminal and not out.no_color and out.color_system is not None
     lines = [Text(f"{label:<{LABEL_WIDTH}}")]
     for token in tokens:
@@ -224,14 +225,6 @@ def _style(token: Token) -> str:
     )
 
 
-def _can_write(marks: TokenMarks, encoding: str) -> bool:
-    try:
-        "".join(marks).encode(encoding)
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _show_finding(finding: Finding) -> None:
     _heading(
         f"{finding.level}: {finding.problem}", style="bold yellow" if finding.level == "warning" else "bold"
@@ -262,8 +255,8 @@ def _short(text: str, *, both_ends: bool = False) -> str:
     if len(text) <= MAX_CHARACTERS:
         return _line(text)
     size = f"({len(text):,} characters)"
-    half = MAX_CHARACTERS // 2
     if both_ends:
+        half = MAX_CHARACTERS // 2
         return f"{_line(text[:half])} ... {_line(text[-half:])} {size}"
     return f"{_line(text[:MAX_CHARACTERS])} ... {size}"
 
