@@ -148,8 +148,8 @@ def test_all_mistakes_are_told_before_weights_are_loaded(bench, tiny_model_folde
         )
     problems = [error.problem for error in caught.value.errors]
     assert problems == [
-        "there are too few worked examples",
-        "there are too few worked examples",
+        "there are too few exemplars",
+        "there are too few exemplars",
         "there is no such benchmark",
         "the data of bbh is not here",
         "unknown chat template",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,9 @@ def test_every_option_has_a_sentence_which_is_its_help():
     assert {OTHER_NAMES.get(name, name) for name in NAMES} == set(parameters) - {"json"}
     for name in NAMES:
         assert meaning(name).endswith(".")
+    page = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text("utf-8")
+    for name in NAMES - {"model", "benchmarks", "data_dir", "out"}:
+        assert meaning(name) in page
     for name in NAMES - {"data_dir", "out"}:  # which all commands share
         assert meaning(name) in parameters[OTHER_NAMES.get(name, name)].annotation.__metadata__[0].help
 
