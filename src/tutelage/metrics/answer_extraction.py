@@ -41,7 +41,7 @@ class ExtractionAudit:
 
 
 def extract_bbh(text: str, mode: str = "cot", *, finish: str | None = None) -> ExtractedAnswer:
-    """BIG-bench Hard's answer in a generated text, as its authors extract it.
+    """Extract BIG-bench Hard's answer from a generated text, as its authors do.
 
     M. Suzgun et al., "Challenging BIG-Bench tasks and whether chain-of-thought can solve them", 2022.
 
@@ -69,7 +69,7 @@ def extract_bbh(text: str, mode: str = "cot", *, finish: str | None = None) -> E
 
 
 def audit_extraction(answers: Sequence[ExtractedAnswer]) -> ExtractionAudit:
-    """Count the doubts."""
+    """Count the answers that were extracted with doubt, by the kind of doubt."""
     return ExtractionAudit(
         n=len(answers),
         unmarked=sum(not extracted.marked for extracted in answers),

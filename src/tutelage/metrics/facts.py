@@ -21,9 +21,9 @@ RowTest = Callable[[MetricSpec, Row, int], bool]
 
 
 def contains(text: str, phrase: str) -> bool:
-    """Whether a phrase stands in a text, case- and space-folded, at word boundaries.
+    """Whether a text has a phrase at word boundaries, case and space folded.
 
-    A number is one word: 19 does not stand in 19.50, nor 250 in 1,250.
+    A number is one word: 19.50 does not have 19, nor 1,250 have 250.
     """
     return _pattern(phrase).search(_folded(text)) is not None
 

@@ -105,7 +105,7 @@ def of_means(items: Floats, rows: Ints | None = None, note: str = "") -> ItemSta
 
 
 def implementation(spec: MetricSpec) -> MetricImplementation:
-    """What computes a metric; its module is imported at the first use."""
+    """Import what computes a metric."""
     module = import_module(f"tutelage.metrics.{spec.entry.module}")
     metric_implementation: MetricImplementation = getattr(module, spec.entry.implementation)
     return metric_implementation

@@ -18,7 +18,7 @@ _CHECKED_ROWS = 20  # enough to see whether a metric can be counted at all
 
 
 def score_rows(metrics: Sequence[str], rows: Sequence[Row], *, seed: int = 0) -> dict[str, ItemScores]:
-    """Score predictions.
+    """Score predictions by several metrics, each with a 95 % interval.
 
     Args:
         metrics: names, with options as `name:key=value`; a group's name stands for its members.
@@ -61,7 +61,7 @@ def score_subset(scores: ItemScores, indices: Sequence[int], *, seed: int = 0) -
 
     Args:
         scores: over all items; not a weighted average over parts, whose weights are of all items.
-        indices: which of the items, as indices into `scores.items`, in the wanted order.
+        indices: which of the items, as indices into `scores.items`; the result has their order.
         seed: for intervals that draw random numbers.
 
     Returns:

@@ -1,4 +1,4 @@
-"""ROUGE of a corpus: precision, recall and F of every row for every variant asked for, in one pass."""
+"""ROUGE of a corpus: precision, recall and F of every row for several variants, in one pass."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def rouge(
     tokenizer: Tokenizer = "reference",
     merge: Merge = "max",
 ) -> dict[str, Floats]:
-    """ROUGE-1 to 9, L and Lsum of every prediction against its references.
+    """Compute ROUGE-1 to 9, L and Lsum of every prediction against its references.
 
     Equal to `rouge_score` 0.1.2 with the reference tokenizer and `merge="max"`.
 

@@ -50,7 +50,7 @@ class Corpus:
 
 
 def intern(texts: Sequence[str], *, stemmer: bool, tokenizer: Tokenizer = "reference") -> Corpus:
-    """Tokenise texts.
+    """Tokenise texts and number their distinct tokens.
 
     `reference` is rouge_score's tokenizer: lower case, ASCII letters and digits only, everything else separates;
     `unicode` takes letters, marks and digits of any script after NFKC and case folding; `cjk` is the same with
