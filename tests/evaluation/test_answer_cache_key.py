@@ -150,7 +150,7 @@ def test_whatever_decides_answers_is_in_the_models_content_and_its_place_is_not(
         lambda: spell("config.json", {"rms_norm_eps": 0.5}),
         lambda: spell("tokenizer_config.json", {"bos_token": "<|endoftext|>"}),
         lambda: change_weights(model),
-        lambda: monkeypatch.setattr(caches, "program", lambda *_: ["another"]),
+        lambda: monkeypatch.setattr(caches, "code_version", lambda *_: ["another"]),
         lambda: monkeypatch.setattr(answer_cache_key, "_device", lambda _: "another"),
     ):
         change()

@@ -71,7 +71,7 @@ def looked(tmp_path, tiny_model_folder):
             "tune": {"max_length": 128, **(tune or {})},
             **({"chat_template": "own.jinja"} if chat_template is not None else {}),
         }
-        return inspect(from_mapping(told, root=tmp_path), selection=wanted)
+        return inspect(from_mapping(told, root=tmp_path), selection=selection)
 
     return look
 

@@ -41,8 +41,8 @@ def encoded(folder, words, *, long: dict[str, list[int]], drop: bool = False, ne
 def test_all_rows_that_are_too_long_come_in_one_error(tmp_path, words):
     with pytest.raises(InputErrors) as caught:
         encoded(tmp_path, words, long={"train": [0, 1, 4], "validation": [10], "test": [3, 7]})
-    places = [error.where.rpartition(":")[2] for error in caught.value.errors]
-    assert places == ["1", "2", "5", "11", "4", "8"]
+    locations = [error.where.rpartition(":")[2] for error in caught.value.errors]
+    assert locations == ["1", "2", "5", "11", "4", "8"]
     text = caught.value.block()
     assert "6 mistakes" in text
     assert text.count("does not fit into 128 tokens") == 1

@@ -149,12 +149,12 @@ class Checks:
             rendered, openings = self._rendered(
                 [(prompt, row.completion) for prompt, (row, _) in zip(prompts, batch, strict=True)]
             )
-            for place, (row, ids) in enumerate(batch):
-                expected = openings[place] + row.completion + self.turn_end if openings[place] else ""
+            for index, (row, ids) in enumerate(batch):
+                expected = openings[index] + row.completion + self.turn_end if openings[index] else ""
                 texts = (*(content for _, content in row.history), row.prompt, row.completion)
                 control = dict.fromkeys(id_ for text in texts for id_ in self._spelled_control_ids(text))
                 yield CheckedRow(
-                    row, ids, tuple(prompt_ids[place]), rendered[place], expected, tuple(control)
+                    row, ids, tuple(prompt_ids[index]), rendered[index], expected, tuple(control)
                 )
 
     def _rendered(self, turns: Sequence[tuple[tuple[str, History], str]]) -> tuple[list[str], list[str]]:
@@ -352,8 +352,7 @@ def _conflicting(where: str, rows: Sequence[Prompted]) -> Iterator[Finding]:
 
 @cache
 def _meanings() -> dict[str, dict[str, Any]]:
-    table: dict[str, dict[str, Any]] = yamltext.table("tutelage.inspection", "findings.yaml")
-    return table
+    return yamltext.table("tutelage.inspection", "findings.yaml")
 
 
 def _finding(kind: str, where: str, text: str, *, rows: Sequence[Prompted] = (), **changes: str) -> Finding:

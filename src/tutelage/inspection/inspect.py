@@ -122,7 +122,7 @@ def _first_rows(task: EncodedTask, selection: RowSelection) -> list[NamedRow]:
     """A task's first rows of the selected split; a truncated training row takes the last place if none is among them."""
     rows = list(getattr(task.rows, selection.split)[: selection.count])
     if selection.split == "train" and selection.count > 1:
-        truncated = next((place for place, ids in enumerate(task.train) if ids.dropped), 0)
+        truncated = next((index for index, ids in enumerate(task.train) if ids.dropped), 0)
         if truncated >= selection.count:
             rows[-1] = task.rows.train[truncated]
     return [(selection.split, row) for row in rows]

@@ -27,8 +27,8 @@ def sources(tasks: Sequence[TaskRows]) -> list[str]:
     """Each task's data set; tasks that read the very same bytes share one, whatever their names."""
     names = [task_source(task.task) for task in tasks]
     by_content: dict[str, str] = {}
-    for place, task in enumerate(tasks):
-        name = names[place]
+    for index, task in enumerate(tasks):
+        name = names[index]
         first = by_content.setdefault(str(task.card["source"]["sha256"]), name)
         names = [first if other == name else other for other in names]
         by_content = {content: first if other == name else other for content, other in by_content.items()}
@@ -46,13 +46,13 @@ def without_leaks(tasks: Sequence[TaskRows], sources: Sequence[str]) -> list[Tas
         The same tasks; the card of each that lost rows counts them as `shared`.
     """
     by_source: dict[str, list[int]] = defaultdict(list)
-    for place, source in enumerate(sources):
-        by_source[source].append(place)
+    for index, source in enumerate(sources):
+        by_source[source].append(index)
     cleaned = list(tasks)
-    for places in by_source.values():
-        if len(places) > 1:
-            for place, task in zip(places, _clean([tasks[place] for place in places]), strict=True):
-                cleaned[place] = task
+    for indices in by_source.values():
+        if len(indices) > 1:
+            for index, task in zip(indices, _clean([tasks[index] for index in indices]), strict=True):
+                cleaned[index] = task
     return cleaned
 
 
@@ -64,8 +64,8 @@ def _clean(tasks: Sequence[TaskRows]) -> Iterator[TaskRows]:
     tested: list[set[int]] = [
         {ngram for row in task.test for ngram in _ngrams(row)} - common for task in tasks
     ]
-    for place, task in enumerate(tasks):
-        forbidden: set[int] = set().union(*(ngrams for other, ngrams in enumerate(tested) if other != place))
+    for index, task in enumerate(tasks):
+        forbidden: set[int] = set().union(*(ngrams for other, ngrams in enumerate(tested) if other != index))
         train, validation = (
             spill_rows(
                 (

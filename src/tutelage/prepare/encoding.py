@@ -96,9 +96,9 @@ def _encode_task(task: TaskRows, encoder: Encoder) -> tuple[EncodedTask, Misfits
     train = spill_rows(encode_all(encoder, task.train, refused=misfits["train"]), ENCODED)
     validation = spill_rows(encode_all(encoder, task.validation, refused=misfits["validation"]), ENCODED)
     questions = []
-    for place, (row, request) in enumerate(zip(task.test, _requests(task, encoder), strict=True)):
+    for index, (row, request) in enumerate(zip(task.test, _requests(task, encoder), strict=True)):
         if isinstance(request, InputError):
-            misfits["test"][place] = request
+            misfits["test"][index] = request
         else:
             questions.append((row, request))
     encoded = EncodedTask(task, train, validation, tuple(questions))
@@ -144,7 +144,7 @@ def _without(task: TaskRows, misfits: Misfits) -> TaskRows:
     Raises:
         InputError: more than half of the rows would go, or too few are left to train or test on.
     """
-    rows = {name: _without_places(getattr(task, name), misfits.get(name, {})) for name in SPLITS}
+    rows = {name: _without_indices(getattr(task, name), misfits.get(name, {})) for name in SPLITS}
     dropped = [
         DroppedRow.of(error) for error in chain.from_iterable(split.values() for split in misfits.values())
     ]
@@ -170,7 +170,7 @@ def _without(task: TaskRows, misfits: Misfits) -> TaskRows:
     return replace(task, train=rows["train"], validation=rows["validation"], test=rows["test"], card=card)
 
 
-def _without_places(rows: Sequence[Prompted], places: Mapping[int, InputError]) -> Sequence[Prompted]:
-    if not places:
+def _without_indices(rows: Sequence[Prompted], indices: Mapping[int, InputError]) -> Sequence[Prompted]:
+    if not indices:
         return rows
-    return spill_rows((row for place, row in enumerate(rows) if place not in places), PROMPTED)
+    return spill_rows((row for index, row in enumerate(rows) if index not in indices), PROMPTED)

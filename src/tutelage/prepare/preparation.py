@@ -103,12 +103,12 @@ def prepare(recipe: Recipe, rows: RecipeRows, model: LoadedModel | LoadedTokeniz
     identity = {
         "tasks": {
             task.name: {
-                "place": place,
+                "place": index,
                 "training_rows": len(task.rows.train),
                 "validation_rows": len(task.rows.validation),
                 "sha256": rows.training_hashes[task.name],
             }
-            for place, task in enumerate(tasks)
+            for index, task in enumerate(tasks)
         },
         "max_length": encoder.max_length,
         "chat_template": hashing.of_json(model.chat_template),

@@ -44,9 +44,9 @@ def read_rows(
     finally:
         templates.close()
     sources = cross_task_leaks.sources(read)
-    _check_held_out(read, sources, plan.places)
+    _check_held_out(read, sources, plan.locations)
     read = cross_task_leaks.without_leaks(read, sources)
-    _check_training_rows(read, plan.places)
+    _check_training_rows(read, plan.locations)
     training_hashes = {
         task.name: hashing.of_json([_content(task, task.train), _content(task, task.validation)])
         for task in read
@@ -85,7 +85,7 @@ def _read_tasks(
     read: list[TaskRows] = []
     from_cache: list[str] = []
     failures: list[InputError] = []
-    for task, task_files, where in zip(tasks, files, plan.places, strict=True):
+    for task, task_files, where in zip(tasks, files, plan.locations, strict=True):
         if len(failures) >= MAX_ERRORS:
             break
         try:
@@ -139,10 +139,10 @@ def _raise_together(failures: Sequence[InputError], *, unread: int = 0) -> None:
     raise_all(f"the tasks' data{note}", errors)
 
 
-def _check_held_out(tasks: Sequence[TaskRows], sources: Sequence[str], places: Sequence[str]) -> None:
+def _check_held_out(tasks: Sequence[TaskRows], sources: Sequence[str], locations: Sequence[str]) -> None:
     """Refuse a training task that reads the very data set that another task is held out of."""
     held_out = {source: task.name for task, source in zip(tasks, sources, strict=True) if task.held_out}
-    for task, source, where in zip(tasks, sources, places, strict=True):
+    for task, source, where in zip(tasks, sources, locations, strict=True):
         if not task.held_out and source in held_out:
             raise InputError(
                 "a held-out task is in training",
@@ -153,9 +153,9 @@ def _check_held_out(tasks: Sequence[TaskRows], sources: Sequence[str], places: S
             )
 
 
-def _check_training_rows(tasks: Sequence[TaskRows], places: Sequence[str]) -> None:
+def _check_training_rows(tasks: Sequence[TaskRows], locations: Sequence[str]) -> None:
     """Refuse a training task that lost all its rows to the test rows of other tasks."""
-    for task, where in zip(tasks, places, strict=True):
+    for task, where in zip(tasks, locations, strict=True):
         if not task.train and not task.held_out:
             raise InputError(
                 f"the task {task.name} has no training row left",

@@ -138,8 +138,8 @@ def _counted(task: EncodedTask, times: Mapping[int, int]) -> dict[str, Any]:
     totals: Counter[str] = Counter()
     by_template: dict[str, Counter[str]] = defaultdict(Counter)
     by_style: dict[str, Counter[str]] = defaultdict(Counter)
-    for place, (row, ids) in enumerate(zip(task.rows.train, task.train, strict=True)):
-        if count := times.get(place, 0):
+    for index, (row, ids) in enumerate(zip(task.rows.train, task.train, strict=True)):
+        if count := times.get(index, 0):
             tokens = len(ids.ids) + len(ids.source or ())
             counts = {"rows": count, "tokens": count * tokens, "loss_tokens": count * ids.n_loss}
             for counter in (totals, by_template[row.template], by_style[row.style]):
@@ -274,19 +274,19 @@ def _with_replay(
 
     With mean lengths l of the replayed rows and m of the others, rows at a rate r give r l / (r l + (1 - r) m) of the tokens.
     """
-    place, share = names.index(replay.name), replay.share
+    index, share = names.index(replay.name), replay.share
     lengths = [_mean_tokens(rows) for rows in train]
     others = sum(weight * length for weight, length in zip(shares, lengths, strict=True))
-    rate = share * others / (share * others + (1 - share) * lengths[place])
+    rate = share * others / (share * others + (1 - share) * lengths[index])
     entry = {
         "from": replay.name,
         "token_share": share,
         "row_share": rate,
-        "mean_tokens": {"replayed": round(lengths[place], 2), "others": round(others, 2)},
-        "pool": len(train[place]),
+        "mean_tokens": {"replayed": round(lengths[index], 2), "others": round(others, 2)},
+        "pool": len(train[index]),
         "repeat": replay.repeat,
     }
-    return [rate if n == place else other * (1 - rate) for n, other in enumerate(shares)], entry
+    return [rate if n == index else other * (1 - rate) for n, other in enumerate(shares)], entry
 
 
 def _mean_tokens(rows: Sequence[Encoded]) -> float:

@@ -62,9 +62,9 @@ def apply_styles(
     listed = [style.endswith("options") for style in styles]
     rendered: dict[bool, Iterator[Prompted]] = {}
     for listing in (False, True):
-        places = [place for place, flag in enumerate(listed) if flag is listing]
-        if places:
-            group = select_rows(examples, places), select_rows(rows, places)
+        indices = [index for index, flag in enumerate(listed) if flag is listing]
+        if indices:
+            group = select_rows(examples, indices), select_rows(rows, indices)
             rendered[listing] = iter(in_form(template(listing), *group, task, training=True))
     in_order = spill_rows((next(rendered[listing]) for listing in listed), PROMPTED)
     return in_order, [style.startswith("few-shot") for style in styles]
@@ -89,10 +89,10 @@ def in_form(
         template.form_of(example, training=training) != _form(row)
         for example, row in zip(examples, rows, strict=True)
     ]
-    places = [place for place, flag in enumerate(stale) if flag]
-    if not places:
+    indices = [index for index, flag in enumerate(stale) if flag]
+    if not indices:
         return rows
-    rendered = iter(template.render_all(select_rows(examples, places), task, training=training))
+    rendered = iter(template.render_all(select_rows(examples, indices), task, training=training))
     return spill_rows(
         (next(rendered) if flag else row for flag, row in zip(stale, rows, strict=True)), PROMPTED
     )
@@ -151,17 +151,17 @@ def _batch_with_exemplars(
     one_wording: Callable[[str, bool], Template] | None,
 ) -> Iterator[Prompted]:
     chosen: dict[int, tuple[Prompted, ...]] = {}
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         count = exemplars.count
         if few_shot is not None:
-            count = 1 + derive(exemplars.seed, "shots of", row.id) % count if few_shot[place] else 0
+            count = 1 + derive(exemplars.seed, "shots of", row.id) % count if few_shot[index] else 0
         if count:
-            chosen[place] = choose_exemplars(train, row, count, fixed=exemplars.fixed, seed=exemplars.seed)
+            chosen[index] = choose_exemplars(train, row, count, fixed=exemplars.fixed, seed=exemplars.seed)
     if exemplars.same_template and one_wording is not None:
         chosen = _in_wording_of_rows(rows, chosen, one_wording)
-    for place, row in enumerate(rows):
-        if place in chosen:
-            yield replace(row, history=exemplar_turns(chosen[place]), shots=len(chosen[place]))
+    for index, row in enumerate(rows):
+        if index in chosen:
+            yield replace(row, history=exemplar_turns(chosen[index]), shots=len(chosen[index]))
         else:
             yield row
 
@@ -173,8 +173,8 @@ def _in_wording_of_rows(
 ) -> dict[int, tuple[Prompted, ...]]:
     """The exemplars in the wording of the row that they precede; those of one wording are rendered together."""
     missing: dict[tuple[str, bool], dict[str, Prompted]] = defaultdict(dict)
-    for place, exemplars in chosen.items():
-        form = _form(rows[place])
+    for index, exemplars in chosen.items():
+        form = _form(rows[index])
         missing[form].update((row.id, row) for row in exemplars if _form(row) != form)
     rendered: dict[tuple[str, bool, str], Prompted] = {}
     for (wording, listed), by_id in missing.items():
@@ -183,8 +183,8 @@ def _in_wording_of_rows(
             for row in one_wording(wording, listed).render_all(examples, rows[0].task):
                 rendered[wording, listed, row.id] = row
     return {
-        place: tuple(rendered.get((*_form(rows[place]), row.id), row) for row in exemplars)
-        for place, exemplars in chosen.items()
+        index: tuple(rendered.get((*_form(rows[index]), row.id), row) for row in exemplars)
+        for index, exemplars in chosen.items()
     }
 
 

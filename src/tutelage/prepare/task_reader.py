@@ -226,7 +226,7 @@ def _check_metrics(task: Task, test: Sequence[Prompted], where: str) -> None:
         InputError: with file and line of the first such row.
     """
     rows = [Row("", row.references or (row.completion,), row.fields) for row in test]
-    for place, metric in enumerate(task.metrics):
+    for index, metric in enumerate(task.metrics):
         try:
             check_rows([metric], rows)
         except InputError as error:
@@ -237,5 +237,5 @@ def _check_metrics(task: Task, test: Sequence[Prompted], where: str) -> None:
                 where=at,
                 found=error.found,
                 expected=error.expected,
-                fix=error.fix or f"correct the row, or take the metric out of {where}.metrics.{place}",
+                fix=error.fix or f"correct the row, or take the metric out of {where}.metrics.{index}",
             ) from None

@@ -27,13 +27,13 @@ class TaskPlan:
 
     Attributes:
         tasks: the tasks.
-        places: the place of each in the recipe (`tasks.0`).
+        locations: the place of each in the recipe (`tasks.0`).
         held_out: the names of those that are tested only.
         excluded: (task, cluster) of those that are neither trained nor tested on, being too near to a held-out cluster.
     """
 
     tasks: tuple[Task, ...]
-    places: tuple[str, ...]
+    locations: tuple[str, ...]
     held_out: frozenset[str] = frozenset()
     excluded: tuple[tuple[str, str], ...] = ()
 
@@ -63,19 +63,19 @@ def plan_tasks(recipe: Recipe, data_dir: Path | None) -> TaskPlan:
     stated = [(f"tasks.{number}", task) for number, task in enumerate(recipe.tasks)]
     if recipe.replay is not None and recipe.replay.pool is not None:
         stated.append(("replay.from", recipe.replay.pool))
-    placed = [
+    located = [
         (where, task) for where, block in stated for task in _one_a_file(block, recipe.root, data_dir, where)
     ]
-    _check_names([task.name for _, task in placed])
+    _check_names([task.name for _, task in located])
     if not recipe.hold_out:
-        return TaskPlan(tuple(task for _, task in placed), tuple(where for where, _ in placed))
-    cluster_of = {task.name: task_cluster(task) for _, task in placed}
+        return TaskPlan(tuple(task for _, task in located), tuple(where for where, _ in located))
+    cluster_of = {task.name: task_cluster(task) for _, task in located}
     near = clusters.held_out(recipe.hold_out, {cluster for cluster in cluster_of.values() if cluster})
     held_out = frozenset(name for name, cluster in cluster_of.items() if cluster in recipe.hold_out)
     excluded = {
         name: str(cluster) for name, cluster in cluster_of.items() if cluster in near and name not in held_out
     }
-    remaining = [(where, task) for where, task in placed if task.name not in excluded]
+    remaining = [(where, task) for where, task in located if task.name not in excluded]
     raise_all(
         "hold_out", [*_replay_excluded(recipe, excluded), *_trained_elsewhere(recipe, remaining, held_out)]
     )
@@ -148,11 +148,11 @@ def _check_names(names: list[str]) -> None:
 
 
 def _trained_elsewhere(
-    recipe: Recipe, placed: list[tuple[str, Task]], held_out: frozenset[str]
+    recipe: Recipe, located: list[tuple[str, Task]], held_out: frozenset[str]
 ) -> Iterator[InputError]:
     """An error for each training task that has the data set of a held-out one, and for a held-out replay."""
-    held_out_by_source = {task_source(task): task.name for _, task in placed if task.name in held_out}
-    for where, task in placed:
+    held_out_by_source = {task_source(task): task.name for _, task in located if task.name in held_out}
+    for where, task in located:
         other = held_out_by_source.get(task_source(task))
         if task.name not in held_out and other is not None:
             yield InputError(
@@ -170,7 +170,7 @@ def _trained_elsewhere(
             expected="a task of another cluster",
             fix="replay another task, or do not hold out its cluster",
         )
-    if all(task.name in held_out for _, task in placed):
+    if all(task.name in held_out for _, task in located):
         yield InputError(
             "everything is held out",
             where="hold_out",
