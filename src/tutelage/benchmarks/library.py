@@ -18,7 +18,7 @@ from tutelage.benchmarks.rows_spec import RowsPart, RowsSpec, read_rows_spec
 from tutelage.benchmarks.runner import Benchmark
 from tutelage.benchmarks.sampling import Limit, sample
 from tutelage.benchmarks.spec import PartSpec, Spec, check_spec
-from tutelage.core import files
+from tutelage.core import regular
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.suggestions import unknown_name
@@ -243,7 +243,7 @@ def read_spec(path: Path) -> tuple[Spec | RowsSpec, tuple[str, ...]]:
     Raises:
         InputError: a mistake with file, line and field; InputErrors for several.
     """
-    text = files.read_text(
+    text = regular.read_text(
         path,
         subject="the benchmark's spec",
         fix="name a spec.yaml, or the folder it is in",

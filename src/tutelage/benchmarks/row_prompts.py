@@ -14,7 +14,7 @@ from tutelage.benchmarks.rendering import NamedTemplate, render_templates
 from tutelage.benchmarks.rows_spec import RowsPart, RowsSpec
 from tutelage.benchmarks.sampling import Limit, sample
 from tutelage.benchmarks.table_rows import read_table, value_of
-from tutelage.core import files, hashing
+from tutelage.core import hashing, regular
 from tutelage.core.errors import InputError, raise_all, value_or_raise
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.patterns import Pattern
@@ -184,7 +184,7 @@ class PartPrompter:
     def _exemplars_of_text(
         self, spec: ExemplarSpec, count: int | None, path: Path, before: str
     ) -> _Exemplars:
-        text = files.read_text(
+        text = regular.read_text(
             path, subject="the file of exemplars", fix="put it there, or ask without examples"
         )
         if spec.after:

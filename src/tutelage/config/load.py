@@ -11,7 +11,7 @@ from typing import Any
 from tutelage.config.contradictions import find_contradictions
 from tutelage.config.fields import slug
 from tutelage.config.schema import Recipe
-from tutelage.core import files, regular, yamltext
+from tutelage.core import regular, yamltext
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.strictjson import json_kind, shorten
@@ -91,7 +91,7 @@ def _text(path: Path) -> str:
     fix = "check the name, or make one with `tutelage init FILE`"
     content = regular.read_regular(path, subject="the recipe", fix=fix, limit=MAX_RECIPE_BYTES)
     require_text(content, str(path))
-    return files.decode(content, subject="the recipe", where=str(path))
+    return regular.decode(content, subject="the recipe", where=str(path))
 
 
 def _apply_change(values: dict[str, Any], change: str, places: Places) -> InputError | None:

@@ -89,6 +89,42 @@ def read_regular(
     return content
 
 
+def read_text(
+    path: Path, *, subject: str, fix: str, limit: int | None = None, shown: str | None = None
+) -> str:
+    """Read a UTF-8 text file that the user named, without its byte order mark.
+
+    Args:
+        path: the file.
+        subject: what it is, for errors.
+        fix: what to do when it is not there.
+        limit: the most bytes that it may have.
+        shown: its name in errors.
+
+    Raises:
+        InputError: it cannot be read, is too large, or is not UTF-8.
+    """
+    return decode(
+        read_regular(path, subject=subject, fix=fix, limit=limit),
+        subject=subject,
+        where=shown or str(path),
+    )
+
+
+def decode(content: bytes, *, subject: str, where: str, fix: str = "save the file as UTF-8") -> str:
+    """Decode a UTF-8 file without its byte order mark; the InputError names the line and byte that is not UTF-8."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{subject} is not UTF-8",
+            where=f"{where}:{content.count(10, 0, error.start) + 1}",
+            found=f"0x{content[error.start]:02x} at byte {error.start + 1} of the file",
+            expected="UTF-8",
+            fix=fix,
+        ) from None
+
+
 def require_regular(
     path: Path,
     *,

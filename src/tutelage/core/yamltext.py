@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from tutelage.core import files, regular
+from tutelage.core import regular
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_JSON_DEPTH, MAX_RUN_RECIPE_BYTES, MAX_YAML_VALUES
 from tutelage.core.strictjson import shorten
@@ -88,7 +88,7 @@ def read_file(path: Path, *, subject: str) -> Json:
     """
     fix = "it is written by the run: restore it, or run the recipe again into another folder"
     content = regular.read_regular(path, subject=subject, fix=fix, limit=MAX_RUN_RECIPE_BYTES)
-    return read_foreign(files.decode(content, subject=subject, where=str(path), fix=fix), file=str(path))
+    return read_foreign(regular.decode(content, subject=subject, where=str(path), fix=fix), file=str(path))
 
 
 def write(value: Json) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from tutelage.core import hashing
 from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError
-from tutelage.core.files import decode
+from tutelage.core.regular import decode
 from tutelage.core.strictjson import json_kind
 from tutelage.models import adapter_file, base_record, folders, smoke_test, weights
 from tutelage.models.causal import require_causal

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator
 
-from tutelage.core import files
+from tutelage.core import regular
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES, MAX_RECIPE_BYTES
 from tutelage.core.strictjson import shorten
@@ -116,7 +116,7 @@ def read_kind(path: Path, *, shown: str, untrusted: bool) -> Kind:
     Raises:
         InputError: a mistake with file, line and field; InputErrors for several.
     """
-    text = files.read_text(
+    text = regular.read_text(
         path,
         subject="the file of templates",
         fix="check the name; it is relative to the recipe",

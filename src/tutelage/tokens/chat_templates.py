@@ -7,8 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from tutelage.core.errors import InputError
-from tutelage.core.files import read_text
 from tutelage.core.limits import MAX_RECIPE_BYTES
+from tutelage.core.regular import read_text
 from tutelage.core.suggestions import did_you_mean
 
 
