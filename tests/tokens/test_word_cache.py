@@ -79,7 +79,9 @@ PIECES = st.sampled_from(
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_ids_are_the_tokenizers_own(vocabulary, texts):
     unique = list(dict.fromkeys(texts))
-    assert vocabulary.encode(texts) == dict(zip(unique, tokenize_batch(vocabulary._tokenizer, unique), strict=True))
+    assert vocabulary.encode(texts) == dict(
+        zip(unique, tokenize_batch(vocabulary._tokenizer, unique), strict=True)
+    )
 
 
 def test_a_merge_over_a_space_would_be_seen(vocabulary):
@@ -104,7 +106,9 @@ def test_words_are_encoded_once_and_forgotten_in_time(monkeypatch):
     monkeypatch.setattr(word_cache, "MAX_WORDS", 2)
     known.encode(["how are all of you"])
     assert not known._words
-    assert known.encode(["how are you"])["how are you"] == tokenize_batch(known._tokenizer, ["how are you"])[0]
+    assert (
+        known.encode(["how are you"])["how are you"] == tokenize_batch(known._tokenizer, ["how are you"])[0]
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 _MISFIT = "the adapter does not fit its base model"
 
 
-def load_adapter(model: Any, folder: Path) -> Any:
+def attach_adapter(model: Any, folder: Path) -> Any:
     """Load an adapter onto a base model.
 
     Args:
@@ -44,11 +44,11 @@ def load_adapter(model: Any, folder: Path) -> Any:
     return wrapped.eval()
 
 
-def load_second_adapter(wrapped: Any, folder: Path, name: str) -> None:
+def attach_second_adapter(wrapped: Any, folder: Path, name: str) -> None:
     """Load another adapter of the same base into a peft model, without making it the active one.
 
     Raises:
-        InputError: as `load_adapter`.
+        InputError: as `attach_adapter`.
     """
     import torch
 
@@ -148,7 +148,7 @@ def _load_tensors(wrapped: Any, folder: Path, name: str) -> None:
     for key, tensor in loaded.items():
         if not bool((tensor == renamed[key].to(tensor.device, tensor.dtype)).all()):
             raise InputError(
-                "peft does not read a tensor of the adapter as it stands", where=str(file), found=key
+                "peft changes a tensor of the adapter while it loads it", where=str(file), found=key
             )
 
 

@@ -39,7 +39,7 @@ def add_adapter(loaded: LoadedModel, name: str, options: Mapping[str, Any], *, s
     unread = [option for option in options if option not in method.fields]
     if unread or method.kind == "full":
         raise InputError(
-            f"{name} puts nothing on a model" if not unread else f"{name} does not read {unread[0]}",
+            f"{name} adds no weights to a model" if not unread else f"{name} does not read {unread[0]}",
             where=f"tune.{unread[0] if unread else 'method'}",
             expected=", ".join(method.fields),
         )
@@ -68,7 +68,7 @@ def require_whole(loaded: LoadedModel) -> None:
     """
     if loaded.adapter:
         raise InputError(
-            "a model with an adapter cannot be tuned further as it is",
+            "a model with an adapter cannot be tuned further",
             where="model",
             found=f"{loaded.name}, an adapter beside its base",
             expected="a whole model",

@@ -47,7 +47,7 @@ def combine(
     names = ["default", *(f"other-{number}" for number in range(1, len(sources)))]
     for name, source in zip(names[1:], sources[1:], strict=True):
         base_record.require_recorded_base(source)
-        adapter_file.load_second_adapter(model, source.folder, name)
+        adapter_file.attach_second_adapter(model, source.folder, name)
     rows = logit_agreement.draw_probe_rows(model, encoder_decoder=loaded.encoder_decoder)
     with quiet(), torch.no_grad():
         try:

@@ -115,7 +115,7 @@ def load(
         require_causal(model, where=str(source.weights))
     base_record.require_recorded_base(source)
     if source.base is not None:
-        model = adapter_file.load_adapter(model, source.folder)
+        model = adapter_file.attach_adapter(model, source.folder)
     model.eval()
     smoke_test.check_model(model, tokenizer, source.folder)
     return LoadedModel(

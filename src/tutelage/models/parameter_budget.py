@@ -14,7 +14,7 @@ from typing import Any
 from tutelage.core.errors import InputError
 
 FACTOR = 8
-"""How often a loader may register each stored number: it builds the model up to three times, and tied weights stand twice."""
+"""How often a loader may register each stored number: it builds the model up to three times, and registers tied weights twice."""
 PACKED = {"U8": 4, "I32": 16}
 """Numbers of 2 bits that one stored number may hold in quantised weights, by safetensors' name of its type."""
 FREE_NUMBERS = 1_000_000

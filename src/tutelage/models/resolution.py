@@ -139,7 +139,7 @@ def base_name(source: ModelSource) -> str | None:
     if (source.folder / "adapter" / "adapter_config.json").is_file():
         return base_record.recorded_base_name(source.folder / "adapter")
     run = RunFolder(source.folder.parent)
-    # Beside a folder that is no run's, recipe.yaml is a user's own file and says nothing about the model.
+    # Beside a folder that is no run's, recipe.yaml is a user's own file, which does not describe the model.
     if (source.kind == "run" or run.tuned.is_file()) and run.recipe.is_file():
         recipe = yamltext.read_file(run.recipe, subject="the run's recipe")
         name = recipe.get("model") if isinstance(recipe, dict) else None

@@ -95,7 +95,7 @@ def encode_text(tokenizer: Any, text: str, *, control: bool) -> list[int]:
 
 
 def spells_control(tokenizer: Any, text: str) -> bool:
-    """Whether a text, tokenized as it stands, would hold one of the tokenizer's special tokens."""
+    """Whether a text holds a special token when it is tokenized without care."""
     return not control_ids(tokenizer).isdisjoint(encode_text(tokenizer, text, control=True))
 
 
@@ -153,7 +153,7 @@ class _SpecialTokens:
     def plain_tokenizer(self) -> Any:
         """A copy of the tokenizer that knows no special token.
 
-        Switching special tokens off is not enough where they stand in the model's own vocabulary too, as in T5's:
+        Switching special tokens off is not enough where the model's own vocabulary has them too, as in T5's:
         there the text `</s>` would still be read as one piece. In the copy such a piece has a random name.
         """
         from tokenizers import Tokenizer

@@ -290,7 +290,7 @@ def _without_oldest(history: History) -> History:
 def conversation_text(prompt: str, history: History) -> str:
     """Write a conversation as one text, for models without roles: each turn after its speaker, a blank line between turns.
 
-    A system prompt stands as it is, and so does a prompt without history.
+    A system prompt has no speaker's name, and neither has a prompt without history.
     """
     if not history:
         return prompt

@@ -108,7 +108,7 @@ class Packs:
         return min(start + WINDOW, epoch_ends, self._last)
 
     def _packed(self, start: int) -> list[list[Encoded]]:
-        """The packs of the window that starts at `start`, in the order in which their longest rows stand in it."""
+        """The packs of the window that starts at `start`, ordered by the positions of their longest rows."""
         rows = [self._row_at(position) for position in range(start, self._end(start))]
         target, source = self._packing.target, self._packing.source
         if source:
