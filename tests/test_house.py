@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 COMPILED = sorted((ROOT / "src").rglob("*.[ch]"))
 PUBLIC = [
+    "EvaluationOptions",
     "InputError",
     "MachineError",
     "Recipe",

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
+
 from tutelage.config.reference import reference_text
 from tutelage.config.task_block import Task
 from tutelage.config.tune_block import Tune
@@ -37,3 +39,13 @@ def test_what_docs_say_of_a_field_is_what_the_code_does():
     assert f"({Tune.model_fields['micro_batch_tokens'].default:,} by default)" in decision
     # `prepare.tasks` makes NAME-FILE; a test there holds it.
     assert "called name-file" in (Task.model_fields["one_task_per"].description or "")
+
+
+def test_every_example_of_the_page_is_yaml_of_its_declared_value():
+    declared = {name: field.examples for name, field in Tune.model_fields.items()}
+    section = reference_text().partition("\n## `tune`\n")[2].partition("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    assert {cells[0].strip("| `") for cells in rows} == set(declared)
+    for cells in rows:
+        ((name, value),) = yaml.safe_load(cells[-1].strip(" |`")).items()
+        assert [value] == declared[name]

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from tutelage.config.schema import Recipe
 from tutelage.core import files
@@ -162,8 +162,17 @@ def _default(field: Mapping[str, Any]) -> str:
 
 def _yaml(value: Any) -> str:
     """A value as one line of YAML."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False, allow_unicode=True)
-    return text.removesuffix("\n").removesuffix("\n...")
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_yaml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_yaml, value))}]"
+    if (
+        isinstance(value, str)
+        and re.fullmatch(r"[A-Za-z][\w./*-]*(:\w+)?", value)
+        and value not in ("yes", "no")
+    ):
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 if __name__ == "__main__":
