@@ -136,7 +136,7 @@ def test_history_shows_the_conversation_since_it_began_anew(chat, responder):
     _, out = chat(
         ["/history", "one", "/reset", "two", "/retry", "/history"], one, temperature=1, interactive=True
     )
-    assert "(nothing was asked yet)" in out
+    assert "(no question yet)" in out
     assert out.endswith("you> two\nanswer> c\n")
     assert "\x1b" not in out
 

@@ -164,13 +164,13 @@ def test_batches_keep_within_the_bytes_that_may_be_held(tiny_model, monkeypatch)
         False  # a pack holds no copy of the prefix, so nothing has to be bounded
     )
     sizes = []
-    original = padded_answers.score_choices
+    original = padded_answers.score_padded_choices
 
     def watched(requests, batch, **named):
         sizes.append((len(requests), batch.token_bytes * batch.mask.numel()))
         return original(requests, batch, **named)
 
-    monkeypatch.setattr(padded_answers, "score_choices", watched)
+    monkeypatch.setattr(padded_answers, "score_padded_choices", watched)
     few = engine.answer(requests)
     assert max(rows for rows, _ in sizes) > 1
     assert all(2 * size <= 300_000 for _, size in sizes)

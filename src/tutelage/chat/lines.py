@@ -1,4 +1,4 @@
-"""Lines, typed or from a pipe, to questions of one line or several.
+"""Turns lines, typed or from a pipe, into questions of one line or several.
 
 A line that ends with a backslash continues in the next one (two backslashes at an end stand for one). A line that begins with
 three quotes opens a block that ends with the next three quotes at a line's end; its text is a question as it is.
@@ -26,7 +26,7 @@ class ChatInput:
 
 
 class InputAssembler:
-    """Puts lines together to inputs."""
+    """Assembles lines to inputs."""
 
     def __init__(self) -> None:
         self._number = 0
@@ -86,7 +86,7 @@ class InputAssembler:
 
 
 def typed_inputs(read_line: Callable[[str], str], show: Callable[[str], None]) -> Iterator[ChatInput]:
-    """What a person types, until Ctrl-D. Ctrl-C drops an incomplete input; twice in a row it ends the program.
+    """Read what a person types, until Ctrl-D. Ctrl-C drops an incomplete input; twice in a row it ends the program.
 
     Args:
         read_line: shows its argument and returns the next line: `input`.
@@ -118,7 +118,7 @@ def typed_inputs(read_line: Callable[[str], str], show: Callable[[str], None]) -
 
 
 def piped_inputs(stream: BinaryIO) -> Iterator[ChatInput]:
-    """What comes through a pipe.
+    """Read what comes through a pipe.
 
     Raises:
         InputError: with the line, if it is not UTF-8, or a block is not closed.

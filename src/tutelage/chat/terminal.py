@@ -158,7 +158,7 @@ class TerminalChat:
                 self._write(f"{label}> {answer}\n")
             self._write("\n" if self._compares else "")
         if not self.session.history:
-            self._remark("nothing was asked yet")
+            self._remark("no question yet")
 
     @property
     def _compares(self) -> bool:

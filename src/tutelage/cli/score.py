@@ -79,7 +79,7 @@ def score(
         explainable_metrics(metric_names)
     if file is None and predictions is None and Path(metrics).suffix in _DATA_SUFFIXES:
         raise InputError(
-            "a file stands where the metrics are named",
+            "a file is named in the place of the metrics",
             where="score",
             found=metrics,
             expected="METRICS FILE",

@@ -19,7 +19,7 @@ from transformers.cache_utils import DynamicLayer
 from tutelage.core.types import Request
 from tutelage.engine.decode_batch import DecodeBatch
 from tutelage.engine.encoded_request import EncodedRequest
-from tutelage.engine.packed_scoring import pack_requests, score_choices
+from tutelage.engine.packed_scoring import pack_requests, score_packed_choices
 from tutelage.engine.padded_batch import pad
 from tutelage.engine.sequential import FullPass, Prefill, next_token_logits
 from tutelage.engine.shared_prefix import SharedPrefix
@@ -82,7 +82,7 @@ class Capabilities:
 
     @cached_property
     def batching(self) -> Batching:
-        """The fastest way whose logits are those of full passes."""
+        """The fastest way that gives the logits of full passes."""
         model = self._full_pass.model
         if not _window_counts_padding(model) and _agree(model, self._padded):
             return Batching.PADDED
@@ -90,7 +90,7 @@ class Capabilities:
 
     @property
     def kv_cache(self) -> bool:
-        """Whether the model gives the same on a KV cache as in one pass over the whole text."""
+        """Whether the model computes the same on a KV cache as in one pass over the whole text."""
         return self.packed_scoring or self.batching is not Batching.UNCACHED
 
     def _padded(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -152,7 +152,7 @@ def shares_prefixes(model: Any) -> bool:
 
 
 def takes_packs(full_pass: FullPass) -> bool:
-    """Whether choices get in packs the log-probability that they get alone, with and without a shared prefix.
+    """Whether choices have the same log-probability in packs as alone, with and without a shared prefix.
 
     Models that make their own mask out of a two-dimensional one, or count positions, do not.
     """
@@ -167,7 +167,7 @@ def takes_packs(full_pass: FullPass) -> bool:
         packed = []
         for length, cache in ((0, None), (len(prefix), _prefix_cache(model, prefix))):
             ((_, pack),) = pack_requests(requests, length, share_neighbours=True)
-            packed += score_choices(model, pack, requests, cache, length)
+            packed += score_packed_choices(model, pack, requests, cache, length)
         alone = [[full_pass.log_probability(r.prompt, ids) for ids in choices] for r in requests]
         return torch.tensor(packed), torch.tensor(alone * 2)
 
@@ -175,7 +175,7 @@ def takes_packs(full_pass: FullPass) -> bool:
 
 
 def takes_decode_batches(full_pass: FullPass) -> bool:
-    """Whether rows of a decode batch get the logits that they get alone, with a shared prefix and without.
+    """Whether rows of a decode batch have the same logits as alone, with and without a shared prefix.
 
     Models whose attention is more than one softmax over scaled products, or cannot be replaced, do not.
     """

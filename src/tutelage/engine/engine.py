@@ -194,7 +194,7 @@ class Engine:
             joins = self.capabilities.prefix_sharing
             if joins:  # two batches are in the model at once
                 limits = replace(limits, rows=max(1, limits.rows // 2), cache_bytes=limits.cache_bytes // 2)
-            finished = padded_answers.generate(
+            finished = padded_answers.generate_padded(
                 self._prefilled(requests, limits),
                 self._append,
                 joins=joins,
@@ -222,7 +222,7 @@ class Engine:
             scored = self._score_packs(requests)
         elif self.capabilities.batching is Batching.PADDED:
             scored = (
-                (batched, padded_answers.score_choices(batched, batch, pad_id=self.pad_id))
+                (batched, padded_answers.score_padded_choices(batched, batch, pad_id=self.pad_id))
                 for batched, batch in self._prefilled(requests, self.limits)
             )
         else:
@@ -246,7 +246,10 @@ class Engine:
                 of_node, node.length, tokens=tokens, rows=self.limits.rows, share_neighbours=True
             )
             for packed, pack in packs:
-                yield packed, packed_scoring.score_choices(self.model, pack, packed, cache, node.length)
+                yield (
+                    packed,
+                    packed_scoring.score_packed_choices(self.model, pack, packed, cache, node.length),
+                )
 
     def _prefilled(self, requests: Sequence[EncodedRequest], limits: BatchLimits) -> Iterator[Prefilled]:
         """Padded batches of requests whose prompts have gone through the model."""

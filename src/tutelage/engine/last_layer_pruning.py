@@ -1,4 +1,7 @@
-"""Skips the last layer's feed-forward part for tokens whose logits are not needed: no later layer reads its output."""
+"""Skips the last layer's feed-forward part for tokens whose logits are not needed.
+
+No later layer reads its output, so only those tokens' logits depend on it.
+"""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def pack_requests(
         yield packed, pack
 
 
-def score_choices(
+def score_packed_choices(
     model: Any, pack: Pack, requests: Sequence[EncodedRequest], cache: Any, prefix_length: int
 ) -> list[list[float]]:
     """The summed log-probability (nats) of each choice's tokens, by request.

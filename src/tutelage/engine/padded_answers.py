@@ -51,7 +51,7 @@ def plan_batches(
         yield batch
 
 
-def generate(
+def generate_padded(
     batches: Iterator[Prefilled],
     append: Callable[[Generation, int], None],
     *,
@@ -122,7 +122,7 @@ def _fits(
     return (len(active) + len(requests)) * width * token_bytes <= limits.cache_bytes
 
 
-def score_choices(
+def score_padded_choices(
     requests: Sequence[EncodedRequest], batch: PaddedBatch, *, pad_id: int
 ) -> list[list[float]]:
     """The summed log-probability (nats) of each choice's tokens behind its prompt, by request.

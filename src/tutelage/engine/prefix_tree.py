@@ -72,11 +72,11 @@ def build_prefix_tree(prompts: Sequence[Ids], *, pack_tokens: int | None = None)
 
 
 def common_prefix_length(first: Ids, second: Ids) -> int:
-    """How many tokens two texts begin with in common."""
+    """The length of the longest common prefix of two texts, in tokens."""
     pairs = zip(first, second, strict=False)
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
 
 
 def shared_length(first: Ids, second: Ids) -> int:
-    """How many tokens two prompts can share as a prefix, with one token of each left to be read behind it."""
+    """How many tokens two prompts can share as a prefix, if one token of each must be left behind it."""
     return common_prefix_length(first[:-1], second[:-1])

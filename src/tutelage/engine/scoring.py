@@ -14,7 +14,7 @@ def forward_logits(model: Any, **inputs: Any) -> torch.Tensor:
 
 
 def log_probabilities(logits: torch.Tensor) -> torch.Tensor:
-    """Torch's `log_softmax` over the last dimension, in float32, or in float64 where the model computes in it.
+    """Torch's `log_softmax` over the last dimension, in float32, or in float64 if the model computes in it.
 
     In float32 its sum over a vocabulary is off by up to 1e-5 on some processors, always to one side. A better one would
     differ from all other programs' values by that much for every token of a choice.

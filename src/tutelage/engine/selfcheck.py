@@ -25,7 +25,7 @@ SAMPLE = 8
 
 @dataclass(frozen=True, slots=True)
 class AnswersChecked:
-    """How answers compare with those of a second, slow way.
+    """How answers compare with those given again without the fast paths.
 
     Attributes:
         n: requests that were answered again.
