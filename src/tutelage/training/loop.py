@@ -106,7 +106,9 @@ class Loop:
         if validation and not any(row.n_loss for row in validation):
             raise errors.no_loss("validation", validation)
         self.device = next(iter(self.trained.values())).device
-        self.identity = checkpoint.TuningIdentity(_all_needs(needs, settings), _machine(self.device))
+        # A checkpoint also depends on the program's version, unlike the identity of a finished tuning.
+        all_needs = {"tutelage": __version__, "tune": settings.identity(), **needs}
+        self.identity = checkpoint.TuningIdentity(all_needs, _machine(self.device))
         self.stopper = Stopper()
         # Rows that the model cannot tell apart go one by one: a micro-batch of 0 tokens has one row.
         self.micro_batch_tokens = settings.micro_batch_tokens if isolates_rows(model, self.device) else 0
@@ -115,7 +117,7 @@ class Loop:
             require_packable(model, self.device)
             self.packs = Packs(row_at, settings.packing, batch_size=settings.batch_size, steps=settings.steps)
         self.training_loss = TrainingLoss(model, self.trained, settings.objective)
-        self.optimizer = _make_optimizer(self.trained, settings)
+        self.optimizer = make_optimizer(self.trained, settings)
 
     def tune(self) -> TuningResult:
         """Train from the newest checkpoint, or from the start, to the last step; the model then has the selected weights."""
@@ -343,7 +345,7 @@ def _keep_activations(model: Any) -> None:
     disable()
 
 
-def _make_optimizer(trained: dict[str, torch.nn.Parameter], settings: LoopSettings) -> torch.optim.AdamW:
+def make_optimizer(trained: dict[str, torch.nn.Parameter], settings: LoopSettings) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) as torch fuses it, with weight decay on matrices only."""
     matrices = [parameter for parameter in trained.values() if parameter.ndim >= 2]
     vectors = [parameter for parameter in trained.values() if parameter.ndim < 2]
@@ -369,11 +371,6 @@ def validation_loss(
         for batch in micro_batches(rows, tokens=tokens):
             total += loss_sum(model, collate(batch, pad_id=pad_id, device=device)).item()
     return total / sum(row.n_loss for row in rows)
-
-
-def _all_needs(needs: Mapping[str, Any], settings: LoopSettings) -> dict[str, Any]:
-    """Everything that a checkpoint's state depends on: what the finished weights depend on, and the program's version."""
-    return {"tutelage": __version__, "tune": settings.identity(), **needs}
 
 
 def _machine(device: torch.device) -> dict[str, Any]:
