@@ -14,7 +14,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from tutelage.core.locks import locked
-with locked(Path(sys.argv[1]), what="the test"):
+with locked(Path(sys.argv[1]), subject="the test"):
     print("held", flush=True)
     sys.stdin.readline()
 """

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_INTEGER_DIGITS, MAX_JSON_DEPTH
-from tutelage.core.strictjson import json_kind, loads, fast_loads, shorten, strings
+from tutelage.core.strictjson import fast_loads, json_kind, loads, shorten, strings
 
 VALUES = st.recursive(
     st.none()
