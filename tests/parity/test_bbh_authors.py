@@ -45,5 +45,7 @@ def test_the_published_accuracy_of_every_task(folder: Path, mode: str) -> None:
 
 
 def test_the_audit_of_the_published_answers(folder: Path) -> None:
-    told = audit_extraction(extract_bbh(row.prediction, "cot") for rows in answers(folder, "cot").values() for row in rows)
+    told = audit_extraction(
+        [extract_bbh(row.prediction, "cot") for rows in answers(folder, "cot").values() for row in rows]
+    )
     assert (told.n, told.unmarked, told.empty) == (4511, 34, 0)
