@@ -229,9 +229,9 @@ def _require_answers(folder: Path) -> None:
     if recorded is None or not (folder / STORE_FILE).is_file():
         return
     with Store.open(folder / STORE_FILE, read_only=True) as store:
-        changed = digests.find_changes(store, recorded)
-        if changed.answers:
-            raise digests.changed_error(store, changed, by=document)
+        changes = digests.find_changes(store, recorded)
+        if changes.answers:
+            raise digests.changed_error(store, changes, by=document)
 
 
 def _check_folder(place: _Place) -> None:

@@ -60,11 +60,6 @@ class CheckedRow:
             if bears_loss
         ]
 
-    @property
-    def all_ids(self) -> list[int]:
-        """The ids of encoder and decoder."""
-        return [*(self.encoded.source or ()), *self.encoded.ids]
-
 
 class Checks:
     """All checks for one tokenizer and its encoder.
@@ -221,7 +216,7 @@ class Checks:
         return learned[:-size] if learned[-size:] == self.end else learned
 
     def _unknown_text(self, checked: CheckedRow) -> str | None:
-        ids = checked.all_ids
+        ids = [*(checked.encoded.source or ()), *checked.encoded.ids]
         count = sum(id_ in self.unknown for id_ in ids)
         if not count:
             return None

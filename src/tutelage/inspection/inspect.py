@@ -234,7 +234,10 @@ def _inspected_row(encoder: Encoder, task: TaskRows, split: Split, row: Prompted
         prompt=row.prompt,
         completion=row.completion,
         text=encoder.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False),
-        tokens=tuple(Token(t, m, i in control) for t, m, i in zip(texts, mask, ids, strict=True)),
+        tokens=tuple(
+            Token(text, bears_loss, id_ in control)
+            for text, bears_loss, id_ in zip(texts, mask, ids, strict=True)
+        ),
         source=source,
         cut=_cut(row, prompt, dropped) if dropped else None,
         notes=_notes(task, split, row),

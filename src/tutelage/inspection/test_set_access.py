@@ -84,7 +84,7 @@ def _first_looks() -> dict[str, str]:
                 where=f"{FILE}:{number}",
                 found=line[:60],
                 expected='{"when": ..., "recipe": ..., "rows": [...]}',
-                fix="mend the line, or remove it if it was written by no one",
+                fix="correct the line, or remove it if no run of Tutelage wrote it",
             ) from None
     return first
 

@@ -149,7 +149,7 @@ def _load_benchmarks(context: RunContext) -> tuple[Benchmark, ...]:
     counts = Counter(benchmark.name for benchmark in benchmarks)
     if repeated := sorted(name for name, count in counts.items() if count > 1):
         raise InputError(
-            "two that are watched are the same",
+            "a benchmark is watched twice",
             where="watch",
             found=", ".join(repeated),
             fix="remove one of them",
