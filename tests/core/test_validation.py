@@ -66,6 +66,7 @@ def mistakes(text):
         ("name: a\nby_name: {b c: {}}", "2: by_name.b c", "spaces", "b c", "remove them"),
         ("name: a\nseveral:\n- {}\n- {size: x}", "4: several.1.size", "not a whole number", '"x"', "write it as a number, without quotes or units"),
         ("name: a\neither: 5", "2: either", "not text or a list", "5", 'put it in quotes: "5"'),
+        ("name: a\neither: [1]", "2: either.0", "not text", "1", 'put it in quotes: "1"'),
         ("name: a\ntagged: {size: x}", "2: tagged.size", "not a whole number", '"x"', "write it as a number, without quotes or units"),
         ("name: a\npair: [1]", "2: pair.1", "too few", "a list: [1]", "add the others"),
         ("name: a\nfrom: 1", "2: from", "not text", "1", 'put it in quotes: "1"'),

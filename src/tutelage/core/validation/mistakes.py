@@ -85,13 +85,17 @@ def validate(
     except ValidationError as error:
         details = [detail for detail in error.errors(include_url=False) if not _follows(detail)]
     writer = _Writer(model, value, places, examples or {})
+    paths = [writer.path(detail) for detail in details[:_WORDED]]
+    enclosing = {path[:length] for path in paths for length in range(len(path))}
     mistakes: dict[tuple[FieldPath, bool], InputError] = {}
-    for detail in details[:_WORDED]:
-        key = (writer.path(detail), detail["loc"][-1:] == ("[key]",))
+    for path, detail in zip(paths, details, strict=False):
+        if path in enclosing and (detail["type"] in _TYPES or detail["type"] == "literal_error"):
+            continue  # another alternative of a union takes such a value, and has a mistake inside it
+        key = (path, detail["loc"][-1:] == ("[key]",))
         mistake = writer.mistake(detail)
         # Each alternative of a union refuses the value: that is one mistake.
         mistakes[key] = _either(mistakes[key], mistake) if key in mistakes else mistake
-    return None, list(mistakes.values()), len(details) - min(len(details), _WORDED) + len(mistakes)
+    return None, list(mistakes.values()), len(details) - len(paths) + len(mistakes)
 
 
 def _follows(detail: Any) -> bool:
