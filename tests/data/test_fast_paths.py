@@ -8,7 +8,7 @@ import random
 import pytest
 
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import loads, fast_loads, fast_loads_lines
+from tutelage.core.strictjson import fast_loads, fast_loads_lines, loads
 from tutelage.data import DataSource, LabelNames, load, read
 from tutelage.data.formats import invisible, jsonl, lines
 

@@ -101,7 +101,7 @@ def test_a_glob_reads_all_of_p3():
     loaded = load(DataSource(path="instruction/t0_p3/*.jsonl"), root=DATA)
     assert len(loaded.examples) == sum((DATA / path).read_bytes().count(b"\n") for path in P3)
     assert len({row.id for row in loaded.examples}) == len(loaded.examples)
-    with pytest.raises(InputError, match="several kinds") as caught:
+    with pytest.raises(InputError, match="several formats") as caught:
         load(DataSource(path="instruction/t0_p3"), root=DATA)
     assert "t0_p3/*.jsonl" in caught.value.fix
 

@@ -12,7 +12,7 @@ from tutelage.core.types import Example, Origin
 from tutelage.templates import WordingOptions, bind_template, find, sandbox
 from tutelage.templates.kind import LETTER, OPTIONS
 from tutelage.templates.library import kind_names, load, template_names
-from tutelage.templates.option_layouts import LAYOUTS, lay_out, option_letter
+from tutelage.templates.option_layouts import LAYOUTS, option_letter
 
 from .rows import ROWS
 
@@ -195,12 +195,12 @@ def test_entities_come_from_tags_lists_and_texts():
 def test_every_layout_shows_every_choice():
     choices = ["one", "two", "three"]
     for name in LAYOUTS:
-        text = lay_out(choices, name)
+        text = LAYOUTS[name](choices)
         assert [text.index(choice) for choice in choices] == sorted(text.index(choice) for choice in choices)
-    assert lay_out(choices, "either") == "one, two or three"
-    assert lay_out(choices, "letters") == "(A) one\n(B) two\n(C) three"
+    assert LAYOUTS["either"](choices) == "one, two or three"
+    assert LAYOUTS["letters"](choices) == "(A) one\n(B) two\n(C) three"
     assert [option_letter(i) for i in (0, 25, 26, 51, 52)] == ["A", "Z", "AA", "AZ", "BA"]
-    assert lay_out(["one"], "either") == "one"
+    assert LAYOUTS["either"](["one"]) == "one"
 
 
 @pytest.mark.parametrize(

@@ -71,12 +71,6 @@ def near_duplicate_groups(texts: Iterable[str], threshold: float) -> list[int]:
     return [groups.head(index) for index in range(len(groups))]
 
 
-def similarity(first: str, second: str) -> float:
-    """The exact Jaccard similarity of two texts' shingles; 0.0 if their numbers differ."""
-    left, right = _shingle(first), _shingle(second)
-    return _jaccard(left.shingles, right.shingles) if left.numbers == right.numbers else 0.0
-
-
 class _UnionFind:
     """Disjoint sets of indices with path halving; the smallest index of a set represents it."""
 

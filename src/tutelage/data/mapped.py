@@ -121,8 +121,8 @@ class MappedRows(Sequence[Example]):
         cells = self._file.cells
         if not all(name in cells.columns and cells.has_no_class_names(name) for name in columns):
             return lambda _: None
-        places = [cells.columns.index(name) for name in columns]
-        return self._file.reader(places, range(self._start, self._stop))
+        column_indices = [cells.columns.index(name) for name in columns]
+        return self._file.reader(column_indices, range(self._start, self._stop))
 
     def take(self, indices: Sequence[int] | Ints) -> list[Example]:
         """The rows at some indices, in the given order.

@@ -82,16 +82,16 @@ def _text_reader(text_buffer: TextBuffer) -> ValueReader:
 
 
 def _number_reader(column: Any, code: str) -> ValueReader:
-    values, first = _typed_view(column.buffers()[1], code), column.offset
-    return lambda row: values[first + row]
+    values, offset = _typed_view(column.buffers()[1], code), column.offset
+    return lambda row: values[offset + row]
 
 
 def _nullable_reader(column: Any, read: ValueReader) -> ValueReader:
     """A reader that returns None where the column is null."""
-    validity, first = memoryview(column.buffers()[0]), column.offset
+    validity, offset = memoryview(column.buffers()[0]), column.offset
 
     def read_or_none(row: int) -> Any:
-        bit = first + row
+        bit = offset + row
         return read(row) if validity[bit >> 3] >> (bit & 7) & 1 else None
 
     return read_or_none

@@ -122,22 +122,22 @@ def _split_by_share(
 def _fill_splits(groups: Sequence[list[int]], targets: Mapping[Split, int | None]) -> SplitIndices:
     """Assign whole groups, in order, so that each split comes as near to its target as possible."""
     indices: SplitIndices = {name: [] for name in SPLITS}
-    waiting = list(groups)
+    remaining_groups = list(groups)
     # Test is filled first, so that its rows do not depend on the sizes of the other two.
     for name in ("test", "validation", "train"):
         target = targets[name]
         if target is None:
-            indices["train"] = [index for group in waiting for index in group]
-            waiting = []
+            indices["train"] = [index for group in remaining_groups for index in group]
+            remaining_groups = []
             continue
-        rest: list[list[int]] = []
-        for group in waiting:
+        unassigned: list[list[int]] = []
+        for group in remaining_groups:
             count = len(indices[name])
             if abs(count + len(group) - target) < abs(count - target):
                 indices[name] += group
             else:
-                rest.append(group)
-        waiting = rest
+                unassigned.append(group)
+        remaining_groups = unassigned
     return indices
 
 

@@ -311,8 +311,8 @@ def read_all(files: SourceFiles) -> LoadedData:
 
 def _check_columns(file_format: str, columns: Sequence[str], examples: Sequence[Example], shown: str) -> None:
     """Raise if `columns` is given for a file that names its columns: it would be ignored, or the header learned as a row."""
-    first = examples[0].fields.values() if examples else ()
-    header = {value.strip() for value in first if isinstance(value, str)}
+    first_row = examples[0].fields.values() if examples else ()
+    header = {value.strip() for value in first_row if isinstance(value, str)}
     if file_format in ("jsonl", "json", "parquet", "arrow"):
         finding = f"{shown}, whose rows name their fields"
     elif file_format in ("csv", "tsv") and header == set(columns):

@@ -105,15 +105,15 @@ def _near_duplicate_groups(
     """For each row the key of its group of near duplicates, which does not depend on the rows' order."""
     if settings.near_duplicate_threshold >= 1 or not fields:
         return list(keys)
-    first: dict[str, int] = {}
+    index_by_key: dict[str, int] = {}
     for index, key in enumerate(keys):
-        first.setdefault(key, index)
-    texts = (field_text(examples[index], fields) for index in first.values())
-    heads = duplicates.near_duplicate_groups(texts, settings.near_duplicate_threshold)
-    members: dict[int, list[str]] = {}
-    for key, head in zip(first, heads, strict=True):
-        members.setdefault(head, []).append(key)
-    names = {key: min(keys_of_group) for keys_of_group in members.values() for key in keys_of_group}
+        index_by_key.setdefault(key, index)
+    texts = (field_text(examples[index], fields) for index in index_by_key.values())
+    group_heads = duplicates.near_duplicate_groups(texts, settings.near_duplicate_threshold)
+    keys_by_head: dict[int, list[str]] = {}
+    for key, head in zip(index_by_key, group_heads, strict=True):
+        keys_by_head.setdefault(head, []).append(key)
+    names = {key: min(keys_of_group) for keys_of_group in keys_by_head.values() for key in keys_of_group}
     return [names[key] for key in keys]
 
 

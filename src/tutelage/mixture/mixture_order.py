@@ -102,11 +102,11 @@ class MixtureOrder:
 
     def span(self, start: int, stop: int) -> Draws:
         """The rows at the positions from `start` up to `stop`: those of `at`, computed together."""
-        first = start // BLOCK
-        parts = [self._cached_block(block) for block in range(first, -(-max(start, stop) // BLOCK))]
+        first_block = start // BLOCK
+        parts = [self._cached_block(block) for block in range(first_block, -(-max(start, stop) // BLOCK))]
         if not parts:
             return Draws(*(np.empty(0, np.int64) for _ in range(3)))
-        positions = slice(start - first * BLOCK, stop - first * BLOCK)
+        positions = slice(start - first_block * BLOCK, stop - first_block * BLOCK)
         task, count = (np.concatenate(column)[positions] for column in zip(*parts, strict=True))
         sizes, totals = self._sizes[task], self._totals[task]
         epoch, offset_in_epoch = np.divmod(count, sizes)
@@ -117,13 +117,6 @@ class MixtureOrder:
             keys = round_keys_all(sample, task[is_sampled])
             row[is_sampled] = permute_all(totals[is_sampled], keys, row[is_sampled])
         return Draws(task, row, epoch)
-
-    def counts(self, position: int) -> Ints:
-        """How often each task comes before a position that is a multiple of 1,000: shape (tasks)."""
-        block, rest = divmod(position, BLOCK)
-        if rest:
-            raise ValueError(f"counts are known at multiples of {BLOCK}, not at {position}")
-        return np.diff(self._slots_below(block, self._share_bounds))
 
     def _cached_block(self, block: int) -> tuple[Ints, Ints]:
         """The tasks at a block's positions, and how often each came before: shapes (1000), (1000)."""

@@ -159,14 +159,14 @@ class Binding:
     def _column(self, kind_field: KindField, example: Example, column: str) -> Json:
         value = look_up(example.fields, column)
         if value is MISSING and not kind_field.optional:
-            close = nearest(column, list(example.fields))
+            suggestion = nearest(column, list(example.fields))
             raise InputError(
                 f"the row has no field {column}",
                 where=str(example.origin),
                 found="the fields " + ", ".join(example.fields),
                 expected=f"{column}: {kind_field.about}",
-                fix=f"did you mean {close}? Add the field, or delete the row"
-                if close
+                fix=f"did you mean {suggestion}? Add the field, or delete the row"
+                if suggestion
                 else "add it, or delete the row",
             )
         return None if value is MISSING else value
@@ -300,14 +300,14 @@ def _likely_column(kind: Kind, name: str, free_columns: Sequence[str]) -> str | 
         (c for c in free_columns if c.casefold() in usual_names),
         key=lambda c: usual_names.index(c.casefold()),
     )
-    close = nearest(name, free_columns)
+    nearest_name = nearest(name, free_columns)
     text_columns = [column for column in free_columns if not column_roles.column_role(column).is_ignored]
     answers = [
         column for column in text_columns if column_roles.column_role(column).completion_rank is not None
     ]
     other_columns = [column for column in text_columns if column not in answers]
     ranked = [*answers, *other_columns] if name == kind.answer else [*other_columns, *answers]
-    return next(iter([*by_name, *([close] if close else []), *ranked, *free_columns]), None)
+    return next(iter([*by_name, *([nearest_name] if nearest_name else []), *ranked, *free_columns]), None)
 
 
 def _source_yaml(source: FieldSource) -> str:

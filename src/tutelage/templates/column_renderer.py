@@ -122,7 +122,7 @@ def _run_templates(prompt: str, completion: str) -> ColumnRenderer | None:
 def _may_read_other_names(source: str) -> bool:
     """Whether other fields of the row could change a name's meaning: it is the whole row, or a global that a field could hide."""
     shadowing_names = {sandbox.WHOLE_ROW, *ENVIRONMENT.globals}
-    return any(node.name in shadowing_names for node in sandbox.parse_template(source).find_all(nodes.Name))
+    return any(node.name in shadowing_names for node in ENVIRONMENT.parse(source).find_all(nodes.Name))
 
 
 def _part_picker(

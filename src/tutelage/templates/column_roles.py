@@ -116,17 +116,19 @@ def guess_columns(columns: Sequence[str], *, uninformative: Sequence[str] = ()) 
     by_name = _is_first(prompt, prompt_candidates, roles, "prompt_rank") and _is_first(
         completion, completion_candidates, roles, "completion_rank"
     )
-    rest = sorted(
+    remaining = sorted(
         (name for name in usable if name not in (prompt, completion)), key=lambda name: name in uninformative
     )
     if prompt is None:
-        prompt = next(iter(rest), None)
+        prompt = next(iter(remaining), None)
     if completion is None:
-        free = [name for name in rest if name != prompt and roles[name].prompt_rank != _CONTEXT_RANK]
+        available = [
+            name for name in remaining if name != prompt and roles[name].prompt_rank != _CONTEXT_RANK
+        ]
         position = {name: n for n, name in enumerate(columns)}
-        later = [name for name in free if prompt is not None and position[name] > position[prompt]]
+        later = [name for name in available if prompt is not None and position[name] > position[prompt]]
         informative = [name for name in later if name not in uninformative]
-        completion = next(iter(informative or free), None)
+        completion = next(iter(informative or available), None)
     if prompt is None or completion is None:
         return None
     excluded = _table()["never"]

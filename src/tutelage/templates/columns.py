@@ -238,9 +238,9 @@ def _is_uninformative(values: Sequence[Json]) -> bool:
 
 def _advice_without_guess(examples: Sequence[Example]) -> str:
     """The advice for rows in which no two columns could be prompt and completion; it names existing columns only."""
-    first = examples[0].fields
+    first_row = examples[0].fields
     for name in common_columns(examples):
-        value = first[name]
+        value = first_row[name]
         if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
             with suppress(ValueError, RecursionError):
                 json.loads(value)

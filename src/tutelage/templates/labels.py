@@ -112,10 +112,10 @@ def _unclear_labels_error(
 
 
 def _yaml(text: str) -> str:
-    plain = text.replace("-", "").replace("_", "").isalnum() and text.lower() not in (
+    needs_no_quotes = text.replace("-", "").replace("_", "").isalnum() and text.lower() not in (
         "yes",
         "no",
         "true",
         "false",
     )
-    return text if plain or text == "..." else json.dumps(text, ensure_ascii=False)
+    return text if needs_no_quotes or text == "..." else json.dumps(text, ensure_ascii=False)

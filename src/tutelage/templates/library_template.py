@@ -18,7 +18,7 @@ from tutelage.templates.binding import MISSING, Binding, BoundRow, FieldSource, 
 from tutelage.templates.kind import LETTER, OPTIONS, Kind, Wording
 from tutelage.templates.labels import LabelSpec
 from tutelage.templates.library import TemplateSelection
-from tutelage.templates.option_layouts import lay_out, option_letter
+from tutelage.templates.option_layouts import LAYOUTS, option_letter
 from tutelage.templates.render_errors import render_error
 from tutelage.templates.render_jobs import (
     RenderJob,
@@ -215,7 +215,7 @@ class LibraryTemplate:
     def _job(self, row: _WordedRow) -> RenderJob:
         wording, extra = row.wording, row.bound.extra
         listed_choices = row.bound.choices if row.has_options and wording.layout else ()
-        options = lay_out(listed_choices, wording.layout) if listed_choices and wording.layout else ""
+        options = LAYOUTS[wording.layout](listed_choices) if listed_choices and wording.layout else ""
         correct_letter = option_letter(row.bound.correct_index) if row.bound.correct_index is not None else ""
         requests: list[RenderRequest] = [
             (wording.prompt, {**extra, OPTIONS: options}),

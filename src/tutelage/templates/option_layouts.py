@@ -14,11 +14,6 @@ def option_letter(index: int) -> str:
     return (option_letter(higher - 1) if higher else "") + chr(ord("A") + last)
 
 
-def lay_out(choices: Sequence[str], layout: str) -> str:
-    """The choices as one text in the named layout."""
-    return LAYOUTS[layout](choices)
-
-
 def _either(choices: Sequence[str]) -> str:
     return choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"
 

@@ -15,6 +15,7 @@ from jinja2 import nodes
 from tutelage.core.limits import MAX_RENDERED_CHARACTERS
 from tutelage.core.types import Json
 from tutelage.templates import sandbox
+from tutelage.templates.environment import ENVIRONMENT
 from tutelage.templates.sandbox import NO_FIELDS, RenderedText, RenderFailure, Span
 
 _JINJA_NAMES = frozenset({"self", "loop", "super", "caller", "varargs", "kwargs", sandbox.WHOLE_ROW})
@@ -31,7 +32,7 @@ class Placeholder(NamedTuple):
 def parse_placeholders(source: str) -> tuple[str | Placeholder, ...] | None:
     """A template's texts and placeholders; None if it does anything else. Raises jinja2's TemplateSyntaxError."""
     parts: list[str | Placeholder] = []
-    for output in sandbox.parse_template(source).body:
+    for output in ENVIRONMENT.parse(source).body:
         if not isinstance(output, nodes.Output):
             return None
         for node in output.nodes:

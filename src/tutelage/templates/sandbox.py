@@ -82,20 +82,10 @@ class RenderFailure:
     inside: bool = False
 
 
-def filter_names() -> list[str]:
-    """The filters that a template may use."""
-    return sorted(ENVIRONMENT.filters)
-
-
 @lru_cache(maxsize=4096)
 def compile_template(source: str) -> Template:
     """Compile a template. Raises jinja2's TemplateSyntaxError."""
     return ENVIRONMENT.from_string(source)
-
-
-def parse_template(source: str) -> nodes.Template:
-    """A template's syntax tree. Raises jinja2's TemplateSyntaxError."""
-    return ENVIRONMENT.parse(source)
 
 
 def check(source: str, *, where: str) -> tuple[str, ...]:

@@ -24,7 +24,8 @@ import orjson
 
 from tutelage.core.clock import Instant
 from tutelage.templates import chat_environment
-from tutelage.templates.sandbox import RenderFailure, filter_names, try_render
+from tutelage.templates.environment import ENVIRONMENT
+from tutelage.templates.sandbox import RenderFailure, try_render
 from tutelage.templates.verbatim_proof import writes_contents_verbatim
 
 OUT_OF_MEMORY = asdict(RenderFailure("memory"))
@@ -106,7 +107,7 @@ def allow_cpu_time(seconds: int) -> None:
 
 def _warm_up() -> None:
     """Use every filter and raise some errors once: modules that Python imports lazily cannot be opened under the limits."""
-    for name in filter_names():
+    for name in sorted(ENVIRONMENT.filters):
         try_render(f"{{{{ a | {name} }}}}", {"a": "<b>x &amp; y</b> http://a.b"})
     for source in ("{{ a.b }}", "{{ 1 / 0 }}{{ 'x' }}", "{{ a.encode('latin-1') }}"):
         try_render(source, {"a": "x"})

@@ -53,12 +53,12 @@ class JsonDocument:
 
     def rows(self) -> Iterator[RawRow | InputError]:
         """The rows, each with the physical line on which it starts."""
-        first = self._peek()
-        if first == "[":
+        opening = self._peek()
+        if opening == "[":
             yield from self._rows(self._list(), {})
-        elif first == "{":
+        elif opening == "{":
             yield from self._rows_of_object()
-        elif first:
+        elif opening:
             raise InputError(
                 "the file holds no rows",
                 where=f"{self.shown}:{self._line}",
@@ -66,7 +66,7 @@ class JsonDocument:
                 expected="a list of objects, or an object that holds one",
                 fix="write one object a row",
             )
-        if first and self._peek():
+        if opening and self._peek():
             raise self._unexpected("the end of the file")
 
     def _rows_of_object(self) -> Iterator[RawRow | InputError]:
@@ -134,12 +134,12 @@ class JsonDocument:
 
     def _list(self) -> Iterator[_Member]:
         self._expect("[")
-        first = True
+        is_first = True
         while self._peek() != "]":
-            if not first:
+            if not is_first:
                 self._expect(",")
                 self._peek()
-            first = False
+            is_first = False
             line = self._line
             yield _Member("", line, self._value())
         self._expect("]")

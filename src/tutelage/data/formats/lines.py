@@ -87,30 +87,30 @@ class Lines:
 
     def pieces(self) -> Iterator[LineBlock]:
         """Blocks of whole lines, without the file's byte order mark. Raises InputError for a line beyond the limit."""
-        number = start = pending_size = 0
+        line_count = start_byte = pending_size = 0
         pending: list[bytes] = []
-        first = True
+        is_first_block = True
         for raw_block in self._blocks:
             block = raw_block
-            if first and block.startswith(BOM):
+            if is_first_block and block.startswith(BOM):
                 self.notes.append(BOM_NOTE)
-                block, start = block[len(BOM) :], len(BOM)
-            first = False
+                block, start_byte = block[len(BOM) :], len(BOM)
+            is_first_block = False
             line_end = block.rfind(b"\n") + 1
             if line_end:
                 raw = b"".join([*pending, block[:line_end]])
                 if raw.find(b"\n") >= MAX_LINE_BYTES:
-                    raise too_long_error(f"{self.shown}:{number + 1}")
-                yield LineBlock(raw, number, start, self.shown)
-                number += raw.count(b"\n")
-                start += len(raw)
+                    raise too_long_error(f"{self.shown}:{line_count + 1}")
+                yield LineBlock(raw, line_count, start_byte, self.shown)
+                line_count += raw.count(b"\n")
+                start_byte += len(raw)
                 pending, pending_size = [], 0
             pending.append(block[line_end:])
             pending_size += len(block) - line_end
             if pending_size > MAX_LINE_BYTES:
-                raise too_long_error(f"{self.shown}:{number + 1}")
-        if rest := b"".join(pending):
-            yield LineBlock(rest, number, start, self.shown)
+                raise too_long_error(f"{self.shown}:{line_count + 1}")
+        if remainder := b"".join(pending):
+            yield LineBlock(remainder, line_count, start_byte, self.shown)
 
 
 def _decode_line(raw: bytes, where: str, number: int, start: int) -> Line | InputError:

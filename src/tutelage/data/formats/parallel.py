@@ -26,11 +26,11 @@ def rows(
     """
     for number, lines in enumerate(zip_longest(*files), 1):
         if None in lines:
-            short, long = lines.index(None), next(i for i, line in enumerate(lines) if line)
+            shortest, longer = lines.index(None), next(i for i, line in enumerate(lines) if line)
             raise InputError(
                 "the files have different numbers of lines",
-                where=f"{shown[short]}:{number}",
-                found=f"{number - 1} lines in {shown[short]}, and more in {shown[long]}",
+                where=f"{shown[shortest]}:{number}",
+                found=f"{number - 1} lines in {shown[shortest]}, and more in {shown[longer]}",
                 expected="as many lines in each file",
                 fix="take files of one export; blank lines count, and must stand in all of them",
             )
