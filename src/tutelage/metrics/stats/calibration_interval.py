@@ -10,12 +10,12 @@ multiplied by one factor; with 0 it is calibrated.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from tutelage.metrics.stats.arrays import Floats, Ints
+from tutelage.metrics.stats.intervals import bisect
 
 DRAWS = 500
 _TAIL = 0.02
@@ -106,17 +106,10 @@ def calibration_interval(bins: ConfidenceBins, rng: np.random.Generator) -> tupl
     def too_large(factor: float) -> bool:
         return float(np.mean(simulation.errors(factor) <= observed + _ROUNDING)) <= _TAIL
 
-    low = bins.true_error(_bisect(too_small, 0.0, 1.5)[0]) if too_small(0.0) else 0.0
+    low = bins.true_error(bisect(too_small, 0.0, 1.5, halvings=_HALVINGS)[0]) if too_small(0.0) else 0.0
     limit = 1.0
     while limit < 64 and not too_large(limit):
         limit *= 2
-    high = bins.true_error(_bisect(lambda factor: not too_large(factor), 0.0, limit)[1])
+    _, last = bisect(lambda factor: not too_large(factor), 0.0, limit, halvings=_HALVINGS)
+    high = bins.true_error(last)
     return min(low, observed), max(high, observed)
-
-
-def _bisect(holds: Callable[[float], bool], low: float, high: float) -> tuple[float, float]:
-    """Narrow down where a condition that holds at `low` stops holding: a point where it holds, one where it does not."""
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return low, high

@@ -269,9 +269,9 @@ def paired_proportions_interval(gained: int, lost: int, n: int) -> tuple[float, 
         return top / math.sqrt(variance)
 
     difference = (gained - lost) / n
-    lower = -1.0 if lost == n else _crossing(lambda d: score(d) - Z, -1.0, difference)
-    upper = 1.0 if gained == n else _crossing(lambda d: score(d) + Z, difference, 1.0)
-    return lower, upper
+    lower = bisect(lambda delta: score(delta) - Z > 0, -1.0, difference, halvings=60)
+    upper = bisect(lambda delta: score(delta) + Z > 0, difference, 1.0, halvings=60)
+    return -1.0 if lost == n else sum(lower) / 2, 1.0 if gained == n else sum(upper) / 2
 
 
 def reconcile(
@@ -301,12 +301,9 @@ def reconcile(
     return low, high, p
 
 
-def _crossing(f: Callable[[float], float], low: float, high: float) -> float:
-    """Where a falling function crosses zero, by halving."""
-    for _ in range(60):
+def bisect(holds: Callable[[float], bool], low: float, high: float, *, halvings: int) -> tuple[float, float]:
+    """Narrow down where a condition that holds at `low` stops holding: a point where it holds, one where it does not."""
+    for _ in range(halvings):
         middle = (low + high) / 2
-        if f(middle) > 0:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low, high
