@@ -63,7 +63,7 @@ def test_paths_of_parts_in_the_old_form_are_read(tmp_path):
     ],
 )
 def test_only_old_placeholders_are_rewritten(text, template):
-    spec, notes = updated({"parts": {"a": {"prompt": text, "title": text}}}, lambda path: ".".join(path))
+    spec, notes = updated({"parts": {"a": {"prompt": text, "title": text}}}, ".".join)
     assert spec == {"parts": {"a": {"prompt": template, "title": text}}}
     assert [note.split(":")[0] for note in notes] == (["parts.a.prompt"] if template != text else [])
 

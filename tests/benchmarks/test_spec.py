@@ -74,7 +74,7 @@ def test_a_field_that_must_be_there_is_missed_by_name(refusal, field):
 
 
 @pytest.mark.parametrize(
-    ("line", "where", "problem", "found", "expected"),
+    "case",
     [
         ("version: 0", "1: version", "out of range", "0", "1 or more"),
         ("version: '1'", "1: version", "not a whole number", '"1"', "a whole number"),
@@ -96,9 +96,8 @@ def test_a_field_that_must_be_there_is_missed_by_name(refusal, field):
         ("parts: {a: 5}", "5: parts.a", "not fields with values", "5", "fields with values"),
     ],
 )
-def test_a_wrong_value_is_reported_with_its_line_and_what_is_expected(
-    refusal, line, where, problem, found, expected
-):
+def test_a_wrong_value_is_reported_with_its_line_and_what_is_expected(refusal, case):
+    line, where, problem, found, expected = case
     field = line.partition(":")[0]
     lines = ["version: 1", "name: shop", "title: A shop", "items: i", "parts: {a: {title: A, kind: choose}}"]
     text = "\n".join(
