@@ -148,7 +148,7 @@ class MixtureStream:
 
     @classmethod
     def of(cls, seed: int, sources: Sequence[MixtureSource], shares: Sequence[TaskShare]) -> MixtureStream:
-        """A mixture with the shares, and the capped rows, that `shares` says.
+        """Create a stream with the shares and row counts of `shares`.
 
         Raises:
             ValueError: other tasks than the rates', or in another order.

@@ -105,7 +105,7 @@ def guess_columns(columns: Sequence[str], *, uninformative: Sequence[str] = ()) 
         _ranked(usable, roles, "prompt_rank"),
         _ranked(usable, roles, "completion_rank"),
     )
-    # What is only asked about does not ask where nothing answers: of a title and a body, either may be the answer.
+    # A weak prompt name decides only if some column is an answer: of a title and a body, either may be the answer.
     prompts = [
         name
         for name in prompt_candidates

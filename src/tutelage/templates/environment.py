@@ -126,7 +126,7 @@ def _safe_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         context, values = args[:context_args], args[context_args:]
         if name in _TEXT_FILTERS:
-            # Only these two put their further words into the text.
+            # Only these two filters insert their further arguments into the text.
             for value in [*values, *kwargs.values()] if name in ("format", "replace") else values[:1]:
                 _require_text(value)
         elif name == "urlencode":

@@ -37,7 +37,7 @@ TYPES: tuple[str, ...] = get_args(FieldType)
 text: a text or a number; tokens: that, or a list of words; label: one of the task's labels; choices: a list of texts;
 choice: one of them; entities: a list of {text, type}, or tags beside tokens; record: a text, an object or a list of facts."""
 OPTIONS, LETTER = "options", "letter"
-"""What a wording may read beside the fields: the choices laid out ('' when they are not listed), the right one's letter."""
+"""Names that a wording may read besides the fields: the formatted choices ('' if they are not listed), the correct one's letter."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 GROUPS = ("wordings", "rationales", "inverted")
 
@@ -216,7 +216,7 @@ class _KindBlock(Block):
 
 
 def _name_mistakes(block: _KindBlock, places: Places) -> Iterator[InputError]:
-    """Names that stand twice or for nothing, and completions that are missing."""
+    """Errors for repeated or unknown names, and for missing completions."""
     if block.answer not in block.fields:
         yield unknown_name("not one of the choices", block.answer, block.fields, where=places(("answer",)))
     names: set[str] = set()
@@ -268,7 +268,7 @@ def _mistake(where: str, problem: str, found: str, expected: str = "", fix: str 
 
 
 def _contradictions(kind: Kind, places: Places) -> Iterator[InputError]:
-    types = [wording.type for wording in kind.fields.values()]
+    types = [field.type for field in kind.fields.values()]
     if kind.labels and kind.fields[kind.answer].type != "label":
         yield _mistake(places(("labels",)), "labels go with an answer of type label", ", ".join(kind.labels))
     if kind.fields[kind.answer].type == "choice" and types.count("choices") != 1:

@@ -106,7 +106,7 @@ class LibraryTemplate:
         """The columns that prompts read, including those of the options."""
         names = {name for wording in self.wordings for name in sandbox.fields_read(wording.prompt)}
         if OPTIONS in names:
-            names |= {wording.name for wording in self.kind.fields.values() if wording.type == "choices"}
+            names |= {field.name for field in self.kind.fields.values() if field.type == "choices"}
         return self.binding.columns(sorted(names - {OPTIONS, LETTER}))
 
     @cached_property
@@ -323,9 +323,7 @@ def bind_template(
     """Bind a kind's wordings to a task's rows. Arguments and errors are those of `bind` and `LibraryTemplate`."""
     names = {name for wording in selection.wordings for name in wording.completion_reads}
     required = [
-        wording.name
-        for wording in selection.kind.fields.values()
-        if not wording.optional or wording.name in names
+        field.name for field in selection.kind.fields.values() if not field.optional or field.name in names
     ]
     binding = bind(selection.kind, examples, required=required, fields=fields, labels=labels, where=where)
     return LibraryTemplate(selection, binding, wording_options or WordingOptions())

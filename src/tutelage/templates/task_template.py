@@ -212,7 +212,7 @@ def references_of(example: Example, field: str | None, *, where: str) -> tuple[s
 
 def mixed_type_errors(examples: Sequence[Example], fields: Sequence[str]) -> list[InputError]:
     """An error for each row whose field is of another type than in most rows; null counts as no type."""
-    if len(examples) < 2:  # a mixture asks for a row at a time of each of its tasks
+    if len(examples) < 2:  # a mixture stream often renders a single row of a task
         return []
     counts: dict[str, Counter[type]] = {name: Counter() for name in fields}
     for row in examples:

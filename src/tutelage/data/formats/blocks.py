@@ -118,7 +118,7 @@ def _decompressing(path: Path, file: BinaryIO) -> Any:
     if suffix == ".zst":
         import pyarrow as pa
 
-        # Arrow's reader unpacks a bounded piece at a time and says when the last frame is cut off.
+        # Arrow's reader decompresses in bounded pieces and raises if the last frame is truncated.
         return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
     return file
 
