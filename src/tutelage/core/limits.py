@@ -33,7 +33,7 @@ MAX_CHAT_TEMPLATE_CHARACTERS = 1_000_000
 """A model's chat template; the longest that are published have some 20,000."""
 
 MAX_RECIPE_BYTES = 1_000_000
-"""A recipe's file."""
+"""A recipe, a benchmark's spec or a file of templates."""
 
 MAX_ERRORS = 20
 """Different mistakes of one input that are printed; the same one in many places is printed once."""
