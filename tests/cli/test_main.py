@@ -67,7 +67,9 @@ def test_every_command_of_the_table_is_there_and_takes_json():
         assert function.__doc__, name
 
 
-@pytest.mark.parametrize("words", [["-m", "tutelage"], ["-m", "tutelage.cli.main"], [Path(sys.executable).with_name("tutelage")]])
+@pytest.mark.parametrize(
+    "words", [["-m", "tutelage"], ["-m", "tutelage.cli.main"], [Path(sys.executable).with_name("tutelage")]]
+)
 def test_the_installed_program_says_its_version(words):
     program = [sys.executable, *words] if words[0] == "-m" else words
     done = subprocess.run([*program, "--version"], capture_output=True, text=True, check=True)
