@@ -143,7 +143,7 @@ def uses(run: Path, other: Path, recipe: dict[str, Any]) -> dict[str, Callable[[
     return {
         "report": lambda: report.write(run),
         "compare": lambda: compare_runs(other, run),
-        "compare --items": lambda: flipped_items(run, other, most=3),
+        "compare --items": lambda: flipped_items(run, other, limit=3),
         "export": export,
         "run again": run_again,
     }
