@@ -27,7 +27,7 @@ def test_a_prompt_is_the_authors_file_with_the_question_behind_it(data: Path) ->
         text = (data / "bbh/cot-prompts" / f"{item.part}.txt").read_text("utf-8").split("-----\n", 1)[1]
         assert item.full_prompt.startswith(f"{text}\n\nQ: ")
         assert item.full_prompt.endswith("\nA: Let's think step by step.\n")
-        assert len(item.shots) == 3
+        assert len(item.exemplars) == 3
         assert item.request(found.spec.parts[item.part]).form == "text"
 
 
@@ -35,12 +35,12 @@ def test_direct_prompts_are_the_same_examples_without_their_reasons(data: Path) 
     thought, direct = load("bbh:cot", data=data, limit=1), load("bbh:direct", data=data, limit=1)
     assert [item.id for item in thought.items] == [item.id for item in direct.items]
     for long, short in zip(thought.items, direct.items, strict=True):
-        for whole, shot in zip(long.shots, short.shots, strict=True):
+        for whole, shot in zip(long.exemplars, short.exemplars, strict=True):
             question, _, reasons = whole.partition("\nA: Let's think step by step.")
             asked, _, answer = shot.rpartition("\nA: ")
             assert asked == question
             assert re.search(rf"the answer is {re.escape(answer)}\.?\s*\Z", reasons)
-        assert short.asked.endswith("\nA:")
+        assert short.full_prompt.endswith("\nA:")
 
 
 def test_fewer_examples_can_be_asked_for_and_more_there_are_not(data: Path) -> None:
@@ -48,7 +48,7 @@ def test_fewer_examples_can_be_asked_for_and_more_there_are_not(data: Path) -> N
 
     two = load("bbh", data=data, limit=1, parts=["navigate"], shots=2).items[0]
     three = load("bbh", data=data, limit=1, parts=["navigate"]).items[0]
-    assert two.shots == three.shots[:2]
+    assert two.exemplars == three.exemplars[:2]
     with pytest.raises(InputError, match="too few exemplars") as caught:
         load("bbh", data=data, limit=1, parts=["navigate"], shots=4)
     assert (caught.value.found, caught.value.expected) == ("3", "4")

@@ -38,7 +38,7 @@ def test_every_prompt_is_byte_by_byte_that_of_the_program(data: Path, way: str) 
     found = load(f"mmlu:{way}", data=data)
     hashes: dict[str, hashlib._Hash] = {}
     for item in found.items:
-        hashes.setdefault(item.part, hashlib.sha256()).update(item.spec.encode() + b"\0")
+        hashes.setdefault(item.part, hashlib.sha256()).update(item.full_prompt.encode() + b"\0")
     assert {part: own.hexdigest() for part, own in hashes.items()} == {
         part: PROMPTS[way][part] for part in hashes
     }
@@ -58,15 +58,15 @@ def test_what_is_here_and_what_is_not(data: Path) -> None:
         "other",
     }
     assert ways("mmlu:all") == [f"mmlu:{way}" for way in ("hendrycks", "lm-eval", "helm", "cloze", "chat")]
-    exemplars = [
-        load(way, data=data, limit=1, parts=["anatomy"]).items[0].exemplars for way in ways("mmlu:all")
+    counts = [
+        load(way, data=data, limit=1, parts=["anatomy"]).items[0].exemplar_count for way in ways("mmlu:all")
     ]
-    assert exemplars == [5] * 5
+    assert counts == [5] * 5
     none = load("mmlu:lm-eval", data=data, limit=1, parts=["anatomy"], shots=0).items[0]
-    assert none.spec.startswith(
+    assert none.full_prompt.startswith(
         "The following are multiple choice questions (with answers) about anatomy.\n\n"
     )
-    assert none.spec.count("Answer:") == 1
+    assert none.full_prompt.count("Answer:") == 1
 
 
 def test_all_ways_ask_the_same_sample(data: Path) -> None:
