@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from tutelage.core.clock import Instant
@@ -41,6 +42,17 @@ def render(
         _conversation_size, lambda _: 1, write_batch, lambda fields: RenderedChat(*fields)
     )
     return [outcome for (outcome,) in subprocess_renderer.shared_renderer.render(conversations, pipe_format)]
+
+
+@lru_cache(maxsize=64)
+def writes_contents_verbatim(template: str) -> bool:
+    """Whether the template is proven to write every message content verbatim or not at all (see `verbatim_proof`)."""
+    if len(template) > MAX_CHAT_TEMPLATE_CHARACTERS:
+        return False
+    line = json.dumps({"verbatim": template, "singly": False}).encode("ascii") + b"\n"
+    pipe_format: PipeFormat[str, bool] = PipeFormat(len, lambda _: 1, lambda _batch, _singly: line, bool)
+    ((outcome,),) = subprocess_renderer.shared_renderer.render([template], pipe_format)
+    return outcome is True
 
 
 def _conversation_size(conversation: Conversation) -> int:

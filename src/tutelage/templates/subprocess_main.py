@@ -4,6 +4,7 @@ Each input line is a batch of one of these kinds, with `"singly": bool`; each ou
 
     {"sources": [...], "rows": [[fields, [[source, extra], ...]], ...]}      prompts: [text, [span, ...]] for each source
     {"chat": template, "beside": {...}, "instant": "...", "talks": [...]}    conversations: [text, {format: text read}] for each
+    {"verbatim": template}                                                   true or false
 
 The first output line says which limits the system enforces.
 """
@@ -25,6 +26,7 @@ from tutelage.core.clock import Instant
 from tutelage.templates import chat_environment
 from tutelage.templates.environment import ENVIRONMENT
 from tutelage.templates.sandbox import RenderFailure, try_render
+from tutelage.templates.verbatim_proof import writes_contents_verbatim
 
 OUT_OF_MEMORY = asdict(RenderFailure("memory"))
 FLUSH_SECONDS = 0.02
@@ -63,6 +65,8 @@ def _tasks(batch: dict[str, Any]) -> Iterator[Callable[[], Any]]:
         instant = Instant.parse(batch["instant"])
         for messages in batch["talks"]:
             yield partial(chat_environment.try_render_chat, batch["chat"], messages, batch["beside"], instant)
+    elif "verbatim" in batch:
+        yield partial(writes_contents_verbatim, batch["verbatim"])
     else:
         for fields, requests in batch["rows"]:
             for source, extra in requests:
@@ -114,6 +118,7 @@ def _warm_up() -> None:
         "{{ messages | tojson }}{{ strftime_now('%c %x %X %p') }}",
     ):
         chat_environment.try_render_chat(source, [{"role": "user", "content": "x"}], {}, instant)
+    writes_contents_verbatim("{{ messages }}")
 
 
 def _write_line(value: Any) -> None:
