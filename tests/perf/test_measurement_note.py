@@ -7,7 +7,5 @@ from tutelage.core.provenance import processor
 
 
 def test_a_table_of_measurements_carries_date_commit_and_processor():
-    assert re.match(
-        r"Measured \d{4}-\d\d-\d\d at (?:[0-9a-f]{7}(?:-changed)?|version \S+), ", measured_on()
-    )
+    assert re.match(r"Measured \d{4}-\d\d-\d\d at (?:[0-9a-f]{7}(?:-changed)?|version \S+), ", measured_on())
     assert f", {processor().name}, " in measured_on()
