@@ -55,6 +55,14 @@ def test_readme_has_at_most_120_lines_and_the_commands_on_its_first_screen():
     assert all(text in first for text in ("docs/images/report.png", "make demo", "make test"))
 
 
+def test_every_page_is_in_the_sites_table_of_contents():
+    listed = set(re.findall(r"^[\w/-]+$", (ROOT / "docs" / "index.md").read_text("utf-8"), re.MULTILINE))
+    pages = {
+        path.relative_to(ROOT / "docs").with_suffix("").as_posix() for path in (ROOT / "docs").rglob("*.md")
+    }
+    assert listed == pages - {"index"}
+
+
 def test_the_recipe_in_readme_is_valid():
     block = re.search(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
     assert block
