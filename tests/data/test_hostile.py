@@ -93,6 +93,7 @@ CLASSES = {
     "a number in a list of rows": ("r.json", '[{"a": "b"},\n17]', ":2", "a number, not an object", "17", "object"),
     "rows under two names": ("r.json", '{"x": [{"a": 1}], "y": [{"a": 1}]}', ":1", "several lists", "x, y", "keep one"),
     "empty object": ("r.jsonl", GOOD + "{}\n", ":2", "no fields", "{}", "delete"),
+    "a file of an empty object": ("r.json", "{}\n", ":1", "no fields", "{}", "delete"),
     "Python's quotes": ("r.jsonl", "{'a': 'b'}\n", ":1", "not valid JSON", "{'a'", "json.dumps"),
     # tables
     "ragged row": ("r.csv", "a,b\n1,2\n1,2,3\n", ":3", "another number of fields", "3 fields", "double quotes"),

@@ -239,11 +239,13 @@ class Document:
 def _refuse_columns(fields: dict[str, Json], where: str) -> None:
     """Raise when an object is a table by columns, as pandas and `to_dict` write it: one row of it would be all rows."""
     values = list(fields.values())
+    if len(values) < 2:
+        return
     lists = [len(value) for value in values if isinstance(value, list)]
     keys = [value.keys() for value in values if isinstance(value, dict)]
     by_list = len(lists) == len(values) and len(set(lists)) == 1 and lists[0] > 1
     by_key = len(keys) == len(values) and all(one == keys[0] for one in keys) and len(keys[0]) > 1
-    if len(values) > 1 and (by_list or by_key):
+    if by_list or by_key:
         raise InputError(
             "the file is a table by columns, not by rows",
             where=where,
