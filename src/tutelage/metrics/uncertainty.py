@@ -21,6 +21,9 @@ from tutelage.metrics.stats.jackknife import Derivatives, LeaveOut
 
 Ends = tuple[float, float]
 
+_LARGEST = 700.0
+"""Its exponential is still a float64."""
+
 
 def interval(
     asked: Asked, counted: Counted, value: float, clusters: Ints | None, seed: int
@@ -68,7 +71,7 @@ def change(
             return (-most, most), 1.0
         low, high = _change_of_calibration(asked, sides, values, clusters, seed)
         error, freedom = (high - low) / (2 * Z), math.inf
-    elif family(asked).scale == "log" and min(values) > 0:
+    elif family(asked).scale == "log" and min(values) > asked.entry.low:
         low, high = _change_on_logarithm(asked, sides, values, clusters, seed)
         error, freedom = (high - low) / (2 * Z), math.inf
     else:
@@ -115,9 +118,8 @@ def _of_all(asked: Asked, lines: Floats, value: float, clusters: Ints | None, se
     quantile = intervals.t_quantile(max(size - 1, 1.0))
     if kind.scale == "fisher":
         return _fisher(value, variance, size, quantile), how
-    if kind.scale == "log" and value > 0:
-        times = math.exp(quantile * math.sqrt(variance) / value)
-        return (max(entry.low, value / times), value * times), how
+    if kind.scale == "log" and value > entry.low:
+        return _log_interval(asked, value, math.sqrt(variance), _freedom_by_weight(lines, clusters)), how
     if unseen is None:
         factor, quantile = _factor_by_items(asked, value, variance, plan, found, size=size, n=len(lines))
     else:
@@ -231,12 +233,38 @@ def _change_on_logarithm(
     product = errors[0] * errors[1]
     correlation = (errors[0] ** 2 + errors[1] ** 2 - variance) / (2 * product) if product > 0 else 0.0
     sizes = _sizes(sides[0], clusters)
-    quantile = intervals.t_quantile(max(intervals.effective(sizes) - 1, 1.0))
-    times = [math.exp(quantile * error / value) for error, value in zip(errors, values, strict=True)]
-    ends = [(value / factor, value * factor) for value, factor in zip(values, times, strict=True)]
+    ends = [
+        _log_interval(asked, value, error, _freedom_by_weight(lines, clusters))
+        for value, error, lines in zip(values, errors, sides, strict=True)
+    ]
     moved = plan.moved(sides_each[1].each - sides_each[0].each)
     unseen = intervals.unseen_changes(sizes / sizes.sum(), moved, max(family(asked).most, *values))
     return intervals.combined_difference(values, (ends[0], ends[1]), correlation, unseen)
+
+
+def _log_interval(asked: Asked, value: float, error: float, freedom: float) -> Ends:
+    """The interval of nats a unit of text, on the scale of their logarithm, as the metric's own values.
+
+    Args:
+        asked: perplexity, the exponential of nats a token, or bits a byte.
+        value: the metric, above its lower end.
+        error: the standard error of the value.
+        freedom: degrees of freedom of that error.
+    """
+    quantile = intervals.t_quantile(freedom)
+    if asked.entry.low == 0:
+        times = math.exp(quantile * error / value)
+        return value / times, value * times
+    nats = math.log(value)
+    times = math.exp(min(quantile * error / (value * nats), _LARGEST))
+    return math.exp(nats / times), math.exp(min(nats * times, _LARGEST))
+
+
+def _freedom_by_weight(lines: Floats, clusters: Ints | None) -> float:
+    """Degrees of freedom of a ratio of sums: a few long texts count as few, whatever the number of short ones."""
+    tokens = lines[:, 1]
+    weights = tokens if clusters is None else np.bincount(clusters, tokens).astype(np.float64)
+    return max(intervals.effective(weights) - 1, 1.0)
 
 
 def _bins(asked: Asked, lines: Floats, clusters: Ints | None) -> calibration.Bins:

@@ -136,6 +136,27 @@ def test_a_change_of_likelihood_is_skewed_and_is_never_certain(metric):
     assert same.low < 0 < same.high
 
 
+@pytest.mark.parametrize("metric", ["perplexity", "bits_per_byte"])
+def test_an_interval_of_likelihood_is_symmetric_in_log_nats_and_counts_a_long_text_as_a_text(metric):
+    def interval_in_log_nats(sizes):
+        rows = [
+            Row("", ("x" * size,), {"logprob": -size * nats, "tokens": size})
+            for size, nats in zip(sizes, (0.5, 0.7, 0.9, 1.1, 1.3, 1.5), strict=True)
+        ]
+        scored = score_rows([metric], rows)[metric].score
+        ends = np.log([scored.low, scored.value, scored.high])
+        return np.log(ends) if metric == "perplexity" else ends
+
+    low, value, high = interval_in_log_nats([20] * 6)
+    assert high - value == pytest.approx(value - low, abs=1e-9)
+    # By hand: six equal texts have 5 degrees of freedom and the variance of a mean; the exponential's curvature over
+    # one text of six adds 0.2 % to perplexity's jackknife.
+    error = np.std((0.5, 0.7, 0.9, 1.1, 1.3, 1.5), ddof=1) / math.sqrt(6)
+    assert high - value == pytest.approx(2.570582 * error, rel=3e-3)
+    low, value, high = interval_in_log_nats([20, 20, 20, 2000, 20, 20])
+    assert high - low > 4 * error  # one long text leaves one degree of freedom: quantile 12.7
+
+
 @pytest.mark.parametrize("metric", ALL)
 @pytest.mark.parametrize("right", ["all", "none", "half"])
 def test_a_value_lies_inside_its_interval_and_the_interval_is_never_certain(metric, right):

@@ -158,19 +158,17 @@ def calibrated_coverage(world: World, n: int, repetitions: int) -> Covered:
 
 
 def clustered_coverage(repetitions: int, sizes: Sequence[int] = (30, 100, 300, 1000)) -> Iterator[Rate]:
-    """The clustered interval: right answers that share a document, 1 to 9 to a document."""
+    """The clustered interval by the number of clusters: right answers that share a document, 1 to 9 to a document."""
     for n in sizes:
         rng = seeds.generator(SEED, "clustered", n)
         count = 0
         for _ in range(repetitions):
-            members = rng.integers(1, 10, n)
-            clusters = np.repeat(np.arange(n), members)[:n]
+            clusters = np.repeat(np.arange(n), rng.integers(1, 10, n))
             level = rng.beta(1.4, 0.6, n)[clusters]
-            right = (rng.random(n) < level).astype(np.float64)
+            right = (rng.random(len(clusters)) < level).astype(np.float64)
             count += _holds(intervals.clustered_mean(right, clusters, low=0, high=1), 0.7)
-        yield Rate(
-            "accuracy in clusters", "p 0.7, 1 to 9 items a cluster, correlation 0.33", n, count, repetitions
-        )
+        truth = "n clusters of 1 to 9 items, p 0.7, correlation 0.33"
+        yield Rate("accuracy in clusters", truth, n, count, repetitions)
 
 
 def false_alarms(test: str, repetitions: int, *, sizes: tuple[int, ...] = (30, 100, 1000)) -> Iterator[Rate]:
