@@ -43,7 +43,7 @@ def test_a_difference_says_its_test_and_what_could_have_been_found(files, capsys
     assert main(["score", "accuracy", str(files / "a.jsonl"), "--against", str(files / "b.jsonl")]) == 0
     said = capsys.readouterr().out
     assert "p of accuracy: McNemar exact" in said
-    assert "minimum detectable effect" in said
+    assert "detectable" in said
 
 
 def test_text_files(files, capsys):
