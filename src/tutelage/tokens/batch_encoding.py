@@ -77,7 +77,7 @@ class _BatchEncoder:
         control_ids = self._control_ids
         if not control_ids.isdisjoint(completion):
             return None
-        if [token for token in prompt if token in control_ids] != self._template_control_of(row):
+        if list(filter(control_ids.__contains__, prompt)) != self._template_control_of(row):
             return None
         return self._encoder.encode_ids(row, prompt, completion)
 

@@ -67,23 +67,27 @@ class WordCache:
         return dict(zip(texts, tokenize_batch(self._tokenizer, texts), strict=True))
 
     def _encode_by_words(self, texts: Sequence[str]) -> dict[str, list[int]]:
-        """Tokenize the words that are not cached, then join each text's ids; texts with inseparable words go whole."""
-        splits = [_split(text) for text in texts]
-        new_starts = {start for starts, _ in splits for start in starts} - self._line_starts.keys()
-        new_words = set().union(*(words for _, lines in splits for words in lines)) - self._words.keys()
+        """Tokenize the words that are not cached, then join each text's ids; texts with inseparable words go whole.
+
+        Each line is joined once for a batch: chat templates write the same lines into every prompt.
+        """
+        lines_of = {text: _lines(text) for text in texts}
+        lines = {line: line.split(" ") for line in dict.fromkeys(chain.from_iterable(lines_of.values()))}
+        new_starts = {start for start, *_ in lines.values()} - self._line_starts.keys()
+        new_words = set().union(*(words[1:] for words in lines.values())) - self._words.keys()
         inseparable = {start for start in new_starts if start and not _is_separate(start)}
         inseparable |= {word for word in new_words if not _is_separate(word)}
         self._add(new_starts - inseparable, new_words - inseparable)
-        ids: dict[str, list[int]] = {}
-        whole = []
-        for text, (starts, lines) in zip(texts, splits, strict=True):
-            if not starts or (inseparable and not inseparable.isdisjoint(chain(starts, *lines))):
-                whole.append(text)
-                continue
-            ids[text] = []
-            for start, words in zip(starts, lines, strict=True):
-                ids[text] += self._line_starts[start]
-                ids[text].extend(chain.from_iterable(map(self._words.__getitem__, words)))
+        line_ids: dict[str, list[int]] = {}
+        for line, (start, *words) in lines.items():
+            if not inseparable or (start not in inseparable and inseparable.isdisjoint(words)):
+                line_ids[line] = [*self._line_starts[start]]
+                line_ids[line].extend(chain.from_iterable(map(self._words.__getitem__, words)))
+        by_words = {text: of for text, of in lines_of.items() if of and line_ids.keys() >= set(of)}
+        ids = {
+            text: list(chain.from_iterable(map(line_ids.__getitem__, of))) for text, of in by_words.items()
+        }
+        whole = [text for text in texts if text not in ids]
         ids.update(zip(whole, tokenize_batch(self._tokenizer, whole), strict=True))
         self._trim(self._line_starts, new_starts)
         self._trim(self._words, new_words)
@@ -147,15 +151,11 @@ def _overlap(tokens: set[str]) -> bool:
     return any(token[start:] in prefixes for token in tokens for start in range(len(token)))
 
 
-def _split(text: str) -> tuple[list[str], list[list[str]]]:
-    """A text's lines, each as its first word and the words behind it; none where a space follows a line break."""
+def _lines(text: str) -> list[str]:
+    """A text's lines, each with the line break that ends it; none where a space follows a line break."""
     if "\n" not in text:
-        start, *words = text.split(" ")
-        return [start], [words]
-    if "\n " in text:
-        return [], []
-    lines = [line.split(" ") for line in _LINE_START.split(text)]
-    return [words.pop(0) for words in lines], lines
+        return [text]
+    return [] if "\n " in text else _LINE_START.split(text)
 
 
 def _is_separate(word: str) -> bool:
