@@ -168,8 +168,12 @@ def takes_packs(full_pass: FullPass) -> bool:
         for length, cache in ((0, None), (len(prefix), _prefix_cache(model, prefix))):
             ((_, pack),) = pack_requests(requests, length, share_neighbours=True)
             packed += score_packed_choices(model, pack, requests, cache, length)
-        alone = [[full_pass.log_probability(r.prompt, ids) for ids in choices] for r in requests]
-        return torch.tensor(packed), torch.tensor(alone * 2)
+        alone = [[full_pass.choice_score(r.prompt, ids) for ids in choices] for r in requests]
+        fast, slow = (
+            torch.tensor([[score.log_probability for score in row] for row in scores])
+            for scores in (packed, alone * 2)
+        )
+        return fast, slow
 
     return soft_prompt(model) is None and _agree(model, trial)
 

@@ -25,6 +25,7 @@ from tutelage.engine.limits import BatchLimits
 from tutelage.engine.padded_answers import Prefilled
 from tutelage.engine.padded_batch import PaddedBatch, PaddedDecoderBatch, prefill
 from tutelage.engine.prefix_tree import PrefixNode, build_prefix_tree
+from tutelage.engine.scoring import ChoiceScore
 from tutelage.engine.sequential import FullPass, next_token_logits
 from tutelage.tokens import chat_encoding, rendering
 
@@ -92,7 +93,7 @@ class Engine:
         errors = [error for request in encoded if (error := self._too_long(request))]
         raise_all("the requests", errors[:MAX_MISTAKES])
         responses: dict[str, Response] = {}
-        for kind, answers in (("generate", self._generate), ("choose", self._score)):
+        for kind, answers in (("generate", self._texts), ("choose", self._choices)):
             of_kind = [request for request in encoded if request.request.kind == kind]
             if not of_kind:
                 continue
@@ -174,8 +175,20 @@ class Engine:
             answer_prefix=self.encoder.answer_prefix,
         )
 
-    def _generate(self, requests: Sequence[EncodedRequest]) -> Iterator[list[Response]]:
-        """Greedy answers by the fastest path that the model takes, several at a time."""
+    def _texts(self, requests: Sequence[EncodedRequest]) -> Iterator[list[Response]]:
+        for generations in self.generate(requests):
+            yield [self._response(generation) for generation in generations]
+
+    def _choices(self, requests: Sequence[EncodedRequest]) -> Iterator[list[Response]]:
+        for batch in self.score(requests):
+            yield [_choice(encoded, scores) for encoded, scores in batch]
+
+    def generate(self, requests: Sequence[EncodedRequest]) -> Iterator[list[Generation]]:
+        """Greedy answers as token ids, by the fastest path that the model takes, several at a time as they end.
+
+        Args:
+            requests: of kind `generate`, each within the model's context; what is too long is not noticed here.
+        """
         limits = self.limits
         if self.capabilities.decode_batch:
             cached_tokens = limits.cache_bytes // self._token_bytes
@@ -203,8 +216,7 @@ class Engine:
             )
         else:
             finished = ([self._generate_alone(request)] for request in requests)
-        for generations in finished:
-            yield [self._response(generation) for generation in generations]
+        yield from finished
 
     def _generate_alone(self, encoded: EncodedRequest) -> Generation:
         """A greedy answer with nothing else in the model."""
@@ -215,9 +227,15 @@ class Engine:
             self._append(generation, int(next_logits(generation.ids).argmax()))
         return generation
 
-    def _score(self, requests: Sequence[EncodedRequest]) -> Iterator[list[Response]]:
-        """Choices by the fastest path that the model takes, several requests at a time."""
-        scored: Iterator[tuple[Sequence[EncodedRequest], list[list[float]]]]
+    def score(
+        self, requests: Sequence[EncodedRequest]
+    ) -> Iterator[list[tuple[EncodedRequest, list[ChoiceScore]]]]:
+        """Each request with the scores of its choices, by the fastest path that the model takes; several at a time, in any order.
+
+        Args:
+            requests: of kind `choose`, each within the model's context; what is too long is not noticed here.
+        """
+        scored: Iterator[tuple[Sequence[EncodedRequest], list[list[ChoiceScore]]]]
         if self.capabilities.packed_scoring:
             scored = self._score_packs(requests)
         elif self.capabilities.batching is Batching.PADDED:
@@ -226,18 +244,17 @@ class Engine:
                 for batched, batch in self._prefilled(requests, self.limits)
             )
         else:
-            log_probability = self.full_pass.log_probability
+            choice_score = self.full_pass.choice_score
             scored = (
-                ([alone], [[log_probability(alone.prompt, ids) for ids in alone.choices]])
-                for alone in requests
+                ([alone], [[choice_score(alone.prompt, ids) for ids in alone.choices]]) for alone in requests
             )
-        for batched, sums in scored:
-            yield [_choice(encoded, row) for encoded, row in zip(batched, sums, strict=True)]
+        for batched, scores in scored:
+            yield list(zip(batched, scores, strict=True))
 
     def _score_packs(
         self, requests: Sequence[EncodedRequest]
-    ) -> Iterator[tuple[list[EncodedRequest], list[list[float]]]]:
-        """Log-probabilities of choices, pack by pack."""
+    ) -> Iterator[tuple[list[EncodedRequest], list[list[ChoiceScore]]]]:
+        """Scores of choices, pack by pack."""
         tokens = min(self.limits.prompt_tokens, packed_scoring.PACK_TOKENS)
         for node, batch in self._prefixes(requests, pack_tokens=tokens):
             cache = None if batch is None else batch.cache
@@ -308,7 +325,8 @@ def stop_ids(model: Any, tokenizer: Any, turn_end: int | None) -> frozenset[int]
     return frozenset(int(token) for token in ids if token is not None)
 
 
-def _choice(encoded: EncodedRequest, sums: Sequence[float]) -> Response:
+def _choice(encoded: EncodedRequest, scores: Sequence[ChoiceScore]) -> Response:
+    sums = [score.log_probability for score in scores]
     best = max(range(len(sums)), key=lambda choice: sums[choice])
     return Response(
         encoded.request.id,

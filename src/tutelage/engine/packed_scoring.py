@@ -24,7 +24,7 @@ from tutelage.engine.attention import custom_attention
 from tutelage.engine.encoded_request import EncodedRequest
 from tutelage.engine.last_layer_pruning import prune_last_mlp
 from tutelage.engine.prefix_tree import shared_length
-from tutelage.engine.scoring import forward_logits, log_probabilities
+from tutelage.engine.scoring import ChoiceScore, forward_logits, log_probabilities
 from tutelage.engine.shared_prefix import continuation
 
 PACK_TOKENS = 512
@@ -142,8 +142,8 @@ def pack_requests(
 
 def score_packed_choices(
     model: Any, pack: Pack, requests: Sequence[EncodedRequest], cache: Any, prefix_length: int
-) -> list[list[float]]:
-    """The summed log-probability (nats) of each choice's tokens, by request.
+) -> list[list[ChoiceScore]]:
+    """How likely each choice's tokens are, by request.
 
     Args:
         model: a decoder-only model that takes packs, in inference mode.
@@ -160,10 +160,16 @@ def score_packed_choices(
     device = logits.device
     rows = torch.tensor([row_of[target.position] for target in pack.targets], device=device)
     tokens = torch.tensor([target.token for target in pack.targets], device=device)
-    sums = [[0.0] * len(encoded.choices) for encoded in requests]
-    for target, log_prob in zip(pack.targets, _log_probs(logits, rows, tokens), strict=True):
-        sums[target.request][target.choice] += log_prob
-    return sums
+    likeliest = (logits.argmax(-1)[rows] == tokens).tolist()
+    scores = [[ChoiceScore(0.0, greedy=True)] * len(encoded.choices) for encoded in requests]
+    for target, log_prob, greedy in zip(
+        pack.targets, _log_probs(logits, rows, tokens), likeliest, strict=True
+    ):
+        score = scores[target.request][target.choice]
+        scores[target.request][target.choice] = ChoiceScore(
+            score.log_probability + log_prob, score.greedy and greedy
+        )
+    return scores
 
 
 def packed_logits(

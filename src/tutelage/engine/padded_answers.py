@@ -11,7 +11,7 @@ from tutelage.engine.encoded_request import EncodedRequest
 from tutelage.engine.limits import BatchLimits
 from tutelage.engine.padded_batch import PaddedBatch, PaddedDecoderBatch, pad
 from tutelage.engine.prefix_tree import PrefixNode
-from tutelage.engine.scoring import log_probabilities
+from tutelage.engine.scoring import ChoiceScore, log_probabilities
 
 Prefilled = tuple[list[EncodedRequest], PaddedBatch]
 """Requests, and the batch in which their prompts have gone through the model."""
@@ -124,24 +124,31 @@ def _fits(
 
 def score_padded_choices(
     requests: Sequence[EncodedRequest], batch: PaddedBatch, *, pad_id: int
-) -> list[list[float]]:
-    """The summed log-probability (nats) of each choice's tokens behind its prompt, by request.
+) -> list[list[ChoiceScore]]:
+    """How likely each choice's tokens are behind its prompt, by request.
 
     The prompt's last logits (B, V) give each choice's first token. Choices of more tokens are then fed in one pass, each a row
     that continues a copy of its prompt's cache.
     """
     choices = [request.choices for request in requests]
-    first = log_probabilities(batch.logits)
-    sums = [[float(first[row, ids[0]]) for ids in of_row] for row, of_row in enumerate(choices)]
+    first, likeliest = log_probabilities(batch.logits), batch.logits.argmax(-1).tolist()
+    scores = [
+        [ChoiceScore(float(first[row, ids[0]]), likeliest[row] == ids[0]) for ids in of_row]
+        for row, of_row in enumerate(choices)
+    ]
     longer = [(row, n) for row, of_row in enumerate(choices) for n, ids in enumerate(of_row) if len(ids) > 1]
     if not longer:
-        return sums
+        return scores
     device = first.device
     batch.select(torch.tensor([row for row, _ in longer], device=device))
     ids, mask = pad([choices[row][n][:-1] for row, n in longer], pad_id, device)
-    log_probs = log_probabilities(batch.feed(ids, mask=mask))  # (choices, T, V)
+    logits = batch.feed(ids, mask=mask)
+    log_probs, argmax = log_probabilities(logits), logits.argmax(-1)  # (choices, T, V), (choices, T)
     for fed_row, (row, n) in enumerate(longer):
         tokens = choices[row][n][1:]
         positions = torch.arange(len(tokens), device=device)
-        sums[row][n] += float(log_probs[fed_row, positions, torch.tensor(tokens, device=device)].sum())
-    return sums
+        rest = float(log_probs[fed_row, positions, torch.tensor(tokens, device=device)].sum())
+        greedy = argmax[fed_row, : len(tokens)].tolist() == list(tokens)
+        start = scores[row][n]
+        scores[row][n] = ChoiceScore(start.log_probability + rest, start.greedy and greedy)
+    return scores

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+
+
+class ChoiceScore(NamedTuple):
+    """How likely a choice is behind its prompt.
+
+    Attributes:
+        log_probability: summed over the choice's tokens, in nats.
+        greedy: whether each of its tokens is the likeliest one where it stands, so that greedy generation would begin with it.
+    """
+
+    log_probability: float
+    greedy: bool
 
 
 def forward_logits(model: Any, **inputs: Any) -> torch.Tensor:

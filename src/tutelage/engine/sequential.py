@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tutelage.engine.padded_batch import PaddedBatch
-from tutelage.engine.scoring import forward_logits, log_probabilities
+from tutelage.engine.scoring import ChoiceScore, forward_logits, log_probabilities
 
 Prefill = Callable[[Sequence[Sequence[int]]], PaddedBatch]
 """Runs prompts through a model as one padded batch on a KV cache."""
@@ -44,8 +44,14 @@ class FullPass:
 
     def log_probability(self, prompt: Sequence[int], answer: Sequence[int]) -> float:
         """Summed log-probability (nats) of an answer's tokens behind a prompt."""
-        rows = log_probabilities(self.logits(prompt, answer[:-1])[-len(answer) :])
-        return float(sum(float(rows[n, token]) for n, token in enumerate(answer)))
+        return self.choice_score(prompt, answer).log_probability
+
+    def choice_score(self, prompt: Sequence[int], answer: Sequence[int]) -> ChoiceScore:
+        """How likely an answer's tokens are behind a prompt."""
+        logits = self.logits(prompt, answer[:-1])[-len(answer) :]
+        rows = log_probabilities(logits)
+        total = float(sum(float(rows[n, token]) for n, token in enumerate(answer)))
+        return ChoiceScore(total, logits.argmax(-1).tolist() == list(answer))
 
 
 def next_token_logits(
