@@ -18,9 +18,9 @@ def rows(right: dict[str, list[int]]) -> list[Row]:
 def test_the_averages_by_hand():
     right = {"x": [1, 1, 0, 0], "y1": [1], "y2": [0, 0], "z": [1, 1]}
     parts = {
-        "x": ScoredPart("g", size=40),
-        "y1": ScoredPart("g", fold="y", size=10),
-        "y2": ScoredPart("h", fold="y", size=30),
+        "x": ScoredPart(("g",), size=40),
+        "y1": ScoredPart(("g",), fold="y", size=10),
+        "y2": ScoredPart(("h",), fold="y", size=30),
         "z": ScoredPart(size=20),
     }
     every = rows(right)

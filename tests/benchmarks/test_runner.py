@@ -310,8 +310,26 @@ def test_the_fingerprint_changes_with_the_order_of_items_and_not_with_that_of_fi
     assert load(str(write(spec, rows[::-1], folder="items"))).fingerprint != before
 
 
+CHANGES_OF_TASKS = {
+    "what a part's task score is made of": ("scored", ["exact_match"]),
+    "the value that counts as 0": ("low", 0.25),
+    "the value that counts as 1": ("high", 2),
+    "a part's metrics": ("metrics", ["exact_match", "accuracy"]),
+}
+
+
+@pytest.mark.parametrize(("field", "value"), CHANGES_OF_TASKS.values(), ids=CHANGES_OF_TASKS.keys())
+def test_the_fingerprint_changes_with_how_tasks_are_scored(write, spec, rows, field, value):
+    spec["aggregate"] = "tasks"
+    spec["parts"]["numbers"]["metrics"] = ["accuracy", "exact_match"]
+    before = load(str(write(spec, rows))).fingerprint
+    spec["parts"]["numbers"][field] = value
+    assert load(str(write(spec, rows, folder="changed"))).fingerprint != before
+
+
 def test_every_field_of_spec_and_items_was_changed_above():
     touched = {path.rpartition(".")[2] for path, _ in (*CHANGES.values(), *FOR_PEOPLE.values())}
+    touched |= {field for field, _ in CHANGES_OF_TASKS.values()}
     known = {
         *Spec.model_fields,
         *PartSpec.model_fields,
@@ -322,5 +340,6 @@ def test_every_field_of_spec_and_items_was_changed_above():
         "topic",
         "difficulty",
     }
-    # What is left out says where items are or what they belong to: changed, they are other items.
-    assert known - touched == {"items", "parts", "kind"}
+    # What is left out says where items are or what they belong to: changed, they are other items. `predict` needs numeric
+    # choices: tests/benchmarks/test_tasks.py.
+    assert known - touched == {"items", "parts", "kind", "predict"}

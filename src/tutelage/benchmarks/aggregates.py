@@ -26,12 +26,12 @@ class ScoredPart:
     """What a scored part belongs to, and its size.
 
     Attributes:
-        group: its group of parts; "" for none.
+        groups: its groups of parts.
         fold: the task that it is a variant of; "" for none.
         size: how many items it has in all, asked or not.
     """
 
-    group: str = ""
+    groups: tuple[str, ...] = ()
     fold: str = ""
     size: int = 0
 
@@ -56,8 +56,8 @@ def group_scores(
         no mean over items have no such average.
     """
     groups: dict[str, dict[str, ItemScores]] = {}
-    for name in dict.fromkeys(part.group for part in parts.values() if part.group):
-        groups[name] = score_rows(metrics, [row for row in rows if parts[row.task].group == name])
+    for name in dict.fromkeys(group for part in parts.values() for group in part.groups):
+        groups[name] = score_rows(metrics, [row for row in rows if name in parts[row.task].groups])
     counts = {name: sum(row.task == name for row in rows) for name in parts}
     scored = {name: part for name, part in parts.items() if counts[name]}
     if len(scored) < 2:

@@ -23,6 +23,8 @@ def caveats(benchmark: Benchmark) -> dict[str, Json]:
         values["shots_dropped"] = {"items": items, "examples": exemplars}
     if benchmark.missing:
         values["missing_parts"] = list(benchmark.missing)
+    if benchmark.substitutes:
+        values["substituted_parts"] = list(benchmark.substitutes)
     available = sum(benchmark.sizes.values())
     if available > len(benchmark.items):
         values["sampled_of"] = available
@@ -34,7 +36,7 @@ def caveats(benchmark: Benchmark) -> dict[str, Json]:
 
 def extraction_doubts(benchmark: Benchmark, responses: Mapping[str, Response]) -> dict[str, Json]:
     """How many answers were extracted with doubt; nothing where no metric of the benchmark defines that."""
-    metrics = [parse(name) for name in benchmark.spec.metrics]
+    metrics = [parse(name) for part in benchmark.parts for name in benchmark.metrics_of(part)]
     mode = next(
         (str(metric.options["mode"]) for metric in metrics if metric.entry.implementation == "bbh"), None
     )
@@ -52,4 +54,4 @@ def item_details(item: BenchmarkItem) -> dict[str, Json]:
         details["choices"] = list(item.choices)
     if item.exemplar_count or item.dropped_exemplars:
         details["shots"] = item.exemplar_count
-    return details
+    return {**item.fields, **details}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tutelage.benchmarks.annotations import filter_rows
 from tutelage.benchmarks.fields import is_per_part, path_of_part
+from tutelage.benchmarks.part_sources import SourcedRows, read_source, source_paths
 from tutelage.benchmarks.rows_spec import RowsSpec
 from tutelage.benchmarks.table_rows import read_table, value_of
 from tutelage.core.errors import InputError, InputErrors
@@ -38,8 +39,9 @@ class DataFolders:
     data: Path | None
 
     def find(self, file: str) -> Path | None:
-        """The path of a file, or None where neither folder has it."""
-        return next((path for path in self._candidates(file) if path.is_file()), None)
+        """The path of a file, as it is or compressed (`.gz`), or None where neither folder has it."""
+        candidates = [path for path in self._candidates(file) for path in (path, Path(f"{path}.gz"))]
+        return next((path for path in candidates if path.is_file()), None)
 
     def searched(self, file: str) -> str:
         """Where a file was looked for, in words."""
@@ -62,11 +64,13 @@ class PartRows:
         rows: the rows of each part whose data was found.
         missing: the parts whose data was not found.
         notes: what the user should know of the data.
+        substitutes: the parts whose rows are not the official ones.
     """
 
     rows: Mapping[str, NumberedRows]
     missing: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    substitutes: tuple[str, ...] = ()
 
 
 def read_parts(
@@ -84,13 +88,12 @@ def read_parts(
         DataNotFoundError: no part's data was found.
         InputError: a file is not what it should be, or the filter leaves nothing.
     """
-    read = _by_file if is_per_part(spec.data.path) else _by_column
-    part_rows = read(spec, folders, parts)
+    part_rows = _of_all_parts(spec, folders, parts)
     if not part_rows.rows:
         raise DataNotFoundError(
             f"the data of {spec.name} is not here",
             where="--data",
-            found=folders.searched(spec.data.path),
+            found=folders.searched(spec.data.path or _first_path(spec, parts)),
             expected=f"the files of {spec.source}" if spec.source else None,
             fix="fetch them, and name the folder that they are in with --data",
         )
@@ -114,7 +117,47 @@ def _filtered(spec: RowsSpec, part_rows: PartRows, folders: DataFolders, filter_
             expected=f"annotations in {row_filter.path}",
         )
     emptied = tuple(part for part in part_rows.rows if part not in rows)
-    return PartRows(rows, (*part_rows.missing, *emptied), tuple(notes))
+    return replace(
+        part_rows, rows=rows, missing=(*part_rows.missing, *emptied), notes=(*part_rows.notes, *notes)
+    )
+
+
+def _of_all_parts(spec: RowsSpec, folders: DataFolders, parts: Sequence[str]) -> PartRows:
+    """The rows of parts that have sources, and of the others from the benchmark's file or files."""
+    names = list(parts or spec.parts)
+    sourced = [name for name in names if spec.parts[name].sources] if spec.parts else []
+    if not sourced:
+        return (_by_file if is_per_part(spec.data.path) else _by_column)(spec, folders, parts)
+    rows: dict[str, NumberedRows] = {}
+    notes = []
+    for name in sourced:
+        read = _from_sources(spec, folders, name)
+        if read is not None:
+            rows[name] = read.rows
+            notes += [(name, read.substitute)] if read.substitute else []
+    others = [name for name in names if name not in sourced]
+    rest = _of_all_parts(spec, folders, others) if others else PartRows({}, ())
+    together = {**rows, **rest.rows}
+    return PartRows(
+        {name: together[name] for name in names if name in together},
+        tuple(name for name in names if name not in together),
+        (*rest.notes, *(note for _, note in notes)),
+        tuple(name for name, _ in notes),
+    )
+
+
+def _from_sources(spec: RowsSpec, folders: DataFolders, part: str) -> SourcedRows | None:
+    """The rows of the first source all of whose files are there; None where there is none."""
+    for source in spec.parts[part].sources:
+        paths = [path for file in source_paths(source, part) if (path := folders.find(file)) is not None]
+        if len(paths) == len(source_paths(source, part)):
+            return read_source(source, part, paths)
+    return None
+
+
+def _first_path(spec: RowsSpec, parts: Sequence[str]) -> str:
+    part = next(iter(parts or spec.parts))
+    return source_paths(spec.parts[part].sources[0], part)[0]
 
 
 def _by_file(spec: RowsSpec, folders: DataFolders, parts: Sequence[str]) -> PartRows:

@@ -16,6 +16,7 @@ PART = "part"
 BESIDE = (PART, "title")
 """What a template may read beside the fields of the row or item: the part's name and title."""
 Kind = Literal["choose", "generate"]
+Aggregate = Literal["micro", "macro", "tasks"]
 
 
 class BenchmarkInfo(Block):
@@ -29,8 +30,10 @@ class BenchmarkInfo(Block):
     source: str = Field("", description="Where the items are from.")
     licence: str = Field("", description="Of the items.")
     language: str = Field("en", min_length=2, description="Of the items.")
-    aggregate: Literal["micro", "macro"] = Field(
-        "micro", description="The usual aggregate: micro, over items; macro, the mean over parts."
+    aggregate: Aggregate = Field(
+        "micro",
+        description="The usual aggregate: micro, over items; macro, the mean over parts; tasks, the mean over tasks of each "
+        "task's score, where tasks have metrics of their own.",
     )
 
 
@@ -45,15 +48,40 @@ class AnswerSettings(Block):
     extraction: str = Field(
         "whole", description="For generate: the rule that takes the answer out of the text."
     )
+    predict: Literal["likeliest", "expected"] = Field(
+        "likeliest",
+        description="For choose: the likeliest choice, or the mean of numeric choices, each weighted by its probability.",
+    )
 
 
 class PartMembership(Block):
     """What a part belongs to."""
 
-    group: str = Field("", description="The group of parts that it belongs to, scored together.")
+    group: str | tuple[str, ...] = Field(
+        "",
+        description="The group of parts that it belongs to, scored together; a list where there are several.",
+    )
     fold: str = Field(
         "", description="The task that it is a variant of: in the macro average variants count as one."
     )
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The names of all groups that the part belongs to."""
+        names = (self.group,) if isinstance(self.group, str) else self.group
+        return tuple(name for name in names if name)
+
+
+class TaskScoring(Block):
+    """How a part's metrics become its task score, for `aggregate: tasks`."""
+
+    scored: tuple[str, ...] = Field(
+        (), description="The metrics whose mean is the task score; the first one when not given."
+    )
+    low: float = Field(
+        0.0, description="The value of these metrics that counts as 0, such as that of chance."
+    )
+    high: float = Field(1.0, description="The value of these metrics that counts as 1.")
 
 
 def _part_path(path: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
 from tutelage.benchmarks.spec import PartSpec
 from tutelage.core.patterns import Pattern
-from tutelage.core.types import History, Request
+from tutelage.core.types import History, Json, Request
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class BenchmarkItem:
         exemplar_turns: exemplars as earlier turns of the conversation instead, two an exemplar.
         join: the text between a prompt of form "text" and a choice that continues it.
         dropped_exemplars: how many exemplars were left out, so that the question fits into the model's context.
+        fields: values of the row that metrics read beside the answer.
+        cluster: what dependent rows share, such as a passage; None for an independent row.
     """
 
     id: str
@@ -50,6 +53,8 @@ class BenchmarkItem:
     exemplar_turns: History = ()
     join: str = ""
     dropped_exemplars: int = 0
+    fields: Mapping[str, Json] = field(default_factory=dict)
+    cluster: str | None = None
 
     @property
     def full_prompt(self) -> str:

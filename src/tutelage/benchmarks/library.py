@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tutelage.benchmarks import old_form
 from tutelage.benchmarks.dataset import DataFolders, DataNotFoundError, read_parts
-from tutelage.benchmarks.fields import AnswerSettings, BenchmarkInfo, PartMembership
+from tutelage.benchmarks.fields import AnswerSettings, BenchmarkInfo, PartMembership, TaskScoring
 from tutelage.benchmarks.item_file import read_items
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.row_prompts import PromptSettings, items_of_rows
@@ -155,8 +155,19 @@ def _over_rows(spec: RowsSpec, named: _NamedSpec, data: Path | None, selection: 
         items=items_of_rows(settings, part_rows, selection.limit),
         sizes={part: len(rows) for part, rows in part_rows.rows.items()},
         missing=part_rows.missing,
-        notes=(*named.notes, *part_rows.notes),
+        notes=(*named.notes, *part_rows.notes, *_ways_notes(spec, way, list(part_rows.rows))),
+        substitutes=part_rows.substitutes,
     )
+
+
+def _ways_notes(spec: RowsSpec, way: str, parts: Sequence[str]) -> Iterator[str]:
+    """Which parts are asked in another way, because this way has no prompt for them."""
+    others: dict[str, list[str]] = {}
+    for part in parts:
+        if (other := spec.way_of_part(way, part)) != way:
+            others.setdefault(other, []).append(part)
+    for other, names in others.items():
+        yield f"asked in the way {other}, because {way} does not have them: {', '.join(names)}"
 
 
 def _items_spec(spec: RowsSpec, way: str, parts: Sequence[str]) -> Spec:
@@ -168,12 +179,18 @@ def _items_spec(spec: RowsSpec, way: str, parts: Sequence[str]) -> Spec:
             title=part.title or name.replace("_", " "),
             kind=prompt_spec.kind,
             **{field: getattr(prompt_spec, field) for field in AnswerSettings.model_fields},
-            **{field: getattr(part, field) for field in PartMembership.model_fields},
+            **{
+                field: getattr(part, field)
+                for block in (PartMembership, TaskScoring)
+                for field in block.model_fields
+            },
+            metrics=prompt_spec.metrics if spec.aggregate == "tasks" else (),
         )
     info = {field: getattr(spec, field) for field in BenchmarkInfo.model_fields}
     if way:
         info["description"] = f"{spec.description} {spec.ways[way].title}".strip()
-    return Spec(**info, items=spec.data.path, metrics=spec.prompt_spec(way, "").metrics, parts=part_specs)
+    items = spec.data.path or spec.name  # parts with sources have no file in common
+    return Spec(**info, items=items, metrics=spec.prompt_spec(way, "").metrics, parts=part_specs)
 
 
 def _of_items(spec: Spec, named: _NamedSpec, data: Path | None, selection: Selection) -> Benchmark:
@@ -257,7 +274,7 @@ def read_spec(path: Path) -> tuple[Spec | RowsSpec, tuple[str, ...]]:
         fix="see `docs/benchmarks.md` for a small spec to start from",
     )
     value, notes = old_form.updated(value, places)
-    return (read_rows_spec if "data" in value else check_spec)(value, places), notes
+    return (read_rows_spec if old_form.is_over_rows(value) else check_spec)(value, places), notes
 
 
 def _spec_path(name: str, root: Path) -> Path:

@@ -29,7 +29,7 @@ def updated(
         The spec as it is written now, and a note for each field that was rewritten.
     """
     # The prompts of a spec over rows have always been Jinja, so that {input} in them is text.
-    fields = _PATHS if "data" in spec else _PATHS | _TEXTS
+    fields = _PATHS if is_over_rows(spec) else _PATHS | _TEXTS
     notes: list[str] = []
 
     def rewrite(value: Any, path: FieldPath) -> Any:
@@ -47,6 +47,13 @@ def updated(
 
     updated_spec: dict[str, Any] = rewrite(spec, ())
     return updated_spec, tuple(notes)
+
+
+def is_over_rows(spec: dict[str, Any]) -> bool:
+    """Whether a spec asks the rows of a data set: it says where they are, for all parts or for some."""
+    parts = spec.get("parts")
+    blocks = parts.values() if isinstance(parts, dict) else ()
+    return "data" in spec or any(isinstance(part, dict) and "sources" in part for part in blocks)
 
 
 def _template(text: str, name: str) -> str:

@@ -13,10 +13,11 @@ from pydantic import Field
 
 from tutelage import metrics
 from tutelage.benchmarks.extraction import rule
-from tutelage.benchmarks.fields import BESIDE, AnswerSettings, Kind, PartPath
+from tutelage.benchmarks.fields import BESIDE, AnswerSettings, Kind, PartPath, TaskScoring
 from tutelage.core.errors import InputError
 from tutelage.core.patterns import Pattern
 from tutelage.core.strictjson import shorten
+from tutelage.core.suggestions import unknown_name
 from tutelage.core.validation import Block, Places
 from tutelage.core.yamltext import FieldPath
 from tutelage.templates import check as check_template
@@ -85,6 +86,14 @@ class PromptSpec(AnswerSettings):
         "", description="For generate: the column with all right answers, a text or a list of texts."
     )
     shots: ExemplarSpec | None = Field(None, description="Worked examples before the question.")
+    fields: tuple[str, ...] = Field(
+        (),
+        description="Columns that metrics read beside the answer, such as the question that an option belongs to.",
+    )
+    cluster: str = Field(
+        "",
+        description="The column that is equal in rows that depend on each other, such as those of one passage.",
+    )
     metrics: tuple[str, ...] = Field(
         ("accuracy",), min_length=1, description="The first one is the primary one."
     )
@@ -146,6 +155,36 @@ def metric_mistakes(names: Iterable[tuple[str, str]], fields: Sequence[str] = ()
             yield InputError(
                 error.problem, where=where, found=error.found or name, expected=error.expected, fix=error.fix
             )
+
+
+def task_scoring_mistakes(
+    name: str, part: TaskScoring, metrics_of_part: Sequence[str], *, over_tasks: bool, places: Places
+) -> Iterator[InputError]:
+    """What is wrong with how a part's metrics become its task score.
+
+    Args:
+        name: the part's name.
+        part: the part.
+        metrics_of_part: its metrics.
+        over_tasks: whether the benchmark has aggregate: tasks.
+        places: where the spec's fields are written.
+    """
+
+    def at(field: str) -> str:
+        return places(("parts", name, field))
+
+    for field in ("metrics", *TaskScoring.model_fields):
+        if field in part.model_fields_set and not over_tasks:
+            yield InputError(
+                "all parts have the same metrics",
+                where=at(field),
+                fix="set them for a way, or for all; or set aggregate: tasks",
+            )
+    for metric in part.scored:
+        if metric not in metrics_of_part:
+            yield unknown_name("the part has no such metric", metric, metrics_of_part, where=at("scored"))
+    if part.low >= part.high:
+        yield InputError("low must be below high", where=at("low"), found=f"{part.low:g} and {part.high:g}")
 
 
 def generation_mistakes(settings: AnswerSettings, at: _FieldPlace) -> Iterator[InputError]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,11 +45,13 @@ class PromptSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A row in words."""
+    """A row in words, and its values that metrics read beside the answer."""
 
     prompt: str
     choices: tuple[str, ...]
     references: tuple[str, ...]
+    fields: Mapping[str, Json]
+    cluster: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class PartPrompter:
             references=question.references,
             extraction=spec.extraction if spec.kind == "generate" else "",
             form=spec.form,
+            fields=question.fields,
+            cluster=question.cluster,
             before=exemplars.before,
             exemplars=exemplars.texts,
             between=spec.between,
@@ -121,7 +125,10 @@ class PartPrompter:
                 prompt, answer, *choice_texts = value_or_raise(rendered)
                 if isinstance(choices, str):
                     choice_texts = _texts_of(row, choices, "choices", allow_one=False)
-                yield _Question(prompt, tuple(choice_texts), self._references(row, answer, choice_texts))
+                references = self._references(row, answer, choice_texts)
+                fields = {name: value_of(row, name) for name in self._spec.fields}
+                cluster = str(value_of(row, self._spec.cluster)) if self._spec.cluster else None
+                yield _Question(prompt, tuple(choice_texts), references, fields, cluster)
             except InputError as error:
                 yield error
 
@@ -130,7 +137,7 @@ class PartPrompter:
         spec = self._spec
         if spec.references:
             return tuple(_texts_of(row, spec.references, "right answers", allow_one=True))
-        if not choices:
+        if not choices or spec.predict == "expected":
             return (answer,)
         labels = list(spec.labels) or list(choices)
         if spec.labels == "index":

@@ -12,15 +12,23 @@ from typing import Any
 
 from pydantic import Field
 
-from tutelage.benchmarks.fields import NAME, PART, BenchmarkInfo, PartMembership, PartPath, is_per_part
-from tutelage.benchmarks.prompt_spec import PromptSpec, contradictions, merge_layers
+from tutelage.benchmarks.fields import (
+    NAME,
+    PART,
+    BenchmarkInfo,
+    PartMembership,
+    PartPath,
+    TaskScoring,
+    is_per_part,
+)
+from tutelage.benchmarks.prompt_spec import PromptSpec, contradictions, merge_layers, task_scoring_mistakes
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.suggestions import unknown_name
 from tutelage.core.validation import Block, Places, validate
 from tutelage.core.yamltext import FieldPath
 
-AGGREGATES = ("micro", "macro")
+AGGREGATES = ("micro", "macro", "tasks")
 
 
 class RowsData(Block):
@@ -33,6 +41,30 @@ class RowsData(Block):
     columns: tuple[str, ...] = Field((), description="The columns' names, where the file has none.")
     part: str = Field(
         "", description="The column that says which part a row belongs to, where one file holds all."
+    )
+
+
+class RowsSource(Block):
+    """One place and layout in which a part's rows may be; the first one whose files are there is read."""
+
+    path: PartPath | tuple[PartPath, ...] = Field(
+        min_length=1,
+        description="The file, or files that are read in turn, beside the spec or in the data folder.",
+    )
+    columns: tuple[str, ...] = Field((), description="The columns' names, where the file has none.")
+    layout: str = Field(
+        "",
+        description="How nested rows become one row a question (`row_layouts.py`); rows as they stand when not given.",
+    )
+    rename: Mapping[str, str] = Field({}, description="Columns of the file to the names that prompts use.")
+    values: Mapping[str, Mapping[str, str]] = Field(
+        {}, description="For a column, after renaming: values of the file to the values that prompts use."
+    )
+    first: int = Field(1, ge=1, description="The first row that belongs to the part, from 1.")
+    last: int | None = Field(None, ge=1, description="The last such row; the file's last one when not given.")
+    substitute: str = Field(
+        "",
+        description="Why these are not the benchmark's official rows; averages over them do not bear its name.",
     )
 
 
@@ -52,10 +84,13 @@ class RowFilter(Block):
     )
 
 
-class RowsPart(PromptSpec, PartMembership):
+class RowsPart(PromptSpec, PartMembership, TaskScoring):
     """One part, with the fields in which it differs from the benchmark."""
 
     title: str = Field("", description="What the part is about; its name when not given.")
+    sources: tuple[RowsSource, ...] = Field(
+        (), description="Where the part's rows may be, in order of preference; instead of data.path."
+    )
 
 
 class Way(PromptSpec):
@@ -63,12 +98,22 @@ class Way(PromptSpec):
 
     title: str = Field(min_length=1, description="Whose way it is, for people.")
     source: str = Field("", description="Where it is defined.")
+    parts: Mapping[str, PromptSpec] = Field(
+        {}, description="How it asks parts that need prompts of their own."
+    )
+    otherwise: str = Field(
+        "",
+        description="The way in which the parts that are not among `parts` are asked; this one when not given.",
+    )
 
 
 class RowsSpec(PromptSpec, BenchmarkInfo):
     """The spec.yaml of a benchmark over rows."""
 
-    data: RowsData = Field(description="Where the rows are.")
+    data: RowsData = Field(
+        RowsData.model_construct(path="", columns=(), part=""),
+        description="Where the rows are, unless every part has sources.",
+    )
     parts: Mapping[str, RowsPart] = Field(
         {}, description="The parts by name; one of all rows, or those that a column names, when not given."
     )
@@ -90,11 +135,20 @@ class RowsSpec(PromptSpec, BenchmarkInfo):
     def layers(self, way: str, part: str) -> dict[FieldPath, PromptSpec]:
         """The blocks that apply to a part in a way, by their place in the spec; later ones override earlier ones."""
         layers: dict[FieldPath, PromptSpec] = {(): self}
+        way = self.way_of_part(way, part)
         if way:
             layers["ways", way] = self.ways[way]
         if part in self.parts:
             layers["parts", part] = self.parts[part]
+        if way and part in self.ways[way].parts:
+            layers["ways", way, "parts", part] = self.ways[way].parts[part]
         return layers
+
+    def way_of_part(self, way: str, part: str) -> str:
+        """The way in which a part is asked: another one where this way has no prompt for the part."""
+        if way and self.ways[way].otherwise and part not in self.ways[way].parts:
+            return self.ways[way].otherwise
+        return way
 
     def way(self, name: str) -> str:
         """Resolve the name of a way: "" gives the default, which is "" for a benchmark without ways.
@@ -134,6 +188,9 @@ def read_rows_spec(value: dict[str, Any], places: Places) -> RowsSpec:
 def _contradictions(spec: RowsSpec, places: Places) -> Iterator[InputError]:
     yield from _of_parts(spec, places)
     yield from _of_names(spec, places)
+    yield from _of_ways(spec, places)
+    if any(way.otherwise and way.otherwise not in spec.ways for way in spec.ways.values()):
+        return  # the prompts of their parts cannot be looked up
     for way in spec.ways or ("",):
         for part in spec.parts or ("",):
             yield from contradictions(spec.layers(way, part), places)
@@ -156,19 +213,32 @@ def _of_parts(spec: RowsSpec, places: Places) -> Iterator[InputError]:
             found="both",
             fix="remove one",
         )
-    if spec.parts and not per_file and not spec.data.part:
+    without_sources = [name for name, part in spec.parts.items() if not part.sources]
+    if without_sources and not per_file and not spec.data.part:
         yield InputError(
             "nothing says which part a row belongs to",
             where=places(("data",)),
             expected=f"{{{{ {PART} }}}} in path, or part: the column that names a row's part",
         )
+    if not spec.parts and not spec.data.path:
+        yield InputError("nothing says where the rows are", where=places(("data",)), expected="path: FILE")
     for name, part in spec.parts.items():
-        if "metrics" in part.model_fields_set:
-            yield InputError(
-                "all parts have the same metrics",
-                where=places(("parts", name, "metrics")),
-                fix="set them for a way, or for all",
+        metrics = part.metrics if "metrics" in part.model_fields_set else spec.metrics
+        over_tasks = spec.aggregate == "tasks"
+        yield from task_scoring_mistakes(name, part, metrics, over_tasks=over_tasks, places=places)
+
+
+def _of_ways(spec: RowsSpec, places: Places) -> Iterator[InputError]:
+    for name, way in spec.ways.items():
+        if way.otherwise and way.otherwise not in spec.ways:
+            yield unknown_name(
+                "there is no such way", way.otherwise, spec.ways, where=places(("ways", name, "otherwise"))
             )
+        for part in way.parts:
+            if part not in spec.parts:
+                yield unknown_name(
+                    "there is no such part", part, spec.parts, where=places(("ways", name, "parts", part))
+                )
 
 
 def _of_names(spec: RowsSpec, places: Places) -> Iterator[InputError]:
@@ -179,7 +249,7 @@ def _of_names(spec: RowsSpec, places: Places) -> Iterator[InputError]:
             found=spec.default,
             expected=", ".join(spec.ways) or "none",
         )
-    groups = {part.group for part in spec.parts.values() if part.group}
+    groups = {group for part in spec.parts.values() for group in part.groups}
     for name in sorted({*groups, *AGGREGATES} & set(spec.parts)):
         yield InputError(
             "a part has the name of a group or an aggregate",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from tutelage.benchmarks.aggregates import ScoredPart, group_scores
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.spec import PartSpec, Spec
+from tutelage.benchmarks.task_scores import TASK_SCORE, ScoredTask, mean_task_score
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.core.types import Json, Request, Response
 from tutelage.metrics import ItemScores, Row, score_rows
-from tutelage.metrics.choices import most_likely_choice
+from tutelage.metrics.choices import expected_choice, most_likely_choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Benchmark:
         sizes: how many items each part has in all, also if only a sample is used.
         missing: parts whose data was not found.
         notes: what the user should know of its spec and data.
+        substitutes: parts whose rows are not the benchmark's official ones.
     """
 
     name: str
@@ -54,6 +57,13 @@ class Benchmark:
     sizes: Mapping[str, int] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    substitutes: tuple[str, ...] = ()
+
+    @property
+    def incomplete(self) -> tuple[str, ...]:
+        """Why an average over the parts is not the benchmark's own: parts that are missing or not its official rows."""
+        reasons = {"missing": self.missing, "substituted": self.substitutes}
+        return tuple(f"{reason}: {', '.join(parts)}" for reason, parts in reasons.items() if parts)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -78,18 +88,22 @@ class Benchmark:
                     if item.form == "text" or item.exemplar_turns
                     else []
                 ),
+                *([dict(item.fields), item.cluster] if item.fields or item.cluster is not None else []),
             ]
             for item in self.items
         ]
         memberships = {
             name: [part.group, part.fold] for name, part in self.spec.parts.items() if part.group or part.fold
         }
-        content = [self.name, self.spec.version, list(self.spec.metrics), items]
-        return hashing.of_json([*content, memberships] if memberships else content)
+        content: list[Any] = [self.name, self.spec.version, list(self.spec.metrics), items]
+        content += [memberships] if memberships else []
+        if self.spec.aggregate == "tasks":
+            content.append({name: [part.metrics, *_scoring(part)] for name, part in self.spec.parts.items()})
+        return hashing.of_json(content)
 
     def members(self, group: str) -> list[str]:
         """The ids of a group's items; of all items where the name is that of an average."""
-        ids = [item.id for item in self.items if self.spec.parts[item.part].group == group]
+        ids = [item.id for item in self.items if group in self.spec.parts[item.part].groups]
         return ids or [item.id for item in self.items]
 
     def requests(self) -> list[Request]:
@@ -114,19 +128,55 @@ class Benchmark:
                 fix="evaluate again: what was answered is kept, the rest is asked",
             )
         rows = [self._row(item, responses[item.id]) for item in self.items]
-        scores = score_rows(self.spec.metrics, rows)
         parts = {
-            part: score_rows(self.spec.metrics, [row for row in rows if row.task == part])
+            part: score_rows(self.metrics_of(part), [row for row in rows if row.task == part])
             for part in self.parts
         }
+        if self.spec.aggregate == "tasks":
+            return self._score_tasks(rows, parts)
+        scores = score_rows(self.spec.metrics, rows)
         memberships = {
-            name: ScoredPart(part.group, part.fold, self.sizes.get(name, 0))
+            name: ScoredPart(part.groups, part.fold, self.sizes.get(name, 0))
             for name, part in self.spec.parts.items()
             if name in parts
         }
         groups = group_scores(self.spec.metrics, rows, memberships, scores)
         headline = self.spec.aggregate if self.spec.aggregate in groups else ""
         return BenchmarkScores(next(iter(scores)), scores, parts, groups, headline)
+
+    def metrics_of(self, part: str) -> Sequence[str]:
+        """The metrics of a part: its own, or those of the benchmark."""
+        return self.spec.parts[part].metrics or self.spec.metrics
+
+    def _score_tasks(
+        self, rows: Sequence[Row], parts: Mapping[str, Mapping[str, ItemScores]]
+    ) -> BenchmarkScores:
+        """The scores of tasks with metrics of their own, and the mean of their task scores."""
+        tasks = {
+            name: ScoredTask(
+                scored=[parts[name][metric] for metric in part.scored or self.metrics_of(name)[:1]],
+                rows=[index for index, row in enumerate(rows) if row.task == name],
+                fold=part.fold or name,
+                low=part.low,
+                high=part.high,
+            )
+            for name, part in self.spec.parts.items()
+            if name in parts
+        }
+        groups: dict[str, list[str]] = {}
+        for name in tasks:
+            for group in self.spec.parts[name].groups:
+                groups.setdefault(group, []).append(name)
+
+        def mean(names: Sequence[str]) -> dict[str, ItemScores]:
+            return {TASK_SCORE: mean_task_score([tasks[name] for name in names], rows)}
+
+        return BenchmarkScores(
+            TASK_SCORE,
+            mean(list(tasks)),
+            {name: {**mean([name]), **parts[name]} for name in tasks},
+            {group: mean(names) for group, names in groups.items()},
+        )
 
     def _row(self, item: BenchmarkItem, response: Response) -> Row:
         part = self.spec.parts[item.part]
@@ -138,13 +188,13 @@ class Benchmark:
             # What follows the pattern is right whatever it says; what does not equals no reference, as those follow it.
             # No answer is wrong even where the pattern would take it.
             answer = references[0] if answer and item.accepts.matches(answer) else answer
-        return Row(answer, references, task=item.part)
+        return Row(answer, references, item.fields, task=item.part, cluster=item.cluster)
 
     def _answer_settings(self, part_name: str) -> list[str | int | bool]:
         """How the answers of a part are read, for the fingerprint."""
         part = self.spec.parts[part_name]
         if part.kind == "choose":
-            return [part.kind, part.normalise]
+            return [part.kind, part.normalise, *([] if part.predict == "likeliest" else [part.predict])]
         rule = part.rule
         return [part.kind, part.max_new_tokens, *part.stop, rule.pattern.pattern, rule.take, rule.fold]
 
@@ -161,9 +211,17 @@ def _chosen(item: BenchmarkItem, part: PartSpec, response: Response) -> Row:
             fix="remove the evaluation's folder and evaluate again",
         )
     fields: dict[str, Json] = {
+        **item.fields,
         "choices": list(item.choices),
         "logprobs": list(response.logprobs),
         "lengths": list(response.lengths),
     }
-    row = Row("", item.references, fields, task=item.part)
+    row = Row("", item.references, fields, task=item.part, cluster=item.cluster)
+    if part.predict == "expected":
+        return replace(row, prediction=repr(expected_choice(row, part.normalise, where=item.id)))
     return replace(row, prediction=most_likely_choice(row, part.normalise, where=item.id))
+
+
+def _scoring(part: PartSpec) -> list[Any]:
+    """How a part's metrics become its task score, for the fingerprint."""
+    return [list(part.scored), part.low, part.high]

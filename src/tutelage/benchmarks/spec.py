@@ -12,8 +12,20 @@ from typing import Any
 from pydantic import Field
 
 from tutelage.benchmarks.extraction import Rule, rule
-from tutelage.benchmarks.fields import BESIDE, AnswerSettings, BenchmarkInfo, Kind, PartMembership
-from tutelage.benchmarks.prompt_spec import choices_mistake, generation_mistakes, metric_mistakes
+from tutelage.benchmarks.fields import (
+    BESIDE,
+    AnswerSettings,
+    BenchmarkInfo,
+    Kind,
+    PartMembership,
+    TaskScoring,
+)
+from tutelage.benchmarks.prompt_spec import (
+    choices_mistake,
+    generation_mistakes,
+    metric_mistakes,
+    task_scoring_mistakes,
+)
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.validation import Places, validate
 from tutelage.core.yamltext import FieldPath
@@ -23,12 +35,12 @@ INPUT = "input"
 CHOICE = "choice"
 _MEANINGLESS = {
     "choose": ("max_new_tokens", "stop", "extraction"),
-    "generate": ("choices", "answer", "normalise"),
+    "generate": ("choices", "answer", "normalise", "predict"),
 }
 """Fields that a part of one kind may not have."""
 
 
-class PartSpec(PartMembership, AnswerSettings):
+class PartSpec(PartMembership, TaskScoring, AnswerSettings):
     """One part: items that share prompt, kind of answer and extraction."""
 
     title: str = Field(min_length=1, description="What the part is about, for people.")
@@ -40,6 +52,10 @@ class PartSpec(PartMembership, AnswerSettings):
     choices: tuple[str, ...] = Field((), description="The choices of every item; else each item has its own.")
     answer: str = Field(
         "{{ choice }}", description="A Jinja template of what the model says for a choice; it reads choice."
+    )
+    metrics: tuple[str, ...] = Field(
+        (),
+        description="The part's own metrics, with aggregate: tasks; those of the benchmark when not given.",
     )
 
     @property
@@ -84,6 +100,10 @@ def _contradictions(spec: Spec, places: Places) -> Iterator[InputError]:
     yield from metric_mistakes((places(("metrics", index)), name) for index, name in enumerate(spec.metrics))
     for name, part in spec.parts.items():
         yield from _of_part(part, ("parts", name), places)
+        yield from metric_mistakes((places(("parts", name, "metrics")), metric) for metric in part.metrics)
+        over_tasks = spec.aggregate == "tasks"
+        metrics = part.metrics or spec.metrics
+        yield from task_scoring_mistakes(name, part, metrics, over_tasks=over_tasks, places=places)
 
 
 def _of_part(part: PartSpec, path: FieldPath, places: Places) -> Iterator[InputError]:

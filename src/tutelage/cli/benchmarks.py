@@ -118,7 +118,7 @@ def _show(name: str, data: Path | None, *, as_json: bool) -> None:
         facts |= {
             **_counts(benchmark),
             "name": benchmark.name,
-            "metrics": list(benchmark.spec.metrics),
+            "metrics": _metrics(benchmark),
             "fingerprint": benchmark.fingerprint,
             "notes": list(benchmark.notes),
             "parts": _parts(benchmark),
@@ -136,6 +136,10 @@ def _show(name: str, data: Path | None, *, as_json: bool) -> None:
         console.show(f"Its data is {state}.\n{missing.block()}")
 
 
+def _metrics(benchmark: Benchmark) -> list[str]:
+    return list(dict.fromkeys(name for part in benchmark.parts for name in benchmark.metrics_of(part)))
+
+
 def _parts(benchmark: Benchmark) -> list[dict[str, Any]]:
     counts = Counter(item.part for item in benchmark.items)
     first = {item.part: item for item in reversed(benchmark.items)}
@@ -145,6 +149,7 @@ def _parts(benchmark: Benchmark) -> list[dict[str, Any]]:
             "title": benchmark.spec.parts[part].title,
             "kind": benchmark.spec.parts[part].kind,
             "group": benchmark.spec.parts[part].group,
+            "metrics": list(benchmark.metrics_of(part)),
             "items": counts[part],
             "prompt": _full_prompt(first[part]),
             "choices": list(first[part].choices),

@@ -26,7 +26,7 @@ def show(document: Mapping[str, Any]) -> None:
 def _rows(name: str, measured: Mapping[str, Any]) -> Iterator[list[str]]:
     """The headline first, then groups and averages, then parts."""
     headline = measured.get("headline", "")
-    incomplete = "missing_parts" in measured
+    incomplete = "missing_parts" in measured or "substituted_parts" in measured
     mark = ", incomplete" if incomplete else ""
     parts: Mapping[str, Any] = measured["parts"]
     if headline:

@@ -31,6 +31,27 @@ def most_likely_choice(row: Row, by: str, *, where: str) -> str:
     Raises:
         InputError: the row's fields do not allow it; `where` names the row.
     """
+    choices, scores = _choices(row, by, where)
+    return choices[max(range(len(scores)), key=scores.__getitem__)]
+
+
+def expected_choice(row: Row, by: str, *, where: str) -> float:
+    """The mean of numeric choices, each weighted by its probability among the choices.
+
+    Raises:
+        InputError: a choice is no number, or the row's fields do not allow it; `where` names the row.
+    """
+    choices, scores = _choices(row, by, where)
+    try:
+        values = np.array([float(choice) for choice in choices])
+    except ValueError as error:
+        raise _field_error("choices", row, where, "numbers, as predict: expected asks") from error
+    weights = np.exp(np.array(scores) - max(scores))
+    return float(weights @ values / weights.sum())
+
+
+def _choices(row: Row, by: str, where: str) -> tuple[list[str], list[float]]:
+    """The choices, and the log-probability of each divided by its length."""
     choices = row.fields.get("choices")
     if (
         not isinstance(choices, list)
@@ -45,8 +66,8 @@ def most_likely_choice(row: Row, by: str, *, where: str) -> str:
         lengths = [BY[by](str(choice)) for choice in choices]
     if min(lengths) <= 0:
         raise _field_error("lengths", row, where, "numbers above 0")
-    means = [logprob / length for logprob, length in zip(logprobs, lengths, strict=True)]
-    return str(choices[max(range(len(means)), key=means.__getitem__)])
+    scores = [logprob / length for logprob, length in zip(logprobs, lengths, strict=True)]
+    return list(map(str, choices)), scores
 
 
 def _numbers(row: Row, field: str, count: int, where: str) -> list[float]:

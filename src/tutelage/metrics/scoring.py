@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tutelage.core import seeds
 from tutelage.core.errors import InputError
 from tutelage.metrics.catalogue import MetricSpec, expand, parse
 from tutelage.metrics.implementation import ItemStatistics, ScoringBatch, implementation
 from tutelage.metrics.metric_intervals import metric_interval
 from tutelage.metrics.score import ItemScores, Row, Score
-from tutelage.metrics.stats.arrays import Ints
+from tutelage.metrics.stats.arrays import Floats, Ints
+from tutelage.metrics.stats.estimators import SumEstimator
+from tutelage.metrics.stats.jackknife import Jackknife
 
 _CHECKED_ROWS = 20  # enough to see whether a metric can be counted at all
 
@@ -39,7 +42,7 @@ def score_rows(metrics: Sequence[str], rows: Sequence[Row], *, seed: int = 0) ->
     scores = {}
     for spec in specs:
         item_statistics = implementation(spec).count(batch, spec)
-        clusters = _cluster_numbers([rows[index] for index in item_statistics.rows.tolist()])
+        clusters = cluster_numbers([rows[index] for index in item_statistics.rows.tolist()])
         signature = spec.signature + (f"|{item_statistics.note}" if item_statistics.note else "")
         scores[spec.text] = _item_scores(spec, item_statistics, clusters, signature, seed)
     return scores
@@ -84,6 +87,51 @@ def renumber_clusters(clusters: Ints) -> Ints:
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
+def contributions(scores: ItemScores, *, seed: int = 0) -> Floats:
+    """What each item adds to a metric: values whose mean is the metric, and whose variance is the jackknife's.
+
+    For a mean these are the items' values; for any other metric the jackknife's pseudo-values, shifted so that their mean is the
+    metric's value (B. Efron, C. Stein, "The jackknife estimate of variance", 1981).
+
+    Args:
+        scores: the metric on its items.
+        seed: for the groups that are left out together where there are many items.
+
+    Returns:
+        float64 of shape (n,), one for each counted item.
+    """
+    spec = parse(scores.metric)
+    if spec.entry.kind != "other":
+        return scores.items
+    n = len(scores.items)
+    estimator = implementation(spec).estimator(spec, scores.statistics)
+    jackknife = Jackknife(
+        np.ones(n),
+        seeds.generator(seed, "contributions", spec.text),
+        only_sums=isinstance(estimator, SumEstimator),
+    )
+    by_unit: Floats = np.nan_to_num(jackknife.derivatives(estimator).by_unit)
+    if jackknife.groups is not None:  # a group's change, spread evenly over its items
+        by_unit = (by_unit / np.bincount(jackknife.groups))[jackknife.groups]
+    values: Floats = scores.score.value + (n - 1) * (by_unit - by_unit.mean())
+    return values
+
+
+def score_statistics(
+    metric: str, item_statistics: ItemStatistics, clusters: Ints | None, *, seed: int = 0
+) -> ItemScores:
+    """Score a metric from statistics that were counted elsewhere.
+
+    Args:
+        metric: the metric's name.
+        item_statistics: its statistics item by item.
+        clusters: each item's cluster, numbered from 0; None when items are independent.
+        seed: for intervals that draw random numbers.
+    """
+    spec = parse(metric)
+    return _item_scores(spec, item_statistics, clusters, spec.signature, seed)
+
+
 def _item_scores(
     spec: MetricSpec, item_statistics: ItemStatistics, clusters: Ints | None, signature: str, seed: int
 ) -> ItemScores:
@@ -111,7 +159,7 @@ def metric_value(spec: MetricSpec, item_statistics: ItemStatistics) -> float:
         return float(estimator(np.ones((1, len(item_statistics.statistics))))[0])
 
 
-def _cluster_numbers(rows: Sequence[Row]) -> Ints | None:
+def cluster_numbers(rows: Sequence[Row]) -> Ints | None:
     """The number of each row's cluster, None when no two rows share one. A row that names none stands alone."""
     numbers: dict[tuple[str, str] | int, int] = {}
     clusters = [

@@ -10,6 +10,8 @@ def sentences(caveats: Mapping[str, Any]) -> Iterator[str]:
     """Yield the caveats of a benchmark, as evaluation.json and results.json hold them, as sentences."""
     if missing := caveats.get("missing_parts"):
         yield f"not here, and in no average: {', '.join(missing)}"
+    if substituted := caveats.get("substituted_parts"):
+        yield f"not the benchmark's official rows, so that averages over them are not its own: {', '.join(substituted)}"
     if "sampled_of" in caveats:
         yield f"a sample of its {caveats['sampled_of']} items was asked; intervals are for all of them"
     if "shots_dropped" in caveats:

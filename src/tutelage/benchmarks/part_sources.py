@@ -1,0 +1,78 @@
+"""Rows of a part that may lie in several places and layouts: the first one whose files are there is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tutelage.benchmarks.fields import path_of_part
+from tutelage.benchmarks.row_layouts import layout
+from tutelage.benchmarks.rows_spec import RowsSource
+from tutelage.benchmarks.table_rows import read_table, value_of
+from tutelage.core.errors import InputError
+from tutelage.core.strictjson import shorten
+from tutelage.core.types import Example, Json
+
+
+@dataclass(frozen=True, slots=True)
+class SourcedRows:
+    """The rows of a part, and why they are not the official ones ("" where they are)."""
+
+    rows: Sequence[tuple[int, Example]]
+    substitute: str
+
+
+def read_source(source: RowsSource, part: str, paths: Sequence[Path]) -> SourcedRows:
+    """Read a part's rows from the files of one source.
+
+    Args:
+        source: how the files are laid out.
+        part: the part's name.
+        paths: its files, in order; rows are numbered through all of them, from 0.
+
+    Raises:
+        InputError: a file is not what it should be, or lacks a column, with file and line.
+    """
+    raw = [row for path in paths for row in read_table(path, source.columns)]
+    selected = list(enumerate(raw))[source.first - 1 : source.last]
+    renamed = [(number, _renamed(row, source.rename)) for number, row in selected]
+    if source.layout:
+        expand = layout(source.layout)
+        questions = [question for _, row in renamed for question in expand(row)]
+        renamed = list(enumerate(questions))
+    rows = [(number, _with_values(row, source.values)) for number, row in renamed]
+    return SourcedRows(rows, f"{part}: {source.substitute}" if source.substitute else "")
+
+
+def source_paths(source: RowsSource, part: str) -> tuple[str, ...]:
+    """The files of a source, with the part's name filled in."""
+    paths = (source.path,) if isinstance(source.path, str) else source.path
+    return tuple(path_of_part(path, part) for path in paths)
+
+
+def _renamed(row: Example, names: Mapping[str, str]) -> Example:
+    if not names:
+        return row
+    for column in names:
+        value_of(row, column)
+    return replace(row, fields={names.get(name, name): value for name, value in row.fields.items()})
+
+
+def _with_values(row: Example, tables: Mapping[str, Mapping[str, str]]) -> Example:
+    fields: dict[str, Json] = dict(row.fields)
+    for column, table in tables.items():
+        value = _as_text(value_of(row, column))
+        if value not in table:
+            raise InputError(
+                f"the column {column} holds an unknown value",
+                where=str(row.origin),
+                found=shorten(value),
+                expected=", ".join(table),
+            )
+        fields[column] = table[value]
+    return replace(row, fields=fields)
+
+
+def _as_text(value: Json) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

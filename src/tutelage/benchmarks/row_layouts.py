@@ -1,0 +1,25 @@
+"""Nested rows of published benchmark files to one row a question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from tutelage.core.suggestions import unknown_name
+from tutelage.core.types import Example
+
+RowLayout = Callable[[Example], Iterator[Example]]
+"""A row of the file to its questions; each has the columns that prompts use."""
+
+LAYOUTS: Mapping[str, RowLayout] = {}
+"""Every layout by its name in specs."""
+
+
+def layout(name: str) -> RowLayout:
+    """Find a layout by name.
+
+    Raises:
+        InputError: there is no such layout; the nearest name is given.
+    """
+    if name not in LAYOUTS:
+        raise unknown_name("there is no such layout of rows", name, LAYOUTS, where="layout")
+    return LAYOUTS[name]
