@@ -249,6 +249,18 @@ def _answer_lengths(rng: np.random.Generator, items: Items, level: float) -> Ans
     return np.full(len(words), np.nan), np.stack((words, items["length"]), axis=1)
 
 
+def _instruction_counts(rng: np.random.Generator, n: int) -> Items:
+    """As many instructions a prompt as IFEval's 541 have: one, two or three."""
+    return {**_plain(rng, n), "instructions": rng.choice((1.0, 2.0, 3.0), n, p=(0.56, 0.33, 0.11))}
+
+
+def _followed(rng: np.random.Generator, items: Items, level: float) -> Answers:
+    """How many of a prompt's instructions a model follows; those of one prompt are about equally hard."""
+    count = items["instructions"]
+    followed = rng.binomial(count.astype(np.int64), _quality(items, level)).astype(np.float64)
+    return followed / count, np.stack((followed, count), axis=1)
+
+
 _CALIBRATED = "confidence as beta(4, 0.6), calibrated"
 _OVERCONFIDENT = "confidence as beta(4, 0.6), overconfident"
 WORLDS: tuple[World, ...] = (
@@ -276,6 +288,7 @@ WORLDS: tuple[World, ...] = (
     World("ece:binning=mass", _OVERCONFIDENT, _confident, _calibration, _exact_calibration),
     World("selective_accuracy", "confidence that knows something", _plain, _ranked),
     World("selective_area", "confidence that knows something", _plain, _ranked),
+    World("ifeval_instruction_strict", "one to three instructions a prompt", _instruction_counts, _followed),
     World("length_ratio", "texts of mixed length", _segments, _answer_lengths),
     World("perplexity", "texts of mixed length", _segments, _likelihood),
     World("bits_per_byte", "texts of mixed length", _segments, _likelihood),
