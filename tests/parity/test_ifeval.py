@@ -23,7 +23,7 @@ def test_verdicts_are_those_of_the_authors_program(kind: str):
         fields = {"instruction_id_list": [kind], "kwargs": [line["kwargs"]]}
         read = read_instructions(fields, "row 1")
         assert isinstance(read, tuple)
-        verdicts = (read[0].is_followed(line["response"]), read[0].is_followed_loosely(line["response"]))
+        verdicts = [read[0].is_followed(line["response"], responses) for responses in ("strict", "loose")]
         for verdict, recorded in zip(verdicts, (line["strict"], line["loose"]), strict=True):
             if (
                 recorded is not None and verdict != recorded

@@ -62,3 +62,15 @@ def test_a_long_text_is_cut_within_its_marks_and_said_to_be():
     assert sum(len(piece) for _, piece in pieces.parts) == 2000
     assert not highlighting.plain("x").empty
     assert highlighting.plain(" \n").empty
+
+
+def test_instructions_say_which_are_followed():
+    fields = {"instruction_id_list": ["punctuation:no_comma", "startend:quotation"], "kwargs": [{}, {}]}
+    explained = highlighting.explain_answer(
+        ("ifeval_prompt_strict",), Row('"It rained, too."', ("",), fields)
+    )
+    label = "IFEval by prompt, strict"
+    assert explained.sentences[:2] == (
+        (label, "Followed: startend:quotation."),
+        (label, "Not followed: punctuation:no_comma."),
+    )

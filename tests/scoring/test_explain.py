@@ -15,6 +15,7 @@ from tutelage.scoring.explain import (
     BleuExplanation,
     EqualityExplanation,
     FactsExplanation,
+    InstructionsExplanation,
     NGramExplanation,
     OverlapExplanation,
     SubsequenceExplanation,
@@ -319,3 +320,39 @@ def test_a_groups_name_and_a_row_without_references_are_refused():
         with pytest.raises(InputError, match="needs a reference"):
             explain(metric, Row("a", ()))
     assert explain_corpus_metrics(["sentence_bleu", "rouge1"], [Row("a", ("a",))]) == ()
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [
+        ("ifeval_prompt_strict", 0.0),
+        ("ifeval_instruction_strict", 0.5),
+        ("ifeval_prompt_loose", 1.0),
+        ("ifeval_instruction_loose", 1.0),
+    ],
+)
+def test_ifeval_shows_each_instruction_with_its_verdict(metric: str, value: float):
+    fields: dict[str, Any] = {
+        "instruction_id_list": ["punctuation:no_comma", "keywords:existence"],
+        "kwargs": [{}, {"keywords": ["sea", "wind"]}],
+    }
+    row = Row("Sure, here it is:\nThe sea and the wind.", ("",), fields)
+    explanation = explain(metric, row)
+    assert isinstance(explanation, InstructionsExplanation)
+    assert explanation.value == value == score_rows([metric], [row])[metric].score.value
+    verdicts = {verdict.text: verdict.followed for verdict in explanation.instructions}
+    assert verdicts == {
+        "punctuation:no_comma": metric.endswith("loose"),
+        "keywords:existence (keywords: sea, wind)": True,
+    }
+
+
+@pytest.mark.parametrize("rule", ["strict", "cot", "flexible", "last"])
+@pytest.mark.parametrize("prediction", ["#### 18", "The answer is 18.", "$18.00", "none", ""])
+def test_gsm8k_shows_the_number_that_was_compared(rule: str, prediction: str):
+    metric, row = f"gsm8k:extract={rule}", Row(prediction, ("So 17 and 1.\n#### 18",))
+    explanation = explain(metric, row)
+    assert isinstance(explanation, EqualityExplanation)
+    assert explanation.references == ("18",)
+    assert explanation.value == score_rows([metric], [row])[metric].score.value
+    assert explanation.form.endswith("there is none") == (explanation.prediction == "")

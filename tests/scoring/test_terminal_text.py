@@ -183,3 +183,16 @@ def test_the_document_is_json_and_holds_the_value():
     assert again[0]["value"] == explain("rouge1", row).value
     assert again[0]["prediction"]["marks"][1] == {"start": 8, "end": 11, "kind": "cut"}
     assert explain_corpus_metrics(["bleu"], [row])[0].as_json()["line"] is None
+
+
+def test_instructions_read_so():
+    fields = {
+        "instruction_id_list": ["punctuation:no_comma", "startend:end_checker"],
+        "kwargs": [{}, {"end_phrase": "Bye."}],
+    }
+    assert told("ifeval_instruction_strict", Row("It rained, too. Bye.", ("",), fields)) == (
+        "Line 1, ifeval_instruction_strict = 0.5000\n"
+        "  prediction     It rained, too. Bye.\n"
+        "  not followed   punctuation:no_comma\n"
+        "  followed       startend:end_checker (end_phrase: Bye.)"
+    )

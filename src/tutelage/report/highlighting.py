@@ -14,6 +14,7 @@ from tutelage.scoring.explain import (
     EqualityExplanation,
     Explanation,
     FactsExplanation,
+    InstructionsExplanation,
     MarkedText,
     NGramExplanation,
     OverlapExplanation,
@@ -139,6 +140,11 @@ def _sentences(explanation: Explanation) -> Iterator[str]:
             yield f"Compared: {explanation.form}; {phrasing.first_difference(explanation)}."
         case FactsExplanation():
             yield from _fact_sentences(explanation)
+        case InstructionsExplanation():
+            for title, followed in (("Followed", True), ("Not followed", False)):
+                texts = [verdict.text for verdict in explanation.instructions if verdict.followed == followed]
+                if texts:
+                    yield f"{title}: {'; '.join(map(phrasing.clean, texts[:MAX_LISTED]))}."
         case _:
             pass
 

@@ -39,7 +39,7 @@ def test_every_kind_has_responses_on_both_sides():
 def test_an_empty_response_follows_nothing(kind: str, response: str):
     arguments = {"forbidden_words": ["x"]} if kind.startswith("keywords") else {}
     assert not instruction(kind, **arguments).is_followed(response)
-    assert not instruction(kind, **arguments).is_followed_loosely(response)
+    assert not instruction(kind, **arguments).is_followed(response, "loose")
 
 
 def test_the_eight_loose_variants():
@@ -67,7 +67,7 @@ def test_the_eight_loose_variants():
 )
 def test_a_loose_verdict_forgives_the_first_line_the_last_line_and_stars(kind: str, response: str):
     assert not instruction(kind).is_followed(response)
-    assert instruction(kind).is_followed_loosely(response)
+    assert instruction(kind).is_followed(response, "loose")
 
 
 @pytest.mark.parametrize(

@@ -29,13 +29,16 @@ class Instruction:
     kind: str
     arguments: Mapping[str, Argument]
 
-    def is_followed(self, response: str) -> bool:
-        """Whether a response follows it; an empty response follows nothing."""
-        return bool(response.strip()) and KINDS[self.kind].check(response, **self.arguments)
+    def is_followed(self, response: str, responses: str = "strict") -> bool:
+        """Whether a response follows it; an empty response follows nothing.
 
-    def is_followed_loosely(self, response: str) -> bool:
-        """Whether a response, or any of its seven loose variants, follows it."""
-        return any(map(self.is_followed, loose_variants(response)))
+        Args:
+            response: the response.
+            responses: `strict`: this text; `loose`: this text or one of its variants.
+        """
+        texts = loose_variants(response) if responses == "loose" else [response]
+        check = KINDS[self.kind].check
+        return any(bool(text.strip()) and check(text, **self.arguments) for text in texts)
 
 
 def loose_variants(response: str) -> list[str]:

@@ -29,9 +29,8 @@ def _verdicts(batch: ScoringBatch, spec: MetricSpec) -> list[list[bool]]:
     responses = str(spec.options["responses"])
     verdicts: list[list[bool]] | None = batch.cache.get(("ifeval", responses))
     if verdicts is None:
-        check = Instruction.is_followed if responses == "strict" else Instruction.is_followed_loosely
         verdicts = [
-            [check(instruction, row.prediction) for instruction in instructions]
+            [instruction.is_followed(row.prediction, responses) for instruction in instructions]
             for row, instructions in zip(batch.rows, _instructions(batch), strict=True)
         ]
         batch.cache["ifeval", responses] = verdicts
@@ -54,5 +53,5 @@ def _instructions(batch: ScoringBatch) -> list[tuple[Instruction, ...]]:
     return instructions
 
 
-prompts = MetricImplementation(_count_prompts)
-instructions = MetricImplementation(_count_instructions)
+prompt_level = MetricImplementation(_count_prompts)
+instruction_level = MetricImplementation(_count_instructions)

@@ -8,6 +8,7 @@ from tutelage.metrics.answer_extraction import extract_bbh
 from tutelage.metrics.answers import normalise_squad
 from tutelage.metrics.catalogue import MetricSpec
 from tutelage.metrics.facts import contains
+from tutelage.metrics.math_answers import extract_number, reference_number
 from tutelage.metrics.score import Row
 from tutelage.metrics.scoring import score_rows
 from tutelage.scoring.explain.explanation import (
@@ -20,6 +21,13 @@ from tutelage.scoring.explain.explanation import (
 )
 from tutelage.scoring.explain.token_spans import count_ngrams, mark_ngrams, tokenize_at_spaces
 
+_GSM8K_FORMS = {
+    "strict": "the number behind ####, without $ and commas",
+    "cot": "the number behind 'The answer is', without $ and commas",
+    "flexible": "the last run of digits, $, commas and full stops, without $ and commas",
+    "last": "the last number, by its value",
+}
+
 
 def explain_exact(spec: MetricSpec, row: Row) -> EqualityExplanation:
     """Equal but for the space around them."""
@@ -31,6 +39,18 @@ def explain_bbh(spec: MetricSpec, row: Row) -> EqualityExplanation:
     mode = str(spec.options["mode"])
     form = "the whole text" if mode == "direct" else "what follows 'the answer is '"
     return _equality(spec, form, extract_bbh(row.prediction, mode).answer, _stripped(row))
+
+
+def explain_gsm8k(spec: MetricSpec, row: Row) -> EqualityExplanation:
+    """Equal once a number is extracted from the text by the metric's rule."""
+    rule = str(spec.options["extract"])
+    answer = extract_number(row.prediction, rule)
+    references = tuple(reference_number(text, rule) or "" for text in row.references)
+    if answer is None:
+        return EqualityExplanation(
+            spec.text, 0.0, f"{_GSM8K_FORMS[rule]}; there is none", "", references, None
+        )
+    return _equality(spec, _GSM8K_FORMS[rule], answer, references)
 
 
 def explain_squad_em(spec: MetricSpec, row: Row) -> EqualityExplanation:

@@ -12,6 +12,7 @@ from tutelage.metrics.score import Row
 from tutelage.scoring.explain import answers
 from tutelage.scoring.explain.bleu import explain_bleu, explain_bleu_of_corpus
 from tutelage.scoring.explain.explanation import BleuExplanation, Explanation, OverlapExplanation
+from tutelage.scoring.explain.instructions import explain_instructions
 from tutelage.scoring.explain.phrasing import MEASURES, clean
 from tutelage.scoring.explain.rouge import explain_rouge
 from tutelage.scoring.row_errors import at_line
@@ -24,6 +25,9 @@ _EXPLAINERS: Mapping[str, Callable[[MetricSpec, Row], Explanation]] = {
     "squad_em": answers.explain_squad_em,
     "token_f1": answers.explain_token_f1,
     "bbh": answers.explain_bbh,
+    "gsm8k": answers.explain_gsm8k,
+    "prompt_level": explain_instructions,
+    "instruction_level": explain_instructions,
     "states_fact": answers.explain_facts,
     "rightly_refuses": answers.explain_facts,
     "wrongly_refuses": answers.explain_facts,

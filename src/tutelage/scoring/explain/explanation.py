@@ -261,6 +261,24 @@ class Phrase:
 
 
 @dataclass(frozen=True, slots=True)
+class InstructionVerdict:
+    """An instruction in words, and whether the prediction follows it."""
+
+    text: str
+    followed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionsExplanation(Explanation):
+    """Verifiable instructions that a prediction follows or not, strictly or loosely as the metric says."""
+
+    kind: ClassVar[str] = "instructions"
+
+    prediction: str
+    instructions: tuple[InstructionVerdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FactsExplanation(Explanation):
     """Phrases that a prediction must have and must not have; for the refusal metrics, those that mark a refusal."""
 

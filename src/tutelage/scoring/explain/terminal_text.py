@@ -11,6 +11,7 @@ from tutelage.scoring.explain.explanation import (
     EqualityExplanation,
     Explanation,
     FactsExplanation,
+    InstructionsExplanation,
     MarkedText,
     NGramExplanation,
     OverlapExplanation,
@@ -100,6 +101,10 @@ def _labelled(explanation: Explanation, brackets: _Brackets) -> Iterator[tuple[s
             yield from _phrases("refusal", explanation.refusals)
             if explanation.value is None:
                 yield "so", "the metric does not count this row"
+        case InstructionsExplanation():
+            yield "prediction", clean(explanation.prediction) or _EMPTY
+            for verdict in explanation.instructions:
+                yield "followed" if verdict.followed else "not followed", clean(verdict.text)
 
 
 def _overlap(overlap: OverlapExplanation, brackets: _Brackets) -> Iterator[tuple[str, str]]:
