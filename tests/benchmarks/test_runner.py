@@ -311,9 +311,10 @@ def test_the_fingerprint_changes_with_the_order_of_items_and_not_with_that_of_fi
 
 
 CHANGES_OF_TASKS = {
-    "what a part's task score is made of": ("scored", ["exact_match"]),
+    "what a part's task score is made of": ("scored", 2),
     "the value that counts as 0": ("low", 0.25),
     "the value that counts as 1": ("high", 2),
+    "whether the part counts in the mean": ("averaged", False),
     "a part's metrics": ("metrics", ["exact_match", "accuracy"]),
 }
 

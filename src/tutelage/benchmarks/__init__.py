@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tutelage.benchmarks.dataset import DataNotFoundError, is_missing_data
 from tutelage.benchmarks.items import BenchmarkItem
-from tutelage.benchmarks.library import describe, load, names, ways
+from tutelage.benchmarks.library import describe, fetch, load, names, ways
 from tutelage.benchmarks.rows_spec import RowsSpec
 from tutelage.benchmarks.runner import Benchmark, BenchmarkScores
 from tutelage.benchmarks.sampling import Limit
@@ -20,6 +20,7 @@ __all__ = [
     "RowsSpec",
     "Spec",
     "describe",
+    "fetch",
     "is_missing_data",
     "load",
     "names",

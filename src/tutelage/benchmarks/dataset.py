@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tutelage.benchmarks.annotations import filter_rows
 from tutelage.benchmarks.fields import is_per_part, path_of_part
-from tutelage.benchmarks.part_sources import SourcedRows, read_source, source_paths
+from tutelage.benchmarks.part_sources import SourcedRows, hub_paths, read_source, source_paths
 from tutelage.benchmarks.rows_spec import RowsSpec
-from tutelage.benchmarks.table_rows import read_table, value_of
+from tutelage.benchmarks.table_rows import has_header, read_table, value_of
 from tutelage.core.errors import InputError, InputErrors
 from tutelage.core.suggestions import unknown_name
 from tutelage.core.types import Example
@@ -149,15 +149,30 @@ def _of_all_parts(spec: RowsSpec, folders: DataFolders, parts: Sequence[str]) ->
 def _from_sources(spec: RowsSpec, folders: DataFolders, part: str) -> SourcedRows | None:
     """The rows of the first source all of whose files are there; None where there is none."""
     for source in spec.parts[part].sources:
-        paths = [path for file in source_paths(source, part) if (path := folders.find(file)) is not None]
-        if len(paths) == len(source_paths(source, part)):
+        if source.hub is not None:
+            paths = hub_paths(source.hub, folders.data)
+        else:
+            paths = _files_of(source_paths(source, part), spec.data.folders, folders)
+        if paths and all(has_header(path, source.header) for path in paths):
             return read_source(source, part, paths)
     return None
 
 
+def _files_of(files: Sequence[str], prefixes: Sequence[str], folders: DataFolders) -> Sequence[Path]:
+    """The paths of all files, below the first prefix that has them all; none where there is no such prefix."""
+    for prefix in prefixes:
+        paths = [path for file in files if (path := folders.find(f"{prefix}/{file}".lstrip("/"))) is not None]
+        if len(paths) == len(files):
+            return paths
+    return []
+
+
 def _first_path(spec: RowsSpec, parts: Sequence[str]) -> str:
     part = next(iter(parts or spec.parts))
-    return source_paths(spec.parts[part].sources[0], part)[0]
+    source = spec.parts[part].sources[0]
+    if source.hub is not None:
+        return source.hub.name
+    return f"{spec.data.folders[0]}/{source_paths(source, part)[0]}".lstrip("/")
 
 
 def _by_file(spec: RowsSpec, folders: DataFolders, parts: Sequence[str]) -> PartRows:

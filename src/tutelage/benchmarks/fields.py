@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from jinja2 import TemplateSyntaxError
 from pydantic import AfterValidator, Field
 
+from tutelage.benchmarks.answer_reading import AnswerReading
 from tutelage.core.strictjson import shorten
 from tutelage.core.validation import Block, mistake
 from tutelage.templates.placeholders import Placeholder, parse_placeholders
@@ -48,6 +49,9 @@ class AnswerSettings(Block):
     extraction: str = Field(
         "whole", description="For generate: the rule that takes the answer out of the text."
     )
+    reading: AnswerReading | None = Field(
+        None, description="For generate: how the answer is read, instead of a named rule."
+    )
     predict: Literal["likeliest", "expected"] = Field(
         "likeliest",
         description="For choose: the likeliest choice, or the mean of numeric choices, each weighted by its probability.",
@@ -75,13 +79,18 @@ class PartMembership(Block):
 class TaskScoring(Block):
     """How a part's metrics become its task score, for `aggregate: tasks`."""
 
-    scored: tuple[str, ...] = Field(
-        (), description="The metrics whose mean is the task score; the first one when not given."
+    scored: int = Field(
+        1,
+        ge=1,
+        description="How many of the part's metrics, from the first on, the task score is the mean of.",
     )
     low: float = Field(
         0.0, description="The value of these metrics that counts as 0, such as that of chance."
     )
     high: float = Field(1.0, description="The value of these metrics that counts as 1.")
+    averaged: bool = Field(
+        True, description="Whether the part counts in the mean over tasks; a diagnostic set does not."
+    )
 
 
 def _part_path(path: str) -> str:

@@ -35,6 +35,8 @@ class BenchmarkItem:
         dropped_exemplars: how many exemplars were left out, so that the question fits into the model's context.
         fields: values of the row that metrics read beside the answer.
         cluster: what dependent rows share, such as a passage; None for an independent row.
+        predictions: for `choose`, what each choice stands for; the prediction is the choice's text when empty.
+        categories: categories of the item that are scored on their own, within its part.
     """
 
     id: str
@@ -55,6 +57,8 @@ class BenchmarkItem:
     dropped_exemplars: int = 0
     fields: Mapping[str, Json] = field(default_factory=dict)
     cluster: str | None = None
+    predictions: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
 
     @property
     def full_prompt(self) -> str:

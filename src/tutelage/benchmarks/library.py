@@ -13,6 +13,7 @@ from tutelage.benchmarks.dataset import DataFolders, DataNotFoundError, read_par
 from tutelage.benchmarks.fields import AnswerSettings, BenchmarkInfo, PartMembership, TaskScoring
 from tutelage.benchmarks.item_file import read_items
 from tutelage.benchmarks.items import BenchmarkItem
+from tutelage.benchmarks.part_sources import fetch_hub_rows
 from tutelage.benchmarks.row_prompts import PromptSettings, items_of_rows
 from tutelage.benchmarks.rows_spec import RowsPart, RowsSpec, read_rows_spec
 from tutelage.benchmarks.runner import Benchmark
@@ -132,6 +133,30 @@ def describe(name: str, *, root: Path | None = None) -> Spec | RowsSpec:
         InputError: as `load`, but for the data.
     """
     return _find(name, root).spec
+
+
+def fetch(name: str, *, root: Path | None = None) -> Iterator[tuple[str, int]]:
+    """Download the rows of a benchmark that are on the hub into its cache.
+
+    Yields:
+        The name of each part, and how many files it has.
+
+    Raises:
+        InputError: no part names a dataset on the hub.
+        MachineError: the hub cannot be reached; the error says what to copy by hand, and where to.
+    """
+    spec = _find(name, root).spec
+    parts = spec.parts if isinstance(spec, RowsSpec) else {}
+    datasets = [(part, source.hub) for part, block in parts.items() for source in block.sources if source.hub]
+    if not datasets:
+        raise InputError(
+            f"{spec.name} has no rows on the hub",
+            where="benchmarks fetch",
+            found=spec.source or "no dataset of the hub in its spec",
+            fix="fetch its files from there, and name their folder with --data",
+        )
+    for part, rows in datasets:
+        yield part, len(fetch_hub_rows(rows))
 
 
 def _over_rows(spec: RowsSpec, named: _NamedSpec, data: Path | None, selection: Selection) -> Benchmark:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from tutelage.benchmarks.fields import path_of_part
 from tutelage.benchmarks.row_layouts import layout
-from tutelage.benchmarks.rows_spec import RowsSource
+from tutelage.benchmarks.rows_spec import HubRows, RowsSource
 from tutelage.benchmarks.table_rows import read_table, value_of
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
 from tutelage.core.types import Example, Json
+from tutelage.data import hub
+from tutelage.data.repository import resolve_snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,31 @@ def read_source(source: RowsSource, part: str, paths: Sequence[Path]) -> Sourced
         renamed = list(enumerate(questions))
     rows = [(number, _with_values(row, source.values)) for number, row in renamed]
     return SourcedRows(rows, f"{part}: {source.substitute}" if source.substitute else "")
+
+
+def hub_paths(rows: HubRows, data: Path | None) -> Sequence[Path]:
+    """The files of a split in a copy of its repository in the data folder, else in the hub's cache; none where neither is there.
+
+    Raises:
+        InputError: the copy has no such split.
+    """
+    copy = None if data is None else data / rows.name
+    if copy is not None and copy.is_dir():
+        folder, _ = resolve_snapshot(copy, None)
+        return hub.files_in_folder(folder, str(copy), rows.split, rows.config).paths
+    snapshot = hub.cached_snapshot(rows.name, None)
+    return [] if snapshot is None else hub.files_in_folder(snapshot, rows.name, rows.split, rows.config).paths
+
+
+def fetch_hub_rows(rows: HubRows) -> Sequence[Path]:
+    """Download a split into the hub's cache.
+
+    Raises:
+        InputError: there is no such dataset or split.
+        MachineError: the hub cannot be reached.
+    """
+    manual_steps = f"on a machine with network copy the dataset {rows.name}, and put it at DIR/{rows.name} with --data DIR"
+    return hub.fetch(rows.name, rows.split, manual_steps=manual_steps, config=rows.config).paths
 
 
 def source_paths(source: RowsSource, part: str) -> tuple[str, ...]:

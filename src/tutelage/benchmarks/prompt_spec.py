@@ -17,7 +17,6 @@ from tutelage.benchmarks.fields import BESIDE, AnswerSettings, Kind, PartPath, T
 from tutelage.core.errors import InputError
 from tutelage.core.patterns import Pattern
 from tutelage.core.strictjson import shorten
-from tutelage.core.suggestions import unknown_name
 from tutelage.core.validation import Block, Places
 from tutelage.core.yamltext import FieldPath
 from tutelage.templates import check as check_template
@@ -45,6 +44,10 @@ class ExemplarSpec(Block):
     columns: tuple[str, ...] = Field((), description="The columns' names, where the file of rows has none.")
     count: int | None = Field(
         None, ge=0, le=1000, description="How many, from the first on; all when not given."
+    )
+    draw: Literal["first", "lm-eval"] = Field(
+        "first",
+        description="first: the first rows; lm-eval: for each question those that lm-evaluation-harness draws for it.",
     )
     after: str = Field("", description="For text: it begins behind this line.")
     split: str = Field(
@@ -77,9 +80,10 @@ class PromptSpec(AnswerSettings):
     choices: str | tuple[str, ...] = Field(
         (), description="Templates of the choices, or the column that holds them as a list."
     )
-    labels: tuple[str, ...] | Literal["index"] = Field(
+    labels: tuple[str, ...] | Literal["index", "index-or-text"] = Field(
         (),
-        description="What the answer says for each choice in turn; index: its number from 0. Else the answer is a choice's text.",
+        description="What the answer says for each choice in turn; index: its number from 0; index-or-text: either. Else the answer "
+        "is a choice's text.",
     )
     answer: str = Field("", description="A template of the right answer.")
     references: str = Field(
@@ -89,6 +93,15 @@ class PromptSpec(AnswerSettings):
     fields: tuple[str, ...] = Field(
         (),
         description="Columns that metrics read beside the answer, such as the question that an option belongs to.",
+    )
+    predictions: str = Field(
+        "",
+        description="For choose: the column that says what each choice stands for, in turn; the prediction is that, not the "
+        "choice's text, and `references` names the column of right ones.",
+    )
+    categories: tuple[str, ...] = Field(
+        (),
+        description="Columns whose values, separated by ;, are categories of the row: each is scored on its own.",
     )
     cluster: str = Field(
         "",
@@ -132,9 +145,8 @@ def contradictions(layers: Mapping[FieldPath, PromptSpec], places: Places) -> It
         yield from _of_choices(spec, at)
     else:
         yield from _of_generation(spec, at)
-    yield from metric_mistakes(
-        [(at("metrics"), name) for name in spec.metrics], CHOICE_FIELDS if spec.kind == "choose" else ()
-    )
+    provided = CHOICE_FIELDS if spec.kind == "choose" else ("labels",) if spec.choices else ()
+    yield from metric_mistakes([(at("metrics"), name) for name in spec.metrics], (*provided, *spec.fields))
     if spec.shots is not None:
         yield from _of_exemplars(spec, spec.shots, at)
 
@@ -180,9 +192,13 @@ def task_scoring_mistakes(
                 where=at(field),
                 fix="set them for a way, or for all; or set aggregate: tasks",
             )
-    for metric in part.scored:
-        if metric not in metrics_of_part:
-            yield unknown_name("the part has no such metric", metric, metrics_of_part, where=at("scored"))
+    if part.scored > len(metrics_of_part):
+        yield InputError(
+            "the part has fewer metrics",
+            where=at("scored"),
+            found=str(part.scored),
+            expected=f"at most {len(metrics_of_part)}: {', '.join(metrics_of_part)}",
+        )
     if part.low >= part.high:
         yield InputError("low must be below high", where=at("low"), found=f"{part.low:g} and {part.high:g}")
 
@@ -244,7 +260,9 @@ def _of_templates(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
 
 
 def _of_choices(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
-    for name in ("max_new_tokens", "stop", "extraction", "references"):
+    for name in ("max_new_tokens", "stop", "extraction", "reading", "references"):
+        if name == "references" and spec.predictions:
+            continue
         if getattr(spec, name) != PromptSpec.model_fields[name].default:
             yield InputError(
                 f"{name} has no meaning for kind: choose",
@@ -255,11 +273,11 @@ def _of_choices(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
         yield InputError(
             "there are no choices", where=at("choices"), expected="templates, or the column that holds them"
         )
-    if not spec.answer:
+    if not spec.answer and not (spec.predictions and spec.references):
         yield InputError(
             "the right choice is not given",
             where=at("answer"),
-            expected="a template, such as {{ answer }}",
+            expected="a template, such as {{ answer }}; or the columns predictions and references",
         )
     if isinstance(spec.choices, str) or not spec.choices:
         return
@@ -300,6 +318,13 @@ def _of_exemplars(spec: PromptSpec, exemplars: ExemplarSpec, at: _FieldPlace) ->
     if exemplars.turns and (spec.form == "text" or exemplars.text):
         yield InputError(
             "only exemplars from rows, with form: chat, can be turns", where=at("shots"), fix="remove turns"
+        )
+    if exemplars.draw == "lm-eval" and (exemplars.text or exemplars.count is None):
+        yield InputError(
+            "draw: lm-eval draws a number of rows",
+            where=at("shots"),
+            found="text" if exemplars.text else "no count",
+            expected="path and count",
         )
     for name in ("after", "split", "replace"):
         if exemplars.path and getattr(exemplars, name):

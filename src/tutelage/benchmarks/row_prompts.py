@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.benchmarks.dataset import DataFolders, DataNotFoundError, NumberedRows, PartRows
+from tutelage.benchmarks.exemplar_draws import harness_draws
 from tutelage.benchmarks.fields import path_of_part
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.prompt_spec import ExemplarSpec, PromptSpec
@@ -20,6 +21,7 @@ from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.patterns import Pattern
 from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.types import Example, History, Json, Origin
+from tutelage.metrics.catalogue import parse
 
 _SPEC_ORIGIN = Origin("the spec", 1)
 
@@ -52,6 +54,8 @@ class _Question:
     references: tuple[str, ...]
     fields: Mapping[str, Json]
     cluster: str | None
+    predictions: tuple[str, ...]
+    categories: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,14 @@ class _Exemplars:
     before: str
     texts: tuple[str, ...] = ()
     turns: History = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _ExemplarPool:
+    """Rows of which some are drawn for each question."""
+
+    rows: Sequence[Example]
+    count: int
 
 
 class PartPrompter:
@@ -78,20 +90,27 @@ class PartPrompter:
         self._part = part
         self._settings = settings
         self._spec: PromptSpec = settings.spec.prompt_spec(settings.way, part)
+        reads = {field for name in self._spec.metrics for field in parse(name).entry.reads}
+        self._needs_labels = self._spec.kind == "generate" and "labels" in reads
         title = settings.spec.parts.get(part, RowsPart()).title or part.replace("_", " ")
         self._extra: dict[str, Json] = {"part": part, "title": title}
         (rendered,) = self._render([("before", self._spec.before)], [Example(part, {}, _SPEC_ORIGIN)])
-        (before,) = value_or_raise(rendered)
-        self._exemplars = self._read_exemplars(before)
+        (self._before,) = value_or_raise(rendered)
+        self._exemplars = self._read_exemplars()
 
     def items(self, rows: NumberedRows) -> Iterator[BenchmarkItem | InputError]:
         """The rows as items, or what is wrong with a row."""
+        exemplars = self._exemplars_by_question([number for number, _ in rows])
         questions = self._questions([row for _, row in rows])
         for (number, _), question in zip(rows, questions, strict=False):
-            yield question if isinstance(question, InputError) else self._item(number, question)
+            yield (
+                question
+                if isinstance(question, InputError)
+                else self._item(number, question, exemplars[number])
+            )
 
-    def _item(self, number: int, question: _Question) -> BenchmarkItem:
-        spec, exemplars = self._spec, self._exemplars
+    def _item(self, number: int, question: _Question, exemplars: _Exemplars) -> BenchmarkItem:
+        spec = self._spec
         return BenchmarkItem(
             id=f"{self._part}/{number}",
             part=self._part,
@@ -102,6 +121,8 @@ class PartPrompter:
             form=spec.form,
             fields=question.fields,
             cluster=question.cluster,
+            predictions=question.predictions,
+            categories=question.categories,
             before=exemplars.before,
             exemplars=exemplars.texts,
             between=spec.between,
@@ -127,10 +148,30 @@ class PartPrompter:
                     choice_texts = _texts_of(row, choices, "choices", allow_one=False)
                 references = self._references(row, answer, choice_texts)
                 fields = {name: value_of(row, name) for name in self._spec.fields}
+                if self._needs_labels:
+                    fields["labels"] = list(choice_texts)
                 cluster = str(value_of(row, self._spec.cluster)) if self._spec.cluster else None
-                yield _Question(prompt, tuple(choice_texts), references, fields, cluster)
+                predictions = self._predictions(row, choice_texts)
+                categories = _categories(row, self._spec.categories)
+                yield _Question(
+                    prompt, tuple(choice_texts), references, fields, cluster, predictions, categories
+                )
             except InputError as error:
                 yield error
+
+    def _predictions(self, row: Example, choices: Sequence[str]) -> tuple[str, ...]:
+        """What each choice stands for; empty where the prediction is its text."""
+        if not self._spec.predictions or self._spec.kind != "choose":
+            return ()
+        predictions = _texts_of(row, self._spec.predictions, "meanings of the choices", allow_one=False)
+        if len(predictions) != len(choices):
+            raise InputError(
+                f"the column {self._spec.predictions} does not fit the choices",
+                where=str(row.origin),
+                found=f"{len(predictions)} values for {len(choices)} choices",
+                expected="one a choice",
+            )
+        return tuple(predictions)
 
     def _references(self, row: Example, answer: str, choices: Sequence[str]) -> tuple[str, ...]:
         """The right answers: texts of choices for `choose`; for `generate` what the model should say."""
@@ -139,9 +180,10 @@ class PartPrompter:
             return tuple(_texts_of(row, spec.references, "right answers", allow_one=True))
         if not choices or spec.predict == "expected":
             return (answer,)
-        labels = list(spec.labels) or list(choices)
-        if spec.labels == "index":
-            labels = list(map(str, range(len(choices))))
+        labels = list(spec.labels) if isinstance(spec.labels, tuple) and spec.labels else list(choices)
+        numbers = list(map(str, range(len(choices))))
+        if spec.labels == "index" or (spec.labels == "index-or-text" and _is_number(row, answer, choices)):
+            labels = numbers
         if answer not in labels:
             raise InputError(
                 "the answer is none of the choices",
@@ -155,13 +197,14 @@ class PartPrompter:
         # Two choices may be equal: the label of either is then right.
         return tuple(label for label, choice in zip(labels, choices, strict=True) if choice == right_choice)
 
-    def _read_exemplars(self, before: str) -> _Exemplars:
+    def _read_exemplars(self) -> _Exemplars | _ExemplarPool:
+        """The exemplars of all questions, or the rows that they are drawn from."""
         spec = self._spec.shots
         if spec is None:
-            return _Exemplars(before)
+            return _Exemplars(self._before)
         count = spec.count if self._settings.exemplar_count is None else self._settings.exemplar_count
         if count == 0:
-            return _Exemplars(before)
+            return _Exemplars(self._before)
         file = path_of_part(spec.path or spec.text, self._part)
         path = self._settings.folders.find(file)
         if path is None:
@@ -172,25 +215,44 @@ class PartPrompter:
                 fix="put them there, or ask without examples (--shots 0)",
             )
         if spec.text:
-            return self._exemplars_of_text(spec, count, path, before)
-        rows = read_table(path, spec.columns)[:count]
+            return self._exemplars_of_text(spec, count, path)
+        rows = read_table(path, spec.columns)
         _require_count(len(rows), count, path)
-        questions = [value_or_raise(question) for question in self._questions(rows)]
-        if not spec.turns:
+        if spec.draw == "lm-eval" and count is not None:
+            return _ExemplarPool(rows, count)
+        return self._join(self._worked(rows[:count]))
+
+    def _exemplars_by_question(self, numbers: Sequence[int]) -> dict[int, _Exemplars]:
+        """The exemplars before each question, by the question's number in its file."""
+        pool = self._exemplars
+        if isinstance(pool, _Exemplars):
+            return dict.fromkeys(numbers, pool)
+        draws = harness_draws(len(pool.rows), pool.count, set(numbers))
+        drawn = sorted({index for draw in draws.values() for index in draw})
+        exemplars = dict(zip(drawn, self._worked([pool.rows[index] for index in drawn]), strict=True))
+        return {number: self._join([exemplars[index] for index in draw]) for number, draw in draws.items()}
+
+    def _worked(self, rows: Sequence[Example]) -> list[_Question]:
+        """Rows as exemplars, each with its right answer."""
+        return [value_or_raise(question) for question in self._questions(rows)]
+
+    def _join(self, questions: Sequence[_Question]) -> _Exemplars:
+        """Exemplars as texts, or as turns of a conversation."""
+        if not self._spec.shots or not self._spec.shots.turns:
             texts = [question.prompt + self._spec.join + question.references[0] for question in questions]
-            return _Exemplars(before, tuple(texts))
+            return _Exemplars(self._before, tuple(texts))
         turns = [
             turn
             for question in questions
             for turn in (("user", question.prompt), ("assistant", question.references[0]))
         ]
+        before = self._before
         if turns:  # what stands before all else stands in the first turn
             turns[0], before = ("user", before + turns[0][1]), ""
         return _Exemplars(before, turns=tuple(turns))
 
-    def _exemplars_of_text(
-        self, spec: ExemplarSpec, count: int | None, path: Path, before: str
-    ) -> _Exemplars:
+    def _exemplars_of_text(self, spec: ExemplarSpec, count: int | None, path: Path) -> _Exemplars:
+        before = self._before
         text = regular.read_text(
             path, subject="the file of exemplars", fix="put it there, or ask without examples"
         )
@@ -207,6 +269,27 @@ class PartPrompter:
             texts = [Pattern(change.pattern).replaced(change.by, text) for text in texts]
         _require_count(len(texts[:count]), count, path)
         return _Exemplars(before, tuple(texts[:count]))
+
+
+def _is_number(row: Example, answer: str, choices: Sequence[str]) -> bool:
+    """Whether an answer is the number of a choice, and not a choice's text; an InputError where it is both, of different ones."""
+    is_number = answer.isdecimal() and int(answer) < len(choices)
+    if is_number and answer in choices and choices[int(answer)] != answer:
+        raise InputError(
+            "the answer is the number of a choice and the text of another",
+            where=str(row.origin),
+            found=answer,
+            expected="one of the two",
+            fix="write a spec that says which: labels: index, or no labels",
+        )
+    return is_number
+
+
+def _categories(row: Example, columns: Sequence[str]) -> tuple[str, ...]:
+    """The categories of a row: the values of columns, separated by ;."""
+    values = [str(value_of(row, column) or "") for column in columns]
+    names = [name.strip() for value in values for name in value.split(";")]
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _require_count(available: int, count: int | None, path: Path) -> None:

@@ -35,23 +35,37 @@ class RowsData(Block):
     """Where the rows are."""
 
     path: PartPath = Field(
-        min_length=1,
+        "",
         description="The file, beside the spec or in the data folder; {{ part }} is the part's name, where each has a file.",
     )
     columns: tuple[str, ...] = Field((), description="The columns' names, where the file has none.")
+    folders: tuple[str, ...] = Field(
+        ("",), min_length=1, description="Folders in which the paths of sources are looked up, in turn."
+    )
     part: str = Field(
         "", description="The column that says which part a row belongs to, where one file holds all."
     )
+
+
+class HubRows(Block):
+    """A split of a dataset on the hub: a copy of the repository in the data folder, or what the hub's cache has."""
+
+    name: str = Field(pattern=r"^[^/\s]+/[^/\s]+$", description="The dataset, as owner/name.")
+    config: str | None = Field(None, description="Its configuration, where it has several.")
+    split: str = Field("validation", min_length=1, description="The split.")
 
 
 class RowsSource(Block):
     """One place and layout in which a part's rows may be; the first one whose files are there is read."""
 
     path: PartPath | tuple[PartPath, ...] = Field(
-        min_length=1,
-        description="The file, or files that are read in turn, beside the spec or in the data folder.",
+        (), description="The file, or files that are read in turn, beside the spec or in the data folder."
     )
+    hub: HubRows | None = Field(None, description="A dataset on the hub, instead of path.")
     columns: tuple[str, ...] = Field((), description="The columns' names, where the file has none.")
+    header: tuple[str, ...] = Field(
+        (), description="Columns that the first line of the file must name; else the next source is tried."
+    )
     layout: str = Field(
         "",
         description="How nested rows become one row a question (`row_layouts.py`); rows as they stand when not given.",
@@ -111,7 +125,7 @@ class RowsSpec(PromptSpec, BenchmarkInfo):
     """The spec.yaml of a benchmark over rows."""
 
     data: RowsData = Field(
-        RowsData.model_construct(path="", columns=(), part=""),
+        RowsData.model_construct(path=""),
         description="Where the rows are, unless every part has sources.",
     )
     parts: Mapping[str, RowsPart] = Field(
@@ -223,6 +237,13 @@ def _of_parts(spec: RowsSpec, places: Places) -> Iterator[InputError]:
     if not spec.parts and not spec.data.path:
         yield InputError("nothing says where the rows are", where=places(("data",)), expected="path: FILE")
     for name, part in spec.parts.items():
+        for index, source in enumerate(part.sources):
+            if bool(source.path) == (source.hub is not None):
+                yield InputError(
+                    "a source has a path or a dataset on the hub",
+                    where=places(("parts", name, "sources", index)),
+                    found="both" if source.path else "neither",
+                )
         metrics = part.metrics if "metrics" in part.model_fields_set else spec.metrics
         over_tasks = spec.aggregate == "tasks"
         yield from task_scoring_mistakes(name, part, metrics, over_tasks=over_tasks, places=places)

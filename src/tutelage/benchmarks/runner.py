@@ -89,6 +89,8 @@ class Benchmark:
                     else []
                 ),
                 *([dict(item.fields), item.cluster] if item.fields or item.cluster is not None else []),
+                *([list(item.predictions)] if item.predictions else []),
+                *([list(item.categories)] if item.categories else []),
             ]
             for item in self.items
         ]
@@ -103,7 +105,11 @@ class Benchmark:
 
     def members(self, group: str) -> list[str]:
         """The ids of a group's items; of all items where the name is that of an average."""
-        ids = [item.id for item in self.items if group in self.spec.parts[item.part].groups]
+        ids = [
+            item.id
+            for item in self.items
+            if group in self.spec.parts[item.part].groups or group in _category_groups(item)
+        ]
         return ids or [item.id for item in self.items]
 
     def requests(self) -> list[Request]:
@@ -153,15 +159,8 @@ class Benchmark:
     ) -> BenchmarkScores:
         """The scores of tasks with metrics of their own, and the mean of their task scores."""
         tasks = {
-            name: ScoredTask(
-                scored=[parts[name][metric] for metric in part.scored or self.metrics_of(name)[:1]],
-                rows=[index for index, row in enumerate(rows) if row.task == name],
-                fold=part.fold or name,
-                low=part.low,
-                high=part.high,
-            )
-            for name, part in self.spec.parts.items()
-            if name in parts
+            name: self._task(name, parts[name], [index for index, row in enumerate(rows) if row.task == name])
+            for name in parts
         }
         groups: dict[str, list[str]] = {}
         for name in tasks:
@@ -171,17 +170,47 @@ class Benchmark:
         def mean(names: Sequence[str]) -> dict[str, ItemScores]:
             return {TASK_SCORE: mean_task_score([tasks[name] for name in names], rows)}
 
+        averaged = [name for name in tasks if self.spec.parts[name].averaged] or list(tasks)
         return BenchmarkScores(
             TASK_SCORE,
-            mean(list(tasks)),
+            _over_all_rows(mean(averaged), averaged, rows),
             {name: {**mean([name]), **parts[name]} for name in tasks},
-            {group: mean(names) for group, names in groups.items()},
+            {group: mean(names) for group, names in groups.items()} | self._category_scores(rows),
+        )
+
+    def _category_scores(self, rows: Sequence[Row]) -> dict[str, dict[str, ItemScores]]:
+        """The scores of each category of items within its part."""
+        members: dict[str, list[int]] = {}
+        for index, item in enumerate(self.items):
+            for group in _category_groups(item):
+                members.setdefault(group, []).append(index)
+        scores = {}
+        for group, indices in members.items():
+            part_name = self.items[indices[0]].part
+            chosen = [rows[index] for index in indices]
+            by_metric = score_rows(self.metrics_of(part_name), chosen)
+            task = self._task(part_name, by_metric, range(len(chosen)))
+            scores[group] = {TASK_SCORE: mean_task_score([task], chosen), **by_metric}
+        return scores
+
+    def _task(self, name: str, by_metric: Mapping[str, ItemScores], rows: Sequence[int]) -> ScoredTask:
+        part = self.spec.parts[name]
+        return ScoredTask(
+            scored=list(by_metric.values())[: part.scored],
+            rows=rows,
+            fold=part.fold or name,
+            low=part.low,
+            high=part.high,
         )
 
     def _row(self, item: BenchmarkItem, response: Response) -> Row:
         part = self.spec.parts[item.part]
         if part.kind == "choose":
             return _chosen(item, part, response)
+        if part.reading is not None:
+            right = tuple(map(part.reading.reference, item.references))
+            answer = part.reading.answer(response.text)
+            return Row(answer, right, item.fields, task=item.part, cluster=item.cluster)
         answer = part.rule(response.text)
         references = tuple(part.rule(reference) for reference in item.references)
         if item.accepts is not None:
@@ -195,6 +224,13 @@ class Benchmark:
         part = self.spec.parts[part_name]
         if part.kind == "choose":
             return [part.kind, part.normalise, *([] if part.predict == "likeliest" else [part.predict])]
+        if part.reading is not None:
+            return [
+                part.kind,
+                part.max_new_tokens,
+                *part.stop,
+                hashing.of_json(part.reading.model_dump(mode="json")),
+            ]
         rule = part.rule
         return [part.kind, part.max_new_tokens, *part.stop, rule.pattern.pattern, rule.take, rule.fold]
 
@@ -219,9 +255,27 @@ def _chosen(item: BenchmarkItem, part: PartSpec, response: Response) -> Row:
     row = Row("", item.references, fields, task=item.part, cluster=item.cluster)
     if part.predict == "expected":
         return replace(row, prediction=repr(expected_choice(row, part.normalise, where=item.id)))
-    return replace(row, prediction=most_likely_choice(row, part.normalise, where=item.id))
+    choice = most_likely_choice(row, part.normalise, where=item.id)
+    if item.predictions:
+        choice = item.predictions[item.choices.index(choice)]
+    return replace(row, prediction=choice)
+
+
+def _category_groups(item: BenchmarkItem) -> list[str]:
+    """The names of the groups of an item's categories, which begin with its part's name."""
+    return [f"{item.part}: {category}" for category in item.categories]
+
+
+def _over_all_rows(
+    scores: dict[str, ItemScores], parts: Sequence[str], rows: Sequence[Row]
+) -> dict[str, ItemScores]:
+    """Scores over the rows of some parts, with `rows` as indices among all rows."""
+    members = [index for index, row in enumerate(rows) if row.task in parts]
+    return {
+        name: replace(score, rows=tuple(members[row] for row in score.rows)) for name, score in scores.items()
+    }
 
 
 def _scoring(part: PartSpec) -> list[Any]:
     """How a part's metrics become its task score, for the fingerprint."""
-    return [list(part.scored), part.low, part.high]
+    return [part.scored, part.low, part.high, part.averaged]

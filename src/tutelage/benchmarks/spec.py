@@ -34,7 +34,7 @@ from tutelage.templates import check as check_template
 INPUT = "input"
 CHOICE = "choice"
 _MEANINGLESS = {
-    "choose": ("max_new_tokens", "stop", "extraction"),
+    "choose": ("max_new_tokens", "stop", "extraction", "reading"),
     "generate": ("choices", "answer", "normalise", "predict"),
 }
 """Fields that a part of one kind may not have."""

@@ -8,14 +8,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tutelage.core.errors import InputError
-from tutelage.core.types import Example, Json
+from tutelage.core.errors import InputError, raise_all
+from tutelage.core.limits import MAX_MISTAKES
+from tutelage.core.types import Example, Json, Origin
+from tutelage.data.formats import tables
+from tutelage.data.formats.jsonl import RawRow
+from tutelage.data.formats.lines import Lines
 from tutelage.data.layouts import ReadOptions
 from tutelage.data.reader import read
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[Example]:
-    """Read a file's rows without interpreting their columns."""
+    """Read a file's rows without interpreting their columns; a .txt file has tabs between them."""
+    if path.suffix == ".txt":
+        return _rows_with_tabs(path, columns)
     rows = list(read(path, options=ReadOptions(layout="plain", columns=tuple(columns))))
     if path.suffix == ".csv" and (cells := _cells_with_returns(path)):
         body = cells if columns else cells[1:]
@@ -24,6 +30,31 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Example]:
             for row, values in zip(rows, body, strict=True)
         ]
     return rows
+
+
+def has_header(path: Path, columns: Sequence[str]) -> bool:
+    """Whether the first line of a table names columns; always where none are asked for."""
+    if not columns:
+        return True
+    first = next(iter(Lines(path, str(path))), None)
+    if first is None or isinstance(first, InputError):
+        return False
+    separator = "," if ".csv" in path.suffixes else "\t"
+    return set(columns) <= set(first.text.rstrip("\r\n").split(separator))
+
+
+def _rows_with_tabs(path: Path, columns: Sequence[str]) -> list[Example]:
+    table = tables.rows(Lines(path, str(path)), str(path), delimiter="\t", columns=columns, has_header=True)
+    rows = [
+        row if isinstance(row, InputError) else _example(path, number, row)
+        for number, row in enumerate(table)
+    ]
+    raise_all(str(path), [row for row in rows if isinstance(row, InputError)][:MAX_MISTAKES])
+    return [row for row in rows if not isinstance(row, InputError)]
+
+
+def _example(path: Path, number: int, row: RawRow) -> Example:
+    return Example(f"{path.name}:{number}", row.fields, Origin(str(path), row.line))
 
 
 def _cells_with_returns(path: Path) -> list[list[str]]:

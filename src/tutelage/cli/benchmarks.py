@@ -1,4 +1,4 @@
-"""`tutelage benchmarks list | show NAME`."""
+"""`tutelage benchmarks list | show NAME | fetch NAME`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _MAX_EXAMPLES = 8
 
 
 def benchmarks(
-    action: Annotated[Literal["list", "show"], typer.Argument(help="What to do.")] = "list",
+    action: Annotated[
+        Literal["list", "show", "fetch"],
+        typer.Argument(help="What to do; fetch downloads its rows from the hub."),
+    ] = "list",
     name: Annotated[
         str | None,
         typer.Argument(
@@ -31,17 +34,21 @@ def benchmarks(
     data: Data = None,
     json: Annotated[bool, console.Json] = False,
 ) -> None:
-    """List the benchmarks that can be watched or evaluated on, or show the prompts of one."""
-    from tutelage.benchmarks import names
+    """List the benchmarks that can be watched or evaluated on, show the prompts of one, or fetch its rows from the hub."""
+    from tutelage.benchmarks import fetch, names
 
-    if action == "show":
+    if action != "list":
         if name is None:
             raise InputError(
-                "`benchmarks show` needs a name",
+                f"`benchmarks {action}` needs a name",
                 where="benchmarks",
                 expected=", ".join(names()) + ", or the path of your own",
             )
-        _show(name, data, as_json=json)
+        if action == "show":
+            _show(name, data, as_json=json)
+            return
+        for part, count in fetch(name):
+            console.show(f"  {part:<24}{count} file{'' if count == 1 else 's'}")
         return
     entries = [_entry(bundled, data) for bundled in names()]
     if json:

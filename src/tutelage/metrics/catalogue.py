@@ -191,7 +191,8 @@ def check_scores_answers(text: str, *, without_fields: bool = False, provided: C
                 fix=f"write {spec.entry.name}:invalid=-1, or another number",
             )
         missing = [name for name in spec.entry.predicted if name not in provided]
-        missing = missing or list(spec.entry.reads if without_fields else ())
+        reads = spec.entry.reads if without_fields else ()
+        missing = missing or [name for name in reads if name not in provided]
         if missing:
             raise InputError(
                 f"the metric reads {' and '.join(missing)}, which these answers do not have",
