@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from tutelage.benchmarks import old_form
+from tutelage.benchmarks import lm_eval_task, old_form
 from tutelage.benchmarks.dataset import DataFolders, DataNotFoundError, read_parts
 from tutelage.benchmarks.fields import AnswerSettings, BenchmarkInfo, PartMembership, TaskScoring
 from tutelage.benchmarks.item_file import read_items
@@ -291,6 +291,8 @@ def read_spec(path: Path) -> tuple[Spec | RowsSpec, tuple[str, ...]]:
         fix="name a spec.yaml, or the folder it is in",
         limit=MAX_RECIPE_BYTES,
     )
+    if lm_eval_task.is_task(text):
+        return read_rows_spec(*lm_eval_task.read_task(path, text)), ()
     value, places = read_document(
         text,
         file=str(path),

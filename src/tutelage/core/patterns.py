@@ -49,6 +49,18 @@ class Pattern:
         parts: list[str] = self._timed(lambda **bound: self._compiled.split(text, **bound))
         return parts
 
+    def captures(self, text: str) -> list[str | None]:
+        """For each match its first group that is not empty, None where all are empty; the match itself where there are no groups.
+
+        A single group counts also where it is empty. Raises InputError as `matches` does.
+        """
+        matches = self._timed(lambda **bound: list(self._compiled.finditer(text, **bound)))
+        if self._compiled.groups == 0:
+            return [match[0] for match in matches]
+        if self._compiled.groups == 1:
+            return [match[1] or "" for match in matches]
+        return [next(filter(None, match.groups()), None) for match in matches]
+
     @cached_property
     def _compiled(self) -> Any:
         if len(self.text) > MAX_PATTERN_CHARACTERS:
