@@ -223,12 +223,12 @@ def test_metrics_of_parts_need_the_aggregate_over_tasks(bench, files):
 
 def test_what_is_wrong_with_task_scores_is_named_all_at_once(bench, files):
     parts = {name: dict(part) for name, part in SPEC["parts"].items()}
-    parts["pairs"] |= {"scored": 3, "low": 2}
+    parts["pairs"] |= {"scored": 3, "low": 1}
     with pytest.raises(InputErrors) as error:
         load(bench(files, parts=parts))
     assert [mistake.problem for mistake in error.value.errors] == [
         "the part has fewer metrics",
-        "low must be below high",
+        "low and high must differ",
     ]
 
 

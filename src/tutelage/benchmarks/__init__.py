@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tutelage.benchmarks.dataset import DataNotFoundError, is_missing_data
+from tutelage.benchmarks.fields import BenchmarkInfo
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.library import describe, fetch, load, names, ways
 from tutelage.benchmarks.rows_spec import RowsSpec
@@ -12,6 +13,7 @@ from tutelage.benchmarks.spec import PartSpec, Spec
 
 __all__ = [
     "Benchmark",
+    "BenchmarkInfo",
     "BenchmarkItem",
     "BenchmarkScores",
     "DataNotFoundError",

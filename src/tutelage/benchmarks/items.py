@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
+from tutelage.benchmarks.output_cut import OutputCut
 from tutelage.benchmarks.spec import PartSpec
 from tutelage.core.patterns import Pattern
 from tutelage.core.types import History, Json, Request
@@ -37,6 +38,7 @@ class BenchmarkItem:
         cluster: what dependent rows share, such as a passage; None for an independent row.
         predictions: for `choose`, what each choice stands for; the prediction is the choice's text when empty.
         categories: categories of the item that are scored on their own, within its part.
+        output: for `generate`, how the answer is cut out of the text; by the extraction rule when None. Right answers stay as they are.
     """
 
     id: str
@@ -59,6 +61,7 @@ class BenchmarkItem:
     cluster: str | None = None
     predictions: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    output: OutputCut | None = None
 
     @property
     def full_prompt(self) -> str:

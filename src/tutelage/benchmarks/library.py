@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from tutelage.benchmarks import lm_eval_task, old_form
+from tutelage.benchmarks.bigbench import BigBenchSpec, read_bigbench, read_bigbench_spec
 from tutelage.benchmarks.dataset import DataFolders, DataNotFoundError, read_parts
 from tutelage.benchmarks.fields import AnswerSettings, BenchmarkInfo, PartMembership, TaskScoring
 from tutelage.benchmarks.item_file import read_items
@@ -57,7 +58,7 @@ class _NamedSpec:
     """
 
     path: Path
-    spec: Spec | RowsSpec
+    spec: Spec | RowsSpec | BigBenchSpec
     selectors: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -121,12 +122,14 @@ def load(
             expected=f"none of {', '.join(names())}",
             fix="give your benchmark a name of its own",
         )
+    if isinstance(named.spec, BigBenchSpec):
+        return _of_bigbench(named.spec, named, data, selection)
     if isinstance(named.spec, RowsSpec):
         return _over_rows(named.spec, named, data, selection)
     return _of_items(named.spec, named, data, selection)
 
 
-def describe(name: str, *, root: Path | None = None) -> Spec | RowsSpec:
+def describe(name: str, *, root: Path | None = None) -> Spec | RowsSpec | BigBenchSpec:
     """Read and check a benchmark's spec; its data need not be there.
 
     Raises:
@@ -146,8 +149,7 @@ def fetch(name: str, *, root: Path | None = None) -> Iterator[tuple[str, int]]:
         MachineError: the hub cannot be reached; the error says what to copy by hand, and where to.
     """
     spec = _find(name, root).spec
-    parts = spec.parts if isinstance(spec, RowsSpec) else {}
-    datasets = [(part, source.hub) for part, block in parts.items() for source in block.sources if source.hub]
+    datasets = spec.hub_datasets() if isinstance(spec, RowsSpec) else []
     if not datasets:
         raise InputError(
             f"{spec.name} has no rows on the hub",
@@ -218,6 +220,41 @@ def _items_spec(spec: RowsSpec, way: str, parts: Sequence[str]) -> Spec:
     return Spec(**info, items=items, metrics=spec.prompt_spec(way, "").metrics, parts=part_specs)
 
 
+def _of_bigbench(spec: BigBenchSpec, named: _NamedSpec, data: Path | None, selection: Selection) -> Benchmark:
+    if named.selectors:
+        raise InputError(
+            f"{spec.name} has one way only",
+            where=":".join([spec.name, *named.selectors]),
+            fix=f"write {spec.name}",
+        )
+    parts = read_bigbench(spec, data, shots=selection.shots or 0, selected=selection.parts)
+    if not parts.specs:
+        raise DataNotFoundError(
+            f"the data of {spec.name} is not here",
+            where="--data",
+            found="no data folder" if data is None else f"none of its tasks in {data}",
+            expected=f"a folder {' or '.join(filter(None, spec.bigbench.folders))} with its tasks",
+            fix="fetch them, and name the folder that they are in with --data",
+        )
+    items = [
+        item
+        for part_items in parts.items.values()
+        for item in sample(
+            part_items, selection.limit, key=lambda item: "\n".join([item.prompt, *item.choices])
+        )
+    ]
+    info = {field: getattr(spec, field) for field in BenchmarkInfo.model_fields}
+    return Benchmark(
+        name=spec.name if not selection.shots else f"{spec.name}:{selection.shots}-shot",
+        spec=Spec(**info, items="task.json", parts=parts.specs),
+        items=tuple(items),
+        sizes={part: len(part_items) for part, part_items in parts.items.items()},
+        missing=parts.missing,
+        notes=(*named.notes, *parts.notes),
+        substitutes=parts.substitutes,
+    )
+
+
 def _of_items(spec: Spec, named: _NamedSpec, data: Path | None, selection: Selection) -> Benchmark:
     for word in named.selectors:
         if word != DEVELOPMENT:
@@ -273,7 +310,7 @@ def _find(name: str, root: Path | None) -> _NamedSpec:
     return _NamedSpec(path, spec, tuple(selectors), notes)
 
 
-def read_spec(path: Path) -> tuple[Spec | RowsSpec, tuple[str, ...]]:
+def read_spec(path: Path) -> tuple[Spec | RowsSpec | BigBenchSpec, tuple[str, ...]]:
     """Read and check a spec, of either form.
 
     Args:
@@ -301,6 +338,8 @@ def read_spec(path: Path) -> tuple[Spec | RowsSpec, tuple[str, ...]]:
         fix="see `docs/benchmarks.md` for a small spec to start from",
     )
     value, notes = old_form.updated(value, places)
+    if "bigbench" in value:
+        return read_bigbench_spec(value, places), notes
     return (read_rows_spec if old_form.is_over_rows(value) else check_spec)(value, places), notes
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from tutelage import metrics
 from tutelage.benchmarks.extraction import rule
-from tutelage.benchmarks.fields import BESIDE, AnswerSettings, Kind, PartPath, TaskScoring
+from tutelage.benchmarks.fields import BESIDE, AnswerSettings, HubRows, Kind, PartPath, TaskScoring
 from tutelage.core.errors import InputError
 from tutelage.core.patterns import Pattern
 from tutelage.core.strictjson import shorten
@@ -40,6 +40,7 @@ class ExemplarSpec(Block):
     path: PartPath = Field(
         "", description="A file of rows, put into words as the questions are; {{ part }} is the part's name."
     )
+    hub: HubRows | None = Field(None, description="Rows of a dataset on the hub, instead of path.")
     text: PartPath = Field("", description="A file of exemplars as text; {{ part }} is the part's name.")
     columns: tuple[str, ...] = Field((), description="The columns' names, where the file of rows has none.")
     count: int | None = Field(
@@ -199,8 +200,8 @@ def task_scoring_mistakes(
             found=str(part.scored),
             expected=f"at most {len(metrics_of_part)}: {', '.join(metrics_of_part)}",
         )
-    if part.low >= part.high:
-        yield InputError("low must be below high", where=at("low"), found=f"{part.low:g} and {part.high:g}")
+    if part.low == part.high:
+        yield InputError("low and high must differ", where=at("low"), found=f"{part.low:g} and {part.high:g}")
 
 
 def generation_mistakes(settings: AnswerSettings, at: _FieldPlace) -> Iterator[InputError]:
@@ -308,12 +309,13 @@ def _of_generation(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
 
 
 def _of_exemplars(spec: PromptSpec, exemplars: ExemplarSpec, at: _FieldPlace) -> Iterator[InputError]:
-    if bool(exemplars.path) == bool(exemplars.text):
+    origins = [name for name in ("path", "hub", "text") if getattr(exemplars, name)]
+    if len(origins) != 1:
         yield InputError(
             "exemplars come from rows or from a text",
             where=at("shots"),
-            found="both" if exemplars.path else "neither",
-            expected="one of path, text",
+            found=" and ".join(origins) or "neither",
+            expected="one of path, hub, text",
         )
     if exemplars.turns and (spec.form == "text" or exemplars.text):
         yield InputError(
@@ -324,10 +326,10 @@ def _of_exemplars(spec: PromptSpec, exemplars: ExemplarSpec, at: _FieldPlace) ->
             "draw: lm-eval draws a number of rows",
             where=at("shots"),
             found="text" if exemplars.text else "no count",
-            expected="path and count",
+            expected="path or hub, and count",
         )
     for name in ("after", "split", "replace"):
-        if exemplars.path and getattr(exemplars, name):
+        if not exemplars.text and getattr(exemplars, name):
             yield InputError(f"{name} is for shots of a text", where=at("shots"), fix="remove it")
     patterns = [(exemplars.split, ""), *((change.pattern, change.by) for change in exemplars.replace)]
     for pattern, replacement in patterns:

@@ -69,7 +69,7 @@ def _record(row: Example) -> Iterator[Example]:
     passage = _mapping(row, "passage")
     text = str(passage.get("text"))
     spans = _list(row, "passage.entities", passage.get("entities"))
-    entities = sorted({text[span["start"] : span["end"] + 1] for span in spans})
+    entities: list[Json] = [*sorted({text[span["start"] : span["end"] + 1] for span in spans})]
     for query in _list(row, "qas", fields.get("qas")):
         answers = [answer.get("text") for answer in _list(row, "answers", query.get("answers"))]
         yield _with(
@@ -91,8 +91,8 @@ def _record_prompt(row: Example) -> Iterator[Example]:
         passage, query = str(question.fields["passage"]), str(question.fields["query"])
         text, *highlights = passage.strip().split("\n@highlight\n")
         listed = "".join(f"  - {highlight}.\n" for highlight in highlights)
-        entities = _texts(row, "entities", question.fields["entities"])
-        options = [f"  - {query}".replace("@placeholder", entity) for entity in entities]
+        entities = map(str, _texts(row, "entities", question.fields["entities"]))
+        options: list[Json] = [f"  - {query}".replace("@placeholder", entity) for entity in entities]
         yield _with(question, text=f"{text}\n\n{listed}", options=options)
 
 

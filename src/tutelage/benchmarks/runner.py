@@ -91,6 +91,7 @@ class Benchmark:
                 *([dict(item.fields), item.cluster] if item.fields or item.cluster is not None else []),
                 *([list(item.predictions)] if item.predictions else []),
                 *([list(item.categories)] if item.categories else []),
+                *([[item.output.stop, item.output.pattern]] if item.output else []),
             ]
             for item in self.items
         ]
@@ -211,6 +212,9 @@ class Benchmark:
             right = tuple(map(part.reading.reference, item.references))
             answer = part.reading.answer(response.text)
             return Row(answer, right, item.fields, task=item.part, cluster=item.cluster)
+        if item.output is not None:
+            answer = item.output(response.text)
+            return Row(answer, item.references, item.fields, task=item.part, cluster=item.cluster)
         answer = part.rule(response.text)
         references = tuple(part.rule(reference) for reference in item.references)
         if item.accepts is not None:

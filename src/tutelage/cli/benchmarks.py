@@ -14,7 +14,7 @@ from tutelage.cli.options import Data
 from tutelage.core.errors import InputError, InputErrors
 
 if TYPE_CHECKING:
-    from tutelage.benchmarks import Benchmark, BenchmarkItem, RowsSpec, Spec
+    from tutelage.benchmarks import Benchmark, BenchmarkInfo, BenchmarkItem
 
 _MAX_EXAMPLES = 8
 """Of a benchmark with more parts, whose items look alike, only one example item is shown."""
@@ -82,7 +82,7 @@ def _unusable(error: InputError) -> dict[str, str]:
     return {"data": "missing" if is_missing_data(error) else "wrong", "why": f"{location}{first.problem}"}
 
 
-def _about(spec: Spec | RowsSpec) -> dict[str, Any]:
+def _about(spec: BenchmarkInfo) -> dict[str, Any]:
     return {
         "title": spec.title,
         "ways": list(getattr(spec, "ways", {})),
