@@ -25,11 +25,12 @@ RECORDED: dict[str, Any] = json.loads((HERE / "gsm8k_lm_eval.json").read_text("u
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """The rows in the hub's layout."""
-    folder = tmp_path / "gsm8k" / "main"
+    folder = tmp_path / "openai" / "gsm8k" / "main"
     folder.mkdir(parents=True)
     for split in ("train", "test"):
         pa.parquet.write_table(pa.Table.from_pylist(ROWS[split]), folder / f"{split}-00000-of-00001.parquet")
     exemplars = "".join(json.dumps(row) + "\n" for row in ROWS["exemplars"])
+    (tmp_path / "gsm8k").mkdir()
     (tmp_path / "gsm8k" / "cot-exemplars.jsonl").write_text(exemplars, "utf-8")
     return tmp_path
 

@@ -16,20 +16,26 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An extraction rule: takes the group `answer` of the pattern's first or last match; `fold` ignores letter case."""
+    """An extraction rule: takes the group `answer` of the pattern's first or last match.
+
+    `fold` ignores letter case, `strip` removes the space around the answer.
+    """
 
     name: str
     summary: str
     pattern: re.Pattern[str]
     take: Literal["first", "last"]
     fold: bool
+    strip: bool = True
 
     def __call__(self, text: str) -> str:
         """The answer in a text, or "" when there is none."""
         answers = [match["answer"] for match in self.pattern.finditer(text)]
         if not answers:
             return ""
-        answer = answers[0 if self.take == "first" else -1].strip()
+        answer = answers[0 if self.take == "first" else -1]
+        if self.strip:
+            answer = answer.strip()
         if self.name.endswith("-number"):
             answer = _THOUSANDS.sub("", answer)
         return answer.casefold() if self.fold else answer
@@ -40,7 +46,9 @@ def rules() -> Mapping[str, Rule]:
     """All rules by name."""
     table: dict[str, dict[str, Any]] = yamltext.table("tutelage.benchmarks", "extraction.yaml")
     return {
-        name: Rule(name, row["summary"], re.compile(row["pattern"]), row["take"], row["fold"])
+        name: Rule(
+            name, row["summary"], re.compile(row["pattern"]), row["take"], row["fold"], row.get("strip", True)
+        )
         for name, row in table.items()
     }
 

@@ -38,6 +38,14 @@ class BenchmarkInfo(Block):
     )
 
 
+class HubRows(Block):
+    """A split of a dataset on the hub: a copy of the repository in the data folder, or what the hub's cache has."""
+
+    name: str = Field(pattern=r"^[^/\s]+/[^/\s]+$", description="The dataset, as owner/name.")
+    config: str | None = Field(None, description="Its configuration, where it has several.")
+    split: str = Field("validation", min_length=1, description="The split.")
+
+
 class AnswerSettings(Block):
     """How a model's answer is obtained and read."""
 

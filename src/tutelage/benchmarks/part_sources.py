@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tutelage.benchmarks.fields import path_of_part
+from tutelage.benchmarks.fields import HubRows, path_of_part
 from tutelage.benchmarks.row_layouts import layout
-from tutelage.benchmarks.rows_spec import HubRows, RowsSource
+from tutelage.benchmarks.rows_spec import RowsSource
 from tutelage.benchmarks.table_rows import read_table, value_of
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from tutelage.benchmarks.dataset import DataFolders, DataNotFoundError, NumberedRows, PartRows
 from tutelage.benchmarks.exemplar_draws import harness_draws
+from tutelage.benchmarks.field_checks import field_mistakes
 from tutelage.benchmarks.fields import path_of_part
 from tutelage.benchmarks.items import BenchmarkItem
+from tutelage.benchmarks.part_sources import hub_paths
 from tutelage.benchmarks.prompt_spec import ExemplarSpec, PromptSpec
 from tutelage.benchmarks.rendering import NamedTemplate, render_templates
 from tutelage.benchmarks.rows_spec import RowsPart, RowsSpec
@@ -205,22 +207,34 @@ class PartPrompter:
         count = spec.count if self._settings.exemplar_count is None else self._settings.exemplar_count
         if count == 0:
             return _Exemplars(self._before)
-        file = path_of_part(spec.path or spec.text, self._part)
-        path = self._settings.folders.find(file)
-        if path is None:
-            raise DataNotFoundError(
-                f"the exemplars of {self._part} are not here",
-                where="shots",
-                found=self._settings.folders.searched(file),
-                fix="put them there, or ask without examples (--shots 0)",
-            )
+        paths = self._exemplar_files(spec)
         if spec.text:
-            return self._exemplars_of_text(spec, count, path)
-        rows = read_table(path, spec.columns)
-        _require_count(len(rows), count, path)
+            return self._exemplars_of_text(spec, count, paths[0])
+        rows = [row for path in paths for row in read_table(path, spec.columns)]
+        _require_count(len(rows), count, paths[0])
         if spec.draw == "lm-eval" and count is not None:
             return _ExemplarPool(rows, count)
         return self._join(self._worked(rows[:count]))
+
+    def _exemplar_files(self, spec: ExemplarSpec) -> Sequence[Path]:
+        """The files of the exemplars, at least one."""
+        file, folders = path_of_part(spec.path or spec.text, self._part), self._settings.folders
+        if spec.hub is not None:
+            paths = hub_paths(spec.hub, folders.data)
+            searched = f"no copy of {spec.hub.name} in the data folder or the hub's cache"
+            fix = f"tutelage benchmarks fetch {self._settings.spec.name}"
+        else:
+            path = folders.find(file)
+            paths = [] if path is None else [path]
+            searched, fix = folders.searched(file), "put them there"
+        if not paths:
+            raise DataNotFoundError(
+                f"the exemplars of {self._part} are not here",
+                where="shots",
+                found=searched,
+                fix=f"{fix}, or ask without examples (--shots 0)",
+            )
+        return paths
 
     def _exemplars_by_question(self, numbers: Sequence[int]) -> dict[int, _Exemplars]:
         """The exemplars before each question, by the question's number in its file."""
@@ -333,11 +347,14 @@ def items_of_rows(settings: PromptSettings, part_rows: PartRows, limit: Limit) -
             errors.append(error)
             continue
         sampled = sample(rows, limit, key=lambda row: hashing.of_json(dict(row[1].fields)))
+        part_items: list[BenchmarkItem] = []
         for item in prompter.items(sampled):
             if isinstance(item, InputError):
                 errors.append(item)
             else:
-                items.append(item)
+                part_items.append(item)
+        items += part_items
+        errors += field_mistakes(settings.spec.prompt_spec(settings.way, part).metrics, part_items)
         if len(errors) >= MAX_MISTAKES:
             break
     raise_all(settings.spec.name, errors[:MAX_MISTAKES])

@@ -16,6 +16,7 @@ from tutelage.benchmarks.fields import (
     NAME,
     PART,
     BenchmarkInfo,
+    HubRows,
     PartMembership,
     PartPath,
     TaskScoring,
@@ -45,14 +46,6 @@ class RowsData(Block):
     part: str = Field(
         "", description="The column that says which part a row belongs to, where one file holds all."
     )
-
-
-class HubRows(Block):
-    """A split of a dataset on the hub: a copy of the repository in the data folder, or what the hub's cache has."""
-
-    name: str = Field(pattern=r"^[^/\s]+/[^/\s]+$", description="The dataset, as owner/name.")
-    config: str | None = Field(None, description="Its configuration, where it has several.")
-    split: str = Field("validation", min_length=1, description="The split.")
 
 
 class RowsSource(Block):
@@ -141,6 +134,13 @@ class RowsSpec(PromptSpec, BenchmarkInfo):
     def has_exemplars(self) -> bool:
         """Whether questions have exemplars in any way of asking."""
         return any(layer.shots is not None for layer in (self, *self.ways.values(), *self.parts.values()))
+
+    def hub_datasets(self) -> list[tuple[str, HubRows]]:
+        """The splits of datasets on the hub that parts and exemplars may be read from, each with a name for people."""
+        rows = [(name, source.hub) for name, part in self.parts.items() for source in part.sources]
+        layers = {"exemplars": self, **{f"exemplars of {name}": way for name, way in self.ways.items()}}
+        rows += [(name, layer.shots.hub) for name, layer in layers.items() if layer.shots is not None]
+        return [(name, dataset) for name, dataset in rows if dataset is not None]
 
     def prompt_spec(self, way: str, part: str) -> PromptSpec:
         """How the rows of a part are asked in a way."""

@@ -1,0 +1,39 @@
+"""Whether metrics can read the fields of a benchmark's items, before anything is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tutelage.benchmarks.items import BenchmarkItem
+from tutelage.core.errors import InputError, InputErrors
+from tutelage.metrics import Row, check_rows
+from tutelage.metrics.catalogue import expand, parse
+
+
+def field_mistakes(metrics: Sequence[str], items: Sequence[BenchmarkItem]) -> list[InputError]:
+    """The mistakes in fields that metrics read beside the answer, each with its item; none where no metric reads any.
+
+    Args:
+        metrics: the metrics of the items' part.
+        items: the items of one part.
+    """
+    entries = {name: parse(name).entry for name in expand(metrics)}
+    readers = [name for name, entry in entries.items() if entry.reads and not entry.predicted]
+    if not readers or not items:
+        return []
+    try:
+        check_rows(readers, [Row("", item.references, item.fields, cluster=item.cluster) for item in items])
+    except InputError as error:
+        errors = error.errors if isinstance(error, InputErrors) else (error,)
+        return [_of_item(part, items) for part in errors]
+    return []
+
+
+def _of_item(error: InputError, items: Sequence[BenchmarkItem]) -> InputError:
+    """The error of a metric about `row N`, with the item's id instead."""
+    row, comma, field = (error.where or "").partition(", ")
+    number = row.removeprefix("row ")
+    if not number.isdecimal():
+        return error
+    where = f"item {items[int(number) - 1].id}{comma}{field}"
+    return InputError(error.problem, where=where, found=error.found, expected=error.expected, fix=error.fix)
