@@ -1,0 +1,59 @@
+"""Where local copies of lm-eval's data sets are looked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import datasets
+import pytest
+
+from tutelage.harness.local_data import local_data, located
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    (tmp_path / "owner" / "name" / "rte").mkdir(parents=True)
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "test.jsonl").write_text('{"a": 1}\n', "utf-8")
+    (tmp_path / "owner" / "name" / "rte" / "validation.jsonl").write_text('{"a": 2}\n', "utf-8")
+    return tmp_path
+
+
+def test_a_configuration_that_is_a_folder(folder):
+    assert located(folder, "owner/name", "rte", {}) == (str(folder / "owner" / "name" / "rte"), None, {})
+
+
+def test_a_copy_of_the_repository(folder):
+    assert located(folder, "owner/name", "cola", {"split": "x"}) == (
+        str(folder / "owner" / "name"),
+        "cola",
+        {"split": "x"},
+    )
+
+
+def test_what_is_not_here_goes_to_the_hub(folder):
+    assert located(folder, "other/name", None, {}) == ("other/name", None, {})
+
+
+def test_files_of_a_format(folder, monkeypatch):
+    files = {"data_files": {"test": "rows/test.jsonl", "train": ["rows/test.jsonl", "gone.jsonl"]}}
+    here = str(folder / "rows" / "test.jsonl")
+    assert located(folder, "json", None, files) == (
+        "json",
+        None,
+        {"data_files": {"test": here, "train": [here, "gone.jsonl"]}},
+    )
+    monkeypatch.chdir(folder)
+    assert located(folder / "elsewhere", "json", None, files)[2] == files
+
+
+def test_load_dataset_takes_them_within_the_block_only(folder, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(folder / "cache"))
+    original = datasets.load_dataset
+    with local_data(folder):
+        rows = datasets.load_dataset(path="owner/name", name="rte", cache_dir=str(folder / "cache"))
+        assert rows["validation"][0] == {"a": 2}
+    assert datasets.load_dataset is original
+    with pytest.raises(RuntimeError, match="stop"), local_data(folder):
+        raise RuntimeError("stop")
+    assert datasets.load_dataset is original
