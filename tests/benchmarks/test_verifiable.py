@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tutelage.benchmarks import load
+from tutelage.benchmarks.caveats import extraction_doubts
 from tutelage.core.errors import InputError, InputErrors
 from tutelage.core.types import Response
 
@@ -98,3 +99,11 @@ def test_exemplars_that_are_not_here_are_named_and_can_be_left_out(tmp_path: Pat
         load(f"gsm8k:{way}", data=tmp_path)
     assert "--shots 0" in str(error.value)
     assert load(f"gsm8k:{way}", data=tmp_path, shots=0).items[0].exemplar_count == 0
+
+
+def test_doubtful_answers_are_counted_by_the_rule_of_the_primary_metric(tmp_path: Path):
+    write(tmp_path / "gsm8k" / "test.jsonl", [QUESTION, QUESTION])
+    benchmark = load("gsm8k", data=tmp_path)
+    responses = respond(benchmark, "#### 16\n#### 61", "It is 16.")
+    doubts = extraction_doubts(benchmark, responses)["extraction"]
+    assert doubts == {"n": 2, "unmarked": 1, "ambiguous": 1, "cut_off": 0, "empty": 1}

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
 from tutelage.core.errors import InputError
 from tutelage.metrics import Row, score_rows
-from tutelage.metrics.math_answers import extract_number, reference_number
+from tutelage.metrics.answer_extraction import audit_extraction
+from tutelage.metrics.math_answers import extract_gsm8k, extract_number, reference_number
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,24 @@ def test_one_text_is_read_by_all_rules_in_one_run():
         "gsm8k:extract=flexible": [1, 1, 0, 1],
         "gsm8k:extract=last": [1, 1, 1, 1],
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "finish", "doubts"),
+    [
+        ("#### 18", "strict", "stop", ()),
+        ("#### 18\n#### 1,8", "strict", "stop", ()),
+        ("#### 18\n#### 19", "strict", "stop", ("ambiguous",)),
+        ("18", "strict", "stop", ("unmarked", "empty")),
+        ("#### 18 and then", "strict", "length", ()),
+        ("So 6 * 3", "strict", "length", ("unmarked", "empty", "cut_off")),
+        ("So 6 * 3", "last", "length", ("cut_off",)),
+        ("The answer is 18. The answer is 18!", "cot", None, ()),
+    ],
+)
+def test_doubts_about_an_answer(text: str, rule: str, finish: str | None, doubts: tuple[str, ...]):
+    counts = asdict(audit_extraction([extract_gsm8k(text, rule, finish=finish)]))
+    assert {name for name, count in counts.items() if count and name != "n"} == set(doubts)
 
 
 def test_a_row_without_reference_is_an_error():

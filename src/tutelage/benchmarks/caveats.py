@@ -11,6 +11,10 @@ from tutelage.benchmarks.runner import Benchmark
 from tutelage.core.types import Json, Response
 from tutelage.metrics.answer_extraction import audit_extraction, extract_bbh
 from tutelage.metrics.catalogue import parse
+from tutelage.metrics.math_answers import extract_gsm8k
+
+_EXTRACTIONS = {"bbh": (extract_bbh, "mode"), "gsm8k": (extract_gsm8k, "extract")}
+"""Metrics that take an answer out of a text: what does it, and the option that says by which rule."""
 
 
 def caveats(benchmark: Benchmark) -> dict[str, Json]:
@@ -37,13 +41,13 @@ def caveats(benchmark: Benchmark) -> dict[str, Json]:
 def extraction_doubts(benchmark: Benchmark, responses: Mapping[str, Response]) -> dict[str, Json]:
     """How many answers were extracted with doubt; nothing where no metric of the benchmark defines that."""
     metrics = [parse(name) for part in benchmark.parts for name in benchmark.metrics_of(part)]
-    mode = next(
-        (str(metric.options["mode"]) for metric in metrics if metric.entry.implementation == "bbh"), None
-    )
-    if mode is None:
+    extraction = next((metric for metric in metrics if metric.entry.name in _EXTRACTIONS), None)
+    if extraction is None:
         return {}
+    extract, option = _EXTRACTIONS[extraction.entry.name]
+    rule = str(extraction.options[option])
     answers = [responses[item.id] for item in benchmark.items]
-    counts = audit_extraction([extract_bbh(answer.text, mode, finish=answer.finish) for answer in answers])
+    counts = audit_extraction([extract(answer.text, rule, finish=answer.finish) for answer in answers])
     return {"extraction": asdict(counts)}
 
 

@@ -222,7 +222,7 @@ class PartPrompter:
         if spec.hub is not None:
             paths = hub_paths(spec.hub, folders.data)
             searched = f"no copy of {spec.hub.name} in the data folder or the hub's cache"
-            fix = f"tutelage benchmarks fetch {self._settings.spec.name}"
+            fix = f"tutelage benchmarks fetch {folders.spec or self._settings.spec.name}"
         else:
             path = folders.find(file)
             paths = [] if path is None else [path]

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 import numpy as np
 
+from tutelage.metrics.answer_extraction import ExtractedAnswer
 from tutelage.metrics.catalogue import MetricSpec
 from tutelage.metrics.implementation import ItemStatistics, MetricImplementation, ScoringBatch, of_means
 from tutelage.metrics.row_fields import require_reference
@@ -37,6 +38,25 @@ def extract_number(text: str, rule: str) -> str | None:
         What is compared with the reference's; None where the text has no answer.
     """
     return _RULES[rule](text)
+
+
+def extract_gsm8k(text: str, rule: str, *, finish: str | None = None) -> ExtractedAnswer:
+    """Extract the answer from a generated text, with the doubts about it.
+
+    Args:
+        text: what the model generated.
+        rule: as `extract_number` has them.
+        finish: why generation ended, None when that is not recorded; `length` means cut off.
+    """
+    answer = extract_number(text, rule)
+    marks = _MARKS.get(rule)
+    answers = {_comparable(number) for number in marks.findall(text)} if marks else set()
+    return ExtractedAnswer(
+        answer or "",
+        marked=answer is not None,
+        ambiguous=len(answers) > 1,
+        cut_off=finish == "length" and (answer is None or marks is None),
+    )
 
 
 def reference_number(text: str, rule: str) -> str | None:
@@ -70,6 +90,7 @@ def _last_value(text: str) -> str | None:
     return f"{-value if matches[-1][0].startswith('-') else value:f}"
 
 
+_MARKS = {"strict": _AFTER_HASHES, "cot": _AFTER_SENTENCE}
 _RULES: Mapping[str, Callable[[str], str | None]] = {
     "strict": _first(_AFTER_HASHES),
     "cot": _first(_AFTER_SENTENCE),

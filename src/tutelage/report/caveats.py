@@ -28,6 +28,6 @@ def sentences(caveats: Mapping[str, Any]) -> Iterator[str]:
     if "extraction" in caveats:
         counts = caveats["extraction"]
         yield (
-            f"answers found with doubt, of {counts['n']}: {counts['unmarked']} without 'the answer is', {counts['ambiguous']} with "
+            f"answers found with doubt, of {counts['n']}: {counts['unmarked']} that do not mark their answer, {counts['ambiguous']} with "
             f"several answers, {counts['cut_off']} cut off, {counts['empty']} empty"
         )
