@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Protocol
 
 from tutelage.benchmarks.fit import count_dropped
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.runner import Benchmark
 from tutelage.core.types import Json, Response
-from tutelage.metrics.answer_extraction import audit_extraction, extract_bbh
+from tutelage.metrics.answer_extraction import ExtractedAnswer, audit_extraction, extract_bbh
 from tutelage.metrics.catalogue import parse
 from tutelage.metrics.math_answers import extract_gsm8k
 
-_EXTRACTIONS = {"bbh": (extract_bbh, "mode"), "gsm8k": (extract_gsm8k, "extract")}
+
+class _Extract(Protocol):
+    """Takes an answer out of a text by a rule."""
+
+    def __call__(self, text: str, rule: str, /, *, finish: str | None = None) -> ExtractedAnswer:
+        """The answer, and the doubts about it."""
+
+
+_EXTRACTIONS: Mapping[str, tuple[_Extract, str]] = {
+    "bbh": (extract_bbh, "mode"),
+    "gsm8k": (extract_gsm8k, "extract"),
+}
 """Metrics that take an answer out of a text: what does it, and the option that says by which rule."""
 
 
