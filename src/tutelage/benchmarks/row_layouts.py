@@ -63,8 +63,10 @@ def _record(row: Example) -> Iterator[Example]:
     fields = row.fields
     if isinstance(fields.get("passage"), str):
         passage_id = _mapping(row, "idx").get("passage")
-        entities, answers = (_texts(row, name, fields.get(name)) for name in ("entities", "answers"))
-        yield _with(row, entities=entities, answers=answers, passage_id=passage_id)
+        lists: dict[str, Json] = {
+            name: [*_texts(row, name, fields.get(name))] for name in ("entities", "answers")
+        }
+        yield _with(row, **lists, passage_id=passage_id)
         return
     passage = _mapping(row, "passage")
     text = str(passage.get("text"))

@@ -25,7 +25,7 @@ from tutelage.benchmarks.bigbench.task_file import (
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.output_cut import DEFAULT_PATTERN, OutputCut
 from tutelage.benchmarks.spec import PartSpec
-from tutelage.core.errors import InputError, raise_all
+from tutelage.core.errors import InputError, InputErrors, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.types import Json
 
@@ -115,7 +115,7 @@ def read_bigbench(
                     if metric not in _METRICS
                 ]
         except InputError as error:
-            errors.append(error)
+            errors += error.errors if isinstance(error, InputErrors) else [error]
     raise_all(spec.name, errors[:MAX_MISTAKES])
     return BigBenchParts(parts.specs, parts.items, tuple(missing), tuple(substitutes), tuple(notes))
 
