@@ -87,6 +87,7 @@ OTHERS = {
     "stop": ("\n", "."),
     "history": (("user", "Be brief."),),
     "form": "text",
+    "continuation": " and so on",
 }
 
 
@@ -102,6 +103,11 @@ def test_every_field_of_a_request_but_its_id_is_in_the_key_and_so_is_the_model()
         *(answer_key("m", dataclasses.replace(WRITTEN, **{name: value})) for name, value in OTHERS.items()),
     }
     assert len(keys) == 1 + len(OTHERS)
+
+
+def test_a_field_that_requests_came_to_have_leaves_the_keys_of_others_as_they_were():
+    key = "83421406fe93c77010c940c8f204f7cfc7761110092eb3e3db29ac97c1d16670"
+    assert answer_key("m", CHOSEN).hex() == key
 
 
 def test_choices_in_another_order_or_parted_otherwise_are_other_questions():

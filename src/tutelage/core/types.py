@@ -112,6 +112,9 @@ class Request:
     `choose`: the log-likelihood of each of `choices` after the prompt; `generate`: at most `max_new_tokens`
     greedy tokens, ending at the model's end of turn or at a stop string.
 
+    A `choose` with a `continuation` compares contexts instead: the log-likelihood of that text behind the prompt and each of
+    `choices` in turn.
+
     `form` says what `prompt` is. `chat`: the user's turn, with the messages of `history` before it, put into the model's
     chat template. `text`: a text that the answer continues, without chat template and history.
     """
@@ -124,6 +127,7 @@ class Request:
     stop: tuple[str, ...] = ()
     history: History = ()
     form: Literal["chat", "text"] = "chat"
+    continuation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ class Response:
     """A model's answer to one request.
 
     `text` is the generated text or the best choice; `logprobs` (nats, one a choice, summed over its tokens),
-    `lengths` (how many tokens each choice has) and `choice` (index of the largest) are there for `choose`.
+    `lengths` (how many tokens of each choice, or of the continuation behind it, are scored) and `choice` (index of the largest) are there for `choose`.
     """
 
     id: str

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from tutelage.core.types import Request
+from tutelage.engine.choice_contexts import asked_as
 from tutelage.engine.prefix_tree import common_prefix_length
 from tutelage.tokens import chat_encoding, rendering
 from tutelage.tokens.encoder import Encoder
@@ -58,7 +60,10 @@ class RequestEncoder:
 
     def lengths(self, requests: Sequence[Request]) -> list[int]:
         """Tokens of each request: its prompt and its longest answer."""
-        return [len(encoded.prompt) + encoded.max_answer_tokens for encoded in self.encode(requests)]
+        parts = [asked_as(request) for request in requests]
+        encoded = self.encode([part for asked in parts for part in asked])
+        lengths = (len(part.prompt) + part.max_answer_tokens for part in encoded)
+        return [max(islice(lengths, len(asked))) for asked in parts]
 
     def encode(self, requests: Sequence[Request]) -> Iterator[EncodedRequest]:
         """The requests as ids, in their order."""

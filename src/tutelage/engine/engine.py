@@ -19,6 +19,7 @@ from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.types import Request, Response
 from tutelage.engine import continuous_batching, packed_scoring, padded_answers
 from tutelage.engine.capabilities import Batching, Capabilities
+from tutelage.engine.choice_contexts import ChoiceContexts
 from tutelage.engine.continuous_batching import Generation
 from tutelage.engine.encoded_request import EncodedRequest, RequestEncoder
 from tutelage.engine.limits import BatchLimits
@@ -89,7 +90,8 @@ class Engine:
             InputError: a request does not fit into the model's context; InputErrors for several. Nothing is answered then.
         """
         self.model.eval()
-        encoded = list(self.request_encoder.encode(requests))
+        contexts = ChoiceContexts(requests)
+        encoded = list(self.request_encoder.encode(contexts.asked))
         errors = [error for request in encoded if (error := self._too_long(request))]
         raise_all("the requests", errors[:MAX_MISTAKES])
         responses: dict[str, Response] = {}
@@ -98,9 +100,9 @@ class Engine:
             if not of_kind:
                 continue
             with torch.inference_mode():
-                for batch in answers(of_kind):
+                for batch in map(contexts.join, answers(of_kind)):
                     responses.update((response.id, response) for response in batch)
-                    if on_done:
+                    if on_done and batch:
                         on_done(batch)
         return [responses[request.id] for request in requests]
 

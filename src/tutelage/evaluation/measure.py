@@ -207,4 +207,5 @@ def _decoding(request: Request) -> list[Any]:
         request.max_new_tokens,
         list(request.stop),
         *([request.form] if request.form != "chat" else []),
+        *([request.continuation] if request.continuation else []),
     ]

@@ -30,6 +30,8 @@ from tutelage.results.database import BUSY_SECONDS, atomic
 
 KEYS_PER_QUERY = 500
 """SQLite takes 999 values in one statement, whatever its version."""
+_NEWER_FIELDS = ("continuation",)
+"""Fields that requests did not have when the first answers were cached: unset, they leave the key as it was."""
 TARGET_SHARE = 0.9
 """A full file is emptied to this share of its limit, so that not every batch has to delete rows."""
 
@@ -45,10 +47,12 @@ def answer_key(model: str, request: Request) -> bytes:
 
     Args:
         model: a hash of what decides the model's answers: weights, tokenizer, chat template, program, machine.
-        request: every field but the id counts, also fields that are added later.
+        request: every field but the id counts, also fields that are added later; `_NEWER_FIELDS` where they are set.
     """
     request_values = {
-        field.name: getattr(request, field.name) for field in fields(request) if field.name != "id"
+        field.name: getattr(request, field.name)
+        for field in fields(request)
+        if field.name != "id" and (field.name not in _NEWER_FIELDS or getattr(request, field.name))
     }
     response_fields = [field.name for field in fields(Response)]
     return bytes.fromhex(hashing.of_json([schema()["version"], model, request_values, response_fields]))
