@@ -53,7 +53,7 @@ def generated_answers(task: HarnessTask) -> Iterator[tuple[str, Any]]:
             task.refuse(f"filter_list.{index}", "name, and filter: a list of functions", value=entry)
             continue
         ways[way] = {"title": f"filter {way}", "reading": {**comparison, **_reading(task, index, steps)}}
-    if not ways:
+    if not isinstance(filters, list) or not filters:
         task.refuse("filter_list", "a list of filters")
     elif len(ways) == 1:
         (settings,) = ways.values()
