@@ -20,7 +20,14 @@ def folder(tmp_path) -> Path:
 
 
 def test_a_configuration_that_is_a_folder(folder):
-    assert located(folder, "owner/name", "rte", {}) == (str(folder / "owner" / "name" / "rte"), None, {})
+    rte = folder / "owner" / "name" / "rte"
+    (rte / "dev-00000-of-00002.jsonl").write_text("", "utf-8")
+    (rte / "dev-00001-of-00002.jsonl").write_text("", "utf-8")
+    splits = {
+        "dev": [str(rte / "dev-00000-of-00002.jsonl"), str(rte / "dev-00001-of-00002.jsonl")],
+        "validation": [str(rte / "validation.jsonl")],
+    }
+    assert located(folder, "owner/name", "rte", {"a": 1}) == ("json", None, {"a": 1, "data_files": splits})
 
 
 def test_a_copy_of_the_repository(folder):

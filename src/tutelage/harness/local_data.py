@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-FORMATS = ("json", "csv", "parquet", "arrow", "text")
-"""Names of `dataset_path` that stand for a format, with the files in `data_files`."""
+FORMATS = {
+    "json": (".jsonl", ".json"),
+    "csv": (".csv",),
+    "parquet": (".parquet",),
+    "arrow": (".arrow",),
+    "text": (".txt",),
+}
+"""Names of `dataset_path` that stand for a format, with the files in `data_files`; and the endings of such files."""
+_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+"""What the hub writes behind a split's name."""
 
 
 @contextmanager
 def local_data(folder: Path | None) -> Iterator[None]:
     """Within the block, `datasets.load_dataset` takes a data set from a folder where its files are there.
 
-    A data set OWNER/NAME with the configuration CONFIG is FOLDER/OWNER/NAME/CONFIG, with a file for each split, or the folder
-    FOLDER/OWNER/NAME as it lies on the hub. A file of `data_files` that is not in the current folder is FOLDER/FILE. lm-eval's tasks
+    A data set OWNER/NAME with the configuration CONFIG is FOLDER/OWNER/NAME/CONFIG, with files that are named after splits
+    (test.jsonl, train-00000-of-00001.parquet), or the folder FOLDER/OWNER/NAME as it lies on the hub. A file of `data_files` that is not in the current folder is FOLDER/FILE. lm-eval's tasks
     have no field for this: groups and tasks in Python load their data by this call as well.
 
     Args:
@@ -54,10 +63,20 @@ def located(
         if files := keywords.get("data_files"):
             keywords["data_files"] = _located_files(folder, files)
         return path, name, keywords
-    if name and (folder / path / name).is_dir():
-        return str(folder / path / name), None, keywords
     copy = folder / path
+    for kind, splits in _split_files(copy / name if name else copy).items():
+        return kind, None, {**keywords, "data_files": splits}
     return (str(copy), name, keywords) if copy.is_dir() else (path, name, keywords)
+
+
+def _split_files(folder: Path) -> dict[str, dict[str, list[str]]]:
+    """The files of a folder by format and split, the split as the file names it: `datasets` itself takes dev for validation."""
+    formats: dict[str, dict[str, list[str]]] = {}
+    for file in sorted(folder.glob("*")):
+        for kind, endings in FORMATS.items():
+            if file.suffix in endings and file.is_file():
+                formats.setdefault(kind, {}).setdefault(_SHARD.sub("", file.stem), []).append(str(file))
+    return formats
 
 
 def _located_files(folder: Path, files: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_type_hints
 
 from tutelage.core import files
 from tutelage.core.errors import InputError, MachineError, TutelageError, raise_all
-from tutelage.core.suggestions import unknown_name
+from tutelage.core.suggestions import did_you_mean
 from tutelage.evaluation.progress import Listener, SilentListener
 from tutelage.harness.installation import require_lm_eval
 from tutelage.harness.local_data import local_data
@@ -100,9 +100,14 @@ def _load_tasks(manager: Any, options: HarnessOptions) -> list[Any]:
     for name in dict.fromkeys(options.tasks):
         path = Path(name)
         if name not in manager.all_tasks and not path.is_file():
+            near = did_you_mean(name, manager.all_tasks)
             errors.append(
-                unknown_name(
-                    "lm-eval has no such task", name, manager.all_tasks, also=", or the path of a task file"
+                InputError(
+                    "lm-eval has no such task",
+                    where="--tasks",
+                    found=name,
+                    expected="a name from `lm-eval ls tasks`, or the path of a task file",
+                    fix=near or "check the name; --include names a folder of further task files",
                 )
             )
             continue
@@ -183,11 +188,16 @@ def _task_errors(name: str, data_dir: Path | None) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Show only lm-eval's warnings, and no bars but ours."""
+    """Show only lm-eval's errors, and no bars of `datasets`; its warnings name defaults of its own tasks."""
+    import datasets
+
     logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    level, bars = logger.level, datasets.are_progress_bars_disabled()
+    logger.setLevel(logging.ERROR)
+    datasets.disable_progress_bars()
     try:
         yield
     finally:
         logger.setLevel(level)
+        if not bars:
+            datasets.enable_progress_bars()
