@@ -73,44 +73,19 @@ def _fault_error(fault: _Fault | RecursionError, where: str) -> InputError:
     return InputError(problem, where=where, found=found, expected=expected, fix=fix)
 
 
-class FastRow(NamedTuple):
-    """An object, and the same object written again: UTF-8, in which only quotes, backslashes and controls are escaped."""
-
-    value: dict[str, Json]
-    written: bytes
-
-
 class FastRows(NamedTuple):
-    """The objects of many lines, and all of them written again."""
+    """The objects of many lines, and all of them written again: UTF-8, in which only quotes, backslashes and controls are escaped."""
 
     values: list[dict[str, Json]]
     written: bytes
 
 
-def fast_loads(text: bytes) -> FastRow | None:
-    """Read an object fast, as `loads` does; None when something is wrong or doubtful, and `loads` has to decide.
-
-    orjson reads it. What orjson lets pass is detected afterwards. A repeated key loses strings, so that fewer quotes are written
-    again than the text has; an integer beyond 64 bits becomes another number; the depth is counted.
-    """
-    try:
-        value = orjson.loads(text)
-        if type(value) is not dict or not value:
-            return None
-        written = orjson.dumps(value)
-    except (ValueError, TypeError):
-        return None
-    if _doubtful(text, written) or (
-        text.count(b"[") + text.count(b"{") > MAX_JSON_DEPTH and depth(value) > MAX_JSON_DEPTH
-    ):
-        return None
-    return FastRow(value, written)
-
-
 def fast_loads_lines(lines: Sequence[bytes]) -> FastRows | None:
-    """Read many lines at once, each as `quick` does; None when any of them is wrong or doubtful.
+    """Read many objects at once, each as `loads` does; None when any line is wrong or doubtful, and `loads` has to decide.
 
-    The lines are joined by a random text: so a value that continues after its line, or two values on one line, are detected.
+    orjson reads them. What orjson lets pass is detected afterwards. A repeated key loses strings, so that fewer quotes are written
+    again than the text has; an integer beyond 64 bits becomes another number; the depth is counted. The lines are joined by a random
+    text: so a value that continues after its line, or two values on one line, are detected.
     """
     text = b"[" + _BETWEEN.join(lines) + b"]"
     try:
@@ -143,7 +118,7 @@ def _may_be_wide(values: Sequence[dict[str, Json]], types: set[type]) -> bool:
     )
 
 
-def _doubtful(text: bytes, written: bytes, *, marks: int = 0, numbers: bool = True) -> bool:
+def _doubtful(text: bytes, written: bytes, *, marks: int, numbers: bool) -> bool:
     """Whether strings of a text, less some quotes, are not all there as it was written again, or it holds a long integer.
 
     `numbers` says whether there may be one.

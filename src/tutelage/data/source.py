@@ -195,7 +195,9 @@ def files_of(source: DataSource, *, root: Path, data_dir: Path | None = None) ->
     Raises:
         InputError: a glob or folder has no data files or several formats, or no data folder is named.
     """
-    if source.path is None and data_dir is None:
+    if source.path is not None:
+        return expand_paths(root, _names(source))
+    if data_dir is None:
         raise InputError(
             "the rows lie under the data folder, and none is named",
             where="data.local",
@@ -203,20 +205,17 @@ def files_of(source: DataSource, *, root: Path, data_dir: Path | None = None) ->
             expected="the folder that holds it",
             fix="name it with --data DIR or the variable TUTELAGE_DATA",
         )
-    base = root if source.path is not None else data_dir
-    assert base is not None
-    if source.path is not None:
-        return expand_paths(base, _names(source))
-    if not base.is_dir():
+    if not data_dir.is_dir():
+        is_file = data_dir.exists()
         raise InputError(
-            "the data folder is not there" if not base.exists() else "the data folder is a file",
-            where=str(base),
-            found=f"no such folder: {base.absolute()}" if not base.exists() else "a file",
+            "the data folder is a file" if is_file else "the data folder is not there",
+            where=str(data_dir),
+            found="a file" if is_file else f"no such folder: {data_dir.absolute()}",
             expected="the folder that holds " + ", ".join(_names(source)),
             fix="correct --data or the variable TUTELAGE_DATA",
         )
-    fix = f"check the name; `local` is relative to the data folder {base.absolute()}"
-    return expand_paths(base, _names(source), where="data.local", fix=fix)
+    fix = f"check the name; `local` is relative to the data folder {data_dir.absolute()}"
+    return expand_paths(data_dir, _names(source), where="data.local", fix=fix)
 
 
 def _names(source: DataSource) -> tuple[str, ...]:
@@ -228,19 +227,16 @@ def _names(source: DataSource) -> tuple[str, ...]:
 def _fetch(source: DataSource, data_dir: Path | None) -> hub.HubFiles:
     assert source.hub is not None
     try:
-        manual_steps = _manual_steps(source, data_dir)
-        return hub.fetch(source.hub, source.hub_split, manual_steps=manual_steps, config=source.hub_config)
+        return hub.fetch(source.hub, source.hub_split, config=source.hub_config)
     except MachineError as error:
-        local_copy = (
-            data_dir / source.local if isinstance(source.local, str) and data_dir is not None else None
-        )
-        if local_copy is None:
-            raise
+        missing_copy = ""
+        if isinstance(source.local, str) and data_dir is not None:
+            missing_copy = f"; no local copy at {data_dir / source.local} either"
         raise MachineError(
             error.problem,
             where=error.where,
-            found=f"{error.found}; no local copy at {local_copy} either",
-            fix=error.fix,
+            found=f"{error.found}{missing_copy}",
+            fix=_manual_steps(source, data_dir),
         ) from error
 
 
@@ -289,8 +285,8 @@ def read_all(files: SourceFiles) -> LoadedData:
     layout = readers[0].layout
     assert layout is not None
     if options.columns and layout.name != "translation":  # there they are languages
-        _check_columns(readers[0].format, options.columns, examples, shown[0])
-    hashes = [reader.sha256 for reader in readers]
+        _check_columns(readers[0].opened.format, options.columns, examples, shown[0])
+    hashes = [reader.opened.sha256 for reader in readers]
     row_count = len({str(example.origin) for example in examples}) if dropped else len(examples)
     if len(dropped) > row_count:
         raise too_many_dropped_error(", ".join(shown[:3]), dropped, row_count)
@@ -298,7 +294,7 @@ def read_all(files: SourceFiles) -> LoadedData:
         examples,
         {
             **files.description,
-            "format": readers[0].format,
+            "format": readers[0].opened.format,
             "layout": layout.name,
             "sha256": hashes[0] if len(hashes) == 1 else hashing.of_json(hashes),
             "rows": len(examples),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import fast_loads, fast_loads_lines, json_kind, loads, shorten, strings
+from tutelage.core.strictjson import fast_loads_lines, json_kind, loads, shorten, strings
 from tutelage.core.types import Json
 from tutelage.data.formats import invisible
 from tutelage.data.formats.lines import Line, Lines
@@ -36,26 +36,18 @@ def rows(lines: Lines, shown: str) -> Iterator[RawRow | InputError]:
     """
     for piece in lines.pieces():
         raws = piece.raw.removesuffix(b"\n").split(b"\n")
-        batch = fast_loads_lines(raws)
-        if batch is not None and not invisible.in_bytes(batch.written):
+        if batch := fast_loads_lines(raws):
+            plain = not invisible.in_bytes(batch.written)
             for line_number, fields in enumerate(batch.values, piece.number + 1):
-                yield RawRow(line_number, fields, 0, True)
+                yield RawRow(line_number, fields, 0, plain)
             continue
-        line_number, offset = piece.number, 0
-        for raw in raws:
-            line_number += 1
-            if parsed := fast_loads(raw):
-                yield RawRow(line_number, parsed.value, 0, not invisible.in_bytes(parsed.written))
-            elif raw.strip(b" \t\r"):
-                ended = offset + len(raw) < len(piece.raw)
-                line = piece.line(raw + b"\n" if ended else raw, line_number, offset)
-                if isinstance(line, InputError):
-                    yield line
-                elif line_number == 1 and line.text.lstrip(" \t\r").startswith("["):
-                    raise _not_object_error(line, f"{shown}:{line.number}", "a list")
-                else:
-                    yield _row(line, f"{shown}:{line.number}")
-            offset += len(raw) + 1
+        for line in piece.lines():
+            if isinstance(line, InputError):
+                yield line
+            elif line.number == 1 and line.text.lstrip(" \t\r").startswith("["):
+                raise _not_object_error(line, f"{shown}:1", "a list")
+            elif line.text.strip(" \t\r"):
+                yield _row(line, f"{shown}:{line.number}")
 
 
 def _row(line: Line, where: str) -> RawRow | InputError:
