@@ -68,7 +68,7 @@ def split(
     stay_together = keys if settings.leaks == "allow" else groups
     split_indices = partition.partition_rows(examples, settings, stay_together, where)
     split_rows = {name: select_rows(examples, indices) for name, indices in split_indices.items()}
-    leaks = _find_leaks(split_rows["train"], split_rows["test"], prompt_fields)
+    leaks = _find_leaks(examples, split_indices, keys) if prompt_fields else []
     near_leaks = _near_leaks(
         examples, split_indices, groups, prompt_fields, settings.near_duplicate_threshold
     )
@@ -159,16 +159,15 @@ def content_key(example: Example, fields: Sequence[str]) -> str:
 
 
 def _find_leaks(
-    train: Sequence[Example], test: Sequence[Example], prompt_fields: Sequence[str]
+    examples: Sequence[Example], split_indices: Mapping[Split, Sequence[int]], keys: Sequence[str]
 ) -> list[tuple[Example, Example]]:
     """The test rows that also occur in training, each with the first such training row."""
-    if not prompt_fields:
-        return []
-    first_index: dict[str, int] = {}
-    for index, row in enumerate(train):
-        first_index.setdefault(content_key(row, prompt_fields), index)
-    pairs = ((row, first_index.get(content_key(row, prompt_fields))) for row in test)
-    return [(row, train[index]) for row, index in pairs if index is not None]
+    first_index = {keys[index]: index for index in reversed(split_indices["train"])}
+    return [
+        (examples[index], examples[first_index[keys[index]]])
+        for index in split_indices["test"]
+        if keys[index] in first_index
+    ]
 
 
 def _leak_error(
