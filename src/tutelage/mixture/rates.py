@@ -112,8 +112,7 @@ def task_shares(tree: Mix, *, where: str = "mixture") -> tuple[TaskShare, ...]:
             parts that are not there, or not for all parts; a weight, cap, rate maximum or temperature that is not a
             positive number; InputErrors for several.
     """
-    errors = [*_tree_errors(tree, where), *_repeated_name_errors(tree, where)]
-    raise_all(where, errors[:MAX_ERRORS])
+    raise_all(where, list(_tree_errors(tree, where, {}))[:MAX_ERRORS])
     shares = list(_shares_under(tree, _RateRules(), (tree.name,), 1.0))
     total = math.fsum(share.share for share in shares)
     return tuple(TaskShare(share.name, share.path, share.share / total, share.rows) for share in shares)
@@ -145,7 +144,8 @@ def _rate(part: TaskSize | Mix, rules: _RateRules) -> float:
     return math.fsum(_rate(inner_part, inner) for inner_part in part.parts)
 
 
-def _tree_errors(mix: Mix, where: str) -> Iterator[InputError]:
+def _tree_errors(mix: Mix, where: str, tasks: dict[str, str]) -> Iterator[InputError]:
+    """The mistakes of a mix; `tasks` has the place of each task before it, as counts are reported by task name."""
     yield from _number_errors(mix, where)
     if not mix.parts:
         yield InputError(
@@ -158,11 +158,24 @@ def _tree_errors(mix: Mix, where: str) -> Iterator[InputError]:
         return
     if mix.weights is not None:
         yield from _weight_errors(mix, mix.weights, where)
-    for part in mix.parts:
+    names: set[str] = set()
+    for number, part in enumerate(mix.parts):
         location = f"{where}.parts.{part.name}"
+        earlier = tasks.get(part.name) if isinstance(part, TaskSize) else None
+        if part.name in names or earlier is not None:
+            yield InputError(
+                "the name stands twice in the mixture",
+                where=f"{where}.parts.{number}",
+                found=part.name,
+                expected="a name of its own" + (f": {earlier} is called so" if earlier else ""),
+                fix="rename one of them",
+            )
+        names.add(part.name)
         if isinstance(part, Mix):
-            yield from _tree_errors(part, location)
-        elif part.rows < 1:
+            yield from _tree_errors(part, location, tasks)
+            continue
+        tasks.setdefault(part.name, location)
+        if part.rows < 1:
             yield InputError(
                 f"the task {part.name} has no rows",
                 where=location,
@@ -214,32 +227,6 @@ def _weight_errors(mix: Mix, weights: Mapping[str, float], where: str) -> Iterat
             expected="a weight for every part, or for none",
             fix="weigh these too: a weight and a rate made of rows cannot be compared",
         )
-
-
-def _repeated_name_errors(tree: Mix, where: str) -> Iterator[InputError]:
-    """An error for each name that two siblings have, or two tasks anywhere in the tree: counts are reported by task name."""
-    tasks: dict[str, str] = {}
-
-    def walk(mix: Mix, location: str) -> Iterator[InputError]:
-        names: set[str] = set()
-        for number, part in enumerate(mix.parts):
-            inner = f"{location}.parts.{part.name}"
-            earlier = tasks.get(part.name) if isinstance(part, TaskSize) else None
-            if part.name in names or earlier is not None:
-                yield InputError(
-                    "the name stands twice in the mixture",
-                    where=f"{location}.parts.{number}",
-                    found=part.name,
-                    expected="a name of its own" + (f": {earlier} is called so" if earlier else ""),
-                    fix="rename one of them",
-                )
-            names.add(part.name)
-            if isinstance(part, Mix):
-                yield from walk(part, inner)
-            else:
-                tasks.setdefault(part.name, inner)
-
-    yield from walk(tree, where)
 
 
 def _is_positive(value: object, minimum: float = 0.0) -> bool:
