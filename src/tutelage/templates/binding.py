@@ -16,6 +16,10 @@ from tutelage.templates.columns import common_columns
 from tutelage.templates.kind import Kind, KindField
 from tutelage.templates.labels import LabelSpec, LabelWords, labels_for
 
+MISSING: Any = object()
+"""What `look_up` gives for a column that a row does not have."""
+_DEPENDENT_TYPES = ("label", "choice", "entities")  # these look at other fields of the row
+
 
 @dataclass(frozen=True, slots=True)
 class ConstantField:
@@ -26,6 +30,11 @@ class ConstantField:
 
 FieldSource = str | tuple[str, ...] | ConstantField
 """A column (or a part of it: `answers.text`), several columns that make a list, or a constant text."""
+
+
+def columns_of(source: FieldSource | None) -> tuple[str, ...]:
+    """The columns that a source reads; none for a constant text."""
+    return source if isinstance(source, tuple) else (source,) if isinstance(source, str) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +76,19 @@ class Binding:
 
     def columns(self, names: Sequence[str]) -> tuple[str, ...]:
         """The columns that some of the kind's fields are read from."""
-        columns: dict[str, None] = {}
-        for name in names:
-            source = self.sources.get(name)
-            parts = source if isinstance(source, tuple) else (source,) if isinstance(source, str) else ()
-            columns.update(
-                (part if part in self.column_names else part.partition(".")[0], None) for part in parts
-            )
-        return tuple(columns)
+        parts = [part for name in names for part in columns_of(self.sources.get(name))]
+        return tuple(
+            dict.fromkeys(part if part in self.column_names else part.partition(".")[0] for part in parts)
+        )
 
     def column(self, name: str) -> str:
         """A field's column, as errors and spans name it."""
-        source = self.sources.get(name, name)
-        return ", ".join(source) if isinstance(source, tuple) else source if isinstance(source, str) else name
+        return ", ".join(columns_of(self.sources.get(name))) or name
 
     def bind_row(self, example: Example) -> BoundRow:
         """Read the kind's fields from a row. Raises InputError, with its line, for a missing field or a wrong type."""
         bound: dict[str, Any] = {"fields": {}, "extra": {}}
-        dependent_types = ("label", "choice", "entities")  # these look at other fields of the row
-        for kind_field in sorted(
-            self.kind.fields.values(), key=lambda kind_field: kind_field.type in dependent_types
-        ):
+        for kind_field in sorted(self.kind.fields.values(), key=lambda field: field.type in _DEPENDENT_TYPES):
             try:
                 self._field(kind_field, example, bound)
             except ShapeError as error:
@@ -148,13 +149,10 @@ class Binding:
 
     def _value(self, kind_field: KindField, example: Example) -> Json:
         source = self.sources.get(kind_field.name)
-        if source is None:
-            return None
         if isinstance(source, ConstantField):
             return source.value
-        if isinstance(source, tuple):
-            return [self._column(kind_field, example, column) for column in source]
-        return self._column(kind_field, example, source)
+        values = [self._column(kind_field, example, column) for column in columns_of(source)]
+        return values if isinstance(source, tuple) else next(iter(values), None)
 
     def _column(self, kind_field: KindField, example: Example, column: str) -> Json:
         value = look_up(example.fields, column)
@@ -170,9 +168,6 @@ class Binding:
                 else "add it, or delete the row",
             )
         return None if value is MISSING else value
-
-
-MISSING: Any = object()
 
 
 def look_up(fields: Mapping[str, Json], column: str) -> Any:
@@ -209,20 +204,19 @@ def bind(
     Raises:
         InputError: a required field has no column (the error gives the line to write), or labels are missing.
     """
-    sources_given = dict(fields or {})
-    _check_sources(kind, sources_given, examples, where)
+    mapping = fields or {}
+    _check_sources(kind, mapping, examples, where)
     present_columns = {name for row in examples for name in row.fields}
-    sources = {**{name: name for name in kind.fields if name in present_columns}, **sources_given}
+    sources = {**{name: name for name in kind.fields if name in present_columns}, **mapping}
     if missing := [name for name in required if name not in sources]:
-        raise _missing_fields_error(kind, missing, sources_given, examples, where)
-    answer = kind.fields[kind.answer]
+        raise _missing_fields_error(kind, missing, mapping, examples, where)
     label_words = None
-    if answer.type == "label":
-        source = sources[answer.name]
+    if kind.fields[kind.answer].type == "label":
+        source = sources[kind.answer]
         if not isinstance(source, str):
             raise InputError(
                 "labels stand in one column",
-                where=f"{where}.fields.{answer.name}",
+                where=f"{where}.fields.{kind.answer}",
                 found="no column",
                 fix="name it",
             )
@@ -253,7 +247,7 @@ def _check_sources(
                 fix=did_you_mean(name, list(kind.fields))
                 or "the library's field comes first, the column second",
             )
-        for column in source if isinstance(source, tuple) else (source,) if isinstance(source, str) else ():
+        for column in columns_of(source):
             if all(look_up(row.fields, column) is MISSING for row in examples):
                 columns = common_columns(examples)
                 raise InputError(
@@ -273,9 +267,7 @@ def _missing_fields_error(
     where: str,
 ) -> InputError:
     columns = common_columns(examples)
-    used_columns = {
-        part for source in sources.values() for part in (source if isinstance(source, tuple) else (source,))
-    }
+    used_columns = {column for source in sources.values() for column in columns_of(source)}
     free_columns = [name for name in columns if name not in used_columns and name not in kind.fields]
     guesses: dict[str, str] = {}
     for name in sorted(missing, key=lambda name: name == kind.answer):

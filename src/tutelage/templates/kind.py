@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -22,8 +23,8 @@ from tutelage.core.validation import (
     Block,
     NonBlank,
     Places,
+    checked_by,
     mistake,
-    mistake_of,
     not_a_choice,
     read_document,
     validate,
@@ -154,14 +155,6 @@ def _field_name(text: str) -> str:
     return text
 
 
-def _template(source: str) -> str:
-    try:
-        sandbox.check(source, where="")
-    except InputError as error:
-        raise mistake_of(error) from None
-    return source
-
-
 def _layout(name: str) -> str:
     if name not in LAYOUTS:
         raise not_a_choice(name, LAYOUTS)
@@ -176,7 +169,7 @@ def _distinct(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _ShortName = Annotated[str, AfterValidator(_short_name)]
-_Template = Annotated[NonBlank, AfterValidator(_template)]
+_Template = Annotated[NonBlank, checked_by(partial(sandbox.check, where=""))]
 _Texts = Annotated[tuple[NonBlank, ...], AfterValidator(_distinct)]
 
 

@@ -14,7 +14,7 @@ from tutelage.core.serialization import PROMPTED
 from tutelage.core.spill import spill_rows
 from tutelage.core.types import Example, Prompted
 from tutelage.templates import sandbox, subprocess_renderer
-from tutelage.templates.binding import MISSING, Binding, BoundRow, FieldSource, bind, look_up
+from tutelage.templates.binding import MISSING, Binding, BoundRow, FieldSource, bind, columns_of, look_up
 from tutelage.templates.kind import LETTER, OPTIONS, Kind, Wording
 from tutelage.templates.labels import LabelSpec
 from tutelage.templates.library import TemplateSelection
@@ -189,7 +189,11 @@ class LibraryTemplate:
 
     def _word_row(self, example: Example, *, training: bool) -> _WordedRow:
         bound = self.binding.bind_row(example)
-        used_values = [[name, value] for name, value in self._used_values(example) if value is not MISSING]
+        sources = self.binding.sources.values()
+        columns = sorted({column for source in sources for column in columns_of(source)})
+        used_values = [
+            [column, value] for column in columns if (value := look_up(example.fields, column)) is not MISSING
+        ]
         key = hashing.of_json(used_values)
         seed = self.wording_options.seed
         is_inverted = training and derive(seed, "inverted", key) / 2**63 < self.wording_options.inverted
@@ -200,17 +204,6 @@ class LibraryTemplate:
             and (wording.lettered or derive(seed, "options", key) % 2 == 0)
         )
         return _WordedRow(example, bound, wording, has_options)
-
-    def _used_values(self, example: Example) -> list[tuple[str, Any]]:
-        """The row's values in the used columns, sorted by column."""
-        sources = self.binding.sources.values()
-        columns = {
-            source_column
-            for source in sources
-            for source_column in (source if isinstance(source, tuple) else (source,))
-            if isinstance(source_column, str)
-        }
-        return [(column, look_up(example.fields, column)) for column in sorted(columns)]
 
     def _job(self, row: _WordedRow) -> RenderJob:
         wording, extra = row.wording, row.bound.extra

@@ -20,7 +20,7 @@ from tutelage.templates import sandbox, subprocess_renderer
 from tutelage.templates.column_renderer import ColumnRenderer, column_renderer
 from tutelage.templates.placeholders import parse_placeholders
 from tutelage.templates.render_errors import merge_if_in_no_row, render_error
-from tutelage.templates.render_jobs import Renderer, RenderJob, RenderOutcome, render_here, render_rows
+from tutelage.templates.render_jobs import RenderJob, RenderOutcome, render_here, render_rows
 from tutelage.templates.sandbox import NO_FIELDS, RenderedText, RenderFailure
 
 
@@ -102,7 +102,8 @@ class TaskTemplate:
         """Yield the rows of `render_all` up to the first mistake; all mistakes are raised at the end."""
         del training
         errors = self.mixed_type_errors(examples)
-        yield from render_rows(examples, partial(self._plan, task), self._renderer(), errors)
+        renderer = subprocess_renderer.shared_renderer if self._in_subprocess else render_here
+        yield from render_rows(examples, partial(self._plan, task), renderer, errors)
         if len(errors) == len(examples) > 1:
             errors = merge_if_in_no_row(errors, self.where)
         raise_all(f"the rows of the task {task}", errors)
@@ -141,9 +142,6 @@ class TaskTemplate:
             parse_placeholders(self.prompt) is None or parse_placeholders(self.completion) is None
         )
 
-    def _renderer(self) -> Renderer:
-        return subprocess_renderer.shared_renderer if self._in_subprocess else render_here
-
     def _plan(
         self, task: str, example: Example
     ) -> tuple[RenderJob, Callable[[Sequence[RenderOutcome]], Prompted]]:
@@ -171,14 +169,11 @@ class TaskTemplate:
     def _text(self, outcome: RenderOutcome, example: Example, part: str) -> RenderedText:
         if isinstance(outcome, RenderFailure):
             raise render_error(outcome, example, part, f"{self.where}.{part}")
-        if not outcome.text or outcome.text.isspace():
-            raise self._empty_text_error(example, part)
-        return outcome
-
-    def _empty_text_error(self, example: Example, part: str) -> InputError:
+        if outcome.text and not outcome.text.isspace():
+            return outcome
         fields = self.prompt_fields if part == "prompt" else self.completion_fields
         values = ", ".join(f"{name}: {shorten(str(example.fields.get(name)), 30)}" for name in fields)
-        return InputError(
+        raise InputError(
             f"the {part} is empty",
             where=str(example.origin),
             found=values,

@@ -6,7 +6,7 @@ file, `validate` checks it against the model, and every kind of mistake has one 
 
 from __future__ import annotations
 
-from tutelage.core.validation.block import Block, NonBlank, Text, mistake, mistake_of, not_a_choice
+from tutelage.core.validation.block import Block, NonBlank, Text, checked_by, mistake, not_a_choice
 from tutelage.core.validation.document import Places, read_document
 from tutelage.core.validation.mistakes import validate
 
@@ -15,8 +15,8 @@ __all__ = [
     "NonBlank",
     "Places",
     "Text",
+    "checked_by",
     "mistake",
-    "mistake_of",
     "not_a_choice",
     "read_document",
     "validate",

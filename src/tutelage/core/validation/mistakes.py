@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.suggestions import did_you_mean
-from tutelage.core.validation.block import OWN_MISTAKE, not_a_choice
+from tutelage.core.validation.block import OWN_MISTAKE, is_block, not_a_choice
 from tutelage.core.validation.document import Places
 from tutelage.core.yamltext import FieldPath
 
@@ -130,6 +130,8 @@ class _Writer:
         """One error of pydantic as an InputError."""
         path = self.path(detail)
         value, context = detail["input"], detail.get("ctx", {})
+        description = self._description(path)
+        advice = f"the field says: {description}" if description else None
         parts: Mapping[str, str | None]
         match detail["type"]:
             case "extra_forbidden":
@@ -152,7 +154,7 @@ class _Writer:
                 parts = {
                     "problem": f"the field {path[-1]} is missing",
                     "found": "the fields " + ", ".join(value) if value else "no fields",
-                    "expected": self._description(path),
+                    "expected": description,
                     "fix": f"write  {path[-1]}:  and its value",
                 }
             case "literal_error":
@@ -163,18 +165,10 @@ class _Writer:
                 fix = self._example(path, value) or _correction(value, expected)
                 parts = {"problem": f"not {expected}", "expected": expected, "fix": fix}
             case error_type if error_type in _BOUNDS:
-                description = self._description(path)
-                parts = {
-                    "problem": "out of range",
-                    "expected": _BOUNDS[error_type].format(**context),
-                    "fix": f"the field says: {description}" if description else None,
-                }
+                expected = _BOUNDS[error_type].format(**context)
+                parts = {"problem": "out of range", "expected": expected, "fix": advice}
             case error_type:
-                description = self._description(path)
-                otherwise = {
-                    "problem": detail["msg"],
-                    "fix": f"the field says: {description}" if description else "correct it",
-                }
+                otherwise = {"problem": detail["msg"], "fix": advice or "correct it"}
                 parts = _SHAPES.get(error_type, otherwise)
         return InputError(
             parts["problem"] or "not allowed",
@@ -203,8 +197,7 @@ class _Writer:
         block = self._model
         for name in path:
             if isinstance(name, str) and name in _fields(block):
-                blocks = [part for part in _flat(_fields(block)[name].annotation) if _is_block(part)]
-                block = blocks[0] if blocks else block
+                block = next(filter(is_block, _flat(_fields(block)[name].annotation)), block)
         return block
 
     def _description(self, path: FieldPath) -> str | None:
@@ -236,10 +229,6 @@ def _flat(annotation: Any) -> list[Any]:
     return [annotation, *(inner for part in get_args(annotation) for inner in _flat(part))]
 
 
-def _is_block(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
 def _shown(value: Any) -> str:
     if isinstance(value, list | dict) and value:
         text = json.dumps(value, ensure_ascii=False)
@@ -253,8 +242,6 @@ def _correction(value: Any, expected: str) -> str:
         return f'put it in quotes: "{value}"' if isinstance(value, int | float) else "write a text"
     if isinstance(value, str) and expected in ("a whole number", "a number"):
         return "write it as a number, without quotes or units"
-    if expected == "true or false":
-        return "write true or false"
     if expected == "a list":
         return f"write [{value}]" if isinstance(value, str) else "write [..., ...]"
     return f"write {expected}"
