@@ -80,37 +80,6 @@ class TaskCard:
     examples: tuple[TrainingRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Contamination:
-    """One watched benchmark: how many of its items were looked for, how many stand in training, the first of these."""
-
-    name: str
-    items: str
-    contaminated: int
-    first: tuple[tuple[str, str, str], ...]
-
-
-def contaminations(card: Card) -> list[Contamination]:
-    """List the watched benchmarks with the items that stand in the training rows."""
-    overlap: Mapping[str, Mapping[str, Any]] = card.get("overlap") or {}
-    return [
-        Contamination(
-            name=formatting.plain(name),
-            items=_count(counts["items"]),
-            contaminated=counts["found"],
-            first=tuple(
-                (
-                    formatting.plain(item["item"]),
-                    formatting.plain(item["train"]),
-                    formatting.plain(item["how"]),
-                )
-                for item in counts["first"][:MAX_LISTED]
-            ),
-        )
-        for name, counts in overlap.items()
-    ]
-
-
 def tasks(card: Card) -> list[TaskCard]:
     """Make the cards of the first 40 tasks."""
     task_cards: Mapping[str, Card] = card.get("tasks") or {}

@@ -174,7 +174,14 @@ def render(run: FinishedRun) -> str:
     budgets = recipe.get("retain") or {}
     tasks = scores.charts(run.results["tasks"], watched=False, budgets={})
     watched = scores.charts(run.results["watched"], watched=True, budgets=budgets)
-    jinja = environment(text=formatting.text, plain=formatting.plain, count=formatting.count)
+    filters = (
+        formatting.text,
+        formatting.plain,
+        formatting.count,
+        formatting.percent,
+        formatting.probability,
+    )
+    jinja = environment(**{function.__name__: function for function in filters})
     return jinja.get_template("page.html.j2").render(
         style=style("style.css"),
         script=Markup(script),  # noqa: S704 - ours
@@ -185,7 +192,7 @@ def render(run: FinishedRun) -> str:
         tasks=tasks,
         watched=watched,
         facts=_facts(run, recipe),
-        means=mixture.group_means(run.results),
+        means=run.results.get("groups"),
         mixture=mixture.trained_mixture(run.card),
         curves=curves.losses(run.steps),
         other_curves=curves.others(run.steps),
@@ -194,7 +201,8 @@ def render(run: FinishedRun) -> str:
         left_out=len(tasks) + len(watched) - len(run.examples),
         base=str((run.card.get("base") or {}).get("about") or ""),
         task_cards=data_card.tasks(run.card),
-        contaminations=data_card.contaminations(run.card),
+        overlap=run.card.get("overlap"),
+        MAX_LISTED=data_card.MAX_LISTED,
         more_tasks=max(0, len(run.card.get("tasks") or {}) - data_card.MAX_TASKS),
         glossary=scores.glossary([*tasks, *watched]),
         provenance=_provenance(run.results["provenance"]),
