@@ -67,12 +67,10 @@ def compare(
     comparisons = compare_runs(*runs, seed=seed)
     flips = [flipped_items(runs[0], other, limit=items) if items else [] for other in runs[1:]]
     if json:
-        documents = []
-        for comparison, flips_of_pair in zip(comparisons, flips, strict=True):
-            document = comparison.as_json()
-            if flips_of_pair:
-                document["items"] = [asdict(flip) for flip in flips_of_pair]
-            documents.append(document)
+        documents = [
+            comparison.as_json() | ({"items": [asdict(flip) for flip in pair]} if pair else {})
+            for comparison, pair in zip(comparisons, flips, strict=True)
+        ]
         console.print_json(documents[0] if len(documents) == 1 else {"comparisons": documents})
         return
     for comparison, flips_of_pair in zip(comparisons, flips, strict=True):

@@ -6,15 +6,23 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
+from rich.text import Text
 
 from tutelage.cli import console
 from tutelage.cli.options import Data, RecipeFile, Sets
-
-if TYPE_CHECKING:
-    from tutelage.report.inspection import Finding, InspectedRow, InspectedTask, Inspection, Token
+from tutelage.report.inspection import (
+    Finding,
+    InspectedRow,
+    InspectedTask,
+    Inspection,
+    Token,
+    share,
+    token_runs,
+    visible,
+)
 
 MAX_CHARACTERS = 240  # of a text that is shown beside its tokens
 MAX_PAIRS = 3  # of repeated rows or leaks
@@ -135,8 +143,6 @@ def _show_task(task: InspectedTask) -> None:
 
 
 def _epoch(task: InspectedTask) -> str:
-    from tutelage.report.inspection import share
-
     if not task.times:
         return "none of its rows: the task is held out"
     repeats = ""
@@ -166,8 +172,6 @@ def _pairs(pairs: Sequence[Mapping[str, Any]], row: str, original: str, none: st
 
 
 def _show_row(row: InspectedRow) -> None:
-    from tutelage.report.inspection import token_runs
-
     learned = f"{row.learned:,} of {len(row.tokens):,} tokens learned"
     if row.split == "test":
         learned = f"{len(row.tokens):,} tokens read; the answer is only compared"
@@ -187,8 +191,6 @@ def _show_row(row: InspectedRow) -> None:
 
 def _show_tokens(label: str, tokens: Sequence[Token]) -> None:
     """Show tokens with their borders: learned ones bold and coloured, or in brackets without colours."""
-    from rich.text import Text
-
     out = console.console()
     all_marks = "".join(UNICODE_MARKS)
     marks = UNICODE_MARKS if console.printable(all_marks, out.encoding) == all_marks else ASCII_MARKS
@@ -213,8 +215,6 @@ def _show_tokens(label: str, tokens: Sequence[Token]) -> None:
 
 def _visible_text(text: str, marks: TokenMarks, encoding: str) -> str:
     """A token's text in one line, with visible spaces."""
-    from tutelage.report.inspection import visible
-
     text = visible(text).replace(" ", marks.space).replace("\n", marks.line).replace("\t", marks.tab)
     return console.printable(text, encoding)
 
@@ -236,8 +236,6 @@ def _show_finding(finding: Finding) -> None:
 
 
 def _heading(text: str, detail: str = "", *, style: str = "bold") -> None:
-    from rich.text import Text
-
     console.show()
     out = console.console()
     out.print(
@@ -262,6 +260,4 @@ def _short(text: str, *, both_ends: bool = False) -> str:
 
 
 def _line(text: str) -> str:
-    from tutelage.report.inspection import visible
-
     return visible(" ".join(text.split()))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tutelage.cli import console
 from tutelage.core import outputs
 from tutelage.core.errors import InputError
-
-if TYPE_CHECKING:
-    from tutelage.scoring.explain import RowExplanation
-    from tutelage.scoring.predictions import Predictions
-    from tutelage.scoring.scorecard import Scorecard, Scores
-
+from tutelage.scoring.explain import (
+    RowExplanation,
+    explain_corpus_metrics,
+    explain_rows,
+    explainable_metrics,
+    explanation_text,
+)
+from tutelage.scoring.predictions import Predictions, read_predictions, read_text_files
+from tutelage.scoring.scorecard import Scorecard, Scores, score_predictions
 
 _DATA_SUFFIXES = {".jsonl", ".json", ".csv", ".tsv", ".txt", ".gz"}
 """Of a file that was named in the place of the metrics."""
@@ -63,8 +66,6 @@ def score(
     json: Annotated[bool, console.Json] = False,
 ) -> None:
     """Score predictions. Every score comes with its number of items, a 95 % interval and a signature."""
-    from tutelage.scoring import scorecard
-
     metric_names = [name.strip() for name in metrics.split(",") if name.strip()]
     if not metric_names:
         raise InputError(
@@ -74,8 +75,6 @@ def score(
             expected="names such as rouge,bleu or accuracy",
         )
     if explain or html is not None:
-        from tutelage.scoring.explain import explainable_metrics
-
         explainable_metrics(metric_names)
     if file is None and predictions is None and Path(metrics).suffix in _DATA_SUFFIXES:
         raise InputError(
@@ -90,7 +89,7 @@ def score(
         outputs.Page(html, inputs).check()
     scored = _read(file, predictions, references or [])
     other = None if against is None else _read_like(against, file, references or [])
-    card = scorecard.score_predictions(metric_names, scored, against=other, seed=seed)
+    card = score_predictions(metric_names, scored, against=other, seed=seed)
     explanations = _explain(metric_names, card, rows) if explain or html is not None else ()
     if html is not None:
         from tutelage.report.explanation_page import render_explanations
@@ -104,8 +103,6 @@ def score(
         return
     _show(card, per_item=per_item)
     if explain:
-        from tutelage.scoring.explain import explanation_text
-
         console.show(explanation_text(explanations))
     if html is not None:
         console.show(f"explanation: {html}")
@@ -113,8 +110,6 @@ def score(
 
 def _explain(metric_names: list[str], card: Scorecard, count: int) -> tuple[RowExplanation, ...]:
     """Explain corpus metrics, and the rows with the worst value of the first metric."""
-    from tutelage.scoring.explain import explain_corpus_metrics, explain_rows
-
     predictions = card.predictions
     first = next(iter(card.side.scores.values()))
     order = sorted(zip(first.items.tolist(), first.rows, strict=True))
@@ -130,8 +125,6 @@ def _explain(metric_names: list[str], card: Scorecard, count: int) -> tuple[RowE
 
 
 def _read(file: Path | None, predictions: Path | None, references: list[Path]) -> Predictions:
-    from tutelage.scoring.predictions import read_predictions, read_text_files
-
     texts = predictions is not None or bool(references)
     if (file is None) is not texts:
         raise InputError(
@@ -155,8 +148,6 @@ def _read(file: Path | None, predictions: Path | None, references: list[Path]) -
 
 def _read_like(against: Path, file: Path | None, references: list[Path]) -> Predictions:
     """The other model's predictions: rows if the first ones are rows, else texts for the same references."""
-    from tutelage.scoring.predictions import read_predictions, read_text_files
-
     return read_predictions(against) if file is not None else read_text_files(against, references)
 
 
