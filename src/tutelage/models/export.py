@@ -150,7 +150,9 @@ def _save_adapter(loaded: LoadedModel, folder: Path, base: ModelSource) -> None:
     # peft has sets of layers' names, whose order changes from process to process; sorted, the same run gives the same bytes.
     path = folder / "adapter_config.json"
     settings = folders.read_json(path)
-    settings["base_model_name_or_path"], settings["revision"] = base_record.reference_to(base)
+    settings["base_model_name_or_path"], settings["revision"] = (
+        (base.name, base.revision) if base.kind == "hub" else (str(base.weights.resolve()), None)
+    )
     for key in folders.ADAPTER_SETS:
         if isinstance(settings.get(key), list):
             settings[key] = sorted(settings[key])

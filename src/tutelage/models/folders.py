@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -321,7 +321,7 @@ def _weight_map(index: Path) -> dict[str, str]:
 
 def _check_weights(folder: Path, stem: Literal["model", "adapter_model"]) -> None:
     """Check that the weights are whole safetensors, and that an index names each tensor where it is and no other."""
-    tensors = {path.name: _tensor_names(path) for path in weight_files(folder, stem)}
+    tensors = {path.name: tensor_names(path) for path in weight_files(folder, stem)}
     index = folder / f"{stem}.safetensors.index.json"
     if not index.is_file():
         return
@@ -359,7 +359,7 @@ def _no_weights(folder: Path, expected: str) -> InputError:
     )
 
 
-def _tensor_names(path: Path) -> set[str]:
+def tensor_names(path: Path) -> set[str]:
     """The names in a safetensors file; its header must fit its length, which finds what was cut off. Reads no weights."""
     from safetensors import SafetensorError, safe_open
 
@@ -377,6 +377,10 @@ def _tensor_names(path: Path) -> set[str]:
 
 
 def _listing(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir())
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return (", ".join(names[:8]) + more) or "an empty folder"
+    return name_list([path.name for path in folder.iterdir()], limit=8) or "an empty folder"
+
+
+def name_list(names: Collection[str], *, limit: int = 4) -> str:
+    """List the first names in alphabetical order, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(sorted(names)[:limit]) + more

@@ -58,7 +58,7 @@ def train_last(model: Any, count: int) -> int:
     embeddings) stay frozen, because their gradient would need the whole backward pass.
 
     Args:
-        model: a transformers model; of an encoder-decoder model the decoder's layers count.
+        model: a transformers model in evaluation mode; of an encoder-decoder model the decoder's layers count.
         count: how many layers, at least 1.
 
     Returns:
@@ -112,8 +112,6 @@ def _execution_order(model: Any, first: Any) -> tuple[list[Any], list[Any]]:
     hooks = [
         module.register_forward_pre_hook(lambda module, _: order.append(module)) for module in model.modules()
     ]
-    training = model.training
-    model.eval()
     try:
         ids = torch.zeros((1, 1), dtype=torch.long, device=model.device)
         inputs = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
@@ -122,7 +120,6 @@ def _execution_order(model: Any, first: Any) -> tuple[list[Any], list[Any]]:
     finally:
         for hook in hooks:
             hook.remove()
-        model.train(training)
     start = order.index(first)
     before, after = (
         [module for module in part if next(module.parameters(recurse=False), None) is not None]

@@ -235,9 +235,7 @@ def _drop_copies(tensors: dict[str, Any], other: dict[str, Any]) -> None:
             del tensors[name]
 
 
-def _write_file(
-    path: Path, base: Mapping[str, Any], tuned: Mapping[str, Any], share: float
-) -> None:
+def _write_file(path: Path, base: Mapping[str, Any], tuned: Mapping[str, Any], share: float) -> None:
     """Write one safetensors file as it is computed: length of the header, header, tensors end to end."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     offset = 0
@@ -268,5 +266,4 @@ def _interpolated(name: str, base: Any, tuned: Any, share: float) -> bytes:
         end = point.to(end.dtype)
     elif not end.is_floating_point() and not torch.equal(end, base[...]):
         raise InputError("a tensor of whole numbers differs, and nothing lies between", where=name, fix=_FIX)
-    content: bytes = end.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-    return content
+    return bytes(end.contiguous().reshape(-1).view(torch.uint8).numpy())

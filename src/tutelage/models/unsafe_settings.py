@@ -64,8 +64,12 @@ def _reason(file: str, key: str, value: Any) -> str | None:
             return "attention of this kind is compiled for minutes before a model answers"
     if key == "transformers_weights" and value:
         return "weights are read from model.safetensors and its pieces only"
-    paths = value if isinstance(value, list) else [value]
-    if file == "tokenizer_config.json" and key in _VOCABULARY_PATHS and any(map(_leads_out, paths)):
+    paths = [path for path in (value if isinstance(value, list) else [value]) if isinstance(path, str)]
+    if (
+        file == "tokenizer_config.json"
+        and key in _VOCABULARY_PATHS
+        and any(Path(path.replace("\\", "/")).name != path for path in paths)
+    ):
         return "a vocabulary is read from the model's own folder only"
     return _adapter_reason(key, value) if file == "adapter_config.json" and value else None
 
@@ -95,10 +99,6 @@ def _walk(value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, list):
         for item in value:
             yield from _walk(item)
-
-
-def _leads_out(value: Any) -> bool:
-    return isinstance(value, str) and Path(value.replace("\\", "/")).name != value
 
 
 def _peft_types() -> set[str]:
