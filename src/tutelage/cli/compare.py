@@ -107,9 +107,8 @@ def _unpaired_note(comparison: RunComparison, unpaired: UnpairedItems) -> str:
         "that were asked otherwise": unpaired.otherwise,
     }
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
-    averages = ""
-    if unpaired.averages:
-        averages = f"; without {' and '.join(unpaired.averages)}, whose weights are of all items"
+    without = f"; without {' and '.join(unpaired.averages)}, whose weights are of all items"
+    averages = without if unpaired.averages else ""
     return f"Left out of {unpaired.name}: {reasons}; {unpaired.both} items are compared{averages}."
 
 

@@ -176,12 +176,11 @@ def _show(card: Scorecard, *, per_item: bool) -> None:
 
 
 def _lines(task: str, scores: Scores) -> list[list[str]]:
-    lines = []
-    for metric, item_scores in scores.items():
-        score = item_scores.score
-        interval = f"{_number(score.low)} to {_number(score.high)}"
-        lines.append([task, metric, _number(score.value), interval, str(score.n)])
-    return lines
+    by_metric = {metric: item_scores.score for metric, item_scores in scores.items()}
+    return [
+        [task, metric, _number(score.value), f"{_number(score.low)} to {_number(score.high)}", str(score.n)]
+        for metric, score in by_metric.items()
+    ]
 
 
 def _show_difference(card: Scorecard, against: Scores) -> None:

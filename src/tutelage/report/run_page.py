@@ -26,7 +26,6 @@ from tutelage.results import digests, document, tuned_record
 from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
 
-FIX = "run the recipe again: it writes what is missing and answers nothing twice"
 _OLDER = re.compile(
     rb"<footer>Written by Tutelage [^<\n]{1,40} from results\.json, results\.sqlite, data/card\.json and recipe\.yaml"
 )
@@ -148,15 +147,15 @@ def _check_run(run: RunFolder) -> None:
 
 def _read_card(path: Path, recorded: str | None) -> dict[str, Any]:
     """Read the data card; `recorded` is its hash when the results were computed, None if unknown."""
-    card = document.load_checked(path, "card", subject="the data card", fix=FIX)
+    card = document.load_checked(path, "card", subject="the data card", fix=document.FIX)
     if recorded is not None and hashing.of_json(card) != recorded:
-        raise InputError("the data card was changed after it was written", where=str(path), fix=FIX)
+        raise InputError("the data card was changed after it was written", where=str(path), fix=document.FIX)
     return card
 
 
 def _read_recipe(run: RunFolder, recipe: Mapping[str, Any]) -> str:
     """Read the text of recipe.yaml, which must hold the same recipe as results.json."""
-    content = regular.read_regular(run.recipe, subject="the run's recipe", fix=FIX)
+    content = regular.read_regular(run.recipe, subject="the run's recipe", fix=document.FIX)
     if document.recorded_recipe(run.recipe) != recipe:
         raise InputError(
             "the run's record of its recipe is not the recipe of its results",
@@ -205,7 +204,11 @@ def render(run: FinishedRun) -> str:
         MAX_LISTED=data_card.MAX_LISTED,
         more_tasks=max(0, len(run.card.get("tasks") or {}) - data_card.MAX_TASKS),
         glossary=scores.glossary([*tasks, *watched]),
-        provenance=_provenance(run.results["provenance"]),
+        provenance=[
+            (key.replace("_", " "), formatting.plain(value))
+            for key, value in run.results["provenance"].items()
+            if key != "load"
+        ],
         recipe=formatting.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", run.recipe),
         load=_recorded_lines(run, "load"),
         chat=f"tutelage chat {shlex.quote(str(run.folder))} --against base",
@@ -302,12 +305,6 @@ def _date(moment: Any) -> str:
         return f"{datetime.fromisoformat(moment):%-d %B %Y}"
     except (TypeError, ValueError):
         return formatting.plain(moment)
-
-
-def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [
-        (key.replace("_", " "), formatting.plain(value)) for key, value in provenance.items() if key != "load"
-    ]
 
 
 def _recorded_lines(run: FinishedRun, key: str) -> list[str]:
