@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from tutelage.cli import console
 
 NO_COMPILED_CORE = (
-    "not built, numpy counts instead: install a C compiler and Python's headers, then install Tutelage again"
+    "not built, Python counts instead: install a C compiler and Python's headers, then install Tutelage again"
 )
 
 

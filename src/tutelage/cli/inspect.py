@@ -208,7 +208,7 @@ def _show_tokens(label: str, tokens: Sequence[Token]) -> None:
 
 def _visible_text(text: str, marks: dict[str, str], encoding: str) -> str:
     """A token's text in one line, with visible spaces."""
-    return console.printable(visible(text).translate(str.maketrans(marks)), encoding)
+    return console.printable(visible(text).translate({ord(char): marks[char] for char in marks}), encoding)
 
 
 def _style(token: Token) -> str:

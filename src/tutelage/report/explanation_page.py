@@ -11,7 +11,7 @@ from jinja2 import Environment
 from tutelage.comparison import wording
 from tutelage.core.version import __version__
 from tutelage.report import formatting
-from tutelage.report.environment import environment, style
+from tutelage.report.environment import environment, static
 from tutelage.scoring.explain import MarkedText, NGramCount, RowExplanation, phrasing
 
 MAX_CHARACTERS = 20_000  # of one text
@@ -22,7 +22,7 @@ def render_explanations(explanations: Sequence[RowExplanation]) -> str:
     """Make an HTML page of explanations, in the order given, those of a row under one heading."""
     groups = [(title, list(members)) for title, members in groupby(explanations, key=lambda row: row.title)]
     page = _environment().get_template("explained.html.j2").render(
-        style=style("style.css", "explained.css"),
+        style=static("style.css", "explained.css"),
         groups=groups,
         glossary=_glossary(explanations),
         version=__version__,

@@ -9,18 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
-
-from markupsafe import Markup
 
 from tutelage.core import hashing, outputs, regular
 from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
 from tutelage.core.version import __version__
 from tutelage.report import curves, data_card, examples, formatting, mixture, scores
-from tutelage.report.environment import environment, style
+from tutelage.report.environment import environment, static
 from tutelage.report.scores import ScoreChart
 from tutelage.results import digests, document, tuned_record
 from tutelage.results.run_folder import RunFolder
@@ -169,7 +166,7 @@ def _read_recipe(run: RunFolder, recipe: Mapping[str, Any]) -> str:
 def render(run: FinishedRun) -> str:
     """Make the page of a run."""
     recipe, verdict = run.results["recipe"], run.results["verdict"]
-    script = resources("tutelage.report").joinpath("templates", "page.js").read_text("utf-8")
+    script = static("page.js")
     budgets = recipe.get("retain") or {}
     tasks = scores.charts(run.results["tasks"], watched=False, budgets={})
     watched = scores.charts(run.results["watched"], watched=True, budgets=budgets)
@@ -182,8 +179,8 @@ def render(run: FinishedRun) -> str:
     )
     jinja = environment(**{function.__name__: function for function in filters})
     return jinja.get_template("page.html.j2").render(
-        style=style("style.css"),
-        script=Markup(script),  # noqa: S704 - ours
+        style=static("style.css"),
+        script=script,
         script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
         title=formatting.plain(recipe.get("name") or run.folder.name),
         headline=_headline(verdict, tasks, watched),
