@@ -29,7 +29,7 @@ from tutelage.data.formats.arrow_values import (
     is_plain,
     unreadable_value_error,
 )
-from tutelage.data.formats.blocks import empty_file_error, open_data_file, require_data_file
+from tutelage.data.formats.blocks import empty_file_error, open_data_file
 from tutelage.data.mapped_column import Column, open_column
 
 Ints = npt.NDArray[np.int64]
@@ -159,7 +159,6 @@ class _MappedFile:
                 expected=" or ".join(_EXTENSIONS),
                 fix="write the rows as an uncompressed Arrow file (pyarrow.feather.write_feather)",
             )
-        require_data_file(path, shown)
         with open_data_file(path, shown) as file:
             head = file.read(8)
             self._opened_stamp = _file_stamp(os.fstat(file.fileno()))

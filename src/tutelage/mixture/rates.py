@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_ERRORS
@@ -73,30 +73,6 @@ class TaskShare:
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
-class _RateRules:
-    """The settings that apply to the tasks under a mix."""
-
-    cap: int | None = None
-    rate_maximum: float | None = None
-    temperature: float = 1.0
-
-    def nested(self, mix: Mix) -> _RateRules:
-        return _RateRules(
-            self.cap if mix.cap is None else mix.cap,
-            self.rate_maximum if mix.rate_maximum is None else mix.rate_maximum,
-            self.temperature if mix.temperature is None else mix.temperature,
-        )
-
-    def rows(self, part: TaskSize) -> int:
-        return part.rows if self.cap is None else min(part.rows, self.cap)
-
-    def rate(self, part: TaskSize) -> float:
-        rows: float = self.rows(part)
-        clipped = rows if self.rate_maximum is None else min(rows, self.rate_maximum)
-        return float(clipped ** (1.0 / self.temperature))
-
-
 def task_shares(tree: Mix, *, where: str = "mixture") -> tuple[TaskShare, ...]:
     """The share of every task in a tree of mixes.
 
@@ -113,35 +89,48 @@ def task_shares(tree: Mix, *, where: str = "mixture") -> tuple[TaskShare, ...]:
             positive number; InputErrors for several.
     """
     raise_all(where, list(_tree_errors(tree, where, {}))[:MAX_ERRORS])
-    shares = list(_shares_under(tree, _RateRules(), (tree.name,), 1.0))
+    shares = list(_shares_under(tree, (tree.name,), 1.0))
     total = math.fsum(share.share for share in shares)
     return tuple(TaskShare(share.name, share.path, share.share / total, share.rows) for share in shares)
 
 
-def _shares_under(mix: Mix, outer: _RateRules, path: tuple[str, ...], share: float) -> Iterator[TaskShare]:
-    rules = outer.nested(mix)
+def _shares_under(mix: Mix, path: tuple[str, ...], share: float) -> Iterator[TaskShare]:
+    """The shares of the tasks under a mix that has its settings from the mixes around it."""
     if mix.weights is None:
-        part_weights = [_rate(part, rules) for part in mix.parts]
+        part_weights = [_rate(part, mix) for part in mix.parts]
     else:
         part_weights = [float(mix.weights[part.name]) for part in mix.parts]
-    largest = max(
-        part_weights
-    )  # weights are divided by it first, so that huge ones do not add up to infinity
+    largest = max(part_weights)  # weights are divided by it, so that huge ones do not add up to infinity
     total = math.fsum(weight / largest for weight in part_weights)
     for part, weight in zip(mix.parts, part_weights, strict=True):
         part_share = share * (weight / largest / total)
         if isinstance(part, Mix):
-            yield from _shares_under(part, rules, (*path, part.name), part_share)
+            yield from _shares_under(_inheriting(part, mix), (*path, part.name), part_share)
         else:
-            yield TaskShare(part.name, (*path, part.name), part_share, rules.rows(part))
+            yield TaskShare(part.name, (*path, part.name), part_share, _used_rows(part, mix))
 
 
-def _rate(part: TaskSize | Mix, rules: _RateRules) -> float:
+def _inheriting(mix: Mix, outer: Mix) -> Mix:
+    """A mix with the settings of the mix around it where it has none."""
+    return replace(
+        mix,
+        cap=outer.cap if mix.cap is None else mix.cap,
+        rate_maximum=outer.rate_maximum if mix.rate_maximum is None else mix.rate_maximum,
+        temperature=outer.temperature if mix.temperature is None else mix.temperature,
+    )
+
+
+def _used_rows(task: TaskSize, mix: Mix) -> int:
+    return task.rows if mix.cap is None else min(task.rows, mix.cap)
+
+
+def _rate(part: TaskSize | Mix, outer: Mix) -> float:
     """A task's rate; for a mix the sum of the rates of its tasks, whatever its weights."""
-    if isinstance(part, TaskSize):
-        return rules.rate(part)
-    inner = rules.nested(part)
-    return math.fsum(_rate(inner_part, inner) for inner_part in part.parts)
+    if isinstance(part, Mix):
+        inner = _inheriting(part, outer)
+        return math.fsum(_rate(inner_part, inner) for inner_part in part.parts)
+    rows = min(_used_rows(part, outer), math.inf if outer.rate_maximum is None else outer.rate_maximum)
+    return float(rows ** (1.0 / (1.0 if outer.temperature is None else outer.temperature)))
 
 
 def _tree_errors(mix: Mix, where: str, tasks: dict[str, str]) -> Iterator[InputError]:

@@ -58,7 +58,6 @@ class Blocks:
         self._line = 1
 
     def __iter__(self) -> Iterator[bytes]:
-        require_data_file(self.path, self.shown)
         digest = hashlib.sha256()
         unpacked = 0
         with open_data_file(self.path, self.shown) as file:

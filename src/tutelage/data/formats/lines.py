@@ -98,36 +98,29 @@ class Lines:
 
 
 def _decode_line(raw: bytes, where: str, number: int, start: int) -> Line | InputError:
+    """Decode a line that begins at byte `start` of the file."""
     ended = raw.endswith(b"\n")
     body = raw.removesuffix(b"\n").removesuffix(b"\r") if ended else raw
     if b"\0" in body:
-        return _nul_error(where, body.index(b"\0"), start)
+        offset = body.index(b"\0")
+        return InputError(
+            "a NUL byte stands in the line",
+            where=where,
+            found=f"0x00 at byte {offset + 1} of the line (byte {start + offset + 1} of the file)",
+            expected="text",
+            fix="the file is binary, UTF-16 or damaged: write it again as UTF-8 text",
+        )
     try:
         return Line(number, body.decode("utf-8"), ended)
     except UnicodeDecodeError as error:
-        return _not_utf8_error(where, body[error.start], error.start, start, error.reason)
-
-
-def _nul_error(where: str, offset: int, start: int) -> InputError:
-    """The error for a NUL byte at a place of a line that starts at a byte of the file."""
-    return InputError(
-        "a NUL byte stands in the line",
-        where=where,
-        found=f"0x00 at byte {offset + 1} of the line (byte {start + offset + 1} of the file)",
-        expected="text",
-        fix="the file is binary, UTF-16 or damaged: write it again as UTF-8 text",
-    )
-
-
-def _not_utf8_error(where: str, byte: int, offset: int, start: int, reason: str) -> InputError:
-    """The error for a byte that is no UTF-8."""
-    return InputError(
-        "the line is not UTF-8",
-        where=where,
-        found=f"0x{byte:02x} at byte {offset + 1} of the line (byte {start + offset + 1} of the file): {reason}",
-        expected="UTF-8",
-        fix=FIX_ENCODING.format("WINDOWS-1252"),
-    )
+        place = f"byte {error.start + 1} of the line (byte {start + error.start + 1} of the file)"
+        return InputError(
+            "the line is not UTF-8",
+            where=where,
+            found=f"0x{body[error.start]:02x} at {place}: {error.reason}",
+            expected="UTF-8",
+            fix=FIX_ENCODING.format("WINDOWS-1252"),
+        )
 
 
 def too_long_error(where: str) -> InputError:
