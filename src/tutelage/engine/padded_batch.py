@@ -130,8 +130,7 @@ class PaddedEncoderDecoderBatch:
                 self.cache = prompt.cache(len(ids))
             else:
                 inputs, self.mask = {"inputs_embeds": prompt.before(ids)}, prompt.mask(self.mask)
-        encoder = self.model.get_encoder()
-        self.encoded = encoder(**inputs, attention_mask=self.mask).last_hidden_state
+        self.encoded = self.model.get_encoder()(**inputs, attention_mask=self.mask).last_hidden_state
         start = torch.tensor([[model.config.decoder_start_token_id, *answer_prefix]], device=model.device)
         self.logits = self.feed(start.repeat(len(prompts), 1))[:, -1]
 

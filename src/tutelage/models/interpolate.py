@@ -96,8 +96,8 @@ def interpolate(
                     shutil.copyfile(path, part / path.name)
             for path in folders.weight_files(tuned):
                 names = folders.tensor_names(path)
-                in_file = {name: tensor for name, tensor in tuned_tensors.items() if name in names}
-                _write_file(part / path.name, base_tensors, in_file, share)
+                if in_file := {name: tensor for name, tensor in tuned_tensors.items() if name in names}:
+                    _write_file(part / path.name, base_tensors, in_file, share)
             _write_index(part, tuned_tensors)
             _verify_line(base, tuned, part, share)
             _verify_logits(original_base, base, tuned, part)

@@ -139,8 +139,9 @@ def loaded_fingerprint(
         dtype: of the weights in memory; `nf4` for 4 bits.
         settings: as of `fingerprint`.
     """
-    files = fingerprint(source, settings=settings)
-    return hashing.of_json({"files": files, "chat_template": chat_template, "dtype": dtype})
+    return hashing.of_json(
+        {"files": fingerprint(source, settings=settings), "chat_template": chat_template, "dtype": dtype}
+    )
 
 
 def load_tokenizer(
@@ -223,8 +224,8 @@ def _template(tokenizer: Any, chosen: str | None, folder: Path, clock: Clock | N
     text = tokenizer.chat_template if chosen is None else chosen
     if isinstance(text, dict):
         text = text.get("default")
-    has_file = (folder / "chat_template.jinja").is_file()
-    file = folder / ("chat_template.jinja" if has_file else "tokenizer_config.json")
+    file = folder / "chat_template.jinja"
+    file = file if file.is_file() else folder / "tokenizer_config.json"
     where = "chat_template" if chosen is not None else str(file)
     if text is not None and not isinstance(text, str):
         raise InputError(

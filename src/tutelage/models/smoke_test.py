@@ -44,8 +44,7 @@ def check_tokenizer(tokenizer: Any, folder: Path) -> None:
             fix="use a model whose tokenizer has one",
         )
     with library_errors("the tokenizer does not work", folder, fix=SAVE_AGAIN), quiet():
-        ids = tokenizer(HARD_TEXT)["input_ids"]
-        tokenizer.decode(ids)
+        tokenizer.decode(tokenizer(HARD_TEXT)["input_ids"])
         tokenizer.decode(list(range(min(len(tokenizer.get_vocab()), 1000))))
         for role in _ROLES:
             getattr(tokenizer, f"{role}_id")
@@ -81,8 +80,7 @@ def check_model(model: Any, tokenizer: Any, place: Path) -> None:
         ids = torch.tensor([tokenizer(TEXT)["input_ids"] or [0]], device=model.device)
         inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         if model.config.is_encoder_decoder:
-            start = [[model.config.decoder_start_token_id]]
-            inputs["decoder_input_ids"] = torch.tensor(start, device=model.device)
+            inputs["decoder_input_ids"] = ids.new_tensor([[model.config.decoder_start_token_id]])
         has_nan = bool(torch.isnan(model(**inputs).logits).any())
     if has_nan:
         raise InputError(
