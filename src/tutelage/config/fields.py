@@ -23,7 +23,6 @@ _VALUE = {
     "required": ["value"],
     "additionalProperties": False,
 }
-_SCALAR = (str, int, float, bool)
 
 
 def _share(value: Any) -> float | int:
@@ -120,7 +119,8 @@ def _labels(value: Any) -> list[str] | dict[str, str]:
     """Labels as texts. Our YAML reads yes as text already; 1 and true come as numbers and booleans."""
     labels = list(value.values()) if isinstance(value, dict) else value
     labels = labels if isinstance(labels, list | tuple) else []
-    texts = [_as_text(label) for label in labels if isinstance(label, _SCALAR)]
+    scalars = [label for label in labels if isinstance(label, str | int | float)]
+    texts = [str(label).lower() if isinstance(label, bool) else str(label) for label in scalars]
     are_texts = len(texts) == len(labels) and all(text.strip() for text in texts) and len(set(texts)) > 1
     if are_texts and isinstance(value, dict):
         return dict(zip(map(str, value), texts, strict=True))
@@ -132,10 +132,6 @@ def _labels(value: Any) -> list[str] | dict[str, str]:
         expected="two different words or more, or raw values with their words",
         fix="write  labels: [negative, positive]  or  labels: {0: negative, 1: positive}",
     )
-
-
-def _as_text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 TupleAsList = PlainSerializer(lambda value: list(value) if isinstance(value, tuple) else value)

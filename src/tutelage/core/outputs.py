@@ -77,8 +77,7 @@ class Folder:
         Raises:
             InputError: it is an input, a file, the current or home folder, a mount point, or has other content.
         """
-        target = _real(self.path, fix=self.advice)
-        _check_inputs(self.path, target, self.inputs, fix=self.advice, folders=True)
+        target = _real(self.path, fix=self.advice, inputs=self.inputs, is_folder=True)
         if not target.exists():
             return target
         if not target.is_dir():
@@ -182,8 +181,7 @@ class Page:
         Raises:
             InputError: it is an input, a folder, a device, or a file that is not an unchanged page of Tutelage.
         """
-        target = _real(self.path, fix=self.advice)
-        _check_inputs(self.path, target, self.inputs, fix=self.advice, folders=False)
+        target = _real(self.path, fix=self.advice, inputs=self.inputs, is_folder=False)
         if not target.exists():
             return target
         if not target.is_file():
@@ -220,8 +218,13 @@ def _page_problem(path: Path, older: re.Pattern[bytes] | None) -> str | None:
     return None
 
 
-def _real(path: Path, *, fix: str) -> Path:
-    """The path with symlinks followed. Raises InputError for a link that leads nowhere and a name that cannot be used."""
+def _real(path: Path, *, fix: str, inputs: Sequence[Path], is_folder: bool) -> Path:
+    """An output's path with symlinks followed.
+
+    Raises:
+        InputError: a link that leads nowhere, a name that cannot be used, or an output that is an input; a folder that lies in or
+            above one.
+    """
     try:
         target = path.resolve()
         if path.is_symlink() and not target.exists():
@@ -234,11 +237,6 @@ def _real(path: Path, *, fix: str) -> Path:
         raise InputError(
             "the output would lie in a file", where=str(path), found=f"{parent}, which is a file", fix=fix
         )
-    return target
-
-
-def _check_inputs(path: Path, target: Path, inputs: Sequence[Path], *, fix: str, folders: bool) -> None:
-    """Refuse an output that is an input; of folders also one that lies in or above an input."""
     for source in inputs:
         real = source.expanduser().resolve()
         if target == real or (target.exists() and real.exists() and target.samefile(real)):
@@ -249,7 +247,7 @@ def _check_inputs(path: Path, target: Path, inputs: Sequence[Path], *, fix: str,
                 expected="another place than the input's",
                 fix=fix,
             )
-        if folders and (target in real.parents or (real.is_dir() and real in target.parents)):
+        if is_folder and (target in real.parents or (real.is_dir() and real in target.parents)):
             raise InputError(
                 f"the output lies {'above' if target in real.parents else 'in'} what the command reads",
                 where=str(path),
@@ -257,6 +255,7 @@ def _check_inputs(path: Path, target: Path, inputs: Sequence[Path], *, fix: str,
                 expected="a folder outside of it",
                 fix=fix,
             )
+    return target
 
 
 def _check_place(path: Path, target: Path, *, fix: str) -> None:

@@ -10,8 +10,6 @@ from typing import Any, Literal
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.seeds import derive
-from tutelage.core.serialization import PROMPTED
-from tutelage.core.spill import spill_rows
 from tutelage.core.types import Example, Prompted
 from tutelage.templates import sandbox, subprocess_renderer
 from tutelage.templates.binding import MISSING, Binding, BoundRow, FieldSource, bind, columns_of, look_up
@@ -28,9 +26,7 @@ from tutelage.templates.render_jobs import (
     render_rows,
 )
 from tutelage.templates.sandbox import RenderedText, RenderFailure
-from tutelage.templates.task_template import mixed_type_errors, references_of
-
-OptionsMode = Literal["listed", "none", "mixed"]
+from tutelage.templates.task_template import RowTemplate, mixed_type_errors, references_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +40,7 @@ class WordingOptions:
         references: a field with all correct answers.
     """
 
-    options: OptionsMode = "listed"
+    options: Literal["listed", "none", "mixed"] = "listed"
     inverted: float = 0.0
     seed: int = 0
     references: str | None = None
@@ -70,8 +66,8 @@ class _WordedRow:
         return bool(self.has_options and self.wording.layout and self.bound.choices)
 
 
-class LibraryTemplate:
-    """A task template with the wordings of a kind; it has the interface of `TaskTemplate`.
+class LibraryTemplate(RowTemplate):
+    """A task template with the wordings of a kind.
 
     Args:
         selection: the kind and its selected wordings.
@@ -122,29 +118,10 @@ class LibraryTemplate:
         """None: wording and options depend on the whole row, so there is no fast renderer."""
         return
 
-    def render(self, example: Example, task: str) -> Prompted:
-        """Render one row as a test row. Raises InputError as `render_all`."""
-        return self.render_all([example], task)[0]
-
-    def render_all(
-        self, examples: Sequence[Example], task: str, *, training: bool = False
-    ) -> Sequence[Prompted]:
-        """Render rows; beyond some thousands they are kept on disk.
-
-        Args:
-            examples: the rows.
-            task: the task's name.
-            training: whether the rows are trained on; only then some get inverted wordings.
-
-        Raises:
-            InputError: a row lacks a field or has a value that the kind does not take; InputErrors for several.
-        """
-        return spill_rows(self.render_each(examples, task, training=training), PROMPTED)
-
     def render_each(
         self, examples: Sequence[Example], task: str, *, training: bool = False
     ) -> Iterator[Prompted]:
-        """Yield the rows of `render_all` up to the first mistake; all mistakes are raised at the end."""
+        """As in the base class; some training rows get inverted wordings."""
         errors = self.mixed_type_errors(examples)
         renderer = subprocess_renderer.shared_renderer if self.kind.untrusted else render_here
         yield from render_rows(examples, partial(self._plan, task, training=training), renderer, errors)
