@@ -137,9 +137,8 @@ def _show_task(task: InspectedTask) -> None:
 def _epoch(task: InspectedTask) -> str:
     if not task.times:
         return "none of its rows: the task is held out"
-    repeats = ""
-    if abs(task.times - 1) >= 1e-9:
-        repeats = f"{task.rows_per_epoch:,} rows, each {task.times:.2f} times; "
+    repeated = abs(task.times - 1) >= 1e-9
+    repeats = f"{task.rows_per_epoch:,} rows, each {task.times:.2f} times; " if repeated else ""
     return f"{repeats}{task.tokens_per_epoch:,} tokens, {share(task.loss_share)} of them learned"
 
 
@@ -164,9 +163,11 @@ def _pairs(pairs: Sequence[Mapping[str, Any]], row: str, original: str, none: st
 
 
 def _show_row(row: InspectedRow) -> None:
-    learned = f"{row.learned:,} of {len(row.tokens):,} tokens learned"
-    if row.split == "test":
-        learned = f"{len(row.tokens):,} tokens read; the answer is only compared"
+    learned = (
+        f"{len(row.tokens):,} tokens read; the answer is only compared"
+        if row.split == "test"
+        else f"{row.learned:,} of {len(row.tokens):,} tokens learned"
+    )
     _heading(f"{row.task} {row.id}", f" ({row.split}) {learned}")
     _fact("from", row.origin)
     _fact("prompt", _short(row.prompt))

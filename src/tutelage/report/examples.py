@@ -238,12 +238,12 @@ def _is_graded(metric: str) -> bool:
 
 def _changes(pair: _Pair, metric: str | None, ids: Sequence[str]) -> dict[str, float]:
     """How much better the tuned model answers each item, if both answers have a value."""
-    changes = {}
-    for item_id in ids:
-        base, tuned = (side.goodness(metric, item_id) for side in pair)
-        if base is not None and tuned is not None:
-            changes[item_id] = tuned - base
-    return changes
+    values = {item_id: [side.goodness(metric, item_id) for side in pair] for item_id in ids}
+    return {
+        item_id: tuned - base
+        for item_id, (base, tuned) in values.items()
+        if base is not None and tuned is not None
+    }
 
 
 def _example(item: Item, pair: _Pair, groups: tuple[str, ...], metrics: _Metrics) -> ComparedItem:
