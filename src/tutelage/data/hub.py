@@ -42,9 +42,8 @@ def fetch(name: str, split: str, *, config: str | None = None) -> HubFiles:
         if folder is None:
             raise
         return files_in_folder(folder, repo, split, config)
-    readme = ""
-    if repository.README in names:
-        readme = repository.readme_of(download(repo, commit, repository.README).parent)
+    has_readme = repository.README in names
+    readme = repository.readme_of(download(repo, commit, repository.README).parent) if has_readme else ""
     chosen = repository.select_files(names, split, where=f"{repo} on the hub", config=config, readme=readme)
     return HubFiles(commit, chosen, [download(repo, commit, file) for file in chosen])
 

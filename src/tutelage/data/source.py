@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
-from tutelage.core.regular import unreadable
+from tutelage.core.regular import read_text, unreadable
 from tutelage.core.serialization import EXAMPLE
 from tutelage.core.spill import spill_rows
+from tutelage.core.strictjson import json_kind, loads, shorten
 from tutelage.core.types import Example, Json
 from tutelage.data import hub, repository
 from tutelage.data.files import (
@@ -24,7 +25,6 @@ from tutelage.data.files import (
 from tutelage.data.formats import open_parallel
 from tutelage.data.formats.blocks import require_data_file
 from tutelage.data.layouts import LabelMapping, ReadOptions
-from tutelage.data.layouts.label_names import read_names
 from tutelage.data.reader import DroppedRow, ExampleReader, open_reader, too_many_dropped_error
 
 
@@ -252,21 +252,45 @@ def _manual_steps(source: DataSource, data_dir: Path | None) -> str:
 
 
 def _read_options(source: DataSource, root: Path) -> ReadOptions:
-    labels = source.labels
-    names: dict[str, str] = {}
-    if labels is not None:
-        label_names = read_names(root / labels.file, str(root / labels.file)) if labels.file else labels.names
-        names = (
-            dict(label_names)
-            if isinstance(label_names, Mapping)
-            else {str(i): name for i, name in enumerate(label_names)}
-        )
+    labels = None
+    if source.labels is not None:
+        file = source.labels.file
+        names = _read_label_names(root / file) if file else _by_value(source.labels.names)
+        labels = LabelMapping(names, source.labels.column, source.labels.options)
     return ReadOptions(
         layout=source.layout,
         turns=source.turns,
         columns=source.columns,
-        labels=None if labels is None else LabelMapping(names, labels.column, labels.options),
+        labels=labels,
         on_bad_row=source.on_bad_row,
+    )
+
+
+def _by_value(names: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
+    """Label names by value; the values of a list are 0, 1, 2, ..."""
+    return dict(names) if isinstance(names, Mapping) else {str(i): name for i, name in enumerate(names)}
+
+
+def _read_label_names(path: Path) -> dict[str, str]:
+    """Read label names by value: a JSON list of names, a JSON object of value to name, or a text file with one name a line.
+
+    Raises:
+        InputError: the file is missing or holds something else.
+    """
+    fix = "check the name; it is relative as the data is"
+    text = read_text(path, subject="the file of label names", fix=fix)
+    value: Json = [line.strip() for line in text.split("\n") if line.strip()]
+    if path.suffix.lower() == ".json":
+        value = loads(text, where=str(path))
+    names = _by_value(value) if isinstance(value, list | dict) else {}
+    if names and all(isinstance(name, str) and name.strip() for name in names.values()):
+        return names
+    raise InputError(
+        "the file holds no label names",
+        where=str(path),
+        found=f"{json_kind(value)}: {shorten(str(value), 40)}",
+        expected='["name", ...] or {"0": "name", ...}, or a text file with a name a line',
+        fix="write the names so, or into the recipe as labels.names",
     )
 
 
