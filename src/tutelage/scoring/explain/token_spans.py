@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, pairwise
 
 from tutelage.metrics.rouge.tokens import Tokenizer, intern
 from tutelage.scoring.explain.explanation import Mark, MarkedText, MarkKind, NGramCount
@@ -45,15 +45,13 @@ def tokenize_for_rouge(texts: Sequence[str], *, stemmer: bool, tokenizer: Tokeni
 
 
 def tokenize_at_spaces(texts: Sequence[str]) -> list[TokenizedText]:
-    """Tokenize texts that have one space between their tokens; equal tokens have equal ids across the texts."""
+    """Tokenize texts that have space between their tokens; equal tokens have equal ids across the texts."""
     numbers: dict[str, int] = {}
     tokenized = []
     for text in texts:
-        words = text.split()
-        ends = accumulate((len(word) + 1 for word in words), initial=-1)
-        spans = tuple((start + 1, end) for start, end in pairwise(ends))
-        ids = tuple(numbers.setdefault(word, len(numbers)) for word in words)
-        tokenized.append(TokenizedText(text, ids, spans))
+        words = list(re.finditer(r"\S+", text))
+        ids = tuple(numbers.setdefault(word[0], len(numbers)) for word in words)
+        tokenized.append(TokenizedText(text, ids, tuple(word.span() for word in words)))
     return tokenized
 
 
