@@ -93,7 +93,7 @@ def _list(*, as_json: bool) -> None:
         return
     table = []
     for kind in kinds:
-        field_names = [field.name + ("?" if field.optional else "") for field in kind.fields.values()]
+        field_names = [name + ("?" if field.optional else "") for name, field in kind.fields.items()]
         labels = f" ({', '.join(kind.labels)})" if kind.labels else ""
         counts = [str(len(kind.of_group(group))) for group in GROUPS]
         table.append([kind.name, kind.title, ", ".join(field_names) + labels, *counts])
@@ -112,8 +112,8 @@ def _summary(kind: Kind) -> dict[str, Any]:
         "title": kind.title,
         "about": kind.about,
         "fields": {
-            field.name: {"about": field.about, "type": field.type, "optional": field.optional}
-            for field in kind.fields.values()
+            name: {"about": field.about, "type": field.type, "optional": field.optional}
+            for name, field in kind.fields.items()
         },
         "answer": kind.answer,
         "labels": list(kind.labels),
@@ -143,8 +143,8 @@ def _show(name: str, *, as_json: bool) -> None:
     console.show(f"{kind.name}: {kind.title}")
     if kind.about:
         console.show(f"  {' '.join(kind.about.split())}")
-    for field in kind.fields.values():
-        console.show(f"  {field.name:<16}{field.about}{' (may be missing)' if field.optional else ''}")
+    for field_name, field in kind.fields.items():
+        console.show(f"  {field_name:<16}{field.about}{' (may be missing)' if field.optional else ''}")
     if kind.labels:
         console.show(f"  {'labels':<16}{', '.join(kind.labels)}")
     for wording in wordings:

@@ -57,7 +57,7 @@ def spill_rows(rows: Iterable[T], row_format: RowFormat[T]) -> Sequence[T]:
 
 
 def open_rows(path: Path, row_format: RowFormat[T]) -> Sequence[T]:
-    """The rows that a file holds, one a line as `Form.write` gives it: a tuple of a few, else the file itself.
+    """The rows that a file holds, one a line as `RowFormat.write` gives it: a tuple of a few, else the file itself.
 
     Raises:
         OSError: it cannot be read.

@@ -13,7 +13,7 @@ from tutelage.core.types import Example, Json
 from tutelage.templates import coercion, column_roles
 from tutelage.templates.coercion import ShapeError
 from tutelage.templates.columns import common_columns
-from tutelage.templates.kind import Kind, KindField
+from tutelage.templates.kind import Kind
 from tutelage.templates.labels import LabelSpec, LabelWords, labels_for
 
 MISSING: Any = object()
@@ -88,13 +88,15 @@ class Binding:
     def bind_row(self, example: Example) -> BoundRow:
         """Read the kind's fields from a row. Raises InputError, with its line, for a missing field or a wrong type."""
         bound: dict[str, Any] = {"fields": {}, "extra": {}}
-        for kind_field in sorted(self.kind.fields.values(), key=lambda field: field.type in _DEPENDENT_TYPES):
+        for name in sorted(
+            self.kind.fields, key=lambda name: self.kind.fields[name].type in _DEPENDENT_TYPES
+        ):
             try:
-                self._field(kind_field, example, bound)
+                self._field(name, example, bound)
             except ShapeError as error:
-                value = self._value(kind_field, example)
+                value = self._value(name, example)
                 raise InputError(
-                    f"the field {self.column(kind_field.name)} is not as {self.kind.name} needs it",
+                    f"the field {self.column(name)} is not as {self.kind.name} needs it",
                     where=str(example.origin),
                     found=shorten(value) if isinstance(value, str) else json_kind(value),
                     expected=str(error),
@@ -103,59 +105,61 @@ class Binding:
         bound.pop("names", None)
         return BoundRow(**bound)
 
-    def _field(self, kind_field: KindField, example: Example, bound: dict[str, Any]) -> None:
-        value = self._value(kind_field, example)
+    def _field(self, name: str, example: Example, bound: dict[str, Any]) -> None:
+        kind_field, value = self.kind.fields[name], self._value(name, example)
         if value in (None, "") and kind_field.optional:
-            bound["extra"][kind_field.name] = ""
+            bound["extra"][name] = ""
             return
         if kind_field.type == "label":
             assert self.labels is not None
-            label = self.labels.word_for(value, example, self.column(kind_field.name), where=self.where)
-            bound["extra"][kind_field.name] = label
+            label = self.labels.word_for(value, example, self.column(name), where=self.where)
+            bound["extra"][name] = label
             bound.update(choices=self.labels.words, correct_index=self.labels.words.index(label))
         elif kind_field.type == "choices":
             bound["choices"], bound["names"] = coercion.choices_of(value)
-            bound["extra"][kind_field.name] = list(bound["choices"])
+            bound["extra"][name] = list(bound["choices"])
         elif kind_field.type == "choice" and "choices" in bound:
             bound["correct_index"] = coercion.choice_index(value, bound["choices"], bound["names"])
-            bound["extra"][kind_field.name] = bound["choices"][bound["correct_index"]]
+            bound["extra"][name] = bound["choices"][bound["correct_index"]]
         elif kind_field.type == "entities":
             tokens = next(
-                (self._value(f, example) for f in self.kind.fields.values() if f.type == "tokens"), None
+                (self._value(other, example) for other, f in self.kind.fields.items() if f.type == "tokens"),
+                None,
             )
-            bound["extra"][kind_field.name] = coercion.entities_of(value, tokens)
+            bound["extra"][name] = coercion.entities_of(value, tokens)
         else:
-            self._text(kind_field, value, example, bound)
+            self._text(name, value, example, bound)
 
-    def _text(self, kind_field: KindField, value: Json, example: Example, bound: dict[str, Any]) -> None:
-        answers = coercion.answer_texts(value) if kind_field.name == self.kind.answer else ()
+    def _text(self, name: str, value: Json, example: Example, bound: dict[str, Any]) -> None:
+        kind_field = self.kind.fields[name]
+        answers = coercion.answer_texts(value) if name == self.kind.answer else ()
         converters = {"tokens": coercion.joined_tokens, "record": coercion.record_text}
         text = answers[0] if answers else converters.get(kind_field.type, coercion.number_or_text)(value)
         if text is None:
             raise ShapeError("a text or a number")
         if not str(text).strip():
             raise InputError(
-                f"the field {self.column(kind_field.name)} is empty",
+                f"the field {self.column(name)} is empty",
                 where=str(example.origin),
                 found=shorten(str(text)),
                 expected=kind_field.about,
                 fix="fill it, or delete the row",
             )
         # Only text copied unchanged from the row gets a span, and may be shortened in a prompt that is too long.
-        is_verbatim = text is value and isinstance(self.sources[kind_field.name], str)
-        bound["fields" if is_verbatim else "extra"][kind_field.name] = text
+        is_verbatim = text is value and isinstance(self.sources[name], str)
+        bound["fields" if is_verbatim else "extra"][name] = text
         if answers:
             bound["answers"] = answers
 
-    def _value(self, kind_field: KindField, example: Example) -> Json:
-        source = self.sources.get(kind_field.name)
+    def _value(self, name: str, example: Example) -> Json:
+        source = self.sources.get(name)
         if isinstance(source, ConstantField):
             return source.value
-        values = [self._column(kind_field, example, column) for column in columns_of(source)]
+        values = [self._column(name, example, column) for column in columns_of(source)]
         return values if isinstance(source, tuple) else next(iter(values), None)
 
-    def _column(self, kind_field: KindField, example: Example, column: str) -> Json:
-        value = look_up(example.fields, column)
+    def _column(self, name: str, example: Example, column: str) -> Json:
+        kind_field, value = self.kind.fields[name], look_up(example.fields, column)
         if value is MISSING and not kind_field.optional:
             suggestion = nearest(column, list(example.fields))
             raise InputError(
@@ -242,7 +246,7 @@ def _check_sources(
                 where=f"{where}.fields.{name}",
                 found=name,
                 expected="; ".join(
-                    f"{kind_field.name}: {kind_field.about}" for kind_field in kind.fields.values()
+                    f"{field_name}: {kind_field.about}" for field_name, kind_field in kind.fields.items()
                 ),
                 fix=did_you_mean(name, list(kind.fields))
                 or "the library's field comes first, the column second",

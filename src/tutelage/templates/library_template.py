@@ -102,7 +102,7 @@ class LibraryTemplate(RowTemplate):
         """The columns that prompts read, including those of the options."""
         names = {name for wording in self.wordings for name in sandbox.fields_read(wording.prompt)}
         if OPTIONS in names:
-            names |= {field.name for field in self.kind.fields.values() if field.type == "choices"}
+            names |= {name for name, field in self.kind.fields.items() if field.type == "choices"}
         return self.binding.columns(sorted(names - {OPTIONS, LETTER}))
 
     @cached_property
@@ -292,8 +292,6 @@ def bind_template(
 ) -> LibraryTemplate:
     """Bind a kind's wordings to a task's rows. Arguments and errors are those of `bind` and `LibraryTemplate`."""
     names = {name for wording in selection.wordings for name in wording.completion_reads}
-    required = [
-        field.name for field in selection.kind.fields.values() if not field.optional or field.name in names
-    ]
+    required = [name for name, field in selection.kind.fields.items() if not field.optional or name in names]
     binding = bind(selection.kind, examples, required=required, fields=fields, labels=labels, where=where)
     return LibraryTemplate(selection, binding, wording_options or WordingOptions())

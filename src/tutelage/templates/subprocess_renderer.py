@@ -276,7 +276,7 @@ def job_size(job: RenderJob) -> int:
     return sum(len(value) if isinstance(value, str) else 100 for value in job.fields.values())
 
 
-def write_jobs(jobs: Sequence[RenderJob], singly: bool = False) -> bytes:  # noqa: FBT001, FBT002  # as `Work` calls it
+def write_jobs(jobs: Sequence[RenderJob], singly: bool = False) -> bytes:  # noqa: FBT001, FBT002  # as `PipeFormat` calls it
     """A batch as the child reads it: each template once, and of each row only the fields that its templates read."""
     source_index: dict[str, int] = {}
     rows = []
