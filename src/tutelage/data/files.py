@@ -154,7 +154,17 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _files_in_folder(folder: Path) -> list[Path]:
-    files = [path for path in _visible_files(folder) if path.name not in _METADATA_FILES]
+    """The data files below a folder, without hidden ones."""
+    try:
+        entries = sorted(globs.entries(folder))
+    except OSError as error:
+        raise regular.unreadable(folder, error, subject="the folder of data", shown=str(folder)) from error
+    files = [
+        path
+        for path in entries
+        if path.name not in _METADATA_FILES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
     data = [path for path in files if format_of(path) is not None]
     if not data:
         names = [str(path.relative_to(folder)) for path in files[:_MAX_LISTED]]
@@ -169,18 +179,6 @@ def _files_in_folder(folder: Path) -> list[Path]:
         require_data_file(path, str(path))
     require_one_format(data, str(folder))
     return data
-
-
-def _visible_files(folder: Path) -> list[Path]:
-    """The files below a folder, without hidden ones."""
-    try:
-        return sorted(
-            path
-            for path in globs.entries(folder)
-            if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        )
-    except OSError as error:
-        raise regular.unreadable(folder, error, subject="the folder of data", shown=str(folder)) from error
 
 
 def _files_matching(root: Path, name: str, where: str) -> list[Path]:

@@ -112,14 +112,13 @@ def _split_by_share(
     strata: dict[str, list[list[int]]] = {}
     for group in groups:  # a group with several values is counted under its first row's
         strata.setdefault(values[group[0]], []).append(group)
-    sizes = {value: sum(map(len, filled)) for value, filled in sorted(strata.items())}
+    sizes = {value: sum(map(len, members)) for value, members in sorted(strata.items())}
     shared = {name: _apportion(n, sizes) for name, n in targets.items() if n is not None}
     indices: SplitIndices = {name: [] for name in SPLITS}
     for value in sizes:
         stratum_targets = {name: shared[name][value] if name in shared else None for name in SPLITS}
-        filled = _fill_splits(strata[value], stratum_targets)
-        for name in SPLITS:
-            indices[name] += filled[name]
+        for name, filled in _fill_splits(strata[value], stratum_targets).items():
+            indices[name] += filled
     return indices
 
 

@@ -130,11 +130,10 @@ def _near_leaks(
     }
     train = [examples[index] for index in split_indices["train"] if groups[index] in shared]
     test = [examples[index] for index in split_indices["test"] if groups[index] in shared]
-    texts = [field_text(row, fields) for row in train], [field_text(row, fields) for row in test]
-    return [
-        (test[match.index], train[match.match_index], match.similarity)
-        for match in duplicates.near_matches(*texts, threshold)
-    ]
+    matches = duplicates.near_matches(
+        [field_text(row, fields) for row in train], [field_text(row, fields) for row in test], threshold
+    )
+    return [(test[match.index], train[match.match_index], match.similarity) for match in matches]
 
 
 def field_text(example: Example, fields: Sequence[str]) -> str:

@@ -126,11 +126,13 @@ def _compressed_columnar_error(path: Path, shown: str) -> InputError:
     )
 
 
-_UNPACK_ADVICE = "unpack it, and name what was in it"
-_SAVE_AS_CSV_ADVICE = "save its table as CSV, and name that"
 _ADVICE_BY_EXTENSION = {
-    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".lz4"), _UNPACK_ADVICE),
-    **dict.fromkeys((".xlsx", ".xls", ".ods", ".db", ".sqlite", ".sqlite3"), _SAVE_AS_CSV_ADVICE),
+    **dict.fromkeys(
+        (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".lz4"), "unpack it, and name what was in it"
+    ),
+    **dict.fromkeys(
+        (".xlsx", ".xls", ".ods", ".db", ".sqlite", ".sqlite3"), "save its table as CSV, and name that"
+    ),
     **dict.fromkeys(
         (".yaml", ".yml", ".xml", ".pkl", ".pickle", ".pt", ".npy"), "write its rows as JSON lines"
     ),

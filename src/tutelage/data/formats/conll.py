@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
-from tutelage.core.types import Json
 from tutelage.data.formats.jsonl import RawRow
 from tutelage.data.formats.lines import Line
 
@@ -68,8 +67,7 @@ class _Sentence:
         elif self._cells:
             names = self._columns or [TOKENS, *[""] * (self._width - 2), TAGS]
             columns = zip(names, zip(*self._cells, strict=True), strict=True)
-            fields: dict[str, Json] = {name: list(cells) for name, cells in columns if name}
-            yield RawRow(self._line, fields)
+            yield RawRow(self._line, {name: list(cells) for name, cells in columns if name})
         self._line, self._cells, self.error = 0, [], None
 
     def _check_cells(self, cells: list[str], where: str) -> InputError | None:
