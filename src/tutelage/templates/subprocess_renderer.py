@@ -141,14 +141,16 @@ class SubprocessRenderer:
     ) -> list[list[O | RenderFailure]]:
         """The outcomes of the jobs that the child finished; if `singly` is set, also of the job that ended it."""
         process = self._process or self._start()
-        lines = (pipe_format.write(batch, singly) for batch in split_batches(jobs, pipe_format.size))
+        batches = list(split_batches(jobs, pipe_format.size))
+        lines = (pipe_format.write(batch, singly) for batch in batches)
         done: list[list[O | RenderFailure]] = []
         outcomes: list[O | RenderFailure] = []
-        # A thread writes the batches, so that the child renders while this one reads its answers.
+        # A thread writes the batches, so that the child renders while this one reads its answers. It is not started for a single
+        # batch, which the child reads to its end before it answers.
         sender = threading.Thread(target=self._send, args=(process, lines), daemon=True, name="template rows")
         self._text_started = time.monotonic()
         try:
-            sender.start()
+            (sender.start if len(batches) > 1 else sender.run)()
             for job in jobs:
                 outcomes = []
                 for _ in range(pipe_format.answer_count(job)):
@@ -171,7 +173,8 @@ class SubprocessRenderer:
             raise
         finally:
             self._text_started = None
-            sender.join()
+            if sender.ident is not None:
+                sender.join()
         return done
 
     def _send(self, process: subprocess.Popen[bytes], lines: Iterator[bytes]) -> None:
@@ -205,7 +208,8 @@ class SubprocessRenderer:
             process.wait(timeout=0.2)
         process.kill()
         code = process.wait()
-        sender.join()
+        if sender.ident is not None:
+            sender.join()
         self.close()
         if timed_out:
             return RenderFailure("time", f"more than {self.limits.wall_seconds:g} s")
