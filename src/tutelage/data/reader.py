@@ -157,9 +157,9 @@ class ExampleReader:
             self.dropped.append(DroppedRow.of(error))
             if len(self.dropped) > max(_MAX_DROPPED_BEFORE_CHECK, self._count):
                 raise too_many_dropped_error(self._shown, self.dropped, self._count)
-        elif not isinstance(error, MissingColumnError) or error.problem not in {
-            e.problem for e in self._errors
-        }:
+        elif not (
+            isinstance(error, MissingColumnError) and error.problem in {e.problem for e in self._errors}
+        ):
             self._errors.append(error)
 
 
