@@ -93,17 +93,14 @@ def require_packable(model: Any, device: torch.device) -> None:
     Raises:
         InputError: they do not, or the model's attention is not known to obey a mask.
     """
-    model_type = model.config.model_type
+    model_type, paired = model.config.model_type, model.config.is_encoder_decoder
     reason = None
     if not isolates_rows(model, device):
         reason = "in this model rows that lie end to end read one another, or lose their positions"
-    elif not model.config.is_encoder_decoder:
-        return
-    elif model_type not in encoder_decoder_packing.PACKABLE:
-        reason = (
-            f"encoder-decoders that can be packed are {', '.join(sorted(encoder_decoder_packing.PACKABLE))}"
-        )
-    elif not _isolates_pairs(model, device):
+    elif paired and model_type not in encoder_decoder_packing.PACKABLE:
+        packable = ", ".join(sorted(encoder_decoder_packing.PACKABLE))
+        reason = f"encoder-decoders that can be packed are {packable}"
+    elif paired and not _isolates_pairs(model, device):
         reason = "in this model packed rows do not come out as they do alone"
     if reason is not None:
         raise InputError(

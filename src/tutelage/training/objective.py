@@ -150,6 +150,5 @@ def _prompt_tokens(row: Encoded) -> int:
 
 def _completion(batch: Batch, losses: torch.Tensor) -> torch.Tensor:
     """Which of a batch's targets belong to completions: bool (K,)."""
-    if isinstance(batch, FlatBatch) and batch.completion is not None:
-        return batch.completion
-    return torch.ones_like(losses, dtype=torch.bool)
+    completion = batch.completion if isinstance(batch, FlatBatch) else None
+    return torch.ones_like(losses, dtype=torch.bool) if completion is None else completion

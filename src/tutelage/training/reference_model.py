@@ -78,11 +78,10 @@ class ReferenceModel:
 
 def _is_added(model: Any, trained: Weights) -> bool:
     """Whether all trained weights are added to the model, in an adapter or a soft prompt, and none is its own."""
-    if not hasattr(model, "peft_config"):
-        return False
-    if soft_prompts.soft_prompt(model) is not None:
-        return True
-    return all(model.base_model.prefix in name for name in trained)
+    return hasattr(model, "peft_config") and (
+        soft_prompts.soft_prompt(model) is not None
+        or all(model.base_model.prefix in name for name in trained)
+    )
 
 
 def _frozen_copy(model: Any) -> Any:
