@@ -142,6 +142,7 @@ NOT_FOLLOWED = {
     "use_parallel_residual": ("bool", True),
     "expert_weights_scale": ("float32", 2.5),
     "a_setting_of_tomorrow": ("float32", 0.5),
+    "settings": ("string", "a name in Tutelage's own table"),
 }
 
 

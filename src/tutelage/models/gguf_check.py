@@ -4,8 +4,6 @@ The loader fills missing settings with its own defaults, initialises missing ten
 it does not know. Each of these would give another model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from math import isclose
 from pathlib import Path
@@ -151,7 +149,7 @@ def _check_followed(header: GgufHeader, config: Any, path: Path) -> None:
         setting = key.removeprefix(prefix)
         if setting == key or setting in table["any_value"] or _has_no_effect(header, setting, value):
             continue
-        row, stated = table.get(setting, {}), key in header.metadata
+        row, stated = table["settings"].get(setting, {}), key in header.metadata
         values = next((fields[name] for name in row.get("config", ()) if name in fields), [])
         expected = [*row.get("neutral", [0]), *values]
         if (values or stated) and not any(_agrees(value, other) for other in expected):
@@ -172,7 +170,7 @@ def _config_fields(config: Any) -> dict[str, list[Any]]:
     rope = getattr(text, "rope_parameters", None) or {}
     places = [text.to_dict(), rope, *(inner for inner in rope.values() if isinstance(inner, dict))]
     heads, layers = getattr(text, "num_attention_heads", None), getattr(text, "layer_types", None) or []
-    if heads:
+    if isinstance(heads, int) and heads:
         head_dim = getattr(text, "head_dim", None) or text.hidden_size // heads
         shares = [place.get("partial_rotary_factor") for place in places]
         share = next((share for share in shares if share is not None), 1.0)
@@ -190,7 +188,8 @@ def _config_fields(config: Any) -> dict[str, list[Any]]:
 def _has_no_effect(header: GgufHeader, setting: str, value: Any) -> bool:
     """Whether the file's other settings make one idle: no scaling of positions, or a window as wide as the context."""
     if setting == "attention.sliding_window":
-        return isinstance(value, int) and value >= header.setting("context_length")
+        context = header.setting("context_length")
+        return isinstance(value, int) and isinstance(context, int) and value >= context
     return setting.startswith("rope.scaling.") and header.setting("rope.scaling.type") == "none"
 
 
