@@ -1,7 +1,5 @@
 """How many requests are in the model at once."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

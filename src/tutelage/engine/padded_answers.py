@@ -1,7 +1,5 @@
 """Answers from padded batches: greedy generation, and log-probabilities of choices."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 import torch

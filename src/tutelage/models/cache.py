@@ -7,8 +7,6 @@
 CACHE is `core.caches.root`.
 """
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
 from pathlib import Path
