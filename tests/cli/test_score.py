@@ -113,6 +113,7 @@ def test_files_and_folders_may_be_called_as_metrics_are(files, monkeypatch):
     (files / "rouge").mkdir()
     assert main(["score", "rouge", "a.jsonl", "--against", "b.jsonl"]) == 0
     assert main(["score", "accuracy", "bleu"]) == 0
+    assert main(["score", ",".join(["accuracy", "rouge1:stemmer=false"] * 20), "a.jsonl"]) == 0
 
 
 def test_explain_shows_the_lowest_rows_in_the_terminal_as_json_and_as_a_page(files, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,7 @@ def score(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[FILE]", help="Rows as .jsonl or .jsonl.gz: prediction, references.", show_default=False
+            metavar="FILE", help="Rows as .jsonl or .jsonl.gz: prediction, references.", show_default=False
         ),
     ] = None,
     predictions: Annotated[
@@ -143,7 +144,7 @@ def _check_places(metrics: str, files: Sequence[Path], options: Sequence[tuple[s
 
 def _kind(word: str, *, can_be_file: bool) -> str | None:
     """What a word of the command line names; None when that is not known."""
-    is_there = Path(word).exists()
+    is_there = os.access(word, os.F_OK)  # False too of what is too long for a file's name
     names = [metric.partition(":")[0].strip() for metric in word.split(",")]
     if not (can_be_file and is_there) and all(name in all_metric_names() for name in names):
         return _METRIC
