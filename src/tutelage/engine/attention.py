@@ -3,6 +3,8 @@
 It works for models that look their attention up by name in transformers' table. Others keep their own and see the mask.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar

@@ -5,6 +5,8 @@ cannot drop a row from their state: they answer one request at a time. Some comp
 they read the whole text for every token.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from functools import cached_property

@@ -1,5 +1,7 @@
 """Continuous batching: greedy generation in which finished requests leave the batch and waiting ones take their place."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,5 +1,7 @@
 """Requests as token ids: the prompt that the model reads, and the tokens of each choice."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -5,6 +5,8 @@ of choices read the prompt once, whatever the number of choices. Every answer is
 change log-probabilities by rounding only.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any

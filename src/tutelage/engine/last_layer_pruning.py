@@ -3,6 +3,8 @@
 No later layer reads its output, so only those tokens' logits depend on it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

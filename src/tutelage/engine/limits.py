@@ -1,5 +1,7 @@
 """How many requests are in the model at once."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 

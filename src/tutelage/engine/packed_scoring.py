@@ -10,6 +10,8 @@ are not repeated: the tokens of B attend to them where they lie, in A. Choices a
 is computed only for tokens that predict a token of a choice.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,5 +1,7 @@
 """Answers from padded batches: greedy generation, and log-probabilities of choices."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 
 import torch

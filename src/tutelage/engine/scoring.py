@@ -1,5 +1,7 @@
 """Logits of a model, and log-probabilities of them in one way wherever a choice is scored."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import torch

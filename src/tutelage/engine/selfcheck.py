@@ -4,6 +4,8 @@ A log-probability may differ by rounding only. A greedy text must be the same, o
 rounding decides between them: such ties are counted.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

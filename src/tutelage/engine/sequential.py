@@ -1,5 +1,7 @@
 """One request at a time: the reference for the faster paths, and the fallback for models that take none of them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,7 @@
 """A read-only KV cache of a prompt prefix, shared by its continuations."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

@@ -4,11 +4,14 @@ peft loads what fits and ignores the rest, and reads adapter_model.bin where the
 adapter_model.safetensors is read, and each of its tensors is checked by name, shape, type and value.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.models import folders, settings_limits
+from tutelage.models.folders import name_list
 from tutelage.models.library_calls import SAVE_AGAIN, library_errors, quiet
 from tutelage.models.weights import FLOATS, check_finite
 
@@ -155,13 +158,13 @@ def _check_tensors(
     missing = expected.keys() - state.keys()
     unexpected = state.keys() - expected.keys() - embeddings.keys()
     if missing or unexpected:
-        messages = [f"no {folders.name_list(missing)}"] if missing else []
-        messages += [f"unexpected: {folders.name_list(unexpected)}"] if unexpected else []
+        messages = [f"no {name_list(missing)}"] if missing else []
+        messages += [f"unexpected: {name_list(unexpected)}"] if unexpected else []
         raise InputError(
             "the adapter's tensors are not those that its settings make on this base",
             where=str(file),
             found="; ".join(messages),
-            expected=f"{len(expected)} tensors: {folders.name_list(expected)}",
+            expected=f"{len(expected)} tensors: {name_list(expected)}",
             fix="save or fetch the adapter again; its settings, its tensors and its base must belong together",
         )
     for key, tensor in sorted(state.items()):

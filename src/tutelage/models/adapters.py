@@ -1,5 +1,7 @@
 """Adds adapters and soft prompts to models through peft, switches them off, and merges them."""
 
+from __future__ import annotations
+
 import copy
 import dataclasses
 from collections.abc import Iterator, Mapping

@@ -4,6 +4,8 @@ adapter_config.json names the base for other programs. base.json beside it names
 bundled model again on another machine, and holds the sha256 of the base's weights.
 """
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 from typing import Any

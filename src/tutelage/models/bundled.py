@@ -5,6 +5,8 @@ write the manifest, rename into the cache. A process that is killed leaves nothi
 processes only one does it.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import os
 import shutil

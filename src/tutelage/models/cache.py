@@ -7,6 +7,8 @@
 CACHE is `core.caches.root`.
 """
 
+from __future__ import annotations
+
 import json
 from contextlib import suppress
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Combines LoRA adapters of one base into one adapter: the weighted sum of their changes."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Sequence
 from math import isfinite

@@ -6,6 +6,8 @@ adapter only:              FOLDER/adapter_config.json, adapter_model.safetensors
                            chat_template.jinja, README.md
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Fingerprints of models: one sha256 over all files that decide what a model answers."""
 
+from __future__ import annotations
+
 from math import isfinite
 from pathlib import Path
 from typing import Any

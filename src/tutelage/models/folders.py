@@ -1,5 +1,7 @@
 """Checks a model's folder before anything in it is loaded: the files are there, complete, and none runs code."""
 
+from __future__ import annotations
+
 import json
 import os
 from collections.abc import Collection, Iterator

@@ -4,6 +4,8 @@ Autograd stops where nothing below needs a gradient, so frozen first layers stor
 pass. That holds only while nothing that runs before them is trained: embeddings tied to the output layer stay frozen.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any

@@ -5,6 +5,8 @@ settings, with which the model could not be saved, and the pre-tokenizer, where 
 `tokenizer.ggml.pre`.
 """
 
+from __future__ import annotations
+
 import contextlib
 import copy
 import io

@@ -5,6 +5,8 @@ Every count and length is checked against the rest of the file before memory is 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
+from __future__ import annotations
+
 import mmap
 import re
 import struct

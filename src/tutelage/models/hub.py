@@ -1,5 +1,7 @@
 """Fetches models of the Hugging Face hub at one commit: safetensors, tokenizer and settings, and no code."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from tutelage.core.errors import InputError, MachineError

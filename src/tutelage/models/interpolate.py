@@ -4,6 +4,8 @@ WiSE-FT (Wortsman et al. 2022, arXiv 2109.01903): on that line, forgotten skills
 fade. The tensors go through memory one at a time, whatever the size of the models.
 """
 
+from __future__ import annotations
+
 import json
 import shutil
 import tempfile

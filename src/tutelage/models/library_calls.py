@@ -4,6 +4,8 @@ The libraries look into the folder that they are given for many files, by name, 
 `file_view` shows them a folder with nothing but the files that Tutelage checks and fingerprints.
 """
 
+from __future__ import annotations
+
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping

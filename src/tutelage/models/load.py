@@ -1,5 +1,7 @@
 """Loads a model and its tokenizer: checked, with one chat template and consistent special tokens."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path

@@ -7,6 +7,8 @@ seven small models in fp32, bf16 and fp16). A merge that writes another model wa
 in bf16 an adapter itself may be worth few units.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

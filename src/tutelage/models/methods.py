@@ -3,6 +3,8 @@
 Imports no torch.
 """
 
+from __future__ import annotations
+
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field

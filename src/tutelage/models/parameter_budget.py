@@ -3,6 +3,8 @@
 Settings that ask for a far larger model are refused while it is built, before memory is filled.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod

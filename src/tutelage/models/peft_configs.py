@@ -1,5 +1,7 @@
 """Turns a tuning method and its options into peft's configuration, checked against the model."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -6,6 +6,8 @@ a folder                  a model, an adapter, or a run (its tuned model is in m
 a .gguf file              converted once into the cache
 """
 
+from __future__ import annotations
+
 import dataclasses
 import os
 import re

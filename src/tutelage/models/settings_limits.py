@@ -1,5 +1,7 @@
 """Refuses settings of models and adapters that would take endless time or fill memory, before a library follows them."""
 
+from __future__ import annotations
+
 import json
 import re
 import subprocess

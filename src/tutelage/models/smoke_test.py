@@ -4,6 +4,8 @@ Settings can be readable and still fail in use: heads that do not divide the wid
 vocabulary. Here that is an error that names the folder.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 

@@ -4,6 +4,8 @@ peft's own `forward` puts one prompt before a whole sequence and ignores positio
 answers are generated on a KV cache, so the prompt is inserted before each row. For a single row both give the same.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

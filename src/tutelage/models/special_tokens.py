@@ -4,6 +4,8 @@ A padding token that is also an end token makes `generate` stop at once in other
 the end of turn from the loss (huggingface/transformers issue 48016 lost a whole benchmark to it).
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 

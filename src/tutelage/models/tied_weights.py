@@ -4,6 +4,8 @@ Most small models use their embeddings as the output layer too. Merged into the 
 layer would change the embeddings as well.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from typing import Any
 

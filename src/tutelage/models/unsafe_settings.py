@@ -4,6 +4,8 @@
 never is (`trust_remote_code=False`); where only that code knows the architecture, `folders` refuses the model.
 """
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 from typing import Any

@@ -4,12 +4,15 @@ Names, shapes, types and values are checked: transformers would initialise missi
 and either gives another model than the one that was named.
 """
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.models import folders
+from tutelage.models.folders import name_list
 from tutelage.models.library_calls import SAVE_AGAIN, file_view, library_errors, quiet
 from tutelage.models.parameter_budget import limit_parameters, max_numbers
 
@@ -92,7 +95,7 @@ def check_finite(state: dict[str, Any], place: Path) -> None:
         raise InputError(
             f"{len(not_finite)} tensors of the weights hold NaN or an infinity",
             where=str(place),
-            found=folders.name_list(not_finite),
+            found=name_list(not_finite),
             expected="finite numbers",
             fix="fetch or save the model again; if it was trained so, its training diverged",
         )
@@ -134,7 +137,7 @@ def _check_report(report: dict[str, Any], model_class: str, folder: Path) -> Non
         raise InputError(
             f"the weights lack {len(missing)} of the tensors that config.json asks for",
             where=str(folder),
-            found=f"no {folders.name_list(missing)}",
+            found=f"no {name_list(missing)}",
             expected=f"all weights of {model_class}",
             fix=fix,
         )
@@ -151,7 +154,7 @@ def _check_report(report: dict[str, Any], model_class: str, folder: Path) -> Non
         raise InputError(
             f"the weights hold {len(unexpected)} tensors that {model_class} does not have",
             where=str(folder),
-            found=folders.name_list(unexpected),
+            found=name_list(unexpected),
             expected="the tensors that config.json asks for, and no others",
             fix=fix,
         )

@@ -5,6 +5,8 @@ from one row to the next. Only the positions whose next token bears loss reach t
 models are padded, or, when they are packed, lie end to end on both sides.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

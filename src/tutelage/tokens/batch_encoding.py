@@ -4,6 +4,8 @@ The prompts of a batch are rendered together and tokenized together with the com
 a word is tokenized once for all rows (`word_cache`). perf/data_rendering.py measures it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 
 from tutelage.core.errors import InputError

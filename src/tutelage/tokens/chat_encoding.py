@@ -6,6 +6,8 @@ pieces of the template and the text are tokenized apart, the text with special t
 one that the tokenizer marks as special, whether or not it has a role such as eos.
 """
 
+from __future__ import annotations
+
 import json
 import secrets
 from collections.abc import Sequence

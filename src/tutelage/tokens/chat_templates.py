@@ -1,5 +1,7 @@
 """Chat templates by name: those bundled with Tutelage, or a file."""
 
+from __future__ import annotations
+
 import os
 from importlib.resources import files
 from pathlib import Path

@@ -5,6 +5,8 @@ apart, and only they bear loss. A prompt that is too long loses the end of its l
 recipe names); of a conversation the oldest turns go first. Template text, system prompts and completions are never cut.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager

@@ -6,6 +6,8 @@ comes once an epoch. A window's packs depend on the rows of that window alone: t
 without the steps before it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache

@@ -5,6 +5,8 @@ once for all conversations with the same roles: it is given a mark in place of e
 between the pieces of its text here.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

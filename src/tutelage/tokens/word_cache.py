@@ -6,6 +6,8 @@ same holds behind a single line break. So a text may be split there, and each pa
 with other white space (doubled, or next to a line break) go to the tokenizer whole, and so do all texts of other tokenizers.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Sequence
