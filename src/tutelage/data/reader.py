@@ -137,7 +137,7 @@ class ExampleReader:
         # The id is made of name and line, not of content: two equal rows are still two rows.
         identity = f"{self._name}:{row.line}.{row.item}" if row.item else f"{self._name}:{row.line}"
         origin = Origin(self._shown, row.line, self.opened.unit, row.item)
-        if not row.plain and any(map(invisible.in_value, row.fields.values())):
+        if any(map(invisible.in_value, row.fields.values())):
             self._hidden += 1
             self._first_hidden = self._first_hidden or str(origin)
         if self.layout is layouts.PLAIN:
