@@ -276,7 +276,6 @@ module.entry()
         ("export a b --to c", "2 models were named", "--add"),
         ("models show a b", "2 models were named", "one after the other"),
         ("run a.yaml b.yaml", "2 recipes were named", "one after the other"),
-        ("score f1 a.jsonl b.jsonl", "2 files were named", "--against"),
         ("init a.csv b.csv", "2 files were named", "a recipe for each"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -73,6 +74,46 @@ def test_what_is_wrong_is_said(files, monkeypatch, capsys, words, says):
     monkeypatch.chdir(files)
     assert main(["score", *words]) == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "recognised", "command"),
+    [
+        ("a.jsonl rougeL", "a.jsonl (a file), rougeL (a metric's name)", "rougeL a.jsonl"),
+        ("a.jsonl f1:average=micro,mcc", "mcc (a metric's name)", "f1:average=micro,mcc a.jsonl"),
+        ("gone.jsonl bleu", "gone.jsonl (a file)", "bleu gone.jsonl"),
+        ("a.jsonl", "a.jsonl (a file)", "rougeL a.jsonl"),
+        ("a.jsonl b.jsonl", "b.jsonl (a file)", "rougeL a.jsonl --against b.jsonl"),
+        ("f1 a.jsonl b.jsonl", "f1 (a metric's name)", "f1 a.jsonl --against b.jsonl"),
+        ("rogue a.jsonl b.jsonl", "rogue (not known)", "rogue a.jsonl --against b.jsonl"),
+        ("rougeL bleu a.jsonl", "bleu (a metric's name)", "rougeL,bleu a.jsonl"),
+        ("rougeL bleu", "bleu (a metric's name)", "rougeL,bleu FILE"),
+        ("f1 a.jsonl --against mcc", "--against mcc (a metric's name)", "f1,mcc a.jsonl --against FILE"),
+        ("f1 a.jsonl target", "target (a field, which is read without being named)", "f1 a.jsonl"),
+        ("prediction a.jsonl", "prediction (a field", "rougeL a.jsonl"),
+        (
+            "p.txt --predictions p.txt --references bleu",
+            "--references bleu (a metric's name)",
+            "bleu --predictions p.txt --references FILE",
+        ),
+    ],
+)
+def test_a_metric_a_file_or_a_field_in_another_place_is_recognised(files, capsys, words, recognised, command):
+    with contextlib.chdir(files):
+        assert main(["score", *words.split()]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "the metrics come first, joined by commas, then one file" in error
+    assert recognised in error
+    assert error.endswith(f"`tutelage score {command}`")
+
+
+def test_files_and_folders_may_be_called_as_metrics_are(files, monkeypatch):
+    monkeypatch.chdir(files)
+    (files / "bleu").write_text((files / "a.jsonl").read_text("utf-8"), "utf-8")
+    (files / "rouge").mkdir()
+    assert main(["score", "rouge", "a.jsonl", "--against", "b.jsonl"]) == 0
+    assert main(["score", "accuracy", "bleu"]) == 0
+    assert main(["score", ",".join(["accuracy", "rouge1:stemmer=false"] * 20), "a.jsonl"]) == 0
 
 
 def test_explain_shows_the_lowest_rows_in_the_terminal_as_json_and_as_a_page(files, capsys):

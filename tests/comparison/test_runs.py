@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tutelage.benchmarks.aggregates import weighted
@@ -215,6 +217,7 @@ def test_folders_without_results_are_refused_in_words(make_run, tmp_path):
     for path, says in [
         (tmp_path / "folder", "no results.sqlite"),
         (tmp_path / "gone", "no such file"),
+        (Path("rougeL"), "a metric's name"),
         (other, "nothing was measured with both"),
         (several, "none of them is called tuned"),
         (empty, "nothing has been scored"),

@@ -73,7 +73,7 @@ def test_old_names_are_read_with_a_note_and_name_the_same_run(written):
     old, new = load(written(OLD)), load(written(NEW))
     assert (old.tasks, old.replay, old.tune) == (new.tasks, new.replay, new.tune)
     assert not new.notes
-    assert run_folder(old) == run_folder(new)
+    assert run_folder(old).path == run_folder(new).path
     assert resolved(old) == resolved(new)
     assert resolved(new)["tune"]["max_grad_norm"] == 0.5
     assert len(old.notes) == 7

@@ -7,13 +7,15 @@ import jsonschema
 import pytest
 import yaml
 
-from tutelage.config.json_schema import schema_file, schema_text
+from tutelage.config.reference import schema_file, schema_text
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 
 
 def test_the_committed_schema_is_current():
-    assert schema_file().read_text("utf-8") == schema_text(), "run python -m tutelage.config.json_schema"
+    assert schema_file().read_text("utf-8") == schema_text(), (
+        "run python -m tutelage.config.reference docs/recipe-reference.md"
+    )
 
 
 def test_it_is_a_schema():

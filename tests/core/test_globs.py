@@ -81,5 +81,6 @@ def test_loops_of_links_end_and_so_does_a_folder_of_too_many_files(tmp_path, mon
     assert paths == []
     assert [path.name for path in globs.matching(tmp_path, "**/*.jsonl", where="")] == ["a.jsonl"]
     monkeypatch.setattr(globs, "MAX_FILES", 2)
-    with pytest.raises(InputError, match="too many files"):
+    with pytest.raises(InputError, match="too many files") as caught:
         list(globs.entries(tmp_path))
+    assert caught.value.found == "at least 3 files and folders"

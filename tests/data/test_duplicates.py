@@ -16,7 +16,7 @@ LONG = (
 
 def similarity(left, right):
     """The similarity that near_matches finds between two texts, 0.0 if their numbers differ."""
-    left, right = duplicates._shingle(left), duplicates._shingle(right)
+    left, right = (duplicates._shingle_and_sign(text)[0] for text in (left, right))
     return duplicates._jaccard(left.shingles, right.shingles) if left.numbers == right.numbers else 0.0
 
 

@@ -1,4 +1,4 @@
-"""The quick ways of reading give what the careful ones give, to the row and to the letter of the errors."""
+"""Files give the same rows and errors in whatever pieces they are read."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import random
 import pytest
 
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import fast_loads, fast_loads_lines, loads
+from tutelage.core.strictjson import loads
 from tutelage.data import DataSource, LabelNames, load, read
-from tutelage.data.formats import invisible, jsonl, lines
+from tutelage.data.formats import jsonl, lines
 
 ODD = [
     "é", "€", "\u200b", "\u0000", "\\\\", '\\"', "\\u0022", "\\u0000", "\\u00e9", "\\ud800", "\\ud83d\\ude00", "\\u200b",
@@ -52,55 +52,6 @@ def damaged(rng):
     return text
 
 
-def test_quick_json_is_strict_json_or_nothing():
-    rng = random.Random(1)
-    bulk_results = 0
-    for _ in range(6000):
-        text = damaged(rng)
-        if (found := fast_loads(text.encode())) is not None:
-            bulk_results += 1
-            assert repr(found.value) == repr(loads(text, where="x"))
-            assert invisible.in_bytes(found.written) or not invisible.in_value(found.value)
-    assert bulk_results > 1000
-
-
-def test_lines_that_are_quick_together_are_each_strict_json():
-    rng = random.Random(4)
-    bulk_results = 0
-    for _ in range(3000):
-        texts = [
-            (damaged(rng) if rng.random() < 0.2 else json.dumps({"a": value(rng)})).encode()
-            for _ in range(rng.randint(1, 5))
-        ]
-        if (found := fast_loads_lines(texts)) is not None:
-            bulk_results += 1
-            assert repr(found.values) == repr([loads(text.decode(), where="x") for text in texts])
-            assert invisible.in_bytes(found.written) or not any(map(invisible.in_value, found.values))
-    assert bulk_results > 800
-
-
-@pytest.mark.parametrize(
-    "texts",
-    [
-        ['{"a": 1}, {"b": 2}', '{"c": [1', "2]}"],  # three values, and none of them a line
-        ['{"a": 1}, {"b": 2}', ""],
-        ['{"a": [1', "2]}", '{"b": 1}'],
-        ['{"a": 1}, "x", {"b": 2}', '{"c": [1', "2]}"],
-        ['{"a": "x', 'y"}'],
-        ['{"a": 1}]', '[{"b": 2}'],
-        ['{"a": 1}', "{}"],
-        ['{"a": 1}', "[1]"],
-        ['{"a": 1}', '{"b": 1, "b": 2}'],
-        ['{"a": 1}', '{"b": 18446744073709551616}'],
-        ['{"a": 1}', '{"b": ' + "[" * 200 + "]" * 200 + "}"],
-        [""],
-        ["", ""],
-    ],
-)
-def test_lines_that_only_together_are_json_are_not_taken_together(texts):
-    assert fast_loads_lines([text.encode() for text in texts]) is None
-
-
 def outcome(path):
     try:
         return [(row.id, repr(row.fields), row.origin) for row in read(path)]
@@ -108,32 +59,23 @@ def outcome(path):
         return error.block()
 
 
-def both(monkeypatch, path, module):
-    """What a file gives as it is read, and with the quick way shut."""
-    fast = outcome(path)
-    with monkeypatch.context() as patch:
-        patch.setattr(*module)
-        return fast, outcome(path)
-
-
-def test_jsonl_files_read_alike(tmp_path, monkeypatch):
+def test_a_jsonl_file_gives_its_lines_one_by_one(tmp_path):
+    """Whatever stands around a line, its row is what the line alone gives, and a wrong line is named with its number."""
     rng = random.Random(2)
-    for number in range(150):
-        path = tmp_path / "rows.jsonl"
+    for _ in range(150):
         texts = [
             damaged(rng) if rng.random() < 0.4 else json.dumps({"a": value(rng)})
             for _ in range(rng.randint(1, 9))
         ]
-        content = rng.choice(["\n", "\r\n"]).join(texts).encode() + rng.choice(
-            [b"", b"\n", b"\n\n", b"\n\xff\n", b"\n\0"]
+        path = tmp_path / "rows.jsonl"
+        path.write_bytes("\n".join(texts).encode())
+        results = (
+            list(jsonl.rows(lines.Lines(path, "rows.jsonl"), "rows.jsonl")) if texts[0][:1] != "[" else []
         )
-        path.write_bytes((b"\xef\xbb\xbf" if number % 5 == 0 else b"") + content)
-        fast, slow = both(monkeypatch, path, (jsonl, "fast_loads_lines", lambda _: None))
-        assert fast == slow, content
-        monkeypatch.setattr(jsonl, "fast_loads_lines", lambda _: None)
-        fast, slow = both(monkeypatch, path, (jsonl, "fast_loads", lambda _: None))
-        assert fast == slow, content
-        monkeypatch.undo()
+        by_line = {row.line: row.fields for row in results if not isinstance(row, InputError)}
+        for number, text in enumerate("\n".join(texts).split("\n"), 1):
+            if number in by_line:
+                assert repr(by_line[number]) == repr(loads(text.removesuffix("\r"), where="x"))
 
 
 CELLS = [

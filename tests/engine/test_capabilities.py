@@ -11,8 +11,8 @@ from tutelage.core.errors import InputError
 from tutelage.core.types import Request
 from tutelage.engine import Engine
 from tutelage.engine.capabilities import Batching
-from tutelage.models.causal import require_causal
 from tutelage.models.library_calls import quiet
+from tutelage.models.smoke_test import require_causal
 
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 HEADS = {**SHAPE, "intermediate_size": 64, "num_key_value_heads": 2, "max_position_embeddings": 256}

@@ -36,7 +36,7 @@ def test_flan_2021s_numbers():
     assert one.inverted == pytest.approx(0.3)  # three of ten templates
 
 
-@pytest.mark.parametrize("name", presets.preset_names())
+@pytest.mark.parametrize("name", presets.load_presets())
 def test_weights_add_up_to_one_and_a_source_is_named(name):
     one = preset(name)
     assert sum(part.weight for part in one.submixtures.values()) == pytest.approx(1)

@@ -14,7 +14,7 @@ import pytest
 from mutations import time_limit
 from tutelage.core.errors import InputError
 from tutelage.models import cache as model_cache
-from tutelage.models import fingerprint, gguf, gguf_header, load, resolve
+from tutelage.models import fingerprint, gguf, gguf_check, gguf_header, load, resolve
 
 
 def blocks(tensors, n):
@@ -123,6 +123,119 @@ def test_settings_that_do_not_fit_the_tensors_are_refused(
         resolve(str(tmp_path / "m.gguf"))
     assert caught.value.where == str(tmp_path / "m.gguf")
     assert not list(cache.glob("models/gguf-*"))
+
+
+NOT_FOLLOWED = {
+    "logit_scale": ("float32", 0.25),
+    "final_logit_softcapping": ("float32", 30.0),
+    "attn_logit_softcapping": ("float32", 50.0),
+    "embedding_scale": ("float32", 12.0),
+    "residual_scale": ("float32", 0.22),
+    "attention.scale": ("float32", 0.0078125),
+    "attention.clamp_kqv": ("float32", 8.0),
+    "attention.max_alibi_bias": ("float32", 8.0),
+    "attention.causal": ("bool", False),
+    "attention.sliding_window": ("uint32", 100),
+    "attention.key_length": ("uint32", 16),
+    "rope.scaling.factor": ("float32", 4.0),  # llama.cpp scales linearly where no type is stated
+    "rope.scaling.attn_factor": ("float32", 1.2),
+    "use_parallel_residual": ("bool", True),
+    "expert_weights_scale": ("float32", 2.5),
+    "a_setting_of_tomorrow": ("float32", 0.5),
+    "settings": ("string", "a name in Tutelage's own table"),
+}
+
+
+@pytest.mark.parametrize("key", NOT_FOLLOWED)
+def test_a_setting_that_the_loader_does_not_follow_is_refused(
+    tiny_model_folder, gguf_writer, cache, tmp_path, key
+):
+    kind, value = NOT_FOLLOWED[key]
+    state = lambda writer: getattr(writer, f"add_{kind}")(f"llama.{key}", value)  # noqa: E731
+    gguf_writer(tiny_model_folder, tmp_path / "m.gguf", state=state)
+    with pytest.raises(InputError, match="does not follow") as caught:
+        resolve(str(tmp_path / "m.gguf"))
+    assert caught.value.where == str(tmp_path / "m.gguf")
+    assert caught.value.found.startswith(f"llama.{key}: {value}"[:20])
+    assert "safetensors" in caught.value.fix
+    assert not list(cache.glob("models/gguf-*"))
+
+
+def test_settings_that_change_nothing_pass(tiny_model_folder, gguf_writer, tmp_path):
+    config = json.loads((tiny_model_folder / "config.json").read_text())
+
+    def state(writer):
+        for key in ("logit_scale", "rope.scaling.factor", "residual_scale"):
+            writer.add_float32(f"llama.{key}", 1.0)
+        for key in ("final_logit_softcapping", "attention.clamp_kqv", "a_setting_of_tomorrow"):
+            writer.add_float32(f"llama.{key}", 0.0)
+        writer.add_bool("llama.attention.causal", True)
+        writer.add_uint32("llama.attention.sliding_window", config["max_position_embeddings"])
+        for key in ("attention.key_length", "attention.value_length"):
+            writer.add_uint32(f"llama.{key}", config["head_dim"])
+        writer.add_string("llama.tensor_data_layout", "Meta AI original pth")
+
+    gguf_writer(tiny_model_folder, tmp_path / "m.gguf", state=state)
+    gguf_writer(tiny_model_folder, tmp_path / "plain.gguf")
+    for name in ("m", "plain"):
+        gguf.convert(tmp_path / f"{name}.gguf", tmp_path / name)
+    assert (tmp_path / "m/model.safetensors").read_bytes() == (
+        tmp_path / "plain/model.safetensors"
+    ).read_bytes()
+    assert (tmp_path / "m/config.json").read_text() == (tmp_path / "plain/config.json").read_text()
+
+
+@pytest.mark.parametrize("method", ["add_head_count_kv", "add_rope_freq_base"])
+def test_a_setting_that_is_left_out_has_the_value_of_llama_cpp(
+    tiny_model_folder, gguf_writer, tmp_path, method
+):
+    """The tiny model has fewer heads for keys than for queries, and its base is 10,000."""
+    gguf_writer(tiny_model_folder, tmp_path / "m.gguf", leave_out=[method])
+    if method == "add_rope_freq_base":
+        gguf.convert(tmp_path / "m.gguf", tmp_path / "out")
+        assert (
+            json.loads((tmp_path / "out/config.json").read_text())["rope_parameters"]["rope_theta"] == 10_000
+        )
+    else:
+        with pytest.raises(InputError):
+            gguf.convert(tmp_path / "m.gguf", tmp_path / "out")
+
+
+FAMILIES = {
+    "gemma2": ("gemma2", {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "attention.key_length": 256,
+                          "attention.value_length": 256, "attention.sliding_window": 4096, "rope.freq_base": 1e4}),
+    "gemma3": ("gemma3_text", {"attention.sliding_window": 4096, "rope.freq_base": 1e6, "rope.freq_base_swa": 1e4}),
+    "stablelm": ("stablelm", {"rope.dimension_count": 20, "use_parallel_residual": False, "rope.freq_base": 1e4}),
+    "nemotron": ("nemotron", {"rope.dimension_count": 64, "attention.layer_norm_epsilon": float(np.float32(1e-5))}),
+    "phi3": ("phi3", {"rope.dimension_count": 96, "attention.sliding_window": 262144, "context_length": 131072}),
+    "falcon": ("falcon", {"attention.head_count": 71, "tensor_data_layout": "jploski"}),
+    "mamba": ("mamba", {"attention.head_count": 0, "ssm.conv_kernel": 4, "ssm.state_size": 16, "ssm.dt_b_c_rms": False}),
+    "gpt2": ("gpt2", {"attention.head_count": 12, "attention.layer_norm_epsilon": float(np.float32(1e-5))}),
+    "bloom": ("bloom", {"attention.head_count": 8, "attention.head_count_kv": 8}),
+    "t5": ("t5", {"attention.key_length": 64, "attention.relative_buckets_count": 32}),
+    "lfm2": ("lfm2", {"attention.head_count_kv": [0, 0, 8, 0, 8], "shortconv.l_cache": 3, "rope.freq_base": 1e6}),
+    "gpt-oss": ("gpt_oss", {"rope.freq_base": 150000.0, "rope.scaling.factor": 32.0, "expert_used_count": 4}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_what_the_families_files_state_is_followed_and_another_value_is_not(architecture):
+    """Each setting as llama.cpp's converter writes it, against transformers' defaults for the family; then doubled."""
+    from transformers import CONFIG_MAPPING
+
+    model_type, settings = FAMILIES[architecture]
+    config = CONFIG_MAPPING[model_type]()
+    metadata = {
+        f"{architecture}.{key}": value for key, value in {"context_length": 100_000, **settings}.items()
+    }
+    header = gguf_header.GgufHeader(architecture, metadata, {})
+    gguf_check._check_followed(header, config, Path("m.gguf"))
+    numbers = {key: value for key, value in metadata.items() if type(value) in {int, float} and value}
+    for key in numbers.keys() - {"phi3.attention.sliding_window", f"{architecture}.context_length"}:
+        changed = gguf_header.GgufHeader(architecture, {**metadata, key: 2 * metadata[key]}, {})
+        with pytest.raises(InputError) as caught:
+            gguf_check._check_followed(changed, config, Path("m.gguf"))
+        assert key in caught.value.found
 
 
 def text(value):

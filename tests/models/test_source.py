@@ -78,6 +78,23 @@ def test_an_unknown_name_gets_the_nearest(tiny_model_folder, monkeypatch, name, 
 
 
 @pytest.mark.parametrize(
+    ("name", "found", "fix"),
+    [
+        ("~/nosuch", "~/nosuch, which is /home/ann/nosuch, where nothing is", "check the name"),
+        ("https://huggingface.co/owner/name/tree/main", "https://", "not by its URL: write owner/name"),
+        ("hf://owner/name", "hf://owner/name", "not by its URL: write owner/name"),
+        ("https://example.com/models/name", "https://", "a hub model is named owner/name, not by its URL"),
+    ],
+)
+def test_a_home_folder_and_a_url_get_advice_of_their_own(monkeypatch, name, found, fix):
+    monkeypatch.setenv("HOME", "/home/ann")
+    with pytest.raises(InputError, match="no model of this name") as caught:
+        resolve(name)
+    assert found in caught.value.found
+    assert fix in caught.value.fix
+
+
+@pytest.mark.parametrize(
     ("missing", "problem"),
     [
         ("config.json", "holds no model"),

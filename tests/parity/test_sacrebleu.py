@@ -9,14 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sacrebleu import metrics as sacre
 
-from tutelage.metrics import Row, score_rows, translation
-
-ENTITIES = ["&quot;", "&amp;", "&lt;", "<skipped>", "-\n", "..", " - "]
-CHARACTERS = [*"ab1 2.,-&;!'\"<>ÄΣ\u2028\n\t\x1c", *ENTITIES]
+from tutelage.metrics import Row, score_rows
 
 WORDS = ("the", "cat", "sat", "on", "a", "mat", ".", "it's", "Hat", "1,000", "well-known", "ä")
 
@@ -130,23 +125,3 @@ def test_chrf_of_the_other_systems_of_wmt17(wmt17: Path) -> None:
         rows = [Row(own, (true,)) for own, true in zip(lines(path), reference, strict=True)]
         wanted = expected[path.name.removesuffix(".txt.gz")]["chrF2"]
         assert score_rows(["chrf"], rows)["chrf"].score.value == pytest.approx(wanted, abs=1e-9)
-
-
-@settings(max_examples=400, deadline=None, derandomize=True)
-@given(
-    texts=st.lists(st.lists(st.sampled_from(CHARACTERS), max_size=12).map("".join), max_size=6),
-    lowercase=st.booleans(),
-    tokenizer=st.sampled_from(["13a", "intl", "none", "char", "zh"]),
-)
-def test_texts_tokenised_together_are_tokenised_as_one_by_one(
-    *, texts: list[str], lowercase: bool, tokenizer: str
-) -> None:
-    metric = sacre.BLEU(tokenize=tokenizer, lowercase=lowercase, force=True)
-    together = [text.split() for text in translation._tokenise(metric, texts)]
-    assert together == [metric._preprocess_segment(text).split() for text in texts]
-
-
-def test_a_text_that_holds_the_mark_is_tokenised_all_the_same() -> None:
-    texts = ["a \ue000 b.", "c, d"]
-    metric = sacre.BLEU()
-    assert translation._tokenise(metric, texts) == [metric._preprocess_segment(text) for text in texts]

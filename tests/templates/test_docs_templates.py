@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 from tutelage.config.load import from_mapping
 from tutelage.core.types import Example, Origin
 from tutelage.templates import bind_template, find, subprocess_renderer
-from tutelage.templates.kind import TYPES
+from tutelage.templates.kind import FieldType
 from tutelage.templates.library import kind_names
 from tutelage.templates.option_layouts import LAYOUTS
 
@@ -18,7 +19,7 @@ BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
 def test_it_is_short_and_names_every_kind_type_and_layout():
     assert len(TEXT.splitlines()) <= 120
-    assert all(name in TEXT for name in [*kind_names(), *TYPES, *LAYOUTS])
+    assert all(name in TEXT for name in [*kind_names(), *get_args(FieldType), *LAYOUTS])
 
 
 def test_its_own_file_can_be_used(tmp_path):

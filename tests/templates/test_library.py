@@ -107,7 +107,9 @@ def test_a_prompt_has_every_needed_field_and_not_the_answer(kind, wording):
         assert told.answer not in sandbox.fields_read(one.completion)
         return
     reads = set(sandbox.fields_read(one.prompt))
-    needed = {f.name for f in told.fields.values() if not f.optional and f.type != "choices"} - {told.answer}
+    needed = {name for name, f in told.fields.items() if not f.optional and f.type != "choices"} - {
+        told.answer
+    }
     assert needed <= reads
     assert told.answer not in reads
     assert "rationale" not in reads

@@ -10,7 +10,7 @@ import torch
 
 from tutelage.core.errors import InputError, MachineError
 from tutelage.core.types import Encoded
-from tutelage.training import checkpoint, schedule
+from tutelage.training import checkpoint
 from tutelage.training.events import Resumed, StepDone, ValidationDone
 from tutelage.training.loop import Loop, resident_bytes, validation_loss
 from tutelage.training.settings import LoopSettings
@@ -87,11 +87,11 @@ def test_training_equals_a_plain_torch_loop(make_loop, make_model, make_rows, re
             for _, parameter in named:
                 parameter.grad *= clip / (norm + 1e-6)
         for group in optimizer.param_groups:
-            group["lr"] = schedule.rate(settings, step)
+            group["lr"] = settings.learning_rate_at(step)
         optimizer.step()
         assert told.loss == pytest.approx(loss.item(), rel=1e-9)
         assert told.grad_norm == pytest.approx(norm, rel=1e-8)
-        assert told.learning_rate == schedule.rate(settings, step)
+        assert told.learning_rate == settings.learning_rate_at(step)
         assert (told.step, told.steps, told.rows) == (step + 1, 6, 3)
         assert told.tokens == sum(len(row.ids) for row in batch)
         assert told.loss_tokens == sum(row.n_loss for row in batch)

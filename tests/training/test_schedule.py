@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tutelage.training import schedule
 from tutelage.training.settings import LoopSettings
 
 
 def rates(steps, **settings):
     chosen = LoopSettings(steps=steps, learning_rate=0.8, validate_every=1, **settings)
-    return [10 * schedule.rate(chosen, step) for step in range(steps)]
+    return [10 * chosen.learning_rate_at(step) for step in range(steps)]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tutelage.benchmarks.fields import HubRows, path_of_part
 from tutelage.benchmarks.row_layouts import layout
 from tutelage.benchmarks.rows_spec import RowsSource
 from tutelage.benchmarks.table_rows import read_table, value_of
-from tutelage.core.errors import InputError
+from tutelage.core.errors import InputError, MachineError
 from tutelage.core.strictjson import shorten
 from tutelage.core.types import Example, Json
 from tutelage.data import hub
@@ -68,8 +68,11 @@ def fetch_hub_rows(rows: HubRows) -> Sequence[Path]:
         InputError: there is no such dataset or split.
         MachineError: the hub cannot be reached.
     """
-    manual_steps = f"on a machine with network copy the dataset {rows.name}, and put it at DIR/{rows.name} with --data DIR"
-    return hub.fetch(rows.name, rows.split, manual_steps=manual_steps, config=rows.config).paths
+    try:
+        return hub.fetch(rows.name, rows.split, config=rows.config).paths
+    except MachineError as error:
+        fix = f"on a machine with network copy the dataset {rows.name}, and put it at DIR/{rows.name} with --data DIR"
+        raise MachineError(error.problem, where=error.where, found=error.found, fix=fix) from error
 
 
 def source_paths(source: RowsSource, part: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from tutelage.chat.conversation import Conversation
 from tutelage.chat.lines import ChatInput, piped_inputs, typed_inputs
-from tutelage.chat.responders import ModelResponder, Responder, load_responders
+from tutelage.chat.responders import ModelResponder, load_responders
 from tutelage.chat.session import ChatSession, ChatSettings
 from tutelage.chat.terminal import TerminalChat
 
@@ -12,7 +12,6 @@ __all__ = [
     "ChatSettings",
     "Conversation",
     "ModelResponder",
-    "Responder",
     "TerminalChat",
     "load_responders",
     "piped_inputs",

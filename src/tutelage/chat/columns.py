@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from tutelage.chat.text import encodable, visible
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
 MIN_WIDTH = 80
 """Characters of a line that two answers side by side need."""
@@ -37,8 +37,6 @@ class AnswerColumns:
     """
 
     def __init__(self, labels: Sequence[str], console: Console) -> None:
-        from rich.live import Live
-
         self._texts = dict.fromkeys(labels, "")
         self._console = console
         self._drawn = 0.0
@@ -50,9 +48,7 @@ class AnswerColumns:
         self._live.start(refresh=True)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._live.update(self._table(complete=True))
         self._live.stop()
 
@@ -64,10 +60,6 @@ class AnswerColumns:
             self._live.update(self._table(), refresh=True)
 
     def _table(self, *, complete: bool = False) -> Table:
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table
-        from rich.text import Text
-
         width = max(self._console.width // len(self._texts) - 4, 10)
         table = Table(
             box=SIMPLE_HEAD,
@@ -89,8 +81,6 @@ class AnswerColumns:
         return table
 
     def _lines(self, text: str, width: int) -> list[Text]:
-        from rich.text import Text
-
         shown = Text(self._safe(text.strip("\n")).expandtabs(4))
         return list(shown.wrap(self._console, width)) if text else []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tutelage.chat.conversation import Message
 from tutelage.core.clock import Clock
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 BASE = "base"
 
 
-class Responder(Protocol):
-    """A model that answers in a chat.
+class ModelResponder:
+    """A model that answers in a chat: a loaded one or, with `base`, the same weights with the adapter switched off.
 
     Attributes:
         label: what its answers are marked with.
@@ -26,23 +26,6 @@ class Responder(Protocol):
         context: how many tokens it can read and write together; None is no limit.
         remembers: whether it reads earlier exchanges and a system prompt.
     """
-
-    label: str
-    model: str
-    context: int | None
-    remembers: bool
-
-    def count(self, messages: Sequence[Message]) -> int:
-        """How many tokens it reads for these messages."""
-
-    def stream(
-        self, messages: Sequence[Message], *, max_new_tokens: int, temperature: float, seed: int
-    ) -> Generator[str, None, None]:
-        """Its answer, piece by piece; it stops when the generator is closed."""
-
-
-class ModelResponder:
-    """A loaded model; with `base`, the same weights with the adapter switched off."""
 
     def __init__(self, loaded: LoadedModel, *, label: str, base: bool = False) -> None:
         from tutelage.engine import Engine
@@ -62,7 +45,7 @@ class ModelResponder:
     def stream(
         self, messages: Sequence[Message], *, max_new_tokens: int, temperature: float, seed: int
     ) -> Generator[str, None, None]:
-        """The answer, piece by piece."""
+        """Its answer, piece by piece; it stops when the generator is closed."""
         from tutelage.models import adapter_off
 
         with adapter_off(self._loaded) if self._base else nullcontext():

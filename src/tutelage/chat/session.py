@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tutelage.chat.conversation import Conversation, ConversationPrompt
-from tutelage.chat.responders import Responder
+from tutelage.chat.responders import ModelResponder
 from tutelage.core import seeds
 from tutelage.core.errors import InputError
 
@@ -80,7 +80,7 @@ class ChatSession:
         InputError: settings that these models cannot follow.
     """
 
-    def __init__(self, responders: Sequence[Responder], settings: ChatSettings) -> None:
+    def __init__(self, responders: Sequence[ModelResponder], settings: ChatSettings) -> None:
         self.responders = tuple(responders)
         self.settings = settings
         self.turns: list[Turn] = []

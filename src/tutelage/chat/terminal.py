@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
+
+from rich.console import Console
 
 from tutelage.chat.columns import AnswerColumns, fits
 from tutelage.chat.lines import ChatInput
@@ -15,9 +17,6 @@ from tutelage.chat.session import ChatSession, PendingQuestion
 from tutelage.chat.text import encodable, visible
 from tutelage.core.errors import InputError, TutelageError
 from tutelage.core.suggestions import did_you_mean
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 HELP = {
     "/retry": "sample the last answer again",
@@ -34,10 +33,6 @@ HOW_TO_ASK = (
     'Between """ and """ a question may have several lines.\n'
     "Write a question that begins with / with //.\n"
 )
-
-
-class EndOfChat(Exception):
-    """The user ends the chat."""
 
 
 class TerminalChat:
@@ -72,7 +67,6 @@ class TerminalChat:
             "/temperature": self._temperature,
             "/history": self._history,
             "/help": self._help,
-            "/exit": self._exit,
         }
 
     def run(self, inputs: Iterable[ChatInput]) -> None:
@@ -83,10 +77,10 @@ class TerminalChat:
                 A person is shown the error and asked again.
         """
         for chat_input in inputs:
+            if not chat_input.quoted and chat_input.text.split()[:1] == ["/exit"]:
+                return
             try:
                 self._take(chat_input)
-            except EndOfChat:
-                return
             except TutelageError as error:
                 if not self._interactive:
                     raise InputError(
@@ -100,14 +94,10 @@ class TerminalChat:
 
     def _take(self, chat_input: ChatInput) -> None:
         text = chat_input.text
-        if not text.strip():
-            return
-        if chat_input.quoted or not text.startswith("/"):
-            self._answer(self.session.ask(text))
-        elif text.startswith("//"):
-            self._answer(self.session.ask(text.removeprefix("/")))
-        else:
+        if not chat_input.quoted and text.startswith("/") and not text.startswith("//"):
             self._command(text)
+        elif text.strip():  # two slashes begin a question with one
+            self._answer(self.session.ask(text if chat_input.quoted else text.removeprefix("/")))
 
     def _command(self, text: str) -> None:
         name, *rest = text.split(maxsplit=1)
@@ -125,9 +115,6 @@ class TerminalChat:
     def _help(self, _argument: str) -> None:
         width = max(map(len, HELP)) + 2
         self._write("".join(f"{command:<{width}}{text}\n" for command, text in HELP.items()) + HOW_TO_ASK)
-
-    def _exit(self, _argument: str) -> None:
-        raise EndOfChat
 
     def _reset(self, _argument: str) -> None:
         self.session.reset()

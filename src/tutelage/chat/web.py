@@ -66,7 +66,7 @@ class ChatServer:
             path: wire.HttpResponse((folder / name).read_bytes(), content_type)
             for path, (name, content_type) in PAGES.items()
         }
-        self._commands: dict[str, Callable[[Json], Event]] = {
+        self._commands: dict[str, Callable[[Json], Event | None]] = {
             STOP: self._stop_answer,
             "/api/reset": self._reset,
             "/api/system": self._system,
@@ -77,7 +77,6 @@ class ChatServer:
             "/api/retry": lambda _: self.session.ask_again,
         }
         self._stop: threading.Event | None = None  # of the answer that is being generated
-        self._open: set[asyncio.Task[None]] = set()
         self._with_key: set[asyncio.Task[None]] = set()
         # Connections that have not shown the key, the oldest first, and whether each has sent a whole request for a page.
         self._without_key: dict[asyncio.Task[None], bool] = {}
@@ -87,13 +86,11 @@ class ChatServer:
         if len(self._without_key) >= self._limits.without_key:
             self._close_one()
         task = asyncio.create_task(self._connection(reader, writer))
-        self._open.add(task)
         self._without_key[task] = False
 
         # Not in the task itself: one that is cancelled before its first step would leave the connection open.
         def done(task: asyncio.Task[None]) -> None:
             writer.transport.abort()
-            self._open.discard(task)
             self._with_key.discard(task)
             self._without_key.pop(task, None)
 
@@ -111,9 +108,10 @@ class ChatServer:
 
     async def end(self) -> None:
         """Stop the answer in progress and close all connections."""
-        for task in self._open:
+        connections = [*self._with_key, *self._without_key]
+        for task in connections:
             task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        await asyncio.gather(*connections, return_exceptions=True)
 
     async def _connection(self, reader: StreamReader, writer: StreamWriter) -> None:
         # With no buffer, what is sent has left this process, and a client that does not read is noticed.
@@ -188,7 +186,7 @@ class ChatServer:
         argument = _argument(path, body)
         if path != STOP:
             self._require_idle()
-        return wire.HttpResponse(_json(self._commands[path](argument)))
+        return wire.HttpResponse(_json(self._commands[path](argument) or self._state()))
 
     def _state(self) -> Event:
         session = self.session
@@ -215,19 +213,16 @@ class ChatServer:
             self._stop.set()
         return {"stopped": self._stop is not None}
 
-    def _reset(self, _argument: Json) -> Event:
+    def _reset(self, _argument: Json) -> None:
         self.session.reset()
-        return self._state()
 
-    def _system(self, text: Json) -> Event:
+    def _system(self, text: Json) -> None:
         self.session.set_system(_text(text, "the system prompt"))
-        return self._state()
 
-    def _temperature(self, temperature: Json) -> Event:
+    def _temperature(self, temperature: Json) -> None:
         if isinstance(temperature, bool) or not isinstance(temperature, int | float):
             raise wire.RequestRefused(HTTPStatus.BAD_REQUEST, "the temperature must be a number")
         self.session.set_temperature(temperature)
-        return self._state()
 
     def _ask(self, text: Json) -> Ask:
         question = _text(text, "the question")

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from tutelage.benchmarks import (
+    Benchmark,
+    BenchmarkInfo,
+    BenchmarkItem,
+    describe,
+    fetch,
+    is_missing_data,
+    load,
+    names,
+)
 from tutelage.cli import console
 from tutelage.cli.options import Data
 from tutelage.core.errors import InputError, InputErrors
-
-if TYPE_CHECKING:
-    from tutelage.benchmarks import Benchmark, BenchmarkInfo, BenchmarkItem
 
 _MAX_EXAMPLES = 8
 """Of a benchmark with more parts, whose items look alike, only one example item is shown."""
@@ -35,8 +42,6 @@ def benchmarks(
     json: Annotated[bool, console.Json] = False,
 ) -> None:
     """List the benchmarks that can be watched or evaluated on, show the prompts of one, or fetch its rows from the hub."""
-    from tutelage.benchmarks import fetch, names
-
     if action != "list":
         if name is None:
             raise InputError(
@@ -63,8 +68,6 @@ def benchmarks(
 
 def _entry(name: str, data: Path | None) -> dict[str, Any]:
     """A line of the list; without its data, a benchmark is still listed."""
-    from tutelage.benchmarks import describe, load
-
     spec = describe(name)
     try:
         benchmark = load(name, data=data)
@@ -75,8 +78,6 @@ def _entry(name: str, data: Path | None) -> dict[str, Any]:
 
 def _unusable(error: InputError) -> dict[str, str]:
     """Why a benchmark cannot be evaluated on: its data is `missing` or `wrong`, and the first mistake."""
-    from tutelage.benchmarks import is_missing_data
-
     first = error.errors[0] if isinstance(error, InputErrors) else error
     location = f"{first.where}: " if first.where else ""
     return {"data": "missing" if is_missing_data(error) else "wrong", "why": f"{location}{first.problem}"}
@@ -107,14 +108,15 @@ def _items(entry: dict[str, Any]) -> str:
 
 
 def _show(name: str, data: Path | None, *, as_json: bool) -> None:
-    from tutelage.benchmarks import describe, load
-
     spec = describe(name)
-    facts: dict[str, Any] = {"name": name, **_about(spec)}
-    for key in ("description", "citation", "source", "licence", "language", "version", "aggregate"):
-        facts[key] = getattr(spec, key)
-    for key in ("ways", "filters"):
-        facts[key] = {variant: entry.title for variant, entry in getattr(spec, key, {}).items()}
+    fields = ("description", "citation", "source", "licence", "language", "version", "aggregate")
+    variants = {key: getattr(spec, key, {}) for key in ("ways", "filters")}
+    facts: dict[str, Any] = {
+        "name": name,
+        **_about(spec),
+        **{key: getattr(spec, key) for key in fields},
+        **{key: {name: entry.title for name, entry in entries.items()} for key, entries in variants.items()},
+    }
     missing: InputError | None = None
     try:
         benchmark = load(name, data=data)

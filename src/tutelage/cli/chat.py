@@ -5,15 +5,21 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.console import Console
 
+from tutelage.chat import (
+    ChatSession,
+    ChatSettings,
+    TerminalChat,
+    load_responders,
+    piped_inputs,
+    typed_inputs,
+)
 from tutelage.cli import console
 from tutelage.core.errors import InputError
-
-if TYPE_CHECKING:
-    from tutelage.chat import ChatSession
 
 
 def chat(
@@ -64,12 +70,11 @@ def chat(
         ),
     ] = None,
     json: Annotated[bool, console.Json] = False,
-) -> int:
+) -> None:
     """Talk to a model; answers are shown as they are generated. Ctrl-C stops an answer, /help lists the commands.
 
     Through a pipe every line is a question. With --json the whole conversation is printed when it ends.
     """
-    from tutelage.chat import ChatSession, ChatSettings, load_responders
     from tutelage.tokens.chat_templates import template_text
 
     if port is not None and not web:
@@ -83,7 +88,6 @@ def chat(
         _run_terminal(session, model, show=not json)
     if json:
         console.print_json(session.as_json())
-    return 0
 
 
 def _serve_page(session: ChatSession, port: int) -> None:
@@ -101,10 +105,6 @@ def _serve_page(session: ChatSession, port: int) -> None:
 
 def _run_terminal(session: ChatSession, model: str, *, show: bool) -> None:
     """Chat with a person, or answer what comes through a pipe."""
-    from rich.console import Console
-
-    from tutelage.chat import TerminalChat, piped_inputs, typed_inputs
-
     interactive = sys.stdin.isatty()
     drawn = None
     if interactive and sys.stdout.isatty():

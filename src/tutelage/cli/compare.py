@@ -67,12 +67,10 @@ def compare(
     comparisons = compare_runs(*runs, seed=seed)
     flips = [flipped_items(runs[0], other, limit=items) if items else [] for other in runs[1:]]
     if json:
-        documents = []
-        for comparison, flips_of_pair in zip(comparisons, flips, strict=True):
-            document = comparison.as_json()
-            if flips_of_pair:
-                document["items"] = [asdict(flip) for flip in flips_of_pair]
-            documents.append(document)
+        documents = [
+            comparison.as_json() | ({"items": [asdict(flip) for flip in pair]} if pair else {})
+            for comparison, pair in zip(comparisons, flips, strict=True)
+        ]
         console.print_json(documents[0] if len(documents) == 1 else {"comparisons": documents})
         return
     for comparison, flips_of_pair in zip(comparisons, flips, strict=True):
@@ -109,9 +107,8 @@ def _unpaired_note(comparison: RunComparison, unpaired: UnpairedItems) -> str:
         "that were asked otherwise": unpaired.otherwise,
     }
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
-    averages = ""
-    if unpaired.averages:
-        averages = f"; without {' and '.join(unpaired.averages)}, whose weights are of all items"
+    without = f"; without {' and '.join(unpaired.averages)}, whose weights are of all items"
+    averages = without if unpaired.averages else ""
     return f"Left out of {unpaired.name}: {reasons}; {unpaired.both} items are compared{averages}."
 
 

@@ -11,18 +11,17 @@ from typing import Annotated, Any
 from tutelage.cli import console
 
 NO_COMPILED_CORE = (
-    "not built, numpy counts instead: install a C compiler and Python's headers, then install Tutelage again"
+    "not built, Python counts instead: install a C compiler and Python's headers, then install Tutelage again"
 )
 
 
-def doctor(json: Annotated[bool, console.Json] = False) -> int:
+def doctor(json: Annotated[bool, console.Json] = False) -> None:
     """Show processors, memory, disk, accelerators, speed of matrix products, the model cache, the compiled core."""
     facts = machine_facts()
     if json:
         console.print_json(facts)
     else:
         console.show_table(["", ""], [[name, str(value)] for name, value in facts.items()])
-    return 0
 
 
 def machine_facts() -> dict[str, Any]:
@@ -49,7 +48,7 @@ def machine_facts() -> dict[str, Any]:
         "bundled model": "in the cache"
         if any(bundled.is_cached(spec) for spec in bundled.table().values())
         else "not fetched: tutelage models fetch smollm2-135m-instruct",
-        "compiled core of ROUGE and BLEU": "in use" if core.BUILT else NO_COMPILED_CORE,
+        "compiled core of ROUGE": "in use" if core.BUILT else NO_COMPILED_CORE,
         **{f"version of {name}": version for name, version in versions().items()},
     }
 

@@ -47,7 +47,9 @@ def as_tutelage_error(
         return _usage(error, table or {})
     if isinstance(error, OSError) and (explained := _system_error(error, command)) is not None:
         return explained
-    if isinstance(error, MemoryError) or _is_out_of_memory(error):
+    # Torch's own error is a RuntimeError; torch is not imported to tell.
+    out_of_memory = isinstance(error, RuntimeError) and any(sign in str(error) for sign in OUT_OF_MEMORY)
+    if isinstance(error, MemoryError) or out_of_memory:
         return MachineError(
             "there is not enough memory",
             found=str(error).strip().split("\n")[0][:200] or None,
@@ -110,8 +112,3 @@ def _last_argument(context: Any) -> list[str]:
     names = [param.name for param in context.command.params if param.param_type_name == "argument"]
     values = [context.params[name] for name in names if context.params.get(name) is not None]
     return [str(value) for value in values[-1:]]
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether it is torch's error, a RuntimeError; torch is not imported to find out."""
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in OUT_OF_MEMORY)

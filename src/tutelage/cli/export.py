@@ -57,7 +57,7 @@ def export(
         ),
     ] = "model",
     json: Annotated[bool, console.Json] = False,
-) -> int:
+) -> None:
     """Write the tuned model with its tokenizer and chat template, loadable with plain transformers or peft; or its scores."""
     options = {
         "--merge": merge,
@@ -68,7 +68,8 @@ def export(
     }
     used = [option for option, is_used in options.items() if is_used]
     if format_ == "lm-eval":
-        return _export_scores(Path(run), to, used, as_json=json)
+        _export_scores(Path(run), to, used, as_json=json)
+        return
     from tutelage.models import base_record, load, loading_lines, resolve
     from tutelage.models.combine import combine
     from tutelage.models.export import export as write
@@ -92,10 +93,9 @@ def export(
         write(load(source), to, merge=merge, base=source.base or source, inputs=inputs, card=card)
     lines = loading_lines(to, shown=str(to.absolute()))
     console.show_result({"folder": str(to), "load": lines}, "\n".join(lines), as_json=json)
-    return 0
 
 
-def _export_scores(folder: Path, to: Path, used: list[str], *, as_json: bool) -> int:
+def _export_scores(folder: Path, to: Path, used: list[str], *, as_json: bool) -> None:
     """Write the scores of an evaluation or of a run, whose base and tuned model are written both."""
     from tutelage.comparison.runs import open_results
     from tutelage.results import lm_eval
@@ -111,7 +111,6 @@ def _export_scores(folder: Path, to: Path, used: list[str], *, as_json: bool) ->
         names = lm_eval.write(to, store, inputs=[folder])
     files = "\n".join(str(to / name) for name in names)
     console.show_result({"folder": str(to), "files": names}, files, as_json=as_json)
-    return 0
 
 
 def _check(used: list[str]) -> None:

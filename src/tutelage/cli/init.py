@@ -17,7 +17,7 @@ def init(
         typer.Option("--out", metavar="RECIPE", help="Write the recipe to this file instead of printing it."),
     ] = None,
     json: Annotated[bool, console.Json] = False,
-) -> int:
+) -> None:
     """Write a recipe for a data file: columns, lengths and metrics are guessed and explained in comments."""
     from tutelage.config.init import init as recipe_for
     from tutelage.core import files
@@ -37,4 +37,3 @@ def init(
     document = {"file": None if out is None else str(out), "recipe": text}
     shown = text.rstrip("\n") if out is None else f"recipe: {out}\nnext: tutelage run {out}"
     console.show_result(document, shown, as_json=json)
-    return 0

@@ -6,15 +6,23 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import typer
+from rich.text import Text
 
 from tutelage.cli import console
 from tutelage.cli.options import Data, RecipeFile, Sets
-
-if TYPE_CHECKING:
-    from tutelage.report.inspection import Finding, InspectedRow, InspectedTask, Inspection, Token
+from tutelage.report.inspection import (
+    Finding,
+    InspectedRow,
+    InspectedTask,
+    Inspection,
+    Token,
+    share,
+    token_runs,
+    visible,
+)
 
 MAX_CHARACTERS = 240  # of a text that is shown beside its tokens
 MAX_PAIRS = 3  # of repeated rows or leaks
@@ -22,17 +30,9 @@ HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 LABEL_WIDTH = 12
 
 
-class TokenMarks(NamedTuple):
-    """The marks for a space, a line break and a tab inside a token, and for the border between two tokens."""
-
-    space: str
-    line: str
-    tab: str
-    border: str
-
-
-UNICODE_MARKS = TokenMarks("\u00b7", "\u21b5", "\u21e5", "\u2502")
-ASCII_MARKS = TokenMarks("_", "\\n", "\\t", "|")
+UNICODE_MARKS = ({" ": "\u00b7", "\n": "\u21b5", "\t": "\u21e5"}, "\u2502")
+ASCII_MARKS = ({" ": "_", "\n": "\\n", "\t": "\\t"}, "|")
+"""The marks for a space, a line break and a tab inside a token, and for the border between two tokens."""
 
 
 def inspect(
@@ -135,13 +135,10 @@ def _show_task(task: InspectedTask) -> None:
 
 
 def _epoch(task: InspectedTask) -> str:
-    from tutelage.report.inspection import share
-
     if not task.times:
         return "none of its rows: the task is held out"
-    repeats = ""
-    if abs(task.times - 1) >= 1e-9:
-        repeats = f"{task.rows_per_epoch:,} rows, each {task.times:.2f} times; "
+    repeated = abs(task.times - 1) >= 1e-9
+    repeats = f"{task.rows_per_epoch:,} rows, each {task.times:.2f} times; " if repeated else ""
     return f"{repeats}{task.tokens_per_epoch:,} tokens, {share(task.loss_share)} of them learned"
 
 
@@ -166,11 +163,11 @@ def _pairs(pairs: Sequence[Mapping[str, Any]], row: str, original: str, none: st
 
 
 def _show_row(row: InspectedRow) -> None:
-    from tutelage.report.inspection import token_runs
-
-    learned = f"{row.learned:,} of {len(row.tokens):,} tokens learned"
-    if row.split == "test":
-        learned = f"{len(row.tokens):,} tokens read; the answer is only compared"
+    learned = (
+        f"{len(row.tokens):,} tokens read; the answer is only compared"
+        if row.split == "test"
+        else f"{row.learned:,} of {len(row.tokens):,} tokens learned"
+    )
     _heading(f"{row.task} {row.id}", f" ({row.split}) {learned}")
     _fact("from", row.origin)
     _fact("prompt", _short(row.prompt))
@@ -187,11 +184,10 @@ def _show_row(row: InspectedRow) -> None:
 
 def _show_tokens(label: str, tokens: Sequence[Token]) -> None:
     """Show tokens with their borders: learned ones bold and coloured, or in brackets without colours."""
-    from rich.text import Text
-
     out = console.console()
-    all_marks = "".join(UNICODE_MARKS)
-    marks = UNICODE_MARKS if console.printable(all_marks, out.encoding) == all_marks else ASCII_MARKS
+    all_marks = "".join(UNICODE_MARKS[0].values()) + UNICODE_MARKS[1]
+    has_all = console.printable(all_marks, out.encoding) == all_marks
+    marks, border = UNICODE_MARKS if has_all else ASCII_MARKS
     coloured = out.is_terminal and not out.no_color and out.color_system is not None
     lines = [Text(f"{label:<{LABEL_WIDTH}}")]
     for token in tokens:
@@ -202,7 +198,7 @@ def _show_tokens(label: str, tokens: Sequence[Token]) -> None:
             if lines[-1].cell_len + piece.cell_len >= out.width:
                 lines.append(Text(" " * LABEL_WIDTH))
             elif not boxed:
-                lines[-1].append(marks.border, style="bright_black")
+                lines[-1].append(border, style="bright_black")
         lines[-1].append_text(piece)
         if token.text.endswith("\n"):
             lines.append(Text(" " * LABEL_WIDTH))
@@ -211,12 +207,9 @@ def _show_tokens(label: str, tokens: Sequence[Token]) -> None:
             out.print(line)
 
 
-def _visible_text(text: str, marks: TokenMarks, encoding: str) -> str:
+def _visible_text(text: str, marks: dict[str, str], encoding: str) -> str:
     """A token's text in one line, with visible spaces."""
-    from tutelage.report.inspection import visible
-
-    text = visible(text).replace(" ", marks.space).replace("\n", marks.line).replace("\t", marks.tab)
-    return console.printable(text, encoding)
+    return console.printable(visible(text).translate({ord(char): marks[char] for char in marks}), encoding)
 
 
 def _style(token: Token) -> str:
@@ -236,8 +229,6 @@ def _show_finding(finding: Finding) -> None:
 
 
 def _heading(text: str, detail: str = "", *, style: str = "bold") -> None:
-    from rich.text import Text
-
     console.show()
     out = console.console()
     out.print(
@@ -262,6 +253,4 @@ def _short(text: str, *, both_ends: bool = False) -> str:
 
 
 def _line(text: str) -> str:
-    from tutelage.report.inspection import visible
-
     return visible(" ".join(text.split()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -50,9 +49,7 @@ class LiveProgress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def stage(self, name: str, note: str = "") -> None:
@@ -73,9 +70,11 @@ class LiveProgress:
         if self._done_before is None:
             self._done_before, self._stage_start = done, time.monotonic()
         new, seconds = done - self._done_before, time.monotonic() - self._stage_start
-        note = ""
-        if new and seconds:
-            note = f"{new / seconds:.1f} a second  {clock(seconds / new * (total - done))} left"
+        note = (
+            f"{new / seconds:.1f} a second  {clock(seconds / new * (total - done))} left"
+            if new and seconds
+            else ""
+        )
         self._show(done, total, note, last=done == total)
 
     def event(self, event: Event) -> None:
@@ -135,7 +134,6 @@ def _checked(event: SelfChecked) -> str:
 
 def clock(seconds: float) -> str:
     """Seconds as m:ss or h:mm:ss."""
-    whole = round(seconds)
-    minutes, rest = divmod(whole, 60)
+    minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

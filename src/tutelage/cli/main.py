@@ -15,7 +15,6 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cache
 from types import FrameType
 from typing import Annotated, Any
 
@@ -32,7 +31,6 @@ PROGRAM = "tutelage"
 DESCRIPTION = "Fine-tune a language model on instructions, and see what it gained and what it forgot."
 
 
-@cache
 def commands() -> dict[str, dict[str, str]]:
     """The table of commands: module, function and help of each."""
     return yamltext.table("tutelage.cli", "commands.yaml")
@@ -65,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             return _run(typer_arguments)
         except BaseException as raised:
-            error = raised.error if isinstance(raised, _WrappedError) else raised
+            error = (raised.__cause__ or raised) if isinstance(raised, _WrappedError) else raised
             if isinstance(error, SystemExit | GeneratorExit):
                 raise
             if isinstance(error, BrokenPipeError):
@@ -137,17 +135,13 @@ def _load(command: dict[str, str]) -> Callable[..., Any]:
         try:
             return function(*args, **kwargs)
         except (KeyboardInterrupt, EOFError, OSError) as error:
-            raise _WrappedError(error) from error
+            raise _WrappedError from error
 
     return wrapped
 
 
 class _WrappedError(Exception):
-    """An error of a command, on its way to `main`."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(str(error))
-        self.error = error
+    """Passes an error of a command, its cause, to `main`."""
 
 
 def _output_closed() -> int:

@@ -8,6 +8,8 @@ import typer
 
 from tutelage.cli import console
 from tutelage.core.errors import InputError
+from tutelage.models import bundled, count_parameters, fingerprint, resolve
+from tutelage.models.resolution import base_name
 
 
 def models(
@@ -19,10 +21,8 @@ def models(
         ),
     ] = None,
     json: Annotated[bool, console.Json] = False,
-) -> int:
+) -> None:
     """List the bundled models, show what a model is, or download one and verify it."""
-    from tutelage.models import bundled
-
     if action == "list":
         entries = [_bundled(spec) for spec in bundled.table().values()]
         lines = [
@@ -31,7 +31,7 @@ def models(
             for entry in entries
         ]
         console.show_result({"models": entries}, "\n".join(lines), as_json=json)
-        return 0
+        return
     if name is None:
         raise InputError(
             f"`models {action}` needs a name",
@@ -46,12 +46,9 @@ def models(
     width = max(map(len, facts)) + 2
     lines = [f"{key:<{width}}{_cell(value)}" for key, value in facts.items()]
     console.show_result(facts, "\n".join(lines), as_json=json)
-    return 0
 
 
 def _bundled(spec: Any) -> dict[str, Any]:
-    from tutelage.models import bundled
-
     return {
         "name": spec.name,
         "about": spec.about,
@@ -67,9 +64,6 @@ def _bundled(spec: Any) -> dict[str, Any]:
 
 def _facts(name: str) -> dict[str, Any]:
     """What a model is; a bundled one is not downloaded for it."""
-    from tutelage.models import bundled, count_parameters, fingerprint, resolve
-    from tutelage.models.resolution import base_name
-
     table = bundled.table()
     if name in table and not bundled.is_cached(table[name]):
         return _bundled(table[name])

@@ -1,4 +1,4 @@
-"""`tutelage run RECIPE`: the whole job. If killed, the same command resumes it."""
+"""`tutelage run RECIPE`, the whole job, and `tutelage train RECIPE`, which only tunes. If killed, the same command resumes it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from tutelage.cli import console
+from tutelage.cli.live import LiveProgress
 from tutelage.cli.options import Data, Out, RecipeFile, Sets
+from tutelage.results.run_folder import RunFolder
 
 
 def run(
@@ -18,7 +20,6 @@ def run(
     json: Annotated[bool, console.Json] = False,
 ) -> int:
     """Prepare the data, evaluate the base model, tune it, evaluate the tuned model, compare, and write the report."""
-    from tutelage.cli.live import LiveProgress
     from tutelage.config import load
     from tutelage.job.run import run as run_recipe
 
@@ -31,9 +32,24 @@ def run(
     return 1 if outcome.over_budget else 0
 
 
-def _show(results: Mapping[str, Any], folder: Path) -> None:
-    from tutelage.results.run_folder import RunFolder
+def train(
+    recipe: RecipeFile,
+    out: Out = None,
+    data: Data = None,
+    sets: Sets = None,
+    json: Annotated[bool, console.Json] = False,
+) -> None:
+    """Tune the model without evaluating it; `tutelage run` with the same recipe evaluates it later."""
+    from tutelage.config import load
+    from tutelage.job.run import train as train_recipe
 
+    with LiveProgress() as live:
+        folder = RunFolder(train_recipe(load(recipe, sets=sets or ()), out=out, data_dir=data, listener=live))
+    document = {"run": str(folder.path), "model": str(folder.model)}
+    console.show_result(document, f"the tuned model: {folder.model.absolute()}", as_json=json)
+
+
+def _show(results: Mapping[str, Any], folder: Path) -> None:
     rows = [
         _row(name, metric, measured)
         for group in ("tasks", "watched")

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import math
+import os
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tutelage.cli import console
 from tutelage.core import outputs
 from tutelage.core.errors import InputError
-
-if TYPE_CHECKING:
-    from tutelage.scoring.explain import RowExplanation
-    from tutelage.scoring.predictions import Predictions
-    from tutelage.scoring.scorecard import Scorecard, Scores
-
+from tutelage.metrics import metric_names as all_metric_names
+from tutelage.scoring.explain import (
+    RowExplanation,
+    explain_corpus_metrics,
+    explain_rows,
+    explainable_metrics,
+    explanation_text,
+)
+from tutelage.scoring.predictions import Predictions, read_predictions, read_text_files
+from tutelage.scoring.scorecard import Scorecard, Scores, score_predictions
 
 _DATA_SUFFIXES = {".jsonl", ".json", ".csv", ".tsv", ".txt", ".gz"}
-"""Of a file that was named in the place of the metrics."""
+_FIELDS = {"prediction", "references", "target", "task", "cluster"}
+_METRIC, _FILE, _FIELD = "a metric's name", "a file", "a field, which is read without being named"
 
 
 def score(
@@ -29,8 +37,8 @@ def score(
             metavar="METRIC[,METRIC]", help="What to score by, such as rouge or f1:average=micro."
         ),
     ],
-    file: Annotated[
-        Path | None,
+    files: Annotated[
+        list[Path] | None,
         typer.Argument(
             metavar="FILE", help="Rows as .jsonl or .jsonl.gz: prediction, references.", show_default=False
         ),
@@ -63,8 +71,6 @@ def score(
     json: Annotated[bool, console.Json] = False,
 ) -> None:
     """Score predictions. Every score comes with its number of items, a 95 % interval and a signature."""
-    from tutelage.scoring import scorecard
-
     metric_names = [name.strip() for name in metrics.split(",") if name.strip()]
     if not metric_names:
         raise InputError(
@@ -73,24 +79,18 @@ def score(
             found=metrics,
             expected="names such as rouge,bleu or accuracy",
         )
+    options = [("--predictions", predictions), *(("--references", path) for path in references or [])]
+    options.append(("--against", against))
+    _check_places(metrics, files or [], [(option, path) for option, path in options if path is not None])
+    file = files[0] if files else None
     if explain or html is not None:
-        from tutelage.scoring.explain import explainable_metrics
-
         explainable_metrics(metric_names)
-    if file is None and predictions is None and Path(metrics).suffix in _DATA_SUFFIXES:
-        raise InputError(
-            "a file is named in the place of the metrics",
-            where="score",
-            found=metrics,
-            expected="METRICS FILE",
-            fix=f"name the metrics first: `tutelage score rougeL {metrics}`",
-        )
     inputs = [path for path in (file, predictions, *(references or ()), against) if path is not None]
     if html is not None:
         outputs.Page(html, inputs).check()
     scored = _read(file, predictions, references or [])
     other = None if against is None else _read_like(against, file, references or [])
-    card = scorecard.score_predictions(metric_names, scored, against=other, seed=seed)
+    card = score_predictions(metric_names, scored, against=other, seed=seed)
     explanations = _explain(metric_names, card, rows) if explain or html is not None else ()
     if html is not None:
         from tutelage.report.explanation_page import render_explanations
@@ -104,17 +104,57 @@ def score(
         return
     _show(card, per_item=per_item)
     if explain:
-        from tutelage.scoring.explain import explanation_text
-
         console.show(explanation_text(explanations))
     if html is not None:
         console.show(f"explanation: {html}")
 
 
+def _check_places(metrics: str, files: Sequence[Path], options: Sequence[tuple[str, Path]]) -> None:
+    """Check that the metrics come first, then one file at most, and that options name files.
+
+    Raises:
+        InputError: a metric, a file or a field stands in the place of another; with the right command.
+    """
+    places = [
+        ("", metrics),
+        *(("", str(file)) for file in files),
+        *((name, str(file)) for name, file in options),
+    ]
+    kinds = [_kind(word, can_be_file=index > 0) for index, (_, word) in enumerate(places)]
+    if kinds[0] not in (_FILE, _FIELD) and len(files) < 2 and not {_METRIC, _FIELD} & set(kinds[1:]):
+        return
+    words = [(option, word, kind) for (option, word), kind in zip(places, kinds, strict=True)]
+    names = [word for _, word, kind in words if kind == _METRIC] or ["rougeL" if kinds[0] else metrics]
+    rows = [word for option, word, kind in words if kind == _FILE and not option]
+    command = ["tutelage", "score", ",".join(dict.fromkeys(names))]
+    if "--predictions" not in dict(options):
+        command.append(rows[0] if rows else "FILE")
+    for option, word, kind in words[1 + len(files) :]:
+        command += [option, "FILE" if kind in (_METRIC, _FIELD) else word]
+    if len(rows) > 1 and not options:
+        command += ["--against", rows[1]]
+    raise InputError(
+        "the metrics come first, joined by commas, then one file",
+        where="score",
+        found=", ".join(f"{option} {word} ({kind or 'not known'})".strip() for option, word, kind in words),
+        expected="METRIC[,METRIC] FILE",
+        fix=f"`{shlex.join(command)}`",
+    )
+
+
+def _kind(word: str, *, can_be_file: bool) -> str | None:
+    """What a word of the command line names; None when that is not known."""
+    is_there = os.access(word, os.F_OK)  # False too of what is too long for a file's name
+    names = [metric.partition(":")[0].strip() for metric in word.split(",")]
+    if not (can_be_file and is_there) and all(name in all_metric_names() for name in names):
+        return _METRIC
+    if is_there or Path(word).suffix in _DATA_SUFFIXES:
+        return _FILE
+    return _FIELD if word in _FIELDS else None
+
+
 def _explain(metric_names: list[str], card: Scorecard, count: int) -> tuple[RowExplanation, ...]:
     """Explain corpus metrics, and the rows with the worst value of the first metric."""
-    from tutelage.scoring.explain import explain_corpus_metrics, explain_rows
-
     predictions = card.predictions
     first = next(iter(card.side.scores.values()))
     order = sorted(zip(first.items.tolist(), first.rows, strict=True))
@@ -130,8 +170,6 @@ def _explain(metric_names: list[str], card: Scorecard, count: int) -> tuple[RowE
 
 
 def _read(file: Path | None, predictions: Path | None, references: list[Path]) -> Predictions:
-    from tutelage.scoring.predictions import read_predictions, read_text_files
-
     texts = predictions is not None or bool(references)
     if (file is None) is not texts:
         raise InputError(
@@ -155,8 +193,6 @@ def _read(file: Path | None, predictions: Path | None, references: list[Path]) -
 
 def _read_like(against: Path, file: Path | None, references: list[Path]) -> Predictions:
     """The other model's predictions: rows if the first ones are rows, else texts for the same references."""
-    from tutelage.scoring.predictions import read_predictions, read_text_files
-
     return read_predictions(against) if file is not None else read_text_files(against, references)
 
 
@@ -185,12 +221,11 @@ def _show(card: Scorecard, *, per_item: bool) -> None:
 
 
 def _lines(task: str, scores: Scores) -> list[list[str]]:
-    lines = []
-    for metric, item_scores in scores.items():
-        score = item_scores.score
-        interval = f"{_number(score.low)} to {_number(score.high)}"
-        lines.append([task, metric, _number(score.value), interval, str(score.n)])
-    return lines
+    by_metric = {metric: item_scores.score for metric, item_scores in scores.items()}
+    return [
+        [task, metric, _number(score.value), f"{_number(score.low)} to {_number(score.high)}", str(score.n)]
+        for metric, score in by_metric.items()
+    ]
 
 
 def _show_difference(card: Scorecard, against: Scores) -> None:

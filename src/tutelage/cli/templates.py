@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from tutelage.cli import console
 from tutelage.core.errors import InputError
-
-if TYPE_CHECKING:
-    from tutelage.core.types import Example, Prompted
-    from tutelage.templates.kind import Kind
+from tutelage.core.types import Example, Prompted
+from tutelage.templates import ConstantField, WordingOptions, bind_template, close, columns, library
+from tutelage.templates.kind import Kind
 
 GROUPS = {
     "wordings": "wordings",
@@ -85,8 +84,6 @@ def templates(
 
 
 def _list(*, as_json: bool) -> None:
-    from tutelage.templates import columns, library
-
     kinds = [library.load(name) for name in library.kind_names()]
     if as_json:
         layouts = [
@@ -96,7 +93,7 @@ def _list(*, as_json: bool) -> None:
         return
     table = []
     for kind in kinds:
-        field_names = [field.name + ("?" if field.optional else "") for field in kind.fields.values()]
+        field_names = [name + ("?" if field.optional else "") for name, field in kind.fields.items()]
         labels = f" ({', '.join(kind.labels)})" if kind.labels else ""
         counts = [str(len(kind.of_group(group))) for group in GROUPS]
         table.append([kind.name, kind.title, ", ".join(field_names) + labels, *counts])
@@ -115,8 +112,8 @@ def _summary(kind: Kind) -> dict[str, Any]:
         "title": kind.title,
         "about": kind.about,
         "fields": {
-            field.name: {"about": field.about, "type": field.type, "optional": field.optional}
-            for field in kind.fields.values()
+            name: {"about": field.about, "type": field.type, "optional": field.optional}
+            for name, field in kind.fields.items()
         },
         "answer": kind.answer,
         "labels": list(kind.labels),
@@ -125,8 +122,6 @@ def _summary(kind: Kind) -> dict[str, Any]:
 
 
 def _show(name: str, *, as_json: bool) -> None:
-    from tutelage.templates import columns, library
-
     if name in columns.column_template_names():
         layout = columns.column_template(name)
         console.show_result(
@@ -148,8 +143,8 @@ def _show(name: str, *, as_json: bool) -> None:
     console.show(f"{kind.name}: {kind.title}")
     if kind.about:
         console.show(f"  {' '.join(kind.about.split())}")
-    for field in kind.fields.values():
-        console.show(f"  {field.name:<16}{field.about}{' (may be missing)' if field.optional else ''}")
+    for field_name, field in kind.fields.items():
+        console.show(f"  {field_name:<16}{field.about}{' (may be missing)' if field.optional else ''}")
     if kind.labels:
         console.show(f"  {'labels':<16}{', '.join(kind.labels)}")
     for wording in wordings:
@@ -170,19 +165,10 @@ def _render(
     inverted: bool,
 ) -> list[Prompted]:
     """The first rows of a file as prompts; the template is bound to all of them."""
-    from tutelage.templates import (
-        WordingOptions,
-        bind_template,
-        close,
-        column_template,
-        column_template_names,
-        find,
-    )
-
-    if name in column_template_names():
-        return list(column_template(name).render_all(examples[:count], task))
+    if name in columns.column_template_names():
+        return list(columns.column_template(name).render_all(examples[:count], task))
     template = bind_template(
-        find(name),
+        library.find(name),
         examples,
         WordingOptions(options, 1.0 if inverted else 0.0),
         fields=dict(map(_field_source, fields)),
@@ -209,8 +195,6 @@ def _row(row: Prompted) -> dict[str, Any]:
 
 def _field_source(option: str) -> tuple[str, Any]:
     """A field and its source: a column, columns separated by commas, or a text after ==."""
-    from tutelage.templates import ConstantField
-
     field, equals, source = option.partition("=")
     if not equals or not field or not source.strip("="):
         raise InputError(

@@ -13,6 +13,7 @@ from tutelage.comparison.pairing import UnpairedItems, pair_evaluations
 from tutelage.comparison.task_comparison import PairedScores
 from tutelage.comparison.verdict import SideNames
 from tutelage.core.errors import InputError
+from tutelage.metrics import metric_names
 from tutelage.results import digests
 from tutelage.results.run_folder import STORE_FILE
 from tutelage.results.store import Evaluation, Store
@@ -132,12 +133,16 @@ def _results_file(path: Path) -> Path:
     """The results file of a run or of an evaluation, or the file itself."""
     file = path / STORE_FILE if path.is_dir() else path
     if not file.is_file():
+        is_metric = not path.is_dir() and str(path).partition(":")[0] in metric_names()
+        runs_only = "name runs only: `tutelage compare RUN RUN` compares all metrics that both have"
         raise InputError(
             "there are no results here",
             where=str(path),
-            found=f"no {STORE_FILE}" if path.is_dir() else "no such file",
+            found="a metric's name" if is_metric else f"no {STORE_FILE}" if path.is_dir() else "no such file",
             expected=f"a run folder, the folder of an evaluation, or a {STORE_FILE}",
-            fix="check the name; a run's folder is runs/NAME unless --out named another",
+            fix=runs_only
+            if is_metric
+            else "check the name; a run's folder is runs/NAME unless --out named another",
         )
     return file
 

@@ -100,15 +100,11 @@ def mean_over_tasks(name: str, scores: Mapping[str, PairedScores], *, seed: int 
 
 def _goodness(paired: PairedScores) -> tuple[Floats, Floats] | None:
     """Both models' item values, turned so that 1 is best; None where their mean is not the metric."""
-    sides = paired.base.get(paired.primary), paired.tuned.get(paired.primary)
-    if parse(paired.primary).entry.better not in ("higher", "lower"):
+    sides = paired.base[paired.primary], paired.tuned[paired.primary]
+    if parse(paired.primary).entry.better not in ("higher", "lower") or not all(map(_is_mean, sides)):
         return None
-    items: list[Floats] = []
-    for side in sides:
-        if side is None or not _is_mean(side):
-            return None
-        items.append(side.items if side.higher_is_better else 1 - side.items)
-    return items[0], items[1]
+    base, tuned = (side.items if side.higher_is_better else 1 - side.items for side in sides)
+    return base, tuned
 
 
 def _is_mean(scores: ItemScores) -> bool:

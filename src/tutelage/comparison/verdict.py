@@ -14,6 +14,9 @@ from tutelage.comparison.wording import format_number
 VerdictWord = Literal["yes", "no", "unclear"]
 MAX_NAMED = 3
 
+_GROUPS = ("rose", "fell", "open", "lost_over", "lost_within", "unsettled", "few", "kept", "no_direction")
+"""The sentences about tasks, and those about what is watched, in the order in which the verdict has them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -55,9 +58,13 @@ def verdict(
     so is a change of a metric without a direction.
     """
     sentences = wording.verdict_sentences(names.kind)
+    watched_groups = [_watched_group(benchmark, budgets) for benchmark in watched]
+    about_tasks = _grouped_sentences(tasks, list(map(_task_group, tasks)), sentences)
+    about_watched = _grouped_sentences(watched, watched_groups, sentences, budgets)
     parts = [
-        sentences["prefix"].format(base=names.base, tuned=names.tuned) + _learned_sentence(tasks, sentences),
-        _forgot_sentence(watched, budgets, sentences),
+        sentences["prefix"].format(base=names.base, tuned=names.tuned)
+        + (about_tasks or sentences["no_tasks"]),
+        about_watched or sentences["not_watched"],
         _parts_sentence(watched, sentences),
     ]
     return Verdict(
@@ -95,29 +102,11 @@ def _is_over_budget(comparison: TaskComparison, budgets: Mapping[str, float]) ->
     return loss is None or exceeds(loss, _budget(comparison, budgets))
 
 
-def _learned_sentence(tasks: Sequence[TaskComparison], sentences: Mapping[str, str]) -> str:
-    if not tasks:
-        return sentences["no_tasks"]
-    groups: dict[str, list[TaskComparison]] = {"rose": [], "fell": [], "open": [], "no_direction": []}
-    for task in tasks:
-        if task.gain is None:
-            group = "no_direction"
-        else:
-            group = "rose" if task.improved else "fell" if task.worsened else "open"
-        groups[group].append(task)
-    return _grouped_sentences(groups, sentences, budgets=None)
-
-
-def _forgot_sentence(
-    watched: Sequence[TaskComparison], budgets: Mapping[str, float], sentences: Mapping[str, str]
-) -> str:
-    if not watched:
-        return sentences["not_watched"]
-    names = ("lost_over", "lost_within", "unsettled", "few", "kept", "no_direction")
-    groups: dict[str, list[TaskComparison]] = {name: [] for name in names}
-    for benchmark in watched:
-        groups[_watched_group(benchmark, budgets)].append(benchmark)
-    return _grouped_sentences(groups, sentences, budgets=budgets)
+def _task_group(task: TaskComparison) -> str:
+    """Which of the verdict's sentences speaks about a task."""
+    if task.gain is None:
+        return "no_direction"
+    return "rose" if task.improved else "fell" if task.worsened else "open"
 
 
 def _watched_group(comparison: TaskComparison, budgets: Mapping[str, float]) -> str:
@@ -144,25 +133,20 @@ def _parts_sentence(watched: Sequence[TaskComparison], sentences: Mapping[str, s
 
 
 def _grouped_sentences(
-    groups: Mapping[str, Sequence[TaskComparison]],
+    comparisons: Sequence[TaskComparison],
+    groups: Sequence[str],
     sentences: Mapping[str, str],
-    *,
-    budgets: Mapping[str, float] | None,
+    budgets: Mapping[str, float] | None = None,
 ) -> str:
+    """One sentence for each group that has members; `groups` are those of the comparisons."""
     spoken = []
-    for key, members in groups.items():
+    for key in _GROUPS:
+        members = [comparison for comparison, group in zip(comparisons, groups, strict=True) if group == key]
         if members:
-            changes = [_change(comparison, budgets) for comparison in members[:MAX_NAMED]]
-            if len(members) > 1:
-                changes = [
-                    f"{comparison.name}: {text}" for comparison, text in zip(members, changes, strict=False)
-                ]
-            spoken.append(
-                sentences[key].format(
-                    names=_first_few([comparison.name for comparison in members], separator=", "),
-                    changes=_first_few(changes, count=len(members)),
-                )
-            )
+            named = [f"{member.name}: " if len(members) > 1 else "" for member in members]
+            changes = [name + _change(member, budgets) for name, member in zip(named, members, strict=True)]
+            names = _first_few([member.name for member in members], separator=", ")
+            spoken.append(sentences[key].format(names=names, changes=_first_few(changes)))
     return " ".join(spoken)
 
 
@@ -192,7 +176,7 @@ def _change(comparison: TaskComparison, budgets: Mapping[str, float] | None = No
     return f"{words.phrase} {moved}{scale} ({', '.join(facts)})"
 
 
-def _first_few(texts: Sequence[str], *, count: int | None = None, separator: str = "; ") -> str:
-    """The first texts, and how many more there are of `count`."""
-    more = (len(texts) if count is None else count) - MAX_NAMED
+def _first_few(texts: Sequence[str], *, separator: str = "; ") -> str:
+    """The first texts, and how many more there are."""
+    more = len(texts) - MAX_NAMED
     return separator.join([*texts[:MAX_NAMED], *([f"and {more} more"] if more > 0 else [])])

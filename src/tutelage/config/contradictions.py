@@ -87,19 +87,17 @@ def _duplicates(
 def _unknown_benchmarks(
     watched: Mapping[int, str], benchmarks: Collection[str] | None, where: Where
 ) -> Iterator[InputError]:
-    if benchmarks is None:
-        return
     for index, name in watched.items():
         benchmark = name.partition(":")[0]
-        if benchmark in benchmarks or "/" in name or benchmark.endswith((".yaml", ".yml")):
-            continue
-        yield unknown_name(
-            "there is no such benchmark",
-            name,
-            sorted(benchmarks),
-            where=where(("watch", index, "benchmark")),
-            also=", or the path of your own",
-        )
+        is_path = "/" in name or benchmark.endswith((".yaml", ".yml"))
+        if benchmarks is not None and benchmark not in benchmarks and not is_path:
+            yield unknown_name(
+                "there is no such benchmark",
+                name,
+                sorted(benchmarks),
+                where=where(("watch", index, "benchmark")),
+                also=", or the path of your own",
+            )
 
 
 def _unwatched(retain: Any, watched: Mapping[int, str], where: Where) -> list[InputError]:
@@ -133,7 +131,13 @@ def _tune_contradictions(tune: Any, where: Where) -> list[InputError]:
         return []
     values = {name: value for name, value in tune.items() if value not in _OFF}
     errors = [
-        _unread_field(method, name, values[name], where)
+        InputError(
+            f"{method.name} does not read {name}",
+            where=where(("tune", name)),
+            found=shorten(str(values[name])),
+            expected=f"of {', '.join(methods.method_fields())} it reads {', '.join(method.fields)}",
+            fix=f"remove it (on the command line: --set tune.{name}=null), or take {' or '.join(methods.methods_reading(name))}",
+        )
         for name in methods.method_fields()
         if name in values and name not in method.fields
     ]
@@ -170,13 +174,3 @@ def check_tune(tune: Tune) -> None:
     values = tune.model_dump(mode="json", exclude_unset=True)
     raise_all("the recipe", _tune_contradictions(values, lambda path: ".".join(map(str, path))))
     methods.find(tune.method).check_machine()
-
-
-def _unread_field(method: methods.Method, name: str, value: Any, where: Where) -> InputError:
-    return InputError(
-        f"{method.name} does not read {name}",
-        where=where(("tune", name)),
-        found=shorten(str(value)),
-        expected=f"of {', '.join(methods.method_fields())} it reads {', '.join(method.fields)}",
-        fix=f"remove it (on the command line: --set tune.{name}=null), or take {' or '.join(methods.methods_reading(name))}",
-    )

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
-from tutelage.config.fields import TupleAsList, checked_by, is_list_of_texts, slug
+from tutelage.config.fields import TupleAsList, is_list_of_texts, slug
 from tutelage.core.strictjson import json_kind
-from tutelage.core.validation import Block, Text, mistake
+from tutelage.core.validation import Block, Text, checked_by, mistake
 from tutelage.data import LAYOUTS, DataSource, LabelNames
 from tutelage.data.formats.blocks import is_compressed
 from tutelage.data.layouts import get_layout

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from tutelage import metrics, templates
-from tutelage.core.errors import InputError
 from tutelage.core.strictjson import json_kind
-from tutelage.core.validation import mistake, mistake_of
+from tutelage.core.validation import checked_by, mistake
 from tutelage.mixture.presets import Style
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+_TEXT = {"type": "string", "minLength": 1}
+_VALUE = {
+    "type": "object",
+    "properties": {"value": _TEXT},
+    "required": ["value"],
+    "additionalProperties": False,
+}
 
 
 def _share(value: Any) -> float | int:
@@ -70,26 +75,9 @@ def slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")
 
 
-def checked_by(check: Callable[[str], object]) -> AfterValidator:
-    """A validator for texts: an InputError that `check` raises becomes the field's mistake."""
-
-    def validate(value: str) -> str:
-        try:
-            check(value)
-        except InputError as error:
-            raise mistake_of(error) from None
-        return value
-
-    return AfterValidator(validate)
-
-
-def _primary_first(names: tuple[str, ...]) -> tuple[str, ...]:
+def _check_primary(names: tuple[str, ...]) -> None:
     for primary in names[:1]:
-        try:
-            metrics.check_primary(primary)
-        except InputError as error:
-            raise mistake_of(error) from None
-    return names
+        metrics.check_primary(primary)
 
 
 def is_list_of_texts(value: Any) -> bool:
@@ -98,6 +86,51 @@ def is_list_of_texts(value: Any) -> bool:
         isinstance(value, list | tuple)
         and len(value) > 0
         and all(isinstance(item, str) and item for item in value)
+    )
+
+
+def _check_template(value: str) -> None:
+    if value not in templates.column_template_names() and not templates.is_template_file(value):
+        templates.find(value)
+
+
+def _columns_by_field(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict) and value and all(map(_is_source, value.values())):
+        return value
+    columns = value.items() if isinstance(value, dict) else ()
+    bad_fields = [name for name, column in columns if not _is_source(column)]
+    raise mistake(
+        "not a map of the template's fields to columns",
+        found=f"{bad_fields[0]}: {json_kind(value[bad_fields[0]])}" if bad_fields else json_kind(value),
+        expected="for each field a column, a list of columns, or {value: a text for every row}",
+        fix="write  fields: {text: review, label: stars}",
+    )
+
+
+def _is_source(value: Any) -> bool:
+    if isinstance(value, dict):
+        return list(value) == ["value"] and isinstance(value["value"], str) and bool(value["value"].strip())
+    if isinstance(value, list | tuple):
+        return is_list_of_texts(value)
+    return isinstance(value, str) and bool(value)
+
+
+def _labels(value: Any) -> list[str] | dict[str, str]:
+    """Labels as texts. Our YAML reads yes as text already; 1 and true come as numbers and booleans."""
+    labels = list(value.values()) if isinstance(value, dict) else value
+    labels = labels if isinstance(labels, list | tuple) else []
+    scalars = [label for label in labels if isinstance(label, str | int | float)]
+    texts = [str(label).lower() if isinstance(label, bool) else str(label) for label in scalars]
+    are_texts = len(texts) == len(labels) and all(text.strip() for text in texts) and len(set(texts)) > 1
+    if are_texts and isinstance(value, dict):
+        return dict(zip(map(str, value), texts, strict=True))
+    if are_texts and len(set(texts)) == len(texts):
+        return texts
+    raise mistake(
+        "not labels",
+        found=", ".join(texts) or json_kind(value),
+        expected="two different words or more, or raw values with their words",
+        fix="write  labels: [negative, positive]  or  labels: {0: negative, 1: positive}",
     )
 
 
@@ -125,7 +158,33 @@ Day = Annotated[
 Name = Annotated[str, Field(pattern=NAME)]
 Jinja = Annotated[str, checked_by(partial(templates.check, where="template"))]
 Metrics = Annotated[
-    tuple[Annotated[str, checked_by(metrics.check_scores_answers)], ...], AfterValidator(_primary_first)
+    tuple[Annotated[str, checked_by(metrics.check_scores_answers)], ...], checked_by(_check_primary)
 ]
 Positive = Annotated[float, Field(gt=0)]
 Styles = Annotated[dict[Style, Positive], Field(min_length=1)]
+TemplateName = Annotated[str, checked_by(_check_template)]
+ColumnsByField = Annotated[
+    dict[str, Any],
+    PlainValidator(_columns_by_field),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {
+                "anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}, _VALUE]
+            },
+            "minProperties": 1,
+        }
+    ),
+]
+KindLabels = Annotated[
+    list[str] | dict[str, str],
+    PlainValidator(_labels),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 2},
+                {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
+            ]
+        }
+    ),
+]

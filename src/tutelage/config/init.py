@@ -31,9 +31,7 @@ CONVERSATIONS = ("messages", "sharegpt")
 class _Summary:
     """What a data file holds: the template that fits it, and the lengths of its prompts and completions."""
 
-    prompt: str
-    completion: str
-    references: str | None
+    template: templates.TaskTemplate
     note: str
     layout: str
     split_column: str | None
@@ -110,9 +108,7 @@ def _summarise(loaded: LoadedData, file: Path) -> _Summary:
         )
     rendered = template.render_all(examples, file.stem)
     return _Summary(
-        prompt=template.prompt,
-        completion=template.completion,
-        references=template.references,
+        template=template,
         note=note,
         layout=str(loaded.source["layout"]),
         split_column=_split_column(examples, names),
@@ -150,9 +146,9 @@ def _write(summary: _Summary, file: Path, folder: Path, rows: int, names: Sequen
         f"  - name: {_quoted(name)}",
         f"    data: {{path: {_quoted(path)}}}",
         f"    # {_in_comment(summary.note)}",
-        f"    prompt: {_quoted(summary.prompt)}",
-        f"    completion: {_quoted(summary.completion)}",
-        *([f"    references: {_quoted(summary.references)}"] if summary.references else []),
+        f"    prompt: {_quoted(summary.template.prompt)}",
+        f"    completion: {_quoted(summary.template.completion)}",
+        *([f"    references: {_quoted(references)}"] if (references := summary.template.references) else []),
         split,
         f"    metrics: [{', '.join(metrics)}] # for {reason}; the first one decides whether the model has learned",
         f"    max_new_tokens: {_answer_tokens(summary)} # of an answer",

@@ -1,6 +1,6 @@
-"""The reference of the recipe: every field with type, default, limits, meaning and an example, as a Markdown page.
+"""The reference of the recipe: every field as a Markdown page, and the JSON schema for editors that complete and check YAML.
 
-`python -m tutelage.config.reference docs/recipe-reference.md` writes it again after the recipe's fields have changed.
+`python -m tutelage.config.reference docs/recipe-reference.md` writes both again after the recipe's fields have changed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,21 @@ def reference_text() -> str:
     blocks = {"Recipe": schema, **schema["$defs"]}
     sections = [_section(name, blocks) for name in _TITLES]
     return "\n".join([_HEAD, *sections])
+
+
+def schema_text() -> str:
+    """The JSON schema of the recipe's fields as they are now."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Recipe.model_json_schema(mode="validation"),
+        "title": "A Tutelage recipe",
+    }
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+def schema_file() -> Path:
+    """Where the schema lies in the package."""
+    return Path(str(resources.files("tutelage.config").joinpath("schema.json")))
 
 
 def _section(name: str, blocks: Mapping[str, Any]) -> str:
@@ -177,3 +193,4 @@ def _yaml(value: Any) -> str:
 
 if __name__ == "__main__":
     files.write_text(Path(sys.argv[1]), reference_text())
+    files.write_text(schema_file(), schema_text())

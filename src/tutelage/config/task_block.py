@@ -9,9 +9,17 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from tutelage import templates
-from tutelage.config import template_fields
 from tutelage.config.data_block import Data
-from tutelage.config.fields import Jinja, Metrics, Name, Share, Styles
+from tutelage.config.fields import (
+    ColumnsByField,
+    Jinja,
+    KindLabels,
+    Metrics,
+    Name,
+    Share,
+    Styles,
+    TemplateName,
+)
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example
 from tutelage.core.validation import Block, Text, mistake
@@ -99,10 +107,6 @@ class Split(Block):
                 expected="such as validation: 0.1 and test: 0.1",
                 fix="write fractions, or leave stable out",
             )
-        return self
-
-    @model_validator(mode="after")
-    def _column_or_shares(self) -> Self:
         others = sorted(self.model_fields_set & {*SPLITS, "group_by", "seed", "stratify", "stable", "date"})
         if self.column is not None and others:
             raise mistake(
@@ -179,18 +183,18 @@ class Task(Block):
         description="Jinja template over the row's fields for what the model shall answer.",
         examples=["{{ summary }}"],
     )
-    template: template_fields.Template | None = Field(
+    template: TemplateName | None = Field(
         None,
         description="Instead of prompt and completion: a kind of the library (sentiment), one wording of it "
         "(sentiment/direct-question), your own file (./my.yaml), or a layout of columns (question-answer).",
         examples=["sentiment"],
     )
-    fields: template_fields.Fields | None = Field(
+    fields: ColumnsByField | None = Field(
         None,
         description="For a kind: which column holds which of its fields. A field that is called like its column needs none.",
         examples=[{"text": "review", "label": "stars"}],
     )
-    labels: template_fields.Labels | None = Field(
+    labels: KindLabels | None = Field(
         None,
         description="For a kind with labels: the words in order, or raw values with their words; the model answers with these.",
         examples=[["negative", "positive"]],

@@ -125,9 +125,7 @@ class Tune(Objective, TrainingSettings, MethodSettings):
     @property
     def rate(self) -> float:
         """The learning rate: the recipe's, or the method's default."""
-        if self.learning_rate is not None:
-            return self.learning_rate
-        return methods.find(self.method).rate
+        return methods.find(self.method).rate if self.learning_rate is None else self.learning_rate
 
     @property
     def options(self) -> dict[str, Any]:

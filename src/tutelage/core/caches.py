@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import os
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
+from tutelage.core.provenance import versions
 from tutelage.core.version import __version__
 
 
@@ -48,14 +48,12 @@ def code_version(packages: tuple[str, ...], libraries: tuple[str, ...]) -> list[
         for path in sorted((root_package / package).rglob("*"))
         if path.suffix in (".py", ".yaml")
     ]
-    return [__version__, hashing.of_json(sources), *(f"{name} {_version(name)}" for name in libraries)]
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
+    installed = versions(libraries)
+    return [
+        __version__,
+        hashing.of_json(sources),
+        *(f"{name} {installed.get(name, '')}" for name in libraries),
+    ]
 
 
 def size_limit(variable: str, megabytes: float) -> int:

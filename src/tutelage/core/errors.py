@@ -69,18 +69,15 @@ class TutelageError(Exception):
 
     def _lines(self, limit: int) -> str:
         """The error for people, no part of it with more than `limit` characters."""
-        parts = {name: _shortened(value, limit) for name, value in self._texts()}
+        parts = self._parts(limit)
         head = f"{parts['where']}: {parts['problem']}" if parts["where"] else f"{parts['problem']}"
         rows = [(name, parts[name]) for name in ("found", "expected", "fix")]
         return "\n".join([head, *(f"  {name + ':':<10}{value}" for name, value in rows if value)])
 
     def _parts(self, limit: int) -> dict[str, Any]:
         """The error for programs, no part of it with more than `limit` characters."""
-        return {name: _shortened(value, limit) for name, value in self._texts()}
-
-    def _texts(self) -> list[tuple[str, str | None]]:
         names = ("problem", "where", "found", "expected", "fix")
-        return [(name, getattr(self, name)) for name in names]
+        return {name: _shortened(getattr(self, name), limit) for name in names}
 
 
 class InputError(TutelageError):
@@ -172,9 +169,8 @@ def _shortened(text: str | None, limit: int) -> str | None:
 def _fits(value: str | dict[str, Any]) -> bool:
     """Whether an error is short enough as it is printed, in text or JSON."""
     most = 12  # bytes of a character: an escaped pair of surrogates
-    if isinstance(value, str) and most * len(value) <= MAX_ERROR_BYTES:
-        return True
-    return len(json.dumps(value)) <= MAX_ERROR_BYTES
+    is_short = isinstance(value, str) and most * len(value) <= MAX_ERROR_BYTES
+    return is_short or len(json.dumps(value)) <= MAX_ERROR_BYTES
 
 
 class MachineError(TutelageError):

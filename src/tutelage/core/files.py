@@ -28,10 +28,9 @@ def write_bytes(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        sync(part)
         part.replace(path)
-        sync_folder(path.parent)
+        sync(path.parent)
     except OSError as error:
         with suppress(OSError):
             part.unlink()
@@ -56,17 +55,15 @@ def new_folder(path: Path) -> Iterator[Path]:
         part.mkdir(parents=True)
         yield part
         readable = 0o666 & ~_umask()
-        for file in sorted(part.rglob("*")):
-            if file.is_file():
-                file.chmod(readable)  # safetensors writes files that only their owner may read
-                sync_file(file)
-        for folder in [*(p for p in part.rglob("*") if p.is_dir()), part]:
-            sync_folder(folder)
+        for entry in (*part.rglob("*"), part):
+            if entry.is_file():
+                entry.chmod(readable)  # safetensors writes files that only their owner may read
+            sync(entry)
         if not path.exists():
             part.rename(path)
         elif not _exchange(part, path):
             _replace(part, path)
-        sync_folder(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise disk_error(path, error) from error
     finally:
@@ -115,14 +112,8 @@ def _umask() -> int:
     return mask
 
 
-def sync_file(path: Path) -> None:
-    """Make a file's content durable."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def sync_folder(path: Path) -> None:
-    """Make a folder's names durable."""
+def sync(path: Path) -> None:
+    """Make a file's content, or a folder's names, durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -151,10 +142,7 @@ def sweep_parts(folder: Path) -> None:
 
 def require_space(folder: Path, needed: int, *, subject: str) -> None:
     """Raise MachineError when the disk under `folder` has fewer than `needed` bytes free."""
-    probe = folder
-    while not probe.exists():
-        probe = probe.parent
-    free = shutil.disk_usage(probe).free
+    free = shutil.disk_usage(existing_parent(folder / "entry")).free
     if free < needed:
         raise MachineError(
             f"not enough room on the disk for {subject}",
@@ -190,7 +178,4 @@ def disk_error(path: Path, error: OSError) -> MachineError:
 
 def existing_parent(path: Path) -> Path:
     """The nearest folder above `path` that exists."""
-    for parent in path.absolute().parents:
-        if parent.exists():
-            return parent
-    return Path("/")
+    return next((parent for parent in path.absolute().parents if parent.exists()), Path("/"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tutelage.core.errors import InputError
@@ -40,8 +41,10 @@ class Glob:
             )
         self.pattern = pattern
         self._tokens: list[str] = []
-        for match in _TOKEN.finditer(pattern):
-            self._add(match[0])
+        for token in _TOKEN.findall(pattern):
+            # Of `**/` the first token reads nothing, and may skip the other two.
+            is_folders = token.startswith("**/")
+            self._tokens += ["**/", "**", "/"] if is_folders else ["**" if token.startswith("**") else token]
         self._end = 1 << len(self._tokens)
         self._stars = self._mask("*", "**")
         self._anywhere = self._mask("**")
@@ -49,20 +52,6 @@ class Glob:
         self._steps: dict[str, tuple[int, int]] = {}
         literal = _MAGIC.search(pattern)
         self._prefix = pattern[: literal.start()] if literal else pattern
-
-    def _add(self, token: str) -> None:
-        """Add a token; stars next to each other become one."""
-        previous = self._tokens[-1] if self._tokens else ""
-        if token.startswith("**/"):
-            self._tokens += ["**/", "**", "/"]  # the first reads nothing, and may skip the other two
-        elif token.startswith("*"):
-            star = "**" if len(token) > 1 else "*"
-            if previous in ("*", "**"):
-                self._tokens[-1] = "**" if "**" in (star, previous) else "*"
-            else:
-                self._tokens.append(star)
-        else:
-            self._tokens.append(token)
 
     def _mask(self, *tokens: str) -> int:
         return sum(1 << place for place, token in enumerate(self._tokens) if token in tokens)
@@ -86,33 +75,14 @@ class Glob:
 
     def _step(self, character: str) -> tuple[int, int]:
         """For a character: the tokens that consume it, and the stars that stay where they are with it."""
-        advancing = sum(1 << n for n, token in enumerate(self._tokens) if _reads(token, character))
+        advancing = ~self._stars & sum(
+            1 << n
+            for n, part in enumerate(self._tokens)
+            if fnmatchcase(character, part) and (part == "/" or character != "/")
+        )
         staying = self._anywhere if character == "/" else self._anywhere | self._stars
         self._steps[character] = advancing, staying
         return advancing, staying
-
-
-def _reads(part: str, character: str) -> bool:
-    """Whether a part of a pattern that is no star stands for a character."""
-    if part == "?":
-        return character != "/"
-    if len(part) < 2 or not part.startswith("["):
-        return part == character
-    inside = part[1:-1]
-    negated = inside.startswith("!")
-    return character != "/" and _in_class(inside[negated:], character) is not negated
-
-
-def _in_class(members: str, character: str) -> bool:
-    """Whether a character is one of a class such as `a-z_`."""
-    index = 0
-    while index < len(members):
-        is_range = members[index + 1 : index + 2] == "-" and index + 2 < len(members)
-        last = members[index + 2] if is_range else members[index]
-        if members[index] <= character <= last:
-            return True
-        index += 3 if is_range else 1
-    return False
 
 
 def entries(folder: Path, *, depth: int | None = None, links: bool = False) -> Iterator[Path]:
@@ -136,7 +106,13 @@ def entries(folder: Path, *, depth: int | None = None, links: bool = False) -> I
             for entry in children:
                 count += 1
                 if count > MAX_FILES:
-                    raise _too_many(folder)
+                    raise InputError(
+                        "the folder holds too many files to look through",
+                        where=str(folder),
+                        found=f"at least {count:,} files and folders",
+                        expected=f"at most {MAX_FILES:,}",
+                        fix="name the files, or a folder further down",
+                    )
                 if not _is_folder(entry):
                     yield current / entry.name
                 elif (links or not entry.is_symlink()) and level != depth:
@@ -151,16 +127,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a loop of links
         return False
-
-
-def _too_many(folder: Path) -> InputError:
-    return InputError(
-        "the folder holds too many files to look through",
-        where=str(folder),
-        found=f"more than {MAX_FILES:,}",
-        expected=f"at most {MAX_FILES:,}",
-        fix="name the files, or a folder further down",
-    )
 
 
 def has_magic(name: str) -> bool:

@@ -29,6 +29,9 @@ MAX_TEMPLATE_SECONDS = 5
 MAX_TEMPLATE_BYTES = 1 << 30
 """Memory of the process that renders foreign templates."""
 
+MAX_CHAT_FRAME_CHARACTERS = 100_000
+"""What a chat template may write besides the messages, such as a system prompt of its own; 1,000 more for each message."""
+
 MAX_CHAT_TEMPLATE_CHARACTERS = 1_000_000
 """A model's chat template; the longest that are published have some 20,000."""
 
@@ -44,7 +47,7 @@ MAX_MISTAKES = 10_000
 MAX_ERROR_BYTES = 20_000
 """An error as it is printed, in text or JSON."""
 
-MAX_FILES = 1_000_000
+MAX_FILES = 200_000
 """Files and folders that are looked at for one folder or pattern."""
 
 MAX_PATTERN = 1_000

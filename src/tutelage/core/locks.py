@@ -87,7 +87,13 @@ def _acquire(
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise _cannot_lock(path, error) from error
+                raise MachineError(
+                    "the file system cannot lock a file",
+                    where=str(path),
+                    found=error.strerror or str(error),
+                    expected="a file system with flock",
+                    fix="name a folder on a local disk",
+                ) from error
         else:
             return
         if time.monotonic() >= deadline:
@@ -102,16 +108,6 @@ def _acquire(
             on_wait(holder(path))
             reported = True
         time.sleep(POLL)
-
-
-def _cannot_lock(path: Path, error: OSError) -> MachineError:
-    return MachineError(
-        "the file system cannot lock a file",
-        where=str(path),
-        found=error.strerror or str(error),
-        expected="a file system with flock",
-        fix="name a folder on a local disk",
-    )
 
 
 def _sign(handle: int) -> None:

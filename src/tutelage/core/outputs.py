@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from tutelage.core import files, hashing, manifest
 from tutelage.core.errors import InputError
@@ -76,8 +77,7 @@ class Folder:
         Raises:
             InputError: it is an input, a file, the current or home folder, a mount point, or has other content.
         """
-        target = _real(self.path, fix=self.advice)
-        _check_inputs(self.path, target, self.inputs, fix=self.advice, folders=True)
+        target = _real(self.path, fix=self.advice, inputs=self.inputs, is_folder=True)
         if not target.exists():
             return target
         if not target.is_dir():
@@ -104,11 +104,13 @@ class Folder:
                 expected=f"a new or empty folder, or one with the {MARKER} of an earlier output",
                 fix=fix,
             )
-        if marker is not None and marker.kind != self.kind:
+        if marker is not None and marker["kind"] != self.kind:
             raise InputError(
-                f"the folder holds {marker.kind}, which is not replaced by {self.kind}", where=where, fix=fix
+                f"the folder holds {marker['kind']}, which is not replaced by {self.kind}",
+                where=where,
+                fix=fix,
             )
-        hashes = marker.hashes if marker is not None else {}
+        hashes = marker["files"] if marker is not None else {}
         # Of a folder with far more files than the marker lists, only as many are read as the error shows.
         limit = None if self.replaceable is not None else len(hashes) + 1 + LISTED
         names = [name for name in islice(_entries(target, fix=fix), limit) if name != MARKER]
@@ -160,11 +162,9 @@ class Page:
             InputError: as `check`.
             MachineError: the disk is full or fails.
         """
-        content = page.encode("utf-8")
+        content = (page.removesuffix("\n") + "\n").encode("utf-8")
         if _HEAD.match(content) is None:
             raise ValueError("a page without its mark could not be replaced later")
-        if not content.endswith(b"\n"):
-            content += b"\n"
         end = f"<!-- sha256 {hashing.of_bytes(content)} -->\n".encode("ascii")
         files.write_bytes(self.check(), content + end)
 
@@ -181,8 +181,7 @@ class Page:
         Raises:
             InputError: it is an input, a folder, a device, or a file that is not an unchanged page of Tutelage.
         """
-        target = _real(self.path, fix=self.advice)
-        _check_inputs(self.path, target, self.inputs, fix=self.advice, folders=False)
+        target = _real(self.path, fix=self.advice, inputs=self.inputs, is_folder=False)
         if not target.exists():
             return target
         if not target.is_file():
@@ -198,14 +197,6 @@ class Page:
                 fix=f"{self.advice}, or remove this one yourself",
             )
         return target
-
-
-@dataclass(frozen=True, slots=True)
-class _Marker:
-    """The content of tutelage.json: the kind of output, and each file's sha256 by its path in the folder."""
-
-    kind: str
-    hashes: Mapping[str, object]
 
 
 def _page_problem(path: Path, older: re.Pattern[bytes] | None) -> str | None:
@@ -227,8 +218,13 @@ def _page_problem(path: Path, older: re.Pattern[bytes] | None) -> str | None:
     return None
 
 
-def _real(path: Path, *, fix: str) -> Path:
-    """The path with symlinks followed. Raises InputError for a link that leads nowhere and a name that cannot be used."""
+def _real(path: Path, *, fix: str, inputs: Sequence[Path], is_folder: bool) -> Path:
+    """An output's path with symlinks followed.
+
+    Raises:
+        InputError: a link that leads nowhere, a name that cannot be used, or an output that is an input; a folder that lies in or
+            above one.
+    """
     try:
         target = path.resolve()
         if path.is_symlink() and not target.exists():
@@ -241,11 +237,6 @@ def _real(path: Path, *, fix: str) -> Path:
         raise InputError(
             "the output would lie in a file", where=str(path), found=f"{parent}, which is a file", fix=fix
         )
-    return target
-
-
-def _check_inputs(path: Path, target: Path, inputs: Sequence[Path], *, fix: str, folders: bool) -> None:
-    """Refuse an output that is an input; of folders also one that lies in or above an input."""
     for source in inputs:
         real = source.expanduser().resolve()
         if target == real or (target.exists() and real.exists() and target.samefile(real)):
@@ -256,7 +247,7 @@ def _check_inputs(path: Path, target: Path, inputs: Sequence[Path], *, fix: str,
                 expected="another place than the input's",
                 fix=fix,
             )
-        if folders and (target in real.parents or (real.is_dir() and real in target.parents)):
+        if is_folder and (target in real.parents or (real.is_dir() and real in target.parents)):
             raise InputError(
                 f"the output lies {'above' if target in real.parents else 'in'} what the command reads",
                 where=str(path),
@@ -264,28 +255,26 @@ def _check_inputs(path: Path, target: Path, inputs: Sequence[Path], *, fix: str,
                 expected="a folder outside of it",
                 fix=fix,
             )
+    return target
 
 
 def _check_place(path: Path, target: Path, *, fix: str) -> None:
     """Refuse folders that cannot be replaced without harm even if they are empty."""
     here = Path.cwd().resolve()
-    home = Path("~")
-    with suppress(RuntimeError):  # an account without a home
-        home = Path.home().resolve()
-    if target == here or target in here.parents:
-        name = "the current folder, or lies above it"
-    elif target == home:
-        name = "your home folder"
-    elif target.is_mount():
-        name = "a mount point"
-    else:
-        return
-    raise InputError(
-        f"the output is {name}, which is not replaced",
-        where=str(path),
-        expected="a folder that this command may make",
-        fix=fix,
-    )
+    home = os.path.realpath(os.path.expanduser("~"))  # noqa: PTH111 - does not raise for an account without a home
+    kinds = {
+        "the current folder, or lies above it": target in (here, *here.parents),
+        "your home folder": str(target) == home,
+        "a mount point": target.is_mount(),
+    }
+    for name, is_kind in kinds.items():
+        if is_kind:
+            raise InputError(
+                f"the output is {name}, which is not replaced",
+                where=str(path),
+                expected="a folder that this command may make",
+                fix=fix,
+            )
 
 
 def _entries(target: Path, *, fix: str) -> Iterator[str]:
@@ -326,21 +315,22 @@ def _write_marker(folder: Path, kind: str) -> None:
     files.write_text(folder / MARKER, json.dumps(marker, indent=1, ensure_ascii=False) + "\n")
 
 
-def _read_marker(folder: Path) -> _Marker | None:
-    """Read a folder's marker; None if there is none, or none that Tutelage could have written."""
+def _read_marker(folder: Path) -> dict[str, Any] | None:
+    """Read a folder's marker, with `kind` and `files` (sha256 by path); None if there is none that Tutelage could have written."""
     path = folder / MARKER
     try:
         if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_MARKER_BYTES:
             return None
-        value = json.loads(path.read_bytes())
+        marker = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(value, dict) or value.get("program") != "tutelage":
-        return None
-    kind, hashes = value.get("kind"), value.get("files")
-    if not isinstance(kind, str) or not isinstance(hashes, dict):
-        return None
-    return _Marker(kind, hashes)
+    is_whole = (
+        isinstance(marker, dict)
+        and marker.get("program") == "tutelage"
+        and isinstance(marker.get("kind"), str)
+        and isinstance(marker.get("files"), dict)
+    )
+    return marker if is_whole else None
 
 
 def _first(names: Sequence[str]) -> str:

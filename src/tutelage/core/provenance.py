@@ -52,10 +52,10 @@ def provenance(
     }
 
 
-def versions() -> dict[str, Json]:
-    """The versions of the packages that a result depends on; a package that is not installed is left out."""
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, Json]:
+    """The versions of packages, by default those that a result depends on; a package that is not installed is left out."""
     installed: dict[str, Json] = {}
-    for name in PACKAGES:
+    for name in packages:
         with suppress(metadata.PackageNotFoundError):
             installed[name] = metadata.version(name)
     return installed

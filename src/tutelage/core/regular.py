@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -229,23 +229,25 @@ def _names(folder: Path) -> list[str]:
 
 def _missing(path: Path, subject: str, where: str, fix: str | None) -> InputError:
     """The error for a path that does not exist: which part is missing, and what was probably meant."""
-    dangling = _dangling_link(path)
-    if dangling is not None:
-        return InputError(
-            f"{subject} is a link to something that is not there",
-            where=where,
-            found=f"a link at {dangling[0]} to {dangling[1]}",
-            expected="a file",
-            fix="make the link anew, or name the file itself",
-        )
-    missing = _first_missing(path)
-    parent = missing.parent
-    if not parent.is_dir():
-        reason = f"{parent} is a file, not a folder"
+    lineage = (path, *path.parents)
+    for part in lineage:
+        if part.is_symlink() and not part.exists():
+            return InputError(
+                f"{subject} is a link to something that is not there",
+                where=where,
+                found=f"a link at {part} to {part.readlink()}",
+                expected="a file",
+                fix="make the link anew, or name the file itself",
+            )
+    missing = next((part for part, parent in pairwise(lineage) if os.path.exists(parent)), lineage[-1])  # noqa: PTH110 - raises nothing
+    if not missing.parent.is_dir():
+        reason = f"{missing.parent} is a file, not a folder"
     elif missing == path:
         reason = f"no such file: {_absolute(path)}" if _absolute(path) != where else "no such file"
-        if (neighbours := _same_suffix(path)) and not near_names(path):
-            reason += f"; in that folder: {', '.join(neighbours)}"
+        suffix = path.suffix.lower()
+        neighbours = [name for name in _names(path.parent) if suffix and name.lower().endswith(suffix)]
+        if neighbours and not near_names(path):
+            reason += f"; in that folder: {', '.join(neighbours[:_SHOWN])}"
     else:
         reason = f"no such folder: {_absolute(missing)}"
     return InputError(
@@ -272,35 +274,6 @@ def _advice(path: Path, missing: Path, fix: str | None) -> str | None:
     return fix
 
 
-def _same_suffix(path: Path) -> list[str]:
-    """The first names in a path's folder with the path's suffix."""
-    suffix = path.suffix.lower()
-    return [name for name in _names(path.parent) if suffix and name.lower().endswith(suffix)][:_SHOWN]
-
-
-def _dangling_link(path: Path) -> tuple[str, str] | None:
-    """A link on the path that leads nowhere, and its target; None when there is none."""
-    for part in (path, *path.parents):
-        if part.is_symlink() and not part.exists():
-            return str(part), str(part.readlink())
-    return None
-
-
-def _first_missing(path: Path) -> Path:
-    """The uppermost part of a path that does not exist."""
-    missing = path
-    while missing.parent != missing and not _exists(missing.parent):
-        missing = missing.parent
-    return missing
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
-
-
 def _forbidden(path: Path, subject: str, where: str) -> InputError:
     closed = next((p for p in reversed(path.absolute().parents) if not os.access(p, os.X_OK)), None)
     return InputError(
@@ -317,7 +290,7 @@ def _forbidden(path: Path, subject: str, where: str) -> InputError:
 def _not_regular(path: Path, mode: int, *, subject: str, shown: str | None, fix: str | None) -> InputError:
     where = shown or str(path)
     if stat.S_ISDIR(mode):
-        inside = _inside(path)
+        inside = _files_in(path)
         return InputError(
             f"{subject} is a folder",
             where=where,
@@ -345,14 +318,10 @@ def _too_large(path: Path, size: int, limit: int, *, subject: str, shown: str | 
     )
 
 
-def _inside(folder: Path) -> list[str]:
+def _files_in(folder: Path) -> list[str]:
     """The first files of a folder by name."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in islice(entries, MAX_NAMES) if entry.is_file()]
-    except OSError:
-        return []
-    return sorted(name for name in names if not name.startswith("."))[:_SHOWN]
+    visible = (name for name in _names(folder) if not name.startswith("."))
+    return list(islice((name for name in visible if os.path.isfile(folder / name)), _SHOWN))  # noqa: PTH113 - raises nothing
 
 
 def _absolute(path: Path) -> str:

@@ -7,7 +7,6 @@ import struct
 from array import array
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 from tutelage.core.spill import RowFormat
 from tutelage.core.types import Encoded, Example, Origin, Prompted
@@ -16,16 +15,12 @@ from tutelage.core.types import Encoded, Example, Origin, Prompted
 _encode_json = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
 
 
-def _origin(origin: Origin) -> list[Any]:
-    return [origin.file, origin.line, origin.unit, origin.item]
-
-
 def _history(messages: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
     return tuple((role, text) for role, text in messages)
 
 
 def _write_example(row: Example) -> bytes:
-    return _encode_json([row.id, dict(row.fields), _origin(row.origin), row.history]).encode("ascii")
+    return _encode_json([row.id, dict(row.fields), row.origin, row.history]).encode("ascii")
 
 
 def _read_example(content: bytes) -> Example:
@@ -41,7 +36,7 @@ def _write_prompted(row: Prompted) -> bytes:
             row.prompt,
             row.completion,
             row.template,
-            _origin(row.origin),
+            row.origin,
             dict(row.fields),
             row.spans,
             row.shots,

@@ -12,7 +12,7 @@ import weakref
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import BinaryIO, Generic, NamedTuple, TypeVar, cast, overload
 
@@ -57,23 +57,16 @@ def spill_rows(rows: Iterable[T], row_format: RowFormat[T]) -> Sequence[T]:
 
 
 def open_rows(path: Path, row_format: RowFormat[T]) -> Sequence[T]:
-    """The rows that a file holds, one a line as `Form.write` gives it: a tuple of a few, else the file itself.
+    """The rows that a file holds, one a line as `RowFormat.write` gives it: a tuple of a few, else the file itself.
 
     Raises:
         OSError: it cannot be read.
         ValueError: a line is no row; of many rows this is raised when the row is accessed.
     """
-    file = path.open("rb")
-    offsets = array("Q", [0])
-    size = 0
-    while block := file.read(_BLOCK):
-        line_end = block.find(b"\n")
-        while line_end >= 0:
-            offsets.append(size + line_end + 1)
-            line_end = block.find(b"\n", line_end + 1)
-        size += len(block)
-    rows = DiskRows(cast("BinaryIO", file), offsets, row_format, gap=1)
-    if offsets[-1] != size:
+    file = cast("BinaryIO", path.open("rb"))
+    offsets = array("Q", accumulate(map(len, file), initial=0))
+    rows = DiskRows(file, offsets, row_format, gap=1)
+    if offsets[-1] and _read(file, offsets[-1] - 1, 1) != b"\n":
         file.close()
         raise ValueError("the last line has no end")
     return tuple(rows) if len(rows) <= IN_MEMORY else rows
@@ -162,25 +155,23 @@ def _write_rows(
 ) -> array[int]:
     """Write rows in blocks; gives the offset of each row, and the end of the last. `first_rows` is emptied on the way."""
     offsets = array("Q", [0])
-    pending: list[bytes] = []
-    pending_bytes = 0
+    pending = bytearray()
     for rows in (first_rows, remaining):
         for row in rows:
             content = row_format.write(row)
-            pending.append(content)
-            pending_bytes += len(content)
+            pending += content
             offsets.append(offsets[-1] + len(content))
-            if pending_bytes >= _BLOCK:
+            if len(pending) >= _BLOCK:
                 _write_all(file, pending)
-                pending, pending_bytes = [], 0
+                pending = bytearray()
         first_rows.clear()
     _write_all(file, pending)
     return offsets
 
 
-def _write_all(file: BinaryIO, pieces: list[bytes]) -> None:
+def _write_all(file: BinaryIO, content: bytearray) -> None:
     """Write all of some bytes: a file without a buffer may write a part of them."""
-    unwritten = memoryview(b"".join(pieces))
+    unwritten = memoryview(content)
     try:
         while unwritten:
             unwritten = unwritten[file.write(unwritten) :]
@@ -201,16 +192,13 @@ def _scratch_file() -> BinaryIO:
 
 def _read(file: BinaryIO, start: int, size: int) -> bytes:
     content = os.pread(file.fileno(), size, start)
-    while len(content) < size:  # a signal may cut a read short; no bytes at all are the end of the file
-        more = os.pread(file.fileno(), size - len(content), start + len(content))
-        if not more:
-            raise MachineError(
-                "rows that were put aside are not there any more",
-                where="the folder for temporary files",
-                found=f"{len(content)} of {size} bytes",
-                fix="run the same command again; TMPDIR names another folder",
-            )
-        content += more
+    if len(content) < size:
+        raise MachineError(
+            "rows that were put aside are not there any more",
+            where="the folder for temporary files",
+            found=f"{len(content)} of {size} bytes",
+            fix="run the same command again; TMPDIR names another folder",
+        )
     return content
 
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-import secrets
-from collections.abc import Iterator, Sequence
-from itertools import chain
-from typing import Any, NamedTuple
-
-import orjson
+from collections.abc import Iterator
+from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_INTEGER_DIGITS, MAX_JSON_DEPTH
@@ -26,16 +22,6 @@ _KINDS: tuple[tuple[Any, str], ...] = (
     (list, "a list"),
     (dict, "an object"),
 )
-
-_DIGITS = b"\1" * 20
-_MARKS = bytes.maketrans(b"0123456789-", b"\1" * 11)
-"""For a text without control characters: digits and minus by a mark that nothing else in it has."""
-_LONG_INTEGER = re.compile(rb"[0-9]{20}|-[0-9]{19}")
-"""What an integer beyond 64 bits has: 2**63 has 19 digits, 2**64 has 20."""
-
-_2_63 = float(2**63)
-_MARK = f"between lines {secrets.token_hex(16)}"
-_BETWEEN = f',"{_MARK}",'.encode()
 
 _NEAR = 32
 """Characters: longer than what a cut can leave of a number, a literal or an escape."""
@@ -71,89 +57,6 @@ def _fault_error(fault: _Fault | RecursionError, where: str) -> InputError:
         return _too_deep(where)
     problem, found, expected, fix = fault.args
     return InputError(problem, where=where, found=found, expected=expected, fix=fix)
-
-
-class FastRow(NamedTuple):
-    """An object, and the same object written again: UTF-8, in which only quotes, backslashes and controls are escaped."""
-
-    value: dict[str, Json]
-    written: bytes
-
-
-class FastRows(NamedTuple):
-    """The objects of many lines, and all of them written again."""
-
-    values: list[dict[str, Json]]
-    written: bytes
-
-
-def fast_loads(text: bytes) -> FastRow | None:
-    """Read an object fast, as `loads` does; None when something is wrong or doubtful, and `loads` has to decide.
-
-    orjson reads it. What orjson lets pass is detected afterwards. A repeated key loses strings, so that fewer quotes are written
-    again than the text has; an integer beyond 64 bits becomes another number; the depth is counted.
-    """
-    try:
-        value = orjson.loads(text)
-        if type(value) is not dict or not value:
-            return None
-        written = orjson.dumps(value)
-    except (ValueError, TypeError):
-        return None
-    if _doubtful(text, written) or (
-        text.count(b"[") + text.count(b"{") > MAX_JSON_DEPTH and depth(value) > MAX_JSON_DEPTH
-    ):
-        return None
-    return FastRow(value, written)
-
-
-def fast_loads_lines(lines: Sequence[bytes]) -> FastRows | None:
-    """Read many lines at once, each as `quick` does; None when any of them is wrong or doubtful.
-
-    The lines are joined by a random text: so a value that continues after its line, or two values on one line, are detected.
-    """
-    text = b"[" + _BETWEEN.join(lines) + b"]"
-    try:
-        items = orjson.loads(text)
-        values = items[::2]
-        whole = len(items) == 2 * len(lines) - 1 and items[1::2].count(_MARK) == len(lines) - 1
-        if not whole or set(map(type, values)) != {dict} or not all(values):
-            return None
-        written = orjson.dumps(values)
-    except (ValueError, TypeError):
-        return None
-    types = set(map(type, chain.from_iterable(map(dict.values, values))))
-    flat = types.isdisjoint((dict, list))
-    if _doubtful(text, written, marks=2 * (len(lines) - 1), numbers=not flat or _may_be_wide(values, types)):
-        return None
-    if not flat and any(
-        line.count(b"[") + line.count(b"{") > MAX_JSON_DEPTH and depth(value) > MAX_JSON_DEPTH
-        for line, value in zip(lines, values, strict=True)
-    ):
-        return None
-    return FastRows(values, written)
-
-
-def _may_be_wide(values: Sequence[dict[str, Json]], types: set[type]) -> bool:
-    """Whether a flat value may be an integer beyond 64 bits: orjson reads such as floats."""
-    return float in types and any(
-        not -_2_63 < value < _2_63
-        for value in chain.from_iterable(map(dict.values, values))
-        if type(value) is float
-    )
-
-
-def _doubtful(text: bytes, written: bytes, *, marks: int = 0, numbers: bool = True) -> bool:
-    """Whether strings of a text, less some quotes, are not all there as it was written again, or it holds a long integer.
-
-    `numbers` says whether there may be one.
-    """
-    # An escaped quote could make up for the two of a key that was lost.
-    if b"\\u00" in text and (b"\\u0022" in text or b"\\u0000" in text):
-        return True
-    if written.count(b'"') + marks != text.count(b'"'):
-        return True
-    return numbers and _DIGITS in text.translate(_MARKS) and _LONG_INTEGER.search(text) is not None
 
 
 def scan(text: str, start: int, *, where: str, line: int, whole: bool) -> tuple[Json, int] | None:

@@ -37,7 +37,6 @@ _WORDS: dict[str, Json] = {
 
 
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float")}
-_FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Document(NamedTuple):
@@ -100,8 +99,7 @@ def write(value: Json) -> str:
 def table(package: str, name: str) -> dict[str, Any]:
     """A YAML file of a package, read once and shared: callers may not change it."""
     text = resources.files(package).joinpath(name).read_text("utf-8")
-    content: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe, in C
-    return content
+    return dict(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # noqa: S506 - safe, in C
 
 
 def _read(text: str, file: str, builder: _Builder) -> Document:
@@ -140,21 +138,16 @@ class _Builder:
 
     def build(self) -> Document:
         value: Json = None
-        documents = 0
-        for event in self.events:
-            if isinstance(event, yaml.DocumentStartEvent):
-                documents += 1
-                if documents > 1:
-                    self._refuse(event, "a second document", "one document", "remove the line ---")
-                value = self._value(next(self.events), ())
+        starts = (event for event in self.events if isinstance(event, yaml.DocumentStartEvent))
+        for number, start in enumerate(starts):
+            if number:
+                self._refuse(start, "a second document", "one document", "remove the line ---")
+            value = self._value(next(self.events), ())
         raise_all(self.file, self.errors)
         return Document(value, self.lines)
 
     def _value(self, event: Any, path: FieldPath) -> Json:
         self.lines.setdefault(path, event.start_mark.line + 1)
-        if len(path) > MAX_JSON_DEPTH:
-            self._refuse(event, "deep nesting", f"at most {MAX_JSON_DEPTH} levels", "flatten it")
-            raise_all(self.file, self.errors)
         if isinstance(event, yaml.AliasEvent):
             self._refuse(event, f"the alias *{event.anchor}", "the value itself", "write the value out")
             return None
@@ -162,6 +155,12 @@ class _Builder:
             self._refuse(event, f"the anchor &{event.anchor}", "a value", "remove the anchor")
         if event.tag is not None:
             self._refuse(event, f"the tag {event.tag}", "a value", "remove the tag; put a text in quotes")
+        return self._node(event, path)
+
+    def _node(self, event: Any, path: FieldPath) -> Json:
+        """The value of a mapping, a list or a scalar."""
+        if len(path) > MAX_JSON_DEPTH:
+            self._stop(event, "deep nesting", f"at most {MAX_JSON_DEPTH} levels", "flatten it")
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(path)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -172,28 +171,26 @@ class _Builder:
         mapping: dict[str, Json] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
-                self._refuse(
-                    event, "a list or an object as a key", "a text as a key", "put the text in quotes"
-                )
-                raise_all(self.file, self.errors)
-            key = self._text(event)
-            inner = (*path, key)
-            repeated = key in mapping
-            if repeated:
-                dotted = ".".join(map(str, inner))
-                self._refuse(
-                    event,
-                    f"{dotted} a second time; the first is on line {self.lines[inner]}",
-                    "every key once",
-                    "keep one of them",
-                    problem="the key stands twice",
-                )
-            else:
-                self.lines[inner] = event.start_mark.line + 1
-            value = self._value(next(self.events), inner)
-            if not repeated:
-                mapping[key] = value
+                self._stop(event, "a list or an object as a key", "a text as a key", "put the text in quotes")
+            self._add_entry(mapping, event, path)
         return mapping
+
+    def _add_entry(self, mapping: dict[str, Json], event: Any, path: FieldPath) -> None:
+        """Read the value of the key at `event` into a mapping; of a repeated key, the first value counts."""
+        key = self._text(event)
+        inner = (*path, key)
+        if key in mapping:
+            dotted = ".".join(map(str, inner))
+            self._refuse(
+                event,
+                f"{dotted} a second time; the first is on line {self.lines[inner]}",
+                "every key once",
+                "keep one of them",
+                problem="the key stands twice",
+            )
+        else:
+            self.lines[inner] = event.start_mark.line + 1
+        mapping.setdefault(key, self._value(next(self.events), inner))
 
     def _list(self, path: FieldPath) -> Json:
         items: list[Json] = []
@@ -205,14 +202,13 @@ class _Builder:
         """A scalar's text; half a character, which no output could hold, is refused."""
         text = str(event.value)
         if not text.isascii() and (half := _SURROGATE.search(text)):
-            self._refuse(
+            self._stop(
                 event,
                 f"\\u{ord(half[0]):04x} in {shorten(_SURROGATE.sub('?', text))}",
                 "both halves of a character: \\U and eight digits",
                 "write the character itself, or remove the half",
                 problem="half a character (a lone surrogate) stands in the text",
             )
-            raise_all(self.file, self.errors)
         return text
 
     def _scalar(self, event: Any) -> Json:
@@ -231,11 +227,16 @@ class _Builder:
         where = f"{self.file}:{event.start_mark.line + 1}"
         self.errors.append(InputError(problem, where=where, found=found, expected=expected, fix=fix))
 
+    def _stop(self, *arguments: Any, problem: str = UNUSED) -> None:
+        """Raise what `_refuse` collects, with the mistakes before it."""
+        self._refuse(*arguments, problem=problem)
+        raise_all(self.file, self.errors)
+
 
 class _ForeignBuilder(_Builder):
     """Builds what other programs write: resolves aliases within bounds, and ignores tags and repeated keys."""
 
-    loader = _FAST
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     constructor: Any = yaml.SafeLoader("")
     """Reads scalars by YAML 1.1's rules, as the programs that write such files do."""
 
@@ -247,35 +248,36 @@ class _ForeignBuilder(_Builder):
 
     def _value(self, event: Any, path: FieldPath) -> Json:
         count_before = self.count
-        if isinstance(event, yaml.AliasEvent):
-            value, size = self._resolve(event)
-            self._add(event, size)
+        is_alias = isinstance(event, yaml.AliasEvent)
+        if is_alias and event.anchor not in self.anchors:  # unknown, or inside the very value that it names
+            self._stop(
+                event, f"the alias *{event.anchor}", "the name of a value above it", "write the value out"
+            )
+        value, size = self.anchors[event.anchor] if is_alias else (None, 1)
+        self.count += size
+        if self.count > MAX_YAML_VALUES:
+            self._stop(
+                event,
+                f"{self.count:,} values so far",
+                f"at most {MAX_YAML_VALUES:,} values with all aliases written out",
+                "write a smaller file",
+                problem="the YAML is too large",
+            )
+        if is_alias:
             return value
-        self._add(event, 1)
-        if len(path) > MAX_JSON_DEPTH:
-            self._stop(event, "deep nesting", f"at most {MAX_JSON_DEPTH} levels", "flatten it")
-        if isinstance(event, yaml.MappingStartEvent):
-            value = self._mapping(path)
-        elif isinstance(event, yaml.SequenceStartEvent):
-            value = self._list(path)
-        else:
-            value = self._scalar(event)
+        value = self._node(event, path)
         if event.anchor is not None:
             self.anchors[event.anchor] = value, self.count - count_before
         return value
 
-    def _mapping(self, path: FieldPath) -> Json:
-        value: dict[str, Json] = {}
-        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
-            if not isinstance(event, yaml.ScalarEvent):
-                self._stop(event, "a list or an object as a key", "a text as a key", "put the text in quotes")
-            key = str(event.value)
-            inner = self._value(next(self.events), (*path, key))
-            if key == "<<" and not event.style and isinstance(inner, dict):
-                value = {**inner, **value}
-            else:
-                value[key] = inner
-        return value
+    def _add_entry(self, mapping: dict[str, Json], event: Any, path: FieldPath) -> None:
+        """As in the base class, but the last value of a repeated key counts, and `<<` adds the entries of a mapping."""
+        key = str(event.value)
+        value = self._value(next(self.events), (*path, key))
+        if key == "<<" and not event.style and isinstance(value, dict):
+            mapping |= {**value, **mapping}
+        else:
+            mapping[key] = value
 
     def _scalar(self, event: Any) -> Json:
         text = str(event.value)
@@ -289,27 +291,3 @@ class _ForeignBuilder(_Builder):
         except (ValueError, OverflowError):  # such as an integer of more digits than Python reads
             return text
         return text if isinstance(value, float) and not math.isfinite(value) else value
-
-    def _resolve(self, event: Any) -> tuple[Json, int]:
-        if event.anchor not in self.anchors:  # unknown, or inside the very value that it names
-            self._stop(
-                event, f"the alias *{event.anchor}", "the name of a value above it", "write the value out"
-            )
-        return self.anchors[event.anchor]
-
-    def _add(self, event: Any, values: int) -> None:
-        self.count += values
-        if self.count > MAX_YAML_VALUES:
-            expected = f"at most {MAX_YAML_VALUES:,} values with all aliases written out"
-            self._stop(
-                event,
-                f"{self.count:,} values so far",
-                expected,
-                "write a smaller file",
-                problem="the YAML is too large",
-            )
-
-    def _stop(self, *arguments: Any, problem: str = UNUSED) -> None:
-        """Raise what `_refuse` would collect."""
-        self._refuse(*arguments, problem=problem)
-        raise self.errors[-1]

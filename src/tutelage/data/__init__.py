@@ -1,7 +1,5 @@
 """Reads data files into examples that know their file and line, and splits them into train, validation and test."""
 
-from __future__ import annotations
-
 from tutelage.data.formats import EXTENSIONS
 from tutelage.data.layouts import NAMES as LAYOUTS
 from tutelage.data.layouts import ReadOptions

@@ -7,12 +7,12 @@ A. Z. Broder, "On the resemblance and containment of documents", 1997. The LSH i
 
 from __future__ import annotations
 
-import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -61,43 +61,22 @@ def near_matches(references: Sequence[str], queries: Sequence[str], threshold: f
 
 def near_duplicate_groups(texts: Iterable[str], threshold: float) -> list[int]:
     """Group near duplicates transitively: for each text the index of the first text of its group."""
-    groups = _UnionFind()
-    earlier = _ShingleIndex((), threshold)
-    for text in texts:
-        index = groups.add()
-        for near_index, _ in earlier.near(text, skip=partial(groups.same, index)):
-            groups.join(index, near_index)
-        earlier.add(text)
-    return [groups.head(index) for index in range(len(groups))]
+    parents: list[int] = []  # disjoint sets of indices; the smallest index of a set represents it
 
-
-class _UnionFind:
-    """Disjoint sets of indices with path halving; the smallest index of a set represents it."""
-
-    def __init__(self) -> None:
-        self._parents: list[int] = []
-
-    def __len__(self) -> int:
-        return len(self._parents)
-
-    def add(self) -> int:
-        """Add the next index as a set of its own."""
-        self._parents.append(len(self._parents))
-        return len(self._parents) - 1
-
-    def head(self, index: int) -> int:
-        parents = self._parents
+    def head(index: int) -> int:
         while parents[index] != index:
             parents[index] = parents[parents[index]]
             index = parents[index]
         return index
 
-    def same(self, first: int, second: int) -> bool:
-        return self.head(first) == self.head(second)
-
-    def join(self, first: int, second: int) -> None:
-        smaller, larger = sorted((self.head(first), self.head(second)))
-        self._parents[larger] = smaller
+    earlier = _ShingleIndex((), threshold)
+    for index, text in enumerate(texts):
+        parents.append(index)
+        for near_index, _ in earlier.near(text, skip=lambda other: head(other) == head(len(parents) - 1)):
+            smaller, larger = sorted((head(index), head(near_index)))
+            parents[larger] = smaller
+        earlier.add(text)
+    return [head(index) for index in range(len(parents))]
 
 
 class _ShingleIndex:
@@ -139,30 +118,16 @@ class _ShingleIndex:
                 yield index, overlap
 
 
-class _ShingledText:
-    """A text prepared for comparison: hashes of its distinct shingles, sorted, and the numbers that it contains."""
+class _ShingledText(NamedTuple):
+    """A text prepared for comparison: hashes of its distinct shingles, sorted, as bytes; and the numbers that it contains."""
 
-    __slots__ = ("hash", "numbers", "shingles")
-
-    def __init__(self, shingles: Shingles, numbers: tuple[str, ...]) -> None:
-        self.shingles = shingles
-        self.numbers = numbers
-        self.hash = hash((shingles.tobytes(), numbers))
-
-    def __hash__(self) -> int:
-        return self.hash
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, _ShingledText)
-            and self.numbers == other.numbers
-            and np.array_equal(self.shingles, other.shingles)
-        )
+    shingles: bytes
+    numbers: tuple[str, ...]
 
 
-def _shingle(text: str) -> _ShingledText:
-    folded = " ".join(text[:MAX_TEXT_LENGTH].casefold().split())
-    codes = np.frombuffer(folded.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+def _shingles(text: str) -> Shingles:
+    """The hashes of a text's distinct shingles, sorted."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
     if len(codes) < SHINGLE_LENGTH:
         codes = np.concatenate((codes, np.full(SHINGLE_LENGTH - len(codes), 0x110000, np.uint64)))
     count = len(codes) - SHINGLE_LENGTH + 1
@@ -170,12 +135,13 @@ def _shingle(text: str) -> _ShingledText:
     for offset in range(SHINGLE_LENGTH):
         shingles = (shingles ^ codes[offset : offset + count]) * _PRIME
         shingles ^= shingles >> np.uint64(29)
-    return _ShingledText(np.unique(shingles), tuple(sorted(_NUMBER.findall(folded))))
+    return np.unique(shingles)
 
 
-def _jaccard(first: Shingles, second: Shingles) -> float:
-    shared = len(np.intersect1d(first, second, assume_unique=True))
-    return shared / (len(first) + len(second) - shared)
+def _jaccard(first: bytes, second: bytes) -> float:
+    sets = np.frombuffer(first, np.uint64), np.frombuffer(second, np.uint64)
+    shared = len(np.intersect1d(*sets, assume_unique=True))
+    return shared / (len(sets[0]) + len(sets[1]) - shared)
 
 
 @lru_cache(maxsize=1)
@@ -186,17 +152,14 @@ def _empty_minhash() -> Any:
     return MinHash(num_perm=_PERMUTATIONS, hashfunc=int)
 
 
-def _minhash(shingles: Shingles) -> Any:
-    minhash = _empty_minhash().copy()
-    minhash.update_batch(shingles >> np.uint64(32))  # the library takes 32-bit hashes
-    return minhash
-
-
 @lru_cache(maxsize=2)
 def _shingle_and_sign(text: str) -> tuple[_ShingledText, Any]:
     """A text's shingles and MinHash; cached because a text that was just searched is often added next."""
-    shingled = _shingle(text)
-    return shingled, _minhash(shingled.shingles)
+    folded = " ".join(text[:MAX_TEXT_LENGTH].casefold().split())
+    shingles = _shingles(folded)
+    minhash = _empty_minhash().copy()
+    minhash.update_batch(shingles >> np.uint64(32))  # the library takes 32-bit hashes
+    return _ShingledText(shingles.tobytes(), tuple(sorted(_NUMBER.findall(folded)))), minhash
 
 
 def contaminated_items(items: Sequence[str], rows: Sequence[str], threshold: float) -> list[ContaminatedItem]:
@@ -211,16 +174,16 @@ def contaminated_items(items: Sequence[str], rows: Sequence[str], threshold: flo
         threshold: the similarity from which an item and a row are near duplicates.
     """
     near_items = {match.index: match for match in near_matches(rows, items, threshold)}
-    items_by_ngram: dict[int, list[int]] = {}
+    items_by_ngram: dict[int, list[int]] = defaultdict(list)
     for index, item in enumerate(items):
-        for ngram in ngram_hashes(item, NGRAM_LENGTH):
-            items_by_ngram.setdefault(ngram, []).append(index)
+        for ngram in _ngram_hashes(item):
+            items_by_ngram[ngram].append(index)
     items_by_ngram = {
         ngram: indices for ngram, indices in items_by_ngram.items() if len(indices) <= MAX_SHARING_ITEMS
     }
     row_by_item: dict[int, int] = {}
     for index, row in enumerate(rows if items_by_ngram else ()):
-        for ngram in ngram_hashes(row, NGRAM_LENGTH) & items_by_ngram.keys():
+        for ngram in _ngram_hashes(row) & items_by_ngram.keys():
             for item_index in items_by_ngram[ngram]:
                 row_by_item.setdefault(item_index, index)
     return [
@@ -233,15 +196,7 @@ def contaminated_items(items: Sequence[str], rows: Sequence[str], threshold: flo
     ]
 
 
-def ngram_hashes(text: str, length: int) -> set[int]:
-    """Hashes of a text's n-grams of `length` words, with case folded and punctuation removed."""
-    tokens = "".join(char if char.isalnum() else " " for char in text.casefold()).split()
-    starts = range(len(tokens) - length + 1)
-    return {_hash(" ".join(tokens[start : start + length])) for start in starts}
-
-
-def _hash(text: str) -> int:
-    """A 64-bit hash that is the same in every process."""
-    return int.from_bytes(
-        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
-    )
+def _ngram_hashes(text: str) -> set[int]:
+    """Hashes of a text's n-grams, with case folded and punctuation removed."""
+    words = "".join(char if char.isalnum() else " " for char in text.casefold()).split()
+    return {hash(tuple(words[at : at + NGRAM_LENGTH])) for at in range(len(words) - NGRAM_LENGTH + 1)}

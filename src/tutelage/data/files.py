@@ -55,13 +55,12 @@ def expand_paths(
         else:
             _require_file(path, name, root, fix)
             paths.append(path)
-    counts = Counter(paths)
-    repeated = next((path for path, count in counts.items() if count > 1), None)
-    if repeated is not None:
+    repeated = [path for path, count in Counter(paths).items() if count > 1]
+    if repeated:
         raise InputError(
             "a file is named twice",
             where=where,
-            found=str(repeated),
+            found=str(repeated[0]),
             expected="every file once",
             fix="name it once: its rows would stand in training and in test",
         )
@@ -91,8 +90,7 @@ def _is_folder(path: Path) -> bool:
 def _require_file(path: Path, name: str, root: Path, fix: str) -> None:
     """Raise unless the path is a regular file; the error mentions a file of that name in the current folder."""
     if not os.path.lexists(path) and not os.path.isabs(name) and os.path.isfile(name):  # noqa: PTH113, PTH117 - any text
-        relative = os.path.relpath(name, root)
-        fix = f"a path is relative to {root.absolute()}: write {relative}"
+        fix = f"a path is relative to {root.absolute()}: write {os.path.relpath(name, root)}"
     regular.require_regular(path, subject=blocks.WHAT, shown=str(path), fix=fix)
 
 
@@ -127,24 +125,22 @@ def require_one_format(paths: Sequence[Path], where: str) -> None:
     kinds: dict[str, list[str]] = {}
     for path in paths:
         kinds.setdefault(format_of(path) or extension(path) or "no ending", []).append(path.name)
-    if len(kinds) < 2:
-        return
-    raise InputError(
-        "the files have several formats",
-        where=where,
-        found="; ".join(
-            f"{kind}: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
-            for kind, names in kinds.items()
-        ),
-        expected="files of one format",
-        fix="name those you want with a glob, such as " + _suggest_glob(paths),
-    )
+    if len(kinds) > 1:
+        raise InputError(
+            "the files have several formats",
+            where=where,
+            found="; ".join(
+                f"{kind}: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
+                for kind, names in kinds.items()
+            ),
+            expected="files of one format",
+            fix="name those you want with a glob, such as " + _suggest_glob(paths),
+        )
 
 
 def name_several_splits(paths: Sequence[Path]) -> bool:
     """Whether files are named after training and another split; read together, their rows are split anew."""
-    tokens = [re.split(r"[^a-z]+", path.name.lower()) for path in paths]
-    split_names = {part for parts in tokens for part in parts if part in _SPLITS}
+    split_names = _SPLITS & {word for path in paths for word in re.split(r"[^a-z]+", path.name.lower())}
     return "train" in split_names and len(split_names) > 1
 
 
@@ -158,7 +154,17 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _files_in_folder(folder: Path) -> list[Path]:
-    files = [path for path in _visible_files(folder) if path.name not in _METADATA_FILES]
+    """The data files below a folder, without hidden ones."""
+    try:
+        entries = sorted(globs.entries(folder))
+    except OSError as error:
+        raise regular.unreadable(folder, error, subject="the folder of data", shown=str(folder)) from error
+    files = [
+        path
+        for path in entries
+        if path.name not in _METADATA_FILES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
     data = [path for path in files if format_of(path) is not None]
     if not data:
         names = [str(path.relative_to(folder)) for path in files[:_MAX_LISTED]]
@@ -173,18 +179,6 @@ def _files_in_folder(folder: Path) -> list[Path]:
         require_data_file(path, str(path))
     require_one_format(data, str(folder))
     return data
-
-
-def _visible_files(folder: Path) -> list[Path]:
-    """The files below a folder, without hidden ones."""
-    try:
-        return sorted(path for path in globs.entries(folder) if not _hidden(path.relative_to(folder)))
-    except OSError as error:
-        raise regular.unreadable(folder, error, subject="the folder of data", shown=str(folder)) from error
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _files_matching(root: Path, name: str, where: str) -> list[Path]:

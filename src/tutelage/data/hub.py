@@ -22,13 +22,12 @@ class HubFiles(NamedTuple):
     paths: list[Path]
 
 
-def fetch(name: str, split: str, *, manual_steps: str, config: str | None = None) -> HubFiles:
+def fetch(name: str, split: str, *, config: str | None = None) -> HubFiles:
     """Download the files of one split of a dataset, or find them in the hub's cache if the hub cannot be reached.
 
     Args:
         name: `owner/name`, with `@revision` for another revision than the newest.
         split: the hub's name of the split.
-        manual_steps: what a person can do without network, for the error.
         config: the dataset's configuration, if it has several.
 
     Raises:
@@ -38,23 +37,15 @@ def fetch(name: str, split: str, *, manual_steps: str, config: str | None = None
     repo, _, revision = name.partition("@")
     try:
         commit, names = list_files(repo, revision or None)
-    except MachineError as error:
+    except MachineError:
         folder = cached_snapshot(repo, revision or None)
         if folder is None:
-            raise MachineError(
-                error.problem, where=error.where, found=error.found, expected=error.expected, fix=manual_steps
-            ) from error
+            raise
         return files_in_folder(folder, repo, split, config)
-    try:
-        readme = ""
-        if repository.README in names:
-            readme = repository.readme_of(download(repo, commit, repository.README).parent)
-        chosen = repository.select_files(
-            names, split, where=f"{repo} on the hub", config=config, readme=readme
-        )
-        return HubFiles(commit, chosen, [download(repo, commit, file) for file in chosen])
-    except MachineError as error:
-        raise MachineError(error.problem, where=error.where, found=error.found, fix=manual_steps) from error
+    has_readme = repository.README in names
+    readme = repository.readme_of(download(repo, commit, repository.README).parent) if has_readme else ""
+    chosen = repository.select_files(names, split, where=f"{repo} on the hub", config=config, readme=readme)
+    return HubFiles(commit, chosen, [download(repo, commit, file) for file in chosen])
 
 
 def files_in_folder(folder: Path, name: str, split: str, config: str | None) -> HubFiles:
@@ -63,12 +54,6 @@ def files_in_folder(folder: Path, name: str, split: str, config: str | None) -> 
     readme = repository.readme_of(folder)
     chosen = repository.select_files(names, split, where=name, config=config, readme=readme)
     return HubFiles(folder.name, chosen, [folder / file for file in chosen])
-
-
-def _address_advice(repo: str) -> str | None:
-    """The advice for a dataset given as a URL; None for other names."""
-    match = re.fullmatch(r"(?:https?://)?(?:huggingface\.co|hf\.co)/datasets/([^/@?#]+/[^/@?#]+).*", repo)
-    return f"write  hub: {match[1]}" if match else None
 
 
 def list_files(repo: str, revision: str | None) -> tuple[str, list[str]]:
@@ -97,12 +82,17 @@ def list_files(repo: str, revision: str | None) -> tuple[str, list[str]]:
             fix="accept the terms on the dataset's page and log in with `hf auth login`, or name a local file as path",
         ) from None
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
+        in_url = re.fullmatch(
+            r"(?:https?://)?(?:huggingface\.co|hf\.co)/datasets/([^/@?#]+/[^/@?#]+).*", repo
+        )
         raise InputError(
             "there is no such dataset or revision",
             where=where,
             found=str(error).splitlines()[0],
             expected="owner/name, or owner/name@revision",
-            fix=_address_advice(repo) or "check the name on the hub; a private one needs `hf auth login`",
+            fix=f"write  hub: {in_url[1]}"
+            if in_url
+            else "check the name on the hub; a private one needs `hf auth login`",
         ) from None
     except Exception as error:  # the client's transport library, and so its error types, vary by version
         raise _unreachable_error(where, error) from error

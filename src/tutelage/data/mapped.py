@@ -27,10 +27,9 @@ from tutelage.data.formats.arrow_values import (
     ArrowRowDecoder,
     damaged_file_error,
     is_plain,
-    not_utf8_row_error,
-    row_error,
+    unreadable_value_error,
 )
-from tutelage.data.formats.blocks import empty_file_error, open_data_file, require_data_file
+from tutelage.data.formats.blocks import empty_file_error, open_data_file
 from tutelage.data.mapped_column import Column, open_column
 
 Ints = npt.NDArray[np.int64]
@@ -119,7 +118,7 @@ class MappedRows(Sequence[Example]):
             values other than texts, numbers and booleans and for damaged rows: `take` reads those, or says what is wrong.
         """
         cells = self._file.cells
-        if not all(name in cells.columns and cells.has_no_class_names(name) for name in columns):
+        if not all(name in cells.columns and name not in cells.classes for name in columns):
             return lambda _: None
         column_indices = [cells.columns.index(name) for name in columns]
         return self._file.reader(column_indices, range(self._start, self._stop))
@@ -160,7 +159,6 @@ class _MappedFile:
                 expected=" or ".join(_EXTENSIONS),
                 fix="write the rows as an uncompressed Arrow file (pyarrow.feather.write_feather)",
             )
-        require_data_file(path, shown)
         with open_data_file(path, shown) as file:
             head = file.read(8)
             self._opened_stamp = _file_stamp(os.fstat(file.fileno()))
@@ -209,24 +207,21 @@ class _MappedFile:
         mapped = self._mapped.read_buffer()
         self._mapped.seek(position)
         buffers = (buffer for column in batch.columns for buffer in column.buffers() if buffer)
-        if all(
+        if not all(
             mapped.address <= chunk.address < mapped.address + mapped.size for chunk in buffers if chunk.size
         ):
-            return
-        raise InputError(
-            "the Arrow file is compressed, so its rows cannot be read at random places",
-            where=self.shown,
-            found="compressed buffers",
-            expected="an uncompressed file",
-            fix='write it with pyarrow.feather.write_feather(table, path, compression="uncompressed")',
-        )
+            raise InputError(
+                "the Arrow file is compressed, so its rows cannot be read at random places",
+                where=self.shown,
+                found="compressed buffers",
+                expected="an uncompressed file",
+                fix='write it with pyarrow.feather.write_feather(table, path, compression="uncompressed")',
+            )
 
     def require_unchanged(self) -> None:
         """Raise if the file has changed: reading beyond the new end of a truncated file would kill the process."""
         now = monotonic()
-        if (
-            now - self._last_check < _CHECK_INTERVAL
-        ):  # a mixture takes a row or two at a time from each of its tasks
+        if now - self._last_check < _CHECK_INTERVAL:  # a mixture takes a row or two at a time from each task
             return
         self._last_check = now
         if _file_stamp(self.path.stat()) != self._opened_stamp:
@@ -295,11 +290,8 @@ class _MappedFile:
         return opened
 
     def _value_error(self, number: int, error: Exception) -> InputError:
-        where = self.cells.row_location(number + 1)
-        if isinstance(error, UnicodeDecodeError):
-            return not_utf8_row_error(where, error.reason)
-        if isinstance(error, OverflowError):
-            return row_error(where, "a value cannot be read", str(error), "text or a number")
+        if isinstance(error, UnicodeDecodeError | OverflowError):
+            return unreadable_value_error(self.cells.row_location(number + 1), error)
         return self._damaged_error(number, error)
 
     def _damaged_error(self, number: int, error: Exception) -> InputError:

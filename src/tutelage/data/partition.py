@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Literal, get_args
 
 from tutelage.core import hashing
@@ -18,6 +19,9 @@ from tutelage.core.types import Example, Json, Split
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 SplitIndices = dict[Split, list[int]]
+_SYNONYMS = {
+    "dev": "validation", "valid": "validation", "val": "validation", "eval": "validation", "training": "train",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,32 +112,26 @@ def _split_by_share(
     strata: dict[str, list[list[int]]] = {}
     for group in groups:  # a group with several values is counted under its first row's
         strata.setdefault(values[group[0]], []).append(group)
-    sizes = {value: sum(map(len, filled)) for value, filled in sorted(strata.items())}
+    sizes = {value: sum(map(len, members)) for value, members in sorted(strata.items())}
     shared = {name: _apportion(n, sizes) for name, n in targets.items() if n is not None}
     indices: SplitIndices = {name: [] for name in SPLITS}
     for value in sizes:
         stratum_targets = {name: shared[name][value] if name in shared else None for name in SPLITS}
-        filled = _fill_splits(strata[value], stratum_targets)
-        for name in SPLITS:
-            indices[name] += filled[name]
+        for name, filled in _fill_splits(strata[value], stratum_targets).items():
+            indices[name] += filled
     return indices
 
 
 def _fill_splits(groups: Sequence[list[int]], targets: Mapping[Split, int | None]) -> SplitIndices:
     """Assign whole groups, in order, so that each split comes as near to its target as possible."""
     indices: SplitIndices = {name: [] for name in SPLITS}
-    remaining_groups = list(groups)
+    remaining_groups = groups
     # Test is filled first, so that its rows do not depend on the sizes of the other two.
     for name in ("test", "validation", "train"):
-        target = targets[name]
-        if target is None:
-            indices["train"] = [index for group in remaining_groups for index in group]
-            remaining_groups = []
-            continue
-        unassigned: list[list[int]] = []
+        target, unassigned = targets[name], []
         for group in remaining_groups:
             count = len(indices[name])
-            if abs(count + len(group) - target) < abs(count - target):
+            if target is None or abs(count + len(group) - target) < abs(count - target):
                 indices[name] += group
             else:
                 unassigned.append(group)
@@ -184,9 +182,8 @@ def _split_by_date(
     assert settings.date is not None
     targets = _target_counts(len(examples), settings, where)
     moments = _timestamps(examples, settings.date, f"{where}.date")
-    newest: dict[str, float] = {}
-    for key, moment in zip(keys, moments, strict=True):
-        newest[key] = max(moment, newest.get(key, moment))
+    # Sorted by moment, so that the newest of a key is the one that stays.
+    newest = dict(sorted(zip(keys, moments, strict=True), key=lambda pair: pair[1]))
     by_moment: dict[float, list[int]] = {}
     for index, key in enumerate(keys):
         by_moment.setdefault(newest[key], []).append(index)
@@ -208,24 +205,24 @@ def _fill_in_order(groups: Sequence[list[int]], targets: Mapping[Split, int | No
 
 
 def _timestamps(examples: Sequence[Example], name: str, where: str) -> list[float]:
-    timestamps: list[float] = []
-    errors: list[InputError] = []
-    for example, value in zip(examples, _required_values(examples, name, where), strict=True):
-        timestamp = _timestamp(value)
-        if timestamp is not None:
-            timestamps.append(timestamp)
-        elif len(errors) < MAX_MISTAKES:
-            errors.append(
-                InputError(
-                    f"the field {name} is not a date",
-                    where=str(example.origin),
-                    found=shorten(value) if isinstance(value, str) else json_kind(value),
-                    expected="a date such as 2026-03-04 or 2026-03-04T10:00:00+01:00, or a number",
-                    fix="write it so, or split in another way",
-                )
-            )
-    raise_all(where, errors)
-    return timestamps
+    timestamps = [_timestamp(value) for value in _required_values(examples, name, where)]
+    bad = [index for index, timestamp in enumerate(timestamps) if timestamp is None][:MAX_MISTAKES]
+    raise_all(where, [_date_error(examples[index], name) for index in bad])
+    return [timestamp for timestamp in timestamps if timestamp is not None]
+
+
+def _date_error(example: Example, name: str) -> InputError:
+    return InputError(
+        f"the field {name} is not a date",
+        where=str(example.origin),
+        found=_shown_value(example.fields[name]),
+        expected="a date such as 2026-03-04 or 2026-03-04T10:00:00+01:00, or a number",
+        fix="write it so, or split in another way",
+    )
+
+
+def _shown_value(value: Json) -> str:
+    return shorten(value) if isinstance(value, str) else json_kind(value)
 
 
 def _timestamp(value: Json) -> float | None:
@@ -245,18 +242,17 @@ def _timestamp(value: Json) -> float | None:
 
 def _required_values(examples: Sequence[Example], name: str, where: str) -> list[Json]:
     """A field's value in every row. Raises InputErrors for rows without it."""
-    errors: list[InputError] = []
-    for example in examples:
-        if name not in example.fields and len(errors) < MAX_MISTAKES:
-            errors.append(
-                InputError(
-                    f"the row has no field {name} to split by",
-                    where=str(example.origin),
-                    found="the fields " + ", ".join(example.fields),
-                    fix=did_you_mean(name, list(example.fields), form=f"{where}: {{}}") or f"correct {where}",
-                )
-            )
-    raise_all(where, errors)
+    errors = (
+        InputError(
+            f"the row has no field {name} to split by",
+            where=str(example.origin),
+            found="the fields " + ", ".join(example.fields),
+            fix=did_you_mean(name, list(example.fields), form=f"{where}: {{}}") or f"correct {where}",
+        )
+        for example in examples
+        if name not in example.fields
+    )
+    raise_all(where, list(islice(errors, MAX_MISTAKES)))
     return [example.fields[name] for example in examples]
 
 
@@ -318,15 +314,10 @@ def _target_counts(total: int, settings: SplitSettings, where: str) -> dict[Spli
 
 
 def _split_by_column(examples: Sequence[Example], column: str, where: str) -> SplitIndices:
-    parts: SplitIndices = {name: [] for name in SPLITS}
-    errors: list[InputError] = []
-    for index, example in enumerate(examples):
-        value = example.fields.get(column)
-        if value in SPLITS:
-            parts[value].append(index)
-        elif len(errors) < MAX_MISTAKES:
-            errors.append(_split_value_error(example, column, where))
-    raise_all(f"the column {column}", errors)
+    values = [example.fields.get(column) for example in examples]
+    bad = [index for index, value in enumerate(values) if value not in SPLITS][:MAX_MISTAKES]
+    raise_all(f"the column {column}", [_split_value_error(examples[index], column, where) for index in bad])
+    parts = {name: [index for index, value in enumerate(values) if value == name] for name in SPLITS}
     for name in ("train", "test"):
         if not parts[name]:
             raise InputError(
@@ -342,30 +333,21 @@ def _split_by_column(examples: Sequence[Example], column: str, where: str) -> Sp
 def _split_value_error(example: Example, column: str, where: str) -> InputError:
     allowed = ", ".join(SPLITS)
     if column not in example.fields:
-        suggestion = nearest(column, list(example.fields))
         return InputError(
             f"the row has no field {column}",
             where=str(example.origin),
             found="the fields " + ", ".join(example.fields),
             expected=f"a field that says {allowed}",
-            fix=f"did you mean {where}.column: {suggestion}?"
-            if suggestion
-            else f"add it, or correct {where}.column",
+            fix=did_you_mean(column, list(example.fields), form=f"{where}.column: {{}}")
+            or f"add it, or correct {where}.column",
         )
     value = example.fields[column]
-    synonyms = {
-        "dev": "validation",
-        "valid": "validation",
-        "val": "validation",
-        "training": "train",
-        "eval": "validation",
-    }
-    text = value if isinstance(value, str) else ""
-    suggestion = synonyms.get(text.strip().lower()) or nearest(text.strip().lower(), SPLITS)
+    text = value.strip().lower() if isinstance(value, str) else ""
+    suggestion = _SYNONYMS.get(text) or nearest(text, SPLITS)
     return InputError(
         f"the field {column} names no split",
         where=str(example.origin),
-        found=shorten(value) if isinstance(value, str) else json_kind(value),
+        found=_shown_value(value),
         expected=allowed,
         fix=f"did you mean {suggestion}?" if suggestion else "write one of the three",
     )
@@ -375,14 +357,11 @@ def _empty_split_error(
     name: Split, examples: Sequence[Example], keys: Sequence[str], settings: SplitSettings, where: str
 ) -> InputError:
     largest = max(Counter(keys).values(), default=0)
-    grouping = (
-        f"rows with the same {settings.group_by}"
-        if settings.group_by
-        else "rows with equal or nearly equal prompts"
-    )
-    group = f", and {grouping} stay together (the most: {largest})" if largest > 1 else ""
-    fix = "bring more rows, or ask for other shares"
-    if largest > 1 and not settings.group_by:
+    group, fix = "", "bring more rows, or ask for other shares"
+    if largest > 1 and settings.group_by:
+        group = f", and rows with the same {settings.group_by} stay together (the most: {largest})"
+    elif largest > 1:
+        group = f", and rows with equal or nearly equal prompts stay together (the most: {largest})"
         fix += (
             "; rows that only look alike are parted by a higher split.near_duplicate_threshold, such as 0.95"
         )

@@ -54,16 +54,13 @@ def read(path: Path, *, shown: str | None = None, options: ReadOptions | None = 
     yield from open_reader(path, shown or str(path), options or ReadOptions())
 
 
-def open_reader(
-    path: Path, shown: str, options: ReadOptions, *, layout: Layout | None = None, name: str = ""
-) -> ExampleReader:
+def open_reader(path: Path, shown: str, options: ReadOptions, *, name: str = "") -> ExampleReader:
     """Open one file for reading.
 
     Args:
         path: the file.
         shown: its name in errors and origins.
         options: how to read the rows.
-        layout: the layout of the file before it, if any.
         name: the prefix of its row ids; the file's name if not given.
     """
     chain_of_thought = options.layout == "flan-cot" and not options.columns
@@ -74,29 +71,22 @@ def open_reader(
         has_header=options.layout == "plain",
         as_conll=options.layout == "entities",
     )
-    return ExampleReader(opened, shown, options, layout=layout, name=name)
+    return ExampleReader(opened, shown, options, name=name)
 
 
 class ExampleReader:
     """Iterates once over the examples of one file.
 
-    After the last row `sha256` and `notes` describe the file, `layout` is its layout, and `dropped` lists the dropped rows.
+    After the last row `opened` has the file's hash, `notes` describes it, `layout` is its layout (detected if it was not set), and
+    `dropped` lists the dropped rows.
     """
 
-    def __init__(
-        self,
-        opened: OpenedFile,
-        shown: str,
-        options: ReadOptions,
-        *,
-        layout: Layout | None = None,
-        name: str = "",
-    ) -> None:
-        self.shown = shown
-        self._name = name or Path(shown).name
-        self.layout = layout
+    def __init__(self, opened: OpenedFile, shown: str, options: ReadOptions, *, name: str = "") -> None:
+        self.opened = opened
+        self.layout: Layout | None = None
         self.dropped: list[DroppedRow] = []
-        self._opened = opened
+        self._shown = shown
+        self._name = name or Path(shown).name
         self._options = options
         self._errors: list[InputError] = []
         self._count = 0
@@ -104,60 +94,50 @@ class ExampleReader:
         self._first_hidden = ""
 
     @property
-    def format(self) -> str:
-        """The file's format."""
-        return self._opened.format
-
-    @property
-    def sha256(self) -> str:
-        """The hash of the bytes read."""
-        return self._opened.sha256
-
-    @property
     def notes(self) -> tuple[str, ...]:
         """Notes on unusual but harmless properties of the file."""
         if not self._hidden:
-            return self._opened.notes
+            return self.opened.notes
         note = f"invisible or direction-changing characters stand in {self._hidden} rows and were kept, first in "
-        return (*self._opened.notes, note + self._first_hidden)
+        return (*self.opened.notes, note + self._first_hidden)
 
     def __iter__(self) -> Iterator[Example]:
         for row in self._rows_with_layout():
-            if isinstance(row, InputError):
-                self._record_error(row)
-                if len(self._errors) == MAX_MISTAKES:
-                    break
-                continue
             try:
                 examples = self._examples(row)
             except InputError as error:
                 self._record_error(error)
-                if isinstance(error, MissingColumnError) and self.format in _FIXED_COLUMNS:
+                if isinstance(error, MissingColumnError) and self.opened.format in _FIXED_COLUMNS:
                     # A file with fixed columns lacks it in every row: one mistake, which dropping rows cannot mend.
-                    raise_all(self.shown, self._errors or [error])
+                    raise_all(self._shown, self._errors or [error])
+                if len(self._errors) == MAX_MISTAKES:
+                    break
                 continue
             self._count += 1
             if not self._errors:
                 yield from examples
-        raise_all(self.shown, self._errors)
+        raise_all(self._shown, self._errors)
         if not self._count and not self.dropped:
-            raise empty_file_error(self.shown, "no rows")
+            raise empty_file_error(self._shown, "no rows")
 
     def _rows_with_layout(self) -> Iterator[RawRow | InputError]:
         """The rows, after the layout is detected from the first ones."""
         if self.layout is not None:
-            return self._opened.rows
-        first = list(islice(self._opened.rows, _DETECTION_ROWS))
+            return self.opened.rows
+        first = list(islice(self.opened.rows, _DETECTION_ROWS))
         fields = [row.fields for row in first if isinstance(row, RawRow)]
-        self.layout = layouts.detect(fields, self._options, self._opened.format)
-        return chain(first, self._opened.rows)
+        self.layout = layouts.detect(fields, self._options, self.opened.format)
+        return chain(first, self.opened.rows)
 
-    def _examples(self, row: RawRow) -> list[Example]:
+    def _examples(self, row: RawRow | InputError) -> list[Example]:
+        """The examples of a row; raises its error if it has one."""
         assert self.layout is not None
+        if isinstance(row, InputError):
+            raise row
         # The id is made of name and line, not of content: two equal rows are still two rows.
         identity = f"{self._name}:{row.line}.{row.item}" if row.item else f"{self._name}:{row.line}"
-        origin = Origin(self.shown, row.line, self._opened.unit, row.item)
-        if not row.plain and any(map(invisible.in_value, row.fields.values())):
+        origin = Origin(self._shown, row.line, self.opened.unit, row.item)
+        if any(map(invisible.in_value, row.fields.values())):
             self._hidden += 1
             self._first_hidden = self._first_hidden or str(origin)
         if self.layout is layouts.PLAIN:
@@ -176,12 +156,10 @@ class ExampleReader:
         if self._options.on_bad_row == "drop":
             self.dropped.append(DroppedRow.of(error))
             if len(self.dropped) > max(_MAX_DROPPED_BEFORE_CHECK, self._count):
-                raise too_many_dropped_error(self.shown, self.dropped, self._count)
-        elif isinstance(error, MissingColumnError) and any(
-            earlier.problem == error.problem for earlier in self._errors
+                raise too_many_dropped_error(self._shown, self.dropped, self._count)
+        elif not (
+            isinstance(error, MissingColumnError) and error.problem in {e.problem for e in self._errors}
         ):
-            return
-        elif len(self._errors) < MAX_MISTAKES:
             self._errors.append(error)
 
 

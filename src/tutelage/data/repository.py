@@ -126,7 +126,10 @@ def resolve_snapshot(folder: Path, revision: str | None) -> tuple[Path, str | No
     if not snapshots.is_dir():
         return folder, None
     ref = folder / "refs" / (revision or "main")
-    commit = _commit(ref) if ref.is_file() else revision
+    commit = revision
+    if ref.is_file():
+        content = regular.read_regular(ref, subject="the cached revision", limit=1000)
+        commit = content.decode("utf-8", "replace").strip()
     revisions = sorted(entry.name for entry in snapshots.iterdir() if entry.is_dir())
     if commit is None and len(revisions) == 1:
         commit = revisions[0]
@@ -139,14 +142,6 @@ def resolve_snapshot(folder: Path, revision: str | None) -> tuple[Path, str | No
             fix="write the revision behind the name: owner/name@revision",
         )
     return snapshots / commit, commit
-
-
-def _commit(ref: Path) -> str:
-    return (
-        regular.read_regular(ref, subject="the cached revision", limit=1000)
-        .decode("utf-8", "replace")
-        .strip()
-    )
 
 
 def readme_of(folder: Path) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
-from tutelage.core.regular import unreadable
+from tutelage.core.regular import read_text, unreadable
 from tutelage.core.serialization import EXAMPLE
 from tutelage.core.spill import spill_rows
+from tutelage.core.strictjson import json_kind, loads, shorten
 from tutelage.core.types import Example, Json
 from tutelage.data import hub, repository
 from tutelage.data.files import (
@@ -24,7 +25,6 @@ from tutelage.data.files import (
 from tutelage.data.formats import open_parallel
 from tutelage.data.formats.blocks import require_data_file
 from tutelage.data.layouts import LabelMapping, ReadOptions
-from tutelage.data.layouts.label_names import read_names
 from tutelage.data.reader import DroppedRow, ExampleReader, open_reader, too_many_dropped_error
 
 
@@ -195,7 +195,9 @@ def files_of(source: DataSource, *, root: Path, data_dir: Path | None = None) ->
     Raises:
         InputError: a glob or folder has no data files or several formats, or no data folder is named.
     """
-    if source.path is None and data_dir is None:
+    if source.path is not None:
+        return expand_paths(root, _names(source))
+    if data_dir is None:
         raise InputError(
             "the rows lie under the data folder, and none is named",
             where="data.local",
@@ -203,20 +205,17 @@ def files_of(source: DataSource, *, root: Path, data_dir: Path | None = None) ->
             expected="the folder that holds it",
             fix="name it with --data DIR or the variable TUTELAGE_DATA",
         )
-    base = root if source.path is not None else data_dir
-    assert base is not None
-    if source.path is not None:
-        return expand_paths(base, _names(source))
-    if not base.is_dir():
+    if not data_dir.is_dir():
+        is_file = data_dir.exists()
         raise InputError(
-            "the data folder is not there" if not base.exists() else "the data folder is a file",
-            where=str(base),
-            found=f"no such folder: {base.absolute()}" if not base.exists() else "a file",
+            "the data folder is a file" if is_file else "the data folder is not there",
+            where=str(data_dir),
+            found="a file" if is_file else f"no such folder: {data_dir.absolute()}",
             expected="the folder that holds " + ", ".join(_names(source)),
             fix="correct --data or the variable TUTELAGE_DATA",
         )
-    fix = f"check the name; `local` is relative to the data folder {base.absolute()}"
-    return expand_paths(base, _names(source), where="data.local", fix=fix)
+    fix = f"check the name; `local` is relative to the data folder {data_dir.absolute()}"
+    return expand_paths(data_dir, _names(source), where="data.local", fix=fix)
 
 
 def _names(source: DataSource) -> tuple[str, ...]:
@@ -228,19 +227,16 @@ def _names(source: DataSource) -> tuple[str, ...]:
 def _fetch(source: DataSource, data_dir: Path | None) -> hub.HubFiles:
     assert source.hub is not None
     try:
-        manual_steps = _manual_steps(source, data_dir)
-        return hub.fetch(source.hub, source.hub_split, manual_steps=manual_steps, config=source.hub_config)
+        return hub.fetch(source.hub, source.hub_split, config=source.hub_config)
     except MachineError as error:
-        local_copy = (
-            data_dir / source.local if isinstance(source.local, str) and data_dir is not None else None
-        )
-        if local_copy is None:
-            raise
+        missing_copy = ""
+        if isinstance(source.local, str) and data_dir is not None:
+            missing_copy = f"; no local copy at {data_dir / source.local} either"
         raise MachineError(
             error.problem,
             where=error.where,
-            found=f"{error.found}; no local copy at {local_copy} either",
-            fix=error.fix,
+            found=f"{error.found}{missing_copy}",
+            fix=_manual_steps(source, data_dir),
         ) from error
 
 
@@ -256,21 +252,45 @@ def _manual_steps(source: DataSource, data_dir: Path | None) -> str:
 
 
 def _read_options(source: DataSource, root: Path) -> ReadOptions:
-    labels = source.labels
-    names: dict[str, str] = {}
-    if labels is not None:
-        label_names = read_names(root / labels.file, str(root / labels.file)) if labels.file else labels.names
-        names = (
-            dict(label_names)
-            if isinstance(label_names, Mapping)
-            else {str(i): name for i, name in enumerate(label_names)}
-        )
+    labels = None
+    if source.labels is not None:
+        file = source.labels.file
+        names = _read_label_names(root / file) if file else _by_value(source.labels.names)
+        labels = LabelMapping(names, source.labels.column, source.labels.options)
     return ReadOptions(
         layout=source.layout,
         turns=source.turns,
         columns=source.columns,
-        labels=None if labels is None else LabelMapping(names, labels.column, labels.options),
+        labels=labels,
         on_bad_row=source.on_bad_row,
+    )
+
+
+def _by_value(names: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
+    """Label names by value; the values of a list are 0, 1, 2, ..."""
+    return dict(names) if isinstance(names, Mapping) else {str(i): name for i, name in enumerate(names)}
+
+
+def _read_label_names(path: Path) -> dict[str, str]:
+    """Read label names by value: a JSON list of names, a JSON object of value to name, or a text file with one name a line.
+
+    Raises:
+        InputError: the file is missing or holds something else.
+    """
+    fix = "check the name; it is relative as the data is"
+    text = read_text(path, subject="the file of label names", fix=fix)
+    value: Json = [line.strip() for line in text.split("\n") if line.strip()]
+    if path.suffix.lower() == ".json":
+        value = loads(text, where=str(path))
+    names = _by_value(value) if isinstance(value, list | dict) else {}
+    if names and all(isinstance(name, str) and name.strip() for name in names.values()):
+        return names
+    raise InputError(
+        "the file holds no label names",
+        where=str(path),
+        found=f"{json_kind(value)}: {shorten(str(value), 40)}",
+        expected='["name", ...] or {"0": "name", ...}, or a text file with a name a line',
+        fix="write the names so, or into the recipe as labels.names",
     )
 
 
@@ -289,8 +309,8 @@ def read_all(files: SourceFiles) -> LoadedData:
     layout = readers[0].layout
     assert layout is not None
     if options.columns and layout.name != "translation":  # there they are languages
-        _check_columns(readers[0].format, options.columns, examples, shown[0])
-    hashes = [reader.sha256 for reader in readers]
+        _check_columns(readers[0].opened.format, options.columns, examples, shown[0])
+    hashes = [reader.opened.sha256 for reader in readers]
     row_count = len({str(example.origin) for example in examples}) if dropped else len(examples)
     if len(dropped) > row_count:
         raise too_many_dropped_error(", ".join(shown[:3]), dropped, row_count)
@@ -298,7 +318,7 @@ def read_all(files: SourceFiles) -> LoadedData:
         examples,
         {
             **files.description,
-            "format": readers[0].format,
+            "format": readers[0].opened.format,
             "layout": layout.name,
             "sha256": hashes[0] if len(hashes) == 1 else hashing.of_json(hashes),
             "rows": len(examples),

@@ -68,7 +68,7 @@ def split(
     stay_together = keys if settings.leaks == "allow" else groups
     split_indices = partition.partition_rows(examples, settings, stay_together, where)
     split_rows = {name: select_rows(examples, indices) for name, indices in split_indices.items()}
-    leaks = _find_leaks(split_rows["train"], split_rows["test"], prompt_fields)
+    leaks = _find_leaks(examples, split_indices, keys) if prompt_fields else []
     near_leaks = _near_leaks(
         examples, split_indices, groups, prompt_fields, settings.near_duplicate_threshold
     )
@@ -130,11 +130,10 @@ def _near_leaks(
     }
     train = [examples[index] for index in split_indices["train"] if groups[index] in shared]
     test = [examples[index] for index in split_indices["test"] if groups[index] in shared]
-    texts = [field_text(row, fields) for row in train], [field_text(row, fields) for row in test]
-    return [
-        (test[match.index], train[match.match_index], match.similarity)
-        for match in duplicates.near_matches(*texts, threshold)
-    ]
+    matches = duplicates.near_matches(
+        [field_text(row, fields) for row in train], [field_text(row, fields) for row in test], threshold
+    )
+    return [(test[match.index], train[match.match_index], match.similarity) for match in matches]
 
 
 def field_text(example: Example, fields: Sequence[str]) -> str:
@@ -159,16 +158,15 @@ def content_key(example: Example, fields: Sequence[str]) -> str:
 
 
 def _find_leaks(
-    train: Sequence[Example], test: Sequence[Example], prompt_fields: Sequence[str]
+    examples: Sequence[Example], split_indices: Mapping[Split, Sequence[int]], keys: Sequence[str]
 ) -> list[tuple[Example, Example]]:
     """The test rows that also occur in training, each with the first such training row."""
-    if not prompt_fields:
-        return []
-    first_index: dict[str, int] = {}
-    for index, row in enumerate(train):
-        first_index.setdefault(content_key(row, prompt_fields), index)
-    pairs = ((row, first_index.get(content_key(row, prompt_fields))) for row in test)
-    return [(row, train[index]) for row, index in pairs if index is not None]
+    first_index = {keys[index]: index for index in reversed(split_indices["train"])}
+    return [
+        (examples[index], examples[first_index[keys[index]]])
+        for index in split_indices["test"]
+        if keys[index] in first_index
+    ]
 
 
 def _leak_error(

@@ -41,12 +41,8 @@ def waiting_packs(
         limits: of a batch.
         cached_tokens: the most tokens in all KV caches.
     """
-    path: list[PrefixNode] = []
     for node, cache in nodes:
-        while path and not any(child is node for child in path[-1].children):
-            path.pop()
-        prefix = SharedPrefix(node.length, cache, sum(ancestor.length for ancestor in path))
-        path.append(node)
+        prefix = SharedPrefix(node.length, cache, node.ancestor_tokens)
         order = sorted(node.prompts, key=lambda index: (-len(requests[index].prompt), index))
         of_node = [requests[index] for index in order]
         width = max((_width(request, prefix) for request in of_node), default=1)

@@ -258,8 +258,7 @@ class _DecodeStep:
                 .view(kv_heads, -1, per_kv, size)
                 .transpose(0, 1)
             )
-        own_output = torch.matmul(self.groups.unsorted(own_weights), value)
-        output = self.groups.unsorted(prefix_output) + own_output
+        output = self.groups.unsorted(prefix_output) + torch.matmul(self.groups.unsorted(own_weights), value)
         return output.view(count, 1, heads, size)
 
 

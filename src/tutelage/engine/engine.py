@@ -8,7 +8,6 @@ change log-probabilities by rounding only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +27,7 @@ from tutelage.engine.padded_batch import PaddedBatch, PaddedDecoderBatch, prefil
 from tutelage.engine.prefix_tree import PrefixNode, build_prefix_tree
 from tutelage.engine.scoring import ChoiceScore
 from tutelage.engine.sequential import FullPass, next_token_logits
+from tutelage.models.special_tokens import eos_ids
 from tutelage.tokens import chat_encoding, rendering
 
 Listener = Callable[[list[Response]], None]
@@ -206,16 +206,7 @@ class Engine:
                 cached_tokens=cached_tokens,
             )
         elif self.capabilities.batching is Batching.PADDED:
-            joins = self.capabilities.prefix_sharing
-            if joins:  # two batches are in the model at once
-                limits = replace(limits, rows=max(1, limits.rows // 2), cache_bytes=limits.cache_bytes // 2)
-            finished = padded_answers.generate_padded(
-                self._prefilled(requests, limits),
-                self._append,
-                joins=joins,
-                limits=self.limits,
-                token_bytes=self._token_bytes,
-            )
+            finished = padded_answers.generate_padded(self._prefilled(requests), self._append)
         else:
             finished = ([self._generate_alone(request)] for request in requests)
         yield from finished
@@ -243,7 +234,7 @@ class Engine:
         elif self.capabilities.batching is Batching.PADDED:
             scored = (
                 (batched, padded_answers.score_padded_choices(batched, batch, pad_id=self.pad_id))
-                for batched, batch in self._prefilled(requests, self.limits)
+                for batched, batch in self._prefilled(requests)
             )
         else:
             choice_score = self.full_pass.choice_score
@@ -270,10 +261,10 @@ class Engine:
                     packed_scoring.score_packed_choices(self.model, pack, packed, cache, node.length),
                 )
 
-    def _prefilled(self, requests: Sequence[EncodedRequest], limits: BatchLimits) -> Iterator[Prefilled]:
+    def _prefilled(self, requests: Sequence[EncodedRequest]) -> Iterator[Prefilled]:
         """Padded batches of requests whose prompts have gone through the model."""
         for node, prefix in self._prefixes(requests):
-            for indices in padded_answers.plan_batches(node, requests, limits, self._token_bytes):
+            for indices in padded_answers.plan_batches(node, requests, self.limits, self._token_bytes):
                 batched = [requests[index] for index in indices]
                 rest = [encoded.prompt[node.length :] for encoded in batched]
                 yield batched, self._continue(prefix, rest)
@@ -321,10 +312,8 @@ class Engine:
 
 def stop_ids(model: Any, tokenizer: Any, turn_end: int | None) -> frozenset[int]:
     """Every token that ends an answer: the template's end of turn, if there is one, and the eos ids of model and tokenizer."""
-    model_ids = getattr(model.generation_config, "eos_token_id", None)
-    model_ids = model_ids if isinstance(model_ids, list) else [model_ids]
-    ids = {turn_end, *model_ids, tokenizer.eos_token_id}
-    return frozenset(int(token) for token in ids if token is not None)
+    ids = eos_ids(getattr(model.generation_config, "eos_token_id", None), tokenizer)
+    return frozenset(ids if turn_end is None else (turn_end, *ids))
 
 
 def _choice(encoded: EncodedRequest, scores: Sequence[ChoiceScore]) -> Response:

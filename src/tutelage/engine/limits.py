@@ -16,7 +16,7 @@ class BatchLimits:
         rows: requests of a batch.
         cache_bytes: bytes of the KV cache. Of a decode batch: all shared prefixes and all rows up to the ends of their answers;
             what one pass works with and the prefix that is read next come on top. Of a padded batch: its rows up to the ends of
-            their answers, every choice counted, and those of a batch that joins it.
+            their answers, every choice counted.
     """
 
     prompt_tokens: int = 4096

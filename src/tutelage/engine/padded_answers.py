@@ -9,7 +9,7 @@ import torch
 from tutelage.engine.continuous_batching import Generation
 from tutelage.engine.encoded_request import EncodedRequest
 from tutelage.engine.limits import BatchLimits
-from tutelage.engine.padded_batch import PaddedBatch, PaddedDecoderBatch, pad
+from tutelage.engine.padded_batch import PaddedBatch, pad
 from tutelage.engine.prefix_tree import PrefixNode
 from tutelage.engine.scoring import ChoiceScore, log_probabilities
 
@@ -28,98 +28,53 @@ def plan_batches(
         limits: of a batch.
         token_bytes: bytes of KV cache for each token of a row.
     """
-    most_cached = limits.cache_bytes // token_bytes
+
+    def fit(indices: Sequence[int]) -> bool:
+        """Whether requests, of which the first is the longest, fit into one batch."""
+        group = [requests[index] for index in indices]
+        copies = sum(max(1, len(request.choices)) for request in group)
+        width = len(group[0].prompt) - node.length
+        cached = copies * (node.length + width + max(request.max_answer_tokens for request in group))
+        few = len(group) <= limits.rows and copies * width <= limits.prompt_tokens
+        return few and cached * token_bytes <= limits.cache_bytes
+
     batch: list[int] = []
-    width = copies = answer = 0
-
-    def longest_first(index: int) -> tuple[int, str]:
-        return -len(requests[index].prompt), requests[index].request.id
-
-    for index in sorted(node.prompts, key=longest_first):
-        request = requests[index]
-        own_width, own_copies = len(request.prompt) - node.length, max(1, len(request.choices))
-        new_width, new_copies = max(width, own_width), copies + own_copies
-        new_answer = max(answer, request.max_answer_tokens)
-        full = new_width * new_copies > limits.prompt_tokens or len(batch) == limits.rows
-        if batch and (full or new_copies * (node.length + new_width + new_answer) > most_cached):
+    for index in sorted(
+        node.prompts, key=lambda index: (-len(requests[index].prompt), requests[index].request.id)
+    ):
+        if batch and not fit([*batch, index]):
             yield batch
             batch = []
-            new_width, new_copies, new_answer = own_width, own_copies, request.max_answer_tokens
         batch.append(index)
-        width, copies, answer = new_width, new_copies, new_answer
     if batch:
         yield batch
 
 
 def generate_padded(
-    batches: Iterator[Prefilled],
-    append: Callable[[Generation, int], None],
-    *,
-    joins: bool,
-    limits: BatchLimits,
-    token_bytes: int,
+    batches: Iterator[Prefilled], append: Callable[[Generation, int], None]
 ) -> Iterator[list[Generation]]:
-    """Generate greedily; gives generations as they end, several at a time.
+    """Generate greedily, one batch after the other; gives generations as they end, several at a time.
 
     Args:
         batches: prefilled requests, made as they are needed.
         append: gives a generation its next token and sets `finish` if that ends it.
-        joins: whether a batch can join one in progress; it does when half of the rows are free and the cache has room.
-        limits: on both batches together.
-        token_bytes: bytes of KV cache for each token of a row.
     """
-    active: list[Generation] = []
-    batch: PaddedBatch | None = None
-    waiting: Prefilled | None = None
-    while True:
-        if waiting is None and (not active or (joins and len(active) <= limits.rows // 2)):
-            waiting = next(batches, None)
-        if waiting is not None and (not active or _fits(active, batch, waiting, limits, token_bytes)):
-            requests, arriving = waiting
-            batch = _joined(batch, arriving) if active else arriving
-            active += [Generation(request.request) for request in requests]
-            waiting = None
-            continue
-        if batch is None or not active:
-            return
-        tokens = batch.logits.argmax(-1)
-        for generation, token in zip(active, tokens.tolist(), strict=True):
-            append(generation, token)
-        unfinished = [row for row, generation in enumerate(active) if not generation.finish]
-        if len(unfinished) < len(active):
-            yield [generation for generation in active if generation.finish]
-            active = [active[row] for row in unfinished]
-            if not active:
-                continue
-            rows = torch.tensor(unfinished, device=tokens.device)
-            batch.select(rows)
-            tokens = tokens[rows]
-            if joins and isinstance(batch, PaddedDecoderBatch):
-                batch.trim()
-        batch.logits = batch.feed(tokens[:, None])[:, -1]
-
-
-def _joined(batch: PaddedBatch | None, arriving: PaddedBatch) -> PaddedBatch:
-    assert isinstance(batch, PaddedDecoderBatch)
-    assert isinstance(arriving, PaddedDecoderBatch)
-    return batch.join(arriving)
-
-
-def _fits(
-    active: Sequence[Generation],
-    batch: PaddedBatch | None,
-    waiting: Prefilled,
-    limits: BatchLimits,
-    token_bytes: int,
-) -> bool:
-    """Whether the KV cache of two batches together, up to the end of their last answer, keeps to its limit."""
-    requests, arriving = waiting
-    assert isinstance(batch, PaddedDecoderBatch)
-    assert isinstance(arriving, PaddedDecoderBatch)
-    remaining = [generation.request.max_new_tokens - len(generation.ids) for generation in active]
-    remaining += [request.max_answer_tokens for request in requests]
-    width = max(batch.width, arriving.width) + max(remaining)
-    return (len(active) + len(requests)) * width * token_bytes <= limits.cache_bytes
+    for requests, batch in batches:
+        active = [Generation(request.request) for request in requests]
+        while True:
+            tokens = batch.logits.argmax(-1)
+            for generation, token in zip(active, tokens.tolist(), strict=True):
+                append(generation, token)
+            unfinished = [row for row, generation in enumerate(active) if not generation.finish]
+            if len(unfinished) < len(active):
+                yield [generation for generation in active if generation.finish]
+                active = [active[row] for row in unfinished]
+                if not active:
+                    break
+                rows = torch.tensor(unfinished, device=tokens.device)
+                batch.select(rows)
+                tokens = tokens[rows]
+            batch.logits = batch.feed(tokens[:, None])[:, -1]
 
 
 def score_padded_choices(

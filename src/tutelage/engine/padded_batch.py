@@ -7,6 +7,7 @@ from copy import copy, deepcopy
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -54,24 +55,6 @@ class PaddedDecoderBatch:
         forked.logits = forked.feed(ids, mask=mask, last_only=True)[:, -1]
         return forked
 
-    def join(self, arriving: PaddedDecoderBatch) -> PaddedDecoderBatch:
-        """One batch of the rows of this one and another; neither may be used afterwards."""
-        both = (self, arriving)
-        width = max(batch.width for batch in both)
-        joined = copy(self)
-        joined.mask = torch.cat([_pad_left(batch.mask, width, 1) for batch in both])
-        joined.next_position = torch.cat([batch.next_position for batch in both])
-        joined.logits = torch.cat([batch.logits for batch in both])
-        joined.cache = DynamicCache(config=self.model.config)
-        for number in range(len(self.cache.layers)):
-            layers = [batch.cache.layers[number] for batch in both]
-            keys, values = (
-                torch.cat([_pad_left(getattr(layer, name), width, 2) for layer in layers])
-                for name in ("keys", "values")
-            )
-            joined.cache.update(keys, values, number)
-        return joined
-
     @property
     def token_bytes(self) -> int:
         """Bytes of KV cache for each token of a row."""
@@ -98,21 +81,6 @@ class PaddedDecoderBatch:
         self.mask = self.mask[rows]
         self.next_position = self.next_position[rows]
         self.logits = self.logits[rows]
-
-    @property
-    def width(self) -> int:
-        """Columns of each row, padding included."""
-        return int(self.mask.shape[1])
-
-    def trim(self) -> None:
-        """Drop the columns at the left that are padding in every row. Only for models that share prefixes."""
-        used = self.mask.any(0).nonzero()
-        first = int(used[0]) if len(used) else 0
-        if not first:
-            return
-        self.mask = self.mask[:, first:]
-        for layer in self.cache.layers:
-            layer.keys, layer.values = layer.keys[:, :, first:], layer.values[:, :, first:]
 
     def _forward(
         self, inputs: dict[str, torch.Tensor], positions: torch.Tensor, *, last_only: bool
@@ -162,8 +130,7 @@ class PaddedEncoderDecoderBatch:
                 self.cache = prompt.cache(len(ids))
             else:
                 inputs, self.mask = {"inputs_embeds": prompt.before(ids)}, prompt.mask(self.mask)
-        encoder = self.model.get_encoder()
-        self.encoded = encoder(**inputs, attention_mask=self.mask).last_hidden_state
+        self.encoded = self.model.get_encoder()(**inputs, attention_mask=self.mask).last_hidden_state
         start = torch.tensor([[model.config.decoder_start_token_id, *answer_prefix]], device=model.device)
         self.logits = self.feed(start.repeat(len(prompts), 1))[:, -1]
 
@@ -214,14 +181,10 @@ def pad(
     rows: Sequence[Sequence[int]], pad_id: int, device: torch.device, *, left: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows of ids as one tensor (B, width), padded at the right or left, and its mask: 1 for tokens, 0 for padding."""
-    width = max(map(len, rows))
-
-    def filled(row: Sequence[int], fill: int) -> list[int]:
-        padding = [fill] * (width - len(row))
-        return [*padding, *row] if left else [*row, *padding]
-
-    ids = torch.tensor([filled(row, pad_id) for row in rows], device=device)
-    return ids, torch.tensor([filled([1] * len(row), 0) for row in rows], device=device)
+    side = "left" if left else "right"
+    tensors = [torch.tensor(row, device=device) for row in rows]
+    ids = pad_sequence(tensors, batch_first=True, padding_value=pad_id, padding_side=side)
+    return ids, pad_sequence(list(map(torch.ones_like, tensors)), batch_first=True, padding_side=side)
 
 
 def _token_bytes(cache: Any, rows: int) -> int:
@@ -231,13 +194,3 @@ def _token_bytes(cache: Any, rows: int) -> int:
         tensor for pair in pairs for tensor in pair if isinstance(tensor, torch.Tensor) and tensor.numel()
     ]
     return sum(t.numel() * t.element_size() // (rows * t.shape[-2]) for t in tensors)
-
-
-def _pad_left(tensor: torch.Tensor, width: int, dim: int) -> torch.Tensor:
-    """A tensor with zeros before it, so that a dimension has this width."""
-    missing = width - tensor.shape[dim]
-    if not missing:
-        return tensor
-    shape = [*tensor.shape]
-    shape[dim] = missing
-    return torch.cat([tensor.new_zeros(shape), tensor], dim)

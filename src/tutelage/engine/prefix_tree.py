@@ -25,12 +25,14 @@ class PrefixNode:
         length: tokens of the whole prefix, from the prompts' first token on.
         prompts: indices of the prompts that share no longer prefix with others.
         children: the longer prefixes that some of its prompts share.
+        ancestor_tokens: tokens of all prefixes above it, each counted in full.
     """
 
     tokens: tuple[int, ...]
     length: int
     prompts: tuple[int, ...]
     children: tuple[PrefixNode, ...]
+    ancestor_tokens: int = 0
 
 
 def build_prefix_tree(prompts: Sequence[Ids], *, pack_tokens: int | None = None) -> PrefixNode:
@@ -51,8 +53,10 @@ def build_prefix_tree(prompts: Sequence[Ids], *, pack_tokens: int | None = None)
             return end - start - 1
         return (sum(len(prompts[index]) - common for index in order[start:end]) - 1) // pack_tokens
 
-    def node(start: int, end: int, tokens: tuple[int, ...], length: int, levels: int) -> PrefixNode:
-        """The node of the prompts `order[start:end]`, with at most so many levels below it."""
+    def node(
+        start: int, end: int, tokens: tuple[int, ...], length: int, ancestors: tuple[int, ...]
+    ) -> PrefixNode:
+        """The node of the prompts `order[start:end]`, below prefixes of these lengths."""
         indices: list[int] = []
         children: list[PrefixNode] = []
         while start < end:
@@ -60,15 +64,16 @@ def build_prefix_tree(prompts: Sequence[Ids], *, pack_tokens: int | None = None)
             while stop < end and shared[stop] - length >= MIN_TOKENS:
                 stop += 1
             common = min(shared[start + 1 : stop], default=length)
-            if levels and passes_saved(start, stop, common) * (common - length) >= MIN_SAVED:
+            saved = passes_saved(start, stop, common) * (common - length)
+            if saved >= MIN_SAVED and len(ancestors) < MAX_DEPTH:
                 added = tuple(prompts[order[start]][length:common])
-                children.append(node(start, stop, added, common, levels - 1))
+                children.append(node(start, stop, added, common, (*ancestors, length)))
             else:
                 indices += order[start:stop]
             start = stop
-        return PrefixNode(tokens, length, tuple(indices), tuple(children))
+        return PrefixNode(tokens, length, tuple(indices), tuple(children), sum(ancestors))
 
-    return node(0, len(order), (), 0, MAX_DEPTH)
+    return node(0, len(order), (), 0, ())
 
 
 def common_prefix_length(first: Ids, second: Ids) -> int:

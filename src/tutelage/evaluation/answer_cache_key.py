@@ -7,8 +7,8 @@ how large it may be.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,23 +41,17 @@ class KeyedEngine:
 def keyed_engine(loaded: LoadedModel) -> KeyedEngine:
     """An engine for a loaded model."""
     engine = Engine(
-        loaded.model,
-        loaded.tokenizer,
-        encoder_decoder=loaded.encoder_decoder,
-        context=loaded.context,
+        loaded.model, loaded.tokenizer, encoder_decoder=loaded.encoder_decoder, context=loaded.context
     )
     return KeyedEngine(engine, model_key(loaded))
 
 
-@contextmanager
-def open_answer_cache(say: Callable[[str], None]) -> Iterator[AnswerCache | None]:
-    """Open the cache of answers for the block; None where it is switched off."""
+def open_answer_cache(say: Callable[[str], None]) -> AbstractContextManager[AnswerCache | None]:
+    """Open the cache of answers for a block; None where it is switched off."""
     max_bytes = caches.size_limit("TUTELAGE_ANSWERS_CACHE_MB", DEFAULT_MB)
     if not caches.enabled() or not max_bytes:
-        yield None
-        return
-    with AnswerCache(caches.root() / "answers" / "answers.sqlite", max_bytes=max_bytes, say=say) as cache:
-        yield cache
+        return nullcontext()
+    return AnswerCache(caches.root() / "answers" / "answers.sqlite", max_bytes=max_bytes, say=say)
 
 
 def model_key(loaded: LoadedModel) -> str:
@@ -67,26 +61,21 @@ def model_key(loaded: LoadedModel) -> str:
     out: a request that does not fit is refused, and never answered differently.
     """
     model = loaded.model
+    generation = model.generation_config.to_dict().items()
     parameter = next(model.parameters())
     return hashing.of_json(
         {
             "fingerprint": loaded.fingerprint,
             "template": loaded.chat_template,
             "encoder_decoder": loaded.encoder_decoder,
-            "generation": _generation_settings(model.generation_config),
+            # Which tokens begin and end answers: the fingerprint does not cover the file that holds them.
+            "generation": {name: repr(value) for name, value in generation if name != "transformers_version"},
             "dtype": str(parameter.dtype),
             "attention": getattr(model.config, "_attn_implementation", None),
             "machine": [platform.machine(), _device(parameter.device)],
             "program": caches.code_version(_PARTS, _LIBRARIES),
         }
     )
-
-
-def _generation_settings(generation: Any) -> dict[str, str]:
-    """Which tokens begin and end answers: the fingerprint does not cover the file that holds them."""
-    return {
-        name: repr(value) for name, value in generation.to_dict().items() if name != "transformers_version"
-    }
 
 
 def _device(device: Any) -> str:

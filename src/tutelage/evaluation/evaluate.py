@@ -35,7 +35,6 @@ from tutelage.results.run_folder import EVALUATION_FILE, STORE_FILE
 from tutelage.results.store import Store
 from tutelage.tokens.rendering import clock_of
 
-SCHEMA = 1
 BASE, TUNED = "base", "tuned"
 IDENTITY_FILE = "identity"
 """The file of a folder that says which evaluation it holds."""
@@ -85,7 +84,9 @@ def evaluate(options: EvaluationOptions, *, listener: Listener | None = None) ->
             f"{place.folder} was begun before generation settings were part of an evaluation: it is continued",
         )
     _check_folder(place)
-    _require_answers(place.folder)
+    if (place.folder / STORE_FILE).is_file():
+        with Store.open(place.folder / STORE_FILE, read_only=True) as store:
+            digests.require_answers(store)
     listener.stage("load")
     # Prompts are those of the first start, also on another day: what was fitted to the context is in the identity.
     clock = template_clock.clock_for(place.folder, first=clock.instant)
@@ -101,35 +102,45 @@ def evaluate(options: EvaluationOptions, *, listener: Listener | None = None) ->
             Store.open(place.folder / STORE_FILE) as store,
             open_answer_cache(partial(listener.stage, "cache")) as cache,
         ):
-            evaluation = _Evaluation(store, checked.benchmarks, cache, listener, options.self_check)
-            scores = evaluation.measure(replace(loaded, name=TUNED) if options.against_base else loaded)
+            measure = partial(
+                _measure,
+                checked.benchmarks,
+                store=store,
+                cache=cache,
+                listener=listener,
+                self_check=options.self_check,
+            )
+            scores = measure(replace(loaded, name=TUNED) if options.against_base else loaded)
             base: Mapping[str, Measurement] = {}
             if options.against_base and loaded.adapter:
-                base = evaluation.measure_below_adapter(loaded, checked.source, legacy=place.legacy)
+                with adapter_off(loaded):
+                    base = measure(_below_adapter(loaded, checked.source, legacy=place.legacy))
             elif checked.base is not None:
                 template = loaded.chat_template
                 del loaded  # frees its memory for the base
                 gc.collect()
                 listener.stage("load", "the base")
-                base = evaluation.measure(
-                    replace(load(checked.base, chat_template=template, clock=clock), name=BASE)
-                )
+                base = measure(replace(load(checked.base, chat_template=template, clock=clock), name=BASE))
             made_from = {"store": digests.of_store(store)}
-        document: dict[str, Any] = {
-            "schema": SCHEMA,
-            "provenance": {
-                **provenance(started=started, ended=timestamp()),
-                **template_clock.card_entry(clock),
-                "model": options.model,
-                "identity": place.identity,
-                FINGERPRINT: checked.fingerprint,
-            },
-            "benchmarks": {name: as_json(measurement) for name, measurement in scores.items()},
+        compared: Mapping[str, Any] = base and {
+            "base": {name: as_json(measurement) for name, measurement in base.items()},
+            "against_base": compare_models({}, pair_scores(base, scores)).as_json()["watched"],
         }
-        if base:
-            document["base"] = {name: as_json(measurement) for name, measurement in base.items()}
-            document["against_base"] = compare_models({}, pair_scores(base, scores)).as_json()["watched"]
-        document = sealed({**document, "made_from": made_from})
+        document = sealed(
+            {
+                "schema": 1,
+                "provenance": {
+                    **provenance(started=started, ended=timestamp()),
+                    **template_clock.card_entry(clock),
+                    "model": options.model,
+                    "identity": place.identity,
+                    FINGERPRINT: checked.fingerprint,
+                },
+                "benchmarks": {name: as_json(measurement) for name, measurement in scores.items()},
+                **compared,
+                "made_from": made_from,
+            }
+        )
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
         files.write_text(place.folder / EVALUATION_FILE, text + "\n")
     return EvaluationResult(place.folder, document)
@@ -147,47 +158,40 @@ def as_json(measurement: Measurement) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Evaluation:
-    """An evaluation under way, of one model or two."""
+def _measure(
+    benchmarks: Sequence[Benchmark],
+    loaded: LoadedModel,
+    *,
+    store: Store,
+    cache: AnswerCache | None,
+    listener: Listener,
+    self_check: bool,
+) -> Mapping[str, Measurement]:
+    """Answer and score all benchmarks with a model."""
+    engine = keyed_engine(loaded)
+    clock = clock_of(loaded.tokenizer)
+    evaluator = ModelEvaluator(
+        store,
+        loaded.name,
+        template_clock.with_instant(loaded.fingerprint, clock),
+        {**provenance(started=timestamp()), **template_clock.card_entry(clock)},
+        lambda: engine,
+        listener,
+        cache,
+        stage_prefix=f"{loaded.name}: " if loaded.name in (BASE, TUNED) else "",
+        self_check=self_check,
+    )
+    return evaluator.measure((), benchmarks).benchmarks
 
-    store: Store
-    benchmarks: Sequence[Benchmark]
-    cache: AnswerCache | None
-    listener: Listener
-    self_check: bool
 
-    def measure(self, loaded: LoadedModel) -> Mapping[str, Measurement]:
-        """Answer and score all benchmarks with a model."""
-        engine = keyed_engine(loaded)
-        clock = clock_of(loaded.tokenizer)
-        return (
-            ModelEvaluator(
-                self.store,
-                loaded.name,
-                template_clock.with_instant(loaded.fingerprint, clock),
-                {**provenance(started=timestamp()), **template_clock.card_entry(clock)},
-                lambda: engine,
-                self.listener,
-                self.cache,
-                stage_prefix=f"{loaded.name}: " if loaded.name in (BASE, TUNED) else "",
-                self_check=self.self_check,
-            )
-            .measure((), self.benchmarks)
-            .benchmarks
-        )
-
-    def measure_below_adapter(
-        self, loaded: LoadedModel, source: ModelSource, *, legacy: bool
-    ) -> Mapping[str, Measurement]:
-        """Answer and score all benchmarks with the model below the adapter, whose weights are in memory already."""
-        with adapter_off(loaded):
-            parts = {
-                "files": fingerprint(base_of(source), settings=not legacy),
-                "chat_template": loaded.chat_template,
-                "adapter": "off",
-            }
-            return self.measure(replace(loaded, name=BASE, fingerprint=hashing.of_json(parts)))
+def _below_adapter(loaded: LoadedModel, source: ModelSource, *, legacy: bool) -> LoadedModel:
+    """A model whose adapter is switched off, with the name and the fingerprint of the model below it."""
+    parts = {
+        "files": fingerprint(base_of(source), settings=not legacy),
+        "chat_template": loaded.chat_template,
+        "adapter": "off",
+    }
+    return replace(loaded, name=BASE, fingerprint=hashing.of_json(parts))
 
 
 def _place(checked: CheckedEvaluation, options: EvaluationOptions) -> _Place:
@@ -220,47 +224,30 @@ def _identity_in(folder: Path) -> str:
         return ""
 
 
-def _require_answers(folder: Path) -> None:
-    """Refuse answers that were edited after the document was computed; missing ones are asked again."""
-    try:
-        document, recorded = digests.document_beside(folder / STORE_FILE)
-    except InputError:
-        return  # it is computed again, from the answers as they are
-    if recorded is None or not (folder / STORE_FILE).is_file():
-        return
-    with Store.open(folder / STORE_FILE, read_only=True) as store:
-        changes = digests.find_changes(store, recorded)
-        if changes.answers:
-            raise digests.changed_error(store, changes, by=document)
-
-
 def _check_folder(place: _Place) -> None:
     """Refuse a folder that holds another evaluation, or anything else."""
     folder = place.folder
-    if not folder.exists():
-        return
-    if not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
         raise InputError(
             "the folder for responses is a file",
             where=str(folder),
             expected="a folder, or a name that is free",
             fix="name another one with --out",
         )
-    if (folder / IDENTITY_FILE).is_file():
-        if _identity_in(folder) == place.identity:
-            return
+    is_marked = (folder / IDENTITY_FILE).is_file()
+    if is_marked and _identity_in(folder) != place.identity:
         raise InputError(
             "the folder holds another evaluation",
             where=str(folder),
             expected="the same model, chat template and benchmark items",
             fix="name another folder with --out, or leave --out away",
         )
-    content = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
-    if content:
+    content = sorted(path.name for path in folder.glob("[!.]*"))
+    if content and not is_marked:
         raise InputError(
             "the folder holds something that is no evaluation",
             where=str(folder),
-            found=", ".join(sorted(content)[:5]),
+            found=", ".join(content[:5]),
             fix="name another folder with --out",
         )
 

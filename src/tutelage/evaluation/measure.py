@@ -23,9 +23,6 @@ from tutelage.results.answer_cache import AnswerCache
 from tutelage.results.store import Evaluation, Item, Store
 from tutelage.tokens.encoder import conversation_text
 
-FROM_CACHE = "cache"
-"""In the provenance of responses, under `answers`: they were given to an earlier evaluation."""
-
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
@@ -144,7 +141,7 @@ class ModelEvaluator:
         engine = self.load_engine()
         key = engine.key_for(missing) if self.cache is not None else None
         if cached := self.cache.find(key, missing) if self.cache is not None and key is not None else []:
-            provenance = {**self.provenance, "answers": FROM_CACHE}
+            provenance = {**self.provenance, "answers": "cache"}
             self.store.evaluation(**names, fingerprint=fingerprint, provenance=provenance).add(cached)
             self.listener.stage(
                 self.stage_prefix + name, f"{len(cached)} of {len(requests)} answers from the cache"

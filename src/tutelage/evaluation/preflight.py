@@ -57,10 +57,8 @@ class _Mistakes:
         """The result of a call; None when it raises."""
         try:
             return do()
-        except InputErrors as error:
-            self.errors += error.errors
         except InputError as error:
-            self.errors.append(error)
+            self.errors += error.errors if isinstance(error, InputErrors) else [error]
         return None
 
     def attempt_all(self, calls: Iterable[Callable[[], _T]]) -> list[_T]:
@@ -102,7 +100,8 @@ def check_evaluation(
     raise_all("the evaluation", mistakes.errors[:MAX_MISTAKES])
     assert source is not None
     assert tokenizer is not None
-    files.require_space(options.out or Path("runs"), _response_bytes(benchmarks), subject="the responses")
+    size = sum(_BYTES_PER_ITEM + 2 * len(item.prompt) for benchmark in benchmarks for item in benchmark.items)
+    files.require_space(options.out or Path("runs"), size, subject="the responses")
     return CheckedEvaluation(
         source,
         template,
@@ -153,8 +152,3 @@ def _load_benchmark(name: str, options: EvaluationOptions) -> Benchmark:
     shots = options.shots if isinstance(spec, library.RowsSpec) and spec.has_exemplars else None
     limit = Limit(options.limit, first=options.first)
     return library.load(name, data=options.data_dir, limit=limit, shots=shots, root=Path.cwd())
-
-
-def _response_bytes(benchmarks: Sequence[Benchmark]) -> int:
-    """An estimate of the responses' size on disk."""
-    return sum(_BYTES_PER_ITEM + 2 * len(item.prompt) for benchmark in benchmarks for item in benchmark.items)

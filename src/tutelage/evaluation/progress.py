@@ -23,11 +23,7 @@ class Listener(Protocol):
 class SilentListener:
     """A listener that does nothing."""
 
-    def stage(self, name: str, note: str = "") -> None:
+    def _ignore(self, *_: object, **__: object) -> None:
         """Do nothing."""
 
-    def advance(self, done: int, total: int) -> None:
-        """Do nothing."""
-
-    def event(self, event: Event) -> None:
-        """Do nothing."""
+    stage = advance = event = _ignore

@@ -7,11 +7,10 @@ use, and with the text of the data. `findings.yaml` says what each finding means
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import groupby, islice
+from itertools import chain, compress, groupby, islice
 from typing import Any
 
 from tutelage.core import yamltext
@@ -41,7 +40,6 @@ class CheckedRow:
         prompt_ids: the ids that the model reads in use before it answers the row's prompt.
         rendered: the conversation with its answer, as the chat template renders it; '' for an encoder-decoder model.
         expected: the text that the model reads in use, followed by the answer; '' for an encoder-decoder model.
-        control_ids: the control tokens that prompt or completion would become if they were encoded carelessly.
     """
 
     row: Prompted
@@ -49,16 +47,10 @@ class CheckedRow:
     prompt_ids: tuple[int, ...]
     rendered: str
     expected: str
-    control_ids: tuple[int, ...]
 
-    @property
-    def learned(self) -> list[int]:
-        """The ids that bear loss."""
-        return [
-            id_
-            for id_, bears_loss in zip(self.encoded.ids, self.encoded.loss_mask, strict=True)
-            if bears_loss
-        ]
+    def learned(self, length: int | None = None) -> list[int]:
+        """The ids that bear loss, of the first `length` or of all."""
+        return list(compress(self.encoded.ids[:length], self.encoded.loss_mask))
 
 
 class Checks:
@@ -80,10 +72,10 @@ class Checks:
     def of_model(self) -> Iterator[Finding]:
         """Findings on the tokenizer and the chat template themselves."""
         pad = self.tokenizer.pad_token_id
-        if pad is not None and pad in self.loaded.ends:
-            yield _finding("pad-is-end", "model", f"{self._named([pad])} pads and ends answers")
+        in_use = "no token" if pad is None else self._named([pad])
+        if pad in self.loaded.ends:
+            yield _finding("pad-is-end", "model", f"{in_use} pads and ends answers")
         elif self.loaded.stated_pad in self.loaded.ends:
-            in_use = "no token" if pad is None else self._named([pad])
             text = f"{self._named([self.loaded.stated_pad])} pads and ends answers; here {in_use} pads"
             yield _finding("pad-was-end", "model", text)
         if not self.encoder.encoder_decoder:
@@ -107,64 +99,103 @@ class Checks:
         if not task.train:
             return
         where = f"tasks.{task.name}"
-        rows = list(self._checked_rows(task.train, encoded))
-        for kind, check in self._row_checks().items():
-            hits = [(checked.row, text) for checked in rows if (text := check(checked))]
-            if hits:
-                row, text = hits[0]
-                summary = f"{len(hits)} of {len(rows)} training rows; first {row.id}: {text}"
-                yield _finding(kind, where, summary, rows=[row for row, _ in hits])
+        hits: dict[str, list[tuple[Prompted, str]]] = defaultdict(list)
+        for checked in self._checked_rows(task.train, encoded):
+            for kind, text in chain(self._of_ids(checked), self._of_loss(checked), self._of_borders(checked)):
+                hits[kind].append((checked.row, text))
+        for kind in _meanings():
+            if kind in hits:
+                first, text = hits[kind][0]
+                summary = f"{len(hits[kind])} of {len(task.train)} training rows; first {first.id}: {text}"
+                yield _finding(kind, where, summary, rows=[row for row, _ in hits[kind]])
         yield from self._truncated(where, task.train, encoded)
         yield from _leaks(where, task)
         yield from _repeated(where, task)
         yield from _constant(where, task.train)
         yield from _conflicting(where, task.train)
 
-    def _row_checks(self) -> Mapping[str, Callable[[CheckedRow], str | None]]:
-        """By the kind of finding a check of one row, which returns what is wrong or None."""
-        return {
-            "no-turn-end": self._no_turn_end,
-            "doubled-start": self._doubled_start,
-            "template-differs": self._template_differs,
-            "prompt-learned": self._prompt_learned,
-            "nothing-learned": self._nothing_learned,
-            "unknown-text": self._unknown_text,
-            "answer-differs": self._answer_differs,
-            "text-rewritten": self._text_rewritten,
-            "border-tokens": self._border_tokens,
-            "control-text": self._control_text,
-        }
-
     def _checked_rows(self, rows: Sequence[Prompted], encoded: Sequence[Encoded]) -> Iterator[CheckedRow]:
         """Every row with its tokens; many are rendered at a time."""
         remaining = zip(rows, encoded, strict=True)
         while batch := list(islice(remaining, BATCH)):
             prompts = [trained_prompt(self.encoder, row, ids) for row, ids in batch]
-            prompt_ids = self.encoder.prompts_ids(prompts)
-            rendered, openings = self._rendered(
-                [(prompt, row.completion) for prompt, (row, _) in zip(prompts, batch, strict=True)]
-            )
-            for index, (row, ids) in enumerate(batch):
-                expected = openings[index] + row.completion + self.turn_end if openings[index] else ""
-                texts = (*(content for _, content in row.history), row.prompt, row.completion)
-                control = dict.fromkeys(id_ for text in texts for id_ in self._spelled_control_ids(text))
-                yield CheckedRow(
-                    row, ids, tuple(prompt_ids[index]), rendered[index], expected, tuple(control)
-                )
+            prompts_ids = self.encoder.prompts_ids(prompts)
+            texts = self._texts(prompts, [row.completion for row, _ in batch])
+            for (row, ids), prompt_ids, text in zip(batch, prompts_ids, texts, strict=True):
+                yield CheckedRow(row, ids, tuple(prompt_ids), *text)
 
-    def _rendered(self, turns: Sequence[tuple[tuple[str, History], str]]) -> tuple[list[str], list[str]]:
-        """Conversations with their answers, and up to their answers; '' for an encoder-decoder model."""
+    def _texts(self, prompts: Sequence[tuple[str, History]], answers: Sequence[str]) -> list[tuple[str, str]]:
+        """`rendered` and `expected` of each row."""
         if self.encoder.encoder_decoder:
-            return [""] * len(turns), [""] * len(turns)
-        questions = [chat_encoding.messages(*prompt) for prompt, _ in turns]
+            return [("", "")] * len(prompts)
+        questions = [chat_encoding.messages(*prompt) for prompt in prompts]
         answered = [
             [*messages, {"role": "assistant", "content": answer}]
-            for messages, (_, answer) in zip(questions, turns, strict=True)
+            for messages, answer in zip(questions, answers, strict=True)
         ]
-        return (
-            rendering.render_all(self.tokenizer, answered, generate=False),
-            rendering.render_all(self.tokenizer, questions, generate=True),
-        )
+        rendered = rendering.render_all(self.tokenizer, answered, generate=False)
+        openings = rendering.render_all(self.tokenizer, questions, generate=True)
+        return [
+            (text, opening and opening + answer + self.turn_end)
+            for text, opening, answer in zip(rendered, openings, answers, strict=True)
+        ]
+
+    def _of_ids(self, checked: CheckedRow) -> Iterator[tuple[str, str]]:
+        """Findings on one row's ids, in comparison with those in use: the kind of each, and what was found."""
+        encoded, in_use, learned = checked.encoded, checked.prompt_ids, checked.learned()
+        if learned and learned[-1] not in self.loaded.ends:
+            end, ends = self._named(learned[-1:]), self._named(self.loaded.ends)
+            yield "no-turn-end", f"it ends with {end}, and answers end at {ends}"
+        if doubled := [ids for ids in (encoded.source or (), encoded.ids) if self._starts_doubled(ids)]:
+            yield "doubled-start", self._named(doubled[0][:3])
+        trained = encoded.source if encoded.source is not None else encoded.ids
+        if trained[: len(in_use)] != in_use:
+            at = _first_difference(trained, in_use)
+            yield (
+                "template-differs",
+                f"token {at + 1} is {self._named(trained[at : at + 2])}, in use {self._named(in_use[at : at + 2])}",
+            )
+        elif not checked.rendered.startswith(checked.expected):
+            texts = _around_difference(checked.rendered, checked.expected)
+            yield "template-differs", "the template writes {}, in use there stands {}".format(*texts)
+
+    def _of_loss(self, checked: CheckedRow) -> Iterator[tuple[str, str]]:
+        """Findings on the ids of one row that bear loss, in comparison with its completion."""
+        learned, completion = checked.learned(), checked.row.completion
+        start = len(self.encoder.answer_prefix if self.encoder.encoder_decoder else checked.prompt_ids)
+        if of_prompt := checked.learned(start):
+            yield "prompt-learned", f"{len(of_prompt)} of its tokens, such as {self._named(of_prompt[:4])}"
+        answer = learned[: -len(self.end)] if learned[-len(self.end) :] == self.end else learned
+        if not answer:
+            yield "nothing-learned", f"the completion {shorten(completion)}"
+        ids = [*(checked.encoded.source or ()), *checked.encoded.ids]
+        if count := sum(id_ in self.unknown for id_ in ids):
+            side = "the answer" if self.unknown & set(learned) else "the prompt"
+            text = f"{count} times {self._named(self.unknown)} in {side} {shorten(self._decoded(ids))}"
+            yield "unknown-text", text
+        text = self._decoded(answer)
+        if text != completion:
+            same_words = _normalized(text) == _normalized(completion)
+            if same_words or (answer and not of_prompt and not self.unknown & set(learned)):
+                kind = "text-rewritten" if same_words else "answer-differs"
+                yield kind, "learned {}, the completion says {}".format(*_around_difference(text, completion))
+
+    def _of_borders(self, checked: CheckedRow) -> Iterator[tuple[str, str]]:
+        """Text that spells control tokens; in rows without it, text whose tokens change where prompt and answer meet."""
+        row, expected = checked.row, checked.expected
+        texts = (*(content for _, content in row.history), row.prompt, row.completion)
+        control = dict.fromkeys(id_ for text in texts for id_ in self._spelled_control_ids(text))
+        if control:
+            yield "control-text", self._named(control)
+        elif expected and checked.rendered.startswith(expected):
+            together = chat_encoding.encode_text(self.tokenizer, expected, control=True)
+            apart = [*checked.prompt_ids, *self.encoder.completion_ids(row.completion)]
+            if together != apart:
+                at = _first_difference(together, apart)
+                yield (
+                    "border-tokens",
+                    f"as one text {self._named(together[at : at + 2])}, apart {self._named(apart[at : at + 2])}",
+                )
 
     def _spelled_control_ids(self, text: str) -> list[int]:
         """The control tokens that a text spells out; the unknown token also comes of other text."""
@@ -172,85 +203,8 @@ class Checks:
         ids = [id_ for id_ in chat_encoding.encode_text(self.tokenizer, text, control=True) if id_ in control]
         return [id_ for id_ in ids if id_ not in self.unknown or self.tokenizer.unk_token in text]
 
-    def _no_turn_end(self, checked: CheckedRow) -> str | None:
-        learned = checked.learned
-        if not learned or learned[-1] in self.loaded.ends:
-            return None
-        return f"it ends with {self._named(learned[-1:])}, and answers end at {self._named(self.loaded.ends)}"
-
-    def _doubled_start(self, checked: CheckedRow) -> str | None:
-        sides = [checked.encoded.source or (), checked.encoded.ids]
-        return next((self._named(ids[:3]) for ids in sides if self._starts_doubled(ids)), None)
-
     def _starts_doubled(self, ids: Sequence[int]) -> bool:
         return len(ids) > 1 and ids[0] == ids[1] and ids[0] in chat_encoding.control_ids(self.tokenizer)
-
-    def _template_differs(self, checked: CheckedRow) -> str | None:
-        encoded, in_use = checked.encoded, checked.prompt_ids
-        trained = encoded.source if encoded.source is not None else encoded.ids
-        if trained[: len(in_use)] != in_use:
-            at = _first_difference(trained, in_use)
-            return f"token {at + 1} is {self._named(trained[at : at + 2])}, in use {self._named(in_use[at : at + 2])}"
-        if not checked.rendered.startswith(checked.expected):
-            rendered, expected = _around_difference(checked.rendered, checked.expected)
-            return f"the template writes {rendered}, in use there stands {expected}"
-        return None
-
-    def _prompt_learned(self, checked: CheckedRow) -> str | None:
-        ids = self._learned_prompt_ids(checked)
-        return f"{len(ids)} of its tokens, such as {self._named(ids[:4])}" if ids else None
-
-    def _learned_prompt_ids(self, checked: CheckedRow) -> list[int]:
-        """The ids before the answer that bear loss."""
-        encoder = self.encoder
-        length = len(encoder.answer_prefix) if encoder.encoder_decoder else len(checked.prompt_ids)
-        pairs = zip(checked.encoded.ids[:length], checked.encoded.loss_mask[:length], strict=True)
-        return [id_ for id_, bears_loss in pairs if bears_loss]
-
-    def _nothing_learned(self, checked: CheckedRow) -> str | None:
-        return None if self._answer_ids(checked) else f"the completion {shorten(checked.row.completion)}"
-
-    def _answer_ids(self, checked: CheckedRow) -> list[int]:
-        """The learned ids without the end of the turn."""
-        learned, size = checked.learned, len(self.end)
-        return learned[:-size] if learned[-size:] == self.end else learned
-
-    def _unknown_text(self, checked: CheckedRow) -> str | None:
-        ids = [*(checked.encoded.source or ()), *checked.encoded.ids]
-        count = sum(id_ in self.unknown for id_ in ids)
-        if not count:
-            return None
-        side = "the answer" if self.unknown & set(checked.learned) else "the prompt"
-        return f"{count} times {self._named(self.unknown)} in {side} {shorten(self._decoded(ids))}"
-
-    def _answer_differs(self, checked: CheckedRow) -> str | None:
-        answer = self._answer_ids(checked)
-        # These are findings of their own.
-        if not answer or self._learned_prompt_ids(checked) or self.unknown & set(checked.learned):
-            return None
-        text, completion = self._decoded(answer), checked.row.completion
-        return None if _normalized(text) == _normalized(completion) else _text_difference(text, completion)
-
-    def _text_rewritten(self, checked: CheckedRow) -> str | None:
-        text, completion = self._decoded(self._answer_ids(checked)), checked.row.completion
-        if text == completion or _normalized(text) != _normalized(completion):
-            return None
-        return _text_difference(text, completion)
-
-    def _border_tokens(self, checked: CheckedRow) -> str | None:
-        """Whether prompt and answer, encoded as one text, have other tokens at the border than encoded apart."""
-        expected = checked.expected
-        if not checked.rendered.startswith(expected) or not expected or checked.control_ids:
-            return None
-        together = chat_encoding.encode_text(self.tokenizer, expected, control=True)
-        apart = [*checked.prompt_ids, *self.encoder.completion_ids(checked.row.completion)]
-        if together == apart:
-            return None
-        at = _first_difference(together, apart)
-        return f"as one text {self._named(together[at : at + 2])}, apart {self._named(apart[at : at + 2])}"
-
-    def _control_text(self, checked: CheckedRow) -> str | None:
-        return self._named(checked.control_ids) if checked.control_ids else None
 
     def _truncated(
         self, where: str, rows: Sequence[Prompted], encoded: Sequence[Encoded]
@@ -262,10 +216,11 @@ class Checks:
         lost = sum(ids.dropped for _, ids in cut)
         text = f"{len(cut)} of {len(rows)} training rows ({share(len(cut) / len(rows))}) lose {lost:,} tokens in all"
         context = self.loaded.context
-        if context is None or needed <= context:
-            fix = f"set tune.max_length to {needed}: the longest row has so many tokens"
-        else:
-            fix = f"shorten the field in the data: the longest row has {needed} tokens, and the model reads {context}"
+        fix = (
+            f"set tune.max_length to {needed}: the longest row has so many tokens"
+            if context is None or needed <= context
+            else f"shorten the field in the data: the longest row has {needed} tokens, and the model reads {context}"
+        )
         yield _finding("truncated", where, text, rows=[row for row, _ in cut], fix=fix)
 
     def _decoded(self, ids: Sequence[int]) -> str:
@@ -300,8 +255,7 @@ def leaks_of(task: TaskRows) -> list[Mapping[str, Any]]:
 
 
 def _leaks(where: str, task: TaskRows) -> Iterator[Finding]:
-    leaks = leaks_of(task)
-    if leaks:
+    if leaks := leaks_of(task):
         first = leaks[0]
         nearly = "nearly " if "similarity" in first else ""
         text = (
@@ -338,24 +292,20 @@ def _conflicting(where: str, rows: Sequence[Prompted]) -> Iterator[Finding]:
     if conflicts:
         first, *rest = conflicts[0]
         other = next(row for row in rest if folded(row.completion) != folded(first.completion))
-        count = sum(map(len, conflicts))
-        text = f"{count} of {len(rows)} training rows; first {first.id} and {other.id}"
-        level = "warning" if count > MANY * len(rows) else "note"
         conflicting = [row for group in conflicts for row in group]
+        text = f"{len(conflicting)} of {len(rows)} training rows; first {first.id} and {other.id}"
+        level = "warning" if len(conflicting) > MANY * len(rows) else "note"
         yield _finding("conflicting-answers", where, text, level=level, rows=conflicting)
 
 
-@cache
 def _meanings() -> dict[str, dict[str, Any]]:
     return yamltext.table("tutelage.inspection", "findings.yaml")
 
 
 def _finding(kind: str, where: str, text: str, *, rows: Sequence[Prompted] = (), **changes: str) -> Finding:
     """A finding as the table describes it, with some of its fields changed."""
-    fields = {**_meanings()[kind], **changes}
-    return Finding(
-        kind=kind, where=where, found=text, rows=tuple(row.id for row in rows[:MAX_NAMED]), **fields
-    )
+    names = tuple(row.id for row in rows[:MAX_NAMED])
+    return Finding(kind=kind, where=where, found=text, rows=names, **{**_meanings()[kind], **changes})
 
 
 def _normalized(text: str) -> str:
@@ -374,8 +324,3 @@ def _around_difference(a: str, b: str) -> tuple[str, str]:
     at = _first_difference(a, b)
     start = max(0, at - CONTEXT)
     return repr(a[start : at + CONTEXT]), repr(b[start : at + CONTEXT])
-
-
-def _text_difference(learned: str, completion: str) -> str:
-    learned, completion = _around_difference(learned, completion)
-    return f"learned {learned}, the completion says {completion}"

@@ -28,8 +28,6 @@ from tutelage.tokens import chat_encoding
 from tutelage.tokens.encoder import Encoder
 
 SPLITS: tuple[Split, ...] = get_args(Split)
-MAX_SUGGESTIONS = 3
-"""Names that an error suggests for a row that does not exist."""
 NamedRow = tuple[Split, Prompted]
 """A row with its split."""
 
@@ -86,9 +84,10 @@ def inspect(
     test_rows = [row for task_rows in selected for split, row in task_rows if split == "test"]
     test_set_access.record_look(recipe, test_rows, early=selection.early)
     checks = Checks(tokenizer, encoder)
-    findings = [*checks.of_model()]
-    for task in prepared.tasks:
-        findings += checks.of_task(task.rows, task.train)
+    findings = [
+        *checks.of_model(),
+        *(finding for task in prepared.tasks for finding in checks.of_task(task.rows, task.train)),
+    ]
     own_template = None if tokenizer.chat_template is None else "the model's own"
     return Inspection(
         recipe=recipe.name,
@@ -149,14 +148,13 @@ def _index(rows: RecipeRows) -> Mapping[str, list[tuple[str, NamedRow]]]:
             for row in getattr(task, split):
                 id_ = row.fields.get("id")
                 names = {row.id, str(row.origin), *([str(id_)] if isinstance(id_, str | int) else [])}
-                for name in names:
+                for name in names | {f"{task.name}:{name}" for name in names}:
                     index[name].append((task.name, (split, row)))
-                    index[f"{task.name}:{name}"].append((task.name, (split, row)))
     return index
 
 
 def _no_row(name: str, names: Iterable[str], rows: RecipeRows) -> InputError:
-    near = difflib.get_close_matches(name, list(names), n=MAX_SUGGESTIONS, cutoff=0.6)
+    near = difflib.get_close_matches(name, list(names), n=3, cutoff=0.6)
     unused = sum(task.card["unused"] for task in rows.tasks)
     first = next(row for task in rows.tasks for row in (task.train or task.test))
     expected = f"file:line such as {first.id}, or the row's own field id"
@@ -211,7 +209,6 @@ def _content(task: TaskRows) -> Callable[[Prompted], str]:
 
 def _inspected_row(encoder: Encoder, task: TaskRows, split: Split, row: Prompted) -> InspectedRow:
     """One row as the model reads it: with its answer, or, for a test row, as the request that asks it."""
-    source = 0
     if split == "test":
         prompt, history = encoder.fit_prompt(row, new_tokens=task.task.max_new_tokens)
         ids = encoder.prompt_ids(prompt, history)
@@ -225,7 +222,6 @@ def _inspected_row(encoder: Encoder, task: TaskRows, split: Split, row: Prompted
         ids = [*(encoded.source or ()), *encoded.ids]
         mask = [False] * source + list(encoded.loss_mask)
     control = chat_encoding.control_ids(encoder.tokenizer)
-    texts = token_texts(encoder.tokenizer, ids)
     return InspectedRow(
         id=row.id,
         origin=str(row.origin),
@@ -236,7 +232,7 @@ def _inspected_row(encoder: Encoder, task: TaskRows, split: Split, row: Prompted
         text=encoder.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False),
         tokens=tuple(
             Token(text, bears_loss, id_ in control)
-            for text, bears_loss, id_ in zip(texts, mask, ids, strict=True)
+            for text, bears_loss, id_ in zip(token_texts(encoder.tokenizer, ids), mask, ids, strict=True)
         ),
         source=source,
         cut=_cut(row, prompt, dropped) if dropped else None,
@@ -258,13 +254,10 @@ def _cut(row: Prompted, prompt: str, dropped: int) -> TruncatedText | None:
 
 def _notes(task: TaskRows, split: Split, row: Prompted) -> tuple[str, ...]:
     """Notes that a row repeats an earlier row, or leaks between training and test."""
-    origin = str(row.origin)
-    earlier = [
-        first for repeat, first in repeats(getattr(task, split), _content(task)) if repeat.id == row.id
-    ]
-    leaks = leaks_of(task)
+    origin, leaks = str(row.origin), leaks_of(task)
+    earlier = repeats(getattr(task, split), _content(task))
     return (
-        *(f"says the same as {first.origin}" for first in earlier),
+        *(f"says the same as {first.origin}" for repeat, first in earlier if repeat.id == row.id),
         *(f"its prompt stands in training too: {pair['train']}" for pair in leaks if pair["test"] == origin),
         *(
             f"its prompt stands in a test row too: {pair['test']}"

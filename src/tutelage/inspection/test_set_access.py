@@ -7,7 +7,6 @@ over the same rows. Card and report say how many test rows of a run had been loo
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from tutelage.config.identity import run_folder
 from tutelage.config.schema import Recipe
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
-from tutelage.core.files import disk_error
+from tutelage.core.files import disk_error, sync
 from tutelage.core.provenance import timestamp
 from tutelage.core.types import Prompted
 
@@ -51,8 +50,7 @@ def record_look(recipe: Recipe, rows: Sequence[Prompted], *, early: bool) -> Non
         FILE.parent.mkdir(parents=True, exist_ok=True)
         with FILE.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")  # one write of a line: two processes do not mix theirs
-            file.flush()
-            os.fsync(file.fileno())
+        sync(FILE)
     except OSError as error:
         raise disk_error(FILE, error) from error
 

@@ -55,8 +55,7 @@ class RunContext:
 
     def provenance(self, *, ended: str | None = None) -> dict[str, Any]:
         """Versions, machine and times of this run, with what templates read of the clock."""
-        times = {"started": self.started, **({"ended": ended} if ended else {})}
-        return {**provenance(**times), **template_clock.card_entry(self.clock)}
+        return {**provenance(started=self.started, ended=ended), **template_clock.card_entry(self.clock)}
 
 
 def start(

@@ -33,8 +33,14 @@ def finished_results(folder: RunFolder, key: str, *, base: str, say: Say) -> dic
     Raises:
         InputError: the tuned model, its record or the store is damaged.
     """
-    results = _read_results(folder, say)
-    if results is None or results["provenance"].get("key") != key:
+    if not folder.results.is_file():
+        return None
+    try:
+        results = document.read(folder.results)
+    except InputError as error:
+        say(f"{folder.results} is damaged and is computed again from the answers: {error.problem}")
+        return None
+    if results["provenance"].get("key") != key:
         return None
     recorded = results.get("made_from")
     if not (
@@ -71,35 +77,13 @@ def begun_before(folder: RunFolder, base: str) -> bool:
         return False
 
 
-def require_answers(folder: RunFolder, store: Store) -> None:
-    """Refuse answers that were edited after results.json was computed from them. Missing ones are asked again."""
-    try:
-        recorded = document.read(folder.results).get("made_from")
-    except InputError:
-        return  # it is computed again, from the answers as they are
-    changes = digests.find_changes(store, recorded["store"]) if recorded else None
-    if changes and changes.answers:
-        raise digests.changed_error(store, changes, by=folder.results)
-
-
 def made_from(folder: RunFolder, store: Store) -> dict[str, Any]:
     """Hashes of what results are computed from: `made_from` of results.json."""
-    card = document.load_json(folder.card, subject="the data card", fix=document.FIX)
     return {
-        "card": hashing.of_json(card),
+        "card": hashing.of_json(read_card(folder)),
         "store": digests.of_store(store),
         "tuned": tuned_record.read(folder.path),
     }
-
-
-def _read_results(folder: RunFolder, say: Say) -> dict[str, Any] | None:
-    if not folder.results.is_file():
-        return None
-    try:
-        return document.read(folder.results)
-    except InputError as error:
-        say(f"{folder.results} is damaged and is computed again from the answers: {error.problem}")
-        return None
 
 
 def _model_is_whole(folder: RunFolder, recorded: Mapping[str, Any] | None, base: str, say: Say) -> bool:
@@ -116,25 +100,30 @@ def _model_is_whole(folder: RunFolder, recorded: Mapping[str, Any] | None, base:
         tuned_record.write(folder.path, recorded["tuned"])
         say(f"{folder.tuned} was missing or damaged: it is written again from {folder.results.name}")
         return True
-    if record is None:
-        return False
-    if record.get("files") is None:
-        record_hashes(folder, record, base, say)
-    tuned_record.require_model(folder.path, record)
-    return True
+    if record is not None:
+        require_model(folder, record, base, say)
+    return record is not None
 
 
-def record_hashes(folder: RunFolder, record: Mapping[str, Any], base: str, say: Say) -> None:
-    """Record the hashes of a model that an older version wrote, as it is now; not in a folder that is read-only."""
-    if not os.access(folder.path, os.W_OK):
+def require_model(folder: RunFolder, record: Mapping[str, Any], base: str, say: Say) -> None:
+    """Check a tuned model against the hashes in its record.
+
+    A model that an older version wrote has none: they are recorded as they are now, but not in a folder that is read-only.
+
+    Raises:
+        InputError: a file of the model is missing, was changed, or was added.
+    """
+    if record.get("files") is not None:
+        tuned_record.require_model(folder.path, record)
+    elif not os.access(folder.path, os.W_OK):
         say(tuned_record.UNCHECKED)
-        return
-    files = manifest.of_folder(folder.model)
-    tuned_record.write(folder.path, {**record, "recorded": tuned_record.LATER, "files": files, "base": base})
-    say(
-        "the run was made before hashes of the tuned model and the base's generation settings were recorded: "
-        "both are recorded now, as they are"
-    )
+    else:
+        hashes = {"recorded": tuned_record.LATER, "files": manifest.of_folder(folder.model), "base": base}
+        tuned_record.write(folder.path, {**record, **hashes})
+        say(
+            "the run was made before hashes of the tuned model and the base's generation settings were recorded: "
+            "both are recorded now, as they are"
+        )
 
 
 def _store_is_whole(folder: RunFolder, recorded: Mapping[str, Any] | None, say: Say) -> bool:

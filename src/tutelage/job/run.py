@@ -16,7 +16,7 @@ from tutelage import report
 from tutelage.config.schema import Recipe
 from tutelage.evaluation.progress import Listener
 from tutelage.job import integrity, stages, tuning
-from tutelage.job.context import RunContext, start
+from tutelage.job.context import start
 from tutelage.job.preparing import prepare_for_model, read_inputs, results_key
 from tutelage.models import fingerprint
 
@@ -28,14 +28,17 @@ class RunResult:
     Attributes:
         folder: the run folder.
         results: the content of `results.json`.
-        over_budget: whether a watched benchmark lost more than the recipe's `retain` allows.
         fresh: whether anything was computed; False when the run was complete before.
     """
 
     folder: Path
     results: Mapping[str, Any]
-    over_budget: bool
     fresh: bool
+
+    @property
+    def over_budget(self) -> bool:
+        """Whether a watched benchmark lost more than the recipe's `retain` allows."""
+        return bool(self.results["provenance"].get("over_budget"))
 
 
 def run(
@@ -65,7 +68,7 @@ def run(
     )
     if results is not None:
         context.listener.stage("done", "everything was done before")
-        return _result(context, results, fresh=False)
+        return RunResult(context.folder.path, results, fresh=False)
     report.output(context.folder.path).check()
     prepared, base = prepare_for_model(context, inputs)
     with stages.open_run(context, prepared.rows.card) as store:
@@ -82,7 +85,7 @@ def run(
         )
         context.listener.stage("report")
         report.write(context.folder.path)
-    return _result(context, results, fresh=True)
+    return RunResult(context.folder.path, results, fresh=True)
 
 
 def train(
@@ -106,8 +109,3 @@ def train(
         plan = tuning.plan_tuning(recipe, prepared.rows, base.fingerprint)
         tuning.tune_if_needed(context, prepared.rows, plan, base=base, source=inputs.source, store=store)
     return context.folder.path
-
-
-def _result(context: RunContext, results: Mapping[str, Any], *, fresh: bool) -> RunResult:
-    over_budget = bool(results["provenance"].get("over_budget"))
-    return RunResult(context.folder.path, results, over_budget, fresh)

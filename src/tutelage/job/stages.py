@@ -24,7 +24,7 @@ from tutelage.models import LoadedModel, load, loading_lines, resolve
 from tutelage.prepare import template_clock
 from tutelage.prepare.preparation import Prepared
 from tutelage.prepare.recipe_mixture import rows_seen
-from tutelage.results import document, tuned_record
+from tutelage.results import digests, document, tuned_record
 from tutelage.results.folder_claim import claim
 from tutelage.results.store import Store
 
@@ -38,7 +38,7 @@ def open_run(context: RunContext, card: Mapping[str, Any]) -> Iterator[Store]:
         MachineError: another process works in the folder.
     """
     with claim(context.folder, context.record), Store.open(context.folder.store) as store:
-        integrity.require_answers(context.folder, store)
+        digests.require_answers(store)
         if context.recipe.date is None:
             template_clock.keep_instant(context.folder.path, context.clock)
         write_card(context, card)
@@ -66,12 +66,19 @@ def measure_tuned(context: RunContext, prepared: PreparedRun, plan: TuningPlan, 
     """Answer and score everything with the tuned model, loaded as it was saved: what is scored is what is delivered."""
     weights = tuned_record.weights_hash(tuned_record.read(context.folder.path) or {})
     fingerprint = plan.identity if weights is None else hashing.of_json([plan.identity, weights])
-
-    def load_tuned() -> LoadedModel:
-        source = resolve(str(context.folder.model))
-        return load(source, chat_template=None, four_bit=context.four_bit, clock=context.clock)
-
-    return _measure(context, prepared, store, model="tuned", fingerprint=fingerprint, load_model=load_tuned)
+    return _measure(
+        context,
+        prepared,
+        store,
+        model="tuned",
+        fingerprint=fingerprint,
+        load_model=lambda: load(
+            resolve(str(context.folder.model)),
+            chat_template=None,
+            four_bit=context.four_bit,
+            clock=context.clock,
+        ),
+    )
 
 
 def _measure(

@@ -15,25 +15,15 @@ from tutelage.core import hashing, manifest
 from tutelage.evaluation.progress import Listener
 from tutelage.job import integrity
 from tutelage.job.context import RunContext
-from tutelage.models import LoadedModel, ModelSource, add_adapter, export, fingerprint, methods, require_whole
+from tutelage.models import LoadedModel, ModelSource, add_adapter, export, fingerprint, methods
 from tutelage.models.export import output_folder
 from tutelage.models.freezing import freeze, train_last
 from tutelage.prepare.preparation import Prepared
 from tutelage.results import tuned_record
-from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
 from tutelage.tokens.packing import Packing, packing_of
-from tutelage.training.events import (
-    Event,
-    LossParts,
-    ReferenceCopied,
-    Resumed,
-    SelfChecked,
-    StepDone,
-    Stopping,
-    ValidationDone,
-)
-from tutelage.training.loop import Loop, TuningResult
+from tutelage.training.events import Event, LossParts, SelfChecked, StepDone, ValidationDone
+from tutelage.training.loop import Loop
 from tutelage.training.settings import LoopSettings, Objective, TrainingSettings
 
 
@@ -78,19 +68,6 @@ def plan_tuning(recipe: Recipe, rows: Prepared, base_fingerprint: str) -> Tuning
     return TuningPlan(settings, needs)
 
 
-def is_done(folder: RunFolder, plan: TuningPlan) -> bool:
-    """Whether the folder holds the tuned model of this plan.
-
-    Raises:
-        InputError: it does, and the model's files are not as they were written; or tuned.json is damaged.
-    """
-    record = tuned_record.read(folder.path)
-    if record is None or record["identity"] != plan.identity or not folder.model.is_dir():
-        return False
-    tuned_record.require_model(folder.path, record)
-    return True
-
-
 def tune_if_needed(
     context: RunContext,
     rows: Prepared,
@@ -109,16 +86,19 @@ def tune_if_needed(
         base: the base model; it is tuned in place.
         source: the base model's files.
         store: takes the training log.
+
+    Raises:
+        InputError: the folder holds that model, and its files are not as they were written; or tuned.json is damaged.
     """
-    if not is_done(context.folder, plan):
+    folder = context.folder
+    record = tuned_record.read(folder.path)
+    if record is None or record["identity"] != plan.identity or not folder.model.is_dir():
         context.listener.stage("tune")
         tune(context, rows, plan, base=base, source=source, store=store)
-        return
-    context.listener.stage("tune", "was done before")
-    record = tuned_record.read(context.folder.path)
-    if record is not None and record.get("files") is None:
-        integrity.record_hashes(context.folder, record, fingerprint(source), context.say("check"))
-    _remove_checkpoints(context.folder)
+    else:
+        integrity.require_model(folder, record, fingerprint(source), context.say("check"))
+        context.listener.stage("tune", "was done before")
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
 
 
 def tune(
@@ -130,9 +110,8 @@ def tune(
     source: ModelSource,
     store: Store,
 ) -> None:
-    """Tune `base` in place and save the result; resumes from the newest checkpoint."""
+    """Tune `base` in place and save the result, tuned.json last; resumes from the newest checkpoint."""
     folder = context.folder
-    method = context.recipe.tune.method
     output_folder(folder.model, of_run=True).check()
     trainable = _trainable(base, context.recipe.tune)
     log = _TrainingLog(store, context.listener)
@@ -146,15 +125,21 @@ def tune(
         needs=plan.needs,
         on_event=log,
     ).tune()
-    merge = source.kind == "bundled" and "merge" not in methods.find(method).cannot
+    merge = source.kind == "bundled" and "merge" not in methods.find(context.recipe.tune.method).cannot
     export(trainable, folder.model, merge=merge, base=source, of_run=True)
     store.trim_steps(plan.settings.steps)
-    _write_record(folder, plan, tuned, log.self_check, log_totals(store))
-    _remove_checkpoints(folder)
-
-
-def _remove_checkpoints(folder: RunFolder) -> None:
-    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    record = {
+        "identity": plan.identity,
+        "step": tuned.step,
+        "steps": plan.settings.steps,
+        "kept": tuned.weights,
+        "validation_loss": tuned.best_loss,
+        **({"self_check": asdict(log.self_check)} if log.self_check is not None else {}),
+        "seen": log_totals(store),
+        "recorded": tuned_record.WHEN_WRITTEN,
+        "files": manifest.of_folder(folder.model),
+    }
+    tuned_record.write(folder.path, record)
 
 
 def objective_weights(recipe: Recipe) -> dict[str, float]:
@@ -169,11 +154,11 @@ def log_totals(store: Store) -> dict[str, Any]:
     `fill` is the share of all packs' room that rows took: a number, or one for `source` and one for `target`.
     """
     steps = store.steps()
-    totals: dict[str, Any] = {"steps": len(steps)}
-    for name in ("rows", "tokens", "loss_tokens"):
-        totals[f"{name}_seen"] = sum(int(step[name]) for step in steps)
-    packs = sum(int(step.get("packs", 0)) for step in steps)
-    if packs:
+    seen = {
+        f"{name}_seen": sum(int(step[name]) for step in steps) for name in ("rows", "tokens", "loss_tokens")
+    }
+    totals: dict[str, Any] = {"steps": len(steps), **seen}
+    if packs := sum(int(step.get("packs", 0)) for step in steps):
         fill = {
             side: round(sum(step[f"{side}_fill"] * step["packs"] for step in steps) / packs, 6)
             for side in ("source", "target")
@@ -212,18 +197,13 @@ class _TrainingLog:
                 self._store.log_step(event.step, {**self._last, "validation_loss": event.loss})
             case SelfChecked():
                 self.self_check = event
-            case Resumed() | ReferenceCopied() | Stopping():
-                pass
         self._listener.event(event)
 
 
 def _pack_fill(step: StepDone) -> dict[str, float]:
     """How many packs a step had, and how full they were."""
-    if not step.packs:
-        return {}
-    sides = ("source", "target")[-len(step.fill) :]
-    fills = zip(sides, step.fill, strict=True)
-    return {"packs": step.packs, **{f"{side}_fill": share for side, share in fills}}
+    names = ("source_fill", "target_fill")[-len(step.fill) :]
+    return {"packs": step.packs, **dict(zip(names, step.fill, strict=True))} if step.packs else {}
 
 
 def _loss_parts(parts: LossParts | None) -> dict[str, float]:
@@ -246,32 +226,9 @@ def _trainable(base: LoadedModel, tune: Tune) -> LoadedModel:
     options = tune.options
     if methods.find(tune.method).kind != "full":
         return add_adapter(base, tune.method, options, seed=tune.seed)
-    require_whole(base)
     base.model.requires_grad_(True)
     if "freeze" in options:
         freeze(base.model, options["freeze"])
     if "train_last" in options:
         train_last(base.model, options["train_last"])
     return base
-
-
-def _write_record(
-    folder: RunFolder,
-    plan: TuningPlan,
-    tuned: TuningResult,
-    self_check: SelfChecked | None,
-    totals: Mapping[str, Any],
-) -> None:
-    """Write tuned.json: which tuning it was, what it saw, and the manifest of the model."""
-    record = {
-        "identity": plan.identity,
-        "step": tuned.step,
-        "steps": plan.settings.steps,
-        "kept": tuned.weights,
-        "validation_loss": tuned.best_loss,
-        **({"self_check": asdict(self_check)} if self_check is not None else {}),
-        "seen": dict(totals),
-        "recorded": tuned_record.WHEN_WRITTEN,
-        "files": manifest.of_folder(folder.model),
-    }
-    tuned_record.write(folder.path, record)

@@ -6,6 +6,8 @@ The statistics of an item are (confidence, right).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tutelage.metrics.catalogue import MetricSpec
@@ -49,10 +51,8 @@ def _ece(spec: MetricSpec, statistics: Floats) -> Estimator:
     def equal_mass(weights: Floats) -> Floats:
         edges = _equal_mass_edges(confidence, weights, bins)
         numbers = (edges[:, None, :] < confidence[None, :, None]).sum(2)
-        total = np.zeros(len(weights))
-        for number in range(bins):
-            total += np.abs((weights * gap * (numbers == number)).sum(1))
-        error: Floats = total / weights.sum(1)
+        gaps = (np.abs((weights * gap * (numbers == number)).sum(1)) for number in range(bins))
+        error: Floats = sum(gaps) / weights.sum(1)
         return error
 
     if spec.options["binning"] == "mass":
@@ -86,20 +86,18 @@ def _order_statistic(ordered: Floats, cumulative: Floats, ranks: Ints) -> Floats
     return values
 
 
-class _Ranking:
-    """Items from most to least confident, equal confidence together."""
+def _ranking(statistics: Floats) -> Callable[[Floats], tuple[Floats, Floats]]:
+    """Weights to items and right items of each group of equal confidence, the most confident first.
 
-    def __init__(self, statistics: Floats) -> None:
-        distinct, groups = np.unique(-statistics[:, 0], return_inverse=True)
-        self.sums, self.right = GroupSums(groups, len(distinct)), statistics[:, 1]
-
-    def __call__(self, weights: Floats) -> tuple[Floats, Floats]:
-        """Items and right items of each group, each float64 of shape (b, groups)."""
-        return self.sums(weights), self.sums(weights * self.right)
+    Each is float64 of shape (b, groups).
+    """
+    distinct, groups = np.unique(-statistics[:, 0], return_inverse=True)
+    sums, right = GroupSums(groups, len(distinct)), statistics[:, 1]
+    return lambda weights: (sums(weights), sums(weights * right))
 
 
 def _selective_accuracy(spec: MetricSpec, statistics: Floats) -> Estimator:
-    ranking, coverage = _Ranking(statistics), float(spec.options["coverage"])
+    ranking, coverage = _ranking(statistics), float(spec.options["coverage"])
 
     def value(weights: Floats) -> Floats:
         size, right = ranking(weights)
@@ -114,7 +112,7 @@ def _selective_accuracy(spec: MetricSpec, statistics: Floats) -> Estimator:
 
 
 def _selective_area(_spec: MetricSpec, statistics: Floats) -> Estimator:
-    ranking = _Ranking(statistics)
+    ranking = _ranking(statistics)
 
     def value(weights: Floats) -> Floats:
         size, right = ranking(weights)

@@ -152,15 +152,14 @@ def _read_as_conlleval(rows: Sequence[list[str]], numbers: dict[str, int]) -> _E
     ids = np.fromiter(map(vocabulary.__getitem__, flat), np.int64, int(lengths.sum()))
     tags = list(vocabulary)
     starts = np.cumsum(lengths) - lengths
-    pairs = np.empty_like(ids)  # previous tag * vocabulary size + tag
-    pairs[1:] = ids[:-1]
-    pairs[starts] = 0
-    pairs *= len(tags)
-    pairs += ids
-    closes, opens = (np.zeros(len(tags) ** 2, bool) for _ in range(2))
-    for pair in _distinct(pairs, len(tags) ** 2):
-        previous, tag = divmod(pair, len(tags))
-        closes[pair], opens[pair] = transition(tags[previous], tags[tag])
+    previous = np.roll(ids, 1)
+    previous[starts] = 0
+    pairs = previous * len(tags) + ids
+    distinct = _distinct(pairs, len(tags) ** 2)
+    closes, opens = np.zeros((2, len(tags) ** 2), bool)
+    closes[distinct], opens[distinct] = zip(
+        *(transition(tags[pair // len(tags)], tags[pair % len(tags)]) for pair in distinct), strict=True
+    )
     ends, openings = np.flatnonzero(closes[pairs]), np.flatnonzero(opens[pairs])
     row = np.searchsorted(starts, ends, side="right") - 1
     opened = np.concatenate(([-1], openings))[np.searchsorted(openings, ends)]

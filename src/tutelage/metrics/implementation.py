@@ -69,10 +69,6 @@ class PseudoItems:
     classes: Ints | None = None
 
 
-def _all_items(_spec: MetricSpec, n: int) -> float:
-    return n
-
-
 @dataclass(frozen=True, slots=True)
 class MetricImplementation:
     """How one or several metrics are computed.
@@ -93,7 +89,7 @@ class MetricImplementation:
     estimator: Callable[[MetricSpec, Floats], Estimator] = _ratio_of_sums
     scale: Literal["range", "log", "fisher", "calibration"] = "range"
     pseudo_items: Callable[[MetricSpec, Floats], PseudoItems | None] = lambda _spec, _statistics: None
-    effective_items: Callable[[MetricSpec, int], float] = _all_items
+    effective_items: Callable[[MetricSpec, int], float] = lambda _spec, n: n
     large_value: float = 1.0
     smooth: bool = True
 

@@ -5,6 +5,8 @@ The statistics of an item are (true label, predicted label), as numbers; all els
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tutelage.core.errors import InputError
@@ -25,30 +27,31 @@ def _count(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     return ItemStatistics(np.arange(len(codes)), (codes[:, 0] == codes[:, 1]).astype(np.float64), codes)
 
 
-class _ConfusionTable:
-    """The confusion table's margins and diagonal for many resamples at once."""
+def _of_confusion_table(
+    combine: Callable[[MetricSpec, Floats, Floats, Floats, Floats], Floats],
+) -> MetricImplementation:
+    """A metric of the labels, and of how often each is true, is predicted, is predicted rightly.
 
-    def __init__(self, statistics: Floats) -> None:
-        self.labels, numbers = np.unique(statistics, return_inverse=True)
+    The labels are float64 of shape (labels,), the counts of many resamples float64 of shape (b, labels) each.
+    """
+
+    def estimator(spec: MetricSpec, statistics: Floats) -> Estimator:
+        labels, numbers = np.unique(statistics, return_inverse=True)
         true, predicted = numbers.reshape(statistics.shape).T
-        count = len(self.labels)
-        self.true, self.predicted = GroupSums(true, count), GroupSums(predicted, count)
-        self.right = GroupSums(true, count, true == predicted)
+        masks = (true, None), (predicted, None), (true, true == predicted)
+        sums = [GroupSums(groups, len(labels), mask) for groups, mask in masks]
+        return lambda weights: combine(spec, labels, *(sum_by_label(weights) for sum_by_label in sums))
 
-    def __call__(self, weights: Floats) -> tuple[Floats, Floats, Floats]:
-        """How often each label is true, is predicted, is predicted rightly: each float64 of shape (b, labels)."""
-        return self.true(weights), self.predicted(weights), self.right(weights)
+    return MetricImplementation(_count, estimator, pseudo_items=_pseudo_items)
 
 
-def _precision_recall_f(spec: MetricSpec, statistics: Floats) -> Estimator:
-    table, average = _ConfusionTable(statistics), str(spec.options["average"])
-    positive = _positive(spec, table.labels) if average == "binary" else slice(None)
-
-    def value(weights: Floats) -> Floats:
-        true, predicted, right = (counts[:, positive] for counts in table(weights))
-        return averaged(true, predicted, right, str(spec.options["measure"]), average)
-
-    return value
+def _precision_recall_f(
+    spec: MetricSpec, labels: Floats, true: Floats, predicted: Floats, right: Floats
+) -> Floats:
+    average = str(spec.options["average"])
+    positive = _positive(spec, labels) if average == "binary" else slice(None)
+    true, predicted, right = (counts[:, positive] for counts in (true, predicted, right))
+    return averaged(true, predicted, right, str(spec.options["measure"]), average)
 
 
 def averaged(true: Floats, predicted: Floats, right: Floats, measure: str, average: str) -> Floats:
@@ -79,27 +82,17 @@ def _positive(spec: MetricSpec, labels: Floats) -> list[int]:
     return np.flatnonzero(labels == name_code(label)).tolist()
 
 
-def _balanced_accuracy(_spec: MetricSpec, statistics: Floats) -> Estimator:
-    table = _ConfusionTable(statistics)
-
-    def value(weights: Floats) -> Floats:
-        true, _, right = table(weights)
-        return _share(_share(right, true).sum(1), (true > 0).sum(1).astype(np.float64))
-
-    return value
+def _balanced_accuracy(
+    _spec: MetricSpec, _labels: Floats, true: Floats, _predicted: Floats, right: Floats
+) -> Floats:
+    return _share(_share(right, true).sum(1), (true > 0).sum(1).astype(np.float64))
 
 
-def _mcc(_spec: MetricSpec, statistics: Floats) -> Estimator:
-    table = _ConfusionTable(statistics)
-
-    def value(weights: Floats) -> Floats:
-        true, predicted, right = table(weights)
-        n = true.sum(1)
-        covariance = right.sum(1) * n - (true * predicted).sum(1)
-        variances = (n * n - (true * true).sum(1)) * (n * n - (predicted * predicted).sum(1))
-        return _share(covariance, np.sqrt(variances))
-
-    return value
+def _mcc(_spec: MetricSpec, _labels: Floats, true: Floats, predicted: Floats, right: Floats) -> Floats:
+    n = true.sum(1)
+    covariance = right.sum(1) * n - (true * predicted).sum(1)
+    variances = (n * n - (true * true).sum(1)) * (n * n - (predicted * predicted).sum(1))
+    return _share(covariance, np.sqrt(variances))
 
 
 def _pseudo_items(spec: MetricSpec, statistics: Floats) -> PseudoItems | None:
@@ -120,6 +113,6 @@ def _share(numerator: Floats, denominator: Floats) -> Floats:
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
 
 
-label_f = MetricImplementation(_count, _precision_recall_f, pseudo_items=_pseudo_items)
-balanced_accuracy = MetricImplementation(_count, _balanced_accuracy, pseudo_items=_pseudo_items)
-mcc = MetricImplementation(_count, _mcc, pseudo_items=_pseudo_items)
+label_f = _of_confusion_table(_precision_recall_f)
+balanced_accuracy = _of_confusion_table(_balanced_accuracy)
+mcc = _of_confusion_table(_mcc)

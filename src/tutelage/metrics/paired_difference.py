@@ -61,12 +61,9 @@ def _difference_of_means(
 ) -> ScoreDifference:
     changes, clusters = tuned.items - base.items, base.clusters
     width = spec.entry.high - spec.entry.low
-    largest = width
-    if (
-        base.averaged
-    ):  # an average over parts weighs its items: one can change by more than the metric's range
-        largest = max(width, *(float(np.abs(side.items).max()) for side in (base, tuned)))
-    error, dof = intervals.mean_change_error(changes, clusters, largest=largest)
+    # An average over parts weighs its items: one can change by more than the metric's range.
+    weighed = [float(np.abs(side.items).max()) for side in (base, tuned) if side.averaged]
+    error, dof = intervals.mean_change_error(changes, clusters, largest=max([width, *weighed]))
     half = intervals.t_quantile(dof) * error
     ends = max(-width, value - half), min(width, value + half)
     p = paired_tests.sign_flips(

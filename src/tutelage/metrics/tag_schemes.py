@@ -12,13 +12,12 @@ Entity = tuple[str, int, int]
 def conlleval_entities(tags: Sequence[str]) -> list[Entity]:
     """The entities that the CoNLL-2000 script conlleval reads: (type, first token, last token)."""
     entities: list[Entity] = []
-    start, previous = 0, ""
-    for index, tag in enumerate([*tags, "O"]):
-        closes, opens = transition(previous, tag)
+    start = 0
+    for index, (closes, opens) in enumerate(map(transition, ["", *tags], [*tags, "O"])):
         if closes:
-            entities.append((split_tag(previous)[1] if previous else "", start, index - 1))
-        start = index if opens else start
-        previous = tag
+            entities.append((split_tag(tags[index - 1])[1], start, index - 1))
+        if opens:
+            start = index
     return entities
 
 
@@ -53,6 +52,7 @@ def split_tag(tag: str) -> tuple[str, str]:
     return tag[0], tag[1:].split("-", maxsplit=1)[-1] or "_"
 
 
+@lru_cache(maxsize=65536)
 def transition(previous: str, tag: str) -> tuple[bool, bool]:
     """Whether conlleval closes an entity before a tag, and opens one with it. `previous` is "" at the beginning."""
     last_prefix, last_type = split_tag(previous) if previous else ("O", "")

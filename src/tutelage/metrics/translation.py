@@ -5,7 +5,6 @@ M. Post, "A call for clarity in reporting BLEU scores", 2018. Values lie in 0 to
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import zip_longest
@@ -22,70 +21,36 @@ from tutelage.metrics.implementation import (
     of_means,
     of_sums,
 )
-from tutelage.metrics.rouge.counts import overlaps
-from tutelage.metrics.rouge.tokens import Corpus, intern_words
 from tutelage.metrics.row_fields import require_reference
+from tutelage.metrics.score import Row
 from tutelage.metrics.stats.arrays import Floats
 from tutelage.metrics.stats.estimators import Estimator, SumEstimator
 
 _ORDERS = 4
-_SEPARATOR = "\ue000"  # of Unicode's private use: in no text but by intent
 
 
-def bleu_statistics(metric: Any, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Floats:
-    """BLEU's sufficient statistics as sacrebleu counts them, float64 of shape (n, 10).
+def sacrebleu_statistics(metric: Any, spec: MetricSpec, rows: Sequence[Row]) -> Floats:
+    """The sufficient statistics of one of sacrebleu's metrics, float64 of shape (n, k).
 
-    Prediction's and reference's length, then matches and n-grams of order 1 to 4. With one reference a row the
-    counting is done here for all rows at once; with several sacrebleu does it, which takes the largest count.
+    BLEU's are 10: the prediction's and the closest reference's length, then matches and n-grams of order 1 to 4.
+
+    Raises:
+        InputError: a row has no reference.
     """
-    if any(len(texts) != 1 for texts in references):
-        return _sacrebleu_statistics(metric, predictions, references)
-    corpus: Corpus = intern_words(_tokenise(metric, [*(texts[0] for texts in references), *predictions]))
-    reference_lengths, prediction_lengths = np.split(corpus.lengths, 2)
-    matches = overlaps(corpus, list(range(1, _ORDERS + 1)))
-    metric.num_refs = 1  # part of sacrebleu's signature, which its own counting would set
-    totals = [np.maximum(prediction_lengths - n + 1, 0) for n in matches]
-    columns = [prediction_lengths, reference_lengths, *matches.values(), *totals]
-    return np.stack(columns, axis=1).astype(np.float64)
+    for index, row in enumerate(rows):
+        require_reference(spec, row, index)
+    streams = list(zip_longest(*(row.references for row in rows)))  # None where a row has fewer
+    predictions = [row.prediction for row in rows]
+    counted = metric._extract_corpus_statistics(predictions, streams)  # noqa: SLF001 - as its own tests do
+    return np.array(counted, np.float64)
 
 
-def _tokenise(metric: Any, texts: Sequence[str]) -> list[str]:
-    """The texts as sacrebleu's tokenizer leaves them, with space between tokens.
+def sacrebleu_bleu(spec: MetricSpec, **settings: Any) -> Any:
+    """Sacrebleu's BLEU with the metric's options."""
+    from sacrebleu.metrics import BLEU
 
-    13a looks at single characters and their neighbours only, so all texts are tokenised in one go, with a separator
-    between spaces from text to text. Substitutions are made by replacing or splitting, which gives the same and is faster.
-    """
-    if not texts or metric.tokenizer.signature() != "13a" or any(_SEPARATOR in text for text in texts):
-        return [metric._preprocess_segment(text) for text in texts]  # noqa: SLF001 - as its own tests do
-    joined = f" {_SEPARATOR} ".join(text.rstrip() for text in texts)
-    joined = joined.lower() if metric.lowercase else joined
-    for old, new in (("<skipped>", ""), ("-\n", ""), ("\n", " ")):
-        joined = joined.replace(old, new)
-    for entity, char in (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">")):
-        joined = joined.replace(entity, char)
-    joined = f" {joined} "
-    (symbol, _), *rules = metric.tokenizer._post_tokenizer._re  # noqa: SLF001 - its own four, not a copy
-    for char in filter(symbol.fullmatch, map(chr, range(33, 127))):  # it matches the space too, to no effect
-        joined = joined.replace(char, f" {char} ")
-    for pattern, template in rules:
-        joined = _substitute(pattern, template, joined)
-    return joined.split(_SEPARATOR)
-
-
-def _substitute(pattern: re.Pattern[str], template: str, text: str) -> str:
-    r"""`pattern.sub(template, text)` for templates of groups in order and spaces, such as `\1 \2 `."""
-    parts = pattern.split(text)  # text between matches and the groups of each match, by turns
-    groups = pattern.groups
-    separators = re.split(r"\\[1-9]", template)  # before, between and behind the groups
-    matches = (len(parts) - 1) // (groups + 1)
-    width = 2 * groups + 2
-    pieces = [""] * (matches * width + 1)
-    pieces[0::width] = parts[0 :: groups + 1]
-    for number, separator in enumerate(separators):
-        pieces[2 * number + 1 :: width] = [separator] * matches
-        if number < groups:
-            pieces[2 * number + 2 :: width] = parts[number + 1 :: groups + 1]
-    return "".join(pieces)
+    options = spec.options
+    return BLEU(lowercase=options["lowercase"], tokenize=options["tokenize"], force=True, **settings)
 
 
 def bleu_precisions(right: Floats, total: Floats, smooth: str) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -102,12 +67,9 @@ def bleu_precisions(right: Floats, total: Floats, smooth: str) -> tuple[Floats, 
     possible = np.logical_and.accumulate(total > 0, axis=1)
     missed = possible & (right == 0)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        precision = np.where(possible, 100 * right / total, 0.0)
-        if smooth == "exp":
-            precision = np.where(missed, 100 / (2.0 ** np.cumsum(missed, axis=1) * total), precision)
-        elif smooth == "floor":
-            precision = np.where(missed, 100 * 0.1 / total, precision)
-    return precision, possible
+        halved = 100 / (2.0 ** np.cumsum(missed, axis=1) * total)
+        of_missed = {"exp": halved, "floor": 100 * 0.1 / total}.get(smooth, 0.0)
+        return np.where(missed, of_missed, np.where(possible, 100 * right / total, 0.0)), possible
 
 
 def combine_bleu(sums: Floats, *, smooth: str, effective: bool) -> Floats:
@@ -118,11 +80,8 @@ def combine_bleu(sums: Floats, *, smooth: str, effective: bool) -> Floats:
         penalty = np.where(length < reference_length, np.exp(1 - reference_length / length), 1.0)
         # sacrebleu's logarithm of 0: finite, so that a lost order makes the score very small instead of undefined
         logs = np.where(precision > 0, np.log(precision), -9999999999.0)
-        if effective:
-            orders = np.maximum(possible.sum(1), 1)
-            mean = np.where(np.arange(_ORDERS) < orders[:, None], logs, 0.0).sum(1) / orders
-        else:
-            mean = logs.sum(1) / _ORDERS
+        orders = np.maximum(possible.sum(1), 1) if effective else np.full(len(sums), _ORDERS)
+        mean = np.where(np.arange(_ORDERS) < orders[:, None], logs, 0.0).sum(1) / orders
         score: Floats = penalty * np.exp(mean)
     score[~sums[:, 2:6].any(1) | (length == 0)] = 0.0
     return score
@@ -149,36 +108,14 @@ def combine_ter(sums: Floats) -> Floats:
     return 100 * np.divide(edits, length, out=(edits > 0).astype(np.float64), where=length > 0)
 
 
-def _sacrebleu_statistics(
-    metric: Any, predictions: Sequence[str], references: Sequence[Sequence[str]]
-) -> Floats:
-    streams = list(zip_longest(*references))  # one a reference number, None where a row has fewer
-    counted = metric._extract_corpus_statistics(list(predictions), streams)  # noqa: SLF001 - as its own tests do
-    return np.array(counted, np.float64)
-
-
-def sacrebleu_bleu(spec: MetricSpec, **settings: Any) -> Any:
-    """Sacrebleu's BLEU with the metric's options."""
-    from sacrebleu.metrics import BLEU
-
-    options = spec.options
-    return BLEU(lowercase=options["lowercase"], tokenize=options["tokenize"], force=True, **settings)
-
-
-def _texts(batch: ScoringBatch, spec: MetricSpec) -> tuple[list[str], list[tuple[str, ...]]]:
-    for index, row in enumerate(batch.rows):
-        require_reference(spec, row, index)
-    return [row.prediction for row in batch.rows], [row.references for row in batch.rows]
-
-
 def _count_bleu(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     smooth, by_sentence = str(spec.options["smooth"]), spec.entry.name == "sentence_bleu"
     metric = sacrebleu_bleu(spec, smooth_method=smooth, effective_order=by_sentence)
-    statistics = bleu_statistics(metric, *_texts(batch, spec))
-    items = combine_bleu(statistics, smooth=smooth, effective=True)
+    statistics = sacrebleu_statistics(metric, spec, batch.rows)
+    items, note = combine_bleu(statistics, smooth=smooth, effective=True), _note(metric)
     if by_sentence:
-        return of_means(items, note=_note(metric))
-    return ItemStatistics(np.arange(len(statistics)), items, statistics, _note(metric))
+        return of_means(items, note=note)
+    return ItemStatistics(np.arange(len(statistics)), items, statistics, note)
 
 
 def _bleu(spec: MetricSpec, statistics: Floats) -> Estimator:
@@ -186,27 +123,19 @@ def _bleu(spec: MetricSpec, statistics: Floats) -> Estimator:
     return SumEstimator(partial(combine_bleu, smooth=smooth, effective=False), statistics)
 
 
-def _count_chrf(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
-    from sacrebleu.metrics import CHRF
+def _of_sacrebleu(
+    name: str, options: Sequence[str], combine: Callable[[Floats], Floats], *, large_value: float = 1.0
+) -> MetricImplementation:
+    """A metric that sacrebleu counts with the given options, as a function of the summed statistics."""
 
-    names = ("char_order", "word_order", "lowercase")
-    return _count_by_sacrebleu(
-        batch, spec, CHRF(**{name: spec.options[name] for name in names}), combine_chrf
-    )
+    def count(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
+        from sacrebleu import metrics
 
+        metric = getattr(metrics, name)(**{option: spec.options[option] for option in options})
+        statistics = sacrebleu_statistics(metric, spec, batch.rows)
+        return ItemStatistics(np.arange(len(statistics)), combine(statistics), statistics, _note(metric))
 
-def _count_ter(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
-    from sacrebleu.metrics import TER
-
-    names = ("normalized", "no_punct", "case_sensitive")
-    return _count_by_sacrebleu(batch, spec, TER(**{name: spec.options[name] for name in names}), combine_ter)
-
-
-def _count_by_sacrebleu(
-    batch: ScoringBatch, spec: MetricSpec, metric: Any, combine: Callable[[Floats], Floats]
-) -> ItemStatistics:
-    statistics = _sacrebleu_statistics(metric, *_texts(batch, spec))
-    return ItemStatistics(np.arange(len(statistics)), combine(statistics), statistics, _note(metric))
+    return MetricImplementation(count, of_sums(combine), large_value=large_value)
 
 
 def _note(metric: Any) -> str:
@@ -215,5 +144,5 @@ def _note(metric: Any) -> str:
 
 bleu = MetricImplementation(_count_bleu, _bleu)
 sentence_bleu = MetricImplementation(_count_bleu)
-chrf = MetricImplementation(_count_chrf, of_sums(combine_chrf))
-ter = MetricImplementation(_count_ter, of_sums(combine_ter), large_value=100.0)
+chrf = _of_sacrebleu("CHRF", ("char_order", "word_order", "lowercase"), combine_chrf)
+ter = _of_sacrebleu("TER", ("normalized", "no_punct", "case_sensitive"), combine_ter, large_value=100.0)

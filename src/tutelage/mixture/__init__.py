@@ -1,7 +1,5 @@
 """Decides which training row comes next when several tasks are mixed: a pure function of seed and position."""
 
-from __future__ import annotations
-
 from tutelage.mixture.epoch_order import EpochOrder, TaskRow
 from tutelage.mixture.mixture_order import Draw, Draws, MixtureOrder
 from tutelage.mixture.mixture_stream import MixtureSource, MixtureStream

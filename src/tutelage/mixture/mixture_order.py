@@ -136,7 +136,8 @@ class MixtureOrder:
         tasks = np.searchsorted(self._share_bounds, offsets * _SLOT + shift, side="right") - 1
         lower, upper = self._share_bounds[tasks], self._share_bounds[tasks + 1]
         earlier = self._slots_below(block, upper) - self._slots_below(block, lower)
-        counts = earlier + offsets - _first_slot(lower, shift)
+        first_slot = (lower - shift + _SLOT_MASK) >> _SLOT_BITS  # of the task, in this block
+        counts = earlier + offsets - first_slot
         # Slots are ordered by task. Assigning a task's slots to its positions in order makes its count grow with the position.
         task = tasks[slots]
         count = np.empty(BLOCK, np.int64)
@@ -164,11 +165,6 @@ class MixtureOrder:
                 count = count + ((rest - lowest + step - 1) >> (_SLOT_BITS - bit))
                 fixed_bits |= 1 << (_SLOT_BITS - 1 - bit)
         return count
-
-
-def _first_slot(bound: _Bound, shift: int) -> _Bound:
-    """The first slot of a block that lies at or above a bound."""
-    return (bound - shift + _SLOT_MASK) >> _SLOT_BITS
 
 
 def _share_units(shares: Sequence[float]) -> list[int]:

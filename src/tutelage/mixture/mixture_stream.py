@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any, Protocol, overload
 
 import numpy as np
@@ -191,19 +191,14 @@ class MixtureStream:
         if size < 1 or first < 0 or step < 1:
             raise ValueError(f"no batches of {size} rows from number {first} on in steps of {step}")
         # Draws are cheapest by the thousand; but if most of them belong to other workers, drawing single batches is cheaper.
-        reads_ahead = step == 1 or size * step < 2 * BLOCK
-        lookahead, lookahead_start = self.order.span(0, 0), 0
-        number = first
-        while True:
+        rows_ahead = max(size, _LOOKAHEAD) if step == 1 or size * step < 2 * BLOCK else size
+        draws, drawn_from = self.order.span(0, 0), 0
+        for number in count(first, step):
             start = number * size
-            if reads_ahead and start + size > lookahead_start + len(lookahead.task):
-                lookahead, lookahead_start = self.order.span(start, start + max(size, _LOOKAHEAD)), start
-            if reads_ahead:
-                window = slice(start - lookahead_start, start - lookahead_start + size)
-                yield self._batch_of(Draws(*(column[window] for column in lookahead)))
-            else:
-                yield self.span(start, start + size)
-            number += step
+            if start + size > drawn_from + len(draws.task):
+                draws, drawn_from = self.order.span(start, start + rows_ahead), start
+            window = slice(start - drawn_from, start - drawn_from + size)
+            yield self._batch_of(Draws(*(column[window] for column in draws)))
 
     def _batch_of(self, draws: Draws) -> MixtureBatch:
         readers = self._text_readers

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from tutelage.core import yamltext
 from tutelage.core.errors import InputError, raise_all
-from tutelage.core.suggestions import did_you_mean
+from tutelage.core.suggestions import unknown_name
 from tutelage.mixture.rates import Mix, TaskSize
 
 Style = Literal["zero-shot-options", "few-shot-options", "zero-shot", "few-shot"]
@@ -69,10 +69,11 @@ class Preset:
             InputError: no such submixture, or no task at all; InputErrors for several.
         """
         errors = [
-            _unknown_name_error("submixture", name, f"{where}.{name}", list(self.submixtures))
+            unknown_name("there is no such submixture", name, self.submixtures, where=f"{where}.{name}")
             for name in tasks
+            if name not in self.submixtures
         ]
-        raise_all(where, [error for error in errors if error is not None])
+        raise_all(where, errors)
         present = [submixture for name, submixture in self.submixtures.items() if tasks.get(name)]
         if not present:
             raise InputError(
@@ -108,21 +109,16 @@ class Preset:
         )
 
 
-def preset_names() -> list[str]:
-    """The presets' names, sorted."""
-    return sorted(_presets())
-
-
 def preset(name: str, *, where: str = "mixture.preset") -> Preset:
     """A published mixture by name. Raises InputError, with the nearest name, if there is none."""
-    error = _unknown_name_error("preset", name, where, preset_names())
-    if error is not None:
-        raise error
-    return _presets()[name]
+    if name not in load_presets():
+        raise unknown_name("there is no such preset", name, load_presets(), where=where)
+    return load_presets()[name]
 
 
 @cache
-def _presets() -> dict[str, Preset]:
+def load_presets() -> dict[str, Preset]:
+    """The published mixtures by name, sorted."""
     raw: dict[str, dict[str, Any]] = yamltext.table("tutelage.mixture", "presets.yaml")
     return {
         name: Preset(
@@ -134,7 +130,7 @@ def _presets() -> dict[str, Preset]:
                 for part, submixture_entry in entry["submixtures"].items()
             },
         )
-        for name, entry in raw.items()
+        for name, entry in sorted(raw.items())
     }
 
 
@@ -144,18 +140,6 @@ def _to_submixture(name: str, entry: dict[str, Any]) -> Submixture:
     shares = {style: styles[style] / total for style in STYLES if style in styles}
     return Submixture(
         name, entry["weight"], entry["cap"], entry.get("rate_maximum"), shares, entry.get("inversion", 0.0)
-    )
-
-
-def _unknown_name_error(noun: str, name: str, where: str, existing: Sequence[str]) -> InputError | None:
-    if name in existing:
-        return None
-    return InputError(
-        f"there is no such {noun}",
-        where=where,
-        found=name,
-        expected=", ".join(existing),
-        fix=did_you_mean(name, existing) or "take one of these",
     )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_ERRORS
@@ -73,30 +73,6 @@ class TaskShare:
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
-class _RateRules:
-    """The settings that apply to the tasks under a mix."""
-
-    cap: int | None = None
-    rate_maximum: float | None = None
-    temperature: float = 1.0
-
-    def nested(self, mix: Mix) -> _RateRules:
-        return _RateRules(
-            self.cap if mix.cap is None else mix.cap,
-            self.rate_maximum if mix.rate_maximum is None else mix.rate_maximum,
-            self.temperature if mix.temperature is None else mix.temperature,
-        )
-
-    def rows(self, part: TaskSize) -> int:
-        return part.rows if self.cap is None else min(part.rows, self.cap)
-
-    def rate(self, part: TaskSize) -> float:
-        rows: float = self.rows(part)
-        clipped = rows if self.rate_maximum is None else min(rows, self.rate_maximum)
-        return float(clipped ** (1.0 / self.temperature))
-
-
 def task_shares(tree: Mix, *, where: str = "mixture") -> tuple[TaskShare, ...]:
     """The share of every task in a tree of mixes.
 
@@ -112,40 +88,53 @@ def task_shares(tree: Mix, *, where: str = "mixture") -> tuple[TaskShare, ...]:
             parts that are not there, or not for all parts; a weight, cap, rate maximum or temperature that is not a
             positive number; InputErrors for several.
     """
-    errors = [*_tree_errors(tree, where), *_repeated_name_errors(tree, where)]
-    raise_all(where, errors[:MAX_ERRORS])
-    shares = list(_shares_under(tree, _RateRules(), (tree.name,), 1.0))
+    raise_all(where, list(_tree_errors(tree, where, {}))[:MAX_ERRORS])
+    shares = list(_shares_under(tree, (tree.name,), 1.0))
     total = math.fsum(share.share for share in shares)
     return tuple(TaskShare(share.name, share.path, share.share / total, share.rows) for share in shares)
 
 
-def _shares_under(mix: Mix, outer: _RateRules, path: tuple[str, ...], share: float) -> Iterator[TaskShare]:
-    rules = outer.nested(mix)
+def _shares_under(mix: Mix, path: tuple[str, ...], share: float) -> Iterator[TaskShare]:
+    """The shares of the tasks under a mix that has its settings from the mixes around it."""
     if mix.weights is None:
-        part_weights = [_rate(part, rules) for part in mix.parts]
+        part_weights = [_rate(part, mix) for part in mix.parts]
     else:
         part_weights = [float(mix.weights[part.name]) for part in mix.parts]
-    largest = max(
-        part_weights
-    )  # weights are divided by it first, so that huge ones do not add up to infinity
+    largest = max(part_weights)  # weights are divided by it, so that huge ones do not add up to infinity
     total = math.fsum(weight / largest for weight in part_weights)
     for part, weight in zip(mix.parts, part_weights, strict=True):
         part_share = share * (weight / largest / total)
         if isinstance(part, Mix):
-            yield from _shares_under(part, rules, (*path, part.name), part_share)
+            yield from _shares_under(_inheriting(part, mix), (*path, part.name), part_share)
         else:
-            yield TaskShare(part.name, (*path, part.name), part_share, rules.rows(part))
+            yield TaskShare(part.name, (*path, part.name), part_share, _used_rows(part, mix))
 
 
-def _rate(part: TaskSize | Mix, rules: _RateRules) -> float:
+def _inheriting(mix: Mix, outer: Mix) -> Mix:
+    """A mix with the settings of the mix around it where it has none."""
+    return replace(
+        mix,
+        cap=outer.cap if mix.cap is None else mix.cap,
+        rate_maximum=outer.rate_maximum if mix.rate_maximum is None else mix.rate_maximum,
+        temperature=outer.temperature if mix.temperature is None else mix.temperature,
+    )
+
+
+def _used_rows(task: TaskSize, mix: Mix) -> int:
+    return task.rows if mix.cap is None else min(task.rows, mix.cap)
+
+
+def _rate(part: TaskSize | Mix, outer: Mix) -> float:
     """A task's rate; for a mix the sum of the rates of its tasks, whatever its weights."""
-    if isinstance(part, TaskSize):
-        return rules.rate(part)
-    inner = rules.nested(part)
-    return math.fsum(_rate(inner_part, inner) for inner_part in part.parts)
+    if isinstance(part, Mix):
+        inner = _inheriting(part, outer)
+        return math.fsum(_rate(inner_part, inner) for inner_part in part.parts)
+    rows = min(_used_rows(part, outer), math.inf if outer.rate_maximum is None else outer.rate_maximum)
+    return float(rows ** (1.0 / (1.0 if outer.temperature is None else outer.temperature)))
 
 
-def _tree_errors(mix: Mix, where: str) -> Iterator[InputError]:
+def _tree_errors(mix: Mix, where: str, tasks: dict[str, str]) -> Iterator[InputError]:
+    """The mistakes of a mix; `tasks` has the place of each task before it, as counts are reported by task name."""
     yield from _number_errors(mix, where)
     if not mix.parts:
         yield InputError(
@@ -158,11 +147,24 @@ def _tree_errors(mix: Mix, where: str) -> Iterator[InputError]:
         return
     if mix.weights is not None:
         yield from _weight_errors(mix, mix.weights, where)
-    for part in mix.parts:
+    names: set[str] = set()
+    for number, part in enumerate(mix.parts):
         location = f"{where}.parts.{part.name}"
+        earlier = tasks.get(part.name) if isinstance(part, TaskSize) else None
+        if part.name in names or earlier is not None:
+            yield InputError(
+                "the name stands twice in the mixture",
+                where=f"{where}.parts.{number}",
+                found=part.name,
+                expected="a name of its own" + (f": {earlier} is called so" if earlier else ""),
+                fix="rename one of them",
+            )
+        names.add(part.name)
         if isinstance(part, Mix):
-            yield from _tree_errors(part, location)
-        elif part.rows < 1:
+            yield from _tree_errors(part, location, tasks)
+            continue
+        tasks.setdefault(part.name, location)
+        if part.rows < 1:
             yield InputError(
                 f"the task {part.name} has no rows",
                 where=location,
@@ -214,32 +216,6 @@ def _weight_errors(mix: Mix, weights: Mapping[str, float], where: str) -> Iterat
             expected="a weight for every part, or for none",
             fix="weigh these too: a weight and a rate made of rows cannot be compared",
         )
-
-
-def _repeated_name_errors(tree: Mix, where: str) -> Iterator[InputError]:
-    """An error for each name that two siblings have, or two tasks anywhere in the tree: counts are reported by task name."""
-    tasks: dict[str, str] = {}
-
-    def walk(mix: Mix, location: str) -> Iterator[InputError]:
-        names: set[str] = set()
-        for number, part in enumerate(mix.parts):
-            inner = f"{location}.parts.{part.name}"
-            earlier = tasks.get(part.name) if isinstance(part, TaskSize) else None
-            if part.name in names or earlier is not None:
-                yield InputError(
-                    "the name stands twice in the mixture",
-                    where=f"{location}.parts.{number}",
-                    found=part.name,
-                    expected="a name of its own" + (f": {earlier} is called so" if earlier else ""),
-                    fix="rename one of them",
-                )
-            names.add(part.name)
-            if isinstance(part, Mix):
-                yield from walk(part, inner)
-            else:
-                tasks.setdefault(part.name, inner)
-
-    yield from walk(tree, where)
 
 
 def _is_positive(value: object, minimum: float = 0.0) -> bool:

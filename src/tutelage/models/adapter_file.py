@@ -11,8 +11,9 @@ from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.models import folders, settings_limits
+from tutelage.models.folders import name_list
 from tutelage.models.library_calls import SAVE_AGAIN, library_errors, quiet
-from tutelage.models.weights import FLOATS, check_finite, name_list
+from tutelage.models.weights import FLOATS, check_finite
 
 _SETTINGS = "adapter_config.json"
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
@@ -20,12 +21,13 @@ _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 _MISFIT = "the adapter does not fit its base model"
 
 
-def attach_adapter(model: Any, folder: Path) -> Any:
+def attach_adapter(model: Any, folder: Path, *, second: str | None = None) -> Any:
     """Load an adapter onto a base model.
 
     Args:
-        model: the transformers model; its layers are wrapped.
+        model: the transformers model, whose layers are wrapped; for a second adapter, the peft model of the first.
         folder: adapter_config.json and adapter_model.safetensors.
+        second: the name of a second adapter, which does not become the active one; None for a first one.
 
     Returns:
         The peft model, frozen and in evaluation mode.
@@ -37,26 +39,14 @@ def attach_adapter(model: Any, folder: Path) -> Any:
     import torch
     from peft import get_peft_model
 
-    config = _load_config(model, folder)
+    config = _load_config(model.get_base_model() if second else model, folder)
     with torch.random.fork_rng(devices=[]), quiet(), library_errors(_MISFIT, folder, fix=SAVE_AGAIN):
-        wrapped = get_peft_model(model, config)
-    _load_tensors(wrapped, folder, "default")
-    return wrapped.eval()
-
-
-def attach_second_adapter(wrapped: Any, folder: Path, name: str) -> None:
-    """Load another adapter of the same base into a peft model, without making it the active one.
-
-    Raises:
-        InputError: as `attach_adapter`.
-    """
-    import torch
-
-    config = _load_config(wrapped.get_base_model(), folder)
-    with torch.random.fork_rng(devices=[]), quiet(), library_errors(_MISFIT, folder, fix=SAVE_AGAIN):
-        wrapped.add_adapter(name, config)
-    _load_tensors(wrapped, folder, name)
-    wrapped.eval()
+        if second:
+            model.add_adapter(second, config)
+        else:
+            model = get_peft_model(model, config)
+    _load_tensors(model, folder, second or "default")
+    return model.eval()
 
 
 def trainable_token_ids(wrapped: Any) -> list[int]:
@@ -130,6 +120,7 @@ def _check_settings(settings: dict[str, Any], folder: Path, *, encoder_decoder: 
 def _load_tensors(wrapped: Any, folder: Path, name: str) -> None:
     """Load the adapter's tensors into the peft model."""
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
+    from peft.utils.transformers_weight_conversion import convert_peft_adapter_state_dict_for_transformers
     from safetensors.torch import load_file
 
     file = folders.weight_files(folder, "adapter_model")[0]
@@ -137,10 +128,15 @@ def _load_tensors(wrapped: Any, folder: Path, name: str) -> None:
         state = load_file(file)
         expected = get_peft_model_state_dict(wrapped, adapter_name=name, save_embedding_layers=False)
         embeddings = get_peft_model_state_dict(wrapped, adapter_name=name, save_embedding_layers=True)
-        renamed = _renamed(wrapped, state, name)
+        # The installed transformers has other names and joins experts, for example.
+        renamed: dict[str, Any] = convert_peft_adapter_state_dict_for_transformers(
+            model=wrapped,
+            peft_config=wrapped.peft_config[name],
+            adapter_state_dict=dict(state),
+            adapter_name=name,
+        )
     _check_tensors(renamed, expected, embeddings, file)
     copies = renamed.keys() - expected.keys()
-    _check_copies({key: renamed[key] for key in copies}, embeddings, file)
     state = {key: tensor for key, tensor in state.items() if key not in copies}
     with quiet(), library_errors(_MISFIT, folder, fix=SAVE_AGAIN):
         set_peft_model_state_dict(wrapped, state, adapter_name=name)
@@ -152,23 +148,13 @@ def _load_tensors(wrapped: Any, folder: Path, name: str) -> None:
             )
 
 
-def _renamed(wrapped: Any, state: dict[str, Any], name: str) -> dict[str, Any]:
-    """The tensors under the names of the installed transformers, which joins experts, for example."""
-    from peft.utils.transformers_weight_conversion import convert_peft_adapter_state_dict_for_transformers
-
-    converted: dict[str, Any] = convert_peft_adapter_state_dict_for_transformers(
-        model=wrapped,
-        peft_config=wrapped.peft_config[name],
-        adapter_state_dict=dict(state),
-        adapter_name=name,
-    )
-    return converted
-
-
 def _check_tensors(
     state: dict[str, Any], expected: dict[str, Any], embeddings: dict[str, Any], file: Path
 ) -> None:
-    """Compare the file's tensors with those that the settings make on this base."""
+    """Compare the file's tensors with those that the settings make on this base.
+
+    Embeddings beside the adapter must be the base's: with others, switching it off would not give the base.
+    """
     missing = expected.keys() - state.keys()
     unexpected = state.keys() - expected.keys() - embeddings.keys()
     if missing or unexpected:
@@ -195,6 +181,16 @@ def _check_tensors(
             fix="save the adapter again in float32",
         )
     check_finite(state, file)
+    for key in sorted(state.keys() - expected.keys()):
+        base, tensor = embeddings[key], state[key]
+        if not bool((base.to(tensor.dtype) == tensor.to(base.device)).all()):
+            raise InputError(
+                "the adapter brings other embeddings than its base has",
+                where=str(file),
+                found=key,
+                expected="the base's own, as peft saves them with an adapter of the embeddings",
+                fix="name the base that it was trained on; or merge it with peft and name the merged folder",
+            )
 
 
 def _shape_error(key: str, tensor: Any, target: Any, file: Path, *, embedding: bool) -> InputError:
@@ -213,17 +209,3 @@ def _shape_error(key: str, tensor: Any, target: Any, file: Path, *, embedding: b
         expected=str(list(target.shape)),
         fix="name the base that the adapter was trained on, or save the adapter again",
     )
-
-
-def _check_copies(copies: dict[str, Any], embeddings: dict[str, Any], file: Path) -> None:
-    """Refuse embeddings beside the adapter that are not the base's: with others, switching it off would not give the base."""
-    for key, tensor in sorted(copies.items()):
-        base = embeddings[key]
-        if not bool((base.to(tensor.dtype) == tensor.to(base.device)).all()):
-            raise InputError(
-                "the adapter brings other embeddings than its base has",
-                where=str(file),
-                found=key,
-                expected="the base's own, as peft saves them with an adapter of the embeddings",
-                fix="name the base that it was trained on; or merge it with peft and name the merged folder",
-            )

@@ -120,11 +120,12 @@ def merge(loaded: LoadedModel) -> LoadedModel:
         id(p): torch.nn.Parameter(p.data, requires_grad=p.requires_grad) for p in wrapped.parameters()
     }
     base = wrapped.get_base_model()
+    # Each name, and that of the weight to which it is tied.
     tied, scaled = dict(base.all_tied_weights_keys), tied_weights.scales_output(base.config)
     with quiet(), torch.no_grad():
         plain = _merged(wrapped, shared, loaded.name)
         replicated = getattr(wrapped.active_peft_config, "layer_replication", None)
-        if replicated or tied_weights.have_diverged(plain, tied):
+        if replicated or any(plain.get_parameter(n) is not plain.get_parameter(to) for n, to in tied.items()):
             # Replicated layers share what the adapter does not change, and a file holds each layer.
             tied_weights.untie(plain, scaled=scaled)
     plain.requires_grad_(requires_grad=True)
@@ -177,11 +178,8 @@ def _initial_prefix(model: Any, count: int) -> Any:
     if model.config.is_encoder_decoder:
         inputs["decoder_input_ids"] = ids
         cache = EncoderDecoderCache(cache, DynamicCache())
-    training = model.training
-    model.eval()
     with torch.no_grad():
         model(**inputs, past_key_values=cache, use_cache=True)
-    model.train(training)
     layers = (cache.self_attention_cache if model.config.is_encoder_decoder else cache).layers
     # (layers, 2, heads, N, width of a head), which peft wants as N first and the rest in one dimension.
     keys_values = torch.stack([torch.stack([layer.keys[0], layer.values[0]]) for layer in layers])

@@ -20,15 +20,6 @@ RECORD = "base.json"
 _TITLE = "# Tuned with Tutelage"
 
 
-def reference_to(base: ModelSource) -> tuple[str, str | None]:
-    """Name a base for transformers and peft: a hub id with its commit, or an absolute path.
-
-    Args:
-        base: a whole model.
-    """
-    return (base.name, base.revision) if base.kind == "hub" else (str(base.weights.resolve()), None)
-
-
 def base_facts(base: ModelSource) -> dict[str, Any]:
     """Describe a base for base.json and a run's data card: name, kind, commit, hash of the weights, and a sentence."""
     sha256 = weights_sha256(base.weights)

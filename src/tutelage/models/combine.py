@@ -47,7 +47,7 @@ def combine(
     names = ["default", *(f"other-{number}" for number in range(1, len(sources)))]
     for name, source in zip(names[1:], sources[1:], strict=True):
         base_record.require_recorded_base(source)
-        adapter_file.attach_second_adapter(model, source.folder, name)
+        adapter_file.attach_adapter(model, source.folder, second=name)
     rows = logit_agreement.draw_probe_rows(model, encoder_decoder=loaded.encoder_decoder)
     with quiet(), torch.no_grad():
         try:
@@ -92,8 +92,7 @@ def _expected_logits(
     if combination != "cat":
         model.base_model.set_adapter("sum")
         return rows.logits(model)
-    layers = [layer for _, layer in _layers(model)]
-    for layer in layers:
+    for _, layer in _layers(model):
         for name, weight in zip(names, weights, strict=True):
             if name in layer.scaling:
                 layer.scaling[name] *= weight

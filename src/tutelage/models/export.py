@@ -134,8 +134,9 @@ def loading_lines(folder: Path, *, shown: str | None = None) -> list[str]:
 def output_folder(folder: Path, *, inputs: Sequence[Path] = (), of_run: bool = False) -> outputs.Folder:
     """The output folder of `export`, whose `check` refuses a folder that may not be replaced before the work starts."""
     if of_run:
-        advice = "move it out of the run's folder"
-        return outputs.Folder(folder, KIND_OF_RUN, advice=advice, replaceable=_RUN_FILES)
+        return outputs.Folder(
+            folder, KIND_OF_RUN, advice="move it out of the run's folder", replaceable=_RUN_FILES
+        )
     return outputs.Folder(folder, KIND, inputs)
 
 
@@ -150,7 +151,9 @@ def _save_adapter(loaded: LoadedModel, folder: Path, base: ModelSource) -> None:
     # peft has sets of layers' names, whose order changes from process to process; sorted, the same run gives the same bytes.
     path = folder / "adapter_config.json"
     settings = folders.read_json(path)
-    settings["base_model_name_or_path"], settings["revision"] = base_record.reference_to(base)
+    settings["base_model_name_or_path"], settings["revision"] = (
+        (base.name, base.revision) if base.kind == "hub" else (str(base.weights.resolve()), None)
+    )
     for key in folders.ADAPTER_SETS:
         if isinstance(settings.get(key), list):
             settings[key] = sorted(settings[key])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -85,9 +85,9 @@ def settings_files(folder: Path) -> list[Path]:
 
     The chat template is not among them: fingerprints hold the text of the one in use.
     """
-    indexes = (f"{stem}.safetensors.index.json" for stem in ("model", "adapter_model"))
-    names = ("generation_config.json", *indexes, *RARE_FILES)
-    return [folder / name for name in sorted(names) if (folder / name).is_file()]
+    indexes = ("model.safetensors.index.json", "adapter_model.safetensors.index.json")
+    paths = [folder / name for name in ("generation_config.json", *indexes, *RARE_FILES)]
+    return sorted(filter(Path.is_file, paths))
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -97,8 +97,9 @@ def has_tokenizer(folder: Path) -> bool:
 
 def tokenizer_files(folder: Path) -> dict[str, Path]:
     """The files that a tokenizer is loaded from, by name; config.json says which class it has."""
-    names = (*TOKENIZER_FILES, *RARE_FILES, "chat_template.jinja", "config.json")
-    return {name: folder / name for name in names}
+    return {
+        name: folder / name for name in (*TOKENIZER_FILES, *RARE_FILES, "chat_template.jinja", "config.json")
+    }
 
 
 def model_files(folder: Path) -> dict[str, Path]:
@@ -321,7 +322,7 @@ def _weight_map(index: Path) -> dict[str, str]:
 
 def _check_weights(folder: Path, stem: Literal["model", "adapter_model"]) -> None:
     """Check that the weights are whole safetensors, and that an index names each tensor where it is and no other."""
-    tensors = {path.name: _tensor_names(path) for path in weight_files(folder, stem)}
+    tensors = {path.name: tensor_names(path) for path in weight_files(folder, stem)}
     index = folder / f"{stem}.safetensors.index.json"
     if not index.is_file():
         return
@@ -359,7 +360,7 @@ def _no_weights(folder: Path, expected: str) -> InputError:
     )
 
 
-def _tensor_names(path: Path) -> set[str]:
+def tensor_names(path: Path) -> set[str]:
     """The names in a safetensors file; its header must fit its length, which finds what was cut off. Reads no weights."""
     from safetensors import SafetensorError, safe_open
 
@@ -377,6 +378,10 @@ def _tensor_names(path: Path) -> set[str]:
 
 
 def _listing(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir())
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return (", ".join(names[:8]) + more) or "an empty folder"
+    return name_list([path.name for path in folder.iterdir()], limit=8) or "an empty folder"
+
+
+def name_list(names: Collection[str], *, limit: int = 4) -> str:
+    """List the first names in alphabetical order, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(sorted(names)[:limit]) + more

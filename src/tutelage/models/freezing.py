@@ -14,7 +14,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
 
 
-def freeze(model: Any, patterns: Sequence[str]) -> int:
+def freeze(model: Any, patterns: Sequence[str]) -> None:
     """Freeze the weights whose names match a pattern, such as `model.embed_tokens.*`; all others are trained.
 
     A tied weight has one name, that of the first module that has it.
@@ -22,9 +22,6 @@ def freeze(model: Any, patterns: Sequence[str]) -> int:
     Args:
         model: a transformers model.
         patterns: of whole names, with `*`, `?` and `[...]` as in file names.
-
-    Returns:
-        The number of trainable parameters.
 
     Raises:
         InputError: a pattern that matches no weight, or patterns that match all.
@@ -48,21 +45,17 @@ def freeze(model: Any, patterns: Sequence[str]) -> int:
             found=", ".join(patterns),
             fix="leave some weights out",
         )
-    return _n_trainable(model)
 
 
-def train_last(model: Any, count: int) -> int:
+def train_last(model: Any, count: int) -> None:
     """Freeze everything before the last `count` layers; these and the modules that run after them are trained.
 
     The order of the modules is found by running the model once on one token. Weights that are also used earlier (tied
     embeddings) stay frozen, because their gradient would need the whole backward pass.
 
     Args:
-        model: a transformers model; of an encoder-decoder model the decoder's layers count.
+        model: a transformers model in evaluation mode; of an encoder-decoder model the decoder's layers count.
         count: how many layers, at least 1.
-
-    Returns:
-        The number of trainable parameters.
 
     Raises:
         InputError: the model has fewer layers, or no list of layers.
@@ -84,7 +77,6 @@ def train_last(model: Any, count: int) -> int:
     for module in before:
         for weight in module.parameters(recurse=False):
             weight.requires_grad_(requires_grad=False)
-    return _n_trainable(model)
 
 
 def _layers(model: Any) -> list[Any]:
@@ -112,8 +104,6 @@ def _execution_order(model: Any, first: Any) -> tuple[list[Any], list[Any]]:
     hooks = [
         module.register_forward_pre_hook(lambda module, _: order.append(module)) for module in model.modules()
     ]
-    training = model.training
-    model.eval()
     try:
         ids = torch.zeros((1, 1), dtype=torch.long, device=model.device)
         inputs = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
@@ -122,14 +112,9 @@ def _execution_order(model: Any, first: Any) -> tuple[list[Any], list[Any]]:
     finally:
         for hook in hooks:
             hook.remove()
-        model.train(training)
     start = order.index(first)
     before, after = (
         [module for module in part if next(module.parameters(recurse=False), None) is not None]
         for part in (order[:start], order[start:])
     )
     return before, [module for module in after if module not in before]
-
-
-def _n_trainable(model: Any) -> int:
-    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)

@@ -22,9 +22,9 @@ from tutelage.models.library_calls import file_view, library_errors, quiet
 from tutelage.models.parameter_budget import limit_parameters
 from tutelage.models.special_tokens import check_positions, settle
 
-CONVERTER = 2
+CONVERTER = 3
 """Raised when the conversion of a user's file changes, so that files which an older Tutelage converted are converted again.
-2: files beside the GGUF file change nothing; every tensor is checked both ways."""
+2: files beside the GGUF file change nothing; every tensor is checked both ways. 3: every setting is checked."""
 FIX = (
     "fetch the file again; if it is whole, its architecture is one that transformers does not read: "
     "name the same model as safetensors"

@@ -4,12 +4,14 @@ The loader fills missing settings with its own defaults, initialises missing ten
 it does not know. Each of these would give another model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
+from math import isclose
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from tutelage.core import yamltext
 from tutelage.core.errors import InputError
 from tutelage.models.gguf_header import GgufHeader, TensorEntry
 from tutelage.models.weights import check_finite
@@ -25,10 +27,10 @@ LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_positio
 
 
 def check_settings(header: GgufHeader, path: Path) -> None:
-    """Check that the file states what the loader would guess, and nothing that the loader would ignore.
+    """Check that the file states what the loader would guess.
 
     Raises:
-        InputError: a setting is missing, or changes the model and is not read.
+        InputError: a setting is missing, or does not fit the tensors.
     """
     attention = any(".attn_" in name and "norm" not in name for name in header.tensors)
     epsilons = ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon")
@@ -52,23 +54,6 @@ def check_settings(header: GgufHeader, path: Path) -> None:
             found=f"{header.architecture}.embedding_length {width}, token_embd.weight of width {embedding.shape[0]}",
             fix="convert the model again; " + FIX,
         )
-    _check_scaling(header, path)
-
-
-def _check_scaling(header: GgufHeader, path: Path) -> None:
-    """Refuse scaled positions, which transformers' loader reads for gpt-oss alone."""
-    factor = header.setting("rope.scaling.factor")
-    kind = header.setting("rope.scaling.type")
-    scaled = kind not in (None, "none") and factor not in (None, 0.0, 1.0)
-    if header.setting("rope.scale_linear") not in (None, 1.0):
-        kind, factor, scaled = "linear", header.setting("rope.scale_linear"), True
-    if scaled and header.architecture != "gpt-oss":
-        raise InputError(
-            "the file stretches its positions, which the GGUF loader of transformers does not read",
-            where=str(path),
-            found=f"{header.architecture}.rope.scaling: {kind}, factor {factor}",
-            fix=FIX,
-        )
 
 
 def rotary_factors(header: GgufHeader, config: Any, path: Path) -> dict[str, Any] | None:
@@ -85,8 +70,6 @@ def rotary_factors(header: GgufHeader, config: Any, path: Path) -> dict[str, Any
     Raises:
         InputError: divisors that are not those of Llama 3, which no setting of transformers states.
     """
-    import numpy as np
-
     tensor = header.tensors.get(ROTARY)
     if tensor is None:
         return None
@@ -128,7 +111,8 @@ def check_weights(header: GgufHeader, model: Any, report: Mapping[str, Any], pat
         path: the file.
 
     Raises:
-        InputError: tensors are missing, of another shape, not used, or hold what is no finite number.
+        InputError: tensors are missing, of another shape, not used, or hold what is no finite number; or a setting of the
+            file is not the loaded model's.
     """
     missing = sorted(str(key) for name in ("missing_keys", "mismatched_keys") for key in report[name])
     if missing:
@@ -139,7 +123,7 @@ def check_weights(header: GgufHeader, model: Any, report: Mapping[str, Any], pat
             expected=f"all weights of {type(model).__name__}",
             fix="convert the model again; " + FIX,
         )
-    _check_defaults(header, model.config, path)
+    _check_followed(header, model.config, path)
     stored = {name: tensor for name, tensor in header.tensors.items() if not _is_unused(tensor, header)}
     distinct = {tensor.data_ptr(): tensor for tensor in model.state_dict().values()}
     if sum(tensor.elements for tensor in stored.values()) != sum(t.numel() for t in distinct.values()):
@@ -154,24 +138,69 @@ def check_weights(header: GgufHeader, model: Any, report: Mapping[str, Any], pat
     check_finite(model.state_dict(), path)
 
 
-def _check_defaults(header: GgufHeader, config: Any, path: Path) -> None:
-    """Check that the loader's defaults for settings that a file may leave out are those of llama.cpp."""
+def _check_followed(header: GgufHeader, config: Any, path: Path) -> None:
+    """Check that the config has each setting of the file, or of llama.cpp's defaults, that changes what the model computes."""
+    table = yamltext.table("tutelage.models", "gguf_settings.yaml")
+    fields = _config_fields(config)
+    prefix = f"{header.architecture}."
+    n_heads = header.setting("attention.head_count") or 0
+    defaults = {f"{prefix}attention.head_count_kv": n_heads, f"{prefix}rope.freq_base": 10_000.0}
+    for key, value in {**defaults, **header.metadata}.items():
+        setting = key.removeprefix(prefix)
+        if setting == key or setting in table["any_value"] or _has_no_effect(header, setting, value):
+            continue
+        row, stated = table["settings"].get(setting, {}), key in header.metadata
+        values = next((fields[name] for name in row.get("config", ()) if name in fields), [])
+        expected = [*row.get("neutral", [0]), *values]
+        if (values or stated) and not any(_agrees(value, other) for other in expected):
+            raise InputError(
+                "a setting of the GGUF file changes what its model computes, and transformers' loader does not follow it"
+                if stated
+                else "the GGUF file leaves out a setting that transformers' loader guesses wrong",
+                where=str(path),
+                found=f"{key}: {value}"[:200] if stated else f"no {key}, which means {value}",
+                expected=" or ".join(map(str, expected)) + ", as the loaded model computes",
+                fix="convert the model again; " * (not stated) + FIX,
+            )
+
+
+def _config_fields(config: Any) -> dict[str, list[Any]]:
+    """The values of a config's fields and of its rotary settings, which may differ by layer, and of some that follow from them."""
     text = config.get_text_config()
-    heads = getattr(text, "num_attention_heads", None)
-    kv_heads = getattr(text, "num_key_value_heads", None)
-    theta = (getattr(text, "rope_parameters", None) or {}).get("rope_theta")
-    mistake = None
-    if header.setting("attention.head_count_kv") is None and kv_heads not in (None, heads):
-        mistake = f"no {header.architecture}.attention.head_count_kv, for which {kv_heads} would be taken, not {heads}"
-    if header.setting("rope.freq_base") is None and theta not in (None, 10_000, 10_000.0):
-        mistake = f"no {header.architecture}.rope.freq_base, for which {theta} would be taken, not 10000"
-    if mistake is not None:
-        raise InputError(
-            "the GGUF file leaves out a setting that transformers' loader guesses wrong",
-            where=str(path),
-            found=mistake,
-            fix="convert the model again; " + FIX,
-        )
+    rope = getattr(text, "rope_parameters", None) or {}
+    places = [text.to_dict(), rope, *(inner for inner in rope.values() if isinstance(inner, dict))]
+    heads, layers = getattr(text, "num_attention_heads", None), getattr(text, "layer_types", None) or []
+    if isinstance(heads, int) and heads:
+        head_dim = getattr(text, "head_dim", None) or text.hidden_size // heads
+        shares = [place.get("partial_rotary_factor") for place in places]
+        share = next((share for share in shares if share is not None), 1.0)
+        places.append({"head_dim": head_dim, "rotary_dims": head_dim * share})
+    if "full_attention" in layers:
+        places.append({"full_attention_interval": layers.index("full_attention") + 1})
+    places.append({"sliding_layers": [layer == "sliding_attention" for layer in layers]})
+    fields: dict[str, list[Any]] = {}
+    for name, value in (item for place in places for item in place.items()):
+        if value is not None:
+            fields.setdefault(name, []).append(value)
+    return fields
+
+
+def _has_no_effect(header: GgufHeader, setting: str, value: Any) -> bool:
+    """Whether the file's other settings make one idle: no scaling of positions, or a window as wide as the context."""
+    if setting == "attention.sliding_window":
+        context = header.setting("context_length")
+        return isinstance(value, int) and isinstance(context, int) and value >= context
+    return setting.startswith("rope.scaling.") and header.setting("rope.scaling.type") == "none"
+
+
+def _agrees(value: Any, expected: Any) -> bool:
+    """Whether a setting is what is expected, but for rounding to fp32. Zeros in a list stand for nothing."""
+    if isinstance(value, list) and isinstance(expected, list):
+        return value[: len(expected)] == expected and not any(value[len(expected) :])
+    if isinstance(value, list):
+        return all(not item or _agrees(item, expected) for item in value)
+    numbers = isinstance(value, int | float) and isinstance(expected, int | float)
+    return numbers and isclose(value, expected, rel_tol=1e-6)
 
 
 def _is_unused(tensor: TensorEntry, header: GgufHeader) -> bool:

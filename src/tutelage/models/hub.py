@@ -108,16 +108,13 @@ def _download(repository: str, revision: str | None, offline: Exception | None =
             repository, revision=revision, allow_patterns=PATTERNS, local_files_only=offline is not None
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, HTTPError, OSError) as error:
-        raise _not_fetched(repository, offline or error) from error
+        first = offline or error
+        raise MachineError(
+            "the model could not be fetched from the hub",
+            where=repository,
+            found=f"{type(first).__name__}: {first}".splitlines()[0][:200],
+            expected=f"a network, or {repository} in the hub's cache on this disk",
+            fix=f"on a machine with a network: hf download {repository} --local-dir FOLDER; then bring FOLDER here and "
+            "name it instead",
+        ) from error
     return Path(folder)
-
-
-def _not_fetched(repository: str, error: Exception) -> MachineError:
-    return MachineError(
-        "the model could not be fetched from the hub",
-        where=repository,
-        found=f"{type(error).__name__}: {error}".splitlines()[0][:200],
-        expected=f"a network, or {repository} in the hub's cache on this disk",
-        fix=f"on a machine with a network: hf download {repository} --local-dir FOLDER; then bring FOLDER here and "
-        "name it instead",
-    )

@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from tutelage.core import outputs
 from tutelage.core.errors import InputError
-from tutelage.core.files import existing_parent, require_space, sync_file, write_text
+from tutelage.core.files import existing_parent, require_space, sync, write_text
 from tutelage.models import folders, logit_agreement, tied_weights, weights
 from tutelage.models.export import export, output_folder
 from tutelage.models.library_calls import quiet
@@ -85,27 +84,31 @@ def interpolate(
     require_space(
         folder, sum(path.stat().st_size for path in folders.weight_files(tuned)), subject="the model"
     )
-    with _open_tensors(base) as base_tensors, _open_tensors(tuned) as tuned_tensors:
+    with (
+        folders.open_tensors(base, framework="pt") as base_tensors,
+        folders.open_tensors(tuned, framework="pt") as tuned_tensors,
+    ):
         _check_same_tensors(base, tuned, base_tensors, tuned_tensors)
         with output.new() as part:
             for path in sorted(tuned.iterdir()):
                 is_weights = path.suffix == _SUFFIX or path.suffix in folders.PICKLES
                 if path.is_file() and not is_weights and path.name != outputs.MARKER:
                     shutil.copyfile(path, part / path.name)
-            for name in sorted({tensor.file for tensor in tuned_tensors.values()}):
-                in_file = {key: tensor for key, tensor in tuned_tensors.items() if tensor.file == name}
-                _write_file(part / name, base_tensors, in_file, share)
+            for path in folders.weight_files(tuned):
+                names = folders.tensor_names(path)
+                if in_file := {name: tensor for name, tensor in tuned_tensors.items() if name in names}:
+                    _write_file(part / path.name, base_tensors, in_file, share)
             _write_index(part, tuned_tensors)
             _verify_line(base, tuned, part, share)
             _verify_logits(original_base, base, tuned, part)
 
 
-def _write_index(folder: Path, tensors: Mapping[str, _StoredTensor]) -> None:
+def _write_index(folder: Path, tensors: Mapping[str, Any]) -> None:
     """Leave out of the copied index what was not written: second copies of tied weights."""
     path = folder / f"model{_SUFFIX}.index.json"
     if path.is_file():
         index = folders.read_json(path)
-        index["weight_map"] = {name: tensor.file for name, tensor in sorted(tensors.items())}
+        index["weight_map"] = {name: file for name, file in index["weight_map"].items() if name in tensors}
         write_text(path, json.dumps(index, indent=2) + "\n")
 
 
@@ -181,47 +184,8 @@ def _verify_logits(original_base: Path, base: Path, tuned: Path, written: Path) 
     weights.check_finite({"logits": rows.logits(read_model(written))}, tuned)
 
 
-class _StoredTensor:
-    """A tensor in a file: its shape and dtype are known, its numbers are read on demand."""
-
-    def __init__(self, handle: Any, name: str, file: str) -> None:
-        header = handle.get_slice(name)
-        self._handle, self._name, self.file = handle, name, file
-        self.shape: list[int] = list(header.get_shape())
-        self.dtype: str = header.get_dtype()
-        self.is_float = self.dtype.startswith(("F", "BF"))
-
-    @property
-    def n_bytes(self) -> int:
-        bits = "".join(char for char in self.dtype.partition("_")[0] if char.isdigit())
-        return int(bits or 8) // 8 * prod(self.shape)
-
-    def read(self) -> Any:
-        return self._handle.get_tensor(self._name)
-
-    def equals(self, other: _StoredTensor) -> bool:
-        import torch
-
-        return bool(torch.equal(self.read(), other.read()))
-
-
-@contextmanager
-def _open_tensors(folder: Path) -> Iterator[dict[str, _StoredTensor]]:
-    from safetensors import safe_open
-
-    with ExitStack() as stack:
-        tensors: dict[str, _StoredTensor] = {}
-        for path in folders.weight_files(folder):
-            handle = stack.enter_context(safe_open(path, framework="pt"))
-            tensors.update({key: _StoredTensor(handle, key, path.name) for key in handle.keys()})  # noqa: SIM118  # no mapping
-        yield tensors
-
-
 def _check_same_tensors(
-    base: Path,
-    tuned: Path,
-    base_tensors: dict[str, _StoredTensor],
-    tuned_tensors: dict[str, _StoredTensor],
+    base: Path, tuned: Path, base_tensors: dict[str, Any], tuned_tensors: dict[str, Any]
 ) -> None:
     base_config, tuned_config = load_config(base), load_config(tuned)
     for key in ("model_type", "tie_word_embeddings"):
@@ -246,34 +210,40 @@ def _check_same_tensors(
         )
     for name, tensor in tuned_tensors.items():
         in_base = base_tensors[name]
-        if tensor.shape != in_base.shape or tensor.is_float != in_base.is_float:
+        if tensor.get_shape() != in_base.get_shape() or _is_float(tensor) != _is_float(in_base):
             raise InputError(
                 "a tensor has another shape or kind in the two models",
                 where=str(tuned),
-                found=f"{name}: {tensor.dtype} {tensor.shape}",
-                expected=f"{in_base.dtype} {in_base.shape}, as in {base}",
+                found=f"{name}: {tensor.get_dtype()} {tensor.get_shape()}",
+                expected=f"{in_base.get_dtype()} {in_base.get_shape()}, as in {base}",
                 fix=_FIX,
             )
 
 
-def _drop_copies(tensors: dict[str, _StoredTensor], other: dict[str, _StoredTensor]) -> None:
+def _is_float(tensor: Any) -> bool:
+    return str(tensor.get_dtype()).startswith(("F", "BF"))
+
+
+def _drop_copies(tensors: dict[str, Any], other: dict[str, Any]) -> None:
     """Drop the tensors that the other model lacks and that repeat one which it has: copies of tied weights."""
+    import torch
+
     for name in sorted(set(tensors) - set(other)):
         copy = tensors[name]
         candidates = [tensors[shared] for shared in set(tensors) & set(other)]
-        if any(tensor.shape == copy.shape and tensor.equals(copy) for tensor in candidates):
+        if any(t.get_shape() == copy.get_shape() and torch.equal(t[...], copy[...]) for t in candidates):
             del tensors[name]
 
 
-def _write_file(
-    path: Path, base: Mapping[str, _StoredTensor], tuned: Mapping[str, _StoredTensor], share: float
-) -> None:
+def _write_file(path: Path, base: Mapping[str, Any], tuned: Mapping[str, Any], share: float) -> None:
     """Write one safetensors file as it is computed: length of the header, header, tensors end to end."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     offset = 0
     for name, tensor in tuned.items():
-        end = offset + tensor.n_bytes
-        header[name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [offset, end]}
+        dtype, shape = tensor.get_dtype(), tensor.get_shape()
+        bits = "".join(char for char in dtype.partition("_")[0] if char.isdigit())
+        end = offset + int(bits or 8) // 8 * prod(shape)
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, end]}
         offset = end
     content = json.dumps(header, separators=(",", ":")).encode()
     content += b" " * (-len(content) % 8)
@@ -281,20 +251,19 @@ def _write_file(
         file.write(len(content).to_bytes(8, "little") + content)
         for name, tensor in tuned.items():
             file.write(_interpolated(name, base[name], tensor, share))
-    sync_file(path)
+    sync(path)
 
 
-def _interpolated(name: str, base: _StoredTensor, tuned: _StoredTensor, share: float) -> bytes:
+def _interpolated(name: str, base: Any, tuned: Any, share: float) -> bytes:
     """The bytes of the tensor on the line, in the tuned model's dtype; both ends are exact."""
     import torch
 
-    end = tuned.read()
-    if tuned.is_float and share < 1:
-        start = base.read()
+    end = tuned[...]
+    if end.is_floating_point() and share < 1:
+        start = base[...]
         dtype = torch.float64 if torch.float64 in (start.dtype, end.dtype) else torch.float32
         point = start.to(dtype).lerp(end.to(dtype), share) if share else start
         end = point.to(end.dtype)
-    elif not tuned.is_float and not tuned.equals(base):
+    elif not end.is_floating_point() and not torch.equal(end, base[...]):
         raise InputError("a tensor of whole numbers differs, and nothing lies between", where=name, fix=_FIX)
-    content: bytes = end.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-    return content
+    return bytes(end.contiguous().reshape(-1).view(torch.uint8).numpy())

@@ -13,7 +13,6 @@ from tutelage.core.errors import InputError
 from tutelage.core.regular import decode
 from tutelage.core.strictjson import json_kind
 from tutelage.models import adapter_file, base_record, folders, smoke_test, weights
-from tutelage.models.causal import require_causal
 from tutelage.models.fingerprints import fingerprint
 from tutelage.models.library_calls import SAVE_AGAIN, file_view, library_errors, quiet
 from tutelage.models.source import ModelSource
@@ -112,7 +111,7 @@ def load(
     settle(model, tokenizer)
     model.eval()
     with library_errors(smoke_test.PROBLEM, source.weights, fix=weights.reading_fix(source.weights)):
-        require_causal(model, where=str(source.weights))
+        smoke_test.require_causal(model, where=str(source.weights))
     base_record.require_recorded_base(source)
     if source.base is not None:
         model = adapter_file.attach_adapter(model, source.folder)
@@ -140,8 +139,9 @@ def loaded_fingerprint(
         dtype: of the weights in memory; `nf4` for 4 bits.
         settings: as of `fingerprint`.
     """
-    files = fingerprint(source, settings=settings)
-    return hashing.of_json({"files": files, "chat_template": chat_template, "dtype": dtype})
+    return hashing.of_json(
+        {"files": fingerprint(source, settings=settings), "chat_template": chat_template, "dtype": dtype}
+    )
 
 
 def load_tokenizer(
@@ -170,7 +170,11 @@ def load_tokenizer(
     check_settings(config, generation, source.weights)
     _check_vocabulary(n_embeddings, tokenizer, source)
     stated_pad = tokenizer.pad_token_id
-    length = _context(config, tokenizer)
+    context = _context(config, tokenizer)
+    if context is not None and source.base is not None:
+        # Prompt tuning and prefix tuning put virtual tokens before each row.
+        virtual_tokens = folders.read_json(source.folder / "adapter_config.json").get("num_virtual_tokens")
+        context -= virtual_tokens if isinstance(virtual_tokens, int) else 0
     stated_eos = None if generation is None else generation.eos_token_id
     eos = config.eos_token_id if stated_eos is None else stated_eos
     ends, _ = settle_tokenizer(tokenizer, eos, config)
@@ -178,7 +182,7 @@ def load_tokenizer(
         tokenizer=tokenizer,
         encoder_decoder=bool(config.is_encoder_decoder),
         chat_template=template,
-        context=None if length is None else length - _virtual_tokens(source),
+        context=context,
         ends=ends,
         stated_pad=stated_pad,
     )
@@ -190,18 +194,17 @@ def _context(config: Any, tokenizer: Any) -> int | None:
     return min(limits) if limits else None
 
 
-def _virtual_tokens(source: ModelSource) -> int:
-    """How many virtual tokens an adapter puts before each row (prompt tuning, prefix tuning)."""
-    if source.base is None:
-        return 0
-    number = folders.read_json(source.folder / "adapter_config.json").get("num_virtual_tokens")
-    return number if isinstance(number, int) else 0
-
-
 def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
-    _require_utf8(folder / "chat_template.jinja")
+    template = folder / "chat_template.jinja"
+    if template.is_file():
+        decode(
+            template.read_bytes(),
+            subject="the chat template",
+            where=str(template),
+            fix="fetch the file again, or save it as UTF-8",
+        )
     with (
         file_view(folders.tokenizer_files(folder)) as view,
         library_errors("the tokenizer could not be read", folder, fix=SAVE_AGAIN, view=view),
@@ -221,7 +224,9 @@ def _template(tokenizer: Any, chosen: str | None, folder: Path, clock: Clock | N
     text = tokenizer.chat_template if chosen is None else chosen
     if isinstance(text, dict):
         text = text.get("default")
-    where = "chat_template" if chosen is not None else str(_template_file(folder))
+    file = folder / "chat_template.jinja"
+    file = file if file.is_file() else folder / "tokenizer_config.json"
+    where = "chat_template" if chosen is not None else str(file)
     if text is not None and not isinstance(text, str):
         raise InputError(
             "the chat template is no text",
@@ -235,23 +240,6 @@ def _template(tokenizer: Any, chosen: str | None, folder: Path, clock: Clock | N
         # A template that cannot be rendered is an error now, before the model's weights are read.
         rendering.render(tokenizer, [{"role": "user", "content": "Hello"}], generate=True)
     return text
-
-
-def _require_utf8(template: Path) -> None:
-    """Refuse a chat template's file that is not UTF-8, if there is one."""
-    if template.is_file():
-        decode(
-            template.read_bytes(),
-            subject="the chat template",
-            where=str(template),
-            fix="fetch the file again, or save it as UTF-8",
-        )
-
-
-def _template_file(folder: Path) -> Path:
-    """The file of a model that holds its chat template."""
-    template = folder / "chat_template.jinja"
-    return template if template.is_file() else folder / "tokenizer_config.json"
 
 
 def load_config(folder: Path) -> Any:

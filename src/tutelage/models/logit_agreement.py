@@ -40,18 +40,15 @@ class ProbeRows:
     encoder_decoder: bool
 
     def logits(self, model: Any) -> Any:
-        """A model's logits for the rows in float64, (ROWS, LENGTH, vocabulary), without those of virtual tokens."""
+        """The logits of a model in evaluation mode, float64 (ROWS, LENGTH, vocabulary), without those of virtual tokens."""
         import torch
 
         ids = self.ids.to(model.device)
         inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         if self.encoder_decoder:
             inputs["decoder_input_ids"] = ids
-        training = model.training
-        model.eval()
         with torch.no_grad():
             logits = model(**inputs, use_cache=False).logits
-        model.train(training)
         return logits[:, -ids.shape[1] :].double().cpu()
 
 

@@ -64,8 +64,12 @@ class Method:
     def refuse(self, combination: str, *, where: str, fix: str) -> None:
         """Raise an InputError with the reason if the method cannot be combined with a feature, a key of `cannot`."""
         if combination in self.cannot:
-            problem = _IMPOSSIBLE[combination].format(self.name)
-            raise InputError(problem, where=where, found=self.cannot[combination], fix=fix)
+            raise InputError(
+                _IMPOSSIBLE[combination].format(self.name),
+                where=where,
+                found=self.cannot[combination],
+                fix=fix,
+            )
 
     def check_machine(self) -> None:
         """Refuse a method that this machine cannot run, before anything is loaded.

@@ -24,8 +24,7 @@ FREE_PARAMETERS = 20_000
 
 def max_numbers(tensor: Any) -> int:
     """The most numbers of a model that a stored tensor may hold: `tensor` is a slice of safetensors, which is not read."""
-    count: int = prod(tensor.get_shape())
-    return count * PACKED.get(tensor.get_dtype(), 1)
+    return int(prod(tensor.get_shape())) * PACKED.get(tensor.get_dtype(), 1)
 
 
 @contextmanager

@@ -63,7 +63,13 @@ def check_config(path: Path, settings: Any) -> None:
     Raises:
         InputError: with the key.
     """
-    for key, value in _numbers(settings):
+    numbers = (
+        (key, item)
+        for key, value in walk(settings)
+        for item in (value if isinstance(value, list) else [value])
+        if isinstance(item, int | float)
+    )
+    for key, value in numbers:
         limit = MAX_POSITIONS if _POSITIONS.search(key) else MAX_COUNT if _COUNTS.search(key) else None
         if limit is not None and value > limit:
             raise _too_large_error(path, key, value, f"at most {limit:,}")
@@ -170,14 +176,15 @@ def _patterns(settings: dict[str, Any]) -> Iterator[str]:
                 yield form.replace("{}", name)
 
 
-def _numbers(value: Any) -> Iterator[tuple[str, float]]:
-    """Every number with its key, at any depth; numbers in a list have the list's key."""
-    for key, inner in value.items() if isinstance(value, dict) else ():
-        for item in inner if isinstance(inner, list) else [inner]:
-            if isinstance(item, dict):
-                yield from _numbers(item)
-            elif isinstance(item, int | float):
-                yield str(key), item
+def walk(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every key with its value, at any depth."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield str(key), inner
+            yield from walk(inner)
+    elif isinstance(value, list):
+        for item in value:
+            yield from walk(item)
 
 
 def _too_large_error(path: Path, key: str, value: float, expected: str) -> InputError:

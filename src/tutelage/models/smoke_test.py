@@ -1,4 +1,4 @@
-"""Tries a tokenizer on one text and a model on one forward pass when they are loaded, to find damaged files early.
+"""Tries a tokenizer on one text and a model on some forward passes when they are loaded, to find damaged files early.
 
 Settings can be readable and still fail in use: heads that do not divide the width, a merge that panics, ids beyond the
 vocabulary. Here that is an error that names the folder.
@@ -20,6 +20,8 @@ HARD_TEXT = (
     + " \u00e9\u00df\u20ac\u0416\u4e2d\u0639\u0939\u0e01\ud55c\U0001f600\u200d\ufeff"
 )
 """All of ASCII and some of other scripts, on which a vocabulary without an unknown token may fail."""
+_ROUNDING = 4.0
+"""Units in the last place of the weights' type by which two passes of one shape may differ, whatever kernels they use."""
 _ROLES = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
@@ -42,8 +44,7 @@ def check_tokenizer(tokenizer: Any, folder: Path) -> None:
             fix="use a model whose tokenizer has one",
         )
     with library_errors("the tokenizer does not work", folder, fix=SAVE_AGAIN), quiet():
-        ids = tokenizer(HARD_TEXT)["input_ids"]
-        tokenizer.decode(ids)
+        tokenizer.decode(tokenizer(HARD_TEXT)["input_ids"])
         tokenizer.decode(list(range(min(len(tokenizer.get_vocab()), 1000))))
         for role in _ROLES:
             getattr(tokenizer, f"{role}_id")
@@ -79,8 +80,7 @@ def check_model(model: Any, tokenizer: Any, place: Path) -> None:
         ids = torch.tensor([tokenizer(TEXT)["input_ids"] or [0]], device=model.device)
         inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         if model.config.is_encoder_decoder:
-            start = [[model.config.decoder_start_token_id]]
-            inputs["decoder_input_ids"] = torch.tensor(start, device=model.device)
+            inputs["decoder_input_ids"] = ids.new_tensor([[model.config.decoder_start_token_id]])
         has_nan = bool(torch.isnan(model(**inputs).logits).any())
     if has_nan:
         raise InputError(
@@ -90,3 +90,44 @@ def check_model(model: Any, tokenizer: Any, place: Path) -> None:
             expected="finite weights, in a type that holds what they compute",
             fix="fetch the model again; if it was tuned, its tuning diverged: take an earlier state of it",
         )
+
+
+def require_causal(model: Any, *, where: str) -> None:
+    """Refuse a model whose predictions depend on later tokens: it would see the tokens that it is to predict.
+
+    Encoders with a language-model head (RoBERTa without `is_decoder`) are such; training would teach them to copy.
+
+    Args:
+        model: in evaluation mode, without virtual tokens.
+        where: the model's name or path, for the error.
+
+    Raises:
+        InputError: the last token changes the logits before it.
+    """
+    import torch
+
+    n_tokens = min(model.config.get_text_config().vocab_size, 64)
+    with torch.inference_mode():
+        first, second = (_logits(model, [n % n_tokens for n in (3, 5, 8, last)]) for last in (13, 21))
+    difference, norm = (first - second).norm(), first.norm()
+    tolerance = max(1e-5, _ROUNDING * torch.finfo(model.dtype).eps)
+    if difference <= tolerance * norm or not bool(norm.isfinite()):
+        return
+    raise InputError(
+        "the model is not a causal language model: what it predicts for a token depends on the tokens behind it",
+        where=where,
+        found=f"{type(model).__name__}, {float(difference / norm):.1e} of the logits change with the last token",
+        expected="a decoder-only or encoder-decoder language model",
+        fix="name a causal model; if the family has a decoder mode, set it in config.json (is_decoder: true)",
+    )
+
+
+def _logits(model: Any, ids: list[int]) -> Any:
+    """Logits for all tokens but the last, (T - 1, V), in fp32."""
+    import torch
+
+    tokens = torch.tensor([ids], device=model.device)
+    inputs = {"input_ids": tokens}
+    if model.config.is_encoder_decoder:
+        inputs = {"input_ids": tokens[:, :1], "decoder_input_ids": tokens}
+    return model(**inputs, use_cache=False).logits[0, :-1].float()

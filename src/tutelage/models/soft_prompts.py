@@ -35,8 +35,7 @@ class SoftPrompt:
 
     def before(self, ids: torch.Tensor) -> torch.Tensor:
         """Embeddings of the virtual tokens and of `ids` (B, T) after them: (B, N + T, width)."""
-        embeddings = self.base.get_input_embeddings()(ids)
-        return torch.cat([self.embeddings(len(ids)), embeddings], dim=1)
+        return torch.cat([self.embeddings(len(ids)), self.base.get_input_embeddings()(ids)], dim=1)
 
     def cache(self, rows: int) -> Any:
         """A new KV cache with the prefix, for a number of rows."""

@@ -7,7 +7,6 @@ layer would change the embeddings as well.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 _SCALE_WHEN_TIED = ("switch_transformers",)
@@ -35,16 +34,6 @@ def untie_targets(wrapped: Any) -> None:
             if uses[id(parameter)] > 1:
                 uses[id(parameter)] -= 1
                 layer.register_parameter(name, torch.nn.Parameter(parameter.detach().clone()))
-
-
-def have_diverged(model: Any, tied: Mapping[str, str]) -> bool:
-    """Whether weights that were one tensor before a merge are two now.
-
-    Args:
-        model: the merged transformers model.
-        tied: the base's `all_tied_weights_keys`, each name and that of the weight to which it is tied.
-    """
-    return any(model.get_parameter(name) is not model.get_parameter(to) for name, to in tied.items())
 
 
 def untie(model: Any, *, scaled: bool) -> None:

@@ -7,12 +7,12 @@ never is (`trust_remote_code=False`); where only that code knows the architectur
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.models.methods import table
+from tutelage.models.settings_limits import walk
 
 CHECKED_FILES = ("config.json", "generation_config.json", "tokenizer_config.json", "adapter_config.json")
 _VOCABULARY_PATHS = (
@@ -42,7 +42,7 @@ def check_settings(path: Path, settings: dict[str, Any]) -> None:
     Raises:
         InputError: the file, the setting, and what it would do.
     """
-    for key, value in _walk(settings):
+    for key, value in walk(settings):
         reason = _reason(path.name, key, value)
         if reason is not None:
             raise InputError(
@@ -64,8 +64,12 @@ def _reason(file: str, key: str, value: Any) -> str | None:
             return "attention of this kind is compiled for minutes before a model answers"
     if key == "transformers_weights" and value:
         return "weights are read from model.safetensors and its pieces only"
-    paths = value if isinstance(value, list) else [value]
-    if file == "tokenizer_config.json" and key in _VOCABULARY_PATHS and any(map(_leads_out, paths)):
+    paths = [path for path in (value if isinstance(value, list) else [value]) if isinstance(path, str)]
+    if (
+        file == "tokenizer_config.json"
+        and key in _VOCABULARY_PATHS
+        and any(Path(path.replace("\\", "/")).name != path for path in paths)
+    ):
         return "a vocabulary is read from the model's own folder only"
     return _adapter_reason(key, value) if file == "adapter_config.json" and value else None
 
@@ -84,21 +88,6 @@ def _names_transformers(mapping: Any) -> bool:
     """Whether an adapter's `auto_mapping` names a module of transformers."""
     library = mapping.get("parent_library") if isinstance(mapping, dict) else None
     return isinstance(library, str) and _TRANSFORMERS_MODULE.fullmatch(library) is not None
-
-
-def _walk(value: Any) -> Iterator[tuple[str, Any]]:
-    """Every key with its value, at any depth."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield str(key), inner
-            yield from _walk(inner)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _walk(item)
-
-
-def _leads_out(value: Any) -> bool:
-    return isinstance(value, str) and Path(value.replace("\\", "/")).name != value
 
 
 def _peft_types() -> set[str]:

@@ -7,17 +7,15 @@ and either gives another model than the one that was named.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.models import folders
+from tutelage.models.folders import name_list
 from tutelage.models.library_calls import SAVE_AGAIN, file_view, library_errors, quiet
 from tutelage.models.parameter_budget import limit_parameters, max_numbers
 
-MAX_LISTED = 4
-"""How many names an error lists."""
 FLOATS = ("F64", "F32", "F16", "BF16")
 """Types of safetensors that hold plain numbers; fp8 and integers need a scale, which is not applied here."""
 
@@ -101,13 +99,6 @@ def check_finite(state: dict[str, Any], place: Path) -> None:
             expected="finite numbers",
             fix="fetch or save the model again; if it was trained so, its training diverged",
         )
-
-
-def name_list(names: Collection[str]) -> str:
-    """List the first names in alphabetical order, and how many more there are."""
-    ordered = sorted(names)
-    more = len(ordered) - MAX_LISTED
-    return ", ".join(ordered[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def reading_fix(folder: Path) -> str:

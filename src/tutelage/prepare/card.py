@@ -95,11 +95,9 @@ def _sentencepiece_text(name: str) -> str:
     return name.replace("\N{LOWER ONE EIGHTH BLOCK}", " ")
 
 
-def _gpt2_bytes() -> dict[str, int]:
-    """GPT-2's table from characters to bytes: printable Latin-1 stands for itself, the other bytes from U+0100 on."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    rest = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(rest)}
-
-
-_BYTE_OF = _gpt2_bytes()
+_PRINTABLE = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+_UNPRINTABLE = [byte for byte in range(256) if byte not in _PRINTABLE]
+_BYTE_OF = {chr(byte): byte for byte in _PRINTABLE} | {
+    chr(0x100 + n): byte for n, byte in enumerate(_UNPRINTABLE)
+}
+"""GPT-2's table from characters to bytes: printable Latin-1 stands for itself, the other bytes from U+0100 on."""

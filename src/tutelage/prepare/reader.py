@@ -81,49 +81,33 @@ def _read_tasks(
     plan: TaskPlan,
     say: Callable[[str], None],
 ) -> list[TaskRows]:
-    """Read all tasks; stops early when enough of them have mistakes."""
+    """Read all tasks, or reuse their rows in the cache; stops early when enough of them have mistakes."""
     read: list[TaskRows] = []
     from_cache: list[str] = []
     failures: list[InputError] = []
     for task, task_files, where in zip(tasks, files, plan.locations, strict=True):
         if len(failures) >= MAX_ERRORS:
             break
+        held_out = task.name in plan.held_out
+        key = rows = None
         try:
-            rows, cached = _read_or_reuse(
-                recipe, task, task_files, where, held_out=task.name in plan.held_out, say=say
-            )
+            if caches.enabled():
+                key = rows_cache.key_of(task, task_files, where=where, root=recipe.root, held_out=held_out)
+                rows = rows_cache.get(key, task, say)
+            if rows is not None:
+                from_cache.append(task.name)
+            else:
+                rows = read_task(recipe, task, task_files, where, held_out=held_out)
+                if key is not None:
+                    rows_cache.put(key, rows)
+            read.append(rows)
         except InputError as error:
             failures.append(error)
-            continue
-        read.append(rows)
-        if cached:
-            from_cache.append(task.name)
     _raise_together(failures, unread=len(tasks) - len(read) - len(failures))
     if from_cache:
         tasks_named = from_cache[0] if len(from_cache) == 1 else f"{len(from_cache)} tasks"
         say(f"rows of {tasks_named} from the cache")
     return read
-
-
-def _read_or_reuse(
-    recipe: Recipe,
-    task: Task,
-    files: SourceFiles,
-    where: str,
-    *,
-    held_out: bool,
-    say: Callable[[str], None],
-) -> tuple[TaskRows, bool]:
-    """One task's rows, and whether they are from the cache."""
-    if not caches.enabled():
-        return read_task(recipe, task, files, where, held_out=held_out), False
-    key = rows_cache.key_of(task, files, where=where, root=recipe.root, held_out=held_out)
-    rows = rows_cache.get(key, task, say)
-    if rows is not None:
-        return rows, True
-    rows = read_task(recipe, task, files, where, held_out=held_out)
-    rows_cache.put(key, rows)
-    return rows, False
 
 
 def _raise_together(failures: Sequence[InputError], *, unread: int = 0) -> None:

@@ -308,25 +308,20 @@ def apply_preset(recipe: Recipe, tasks: Sequence[Task]) -> tuple[Task, ...]:
 
     Rows are inverted only where the task's kind has wordings for that.
     """
-    submixtures = _submixtures(recipe, tasks)
-    return tuple(
-        _in_submixture(task, submixtures[task.name], recipe) if task.name in submixtures else task
-        for task in tasks
-    )
-
-
-def _submixtures(recipe: Recipe, tasks: Sequence[Task]) -> dict[str, Submixture]:
-    """By task the submixture of the recipe's preset that it belongs to."""
     if recipe.mixture is None or recipe.mixture.preset is None:
-        return {}
+        return tuple(tasks)
     submixtures = preset(recipe.mixture.preset).submixtures
-    return {
+    submixture_of = {
         task.name: submixtures[name]
         for name, part in recipe.mixture.parts.items()
         if name in submixtures
         for task in tasks
         if any(fnmatchcase(task.name, pattern) for pattern in part.tasks)
     }
+    return tuple(
+        _in_submixture(task, submixture_of[task.name], recipe) if task.name in submixture_of else task
+        for task in tasks
+    )
 
 
 def _in_submixture(task: Task, submixture: Submixture, recipe: Recipe) -> Task:
@@ -340,6 +335,8 @@ def _in_submixture(task: Task, submixture: Submixture, recipe: Recipe) -> Task:
 
 def _can_be_inverted(task: Task, recipe: Recipe) -> bool:
     """Whether the task's kind has wordings that ask for the input."""
-    if task.template is None or task.template in templates.column_template_names():
-        return False
-    return bool(templates.find(task.template, root=recipe.root).kind.of_group("inverted"))
+    return (
+        task.template is not None
+        and task.template not in templates.column_template_names()
+        and bool(templates.find(task.template, root=recipe.root).kind.of_group("inverted"))
+    )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from dataclasses import replace
+from itertools import accumulate, chain
 
+from tutelage.config.task_block import Shots
 from tutelage.core import hashing
 from tutelage.core.seeds import derive
 from tutelage.core.serialization import PROMPTED
@@ -98,27 +99,10 @@ def in_form(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Exemplars:
-    """Which exemplars stand before a row.
-
-    Attributes:
-        count: how many, or the maximum in rows of few-shot styles.
-        fixed: whether the whole task has the same ones.
-        same_template: whether they have the row's own wording and listing of options.
-        seed: another seed chooses others.
-    """
-
-    count: int
-    fixed: bool
-    same_template: bool
-    seed: int
-
-
 def with_exemplars(
     rows: Sequence[Prompted],
     train: Sequence[Prompted],
-    exemplars: Exemplars,
+    shots: Shots,
     *,
     few_shot: Sequence[bool] | None = None,
     one_wording: Callable[[str, bool], Template] | None = None,
@@ -128,36 +112,40 @@ def with_exemplars(
     Args:
         rows: the rows.
         train: the task's training rows, the only source of exemplars.
-        exemplars: which exemplars.
+        shots: which exemplars; their `count` is the maximum in rows of few-shot styles.
         few_shot: for each row whether it has any (from 1 to the count); when not given, each row has the count.
-        one_wording: the template of a single wording, by its name and whether options are listed; given where rows have
-            several wordings.
+        one_wording: the template of a single wording, by its name and whether options are listed; given where exemplars are to
+            have the row's own wording among several.
     """
-
-    def batches() -> Iterator[Prompted]:
-        for start in range(0, len(rows), BATCH):
-            batch = rows[start : start + BATCH]
-            flags = few_shot[start : start + BATCH] if few_shot else None
-            yield from _batch_with_exemplars(batch, train, exemplars, flags, one_wording)
-
-    return spill_rows(batches(), PROMPTED)
+    batches = (
+        _batch_with_exemplars(
+            rows[start : start + BATCH],
+            train,
+            shots,
+            few_shot[start : start + BATCH] if few_shot else None,
+            one_wording,
+        )
+        for start in range(0, len(rows), BATCH)
+    )
+    return spill_rows(chain.from_iterable(batches), PROMPTED)
 
 
 def _batch_with_exemplars(
     rows: Sequence[Prompted],
     train: Sequence[Prompted],
-    exemplars: Exemplars,
+    shots: Shots,
     few_shot: Sequence[bool] | None,
     one_wording: Callable[[str, bool], Template] | None,
 ) -> Iterator[Prompted]:
     chosen: dict[int, tuple[Prompted, ...]] = {}
     for index, row in enumerate(rows):
-        count = exemplars.count
+        count = shots.count
         if few_shot is not None:
-            count = 1 + derive(exemplars.seed, "shots of", row.id) % count if few_shot[index] else 0
+            count = 1 + derive(shots.seed, "shots of", row.id) % count if few_shot[index] else 0
         if count:
-            chosen[index] = choose_exemplars(train, row, count, fixed=exemplars.fixed, seed=exemplars.seed)
-    if exemplars.same_template and one_wording is not None:
+            fixed = shots.sampled_per == "task"
+            chosen[index] = choose_exemplars(train, row, count, fixed=fixed, seed=shots.seed)
+    if one_wording is not None:
         chosen = _in_wording_of_rows(rows, chosen, one_wording)
     for index, row in enumerate(rows):
         if index in chosen:

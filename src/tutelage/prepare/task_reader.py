@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 
 from tutelage import templates
@@ -25,25 +25,10 @@ from tutelage.data import (
 from tutelage.data.partition import SPLITS
 from tutelage.metrics import Row, check_rows
 from tutelage.prepare import styles
-from tutelage.prepare.styles import Exemplars, Template, in_form
+from tutelage.prepare.styles import Template, in_form
 from tutelage.prepare.task_rows import TaskRows, wording_counts
 from tutelage.prepare.tasks import task_source
 from tutelage.templates import LibraryTemplate
-
-
-@dataclass(frozen=True, slots=True)
-class _Rendered:
-    """The usable rows of a task, and the others.
-
-    Attributes:
-        examples: the rows as they were read.
-        rows: the same rows, rendered as they are tested.
-        dropped: rows that cannot be read or rendered.
-    """
-
-    examples: Sequence[Example]
-    rows: Sequence[Prompted]
-    dropped: tuple[DroppedRow, ...]
 
 
 def read_task(recipe: Recipe, task: Task, files: SourceFiles, where: str, *, held_out: bool) -> TaskRows:
@@ -64,12 +49,12 @@ def read_task(recipe: Recipe, task: Task, files: SourceFiles, where: str, *, hel
         task.template_for, loaded.examples, where=where, root=recipe.root, default=loaded.template
     )
     template = variant()
-    rendered = _render(task, template, loaded)
-    splits = _split(recipe, task, template, rendered.examples, where)
+    usable, rendered = _render(task, template, loaded)
+    splits = _split(recipe, task, template, usable.examples, where)
     variant = partial(
-        task.template_for, rendered.examples, where=where, root=recipe.root, default=loaded.template
+        task.template_for, usable.examples, where=where, root=recipe.root, default=loaded.template
     )
-    rows = _rows_by_split(task, rendered.rows, splits, template, variant)
+    rows = _rows_by_split(task, rendered, splits, template, variant)
     if held_out:  # only now, as exemplars of test rows are training rows
         rows |= {"train": (), "validation": ()}
     _check_metrics(task, rows["test"], where)
@@ -77,10 +62,10 @@ def read_task(recipe: Recipe, task: Task, files: SourceFiles, where: str, *, hel
     several = any(set(counts) - {template.name} for counts in wordings.values())
     card = {
         "source": loaded.source,
-        "rows": len(rendered.examples),
+        "rows": len(usable.examples),
         "splits": {name: len(split_rows) for name, split_rows in rows.items()},
         "repeated": dict(splits.repeated),
-        "dropped": [{"where": row.where, "why": row.why} for row in rendered.dropped],
+        "dropped": [{"where": row.where, "why": row.why} for row in usable.dropped],
         "near": dict(splits.near),
         "leaks": {"exact": list(splits.leaks), "near": list(splits.near_leaks)},
         "unused": splits.unused,
@@ -91,8 +76,8 @@ def read_task(recipe: Recipe, task: Task, files: SourceFiles, where: str, *, hel
     return TaskRows(task, rows["train"], rows["validation"], rows["test"], card, content_fields, held_out)
 
 
-def _render(task: Task, template: Template, loaded: LoadedData) -> _Rendered:
-    """Render every row once, as it is tested.
+def _render(task: Task, template: Template, loaded: LoadedData) -> tuple[LoadedData, Sequence[Prompted]]:
+    """Render every row once, as it is tested; gives the data without the rows that cannot be rendered, and the rendered rows.
 
     Raises:
         InputError: a row cannot be rendered, or rows may be dropped and more than half of them would be; InputErrors for
@@ -100,7 +85,7 @@ def _render(task: Task, template: Template, loaded: LoadedData) -> _Rendered:
     """
     examples = loaded.examples
     if task.data.on_bad_row == "stop":
-        return _Rendered(examples, template.render_all(examples, task.name), loaded.dropped)
+        return loaded, template.render_all(examples, task.name)
     errors: dict[str, InputError] = {}
 
     def renderable() -> Iterator[Prompted]:
@@ -121,7 +106,7 @@ def _render(task: Task, template: Template, loaded: LoadedData) -> _Rendered:
             file = str(loaded.source.get("file") or loaded.source.get("hub"))
             raise too_many_dropped_error(file, dropped, len(examples))
         errors = {}
-    return _Rendered(examples, rows, tuple(dropped))
+    return replace(loaded, examples=examples, dropped=tuple(dropped)), rows
 
 
 def _split(recipe: Recipe, task: Task, template: Template, examples: Sequence[Example], where: str) -> Splits:
@@ -196,13 +181,11 @@ def _rows_by_split(
             fix="leave shots and few-shot styles out of this task",
         )
     shots = task.shots or Shots()
-    exemplars = Exemplars(
-        shots.count, fixed=shots.sampled_per == "task", same_template=shots.same_template, seed=shots.seed
-    )
-    one_wording = _one_wording(task, variant) if isinstance(template, LibraryTemplate) else None
+    has_wordings = shots.same_template and isinstance(template, LibraryTemplate)
+    one_wording = _one_wording(task, variant) if has_wordings else None
     return {
         name: styles.with_exemplars(
-            split_rows, rows["train"], exemplars, few_shot=few_shot[name], one_wording=one_wording
+            split_rows, rows["train"], shots, few_shot=few_shot[name], one_wording=one_wording
         )
         for name, split_rows in rows.items()
     }

@@ -67,8 +67,6 @@ def plan_tasks(recipe: Recipe, data_dir: Path | None) -> TaskPlan:
         (where, task) for where, block in stated for task in _one_a_file(block, recipe.root, data_dir, where)
     ]
     _check_names([task.name for _, task in located])
-    if not recipe.hold_out:
-        return TaskPlan(tuple(task for _, task in located), tuple(where for where, _ in located))
     cluster_of = {task.name: task_cluster(task) for _, task in located}
     near = clusters.held_out(recipe.hold_out, {cluster for cluster in cluster_of.values() if cluster})
     held_out = frozenset(name for name, cluster in cluster_of.items() if cluster in recipe.hold_out)
@@ -76,27 +74,13 @@ def plan_tasks(recipe: Recipe, data_dir: Path | None) -> TaskPlan:
         name: str(cluster) for name, cluster in cluster_of.items() if cluster in near and name not in held_out
     }
     remaining = [(where, task) for where, task in located if task.name not in excluded]
-    raise_all(
-        "hold_out", [*_replay_excluded(recipe, excluded), *_trained_elsewhere(recipe, remaining, held_out)]
-    )
+    raise_all("hold_out", list(_hold_out_errors(recipe, remaining, held_out, excluded)))
     return TaskPlan(
         tuple(task for _, task in remaining),
         tuple(where for where, _ in remaining),
         held_out,
         tuple(excluded.items()),
     )
-
-
-def _replay_excluded(recipe: Recipe, excluded: Mapping[str, str]) -> Iterator[InputError]:
-    """An error when the replayed task leaves the recipe, being too near to a held-out cluster."""
-    if recipe.replay is not None and recipe.replay.name in excluded:
-        yield InputError(
-            "the replayed task is too near to a held-out cluster",
-            where="replay.from",
-            found=f"{recipe.replay.name} of the cluster {excluded[recipe.replay.name]}",
-            expected="rows of a cluster that is not near " + ", ".join(recipe.hold_out),
-            fix="replay something else, or do not hold this cluster out",
-        )
 
 
 def _one_a_file(task: Task, root: Path, data_dir: Path | None, where: str) -> Iterator[Task]:
@@ -131,7 +115,6 @@ def _one_a_file(task: Task, root: Path, data_dir: Path | None, where: str) -> It
 
 
 def _check_names(names: list[str]) -> None:
-    repeated = [name for name, count in Counter(names).items() if count > 1]
     raise_all(
         "tasks",
         [
@@ -142,15 +125,25 @@ def _check_names(names: list[str]) -> None:
                 expected="a name of its own for every task",
                 fix="give the task another name, or its files",
             )
-            for name in sorted(repeated)
+            for name, count in sorted(Counter(names).items())
+            if count > 1
         ],
     )
 
 
-def _trained_elsewhere(
-    recipe: Recipe, located: list[tuple[str, Task]], held_out: frozenset[str]
+def _hold_out_errors(
+    recipe: Recipe, located: list[tuple[str, Task]], held_out: frozenset[str], excluded: Mapping[str, str]
 ) -> Iterator[InputError]:
-    """An error for each training task that has the data set of a held-out one, and for a held-out replay."""
+    """An error for each training task that has the data set of a held-out one, and for a replay that is not trained on."""
+    replay = "" if recipe.replay is None else recipe.replay.name
+    if replay in excluded:
+        yield InputError(
+            "the replayed task is too near to a held-out cluster",
+            where="replay.from",
+            found=f"{replay} of the cluster {excluded[replay]}",
+            expected="rows of a cluster that is not near " + ", ".join(recipe.hold_out),
+            fix="replay something else, or do not hold this cluster out",
+        )
     held_out_by_source = {task_source(task): task.name for _, task in located if task.name in held_out}
     for where, task in located:
         other = held_out_by_source.get(task_source(task))
@@ -162,11 +155,11 @@ def _trained_elsewhere(
                 expected="every task of that data set on one side",
                 fix=f"say cluster: {recipe.hold_out[0]} in {task.name} too, or take it out",
             )
-    if recipe.replay is not None and recipe.replay.name in held_out:
+    if replay in held_out:
         yield InputError(
             "a held-out task is in training",
             where="replay.from",
-            found=recipe.replay.name,
+            found=replay,
             expected="a task of another cluster",
             fix="replay another task, or do not hold out its cluster",
         )

@@ -52,10 +52,7 @@ class Curve:
 
 def losses(steps: Log) -> Losses | None:
     """Draw the losses of a training log; None if nothing was trained."""
-    train = [(float(step["step"]), step["loss"]) for step in steps if "loss" in step]
-    validation = [
-        (float(step["step"]), step["validation_loss"]) for step in steps if "validation_loss" in step
-    ]
+    train, validation = (_points(steps, itemgetter(key)) for key in ("loss", "validation_loss"))
     if not train:
         return None
     drawn = [*thinned(train), *validation]

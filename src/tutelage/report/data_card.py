@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tutelage.report import formatting
 from tutelage.report.chart import HistogramBars, bars
-from tutelage.report.formatting import Text
 
 MAX_LISTED = 8  # entries of one list
 MAX_TASKS = 40
@@ -60,55 +59,14 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class TaskCard:
-    """One task's card; `loss_percent` is the percentage of the training tokens that bear loss."""
+    """One task's card: its part of the data card as `content`, and what the page makes of it."""
 
     name: str
+    content: Card
     source: tuple[tuple[str, str], ...]
-    texts: tuple[tuple[str, Text], ...]
-    wordings: tuple[tuple[str, str], ...]
-    shots: str
     splits: tuple[SplitRow, ...]
-    loss_percent: float | None
     histograms: tuple[Histogram, ...]
-    repeated: tuple[tuple[str, str], ...]
-    near_duplicates: tuple[tuple[str, str], ...]
-    dropped: tuple[tuple[str, str], ...]
-    dropped_count: int
-    leaks: tuple[tuple[str, str], ...] | None
-    leaks_count: int
-    test_set_access: str
     examples: tuple[TrainingRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Contamination:
-    """One watched benchmark: how many of its items were looked for, how many stand in training, the first of these."""
-
-    name: str
-    items: str
-    contaminated: int
-    first: tuple[tuple[str, str, str], ...]
-
-
-def contaminations(card: Card) -> list[Contamination]:
-    """List the watched benchmarks with the items that stand in the training rows."""
-    overlap: Mapping[str, Mapping[str, Any]] = card.get("overlap") or {}
-    return [
-        Contamination(
-            name=formatting.plain(name),
-            items=_count(counts["items"]),
-            contaminated=counts["found"],
-            first=tuple(
-                (
-                    formatting.plain(item["item"]),
-                    formatting.plain(item["train"]),
-                    formatting.plain(item["how"]),
-                )
-                for item in counts["first"][:MAX_LISTED]
-            ),
-        )
-        for name, counts in overlap.items()
-    ]
 
 
 def tasks(card: Card) -> list[TaskCard]:
@@ -122,57 +80,19 @@ def tasks(card: Card) -> list[TaskCard]:
 
 
 def _task(name: str, card: Card, max_rows: int) -> TaskCard:
-    dropped: Sequence[Mapping[str, Any]] = card.get("dropped") or []
     train = (card.get("tokens") or {}).get("train") or {}
-    leaks = card.get("leaks")
-    leaked_pairs = [pair for pairs in (leaks or {}).values() for pair in pairs]
-    access = card.get("looked")
     return TaskCard(
         name=formatting.plain(name),
+        content=card,
         source=tuple(
             (formatting.plain(key).replace("_", " "), formatting.plain(value))
             for key, value in {**(card.get("source") or {}), "rows": card.get("rows")}.items()
             if value not in (None, "", [], {})
         ),
-        texts=tuple(
-            (key, formatting.text(card[key]))
-            for key in ("template", "prompt", "completion")
-            if isinstance(card.get(key), str)
-        ),
-        wordings=tuple(
-            (split, ", ".join(f"{formatting.plain(wording)} {_count(n)}" for wording, n in counts.items()))
-            for split, counts in (card.get("wordings") or {}).items()
-        ),
-        shots=", ".join(
-            f"{formatting.plain(shots)} before {_count(n)} rows"
-            for shots, n in (card.get("shots") or {}).items()
-        ),
         splits=tuple(_split(split, card) for split in SPLITS if split in (card.get("splits") or {})),
-        loss_percent=_loss_percent(train),
         histograms=tuple(_histograms(train)),
-        repeated=_nonzero(card.get("repeated")),
-        near_duplicates=_nonzero(card.get("near")),
-        dropped=tuple(
-            (formatting.plain(row.get("where")), formatting.plain(row.get("why")))
-            for row in dropped[:MAX_LISTED]
-        ),
-        dropped_count=len(dropped),
-        leaks=None
-        if leaks is None
-        else tuple(
-            (formatting.plain(pair["test"]), formatting.plain(pair["train"]))
-            for pair in leaked_pairs[:MAX_LISTED]
-        ),
-        leaks_count=len(leaked_pairs),
-        test_set_access=f"{_count(access['rows'])}, first on {formatting.plain(access['first'])}"
-        if access
-        else "",
         examples=tuple(_training_row(row) for row in (card.get("examples") or [])[:max_rows]),
     )
-
-
-def _nonzero(counts: Mapping[str, int] | None) -> tuple[tuple[str, str], ...]:
-    return tuple((split, _count(n)) for split, n in (counts or {}).items() if n)
 
 
 def _histograms(train: Mapping[str, Any]) -> Iterator[Histogram]:
@@ -188,20 +108,15 @@ def _histograms(train: Mapping[str, Any]) -> Iterator[Histogram]:
             yield Histogram(title, summary, bars(histogram["start"], histogram["width"], histogram["bars"]))
 
 
-def _loss_percent(counts: Mapping[str, Any]) -> float | None:
-    total = counts.get("tokens")
-    return round(100 * counts["loss_tokens"] / total, 1) if total else None
-
-
 def _split(name: str, card: Card) -> SplitRow:
     counts = (card.get("tokens") or {}).get(name) or {}
-    percent = _loss_percent(counts)
+    total = counts.get("tokens")
     return SplitRow(
         name=name,
         rows=_count(card["splits"][name]),
         tokens=_count(counts.get("tokens")),
         loss_tokens=_count(counts.get("loss_tokens")),
-        loss_share="" if percent is None else f"{percent} %",
+        loss_share=f"{round(100 * counts['loss_tokens'] / total, 1)} %" if total else "",
         truncated=_count(counts.get("truncated")),
         prompt=_lengths(counts.get("prompt")),
         completion=_lengths(counts.get("completion")),

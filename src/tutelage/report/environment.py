@@ -1,4 +1,4 @@
-"""The Jinja environment and the style sheets that all pages share."""
+"""The Jinja environment, style sheets and scripts of all pages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def environment(**filters: Callable[..., Any]) -> Environment:
     return jinja
 
 
-def style(*names: str) -> Markup:
-    """Join style sheets of this package."""
+def static(*names: str) -> Markup:
+    """Join style sheets or scripts of this package, unescaped."""
     folder = files("tutelage.report").joinpath("templates")
     return Markup("".join(folder.joinpath(name).read_text("utf-8") for name in names))  # noqa: S704 - ours

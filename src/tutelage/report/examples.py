@@ -160,11 +160,12 @@ def collect(store: Store, names: Sequence[tuple[str, str]]) -> list[Examples]:
     per_group = max(1, min(MAX_PER_GROUP, MAX_EXAMPLES // (len(GROUPS) * max(1, len(names)))))
     names = names[: MAX_EXAMPLES // (len(GROUPS) * per_group)]
     room = MAX_CHARACTERS // (len(GROUPS) * max(1, len(names)))
-    chosen = (_examples(store, suite, name, per_group) for suite, name in names)
+    evaluations = store.last_scored()
+    pairs = [[evaluations.get((model, suite, name)) for model in ("base", "tuned")] for suite, name in names]
+    chosen = [_examples(base, tuned, per_group) for base, tuned in pairs if base and tuned]
     return [
         replace(examples, groups=tuple(_shortened(group, room) for group in examples.groups))
         for examples in chosen
-        if examples
     ]
 
 
@@ -175,12 +176,9 @@ def _shortened(group: ExampleGroup, room: int) -> ExampleGroup:
     return replace(group, items=group.items[: max(1, fitting)])
 
 
-def _examples(store: Store, suite: str, name: str, per_group: int) -> Examples | None:
-    evaluations = [_last_scored(store, model, suite, name) for model in ("base", "tuned")]
-    if evaluations[0] is None or evaluations[1] is None:
-        return None
-    items = {item.id: item for item in evaluations[1].items()}
-    pair = _ScoredAnswers(evaluations[0]), _ScoredAnswers(evaluations[1])
+def _examples(base: Evaluation, tuned: Evaluation, per_group: int) -> Examples:
+    items = {item.id: item for item in tuned.items()}
+    pair = _ScoredAnswers(base), _ScoredAnswers(tuned)
     shared = [metric for metric in pair[1].values if metric in pair[0].values]
     metrics = _Metrics(
         flips=next((metric for metric in shared if _is_proportion(metric)), None),
@@ -188,7 +186,7 @@ def _examples(store: Store, suite: str, name: str, per_group: int) -> Examples |
         explaining=highlighting.explaining_metrics(shared),
     )
     answered = [item_id for item_id in items if all(item_id in side.responses for side in pair)]
-    order = seeds.generator(0, "report", suite, name).permutation(len(answered)).tolist()
+    order = seeds.generator(0, "report", tuned.suite, tuned.name).permutation(len(answered)).tolist()
     candidates = _candidates([answered[n] for n in order], pair, metrics)
     chosen = {key: ids[:per_group] for key, ids in candidates.items()}
     groups, above = [], set[str]()
@@ -204,7 +202,7 @@ def _examples(store: Store, suite: str, name: str, per_group: int) -> Examples |
         count = None if key == "random" else len(candidates[key])
         groups.append(ExampleGroup(key, GROUPS[key], examples, count, len(ids) - len(new_ids)))
     return Examples(
-        name=name,
+        name=tuned.name,
         right_by=wording.metric_wording(metrics.flips).label if metrics.flips else "",
         graded_by=wording.metric_wording(metrics.graded).label if metrics.graded else "",
         total=len(items),
@@ -240,12 +238,12 @@ def _is_graded(metric: str) -> bool:
 
 def _changes(pair: _Pair, metric: str | None, ids: Sequence[str]) -> dict[str, float]:
     """How much better the tuned model answers each item, if both answers have a value."""
-    changes = {}
-    for item_id in ids:
-        base, tuned = (side.goodness(metric, item_id) for side in pair)
-        if base is not None and tuned is not None:
-            changes[item_id] = tuned - base
-    return changes
+    values = {item_id: [side.goodness(metric, item_id) for side in pair] for item_id in ids}
+    return {
+        item_id: tuned - base
+        for item_id, (base, tuned) in values.items()
+        if base is not None and tuned is not None
+    }
 
 
 def _example(item: Item, pair: _Pair, groups: tuple[str, ...], metrics: _Metrics) -> ComparedItem:
@@ -284,8 +282,3 @@ def _answer(item_id: str, side: _ScoredAnswers, explained: ExplainedAnswer, metr
         cut_short=side.responses[item_id].finish == "length",
         why=explained.sentences,
     )
-
-
-def _last_scored(store: Store, model: str, suite: str, name: str) -> Evaluation | None:
-    evaluations = store.evaluations(model=model, suite=suite, name=name)
-    return next((evaluation for evaluation in reversed(evaluations) if evaluation.parts()), None)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
 
@@ -12,35 +11,18 @@ from jinja2 import Environment
 from tutelage.comparison import wording
 from tutelage.core.version import __version__
 from tutelage.report import formatting
-from tutelage.report.environment import environment, style
+from tutelage.report.environment import environment, static
 from tutelage.scoring.explain import MarkedText, NGramCount, RowExplanation, phrasing
 
 MAX_CHARACTERS = 20_000  # of one text
 MAX_CHIPS = 60  # of one list
 
 
-@dataclass(frozen=True, slots=True)
-class Chip:
-    """An n-gram in a list: its forms, how often it counts, and how often clipping cut it."""
-
-    text: str
-    count: int
-    cut: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Chips:
-    """The first n-grams of a list, and how many more there are."""
-
-    first: tuple[Chip, ...]
-    more: int
-
-
 def render_explanations(explanations: Sequence[RowExplanation]) -> str:
     """Make an HTML page of explanations, in the order given, those of a row under one heading."""
     groups = [(title, list(members)) for title, members in groupby(explanations, key=lambda row: row.title)]
     page = _environment().get_template("explained.html.j2").render(
-        style=style("style.css", "explained.css"),
+        style=static("style.css", "explained.css"),
         groups=groups,
         glossary=_glossary(explanations),
         version=__version__,
@@ -50,9 +32,8 @@ def render_explanations(explanations: Sequence[RowExplanation]) -> str:
 
 @cache
 def _environment() -> Environment:
-    jinja = environment(clean=_clean, pieces=_pieces, label=_label, sentence=_sentence)
-    jinja.filters.update(matched=_matched, only=_only_in_prediction, missing=_missing)
-    jinja.globals.update(phrasing=phrasing, MAX_CHARACTERS=MAX_CHARACTERS)
+    jinja = environment(clean=_clean, pieces=_pieces, label=_label, sentence=_sentence, forms=_forms)
+    jinja.globals.update(phrasing=phrasing, MAX_CHARACTERS=MAX_CHARACTERS, MAX_CHIPS=MAX_CHIPS)
     return jinja
 
 
@@ -75,23 +56,6 @@ def _pieces(marked: MarkedText) -> Iterator[tuple[str | None, str]]:
         if room > 0:
             yield kind, _clean(piece[:room])
         room -= len(piece)
-
-
-def _matched(grams: Iterable[NGramCount]) -> Chips:
-    return _chips(Chip(_forms(gram), gram.matched, gram.clipped) for gram in grams if gram.matched)
-
-
-def _only_in_prediction(grams: Iterable[NGramCount]) -> Chips:
-    return _chips(Chip(_forms(gram), gram.prediction) for gram in grams if not gram.reference)
-
-
-def _missing(grams: Iterable[NGramCount]) -> Chips:
-    return _chips(Chip(_forms(gram), gram.reference) for gram in grams if not gram.prediction)
-
-
-def _chips(chips: Iterable[Chip]) -> Chips:
-    every_chip = tuple(chips)
-    return Chips(every_chip[:MAX_CHIPS], max(0, len(every_chip) - MAX_CHIPS))
 
 
 def _forms(gram: NGramCount) -> str:

@@ -42,6 +42,11 @@ def score(metric: str, value: float, *, sign: bool = False) -> Number:
     return Number(value, wording.format_number(wording.display_value(metric, value), sign=sign))
 
 
+def percent(share: float, *, sign: bool = False) -> Number:
+    """Format a share of 0 to 1 on a scale of 0 to 100 with one decimal."""
+    return Number(share, f"{100 * share:+.1f}" if sign else f"{100 * share:.1f}")
+
+
 def probability(value: float) -> Number:
     """Format a p value with four decimals, or as "< 0.0001"."""
     return Number(value, "< 0.0001" if value < 0.0001 else f"{value:.4f}")

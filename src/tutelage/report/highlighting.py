@@ -78,9 +78,9 @@ def explain_answer(metrics: Sequence[str], row: Row) -> ExplainedAnswer:
     """Explain one answer by the metrics that `explaining_metrics` chose."""
     has_words = any(len(reference.split()) >= MIN_REFERENCE_WORDS for reference in row.references)
     explanations = [explain(metric, row) for metric in metrics if metric != FALLBACK or has_words]
-    overlap = next(
-        (each for each in explanations if isinstance(each, OverlapExplanation) and _as_written(each)), None
-    )
+    overlaps = [each for each in explanations if isinstance(each, OverlapExplanation)]
+    # The texts of token_f1's explanation are not as written: it normalises them.
+    overlap = next((each for each in overlaps if not each.metric.startswith("token_f1")), None)
     return ExplainedAnswer(
         prediction=plain(row.prediction) if overlap is None else _highlighted(overlap.prediction),
         reference=None if overlap is None else _highlighted(overlap.reference),
@@ -103,11 +103,6 @@ def _is_explainable(metric: str) -> bool:
         return len(explainable_metrics([metric])) == 1
     except InputError:
         return False
-
-
-def _as_written(overlap: OverlapExplanation) -> bool:
-    """Whether the texts of an explanation are those of the row: token_f1 normalises them."""
-    return not overlap.metric.startswith("token_f1")
 
 
 def _label(explanation: Explanation) -> str:

@@ -9,7 +9,7 @@ from jinja2 import Environment
 from tutelage.core.version import __version__
 from tutelage.report import data_card, formatting
 from tutelage.report.data_card import TaskCard
-from tutelage.report.environment import environment, style
+from tutelage.report.environment import environment, static
 from tutelage.report.inspection import InspectedTask, Inspection, Token, share, token_runs, visible
 
 MAX_TOKENS = 4000  # of one row
@@ -19,7 +19,7 @@ MAX_PAIRS = 12  # of repeated rows or leaks
 def render_inspection(inspection: Inspection) -> str:
     """Make an HTML page of an inspection that works without a network and without scripts, with every text escaped."""
     page = _environment().get_template("inspect.html.j2").render(
-        style=style("style.css", "inspect.css"),
+        style=static("style.css", "inspect.css"),
         inspection=inspection,
         version=__version__,
     )  # fmt: skip

@@ -9,24 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
-
-from markupsafe import Markup
 
 from tutelage.core import hashing, outputs, regular
 from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
 from tutelage.core.version import __version__
 from tutelage.report import curves, data_card, examples, formatting, mixture, scores
-from tutelage.report.environment import environment, style
+from tutelage.report.environment import environment, static
 from tutelage.report.scores import ScoreChart
 from tutelage.results import digests, document, tuned_record
 from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
 
-FIX = "run the recipe again: it writes what is missing and answers nothing twice"
 _OLDER = re.compile(
     rb"<footer>Written by Tutelage [^<\n]{1,40} from results\.json, results\.sqlite, data/card\.json and recipe\.yaml"
 )
@@ -148,15 +144,15 @@ def _check_run(run: RunFolder) -> None:
 
 def _read_card(path: Path, recorded: str | None) -> dict[str, Any]:
     """Read the data card; `recorded` is its hash when the results were computed, None if unknown."""
-    card = document.load_checked(path, "card", subject="the data card", fix=FIX)
+    card = document.load_checked(path, "card", subject="the data card", fix=document.FIX)
     if recorded is not None and hashing.of_json(card) != recorded:
-        raise InputError("the data card was changed after it was written", where=str(path), fix=FIX)
+        raise InputError("the data card was changed after it was written", where=str(path), fix=document.FIX)
     return card
 
 
 def _read_recipe(run: RunFolder, recipe: Mapping[str, Any]) -> str:
     """Read the text of recipe.yaml, which must hold the same recipe as results.json."""
-    content = regular.read_regular(run.recipe, subject="the run's recipe", fix=FIX)
+    content = regular.read_regular(run.recipe, subject="the run's recipe", fix=document.FIX)
     if document.recorded_recipe(run.recipe) != recipe:
         raise InputError(
             "the run's record of its recipe is not the recipe of its results",
@@ -170,14 +166,21 @@ def _read_recipe(run: RunFolder, recipe: Mapping[str, Any]) -> str:
 def render(run: FinishedRun) -> str:
     """Make the page of a run."""
     recipe, verdict = run.results["recipe"], run.results["verdict"]
-    script = resources("tutelage.report").joinpath("templates", "page.js").read_text("utf-8")
+    script = static("page.js")
     budgets = recipe.get("retain") or {}
     tasks = scores.charts(run.results["tasks"], watched=False, budgets={})
     watched = scores.charts(run.results["watched"], watched=True, budgets=budgets)
-    jinja = environment(text=formatting.text, plain=formatting.plain, count=formatting.count)
+    filters = (
+        formatting.text,
+        formatting.plain,
+        formatting.count,
+        formatting.percent,
+        formatting.probability,
+    )
+    jinja = environment(**{function.__name__: function for function in filters})
     return jinja.get_template("page.html.j2").render(
-        style=style("style.css"),
-        script=Markup(script),  # noqa: S704 - ours
+        style=static("style.css"),
+        script=script,
         script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
         title=formatting.plain(recipe.get("name") or run.folder.name),
         headline=_headline(verdict, tasks, watched),
@@ -185,7 +188,7 @@ def render(run: FinishedRun) -> str:
         tasks=tasks,
         watched=watched,
         facts=_facts(run, recipe),
-        means=mixture.group_means(run.results),
+        means=run.results.get("groups"),
         mixture=mixture.trained_mixture(run.card),
         curves=curves.losses(run.steps),
         other_curves=curves.others(run.steps),
@@ -194,10 +197,15 @@ def render(run: FinishedRun) -> str:
         left_out=len(tasks) + len(watched) - len(run.examples),
         base=str((run.card.get("base") or {}).get("about") or ""),
         task_cards=data_card.tasks(run.card),
-        contaminations=data_card.contaminations(run.card),
+        overlap=run.card.get("overlap"),
+        MAX_LISTED=data_card.MAX_LISTED,
         more_tasks=max(0, len(run.card.get("tasks") or {}) - data_card.MAX_TASKS),
         glossary=scores.glossary([*tasks, *watched]),
-        provenance=_provenance(run.results["provenance"]),
+        provenance=[
+            (key.replace("_", " "), formatting.plain(value))
+            for key, value in run.results["provenance"].items()
+            if key != "load"
+        ],
         recipe=formatting.CONTROLS.sub("\N{REPLACEMENT CHARACTER}", run.recipe),
         load=_recorded_lines(run, "load"),
         chat=f"tutelage chat {shlex.quote(str(run.folder))} --against base",
@@ -294,12 +302,6 @@ def _date(moment: Any) -> str:
         return f"{datetime.fromisoformat(moment):%-d %B %Y}"
     except (TypeError, ValueError):
         return formatting.plain(moment)
-
-
-def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [
-        (key.replace("_", " "), formatting.plain(value)) for key, value in provenance.items() if key != "load"
-    ]
 
 
 def _recorded_lines(run: FinishedRun, key: str) -> list[str]:

@@ -15,12 +15,10 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, fields, replace
-from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tutelage.core import hashing, yamltext
 from tutelage.core.errors import MachineError
@@ -36,7 +34,6 @@ TARGET_SHARE = 0.9
 """A full file is emptied to this share of its limit, so that not every batch has to delete rows."""
 
 
-@cache
 def schema() -> dict[str, Any]:
     """The version that is part of every key, and the statements that create the table."""
     return yamltext.table("tutelage.results", "answer_cache.yaml")
@@ -64,7 +61,7 @@ def is_deterministic(request: Request) -> bool:
     return not getattr(request, "temperature", None)
 
 
-class AnswerCache:
+class AnswerCache(AbstractContextManager["AnswerCache"]):
     """The open cache file. Use it in a `with` block or close it.
 
     Args:
@@ -117,12 +114,7 @@ class AnswerCache:
             self._connection.close()
             self._connection = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _find(self, model: str, requests: Sequence[Request]) -> list[Response]:

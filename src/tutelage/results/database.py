@@ -8,8 +8,8 @@ file systems, on which SQLite's shared memory does not work.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ DAMAGED = ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_IOERR_SHORT_READ", "SQLITE
 FIX = "bring back a copy, or remove the file and run again: its items are then asked again"
 
 
-@cache
 def schema() -> dict[str, Any]:
     """The version of the schema, the statements that create it, and those that migrate older versions to it."""
     return yamltext.table("tutelage.results", "schema.yaml")
@@ -84,15 +83,15 @@ def _require_whole(connection: sqlite3.Connection, path: Path) -> None:
 @cache
 def _schema_columns() -> dict[str, dict[str, tuple[object, ...]]]:
     """The columns of every table of the schema."""
-    with sqlite3.connect(":memory:") as connection:
+    with closing(sqlite3.connect(":memory:")) as connection:
         for statement in schema()["statements"]:
             connection.execute(statement)
-        tables = [
-            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        ]
-        columns = {table: _columns_of(connection, table) for table in tables}
-    connection.close()
-    return columns
+        return {table: _columns_of(connection, table) for table in _tables(connection)}
+
+
+def _tables(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return [name for (name,) in rows]
 
 
 def _columns_of(connection: sqlite3.Connection, table: str) -> dict[str, tuple[object, ...]]:
@@ -158,6 +157,14 @@ def translated_errors(path: Path) -> Iterator[None]:
         raise disk_error(path, error) from error
 
 
+def select(
+    connection: sqlite3.Connection, path: Path, query: str, values: Sequence[Any] = ()
+) -> list[tuple[Any, ...]]:
+    """Read the rows of a query. Raises TutelageErrors, as `translated_errors` does."""
+    with translated_errors(path):
+        return connection.execute(query, values).fetchall()
+
+
 def _connection(path: Path, *, read_only: bool) -> sqlite3.Connection:
     if not read_only:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -186,7 +193,7 @@ def _open_uri(path: Path, mode: str) -> sqlite3.Connection:
 
 def _version(connection: sqlite3.Connection, path: Path) -> int | None:
     """The schema version of the file, None if it has no tables yet. Raises InputError for an unknown version."""
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    tables = _tables(connection)
     if not tables:
         return None
     version_text = "no version"
@@ -231,14 +238,13 @@ def _ensure_tables(connection: sqlite3.Connection, path: Path, *, read_only: boo
 
 def _create_or_migrate(connection: sqlite3.Connection, version: int | None) -> None:
     """Create the tables, or migrate those of an older version."""
+    current = schema()["version"]
+    targets = range(current if version is None else version, current)
+    migrations = [statement for target in targets for statement in schema()["migrations"][target + 1]]
+    for statement in schema()["statements"] if version is None else migrations:
+        connection.execute(statement)
     if version is None:
-        for statement in schema()["statements"]:
-            connection.execute(statement)
-        connection.execute("INSERT INTO schema_version VALUES (?)", (schema()["version"],))
-        return
-    for target in range(version + 1, schema()["version"] + 1):
-        for statement in schema()["migrations"][target]:
-            connection.execute(statement)
+        connection.execute("INSERT INTO schema_version VALUES (?)", (current,))
 
 
 def _translated(path: Path, error: sqlite3.Error) -> TutelageError:

@@ -47,7 +47,7 @@ def of_store(store: Store) -> dict[str, Any]:
     return {
         "evaluations": [
             {**{key: getattr(evaluation, key) for key in _IDENTITY_FIELDS}, **evaluation.digests()}
-            for evaluation in _last_scored(store).values()
+            for evaluation in store.last_scored().values()
         ],
         "steps": hashing.of_json(store.steps()),
     }
@@ -60,7 +60,7 @@ def find_changes(store: Store, recorded: Mapping[str, Any]) -> StoreChanges:
         store: the store.
         recorded: what `of_store` gave when the document was written.
     """
-    last_scored = _last_scored(store)
+    last_scored = store.last_scored()
     by_identity = {_identity(evaluation): evaluation for evaluation in store.evaluations()}
     names: dict[str, list[str]] = {"missing": [], "answers": [], "scores": [], "replaced": []}
     for old in recorded["evaluations"]:
@@ -96,6 +96,17 @@ def require_unchanged(store: Store, recorded: Mapping[str, Any] | None, *, by: P
         raise changed_error(store, changes, by=by)
 
 
+def require_answers(store: Store) -> None:
+    """Refuse answers that were edited after the document beside them was computed. Missing ones are asked again."""
+    try:
+        path, recorded = document_beside(store.path)
+    except InputError:
+        return  # it is computed again, from the answers as they are
+    changes = find_changes(store, recorded) if recorded else None
+    if changes and changes.answers:
+        raise changed_error(store, changes, by=path)
+
+
 def changed_error(store: Store, changes: StoreChanges, *, by: Path) -> InputError:
     """Make the error for a store that is not as the document `by` recorded it."""
     parts = [
@@ -127,10 +138,9 @@ def document_beside(store: Path) -> tuple[Path, Mapping[str, Any] | None]:
         InputError: the document is damaged.
     """
     folder = RunFolder(store.parent)
-    if folder.evaluation.is_file():
-        return folder.evaluation, (read_evaluation(folder.evaluation).get("made_from") or {}).get("store")
-    if folder.results.is_file():
-        return folder.results, (read_results(folder.results).get("made_from") or {}).get("store")
+    for path, read in ((folder.evaluation, read_evaluation), (folder.results, read_results)):
+        if path.is_file():
+            return path, (read(path).get("made_from") or {}).get("store")
     return folder.results, None
 
 
@@ -146,11 +156,6 @@ def read_evaluation(path: Path) -> dict[str, Any]:
 def read_results(path: Path) -> dict[str, Any]:
     """Read a results.json, checking only the keys that are used together with the store; errors as of `read_evaluation`."""
     return document.load_checked(path, "results_head", subject="the results file", fix=document.FIX)
-
-
-def _last_scored(store: Store) -> dict[tuple[str, ...], Evaluation]:
-    """By model, suite and name, the evaluation that was scored last."""
-    return {_identity(evaluation)[:3]: evaluation for evaluation in store.evaluations() if evaluation.parts()}
 
 
 def _identity(evaluation: Evaluation) -> tuple[str, ...]:

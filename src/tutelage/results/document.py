@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from tutelage.core import files, hashing, regular, strictjson, yamltext
 from tutelage.core.errors import InputError
-from tutelage.core.limits import MAX_JSON_DEPTH
 from tutelage.results import schemas
 from tutelage.results.run_folder import RESULTS_FILE
 
@@ -115,48 +113,28 @@ def _read_own_file(path: Path, *, subject: str, fix: str) -> bytes:
 
 
 def load_json(path: Path, *, subject: str, fix: str) -> dict[str, Any]:
-    """Read a JSON object strictly: UTF-8, no NaN or infinity. Raises InputError with the line of the mistake."""
-    raw = _read_own_file(path, subject=subject, fix=fix)
-
-    def refuse(constant: str) -> NoReturn:
-        raise InputError(
-            f"{subject} holds {constant}, which is not a finite number", where=str(path), fix=fix
-        )
-
-    def finite(digits: str) -> float:
-        value = float(digits)
-        return value if math.isfinite(value) else refuse(digits[:40])
-
+    """Read a JSON object strictly, as `strictjson` does. Raises InputError with the line of the mistake."""
+    content = _read_own_file(path, subject=subject, fix=fix)
+    text = regular.decode(content, subject=subject, where=str(path), fix=fix).rstrip()
     try:
-        document = json.loads(raw.decode("utf-8"), parse_constant=refuse, parse_float=finite)
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise InputError(f"{subject} is not UTF-8", where=f"{path}:{line}", fix=fix) from None
-    except json.JSONDecodeError as error:
+        document, end = strictjson.scan(text, 0, where=str(path), line=1, whole=True) or (None, 0)
+    except InputError as error:
         raise InputError(
-            f"{subject} is not JSON", where=f"{path}:{error.lineno}", found=error.msg, fix=fix
+            f"{subject} cannot be read: {error.problem}",
+            where=error.where,
+            found=error.found,
+            expected=error.expected,
+            fix=fix,
         ) from None
-    except (RecursionError, ValueError) as error:
-        raise InputError(f"{subject} cannot be read", where=str(path), found=str(error), fix=fix) from None
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or end < len(text):
         raise InputError(
-            f"{subject} is not a JSON object", where=str(path), found=type(document).__name__, fix=fix
+            f"{subject} is not a JSON object",
+            where=str(path),
+            found=strictjson.shorten(text[end:] or text),
+            expected="one object and nothing else",
+            fix=fix,
         )
-    if problem := _unusable(document):
-        raise InputError(f"{subject} cannot be read", where=str(path), found=problem, fix=fix)
     return document
-
-
-def _unusable(document: dict[str, Any]) -> str | None:
-    """Why a document cannot be used although it is JSON: it is nested too deeply, or has text that UTF-8 cannot hold."""
-    if strictjson.depth(document) > MAX_JSON_DEPTH:
-        return f"more than {MAX_JSON_DEPTH} levels of lists and objects"
-    for text in strictjson.strings(document):
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError:
-            return f"half a character (a lone surrogate) in {text[:60]!a}"
-    return None
 
 
 def check(document: Mapping[str, Any], *, where: str) -> None:

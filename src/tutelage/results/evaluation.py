@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -18,7 +19,7 @@ from tutelage.core.errors import InputError, MachineError
 from tutelage.core.types import Json, Response
 from tutelage.metrics.score import ItemScores, Score
 from tutelage.results import columns
-from tutelage.results.database import transaction, translated_errors
+from tutelage.results.database import select, transaction, translated_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +98,10 @@ class Evaluation:
 
     def items(self) -> tuple[Item, ...]:
         """The declared items, in order."""
-        with translated_errors(self._path):
-            rows = self._select(
-                "SELECT i.id, i.part, i.prompt, i.reference_texts, i.fields FROM declared d JOIN items i ON i.key = d.item "
-                "WHERE d.evaluation = ? ORDER BY d.position"
-            )
+        rows = self._select(
+            "SELECT i.id, i.part, i.prompt, i.reference_texts, i.fields FROM declared d JOIN items i ON i.key = d.item "
+            "WHERE d.evaluation = ? ORDER BY d.position"
+        )
         return tuple(self._item(*row) for row in rows)
 
     def add(self, responses: Sequence[Response]) -> None:
@@ -121,11 +121,10 @@ class Evaluation:
 
     def responses(self) -> dict[str, Response]:
         """The responses so far by item id, in the order of the items."""
-        with translated_errors(self._path):
-            rows = self._select(
-                "SELECT r.item_id, r.text, r.finish, r.tokens, r.choice, r.logprobs, r.lengths FROM responses r "
-                "JOIN declared d USING (evaluation, item_id) WHERE evaluation = ? ORDER BY d.position"
-            )
+        rows = self._select(
+            "SELECT r.item_id, r.text, r.finish, r.tokens, r.choice, r.logprobs, r.lengths FROM responses r "
+            "JOIN declared d USING (evaluation, item_id) WHERE evaluation = ? ORDER BY d.position"
+        )
         return {
             row[0]: columns.response(row, path=self._path, where=f"{self.name}: item {row[0]!r}")
             for row in rows
@@ -167,16 +166,14 @@ class Evaluation:
 
     def parts(self) -> list[str]:
         """The parts that have scores; '' stands for the whole."""
-        with translated_errors(self._path):
-            rows = self._select("SELECT DISTINCT part FROM scores WHERE evaluation = ? ORDER BY part")
+        rows = self._select("SELECT DISTINCT part FROM scores WHERE evaluation = ? ORDER BY part")
         return [part for (part,) in rows]
 
     def primary(self, part: str = "") -> str | None:
         """The primary metric, None if the part has no scores."""
-        with translated_errors(self._path):
-            rows = self._select(
-                "SELECT metric FROM scores WHERE evaluation = ? AND is_primary AND part = ?", part
-            )
+        rows = self._select(
+            "SELECT metric FROM scores WHERE evaluation = ? AND is_primary AND part = ?", part
+        )
         return cast("str", rows[0][0]) if rows else None
 
     def scores(self, part: str = "") -> dict[str, ItemScores]:
@@ -185,13 +182,12 @@ class Evaluation:
 
     def item_scores(self, part: str = "") -> dict[str, tuple[ItemScores, tuple[str, ...]]]:
         """The scores of a part by metric, each with the ids of the items it counts."""
-        with translated_errors(self._path):
-            rows = self._select(
-                "SELECT metric, value, low, high, n, signature, higher_is_better FROM scores "
-                "WHERE evaluation = ? AND part = ? ORDER BY position",
-                part,
-            )
-            return {row[0]: self._scored(part, row) for row in rows}
+        rows = self._select(
+            "SELECT metric, value, low, high, n, signature, higher_is_better FROM scores "
+            "WHERE evaluation = ? AND part = ? ORDER BY position",
+            part,
+        )
+        return {row[0]: self._scored(part, row) for row in rows}
 
     def digests(self) -> dict[str, str]:
         """Hash the items and responses (`answers`), and all scores (`scores`)."""
@@ -221,22 +217,21 @@ class Evaluation:
 
     def provenance(self) -> list[dict[str, Any]]:
         """Where the responses come from: one entry per process that added some, and one for those of the answer cache."""
-        with translated_errors(self._path):
-            rows = self._select("SELECT provenance FROM sessions WHERE evaluation = ? ORDER BY id")
+        rows = self._select("SELECT provenance FROM sessions WHERE evaluation = ? ORDER BY id")
         return [
             columns.json_value(text, dict, path=self._path, where=f"{self.name}: provenance")
             for (text,) in rows
         ]
 
     def _select(self, query: str, *values: str) -> list[tuple[Any, ...]]:
-        return self._connection.execute(query, (self._id, *values)).fetchall()
+        return select(self._connection, self._path, query, (self._id, *values))
 
     def _ids_of_part(self, part: str) -> list[str]:
         """The ids of a part's items in declared order; '' is the whole."""
-        rows = self._connection.execute(
+        rows = self._select(
             "SELECT d.item_id FROM declared d JOIN items i ON i.key = d.item "
-            "WHERE d.evaluation = :id AND :part IN ('', i.part) ORDER BY d.position",
-            {"id": self._id, "part": part},
+            "WHERE d.evaluation = ? AND ? IN ('', i.part) ORDER BY d.position",
+            part,
         )
         return [item_id for (item_id,) in rows]
 
@@ -381,13 +376,11 @@ class Evaluation:
 
 
 def _require_unique_ids(items: Sequence[Item], *, where: str) -> None:
-    ids: set[str] = set()
-    for item in items:
-        if item.id in ids:
-            raise InputError(
-                "two items have the same id", where=where, found=repr(item.id), fix="give each its own"
-            )
-        ids.add(item.id)
+    counts = Counter(item.id for item in items)
+    if repeated := [repr(item_id) for item_id, count in counts.items() if count > 1]:
+        raise InputError(
+            "two items have the same id", where=where, found=repeated[0], fix="give each its own"
+        )
 
 
 def _json(value: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ RESULTS_FILE = "results.json"
 EVALUATION_FILE = "evaluation.json"
 
 
-@dataclass(frozen=True, slots=True)
 class RunFolder:
     """The paths of a run's files.
 
@@ -22,59 +20,30 @@ class RunFolder:
 
     Attributes:
         path: the folder.
+        recipe: the resolved recipe, with every default filled in.
+        card: the data card: what the model was trained and tested on.
+        results: the scores of both models, their differences and the verdict.
+        evaluation: the scores of one model: what an evaluation leaves instead of `results`.
+        store: every response, every score and the training log.
+        model: the folder of the tuned model.
+        tuned: the record of the tuned model, written when its last file is on the disk.
+        checkpoints: the state from which a stopped tuning resumes; removed when the run is done.
+        report: the page for people.
+        lock: locked while a process works on the folder.
     """
 
-    path: Path
-
-    @property
-    def recipe(self) -> Path:
-        """The resolved recipe, with every default filled in."""
-        return self.path / "recipe.yaml"
-
-    @property
-    def card(self) -> Path:
-        """The data card: what the model was trained and tested on."""
-        return self.path / "data" / "card.json"
-
-    @property
-    def results(self) -> Path:
-        """The scores of both models, their differences and the verdict."""
-        return self.path / RESULTS_FILE
-
-    @property
-    def evaluation(self) -> Path:
-        """The scores of one model: what an evaluation leaves instead of `results`."""
-        return self.path / EVALUATION_FILE
-
-    @property
-    def store(self) -> Path:
-        """Every response, every score and the training log."""
-        return self.path / STORE_FILE
-
-    @property
-    def model(self) -> Path:
-        """The folder of the tuned model."""
-        return self.path / "model"
-
-    @property
-    def tuned(self) -> Path:
-        """The record of the tuned model, written when its last file is on the disk."""
-        return self.path / "tuned.json"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The state from which a stopped tuning resumes; removed when the run is done."""
-        return self.path / "checkpoints"
-
-    @property
-    def report(self) -> Path:
-        """The page for people."""
-        return self.path / "report.html"
-
-    @property
-    def lock(self) -> Path:
-        """Locked while a process works on the folder."""
-        return self.path / ".lock"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.recipe = path / "recipe.yaml"
+        self.card = path / "data" / "card.json"
+        self.results = path / RESULTS_FILE
+        self.evaluation = path / EVALUATION_FILE
+        self.store = path / STORE_FILE
+        self.model = path / "model"
+        self.tuned = path / "tuned.json"
+        self.checkpoints = path / "checkpoints"
+        self.report = path / "report.html"
+        self.lock = path / ".lock"
 
 
 def default_folder(name: str, resolved: Mapping[str, Any]) -> Path:

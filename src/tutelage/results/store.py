@@ -9,19 +9,19 @@ import json
 import math
 import sqlite3
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from tutelage.core.errors import InputError
 from tutelage.results import columns
-from tutelage.results.database import connect, transaction, translated_errors
+from tutelage.results.database import connect, select, transaction
 from tutelage.results.evaluation import Evaluation, Item
 
 __all__ = ["Evaluation", "Item", "Store"]
 
 
-class Store:
+class Store(AbstractContextManager["Store"]):
     """The results of one run or evaluation. Open it with `Store.open`; use it in a `with` block or close it."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
@@ -71,13 +71,22 @@ class Store:
 
         They are ordered by when they were scored last: if several have the same name, the last one counts.
         """
-        with translated_errors(self.path):
-            rows = self._connection.execute(
-                "SELECT id, model, suite, name, fingerprint FROM evaluations WHERE model = coalesce(?, model) "
-                "AND suite = coalesce(?, suite) AND name = coalesce(?, name) ORDER BY scored, id",
-                (model, suite, name),
-            ).fetchall()
+        rows = select(
+            self._connection,
+            self.path,
+            "SELECT id, model, suite, name, fingerprint FROM evaluations WHERE model = coalesce(?, model) "
+            "AND suite = coalesce(?, suite) AND name = coalesce(?, name) ORDER BY scored, id",
+            (model, suite, name),
+        )
         return [Evaluation(self._connection, self.path, row, None) for row in rows]
+
+    def last_scored(self) -> dict[tuple[str, ...], Evaluation]:
+        """List the evaluations that count, by model, suite and name: of each the one that was scored last."""
+        return {
+            (evaluation.model, evaluation.suite, evaluation.name): evaluation
+            for evaluation in self.evaluations()
+            if evaluation.parts()
+        }
 
     def log_step(self, step: int, values: Mapping[str, float]) -> None:
         """Write what was measured at a training step; logging a step again replaces it.
@@ -106,8 +115,7 @@ class Store:
 
     def steps(self) -> list[dict[str, float]]:
         """Read the training log in the order of steps: each entry has `step` and the values of `log_step`."""
-        with translated_errors(self.path):
-            rows = self._connection.execute("SELECT step, entries FROM steps ORDER BY step").fetchall()
+        rows = select(self._connection, self.path, "SELECT step, entries FROM steps ORDER BY step")
         return [
             {"step": step, **columns.numbers(entries, path=self.path, where=f"steps: step {step}")}
             for step, entries in rows
@@ -117,10 +125,5 @@ class Store:
         """Close the file; the last process to close it also folds in the write-ahead log."""
         self._connection.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

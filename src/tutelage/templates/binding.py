@@ -13,8 +13,12 @@ from tutelage.core.types import Example, Json
 from tutelage.templates import coercion, column_roles
 from tutelage.templates.coercion import ShapeError
 from tutelage.templates.columns import common_columns
-from tutelage.templates.kind import Kind, KindField
+from tutelage.templates.kind import Kind
 from tutelage.templates.labels import LabelSpec, LabelWords, labels_for
+
+MISSING: Any = object()
+"""What `look_up` gives for a column that a row does not have."""
+_DEPENDENT_TYPES = ("label", "choice", "entities")  # these look at other fields of the row
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,11 @@ class ConstantField:
 
 FieldSource = str | tuple[str, ...] | ConstantField
 """A column (or a part of it: `answers.text`), several columns that make a list, or a constant text."""
+
+
+def columns_of(source: FieldSource | None) -> tuple[str, ...]:
+    """The columns that a source reads; none for a constant text."""
+    return source if isinstance(source, tuple) else (source,) if isinstance(source, str) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +76,27 @@ class Binding:
 
     def columns(self, names: Sequence[str]) -> tuple[str, ...]:
         """The columns that some of the kind's fields are read from."""
-        columns: dict[str, None] = {}
-        for name in names:
-            source = self.sources.get(name)
-            parts = source if isinstance(source, tuple) else (source,) if isinstance(source, str) else ()
-            columns.update(
-                (part if part in self.column_names else part.partition(".")[0], None) for part in parts
-            )
-        return tuple(columns)
+        parts = [part for name in names for part in columns_of(self.sources.get(name))]
+        return tuple(
+            dict.fromkeys(part if part in self.column_names else part.partition(".")[0] for part in parts)
+        )
 
     def column(self, name: str) -> str:
         """A field's column, as errors and spans name it."""
-        source = self.sources.get(name, name)
-        return ", ".join(source) if isinstance(source, tuple) else source if isinstance(source, str) else name
+        return ", ".join(columns_of(self.sources.get(name))) or name
 
     def bind_row(self, example: Example) -> BoundRow:
         """Read the kind's fields from a row. Raises InputError, with its line, for a missing field or a wrong type."""
         bound: dict[str, Any] = {"fields": {}, "extra": {}}
-        dependent_types = ("label", "choice", "entities")  # these look at other fields of the row
-        for kind_field in sorted(
-            self.kind.fields.values(), key=lambda kind_field: kind_field.type in dependent_types
+        for name in sorted(
+            self.kind.fields, key=lambda name: self.kind.fields[name].type in _DEPENDENT_TYPES
         ):
             try:
-                self._field(kind_field, example, bound)
+                self._field(name, example, bound)
             except ShapeError as error:
-                value = self._value(kind_field, example)
+                value = self._value(name, example)
                 raise InputError(
-                    f"the field {self.column(kind_field.name)} is not as {self.kind.name} needs it",
+                    f"the field {self.column(name)} is not as {self.kind.name} needs it",
                     where=str(example.origin),
                     found=shorten(value) if isinstance(value, str) else json_kind(value),
                     expected=str(error),
@@ -102,62 +105,61 @@ class Binding:
         bound.pop("names", None)
         return BoundRow(**bound)
 
-    def _field(self, kind_field: KindField, example: Example, bound: dict[str, Any]) -> None:
-        value = self._value(kind_field, example)
+    def _field(self, name: str, example: Example, bound: dict[str, Any]) -> None:
+        kind_field, value = self.kind.fields[name], self._value(name, example)
         if value in (None, "") and kind_field.optional:
-            bound["extra"][kind_field.name] = ""
+            bound["extra"][name] = ""
             return
         if kind_field.type == "label":
             assert self.labels is not None
-            label = self.labels.word_for(value, example, self.column(kind_field.name), where=self.where)
-            bound["extra"][kind_field.name] = label
+            label = self.labels.word_for(value, example, self.column(name), where=self.where)
+            bound["extra"][name] = label
             bound.update(choices=self.labels.words, correct_index=self.labels.words.index(label))
         elif kind_field.type == "choices":
             bound["choices"], bound["names"] = coercion.choices_of(value)
-            bound["extra"][kind_field.name] = list(bound["choices"])
+            bound["extra"][name] = list(bound["choices"])
         elif kind_field.type == "choice" and "choices" in bound:
             bound["correct_index"] = coercion.choice_index(value, bound["choices"], bound["names"])
-            bound["extra"][kind_field.name] = bound["choices"][bound["correct_index"]]
+            bound["extra"][name] = bound["choices"][bound["correct_index"]]
         elif kind_field.type == "entities":
             tokens = next(
-                (self._value(f, example) for f in self.kind.fields.values() if f.type == "tokens"), None
+                (self._value(other, example) for other, f in self.kind.fields.items() if f.type == "tokens"),
+                None,
             )
-            bound["extra"][kind_field.name] = coercion.entities_of(value, tokens)
+            bound["extra"][name] = coercion.entities_of(value, tokens)
         else:
-            self._text(kind_field, value, example, bound)
+            self._text(name, value, example, bound)
 
-    def _text(self, kind_field: KindField, value: Json, example: Example, bound: dict[str, Any]) -> None:
-        answers = coercion.answer_texts(value) if kind_field.name == self.kind.answer else ()
+    def _text(self, name: str, value: Json, example: Example, bound: dict[str, Any]) -> None:
+        kind_field = self.kind.fields[name]
+        answers = coercion.answer_texts(value) if name == self.kind.answer else ()
         converters = {"tokens": coercion.joined_tokens, "record": coercion.record_text}
         text = answers[0] if answers else converters.get(kind_field.type, coercion.number_or_text)(value)
         if text is None:
             raise ShapeError("a text or a number")
         if not str(text).strip():
             raise InputError(
-                f"the field {self.column(kind_field.name)} is empty",
+                f"the field {self.column(name)} is empty",
                 where=str(example.origin),
                 found=shorten(str(text)),
                 expected=kind_field.about,
                 fix="fill it, or delete the row",
             )
         # Only text copied unchanged from the row gets a span, and may be shortened in a prompt that is too long.
-        is_verbatim = text is value and isinstance(self.sources[kind_field.name], str)
-        bound["fields" if is_verbatim else "extra"][kind_field.name] = text
+        is_verbatim = text is value and isinstance(self.sources[name], str)
+        bound["fields" if is_verbatim else "extra"][name] = text
         if answers:
             bound["answers"] = answers
 
-    def _value(self, kind_field: KindField, example: Example) -> Json:
-        source = self.sources.get(kind_field.name)
-        if source is None:
-            return None
+    def _value(self, name: str, example: Example) -> Json:
+        source = self.sources.get(name)
         if isinstance(source, ConstantField):
             return source.value
-        if isinstance(source, tuple):
-            return [self._column(kind_field, example, column) for column in source]
-        return self._column(kind_field, example, source)
+        values = [self._column(name, example, column) for column in columns_of(source)]
+        return values if isinstance(source, tuple) else next(iter(values), None)
 
-    def _column(self, kind_field: KindField, example: Example, column: str) -> Json:
-        value = look_up(example.fields, column)
+    def _column(self, name: str, example: Example, column: str) -> Json:
+        kind_field, value = self.kind.fields[name], look_up(example.fields, column)
         if value is MISSING and not kind_field.optional:
             suggestion = nearest(column, list(example.fields))
             raise InputError(
@@ -170,9 +172,6 @@ class Binding:
                 else "add it, or delete the row",
             )
         return None if value is MISSING else value
-
-
-MISSING: Any = object()
 
 
 def look_up(fields: Mapping[str, Json], column: str) -> Any:
@@ -209,20 +208,19 @@ def bind(
     Raises:
         InputError: a required field has no column (the error gives the line to write), or labels are missing.
     """
-    sources_given = dict(fields or {})
-    _check_sources(kind, sources_given, examples, where)
+    mapping = fields or {}
+    _check_sources(kind, mapping, examples, where)
     present_columns = {name for row in examples for name in row.fields}
-    sources = {**{name: name for name in kind.fields if name in present_columns}, **sources_given}
+    sources = {**{name: name for name in kind.fields if name in present_columns}, **mapping}
     if missing := [name for name in required if name not in sources]:
-        raise _missing_fields_error(kind, missing, sources_given, examples, where)
-    answer = kind.fields[kind.answer]
+        raise _missing_fields_error(kind, missing, mapping, examples, where)
     label_words = None
-    if answer.type == "label":
-        source = sources[answer.name]
+    if kind.fields[kind.answer].type == "label":
+        source = sources[kind.answer]
         if not isinstance(source, str):
             raise InputError(
                 "labels stand in one column",
-                where=f"{where}.fields.{answer.name}",
+                where=f"{where}.fields.{kind.answer}",
                 found="no column",
                 fix="name it",
             )
@@ -248,12 +246,12 @@ def _check_sources(
                 where=f"{where}.fields.{name}",
                 found=name,
                 expected="; ".join(
-                    f"{kind_field.name}: {kind_field.about}" for kind_field in kind.fields.values()
+                    f"{field_name}: {kind_field.about}" for field_name, kind_field in kind.fields.items()
                 ),
                 fix=did_you_mean(name, list(kind.fields))
                 or "the library's field comes first, the column second",
             )
-        for column in source if isinstance(source, tuple) else (source,) if isinstance(source, str) else ():
+        for column in columns_of(source):
             if all(look_up(row.fields, column) is MISSING for row in examples):
                 columns = common_columns(examples)
                 raise InputError(
@@ -273,9 +271,7 @@ def _missing_fields_error(
     where: str,
 ) -> InputError:
     columns = common_columns(examples)
-    used_columns = {
-        part for source in sources.values() for part in (source if isinstance(source, tuple) else (source,))
-    }
+    used_columns = {column for source in sources.values() for column in columns_of(source)}
     free_columns = [name for name in columns if name not in used_columns and name not in kind.fields]
     guesses: dict[str, str] = {}
     for name in sorted(missing, key=lambda name: name == kind.answer):

@@ -23,7 +23,7 @@ from jinja2.utils import Namespace
 
 from tutelage.core import hashing
 from tutelage.core.clock import EVERYTHING, MOST_FORMATS, Instant
-from tutelage.core.limits import MAX_RENDERED_CHARACTERS
+from tutelage.core.limits import MAX_CHAT_FRAME_CHARACTERS, MAX_RENDERED_CHARACTERS
 from tutelage.core.strictjson import shorten
 from tutelage.templates.environment import TooLongError
 from tutelage.templates.sandbox import RenderFailure
@@ -107,14 +107,12 @@ class _RenderState:
     """State that a template reads besides the conversation: a clock that records reads, and seeded random draws."""
 
     def __init__(self) -> None:
-        self.instant = Instant.now()
-        self.reads: dict[str, str] = {}
-        self.seed: Callable[[], str] = str
-        self._draws = 0
+        self.begin(Instant.now(), str)
 
     def begin(self, instant: Instant, seed: Callable[[], str]) -> None:
         """Reset the state for the next text."""
-        self.instant, self.reads, self.seed, self._draws = instant, {}, seed, 0
+        self.instant, self.seed, self._draws = instant, seed, 0
+        self.reads: dict[str, str] = {}
 
     def strftime_now(self, form: str) -> str:
         """Format the instant, and record the result."""
@@ -183,12 +181,12 @@ def render_chat(
         Exception: whatever the template raises; `try_render_chat` turns it into a `RenderFailure`.
     """
     _STATE.begin(instant, lambda: json.dumps([template, messages]))
-    pieces, length = [], 0
+    pieces, length, limit = [], 0, _max_characters(messages)
     values = {"messages": messages, "tools": None, "documents": None, **variables}
     for piece in _compile(template).generate(values):
         length += len(piece)
-        if length > MAX_RENDERED_CHARACTERS:
-            raise TooLongError(f"more than {MAX_RENDERED_CHARACTERS:,} characters")
+        if length > limit:
+            raise TooLongError(f"more than {limit:,} characters")
         pieces.append(piece)
     text = "".join(pieces)
     if " at 0x" in text:
@@ -196,6 +194,12 @@ def render_chat(
     if not text.isascii():
         text.encode("utf-8")  # raises for a lone surrogate, which no tokenizer accepts
     return RenderedChat(text, _STATE.reads)
+
+
+def _max_characters(messages: Sequence[Mapping[str, Any]]) -> int:
+    """The most characters that a conversation may have as text: a character of a message may need twelve where it is escaped."""
+    contents = sum(1_000 + 12 * sum(map(len, map(str, message.values()))) for message in messages)
+    return min(MAX_CHAT_FRAME_CHARACTERS + contents, MAX_RENDERED_CHARACTERS)
 
 
 def _refuse_addresses(text: str, template: str, messages: Sequence[Mapping[str, Any]]) -> None:

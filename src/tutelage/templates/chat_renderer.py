@@ -34,7 +34,7 @@ def render(
         return [RenderFailure("too-long", size_message)]
     shared = {"chat": template, "beside": dict(variables), "instant": str(instant)}
 
-    def write_batch(batch: Sequence[Conversation], singly: bool) -> bytes:  # noqa: FBT001  # as `Work` calls it
+    def write_batch(batch: Sequence[Conversation], singly: bool) -> bytes:  # noqa: FBT001  # as `PipeFormat` calls it
         line = {**shared, "talks": batch, "singly": singly}
         return json.dumps(line, allow_nan=False).encode("ascii") + b"\n"
 

@@ -127,8 +127,7 @@ def guess_columns(columns: Sequence[str], *, uninformative: Sequence[str] = ()) 
         ]
         position = {name: n for n, name in enumerate(columns)}
         later = [name for name in available if prompt is not None and position[name] > position[prompt]]
-        informative = [name for name in later if name not in uninformative]
-        completion = next(iter(informative or available), None)
+        completion = next((name for name in later if name not in uninformative), next(iter(available), None))
     if prompt is None or completion is None:
         return None
     excluded = _table()["never"]

@@ -54,10 +54,8 @@ class ColumnTemplate:
 
     def template(self, *, references: str | None = None, where: str = "template") -> TaskTemplate:
         """The task template for these columns."""
-        references_field = references or self.references
-        return TaskTemplate(
-            self.prompt, self.completion, name=self.name, references=references_field, where=where
-        )
+        references = references or self.references
+        return TaskTemplate(self.prompt, self.completion, name=self.name, references=references, where=where)
 
 
 @cache

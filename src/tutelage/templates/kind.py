@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
@@ -22,8 +23,8 @@ from tutelage.core.validation import (
     Block,
     NonBlank,
     Places,
+    checked_by,
     mistake,
-    mistake_of,
     not_a_choice,
     read_document,
     validate,
@@ -32,7 +33,6 @@ from tutelage.templates import sandbox
 from tutelage.templates.option_layouts import LAYOUTS, LETTERED
 
 FieldType = Literal["text", "tokens", "label", "choices", "choice", "entities", "record"]
-TYPES: tuple[str, ...] = get_args(FieldType)
 """What a field may hold:
 text: a text or a number; tokens: that, or a list of words; label: one of the task's labels; choices: a list of texts;
 choice: one of them; entities: a list of {text, type}, or tags beside tokens; record: a text, an object or a list of facts."""
@@ -40,17 +40,6 @@ OPTIONS, LETTER = "options", "letter"
 """Names that a wording may read besides the fields: the formatted choices ('' if they are not listed), the correct one's letter."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 GROUPS = ("wordings", "rationales", "inverted")
-
-
-@dataclass(frozen=True, slots=True)
-class KindField:
-    """A field that a kind reads from a row: its type, and column names that often hold it."""
-
-    name: str
-    about: str
-    type: str = "text"
-    optional: bool = False
-    often: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +76,7 @@ class Kind:
         labels: the usual labels, if they are always the same.
         wordings: the wordings of all groups, by name.
         file: its file, for errors.
-        foreign: whether it is a person's own.
+        untrusted: whether it is a user's own.
     """
 
     name: str
@@ -154,14 +143,6 @@ def _field_name(text: str) -> str:
     return text
 
 
-def _template(source: str) -> str:
-    try:
-        sandbox.check(source, where="")
-    except InputError as error:
-        raise mistake_of(error) from None
-    return source
-
-
 def _layout(name: str) -> str:
     if name not in LAYOUTS:
         raise not_a_choice(name, LAYOUTS)
@@ -176,11 +157,13 @@ def _distinct(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _ShortName = Annotated[str, AfterValidator(_short_name)]
-_Template = Annotated[NonBlank, AfterValidator(_template)]
+_Template = Annotated[NonBlank, checked_by(partial(sandbox.check, where=""))]
 _Texts = Annotated[tuple[NonBlank, ...], AfterValidator(_distinct)]
 
 
-class _FieldBlock(Block):
+class KindField(Block):
+    """A field that a kind reads from a row: what it is, its type, and column names that often hold it."""
+
     about: NonBlank
     type: FieldType = "text"
     optional: bool = False
@@ -199,7 +182,7 @@ class _KindBlock(Block):
     kind: _ShortName
     title: NonBlank
     about: str = ""
-    fields: Mapping[Annotated[str, AfterValidator(_field_name)], _FieldBlock]
+    fields: Mapping[Annotated[str, AfterValidator(_field_name)], KindField]
     answer: str
     labels: _Texts = ()
     completion: _Template | None = None
@@ -237,10 +220,6 @@ def _name_mistakes(block: _KindBlock, places: Places) -> Iterator[InputError]:
 
 
 def _to_kind(block: _KindBlock, file: str, *, untrusted: bool) -> Kind:
-    fields = {
-        name: KindField(name, field.about, field.type, field.optional, field.often)
-        for name, field in block.fields.items()
-    }
     wordings = {
         name: Wording(
             name,
@@ -253,7 +232,15 @@ def _to_kind(block: _KindBlock, file: str, *, untrusted: bool) -> Kind:
         for name, wording in getattr(block, group).items()
     }
     return Kind(
-        block.kind, block.title, block.about, fields, block.answer, block.labels, wordings, file, untrusted
+        block.kind,
+        block.title,
+        block.about,
+        block.fields,
+        block.answer,
+        block.labels,
+        wordings,
+        file,
+        untrusted,
     )
 
 

@@ -79,8 +79,7 @@ def labels_for(
         default_raw = _words_for_themselves(default_words)
         if any(value in default_raw or value.casefold() in default_raw for value in values):
             return LabelWords(tuple(default_words), default_raw)
-        raise _unclear_labels_error(values, default_words, examples, column, where)
-    if all(isinstance(row.fields.get(column), str) for row in examples) and len(values) <= MAX_LABELS:
+    elif all(isinstance(row.fields.get(column), str) for row in examples) and len(values) <= MAX_LABELS:
         words = tuple(sorted(value for value in values if value))
         return LabelWords(words, {word: word for word in words})
     raise _unclear_labels_error(values, default_words, examples, column, where)

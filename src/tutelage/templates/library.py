@@ -66,7 +66,14 @@ def find(reference: str, *, root: Path | None = None, where: str = "template") -
     else:
         name, _, wording_name = reference.partition("/")
         if name not in kind_names():
-            raise _unknown_template_error(reference, name, where)
+            raise InputError(
+                "there is no such template",
+                where=where,
+                found=reference,
+                expected=f"{', '.join(template_names())}, or the path of your own, such as ./my-templates.yaml",
+                fix=did_you_mean(name, template_names())
+                or "take one of these, or write prompt and completion",
+            )
         kind = load(name)
     return TemplateSelection(
         kind,
@@ -129,14 +136,4 @@ def _select_wordings(kind: Kind, wording_name: str | None, where: str) -> tuple[
         expected=", ".join(names),
         fix=did_you_mean(wording_name, names, form=f"{kind.name}/{{}}")
         or f"see `tutelage templates show {kind.name}`",
-    )
-
-
-def _unknown_template_error(reference: str, name: str, where: str) -> InputError:
-    return InputError(
-        "there is no such template",
-        where=where,
-        found=reference,
-        expected=", ".join(template_names()) + ", or the path of your own, such as ./my-templates.yaml",
-        fix=did_you_mean(name, template_names()) or "take one of these, or write prompt and completion",
     )

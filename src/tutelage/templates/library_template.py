@@ -10,11 +10,9 @@ from typing import Any, Literal
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.seeds import derive
-from tutelage.core.serialization import PROMPTED
-from tutelage.core.spill import spill_rows
 from tutelage.core.types import Example, Prompted
 from tutelage.templates import sandbox, subprocess_renderer
-from tutelage.templates.binding import MISSING, Binding, BoundRow, FieldSource, bind, look_up
+from tutelage.templates.binding import MISSING, Binding, BoundRow, FieldSource, bind, columns_of, look_up
 from tutelage.templates.kind import LETTER, OPTIONS, Kind, Wording
 from tutelage.templates.labels import LabelSpec
 from tutelage.templates.library import TemplateSelection
@@ -28,9 +26,7 @@ from tutelage.templates.render_jobs import (
     render_rows,
 )
 from tutelage.templates.sandbox import RenderedText, RenderFailure
-from tutelage.templates.task_template import mixed_type_errors, references_of
-
-OptionsMode = Literal["listed", "none", "mixed"]
+from tutelage.templates.task_template import RowTemplate, mixed_type_errors, references_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +40,7 @@ class WordingOptions:
         references: a field with all correct answers.
     """
 
-    options: OptionsMode = "listed"
+    options: Literal["listed", "none", "mixed"] = "listed"
     inverted: float = 0.0
     seed: int = 0
     references: str | None = None
@@ -70,8 +66,8 @@ class _WordedRow:
         return bool(self.has_options and self.wording.layout and self.bound.choices)
 
 
-class LibraryTemplate:
-    """A task template with the wordings of a kind; it has the interface of `TaskTemplate`.
+class LibraryTemplate(RowTemplate):
+    """A task template with the wordings of a kind.
 
     Args:
         selection: the kind and its selected wordings.
@@ -106,7 +102,7 @@ class LibraryTemplate:
         """The columns that prompts read, including those of the options."""
         names = {name for wording in self.wordings for name in sandbox.fields_read(wording.prompt)}
         if OPTIONS in names:
-            names |= {field.name for field in self.kind.fields.values() if field.type == "choices"}
+            names |= {name for name, field in self.kind.fields.items() if field.type == "choices"}
         return self.binding.columns(sorted(names - {OPTIONS, LETTER}))
 
     @cached_property
@@ -122,29 +118,10 @@ class LibraryTemplate:
         """None: wording and options depend on the whole row, so there is no fast renderer."""
         return
 
-    def render(self, example: Example, task: str) -> Prompted:
-        """Render one row as a test row. Raises InputError as `render_all`."""
-        return self.render_all([example], task)[0]
-
-    def render_all(
-        self, examples: Sequence[Example], task: str, *, training: bool = False
-    ) -> Sequence[Prompted]:
-        """Render rows; beyond some thousands they are kept on disk.
-
-        Args:
-            examples: the rows.
-            task: the task's name.
-            training: whether the rows are trained on; only then some get inverted wordings.
-
-        Raises:
-            InputError: a row lacks a field or has a value that the kind does not take; InputErrors for several.
-        """
-        return spill_rows(self.render_each(examples, task, training=training), PROMPTED)
-
     def render_each(
         self, examples: Sequence[Example], task: str, *, training: bool = False
     ) -> Iterator[Prompted]:
-        """Yield the rows of `render_all` up to the first mistake; all mistakes are raised at the end."""
+        """As in the base class; some training rows get inverted wordings."""
         errors = self.mixed_type_errors(examples)
         renderer = subprocess_renderer.shared_renderer if self.kind.untrusted else render_here
         yield from render_rows(examples, partial(self._plan, task, training=training), renderer, errors)
@@ -189,7 +166,11 @@ class LibraryTemplate:
 
     def _word_row(self, example: Example, *, training: bool) -> _WordedRow:
         bound = self.binding.bind_row(example)
-        used_values = [[name, value] for name, value in self._used_values(example) if value is not MISSING]
+        sources = self.binding.sources.values()
+        columns = sorted({column for source in sources for column in columns_of(source)})
+        used_values = [
+            [column, value] for column in columns if (value := look_up(example.fields, column)) is not MISSING
+        ]
         key = hashing.of_json(used_values)
         seed = self.wording_options.seed
         is_inverted = training and derive(seed, "inverted", key) / 2**63 < self.wording_options.inverted
@@ -200,17 +181,6 @@ class LibraryTemplate:
             and (wording.lettered or derive(seed, "options", key) % 2 == 0)
         )
         return _WordedRow(example, bound, wording, has_options)
-
-    def _used_values(self, example: Example) -> list[tuple[str, Any]]:
-        """The row's values in the used columns, sorted by column."""
-        sources = self.binding.sources.values()
-        columns = {
-            source_column
-            for source in sources
-            for source_column in (source if isinstance(source, tuple) else (source,))
-            if isinstance(source_column, str)
-        }
-        return [(column, look_up(example.fields, column)) for column in sorted(columns)]
 
     def _job(self, row: _WordedRow) -> RenderJob:
         wording, extra = row.wording, row.bound.extra
@@ -322,8 +292,6 @@ def bind_template(
 ) -> LibraryTemplate:
     """Bind a kind's wordings to a task's rows. Arguments and errors are those of `bind` and `LibraryTemplate`."""
     names = {name for wording in selection.wordings for name in wording.completion_reads}
-    required = [
-        field.name for field in selection.kind.fields.values() if not field.optional or field.name in names
-    ]
+    required = [name for name, field in selection.kind.fields.items() if not field.optional or name in names]
     binding = bind(selection.kind, examples, required=required, fields=fields, labels=labels, where=where)
     return LibraryTemplate(selection, binding, wording_options or WordingOptions())

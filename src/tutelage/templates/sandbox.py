@@ -137,13 +137,13 @@ def fields_read(source: str) -> tuple[str, ...]:
     finder.optimizer = None  # run nothing: no constant folding
     finder.visit(tree)
     names = finder.undeclared_identifiers - set(ENVIRONMENT.globals)
-    for node in tree.find_all(nodes.Getitem):
-        if (
-            isinstance(node.node, nodes.Name)
-            and node.node.name == WHOLE_ROW
-            and isinstance(node.arg, nodes.Const)
-        ):
-            names.add(str(node.arg.value))
+    names |= {
+        str(node.arg.value)
+        for node in tree.find_all(nodes.Getitem)
+        if isinstance(node.node, nodes.Name)
+        and node.node.name == WHOLE_ROW
+        and isinstance(node.arg, nodes.Const)
+    }
     return tuple(sorted(names - {WHOLE_ROW} or names))
 
 

@@ -28,7 +28,7 @@ from tutelage.templates.environment import ENVIRONMENT
 from tutelage.templates.sandbox import RenderFailure, try_render
 from tutelage.templates.verbatim_proof import writes_contents_verbatim
 
-OUT_OF_MEMORY = asdict(RenderFailure("memory"))
+OUT_OF_MEMORY = RenderFailure("memory")
 FLUSH_SECONDS = 0.02
 """Seconds of work after which finished texts are flushed, so that the parent sees progress."""
 
@@ -53,7 +53,7 @@ def main(memory: int, seconds: int) -> None:
                 last_flush = time.monotonic()
                 allow_cpu_time(seconds)
             try:
-                _write_line(_to_json(task()))
+                _write_line(task())
             except MemoryError:
                 _write_line(OUT_OF_MEMORY)
         sys.stdout.buffer.flush()
@@ -71,13 +71,6 @@ def _tasks(batch: dict[str, Any]) -> Iterator[Callable[[], Any]]:
         for fields, requests in batch["rows"]:
             for source, extra in requests:
                 yield partial(try_render, batch["sources"][source], fields, extra)
-
-
-def _to_json(outcome: Any) -> Any:
-    """An outcome as JSON for the pipe."""
-    if isinstance(outcome, RenderFailure):
-        return asdict(outcome)
-    return tuple(outcome) if isinstance(outcome, tuple) else outcome
 
 
 def apply_limits(memory: int) -> dict[str, bool]:
@@ -123,8 +116,8 @@ def _warm_up() -> None:
 
 def _write_line(value: Any) -> None:
     try:
-        line = orjson.dumps(value)
+        line = orjson.dumps(value, default=tuple)  # a failure becomes an object, a named tuple a list
     except TypeError:  # a lone surrogate in a failure's detail
-        line = json.dumps(value).encode("ascii")
+        line = json.dumps(value, default=asdict).encode("ascii")
     sys.stdout.buffer.write(line)
     sys.stdout.buffer.write(b"\n")

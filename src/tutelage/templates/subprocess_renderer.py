@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,8 +18,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -102,7 +102,8 @@ class SubprocessRenderer:
                 done += self._stream_jobs(
                     jobs[len(done) : len(done) + MAX_BATCH_ROWS], pipe_format, singly=True
                 )
-                if _has_fatal_failure(done[-1]):
+                failures = [outcome for outcome in done[-1] if isinstance(outcome, RenderFailure)]
+                if any(failure.kind in ("time", "died") for failure in failures):
                     break
         return done
 
@@ -140,22 +141,16 @@ class SubprocessRenderer:
     ) -> list[list[O | RenderFailure]]:
         """The outcomes of the jobs that the child finished; if `singly` is set, also of the job that ended it."""
         process = self._process or self._start()
-        lines = (pipe_format.write(batch, singly) for batch in split_batches(jobs, pipe_format.size))
-        first = next(lines)
-        second = next(lines, None)
+        batches = list(split_batches(jobs, pipe_format.size))
+        lines = (pipe_format.write(batch, singly) for batch in batches)
         done: list[list[O | RenderFailure]] = []
         outcomes: list[O | RenderFailure] = []
-        sender = None
+        # A thread writes the batches, so that the child renders while this one reads its answers. It is not started for a single
+        # batch, which the child reads to its end before it answers.
+        sender = threading.Thread(target=self._send, args=(process, lines), daemon=True, name="template rows")
         self._text_started = time.monotonic()
         try:
-            if second is None:
-                # The child reads a whole line before it answers, so a single batch can be written without a thread.
-                _write_line(process, first)
-            else:
-                # A thread writes the batches, so that the child renders while this one reads its answers.
-                send = partial(self._send, process, chain((first, second), lines))
-                sender = threading.Thread(target=send, daemon=True, name="template rows")
-                sender.start()
+            (sender.start if len(batches) > 1 else sender.run)()
             for job in jobs:
                 outcomes = []
                 for _ in range(pipe_format.answer_count(job)):
@@ -178,21 +173,23 @@ class SubprocessRenderer:
             raise
         finally:
             self._text_started = None
-            if sender is not None:
+            if sender.ident is not None:
                 sender.join()
         return done
 
     def _send(self, process: subprocess.Popen[bytes], lines: Iterator[bytes]) -> None:
         """Write all batches to the child. If it is gone, the reader notices."""
+        assert process.stdin is not None
         try:
             for line in lines:
-                _write_line(process, line)
-        except OSError:
-            return
+                process.stdin.write(line)
+                process.stdin.flush()
         except (TypeError, ValueError) as error:
             # A field is not a JSON value: kill the child, so that the reader does not wait for its text.
             self._send_error = error
             process.kill()
+        except OSError:
+            return
 
     def _answer(self, process: subprocess.Popen[bytes]) -> Any:
         assert process.stdout is not None
@@ -204,18 +201,16 @@ class SubprocessRenderer:
         except orjson.JSONDecodeError:
             return json.loads(line)  # a lone surrogate, which orjson refuses
 
-    def _end_child(self, process: subprocess.Popen[bytes], sender: threading.Thread | None) -> RenderFailure:
+    def _end_child(self, process: subprocess.Popen[bytes], sender: threading.Thread) -> RenderFailure:
         """End the child and say why it failed; the next jobs start a new one."""
         timed_out = self._timed_out
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=0.2)
         process.kill()
         code = process.wait()
-        if sender is not None:
+        if sender.ident is not None:
             sender.join()
         self.close()
-        import signal
-
         if timed_out:
             return RenderFailure("time", f"more than {self.limits.wall_seconds:g} s")
         if code == -getattr(signal, "SIGXCPU", 0):
@@ -233,7 +228,8 @@ class SubprocessRenderer:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=self._folder.name,
-            env=_child_environment(),
+            # Empty, except for SYSTEMROOT, without which Windows starts no process.
+            env={name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ},
             start_new_session=True,  # Ctrl-C is this process's business, which then ends the child
         )
         self._process, self._timed_out, self._send_error = process, False, None
@@ -284,7 +280,7 @@ def job_size(job: RenderJob) -> int:
     return sum(len(value) if isinstance(value, str) else 100 for value in job.fields.values())
 
 
-def write_jobs(jobs: Sequence[RenderJob], singly: bool = False) -> bytes:  # noqa: FBT001, FBT002  # as `Work` calls it
+def write_jobs(jobs: Sequence[RenderJob], singly: bool = False) -> bytes:  # noqa: FBT001, FBT002  # as `PipeFormat` calls it
     """A batch as the child reads it: each template once, and of each row only the fields that its templates read."""
     source_index: dict[str, int] = {}
     rows = []
@@ -309,23 +305,6 @@ def _fields_needed(job: RenderJob) -> dict[str, Any]:
 def _parse_rendered(answer: Any) -> RenderedText:
     text, spans = answer
     return RenderedText(text, tuple((name, start, end) for name, start, end in spans))
-
-
-def _write_line(process: subprocess.Popen[bytes], line: bytes) -> None:
-    assert process.stdin is not None
-    process.stdin.write(line)
-    process.stdin.flush()
-
-
-def _has_fatal_failure(row: Sequence[object]) -> bool:
-    return any(isinstance(one, RenderFailure) and one.kind in ("time", "died") for one in row)
-
-
-def _child_environment() -> dict[str, str]:
-    """The child's environment: empty, except for SYSTEMROOT, without which Windows starts no process."""
-    import os
-
-    return {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
 
 
 PROMPT_FORMAT: PipeFormat[RenderJob, RenderedText] = PipeFormat(

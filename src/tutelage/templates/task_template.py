@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +21,53 @@ from tutelage.templates import sandbox, subprocess_renderer
 from tutelage.templates.column_renderer import ColumnRenderer, column_renderer
 from tutelage.templates.placeholders import parse_placeholders
 from tutelage.templates.render_errors import merge_if_in_no_row, render_error
-from tutelage.templates.render_jobs import Renderer, RenderJob, RenderOutcome, render_here, render_rows
+from tutelage.templates.render_jobs import RenderJob, RenderOutcome, render_here, render_rows
 from tutelage.templates.sandbox import NO_FIELDS, RenderedText, RenderFailure
 
 
-@dataclass(frozen=True, slots=True)
-class TaskTemplate:
+class RowTemplate(ABC):
+    """What turns the rows of a task into prompts and completions."""
+
+    def render(self, example: Example, task: str) -> Prompted:
+        """Render one row, as one that is not trained on.
+
+        Args:
+            example: the row.
+            task: the task's name.
+
+        Returns:
+            The prompt, with the spans of fields printed unchanged, and the completion.
+
+        Raises:
+            InputError: a field that the template reads is missing, null or of a wrong type, the prompt or the completion is
+                empty, or the references are not texts.
+        """
+        return self.render_all([example], task)[0]
+
+    def render_all(
+        self, examples: Sequence[Example], task: str, *, training: bool = False
+    ) -> Sequence[Prompted]:
+        """Render all rows of a task; beyond some thousands they are kept on disk.
+
+        Args:
+            examples: the rows.
+            task: the task's name.
+            training: whether the rows are trained on; only then a kind of the library turns some of them around.
+
+        Raises:
+            InputError: as `render`, also if a field is text in some rows and a number in others; InputErrors for several.
+        """
+        return spill_rows(self.render_each(examples, task, training=training), PROMPTED)
+
+    @abstractmethod
+    def render_each(
+        self, examples: Sequence[Example], task: str, *, training: bool = False
+    ) -> Iterator[Prompted]:
+        """Yield the rows of `render_all` up to the first mistake; all mistakes are raised at the end."""
+
+
+@dataclass(frozen=True)
+class TaskTemplate(RowTemplate):
     """The Jinja templates of a task's prompt and completion, rendered in the sandbox.
 
     Attributes:
@@ -65,44 +107,14 @@ class TaskTemplate:
         """The fields that the completion reads."""
         return sandbox.check(self.completion, where=self.where)
 
-    def render(self, example: Example, task: str) -> Prompted:
-        """Render one row.
-
-        Args:
-            example: the row.
-            task: the task's name.
-
-        Returns:
-            The prompt, with the spans of fields printed unchanged, and the completion.
-
-        Raises:
-            InputError: a field that the template reads is missing, null or of a wrong type, the prompt or the completion is
-                empty, or the references are not texts.
-        """
-        return self.render_all([example], task)[0]
-
-    def render_all(
-        self, examples: Sequence[Example], task: str, *, training: bool = False
-    ) -> Sequence[Prompted]:
-        """Render all rows of a task; beyond some thousands they are kept on disk.
-
-        Args:
-            examples: the rows.
-            task: the task's name.
-            training: whether the rows are trained on (for `LibraryTemplate`; ignored here).
-
-        Raises:
-            InputError: as `render`, also if a field is text in some rows and a number in others; InputErrors for several.
-        """
-        return spill_rows(self.render_each(examples, task, training=training), PROMPTED)
-
     def render_each(
         self, examples: Sequence[Example], task: str, *, training: bool = False
     ) -> Iterator[Prompted]:
-        """Yield the rows of `render_all` up to the first mistake; all mistakes are raised at the end."""
+        """As in the base class; training rows are as all others."""
         del training
         errors = self.mixed_type_errors(examples)
-        yield from render_rows(examples, partial(self._plan, task), self._renderer(), errors)
+        renderer = subprocess_renderer.shared_renderer if self._in_subprocess else render_here
+        yield from render_rows(examples, partial(self._plan, task), renderer, errors)
         if len(errors) == len(examples) > 1:
             errors = merge_if_in_no_row(errors, self.where)
         raise_all(f"the rows of the task {task}", errors)
@@ -141,9 +153,6 @@ class TaskTemplate:
             parse_placeholders(self.prompt) is None or parse_placeholders(self.completion) is None
         )
 
-    def _renderer(self) -> Renderer:
-        return subprocess_renderer.shared_renderer if self._in_subprocess else render_here
-
     def _plan(
         self, task: str, example: Example
     ) -> tuple[RenderJob, Callable[[Sequence[RenderOutcome]], Prompted]]:
@@ -171,14 +180,11 @@ class TaskTemplate:
     def _text(self, outcome: RenderOutcome, example: Example, part: str) -> RenderedText:
         if isinstance(outcome, RenderFailure):
             raise render_error(outcome, example, part, f"{self.where}.{part}")
-        if not outcome.text or outcome.text.isspace():
-            raise self._empty_text_error(example, part)
-        return outcome
-
-    def _empty_text_error(self, example: Example, part: str) -> InputError:
+        if outcome.text and not outcome.text.isspace():
+            return outcome
         fields = self.prompt_fields if part == "prompt" else self.completion_fields
         values = ", ".join(f"{name}: {shorten(str(example.fields.get(name)), 30)}" for name in fields)
-        return InputError(
+        raise InputError(
             f"the {part} is empty",
             where=str(example.origin),
             found=values,

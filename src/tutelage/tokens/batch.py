@@ -7,10 +7,11 @@ models are padded, or, when they are packed, lie end to end on both sides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from tutelage.core.types import Encoded
 from tutelage.tokens.packing import first_fit_decreasing
@@ -126,45 +127,30 @@ def collate(
     """
     if rows[0].source is not None:
         return _flat_pairs(rows, device) if flat else _pairs(rows, pad_id=pad_id, device=device)
-    ids: list[int] = []
-    positions: list[int] = []
-    logits_to_keep: list[int] = []
-    targets: list[int] = []
-    completion: list[bool] = []
-    for row in rows:
-        start = len(ids)
-        ids += row.ids
-        positions += range(len(row.ids))
-        for position in range(1, len(row.ids)):
-            if prompts or row.loss_mask[position]:
-                logits_to_keep.append(start + position - 1)
-                targets.append(row.ids[position])
-                completion.append(row.loss_mask[position])
-    return FlatBatch(
-        torch.tensor([ids], device=device),
-        torch.tensor([positions], device=device),
-        torch.tensor(logits_to_keep, dtype=torch.long, device=device),
-        torch.tensor(targets, dtype=torch.long, device=device),
-        torch.tensor(completion, dtype=torch.bool, device=device) if prompts else None,
-    )
+    ids, positions, _ = _end_to_end([row.ids for row in rows], device)
+    loss_mask = torch.tensor([bears for row in rows for bears in row.loss_mask], device=device)
+    # Nothing predicts a row's first token.
+    predicted = ((loss_mask | prompts) & (positions[0] > 0)).nonzero()[:, 0]
+    completion = loss_mask[predicted] if prompts else None
+    return FlatBatch(ids, positions, predicted - 1, ids[0, predicted], completion)
 
 
 def _pairs(rows: Sequence[Encoded], *, pad_id: int, device: torch.device | None) -> PairBatch:
-    source_length = max(len(row.source or ()) for row in rows)
-    length = max(len(row.ids) for row in rows)
-    source = torch.full((len(rows), source_length), pad_id, dtype=torch.long)
-    source_mask = torch.zeros((len(rows), source_length), dtype=torch.long)
-    ids = torch.full((len(rows), length), pad_id, dtype=torch.long)
-    labels = torch.full((len(rows), length), IGNORE_INDEX, dtype=torch.long)
-    for index, row in enumerate(rows):
-        row_source = row.source or ()
-        source[index, : len(row_source)] = torch.tensor(row_source)
-        source_mask[index, : len(row_source)] = 1
-        ids[index, : len(row.ids)] = torch.tensor(row.ids)
-        labels[index, : len(row.ids)] = torch.tensor(
-            [token if bears else IGNORE_INDEX for token, bears in zip(row.ids, row.loss_mask, strict=True)]
-        )
-    return PairBatch(source.to(device), source_mask.to(device), ids.to(device), labels.to(device))
+    def padded(sequences: Iterable[Sequence[int]], value: int) -> torch.Tensor:
+        tensors = [torch.tensor(sequence, dtype=torch.long) for sequence in sequences]
+        return pad_sequence(tensors, batch_first=True, padding_value=value).to(device)
+
+    labels = (
+        [token if bears else IGNORE_INDEX for token, bears in zip(row.ids, row.loss_mask, strict=True)]
+        for row in rows
+    )
+    sources = [row.source or () for row in rows]
+    return PairBatch(
+        padded(sources, pad_id),
+        padded([[1] * len(source) for source in sources], 0),
+        padded([row.ids for row in rows], pad_id),
+        padded(labels, IGNORE_INDEX),
+    )
 
 
 def _flat_pairs(rows: Sequence[Encoded], device: torch.device | None) -> FlatPairBatch:

@@ -178,13 +178,23 @@ class Encoder:
         mask = (False,) * len(prompt) + (True,) * len(target)
         return Encoded(row.id, row.task, (*prompt, *target), mask, dropped=dropped)
 
-    def fit_prompt(self, row: Prompted, *, new_tokens: int) -> tuple[str, History]:
+    def fit_prompt(
+        self, row: Prompted, *, new_tokens: int, ids: Sequence[int] | None = None
+    ) -> tuple[str, History]:
         """Shorten the prompt and its history so that `new_tokens` tokens of answer still fit into `max_length`.
+
+        Args:
+            row: with the prompt.
+            new_tokens: of the answer.
+            ids: of the prompt; None where they were not computed yet.
 
         Raises:
             InputError: it does not fit even so; names the row's file and line.
         """
-        return self._fit_prompt(row, new_tokens, None)
+        room = self.max_length - (0 if self.encoder_decoder else new_tokens)
+        with _row_in_errors(row):
+            ids = self.prompt_ids(row.prompt, row.history) if ids is None else ids
+            return (row.prompt, row.history) if len(ids) <= room else self._shorten(row, room)[:2]
 
     def fit_prompts(self, rows: Iterable[tuple[Prompted, int]]) -> Iterator[tuple[str, History] | InputError]:
         """Give what `fit_prompt` returns or raises for each row and its number of new tokens; rendered in batches."""
@@ -193,7 +203,7 @@ class Encoder:
             batch_ids = self._batch_prompt_ids([row for row, _ in batch])
             for (row, new_tokens), ids in zip(batch, batch_ids, strict=True):
                 try:
-                    prompt = self._fit_prompt(row, new_tokens, ids)
+                    prompt = self.fit_prompt(row, new_tokens=new_tokens, ids=ids)
                 except InputError as error:
                     yield error
                 else:
@@ -207,13 +217,6 @@ class Encoder:
             raise
         except InputError:
             return [None] * len(rows)
-
-    def _fit_prompt(self, row: Prompted, new_tokens: int, ids: Sequence[int] | None) -> tuple[str, History]:
-        room = self.max_length - (0 if self.encoder_decoder else new_tokens)
-        with _row_in_errors(row):
-            if ids is None:
-                ids = self.prompt_ids(row.prompt, row.history)
-            return (row.prompt, row.history) if len(ids) <= room else self._shorten(row, room)[:2]
 
     def _shorten(self, row: Prompted, room: int) -> tuple[str, History, list[int]]:
         """The longest conversation that fits: without its oldest turns, then with one field of the prompt shortened."""

@@ -7,9 +7,10 @@ between the pieces of its text here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -36,31 +37,13 @@ class RenderLimitError(InputError):
     """The chat template took more memory or time than a text may take; another try would take as much again."""
 
 
-@dataclass(frozen=True, slots=True)
-class TemplatePieces:
-    """What a template writes around the contents of all conversations with the same roles.
-
-    Attributes:
-        texts: one more than there are contents; None where the template changes, moves or leaves out one of them.
-        clock_reads: what it read of the clock.
-    """
-
-    texts: tuple[str, ...] | None
-    clock_reads: Mapping[str, str]
-
-    def filled(self, contents: Sequence[str]) -> str:
-        """The conversation with these contents; `texts` is there."""
-        pairs = zip_longest(self.texts or (), contents, fillvalue="")
-        return "".join(part for pair in pairs for part in pair)
-
-
 @dataclass(slots=True)
 class _TemplateUse:
     """One tokenizer's template: its clock, where its text comes from, and its pieces by roles."""
 
     clock: Clock = field(default_factory=Clock)
     where: str = _FIELD
-    pieces: dict[tuple[Any, ...], TemplatePieces] = field(default_factory=dict)
+    pieces: dict[tuple[Any, ...], list[str] | None] = field(default_factory=dict)
 
 
 _USES: WeakKeyDictionary[Any, _TemplateUse] = WeakKeyDictionary()
@@ -110,35 +93,30 @@ def render_all(tokenizer: Any, conversations: Sequence[Sequence[Message]], *, ge
     texts: list[str] = []
     for messages in conversations:
         roles = tuple(message["role"] for message in messages)
-        pieces = use.pieces.get((*state, roles))
-        if pieces is None:
+        if (*state, roles) not in use.pieces:
             if len(use.pieces) >= MAX_ROLE_SEQUENCES:
                 use.pieces.clear()
-            pieces = use.pieces[(*state, roles)] = _pieces(tokenizer, roles, use, generate=generate)
-        if pieces.texts is None or any(len(message) != 2 for message in messages):
+            use.pieces[(*state, roles)] = _pieces(tokenizer, roles, use, generate=generate)
+        pieces = use.pieces[(*state, roles)]
+        if pieces is None or any(len(message) != 2 for message in messages):
             texts += _rendered(tokenizer, [messages], use, generate=generate)
         else:
-            use.clock.note(pieces.clock_reads)
-            texts.append(pieces.filled([message["content"] for message in messages]))
+            contents = [message["content"] for message in messages]
+            texts.append("".join(chain.from_iterable(zip_longest(pieces, contents, fillvalue=""))))
     return texts
 
 
-def _pieces(tokenizer: Any, roles: Sequence[str], use: _TemplateUse, *, generate: bool) -> TemplatePieces:
-    marks = [MARK.format(index) for index in range(len(roles))]
-    messages = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
-    outcome = _outcomes(tokenizer, [messages], use, generate=generate)[0]
-    if isinstance(outcome, RenderFailure):
-        raise _error(tokenizer, outcome, messages, use.where)
-    use.clock.note(outcome.reads)
-    pieces, rest = [], outcome.text
-    for mark in marks:
-        piece, separator, rest = rest.partition(mark)
-        if not separator:
-            return TemplatePieces(None, outcome.reads)
-        pieces.append(piece)
-    pieces.append(rest)
-    changed = any(MARK_START in piece or MARK_END in piece for piece in pieces)
-    return TemplatePieces(None if changed else tuple(pieces), outcome.reads)
+def _pieces(tokenizer: Any, roles: Sequence[str], use: _TemplateUse, *, generate: bool) -> list[str] | None:
+    """What the template writes around the contents of conversations with these roles; None where it changes or moves one."""
+    numbers = [str(number) for number in range(len(roles))]
+    messages = [
+        {"role": role, "content": MARK.format(number)} for role, number in zip(roles, numbers, strict=True)
+    ]
+    (text,) = _rendered(tokenizer, [messages], use, generate=generate)
+    # The texts between the marks, and the marks' numbers, in turns.
+    parts = re.split(MARK.format("(.*?)"), text, flags=re.DOTALL)
+    changed = parts[1::2] != numbers or any(MARK_START in part or MARK_END in part for part in parts)
+    return None if changed else parts[::2]
 
 
 def _rendered(

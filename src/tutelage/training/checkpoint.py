@@ -123,10 +123,10 @@ def newest(folder: Path, identity: TuningIdentity) -> LatestCheckpoint | None:
             position = check(checkpoint, identity)
         except DamagedError as error:
             damaged.append(f"{checkpoint.name} ({error})")
-            continue
-        machine = differences(_manifest(checkpoint)["machine"], identity.machine)
-        lines = tuple(f"{part.path}: then {part.old}, now {part.new}" for part in machine)
-        return LatestCheckpoint(checkpoint, position, tuple(damaged), lines)
+        else:
+            machine = differences(_manifest(checkpoint)["machine"], identity.machine)
+            lines = tuple(f"{part.path}: then {part.old}, now {part.new}" for part in machine)
+            return LatestCheckpoint(checkpoint, position, tuple(damaged), lines)
     if damaged:
         raise MachineError(
             "every checkpoint of this run is damaged",
@@ -193,10 +193,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 
 def _require_same(folder: Path, manifest: Mapping[str, Any], identity: TuningIdentity) -> None:
-    if manifest["format"] == _FORMAT:
-        differing = differences(manifest["needs"], identity.needs)
-    else:
-        differing = differences({"format": manifest["format"]}, {"format": _FORMAT})
+    written = manifest["format"]
+    differing = (
+        differences(manifest["needs"], identity.needs)
+        if written == _FORMAT
+        else differences({"format": written}, {"format": _FORMAT})
+    )
     if differing:
         raise InputError(
             "this checkpoint belongs to another tuning",

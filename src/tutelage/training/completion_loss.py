@@ -33,15 +33,17 @@ def predictions(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """
     prompt = soft_prompts.soft_prompt(model)
     if isinstance(batch, FlatBatch):
-        if prompt is not None:
-            return _at_least_float32(virtual_tokens.flat_logits(prompt, batch)), batch.targets
-        out = model(
-            input_ids=batch.ids,
-            position_ids=batch.positions,
-            logits_to_keep=batch.logits_to_keep,
-            use_cache=False,
+        logits = (
+            virtual_tokens.flat_logits(prompt, batch)
+            if prompt is not None
+            else model(
+                input_ids=batch.ids,
+                position_ids=batch.positions,
+                logits_to_keep=batch.logits_to_keep,
+                use_cache=False,
+            ).logits[0]
         )
-        return _at_least_float32(out.logits[0]), batch.targets
+        return _at_least_float32(logits), batch.targets
     if isinstance(batch, FlatPairBatch):
         return _at_least_float32(encoder_decoder_packing.logits(model, batch)), batch.targets
     decoder_input = torch.full_like(batch.ids, model.config.decoder_start_token_id)
@@ -73,7 +75,7 @@ def isolates_rows(model: Any, device: torch.device) -> bool:
     vocabulary = min(model.config.get_text_config().vocab_size, 64)
     first, other, second = ([(start + 7 * i) % vocabulary for i in range(6)] for start in (1, 2, 3))
     positions = list(range(6)) * 2
-    with _evaluating(model):
+    with evaluating(model):
         after_first, after_other, alone = (
             model(
                 input_ids=torch.tensor([ids], device=device),
@@ -91,15 +93,14 @@ def require_packable(model: Any, device: torch.device) -> None:
     Raises:
         InputError: they do not, or the model's attention is not known to obey a mask.
     """
-    model_type = model.config.model_type
+    model_type, paired = model.config.model_type, model.config.is_encoder_decoder
     reason = None
-    if not model.config.is_encoder_decoder:
-        if not isolates_rows(model, device):
-            reason = "in this model rows that lie end to end read one another, or lose their positions"
-    elif model_type not in encoder_decoder_packing.PACKABLE:
+    if not isolates_rows(model, device):
+        reason = "in this model rows that lie end to end read one another, or lose their positions"
+    elif paired and model_type not in encoder_decoder_packing.PACKABLE:
         packable = ", ".join(sorted(encoder_decoder_packing.PACKABLE))
         reason = f"encoder-decoders that can be packed are {packable}"
-    elif not _isolates_pairs(model, device):
+    elif paired and not _isolates_pairs(model, device):
         reason = "in this model packed rows do not come out as they do alone"
     if reason is not None:
         raise InputError(
@@ -123,7 +124,7 @@ def _isolates_pairs(model: Any, device: torch.device) -> bool:
         )
         for start in (1, 2, 3)
     )
-    with _evaluating(model):
+    with evaluating(model):
         packs = (collate([row, second], pad_id=0, device=device, flat=True) for row in (first, other))
         after_first, after_other = (
             encoder_decoder_packing.logits(model, pack)[-6:]
@@ -140,7 +141,7 @@ def _isolates_pairs(model: Any, device: torch.device) -> bool:
 
 
 @contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
+def evaluating(model: Any) -> Iterator[None]:
     """The block without dropout and gradients."""
     training = model.training
     model.eval()

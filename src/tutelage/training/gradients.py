@@ -54,13 +54,11 @@ def _is_plain(weight: torch.Tensor) -> bool:
 def _linear(module: Any, x: torch.Tensor) -> torch.Tensor:
     if torch.is_autocast_enabled(x.device.type):
         return functional.linear(x, module.weight, module.bias)
-    out: torch.Tensor = _Linear.apply(x, module.weight, module.bias)  # type: ignore[no-untyped-call]  # torch does not type it
-    return out
+    return _Linear.apply(x, module.weight, module.bias)  # type: ignore[no-any-return,no-untyped-call]  # torch does not type it
 
 
 def _embedding(module: Any, ids: torch.Tensor) -> torch.Tensor:
-    out: torch.Tensor = _Embedding.apply(ids, module.weight, module.padding_idx)  # type: ignore[no-untyped-call]  # torch does not type it
-    return out
+    return _Embedding.apply(ids, module.weight, module.padding_idx)  # type: ignore[no-any-return,no-untyped-call]  # torch does not type it
 
 
 class _Linear(torch.autograd.Function):

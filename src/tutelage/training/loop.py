@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ from tutelage.core.types import Encoded
 from tutelage.core.version import __version__
 from tutelage.tokens.batch import collate, micro_batches
 from tutelage.tokens.packing import Packs, packed_micro_batches
-from tutelage.training import checkpoint, errors, gradients, schedule, selfcheck
+from tutelage.training import checkpoint, errors, gradients, selfcheck
 from tutelage.training.checkpoint import Position
 from tutelage.training.completion_loss import isolates_rows, loss_sum, require_packable
 from tutelage.training.events import Event, ReferenceCopied, Resumed, StepDone, Stopping, ValidationDone
@@ -97,8 +98,9 @@ class Loop:
         self.settings = settings
         self.folder = folder
         self.on_event = on_event
-        named = model.named_parameters()
-        self.trained = {name: parameter for name, parameter in named if parameter.requires_grad}
+        self.trained = {
+            name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad
+        }
         if not self.trained:
             raise InputError(
                 "nothing of the model is to be trained", where="tune", found="no trainable weight"
@@ -163,10 +165,9 @@ class Loop:
         if not rows:
             return  # no row has loss, which the step reports
         batches = [rows] if packed else micro_batches(rows, tokens=self.micro_batch_tokens)
-        result = selfcheck.check(
+        if result := selfcheck.check(
             self.training_loss, self.trained, batches, step=step, packed=packed, pad_id=self.pad_id
-        )
-        if result is not None:
+        ):
             self.on_event(result)
 
     def _rows(self, step: int) -> StepRows:
@@ -202,7 +203,7 @@ class Loop:
         if not math.isfinite(total) or not math.isfinite(grad_norm):
             self.optimizer.zero_grad(set_to_none=True)
             raise errors.not_finite(f"step {step + 1}", f"loss {total}, gradient norm {grad_norm}", rows)
-        learning_rate = schedule.rate(settings, step)
+        learning_rate = settings.learning_rate_at(step)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
@@ -251,9 +252,16 @@ class Loop:
         return sums
 
     def _validate(self, position: Position) -> Position:
-        loss = self._loss(self.validation)
+        loss_of = partial(
+            validation_loss,
+            self.model,
+            tokens=self.micro_batch_tokens,
+            pad_id=self.pad_id,
+            device=self.device,
+        )
+        loss = loss_of(self.validation)
         if not math.isfinite(loss):
-            rows = [row for row in self.validation if row.n_loss and not math.isfinite(self._loss([row]))]
+            rows = [row for row in self.validation if row.n_loss and not math.isfinite(loss_of([row]))]
             raise errors.not_finite(f"validation after step {position.step}", f"loss {loss}", rows)
         is_best = position.best_loss is None or loss < position.best_loss
         if is_best:
@@ -264,11 +272,6 @@ class Loop:
                 checkpoint.save(self.folder, "best", weights, position, self.identity)
         self.on_event(ValidationDone(position.step, loss, is_best))
         return position
-
-    def _loss(self, rows: Sequence[Encoded]) -> float:
-        return validation_loss(
-            self.model, rows, tokens=self.micro_batch_tokens, pad_id=self.pad_id, device=self.device
-        )
 
     def _save(self, position: Position) -> None:
         state = self._weights()
@@ -290,11 +293,11 @@ class Loop:
         state = checkpoint.load(latest.folder)
         self._set_weights(state)
         for name, parameter in self.trained.items():
-            moments = {key: state.get(f"{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
-            if moments["step"] is not None:
-                self.optimizer.state[parameter] = {
-                    key: moment.to(parameter.device) for key, moment in moments.items() if moment is not None
-                }
+            self.optimizer.state[parameter] = {
+                key: state[f"{key}.{name}"].to(parameter.device)
+                for key in ("step", "exp_avg", "exp_avg_sq")
+                if f"{key}.{name}" in state
+            }
         self.on_event(Resumed(latest.position.step, latest.damaged, latest.machine))
         return latest.position
 
@@ -306,7 +309,8 @@ class Loop:
     def _finish(self, position: Position) -> TuningResult:
         self.model.eval()
         if self.settings.activation_checkpointing:
-            _keep_activations(self.model)
+            disable = getattr(self.model, "activation_checkpointing_disable", None)
+            (disable or self.model.gradient_checkpointing_disable)()
         if self.settings.keep == "last" or position.best_step in (None, position.step):
             return TuningResult(position.step, position.best_loss, "last")
         best = self.folder / "best"
@@ -340,21 +344,15 @@ def _recompute_activations(model: Any) -> None:
         ) from error
 
 
-def _keep_activations(model: Any) -> None:
-    disable = getattr(model, "activation_checkpointing_disable", None) or model.gradient_checkpointing_disable
-    disable()
-
-
 def make_optimizer(trained: dict[str, torch.nn.Parameter], settings: LoopSettings) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) as torch fuses it, with weight decay on matrices only."""
     matrices = [parameter for parameter in trained.values() if parameter.ndim >= 2]
     vectors = [parameter for parameter in trained.values() if parameter.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
+        [
+            {"params": matrices, "weight_decay": settings.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ],
         lr=settings.learning_rate,
         betas=settings.betas,
         fused=True,
@@ -376,8 +374,11 @@ def validation_loss(
 def _machine(device: torch.device) -> dict[str, Any]:
     """What decides how sums are rounded: on another machine a training can resume, but not bit by bit."""
     versions = provenance.versions()
-    libraries = {name: versions.get(name) for name in ("torch", "transformers", "peft")}
-    return {**libraries, "device": device.type, "threads": torch.get_num_threads()}
+    return {
+        **{name: versions.get(name) for name in ("torch", "transformers", "peft")},
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+    }
 
 
 def resident_bytes() -> int:

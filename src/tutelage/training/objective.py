@@ -23,9 +23,6 @@ from tutelage.training.events import LossParts
 from tutelage.training.reference_model import ReferenceModel
 from tutelage.training.settings import Objective
 
-_COMPLETIONS = Objective()
-"""The objective of completions alone."""
-
 
 @dataclass(frozen=True, slots=True)
 class LossSums:
@@ -69,11 +66,8 @@ class TrainingLoss:
         self.model = model
         self.objective = objective
         self.reference = None
-        with_kl, with_distance = objective.kl_to_base > 0, objective.l2_to_base > 0
-        if with_kl or with_distance:
-            self.reference = ReferenceModel(
-                model, trained, with_predictions=with_kl, with_distance=with_distance
-            )
+        if objective.kl_to_base or objective.l2_to_base:
+            self.reference = ReferenceModel(model, trained, with_distance=objective.l2_to_base > 0)
 
     @property
     def with_prompts(self) -> bool:
@@ -83,8 +77,6 @@ class TrainingLoss:
     def weight(self, rows: Sequence[Encoded]) -> float:
         """The sum of the weights of a step's tokens, by which its summed loss is divided."""
         completion = sum(row.n_loss for row in rows)
-        if not self.with_prompts:
-            return completion
         return completion + self.objective.prompt_loss_weight * sum(map(_prompt_tokens, rows))
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, LossSums]:
@@ -93,9 +85,8 @@ class TrainingLoss:
             loss = loss_sum(self.model, batch)
             value = loss.item()
             return loss, LossSums(value, value)
-        base_logits = None
-        if self.reference is not None and self.objective.kl_to_base:
-            base_logits = self.reference.predictions(batch)
+        kl_to_base = self.objective.kl_to_base
+        base_logits = self.reference.predictions(batch) if self.reference and kl_to_base else None
         logits, targets = predictions(self.model, batch)
         log_probabilities = functional.log_softmax(logits, dim=-1)
         losses = -log_probabilities.gather(1, targets[:, None])[:, 0]
@@ -109,8 +100,9 @@ class TrainingLoss:
         loss = (weights * losses).sum()
         kl = 0.0
         if base_logits is not None:
-            divergence = (weights * _divergence(base_logits, log_probabilities)).sum()
-            loss = loss + self.objective.kl_to_base * divergence
+            base = functional.log_softmax(base_logits, dim=-1)
+            divergence = (weights * torch.linalg.vecdot(base.exp(), base - log_probabilities)).sum()
+            loss = loss + kl_to_base * divergence
             kl = divergence.item()
         return loss, LossSums(loss.item(), completion, prompt, kl)
 
@@ -123,7 +115,7 @@ class TrainingLoss:
     def parts(self, sums: LossSums, rows: Sequence[Encoded], distance: float) -> LossParts | None:
         """A step's parts for the log; None where completions are all that is learned."""
         objective = self.objective
-        if objective == _COMPLETIONS:
+        if objective == Objective():
             return None
         weight = self.weight(rows)
         prompt_tokens = sum(map(_prompt_tokens, rows)) if self.with_prompts else 0
@@ -158,13 +150,5 @@ def _prompt_tokens(row: Encoded) -> int:
 
 def _completion(batch: Batch, losses: torch.Tensor) -> torch.Tensor:
     """Which of a batch's targets belong to completions: bool (K,)."""
-    if isinstance(batch, FlatBatch) and batch.completion is not None:
-        return batch.completion
-    return torch.ones_like(losses, dtype=torch.bool)
-
-
-def _divergence(base_logits: torch.Tensor, log_probabilities: torch.Tensor) -> torch.Tensor:
-    """KL(base || model) of each prediction, in nats: (K,)."""
-    base = functional.log_softmax(base_logits, dim=-1)
-    divergence: torch.Tensor = torch.linalg.vecdot(base.exp(), base - log_probabilities)
-    return divergence
+    completion = batch.completion if isinstance(batch, FlatBatch) else None
+    return torch.ones_like(losses, dtype=torch.bool) if completion is None else completion

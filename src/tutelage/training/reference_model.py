@@ -17,7 +17,7 @@ from torch import nn
 
 from tutelage.models import methods, soft_prompts
 from tutelage.tokens.batch import Batch
-from tutelage.training.completion_loss import predictions
+from tutelage.training.completion_loss import evaluating, predictions
 
 Weights = Mapping[str, nn.Parameter]
 
@@ -28,57 +28,46 @@ class ReferenceModel:
     Args:
         model: as it is before the first step.
         trained: its trained weights by name.
-        with_predictions: whether `predictions` will be called.
         with_distance: whether `add_distance` will be called.
 
     Raises:
         InputError: `with_distance`, and the method's distance from the base's weights is not defined.
     """
 
-    def __init__(self, model: Any, trained: Weights, *, with_predictions: bool, with_distance: bool) -> None:
+    def __init__(self, model: Any, trained: Weights, *, with_distance: bool) -> None:
         self._model = model
         self._trained = trained
-        self._added = _is_added(model, trained)
-        self._copy = _frozen_copy(model) if with_predictions and not self._added else None
-        self._start: dict[str, torch.Tensor] = {}
-        if with_distance and self._added:
+        self._copy = None if _is_added(model, trained) else _frozen_copy(model)
+        if with_distance and self._copy is None:
             method = methods.of_adapter(model.active_peft_config.to_dict())
             method.refuse("l2_to_base", where="tune.l2_to_base", fix="set it to 0, or take another method")
-        elif with_distance and self._copy is not None:
-            weights = dict(self._copy.named_parameters())
-            self._start = {name: weights[name].detach() for name in trained}
-        elif with_distance:
-            self._start = {name: weight.detach().clone() for name, weight in trained.items()}
 
     @property
     def copied_bytes(self) -> int:
         """The memory of the copied weights."""
-        copied = self._trained.values() if self._copy is not None or self._start else ()
+        copied = () if self._copy is None else self._trained.values()
         return sum(weight.numel() * weight.element_size() for weight in copied)
 
-    @torch.no_grad()
     def predictions(self, batch: Batch) -> torch.Tensor:
         """The base's logits (K, V) of a batch's predicted tokens, without dropout and without virtual tokens."""
         prompt = soft_prompts.soft_prompt(self._model)
         base = self._copy or (self._model if prompt is None else prompt.base)
-        without_adapter = self._model.disable_adapter() if self._added and prompt is None else nullcontext()
-        training = base.training
-        base.eval()
-        with without_adapter:
+        without_adapter = self._model.disable_adapter() if base is self._model else nullcontext()
+        with evaluating(base), without_adapter:
             logits, _ = predictions(base, batch)
-        base.train(training)
         return logits
 
     def add_distance(self, weight: float) -> float:
         """Add the gradient of `weight` times the squared distance from the base's weights. Returns the squared distance."""
-        if self._added:
+        if self._copy is None:
             distance = _low_rank_distance(self._model)
             (weight * distance).backward()  # type: ignore[no-untyped-call]  # torch does not type it
             return distance.item()
+        start = dict(self._copy.named_parameters())
         squared = 0.0
         with torch.no_grad():
             for name, parameter in self._trained.items():
-                change = parameter - self._start[name]
+                change = parameter - start[name]
                 wide = change if change.dtype == torch.float64 else change.float()
                 squared += wide.square().sum().item()
                 if parameter.grad is None:  # no row of this step reached the weight
@@ -89,11 +78,10 @@ class ReferenceModel:
 
 def _is_added(model: Any, trained: Weights) -> bool:
     """Whether all trained weights are added to the model, in an adapter or a soft prompt, and none is its own."""
-    if not hasattr(model, "peft_config"):
-        return False
-    if soft_prompts.soft_prompt(model) is not None:
-        return True
-    return all(model.base_model.prefix in name for name in trained)
+    return hasattr(model, "peft_config") and (
+        soft_prompts.soft_prompt(model) is not None
+        or all(model.base_model.prefix in name for name in trained)
+    )
 
 
 def _frozen_copy(model: Any) -> Any:

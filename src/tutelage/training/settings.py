@@ -6,6 +6,7 @@ reference in docs/recipe-reference.md and the identity of a tuning.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -131,6 +132,18 @@ class LoopSettings(TrainingSettings):
     validate_every: int = Field(ge=1)
     packing: Packing | None = None
     objective: Objective = Objective()
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of optimizer step `step` (0-based): linear warm-up, then the schedule.
+
+        The first step has a rate above zero, and so has the last.
+        """
+        warm = math.ceil(self.warmup * self.steps)
+        if step < warm:
+            return self.learning_rate * (step + 1) / (warm + 1)
+        done = (step - warm) / max(1, self.steps - warm)
+        shares = {"linear": 1.0 - done, "cosine": 0.5 * (1.0 + math.cos(math.pi * done)), "constant": 1.0}
+        return self.learning_rate * shares[self.schedule]
 
     def identity(self) -> dict[str, Any]:
         """What the finished weights depend on, as JSON values that are hashed into the identity of a tuning.

@@ -93,7 +93,8 @@ def read_bigbench(
     names = list(spec.bigbench.tasks) or ([] if data is None else task_names(data, folders))
     wanted = [name for name in names if not selected or _is_selected(name, selected)]
     parts = BigBenchParts()
-    missing, substitutes, notes, errors = [], [], [], []
+    missing, substitutes, notes = [], [], []
+    errors: list[InputError] = []
     for name in wanted:
         folder = None if data is None else task_folder(data, folders, name)
         if folder is None:

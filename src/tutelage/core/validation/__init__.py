@@ -1,22 +1,21 @@
 """Validation of what people write: YAML or JSON to checked values, every mistake with file, line and field.
 
 Recipes, benchmark specs and files of templates declare their fields as pydantic models (`Block`). `read_document` reads the
-file, `validate` checks it against the model, and every kind of mistake has one wording (`mistakes.py`).
+file, `validate` checks it against the model, and every kind of mistake has one wording (`document.py`).
 """
 
 from __future__ import annotations
 
-from tutelage.core.validation.block import Block, NonBlank, Text, mistake, mistake_of, not_a_choice
-from tutelage.core.validation.document import Places, read_document
-from tutelage.core.validation.mistakes import validate
+from tutelage.core.validation.block import Block, NonBlank, Text, checked_by, mistake, not_a_choice
+from tutelage.core.validation.document import Places, read_document, validate
 
 __all__ = [
     "Block",
     "NonBlank",
     "Places",
     "Text",
+    "checked_by",
     "mistake",
-    "mistake_of",
     "not_a_choice",
     "read_document",
     "validate",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -34,15 +34,29 @@ class Block(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+def is_block(annotation: Any) -> bool:
+    """Whether a field's annotation is a block of fields."""
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
 def mistake(problem: str, *, found: str = "", expected: str = "", fix: str = "") -> PydanticCustomError:
     """An error for a pydantic validator to raise; it becomes an InputError with these texts and its place in the file."""
     parts = {"problem": problem, "found": found, "expected": expected, "fix": fix}
     return PydanticCustomError(OWN_MISTAKE, "{problem}", parts)
 
 
-def mistake_of(error: InputError) -> PydanticCustomError:
-    """An InputError as an error for a pydantic validator to raise."""
-    return mistake(error.problem, found=error.found or "", expected=error.expected or "", fix=error.fix or "")
+def checked_by(check: Callable[[Any], object]) -> AfterValidator:
+    """A validator that changes nothing: an InputError that `check` raises becomes the field's mistake."""
+
+    def validate(value: Any) -> Any:
+        try:
+            check(value)
+        except InputError as error:
+            parts = {"found": error.found or "", "expected": error.expected or "", "fix": error.fix or ""}
+            raise mistake(error.problem, **parts) from None
+        return value
+
+    return AfterValidator(validate)
 
 
 def not_a_choice(value: Any, choices: Iterable[str]) -> PydanticCustomError:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 from tutelage.core import yamltext
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
+from tutelage.core.validation.block import is_block
 from tutelage.core.validation.document import Places
 from tutelage.core.yamltext import FieldPath
 
@@ -34,11 +34,15 @@ def with_new_names(
     """
     reader = _OldNames(places)
     renamed = reader.block(block, value, ())
-    lines = {**places.lines, **{new: places.lines[old] for old, new in reader.moved if old in places.lines}}
-    for old, new in reader.moved:
-        if old in places.changes:
-            places.changes[new] = places.changes[old]
-    return renamed, replace(places, lines=lines), reader.notes, reader.errors
+    lines = {new: places.lines[old] for old, new in reader.moved if old in places.lines}
+    changes = {new: places.changes[old] for old, new in reader.moved if old in places.changes}
+    until = _table()["read_until"]
+    notes = [
+        f"{places(old)} is called {new[-1]} now: the old name is read until {until}"
+        for old, new in reader.moved
+    ]
+    moved_places = Places(places.file, {**places.lines, **lines}, {**places.changes, **changes})
+    return renamed, moved_places, notes, reader.errors
 
 
 def identity(block: BaseModel, values: Mapping[str, Any], *, history: str = "") -> dict[str, Any]:
@@ -88,7 +92,6 @@ class _OldNames:
     def __init__(self, places: Places) -> None:
         self._places = places
         self.moved: list[tuple[FieldPath, FieldPath]] = []
-        self.notes: list[str] = []
         self.errors: list[InputError] = []
 
     def block(self, block: type[BaseModel], value: Mapping[str, Any], path: FieldPath) -> dict[str, Any]:
@@ -105,35 +108,29 @@ class _OldNames:
         return result
 
     def _rename(self, value: Mapping[str, Any], path: FieldPath, old: str, new: str) -> None:
-        where = self._places((*path, old))
-        if new in value:
-            self.errors.append(
-                InputError(
-                    f"{old} is the old name of {new}, and both are there",
-                    where=where,
-                    found=f"{old}: {shorten(str(value[old]))}, {new}: {shorten(str(value[new]))}",
-                    expected=new,
-                    fix=f"remove {old}",
-                )
-            )
+        if new not in value:
+            self.moved.append(((*path, old), (*path, new)))
             return
-        self.moved.append(((*path, old), (*path, new)))
-        self.notes.append(f"{where} is called {new} now: the old name is read until {_table()['read_until']}")
+        self.errors.append(
+            InputError(
+                f"{old} is the old name of {new}, and both are there",
+                where=self._places((*path, old)),
+                found=f"{old}: {shorten(str(value[old]))}, {new}: {shorten(str(value[new]))}",
+                expected=new,
+                fix=f"remove {old}",
+            )
+        )
 
     def _inside(self, annotation: Any, value: Any, path: FieldPath) -> Any:
         """A field's value with the blocks inside it read."""
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            return self.block(annotation, value, path) if isinstance(value, Mapping) else value
-        arguments = get_args(annotation)
-        if get_origin(annotation) is dict:
-            if not isinstance(value, Mapping):
-                return value
+        origin, arguments = get_origin(annotation), get_args(annotation)
+        if is_block(annotation) and isinstance(value, Mapping):
+            return self.block(annotation, value, path)
+        if origin is dict and isinstance(value, Mapping):
             return {key: self._inside(arguments[1], item, (*path, key)) for key, item in value.items()}
-        if get_origin(annotation) is tuple:
-            if not isinstance(value, list | tuple):
-                return value
+        if origin is tuple and isinstance(value, list | tuple):
             return [self._inside(arguments[0], item, (*path, index)) for index, item in enumerate(value)]
-        for argument in arguments:
+        for argument in arguments if origin not in (dict, tuple) else ():
             value = self._inside(argument, value, path)
         return value
 

@@ -1,7 +1,5 @@
 """Parses data files into raw rows with their physical lines; `layouts` gives the rows a meaning."""
 
-from __future__ import annotations
-
 from tutelage.data.formats.by_extension import EXTENSIONS, OpenedFile, format_of, open_file, open_parallel
 
 __all__ = ["EXTENSIONS", "OpenedFile", "format_of", "open_file", "open_parallel"]

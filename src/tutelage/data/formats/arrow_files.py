@@ -10,42 +10,34 @@ from tutelage.core.errors import InputError
 from tutelage.data.formats.arrow_values import (
     ArrowRowDecoder,
     damaged_file_error,
-    not_utf8_row_error,
-    row_error,
+    unreadable_value_error,
 )
 from tutelage.data.formats.blocks import Blocks, open_data_file
 from tutelage.data.formats.jsonl import RawRow
 
 _BATCH = 1024
-_MAGIC = {".parquet": (b"PAR1", "Parquet"), ".feather": (b"ARROW1", "Feather")}
+_FORMATS = {".parquet": ("Parquet", b"PAR1"), ".feather": ("Feather", b"ARROW1")}
+"""By extension the format's name and the file's first bytes; any other is Arrow, a file or a stream."""
 
 
 class ArrowFile:
     """One file, read once; `line` of its rows is the row's number."""
 
-    def __init__(self, path: Path, shown: str, ending: str) -> None:
-        self.shown = shown
-        self.notes: list[str] = []
+    def __init__(self, path: Path, shown: str) -> None:
+        self.blocks = Blocks(path, shown, binary=True)
         self._path = path
-        self._ending = ending
-        self._name = {".parquet": "Parquet", ".feather": "Feather"}.get(ending, "Arrow")
-        self._blocks = Blocks(path, shown, binary=True)
-
-    @property
-    def sha256(self) -> str:
-        """The hash of the file's bytes."""
-        return self._blocks.sha256
+        self._shown = shown
+        self._name, self._magic = _FORMATS.get(path.suffix.lower(), ("Arrow", b""))
 
     def rows(self) -> Iterator[RawRow | InputError]:
         """The rows, each with its number from 1."""
         head = b""
-        for block in self._blocks:  # hashed before Arrow maps the file, so that both see the same bytes
+        for block in self.blocks:  # hashed before Arrow maps the file, so that both see the same bytes
             head = head or block[:8]
-        magic = _MAGIC.get(self._ending)
-        if magic and not head.startswith(magic[0]):
+        if not head.startswith(self._magic):
             raise self._damaged_error(0, f"a file that begins with the bytes {head[:4].hex(' ')}")
         number = 0
-        with open_data_file(self._path, self.shown):
+        with open_data_file(self._path, self._shown):
             batches = self._batches(head)
             while True:
                 try:
@@ -61,7 +53,7 @@ class ArrowFile:
     def _batches(self, head: bytes) -> Iterator[Any]:
         import pyarrow as pa
 
-        if self._ending == ".parquet":
+        if self._name == "Parquet":
             from pyarrow.parquet import ParquetFile
 
             with ParquetFile(str(self._path)) as file:
@@ -83,31 +75,26 @@ class ArrowFile:
 
     def _columns(self, schema: Any) -> list[str]:
         """The columns that can be read. Raises InputError if there are none, or two have the same name."""
-        self._cells = ArrowRowDecoder(schema, self.shown)
-        self.notes += self._cells.notes
+        self._cells = ArrowRowDecoder(schema, self._shown)
+        self.blocks.notes += self._cells.notes
         return self._cells.columns
 
     def _decode_batch(self, batch: Any, rows_before: int) -> Iterator[RawRow | InputError]:
         try:
             values = batch.to_pylist()
-        except (UnicodeDecodeError, ValueError, OverflowError):
+        except (ValueError, OverflowError):
             values = None
         for index in range(batch.num_rows):
-            where = f"{self.shown}, row {rows_before + index + 1}"
+            number = rows_before + index + 1
+            result: RawRow | InputError
             try:
                 row = values[index] if values is not None else batch.slice(index, 1).to_pylist()[0]
-            except UnicodeDecodeError as error:
-                yield not_utf8_row_error(where, str(error.reason))
-                continue
-            except (ValueError, OverflowError) as error:
-                yield row_error(where, "a value cannot be read", str(error), "text or a number")
-                continue
-            try:
-                fields = self._cells.fields(row, rows_before + index + 1)
+                result = RawRow(number, self._cells.fields(row, number))
             except InputError as error:
-                yield error
-                continue
-            yield RawRow(rows_before + index + 1, fields)
+                result = error
+            except (ValueError, OverflowError) as error:
+                result = unreadable_value_error(f"{self._shown}, row {number}", error)
+            yield result
 
     def _damaged_error(self, number: int, found: str) -> InputError:
-        return damaged_file_error(f"{self.shown}, row {number + 1}", found, self._name)
+        return damaged_file_error(f"{self._shown}, row {number + 1}", found, self._name)

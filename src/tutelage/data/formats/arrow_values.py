@@ -27,6 +27,7 @@ class ArrowRowDecoder:
     Attributes:
         columns: the names of the columns that are read.
         notes: which columns were skipped or converted.
+        classes: the label names that the file gives, by column; plain values (`is_plain`) of the others can be used as they are.
 
     Raises:
         InputError: two columns have the same name, or no column can be read.
@@ -57,8 +58,8 @@ class ArrowRowDecoder:
                 expected="at least one column of text",
                 fix="write the rows again with text columns",
             )
-        self._classes = _class_names(schema.metadata or {}, shown)
-        for name in self._classes:
+        self.classes = _class_names(schema.metadata or {}, shown)
+        for name in self.classes:
             if name in self.columns:
                 self.notes.append(f"the numbers in {name} were read as the label names that the file gives")
 
@@ -74,21 +75,17 @@ class ArrowRowDecoder:
         """
         fields: dict[str, Json] = {}
         for name, value in row.items():
-            fields[name] = self._class_name(name, value, number) if name in self._classes else value
+            fields[name] = self._class_name(name, value, number) if name in self.classes else value
             if not is_plain(value):
                 fields[name] = _to_json(fields[name], name, self.row_location(number))
         return fields
-
-    def has_no_class_names(self, name: str) -> bool:
-        """Whether a column's values need no lookup of label names, so that plain ones (`is_plain`) can be used as they are."""
-        return name not in self._classes
 
     def row_location(self, number: int) -> str:
         """A row's place, for errors."""
         return f"{self.shown}, row {number}"
 
     def _class_name(self, name: str, value: Any, number: int) -> Any:
-        names = self._classes[name]
+        names = self.classes[name]
         if isinstance(value, list):
             return [self._class_name(name, item, number) for item in value]
         if value is None or isinstance(value, str):
@@ -128,9 +125,11 @@ def damaged_file_error(where: str, found: str, name: str) -> InputError:
     )
 
 
-def not_utf8_row_error(where: str, reason: str) -> InputError:
-    """The error for text in another encoding."""
-    return row_error(where, "the text is not UTF-8", reason, "UTF-8")
+def unreadable_value_error(where: str, error: ValueError | OverflowError) -> InputError:
+    """The error for a value that Python cannot hold, or for text in another encoding."""
+    if isinstance(error, UnicodeDecodeError):
+        return row_error(where, "the text is not UTF-8", error.reason, "UTF-8")
+    return row_error(where, "a value cannot be read", str(error), "text or a number")
 
 
 def _is_readable(arrow_type: Any, depth: int = 0) -> bool:
@@ -138,13 +137,12 @@ def _is_readable(arrow_type: Any, depth: int = 0) -> bool:
 
     if depth > MAX_JSON_DEPTH:
         return False
-    if t.is_list(arrow_type) or t.is_large_list(arrow_type) or t.is_fixed_size_list(arrow_type):
+    containers = t.is_list, t.is_large_list, t.is_fixed_size_list, t.is_dictionary
+    if any(is_kind(arrow_type) for is_kind in containers):
         return _is_readable(arrow_type.value_type, depth + 1)
     if t.is_struct(arrow_type):
         names = [field.name for field in arrow_type]
         return len(set(names)) == len(names) and all(_is_readable(f.type, depth + 1) for f in arrow_type)
-    if t.is_dictionary(arrow_type):
-        return _is_readable(arrow_type.value_type, depth + 1)
     scalar_checks = (
         t.is_string, t.is_large_string, t.is_string_view, t.is_integer, t.is_floating, t.is_boolean, t.is_null,
         t.is_date, t.is_timestamp, t.is_time, t.is_decimal,

@@ -38,7 +38,8 @@ class Blocks:
     """The bytes of one file, read once.
 
     Iterating yields blocks of at most `size` bytes. Files whose names end in .gz or .zst are decompressed. After the last block
-    `sha256` is the hash of the decompressed bytes. The file must start like text unless `binary` is set.
+    `sha256` is the hash of the decompressed bytes. Parsers add to `notes` what is unusual but harmless in them. The file must start
+    like text unless `binary` is set.
 
     Args:
         path: the file.
@@ -51,12 +52,12 @@ class Blocks:
         self.path = path
         self.shown = shown
         self.sha256 = ""
+        self.notes: list[str] = []
         self._size = size
         self._binary = binary
         self._line = 1
 
     def __iter__(self) -> Iterator[bytes]:
-        require_data_file(self.path, self.shown)
         digest = hashlib.sha256()
         unpacked = 0
         with open_data_file(self.path, self.shown) as file:
@@ -99,15 +100,14 @@ class Blocks:
 
     def _check_unpacked_size(self, unpacked: int, compressed: int) -> None:
         ratio = unpacked / max(compressed, 1)
-        if unpacked <= FREE_UNPACKED_BYTES or (ratio <= MAX_UNPACK_RATIO and unpacked <= MAX_UNPACKED_BYTES):
-            return
-        raise InputError(
-            "the file unpacks to far more than data does",
-            where=f"{self.shown}:{self._line}",
-            found=f"{unpacked:,} bytes so far out of {compressed:,} packed ones ({ratio:,.0f} times)",
-            expected=f"at most {MAX_UNPACK_RATIO} times, and {MAX_UNPACKED_BYTES:,} bytes",
-            fix="unpack it yourself when it is what you think it is, and name the unpacked file",
-        )
+        if unpacked > FREE_UNPACKED_BYTES and (ratio > MAX_UNPACK_RATIO or unpacked > MAX_UNPACKED_BYTES):
+            raise InputError(
+                "the file unpacks to far more than data does",
+                where=f"{self.shown}:{self._line}",
+                found=f"{unpacked:,} bytes so far out of {compressed:,} packed ones ({ratio:,.0f} times)",
+                expected=f"at most {MAX_UNPACK_RATIO} times, and {MAX_UNPACKED_BYTES:,} bytes",
+                fix="unpack it yourself when it is what you think it is, and name the unpacked file",
+            )
 
 
 def _decompressing(path: Path, file: BinaryIO) -> Any:

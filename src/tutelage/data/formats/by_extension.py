@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import loads
 from tutelage.data.formats import conll, jsonl, parallel, tables
 from tutelage.data.formats.arrow_files import ArrowFile
-from tutelage.data.formats.blocks import COMPRESSED, extension, require_data_file
+from tutelage.data.formats.blocks import COMPRESSED, Blocks, extension, require_data_file
 from tutelage.data.formats.json_document import JsonDocument
 from tutelage.data.formats.jsonl import RawRow
 from tutelage.data.formats.lines import Line, Lines
@@ -34,22 +34,13 @@ _FORMATS = {
 EXTENSIONS = tuple(_FORMATS)
 
 
-class _ReadFile(Protocol):
-    """The hash and notes of a file, complete once it is read."""
-
-    notes: list[str]
-
-    @property
-    def sha256(self) -> str: ...
-
-
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
     """A file (or several files that belong together line by line), ready to be read once."""
 
     format: str
     rows: Iterator[RawRow | InputError]
-    files: tuple[_ReadFile, ...]
+    files: tuple[Blocks, ...]
     unit: Literal["line", "row"] = "line"
 
     @property
@@ -88,20 +79,20 @@ def open_file(
     if format_name in ("parquet", "arrow"):
         if extension(path) != path.suffix.lower():
             raise _compressed_columnar_error(path, shown)
-        file = ArrowFile(path, shown, extension(path))
-        return OpenedFile(format_name, file.rows(), (file,), "row")
+        file = ArrowFile(path, shown)
+        return OpenedFile(format_name, file.rows(), (file.blocks,), "row")
     if format_name == "json" and not _is_jsonl(path, shown):
         document = JsonDocument(path, shown)
-        return OpenedFile(format_name, document.rows(), (document,))
+        return OpenedFile(format_name, document.rows(), (document.lines.blocks,))
     lines = Lines(path, shown)
     if format_name in ("jsonl", "json"):
-        return OpenedFile("jsonl", jsonl.rows(lines, shown), (lines,))
+        return OpenedFile("jsonl", jsonl.rows(lines, shown), (lines.blocks,))
     if format_name in ("csv", "tsv"):
         delimiter = "," if format_name == "csv" else "\t"
         rows = tables.rows(lines, shown, delimiter=delimiter, columns=columns, has_header=has_header)
-        return OpenedFile(format_name, rows, (lines,))
+        return OpenedFile(format_name, rows, (lines.blocks,))
     if format_name == "conll":
-        return OpenedFile(format_name, conll.rows(lines, shown, columns=columns), (lines,))
+        return OpenedFile(format_name, conll.rows(lines, shown, columns=columns), (lines.blocks,))
     require_data_file(path, shown)
     raise _unknown_format_error(path, shown)
 
@@ -109,26 +100,19 @@ def open_file(
 def open_parallel(paths: Sequence[Path], shown: Sequence[str], columns: Sequence[str]) -> OpenedFile:
     """Open several text files that belong together line by line."""
     files = [Lines(path, name) for path, name in zip(paths, shown, strict=True)]
-    return OpenedFile("parallel lines", parallel.rows(files, shown, columns), tuple(files))
+    rows = parallel.rows(files, shown, columns)
+    return OpenedFile("parallel lines", rows, tuple(file.blocks for file in files))
 
 
 def _is_jsonl(path: Path, shown: str) -> bool:
     """Whether a .json file is JSONL: its first line is a complete object, and another line follows."""
-    first_object: Line | None = None
-    for line in Lines(path, shown):
-        if isinstance(line, InputError):
-            return False
-        if not line.text.strip():
-            continue
-        if first_object is not None:
-            return True
-        try:
-            if not isinstance(loads(line.text, where=shown), dict):
-                return False
-        except InputError:
-            return False
-        first_object = line
-    return False
+    lines = (line for line in Lines(path, shown) if not isinstance(line, Line) or line.text.strip())
+    first = next(lines, None)
+    try:
+        is_object = isinstance(first, Line) and isinstance(loads(first.text, where=shown), dict)
+    except InputError:
+        return False
+    return is_object and isinstance(next(lines, None), Line)
 
 
 def _compressed_columnar_error(path: Path, shown: str) -> InputError:
@@ -142,11 +126,13 @@ def _compressed_columnar_error(path: Path, shown: str) -> InputError:
     )
 
 
-_UNPACK_ADVICE = "unpack it, and name what was in it"
-_SAVE_AS_CSV_ADVICE = "save its table as CSV, and name that"
 _ADVICE_BY_EXTENSION = {
-    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".lz4"), _UNPACK_ADVICE),
-    **dict.fromkeys((".xlsx", ".xls", ".ods", ".db", ".sqlite", ".sqlite3"), _SAVE_AS_CSV_ADVICE),
+    **dict.fromkeys(
+        (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".lz4"), "unpack it, and name what was in it"
+    ),
+    **dict.fromkeys(
+        (".xlsx", ".xls", ".ods", ".db", ".sqlite", ".sqlite3"), "save its table as CSV, and name that"
+    ),
     **dict.fromkeys(
         (".yaml", ".yml", ".xml", ".pkl", ".pickle", ".pt", ".npy"), "write its rows as JSON lines"
     ),

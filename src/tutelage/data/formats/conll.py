@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
-from tutelage.core.types import Json
 from tutelage.data.formats.jsonl import RawRow
 from tutelage.data.formats.lines import Line
 
@@ -29,7 +28,7 @@ def rows(
     sentence = _Sentence(shown, columns)
     for line in lines:
         if isinstance(line, InputError):
-            sentence.fail(line)
+            sentence.error = sentence.error or line
         elif line.text.strip():
             sentence.add(line)
         else:
@@ -47,10 +46,7 @@ class _Sentence:
         self._width = len(columns)
         self._line = 0
         self._cells: list[list[str]] = []
-        self._error: InputError | None = None
-
-    def fail(self, error: InputError) -> None:
-        self._error = self._error or error
+        self.error: InputError | None = None
 
     def add(self, line: Line) -> None:
         if self._tab is None:
@@ -61,20 +57,18 @@ class _Sentence:
             return
         cells = line.text.split("\t") if self._tab else line.text.split()
         self._width = self._width or len(cells)
-        if (error := self._check_cells(cells, f"{self._shown}:{line.number}")) is not None:
-            self.fail(error)
+        self.error = self.error or self._check_cells(cells, f"{self._shown}:{line.number}")
         self._line = self._line or line.number
         self._cells.append(cells)
 
     def close(self) -> Iterator[RawRow | InputError]:
-        if self._error is not None:
-            yield self._error
+        if self.error is not None:
+            yield self.error
         elif self._cells:
             names = self._columns or [TOKENS, *[""] * (self._width - 2), TAGS]
             columns = zip(names, zip(*self._cells, strict=True), strict=True)
-            fields: dict[str, Json] = {name: list(cells) for name, cells in columns if name}
-            yield RawRow(self._line, fields)
-        self._line, self._cells, self._error = 0, [], None
+            yield RawRow(self._line, {name: list(cells) for name, cells in columns if name})
+        self._line, self._cells, self.error = 0, [], None
 
     def _check_cells(self, cells: list[str], where: str) -> InputError | None:
         if self._width < 2 or len(cells) != self._width:

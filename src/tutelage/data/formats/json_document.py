@@ -6,9 +6,8 @@ those that come after the list.
 
 from __future__ import annotations
 
-import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,46 +15,41 @@ from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_LINE_BYTES
 from tutelage.core.strictjson import json_kind, scan, shorten
 from tutelage.core.types import Json, Origin
-from tutelage.data.formats.blocks import Blocks
 from tutelage.data.formats.jsonl import RawRow, row_of
-from tutelage.data.formats.lines import BOM_NOTE, not_utf8_error, nul_error, too_long_error
+from tutelage.data.formats.lines import Lines, too_long_error
 
 ROW_LIST_NAMES = ("Instances", "instances", "examples", "data", "rows", "train")
 """Names of the member with the rows, by precedence."""
 _SPACE = re.compile(r"[ \t\r\n]*")
+_CLOSING = {"[": "]", "{": "}"}
 
 
 class _Member(NamedTuple):
-    """A member of a list or an object: its name, the line on which it starts, and its value."""
+    """A member of a list or an object: its name ("" in a list), the line of its value, the value, and the members of that."""
 
     name: str
     line: int
     value: Json
+    members: Sequence[_Member] = ()
 
 
 class JsonDocument:
-    """One JSON file, read once: `rows` yields its rows; `sha256` and `notes` describe what was read."""
+    """One JSON file, read once: `rows` yields its rows; then `lines.blocks` has the file's hash and notes."""
 
     def __init__(self, path: Path, shown: str) -> None:
         self.shown = shown
-        self.notes: list[str] = []
-        self._blocks = Blocks(path, shown)
+        self.lines = Lines(path, shown)
         self._chunks = self._decoded_chunks()
         self._text = ""
         self._position = 0
         self._line = 1
         self._at_end = False
 
-    @property
-    def sha256(self) -> str:
-        """The hash of the bytes read."""
-        return self._blocks.sha256
-
     def rows(self) -> Iterator[RawRow | InputError]:
         """The rows, each with the physical line on which it starts."""
         opening = self._peek()
         if opening == "[":
-            yield from self._rows(self._list(), {})
+            yield from self._rows(self._members(), {})
         elif opening == "{":
             yield from self._rows_of_object()
         elif opening:
@@ -71,8 +65,8 @@ class JsonDocument:
 
     def _rows_of_object(self) -> Iterator[RawRow | InputError]:
         line = self._line
-        object_members = list(self._object(lists=True))
-        row_lists = {name: members for name, members, _ in object_members if _holds_rows(name, members)}
+        members = {member.name: member for member in self._members(nested=True)}
+        row_lists = [name for name, member in members.items() if _holds_rows(member)]
         rows_name = next((name for name in ROW_LIST_NAMES if name in row_lists), None)
         if rows_name is None and len(row_lists) > 1:
             raise InputError(
@@ -83,12 +77,12 @@ class JsonDocument:
                 fix="keep one of them in the file, as a plain JSON list",
             )
         rows_name = rows_name or next(iter(row_lists), None)
-        shared = {name: value for name, _, value in object_members if name != rows_name}
+        shared = {name: member.value for name, member in members.items() if name != rows_name}
         if rows_name is None:
             _refuse_table_by_columns(shared, f"{self.shown}:{line}")
             yield from self._rows([_Member("", line, shared)], {})
-            return
-        yield from self._rows(row_lists[rows_name], shared)
+        else:
+            yield from self._rows(members[rows_name].members, shared)
 
     def _rows(self, members: Iterable[_Member], shared: dict[str, Json]) -> Iterator[RawRow | InputError]:
         line = item = 0
@@ -97,52 +91,47 @@ class JsonDocument:
             line = member.line
             yield _row(member, Origin(self.shown, line, item=item), shared)
 
-    def _object(self, *, lists: bool) -> Iterator[tuple[str, list[_Member], Json]]:
-        """An object's members as (name, members of the value if `lists` is set, value)."""
+    def _members(self, *, nested: bool = False) -> Iterator[_Member]:
+        """The members of the list or object that begins here; with `nested`, also the members of their values."""
+        opening = self._peek()
+        self._expect(opening)
         names: set[str] = set()
-        self._expect("{")
-        while self._peek() != "}":
-            if names:
-                self._expect(",")
-            if self._peek() != '"':
-                raise self._unexpected("a name in quotes")
-            line = self._line
-            name = str(self._value())
-            if name in names:
-                raise InputError(
-                    f"the key {shorten(name)} stands twice in one object",
-                    where=f"{self.shown}:{line}",
-                    found=f"a second {shorten(name)}",
-                    expected="every key once",
-                    fix="keep one of them: readers differ in which one they would take",
-                )
-            names.add(name)
-            self._expect(":")
-            members: list[_Member] = []
-            first, line = self._peek(), self._line
-            value: Json
-            if lists and first == "[":
-                members = list(self._list())
-                value = [member.value for member in members]
-            elif lists and first == "{":
-                members = [member for _, inner, _ in self._object(lists=False) for member in inner]
-                value = {member.name: member.value for member in members}
-            else:
-                value = self._value()
-            yield name, members if lists else [_Member(name, line, value)], value
-        self._expect("}")
-
-    def _list(self) -> Iterator[_Member]:
-        self._expect("[")
         is_first = True
-        while self._peek() != "]":
+        while self._peek() != _CLOSING[opening]:
             if not is_first:
                 self._expect(",")
-                self._peek()
             is_first = False
-            line = self._line
-            yield _Member("", line, self._value())
-        self._expect("]")
+            name = self._name(names) if opening == "{" else ""
+            first, line = self._peek(), self._line
+            if nested and first in _CLOSING:
+                members = list(self._members())
+                value: Json = (
+                    [member.value for member in members]
+                    if first == "["
+                    else {member.name: member.value for member in members}
+                )
+                yield _Member(name, line, value, members)
+            else:
+                yield _Member(name, line, self._value())
+        self._expect(_CLOSING[opening])
+
+    def _name(self, names: set[str]) -> str:
+        """Read a member's name and its colon; adds the name to those of its object."""
+        if self._peek() != '"':
+            raise self._unexpected("a name in quotes")
+        line = self._line
+        name = str(self._value())
+        if name in names:
+            raise InputError(
+                f"the key {shorten(name)} stands twice in one object",
+                where=f"{self.shown}:{line}",
+                found=f"a second {shorten(name)}",
+                expected="every key once",
+                fix="keep one of them: readers differ in which one they would take",
+            )
+        names.add(name)
+        self._expect(":")
+        return name
 
     def _value(self) -> Json:
         self._peek()
@@ -191,43 +180,15 @@ class JsonDocument:
         self._text = "".join(parts)
 
     def _decoded_chunks(self) -> Iterator[str]:
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        line, column, start = 1, 0, 0
-        for raw in self._blocks:
-            undecoded = decoder.getstate()[0]
-            block = undecoded + raw
-            decoder.reset()
-            bad_at = block.find(b"\0")
+        """The file's text, some lines at a time."""
+        for piece in self.lines.pieces():
             try:
-                text = decoder.decode(block)
-            except UnicodeDecodeError as error:
-                bad_at, reason = error.start, error.reason
-            else:
-                reason = ""
-            if bad_at >= 0:
-                line += block.count(b"\n", 0, bad_at)
-                line_start = block.rfind(b"\n", 0, bad_at) + 1
-                column_of_bad = bad_at - line_start + (0 if line_start else column)
-                location = f"{self.shown}:{line}", column_of_bad, start + bad_at - column_of_bad
-                raise (
-                    not_utf8_error(location[0], block[bad_at], *location[1:], reason)
-                    if reason
-                    else nul_error(*location)
-                )
-            decoded = len(block) - len(decoder.getstate()[0])
-            line += text.count("\n")
-            last_line_start = block.rfind(b"\n", 0, decoded) + 1
-            column = decoded - last_line_start if last_line_start else column + decoded
-            start += decoded
-            if start == decoded and text.startswith("\ufeff"):
-                self.notes.append(BOM_NOTE)
-                text = text[1:]
+                text = piece.raw.decode("utf-8")
+            except UnicodeDecodeError:
+                text = "\0"
+            if "\0" in text:
+                raise next(line for line in piece.lines() if isinstance(line, InputError))
             yield text
-        if decoder.getstate()[0]:
-            undecoded = decoder.getstate()[0]
-            raise not_utf8_error(
-                f"{self.shown}:{line}", undecoded[0], column, start - column, "unexpected end of data"
-            )
 
     def _unexpected(self, expected: str) -> InputError:
         found = self._text[self._position : self._position + 30]
@@ -265,9 +226,9 @@ def _refuse_table_by_columns(fields: dict[str, Json], where: str) -> None:
         )
 
 
-def _holds_rows(name: str, members: list[_Member]) -> bool:
-    objects = [isinstance(member.value, dict) for member in members]
-    return any(objects) if name in ROW_LIST_NAMES else bool(objects) and all(objects)
+def _holds_rows(member: _Member) -> bool:
+    objects = [isinstance(inner.value, dict) for inner in member.members]
+    return any(objects) if member.name in ROW_LIST_NAMES else bool(objects) and all(objects)
 
 
 def _row(member: _Member, origin: Origin, shared: dict[str, Json]) -> RawRow | InputError:

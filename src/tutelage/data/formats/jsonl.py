@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import fast_loads, fast_loads_lines, json_kind, loads, shorten, strings
+from tutelage.core.strictjson import json_kind, loads, shorten, strings
 from tutelage.core.types import Json
-from tutelage.data.formats import invisible
 from tutelage.data.formats.lines import Line, Lines
 
 
@@ -19,13 +18,11 @@ class RawRow(NamedTuple):
         line: the physical line on which it starts.
         fields: its fields.
         item: 0 for the first row that starts on this line; later ones are numbered from 2.
-        plain: whether it is known to contain no invisible character.
     """
 
     line: int
     fields: dict[str, Json]
     item: int = 0
-    plain: bool = False
 
 
 def rows(lines: Lines, shown: str) -> Iterator[RawRow | InputError]:
@@ -34,28 +31,13 @@ def rows(lines: Lines, shown: str) -> Iterator[RawRow | InputError]:
     Raises:
         InputError: the file is a JSON list, which one error explains better than one error a line.
     """
-    for piece in lines.pieces():
-        raws = piece.raw.removesuffix(b"\n").split(b"\n")
-        batch = fast_loads_lines(raws)
-        if batch is not None and not invisible.in_bytes(batch.written):
-            for line_number, fields in enumerate(batch.values, piece.number + 1):
-                yield RawRow(line_number, fields, 0, True)
-            continue
-        line_number, offset = piece.number, 0
-        for raw in raws:
-            line_number += 1
-            if parsed := fast_loads(raw):
-                yield RawRow(line_number, parsed.value, 0, not invisible.in_bytes(parsed.written))
-            elif raw.strip(b" \t\r"):
-                ended = offset + len(raw) < len(piece.raw)
-                line = piece.line(raw + b"\n" if ended else raw, line_number, offset)
-                if isinstance(line, InputError):
-                    yield line
-                elif line_number == 1 and line.text.lstrip(" \t\r").startswith("["):
-                    raise _not_object_error(line, f"{shown}:{line.number}", "a list")
-                else:
-                    yield _row(line, f"{shown}:{line.number}")
-            offset += len(raw) + 1
+    for line in lines:
+        if isinstance(line, InputError):
+            yield line
+        elif line.number == 1 and line.text.lstrip(" \t\r").startswith("["):
+            raise _not_object_error(line, f"{shown}:1", "a list")
+        elif line.text.strip(" \t\r"):
+            yield _row(line, f"{shown}:{line.number}")
 
 
 def _row(line: Line, where: str) -> RawRow | InputError:

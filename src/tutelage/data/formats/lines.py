@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,24 +46,18 @@ class LineBlock:
 
     def lines(self) -> Iterator[Line | InputError]:
         """The lines, each decoded, or an error for a line that is not UTF-8 text."""
-        number, offset = self.number, 0
-        while offset < len(self.raw):
-            end = self.raw.find(b"\n", offset) + 1 or len(self.raw)
-            number += 1
-            yield self.line(self.raw[offset:end], number, offset)
-            offset = end
-
-    def line(self, raw: bytes, number: int, offset: int) -> Line | InputError:
-        """Decode one of its lines: the bytes with the line end, the line's number, and its offset in the block."""
-        return _decode_line(raw, f"{self.shown}:{number}", number, self.start + offset)
+        start = self.start
+        for number, raw in enumerate(BytesIO(self.raw), self.number + 1):
+            yield _decode_line(raw, f"{self.shown}:{number}", number, start)
+            start += len(raw)
 
 
 class Lines:
     """The lines of one file, read once from first to last.
 
     Iterating yields a `Line`, or an `InputError` for a line that cannot be read; errors that make the rest unreadable (no such
-    file, a line beyond the limit) are raised. `pieces` yields blocks of many lines as bytes. Files whose names end in .gz or .zst
-    are decompressed. After the last line `sha256` is the hash of the decompressed bytes.
+    file, a line beyond the limit) are raised. `pieces` yields blocks of many lines as bytes. After the last line `blocks` has the
+    file's hash and notes.
 
     Args:
         path: the file.
@@ -70,16 +65,8 @@ class Lines:
     """
 
     def __init__(self, path: Path, shown: str) -> None:
-        self.path = path
-        self.shown = shown
-        self.notes: list[str] = []
         # With blocks of the limit's size only the first line that ends in a block can pass the limit.
-        self._blocks = Blocks(path, shown, size=min(BLOCK_SIZE, MAX_LINE_BYTES + 1))
-
-    @property
-    def sha256(self) -> str:
-        """The hash of the bytes read."""
-        return self._blocks.sha256
+        self.blocks = Blocks(path, shown, size=min(BLOCK_SIZE, MAX_LINE_BYTES + 1))
 
     def __iter__(self) -> Iterator[Line | InputError]:
         for piece in self.pieces():
@@ -87,63 +74,53 @@ class Lines:
 
     def pieces(self) -> Iterator[LineBlock]:
         """Blocks of whole lines, without the file's byte order mark. Raises InputError for a line beyond the limit."""
-        line_count = start_byte = pending_size = 0
-        pending: list[bytes] = []
-        is_first_block = True
-        for raw_block in self._blocks:
+        line_count, start_byte, shown = 0, 0, self.blocks.shown
+        pending: list[bytes] = []  # the begun line, empty before the first block only
+        for raw_block in self.blocks:
             block = raw_block
-            if is_first_block and block.startswith(BOM):
-                self.notes.append(BOM_NOTE)
+            if not pending and block.startswith(BOM):
+                self.blocks.notes.append(BOM_NOTE)
                 block, start_byte = block[len(BOM) :], len(BOM)
-            is_first_block = False
             line_end = block.rfind(b"\n") + 1
             if line_end:
                 raw = b"".join([*pending, block[:line_end]])
                 if raw.find(b"\n") >= MAX_LINE_BYTES:
-                    raise too_long_error(f"{self.shown}:{line_count + 1}")
-                yield LineBlock(raw, line_count, start_byte, self.shown)
+                    raise too_long_error(f"{shown}:{line_count + 1}")
+                yield LineBlock(raw, line_count, start_byte, shown)
                 line_count += raw.count(b"\n")
                 start_byte += len(raw)
-                pending, pending_size = [], 0
+                pending = []
             pending.append(block[line_end:])
-            pending_size += len(block) - line_end
-            if pending_size > MAX_LINE_BYTES:
-                raise too_long_error(f"{self.shown}:{line_count + 1}")
+            if sum(map(len, pending)) > MAX_LINE_BYTES:
+                raise too_long_error(f"{shown}:{line_count + 1}")
         if remainder := b"".join(pending):
-            yield LineBlock(remainder, line_count, start_byte, self.shown)
+            yield LineBlock(remainder, line_count, start_byte, shown)
 
 
 def _decode_line(raw: bytes, where: str, number: int, start: int) -> Line | InputError:
+    """Decode a line that begins at byte `start` of the file."""
     ended = raw.endswith(b"\n")
     body = raw.removesuffix(b"\n").removesuffix(b"\r") if ended else raw
     if b"\0" in body:
-        return nul_error(where, body.index(b"\0"), start)
+        offset = body.index(b"\0")
+        return InputError(
+            "a NUL byte stands in the line",
+            where=where,
+            found=f"0x00 at byte {offset + 1} of the line (byte {start + offset + 1} of the file)",
+            expected="text",
+            fix="the file is binary, UTF-16 or damaged: write it again as UTF-8 text",
+        )
     try:
         return Line(number, body.decode("utf-8"), ended)
     except UnicodeDecodeError as error:
-        return not_utf8_error(where, body[error.start], error.start, start, error.reason)
-
-
-def nul_error(where: str, offset: int, start: int) -> InputError:
-    """The error for a NUL byte at a place of a line that starts at a byte of the file."""
-    return InputError(
-        "a NUL byte stands in the line",
-        where=where,
-        found=f"0x00 at byte {offset + 1} of the line (byte {start + offset + 1} of the file)",
-        expected="text",
-        fix="the file is binary, UTF-16 or damaged: write it again as UTF-8 text",
-    )
-
-
-def not_utf8_error(where: str, byte: int, offset: int, start: int, reason: str) -> InputError:
-    """The error for a byte that is no UTF-8."""
-    return InputError(
-        "the line is not UTF-8",
-        where=where,
-        found=f"0x{byte:02x} at byte {offset + 1} of the line (byte {start + offset + 1} of the file): {reason}",
-        expected="UTF-8",
-        fix=FIX_ENCODING.format("WINDOWS-1252"),
-    )
+        place = f"byte {error.start + 1} of the line (byte {start + error.start + 1} of the file)"
+        return InputError(
+            "the line is not UTF-8",
+            where=where,
+            found=f"0x{body[error.start]:02x} at {place}: {error.reason}",
+            expected="UTF-8",
+            fix=FIX_ENCODING.format("WINDOWS-1252"),
+        )
 
 
 def too_long_error(where: str) -> InputError:

@@ -1,7 +1,5 @@
 """Detects the layout of a data set's rows and turns raw rows into rows with named fields (prompt, completion, label, ...)."""
 
-from __future__ import annotations
-
 from tutelage.data.layouts.options import LabelMapping, LayoutRow, MissingColumnError, ReadOptions
 from tutelage.data.layouts.registry import NAMES, PLAIN, Layout, detect, get_layout
 

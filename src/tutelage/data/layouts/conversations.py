@@ -69,11 +69,10 @@ def messages(fields: Fields, options: ReadOptions, where: str) -> Iterator[Layou
     """One row for each assistant turn of an OpenAI conversation."""
     names, turns = _find_turns(fields, where, "role")
     prompt = fields.get("prompt")
-    prompt_length = len(prompt) if names == ["prompt", "completion"] and isinstance(prompt, list) else 0
     conversation = _read_messages(turns, names[0], where, _OPENAI)
-    if prompt_length:
+    if names == ["prompt", "completion"] and isinstance(prompt, list):
         conversation = [
-            message._replace(is_target=message.is_target and i >= prompt_length)
+            message._replace(is_target=message.is_target and i >= len(prompt))
             for i, message in enumerate(conversation)
         ]
     yield from _exchanges(fields, names, conversation, options, where)
@@ -256,11 +255,9 @@ def _exchange_row(
 
 def _conversation_key(conversation: Sequence[_Message]) -> str:
     """A hash of the turns up to the first user's, with case and spaces folded: a split keeps rows with one key together."""
-    turns: list[str] = []
-    for role, content, _ in conversation:
-        turns.append(f"{role}: {' '.join(content.casefold().split())}")
-        if role == "user":
-            break
+    roles = [message.role for message in conversation]
+    opening = conversation[: roles.index("user") + 1] if "user" in roles else conversation
+    turns = (f"{role}: {' '.join(content.casefold().split())}" for role, content, _ in opening)
     return hashing.of_bytes("\n".join(turns).encode("utf-8", "surrogatepass"))[:16]
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tutelage.core.errors import InputError
-from tutelage.core.suggestions import did_you_mean
+from tutelage.core.suggestions import unknown_name
 from tutelage.data.layouts import conversations, tasks
 from tutelage.data.layouts.options import Fields, LayoutRow, ReadOptions
 
@@ -35,32 +34,34 @@ def _read_plain(fields: Fields, _options: ReadOptions, _where: str) -> Iterator[
 
 
 PLAIN = Layout("plain", _read_plain)
-_LAYOUTS = (
-    Layout("messages", conversations.messages, conversations.is_messages, "prompt-completion"),
-    Layout("sharegpt", conversations.sharegpt, conversations.is_sharegpt, "prompt-completion"),
-    Layout("super-ni", tasks.super_ni, tasks.is_super_ni, "super-ni"),
-    Layout("self-instruct", tasks.self_instruct, tasks.is_self_instruct, "instruction-output"),
-    Layout("flan-cot", tasks.flan_cot, tasks.is_flan_cot, "flan-cot", ("tsv",)),
-    Layout("entities", tasks.entities, tasks.is_entities, "entities"),
-    Layout("translation", tasks.translation, tasks.is_translation, "translation-pair"),
-    Layout("classification", tasks.classification),
-    PLAIN,
-)
-NAMES = tuple(layout.name for layout in _LAYOUTS)
+_LAYOUTS = {
+    layout.name: layout
+    for layout in (
+        Layout("messages", conversations.messages, conversations.is_messages, "prompt-completion"),
+        Layout("sharegpt", conversations.sharegpt, conversations.is_sharegpt, "prompt-completion"),
+        Layout("super-ni", tasks.super_ni, tasks.is_super_ni, "super-ni"),
+        Layout("self-instruct", tasks.self_instruct, tasks.is_self_instruct, "instruction-output"),
+        Layout("flan-cot", tasks.flan_cot, tasks.is_flan_cot, "flan-cot", ("tsv",)),
+        Layout("entities", tasks.entities, tasks.is_entities, "entities"),
+        Layout("translation", tasks.translation, tasks.is_translation, "translation-pair"),
+        Layout("classification", tasks.classification),
+        PLAIN,
+    )
+}
+NAMES = tuple(_LAYOUTS)
 
 
 def get_layout(name: str) -> Layout:
     """A layout by its name. Raises InputError, with the nearest name, if there is none."""
-    for layout in _LAYOUTS:
-        if layout.name == name:
-            return layout
-    raise InputError(
-        "there is no such layout",
-        where="data.layout",
-        found=name,
-        expected=", ".join(NAMES),
-        fix=did_you_mean(name, NAMES) or "take one of these, or leave it out",
-    )
+    if name not in _LAYOUTS:
+        raise unknown_name(
+            "there is no such layout",
+            name,
+            NAMES,
+            where="data.layout",
+            fix="take one of these, or leave it out",
+        )
+    return _LAYOUTS[name]
 
 
 def detect(rows: Sequence[Fields], options: ReadOptions, file_format: str) -> Layout:
@@ -69,9 +70,5 @@ def detect(rows: Sequence[Fields], options: ReadOptions, file_format: str) -> La
         return get_layout(options.layout)
     if options.labels is not None:
         return get_layout("classification")
-    for layout in _LAYOUTS:
-        if layout.formats and file_format not in layout.formats:
-            continue
-        if sum(layout.matches(row) for row in rows) * 2 > len(rows):
-            return layout
-    return PLAIN
+    fitting = (layout for layout in _LAYOUTS.values() if file_format in layout.formats or not layout.formats)
+    return next((layout for layout in fitting if sum(map(layout.matches, rows)) * 2 > len(rows)), PLAIN)

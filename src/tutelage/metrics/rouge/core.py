@@ -34,7 +34,7 @@ def _utf8(text: str) -> bytes:
 
 
 def stem(word: str) -> str:
-    """The same as `porter.stem`."""
+    """The stem of a lower-case ASCII word, as NLTK's `PorterStemmer().stem` gives it."""
     return _core.stem(word.encode("ascii")).decode("ascii")
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
 
 from tutelage.core.errors import InputError
-from tutelage.metrics.rouge import core, lcs
-from tutelage.metrics.rouge.counts import gather, overlaps
-from tutelage.metrics.rouge.tokens import Corpus, Tokenizer, intern
+from tutelage.metrics.rouge import lcs
+from tutelage.metrics.rouge.counts import overlaps
+from tutelage.metrics.rouge.tokens import Tokenizer, intern
 from tutelage.metrics.stats.arrays import Floats, Ints
 
 Merge = Literal["max", "jackknife"]
@@ -64,7 +63,7 @@ def rouge(
 def _chunks(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Iterator[slice]:
     start, room = 0, _CHUNK
     for row, (prediction, texts) in enumerate(zip(predictions, references, strict=True)):
-        room -= len(prediction) + sum(map(len, texts))
+        room -= len(prediction) * len(texts) + sum(map(len, texts))
         if room < 0 and row > start:
             yield slice(start, row)
             start, room = row, _CHUNK
@@ -82,37 +81,19 @@ def _chunk(
 ) -> dict[str, Floats]:
     """Precision, recall, F of every (row, reference) pair, float64 of shape (pairs, 3)."""
     flat = [text for texts in references for text in texts]
-    row_of = np.repeat(np.arange(len(predictions)), [len(texts) for texts in references])
+    flat += [prediction for prediction, texts in zip(predictions, references, strict=True) for _ in texts]
+    orders = {name: int(name[5]) for name in names if name[5].isdigit()}
     scored: dict[str, Floats] = {}
-    if any(name != "rougeLsum" for name in names):
-        corpus = intern([*flat, *predictions], stemmer=stemmer, tokenizer=tokenizer)
-        sides = corpus
-        if len(flat) > len(predictions):
-            sides = gather(corpus, np.concatenate((np.arange(len(flat)), len(flat) + row_of)))
-        reference_lengths, prediction_lengths = np.split(sides.lengths, 2)
-        orders = [int(name[5]) for name in names if name[5].isdigit()]
-        hits = {f"rouge{n}": matches for n, matches in overlaps(sides, orders).items()}
-        missing = [n - 1 for n in sorted(set(orders))]  # a text has that many fewer n-grams than words
+    if orders or "rougeL" in names:
+        sides = intern(flat, stemmer=stemmer, tokenizer=tokenizer)
+        matches, (reference, prediction) = overlaps(sides, [*orders.values()]), np.split(sides.lengths, 2)
+        for name, n in orders.items():  # a text has n - 1 n-grams fewer than words
+            scored[name] = _shares(matches[n], reference - n + 1, prediction - n + 1)
         if "rougeL" in names:
-            hits["rougeL"] = _lcs(sides)
-            missing.append(0)
-        fewer = np.array(missing)[:, None]
-        values = _shares(np.array(list(hits.values())), reference_lengths - fewer, prediction_lengths - fewer)
-        scored.update(zip(hits, values, strict=True))
+            scored["rougeL"] = _shares(lcs.lengths(sides), reference, prediction)
     if "rougeLsum" in names:
-        tokens = _sentences(flat, predictions, stemmer=stemmer, tokenizer=tokenizer)
-        scored["rougeLsum"] = _summary_level(tokens, len(flat), len(flat) + row_of)
+        scored["rougeLsum"] = _summary_level(_sentences(flat, stemmer=stemmer, tokenizer=tokenizer))
     return {name: scored[name] for name in names}
-
-
-def _lcs(sides: Corpus) -> Ints:
-    if core.BUILT:
-        return core.lcs(sides.ids, sides.starts, sides.size)
-    pairs = len(sides.lengths) // 2
-    middle = sides.starts[pairs]
-    references = Corpus(sides.ids[:middle], sides.starts[: pairs + 1], sides.size)
-    predictions = Corpus(sides.ids[middle:], sides.starts[pairs:] - middle, sides.size)
-    return lcs.lengths(references, predictions)
 
 
 def _shares(hits: Ints, reference_lengths: Ints, prediction_lengths: Ints) -> Floats:
@@ -124,42 +105,31 @@ def _shares(hits: Ints, reference_lengths: Ints, prediction_lengths: Ints) -> Fl
     return np.stack([precision, recall, f], axis=-1)
 
 
-def _sentences(
-    references: Sequence[str], predictions: Sequence[str], *, stemmer: bool, tokenizer: Tokenizer
-) -> list[list[list[int]]]:
+def _sentences(texts: Sequence[str], *, stemmer: bool, tokenizer: Tokenizer) -> list[list[list[int]]]:
     """Each text as sentences of token ids; empty lines are no sentences."""
-    split = [[line for line in text.split("\n") if line] for text in (*references, *predictions)]
+    split = [[line for line in text.split("\n") if line] for text in texts]
     corpus = intern([line for lines in split for line in lines], stemmer=stemmer, tokenizer=tokenizer)
-    ids = corpus.ids.tolist()
-    sentences = iter([ids[start:end] for start, end in pairwise(corpus.starts.tolist())])
+    sentences = iter(corpus.texts())
     return [[next(sentences) for _ in lines] for lines in split]
 
 
-def _summary_level(tokens: list[list[list[int]]], references: int, predictions: Ints) -> Floats:
-    sizes = np.array([sum(map(len, text)) for text in tokens], np.int64)
-    hits = [
-        lcs.union_hits(tokens[reference], tokens[prediction])
-        for reference, prediction in enumerate(predictions.tolist())
-    ]
-    return _shares(np.array(hits, np.int64), sizes[:references], sizes[predictions])
+def _summary_level(sides: list[list[list[int]]]) -> Floats:
+    pairs = len(sides) // 2
+    sizes = np.array([sum(map(len, text)) for text in sides], np.int64)
+    hits = list(map(lcs.union_hits, sides[:pairs], sides[pairs:]))
+    return _shares(np.array(hits, np.int64), sizes[:pairs], sizes[pairs:])
 
 
 def _merged(values: Floats, counts: Ints, merge: Merge) -> Floats:
     """Precision, recall and F of each row out of those of each (row, reference) pair."""
     if np.all(counts == 1):
         return values
-    merge_row: Callable[[Floats], Floats] = _largest_f if merge == "max" else _jackknife
-    return np.array([merge_row(pairs) for pairs in np.split(values, np.cumsum(counts)[:-1])])
+    return np.array([_merged_row(pairs, merge) for pairs in np.split(values, np.cumsum(counts)[:-1])])
 
 
-def _largest_f(pairs: Floats) -> Floats:
-    best: Floats = pairs[np.argmax(pairs[:, 2])]
-    return best
-
-
-def _jackknife(pairs: Floats) -> Floats:
-    if len(pairs) == 1:
-        return _largest_f(pairs)
-    leave_one_out = [_largest_f(np.delete(pairs, index, axis=0)) for index in range(len(pairs))]
-    mean: Floats = np.array(leave_one_out).mean(axis=0)
-    return mean
+def _merged_row(pairs: Floats, merge: Merge) -> Floats:
+    merged: Floats = pairs[np.argmax(pairs[:, 2])]
+    if merge == "jackknife" and len(pairs) > 1:
+        without_one = [_merged_row(np.delete(pairs, index, axis=0), "max") for index in range(len(pairs))]
+        merged = np.mean(without_one, axis=0)
+    return merged

@@ -4,39 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 from math import isqrt
 
 import numpy as np
 
+from tutelage.metrics.rouge import core
 from tutelage.metrics.rouge.tokens import Corpus
 from tutelage.metrics.stats.arrays import Ints
 
-_MOST_CODE_POINTS = 0x110000
 
+def lengths(sides: Corpus) -> Ints:
+    """The LCS length of each pair, int64 of shape (pairs,), of sides as `counts.overlaps` takes them.
 
-def lengths(references: Corpus, predictions: Corpus) -> Ints:
-    """The LCS length of each pair, int64 of shape (pairs,); bit-parallel, in memory linear in the texts.
-
-    The compiled core replaces this where it was built.
+    Bit-parallel and in memory linear in the texts, compiled here or in rapidfuzz.
     """
+    if core.BUILT:
+        return core.lcs(sides.ids, sides.starts, sides.size)
     from rapidfuzz.distance import LCSseq
     from rapidfuzz.process import cpdist
 
-    if not len(references.lengths):
-        return np.zeros(0, np.int64)
-    sides = _strings(references), _strings(predictions)
-    return np.asarray(cpdist(*sides, scorer=LCSseq.similarity, workers=1), np.int64)
-
-
-def _strings(texts: Corpus) -> list[str] | list[list[int]]:
-    """Each text as a string with one character a token: what the C++ routine is fastest on."""
-    at = texts.starts.tolist()
-    if texts.size > _MOST_CODE_POINTS:
-        ids = texts.ids.tolist()
-        return [ids[start:end] for start, end in pairwise(at)]
-    text = texts.ids.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-    return [text[start:end] for start, end in pairwise(at)]
+    texts, pairs = sides.texts(), len(sides.lengths) // 2
+    matches = cpdist(texts[:pairs], texts[pairs:], scorer=LCSseq.similarity, workers=1)
+    return np.asarray(matches, np.int64)
 
 
 def positions(reference: Sequence[int], prediction: Sequence[int]) -> list[tuple[int, int]]:
@@ -103,8 +92,6 @@ def union_hits(references: Sequence[Sequence[int]], predictions: Sequence[Sequen
 
     No token counts more often than the prediction has it, as in ROUGE-1.5.5 (the paper does not say so).
     """
-    if len(references) == 1 and len(predictions) == 1:
-        return len(positions(references[0], predictions[0]))
     available = Counter(token for sentence in predictions for token in sentence)
     bags = [set(sentence) for sentence in predictions]
     matched: Counter[int] = Counter()

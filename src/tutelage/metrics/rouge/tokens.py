@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
 from tutelage.metrics.rouge import core
 from tutelage.metrics.rouge.core import Ids
-from tutelage.metrics.rouge.porter import stem
 from tutelage.metrics.stats.arrays import Ints
 
 Tokenizer = Literal["reference", "unicode", "cjk"]
@@ -45,8 +44,13 @@ class Corpus:
 
     @property
     def lengths(self) -> Ints:
-        """Tokens of each text, int64 of shape (texts,)."""
+        """How many tokens each text has, int64 of shape (texts,)."""
         return np.diff(self.starts)
+
+    def texts(self) -> list[list[int]]:
+        """The ids of each text."""
+        ids = self.ids.tolist()
+        return [ids[start:end] for start, end in pairwise(self.starts.tolist())]
 
 
 def intern(texts: Sequence[str], *, stemmer: bool, tokenizer: Tokenizer = "reference") -> Corpus:
@@ -81,16 +85,6 @@ def intern(texts: Sequence[str], *, stemmer: bool, tokenizer: Tokenizer = "refer
     return Corpus(ids, starts.astype(np.int64), len(vocabulary))
 
 
-def intern_words(texts: Sequence[str]) -> Corpus:
-    """Intern texts that are tokenised already, with space between their tokens."""
-    split = [text.split() for text in texts]
-    vocabulary: defaultdict[str, int] = defaultdict()
-    vocabulary.default_factory = vocabulary.__len__
-    lengths = np.fromiter(map(len, split), np.int64, len(split))
-    ids = np.fromiter(map(vocabulary.__getitem__, chain.from_iterable(split)), np.int32, int(lengths.sum()))
-    return Corpus(ids, np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths))), len(vocabulary))
-
-
 def _joined(texts: Sequence[str]) -> str:
     joined = " \0 ".join(texts)
     if joined.count("\0") != len(texts) - 1:
@@ -110,15 +104,20 @@ def _separators(text: str) -> dict[int, str]:
 
 def _stem_table(vocabulary: Mapping[bytes | str, int]) -> Ids:
     """Old id to the id of the stem; ids stay below the size of the vocabulary."""
-    stem_ids: dict[str, int] = {}
+    stem, stem_ids = _porter_stemmer(), dict[str, int]()
     table = np.empty(len(vocabulary), np.int32)
     for token, number in vocabulary.items():
         word = token.decode("ascii") if isinstance(token, bytes) else token
-        table[number] = stem_ids.setdefault(_stemmed(word), len(stem_ids))
+        stemmed = stem(word) if len(word) > 3 and word.isascii() else word
+        table[number] = stem_ids.setdefault(stemmed, len(stem_ids))
     return table
 
 
-def _stemmed(word: str) -> str:
-    if len(word) <= 3 or not word.isascii():
-        return word
-    return core.stem(word) if core.BUILT else stem(word)
+def _porter_stemmer() -> Callable[[str], str]:
+    """Porter's stemmer for lower-case words: compiled, or NLTK's, which `rouge_score` calls too."""
+    if core.BUILT:
+        return core.stem
+    from nltk.stem.porter import PorterStemmer  # its import takes longer than all of the metrics
+
+    stem: Callable[[str], str] = PorterStemmer().stem
+    return stem

@@ -52,13 +52,13 @@ class Jackknife:
         with np.errstate(invalid="ignore", divide="ignore"):
             value = float(estimator(self.counts[None])[0])
             if self.groups is not None:
-                return JackknifeDerivatives(value, value - self._without_groups(estimator, self.groups))
+                return JackknifeDerivatives(value, value - self._without(estimator, self.groups, self.counts))
             removed = np.minimum(self.counts, 1.0)  # a pseudo-item weighs less than one and goes as a whole
             if isinstance(estimator, SumEstimator):
                 sums = self.counts @ estimator.statistics
                 without = estimator.combine(sums - removed[:, None] * estimator.statistics)
             else:
-                without = self._without_rows(estimator, removed)
+                without = self._without(estimator, np.arange(len(removed)), removed)
             return JackknifeDerivatives(value, (value - without) / removed)
 
     def variance(self, by_unit: Floats) -> float:
@@ -97,18 +97,10 @@ class Jackknife:
         sizes = np.abs(np.nan_to_num(by_unit))
         return float(self.weights[sizes > 1e-9 * math.fsum(sizes) / len(sizes)].sum())
 
-    def _without_rows(self, estimator: Estimator, removed: Floats) -> Floats:
-        values = np.empty(len(removed))
-        for block in blocks(len(removed), len(removed)):
-            weights = np.tile(self.counts, (block.stop - block.start, 1))
-            rows = np.arange(block.start, block.stop)
-            weights[rows - block.start, rows] -= removed[rows]
-            values[block] = estimator(weights)
-        return values
-
-    def _without_groups(self, estimator: Estimator, groups: Ints) -> Floats:
-        values = np.empty(GROUPS)
-        for block in blocks(GROUPS, len(groups)):
-            inside = groups[None, :] != np.arange(block.start, block.stop)[:, None]
-            values[block] = estimator(inside * self.counts)
+    def _without(self, estimator: Estimator, groups: Ints, removed: Floats) -> Floats:
+        """The metric without each group: of its rows' counts `removed` is taken away."""
+        values = np.empty(int(groups.max()) + 1)
+        for block in blocks(len(values), len(groups)):
+            inside = groups[None, :] == np.arange(block.start, block.stop)[:, None]
+            values[block] = estimator(self.counts - inside * removed)
         return values

@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tutelage.core.version import __version__
 from tutelage.results.lm_eval.evaluated_models import EvaluatedModel
-from tutelage.results.lm_eval.harness_tree import GREEDY, HarnessGroup, HarnessTask, HarnessTree
+from tutelage.results.lm_eval.harness_tree import GREEDY, HarnessGroup, HarnessTask
 
 VERSION = "0.4.13"
 
 
-def aggregated(model: EvaluatedModel, tree: HarnessTree, hashes: Mapping[str, str]) -> dict[str, Any]:
+def aggregated(
+    model: EvaluatedModel,
+    tasks: Sequence[HarnessTask],
+    groups: Sequence[HarnessGroup],
+    hashes: Mapping[str, str],
+) -> dict[str, Any]:
     """Build the document of one model.
 
     Args:
         model: the model.
-        tree: its tasks and groups.
+        tasks: its tasks.
+        groups: its groups.
         hashes: by task, the hash of all its samples.
     """
-    tasks = sorted(tree.tasks, key=lambda task: task.name)
-    nodes: list[HarnessTask | HarnessGroup] = sorted([*tasks, *tree.groups], key=lambda node: node.name)
-    groups = {group.name: _group_values(group) for group in tree.groups}
+    nodes: list[HarnessTask | HarnessGroup] = sorted([*tasks, *groups], key=lambda node: node.name)
+    group_values = {group.name: _group_values(group) for group in groups}
     return {
-        "results": {**{task.name: _values(task, len(task.items)) for task in tree.tasks}, **groups},
-        **({"groups": groups} if groups else {}),
-        "group_subtasks": {group.name: list(group.children) for group in tree.groups},
-        "configs": {task.name: _config(task) for task in tasks},
+        "results": {**{task.name: _values(task, len(task.items)) for task in tasks}, **group_values},
+        **({"groups": group_values} if groups else {}),
+        "group_subtasks": {group.name: list(group.children) for group in groups},
+        "configs": {node.name: _config(node) for node in nodes if isinstance(node, HarnessTask)},
         "versions": {node.name: node.version for node in nodes},
         "n-shot": {node.name: node.shots for node in nodes},
         "higher_is_better": {
             node.name: {metric.name: metric.higher_is_better for metric in node.metrics} for node in nodes
         },
-        "n-samples": {
-            task.name: {"original": task.original, "effective": len(task.items)} for task in tree.tasks
-        },
+        "n-samples": {task.name: {"original": task.original, "effective": len(task.items)} for task in tasks},
         "config": _run_config(model),
         "git_hash": model.provenance.get("git_commit"),
         "date": model.started,
@@ -72,19 +75,15 @@ def _config(task: HarnessTask) -> dict[str, Any]:
         "num_fewshot": task.shots,
         "repeats": 1,
         "should_decontaminate": False,
-        "metric_list": _metric_list(task),
+        # The metrics that every item has a value of: readers look for these in each sample.
+        "metric_list": [
+            {"metric": metric.name, "higher_is_better": metric.higher_is_better}
+            for metric in task.metrics
+            if len(metric.by_item) == len(task.items)
+        ],
         **({} if task.is_multiple_choice else {"generation_kwargs": GREEDY}),
         "metadata": {"version": task.version},
     }
-
-
-def _metric_list(task: HarnessTask) -> list[dict[str, Any]]:
-    """The metrics that every item has a value of: readers look for these in each sample."""
-    return [
-        {"metric": metric.name, "higher_is_better": metric.higher_is_better}
-        for metric in task.metrics
-        if len(metric.by_item) == len(task.items)
-    ]
 
 
 def _run_config(model: EvaluatedModel) -> dict[str, Any]:

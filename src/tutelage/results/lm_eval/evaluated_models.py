@@ -52,10 +52,9 @@ def evaluated_models(store: Store) -> list[EvaluatedModel]:
     Raises:
         InputError: nothing was scored, or the document beside the store is damaged.
     """
-    by_label: dict[str, dict[tuple[str, str], Evaluation]] = {}
-    for evaluation in store.evaluations():
-        if evaluation.parts():
-            by_label.setdefault(evaluation.model, {})[evaluation.suite, evaluation.name] = evaluation
+    by_label: dict[str, list[Evaluation]] = {}
+    for evaluation in store.last_scored().values():
+        by_label.setdefault(evaluation.model, []).append(evaluation)
     if not by_label:
         raise InputError(
             "nothing has been scored here yet",
@@ -65,7 +64,7 @@ def evaluated_models(store: Store) -> list[EvaluatedModel]:
     document = _read_document(RunFolder(store.path.parent))
     labels = sorted(by_label, key=lambda label: label != "base")
     alone = len(labels) == 1
-    return [_model(label, tuple(by_label[label].values()), document, alone=alone) for label in labels]
+    return [_model(label, by_label[label], document, alone=alone) for label in labels]
 
 
 def _model(

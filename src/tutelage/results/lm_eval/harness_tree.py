@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tutelage.core import yamltext
@@ -102,14 +101,6 @@ class HarnessGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class HarnessTree:
-    """The tasks and groups of one model."""
-
-    tasks: Sequence[HarnessTask]
-    groups: Sequence[HarnessGroup]
-
-
-@dataclass(frozen=True, slots=True)
 class _LoadedEvaluation:
     """One evaluation, read from the store once: with many parts each query takes its time.
 
@@ -139,43 +130,42 @@ class _LoadedEvaluation:
         ]
 
 
-@dataclass
-class _UniqueNames:
-    """Makes names that are fit for files and differ, also on disks that ignore case."""
-
-    used: set[str] = field(default_factory=set)
-
-    def make(self, label: str) -> str:
-        """A file name for a label; if it is used already, with a number."""
-        base = re.sub(r"[^A-Za-z0-9.-]+", "_", label).strip("_.") or "task"
-        name, number = base, 2
-        while name.lower() in self.used:
-            name, number = f"{base}_{number}", number + 1
-        self.used.add(name.lower())
-        return name
+def _unique_name(label: str, used: set[str]) -> str:
+    """Make a file name for a label that differs from those in `used`, also where case is ignored, and add it to them."""
+    base = re.sub(r"[^A-Za-z0-9.-]+", "_", label).strip("_.") or "task"
+    name, number = base, 2
+    while name.lower() in used:
+        name, number = f"{base}_{number}", number + 1
+    used.add(name.lower())
+    return name
 
 
-def harness_tree(evaluations: Sequence[Evaluation], caveats: Mapping[str, Mapping[str, Any]]) -> HarnessTree:
+def harness_tree(
+    evaluations: Sequence[Evaluation], caveats: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[HarnessTask], list[HarnessGroup]]:
     """Make the tasks and groups of one model's evaluations.
 
     Args:
         evaluations: scored ones.
         caveats: by benchmark, what evaluation.json says about it: `version`, and `sizes` by part if a sample was asked.
     """
-    names = _UniqueNames()
+    used_names: set[str] = set()
     tasks: list[HarnessTask] = []
     groups: list[HarnessGroup] = []
     for evaluation in evaluations:
         of_benchmark = caveats.get(evaluation.name, {}) if evaluation.suite == "benchmark" else {}
         loaded = _load(evaluation, of_benchmark)
-        name = names.make(loaded.name)
+        name = _unique_name(loaded.name, used_names)
         if not loaded.parts:
             tasks.append(_task(loaded, "", name, loaded.name))
             continue
-        by_part = {part: _task(loaded, part, names.make(f"{name}_{part}"), part) for part in loaded.parts}
+        by_part = {
+            part: _task(loaded, part, _unique_name(f"{name}_{part}", used_names), part)
+            for part in loaded.parts
+        }
         tasks += by_part.values()
-        groups += _groups(loaded, name, by_part, names)
-    return HarnessTree(tuple(tasks), tuple(groups))
+        groups += _groups(loaded, name, by_part, used_names)
+    return tasks, groups
 
 
 def _load(evaluation: Evaluation, caveats: Mapping[str, Any]) -> _LoadedEvaluation:
@@ -210,7 +200,7 @@ def _task(loaded: _LoadedEvaluation, part: str, name: str, alias: str) -> Harnes
 
 
 def _groups(
-    loaded: _LoadedEvaluation, name: str, tasks: Mapping[str, HarnessTask], names: _UniqueNames
+    loaded: _LoadedEvaluation, name: str, tasks: Mapping[str, HarnessTask], used_names: set[str]
 ) -> list[HarnessGroup]:
     """The benchmark, and below it its groups of parts. Averages over parts become metrics of the benchmark."""
     averages, groups = [], []
@@ -222,7 +212,8 @@ def _groups(
             continue
         ids = {item_id for _, item_ids in by_metric.values() for item_id in item_ids}
         members = [task for task in tasks.values() if any(item.id in ids for item in task.items)]
-        groups.append(_group(loaded, names.make(f"{name}_{part}"), part, _metrics(loaded, part), members))
+        group_name = _unique_name(f"{name}_{part}", used_names)
+        groups.append(_group(loaded, group_name, part, _metrics(loaded, part), members))
     grouped = {child for group in groups for child in group.children}
     top = _group(loaded, name, loaded.name, [*_metrics(loaded, ""), *averages], list(tasks.values()))
     children = [*(group.name for group in groups), *(child for child in top.children if child not in grouped)]
@@ -266,16 +257,12 @@ def _metrics(loaded: _LoadedEvaluation, part: str, suffix: str = "") -> list[Har
 
 def _harness_names(metrics: Iterable[str]) -> dict[str, str]:
     """The harness's names by ours. If two metrics have the same name there, the second keeps ours."""
+    table = yamltext.table("tutelage.results.lm_eval", "names.yaml")
     names: dict[str, str] = {}
     for metric in dict.fromkeys(metrics):
-        harness_name = _name_table().get(metric, metric)
+        harness_name = table.get(metric, metric)
         names[metric] = metric if harness_name in names.values() else harness_name
     return names
-
-
-@cache
-def _name_table() -> Mapping[str, str]:
-    return yamltext.table("tutelage.results.lm_eval", "names.yaml")
 
 
 def _standard_error(scores: ItemScores) -> float | None:

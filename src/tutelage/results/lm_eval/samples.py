@@ -19,10 +19,8 @@ from tutelage.results.lm_eval.harness_tree import GREEDY, HarnessTask
 def samples(task: HarnessTask) -> Iterator[dict[str, Any]]:
     """Yield one dictionary per item, in the order in which they were asked."""
     for number, item in enumerate(task.items):
-        response = task.responses[item.id]
         doc = _doc(task, item)
-        arguments = _arguments(item, response)
-        outputs = _outputs(response, choices=len(arguments))
+        arguments, outputs = _requests(item, task.responses[item.id])
         target = item.references[0] if item.references else ""
         values = {
             metric.name: metric.by_item[item.id] for metric in task.metrics if item.id in metric.by_item
@@ -62,15 +60,9 @@ def _doc(task: HarnessTask, item: Item) -> dict[str, Any]:
     return {**doc, "row": dict(item.fields)} if task.suite == "task" else {**item.fields, **doc}
 
 
-def _arguments(item: Item, response: Response) -> list[Any]:
-    """The second argument of each request, after the prompt: a choice, or how to generate."""
+def _requests(item: Item, response: Response) -> tuple[list[Any], list[Any]]:
+    """The second argument of each request, after the prompt, and its output: of every choice, or of the generated text."""
     choices = item.fields.get("choices")
     if response.choice is not None and isinstance(choices, list) and len(choices) == len(response.logprobs):
-        return [str(choice) for choice in choices]
-    return [GREEDY]
-
-
-def _outputs(response: Response, *, choices: int) -> list[Any]:
-    if response.choice is not None and choices == len(response.logprobs):
-        return [[str(value), "None"] for value in response.logprobs]
-    return [response.text]
+        return [str(choice) for choice in choices], [[str(value), "None"] for value in response.logprobs]
+    return [GREEDY], [response.text]

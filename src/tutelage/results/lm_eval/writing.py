@@ -44,11 +44,9 @@ def write(to: Path, store: Store, *, inputs: Sequence[Path] = ()) -> list[str]:
 def _write_model(folder: Path, model: EvaluatedModel) -> None:
     folder.mkdir(exist_ok=True)
     time = _file_time(model)
-    tree = harness_tree(model.evaluations, model.caveats)
-    hashes = {
-        task.name: _write_samples(folder / f"samples_{task.name}_{time}.jsonl", task) for task in tree.tasks
-    }
-    document = aggregated(model, tree, hashes)
+    tasks, groups = harness_tree(model.evaluations, model.caveats)
+    hashes = {task.name: _write_samples(folder / f"samples_{task.name}_{time}.jsonl", task) for task in tasks}
+    document = aggregated(model, tasks, groups, hashes)
     (folder / f"results_{time}.json").write_text(_to_json(document, indent=2) + "\n", "utf-8")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 
 from tutelage.metrics.answer_extraction import extract_bbh
 from tutelage.metrics.answers import normalise_squad
@@ -29,16 +31,21 @@ _GSM8K_FORMS = {
 }
 
 
-def explain_exact(spec: MetricSpec, row: Row) -> EqualityExplanation:
-    """Equal but for the space around them."""
-    return _equality(spec, "without the space around it", row.prediction.strip(), _stripped(row))
+def explain_equality(
+    spec: MetricSpec, row: Row, *, form: str, normalise: Callable[[str], str]
+) -> EqualityExplanation:
+    """Whether the prediction equals a reference once both are normalised; `form` says how, in words."""
+    prediction, references = normalise(row.prediction), tuple(map(normalise, row.references))
+    equal = references.index(prediction) if prediction in references else None
+    return EqualityExplanation(spec.text, float(equal is not None), form, prediction, references, equal)
 
 
 def explain_bbh(spec: MetricSpec, row: Row) -> EqualityExplanation:
     """Equal once the answer is extracted from the text."""
     mode = str(spec.options["mode"])
+    answer = replace(row, prediction=extract_bbh(row.prediction, mode).answer)
     form = "the whole text" if mode == "direct" else "what follows 'the answer is '"
-    return _equality(spec, form, extract_bbh(row.prediction, mode).answer, _stripped(row))
+    return explain_equality(spec, answer, form=form, normalise=str.strip)
 
 
 def explain_gsm8k(spec: MetricSpec, row: Row) -> EqualityExplanation:
@@ -50,13 +57,8 @@ def explain_gsm8k(spec: MetricSpec, row: Row) -> EqualityExplanation:
         return EqualityExplanation(
             spec.text, 0.0, f"{_GSM8K_FORMS[rule]}; there is none", "", references, None
         )
-    return _equality(spec, _GSM8K_FORMS[rule], answer, references)
-
-
-def explain_squad_em(spec: MetricSpec, row: Row) -> EqualityExplanation:
-    """Equal in SQuAD's normal form."""
-    form = "lower case, without punctuation and articles"
-    return _equality(spec, form, normalise_squad(row.prediction), tuple(map(normalise_squad, row.references)))
+    numbers = replace(row, prediction=answer, references=references)
+    return explain_equality(spec, numbers, form=_GSM8K_FORMS[rule], normalise=str)
 
 
 def explain_token_f1(spec: MetricSpec, row: Row) -> TokenF1Explanation:
@@ -95,17 +97,6 @@ def explain_facts(spec: MetricSpec, row: Row) -> FactsExplanation:
         return FactsExplanation(spec.text, value, row.prediction, refusals=_phrases(row, "refusal"))
     must, must_not = _phrases(row, "must_contain"), _phrases(row, "must_not_contain")
     return FactsExplanation(spec.text, value, row.prediction, must, must_not)
-
-
-def _equality(
-    spec: MetricSpec, form: str, prediction: str, references: tuple[str, ...]
-) -> EqualityExplanation:
-    equal = references.index(prediction) if prediction in references else None
-    return EqualityExplanation(spec.text, float(equal is not None), form, prediction, references, equal)
-
-
-def _stripped(row: Row) -> tuple[str, ...]:
-    return tuple(text.strip() for text in row.references)
 
 
 def _phrases(row: Row, name: str) -> tuple[Phrase, ...]:

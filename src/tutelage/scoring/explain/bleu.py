@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-
-import numpy as np
+from functools import reduce
+from operator import or_
 
 from tutelage.metrics.catalogue import MetricSpec
-from tutelage.metrics.row_fields import require_reference
 from tutelage.metrics.score import Row
-from tutelage.metrics.translation import bleu_precisions, sacrebleu_bleu
+from tutelage.metrics.translation import (
+    bleu_precisions,
+    combine_bleu,
+    sacrebleu_bleu,
+    sacrebleu_statistics,
+)
 from tutelage.scoring.explain.explanation import BleuExplanation, BleuOrder, MarkedText, NGramCount
 from tutelage.scoring.explain.token_spans import NGram, TokenizedText, mark_ngrams, tokenize_at_spaces
 
@@ -20,67 +24,28 @@ _ORDERS = (1, 2, 3, 4)
 
 def explain_bleu(spec: MetricSpec, row: Row) -> BleuExplanation:
     """The row's own BLEU (effective order), as `bleu` and `sentence_bleu` give it for a row alone."""
-    texts = _tokenized(spec, [row])[0]
+    tokenize = sacrebleu_bleu(spec)._preprocess_segment  # noqa: SLF001 - as its own tests do
+    texts = [" ".join(tokenize(text).split()) for text in (row.prediction, *row.references)]
     prediction, *references = tokenize_at_spaces(texts)
-    by_order = [_ngram_counts(prediction, references, n) for n in _ORDERS]
     marked = mark_ngrams(prediction, _as_bag(references), 1)[0]
-    return _explanation(
-        spec,
-        rows=1,
-        matches=[sum(gram.matched for gram in grams) for grams in by_order],
-        totals=[sum(gram.prediction for gram in grams) for grams in by_order],
-        lengths=(len(prediction.ids), _closest_length(prediction, references)),
-        effective=True,
-        grams=by_order,
-        texts=(marked, tuple(texts[1:])),
-    )
+    grams = [_ngram_counts(prediction, references, n) for n in _ORDERS]
+    return _explanation(spec, [row], effective=True, grams=grams, texts=(marked, tuple(texts[1:])))
 
 
 def explain_bleu_of_corpus(spec: MetricSpec, rows: Sequence[Row]) -> BleuExplanation:
     """BLEU of all rows together: their counts are summed, and no order is left out."""
-    matches, totals = [0] * len(_ORDERS), [0] * len(_ORDERS)
-    prediction_length = reference_length = 0
-    for texts in _tokenized(spec, rows):
-        prediction, *references = tokenize_at_spaces(texts)
-        prediction_length += len(prediction.ids)
-        reference_length += _closest_length(prediction, references)
-        for index, n in enumerate(_ORDERS):
-            predicted = Counter(prediction.ngrams(n))
-            matches[index] += (predicted & _largest_counts(references, n)).total()
-            totals[index] += predicted.total()
-    lengths = prediction_length, reference_length
-    return _explanation(
-        spec, rows=len(rows), matches=matches, totals=totals, lengths=lengths, effective=False
-    )
-
-
-def _tokenized(spec: MetricSpec, rows: Sequence[Row]) -> list[list[str]]:
-    """Each row's prediction and references with a space between BLEU's tokens."""
-    for index, row in enumerate(rows):
-        require_reference(spec, row, index)
-    tokenize = sacrebleu_bleu(spec)._preprocess_segment  # noqa: SLF001 - as its own tests do
-    return [[" ".join(tokenize(text).split()) for text in (row.prediction, *row.references)] for row in rows]
+    return _explanation(spec, rows, effective=False)
 
 
 def _largest_counts(references: Sequence[TokenizedText], n: int) -> Counter[NGram]:
     """Of each n-gram the largest count that one reference has."""
-    largest: Counter[NGram] = Counter()
-    for reference in references:
-        largest |= Counter(reference.ngrams(n))
-    return largest
+    return reduce(or_, (Counter(reference.ngrams(n)) for reference in references), Counter[NGram]())
 
 
 def _as_bag(references: Sequence[TokenizedText]) -> TokenizedText:
     """The references as one bag of words, each as often as the reference that has it most."""
     ids = tuple(ngram[0] for ngram in _largest_counts(references, 1).elements())
     return TokenizedText("", ids, ((0, 0),) * len(ids))
-
-
-def _closest_length(prediction: TokenizedText, references: Sequence[TokenizedText]) -> int:
-    """The reference length closest to the prediction's, of two equally close ones the shorter."""
-    length = len(prediction.ids)
-    lengths = [len(reference.ids) for reference in references]
-    return min(lengths, key=lambda candidate: (abs(candidate - length), candidate))
 
 
 def _ngram_counts(
@@ -97,39 +62,30 @@ def _ngram_counts(
 
 def _explanation(
     spec: MetricSpec,
+    rows: Sequence[Row],
     *,
-    rows: int,
-    matches: Sequence[int],
-    totals: Sequence[int],
-    lengths: tuple[int, int],
     effective: bool,
     grams: Sequence[tuple[NGramCount, ...]] = ((), (), (), ()),
     texts: tuple[MarkedText | None, tuple[str, ...]] = (None, ()),
 ) -> BleuExplanation:
     smooth = str(spec.options["smooth"])
-    counts_by_order = np.array([matches, totals], np.float64)
-    precisions, possible = bleu_precisions(counts_by_order[:1], counts_by_order[1:], smooth)
+    sums = sacrebleu_statistics(sacrebleu_bleu(spec), spec, rows).sum(0, keepdims=True)
+    precisions, possible = bleu_precisions(sums[:, 2:6], sums[:, 6:], smooth)
     divisor = max(int(possible.sum()), 1) if effective else len(_ORDERS)
+    predicted, reference, *counts = (int(count) for count in sums[0])
     orders = []
-    for index, n in enumerate(_ORDERS):
-        precision, total = float(precisions[0, index]), totals[index]
-        unsmoothed = 100 * matches[index] / total if total else 0.0
-        counts = n <= divisor
-        factor = (precision / 100) ** (1 / divisor) if counts else 1.0
-        smoothed = precision != unsmoothed
-        orders.append(BleuOrder(n, matches[index], total, precision, smoothed, counts, factor, grams[index]))
-    predicted, reference = lengths
-    penalty = 1.0 if predicted >= reference else math.exp(1 - reference / predicted) if predicted else 0.0
-    used = [order.precision for order in orders if order.counts]
-    value = 0.0
-    if any(matches) and all(used):
-        value = penalty * math.exp(sum(math.log(precision) for precision in used) / divisor)
+    for n, matches, total, precision in zip(
+        _ORDERS, counts[:4], counts[4:], precisions[0].tolist(), strict=True
+    ):
+        smoothed = precision != (100 * matches / total if total else 0.0)
+        factor = (precision / 100) ** (1 / divisor) if n <= divisor else 1.0
+        orders.append(BleuOrder(n, matches, total, precision, smoothed, n <= divisor, factor, grams[n - 1]))
     return BleuExplanation(
         spec.text,
-        value,
-        rows=rows,
+        float(combine_bleu(sums, smooth=smooth, effective=effective)[0]),
+        rows=len(rows),
         orders=tuple(orders),
-        penalty=penalty,
+        penalty=math.exp(min(0.0, 1 - reference / predicted)) if predicted else float(not reference),
         predicted=predicted,
         reference_length=reference,
         smooth=smooth,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tutelage.core.errors import InputError
+from tutelage.metrics.answers import normalise_squad
 from tutelage.metrics.catalogue import MetricSpec, catalogue, expand, parse
 from tutelage.metrics.score import Row
 from tutelage.scoring.explain import answers
@@ -21,8 +23,12 @@ _EXPLAINERS: Mapping[str, Callable[[MetricSpec, Row], Explanation]] = {
     "rouge": explain_rouge,
     "bleu": explain_bleu,
     "sentence_bleu": explain_bleu,
-    "exact": answers.explain_exact,
-    "squad_em": answers.explain_squad_em,
+    "exact": partial(answers.explain_equality, form="without the space around it", normalise=str.strip),
+    "squad_em": partial(
+        answers.explain_equality,
+        form="lower case, without punctuation and articles",
+        normalise=normalise_squad,
+    ),
     "token_f1": answers.explain_token_f1,
     "bbh": answers.explain_bbh,
     "gsm8k": answers.explain_gsm8k,

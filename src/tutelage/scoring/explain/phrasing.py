@@ -119,9 +119,8 @@ def first_difference(equality: EqualityExplanation) -> str:
     if not references:
         return "there is no reference"
     pairs = zip(prediction, references[0], strict=False)
-    at = next((place for place, (mine, theirs) in enumerate(pairs) if mine != theirs), None)
-    if at is None:
-        at = min(len(prediction), len(references[0]))
+    shorter = min(len(prediction), len(references[0]))
+    at = next((place for place, (mine, theirs) in enumerate(pairs) if mine != theirs), shorter)
     ends = [clean(text[at : at + 12]).replace("\n", "\\n") for text in (prediction, references[0])]
     predicted, expected = (f'"{end}"' if end else "the end" for end in ends)
     reference = "the reference" if len(references) == 1 else "reference 1"

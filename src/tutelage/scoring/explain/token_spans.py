@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, pairwise
 
 from tutelage.metrics.rouge.tokens import Tokenizer, intern
 from tutelage.scoring.explain.explanation import Mark, MarkedText, MarkKind, NGramCount
@@ -35,27 +35,23 @@ class TokenizedText:
 
 def tokenize_for_rouge(texts: Sequence[str], *, stemmer: bool, tokenizer: Tokenizer) -> list[TokenizedText]:
     """Tokenize texts as ROUGE does; equal tokens have equal ids across the texts."""
-    corpus = intern(texts, stemmer=stemmer, tokenizer=tokenizer)
-    ids, starts = corpus.ids.tolist(), corpus.starts.tolist()
     tokenized = []
-    for text, (start, end) in zip(texts, pairwise(starts), strict=True):
+    for text, ids in zip(texts, intern(texts, stemmer=stemmer, tokenizer=tokenizer).texts(), strict=True):
         spans = token_spans(text, tokenizer)
-        if len(spans) != end - start:
-            raise AssertionError(f"{len(spans)} spans for {end - start} tokens")
-        tokenized.append(TokenizedText(text, tuple(ids[start:end]), tuple(spans)))
+        if len(spans) != len(ids):
+            raise AssertionError(f"{len(spans)} spans for {len(ids)} tokens")
+        tokenized.append(TokenizedText(text, tuple(ids), tuple(spans)))
     return tokenized
 
 
 def tokenize_at_spaces(texts: Sequence[str]) -> list[TokenizedText]:
-    """Tokenize texts that have one space between their tokens; equal tokens have equal ids across the texts."""
+    """Tokenize texts that have space between their tokens; equal tokens have equal ids across the texts."""
     numbers: dict[str, int] = {}
     tokenized = []
     for text in texts:
-        words = text.split()
-        ends = accumulate((len(word) + 1 for word in words), initial=-1)
-        spans = tuple((start + 1, end) for start, end in pairwise(ends))
-        ids = tuple(numbers.setdefault(word, len(numbers)) for word in words)
-        tokenized.append(TokenizedText(text, ids, spans))
+        words = list(re.finditer(r"\S+", text))
+        ids = tuple(numbers.setdefault(word[0], len(numbers)) for word in words)
+        tokenized.append(TokenizedText(text, ids, tuple(word.span() for word in words)))
     return tokenized
 
 
@@ -63,7 +59,8 @@ def token_spans(text: str, tokenizer: Tokenizer) -> list[Span]:
     """Each token's span, (start, end). Two tokens of one character (as of ½) have the same span."""
     spans: list[Span] = []
     inside_word = False
-    for start, end, folded in _characters(text) if tokenizer == "reference" else _segments(text):
+    characters = ((index, index + 1, char.lower()) for index, char in enumerate(text))
+    for start, end, folded in characters if tokenizer == "reference" else _segments(text):
         for char in folded:
             tokens = _tokens_of_doubled(char, tokenizer)
             if tokens == 1 and inside_word:
@@ -81,11 +78,6 @@ def _tokens_of_doubled(char: str, tokenizer: Tokenizer) -> int:
     The tokenizer itself answers, so that marks and scores cannot disagree.
     """
     return len(intern([char * 2], stemmer=False, tokenizer=tokenizer).ids)
-
-
-def _characters(text: str) -> Iterator[tuple[int, int, str]]:
-    for index, char in enumerate(text):
-        yield index, index + 1, char.lower()
 
 
 def _segments(text: str) -> Iterator[tuple[int, int, str]]:

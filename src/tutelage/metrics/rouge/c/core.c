@@ -1,5 +1,5 @@
-/* What ROUGE and BLEU spend their time on: texts to numbered words, n-grams that two texts share, common
-   subsequences. tokens.py, counts.py, lcs.py and porter.py say what is to be found, and find the same without it. */
+/* What ROUGE spends its time on: texts to numbered words, n-grams that two texts share, common
+   subsequences. tokens.py, counts.py, lcs.py and NLTK's stemmer say what is to be found, and find the same without it. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000

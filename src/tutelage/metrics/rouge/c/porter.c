@@ -1,4 +1,6 @@
-/* The Porter stemmer. porter.py defines it and says which dialect it is; this gives the same for every word. */
+/* M. F. Porter, "An algorithm for suffix stripping", Program 14(3), 1980, with the changes that NLTK's default mode makes
+   (irregular forms, ie after a single letter, y to i after any consonant but the first letter, fulli, logi, words of one
+   or two letters left alone). Equal to NLTK's `PorterStemmer().stem` on lower-case words. */
 
 #include "core.h"
 
