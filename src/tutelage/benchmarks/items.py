@@ -32,12 +32,13 @@ class BenchmarkItem:
         exemplars: exemplars before the question, each as text.
         between: the text between exemplars, and before the question.
         exemplar_turns: exemplars as earlier turns of the conversation instead, two an exemplar.
-        join: the text between a prompt of form "text" and a choice that continues it.
+        join: the text between a prompt of form "text" and the choice, or `continuation`, that continues it.
         dropped_exemplars: how many exemplars were left out, so that the question fits into the model's context.
         fields: values of the row that metrics read beside the answer.
         cluster: what dependent rows share, such as a passage; None for an independent row.
         predictions: for `choose`, what each choice stands for; the prediction is the choice's text when empty.
         categories: categories of the item that are scored on their own, within its part.
+        continuation: for `choose`, what is scored behind the prompt and each choice, instead of the choices; "" for none.
         output: for `generate`, how the answer is cut out of the text; by the extraction rule when None. Right answers stay as they are.
     """
 
@@ -61,6 +62,7 @@ class BenchmarkItem:
     cluster: str | None = None
     predictions: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    continuation: str = ""
     output: OutputCut | None = None
 
     @property
@@ -90,6 +92,8 @@ class BenchmarkItem:
     def request(self, part: PartSpec) -> Request:
         """The question as a request to an engine."""
         request = Request(self.id, part.kind, self.full_prompt, history=self.exemplar_turns, form=self.form)
+        if self.continuation:  # the choices stand in the question
+            return replace(request, choices=self.choices, continuation=self.join + self.continuation)
         if part.kind == "choose":
             return replace(request, choices=tuple(self.join + choice for choice in self.choices))
         return replace(request, max_new_tokens=part.max_new_tokens, stop=part.stop)

@@ -43,6 +43,7 @@ class ExemplarSpec(Block):
     hub: HubRows | None = Field(None, description="Rows of a dataset on the hub, instead of path.")
     text: PartPath = Field("", description="A file of exemplars as text; {{ part }} is the part's name.")
     columns: tuple[str, ...] = Field((), description="The columns' names, where the file of rows has none.")
+    layout: str = Field("", description="How nested rows become rows of questions, as in a part's sources.")
     count: int | None = Field(
         None, ge=0, le=1000, description="How many, from the first on; all when not given."
     )
@@ -86,9 +87,14 @@ class PromptSpec(AnswerSettings):
         description="What the answer says for each choice in turn; index: its number from 0; index-or-text: either. Else the answer "
         "is a choice's text.",
     )
+    continuation: str = Field(
+        "",
+        description="For choose: a template of the text that is scored, where the choices stand in the question: the likeliest "
+        "choice is the one behind which it is likeliest.",
+    )
     answer: str = Field("", description="A template of the right answer.")
     references: str = Field(
-        "", description="For generate: the column with all right answers, a text or a list of texts."
+        "", description="The column with all right answers or choices, a text or a list of texts."
     )
     shots: ExemplarSpec | None = Field(None, description="Worked examples before the question.")
     fields: tuple[str, ...] = Field(
@@ -239,18 +245,19 @@ def is_template(text: str) -> bool:
 
 
 def _of_templates(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
-    texts = [("prompt", spec.prompt), ("answer", spec.answer), ("before", spec.before)]
+    names = ("prompt", "answer", "before", "continuation")
+    texts = [(name, getattr(spec, name)) for name in names]
     if isinstance(spec.choices, tuple):
         texts += [("choices", text) for text in spec.choices]
     for name, text in texts:
         if not is_template(text) and not (name == "prompt" and text):
             continue
         try:
-            names = check_template(text, where=at(name))
+            columns = check_template(text, where=at(name))
         except InputError as error:
             yield error
             continue
-        if name == "before" and (foreign := sorted(set(names) - set(BESIDE))):
+        if name == "before" and (foreign := sorted(set(columns) - set(BESIDE))):
             yield InputError(
                 "before is the same for all rows, so it cannot use their columns",
                 where=at(name),
@@ -261,9 +268,7 @@ def _of_templates(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
 
 
 def _of_choices(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
-    for name in ("max_new_tokens", "stop", "extraction", "reading", "references"):
-        if name == "references" and spec.predictions:
-            continue
+    for name in ("max_new_tokens", "stop", "extraction", "reading"):
         if getattr(spec, name) != PromptSpec.model_fields[name].default:
             yield InputError(
                 f"{name} has no meaning for kind: choose",
@@ -274,11 +279,11 @@ def _of_choices(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
         yield InputError(
             "there are no choices", where=at("choices"), expected="templates, or the column that holds them"
         )
-    if not spec.answer and not (spec.predictions and spec.references):
+    if not spec.answer and not spec.references:
         yield InputError(
             "the right choice is not given",
             where=at("answer"),
-            expected="a template, such as {{ answer }}; or the columns predictions and references",
+            expected="a template, such as {{ answer }}; or references, the column of right choices",
         )
     if isinstance(spec.choices, str) or not spec.choices:
         return
@@ -293,12 +298,13 @@ def _of_choices(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
 
 
 def _of_generation(spec: PromptSpec, at: _FieldPlace) -> Iterator[InputError]:
-    if spec.normalise != "none":
-        yield InputError(
-            "normalise has no meaning for kind: generate",
-            where=at("normalise"),
-            fix="remove it, or set kind: choose",
-        )
+    for name in ("normalise", "continuation"):
+        if getattr(spec, name) != PromptSpec.model_fields[name].default:
+            yield InputError(
+                f"{name} has no meaning for kind: generate",
+                where=at(name),
+                fix="remove it, or set kind: choose",
+            )
     if not (spec.answer or spec.references):
         yield InputError(
             "the right answer is not given",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from typing import Any
 
+from tutelage.benchmarks import choice_layouts
+from tutelage.benchmarks.row_columns import mapping_of, mappings, not_as_published, texts, with_columns
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import json_kind, shorten
+from tutelage.core.strictjson import shorten
 from tutelage.core.suggestions import unknown_name
 from tutelage.core.types import Example, Json
 
@@ -35,15 +35,17 @@ def _multirc(row: Example) -> Iterator[Example]:
     """
     verdicts: dict[str, Json] = {"verdicts": ["1", "0"]}
     if "paragraph" in row.fields:
-        index = _mapping(row, "idx")
+        index = mapping_of(row, "idx")
         passage_id, name = index.get("paragraph"), f"{index.get('paragraph')}/{index.get('question')}"
         text, right = row.fields.get("question"), [str(row.fields.get("label"))]
-        yield _with(row, passage_id=passage_id, question=name, question_text=text, right=[*right], **verdicts)
+        yield with_columns(
+            row, passage_id=passage_id, question=name, question_text=text, right=[*right], **verdicts
+        )
         return
-    passage = _mapping(row, "passage")
-    for question in _list(row, "passage.questions", passage.get("questions")):
-        for answer in _list(row, "answers", question.get("answers")):
-            yield _with(
+    passage = mapping_of(row, "passage")
+    for question in mappings(row, "passage.questions", passage.get("questions")):
+        for answer in mappings(row, "answers", question.get("answers")):
+            yield with_columns(
                 row,
                 paragraph=passage.get("text"),
                 question_text=question.get("question"),
@@ -62,24 +64,24 @@ def _record(row: Example) -> Iterator[Example]:
     """
     fields = row.fields
     if isinstance(fields.get("passage"), str):
-        passage_id = _mapping(row, "idx").get("passage")
+        passage_id = mapping_of(row, "idx").get("passage")
         lists: dict[str, Json] = {
-            name: [*_texts(row, name, fields.get(name))] for name in ("entities", "answers")
+            name: [*_distinct(row, name, fields.get(name))] for name in ("entities", "answers")
         }
-        yield _with(row, **lists, passage_id=passage_id)
+        yield with_columns(row, **lists, passage_id=passage_id)
         return
-    passage = _mapping(row, "passage")
+    passage = mapping_of(row, "passage")
     text = str(passage.get("text"))
-    spans = _list(row, "passage.entities", passage.get("entities"))
+    spans = mappings(row, "passage.entities", passage.get("entities"))
     entities: list[Json] = [*sorted({text[span["start"] : span["end"] + 1] for span in spans})]
-    for query in _list(row, "qas", fields.get("qas")):
-        answers = [answer.get("text") for answer in _list(row, "answers", query.get("answers"))]
-        yield _with(
+    for query in mappings(row, "qas", fields.get("qas")):
+        answers = [answer.get("text") for answer in mappings(row, "answers", query.get("answers"))]
+        yield with_columns(
             row,
             passage=text,
             query=query.get("query"),
             entities=entities,
-            answers=_texts(row, "answers", answers),
+            answers=_distinct(row, "answers", answers),
             passage_id=fields.get("idx"),
         )
 
@@ -93,9 +95,9 @@ def _record_prompt(row: Example) -> Iterator[Example]:
         passage, query = str(question.fields["passage"]), str(question.fields["query"])
         text, *highlights = passage.strip().split("\n@highlight\n")
         listed = "".join(f"  - {highlight}.\n" for highlight in highlights)
-        entities = map(str, _texts(row, "entities", question.fields["entities"]))
+        entities = map(str, _distinct(row, "entities", question.fields["entities"]))
         options: list[Json] = [f"  - {query}".replace("@placeholder", entity) for entity in entities]
-        yield _with(question, text=f"{text}\n\n{listed}", options=options)
+        yield with_columns(question, text=f"{text}\n\n{listed}", options=options)
 
 
 def _wsc(row: Example) -> Iterator[Example]:
@@ -103,7 +105,7 @@ def _wsc(row: Example) -> Iterator[Example]:
 
     Columns: passage (the pronoun between asterisks, spaces as in prose), noun, pronoun, label.
     """
-    spans = _mapping(row, "target") if "target" in row.fields else row.fields
+    spans = mapping_of(row, "target") if "target" in row.fields else row.fields
     text, pronoun, index = str(row.fields.get("text")), spans.get("span2_text"), spans.get("span2_index")
     if not isinstance(pronoun, str) or not isinstance(index, int):
         raise InputError(
@@ -115,15 +117,15 @@ def _wsc(row: Example) -> Iterator[Example]:
     before = " ".join(text.split()[:index])
     after = text[len(before) + len(pronoun) + 1 :]
     passage = _as_prose(f"{before} *{pronoun}*{after}")
-    yield _with(row, passage=passage, noun=spans.get("span1_text"), pronoun=pronoun)
+    yield with_columns(row, passage=passage, noun=spans.get("span1_text"), pronoun=pronoun)
 
 
 def _axg(row: Example) -> Iterator[Example]:
     """AX-g: two rows that differ in a pronoun's gender are a pair; without a number of their own they follow each other."""
     number = row.fields.get("idx")
     if "pair_id" not in row.fields and not isinstance(number, int):
-        raise _not_as_published(row, "pair_id", None, "the pair's number, or idx, the row's")
-    yield row if "pair_id" in row.fields else _with(row, pair_id=int(str(number)) // 2)
+        raise not_as_published(row, "pair_id", None, "the pair's number, or idx, the row's")
+    yield row if "pair_id" in row.fields else with_columns(row, pair_id=int(str(number)) // 2)
 
 
 def _as_prose(text: str) -> str:
@@ -133,38 +135,19 @@ def _as_prose(text: str) -> str:
     return re.sub(r" (['.,])", r"\1", text)
 
 
-def _with(row: Example, **columns: Json) -> Example:
-    return replace(row, fields={**row.fields, **columns})
-
-
-def _mapping(row: Example, column: str) -> Mapping[str, Any]:
-    value = row.fields.get(column)
-    if not isinstance(value, dict):
-        raise _not_as_published(row, column, value, "fields with names")
-    return value
-
-
-def _list(row: Example, column: str, value: object) -> list[dict[str, Any]]:
-    if not isinstance(value, list) or not value or not all(isinstance(entry, dict) for entry in value):
-        raise _not_as_published(row, column, value, "a list of fields with names")
-    return value
-
-
-def _texts(row: Example, column: str, value: object) -> list[Json]:
+def _distinct(row: Example, column: str, value: object) -> list[Json]:
     """Texts, each once, sorted."""
-    if not isinstance(value, list) or not value or not all(isinstance(text, str) for text in value):
-        raise _not_as_published(row, column, value, "a list of texts")
-    return [*sorted(set(map(str, value)))]
+    return [*sorted(set(texts(row, column, value)))]
 
 
-def _not_as_published(row: Example, column: str, value: object, expected: str) -> InputError:
-    return InputError(
-        f"the column {column} is not as the benchmark publishes it",
-        where=str(row.origin),
-        found="no such column" if value is None else f"{json_kind(value)}: {shorten(str(value))}",
-        expected=expected,
-    )
-
-
-LAYOUTS: Mapping[str, RowLayout] = {"multirc": _multirc, "record": _record_prompt, "wsc": _wsc, "axg": _axg}
+LAYOUTS: Mapping[str, RowLayout] = {
+    "multirc": _multirc,
+    "record": _record_prompt,
+    "wsc": _wsc,
+    "axg": _axg,
+    "truthfulqa": choice_layouts.truthfulqa,
+    "hellaswag": choice_layouts.hellaswag,
+    "arc": choice_layouts.arc,
+    "winogrande": choice_layouts.winogrande,
+}
 """Every layout by its name in specs."""

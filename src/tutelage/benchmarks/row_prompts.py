@@ -14,6 +14,7 @@ from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.part_sources import hub_paths
 from tutelage.benchmarks.prompt_spec import ExemplarSpec, PromptSpec
 from tutelage.benchmarks.rendering import NamedTemplate, render_templates
+from tutelage.benchmarks.row_layouts import layout
 from tutelage.benchmarks.rows_spec import RowsPart, RowsSpec
 from tutelage.benchmarks.sampling import Limit, sample
 from tutelage.benchmarks.table_rows import read_table, value_of
@@ -53,11 +54,17 @@ class _Question:
 
     prompt: str
     choices: tuple[str, ...]
+    continuation: str
     references: tuple[str, ...]
     fields: Mapping[str, Json]
     cluster: str | None
     predictions: tuple[str, ...]
     categories: tuple[str, ...]
+
+    def worked(self) -> tuple[str, str]:
+        """The question, and its right answer."""
+        right = self.references[0]
+        return (self.prompt + right, self.continuation) if self.continuation else (self.prompt, right)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,7 @@ class PartPrompter:
             part=self._part,
             prompt=question.prompt,
             choices=question.choices if spec.kind == "choose" else (),
+            continuation=question.continuation,
             references=question.references,
             extraction=spec.extraction if spec.kind == "generate" else "",
             form=spec.form,
@@ -140,12 +148,13 @@ class PartPrompter:
     def _questions(self, rows: Sequence[Example]) -> Iterator[_Question | InputError]:
         """Prompt, choices and right answers of each row, or what is wrong with it."""
         choices = self._spec.choices
-        templates = [("prompt", self._spec.prompt), ("answer", self._spec.answer)]
+        names = ("prompt", "answer", "continuation")
+        templates = [(name, getattr(self._spec, name)) for name in names]
         if isinstance(choices, tuple):
             templates += [("choices", text) for text in choices]
         for row, rendered in zip(rows, self._render(templates, rows), strict=False):
             try:
-                prompt, answer, *choice_texts = value_or_raise(rendered)
+                prompt, answer, continuation, *choice_texts = value_or_raise(rendered)
                 if isinstance(choices, str):
                     choice_texts = _texts_of(row, choices, "choices", allow_one=False)
                 references = self._references(row, answer, choice_texts)
@@ -156,7 +165,14 @@ class PartPrompter:
                 predictions = self._predictions(row, choice_texts)
                 categories = _categories(row, self._spec.categories)
                 yield _Question(
-                    prompt, tuple(choice_texts), references, fields, cluster, predictions, categories
+                    prompt,
+                    tuple(choice_texts),
+                    continuation,
+                    references,
+                    fields,
+                    cluster,
+                    predictions,
+                    categories,
                 )
             except InputError as error:
                 yield error
@@ -179,20 +195,17 @@ class PartPrompter:
         """The right answers: texts of choices for `choose`; for `generate` what the model should say."""
         spec = self._spec
         if spec.references:
-            return tuple(_texts_of(row, spec.references, "right answers", allow_one=True))
+            right = _texts_of(row, spec.references, "right answers", allow_one=True)
+            if spec.kind == "choose" and not spec.predictions:
+                _require_choices(row, right, choices)
+            return tuple(right)
         if not choices or spec.predict == "expected":
             return (answer,)
         labels = list(spec.labels) if isinstance(spec.labels, tuple) and spec.labels else list(choices)
         numbers = list(map(str, range(len(choices))))
         if spec.labels == "index" or (spec.labels == "index-or-text" and _is_number(row, answer, choices)):
             labels = numbers
-        if answer not in labels:
-            raise InputError(
-                "the answer is none of the choices",
-                where=str(row.origin),
-                found=shorten(answer),
-                expected=", ".join(map(shorten, labels)),
-            )
+        _require_choices(row, [answer], labels)
         right_choice = choices[labels.index(answer)]
         if spec.kind == "choose":
             return (right_choice,)
@@ -211,6 +224,8 @@ class PartPrompter:
         if spec.text:
             return self._exemplars_of_text(spec, count, paths[0])
         rows = [row for path in paths for row in read_table(path, spec.columns)]
+        if spec.layout:
+            rows = [question for row in rows for question in layout(spec.layout)(row)]
         _require_count(len(rows), count, paths[0])
         if spec.draw == "lm-eval" and count is not None:
             return _ExemplarPool(rows, count)
@@ -253,12 +268,12 @@ class PartPrompter:
     def _join(self, questions: Sequence[_Question]) -> _Exemplars:
         """Exemplars as texts, or as turns of a conversation."""
         if not self._spec.shots or not self._spec.shots.turns:
-            texts = [question.prompt + self._spec.join + question.references[0] for question in questions]
+            texts = [self._spec.join.join(question.worked()) for question in questions]
             return _Exemplars(self._before, tuple(texts))
         turns = [
             turn
             for question in questions
-            for turn in (("user", question.prompt), ("assistant", question.references[0]))
+            for turn in zip(("user", "assistant"), question.worked(), strict=True)
         ]
         before = self._before
         if turns:  # what stands before all else stands in the first turn
@@ -297,6 +312,17 @@ def _is_number(row: Example, answer: str, choices: Sequence[str]) -> bool:
             fix="write a spec that says which: labels: index, or no labels",
         )
     return is_number
+
+
+def _require_choices(row: Example, answers: Sequence[str], choices: Sequence[str]) -> None:
+    for answer in answers:
+        if answer not in choices:
+            raise InputError(
+                "the answer is none of the choices",
+                where=str(row.origin),
+                found=shorten(answer),
+                expected=", ".join(map(shorten, choices)),
+            )
 
 
 def _categories(row: Example, columns: Sequence[str]) -> tuple[str, ...]:

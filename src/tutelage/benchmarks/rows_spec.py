@@ -138,7 +138,8 @@ class RowsSpec(PromptSpec, BenchmarkInfo):
     def hub_datasets(self) -> list[tuple[str, HubRows]]:
         """The splits of datasets on the hub that parts and exemplars may be read from, each with a name for people."""
         rows = [(name, source.hub) for name, part in self.parts.items() for source in part.sources]
-        layers = {"exemplars": self, **{f"exemplars of {name}": way for name, way in self.ways.items()}}
+        layers: dict[str, PromptSpec] = {"exemplars": self}
+        layers |= {f"exemplars of {name}": layer for name, layer in (*self.ways.items(), *self.parts.items())}
         rows += [(name, layer.shots.hub) for name, layer in layers.items() if layer.shots is not None]
         return [(name, dataset) for name, dataset in rows if dataset is not None]
 

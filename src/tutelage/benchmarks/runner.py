@@ -91,6 +91,7 @@ class Benchmark:
                 *([dict(item.fields), item.cluster] if item.fields or item.cluster is not None else []),
                 *([list(item.predictions)] if item.predictions else []),
                 *([list(item.categories)] if item.categories else []),
+                *([["continuation", item.continuation]] if item.continuation else []),
                 *([[item.output.stop, item.output.pattern]] if item.output else []),
             ]
             for item in self.items

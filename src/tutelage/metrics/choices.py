@@ -95,4 +95,17 @@ def _count(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     return of_means(np.array(right, np.float64))
 
 
+def _reference_share(batch: ScoringBatch, _spec: MetricSpec) -> ItemStatistics:
+    shares = []
+    for index, row in enumerate(batch.rows):
+        choices, scores = _choices(row, "none", f"row {index + 1}")
+        is_right = np.array([equals_reference(choice, row) for choice in choices])
+        if not is_right.any():
+            raise _field_error("choices", row, f"row {index + 1}", "a list of texts, a reference among them")
+        weights = np.exp(np.array(scores) - max(scores))
+        shares.append(float(weights[is_right].sum() / weights.sum()))
+    return of_means(np.array(shares))
+
+
 choice_accuracy = MetricImplementation(_count)
+reference_probability = MetricImplementation(_reference_share)
