@@ -10,6 +10,8 @@ batch sizes 1, 4 and 16, found on 4 items of each part. Jobs:
     zero-shot   the same without examples
     bbh         BIG-bench Hard, three examples with chain of thought, the first 10 items of five tasks, at most 128 new tokens
     t5          MMLU's questions, five examples, to an encoder-decoder model of flan-t5-small's shape and random weights
+    sst2, rte, cola (GLUE), cb, copa, boolq (SuperGLUE)
+                the first 200 rows of each (--rows) without examples, or as many as there are
 
 Log-probabilities must agree to 1e-4 and texts must be equal but for near-ties, else the script fails. It prints how far both are from the
 floor: a token that is read once costs 2 operations a weight, at the rate at which this machine multiplies matrices.
@@ -35,8 +37,18 @@ SUBJECTS = (
     "marketing", "sociology", "virology",
 )  # fmt: skip
 TASKS = ("boolean_expressions", "date_understanding", "navigate", "object_counting", "sports_understanding")
-JOBS = ("mmlu", "zero-shot", "bbh", "t5")
-GOALS = {"mmlu": 4.0, "zero-shot": 1.5, "bbh": 4.0, "t5": 3.0}
+PARTS = {
+    "sst2": "glue",
+    "rte": "glue",
+    "cola": "glue",
+    "cb": "superglue",
+    "copa": "superglue",
+    "boolq": "superglue",
+}
+"""Jobs that ask one part of a benchmark, in the harness's way."""
+JOBS = ("mmlu", "zero-shot", "bbh", "t5", *PARTS)
+GOALS = {"mmlu": 4.0, "zero-shot": 1.5, "bbh": 4.0, "t5": 3.0, "sst2": 1.5, "rte": 1.5, "cola": 1.5}
+"""How many times as fast as the harness a job should be; the others are reported."""
 BATCHES = (1, 4, 16)
 TRIED = 4  # items of each part on which a batch size is chosen
 NEW_TOKENS = 128
@@ -66,7 +78,10 @@ def requests(job: str, items: int, data: Path) -> list[Asked]:
     """The requests of a job, made by Tutelage's benchmarks."""
     from tutelage.benchmarks import Limit, load
 
-    if job == "bbh":
+    if job in PARTS:
+        limit = Limit(items, first=True)
+        found = load(f"{PARTS[job]}:lm-eval", data=data, limit=limit, parts=[job])
+    elif job == "bbh":
         found = load("bbh:cot", data=data, limit=Limit(items, first=True), parts=TASKS)
     else:
         shots = 0 if job == "zero-shot" else 5
@@ -252,9 +267,8 @@ def run(job: str, items: int, python: str, folder: Path, data: Path) -> None:
     print(
         f"  {len(asked)} requests: Tutelage {mine.seconds:.1f} and {again.seconds:.1f} s, lm-eval {other.seconds:.1f} s"
     )
-    print(
-        f"  ratio {other.seconds / seconds:.2f} (goal {GOALS[job] if items <= 20 or job != 'mmlu' else 6.0})"
-    )
+    goal = 6.0 if job == "mmlu" and items > 20 else GOALS.get(job, "none")
+    print(f"  ratio {other.seconds / seconds:.2f} (goal {goal})")
     print(f"  peak memory: Tutelage {mine.peak / 1e9:.2f} GB, lm-eval {other.peak / 1e9:.2f} GB")
     for line in differences(job, mine.answers, other.answers):
         print(line)
@@ -284,6 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--only", default=",".join(JOBS))
     words.add_argument("--items", type=int, default=20, help="items of each subject (bbh: half of it)")
+    words.add_argument("--rows", type=int, default=200, help="rows of each part of GLUE and SuperGLUE")
     sides = words.add_mutually_exclusive_group()
     sides.add_argument("--peer", default=sys.executable, help="the python that has lm-eval 0.4.13")
     sides.add_argument("--alone", action="store_true", help="Tutelage only")
@@ -291,7 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words.add_argument("--data", type=Path, default=os.environ.get("TUTELAGE_DATA"))
     given = words.parse_args(arguments)
     if given.data is None:
-        sys.exit("name the folder with mmlu and bbh by --data or TUTELAGE_DATA")
+        sys.exit("name the folder with mmlu, bbh, glue and superglue by --data or TUTELAGE_DATA")
     from measurement_note import measured_on
     from tutelage.models import resolve
 
@@ -300,7 +315,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for job in given.only.split(","):
         if job not in JOBS:
             sys.exit(f"there is no job {job}: choose from {', '.join(JOBS)}")
-        items = given.items // 2 if job == "bbh" else given.items
+        items = given.rows if job in PARTS else given.items // 2 if job == "bbh" else given.items
         if given.alone:
             alone(job, items, folder, Path(given.data))
         else:

@@ -126,10 +126,24 @@ def test_dialogsum_and_report_page(script, capsys, finished, chromium):
 
 
 def test_evaluate_vs_lm_eval(script, capsys, mmlu, tiny_model_folder):
-    words = ["--alone", "--only", "zero-shot", "--items", "1", "--model", str(tiny_model_folder)]
+    (mmlu / "glue" / "RTE").mkdir(parents=True)
+    rows = "".join(f"{n}\tIt rains.\tIt is wet.\tentailment\n" for n in range(3))
+    (mmlu / "glue" / "RTE" / "dev.tsv").write_text("index\tsentence1\tsentence2\tlabel\n" + rows, "utf-8")
+    words = [
+        "--alone",
+        "--only",
+        "zero-shot,rte",
+        "--items",
+        "1",
+        "--rows",
+        "2",
+        "--model",
+        str(tiny_model_folder),
+    ]
     script("evaluate_vs_lm_eval").main([*words, "--data", str(mmlu)])
     printed = capsys.readouterr().out
     assert "zero-shot: 10 requests" in printed
+    assert "rte: 2 requests" in printed
     assert "unique tokens" in printed
 
 
