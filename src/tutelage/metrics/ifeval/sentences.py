@@ -10,8 +10,6 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from tutelage.core import yamltext
-
 _CAPITAL_AT_THE_BEGINNING = 1 << 1
 _LOWER_CASE_INSIDE = 1 << 5
 """Where Punkt has seen a word, as its table of words writes it."""
@@ -32,6 +30,8 @@ def tokenize(text: str) -> list[str]:
 @functools.cache
 def _splitter() -> Any:
     from nltk.tokenize import punkt
+
+    from tutelage.core import yamltext  # PyYAML takes as long to import as all of the metrics
 
     table = yamltext.table(__package__, "sentences.yaml")
     parameters = punkt.PunktParameters()
