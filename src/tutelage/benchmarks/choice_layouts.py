@@ -32,7 +32,11 @@ def truthfulqa(row: Example) -> Iterator[Example]:
         else:  # an answer: 1 or 0
             choices, labels = list(targets), list(targets.values())
         right: list[Json] = []
-        if isinstance(labels, list) and len(labels) == len(choices) and all(label in (0, 1) for label in labels):
+        if (
+            isinstance(labels, list)
+            and len(labels) == len(choices)
+            and all(label in (0, 1) for label in labels)
+        ):
             right += [choice for choice, label in zip(choices, labels, strict=True) if label]
         if not right:
             raise not_as_published(

@@ -9,7 +9,9 @@ HARNESS_SEED = 1234
 """The harness's default `fewshot_random_seed`."""
 
 
-def harness_draws(pool: int, count: int, questions: Collection[int]) -> dict[int, tuple[int, ...]]:
+def harness_draws(
+    pool: int, count: int, questions: Collection[int], *, spare: int = 0
+) -> dict[int, tuple[int, ...]]:
     """Draw exemplars as lm-evaluation-harness 0.4.13 does: one generator draws for each question of the file in turn.
 
     So a question's exemplars depend on its place in the file and on nothing else: neither on a limit nor on a sample.
@@ -18,6 +20,8 @@ def harness_draws(pool: int, count: int, questions: Collection[int]) -> dict[int
         pool: how many rows there are to draw from.
         count: how many to draw for a question, at most `pool`.
         questions: the numbers of the questions in their file, from 0.
+        spare: how many more are drawn and not used: 1 in tasks without a test split, where the harness expects that the question
+            itself may be among the exemplars.
 
     Returns:
         For each question the numbers of its exemplars, in their order before the question.
@@ -25,7 +29,7 @@ def harness_draws(pool: int, count: int, questions: Collection[int]) -> dict[int
     generator = random.Random(HARNESS_SEED)  # noqa: S311 - the harness's generator, not a secret
     draws = {}
     for number in range(max(questions, default=-1) + 1):
-        draw = generator.sample(range(pool), count)
+        draw = generator.sample(range(pool), count + spare)
         if number in questions:
-            draws[number] = tuple(draw)
+            draws[number] = tuple(draw[:count])
     return draws

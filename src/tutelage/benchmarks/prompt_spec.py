@@ -47,9 +47,10 @@ class ExemplarSpec(Block):
     count: int | None = Field(
         None, ge=0, le=1000, description="How many, from the first on; all when not given."
     )
-    draw: Literal["first", "lm-eval"] = Field(
+    draw: Literal["first", "lm-eval", "lm-eval-spare"] = Field(
         "first",
-        description="first: the first rows; lm-eval: for each question those that lm-evaluation-harness draws for it.",
+        description="first: the first rows; lm-eval: for each question those that lm-evaluation-harness draws for it; lm-eval-spare: "
+        "the same in its tasks without a test split, where it draws one more than it uses.",
     )
     after: str = Field("", description="For text: it begins behind this line.")
     split: str = Field(
@@ -327,9 +328,9 @@ def _of_exemplars(spec: PromptSpec, exemplars: ExemplarSpec, at: _FieldPlace) ->
         yield InputError(
             "only exemplars from rows, with form: chat, can be turns", where=at("shots"), fix="remove turns"
         )
-    if exemplars.draw == "lm-eval" and (exemplars.text or exemplars.count is None):
+    if exemplars.draw != "first" and (exemplars.text or exemplars.count is None):
         yield InputError(
-            "draw: lm-eval draws a number of rows",
+            f"draw: {exemplars.draw} draws a number of rows",
             where=at("shots"),
             found="text" if exemplars.text else "no count",
             expected="path or hub, and count",

@@ -78,10 +78,11 @@ class _Exemplars:
 
 @dataclass(frozen=True, slots=True)
 class _ExemplarPool:
-    """Rows of which some are drawn for each question."""
+    """Rows of which some are drawn for each question, and how many more are drawn and not used."""
 
     rows: Sequence[Example]
     count: int
+    spare: int
 
 
 class PartPrompter:
@@ -226,9 +227,10 @@ class PartPrompter:
         rows = [row for path in paths for row in read_table(path, spec.columns)]
         if spec.layout:
             rows = [question for row in rows for question in layout(spec.layout)(row)]
-        _require_count(len(rows), count, paths[0])
-        if spec.draw == "lm-eval" and count is not None:
-            return _ExemplarPool(rows, count)
+        spare = int(spec.draw == "lm-eval-spare")
+        _require_count(len(rows), None if count is None else count + spare, paths[0])
+        if spec.draw != "first" and count is not None:
+            return _ExemplarPool(rows, count, spare)
         return self._join(self._worked(rows[:count]))
 
     def _exemplar_files(self, spec: ExemplarSpec) -> Sequence[Path]:
@@ -256,7 +258,7 @@ class PartPrompter:
         pool = self._exemplars
         if isinstance(pool, _Exemplars):
             return dict.fromkeys(numbers, pool)
-        draws = harness_draws(len(pool.rows), pool.count, set(numbers))
+        draws = harness_draws(len(pool.rows), pool.count, set(numbers), spare=pool.spare)
         drawn = sorted({index for draw in draws.values() for index in draw})
         exemplars = dict(zip(drawn, self._worked([pool.rows[index] for index in drawn]), strict=True))
         return {number: self._join([exemplars[index] for index in draw]) for number, draw in draws.items()}
