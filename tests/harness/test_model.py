@@ -67,6 +67,8 @@ def test_it_is_registered_and_made_from_arguments(harness, tiny_model_folder):
         {"pretrained": str(tiny_model_folder), "max_length": 99}, {"batch_size": 1, "device": None}
     )
     assert made.get_model_info()["max_length"] == 99
+    # lm-eval's command names cuda where nobody names a device.
+    assert kind.create_from_arg_obj({"pretrained": str(tiny_model_folder)}, {"device": "cuda:0"}) is not None
     text = f"pretrained={tiny_model_folder},dtype=bfloat16"
     made = kind.create_from_arg_string(text, {"batch_size": "auto", "max_batch_size": 64, "device": "cpu"})
     assert made.get_model_info()["model_dtype"] == "torch.bfloat16"

@@ -20,6 +20,7 @@ from pathlib import Path
 
 MODEL = "smollm2-135m-instruct"
 GENERATED = ("bbh_fewshot_boolean_expressions", "bbh_zeroshot_object_counting", "gsm8k")
+SHOTS = {"mmlu_abstract_algebra": 5}  # others have as many examples as lm-eval gives them
 TASKS = (
     "rte",
     "cola",

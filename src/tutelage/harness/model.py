@@ -79,7 +79,7 @@ class TutelageLM(LM):  # type: ignore[misc]  # lm-eval is not typed
         cls, arg_string: str, additional_config: Mapping[str, Any] | None = None
     ) -> TutelageLM:
         """Make the model from `--model_args`; lm-eval's batch sizes are left out, as the engine makes its own batches."""
-        model: TutelageLM = super().create_from_arg_string(arg_string, _without_batches(additional_config))
+        model: TutelageLM = super().create_from_arg_string(arg_string, _settings(additional_config))
         return model
 
     @classmethod
@@ -87,7 +87,7 @@ class TutelageLM(LM):  # type: ignore[misc]  # lm-eval is not typed
         cls, arg_dict: dict[str, Any], additional_config: Mapping[str, Any] | None = None
     ) -> TutelageLM:
         """Make the model from arguments by name; lm-eval's batch sizes are left out, as the engine makes its own batches."""
-        model: TutelageLM = super().create_from_arg_obj(arg_dict, _without_batches(additional_config))
+        model: TutelageLM = super().create_from_arg_obj(arg_dict, _settings(additional_config))
         return model
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
@@ -223,9 +223,16 @@ class TutelageLM(LM):  # type: ignore[misc]  # lm-eval is not typed
             self.cache_hook.add_partial(kind, args, result)
 
 
-def _without_batches(settings: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {
+def _settings(settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    """lm-eval's settings for all models without its batch sizes, and without its default device cuda where there is none."""
+    import torch
+
+    used = {
         name: value
         for name, value in (settings or {}).items()
         if name not in ("batch_size", "max_batch_size")
     }
+    if str(used.get("device")).startswith("cuda") and not torch.cuda.is_available():
+        _LOG.warning("there is no CUDA device: the model stays on the processor")
+        del used["device"]
+    return used
