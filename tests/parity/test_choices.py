@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from parity.byte_model import CONTEXT, write_byte_model
-from parity.choice_data import TASKS, write_rows
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from parity.byte_model import CONTEXT, write_byte_model
+from parity.choice_data import TASKS, write_rows
 from tutelage.benchmarks import Benchmark, load
 from tutelage.core.types import Response
 from tutelage.engine import Engine

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tutelage.benchmarks import Benchmark, caveats
+from tutelage.benchmarks import Benchmark, caveats, ties
 from tutelage.comparison import PairedScores
 from tutelage.core import hashing
 from tutelage.core.types import Json, Request, Response
@@ -116,7 +116,11 @@ class ModelEvaluator:
             evaluation.write_scores(name, scores, primary=result.primary, ids=benchmark.members(name))
         for part, scores in result.parts.items():
             evaluation.write_scores(part, scores, primary=result.primary)
-        notes = {**caveats.caveats(benchmark), **caveats.extraction_doubts(benchmark, responses)}
+        notes = {
+            **caveats.caveats(benchmark),
+            **caveats.extraction_doubts(benchmark, responses),
+            **ties.decided_by_order(benchmark, responses),
+        }
         if self.self_check:
             self.listener.stage(self.stage_prefix + benchmark.name, "self-check")
             notes["self_check"] = selfcheck.check(self.load_engine().engine, requests, responses).as_json()

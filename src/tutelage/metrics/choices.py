@@ -31,8 +31,18 @@ def most_likely_choice(row: Row, by: str, *, where: str) -> str:
     Raises:
         InputError: the row's fields do not allow it; `where` names the row.
     """
+    return likeliest_choices(row, by, where=where)[0]
+
+
+def likeliest_choices(row: Row, by: str, *, where: str) -> list[str]:
+    """All choices with the largest log-probability divided by their length: several where they are equal.
+
+    Raises:
+        InputError: as `most_likely_choice`.
+    """
     choices, scores = _choices(row, by, where)
-    return choices[max(range(len(scores)), key=scores.__getitem__)]
+    largest = max(scores)
+    return [choice for choice, score in zip(choices, scores, strict=True) if score == largest]
 
 
 def expected_choice(row: Row, by: str, *, where: str) -> float:

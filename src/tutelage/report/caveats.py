@@ -25,6 +25,11 @@ def sentences(caveats: Mapping[str, Any]) -> Iterator[str]:
         )
         yield f"self-check: {check['n']} asked again one by one, {len(check['wrong'])} differ{apart}; {check['ties']} near-ties"
         yield from (f"  differs: {line}" for line in check["wrong"])
+    if ties := caveats.get("ties"):
+        yield (
+            f"{ties['items']} items have several equally likely choices, of which the first counts as the answer: "
+            f"{ties['right']} of them are right so"
+        )
     if "extraction" in caveats:
         counts = caveats["extraction"]
         yield (
