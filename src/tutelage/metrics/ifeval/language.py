@@ -43,15 +43,21 @@ def is_in_language(response: str, *, language: str) -> bool:
     Raises:
         InputError: langdetect is not installed.
     """
+    return _language_of(response) in (language, None)
+
+
+@functools.lru_cache(maxsize=1024)  # strict and loose metrics ask for the same texts
+def _language_of(text: str) -> str | None:
+    """The code of a text's language; None where nobody can tell."""
     detectors = _detectors()
     from langdetect import LangDetectException
 
     detector = detectors.create()
-    detector.append(response)
+    detector.append(text)
     try:
-        return bool(detector.detect() == language)
+        return str(detector.detect())
     except LangDetectException:
-        return True
+        return None
 
 
 @functools.cache
