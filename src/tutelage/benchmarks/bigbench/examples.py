@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -72,9 +73,14 @@ def question_of(task: BigBenchTask, example: TaskExample) -> str:
     if example.scores and task.appends_choices:
         prefix = task.setting("choice_prefix", "\n  choice: ")
         choices = sorted(example.scores)
-        order = np.random.RandomState(SEED).permutation(len(choices))
-        text += "".join(prefix + choices[place] for place in order)
+        text += "".join(prefix + choices[place] for place in _choice_order(len(choices)))
     return text + task.setting("example_output_prefix", "\nA: ")
+
+
+@cache
+def _choice_order(count: int) -> tuple[int, ...]:
+    """The order of so many sorted choices, which is drawn anew for every example and so always the same."""
+    return tuple(map(int, np.random.RandomState(SEED).permutation(count)))
 
 
 def _others(examples: Sequence[TaskExample]) -> list[list[int]]:
