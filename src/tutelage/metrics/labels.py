@@ -1,6 +1,7 @@
 """Metrics of labels: accuracy by class, precision, recall, F1, Matthews' correlation. Equal to scikit-learn's.
 
-The statistics of an item are (true label, predicted label), as numbers; all else follows from how often each pair occurs.
+The statistics of an item are (true label, predicted label), as numbers; all else follows from how often each pair occurs. In
+metrics that know the possible labels, all predictions that are none have the same number.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ from tutelage.core.errors import InputError
 from tutelage.metrics.catalogue import MetricSpec
 from tutelage.metrics.group_sums import GroupSums, name_code
 from tutelage.metrics.implementation import ItemStatistics, MetricImplementation, PseudoItems, ScoringBatch
-from tutelage.metrics.row_fields import single_reference
+from tutelage.metrics.row_fields import possible_labels, single_reference
+from tutelage.metrics.score import Row
 from tutelage.metrics.stats.arrays import Floats
 from tutelage.metrics.stats.estimators import Estimator
+
+NO_LABEL = 0.0
+"""The number of predictions that are none of the labels."""
 
 
 def _count(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
@@ -27,8 +32,28 @@ def _count(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     return ItemStatistics(np.arange(len(codes)), (codes[:, 0] == codes[:, 1]).astype(np.float64), codes)
 
 
+def _count_known(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
+    """As `_count`, with a row's possible labels: a prediction that is none of them is `NO_LABEL`, or wrong, where a class is positive."""
+    codes = np.zeros((len(batch.rows), 2))
+    for index, row in enumerate(batch.rows):
+        true = single_reference(spec, row, index, expected="true label").strip()
+        codes[index] = name_code(true), _known_code(row, index, true, str(spec.options.get("positive", "")))
+    return ItemStatistics(np.arange(len(codes)), (codes[:, 0] == codes[:, 1]).astype(np.float64), codes)
+
+
+def _known_code(row: Row, index: int, true: str, positive: str) -> float:
+    predicted = row.prediction.strip()
+    labels = possible_labels(row, index)
+    if predicted in labels:
+        return name_code(predicted)
+    if not positive:
+        return NO_LABEL
+    return name_code(positive if true != positive else next(label for label in labels if label != positive))
+
+
 def _of_confusion_table(
     combine: Callable[[MetricSpec, Floats, Floats, Floats, Floats], Floats],
+    count: Callable[[ScoringBatch, MetricSpec], ItemStatistics] = _count,
 ) -> MetricImplementation:
     """A metric of the labels, and of how often each is true, is predicted, is predicted rightly.
 
@@ -42,15 +67,15 @@ def _of_confusion_table(
         sums = [GroupSums(groups, len(labels), mask) for groups, mask in masks]
         return lambda weights: combine(spec, labels, *(sum_by_label(weights) for sum_by_label in sums))
 
-    return MetricImplementation(_count, estimator, pseudo_items=_pseudo_items)
+    return MetricImplementation(count, estimator, pseudo_items=_pseudo_items)
 
 
 def _precision_recall_f(
     spec: MetricSpec, labels: Floats, true: Floats, predicted: Floats, right: Floats
 ) -> Floats:
     average = str(spec.options["average"])
-    positive = _positive(spec, labels) if average == "binary" else slice(None)
-    true, predicted, right = (counts[:, positive] for counts in (true, predicted, right))
+    classes = _positive(spec, labels) if average == "binary" else np.flatnonzero(labels != NO_LABEL)
+    true, predicted, right = (counts[:, classes] for counts in (true, predicted, right))
     return averaged(true, predicted, right, str(spec.options["measure"]), average)
 
 
@@ -114,5 +139,7 @@ def _share(numerator: Floats, denominator: Floats) -> Floats:
 
 
 label_f = _of_confusion_table(_precision_recall_f)
+known_label_f = _of_confusion_table(_precision_recall_f, _count_known)
 balanced_accuracy = _of_confusion_table(_balanced_accuracy)
 mcc = _of_confusion_table(_mcc)
+known_label_mcc = _of_confusion_table(_mcc, _count_known)

@@ -36,6 +36,19 @@ def require_reference(spec: MetricSpec, row: Row, index: int) -> None:
         raise InputError(f"{spec.text} needs a reference", where=f"row {index + 1}", found="none")
 
 
+def possible_labels(row: Row, index: int) -> list[str]:
+    """The labels that the row's answer could be, from its field `labels`.
+
+    Raises:
+        InputError: there is no such field, or it holds no list of texts.
+    """
+    labels = row.fields.get("labels")
+    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
+        problem = "whether the answer is a label cannot be told"
+        raise field_error(problem, row, f"row {index + 1}", "labels", "a list of texts")
+    return [str(label).strip() for label in labels]
+
+
 def number(spec: MetricSpec, row: Row, index: int, name: str, *, above: float = -math.inf) -> float:
     """A number in one of the row's fields.
 
