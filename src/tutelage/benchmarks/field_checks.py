@@ -11,14 +11,16 @@ from tutelage.metrics.catalogue import expand, parse
 
 
 def field_mistakes(metrics: Sequence[str], items: Sequence[BenchmarkItem]) -> list[InputError]:
-    """The mistakes in fields that metrics read beside the answer, each with its item; none where no metric reads any.
+    """The mistakes in fields that metrics read beside the answer, each with its item, and in models that metrics need.
 
     Args:
         metrics: the metrics of the items' part.
         items: the items of one part.
     """
     entries = {name: parse(name).entry for name in expand(metrics)}
-    readers = [name for name, entry in entries.items() if entry.reads and not entry.predicted]
+    readers = [
+        name for name, entry in entries.items() if (entry.reads or entry.needs_model) and not entry.predicted
+    ]
     if not readers or not items:
         return []
     try:

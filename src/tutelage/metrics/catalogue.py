@@ -13,6 +13,8 @@ from tutelage.core.suggestions import nearest
 from tutelage.core.version import __version__
 
 Option = bool | int | float | str
+MODEL = "model"
+"""The option that names a model, without which a metric that has it cannot score."""
 Direction = Literal["higher", "lower", "target", "none"]
 
 
@@ -57,6 +59,15 @@ class CatalogueEntry:
     def __post_init__(self) -> None:
         assert (self.target is not None) == (self.better == "target"), self.name
 
+    @property
+    def needs_model(self) -> bool:
+        """Whether the metric reads texts with a model that the option `model` names."""
+        return MODEL in self.options
+
+    def is_named(self, option: str) -> bool:
+        """Whether the signature holds an option as it was written; else the metric adds what the option stands for."""
+        return bool(self.options.get(option, {}).get("in_signature", True))
+
 
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
@@ -69,7 +80,8 @@ class MetricSpec:
     @property
     def signature(self) -> str:
         """Name, options and version: what must agree for two scores to be comparable."""
-        parts = [self.entry.name, *(f"{key}:{_as_text(value)}" for key, value in self.options.items())]
+        named = {key: value for key, value in self.options.items() if self.entry.is_named(key)}
+        parts = [self.entry.name, *(f"{key}:{_as_text(value)}" for key, value in named.items())]
         return "|".join([*parts, f"version:{__version__}"])
 
 
@@ -190,6 +202,7 @@ def check_scores_answers(text: str, *, without_fields: bool = False, provided: C
                 expected="the number that stands for such answers, as in T5",
                 fix=f"write {spec.entry.name}:invalid=-1, or another number",
             )
+        require_model(spec)
         missing = [name for name in spec.entry.predicted if name not in provided]
         reads = spec.entry.reads if without_fields else ()
         missing = missing or [name for name in reads if name not in provided]
@@ -201,6 +214,18 @@ def check_scores_answers(text: str, *, without_fields: bool = False, provided: C
                 expected="a metric of prediction and references, such as rougeL, accuracy or exact_match",
                 fix="choose another metric; `tutelage score` takes this one for files that have the field",
             )
+
+
+def require_model(spec: MetricSpec) -> None:
+    """Raise an InputError when a metric needs a model and its name says none."""
+    if spec.entry.needs_model and not spec.options[MODEL]:
+        raise InputError(
+            f"{spec.entry.name} needs an encoder",
+            where=f"metric {spec.text!r}",
+            found="no model",
+            expected="model=FOLDER or model=OWNER/NAME, such as model=FacebookAI/roberta-large",
+            fix=f"write {spec.text}:model=FOLDER",
+        )
 
 
 def check_primary(text: str) -> None:
