@@ -245,6 +245,7 @@ CHANGES = {
     "the stop texts": ("spec.parts.numbers.stop", ["\n", "."]),
     "no stop text": ("spec.parts.numbers.stop", ...),
     "the rule": ("spec.parts.numbers.extraction", "first-number"),
+    "the reading": ("spec.parts.numbers.reading", {"pattern": "[0-9]+"}),
     "the version": ("spec.version", 2),
     "the name": ("spec.name", "store"),
     "the metrics": ("spec.metrics", ["exact_match"]),

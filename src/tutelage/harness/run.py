@@ -114,7 +114,9 @@ def _load_tasks(manager: Any, options: HarnessOptions) -> list[Any]:
         try:
             with local_data(options.data_dir), _task_errors(name, options.data_dir):
                 loaded = manager.load([name])
-                tasks += loaded["groups"].values() or loaded["tasks"].values()
+                inner = {child for children in loaded.get("group_map", {}).values() for child in children}
+                groups = [group for group in loaded["groups"].values() if group.name not in inner]
+                tasks += groups or loaded["tasks"].values()
         except InputError as error:
             errors.append(error)
     if not options.tasks:
