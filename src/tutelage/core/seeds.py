@@ -20,3 +20,10 @@ def generator(seed: int, *purpose: str | int) -> np.random.Generator:
     import numpy as np
 
     return np.random.default_rng(derive(seed, *purpose))
+
+
+def legacy_generator(seed: int) -> np.random.RandomState:
+    """Numpy's frozen generator of before 1.17, for draws that must equal those of another program."""
+    import numpy as np
+
+    return np.random.RandomState(seed)

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
-
 from tutelage.benchmarks.bigbench.task_file import BigBenchTask, TaskExample
+from tutelage.core import seeds
 from tutelage.core.errors import InputError
 
 SEED = 42
@@ -55,7 +54,7 @@ def prompts(task: BigBenchTask, shots: int) -> Iterator[Prompt]:
     if not shots:
         yield from (Prompt((), question) for question in questions)
         return
-    generator = np.random.RandomState(SEED)
+    generator = seeds.legacy_generator(SEED)
     others = _others(task.examples)
     for index, question in enumerate(questions):
         drawn = generator.choice(len(task.examples) - 1 - len(others[index]), shots, replace=False)
@@ -80,7 +79,7 @@ def question_of(task: BigBenchTask, example: TaskExample) -> str:
 @cache
 def _choice_order(count: int) -> tuple[int, ...]:
     """The order of so many sorted choices, which is drawn anew for every example and so always the same."""
-    return tuple(map(int, np.random.RandomState(SEED).permutation(count)))
+    return tuple(map(int, seeds.legacy_generator(SEED).permutation(count)))
 
 
 def _others(examples: Sequence[TaskExample]) -> list[list[int]]:
