@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -174,7 +175,17 @@ def _pairs() -> list[Row]:
     ]
 
 
+def _bertscore(pair: int) -> str:
+    """F1 by bert-score over the random BERT of two layers, as recorded for tests/parity/test_bertscore.py."""
+    path = Path(__file__).parents[1] / "parity" / "bertscore.json"
+    return f"{json.loads(path.read_text('utf-8'))['values']['bert|2|False'][pair][2]:.4f}"
+
+
 COMPUTED: dict[str, dict[str, Callable[[], str]]] = {
+    "BERTScore: words that are near each other": {
+        "0.9673": lambda: _bertscore(4),
+        "0.9981": lambda: _bertscore(2),
+    },
     "A score, an interval, a signature": {"0.0161": lambda: _difference()[3]},
     "rouge_score's `mid` is random": {"10": lambda: str(len(_pairs()))},
     "A standard error divided once too often": {"31.6": lambda: f"{math.sqrt(1000):.1f}"},
