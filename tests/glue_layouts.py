@@ -17,10 +17,19 @@ ROWS: dict[str, dict[str, list[dict[str, Any]]]] = yaml.safe_load(
 ENTAILMENT = ("entailment", "not_entailment")
 NLI = ("entailment", "neutral", "contradiction")
 CB = ("entailment", "contradiction", "neutral")
-_MNLI = (
-    "index promptID pairID genre sentence1_binary_parse sentence2_binary_parse sentence1_parse sentence2_parse sentence1 sentence2"
-).split()
-_STSB = "index genre filename year old_index source1 source2 sentence1 sentence2".split()
+_MNLI = [
+    "index",
+    "promptID",
+    "pairID",
+    "genre",
+    "sentence1_binary_parse",
+    "sentence2_binary_parse",
+    "sentence1_parse",
+    "sentence2_parse",
+    "sentence1",
+    "sentence2",
+]
+_STSB = ["index", "genre", "filename", "year", "old_index", "source1", "source2", "sentence1", "sentence2"]
 _MRPC = ["#1 ID", "#2 ID", "#1 String", "#2 String"]
 _PHENOMENA = {
     "Lexical Semantics": "lexical_semantics",

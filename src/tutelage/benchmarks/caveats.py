@@ -37,10 +37,12 @@ def caveats(benchmark: Benchmark) -> dict[str, Json]:
     items, exemplars = count_dropped(benchmark)
     if items:
         values["shots_dropped"] = {"items": items, "examples": exemplars}
-    if benchmark.missing:
-        values["missing_parts"] = list(benchmark.missing)
-    if benchmark.substitutes:
-        values["substituted_parts"] = list(benchmark.substitutes)
+    if missing := benchmark.averaged(benchmark.missing):
+        values["missing_parts"] = [*missing]
+    if substitutes := benchmark.averaged(benchmark.substitutes):
+        values["substituted_parts"] = [*substitutes]
+    if missing := [part for part in benchmark.missing if part in benchmark.diagnostic]:
+        values["missing_diagnostics"] = [*missing]
     available = sum(benchmark.sizes.values())
     if available > len(benchmark.items):
         values["sampled_of"] = available
@@ -52,13 +54,16 @@ def caveats(benchmark: Benchmark) -> dict[str, Json]:
 
 def extraction_doubts(benchmark: Benchmark, responses: Mapping[str, Response]) -> dict[str, Json]:
     """How many answers were extracted with doubt; nothing where no metric of the benchmark defines that."""
-    metrics = [parse(name) for part in benchmark.parts for name in benchmark.metrics_of(part)]
-    extraction = next((metric for metric in metrics if metric.entry.name in _EXTRACTIONS), None)
-    if extraction is None:
+    metrics = {part: [parse(name) for name in benchmark.metrics_of(part)] for part in benchmark.parts}
+    extractions = [
+        metric for of_part in metrics.values() for metric in of_part if metric.entry.name in _EXTRACTIONS
+    ]
+    if not extractions:
         return {}
+    extraction = extractions[0]
     extract, option = _EXTRACTIONS[extraction.entry.name]
     rule = str(extraction.options[option])
-    answers = [responses[item.id] for item in benchmark.items]
+    answers = [responses[item.id] for item in benchmark.items if extraction in metrics[item.part]]
     counts = audit_extraction([extract(answer.text, rule, finish=answer.finish) for answer in answers])
     return {"extraction": asdict(counts)}
 

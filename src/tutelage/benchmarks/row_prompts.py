@@ -355,6 +355,15 @@ def _texts_of(row: Example, column: str, subject: str, *, allow_one: bool) -> li
     )
 
 
+def _sampled(rows: NumberedRows, limit: Limit, unit: str) -> NumberedRows:
+    """A sample of a part's rows, in which rows with the same value of the column `unit`, if there is one, stay together."""
+
+    def key(row: tuple[int, Example]) -> str:
+        return hashing.of_json(dict(row[1].fields))
+
+    return sample(rows, limit, key=key, unit=(lambda row: str(value_of(row[1], unit))) if unit else None)
+
+
 def items_of_rows(settings: PromptSettings, part_rows: PartRows, limit: Limit) -> tuple[BenchmarkItem, ...]:
     """The items of all rows, or of a sample of each part.
 
@@ -374,7 +383,7 @@ def items_of_rows(settings: PromptSettings, part_rows: PartRows, limit: Limit) -
         except InputError as error:
             errors.append(error)
             continue
-        sampled = sample(rows, limit, key=lambda row: hashing.of_json(dict(row[1].fields)))
+        sampled = _sampled(rows, limit, settings.spec.parts.get(part, RowsPart()).unit)
         part_items: list[BenchmarkItem] = []
         for item in prompter.items(sampled):
             if isinstance(item, InputError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -56,6 +56,11 @@ class RowsSource(Block):
     )
     hub: HubRows | None = Field(None, description="A dataset on the hub, instead of path.")
     columns: tuple[str, ...] = Field((), description="The columns' names, where the file has none.")
+    read: Literal["rows", "entities", "parallel"] = Field(
+        "rows",
+        description="rows: as they stand in the file; entities: tokens with their tags, also as text (columns tokens, text, entities); "
+        "parallel: line n of each file, in `columns`.",
+    )
     header: tuple[str, ...] = Field(
         (), description="Columns that the first line of the file must name; else the next source is tried."
     )
@@ -97,6 +102,11 @@ class RowsPart(PromptSpec, PartMembership, TaskScoring):
     title: str = Field("", description="What the part is about; its name when not given.")
     sources: tuple[RowsSource, ...] = Field(
         (), description="Where the part's rows may be, in order of preference; instead of data.path."
+    )
+    unit: str = Field(
+        "",
+        description="The column that is equal in rows that are judged together, such as the options of a question: a sample takes "
+        "all of them or none.",
     )
 
 
@@ -244,6 +254,13 @@ def _of_parts(spec: RowsSpec, places: Places) -> Iterator[InputError]:
                     "a source has a path or a dataset on the hub",
                     where=places(("parts", name, "sources", index)),
                     found="both" if source.path else "neither",
+                )
+            files = (source.path,) if isinstance(source.path, str) else source.path
+            if source.read == "parallel" and len(source.columns) != len(files):
+                yield InputError(
+                    "parallel files need a column each",
+                    where=places(("parts", name, "sources", index)),
+                    found=f"{len(files)} files and {len(source.columns)} columns",
                 )
         metrics = part.metrics if "metrics" in part.model_fields_set else spec.metrics
         over_tasks = spec.aggregate == "tasks"

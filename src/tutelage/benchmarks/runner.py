@@ -49,6 +49,7 @@ class Benchmark:
         missing: parts whose data was not found.
         notes: what the user should know of its spec and data.
         substitutes: parts whose rows are not the benchmark's official ones.
+        diagnostic: parts that are in no average over parts, here or not.
     """
 
     name: str
@@ -58,12 +59,17 @@ class Benchmark:
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     substitutes: tuple[str, ...] = ()
+    diagnostic: tuple[str, ...] = ()
 
     @property
     def incomplete(self) -> tuple[str, ...]:
-        """Why an average over the parts is not the benchmark's own: parts that are missing or not its official rows."""
-        reasons = {"missing": self.missing, "substituted": self.substitutes}
+        """Why an average over the parts is not the benchmark's own: averaged parts that are missing or not its official rows."""
+        reasons = {"missing": self.averaged(self.missing), "substituted": self.averaged(self.substitutes)}
         return tuple(f"{reason}: {', '.join(parts)}" for reason, parts in reasons.items() if parts)
+
+    def averaged(self, parts: Sequence[str]) -> list[str]:
+        """Those parts that count in the average over parts."""
+        return [part for part in parts if part not in self.diagnostic]
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -41,7 +41,13 @@ class Limit:
             )
 
 
-def sample(items: Sequence[_Item], limit: Limit, *, key: Callable[[_Item], str]) -> Sequence[_Item]:
+def sample(
+    items: Sequence[_Item],
+    limit: Limit,
+    *,
+    key: Callable[[_Item], str],
+    unit: Callable[[_Item], str] | None = None,
+) -> Sequence[_Item]:
     """Limit one part's items, keeping their order.
 
     The sample is drawn by hashes of the items' texts. So it is the same for every model, machine and way of asking, and the sample
@@ -51,10 +57,34 @@ def sample(items: Sequence[_Item], limit: Limit, *, key: Callable[[_Item], str])
         items: the part's items.
         limit: how many.
         key: an item's text.
+        unit: what items share that are judged together: all of a unit are taken, or none. The first unit is taken whatever its size.
     """
     if limit.count is None or len(items) <= limit.count:
         return items
+    if unit is not None:
+        return _whole_units(items, limit, limit.count, key, unit)
     if limit.first:
         return items[: limit.count]
     order = sorted(range(len(items)), key=lambda at: (hashlib.sha256(key(items[at]).encode()).digest(), at))
     return [items[at] for at in sorted(order[: limit.count])]
+
+
+def _whole_units(
+    items: Sequence[_Item],
+    limit: Limit,
+    count: int,
+    key: Callable[[_Item], str],
+    unit: Callable[[_Item], str],
+) -> Sequence[_Item]:
+    places: dict[str, list[int]] = {}
+    for at, item in enumerate(items):
+        places.setdefault(unit(item), []).append(at)
+    units = list(places.values())
+    if not limit.first:
+        units.sort(key=lambda unit: (hashlib.sha256(key(items[unit[0]]).encode()).digest(), unit[0]))
+    chosen = units[0]
+    for unit_places in units[1:]:
+        if len(chosen) + len(unit_places) > count:
+            break
+        chosen = chosen + unit_places
+    return [items[at] for at in sorted(chosen)]

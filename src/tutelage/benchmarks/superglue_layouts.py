@@ -57,19 +57,20 @@ def record(row: Example) -> Iterator[Example]:
     """ReCoRD: a query about a passage; SuperGLUE's file or one query a row, as on the hub.
 
     Columns: passage, query, entities (each once, sorted), answers (each once, sorted; absent in a test set), passage_id, place (the
-    numbers of passage and query); text (the passage with its highlights as a list) and options (the query with each entity in its
-    place) for lm-evaluation-harness's prompt; flat_passage (its highlights as further sentences) and listed (the entities in one line)
-    for T5's.
+    numbers of passage and query). For lm-evaluation-harness's prompt: text (the passage with its highlights as a list) and options
+    (the query with each entity in its place, behind the end of the text's last line, which the harness scores with them). For T5's:
+    flat_passage (the highlights as further sentences) and listed (the entities in one line).
     """
     for query in _queries(row):
         passage, question = text_of(query, "passage"), text_of(query, "query")
         text, *highlights = passage.strip().split("\n@highlight\n")
-        items = "".join(f"  - {highlight}.\n" for highlight in highlights)
+        text += "\n\n" + "".join(f"  - {highlight}.\n" for highlight in highlights)
+        end = text[len(text.rstrip()) :]
         entities = texts(query, "entities", query.fields["entities"])
-        options: list[Json] = [f"  - {question}".replace("@placeholder", entity) for entity in entities]
+        options: list[Json] = [f"{end}   - {question}".replace("@placeholder", entity) for entity in entities]
         flat = re.sub(r"([.?!\"'])\n@highlight\n", r"\1 ", passage).replace("\n@highlight\n", ". ")
         yield with_columns(
-            query, text=f"{text}\n\n{items}", options=options, flat_passage=flat, listed=", ".join(entities)
+            query, text=text.rstrip(), options=options, flat_passage=flat, listed=", ".join(entities)
         )
 
 

@@ -11,6 +11,7 @@ from tutelage.cli import console
 from tutelage.cli.options import Data, Out
 from tutelage.evaluation.options import EvaluationOptions, meaning
 from tutelage.report.caveats import sentences
+from tutelage.results.name_marks import name_marks
 
 _COLUMNS = ["benchmark", "metric", "value", "95 % interval", "n"]
 
@@ -80,17 +81,17 @@ def _show(document: Mapping[str, Any]) -> None:
 def _rows(name: str, measured: Mapping[str, Any]) -> Iterator[list[str]]:
     """The headline first, then groups and averages, then parts."""
     headline = measured.get("headline", "")
-    incomplete = "missing_parts" in measured or "substituted_parts" in measured
-    mark = ", incomplete" if incomplete else ""
+    marks = name_marks(measured)
     parts: Mapping[str, Any] = measured["parts"]
     if headline:
-        yield from _lines(f"{name} ({headline}{mark})", parts[headline])
+        yield from _lines(f"{name} ({headline}){marks}", parts[headline])
         yield from _lines("  all items", measured["scores"])
     else:
-        yield from _lines(f"{name}{' (incomplete)' if incomplete else ''}", measured["scores"])
+        yield from _lines(name + marks, measured["scores"])
     groups = [group for group in measured.get("groups", []) if group != headline]
     for part in [*groups, *(part for part in parts if part not in measured.get("groups", []))]:
-        yield from _lines(f"  {part}{mark if part in groups else ''}", parts[part])
+        is_category = part.partition(": ")[0] in parts  # of one part, which is here
+        yield from _lines(f"  {part}{marks if part in groups and not is_category else ''}", parts[part])
 
 
 def _lines(label: str, scores: Mapping[str, Any]) -> Iterator[list[str]]:

@@ -12,6 +12,8 @@ def sentences(caveats: Mapping[str, Any]) -> Iterator[str]:
         yield f"not here, and in no average: {', '.join(missing)}"
     if substituted := caveats.get("substituted_parts"):
         yield f"not the benchmark's official rows, so that averages over them are not its own: {', '.join(substituted)}"
+    if missing := caveats.get("missing_diagnostics"):
+        yield f"diagnostic sets that are not here, and belong to no average: {', '.join(missing)}"
     if "sampled_of" in caveats:
         yield f"a sample of its {caveats['sampled_of']} items was asked; intervals are for all of them"
     if "shots_dropped" in caveats:

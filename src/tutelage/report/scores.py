@@ -13,6 +13,7 @@ from tutelage.report import formatting
 from tutelage.report.caveats import sentences
 from tutelage.report.chart import HUNDRED, Scale, fitted
 from tutelage.report.formatting import Number
+from tutelage.results.name_marks import name_marks
 
 Change = Literal["rose", "fell", "open", "untested"]
 """What may be said of a difference: better or worse beyond chance, open, or untested (not primary, or without direction)."""
@@ -75,6 +76,7 @@ class ScoreChart:
         budget: the loss in points that is allowed; None if none applies.
         budget_is_stated: whether the recipe states the budget.
         caveats: what a reader has to know about the scores.
+        marks: what the name may not be shown without, such as " (sample)".
     """
 
     name: str
@@ -85,6 +87,7 @@ class ScoreChart:
     budget: float | None
     budget_is_stated: bool
     caveats: tuple[str, ...] = ()
+    marks: str = ""
 
     @property
     def main(self) -> ScoreRow:
@@ -162,6 +165,7 @@ def _chart(
         budget=budget,
         budget_is_stated=name in budgets,
         caveats=tuple(sentences(outcome.get("told", {}))),
+        marks=name_marks(outcome.get("told", {})),
     )
 
 

@@ -17,6 +17,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.types import Response
 from tutelage.metrics.score import ItemScores
 from tutelage.results.evaluation import Evaluation, Item
+from tutelage.results.name_marks import name_marks
 
 GREEDY = {"do_sample": False}
 """The generation settings of all responses, in the harness's terms."""
@@ -215,7 +216,8 @@ def _groups(
         group_name = _unique_name(f"{name}_{part}", used_names)
         groups.append(_group(loaded, group_name, part, _metrics(loaded, part), members))
     grouped = {child for group in groups for child in group.children}
-    top = _group(loaded, name, loaded.name, [*_metrics(loaded, ""), *averages], list(tasks.values()))
+    alias = loaded.name + name_marks(loaded.caveats)
+    top = _group(loaded, name, alias, [*_metrics(loaded, ""), *averages], list(tasks.values()))
     children = [*(group.name for group in groups), *(child for child in top.children if child not in grouped)]
     return [replace(top, children=children), *groups]
 
