@@ -9,7 +9,7 @@ from pathlib import Path
 from tutelage.benchmarks.fields import HubRows, path_of_part
 from tutelage.benchmarks.row_layouts import layout
 from tutelage.benchmarks.rows_spec import RowsSource
-from tutelage.benchmarks.table_rows import read_table, value_of
+from tutelage.benchmarks.table_rows import read_entities, read_parallel, read_table, value_of
 from tutelage.core.errors import InputError, MachineError
 from tutelage.core.strictjson import shorten
 from tutelage.core.types import Example, Json
@@ -36,7 +36,7 @@ def read_source(source: RowsSource, part: str, paths: Sequence[Path]) -> Sourced
     Raises:
         InputError: a file is not what it should be, or lacks a column, with file and line.
     """
-    raw = [row for path in paths for row in read_table(path, source.columns)]
+    raw = _rows(source, paths)
     selected = list(enumerate(raw))[source.first - 1 : source.last]
     renamed = [(number, _renamed(row, source.rename)) for number, row in selected]
     if source.layout:
@@ -79,6 +79,13 @@ def source_paths(source: RowsSource, part: str) -> tuple[str, ...]:
     """The files of a source, with the part's name filled in."""
     paths = (source.path,) if isinstance(source.path, str) else source.path
     return tuple(path_of_part(path, part) for path in paths)
+
+
+def _rows(source: RowsSource, paths: Sequence[Path]) -> list[Example]:
+    if source.read == "parallel":
+        return read_parallel(paths, source.columns)
+    read = read_entities if source.read == "entities" else read_table
+    return [row for path in paths for row in read(path, source.columns)]
 
 
 def _renamed(row: Example, names: Mapping[str, str]) -> Example:

@@ -80,6 +80,24 @@ class RowsSource(Block):
     )
 
 
+class SubmissionFile(Block):
+    """A leaderboard's file of predictions for a part, and the test rows that it is about."""
+
+    file: str = Field(
+        pattern=r"^[^/\\]+\.(tsv|jsonl)$",
+        description="Its name; .tsv: index and prediction; .jsonl: idx and label, MultiRC's as passages with questions with answers.",
+    )
+    labels: tuple[str | int, ...] = Field(
+        (), description="What the file says for each choice in turn; the prediction itself when not given."
+    )
+    index: str = Field(
+        "idx", description="The column with a row's number, or its numbers of passage, question and answer."
+    )
+    sources: tuple[RowsSource, ...] = Field(
+        min_length=1, description="Where the test rows may be, in order of preference."
+    )
+
+
 class RowFilter(Block):
     """A filter that keeps rows by an annotation file."""
 
@@ -107,6 +125,9 @@ class RowsPart(PromptSpec, PartMembership, TaskScoring):
         "",
         description="The column that is equal in rows that are judged together, such as the options of a question: a sample takes "
         "all of them or none.",
+    )
+    submission: SubmissionFile | None = Field(
+        None, description="The leaderboard's file of predictions for the part's test rows."
     )
 
 
@@ -148,6 +169,8 @@ class RowsSpec(PromptSpec, BenchmarkInfo):
     def hub_datasets(self) -> list[tuple[str, HubRows]]:
         """The splits of datasets on the hub that parts and exemplars may be read from, each with a name for people."""
         rows = [(name, source.hub) for name, part in self.parts.items() for source in part.sources]
+        tests = {name: part.submission for name, part in self.parts.items() if part.submission is not None}
+        rows += [(f"{name}, test rows", source.hub) for name, file in tests.items() for source in file.sources]
         layers: dict[str, PromptSpec] = {"exemplars": self}
         layers |= {f"exemplars of {name}": layer for name, layer in (*self.ways.items(), *self.parts.items())}
         rows += [(name, layer.shots.hub) for name, layer in layers.items() if layer.shots is not None]

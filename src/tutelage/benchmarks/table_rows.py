@@ -11,11 +11,11 @@ from pathlib import Path
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.types import Example, Json, Origin
-from tutelage.data.formats import tables
+from tutelage.data.formats import open_parallel, tables
 from tutelage.data.formats.jsonl import RawRow
 from tutelage.data.formats.lines import Lines
 from tutelage.data.layouts import ReadOptions
-from tutelage.data.reader import read
+from tutelage.data.reader import ExampleReader, read
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[Example]:
@@ -30,6 +30,18 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Example]:
             for row, values in zip(rows, body, strict=True)
         ]
     return rows
+
+
+def read_entities(path: Path, columns: Sequence[str]) -> list[Example]:
+    """Read sentences of tokens with a tag each; CoNLL where the file's name does not say what it is."""
+    return list(read(path, options=ReadOptions(layout="entities", columns=tuple(columns))))
+
+
+def read_parallel(paths: Sequence[Path], columns: Sequence[str]) -> list[Example]:
+    """Read texts whose lines belong together, one file a column."""
+    names = [str(path) for path in paths]
+    rows = open_parallel(paths, names, columns)
+    return list(ExampleReader(rows, names[0], ReadOptions(layout="plain", columns=tuple(columns))))
 
 
 def has_header(path: Path, columns: Sequence[str]) -> bool:
