@@ -177,6 +177,14 @@ def test_probe_difficulty(script, capsys, tiny_model_folder):
     assert "positions chosen" in capsys.readouterr().out
 
 
+def test_suite_core(script, capsys, tiny_model_folder):
+    script("suite_core").main([str(tiny_model_folder), "core", "--limit", "1"])
+    rows = capsys.readouterr().out.splitlines()[3:]
+    assert rows[0].startswith("| knowledge | `accuracy` | 1 |")
+    assert rows[-1].startswith("| the suite | `task_score` |")
+    assert int(rows[-1].split("|")[8].replace(",", "")) > len(rows)
+
+
 def test_templates(script, capsys):
     script("templates").main(["--rows", "50"])
     assert "the library" in capsys.readouterr().out

@@ -11,15 +11,17 @@ from pathlib import Path
 from tutelage.benchmarks import lm_eval_task, old_form
 from tutelage.benchmarks.bigbench import BigBenchSpec, read_bigbench, read_bigbench_spec
 from tutelage.benchmarks.dataset import DataFolders, DataNotFoundError, read_parts
-from tutelage.benchmarks.fields import AnswerSettings, BenchmarkInfo, PartMembership, TaskScoring
+from tutelage.benchmarks.fields import BenchmarkInfo
 from tutelage.benchmarks.item_file import read_items
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.part_sources import fetch_hub_rows
 from tutelage.benchmarks.row_prompts import PromptSettings, items_of_rows
-from tutelage.benchmarks.rows_spec import RowsPart, RowsSpec, read_rows_spec
+from tutelage.benchmarks.rows_spec import RowsSpec, read_rows_spec
 from tutelage.benchmarks.runner import Benchmark
 from tutelage.benchmarks.sampling import Limit, sample
-from tutelage.benchmarks.spec import PartSpec, Spec, check_spec
+from tutelage.benchmarks.spec import Spec, check_spec
+from tutelage.benchmarks.suite import SuiteSpec, load_suite, read_suite_spec
+from tutelage.benchmarks.way_spec import items_spec, ways_notes
 from tutelage.core import regular
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_RECIPE_BYTES
@@ -29,6 +31,7 @@ from tutelage.core.validation import read_document
 SPEC = "spec.yaml"
 DEVELOPMENT = "development"
 ALL = "all"
+AnySpec = Spec | RowsSpec | BigBenchSpec | SuiteSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class _NamedSpec:
+class NamedSpec:
     """The spec that a benchmark's name leads to.
 
     Attributes:
@@ -58,7 +61,7 @@ class _NamedSpec:
     """
 
     path: Path
-    spec: Spec | RowsSpec | BigBenchSpec
+    spec: AnySpec
     selectors: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -81,7 +84,7 @@ def ways(name: str, *, root: Path | None = None) -> list[str]:
     """
     if not name.endswith(f":{ALL}"):
         return [name]
-    spec = _find(name, root).spec
+    spec = find_spec(name, root).spec
     if not isinstance(spec, RowsSpec) or not spec.ways:
         raise InputError("the benchmark has one way only", where=name, fix=f"name it without :{ALL}")
     return [name.removesuffix(ALL) + way for way in spec.ways]
@@ -113,7 +116,7 @@ def load(
             line; InputErrors for several.
     """
     selection = Selection(limit if isinstance(limit, Limit) else Limit(limit), tuple(parts or ()), shots)
-    named = _find(name, root)
+    named = find_spec(name, root)
     if named.foreign and named.spec.name in names():
         raise InputError(
             "the name belongs to a bundled benchmark",
@@ -122,6 +125,8 @@ def load(
             expected=f"none of {', '.join(names())}",
             fix="give your benchmark a name of its own",
         )
+    if isinstance(named.spec, SuiteSpec):
+        return _of_suite(named.spec, named, data, selection)
     if isinstance(named.spec, BigBenchSpec):
         return _of_bigbench(named.spec, named, data, selection)
     if isinstance(named.spec, RowsSpec):
@@ -129,13 +134,13 @@ def load(
     return _of_items(named.spec, named, data, selection)
 
 
-def describe(name: str, *, root: Path | None = None) -> Spec | RowsSpec | BigBenchSpec:
+def describe(name: str, *, root: Path | None = None) -> AnySpec:
     """Read and check a benchmark's spec; its data need not be there.
 
     Raises:
         InputError: as `load`, but for the data.
     """
-    return _find(name, root).spec
+    return find_spec(name, root).spec
 
 
 def fetch(name: str, *, root: Path | None = None) -> Iterator[tuple[str, int]]:
@@ -148,7 +153,7 @@ def fetch(name: str, *, root: Path | None = None) -> Iterator[tuple[str, int]]:
         InputError: no part names a dataset on the hub.
         MachineError: the hub cannot be reached; the error says what to copy by hand, and where to.
     """
-    spec = _find(name, root).spec
+    spec = find_spec(name, root).spec
     datasets = spec.hub_datasets() if isinstance(spec, RowsSpec) else []
     if not datasets:
         raise InputError(
@@ -161,7 +166,7 @@ def fetch(name: str, *, root: Path | None = None) -> Iterator[tuple[str, int]]:
         yield part, len(fetch_hub_rows(rows))
 
 
-def _over_rows(spec: RowsSpec, named: _NamedSpec, data: Path | None, selection: Selection) -> Benchmark:
+def _over_rows(spec: RowsSpec, named: NamedSpec, data: Path | None, selection: Selection) -> Benchmark:
     filter_name = next((word for word in named.selectors if word in spec.filters), "")
     way_names = [word for word in named.selectors if word != filter_name]
     way = spec.way(way_names[0] if way_names else "")
@@ -178,49 +183,17 @@ def _over_rows(spec: RowsSpec, named: _NamedSpec, data: Path | None, selection: 
     settings = PromptSettings(spec, way, folders, selection.shots, named.foreign)
     return Benchmark(
         name=":".join(word for word in (spec.name, way, filter_name) if word),
-        spec=_items_spec(spec, way, list(part_rows.rows)),
+        spec=items_spec(spec, way, list(part_rows.rows)),
         items=items_of_rows(settings, part_rows, selection.limit),
         sizes={part: len(rows) for part, rows in part_rows.rows.items()},
         missing=part_rows.missing,
-        notes=(*named.notes, *part_rows.notes, *_ways_notes(spec, way, list(part_rows.rows))),
+        notes=(*named.notes, *part_rows.notes, *ways_notes(spec, way, list(part_rows.rows))),
         substitutes=part_rows.substitutes,
+        diagnostic=tuple(name for name, part in spec.parts.items() if not part.averaged),
     )
 
 
-def _ways_notes(spec: RowsSpec, way: str, parts: Sequence[str]) -> Iterator[str]:
-    """Which parts are asked in another way, because this way has no prompt for them."""
-    others: dict[str, list[str]] = {}
-    for part in parts:
-        if (other := spec.way_of_part(way, part)) != way:
-            others.setdefault(other, []).append(part)
-    for other, names in others.items():
-        yield f"asked in the way {other}, because {way} does not have them: {', '.join(names)}"
-
-
-def _items_spec(spec: RowsSpec, way: str, parts: Sequence[str]) -> Spec:
-    """The spec of a benchmark over rows as the runner reads it, with the parts whose data was found."""
-    part_specs = {}
-    for name in parts:
-        prompt_spec, part = spec.prompt_spec(way, name), spec.parts.get(name, RowsPart())
-        part_specs[name] = PartSpec(
-            title=part.title or name.replace("_", " "),
-            kind=prompt_spec.kind,
-            **{field: getattr(prompt_spec, field) for field in AnswerSettings.model_fields},
-            **{
-                field: getattr(part, field)
-                for block in (PartMembership, TaskScoring)
-                for field in block.model_fields
-            },
-            metrics=prompt_spec.metrics if spec.aggregate == "tasks" else (),
-        )
-    info = {field: getattr(spec, field) for field in BenchmarkInfo.model_fields}
-    if way:
-        info["description"] = f"{spec.description} {spec.ways[way].title}".strip()
-    items = spec.data.path or spec.name  # parts with sources have no file in common
-    return Spec(**info, items=items, metrics=spec.prompt_spec(way, "").metrics, parts=part_specs)
-
-
-def _of_bigbench(spec: BigBenchSpec, named: _NamedSpec, data: Path | None, selection: Selection) -> Benchmark:
+def _of_bigbench(spec: BigBenchSpec, named: NamedSpec, data: Path | None, selection: Selection) -> Benchmark:
     if named.selectors:
         raise InputError(
             f"{spec.name} has one way only",
@@ -255,7 +228,24 @@ def _of_bigbench(spec: BigBenchSpec, named: _NamedSpec, data: Path | None, selec
     )
 
 
-def _of_items(spec: Spec, named: _NamedSpec, data: Path | None, selection: Selection) -> Benchmark:
+def _of_suite(spec: SuiteSpec, named: NamedSpec, data: Path | None, selection: Selection) -> Benchmark:
+    if named.selectors or selection.shots is not None:
+        raise InputError(
+            f"{spec.name} is a suite: the ways and exemplars of its tasks are fixed",
+            where=":".join([spec.name, *named.selectors]),
+            found=f"shots: {selection.shots}" if not named.selectors else ", ".join(named.selectors),
+            fix=f"write {spec.name}, or a suite of your own",
+        )
+
+    def load_task(name: str, *, limit: Limit, parts: Sequence[str], shots: int | None) -> Benchmark:
+        if isinstance(describe(name, root=named.path.parent), SuiteSpec):
+            raise InputError("a suite cannot be a task of a suite", found=name, fix="name its tasks")
+        return load(name, data=data, root=named.path.parent, limit=limit, parts=parts, shots=shots)
+
+    return load_suite(spec, load_task, selection.limit, selected=selection.parts, where=str(named.path))
+
+
+def _of_items(spec: Spec, named: NamedSpec, data: Path | None, selection: Selection) -> Benchmark:
     for word in named.selectors:
         if word != DEVELOPMENT:
             raise unknown_name(
@@ -298,7 +288,7 @@ def _library() -> Path:
     return Path(str(resources.files("tutelage.benchmarks"))) / "library"
 
 
-def _find(name: str, root: Path | None) -> _NamedSpec:
+def find_spec(name: str, root: Path | None) -> NamedSpec:
     """Find, read and check the spec of a name."""
     base = name
     selectors: list[str] = []
@@ -307,10 +297,10 @@ def _find(name: str, root: Path | None) -> _NamedSpec:
         selectors.insert(0, word)
     path = _spec_path(base, root or Path())
     spec, notes = read_spec(path)
-    return _NamedSpec(path, spec, tuple(selectors), notes)
+    return NamedSpec(path, spec, tuple(selectors), notes)
 
 
-def read_spec(path: Path) -> tuple[Spec | RowsSpec | BigBenchSpec, tuple[str, ...]]:
+def read_spec(path: Path) -> tuple[AnySpec, tuple[str, ...]]:
     """Read and check a spec, of either form.
 
     Args:
@@ -338,6 +328,8 @@ def read_spec(path: Path) -> tuple[Spec | RowsSpec | BigBenchSpec, tuple[str, ..
         fix="see `docs/benchmarks.md` for a small spec to start from",
     )
     value, notes = old_form.updated(value, places)
+    if "suite" in value:
+        return read_suite_spec(value, places), notes
     if "bigbench" in value:
         return read_bigbench_spec(value, places), notes
     return (read_rows_spec if old_form.is_over_rows(value) else check_spec)(value, places), notes
