@@ -3,7 +3,8 @@
     python tests/parity/record_lm_eval.py
 
 lm_eval_specs.json: the requests that it makes of the task files in lm_eval_tasks/, and its metrics of scripted answers.
-lm_eval_answers.json: what its HF backend answers to requests of our own, SmolLM2-135M-Instruct in fp32, batch size 1.
+lm_eval_answers.json: what its HF backend answers to requests of our own, batch size 1: SmolLM2-135M-Instruct in fp32, and in float64 the
+encoder-decoder model of tiny_t5.py.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections import defaultdict
 from pathlib import Path
 
@@ -47,6 +49,10 @@ GENERATED = (
         {"until": [], "max_gen_toks": 48, "do_sample": False},
     ),
 )
+
+SOURCES = ("what is the capital of France", "we are open", "", "the price ")
+TARGETS = ("five", "capital", "a", " Paris", "twelve euros a month", "yes", "</s> no")
+LONG = ("the small plan costs twelve euros a month " * 20, "yes")
 
 
 def scripted_scores(doc, choice):
@@ -122,12 +128,50 @@ def answers():
     }
 
 
+def encoder_decoder_answers():
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+    from tiny_t5 import write_tiny_t5
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_tiny_t5(Path(folder))
+        model = HFLM(pretrained=str(path), dtype="float64", batch_size=1, device="cpu")
+
+    def instances(kind, arguments):
+        return [
+            Instance(request_type=kind, doc={}, arguments=args, idx=n) for n, args in enumerate(arguments)
+        ]
+
+    pairs = [(context, text) for context in SOURCES for text in TARGETS]
+    scores = model.loglikelihood(instances("loglikelihood", pairs))
+    totals = model.loglikelihood_rolling(instances("loglikelihood_rolling", [(text,) for text in LONG]))
+    # The backend adds the length of the prompt to the most tokens: so many more are generated.
+    limits = [4 + 1 - len(model.tok_encode(source)) for source in SOURCES]
+    texts = [
+        model.generate_until(
+            instances("generate_until", [(source, {"until": [], "max_gen_toks": limit, "do_sample": False})])
+        )[0]
+        for source, limit in zip(SOURCES, limits, strict=True)
+        if source
+    ]
+    return {
+        "loglikelihood": [
+            [*pair, float(value), bool(greedy)] for pair, (value, greedy) in zip(pairs, scores, strict=True)
+        ],
+        "loglikelihood_rolling": [[text, float(total)] for text, total in zip(LONG, totals, strict=True)],
+        "generate_until": [
+            [source, 4, text] for source, text in zip(filter(None, SOURCES), texts, strict=True)
+        ],
+    }
+
+
 def main():
     import lm_eval
 
     if lm_eval.__version__ != "0.4.13":
         sys.exit(f"lm-eval 0.4.13 is recorded, and {lm_eval.__version__} is installed")
-    for name, content in (("lm_eval_answers", answers()), ("lm_eval_specs", specs())):
+    recorded = {**answers(), "encoder_decoder": encoder_decoder_answers()}
+    for name, content in (("lm_eval_answers", recorded), ("lm_eval_specs", specs())):
         text = json.dumps(content, indent=1, ensure_ascii=False)
         (HERE / f"{name}.json").write_text(text + "\n", "utf-8")
 

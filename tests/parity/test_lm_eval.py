@@ -10,9 +10,11 @@ import pytest
 from tutelage.benchmarks import load
 from tutelage.core.types import Response
 from tutelage.harness.answers import HarnessAnswers
-from tutelage.harness.generation import read_settings
+from tutelage.harness.generation import GenerationSettings, read_settings
 from tutelage.models import bundled, resolve
 from tutelage.models import load as load_model
+
+from .tiny_t5 import write_tiny_t5
 
 HERE = Path(__file__).parent
 ANSWERS = json.loads((HERE / "lm_eval_answers.json").read_text("utf-8"))
@@ -66,6 +68,22 @@ def test_texts_are_those_of_its_hf_backend(smollm):
         [(context, read_settings(settings, where="recorded")) for context, settings, _ in recorded]
     )
     assert found == [text for _, _, text in recorded]
+
+
+def test_an_encoder_decoder_model_answers_as_in_its_hf_backend(tmp_path):
+    recorded = ANSWERS["encoder_decoder"]
+    loaded = load_model(resolve(str(write_tiny_t5(tmp_path))))
+    loaded.model.double()
+    answers = HarnessAnswers(loaded)
+    found = answers.log_likelihoods([(context, text) for context, text, _, _ in recorded["loglikelihood"]])
+    values = [row[2] for row in recorded["loglikelihood"]]
+    assert [score.log_probability for score in found] == pytest.approx(values, abs=1e-5)
+    assert [score.greedy for score in found] == [row[3] for row in recorded["loglikelihood"]]
+    totals = [total for _, total in recorded["loglikelihood_rolling"]]
+    texts = [text for text, _ in recorded["loglikelihood_rolling"]]
+    assert answers.rolling_log_likelihoods(texts) == pytest.approx(totals, abs=1e-4)
+    for context, length, text in recorded["generate_until"]:
+        assert answers.generate([(context, GenerationSettings(length, ()))]) == [text]
 
 
 def scripted_scores(doc, choice):
