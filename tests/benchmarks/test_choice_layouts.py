@@ -61,8 +61,8 @@ def test_truthfulqa_in_the_authors_file(data):
 def test_hellaswag_in_the_authors_file(data):
     (item,) = load("hellaswag", data=data("hellaswag/hellaswag_val.jsonl", [ENDS])).items
     assert item.full_prompt == "Rowing: A boat lies there. It"
-    assert item.choices == ("sinks. . So", " flies.", "sings.", "votes.")
-    assert item.references == ("sinks. . So",)
+    assert item.choices == ("sinks.. So", " flies.", "sings.", "votes.")
+    assert item.references == ("sinks.. So",)
 
 
 def test_arc_in_the_authors_archive(data):
