@@ -12,6 +12,8 @@ from tutelage.benchmarks import Limit, RowsSpec, describe, load, names
 from tutelage.benchmarks.bigbench import BigBenchSpec
 from tutelage.benchmarks.suite import SuiteSpec
 from tutelage.core.errors import InputError, InputErrors
+from tutelage.evaluation.evaluate import evaluate
+from tutelage.evaluation.options import EvaluationOptions
 
 WORDS = {
     "version": 1,
@@ -184,3 +186,19 @@ def test_bundled_suites_name_benchmarks_and_parts_that_are_there():
                 assert {*task.parts} <= {*member.parts}
             known = isinstance(member, BigBenchSpec)  # its tasks have chance as their low value
             assert known or task.low is not None
+
+
+def test_a_suite_is_evaluated_like_a_benchmark(suite, tiny_model_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    suite()
+    options = EvaluationOptions(model=str(tiny_model_folder), benchmarks=("./suite.yaml", "core"), limit=1)
+    document = evaluate(options).document
+    mine, core = document["benchmarks"]["shop-and-words"], document["benchmarks"]["core"]
+    assert mine["primary"] == core["primary"] == "task_score"
+    assert [*mine["parts"]] == ["opposites", "colours", "numbers", "opposites.nouns", "opposites.verbs"]
+    assert mine["groups"] == ["opposites"]
+    score = mine["scores"]["task_score"]
+    assert score["low"] <= score["value"] <= score["high"]
+    assert "missing_parts" not in mine
+    assert {"causes", "similarities"} <= {*core["missing_parts"]}
+    assert "knowledge" in core["parts"]
