@@ -141,7 +141,7 @@ class Benchmark:
                 expected="one response for every item",
                 fix="evaluate again: what was answered is kept, the rest is asked",
             )
-        rows = [self._row(item, responses[item.id]) for item in self.items]
+        rows = [self.row(item, responses[item.id]) for item in self.items]
         parts = {
             part: score_rows(self.metrics_of(part), [row for row in rows if row.task == part])
             for part in self.parts
@@ -211,7 +211,8 @@ class Benchmark:
             high=part.high,
         )
 
-    def _row(self, item: BenchmarkItem, response: Response) -> Row:
+    def row(self, item: BenchmarkItem, response: Response) -> Row:
+        """An answer as metrics read it."""
         part = self.spec.parts[item.part]
         if part.kind == "choose":
             return _chosen(item, part, response)

@@ -105,11 +105,7 @@ class ModelEvaluator:
         """Answer and score a benchmark, as a whole and by part."""
         self.listener.stage(self.stage_prefix + benchmark.name)
         requests = benchmark.requests()
-        items = [
-            Item(item.id, item.part, item.prompt, item.references, caveats.item_details(item))
-            for item in benchmark.items
-        ]
-        evaluation, responses = self._answer("benchmark", benchmark.name, items, requests)
+        evaluation, responses = self._answer_benchmark(benchmark, requests)
         result = benchmark.score(responses)
         evaluation.write_scores("", result.scores, primary=result.primary)
         for name, scores in result.groups.items():
@@ -126,6 +122,20 @@ class ModelEvaluator:
             notes["self_check"] = selfcheck.check(self.load_engine().engine, requests, responses).as_json()
         parts = {**result.groups, **result.parts}
         return Measurement(result.primary, result.scores, parts, tuple(result.groups), result.headline, notes)
+
+    def answer_benchmark(self, benchmark: Benchmark) -> Mapping[str, Response]:
+        """The responses to a benchmark's items by their ids, not scored."""
+        self.listener.stage(self.stage_prefix + benchmark.name)
+        return self._answer_benchmark(benchmark, benchmark.requests())[1]
+
+    def _answer_benchmark(
+        self, benchmark: Benchmark, requests: Sequence[Request]
+    ) -> tuple[Evaluation, dict[str, Response]]:
+        items = [
+            Item(item.id, item.part, item.prompt, item.references, caveats.item_details(item))
+            for item in benchmark.items
+        ]
+        return self._answer("benchmark", benchmark.name, items, requests)
 
     def _answer(
         self, suite: str, name: str, items: Sequence[Item], requests: Sequence[Request]

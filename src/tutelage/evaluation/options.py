@@ -1,4 +1,4 @@
-"""The options of an evaluation, declared once: for Python, for the command line and for their documentation."""
+"""The options of an evaluation and of a submission, declared once: for Python, for the command line and for their documentation."""
 
 from __future__ import annotations
 
@@ -46,7 +46,21 @@ class EvaluationOptions:
     ] = None
 
 
-def meaning(field: str) -> str:
-    """What a field of `EvaluationOptions` means, in a sentence."""
-    text: str = get_type_hints(EvaluationOptions, include_extras=True)[field].__metadata__[0]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionOptions:
+    """What is answered, and where the files go. Each field has its meaning, which is also its help on the command line."""
+
+    model: Annotated[str, "A hub id, a folder, a .gguf file, a run folder, or the bundled default's name."]
+    benchmark: Annotated[
+        str,
+        "A benchmark that has a leaderboard, glue or superglue, with a way behind a colon where it is not the usual one.",
+    ]
+    to: Annotated[Path, "The folder to write; an unchanged earlier one is replaced."]
+    data_dir: Annotated[Path | None, "Where the test rows are."] = None
+    out: Annotated[Path | None, "The folder for responses; runs/submit-MODEL-HASH by default."] = None
+
+
+def meaning(field: str, of: type[EvaluationOptions | SubmissionOptions] = EvaluationOptions) -> str:
+    """What a field of the options means, in a sentence."""
+    text: str = get_type_hints(of, include_extras=True)[field].__metadata__[0]
     return text
