@@ -11,6 +11,7 @@ import pytest
 
 from tutelage.cli.main import main
 from tutelage.core.errors import InputError
+from tutelage.harness import __main__ as harness_main
 from tutelage.harness import installation
 from tutelage.models import load, resolve
 
@@ -147,4 +148,14 @@ def test_the_command_says_how_to_install_lm_eval(monkeypatch, capsys):
 
     monkeypatch.setattr(metadata, "version", absent)
     assert main(["harness", "no-model", "--tasks", "rte"]) == 2
+    assert "pip install 'tutelage[lm-eval]'" in capsys.readouterr().err
+
+
+def test_so_does_lm_evals_command_line_with_our_model(monkeypatch, capsys):
+    def absent(_name):
+        raise metadata.PackageNotFoundError
+
+    monkeypatch.setattr(metadata, "version", absent)
+    monkeypatch.delitem(sys.modules, "tutelage.harness.model", raising=False)
+    assert harness_main.main() == 2
     assert "pip install 'tutelage[lm-eval]'" in capsys.readouterr().err
