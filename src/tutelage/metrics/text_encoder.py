@@ -41,9 +41,9 @@ class TextEncoder(Protocol):
         """The vectors of the tokens of each text."""
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def text_encoder(model: str, layer: int) -> TextEncoder:
-    """Load an encoder, or take the last one again.
+    """Load an encoder, or take one of the last two again.
 
     Args:
         model: a folder or a hub id.
