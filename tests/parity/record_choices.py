@@ -1,4 +1,4 @@
-"""Records lm-evaluation-harness's requests, answers and metrics: python tests/parity/record_choices.py
+"""Records lm-evaluation-harness's requests, answers and metrics: PYTHONPATH=tests python tests/parity/record_choices.py
 
 For TruthfulQA, HellaSwag, ARC, PIQA and WinoGrande, by the harness's own tasks on the rows of choice_rows.yaml, without exemplars and,
 where a task has rows for them, with three. The model is byte_model.py's in float64. Needs lm-eval 0.4.13.
@@ -15,12 +15,12 @@ from typing import Any
 import lm_eval
 import torch
 import yaml
-from byte_model import CONTEXT, write_byte_model
-from choice_data import TASKS, write_rows
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from byte_model import CONTEXT, write_byte_model
+from choice_data import TASKS, write_rows
 from tutelage.harness.local_data import local_data
 
 HERE = Path(__file__).parent

@@ -11,8 +11,8 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from parity.byte_model import CONTEXT, write_byte_model
-from parity.choice_data import TASKS, write_rows
+from byte_model import CONTEXT, write_byte_model
+from choice_data import TASKS, write_rows
 from tutelage.benchmarks import Benchmark, load
 from tutelage.core.types import Response
 from tutelage.engine import Engine

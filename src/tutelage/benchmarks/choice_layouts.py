@@ -64,12 +64,12 @@ def arc(row: Example) -> Iterator[Example]:
     """
     if isinstance(row.fields.get("question"), dict):
         question = mapping_of(row, "question")
-        stem, entries = question.get("stem"), mappings(row, "question.choices", question.get("choices"))
-        options, labels = ([entry.get(name) for entry in entries] for name in ("text", "label"))
+        entries = mappings(row, "question.choices", question.get("choices"))
+        choices = {name: [entry.get(name) for entry in entries] for name in ("text", "label")}
+        stem = question.get("stem")
     else:
-        choices = mapping_of(row, "choices")
-        stem, options, labels = text_of(row, "question"), choices.get("text"), choices.get("label")
-    options, labels = texts(row, "choices.text", options), texts(row, "choices.label", labels)
+        choices, stem = dict(mapping_of(row, "choices")), text_of(row, "question")
+    options, labels = (texts(row, f"choices.{name}", choices.get(name)) for name in ("text", "label"))
     key = text_of(row, "answerKey")
     if key not in labels or len(labels) != len(options):
         raise not_as_published(row, "answerKey", key, f"one of {', '.join(labels)}")
