@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tutelage.core.errors import InputError, MachineError
 from tutelage.core.strictjson import shorten
 from tutelage.core.types import Example, Json
 from tutelage.data import hub
-from tutelage.data.repository import resolve_snapshot
+from tutelage.data.repository import README, resolve_snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,25 @@ def read_source(source: RowsSource, part: str, paths: Sequence[Path]) -> Sourced
 def hub_paths(rows: HubRows, data: Path | None) -> Sequence[Path]:
     """The files of a split in a copy of its repository in the data folder, else in the hub's cache; none where neither is there.
 
+    A copy may lack configurations. The cache has what other programs fetched, and a split is there or not.
+
     Raises:
-        InputError: the copy has no such split.
+        InputError: the copy has the configuration, and no such split.
     """
     copy = None if data is None else data / rows.name
     if copy is not None and copy.is_dir():
         folder, _ = resolve_snapshot(copy, None)
+        if rows.config and not (folder / rows.config).is_dir() and not (folder / README).is_file():
+            return []
         return hub.files_in_folder(folder, str(copy), rows.split, rows.config).paths
     snapshot = hub.cached_snapshot(rows.name, None)
-    return [] if snapshot is None else hub.files_in_folder(snapshot, rows.name, rows.split, rows.config).paths
+    with suppress(InputError):
+        return (
+            []
+            if snapshot is None
+            else hub.files_in_folder(snapshot, rows.name, rows.split, rows.config).paths
+        )
+    return []
 
 
 def fetch_hub_rows(rows: HubRows) -> Sequence[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,16 +40,19 @@ class ScoredTask:
         """The indices of the counted rows among the benchmark's, and what each adds to the task's score.
 
         The mean of the second is the mean of the metrics, from low to high. A metric that counts some of the rows only adds its mean
-        to each, and the deviation from it to those, in proportion to their share.
+        to each, and the deviation from it to those, in proportion to their share. A metric that is not defined counts as 0.
         """
         counted = sorted({row for scores in self.scored for row in scores.rows})
         place = {row: index for index, row in enumerate(counted)}
         total = np.zeros(len(counted))
         for scores in self.scored:
+            value = scores.score.value
+            if math.isnan(value):  # the correlation of a model that always answers the same
+                continue
             values = contributions(scores)
             share = len(counted) / len(values)
-            total += scores.score.value
-            np.add.at(total, [place[row] for row in scores.rows], share * (values - scores.score.value))
+            total += value
+            np.add.at(total, [place[row] for row in scores.rows], share * (values - value))
         scaled = (total / len(self.scored) - self.low) / (self.high - self.low)
         return np.array(self.rows, np.int64)[counted], scaled
 
