@@ -160,14 +160,14 @@ def test_all_mistakes_of_its_tasks_are_reported_with_the_task(suite, write):
         ({}, "nothing is there"),
         ({"macro": {"benchmark": "mmlu"}}, "not a name"),
         ({"a/b": {"benchmark": "mmlu"}}, "not a name"),
-        ({"a": {"benchmark": "mmlu", "low": 1.0}}, "not below"),
+        ({"a": {"benchmark": "./bench", "low": 1.0}}, "also the one that counts as 1"),
         ({"a": {"benchmark": "mmlu", "limit": 0}}, "limit"),
         ({"a": {"part": "x"}}, "benchmark"),
     ],
 )
 def test_mistakes_of_its_fields_are_reported(suite, tasks, problem):
     with pytest.raises(InputError, match=problem):
-        describe(suite(tasks))
+        load(suite(tasks))
 
 
 def test_ways_and_exemplars_are_fixed(suite):
