@@ -73,6 +73,8 @@ def item_details(item: BenchmarkItem) -> dict[str, Json]:
     details: dict[str, Json] = {}
     if item.choices:
         details["choices"] = list(item.choices)
+    if item.continuation:
+        details["continuation"] = item.continuation
     if item.exemplar_count or item.dropped_exemplars:
         details["shots"] = item.exemplar_count
     return {**item.fields, **details}

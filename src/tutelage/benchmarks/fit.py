@@ -65,7 +65,8 @@ def _bytes(item: BenchmarkItem, benchmark: Benchmark) -> int:
     request = item.request(benchmark.spec.parts[item.part])
     """An upper bound of a question's tokens beside those of the chat template."""
     prompt = len(request.prompt.encode()) + sum(len(text.encode()) + _SPARE for _, text in request.history)
-    return prompt + max((len(choice.encode()) for choice in request.choices), default=request.max_new_tokens)
+    answer = max((len(choice.encode()) for choice in request.choices), default=request.max_new_tokens)
+    return prompt + answer + len(request.continuation.encode())
 
 
 def _too_long(item: BenchmarkItem, length: int, context: int) -> InputError:

@@ -162,6 +162,7 @@ def _parts(benchmark: Benchmark) -> list[dict[str, Any]]:
             "items": counts[part],
             "prompt": _full_prompt(first[part]),
             "choices": list(first[part].choices),
+            **({"continuation": first[part].continuation} if first[part].continuation else {}),
             "references": list(first[part].references),
         }
         for part in benchmark.parts
@@ -197,4 +198,6 @@ def _show_parts(parts: list[dict[str, Any]]) -> None:
         for key, label in (("choices", "choices"), ("references", "right")):
             if part[key]:
                 console.show(f"{label}: {' | '.join(part[key])}")
+        if "continuation" in part:
+            console.show(f"compared behind each choice: {part['continuation']}")
         console.show("")
