@@ -34,7 +34,14 @@ def _count(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
                 fix="give the number that stands for answers that are none, as T5 does: invalid=-1",
             )
         pairs[index] = true, float(spec.options["invalid"]) if predicted is None else predicted
-    return ItemStatistics(np.arange(len(pairs)), np.full(len(pairs), np.nan), pairs)
+    is_set = spec.options["constant"] != "undefined"
+    note = f"constant:{_of_constant(spec):g}" if is_set else ""
+    return ItemStatistics(np.arange(len(pairs)), np.full(len(pairs), np.nan), pairs, note)
+
+
+def _of_constant(spec: MetricSpec) -> float:
+    value = spec.options["constant"]
+    return math.nan if value == "undefined" else float(value)
 
 
 def _number(text: str) -> float | None:
@@ -45,26 +52,26 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _pearson(_spec: MetricSpec, statistics: Floats) -> Estimator:
+def _pearson(spec: MetricSpec, statistics: Floats) -> Estimator:
     # Subtracting the first row before the mean leaves exact zeros of a constant column.
     shifted = statistics - statistics[:1]
     x, y = (shifted - shifted.mean(0)).T
 
     def combine(sums: Floats) -> Floats:
         n, sx, sy, xx, yy, xy = sums.T
-        return _correlation(xy - sx * sy / n, xx - sx * sx / n, yy - sy * sy / n, (xx, yy))
+        return _correlation(spec, xy - sx * sy / n, xx - sx * sx / n, yy - sy * sy / n, (xx, yy))
 
     return SumEstimator(combine, np.stack((np.ones(len(x)), x, y, x * x, y * y, x * y), axis=1))
 
 
-def _spearman(_spec: MetricSpec, statistics: Floats) -> Estimator:
+def _spearman(spec: MetricSpec, statistics: Floats) -> Estimator:
     ranks = [_Ranks(column) for column in statistics.T]
 
     def value(weights: Floats) -> Floats:
         middle = (weights.sum(1, keepdims=True) + 1) / 2
         x, y = (column(weights) - middle for column in ranks)
         xx, yy = (weights * x * x).sum(1), (weights * y * y).sum(1)
-        return _correlation((weights * x * y).sum(1), xx, yy, (xx, yy))
+        return _correlation(spec, (weights * x * y).sum(1), xx, yy, (xx, yy))
 
     return value
 
@@ -82,13 +89,15 @@ class _Ranks:
         return ranks
 
 
-def _correlation(xy: Floats, xx: Floats, yy: Floats, magnitudes: tuple[Floats, Floats]) -> Floats:
-    """The correlation from centred sums of products, NaN where one side does not vary.
+def _correlation(
+    spec: MetricSpec, xy: Floats, xx: Floats, yy: Floats, magnitudes: tuple[Floats, Floats]
+) -> Floats:
+    """The correlation from centred sums of products; where one side does not vary the option `constant`, or NaN.
 
     What remains of a constant side is rounding, far below the magnitude of the sums it was computed from.
     """
     varies = (xx > 1e-12 * magnitudes[0]) & (yy > 1e-12 * magnitudes[1])
-    r = np.divide(xy, np.sqrt(xx) * np.sqrt(yy), out=np.full_like(xx, np.nan), where=varies)
+    r = np.divide(xy, np.sqrt(xx) * np.sqrt(yy), out=np.full_like(xx, _of_constant(spec)), where=varies)
     bounded: Floats = np.clip(r, -1.0, 1.0)
     return bounded
 
