@@ -17,10 +17,9 @@ from tutelage.core.suggestions import did_you_mean
 from tutelage.evaluation.progress import Listener, SilentListener
 from tutelage.harness.installation import require_lm_eval
 from tutelage.harness.local_data import local_data
+from tutelage.results.run_folder import RESULTS_FILE
 
 TABLE_FILE = "table.md"
-_RESULTS = "results.json"
-"""lm-eval's writer adds the time to this name, and writes the samples of each task beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +133,8 @@ def _evaluate(model: Any, tasks: Sequence[Any], manager: Any, options: HarnessOp
 
     folder = options.out or _default_folder(options.model)
     _make_folder(folder)
-    tracker = EvaluationTracker(output_path=str(folder / _RESULTS))
+    # The writer adds the time to this name, and writes the samples of each task beside it.
+    tracker = EvaluationTracker(output_path=str(folder / RESULTS_FILE))
     with _task_errors(", ".join(options.tasks), options.data_dir):
         results = simple_evaluate(
             model=model,
