@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tutelage.metrics import ItemScores, Row
+from tutelage.metrics.catalogue import parse
 from tutelage.metrics.group_sums import name_code
 from tutelage.metrics.implementation import ItemStatistics
+from tutelage.metrics.score import AVERAGE
 from tutelage.metrics.scoring import cluster_numbers, contributions, score_statistics
 from tutelage.metrics.stats.arrays import Floats, Ints
 
@@ -82,8 +84,13 @@ def mean_task_score(tasks: Sequence[ScoredTask], rows: Sequence[Row]) -> ItemSco
     members = sorted(row for task in tasks for row in task.rows)
     place = {row: index for index, row in enumerate(members)}
     positions = np.array([place[int(row)] for row in counted], np.int64)
-    return score_statistics(
+    scores = score_statistics(
         TASK_SCORE,
         ItemStatistics(positions, table[:, 1].copy(), table),
         cluster_numbers([rows[int(row)] for row in counted]),
     )
+    if all(parse(metric.metric).entry.kind != "other" for task in tasks for metric in task.scored):
+        return scores
+    # An item's share in F1 or a correlation depends on all items: the shares of some of them do not make their score.
+    signature, _, interval = scores.score.signature.partition("|ci:")
+    return replace(scores, score=replace(scores.score, signature=f"{signature}{AVERAGE}shares|ci:{interval}"))

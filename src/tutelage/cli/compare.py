@@ -107,9 +107,14 @@ def _unpaired_note(comparison: RunComparison, unpaired: UnpairedItems) -> str:
         "that were asked otherwise": unpaired.otherwise,
     }
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
+    shares = (
+        "; its score is the mean of their shares in F1, correlations and the like over all items, an approximation"
+        if unpaired.approximate
+        else ""
+    )
     without = f"; without {' and '.join(unpaired.averages)}, whose weights are of all items"
     averages = without if unpaired.averages else ""
-    return f"Left out of {unpaired.name}: {reasons}; {unpaired.both} items are compared{averages}."
+    return f"Left out of {unpaired.name}: {reasons}; {unpaired.both} items are compared{shares}{averages}."
 
 
 def _lines(name: str, outcome: TaskComparison) -> list[list[str]]:

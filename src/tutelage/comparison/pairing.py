@@ -25,6 +25,7 @@ class UnpairedItems:
         only_base, only_tuned: how many only one side was asked.
         otherwise: how many have one id on both sides, and another prompt, reference or field.
         averages: averages over parts that are not compared either: their weights are of all items.
+        approximate: whether the whole is the mean of the common items' shares in scores such as F1 over all items.
     """
 
     name: str
@@ -33,6 +34,7 @@ class UnpairedItems:
     only_tuned: int
     otherwise: int
     averages: tuple[str, ...] = ()
+    approximate: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """As `compare --json` prints it."""
@@ -43,6 +45,7 @@ class UnpairedItems:
             "only_in_tuned": self.only_tuned,
             "asked_otherwise": self.otherwise,
             "averages": list(self.averages),
+            **({"approximate": True} if self.approximate else {}),
         }
 
 
@@ -91,6 +94,7 @@ def pair_evaluations(
             only_tuned=len(b_ids) - shared,
             otherwise=shared - len(ids),
             averages=averages,
+            approximate=_is_average(a, ""),
         )
     by_part = {part: _paired_scores(a, b, part, order, seed) for part in parts}
     return replace(_paired_scores(a, b, "", order, seed), parts=by_part), unpaired

@@ -208,7 +208,7 @@ def _groups(
     for part, by_metric in loaded.scores.items():
         if not part or part in tasks:
             continue
-        if any(scores.averaged for scores, _ in by_metric.values()):
+        if all(scores.averaged for scores, _ in by_metric.values()):
             averages += _metrics(loaded, part, f"_{part}")
             continue
         ids = {item_id for _, item_ids in by_metric.values() for item_id in item_ids}
