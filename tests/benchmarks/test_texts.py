@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -131,3 +133,21 @@ def test_wnut17_reads_entities_and_scores_them_as_a_taggers(data, name):
     assert first.full_prompt.endswith("person and product.\n\nAnn saw New York .")
     scores = benchmark.score(answered(benchmark, ["person: Ann\nperson: New York", "none"])).scores
     assert scores["entity_f1:form=text"].score.value == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("dialogsum", {"dialogsum": 500}),
+        ("multi30k", {"en-de": 1000, "en-fr": 1000, "en-de-2017": 1000, "en-fr-2017": 1000}),
+        ("wnut17", {"wnut17": 1009}),
+    ],
+)
+def test_every_published_row_is_an_item_whose_references_are_right(name, sizes):
+    folder = Path(os.environ.get("TUTELAGE_DATA", ""))
+    if not os.environ.get("TUTELAGE_DATA") or not (folder / "dialogsum").is_dir():
+        pytest.skip("TUTELAGE_DATA names no folder with dialogsum")
+    benchmark = load(name, data=folder)
+    assert benchmark.sizes == sizes
+    result = benchmark.score(answered(benchmark, [item.references[0] for item in benchmark.items]))
+    assert result.scores[result.primary].score.value == pytest.approx(1)

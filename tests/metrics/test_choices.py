@@ -52,6 +52,6 @@ def test_the_first_of_equals_is_taken():
     ],
 )
 def test_what_does_not_say_it_is_refused_by_row_and_field(changes, field):
-    with pytest.raises(InputError, match="the most likely choice cannot be computed") as caught:
+    with pytest.raises(InputError, match="the choices cannot be compared") as caught:
         score_rows(["choice_accuracy:by=tokens"], [Row("", ("abc",), {**FIELDS, **changes})])
     assert caught.value.where == f"row 1, field {field}"

@@ -93,7 +93,7 @@ def _numbers(row: Row, field: str, count: int, where: str) -> list[float]:
 
 
 def _field_error(field: str, row: Row, where: str, expected: str) -> InputError:
-    return field_error("the most likely choice cannot be computed", row, where, field, expected)
+    return field_error("the choices cannot be compared", row, where, field, expected)
 
 
 def _count(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
