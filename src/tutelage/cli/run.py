@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from tutelage.cli import console
 from tutelage.cli.live import LiveProgress
 from tutelage.cli.options import Data, Out, RecipeFile, Sets
+from tutelage.results.name_marks import name_marks
 from tutelage.results.run_folder import RunFolder
 
 
@@ -51,7 +52,7 @@ def train(
 
 def _show(results: Mapping[str, Any], folder: Path) -> None:
     rows = [
-        _row(name, metric, measured)
+        _row(name + name_marks(measured.get("told", {})), metric, measured)
         for group in ("tasks", "watched")
         for name, measured in results[group].items()
         for metric in measured["base"]
