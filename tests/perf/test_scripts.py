@@ -13,6 +13,8 @@ from types import ModuleType
 
 import pytest
 
+from tutelage.benchmarks import describe
+
 PERF = Path(__file__).parents[2] / "perf"
 SCRIPTS = sorted(path.stem for path in PERF.glob("*.py") if "__main__" in path.read_text("utf-8"))
 DATASETS = importlib.util.find_spec("datasets") is not None
@@ -178,6 +180,7 @@ def test_probe_difficulty(script, capsys, tiny_model_folder):
 
 
 def test_suite_core(script, capsys, tiny_model_folder):
+    assert not {*describe("core").suite} & {*describe(str(PERF / "suite_candidates.yaml")).suite}
     script("suite_core").main([str(tiny_model_folder), "core", "--limit", "1"])
     rows = capsys.readouterr().out.splitlines()[3:]
     assert rows[0].startswith("| knowledge | `accuracy` | 1 |")
