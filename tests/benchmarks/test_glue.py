@@ -6,15 +6,16 @@ import os
 import shutil
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from huggingface_hub import HfApi
 
 from glue_layouts import ROWS, write_glue, write_hub, write_superglue
 from tutelage.benchmarks import fetch, load
 from tutelage.benchmarks.caveats import caveats
-from tutelage.core.errors import InputError, MachineError
+from tutelage.core.errors import MachineError
 from tutelage.core.types import Response
+from tutelage.data import hub as hub_files
 from tutelage.results.name_marks import name_marks
 
 DIAGNOSTIC = {"glue": {"ax"}, "superglue": {"axb", "axg"}}
@@ -206,20 +207,13 @@ def test_a_missing_diagnostic_set_leaves_the_average_its_name_and_a_missing_task
     assert name_marks(caveats(incomplete)) == " (incomplete, sample)"
 
 
-def test_the_hub_without_network_says_what_to_copy_where(monkeypatch, tmp_path):
+def test_the_hub_without_network_says_what_to_copy_where(monkeypatch):
     def unreachable(*_args, **_keywords):
-        raise OSError("no network")
+        raise OSError("no route to host")
 
-    monkeypatch.setattr(
-        "tutelage.data.hub.HfApi",
-        lambda *_a, **_k: SimpleNamespace(
-            dataset_info=unreachable, repo_info=unreachable, list_repo_files=unreachable
-        ),
-        raising=False,
-    )
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    with pytest.raises((MachineError, InputError)) as error:
+    monkeypatch.setattr(HfApi, "dataset_info", unreachable)
+    monkeypatch.setattr(hub_files, "cached_snapshot", lambda *_: None)
+    with pytest.raises(MachineError) as error:
         list(fetch("superglue"))
     assert "aps/super_glue" in str(error.value)
-    assert "--data" in str(error.value)
+    assert "--data DIR" in str(error.value)
