@@ -119,5 +119,6 @@ def test_a_benchmark_needs_its_encoder_before_anything_is_asked(bert, tmp_path):
         return load_benchmark(str(tmp_path))
 
     assert len(load(bert).items) == 2
-    with pytest.raises(InputError, match="no model of this name"):
+    with pytest.raises(InputError, match="no model of this name") as error:
         load(tmp_path / "nowhere")
+    assert error.value.where == f"metric 'bertscore_f1:model={tmp_path / 'nowhere'}'"

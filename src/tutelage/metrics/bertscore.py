@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tutelage.core.errors import InputError, InputErrors
 from tutelage.metrics.catalogue import MetricSpec, require_model
 from tutelage.metrics.implementation import ItemStatistics, MetricImplementation, ScoringBatch, of_means
 from tutelage.metrics.row_fields import require_reference
@@ -62,7 +63,7 @@ def _score_rows(batch: ScoringBatch, spec: MetricSpec) -> tuple[Floats, str]:
     require_model(spec)
     for index, row in enumerate(batch.rows):
         require_reference(spec, row, index)
-    encoder = text_encoder(str(spec.options["model"]), int(spec.options["layer"]))
+    encoder = _encoder(spec)
     texts = [text for row in batch.rows for text in (row.prediction, *row.references)]
     ids = dict(zip(texts, encoder.token_ids(texts), strict=True))
     note = f"encoder:{encoder.fingerprint[:16]}|layer:{encoder.layer}"
@@ -80,6 +81,22 @@ def _score_rows(batch: ScoringBatch, spec: MetricSpec) -> tuple[Floats, str]:
     for prediction, reference, index in pairs:  # of several references each measure takes its best one
         best[index] = np.maximum(best[index], by_pair[prediction, reference])
     return np.round(best, _DECIMALS), note
+
+
+def _encoder(spec: MetricSpec) -> TextEncoder:
+    """The encoder that a metric names; errors say which metric it was."""
+    try:
+        return text_encoder(str(spec.options["model"]), int(spec.options["layer"]))
+    except InputError as error:
+        if error.where is not None or isinstance(error, InputErrors):
+            raise
+        raise InputError(
+            error.problem,
+            where=f"metric {spec.text!r}",
+            found=error.found,
+            expected="an encoder: a folder, or a hub id as owner/name",
+            fix=error.fix,
+        ) from error
 
 
 def _rarity(references: Sequence[_Ids]) -> _Weights:
