@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from tutelage.benchmarks.caveats import caveats
 from tutelage.core.errors import MachineError
 from tutelage.core.types import Response
 from tutelage.data import hub as hub_files
+from tutelage.engine import Engine
+from tutelage.models import load as load_model
+from tutelage.models import resolve
 from tutelage.results.name_marks import name_marks
 
 DIAGNOSTIC = {"glue": {"ax"}, "superglue": {"axb", "axg"}}
@@ -217,3 +221,60 @@ def test_the_hub_without_network_says_what_to_copy_where(monkeypatch):
         list(fetch("superglue"))
     assert "aps/super_glue" in str(error.value)
     assert "--data DIR" in str(error.value)
+
+
+def test_t5_answers_in_texts_and_the_share_of_labels_among_them_is_reported(official, tiny_t5_folder):
+    loaded = load_model(resolve(str(tiny_t5_folder)))
+    engine = Engine(loaded.model, loaded.tokenizer, encoder_decoder=True, context=loaded.context)
+    for name in ("glue", "superglue"):
+        benchmark = load(f"{name}:t5", data=official)
+        responses = {answer.id: answer for answer in engine.answer(benchmark.requests())}
+        labelled = {part for part in benchmark.parts if part not in ("stsb", "record", "wsc")}
+        result = benchmark.score(responses)
+        assert {part for part, scores in result.parts.items() if "valid_label" in scores} == labelled
+        assert {result.parts[part]["valid_label"].score.value for part in labelled} == {0.0}  # random weights
+        for part in labelled - {"axg"}:
+            item = next(item for item in benchmark.items if item.part == part)
+            responses[item.id] = replace(responses[item.id], text=f" {item.references[0]}\n")
+            scores = benchmark.score(responses).parts[part]
+            assert scores["valid_label"].score.value == 1 / benchmark.sizes[part]
+
+
+def test_t5_prompts_name_the_task_and_its_fields_in_alphabetical_order(official):
+    prompts = {}
+    for item in load("glue:t5", data=official).items:
+        prompts.setdefault(item.part, (item.full_prompt, *item.references))
+    assert prompts == {
+        "cola": ("cola sentence: The boat was left at the pier by the crew.", "acceptable"),
+        "sst2": ("sst2 sentence: a slow start , but the last hour is a joy ", "positive"),
+        "mrpc": (
+            "mrpc sentence1: The mill closed on Monday , its owner said . sentence2: Its owner said the mill shut on Monday .",
+            "equivalent",
+        ),
+        "qqp": (
+            "qqp question1: How do I mend a kettle? question2: What is the way to repair a kettle?",
+            "duplicate",
+        ),
+        "stsb": ("stsb sentence1: A woman is slicing a pear. sentence2: A woman is cutting a pear.", "4.6"),
+        "mnli": (
+            "mnli hypothesis: Some shops were open.  premise: All shops on the quay were open.",
+            "entailment",
+        ),
+        "mnli_mismatched": (
+            "mnli hypothesis:  The cart was sold premise: yeah we uh sold the cart",
+            "entailment",
+        ),
+        "qnli": (
+            "qnli question: Who built the lock? sentence: The lock was built by two brothers.",
+            "entailment",
+        ),
+        "rte": (
+            "rte sentence1: The ship sank near the cape in 1820. sentence2: A ship was lost in 1820.",
+            "entailment",
+        ),
+        "wnli": (
+            "wnli sentence1: The lid did not fit the jar because it was too wide. sentence2: The lid was too wide.",
+            "entailment",
+        ),
+        "ax": ("mnli hypothesis: The lamp is lit. premise: The lamp is not lit.", "contradiction"),
+    }
