@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -14,7 +15,7 @@ from huggingface_hub import HfApi
 from glue_layouts import ROWS, write_glue, write_hub, write_superglue
 from tutelage.benchmarks import fetch, load
 from tutelage.benchmarks.caveats import caveats
-from tutelage.core.errors import MachineError
+from tutelage.core.errors import InputError, MachineError
 from tutelage.core.types import Response
 from tutelage.data import hub as hub_files
 from tutelage.engine import Engine
@@ -278,3 +279,35 @@ def test_t5_prompts_name_the_task_and_its_fields_in_alphabetical_order(official)
         ),
         "ax": ("mnli hypothesis: The lamp is lit. premise: The lamp is not lit.", "contradiction"),
     }
+
+
+@pytest.mark.parametrize(
+    ("task", "damage", "problem"),
+    [
+        (
+            "MultiRC",
+            lambda row: row["passage"]["questions"][0]["answers"][0].pop("label"),
+            "has no column right",
+        ),
+        ("MultiRC", lambda row: row["passage"].pop("questions"), "the column passage.questions is not"),
+        (
+            "ReCoRD",
+            lambda row: row["passage"]["entities"][0].pop("end"),
+            "the column passage.entities is not",
+        ),
+        ("ReCoRD", lambda row: row["qas"][0].pop("answers"), "has no column answers"),
+        ("WSC", lambda row: row["target"].pop("span2_index"), "the column target is not"),
+        ("WSC", lambda row: row["target"].update(span2_index=1), "the column span2_index is not"),
+        ("BoolQ", lambda row: row.update(label="perhaps"), "the column label holds an unknown value"),
+        ("AX-g", lambda row: (row.pop("pair_id"), row.pop("idx")), "the column pair_id is not"),
+    ],
+)
+def test_a_row_that_is_not_as_published_is_named_by_file_and_line(tmp_path, task, damage, problem):
+    write_superglue(tmp_path / "superglue")
+    path = tmp_path / "superglue" / task / (f"{task}.jsonl" if task.startswith("AX") else "val.jsonl")
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    damage(rows[-1])
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    with pytest.raises(InputError, match=problem) as error:
+        load("superglue", data=tmp_path)
+    assert f"{path}:{len(rows)}" in str(error.value)
