@@ -20,11 +20,11 @@ from typing import Any
 import lm_eval
 import torch
 import yaml
-from byte_model import CONTEXT, write_byte_model
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from byte_model import CONTEXT, write_byte_model
 from tutelage.harness.local_data import local_data
 
 HERE = Path(__file__).parent

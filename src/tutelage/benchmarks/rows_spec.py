@@ -170,7 +170,9 @@ class RowsSpec(PromptSpec, BenchmarkInfo):
         """The splits of datasets on the hub that parts and exemplars may be read from, each with a name for people."""
         rows = [(name, source.hub) for name, part in self.parts.items() for source in part.sources]
         tests = {name: part.submission for name, part in self.parts.items() if part.submission is not None}
-        rows += [(f"{name}, test rows", source.hub) for name, file in tests.items() for source in file.sources]
+        rows += [
+            (f"{name}, test rows", source.hub) for name, file in tests.items() for source in file.sources
+        ]
         layers: dict[str, PromptSpec] = {"exemplars": self}
         layers |= {f"exemplars of {name}": layer for name, layer in (*self.ways.items(), *self.parts.items())}
         rows += [(name, layer.shots.hub) for name, layer in layers.items() if layer.shots is not None]

@@ -119,7 +119,9 @@ class ItemScores:
     @property
     def averaged(self) -> bool:
         """Whether it is a weighted average over parts."""
-        return AVERAGE in self.score.signature.partition("|version:")[2]  # before it stand options, some named average
+        return (
+            AVERAGE in self.score.signature.partition("|version:")[2]
+        )  # before it stand options, some named average
 
 
 def _finite(value: float | None) -> float | None:
