@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -44,6 +45,11 @@ def test_the_last_layer_is_used_unless_the_name_is_one_that_bert_score_knows(ber
     assert first.layer == 1
     assert len(first.model.encoder.layer) == 1
     assert load_text_encoder(str(known), 2).layer == 2
+
+
+def test_names_of_models_are_whole():
+    assert usual_layers()["pegasus-large"] == 8
+    assert all(re.fullmatch(r"[\w.-]+", name) for name in usual_layers())
 
 
 def test_a_checkpoint_with_another_head_has_the_same_vectors(bert, tmp_path):
