@@ -327,7 +327,7 @@ def test_connections_without_the_key_keep_out_nobody_who_has_it(site, responder,
             for connection in strangers[-40:]:  # byte by byte
                 with suppress(OSError):
                     connection.sendall(b"a")
-        assert len(here.site._with_key) + len(here.site._without_key) <= wire.LIMITS.without_key + 3
+        assert len(here.site._open) <= wire.LIMITS.without_key + 3
         gate.set()
         assert [event.get("text") for event in events][-2:] == ["b", None]
     assert here.session.turns[0].answers == {"answer": "ab"}

@@ -77,6 +77,8 @@ class ChatServer:
             "/api/retry": lambda _: self.session.ask_again,
         }
         self._stop: threading.Event | None = None  # of the answer that is being generated
+        # All connections, also those that are being closed.
+        self._open: set[asyncio.Task[None]] = set()
         self._with_key: set[asyncio.Task[None]] = set()
         # Connections that have not shown the key, the oldest first, and whether each has sent a whole request for a page.
         self._without_key: dict[asyncio.Task[None], bool] = {}
@@ -86,11 +88,13 @@ class ChatServer:
         if len(self._without_key) >= self._limits.without_key:
             self._close_one()
         task = asyncio.create_task(self._connection(reader, writer))
+        self._open.add(task)
         self._without_key[task] = False
 
         # Not in the task itself: one that is cancelled before its first step would leave the connection open.
         def done(task: asyncio.Task[None]) -> None:
             writer.transport.abort()
+            self._open.discard(task)
             self._with_key.discard(task)
             self._without_key.pop(task, None)
 
@@ -108,10 +112,9 @@ class ChatServer:
 
     async def end(self) -> None:
         """Stop the answer in progress and close all connections."""
-        connections = [*self._with_key, *self._without_key]
-        for task in connections:
+        for task in self._open:
             task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        await asyncio.gather(*self._open, return_exceptions=True)
 
     async def _connection(self, reader: StreamReader, writer: StreamWriter) -> None:
         # With no buffer, what is sent has left this process, and a client that does not read is noticed.
