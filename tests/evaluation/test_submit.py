@@ -176,6 +176,41 @@ def test_missing_test_rows_are_all_named_and_nothing_is_written(data, model, tmp
     assert not (tmp_path / "out").exists()
 
 
+def test_all_mistakes_are_reported_at_once(data, tmp_path):
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to" / "thesis.txt").write_text("not yours", "utf-8")
+    options = SubmissionOptions(model="no/such/folder", benchmark="glu", data_dir=data, to=tmp_path / "to")
+    with pytest.raises(InputErrors) as error:
+        submit(options)
+    problems = [mistake.problem for mistake in error.value.errors]
+    assert problems[0] == "there is no such benchmark"
+    assert len(problems) == 3
+    assert str(tmp_path / "to") in str(error.value.errors[1].where)
+
+
+def test_responses_go_to_no_folder_of_something_else(data, model, tmp_path):
+    (tmp_path / "file").write_text("not yours", "utf-8")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("not yours", "utf-8")
+    (tmp_path / "known").mkdir()
+    (tmp_path / "known" / "identity").write_text("of another model\n", "utf-8")
+    problems = {
+        "known": "the folder holds another evaluation",
+        "full": "the folder holds something that is no evaluation",
+        "file": "the folder for responses is a file",
+    }
+    for name, problem in problems.items():
+        with pytest.raises(InputError) as error:
+            submit(
+                SubmissionOptions(
+                    model=model, benchmark="glue", data_dir=data, to=tmp_path / "to", out=tmp_path / name
+                )
+            )
+        assert error.value.problem == problem
+        assert error.value.where == str(tmp_path / name)
+    assert not (tmp_path / "to").exists()
+
+
 def test_labelled_files_are_not_taken_for_test_rows(data, tmp_path):
     write_glue(tmp_path / "glue", test=True)
     (tmp_path / "glue" / "SST-2" / "test.tsv").write_text("a joy\t1\nworthless\t0\n", "utf-8")

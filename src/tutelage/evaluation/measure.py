@@ -13,15 +13,19 @@ from typing import Any
 from tutelage.benchmarks import Benchmark, caveats, ties
 from tutelage.comparison import PairedScores
 from tutelage.core import hashing
+from tutelage.core.provenance import provenance, timestamp
 from tutelage.core.types import Json, Request, Response
 from tutelage.engine import selfcheck
-from tutelage.evaluation.answer_cache_key import KeyedEngine
+from tutelage.evaluation.answer_cache_key import KeyedEngine, keyed_engine
 from tutelage.evaluation.progress import Listener
 from tutelage.metrics import ItemScores, Row, score_rows
+from tutelage.models import LoadedModel
+from tutelage.prepare import template_clock
 from tutelage.prepare.encoding import EncodedTask
 from tutelage.results.answer_cache import AnswerCache
 from tutelage.results.store import Evaluation, Item, Store
 from tutelage.tokens.encoder import conversation_text
+from tutelage.tokens.rendering import clock_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +192,31 @@ class ModelEvaluator:
 
         if requests:
             engine.engine.answer(requests, on_done=store)
+
+
+def evaluator_of(
+    loaded: LoadedModel,
+    store: Store,
+    cache: AnswerCache | None,
+    listener: Listener,
+    *,
+    stage_prefix: str = "",
+    self_check: bool = False,
+) -> ModelEvaluator:
+    """The evaluator of a model whose weights are loaded."""
+    engine = keyed_engine(loaded)
+    clock = clock_of(loaded.tokenizer)
+    return ModelEvaluator(
+        store,
+        loaded.name,
+        template_clock.with_instant(loaded.fingerprint, clock),
+        {**provenance(started=timestamp()), **template_clock.card_entry(clock)},
+        lambda: engine,
+        listener,
+        cache,
+        stage_prefix=stage_prefix,
+        self_check=self_check,
+    )
 
 
 def pair_scores(base: Mapping[str, Measurement], tuned: Mapping[str, Measurement]) -> dict[str, PairedScores]:

@@ -1,9 +1,9 @@
-"""Checks everything that an evaluation needs before weights are loaded, and reports all mistakes at once."""
+"""Checks everything that an evaluation or a submission needs before weights are loaded, and reports all mistakes at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -11,12 +11,13 @@ from typing import TypeVar
 from tutelage import benchmarks as library
 from tutelage.benchmarks import Benchmark, Limit
 from tutelage.benchmarks.fit import fit_to_context
-from tutelage.core import files
+from tutelage.benchmarks.submission import Submission, load_submission
+from tutelage.core import files, outputs
 from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError, InputErrors, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.engine import RequestEncoder
-from tutelage.evaluation.options import EvaluationOptions
+from tutelage.evaluation.options import EvaluationOptions, SubmissionOptions
 from tutelage.models import LoadedTokenizer, ModelSource, base_of, load_tokenizer, loaded_fingerprint, resolve
 from tutelage.tokens import chat_templates
 
@@ -45,6 +46,21 @@ class CheckedEvaluation:
     fingerprint: str
     legacy_fingerprint: str
     base: ModelSource | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSubmission:
+    """A submission whose test rows, requests and model files are good: only the weights are not loaded.
+
+    Attributes:
+        source: the model's files.
+        submission: the test rows as questions that fit the model, and the leaderboard's files.
+        fingerprint: of the model as it will be loaded.
+    """
+
+    source: ModelSource
+    submission: Submission
+    fingerprint: str
 
 
 class _Mistakes:
@@ -100,8 +116,7 @@ def check_evaluation(
     raise_all("the evaluation", mistakes.errors[:MAX_MISTAKES])
     assert source is not None
     assert tokenizer is not None
-    size = sum(_BYTES_PER_ITEM + 2 * len(item.prompt) for benchmark in benchmarks for item in benchmark.items)
-    files.require_space(options.out or Path("runs"), size, subject="the responses")
+    _require_space(options.out, benchmarks)
     return CheckedEvaluation(
         source,
         template,
@@ -109,6 +124,46 @@ def check_evaluation(
         loaded_fingerprint(source, tokenizer.chat_template),
         loaded_fingerprint(source, tokenizer.chat_template, settings=False),
         base,
+    )
+
+
+def check_submission(
+    options: SubmissionOptions, target: outputs.Folder, *, say: Callable[[str], None], clock: Clock
+) -> CheckedSubmission:
+    """Find, read and check all that a submission needs, except for the weights.
+
+    Args:
+        options: what is answered.
+        target: the folder of the leaderboard's files.
+        say: takes a line about each thing that takes long.
+        clock: what the chat template reads when it asks for the time.
+
+    Raises:
+        InputError: something is wrong with the model, the test rows, their lengths or the folder; InputErrors for several.
+        MachineError: there is too little room on the disk.
+    """
+    mistakes = _Mistakes()
+    submission = mistakes.attempt(
+        lambda: load_submission(options.benchmark, data=options.data_dir, root=Path.cwd())
+    )
+    mistakes.attempt(target.check)
+    tokenizer = None
+    source = mistakes.attempt(lambda: resolve(options.model, say=say))
+    if source is not None:
+        tokenizer = mistakes.attempt(partial(load_tokenizer, source, chat_template=None, clock=clock))
+    benchmark = None
+    if submission is not None and tokenizer is not None:
+        benchmark = mistakes.attempt(partial(fit_benchmark, submission.benchmark, tokenizer))
+    raise_all("the submission", mistakes.errors[:MAX_MISTAKES])
+    assert source is not None
+    assert submission is not None
+    assert tokenizer is not None
+    assert benchmark is not None
+    _require_space(options.out, [benchmark])
+    return CheckedSubmission(
+        source,
+        replace(submission, benchmark=benchmark),
+        loaded_fingerprint(source, tokenizer.chat_template),
     )
 
 
@@ -137,6 +192,11 @@ def fit_benchmark(benchmark: Benchmark, tokenizer: LoadedTokenizer, *, reserved:
     return fit_to_context(
         benchmark, encoder.lengths, (tokenizer.context or 0) - reserved if limited else None
     )
+
+
+def _require_space(out: Path | None, benchmarks: Sequence[Benchmark]) -> None:
+    size = sum(_BYTES_PER_ITEM + 2 * len(item.prompt) for benchmark in benchmarks for item in benchmark.items)
+    files.require_space(out or Path("runs"), size, subject="the responses")
 
 
 def _benchmark_names(patterns: Sequence[str]) -> list[str]:

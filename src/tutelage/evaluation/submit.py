@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tutelage.benchmarks.submission import Submission, load_submission
-from tutelage.core import files, hashing, outputs
+from tutelage.core import hashing, outputs
 from tutelage.core.clock import Clock
-from tutelage.core.errors import InputError
-from tutelage.core.locks import locked
-from tutelage.core.provenance import provenance, timestamp
-from tutelage.core.types import Response
-from tutelage.evaluation.answer_cache_key import keyed_engine, open_answer_cache
-from tutelage.evaluation.evaluate import IDENTITY_FILE
-from tutelage.evaluation.measure import ModelEvaluator
+from tutelage.evaluation.answer_folder import AnswerFolder
+from tutelage.evaluation.measure import evaluator_of
 from tutelage.evaluation.options import SubmissionOptions
-from tutelage.evaluation.preflight import fit_benchmark
+from tutelage.evaluation.preflight import check_submission
 from tutelage.evaluation.progress import Listener, SilentListener
-from tutelage.models import LoadedModel, load, load_tokenizer, loaded_fingerprint, resolve
+from tutelage.models import load
 from tutelage.prepare import template_clock
-from tutelage.results.run_folder import STORE_FILE
-from tutelage.results.store import Store
 
 KIND = "predictions for a leaderboard"
 
@@ -46,35 +37,6 @@ class SubmissionResult:
     invalid: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class _ResponseFolder:
-    """The folder of the answers to these questions by this model, which the identity stands for."""
-
-    path: Path
-    identity: str
-
-    def check(self) -> None:
-        """Refuse a folder that holds anything else."""
-        if not self.path.exists():
-            return
-        try:
-            recorded = (self.path / IDENTITY_FILE).read_text("utf-8", "replace").strip()
-        except OSError:
-            recorded = ""
-        is_folder = self.path.is_dir()
-        content = [path.name for path in self.path.iterdir()] if is_folder else ["a file"]
-        content = [name for name in content if not name.startswith(".")]
-        if recorded != self.identity and content:
-            raise InputError(
-                "the folder for responses holds something else",
-                where=str(self.path),
-                found="another model's or benchmark's answers"
-                if recorded
-                else ", ".join(sorted(content)[:5]),
-                fix="name another folder with --out, or leave --out away",
-            )
-
-
 def submit(options: SubmissionOptions, *, listener: Listener | None = None) -> SubmissionResult:
     """Answer all test rows and write the leaderboard's files, all or none. The same call again resumes after any stop.
 
@@ -83,56 +45,28 @@ def submit(options: SubmissionOptions, *, listener: Listener | None = None) -> S
         listener: receives progress.
 
     Raises:
-        InputError: the model, the benchmark, its test rows or a folder is wrong; InputErrors for several parts without rows.
+        InputError: the model, the benchmark, its test rows or a folder is wrong; InputErrors for all mistakes that were found before
+            weights were loaded.
         MachineError: the disk does not take the files.
     """
     listener = listener or SilentListener()
     listener.stage("check")
-    submission = load_submission(options.benchmark, data=options.data_dir, root=Path.cwd())
     target = outputs.Folder(options.to, KIND, [path for path in (options.data_dir, options.out) if path])
-    target.check()
     clock = Clock()
-    source = resolve(options.model, say=partial(listener.stage, "model"))
-    tokenizer = load_tokenizer(source, chat_template=None, clock=clock)
-    submission = replace(submission, benchmark=fit_benchmark(submission.benchmark, tokenizer))
-    fingerprint = loaded_fingerprint(source, tokenizer.chat_template)
-    identity = hashing.of_json([fingerprint, submission.benchmark.fingerprint])
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(options.model).name).strip("-.") or "model"
-    place = _ResponseFolder(options.out or Path("runs") / f"submit-{slug}-{identity[:8]}", identity)
-    place.check()
+    checked = check_submission(options, target, say=partial(listener.stage, "model"), clock=clock)
+    submission = checked.submission
+    identity = hashing.of_json([checked.fingerprint, submission.benchmark.fingerprint])
+    answers = AnswerFolder.named(options.out, "submit", options.model, identity)
+    answers.check()
+    answers.check_answers()
     listener.stage("load")
-    clock = template_clock.clock_for(place.path, first=clock.instant)
-    loaded = load(source, clock=clock)
-    responses = _answers(submission, loaded, clock, place, listener)
+    clock = template_clock.clock_for(answers.path, first=clock.instant)
+    loaded = load(checked.source, clock=clock)
+    with answers.open(clock, say=partial(listener.stage, "cache")) as (store, cache):
+        responses = evaluator_of(loaded, store, cache, listener).answer_benchmark(submission.benchmark)
     texts, invalid = submission.texts(responses)
     with target.new() as folder:
         for name, text in texts.items():
             (folder / name).write_text(text, "utf-8")
     counts = {file.file: submission.benchmark.sizes[part] for part, file in submission.files.items()}
-    return SubmissionResult(options.to, place.path / STORE_FILE, counts, invalid)
-
-
-def _answers(
-    submission: Submission, loaded: LoadedModel, clock: Clock, place: _ResponseFolder, listener: Listener
-) -> Mapping[str, Response]:
-    """The answers to all test rows: those in the folder, and the model's to the others."""
-    folder = place.path
-    with locked(folder / ".lock", subject=f"the folder {folder}"):
-        place.check()  # again: another process may have started while weights were loaded
-        files.write_text(folder / IDENTITY_FILE, place.identity + "\n")
-        template_clock.keep_instant(folder, clock)
-        with (
-            Store.open(folder / STORE_FILE) as store,
-            open_answer_cache(partial(listener.stage, "cache")) as cache,
-        ):
-            engine = keyed_engine(loaded)
-            evaluator = ModelEvaluator(
-                store,
-                loaded.name,
-                template_clock.with_instant(loaded.fingerprint, clock),
-                {**provenance(started=timestamp()), **template_clock.card_entry(clock)},
-                lambda: engine,
-                listener,
-                cache,
-            )
-            return evaluator.answer_benchmark(submission.benchmark)
+    return SubmissionResult(options.to, answers.store, counts, invalid)
