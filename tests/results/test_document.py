@@ -82,6 +82,9 @@ def test_all_mistakes_are_said_at_once():
         (b"[" * 100_000, "cannot be read"),
         (b'{"x": ' + b"1" * 5000 + b"}", "cannot be read"),
         (b'{"schema": 2}', "another schema"),
+        (b'\n \n{"schema": 2}\n', "another schema"),
+        (b'\n\n{"schema": 2,\n"x": }', ":4"),
+        (b'{"schema": 1}\n\n{"schema": 1}', ":3"),
         (b"", "cannot be read"),
     ],
 )

@@ -116,8 +116,10 @@ def load_json(path: Path, *, subject: str, fix: str) -> dict[str, Any]:
     """Read a JSON object strictly, as `strictjson` does. Raises InputError with the line of the mistake."""
     content = _read_own_file(path, subject=subject, fix=fix)
     text = regular.decode(content, subject=subject, where=str(path), fix=fix).rstrip()
+    start = len(text) - len(text.lstrip())
+    line = 1 + text.count("\n", 0, start)
     try:
-        document, end = strictjson.scan(text, 0, where=str(path), line=1, whole=True) or (None, 0)
+        document, end = strictjson.scan(text, start, where=str(path), line=line, whole=True) or (None, 0)
     except InputError as error:
         raise InputError(
             f"{subject} cannot be read: {error.problem}",
@@ -127,10 +129,12 @@ def load_json(path: Path, *, subject: str, fix: str) -> dict[str, Any]:
             fix=fix,
         ) from None
     if not isinstance(document, dict) or end < len(text):
+        rest = text[end:].lstrip() or text
+        line = 1 + text.count("\n", 0, len(text) - len(rest))
         raise InputError(
             f"{subject} is not a JSON object",
-            where=str(path),
-            found=strictjson.shorten(text[end:] or text),
+            where=f"{path}:{line}",
+            found=strictjson.shorten(rest),
             expected="one object and nothing else",
             fix=fix,
         )
