@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -41,18 +41,17 @@ def json_value(text: str, kind: type[_T], *, path: Path, where: str) -> _T:
 def texts(text: str, *, path: Path, where: str) -> tuple[str, ...]:
     """Read a column that holds a JSON list of texts; arguments and errors as of `json_value`."""
     values = json_value(text, list, path=path, where=where)
-    _require({text: all(isinstance(value, str) for value in values)}, path=path, where=where)
+    if not all(isinstance(value, str) for value in values):
+        raise damaged(path, found=text, where=where)
     return tuple(values)
 
 
 def numbers(text: str, *, path: Path, where: str) -> dict[str, float]:
     """Read a column that holds a JSON object of numbers; arguments and errors as of `json_value`."""
     values = json_value(text, dict, path=path, where=where)
-    checks = {
-        f"{name}: {value!r}": type(value) in (int, float) and -MAX_MAGNITUDE < value < MAX_MAGNITUDE
-        for name, value in values.items()
-    }
-    _require(checks, path=path, where=where)
+    for name, value in values.items():
+        if type(value) not in (int, float) or not -MAX_MAGNITUDE < value < MAX_MAGNITUDE:
+            raise damaged(path, found=f"{name}: {value!r}", where=where)
     return values
 
 
@@ -65,15 +64,14 @@ def response(row: tuple[Any, ...], *, path: Path, where: str) -> Response:
     item_id, text, finish, tokens, choice, logprobs, lengths = row
     values = json_value(logprobs, list, path=path, where=where)
     counts = [] if lengths is None else json_value(lengths, list, path=path, where=where)
-    checks = {
-        f"finish: {finish!r}": finish in FINISHES,
-        f"logprobs: {logprobs}": all(
-            type(value) in (int, float) and math.isfinite(value) for value in values
-        ),
-        f"lengths: {lengths}": all(type(count) is int and count >= 0 for count in counts),
-        f"tokens: {tokens}, choice: {choice}": tokens >= 0 and (choice is None or choice >= 0),
-    }
-    _require(checks, path=path, where=where)
+    if finish not in FINISHES:
+        raise damaged(path, found=f"finish: {finish!r}", where=where)
+    if not all(type(value) in (int, float) and math.isfinite(value) for value in values):
+        raise damaged(path, found=f"logprobs: {logprobs}", where=where)
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise damaged(path, found=f"lengths: {lengths}", where=where)
+    if tokens < 0 or (choice is not None and choice < 0):
+        raise damaged(path, found=f"tokens: {tokens}, choice: {choice}", where=where)
     return Response(
         id=item_id,
         text=text,
@@ -101,20 +99,9 @@ def require_scores(
     """
     item_values = [value for _, _, value, _, _ in rows if value is not None]
     lengths = {len(statistics) for _, _, _, statistics, _ in rows}
-    checks = {
-        "a value that is no finite number": all(
-            -MAX_MAGNITUDE < value < MAX_MAGNITUDE for value in [*values, *item_values]
-        ),
-        "statistics of several lengths, or not of float64": len(lengths) <= 1
-        and all(length % 8 == 0 for length in lengths),
-        "some items have a cluster and some have none": len({cluster is None for _, _, _, _, cluster in rows})
-        <= 1,
-    }
-    _require(checks, path=path, where=where)
-
-
-def _require(checks: Mapping[str, bool], *, path: Path, where: str) -> None:
-    """Raise InputError for the first check that does not hold; its name says what is there."""
-    for found, holds in checks.items():
-        if not holds:
-            raise damaged(path, found=found, where=where)
+    if not all(-MAX_MAGNITUDE < value < MAX_MAGNITUDE for value in [*values, *item_values]):
+        raise damaged(path, found="a value that is no finite number", where=where)
+    if len(lengths) > 1 or any(length % 8 for length in lengths):
+        raise damaged(path, found="statistics of several lengths, or not of float64", where=where)
+    if len({cluster is None for _, _, _, _, cluster in rows}) > 1:
+        raise damaged(path, found="some items have a cluster and some have none", where=where)
