@@ -238,13 +238,14 @@ def _ensure_tables(connection: sqlite3.Connection, path: Path, *, read_only: boo
 
 def _create_or_migrate(connection: sqlite3.Connection, version: int | None) -> None:
     """Create the tables, or migrate those of an older version."""
-    current = schema()["version"]
-    targets = range(current if version is None else version, current)
-    migrations = [statement for target in targets for statement in schema()["migrations"][target + 1]]
-    for statement in schema()["statements"] if version is None else migrations:
-        connection.execute(statement)
     if version is None:
-        connection.execute("INSERT INTO schema_version VALUES (?)", (current,))
+        for statement in schema()["statements"]:
+            connection.execute(statement)
+        connection.execute("INSERT INTO schema_version VALUES (?)", (schema()["version"],))
+        return
+    for target in range(version + 1, schema()["version"] + 1):
+        for statement in schema()["migrations"][target]:
+            connection.execute(statement)
 
 
 def _translated(path: Path, error: sqlite3.Error) -> TutelageError:
