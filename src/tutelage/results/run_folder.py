@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tutelage.core import hashing
 
@@ -33,17 +33,17 @@ class RunFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.recipe = path / "recipe.yaml"
-        self.card = path / "data" / "card.json"
-        self.results = path / RESULTS_FILE
-        self.evaluation = path / EVALUATION_FILE
-        self.store = path / STORE_FILE
-        self.model = path / "model"
-        self.tuned = path / "tuned.json"
-        self.checkpoints = path / "checkpoints"
-        self.report = path / "report.html"
-        self.lock = path / ".lock"
+        self.path: Final = path
+        self.recipe: Final = path / "recipe.yaml"
+        self.card: Final = path / "data" / "card.json"
+        self.results: Final = path / RESULTS_FILE
+        self.evaluation: Final = path / EVALUATION_FILE
+        self.store: Final = path / STORE_FILE
+        self.model: Final = path / "model"
+        self.tuned: Final = path / "tuned.json"
+        self.checkpoints: Final = path / "checkpoints"
+        self.report: Final = path / "report.html"
+        self.lock: Final = path / ".lock"
 
 
 def default_folder(name: str, resolved: Mapping[str, Any]) -> Path:
