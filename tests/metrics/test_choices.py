@@ -47,6 +47,7 @@ def test_the_first_of_equals_is_taken():
         ({"logprobs": [-1.0]}, "logprobs"),
         ({"logprobs": [-1.0, float("nan"), -2.0]}, "logprobs"),
         ({"logprobs": [-1.0, True, -2.0]}, "logprobs"),
+        ({"logprobs": [float("-inf")] * 3}, "logprobs"),
         ({"lengths": [1, 0, 2]}, "lengths"),
         ({"lengths": []}, "lengths"),
     ],

@@ -97,6 +97,14 @@ def test_ties_are_broken_as_in_the_program(folder: Path) -> None:
         assert score_rows(["multiple_choice_grade"], [picked])["multiple_choice_grade"].score.value == 1.0
 
 
+@pytest.mark.parametrize("metric", [*RECORDED["choices"], "target_nats"])
+@pytest.mark.parametrize("logprobs", [[-1.0, float("nan")], [float("-inf")] * 2, []])
+def test_log_probabilities_without_a_value_are_refused(metric: str, logprobs: list[float]) -> None:
+    row = Row("", ("a",), {"choices": ["a", "b"], "logprobs": logprobs, "target_scores": [1.0, 0.0]})  # type: ignore[dict-item]
+    with pytest.raises(InputError, match="row 1, field logprobs"):
+        score_rows([metric], [row])
+
+
 @pytest.mark.parametrize("metric", RECORDED["texts"])
 def test_metrics_of_texts_equal_the_programs(metric: str) -> None:
     rows = [Row(case["text"], tuple(case["targets"])) for case in CASES["texts"]]

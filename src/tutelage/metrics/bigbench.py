@@ -1,7 +1,7 @@
 """The metrics of BIG-bench's JSON tasks, equal to those of its program (PyPI `bigbench` 1.0.0, `api/task_metrics.py`).
 
-Read from a row's fields `choices`, `logprobs` (nats, summed over a choice's tokens) and `target_scores` (a number for each choice),
-or from a generated text and all right answers. Where the program subtracts the log of the choices' summed probability, so is it here.
+Metrics of choices read a row's fields `logprobs` (nats, summed over a choice's tokens) and `target_scores` (a number for each choice),
+those of texts the prediction and all right answers. As in the program, some metrics first divide the choices' probabilities by their sum.
 """
 
 from __future__ import annotations
@@ -15,31 +15,21 @@ import numpy as np
 from tutelage.metrics import calibration
 from tutelage.metrics.catalogue import MetricSpec
 from tutelage.metrics.implementation import ItemStatistics, MetricImplementation, ScoringBatch, of_means
-from tutelage.metrics.row_fields import field_error
+from tutelage.metrics.row_fields import log_probabilities, numbers
 from tutelage.metrics.score import Row
 from tutelage.metrics.stats.arrays import Floats
 
-
-def _numbers(row: Row, index: int, field: str, count: int | None = None) -> Floats:
-    values = row.fields.get(field)
-    good = (
-        isinstance(values, list)
-        and values
-        and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-        and (count is None or len(values) == count)
-    )
-    if not good:
-        expected = "a list of numbers, one a choice"
-        raise field_error("BIG-bench's metrics cannot be computed", row, f"row {index + 1}", field, expected)
-    return np.array(values, np.float64)
+_PROBLEM = "BIG-bench's metrics cannot be computed"
 
 
 def _choices(row: Row, index: int) -> tuple[Floats, Floats]:
     """The choices' log-probabilities, summing to a probability of 1, and their target scores."""
     from scipy.special import logsumexp
 
-    logprobs = _numbers(row, index, "logprobs")
-    return logprobs - logsumexp(logprobs), _numbers(row, index, "target_scores", len(logprobs))
+    where = f"row {index + 1}"
+    logprobs = log_probabilities(_PROBLEM, row, where)
+    scores = numbers(_PROBLEM, row, where, "target_scores", count=len(logprobs))
+    return logprobs - logsumexp(logprobs), scores
 
 
 def _largest(values: Floats) -> int:
@@ -88,7 +78,10 @@ def _count_nats(batch: ScoringBatch, _spec: MetricSpec) -> ItemStatistics:
     """The statistics of an item are (nats of all right answers together, 1)."""
     from scipy.special import logsumexp
 
-    nats = [-float(logsumexp(_numbers(row, index, "logprobs"))) for index, row in enumerate(batch.rows)]
+    nats = [
+        -float(logsumexp(log_probabilities(_PROBLEM, row, f"row {index + 1}")))
+        for index, row in enumerate(batch.rows)
+    ]
     statistics = np.stack([np.array(nats), np.ones(len(nats))], axis=1)
     return ItemStatistics(np.arange(len(nats)), statistics[:, 0].copy(), statistics)
 
@@ -105,7 +98,7 @@ def _equals_folded(prediction: str, references: Sequence[str]) -> float:
 
 
 def _is_near(prediction: str, references: Sequence[str]) -> float:
-    """Whether a number is within a tenth of the right one; as in the program, any number is near a negative one from above."""
+    """Whether a number is within a tenth of the right one. As in the program, which divides by the number itself, all are near a negative one."""
     try:
         value, target = float(prediction), float(references[0])
     except (ValueError, IndexError):
@@ -117,9 +110,10 @@ def _is_near(prediction: str, references: Sequence[str]) -> float:
 def _sequence_share(prediction: str, references: Sequence[str]) -> float:
     """The share of the first right answer's words that stand in their places, times 100; missing words count as "O"."""
     words = references[0].split(" ") if references else []
-    given = prediction.split(" ")[: len(words)]
-    given += ["O"] * (len(words) - len(given))
-    return 100 * sum(word == answer for word, answer in zip(words, given, strict=True)) / max(1, len(words))
+    predicted = prediction.split(" ")[: len(words)]
+    predicted += ["O"] * (len(words) - len(predicted))
+    right = sum(word == answer for word, answer in zip(words, predicted, strict=True))
+    return 100 * right / max(1, len(words))
 
 
 multiple_choice_grade = MetricImplementation(_count_grade)

@@ -6,7 +6,6 @@ choice) where they are divided by tokens. Sums favour short choices, means over 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from tutelage.core.errors import InputError
 from tutelage.metrics.catalogue import MetricSpec
 from tutelage.metrics.implementation import ItemStatistics, MetricImplementation, ScoringBatch, of_means
-from tutelage.metrics.row_fields import equals_reference, field_error
+from tutelage.metrics.row_fields import equals_reference, field_error, log_probabilities, numbers
 from tutelage.metrics.score import Row
 
 BY: dict[str, Callable[[str], int]] = {
@@ -23,6 +22,7 @@ BY: dict[str, Callable[[str], int]] = {
     "bytes": lambda text: len(text.encode()),
 }
 """A choice's length by what its text alone shows; tokens are counted by whoever asked the model."""
+_PROBLEM = "the choices cannot be compared"
 
 
 def most_likely_choice(row: Row, by: str, *, where: str) -> str:
@@ -69,31 +69,19 @@ def _choices(row: Row, by: str, where: str) -> tuple[list[str], list[float]]:
         or not all(isinstance(choice, str) and choice for choice in choices)
     ):
         raise _field_error("choices", row, where, "a list of texts")
-    logprobs = _numbers(row, "logprobs", len(choices), where)
+    logprobs = log_probabilities(_PROBLEM, row, where, count=len(choices))
     if by == "tokens":
-        lengths = _numbers(row, "lengths", len(choices), where)
+        lengths = numbers(_PROBLEM, row, where, "lengths", count=len(choices)).tolist()
     else:
         lengths = [BY[by](str(choice)) for choice in choices]
     if min(lengths) <= 0:
         raise _field_error("lengths", row, where, "numbers above 0")
-    scores = [logprob / length for logprob, length in zip(logprobs, lengths, strict=True)]
+    scores = [logprob / length for logprob, length in zip(logprobs.tolist(), lengths, strict=True)]
     return list(map(str, choices)), scores
 
 
-def _numbers(row: Row, field: str, count: int, where: str) -> list[float]:
-    values = row.fields.get(field)
-    numbers = [
-        float(value)
-        for value in (values if isinstance(values, list) else [])
-        if isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
-    ]
-    if not isinstance(values, list) or not len(numbers) == len(values) == count:
-        raise _field_error(field, row, where, f"{count} numbers, one a choice")
-    return numbers
-
-
 def _field_error(field: str, row: Row, where: str, expected: str) -> InputError:
-    return field_error("the choices cannot be compared", row, where, field, expected)
+    return field_error(_PROBLEM, row, where, field, expected)
 
 
 def _count(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:

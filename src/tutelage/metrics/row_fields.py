@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
 from tutelage.metrics.catalogue import MetricSpec
 from tutelage.metrics.score import Row
+from tutelage.metrics.stats.arrays import Floats
 
 
 def equals_reference(text: str, row: Row) -> bool:
@@ -44,7 +47,7 @@ def possible_labels(row: Row, index: int) -> list[str]:
     """
     labels = row.fields.get("labels")
     if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
-        problem = "whether the answer is a label cannot be told"
+        problem = "the answer cannot be checked against its labels"
         raise field_error(problem, row, f"row {index + 1}", "labels", "a list of texts")
     return [str(label).strip() for label in labels]
 
@@ -60,6 +63,45 @@ def number(spec: MetricSpec, row: Row, index: int, name: str, *, above: float = 
         expected = "a number" if math.isinf(above) else f"a number above {above:g}"
         raise field_error(f"{spec.text} needs {name}", row, f"row {index + 1}", name, expected)
     return float(value)
+
+
+def numbers(problem: str, row: Row, where: str, name: str, *, count: int | None = None) -> Floats:
+    """A list of numbers, one a choice, in one of the row's fields, as float64 of shape (choices,).
+
+    Args:
+        problem: what cannot be done without them, for errors.
+        row: the row.
+        where: which row it is, for errors.
+        name: the field.
+        count: how many choices there are; None where the list itself says so.
+
+    Raises:
+        InputError: there is no such list, it has another length, or one of them is NaN.
+    """
+    values = row.fields.get(name)
+    if (
+        not isinstance(values, list)
+        or not values
+        or (count is not None and len(values) != count)
+        or any(isinstance(value, bool) or not isinstance(value, int | float) for value in values)
+        or np.isnan(np.array(values, np.float64)).any()
+    ):
+        expected = "numbers, one a choice" if count is None else f"{count} numbers, one a choice"
+        raise field_error(problem, row, where, name, expected)
+    return np.array(values, np.float64)
+
+
+def log_probabilities(problem: str, row: Row, where: str, *, count: int | None = None) -> Floats:
+    """The log-probabilities (nats) of the row's choices, from its field `logprobs`; arguments as of `numbers`.
+
+    Raises:
+        InputError: as `numbers`, or no choice is possible.
+    """
+    logprobs = numbers(problem, row, where, "logprobs", count=count)
+    if not math.isfinite(logprobs.max()):
+        expected = "log-probabilities, the largest of them finite"
+        raise field_error(problem, row, where, "logprobs", expected)
+    return logprobs
 
 
 def field_error(problem: str, row: Row, where: str, name: str, expected: str) -> InputError:
