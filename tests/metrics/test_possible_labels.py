@@ -66,9 +66,16 @@ def test_the_share_of_valid_labels_counts_wrong_ones_too():
 
 @pytest.mark.parametrize("metric", ["label_f1", "label_mcc", "valid_label"])
 def test_without_the_possible_labels_nothing_is_scored(metric):
-    with pytest.raises(InputError, match="whether the answer is a label cannot be told") as error:
+    with pytest.raises(InputError, match="cannot be checked against its labels") as error:
         score_rows([metric], [Row("yes", ("yes",), {"labels": "yes, no"})])
     assert error.value.expected == "a list of texts"
+
+
+def test_a_wrong_class_needs_a_second_label():
+    rows = [Row("unsure", ("yes",), {"labels": ["yes"]})]
+    with pytest.raises(InputError, match="needs two labels") as error:
+        score_rows(["label_f1:average=binary:positive=yes"], rows)
+    assert error.value.where == "row 1, field labels"
 
 
 @pytest.mark.parametrize(

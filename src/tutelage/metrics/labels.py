@@ -14,7 +14,7 @@ from tutelage.core.errors import InputError
 from tutelage.metrics.catalogue import MetricSpec
 from tutelage.metrics.group_sums import GroupSums, name_code
 from tutelage.metrics.implementation import ItemStatistics, MetricImplementation, PseudoItems, ScoringBatch
-from tutelage.metrics.row_fields import possible_labels, single_reference
+from tutelage.metrics.row_fields import field_error, possible_labels, single_reference
 from tutelage.metrics.score import Row
 from tutelage.metrics.stats.arrays import Floats
 from tutelage.metrics.stats.estimators import Estimator
@@ -37,18 +37,22 @@ def _count_known(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     codes = np.zeros((len(batch.rows), 2))
     for index, row in enumerate(batch.rows):
         true = single_reference(spec, row, index, expected="true label").strip()
-        codes[index] = name_code(true), _known_code(row, index, true, str(spec.options.get("positive", "")))
+        codes[index] = name_code(true), _known_code(spec, row, index, true)
     return ItemStatistics(np.arange(len(codes)), (codes[:, 0] == codes[:, 1]).astype(np.float64), codes)
 
 
-def _known_code(row: Row, index: int, true: str, positive: str) -> float:
-    predicted = row.prediction.strip()
+def _known_code(spec: MetricSpec, row: Row, index: int, true: str) -> float:
+    predicted, positive = row.prediction.strip(), str(spec.options.get("positive", ""))
     labels = possible_labels(row, index)
     if predicted in labels:
         return name_code(predicted)
     if not positive:
         return NO_LABEL
-    return name_code(positive if true != positive else next(label for label in labels if label != positive))
+    negative = next((label for label in labels if label != positive), None)
+    if negative is None:
+        problem, expected = f"{spec.text} needs two labels", f"a label other than {positive}"
+        raise field_error(problem, row, f"row {index + 1}", "labels", expected)
+    return name_code(negative if true == positive else positive)
 
 
 def _of_confusion_table(
