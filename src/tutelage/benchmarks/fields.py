@@ -37,6 +37,11 @@ class BenchmarkInfo(Block):
         "task's score, where tasks have metrics of their own.",
     )
 
+    @property
+    def has_exemplars(self) -> bool:
+        """Whether questions can have exemplars, so that their number can be chosen."""
+        return False
+
 
 class HubRows(Block):
     """A split of a dataset on the hub: a copy of the repository in the data folder, or what the hub's cache has."""

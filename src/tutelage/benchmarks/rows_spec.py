@@ -164,7 +164,7 @@ class RowsSpec(PromptSpec, BenchmarkInfo):
     @property
     def has_exemplars(self) -> bool:
         """Whether questions have exemplars in any way of asking."""
-        return any(layer.shots is not None for layer in (self, *self.ways.values(), *self.parts.values()))
+        return any(block.shots is not None for _, block in self._prompt_blocks())
 
     def hub_datasets(self) -> list[tuple[str, HubRows]]:
         """The splits of datasets on the hub that parts and exemplars may be read from, each with a name for people."""
@@ -173,10 +173,20 @@ class RowsSpec(PromptSpec, BenchmarkInfo):
         rows += [
             (f"{name}, test rows", source.hub) for name, file in tests.items() for source in file.sources
         ]
-        layers: dict[str, PromptSpec] = {"exemplars": self}
-        layers |= {f"exemplars of {name}": layer for name, layer in (*self.ways.items(), *self.parts.items())}
-        rows += [(name, layer.shots.hub) for name, layer in layers.items() if layer.shots is not None]
+        rows += [
+            (f"exemplars of {name}" if name else "exemplars", block.shots.hub)
+            for name, block in self._prompt_blocks()
+            if block.shots is not None
+        ]
         return [(name, dataset) for name, dataset in rows if dataset is not None]
+
+    def _prompt_blocks(self) -> Iterator[tuple[str, PromptSpec]]:
+        """All blocks that set how rows are asked, each with its name, "" for the benchmark's."""
+        yield "", self
+        yield from self.ways.items()
+        yield from self.parts.items()
+        for name, way in self.ways.items():
+            yield from ((f"{part} in {name}", block) for part, block in way.parts.items())
 
     def prompt_spec(self, way: str, part: str) -> PromptSpec:
         """How the rows of a part are asked in a way."""

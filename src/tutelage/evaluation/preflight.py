@@ -209,6 +209,6 @@ def _benchmark_names(patterns: Sequence[str]) -> list[str]:
 def _load_benchmark(name: str, options: EvaluationOptions) -> Benchmark:
     spec = library.describe(name, root=Path.cwd())
     # Several benchmarks share the option, and some have no exemplars.
-    shots = options.shots if isinstance(spec, library.RowsSpec) and spec.has_exemplars else None
+    shots = options.shots if spec.has_exemplars else None
     limit = Limit(options.limit, first=options.first)
     return library.load(name, data=options.data_dir, limit=limit, shots=shots, root=Path.cwd())

@@ -29,7 +29,7 @@ class BigBenchSpec(BenchmarkInfo):
 
     @property
     def has_exemplars(self) -> bool:
-        """Whether questions can have exemplars: other examples of the same task."""
+        """Always: other examples of the same task."""
         return True
 
 

@@ -1,0 +1,40 @@
+"""What is checked before weights are loaded."""
+
+from __future__ import annotations
+
+import json
+
+from byte_model import write_byte_model
+from tutelage.benchmarks import describe, names
+from tutelage.evaluation.options import EvaluationOptions
+from tutelage.evaluation.preflight import check_evaluation
+
+
+def test_the_number_of_exemplars_reaches_every_benchmark_that_has_some(tmp_path):
+    task = {
+        "description": "Opposites.",
+        "keywords": [],
+        "metrics": ["multiple_choice_grade"],
+        "preferred_score": "multiple_choice_grade",
+        "examples": [
+            {"input": f"not {word}", "target_scores": {word: 0, "other": 1}} for word in ("up", "in", "on")
+        ],
+    }
+    folder = tmp_path / "bigbench" / "opposites"
+    folder.mkdir(parents=True)
+    (folder / "task.json").write_text(json.dumps(task), "utf-8")
+    checked = check_evaluation(
+        EvaluationOptions(
+            model=str(write_byte_model(tmp_path / "model")),
+            benchmarks=("bigbench",),
+            shots=2,
+            limit=2,
+            data_dir=tmp_path,
+        ),
+        say=lambda _: None,
+    )
+    (bigbench,) = checked.benchmarks
+    assert [item.exemplar_count for item in bigbench.items] == [2, 2]
+    has_exemplars = {name for name in names() if describe(name).has_exemplars}
+    assert {"bbh", "bigbench", "bigbench-lite", "mmlu"} <= has_exemplars
+    assert not {"core", "general-probe"} & has_exemplars
