@@ -13,10 +13,12 @@ from tutelage.core.errors import InputError, MachineError
 from tutelage.engine.padded_batch import prefill
 from tutelage.models import (
     adapter_off,
+    adapters,
     add_adapter,
     export,
     load,
     load_tokenizer,
+    logit_agreement,
     merge,
     methods,
     resolve,
@@ -278,6 +280,26 @@ def test_the_last_layers_of_other_families_are_found_too(tiny_t5_folder):
     with pytest.raises(InputError, match="fewer layers") as caught:
         train_last(opt, 4)
     assert caught.value.expected == "at most 3"
+
+
+def test_a_model_in_training_mode_is_tried_without_dropout_and_stays_in_it():
+    from transformers import OPTConfig, OPTForCausalLM
+
+    sizes = {"hidden_size": 16, "word_embed_proj_dim": 16, "ffn_dim": 24, "num_attention_heads": 2}
+    # In training mode every layer would be left out, and every other number would be zero.
+    random = {"layerdrop": 1.0, "dropout": 0.5}
+    opt = OPTForCausalLM(OPTConfig(**sizes, **random, num_hidden_layers=3, vocab_size=40)).train()
+    train_last(opt, 1)
+    rows = logit_agreement.draw_probe_rows(opt, encoder_decoder=False)
+    in_training = rows.logits(opt)
+    torch.manual_seed(1)
+    prefix = adapters._initial_prefix(opt, 4)
+    assert opt.training
+    assert opt.model.decoder.layers[0].training
+    opt.eval()
+    assert torch.equal(in_training, rows.logits(opt))
+    torch.manual_seed(1)
+    assert torch.equal(prefix, adapters._initial_prefix(opt, 4))
 
 
 def test_patterns_freeze_what_they_name_and_must_name_something():

@@ -11,6 +11,7 @@ from typing import Any
 from tutelage.core import seeds
 from tutelage.core.errors import InputError
 from tutelage.models import methods, peft_configs, tied_weights
+from tutelage.models.evaluation_mode import evaluation_mode
 from tutelage.models.library_calls import quiet
 from tutelage.models.load import LoadedModel
 
@@ -120,12 +121,13 @@ def merge(loaded: LoadedModel) -> LoadedModel:
         id(p): torch.nn.Parameter(p.data, requires_grad=p.requires_grad) for p in wrapped.parameters()
     }
     base = wrapped.get_base_model()
-    # Each name, and that of the weight to which it is tied.
+    # `tied` has each name with that of the weight to which it is tied.
     tied, scaled = dict(base.all_tied_weights_keys), tied_weights.scales_output(base.config)
     with quiet(), torch.no_grad():
         plain = _merged(wrapped, shared, loaded.name)
         replicated = getattr(wrapped.active_peft_config, "layer_replication", None)
-        if replicated or any(plain.get_parameter(n) is not plain.get_parameter(to) for n, to in tied.items()):
+        diverged = any(plain.get_parameter(n) is not plain.get_parameter(to) for n, to in tied.items())
+        if replicated or diverged:
             # Replicated layers share what the adapter does not change, and a file holds each layer.
             tied_weights.untie(plain, scaled=scaled)
     plain.requires_grad_(requires_grad=True)
@@ -178,7 +180,7 @@ def _initial_prefix(model: Any, count: int) -> Any:
     if model.config.is_encoder_decoder:
         inputs["decoder_input_ids"] = ids
         cache = EncoderDecoderCache(cache, DynamicCache())
-    with torch.no_grad():
+    with evaluation_mode(model):
         model(**inputs, past_key_values=cache, use_cache=True)
     layers = (cache.self_attention_cache if model.config.is_encoder_decoder else cache).layers
     # (layers, 2, heads, N, width of a head), which peft wants as N first and the rest in one dimension.

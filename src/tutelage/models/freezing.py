@@ -12,6 +12,7 @@ from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
+from tutelage.models.evaluation_mode import evaluation_mode
 
 
 def freeze(model: Any, patterns: Sequence[str]) -> None:
@@ -54,7 +55,7 @@ def train_last(model: Any, count: int) -> None:
     embeddings) stay frozen, because their gradient would need the whole backward pass.
 
     Args:
-        model: a transformers model in evaluation mode; of an encoder-decoder model the decoder's layers count.
+        model: a transformers model; of an encoder-decoder model the decoder's layers count.
         count: how many layers, at least 1.
 
     Raises:
@@ -107,7 +108,7 @@ def _execution_order(model: Any, first: Any) -> tuple[list[Any], list[Any]]:
     try:
         ids = torch.zeros((1, 1), dtype=torch.long, device=model.device)
         inputs = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
-        with torch.no_grad():
+        with evaluation_mode(model):  # in training mode some models skip layers at random
             model(input_ids=ids, use_cache=False, **inputs)
     finally:
         for hook in hooks:

@@ -17,6 +17,7 @@ from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.models import folders
+from tutelage.models.evaluation_mode import evaluation_mode
 
 ROWS, LENGTH = 3, 24
 MAX_UNITS = 16.0
@@ -40,14 +41,14 @@ class ProbeRows:
     encoder_decoder: bool
 
     def logits(self, model: Any) -> Any:
-        """The logits of a model in evaluation mode, float64 (ROWS, LENGTH, vocabulary), without those of virtual tokens."""
+        """A model's logits for the rows in float64, (ROWS, LENGTH, vocabulary), without those of virtual tokens."""
         import torch
 
         ids = self.ids.to(model.device)
         inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         if self.encoder_decoder:
             inputs["decoder_input_ids"] = ids
-        with torch.no_grad():
+        with evaluation_mode(model):
             logits = model(**inputs, use_cache=False).logits
         return logits[:, -ids.shape[1] :].double().cpu()
 

@@ -6,8 +6,6 @@ the step was cut into micro-batches (gradient accumulation).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,6 +14,7 @@ from torch.nn import functional
 from tutelage.core.errors import InputError
 from tutelage.core.types import Encoded
 from tutelage.models import soft_prompts
+from tutelage.models.evaluation_mode import evaluation_mode
 from tutelage.tokens.batch import IGNORE_INDEX, Batch, FlatBatch, FlatPairBatch, collate
 from tutelage.training import encoder_decoder_packing, virtual_tokens
 
@@ -75,7 +74,7 @@ def isolates_rows(model: Any, device: torch.device) -> bool:
     vocabulary = min(model.config.get_text_config().vocab_size, 64)
     first, other, second = ([(start + 7 * i) % vocabulary for i in range(6)] for start in (1, 2, 3))
     positions = list(range(6)) * 2
-    with evaluating(model):
+    with evaluation_mode(model):
         after_first, after_other, alone = (
             model(
                 input_ids=torch.tensor([ids], device=device),
@@ -124,7 +123,7 @@ def _isolates_pairs(model: Any, device: torch.device) -> bool:
         )
         for start in (1, 2, 3)
     )
-    with evaluating(model):
+    with evaluation_mode(model):
         packs = (collate([row, second], pad_id=0, device=device, flat=True) for row in (first, other))
         after_first, after_other = (
             encoder_decoder_packing.logits(model, pack)[-6:]
@@ -138,16 +137,6 @@ def _isolates_pairs(model: Any, device: torch.device) -> bool:
             use_cache=False,
         ).logits[0]
     return _are_isolated(alone, after_first, after_other)
-
-
-@contextmanager
-def evaluating(model: Any) -> Iterator[None]:
-    """The block without dropout and gradients."""
-    training = model.training
-    model.eval()
-    with torch.no_grad():
-        yield
-    model.train(training)
 
 
 def _are_isolated(alone: torch.Tensor, after_first: torch.Tensor, after_other: torch.Tensor) -> bool:

@@ -16,8 +16,9 @@ import torch
 from torch import nn
 
 from tutelage.models import methods, soft_prompts
+from tutelage.models.evaluation_mode import evaluation_mode
 from tutelage.tokens.batch import Batch
-from tutelage.training.completion_loss import evaluating, predictions
+from tutelage.training.completion_loss import predictions
 
 Weights = Mapping[str, nn.Parameter]
 
@@ -53,7 +54,7 @@ class ReferenceModel:
         prompt = soft_prompts.soft_prompt(self._model)
         base = self._copy or (self._model if prompt is None else prompt.base)
         without_adapter = self._model.disable_adapter() if base is self._model else nullcontext()
-        with evaluating(base), without_adapter:
+        with evaluation_mode(base), without_adapter:
             logits, _ = predictions(base, batch)
         return logits
 
