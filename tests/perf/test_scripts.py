@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from math import nan
 from pathlib import Path
 from types import ModuleType
 
@@ -147,6 +148,26 @@ def test_evaluate_vs_lm_eval(script, capsys, mmlu, tiny_model_folder):
     assert "zero-shot: 10 requests" in printed
     assert "rte: 2 requests" in printed
     assert "unique tokens" in printed
+
+
+@pytest.mark.parametrize(
+    ("value", "apart", "agree"),
+    [
+        (-1.0, 9e-5, True),
+        (-1.0, 2e-4, False),
+        (-150.0, 2e-4, True),
+        (-150.0, 4e-4, False),
+        (-1.0, nan, False),
+    ],
+)
+def test_log_probabilities_agree_to_rounding(script, value, apart, agree):
+    module = script("evaluate_vs_lm_eval")
+    sides = {"a": [value, -3.0]}, {"a": [value + apart, -3.0]}
+    if agree:
+        assert len(list(module.differences("t5", *sides))) == 1
+        return
+    with pytest.raises(SystemExit, match="the sides differ"):
+        list(module.differences("t5", *sides))
 
 
 def test_metrics_vs_reference(script, capsys, monkeypatch, data):
