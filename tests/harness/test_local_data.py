@@ -7,6 +7,7 @@ from pathlib import Path
 import datasets
 import pytest
 
+from tutelage.core.errors import InputError
 from tutelage.harness.local_data import local_data, located
 
 
@@ -40,6 +41,18 @@ def test_a_copy_of_the_repository(folder):
 
 def test_what_is_not_here_goes_to_the_hub(folder):
     assert located(folder, "other/name", None, {}) == ("other/name", None, {})
+
+
+def test_files_that_hold_no_rows_are_not_taken_for_data(folder):
+    rte = folder / "owner" / "name" / "rte"
+    for name in ("LICENSE.txt", "dataset_info.json"):
+        (rte / name).write_text("{}", "utf-8")
+    splits = {"validation": [str(rte / "validation.jsonl")]}
+    assert located(folder, "owner/name", "rte", {}) == ("json", None, {"data_files": splits})
+    (rte / "test.csv").write_text("a\n1\n", "utf-8")
+    with pytest.raises(InputError, match="several formats") as error:
+        located(folder, "owner/name", "rte", {})
+    assert error.value.found == "test.csv, validation.jsonl"
 
 
 def test_files_of_a_format(folder, monkeypatch):

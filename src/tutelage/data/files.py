@@ -16,7 +16,7 @@ from tutelage.data.formats import EXTENSIONS, blocks, format_of
 from tutelage.data.formats.blocks import extension, is_compressed, require_data_file
 from tutelage.data.layouts.tasks import languages
 
-_METADATA_FILES = {
+METADATA_FILES = {
     "dataset_info.json",
     "dataset_infos.json",
     "dataset_dict.json",
@@ -162,7 +162,7 @@ def _files_in_folder(folder: Path) -> list[Path]:
     files = [
         path
         for path in entries
-        if path.name not in _METADATA_FILES
+        if path.name not in METADATA_FILES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
     data = [path for path in files if format_of(path) is not None]

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tutelage.core.errors import InputError
+from tutelage.data.files import METADATA_FILES
+
 FORMATS = {
     "json": (".jsonl", ".json"),
     "csv": (".csv",),
@@ -25,8 +28,9 @@ def local_data(folder: Path | None) -> Iterator[None]:
     """Within the block, `datasets.load_dataset` takes a data set from a folder where its files are there.
 
     A data set OWNER/NAME with the configuration CONFIG is FOLDER/OWNER/NAME/CONFIG, with files that are named after splits
-    (test.jsonl, train-00000-of-00001.parquet), or the folder FOLDER/OWNER/NAME as it lies on the hub. A file of `data_files` that is not in the current folder is FOLDER/FILE. lm-eval's tasks
-    have no field for this: groups and tasks in Python load their data by this call as well.
+    (test.jsonl, train-00000-of-00001.parquet), or the folder FOLDER/OWNER/NAME as it lies on the hub. A file of `data_files` that is not
+    in the current folder is FOLDER/FILE. lm-eval's tasks have no field for this, and groups and tasks in Python load their data by this
+    call as well.
 
     Args:
         folder: the folder; None changes nothing.
@@ -57,6 +61,9 @@ def located(
         path: a data set's name, or one of `FORMATS`.
         name: its configuration.
         keywords: further arguments.
+
+    Raises:
+        InputError: a data set's folder has files of several formats.
     """
     keywords = dict(keywords)
     if path in FORMATS:
@@ -64,18 +71,32 @@ def located(
             keywords["data_files"] = _located_files(folder, files)
         return path, name, keywords
     copy = folder / path
-    for kind, splits in _split_files(copy / name if name else copy).items():
+    if formats := _split_files(copy / name if name else copy):
+        ((kind, splits),) = formats.items()
         return kind, None, {**keywords, "data_files": splits}
     return (str(copy), name, keywords) if copy.is_dir() else (path, name, keywords)
 
 
 def _split_files(folder: Path) -> dict[str, dict[str, list[str]]]:
-    """The files of a folder by format and split, the split as the file names it: `datasets` itself takes dev for validation."""
+    """The format of a folder's data files, and their paths by split; empty without data files.
+
+    The split is what the file's name says: `datasets` itself takes dev for validation.
+    """
     formats: dict[str, dict[str, list[str]]] = {}
     for file in sorted(folder.glob("*")):
         for kind, endings in FORMATS.items():
-            if file.suffix in endings and file.is_file():
+            if file.suffix in endings and file.is_file() and file.name not in METADATA_FILES:
                 formats.setdefault(kind, {}).setdefault(_SHARD.sub("", file.stem), []).append(str(file))
+    if len(formats) > 1:
+        formats.pop("text", None)  # a licence or notes beside the data
+    if len(formats) > 1:
+        raise InputError(
+            "the local copy of a data set has files of several formats",
+            where=str(folder),
+            found=", ".join(Path(files[0]).name for splits in formats.values() for files in splits.values()),
+            expected="one format, and a file for each split, such as test.jsonl",
+            fix="move the files that are not meant to another folder",
+        )
     return formats
 
 
