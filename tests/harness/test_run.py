@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from tutelage.cli.harness import _rows
-from tutelage.core.errors import InputError
-from tutelage.harness.run import HarnessOptions, _load_tasks, meaning
+from tutelage.core.errors import InputError, MachineError
+from tutelage.harness.run import HarnessOptions, _evaluate, _load_tasks, meaning
 
 
 class Manager:
     """As much of lm-eval's TaskManager as is called."""
 
     def __init__(self):
-        self.all_tasks = ["rte", "cola", "glue", "inner", "broken"]
+        self.all_tasks = ["rte", "cola", "glue", "inner", "broken", "large"]
 
     def load(self, names):
         (name,) = names
         if name == "broken":
             raise KeyError("no such split")
+        if name == "large":
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         if name != "glue":
             return {"tasks": {name: SimpleNamespace(name=name)}, "groups": {}}
         groups = {name: SimpleNamespace(name=name) for name in ("glue", "inner")}
@@ -52,6 +55,27 @@ def test_all_tasks_that_are_wrong_are_named_at_once():
     assert "OWNER/NAME/CONFIG" in broken.fix
     with pytest.raises(InputError, match="no task is named"):
         _load_tasks(Manager(), options())
+
+
+def test_too_little_memory_is_no_mistake_of_a_task():
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        _load_tasks(Manager(), options("rte", "large"))
+
+
+def test_results_that_lm_eval_did_not_write_are_noticed_beside_earlier_ones(tmp_path, monkeypatch):
+    (tmp_path / "results_2026.json").write_text("{}", "utf-8")
+    tracker = SimpleNamespace(save_results_aggregated=lambda **_: None)
+    lm_eval = {
+        "lm_eval": {"simple_evaluate": lambda **_: {"samples": {}, "configs": {}, "results": {}}},
+        "lm_eval.loggers": {"EvaluationTracker": lambda **_: tracker},
+        "lm_eval.utils": {"make_table": lambda *_: ""},
+    }
+    for name, members in lm_eval.items():
+        module = ModuleType(name)
+        vars(module).update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+    with pytest.raises(MachineError, match="could not write its results"):
+        _evaluate(None, [], None, options("rte", out=tmp_path))
 
 
 def test_rows_of_the_table():

@@ -16,7 +16,6 @@ from tutelage.core.errors import InputError, MachineError, TutelageError, raise_
 from tutelage.core.suggestions import did_you_mean
 from tutelage.evaluation.progress import Listener, SilentListener
 from tutelage.harness.installation import require_lm_eval
-from tutelage.harness.local_data import local_data
 from tutelage.results.run_folder import RESULTS_FILE
 
 TABLE_FILE = "table.md"
@@ -94,6 +93,8 @@ def run_tasks(options: HarnessOptions, *, listener: Listener | None = None) -> H
 
 def _load_tasks(manager: Any, options: HarnessOptions) -> list[Any]:
     """The tasks and groups with their data; all that are wrong are reported together."""
+    from tutelage.harness.local_data import local_data  # slow to import, as the readers of data are
+
     errors: list[InputError] = []
     tasks: list[Any] = []
     for name in dict.fromkeys(options.tasks):
@@ -133,6 +134,7 @@ def _evaluate(model: Any, tasks: Sequence[Any], manager: Any, options: HarnessOp
 
     folder = options.out or _default_folder(options.model)
     _make_folder(folder)
+    earlier = set(folder.glob("results_*.json"))
     # The writer adds the time to this name, and writes the samples of each task beside it.
     tracker = EvaluationTracker(output_path=str(folder / RESULTS_FILE))
     with _task_errors(", ".join(options.tasks), options.data_dir):
@@ -151,7 +153,7 @@ def _evaluate(model: Any, tasks: Sequence[Any], manager: Any, options: HarnessOp
     tracker.save_results_aggregated(results=results, samples=samples)
     for task in results["configs"]:
         tracker.save_results_samples(task_name=task, samples=samples[task])
-    if not list(folder.glob("results_*.json")):  # lm-eval logs what goes wrong here, and goes on
+    if not set(folder.glob("results_*.json")) - earlier:  # lm-eval logs what goes wrong here, and goes on
         raise MachineError("lm-eval could not write its results", where=str(folder), fix="name another --out")
     columns = ["results", *(["groups"] if results.get("groups") else [])]
     files.write_text(folder / TABLE_FILE, "\n".join(make_table(results, column) for column in columns))
@@ -175,9 +177,15 @@ def _task_errors(name: str, data_dir: Path | None) -> Iterator[None]:
     """Explain what lm-eval and `datasets` raise; both have many classes of errors, and most name no cause for the user."""
     try:
         yield
-    except (TutelageError, KeyboardInterrupt, MemoryError):
+    except TutelageError:
         raise
-    except Exception as error:
+    except (
+        Exception
+    ) as error:  # task files run code of their own, and readers of data raise errors of any class
+        from tutelage.models.library_calls import is_out_of_memory
+
+        if is_out_of_memory(error):
+            raise
         shown = f"{type(error).__name__}: {error}"
         raise InputError(
             "lm-eval could not load or run the task",

@@ -54,7 +54,7 @@ def library_errors(problem: str, path: Path, *, fix: str, view: Path | None = No
     except TutelageError:
         raise
     except BaseException as error:
-        if isinstance(error, MemoryError) or any(sign in str(error) for sign in _OUT_OF_MEMORY_SIGNS):
+        if is_out_of_memory(error):
             raise _out_of_memory_error(path) from error
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
@@ -64,6 +64,11 @@ def library_errors(problem: str, path: Path, *, fix: str, view: Path | None = No
         raise InputError(
             problem, where=str(path), found=next(iter(text.splitlines()))[:300], fix=fix
         ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; torch has no class of its own for it on every device."""
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in _OUT_OF_MEMORY_SIGNS)
 
 
 def _out_of_memory_error(path: Path) -> MachineError:
