@@ -47,7 +47,7 @@ def read_settings(values: Mapping[str, Any], *, where: str) -> GenerationSetting
     if isinstance(length, bool) or not isinstance(length, int) or length < 1:
         errors.append(_refusal(where, "max_gen_toks", length, "a whole number from 1"))
     errors += _sampling_mistakes(values, where)
-    for name in values.keys() - {"until", "do_sample", "temperature", *_LENGTHS, *_SAMPLING_ONLY}:
+    for name in sorted(values.keys() - {"until", "do_sample", "temperature", *_LENGTHS, *_SAMPLING_ONLY}):
         if name not in _NEUTRAL or values[name] != _NEUTRAL[name]:
             expected = f"{_NEUTRAL[name]}" if name in _NEUTRAL else f"until, {_LENGTHS[0]}, do_sample: false"
             errors.append(_refusal(where, name, values[name], expected))
