@@ -148,6 +148,16 @@ def test_a_line_beyond_the_limit_is_refused_without_reading_it_whole(tmp_path, m
     assert "100,000,000" in error.expected or "1,000" in error.expected
 
 
+def test_a_mistake_in_a_json_file_is_named_with_its_column_wherever_the_text_is_cut(tmp_path, monkeypatch):
+    before = ' {"a": "two"}, {"a": '
+    path = write(tmp_path, f'[{{"a": "one"}},\n{before}tru\n}}, {{"a": "three"}}]', "rows.json")
+    for size in (lines.BLOCK_SIZE, 40, 5):
+        monkeypatch.setattr(lines, "BLOCK_SIZE", size)
+        error = refused(path)
+        assert error.where == f"{path}:2"
+        assert f"(column {len(before) + 1})" in error.problem
+
+
 def test_only_newlines_end_a_line(tmp_path):
     odd = "a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg"
     path = write(

@@ -166,9 +166,13 @@ class JsonDocument:
         self._position = end
 
     def _fill(self, minimum: int) -> None:
-        """Read at least `minimum` more characters: doubling the text bounds how often a long value is scanned again."""
-        parts = [self._text[self._position :]]
-        self._position = 0
+        """Read at least `minimum` more characters: doubling the text bounds how often a long value is scanned again.
+
+        The begun line stays whole, because errors count columns from its start.
+        """
+        line_start = self._text.rfind("\n", 0, self._position) + 1
+        parts = [self._text[line_start:]]
+        self._position -= line_start
         added = 0
         for text in self._chunks:
             parts.append(text)
