@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tutelage.core import spill as module
-from tutelage.core.errors import InputError
+from tutelage.core.errors import InputError, MachineError
 from tutelage.core.serialization import ENCODED, EXAMPLE, PROMPTED
 from tutelage.core.spill import DiskRows, RowFormat, open_rows, select_rows, spill_rows
 from tutelage.core.types import Encoded, Example, Origin, Prompted
@@ -139,6 +139,16 @@ def test_a_file_whose_last_line_has_no_end_is_not_whole(few, tmp_path):
     (tmp_path / "rows").write_bytes(b"one\ntwo")
     with pytest.raises(ValueError, match="no end"):
         open_rows(tmp_path / "rows", WORDS)
+
+
+def test_reads_that_are_cut_short_are_continued(few, tmp_path, monkeypatch):
+    rows, pread = made(10), module.os.pread
+    found = spill_rows(rows, WORDS)
+    monkeypatch.setattr(module.os, "pread", lambda handle, size, start: pread(handle, min(size, 7), start))
+    assert list(found) == rows
+    monkeypatch.setattr(module.os, "pread", lambda *_: b"")
+    with pytest.raises(MachineError, match="not there any more"):
+        list(found)
 
 
 def value(rng, depth=0):

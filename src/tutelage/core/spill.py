@@ -192,13 +192,16 @@ def _scratch_file() -> BinaryIO:
 
 def _read(file: BinaryIO, start: int, size: int) -> bytes:
     content = os.pread(file.fileno(), size, start)
-    if len(content) < size:
-        raise MachineError(
-            "rows that were put aside are not there any more",
-            where="the folder for temporary files",
-            found=f"{len(content)} of {size} bytes",
-            fix="run the same command again; TMPDIR names another folder",
-        )
+    while len(content) < size:  # a signal may cut a read short; no bytes at all are the end of the file
+        more = os.pread(file.fileno(), size - len(content), start + len(content))
+        if not more:
+            raise MachineError(
+                "rows that were put aside are not there any more",
+                where="the folder for temporary files",
+                found=f"{len(content)} of {size} bytes",
+                fix="run the same command again; TMPDIR names another folder",
+            )
+        content += more
     return content
 
 
