@@ -141,6 +141,8 @@ def test_yaml_of_other_programs_is_read_with_its_aliases_tags_and_repeated_keys(
         "e": {"k": "v", "l": "z"},
         "a2": 2,
     }
+    merged = "b: 1\na: 2\n<<: {c: 3, a: 4}\nd: 5\n"
+    assert list(read_foreign(merged, file="f").items()) == list(yaml.safe_load(merged).items())
     assert read_foreign(write({"no": "yes", "n": 1e-05, "s": "1e-5"}), file="f") == {
         "no": "yes",
         "n": 1e-05,

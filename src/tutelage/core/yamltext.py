@@ -37,6 +37,7 @@ _WORDS: dict[str, Json] = {
 
 
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float")}
+_FAST_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Document(NamedTuple):
@@ -99,7 +100,7 @@ def write(value: Json) -> str:
 def table(package: str, name: str) -> dict[str, Any]:
     """A YAML file of a package, read once and shared: callers may not change it."""
     text = resources.files(package).joinpath(name).read_text("utf-8")
-    return dict(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # noqa: S506 - safe, in C
+    return dict(yaml.load(text, Loader=_FAST_LOADER))  # noqa: S506 - a safe loader, in C
 
 
 def _read(text: str, file: str, builder: _Builder) -> Document:
@@ -236,7 +237,7 @@ class _Builder:
 class _ForeignBuilder(_Builder):
     """Builds what other programs write: resolves aliases within bounds, and ignores tags and repeated keys."""
 
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loader = _FAST_LOADER
     constructor: Any = yaml.SafeLoader("")
     """Reads scalars by YAML 1.1's rules, as the programs that write such files do."""
 
@@ -275,7 +276,9 @@ class _ForeignBuilder(_Builder):
         key = str(event.value)
         value = self._value(next(self.events), (*path, key))
         if key == "<<" and not event.style and isinstance(value, dict):
-            mapping |= {**value, **mapping}
+            merged = {**value, **mapping}  # the mapping's own entries count, and come after the others
+            mapping.clear()
+            mapping.update(merged)
         else:
             mapping[key] = value
 
