@@ -243,6 +243,20 @@ def test_labels_by_number_by_code_and_from_a_file(tmp_path):
         loaded(tmp_path, text, "r.csv", labels=LabelNames(file="names.json"))
 
 
+@pytest.mark.parametrize(
+    ("content", "problem", "line"),
+    [
+        ("no\nyes\n".encode("utf-16-le"), "a NUL byte stands in the line", 1),
+        (b"no\nye\xdf\n", "the line is not UTF-8", 2),
+    ],
+)
+def test_a_file_of_label_names_in_another_encoding_is_refused(tmp_path, content, problem, line):
+    (tmp_path / "names.txt").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        loaded(tmp_path, "text,label\ngood,1\n", "r.csv", labels=LabelNames(file="names.txt"))
+    assert (caught.value.problem, caught.value.where) == (problem, f"{tmp_path / 'names.txt'}:{line}")
+
+
 def test_a_majority_of_the_first_rows_decides(tmp_path):
     rows = [{"messages": TALK}] * 3 + [{"messages": "none"}]
     with pytest.raises(InputError, match="no conversation") as caught:

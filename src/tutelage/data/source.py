@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, MachineError
-from tutelage.core.regular import read_text, unreadable
+from tutelage.core.regular import require_regular, unreadable
 from tutelage.core.serialization import EXAMPLE
 from tutelage.core.spill import spill_rows
 from tutelage.core.strictjson import json_kind, loads, shorten
@@ -24,6 +24,7 @@ from tutelage.data.files import (
 )
 from tutelage.data.formats import open_parallel
 from tutelage.data.formats.blocks import require_data_file
+from tutelage.data.formats.lines import Lines
 from tutelage.data.layouts import LabelMapping, ReadOptions
 from tutelage.data.reader import DroppedRow, ExampleReader, open_reader, too_many_dropped_error
 
@@ -278,10 +279,15 @@ def _read_label_names(path: Path) -> dict[str, str]:
         InputError: the file is missing or holds something else.
     """
     fix = "check the name; it is relative as the data is"
-    text = read_text(path, subject="the file of label names", fix=fix)
-    value: Json = [line.strip() for line in text.split("\n") if line.strip()]
+    require_regular(path, subject="the file of label names", fix=fix)
+    texts: list[str] = []
+    for line in Lines(path, str(path)):
+        if isinstance(line, InputError):
+            raise line
+        texts.append(line.text)
+    value: Json = [text.strip() for text in texts if text.strip()]
     if path.suffix.lower() == ".json":
-        value = loads(text, where=str(path))
+        value = loads("\n".join(texts), where=str(path))
     names = _by_value(value) if isinstance(value, list | dict) else {}
     if names and all(isinstance(name, str) and name.strip() for name in names.values()):
         return names
