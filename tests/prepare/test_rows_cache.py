@@ -218,6 +218,20 @@ def test_it_can_be_turned_off_and_a_cache_that_cannot_be_written_is_no_mistake(
     assert made == ["t", "t"]
 
 
+def test_only_what_cannot_be_stored_is_left_out_silently(tmp_path, kept, monkeypatch):
+    def fault(*_):
+        raise TypeError("a fault of the program")
+
+    path = write(tmp_path / "job")
+    with monkeypatch.context() as patch:
+        patch.setattr(rows_cache.store, "write_manifest", fault)
+        with pytest.raises(TypeError, match="a fault of the program"):
+            read_rows(load(path), None)
+    monkeypatch.setattr(rows_cache, "PROMPTED", rows_cache.PROMPTED._replace(write=fault))
+    read_rows(load(path), None)
+    assert entries(kept) == []
+
+
 def test_two_processes_at_once_and_one_killed_while_it_writes(tmp_path, kept, made, warm):
     def child(path, code=CHILD):
         return warm.start([path], code=code, cwd=tmp_path, stdout=subprocess.PIPE)

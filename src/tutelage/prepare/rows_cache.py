@@ -28,6 +28,7 @@ from tutelage.core.errors import MachineError
 from tutelage.core.files import new_folder, sweep_parts
 from tutelage.core.locks import locked
 from tutelage.core.serialization import PROMPTED
+from tutelage.core.types import Prompted
 from tutelage.data import SourceFiles
 from tutelage.data.formats import blocks
 from tutelage.data.partition import SPLITS
@@ -97,10 +98,10 @@ def get(key: str, task: Task, say: Callable[[str], None]) -> TaskRows | None:
 
 
 def put(key: str, rows: TaskRows) -> None:
-    """Store a task's rows if they can be stored."""
+    """Store a task's rows, if the disk allows and JSON gives them back as they are."""
     folder = caches.root() / "rows"
     with (
-        suppress(MachineError, OSError, TypeError, ValueError),
+        suppress(MachineError, OSError, _NotStored),
         locked(folder / ".lock", subject="the cache of rows", wait=WAIT),
     ):
         sweep_parts(folder)
@@ -109,6 +110,10 @@ def put(key: str, rows: TaskRows) -> None:
                 _write(entry, rows)
                 store.write_manifest(entry, {"key": key})
         _delete_oldest(folder, newest=key)
+
+
+class _NotStored(Exception):
+    """An entry that is too large, or that would not be read as it was written."""
 
 
 def _delete_oldest(folder: Path, *, newest: str) -> None:
@@ -134,21 +139,30 @@ def _write(folder: Path, rows: TaskRows) -> None:
     """Write an entry's files.
 
     Raises:
-        TypeError, ValueError: JSON would not give back the very same rows, or they take too many bytes.
+        _NotStored: JSON would not give back the very same rows, or they take too many bytes.
     """
     remaining = max_bytes()
     for split in SPLITS:
         with (folder / f"{split}.rows").open("wb") as file:
             for row in getattr(rows, split):
-                line = PROMPTED.write(row)
-                remaining -= len(line) + 1
+                line = _line(row)
+                remaining -= len(line)
                 if remaining < 0:
-                    raise ValueError("the entry is too large")
-                if PROMPTED.read(line) != row:
-                    raise ValueError(f"the row {row.id} would not be read as it was written")
-                file.write(line + b"\n")
+                    raise _NotStored
+                file.write(line)
     card = {"card": rows.card, "content": rows.content_fields, "held_out": rows.held_out}
     (folder / CARD).write_bytes(json.dumps(card, allow_nan=False, separators=(",", ":")).encode("ascii"))
+
+
+def _line(row: Prompted) -> bytes:
+    try:
+        line = PROMPTED.write(row)
+        is_same = PROMPTED.read(line) == row
+    except (TypeError, ValueError) as error:
+        raise _NotStored from error
+    if not is_same:
+        raise _NotStored
+    return line + b"\n"
 
 
 def _read(entry: Path, task: Task) -> TaskRows:
