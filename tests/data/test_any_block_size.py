@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import re
 
 import pytest
 
 from tutelage.core.errors import InputError
-from tutelage.core.strictjson import loads
 from tutelage.data import DataSource, LabelNames, load, read
 from tutelage.data.formats import jsonl, lines
 
@@ -59,23 +59,37 @@ def outcome(path):
         return error.block()
 
 
-def test_a_jsonl_file_gives_its_lines_one_by_one(tmp_path):
-    """Whatever stands around a line, its row is what the line alone gives, and a wrong line is named with its number."""
+def jsonl_outcomes(path, content):
+    """What each row gives: its line and fields, or its error."""
+    path.write_bytes(content)
+    try:
+        rows = list(jsonl.rows(lines.Lines(path, "rows.jsonl"), "rows.jsonl"))
+    except InputError as error:
+        rows = [error]
+    return [row.block() if isinstance(row, InputError) else (row.line, repr(row.fields)) for row in rows]
+
+
+def test_a_jsonl_file_gives_its_lines_one_by_one(tmp_path, monkeypatch):
+    """A line gives the same row or error, whatever lines stand around it and wherever blocks are cut."""
     rng = random.Random(2)
     for _ in range(150):
         texts = [
             damaged(rng) if rng.random() < 0.4 else json.dumps({"a": value(rng)})
             for _ in range(rng.randint(1, 9))
         ]
-        path = tmp_path / "rows.jsonl"
-        path.write_bytes("\n".join(texts).encode())
-        results = (
-            list(jsonl.rows(lines.Lines(path, "rows.jsonl"), "rows.jsonl")) if texts[0][:1] != "[" else []
-        )
-        by_line = {row.line: row.fields for row in results if not isinstance(row, InputError)}
-        for number, text in enumerate("\n".join(texts).split("\n"), 1):
-            if number in by_line:
-                assert repr(by_line[number]) == repr(loads(text.removesuffix("\r"), where="x"))
+        if texts[0].lstrip().startswith("["):
+            continue  # refused as a whole
+        end = rng.choice(["\n", "\r\n"])
+        content = end.join(texts).encode() + rng.choice([b"", b"\n", b"\n\n", b"\n\xff\n", b"\n\0"])
+        expected, start = [], 0
+        for line in re.findall(rb"[^\n]*\n|[^\n]+$", content):
+            before = re.sub(
+                rb"[^\n]", b" ", content[:start]
+            )  # blanks, so that errors name the same line and byte
+            expected += jsonl_outcomes(tmp_path / "line.jsonl", before + line)
+            start += len(line)
+        monkeypatch.setattr(lines, "BLOCK_SIZE", rng.choice([7, 50, 1 << 20]))
+        assert jsonl_outcomes(tmp_path / "rows.jsonl", content) == expected
 
 
 CELLS = [
