@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,10 +69,13 @@ def near_duplicate_groups(texts: Iterable[str], threshold: float) -> list[int]:
             index = parents[index]
         return index
 
+    def are_grouped(first: int, second: int) -> bool:
+        return head(first) == head(second)
+
     earlier = _ShingleIndex((), threshold)
     for index, text in enumerate(texts):
         parents.append(index)
-        for near_index, _ in earlier.near(text, skip=lambda other: head(other) == head(len(parents) - 1)):
+        for near_index, _ in earlier.near(text, skip=partial(are_grouped, index)):
             smaller, larger = sorted((head(index), head(near_index)))
             parents[larger] = smaller
         earlier.add(text)
