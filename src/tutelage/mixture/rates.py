@@ -129,8 +129,11 @@ def _rate(part: TaskSize | Mix, outer: Mix) -> float:
     if isinstance(part, Mix):
         inner = _inheriting(part, outer)
         return math.fsum(_rate(inner_part, inner) for inner_part in part.parts)
-    rows = min(_used_rows(part, outer), math.inf if outer.rate_maximum is None else outer.rate_maximum)
-    return float(rows ** (1.0 / (1.0 if outer.temperature is None else outer.temperature)))
+    rows: float = _used_rows(part, outer)
+    if outer.rate_maximum is not None:
+        rows = min(rows, outer.rate_maximum)
+    temperature = 1.0 if outer.temperature is None else outer.temperature
+    return float(rows ** (1.0 / temperature))
 
 
 def _tree_errors(mix: Mix, where: str, tasks: dict[str, str]) -> Iterator[InputError]:
