@@ -150,7 +150,10 @@ class SubprocessRenderer:
         sender = threading.Thread(target=self._send, args=(process, lines), daemon=True, name="template rows")
         self._text_started = time.monotonic()
         try:
-            (sender.start if len(batches) > 1 else sender.run)()
+            if len(batches) > 1:
+                sender.start()
+            else:
+                sender.run()
             for job in jobs:
                 outcomes = []
                 for _ in range(pipe_format.answer_count(job)):
