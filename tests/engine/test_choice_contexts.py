@@ -10,7 +10,7 @@ import torch
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Request, Response
-from tutelage.engine.choice_contexts import ChoiceContexts, asked_as
+from tutelage.engine.choice_contexts import ChoiceContexts, split_by_choice
 from tutelage.engine.selfcheck import check
 
 SENTENCES = [
@@ -101,10 +101,10 @@ def test_a_context_that_is_too_long_is_named(tiny_model):
 def test_answers_wait_for_those_of_the_other_choices():
     question, plain = questions()[2], Request("p", "choose", "?", ("a", "b"))
     contexts = ChoiceContexts([question, plain])
-    assert contexts.asked == [*asked_as(question), plain]
+    assert contexts.parts == [*split_by_choice(question), plain]
     parts = [
         Response(part.id, "", "choice", 0, choice=0, logprobs=(value,), lengths=(2,))
-        for part, value in zip(asked_as(question), (-3.0, -1.0, -2.0), strict=True)
+        for part, value in zip(split_by_choice(question), (-3.0, -1.0, -2.0), strict=True)
     ]
     other = Response("p", "a", "choice", 0)
     assert contexts.join([parts[2], other]) == [other]

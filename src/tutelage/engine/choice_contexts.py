@@ -1,7 +1,7 @@
-"""Choices that stand in the question: the same continuation is scored behind each of them.
+"""Choices that are part of the context: the same continuation is scored behind each of them, as in WinoGrande.
 
-A request with a `continuation` is asked as one request a choice, whose prompt ends with the choice and whose only answer is the
-continuation. Their answers together are the answer to it.
+A request with a `continuation` is split into one request per choice, whose prompt ends with the choice and whose only choice is the
+continuation. The responses to these are joined into one response.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import replace
 from tutelage.core.types import Request, Response
 
 
-def asked_as(request: Request) -> tuple[Request, ...]:
-    """The requests that a model answers in place of a request: itself, or one a choice where it has a continuation."""
+def split_by_choice(request: Request) -> tuple[Request, ...]:
+    """Split a request with a continuation into one request per choice; any other is returned as it is."""
     if not request.continuation:
         return (request,)
     return tuple(
@@ -29,43 +29,46 @@ def asked_as(request: Request) -> tuple[Request, ...]:
 
 
 class ChoiceContexts:
-    """Requests as they are asked, and their responses as those to the requests.
+    """Splits requests by choice, and joins the responses to the parts.
 
     Args:
         requests: any mixture of kinds.
 
     Attributes:
-        asked: the requests that the model answers.
+        parts: the requests that the model answers, in order.
     """
 
     def __init__(self, requests: Sequence[Request]) -> None:
-        self.asked: list[Request] = []
-        self._place: dict[str, tuple[Request, int]] = {}
-        self._waiting: dict[str, dict[int, Response]] = {}
+        self.parts: list[Request] = []
+        self._origin: dict[str, tuple[Request, int]] = {}  # request and index of the choice, by the part's id
+        self._incomplete: dict[
+            str, dict[int, Response]
+        ] = {}  # responses by index of the choice, by the request's id
         for request in requests:
-            parts = asked_as(request)
-            self.asked += parts
+            parts = split_by_choice(request)
+            self.parts += parts
             if request.continuation:
-                self._place |= {part.id: (request, number) for number, part in enumerate(parts)}
+                self._origin |= {part.id: (request, choice) for choice, part in enumerate(parts)}
 
     def join(self, responses: Sequence[Response]) -> list[Response]:
-        """The responses to the requests that are complete now; answers for some of a request's choices wait for the others."""
+        """The responses that are complete now; those for some of a request's choices wait for the others."""
         joined = []
         for response in responses:
-            if response.id not in self._place:
+            if response.id not in self._origin:
                 joined.append(response)
                 continue
-            request, number = self._place[response.id]
-            answers = self._waiting.setdefault(request.id, {})
-            answers[number] = response
-            if len(answers) == len(request.choices):
-                joined.append(_together(request, [answers[choice] for choice in range(len(answers))]))
-                del self._waiting[request.id]
+            request, choice = self._origin[response.id]
+            by_choice = self._incomplete.setdefault(request.id, {})
+            by_choice[choice] = response
+            if len(by_choice) == len(request.choices):
+                joined.append(_joined(request, [by_choice[index] for index in range(len(by_choice))]))
+                del self._incomplete[request.id]
         return joined
 
 
-def _together(request: Request, answers: Sequence[Response]) -> Response:
-    sums = tuple(answer.logprobs[0] for answer in answers)
+def _joined(request: Request, by_choice: Sequence[Response]) -> Response:
+    """The response to a request, of the responses to its parts."""
+    sums = tuple(response.logprobs[0] for response in by_choice)
     best = max(range(len(sums)), key=sums.__getitem__)
     return Response(
         request.id,
@@ -74,5 +77,5 @@ def _together(request: Request, answers: Sequence[Response]) -> Response:
         0,
         choice=best,
         logprobs=sums,
-        lengths=tuple(answer.lengths[0] for answer in answers),
+        lengths=tuple(response.lengths[0] for response in by_choice),
     )

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from tutelage.core.types import Request
-from tutelage.engine.choice_contexts import asked_as
+from tutelage.engine.choice_contexts import split_by_choice
 from tutelage.engine.prefix_tree import common_prefix_length
 from tutelage.tokens import chat_encoding, rendering
 from tutelage.tokens.encoder import Encoder
@@ -60,10 +60,10 @@ class RequestEncoder:
 
     def lengths(self, requests: Sequence[Request]) -> list[int]:
         """Tokens of each request: its prompt and its longest answer."""
-        parts = [asked_as(request) for request in requests]
-        encoded = self.encode([part for asked in parts for part in asked])
+        parts = [split_by_choice(request) for request in requests]
+        encoded = self.encode([part for of_request in parts for part in of_request])
         lengths = (len(part.prompt) + part.max_answer_tokens for part in encoded)
-        return [max(islice(lengths, len(asked))) for asked in parts]
+        return [max(islice(lengths, len(of_request))) for of_request in parts]
 
     def encode(self, requests: Sequence[Request]) -> Iterator[EncodedRequest]:
         """The requests as ids, in their order."""

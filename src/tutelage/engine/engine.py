@@ -91,7 +91,7 @@ class Engine:
         """
         self.model.eval()
         contexts = ChoiceContexts(requests)
-        encoded = list(self.request_encoder.encode(contexts.asked))
+        encoded = list(self.request_encoder.encode(contexts.parts))
         errors = [error for request in encoded if (error := self._too_long(request))]
         raise_all("the requests", errors[:MAX_MISTAKES])
         responses: dict[str, Response] = {}

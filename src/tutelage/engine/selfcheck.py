@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from tutelage.core.types import Request, Response
-from tutelage.engine.choice_contexts import asked_as
+from tutelage.engine.choice_contexts import split_by_choice
 from tutelage.engine.encoded_request import EncodedRequest
 from tutelage.engine.engine import Engine
 from tutelage.models.soft_prompts import soft_prompt
@@ -62,24 +62,24 @@ def check(
     wrong: list[str] = []
     for request in sampled:
         response = responses[request.id]
-        asked = list(engine.request_encoder.encode(asked_as(request)))
+        parts = list(engine.request_encoder.encode(split_by_choice(request)))
         with torch.inference_mode():
             if request.kind == "choose":
-                difference, tie, fault = _check_choice(engine, asked, response)
+                difference, tie, fault = _check_choice(engine, parts, response)
                 largest = max(largest, difference)
             else:
-                tie, fault = _check_text(engine, asked[0], response)
+                tie, fault = _check_text(engine, parts[0], response)
         ties += tie
         wrong += [f"{request.id}: {fault}"] if fault else []
     return AnswersChecked(len(sampled), largest, ties, tuple(wrong))
 
 
 def _check_choice(
-    engine: Engine, asked: Sequence[EncodedRequest], response: Response
+    engine: Engine, parts: Sequence[EncodedRequest], response: Response
 ) -> tuple[float, bool, str]:
     """The largest difference of log-probabilities, whether the best two are a tie, and what is wrong."""
     log_probability = engine.full_pass.log_probability
-    expected = [log_probability(encoded.prompt, choice) for encoded in asked for choice in encoded.choices]
+    expected = [log_probability(encoded.prompt, choice) for encoded in parts for choice in encoded.choices]
     difference = max(abs(a - b) for a, b in zip(expected, response.logprobs, strict=True))
     if not difference <= TOLERANCE:
         return difference, False, f"a log-probability differs by {difference:.1e}"
