@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tutelage.engine.padded_batch import PaddedDecoderBatch, PaddedEncoderDecoderBatch, prefill
+from tutelage.engine.padded_batch import PaddedDecoderBatch, PaddedEncoderDecoderBatch, pad, prefill
 
 DECODERS = ("llama", "gpt2", "gemma2", "gemma3", "mistral", "opt", "bloom", "neox")
 PROMPTS = [[5, 6, 7], [8], [9, 10, 11, 12, 13, 14, 15], list(range(20, 45))]
@@ -87,6 +87,14 @@ def test_what_fills_up_the_right_end_changes_nothing_before_it(begin, family):
     logits = state.feed(fed, mask=mask)
     for row, n in enumerate(lengths):
         close(logits[row, :n], plain(row, MORE[row][:n])[1:])
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_rows_are_padded_with_whole_numbers_at_either_side(left):
+    ids, mask = pad([[], [5], [8, 9]], 7, torch.device("cpu"), left=left)
+    assert (ids.dtype, mask.dtype) == (torch.int64, torch.int64)
+    assert ids.tolist() == [[7, 7], [7, 5] if left else [5, 7], [8, 9]]
+    assert mask.tolist() == [[0, 0], [0, 1] if left else [1, 0], [1, 1]]
 
 
 def test_select_takes_the_first_logits_along(begin):

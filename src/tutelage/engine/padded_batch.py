@@ -182,9 +182,11 @@ def pad(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows of ids as one tensor (B, width), padded at the right or left, and its mask: 1 for tokens, 0 for padding."""
     side = "left" if left else "right"
-    tensors = [torch.tensor(row, device=device) for row in rows]
+    tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
     ids = pad_sequence(tensors, batch_first=True, padding_value=pad_id, padding_side=side)
-    return ids, pad_sequence(list(map(torch.ones_like, tensors)), batch_first=True, padding_side=side)
+    mask = pad_sequence(list(map(torch.ones_like, tensors)), batch_first=True, padding_side=side)
+    # Each is copied to the device once, and not row by row.
+    return ids.to(device), mask.to(device)
 
 
 def _token_bytes(cache: Any, rows: int) -> int:
