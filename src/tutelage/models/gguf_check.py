@@ -4,6 +4,8 @@ The loader fills missing settings with its own defaults, initialises missing ten
 it does not know. Each of these would give another model.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from math import isclose
 from pathlib import Path
@@ -152,16 +154,24 @@ def _check_followed(header: GgufHeader, config: Any, path: Path) -> None:
         row, stated = table["settings"].get(setting, {}), key in header.metadata
         values = next((fields[name] for name in row.get("config", ()) if name in fields), [])
         expected = [*row.get("neutral", [0]), *values]
-        if (values or stated) and not any(_agrees(value, other) for other in expected):
+        if not (values or stated) or any(_agrees(value, other) for other in expected):
+            continue
+        followed = " or ".join(map(str, expected)) + ", as the loaded model computes"
+        if stated:
             raise InputError(
-                "a setting of the GGUF file changes what its model computes, and transformers' loader does not follow it"
-                if stated
-                else "the GGUF file leaves out a setting that transformers' loader guesses wrong",
+                "a setting of the GGUF file changes what its model computes, and transformers' loader does not follow it",
                 where=str(path),
-                found=f"{key}: {value}"[:200] if stated else f"no {key}, which means {value}",
-                expected=" or ".join(map(str, expected)) + ", as the loaded model computes",
-                fix="convert the model again; " * (not stated) + FIX,
+                found=f"{key}: {value}"[:200],
+                expected=followed,
+                fix=FIX,
             )
+        raise InputError(
+            "the GGUF file leaves out a setting that transformers' loader guesses wrong",
+            where=str(path),
+            found=f"no {key}, which means {value}",
+            expected=followed,
+            fix="convert the model again; " + FIX,
+        )
 
 
 def _config_fields(config: Any) -> dict[str, list[Any]]:
