@@ -23,7 +23,11 @@ class Listener(Protocol):
 class SilentListener:
     """A listener that does nothing."""
 
-    def _ignore(self, *_: object, **__: object) -> None:
+    def stage(self, name: str, note: str = "") -> None:
         """Do nothing."""
 
-    stage = advance = event = _ignore
+    def advance(self, done: int, total: int) -> None:
+        """Do nothing."""
+
+    def event(self, event: Event) -> None:
+        """Do nothing."""
