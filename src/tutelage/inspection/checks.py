@@ -121,8 +121,8 @@ class Checks:
             prompts = [trained_prompt(self.encoder, row, ids) for row, ids in batch]
             prompts_ids = self.encoder.prompts_ids(prompts)
             texts = self._texts(prompts, [row.completion for row, _ in batch])
-            for (row, ids), prompt_ids, text in zip(batch, prompts_ids, texts, strict=True):
-                yield CheckedRow(row, ids, tuple(prompt_ids), *text)
+            for (row, ids), prompt_ids, (rendered, expected) in zip(batch, prompts_ids, texts, strict=True):
+                yield CheckedRow(row, ids, tuple(prompt_ids), rendered, expected)
 
     def _texts(self, prompts: Sequence[tuple[str, History]], answers: Sequence[str]) -> list[tuple[str, str]]:
         """`rendered` and `expected` of each row."""
@@ -136,7 +136,7 @@ class Checks:
         rendered = rendering.render_all(self.tokenizer, answered, generate=False)
         openings = rendering.render_all(self.tokenizer, questions, generate=True)
         return [
-            (text, opening and opening + answer + self.turn_end)
+            (text, opening + answer + self.turn_end if opening else "")
             for text, opening, answer in zip(rendered, openings, answers, strict=True)
         ]
 
@@ -156,8 +156,8 @@ class Checks:
                 f"token {at + 1} is {self._named(trained[at : at + 2])}, in use {self._named(in_use[at : at + 2])}",
             )
         elif not checked.rendered.startswith(checked.expected):
-            texts = _around_difference(checked.rendered, checked.expected)
-            yield "template-differs", "the template writes {}, in use there stands {}".format(*texts)
+            rendered, expected = _around_difference(checked.rendered, checked.expected)
+            yield "template-differs", f"the template writes {rendered}, in use there stands {expected}"
 
     def _of_loss(self, checked: CheckedRow) -> Iterator[tuple[str, str]]:
         """Findings on the ids of one row that bear loss, in comparison with its completion."""
@@ -175,10 +175,13 @@ class Checks:
             yield "unknown-text", text
         text = self._decoded(answer)
         if text != completion:
-            same_words = _normalized(text) == _normalized(completion)
-            if same_words or (answer and not of_prompt and not self.unknown & set(learned)):
-                kind = "text-rewritten" if same_words else "answer-differs"
-                yield kind, "learned {}, the completion says {}".format(*_around_difference(text, completion))
+            learned_part, written_part = _around_difference(text, completion)
+            difference = f"learned {learned_part}, the completion says {written_part}"
+            if _normalized(text) == _normalized(completion):
+                yield "text-rewritten", difference
+            # Otherwise the text differs because of what the findings above name.
+            elif answer and not of_prompt and not self.unknown & set(learned):
+                yield "answer-differs", difference
 
     def _of_borders(self, checked: CheckedRow) -> Iterator[tuple[str, str]]:
         """Text that spells control tokens; in rows without it, text whose tokens change where prompt and answer meet."""
