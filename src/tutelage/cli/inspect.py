@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 from rich.text import Text
@@ -30,9 +30,17 @@ HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 LABEL_WIDTH = 12
 
 
-UNICODE_MARKS = ({" ": "\u00b7", "\n": "\u21b5", "\t": "\u21e5"}, "\u2502")
-ASCII_MARKS = ({" ": "_", "\n": "\\n", "\t": "\\t"}, "|")
-"""The marks for a space, a line break and a tab inside a token, and for the border between two tokens."""
+class TokenMarks(NamedTuple):
+    """The marks for a space, a line break and a tab inside a token, and for the border between two tokens."""
+
+    space: str
+    line: str
+    tab: str
+    border: str
+
+
+UNICODE_MARKS = TokenMarks("\u00b7", "\u21b5", "\u21e5", "\u2502")
+ASCII_MARKS = TokenMarks("_", "\\n", "\\t", "|")
 
 
 def inspect(
@@ -185,9 +193,8 @@ def _show_row(row: InspectedRow) -> None:
 def _show_tokens(label: str, tokens: Sequence[Token]) -> None:
     """Show tokens with their borders: learned ones bold and coloured, or in brackets without colours."""
     out = console.console()
-    all_marks = "".join(UNICODE_MARKS[0].values()) + UNICODE_MARKS[1]
-    has_all = console.printable(all_marks, out.encoding) == all_marks
-    marks, border = UNICODE_MARKS if has_all else ASCII_MARKS
+    all_marks = "".join(UNICODE_MARKS)
+    marks = UNICODE_MARKS if console.printable(all_marks, out.encoding) == all_marks else ASCII_MARKS
     coloured = out.is_terminal and not out.no_color and out.color_system is not None
     lines = [Text(f"{label:<{LABEL_WIDTH}}")]
     for token in tokens:
@@ -198,7 +205,7 @@ def _show_tokens(label: str, tokens: Sequence[Token]) -> None:
             if lines[-1].cell_len + piece.cell_len >= out.width:
                 lines.append(Text(" " * LABEL_WIDTH))
             elif not boxed:
-                lines[-1].append(border, style="bright_black")
+                lines[-1].append(marks.border, style="bright_black")
         lines[-1].append_text(piece)
         if token.text.endswith("\n"):
             lines.append(Text(" " * LABEL_WIDTH))
@@ -207,9 +214,10 @@ def _show_tokens(label: str, tokens: Sequence[Token]) -> None:
             out.print(line)
 
 
-def _visible_text(text: str, marks: dict[str, str], encoding: str) -> str:
+def _visible_text(text: str, marks: TokenMarks, encoding: str) -> str:
     """A token's text in one line, with visible spaces."""
-    return console.printable(visible(text).translate({ord(char): marks[char] for char in marks}), encoding)
+    text = visible(text).replace(" ", marks.space).replace("\n", marks.line).replace("\t", marks.tab)
+    return console.printable(text, encoding)
 
 
 def _style(token: Token) -> str:
