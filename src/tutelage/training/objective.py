@@ -100,6 +100,7 @@ class TrainingLoss:
         loss = (weights * losses).sum()
         kl = 0.0
         if base_logits is not None:
+            # KL(base || model) of each prediction, in nats.
             base = functional.log_softmax(base_logits, dim=-1)
             divergence = (weights * torch.linalg.vecdot(base.exp(), base - log_probabilities)).sum()
             loss = loss + kl_to_base * divergence

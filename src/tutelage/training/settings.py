@@ -141,9 +141,13 @@ class LoopSettings(TrainingSettings):
         warm = math.ceil(self.warmup * self.steps)
         if step < warm:
             return self.learning_rate * (step + 1) / (warm + 1)
-        done = (step - warm) / max(1, self.steps - warm)
-        shares = {"linear": 1.0 - done, "cosine": 0.5 * (1.0 + math.cos(math.pi * done)), "constant": 1.0}
-        return self.learning_rate * shares[self.schedule]
+        progress = (step - warm) / max(1, self.steps - warm)
+        factors = {
+            "constant": 1.0,
+            "linear": 1.0 - progress,
+            "cosine": 0.5 * (1.0 + math.cos(math.pi * progress)),
+        }
+        return self.learning_rate * factors[self.schedule]
 
     def identity(self) -> dict[str, Any]:
         """What the finished weights depend on, as JSON values that are hashed into the identity of a tuning.
