@@ -19,12 +19,20 @@ def test_the_committed_schema_is_current():
 
 
 def test_it_is_a_schema():
-    jsonschema.Draft202012Validator.check_schema(json.loads(schema_text()))
+    schema = json.loads(schema_text())
+    jsonschema.Draft202012Validator.check_schema(schema)  # raises where it is none
+    assert schema["type"] == "object"
+    assert "tasks" in schema["properties"]
+
+
+def test_there_are_bundled_recipes():
+    assert len(RECIPES) > 3
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_bundled_recipes_fit_it(path):
-    jsonschema.validate(yaml.safe_load(path.read_text("utf-8")), json.loads(schema_text()))
+    validator = jsonschema.Draft202012Validator(json.loads(schema_text()))
+    assert list(validator.iter_errors(yaml.safe_load(path.read_text("utf-8")))) == []
 
 
 @pytest.mark.parametrize(
