@@ -47,5 +47,5 @@ def test_the_page_counts_the_instructions_that_can_differ(rows: list[tuple[Instr
         elif named:
             assert sum(kinds[kind] for kind in named) == count
     assert claimed["all of these"] == sum(claimed.values()) / 2
-    languages = {kind for kind in KINDS if KINDS[kind].tells_language}
+    languages = {kind for kind in KINDS if KINDS[kind].detects_language}
     assert any(set(re.findall(r"`(.*?)`", cells)) == languages for cells in claimed)

@@ -17,8 +17,8 @@ class ArgumentType:
     """What an argument may be.
 
     Attributes:
-        expected: that in words, for errors.
-        convert: a JSON value to the argument; None when it is not of this type.
+        expected: what is accepted, in words, for errors.
+        convert: takes a JSON value; the argument, or None when the value is not of this type.
     """
 
     expected: str
@@ -41,16 +41,19 @@ def _position(value: Json) -> int | None:
 
 
 def _text(value: Json) -> str | None:
-    return value.strip() or None if isinstance(value, str) else None
+    text = value.strip() if isinstance(value, str) else ""
+    return text or None
 
 
 def _texts(value: Json) -> tuple[str, ...] | None:
-    texts = tuple(text for text in value if isinstance(text, str) and text) if isinstance(value, list) else ()
-    return texts if isinstance(value, list) and 0 < len(texts) == len(value) else None
+    if not isinstance(value, list):
+        return None
+    texts = tuple(text for text in value if isinstance(text, str) and text)
+    return texts if 0 < len(texts) == len(value) else None
 
 
 def _relation(value: Json) -> str | None:
-    return value if value in ("less than", "at least") and isinstance(value, str) else None
+    return value if isinstance(value, str) and value in ("less than", "at least") else None
 
 
 def _character(value: Json) -> str | None:

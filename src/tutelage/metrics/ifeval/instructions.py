@@ -1,4 +1,4 @@
-"""A row's instructions, and whether a response follows them: strictly, or after its first and last line and stars are forgiven."""
+"""A row's instructions, and whether a response follows them: strictly, or in any of its loose variants."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Instruction:
 
     Attributes:
         kind: its kind, such as `punctuation:no_comma`.
-        arguments: what the check of that kind takes beside the response.
+        arguments: the arguments of its check, by name.
     """
 
     kind: str
@@ -34,7 +34,7 @@ class Instruction:
 
         Args:
             response: the response.
-            responses: `strict`: this text; `loose`: this text or one of its variants.
+            responses: which texts may follow it: `strict`: the response; `loose`: the response or one of `loose_variants`.
         """
         texts = loose_variants(response) if responses == "loose" else [response]
         check = KINDS[self.kind].check
@@ -42,7 +42,7 @@ class Instruction:
 
 
 def loose_variants(response: str) -> list[str]:
-    """The response as it is; without its first, last, or first and last line; and these four without stars."""
+    """What a loose verdict tries: the response whole, without its first line, its last line, or both; and these four without stars."""
     lines = response.split("\n")
     variants = [response, *("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1]))]
     return list(dict.fromkeys([*variants, *(variant.replace("*", "") for variant in variants)]))
@@ -105,7 +105,7 @@ def _mistakes(name: Json, values: Json, where: str, index: int) -> Iterator[Inpu
     for key in sorted(key for key, value in values.items() if value is not None and key not in types):
         expected = ", ".join(types) or "no arguments"
         yield _error(where, f"{ARGUMENTS}[{index}].{key}", values[key], f"{name} has {expected}")
-    if KINDS[name].tells_language:
+    if KINDS[name].detects_language:
         yield from _language_mistakes(values, f"{ARGUMENTS}[{index}].language", where)
 
 

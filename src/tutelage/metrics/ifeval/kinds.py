@@ -1,4 +1,4 @@
-"""The 25 kinds of instructions: what checks each, and the arguments that it has."""
+"""The 25 kinds of instructions: the check of each, and the types of its arguments."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Kind:
     """A kind of instructions.
 
     Attributes:
-        check: a response and the arguments to whether the response follows.
+        check: takes a response and the arguments by name; whether the response follows the instruction.
         arguments: the type of each argument by its name in `kwargs`.
-        tells_language: whether the check needs a detector of languages.
+        detects_language: whether the check detects the language of the response.
     """
 
     check: Callable[..., bool]
     arguments: Mapping[str, ArgumentType] = field(default_factory=dict)
-    tells_language: bool = False
+    detects_language: bool = False
 
 
 KINDS: Mapping[str, Kind] = {
@@ -51,7 +51,7 @@ KINDS: Mapping[str, Kind] = {
     "keywords:letter_frequency": Kind(
         keywords.letter_frequency, {"letter": CHARACTER, "let_frequency": COUNT, "let_relation": RELATION}
     ),
-    "language:response_language": Kind(language.is_in_language, {"language": TEXT}, tells_language=True),
+    "language:response_language": Kind(language.is_in_language, {"language": TEXT}, detects_language=True),
     "length_constraints:number_sentences": Kind(
         lengths.number_of_sentences, {"num_sentences": COUNT, "relation": RELATION}
     ),
@@ -80,7 +80,7 @@ KINDS: Mapping[str, Kind] = {
     "change_case:capital_word_frequency": Kind(
         case.capital_words, {"capital_frequency": COUNT, "capital_relation": RELATION}
     ),
-    "change_case:english_capital": Kind(case.english_capitals, tells_language=True),
-    "change_case:english_lowercase": Kind(case.english_lowercase, tells_language=True),
+    "change_case:english_capital": Kind(case.english_capitals, detects_language=True),
+    "change_case:english_lowercase": Kind(case.english_lowercase, detects_language=True),
     "punctuation:no_comma": Kind(punctuation.no_comma),
 }

@@ -1,6 +1,6 @@
-"""Instructions about the language of a response, judged by langdetect with a fixed seed.
+"""Instructions about the language of a response, detected by langdetect with a fixed seed.
 
-langdetect draws random numbers, and the authors' program does not seed it; with the seed a verdict is the same each time.
+langdetect draws random numbers, and the authors' program does not seed it. With a seed the verdict is the same each time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def require_detector() -> None:
     """Raise an InputError when langdetect is not installed."""
     if find_spec("langdetect") is None:
         raise InputError(
-            "IFEval needs langdetect to tell the language of responses",
+            "IFEval needs langdetect to detect the language of responses",
             found="it is not installed",
             expected="langdetect 1.0.9",
             fix="pip install 'tutelage[ifeval]'",
@@ -27,18 +27,18 @@ def require_detector() -> None:
 
 
 def languages() -> tuple[str, ...]:
-    """The codes of the languages that can be told, such as `en`.
+    """The codes of the languages that langdetect knows, such as `en`.
 
     Raises:
         InputError: langdetect is not installed.
     """
-    return tuple(sorted(_detectors().get_lang_list()))
+    return tuple(sorted(_detector_factory().get_lang_list()))
 
 
 def is_in_language(response: str, *, language: str) -> bool:
     """`language:response_language`: the response is in a language.
 
-    A text without any letter, whose language nobody can tell, passes, as in the authors' program.
+    A text without a detectable language, such as one without letters, passes, as in the authors' program.
 
     Raises:
         InputError: langdetect is not installed.
@@ -46,13 +46,13 @@ def is_in_language(response: str, *, language: str) -> bool:
     return _language_of(response) in (language, None)
 
 
-@functools.lru_cache(maxsize=1024)  # strict and loose metrics ask for the same texts
+@functools.lru_cache(maxsize=1024)  # strict and loose metrics check the same texts
 def _language_of(text: str) -> str | None:
-    """The code of a text's language; None where nobody can tell."""
-    detectors = _detectors()
+    """The code of a text's language; None where none is detected."""
+    factory = _detector_factory()
     from langdetect import LangDetectException
 
-    detector = detectors.create()
+    detector = factory.create()
     detector.append(text)
     try:
         return str(detector.detect())
@@ -61,8 +61,8 @@ def _language_of(text: str) -> str | None:
 
 
 @functools.cache
-def _detectors() -> Any:
-    """The maker of detectors of this module alone, so that the seed of nobody else's changes."""
+def _detector_factory() -> Any:
+    """A langdetect factory of this module's own: seeding langdetect's shared one would change it for other code."""
     require_detector()
     from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
 

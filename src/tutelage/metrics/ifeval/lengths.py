@@ -25,7 +25,7 @@ def number_of_words(response: str, *, num_words: int, relation: Relation) -> boo
 def number_of_paragraphs(response: str, *, num_paragraphs: int) -> bool:
     """`length_constraints:number_paragraphs`: this many paragraphs with *** between them, none of them empty."""
     paragraphs = [paragraph.strip() for paragraph in _DIVIDER.split(response)]
-    first = 0 if paragraphs[0] else 1  # a divider at either end separates nothing
+    first = 0 if paragraphs[0] else 1  # a divider at the beginning or end separates nothing
     last = len(paragraphs) - (0 if paragraphs[-1] else 1)
     inner = paragraphs[first:last]
     return all(inner) and len(inner) == num_paragraphs

@@ -1,4 +1,4 @@
-"""English sentences and words, without a model that would have to be downloaded.
+"""English sentences and words, without a model to download.
 
 The authors' program splits with NLTK's Punkt and the parameters that were trained on the Wall Street Journal. Here it is the same
 algorithm (T. Kiss and J. Strunk, "Unsupervised multilingual sentence boundary detection", 2006; NLTK's code) with the
