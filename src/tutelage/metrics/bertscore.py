@@ -1,4 +1,4 @@
-"""BERTScore: each token's nearest token of the other text, by the vectors of an encoder. Equal to the package bert-score.
+"""BERTScore: each token's similarity to the nearest token of the other text, in an encoder's vectors. Equal to the package bert-score.
 
 T. Zhang et al., "BERTScore: Evaluating Text Generation with BERT", 2020. Tokens are weighted equally, or by how rare they are in the
 references (`idf`). The markers around a text have no weight, but a token may be nearest to one, as in bert-score.
@@ -23,7 +23,7 @@ from tutelage.metrics.text_encoder import TextEncoder, Vectors, text_encoder
 
 _MEASURES = {"bertscore_precision": 0, "bertscore_recall": 1, "bertscore_f1": 2}
 _CHUNK_TOKENS = 16_384
-"""Tokens whose vectors are held at once: 64 MB where a vector has 1024 numbers."""
+"""Tokens whose vectors are in memory at once: 64 MB where a vector has 1024 numbers."""
 _DECIMALS = 6
 """A vector's last digits depend on the texts that were encoded with it. Rounding gives equal answers equal scores."""
 
@@ -33,7 +33,7 @@ _Pair = tuple[_Ids, _Ids]
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """What each token counts for: the weight of an id, and that of ids that are in no reference."""
+    """The weight of each token by its id; `otherwise` is that of ids in no reference."""
 
     by_id: Mapping[int, float]
     otherwise: float
@@ -84,7 +84,7 @@ def _score_rows(batch: ScoringBatch, spec: MetricSpec) -> tuple[Floats, str]:
 
 
 def _encoder(spec: MetricSpec) -> TextEncoder:
-    """The encoder that a metric names; errors say which metric it was."""
+    """The encoder that a metric names; errors without a place name the metric."""
     try:
         return text_encoder(str(spec.options["model"]), int(spec.options["layer"]))
     except InputError as error:
@@ -128,7 +128,7 @@ def _match_pairs(
 
 
 def _chunks(pairs: Sequence[_Pair]) -> Iterator[list[_Pair]]:
-    """Pairs in turn, as many at once as have `_CHUNK_TOKENS` tokens."""
+    """Consecutive pairs with at most `_CHUNK_TOKENS` tokens together, or one longer pair."""
     chunk: list[_Pair] = []
     tokens = 0
     for pair in pairs:

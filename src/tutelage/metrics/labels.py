@@ -1,7 +1,7 @@
 """Metrics of labels: accuracy by class, precision, recall, F1, Matthews' correlation. Equal to scikit-learn's.
 
 The statistics of an item are (true label, predicted label), as numbers; all else follows from how often each pair occurs. In
-metrics that know the possible labels, all predictions that are none have the same number.
+metrics of rows that list the possible labels, all predictions that are none of them have the same number.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _count(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
 
 
 def _count_known(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
-    """As `_count`, with a row's possible labels: a prediction that is none of them is `NO_LABEL`, or wrong, where a class is positive."""
+    """As `_count`, but a prediction that is no possible label of its row is `NO_LABEL`, or the wrong class where one is positive."""
     codes = np.zeros((len(batch.rows), 2))
     for index, row in enumerate(batch.rows):
         true = single_reference(spec, row, index, expected="true label").strip()
@@ -59,7 +59,7 @@ def _of_confusion_table(
     combine: Callable[[MetricSpec, Floats, Floats, Floats, Floats], Floats],
     count: Callable[[ScoringBatch, MetricSpec], ItemStatistics] = _count,
 ) -> MetricImplementation:
-    """A metric of the labels, and of how often each is true, is predicted, is predicted rightly.
+    """A metric that `combine` computes from the labels, and how often each is true, predicted, and predicted rightly.
 
     The labels are float64 of shape (labels,), the counts of many resamples float64 of shape (b, labels) each.
     """

@@ -1,4 +1,4 @@
-"""The answer to a GSM8K question out of generated text, by four rules that read the same text.
+"""GSM8K: the answer in a generated text, extracted by one of four rules.
 
 K. Cobbe et al., "Training Verifiers to Solve Math Word Problems", 2021. The first three rules are the filters and the exact match
 of lm-evaluation-harness 0.4.13 (`gsm8k`, `gsm8k_cot`).
@@ -18,9 +18,8 @@ from tutelage.metrics.implementation import ItemStatistics, MetricImplementation
 from tutelage.metrics.row_fields import require_reference
 
 _AFTER_HASHES = re.compile(r"#### (-?[0-9.,]+)")
-_AFTER_SENTENCE = re.compile(
-    r"The answer is (-?[0-9.,]+)."
-)  # it takes a character to follow, as in the harness
+_AFTER_SENTENCE = re.compile(r"The answer is (-?[0-9.,]+).")
+"""A character must follow, as in the harness."""
 _NUMBER_LIKE = re.compile(r"-?[$0-9.,]{2,}|-?[0-9]+")
 _NUMBER = re.compile(r"(?:(?<![\w)])-)?\$?(\d[\d,]*(?:\.\d+)?|\.\d+)")
 _TO_LAST_HASHES = re.compile(r".*#### ", re.DOTALL)
@@ -41,11 +40,11 @@ def extract_number(text: str, rule: str) -> str | None:
 
 
 def extract_gsm8k(text: str, rule: str, *, finish: str | None = None) -> ExtractedAnswer:
-    """Extract the answer from a generated text, with the doubts about it.
+    """Extract the answer from a generated text, and note what makes it doubtful.
 
     Args:
         text: what the model generated.
-        rule: as `extract_number` has them.
+        rule: one of those of `extract_number`.
         finish: why generation ended, None when that is not recorded; `length` means cut off.
     """
     answer = extract_number(text, rule)

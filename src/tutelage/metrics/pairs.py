@@ -15,7 +15,7 @@ def _count(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     for index, row in enumerate(batch.rows):
         pair = row.fields.get("pair_id")
         if not isinstance(pair, str | int) or isinstance(pair, bool):
-            problem = f"{spec.text} needs to know which rows are a pair"
+            problem = f"{spec.text} needs the pair of each row"
             raise field_error(problem, row, f"row {index + 1}", "pair_id", "the pair's number or name")
         rows_of_pair.setdefault((row.task, str(pair)), []).append(index)
     pairs = [rows for rows in rows_of_pair.values() if len(rows) > 1]

@@ -17,7 +17,7 @@ from tutelage.metrics.stats.estimators import SumEstimator
 
 def _count(_batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     raise InputError(
-        "task_score is made of the scores of a benchmark's tasks and cannot be counted on rows",
+        "task_score is the mean of a benchmark's tasks and cannot be computed from rows",
         where=f"metric {spec.text!r}",
         expected="a benchmark with aggregate: tasks",
         fix="name the metrics of the task itself",
@@ -34,7 +34,7 @@ def _estimator(_spec: MetricSpec, statistics: Floats) -> SumEstimator:
 
     def combine(sums: Floats) -> Floats:
         totals, counts = sums[..., :count], sums[..., count:]
-        present = counts > 1e-9
+        present = counts > 1e-9  # a task whose items are all left out has rounding errors only
         means = np.divide(totals, counts, out=np.zeros_like(totals), where=present)
         return np.asarray((means @ weights) / np.maximum(present @ weights, 1e-300), np.float64)
 

@@ -1,7 +1,7 @@
-"""The encoders of texts that metrics of meaning ask for vectors.
+"""What metrics such as BERTScore need of a text encoder, without importing torch.
 
-This package says what an encoder does and imports no torch. `tutelage.models.text_encoder` loads one; it is imported by name when a
-metric first needs it, as the implementations of metrics are.
+`tutelage.models.text_encoder` loads encoders. It is imported by name when a metric first needs one, as the implementations of metrics
+are, because this package must not import torch.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class TextEncoder(Protocol):
 
 @lru_cache(maxsize=2)
 def text_encoder(model: str, layer: int) -> TextEncoder:
-    """Load an encoder, or take one of the last two again.
+    """Load an encoder; the last two stay in memory.
 
     Args:
         model: a folder or a hub id.
-        layer: the layer whose output is used, from 1; 0 for the usual one of the model.
+        layer: the layer whose output is used, from 1; 0 for the layer that bert-score uses for this model.
 
     Raises:
         InputError: there is no such model, it is no encoder, or it has fewer layers.

@@ -1,4 +1,4 @@
-"""Whether an answer is one of the labels that it could be, right or wrong."""
+"""Whether an answer is one of its possible labels, right or wrong."""
 
 from __future__ import annotations
 
