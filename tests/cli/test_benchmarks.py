@@ -33,8 +33,8 @@ def test_show_needs_a_name_and_knows_the_nearest(capsys):
     [
         (None, "missing", "data not here"),
         ("What is it?,1,2,3,4,A\n", "missing", "data not here"),  # without the file of exemplars
-        ("What is it?,1,2\n", "wrong", "data is wrong: "),
-        ("What is it?,1,2,3,4,E\n", "wrong", "data is wrong: "),
+        ("What is it?,1,2\n", "wrong", "not usable: "),
+        ("What is it?,1,2,3,4,E\n", "wrong", "not usable: "),
     ],
 )
 def test_the_list_tells_missing_data_from_wrong_data(capsys, tmp_path, content, data, text):
@@ -50,3 +50,9 @@ def test_the_list_tells_missing_data_from_wrong_data(capsys, tmp_path, content, 
     assert data == "missing" or "anatomy_test.csv:1" in mmlu["why"]
     assert main(["benchmarks", "list", "--data", str(tmp_path)]) == 0
     assert text in " ".join(capsys.readouterr().out.split())
+
+
+def test_show_says_how_to_get_rows_that_are_on_the_hub(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    assert main(["benchmarks", "show", "truthfulqa", "--data", str(tmp_path)]) == 0
+    assert "tutelage benchmarks fetch truthfulqa" in " ".join(capsys.readouterr().out.split())

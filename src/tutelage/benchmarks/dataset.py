@@ -95,9 +95,18 @@ def read_parts(
             where="--data",
             found=folders.searched(spec.data.path or _first_path(spec, parts)),
             expected=f"the files of {spec.source}" if spec.source else None,
-            fix="fetch them, and name the folder that they are in with --data",
+            fix=_how_to_get(spec, folders),
         )
     return _filtered(spec, part_rows, folders, filter_name) if filter_name else part_rows
+
+
+def _how_to_get(spec: RowsSpec, folders: DataFolders) -> str:
+    """What to do for a benchmark whose data is not here: a command fetches what is on the hub."""
+    if spec.hub_datasets():
+        return (
+            f"tutelage benchmarks fetch {folders.spec or spec.name}, or name the folder of a copy with --data"
+        )
+    return "fetch them, and name the folder that they are in with --data"
 
 
 def _filtered(spec: RowsSpec, part_rows: PartRows, folders: DataFolders, filter_name: str) -> PartRows:

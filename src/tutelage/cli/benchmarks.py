@@ -101,7 +101,7 @@ def _counts(benchmark: Benchmark) -> dict[str, Any]:
 
 def _items(entry: dict[str, Any]) -> str:
     if entry["items"] is None:
-        return "data not here" if entry["data"] == "missing" else f"data is wrong: {entry['why']}"
+        return "data not here" if entry["data"] == "missing" else f"not usable: {entry['why']}"
     missing = len(entry["missing_parts"])
     parts = f", {missing} of {missing + len(entry['parts'])} parts not here" if missing else ""
     return f"{entry['items']}{parts}"
@@ -141,8 +141,8 @@ def _show(name: str, data: Path | None, *, as_json: bool) -> None:
     if missing is None:
         _show_parts(facts["parts"])
     else:
-        state = "not here" if facts["data"] == "missing" else "wrong"
-        console.show(f"Its data is {state}.\n{missing.block()}")
+        state = "Its data is not here" if facts["data"] == "missing" else "It cannot be used"
+        console.show(f"{state}.\n{missing.block()}")
 
 
 def _metrics(benchmark: Benchmark) -> list[str]:

@@ -31,7 +31,7 @@ def harness(
     out: Out = None,
     json: Annotated[bool, console.Json] = False,
 ) -> None:
-    """Run tasks of an installed lm-evaluation-harness (pip install 'tutelage[lm-eval]') with shared prefixes."""
+    """Run tasks of an installed lm-evaluation-harness (Tutelage's extra lm-eval) with shared prefixes."""
     from tutelage.cli.live import LiveProgress
     from tutelage.harness.run import run_tasks
 

@@ -11,7 +11,7 @@ from tutelage.cli import console
 
 
 def init(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .jsonl, .csv or .tsv file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A data file: .jsonl, .csv, .parquet, ...")],
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="RECIPE", help="Write the recipe to this file instead of printing it."),

@@ -140,7 +140,7 @@ def _write(summary: _Summary, file: Path, folder: Path, rows: int, names: Sequen
     shape = f" ({summary.layout})" if summary.layout != "plain" else ""
     lines = [
         f"# Made from {_in_comment(file.name)}{shape}: {rows:,} rows with the columns {_listed(names)}.",
-        f"# Then: tutelage run {_in_comment(name)}.yaml",
+        "# Next: tutelage inspect, then tutelage run, with the name of this file.",
         "model: smollm2-135m-instruct # or a hub id, a folder, a .gguf file",
         "tasks:",
         f"  - name: {_quoted(name)}",
