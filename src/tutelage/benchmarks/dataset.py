@@ -11,7 +11,7 @@ from tutelage.benchmarks.fields import is_per_part, path_of_part
 from tutelage.benchmarks.part_sources import SourcedRows, hub_paths, read_source, source_paths
 from tutelage.benchmarks.rows_spec import RowsSpec
 from tutelage.benchmarks.table_rows import has_header, read_table, value_of
-from tutelage.core.errors import InputError, InputErrors
+from tutelage.core.errors import InputError
 from tutelage.core.suggestions import unknown_name
 from tutelage.core.types import Example
 
@@ -22,8 +22,7 @@ class DataNotFoundError(InputError):
 
 def is_missing_data(error: InputError) -> bool:
     """Whether an error says only that files of a benchmark were not found."""
-    errors = error.errors if isinstance(error, InputErrors) else (error,)
-    return all(isinstance(part, DataNotFoundError) for part in errors)
+    return all(isinstance(mistake, DataNotFoundError) for mistake in error.mistakes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
-"""Whether metrics can read the fields of a benchmark's items, before anything is asked."""
+"""Whether metrics can read the fields of a benchmark's items, before a model is asked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from tutelage.benchmarks.items import BenchmarkItem
-from tutelage.core.errors import InputError, InputErrors
+from tutelage.core.errors import InputError
 from tutelage.metrics import Row, check_rows
 from tutelage.metrics.catalogue import expand, parse
 
@@ -26,8 +26,7 @@ def field_mistakes(metrics: Sequence[str], items: Sequence[BenchmarkItem]) -> li
     try:
         check_rows(readers, [Row("", item.references, item.fields, cluster=item.cluster) for item in items])
     except InputError as error:
-        errors = error.errors if isinstance(error, InputErrors) else (error,)
-        return [_of_item(part, items) for part in errors]
+        return [_of_item(mistake, items) for mistake in error.mistakes]
     return []
 
 
@@ -37,5 +36,4 @@ def _of_item(error: InputError, items: Sequence[BenchmarkItem]) -> InputError:
     number = row.removeprefix("row ")
     if not number.isdecimal():
         return error
-    where = f"item {items[int(number) - 1].id}{comma}{field}"
-    return InputError(error.problem, where=where, found=error.found, expected=error.expected, fix=error.fix)
+    return error.at(f"item {items[int(number) - 1].id}{comma}{field}")

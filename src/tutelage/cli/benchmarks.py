@@ -21,7 +21,7 @@ from tutelage.benchmarks import (
 )
 from tutelage.cli import console
 from tutelage.cli.options import Data
-from tutelage.core.errors import InputError, InputErrors
+from tutelage.core.errors import InputError
 
 _MAX_EXAMPLES = 8
 """Of a benchmark with more parts, whose items look alike, only one example item is shown."""
@@ -78,7 +78,7 @@ def _entry(name: str, data: Path | None) -> dict[str, Any]:
 
 def _unusable(error: InputError) -> dict[str, str]:
     """Why a benchmark cannot be evaluated on: its data is `missing` or `wrong`, and the first mistake."""
-    first = error.errors[0] if isinstance(error, InputErrors) else error
+    first = error.mistakes[0]
     location = f"{first.where}: " if first.where else ""
     return {"data": "missing" if is_missing_data(error) else "wrong", "why": f"{location}{first.problem}"}
 

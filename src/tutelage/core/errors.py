@@ -85,6 +85,15 @@ class InputError(TutelageError):
 
     exit_code = 2
 
+    @property
+    def mistakes(self) -> tuple[InputError, ...]:
+        """The mistakes that it reports: itself, or those of an `InputErrors`."""
+        return (self,)
+
+    def at(self, where: str) -> InputError:
+        """The same mistake with another place."""
+        return InputError(self.problem, where=where, found=self.found, expected=self.expected, fix=self.fix)
+
 
 class InputErrors(InputError):
     """Several mistakes of one input, reported together; a mistake that occurs in many places is printed once.
@@ -100,6 +109,11 @@ class InputErrors(InputError):
         self.errors = tuple(errors)
         self.total = max(total or 0, len(self.errors))
         super().__init__(title)
+
+    @property
+    def mistakes(self) -> tuple[InputError, ...]:
+        """The mistakes that it reports."""
+        return self.errors
 
     def _lines(self, limit: int) -> str:
         groups = _grouped(self.errors)

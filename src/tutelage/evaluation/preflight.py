@@ -14,7 +14,7 @@ from tutelage.benchmarks.fit import fit_to_context
 from tutelage.benchmarks.submission import Submission, load_submission
 from tutelage.core import files, outputs
 from tutelage.core.clock import Clock
-from tutelage.core.errors import InputError, InputErrors, raise_all
+from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.engine import RequestEncoder
 from tutelage.evaluation.options import EvaluationOptions, SubmissionOptions
@@ -74,7 +74,7 @@ class _Mistakes:
         try:
             return do()
         except InputError as error:
-            self.errors += error.errors if isinstance(error, InputErrors) else [error]
+            self.errors += error.mistakes
         return None
 
     def attempt_all(self, calls: Iterable[Callable[[], _T]]) -> list[_T]:

@@ -21,5 +21,4 @@ def at_line(error: InputError, shown: str, lines: Sequence[int]) -> InputError:
     number = head.removeprefix("row ")
     if number == head or not number.isdecimal():
         return error
-    where = f"{shown}:{lines[int(number) - 1]}{comma}{field}"
-    return InputError(error.problem, where=where, found=error.found, expected=error.expected, fix=error.fix)
+    return error.at(f"{shown}:{lines[int(number) - 1]}{comma}{field}")
