@@ -180,6 +180,26 @@ def test_a_task_asked_in_two_ways_has_two_parts_and_one_counts(folder: Path) -> 
     assert benchmark.notes == ("two: bleurt is left out, because it needs a model of its own",)
 
 
+def test_a_task_whose_preferred_metric_is_left_out_counts_in_no_average(folder: Path) -> None:
+    examples = [{"input": "a?", "target_scores": {"b": 1.0, "c": 0.0}}]
+    metrics = ["multiple_choice_grade", "weighted_probabilities"]
+    _write(folder, "two", metrics=metrics, preferred_score="weighted_probabilities", examples=examples)
+    benchmark = load("bigbench", data=folder, parts=["two"])
+    assert {name: part.averaged for name, part in benchmark.spec.parts.items()} == {"two.choices": False}
+    assert benchmark.notes == (
+        "two: weighted_probabilities is left out: no such metric is in the catalogue, and the task counts in no average",
+    )
+
+
+def test_parts_that_do_not_exist_are_named(folder: Path) -> None:
+    with pytest.raises(InputErrors) as error:
+        load("bigbench", data=folder, parts=["colours", "colourz", "both.texts"])
+    assert [(mistake.problem, mistake.found) for mistake in error.value.errors] == [
+        ("bigbench has no such part", "colourz"),
+        ("bigbench has no such part", "both.texts"),
+    ]
+
+
 def test_mistakes_of_tasks_are_named_all_at_once(folder: Path) -> None:
     _write(
         folder,

@@ -6,7 +6,7 @@ A task that is asked in two ways, by choices and by a text, has two parts; the o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
@@ -25,8 +25,9 @@ from tutelage.benchmarks.bigbench.task_file import (
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.output_cut import DEFAULT_PATTERN, OutputCut
 from tutelage.benchmarks.spec import PartSpec
-from tutelage.core.errors import InputError, InputErrors, raise_all
+from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
+from tutelage.core.suggestions import unknown_name
 from tutelage.core.types import Json
 
 _GRADE = ("multiple_choice_grade", "choice_brier", "choice_ece")
@@ -44,7 +45,12 @@ _METRICS: Mapping[str, Sequence[str]] = {
     "rougeLsum": ("rougeLsum:stemmer=false",),
     "log_likelihood": ("target_nats",),
 }
-"""Our metrics for each of BIG-bench's; those that need another model (bleurt) are left out, with a note."""
+"""Our metrics for each of BIG-bench's; the others are left out, with a note."""
+_LEFT_OUT = {
+    "bleurt": "bleurt is left out, because it needs a model of its own",
+    "weighted_probabilities": "weighted_probabilities is left out: no such metric is in the catalogue",
+    "weighted_log_probabilities": "weighted_log_probabilities is left out: no such metric is in the catalogue",
+}
 _RANGES: Mapping[str, tuple[float, float]] = {
     "bleu": (0, 100),
     "sequence_f1": (0, 100),
@@ -65,11 +71,11 @@ class BigBenchParts:
         notes: what the user should know.
     """
 
-    specs: dict[str, PartSpec] = field(default_factory=dict)
-    items: dict[str, list[BenchmarkItem]] = field(default_factory=dict)
-    missing: tuple[str, ...] = ()
-    substitutes: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    specs: Mapping[str, PartSpec]
+    items: Mapping[str, Sequence[BenchmarkItem]]
+    missing: tuple[str, ...]
+    substitutes: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def read_bigbench(
@@ -87,15 +93,18 @@ def read_bigbench(
         The parts; none where no task is there.
 
     Raises:
-        InputError: a task's file is not what it should be; InputErrors for several.
+        InputError: there is no such part, or a task's file is not what it should be; InputErrors for several.
     """
     folders = spec.bigbench.folders
     names = list(spec.bigbench.tasks) or ([] if data is None else task_names(data, folders))
-    wanted = [name for name in names if not selected or _is_selected(name, selected)]
-    parts = BigBenchParts()
+    specs: dict[str, PartSpec] = {}
+    items: dict[str, list[BenchmarkItem]] = {}
     missing, substitutes, notes = [], [], []
     errors: list[InputError] = []
-    for name in wanted:
+    known = dict.fromkeys(names)
+    for name in names:
+        if selected and not any(_is_of_task(part, name) for part in selected):
+            continue
         folder = None if data is None else task_folder(data, folders, name)
         if folder is None:
             missing.append(name)
@@ -104,25 +113,39 @@ def read_bigbench(
             tasks = read_tasks(folder)
             low = _low_of(tasks)
             for task in tasks:
-                for part, part_spec, items in _parts_of(task, low, shots, spec.bigbench.max_new_tokens):
+                for part, part_spec, part_items in _parts_of(task, low, shots, spec.bigbench.max_new_tokens):
+                    known[part] = None
                     if selected and not {part, task.parent} & {*selected}:
                         continue
-                    parts.specs[part], parts.items[part] = part_spec, items
+                    specs[part], items[part] = part_spec, part_items
                     substitutes += [part] if task.substitute else []
                 notes += [task.substitute] if task.substitute else []
-                notes += [
-                    f"{task.name}: {metric} is left out, because it needs a model of its own"
-                    for metric in task.metrics
-                    if metric not in _METRICS
-                ]
+                notes += _notes_on_metrics(task)
         except InputError as error:
-            errors += error.errors if isinstance(error, InputErrors) else [error]
+            errors += error.mistakes
+    unknown = [
+        part
+        for part in selected
+        if part not in known and not any(_is_of_task(part, name) for name in missing)
+    ]
+    if names:
+        errors += [
+            unknown_name(f"{spec.name} has no such part", part, known, where="parts") for part in unknown
+        ]
     raise_all(spec.name, errors[:MAX_MISTAKES])
-    return BigBenchParts(parts.specs, parts.items, tuple(missing), tuple(substitutes), tuple(notes))
+    return BigBenchParts(specs, items, tuple(missing), tuple(substitutes), tuple(notes))
 
 
-def _is_selected(name: str, selected: Sequence[str]) -> bool:
-    return any(part == name or part.startswith(f"{name}.") for part in selected)
+def _is_of_task(part: str, task: str) -> bool:
+    return part == task or part.startswith(f"{task}.")
+
+
+def _notes_on_metrics(task: BigBenchTask) -> Iterator[str]:
+    """Which metrics are left out; a task whose preferred metric is left out counts in no average."""
+    for metric in task.metrics:
+        if metric not in _METRICS:
+            consequence = ", and the task counts in no average" if metric == task.preferred else ""
+            yield f"{task.name}: {_LEFT_OUT[metric]}{consequence}"
 
 
 def _low_of(tasks: Sequence[BigBenchTask]) -> Mapping[str, float]:
@@ -159,12 +182,13 @@ def _parts_of(
     }
     rendered = list(prompts(task, shots))
     for kind, names in kinds.items():
-        metrics = [
-            metric for name in [*_first(names, task.preferred), *names] for metric in _METRICS.get(name, ())
-        ]
+        # rouge1, rouge2 and rougeLsum can be preferred where the task lists rouge.
+        of_kind = task.preferred in names or (task.preferred.startswith("rouge") and "rouge" in names)
+        counts = of_kind and task.preferred in _METRICS
+        ordered = [task.preferred, *names] if counts else names
+        metrics = [metric for name in ordered for metric in _METRICS.get(name, ())]
         if not metrics:
             continue
-        counts = task.preferred in names or (task.preferred.startswith("rouge") and "rouge" in names)
         name = task.name if counts else f"{task.name}.{kind}"
         part = PartSpec(
             title=" ".join(task.description.split())[:200] or task.name,
@@ -183,11 +207,6 @@ def _parts_of(
             for number, (example, prompt) in enumerate(zip(task.examples, rendered, strict=True))
         ]
         yield name, part, items
-
-
-def _first(names: Sequence[str], preferred: str) -> list[str]:
-    """The preferred metric, where it is of this kind."""
-    return [preferred] if preferred in names or (preferred.startswith("rouge") and "rouge" in names) else []
 
 
 def _parent_group(task: BigBenchTask) -> list[str]:
