@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from jinja2 import TemplateSyntaxError
 from pydantic import AfterValidator, Field
@@ -18,6 +18,7 @@ BESIDE = (PART, "title")
 """What a template may read beside the fields of the row or item: the part's name and title."""
 Kind = Literal["choose", "generate"]
 Aggregate = Literal["micro", "macro", "tasks"]
+AGGREGATES: tuple[str, ...] = get_args(Aggregate)
 
 
 class BenchmarkInfo(Block):
@@ -36,6 +37,11 @@ class BenchmarkInfo(Block):
         description="The usual aggregate: micro, over items; macro, the mean over parts; tasks, the mean over tasks of each "
         "task's score, where tasks have metrics of their own.",
     )
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The fields that every benchmark has, by name."""
+        return {field: getattr(self, field) for field in BenchmarkInfo.model_fields}
 
     @property
     def has_exemplars(self) -> bool:

@@ -62,8 +62,8 @@ def count_dropped(benchmark: Benchmark) -> tuple[int, int]:
 
 
 def _bytes(item: BenchmarkItem, benchmark: Benchmark) -> int:
-    request = item.request(benchmark.spec.parts[item.part])
     """An upper bound of a question's tokens beside those of the chat template."""
+    request = item.request(benchmark.spec.parts[item.part])
     prompt = len(request.prompt.encode()) + sum(len(text.encode()) + _SPARE for _, text in request.history)
     answer = max((len(choice.encode()) for choice in request.choices), default=request.max_new_tokens)
     return prompt + answer + len(request.continuation.encode())

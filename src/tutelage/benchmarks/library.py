@@ -11,17 +11,16 @@ from pathlib import Path
 from tutelage.benchmarks import lm_eval_task, old_form
 from tutelage.benchmarks.bigbench import BigBenchSpec, read_bigbench, read_bigbench_spec
 from tutelage.benchmarks.dataset import DataFolders, DataNotFoundError, read_parts
-from tutelage.benchmarks.fields import BenchmarkInfo
 from tutelage.benchmarks.item_file import read_items
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.part_sources import fetch_hub_rows
 from tutelage.benchmarks.row_prompts import PromptSettings, items_of_rows
-from tutelage.benchmarks.rows_spec import RowsSpec, read_rows_spec
+from tutelage.benchmarks.rows_spec import RowsSpec, is_over_rows, read_rows_spec
 from tutelage.benchmarks.runner import Benchmark
 from tutelage.benchmarks.sampling import Limit, sample
-from tutelage.benchmarks.spec import Spec, check_spec
+from tutelage.benchmarks.spec import RunnableSpec, Spec, check_spec
 from tutelage.benchmarks.suite import SuiteSpec, load_suite, read_suite_spec
-from tutelage.benchmarks.way_spec import items_spec, ways_notes
+from tutelage.benchmarks.way_spec import spec_in_way, ways_notes
 from tutelage.core import regular
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_RECIPE_BYTES
@@ -183,7 +182,7 @@ def _over_rows(spec: RowsSpec, named: NamedSpec, data: Path | None, selection: S
     settings = PromptSettings(spec, way, folders, selection.shots, named.foreign)
     return Benchmark(
         name=":".join(word for word in (spec.name, way, filter_name) if word),
-        spec=items_spec(spec, way, list(part_rows.rows)),
+        spec=spec_in_way(spec, way, list(part_rows.rows)),
         items=items_of_rows(settings, part_rows, selection.limit),
         sizes={part: len(rows) for part, rows in part_rows.rows.items()},
         missing=part_rows.missing,
@@ -216,10 +215,9 @@ def _of_bigbench(spec: BigBenchSpec, named: NamedSpec, data: Path | None, select
             part_items, selection.limit, key=lambda item: "\n".join([item.prompt, *item.choices])
         )
     ]
-    info = {field: getattr(spec, field) for field in BenchmarkInfo.model_fields}
     return Benchmark(
         name=spec.name if not selection.shots else f"{spec.name}:{selection.shots}-shot",
-        spec=Spec(**info, items="task.json", parts=parts.specs),
+        spec=RunnableSpec(**spec.info, parts=parts.specs),
         items=tuple(items),
         sizes={part: len(part_items) for part, part_items in parts.items.items()},
         missing=parts.missing,
@@ -332,7 +330,7 @@ def read_spec(path: Path) -> tuple[AnySpec, tuple[str, ...]]:
         return read_suite_spec(value, places), notes
     if "bigbench" in value:
         return read_bigbench_spec(value, places), notes
-    return (read_rows_spec if old_form.is_over_rows(value) else check_spec)(value, places), notes
+    return (read_rows_spec if is_over_rows(value) else check_spec)(value, places), notes
 
 
 def _spec_path(name: str, root: Path) -> Path:

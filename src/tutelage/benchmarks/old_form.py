@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from tutelage.benchmarks.rows_spec import is_over_rows
 from tutelage.core.yamltext import FieldPath
 
 _PATHS = {"path": "part", "text": "part"}
@@ -47,13 +48,6 @@ def updated(
 
     updated_spec: dict[str, Any] = rewrite(spec, ())
     return updated_spec, tuple(notes)
-
-
-def is_over_rows(spec: dict[str, Any]) -> bool:
-    """Whether a spec asks the rows of a data set: it says where they are, for all parts or for some."""
-    parts = spec.get("parts")
-    blocks = parts.values() if isinstance(parts, dict) else ()
-    return "data" in spec or any(isinstance(part, dict) and "sources" in part for part in blocks)
 
 
 def _template(text: str, name: str) -> str:

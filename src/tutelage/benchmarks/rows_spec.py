@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tutelage.benchmarks.fields import (
+    AGGREGATES,
     NAME,
     PART,
     BenchmarkInfo,
@@ -26,10 +27,8 @@ from tutelage.benchmarks.prompt_spec import PromptSpec, contradictions, merge_la
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.suggestions import unknown_name
-from tutelage.core.validation import Block, Places, validate
+from tutelage.core.validation import Block, Places, checked
 from tutelage.core.yamltext import FieldPath
-
-AGGREGATES = ("micro", "macro", "tasks")
 
 
 class RowsData(Block):
@@ -229,15 +228,20 @@ class RowsSpec(PromptSpec, BenchmarkInfo):
         )
 
 
+def is_over_rows(spec: Mapping[str, Any]) -> bool:
+    """Whether a spec asks the rows of a data set: it says where they are, for all parts or for some."""
+    parts = spec.get("parts")
+    blocks = parts.values() if isinstance(parts, dict) else ()
+    return "data" in spec or any(isinstance(part, dict) and "sources" in part for part in blocks)
+
+
 def read_rows_spec(value: dict[str, Any], places: Places) -> RowsSpec:
     """Check the spec of a benchmark over rows.
 
     Raises:
         InputError: a mistake with file, line and field; InputErrors for several.
     """
-    spec, errors, total = validate(RowsSpec, value, places)
-    raise_all(places.file, errors, total=total)
-    assert spec is not None
+    spec = checked(RowsSpec, value, places)
     mistakes: dict[tuple[str | None, str], InputError] = {}
     for error in _contradictions(spec, places):  # ways and parts share fields: each mistake is reported once
         mistakes.setdefault((error.where, error.problem), error)

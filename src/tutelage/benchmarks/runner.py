@@ -9,7 +9,7 @@ from typing import Any
 
 from tutelage.benchmarks.aggregates import ScoredPart, group_scores
 from tutelage.benchmarks.items import BenchmarkItem
-from tutelage.benchmarks.spec import PartSpec, Spec
+from tutelage.benchmarks.spec import PartSpec, RunnableSpec
 from tutelage.benchmarks.task_scores import TASK_SCORE, ScoredTask, mean_task_score
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
@@ -53,7 +53,7 @@ class Benchmark:
     """
 
     name: str
-    spec: Spec
+    spec: RunnableSpec
     items: tuple[BenchmarkItem, ...]
     sizes: Mapping[str, int] = field(default_factory=dict)
     missing: tuple[str, ...] = ()

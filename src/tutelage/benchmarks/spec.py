@@ -27,7 +27,7 @@ from tutelage.benchmarks.prompt_spec import (
     task_scoring_mistakes,
 )
 from tutelage.core.errors import InputError, raise_all
-from tutelage.core.validation import Places, validate
+from tutelage.core.validation import Places, checked
 from tutelage.core.yamltext import FieldPath
 from tutelage.templates import check as check_template
 
@@ -64,7 +64,16 @@ class PartSpec(PartMembership, TaskScoring, AnswerSettings):
         return rule(self.extraction, where="extraction")
 
 
-class Spec(BenchmarkInfo):
+class RunnableSpec(BenchmarkInfo):
+    """The spec of a benchmark as the runner reads it, wherever its items come from."""
+
+    metrics: tuple[str, ...] = Field(
+        ("accuracy",), min_length=1, description="The first one is the primary one."
+    )
+    parts: Mapping[str, PartSpec] = Field(min_length=1, description="The parts by name.")
+
+
+class Spec(RunnableSpec):
     """The spec.yaml of a benchmark with its own items."""
 
     items: str = Field(
@@ -73,10 +82,6 @@ class Spec(BenchmarkInfo):
     development: str = Field(
         "", description="Items to choose prompts and difficulty on, never scored as the benchmark."
     )
-    metrics: tuple[str, ...] = Field(
-        ("accuracy",), min_length=1, description="The first one is the primary one."
-    )
-    parts: Mapping[str, PartSpec] = Field(min_length=1, description="The parts by name.")
 
 
 def check_spec(value: dict[str, Any], places: Places) -> Spec:
@@ -89,9 +94,7 @@ def check_spec(value: dict[str, Any], places: Places) -> Spec:
     Raises:
         InputError: a mistake with file, line and field; InputErrors for several.
     """
-    spec, errors, total = validate(Spec, value, places)
-    raise_all(places.file, errors, total=total)
-    assert spec is not None
+    spec = checked(Spec, value, places)
     raise_all(places.file, list(_contradictions(spec, places)))
     return spec
 

@@ -20,7 +20,7 @@ from tutelage.benchmarks.rows_spec import RowsPart, RowsSpec, SubmissionFile
 from tutelage.benchmarks.runner import Benchmark
 from tutelage.benchmarks.sampling import Limit
 from tutelage.benchmarks.table_rows import value_of
-from tutelage.benchmarks.way_spec import items_spec
+from tutelage.benchmarks.way_spec import spec_in_way
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.types import Example, Json, Response
 from tutelage.metrics.referents import names as names_noun
@@ -119,7 +119,7 @@ def load_submission(name: str, *, data: Path | None, root: Path | None = None) -
     settings = PromptSettings(tests, "", folders, None, named.foreign)
     benchmark = Benchmark(
         name=":".join(filter(None, [spec.name, way, "test"])),
-        spec=items_spec(tests, "", list(rows)),
+        spec=spec_in_way(tests, "", list(rows)),
         items=items_of_rows(settings, replace(part_rows, rows=rows), Limit()),
         sizes={part: len(numbered) for part, numbered in rows.items()},
     )

@@ -14,15 +14,14 @@ from typing import Any, Literal, Protocol
 from pydantic import Field
 
 from tutelage.benchmarks.dataset import DataNotFoundError, is_missing_data
-from tutelage.benchmarks.fields import NAME, BenchmarkInfo
+from tutelage.benchmarks.fields import AGGREGATES, NAME, BenchmarkInfo
 from tutelage.benchmarks.items import BenchmarkItem
-from tutelage.benchmarks.rows_spec import AGGREGATES
 from tutelage.benchmarks.runner import Benchmark
 from tutelage.benchmarks.sampling import Limit
-from tutelage.benchmarks.spec import PartSpec, Spec
-from tutelage.core.errors import InputError, InputErrors, raise_all
+from tutelage.benchmarks.spec import PartSpec, RunnableSpec
+from tutelage.core.errors import InputError, raise_all
 from tutelage.core.suggestions import unknown_name
-from tutelage.core.validation import Block, Places, validate
+from tutelage.core.validation import Block, Places, checked
 
 
 class SuiteTask(Block):
@@ -78,9 +77,7 @@ def read_suite_spec(value: dict[str, Any], places: Places) -> SuiteSpec:
     Raises:
         InputError: a mistake with file, line and field; InputErrors for several.
     """
-    spec, errors, total = validate(SuiteSpec, value, places)
-    raise_all(places.file, errors, total=total)
-    assert spec is not None
+    spec = checked(SuiteSpec, value, places)
     raise_all(places.file, list(_contradictions(spec, places)))
     return spec
 
@@ -114,7 +111,11 @@ def load_suite(
             if is_missing_data(error):
                 missing[name] = error
             else:
-                errors += [_of_task(part, f"{where}: suite.{name}") for part in _single_errors(error)]
+                place = f"{where}: suite.{name}"
+                errors += [
+                    mistake.at(f"{place}: {mistake.where}" if mistake.where else place)
+                    for mistake in error.mistakes
+                ]
     raise_all(where, errors)
     if not tasks:
         raise DataNotFoundError(
@@ -124,11 +125,10 @@ def load_suite(
             expected=f"the data of {', '.join(missing)}",
             fix="name the folder that has it with --data",
         )
-    info = {field: getattr(spec, field) for field in BenchmarkInfo.model_fields}
     parts = {name: part for task in tasks for name, part in task.parts.items()}
     return Benchmark(
         name=spec.name,
-        spec=Spec(**info, items="suite", parts=parts),
+        spec=RunnableSpec(**spec.info, parts=parts),
         items=tuple(item for task in tasks for item in task.items),
         sizes={name: size for task in tasks for name, size in task.sizes.items()},
         missing=(*missing, *(name for task in tasks for name in task.missing)),
@@ -192,18 +192,3 @@ def _contradictions(spec: SuiteSpec, places: Places) -> Iterator[InputError]:
                 found=name,
                 expected=f"letters, digits, . _ and -; not {', '.join(AGGREGATES)}",
             )
-
-
-def _single_errors(error: InputError) -> Sequence[InputError]:
-    return error.errors if isinstance(error, InputErrors) else (error,)
-
-
-def _of_task(error: InputError, where: str) -> InputError:
-    """An error about a task's benchmark, with the task in front of its place."""
-    return InputError(
-        error.problem,
-        where=f"{where}: {error.where}" if error.where else where,
-        found=error.found,
-        expected=error.expected,
-        fix=error.fix,
-    )

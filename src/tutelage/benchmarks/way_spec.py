@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tutelage.benchmarks.fields import AnswerSettings, BenchmarkInfo, PartMembership, TaskScoring
+from tutelage.benchmarks.fields import AnswerSettings, PartMembership, TaskScoring
 from tutelage.benchmarks.rows_spec import RowsPart, RowsSpec
-from tutelage.benchmarks.spec import PartSpec, Spec
+from tutelage.benchmarks.spec import PartSpec, RunnableSpec
 
 
 def ways_notes(spec: RowsSpec, way: str, parts: Sequence[str]) -> Iterator[str]:
@@ -19,8 +19,8 @@ def ways_notes(spec: RowsSpec, way: str, parts: Sequence[str]) -> Iterator[str]:
         yield f"asked in the way {other}, because {way} does not have them: {', '.join(names)}"
 
 
-def items_spec(spec: RowsSpec, way: str, parts: Sequence[str]) -> Spec:
-    """The spec of a benchmark over rows as the runner reads it, with the parts whose data was found."""
+def spec_in_way(spec: RowsSpec, way: str, parts: Sequence[str]) -> RunnableSpec:
+    """The spec of a benchmark over rows, asked in one of its ways, with the parts whose data is here."""
     part_specs = {}
     for name in parts:
         prompt_spec, part = spec.prompt_spec(way, name), spec.parts.get(name, RowsPart())
@@ -35,8 +35,7 @@ def items_spec(spec: RowsSpec, way: str, parts: Sequence[str]) -> Spec:
             },
             metrics=prompt_spec.metrics if spec.aggregate == "tasks" else (),
         )
-    info = {field: getattr(spec, field) for field in BenchmarkInfo.model_fields}
+    info = spec.info
     if way:
         info["description"] = f"{spec.description} {spec.ways[way].title}".strip()
-    items = spec.data.path or spec.name  # parts with sources have no file in common
-    return Spec(**info, items=items, metrics=spec.prompt_spec(way, "").metrics, parts=part_specs)
+    return RunnableSpec(**info, metrics=spec.prompt_spec(way, "").metrics, parts=part_specs)

@@ -23,11 +23,11 @@ from tutelage.core.validation import (
     Block,
     NonBlank,
     Places,
+    checked,
     checked_by,
     mistake,
     not_a_choice,
     read_document,
-    validate,
 )
 from tutelage.templates import sandbox
 from tutelage.templates.option_layouts import LAYOUTS, LETTERED
@@ -119,9 +119,7 @@ def read_kind(path: Path, *, shown: str, untrusted: bool) -> Kind:
         fields=("kind", "title", "fields", "answer", "wordings"),
         fix="see `docs/templates.md` for a small one to start from",
     )
-    block, errors, total = validate(_KindBlock, value, places)
-    raise_all(shown, errors, total=total)
-    assert block is not None
+    block = checked(_KindBlock, value, places)
     raise_all(shown, list(_name_mistakes(block, places)))
     kind = _to_kind(block, shown, untrusted=untrusted)
     raise_all(shown, list(_contradictions(kind, places))[:MAX_MISTAKES])

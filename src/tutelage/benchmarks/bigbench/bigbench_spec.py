@@ -7,8 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from tutelage.benchmarks.fields import BenchmarkInfo
-from tutelage.core.errors import raise_all
-from tutelage.core.validation import Block, Places, validate
+from tutelage.core.validation import Block, Places, checked
 
 
 class BigBenchTasks(Block):
@@ -39,7 +38,4 @@ def read_bigbench_spec(value: dict[str, Any], places: Places) -> BigBenchSpec:
     Raises:
         InputError: a mistake with file, line and field; InputErrors for several.
     """
-    spec, errors, total = validate(BigBenchSpec, value, places)
-    raise_all(places.file, errors, total=total)
-    assert spec is not None
-    return spec
+    return checked(BigBenchSpec, value, places)

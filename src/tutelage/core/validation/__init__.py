@@ -7,13 +7,14 @@ file, `validate` checks it against the model, and every kind of mistake has one 
 from __future__ import annotations
 
 from tutelage.core.validation.block import Block, NonBlank, Text, checked_by, mistake, not_a_choice
-from tutelage.core.validation.document import Places, read_document, validate
+from tutelage.core.validation.document import Places, checked, read_document, validate
 
 __all__ = [
     "Block",
     "NonBlank",
     "Places",
     "Text",
+    "checked",
     "checked_by",
     "mistake",
     "not_a_choice",

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from tutelage.core import yamltext
-from tutelage.core.errors import InputError
+from tutelage.core.errors import InputError, raise_all
 from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.suggestions import did_you_mean
 from tutelage.core.validation.block import OWN_MISTAKE, is_block, not_a_choice
@@ -155,6 +155,18 @@ def validate(
         # Each alternative of a union refuses the value: that is one mistake.
         mistakes[key] = _either(mistakes[key], mistake) if key in mistakes else mistake
     return None, list(mistakes.values()), len(details) - len(paths) + len(mistakes)
+
+
+def checked(model: type[_Model], value: Mapping[str, Any], places: Places) -> _Model:
+    """A document's checked values; the arguments are those of `validate`.
+
+    Raises:
+        InputError: a mistake with file, line and field; InputErrors for several.
+    """
+    block, errors, total = validate(model, value, places)
+    raise_all(places.file, errors, total=total)
+    assert block is not None
+    return block
 
 
 def _follows(detail: Any) -> bool:
