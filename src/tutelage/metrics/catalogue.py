@@ -14,7 +14,7 @@ from tutelage.core.version import __version__
 
 Option = bool | int | float | str
 MODEL = "model"
-"""The option that names a model, without which a metric that has it cannot score."""
+"""The option that names a model. A metric that has the option cannot score without a model."""
 Direction = Literal["higher", "lower", "target", "none"]
 
 
@@ -64,8 +64,8 @@ class CatalogueEntry:
         """Whether the metric reads texts with a model that the option `model` names."""
         return MODEL in self.options
 
-    def is_named(self, option: str) -> bool:
-        """Whether the signature holds an option as it was written; else the metric adds what the option stands for."""
+    def in_signature(self, option: str) -> bool:
+        """Whether the signature has an option as it was written; else the metric's note says what it stands for."""
         return bool(self.options.get(option, {}).get("in_signature", True))
 
 
@@ -80,9 +80,10 @@ class MetricSpec:
     @property
     def signature(self) -> str:
         """Name, options and version: what must agree for two scores to be comparable."""
-        named = {key: value for key, value in self.options.items() if self.entry.is_named(key)}
-        parts = [self.entry.name, *(f"{key}:{_as_text(value)}" for key, value in named.items())]
-        return "|".join([*parts, f"version:{__version__}"])
+        options = [
+            f"{key}:{_as_text(value)}" for key, value in self.options.items() if self.entry.in_signature(key)
+        ]
+        return "|".join([self.entry.name, *options, f"version:{__version__}"])
 
 
 @functools.cache
@@ -217,7 +218,7 @@ def check_scores_answers(text: str, *, without_fields: bool = False, provided: C
 
 
 def require_model(spec: MetricSpec) -> None:
-    """Raise an InputError when a metric needs a model and its name says none."""
+    """Raise an InputError when a metric needs a model and its options name none."""
     if spec.entry.needs_model and not spec.options[MODEL]:
         raise InputError(
             f"{spec.entry.name} needs an encoder",

@@ -55,7 +55,7 @@ def expected_choice(row: Row, by: str, *, where: str) -> float:
     try:
         values = np.array([float(choice) for choice in choices])
     except ValueError as error:
-        raise _field_error("choices", row, where, "numbers, as predict: expected asks") from error
+        raise _field_error("choices", row, where, "numbers, as `predict: expected` needs") from error
     weights = np.exp(np.array(scores) - max(scores))
     return float(weights @ values / weights.sum())
 

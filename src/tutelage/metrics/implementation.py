@@ -23,7 +23,7 @@ class ItemStatistics:
         rows: for each counted item the index of its row, int64 of shape (n,).
         items: the metric on each item alone, float64 of shape (n,), NaN where it has none.
         statistics: all that the value depends on, float64 of shape (n, k), one row an item.
-        note: what a foreign program adds to the signature.
+        note: what the metric adds to the signature, such as the program or the encoder that it calls.
     """
 
     rows: Ints

@@ -119,9 +119,8 @@ class ItemScores:
     @property
     def averaged(self) -> bool:
         """Whether it is a weighted average over parts."""
-        return (
-            AVERAGE in self.score.signature.partition("|version:")[2]
-        )  # before it stand options, some named average
+        # Before the version are options, of which one may be named average.
+        return AVERAGE in self.score.signature.partition("|version:")[2]
 
 
 def _finite(value: float | None) -> float | None:

@@ -88,7 +88,7 @@ def renumber_clusters(clusters: Ints) -> Ints:
 
 
 def contributions(scores: ItemScores, *, seed: int = 0) -> Floats:
-    """What each item adds to a metric: values whose mean is the metric, and whose variance is the jackknife's.
+    """Values of the items whose mean is the metric, and whose variance is the jackknife's.
 
     For a mean these are the items' values; for any other metric the jackknife's pseudo-values, shifted so that their mean is the
     metric's value (B. Efron, C. Stein, "The jackknife estimate of variance", 1981).
@@ -111,7 +111,7 @@ def contributions(scores: ItemScores, *, seed: int = 0) -> Floats:
         only_sums=isinstance(estimator, SumEstimator),
     )
     by_unit: Floats = np.nan_to_num(jackknife.derivatives(estimator).by_unit)
-    if jackknife.groups is not None:  # a group's change, spread evenly over its items
+    if jackknife.groups is not None:  # spread a group's change evenly over its items
         by_unit = (by_unit / np.bincount(jackknife.groups))[jackknife.groups]
     values: Floats = scores.score.value + (n - 1) * (by_unit - by_unit.mean())
     return values
