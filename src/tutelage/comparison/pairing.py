@@ -25,7 +25,7 @@ class UnpairedItems:
         only_base, only_tuned: how many only one side was asked.
         otherwise: how many have one id on both sides, and another prompt, reference or field.
         averages: averages over parts that are not compared either: their weights are of all items.
-        approximate: whether the whole is the mean of the common items' shares in scores such as F1 over all items.
+        approximate: whether the overall score is computed from the common items' contributions to scores such as F1 over all items.
     """
 
     name: str

@@ -133,16 +133,17 @@ def _results_file(path: Path) -> Path:
     """The results file of a run or of an evaluation, or the file itself."""
     file = path / STORE_FILE if path.is_dir() else path
     if not file.is_file():
-        is_metric = not path.is_dir() and str(path).partition(":")[0] in metric_names()
-        runs_only = "name runs only: `tutelage compare RUN RUN` compares all metrics that both have"
+        found = f"no {STORE_FILE}" if path.is_dir() else "no such file"
+        fix = "check the name; a run's folder is runs/NAME unless --out named another"
+        if not path.is_dir() and str(path).partition(":")[0] in metric_names():
+            found = "a metric's name"
+            fix = "name runs only: `tutelage compare RUN RUN` compares all metrics that both have"
         raise InputError(
             "there are no results here",
             where=str(path),
-            found="a metric's name" if is_metric else f"no {STORE_FILE}" if path.is_dir() else "no such file",
+            found=found,
             expected=f"a run folder, the folder of an evaluation, or a {STORE_FILE}",
-            fix=runs_only
-            if is_metric
-            else "check the name; a run's folder is runs/NAME unless --out named another",
+            fix=fix,
         )
     return file
 

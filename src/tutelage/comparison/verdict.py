@@ -15,7 +15,7 @@ VerdictWord = Literal["yes", "no", "unclear"]
 MAX_NAMED = 3
 
 _GROUPS = ("rose", "fell", "open", "lost_over", "lost_within", "unsettled", "few", "kept", "no_direction")
-"""The sentences about tasks, and those about what is watched, in the order in which the verdict has them."""
+"""The sentences of the verdict in their order: those about tasks, those about watched benchmarks, and one for either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +138,16 @@ def _grouped_sentences(
     sentences: Mapping[str, str],
     budgets: Mapping[str, float] | None = None,
 ) -> str:
-    """One sentence for each group that has members; `groups` are those of the comparisons."""
-    spoken = []
+    """One sentence for each group that has members; `groups` has the group of each comparison."""
+    texts = []
     for key in _GROUPS:
         members = [comparison for comparison, group in zip(comparisons, groups, strict=True) if group == key]
         if members:
             named = [f"{member.name}: " if len(members) > 1 else "" for member in members]
             changes = [name + _change(member, budgets) for name, member in zip(named, members, strict=True)]
             names = _first_few([member.name for member in members], separator=", ")
-            spoken.append(sentences[key].format(names=names, changes=_first_few(changes)))
-    return " ".join(spoken)
+            texts.append(sentences[key].format(names=names, changes=_first_few(changes)))
+    return " ".join(texts)
 
 
 def _change(comparison: TaskComparison, budgets: Mapping[str, float] | None = None) -> str:
