@@ -15,6 +15,7 @@ from tiny_encoder import write_bert
 from tutelage.benchmarks import load as load_benchmark
 from tutelage.core.errors import InputError
 from tutelage.metrics import Row, score_rows
+from tutelage.models import add_adapter, export, load, resolve
 from tutelage.models.text_encoder import load_text_encoder, usual_layers
 
 TEXTS = ["The cat sat on the mat.", "dog", "", "We will come again in the morning"]
@@ -73,6 +74,16 @@ def test_a_model_that_writes_text_is_refused(tiny_model_folder):
     with pytest.raises(InputError, match="no encoder") as error:
         load_text_encoder(str(tiny_model_folder))
     assert "LlamaModel" in (error.value.found or "")
+
+
+def test_an_adapter_is_refused(tiny_model_folder, tmp_path):
+    base = resolve(str(tiny_model_folder))
+    adapter = add_adapter(load(base), "lora", {"rank": 2}, seed=0)
+    export(adapter, tmp_path / "adapter", merge=False, base=base)
+    with pytest.raises(InputError, match="no encoder: it is an adapter") as error:
+        load_text_encoder(str(tmp_path / "adapter"))
+    assert error.value.found == f"an adapter of {tiny_model_folder}"
+    assert "model=FOLDER" in (error.value.fix or "")
 
 
 def test_missing_weights_and_layers_are_refused(bert, tmp_path):

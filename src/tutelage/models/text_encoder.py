@@ -1,4 +1,4 @@
-"""Loads an encoder, such as BERT, and turns the tokens of texts into vectors."""
+"""Loads a text encoder such as BERT, and computes the vectors of the tokens of texts."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ from tutelage.models.weights import check_finite
 _BATCH_TOKENS = 8192
 """Tokens of one pass, padding included."""
 _UNSTATED_LENGTH = 1_000_000
-"""A tokenizer that states no limit has a larger one than this."""
+"""transformers gives a tokenizer without a limit a larger number than this."""
+_EXPECTED = "an encoder such as BERT, RoBERTa or the encoder of T5"
+_FIX = "name such a model: model=FOLDER or model=OWNER/NAME"
 _POOLER = "pooler."
-"""Layers that read the vectors; checkpoints with another head lack them."""
+"""The layers behind the vectors; checkpoints with another head lack them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class LoadedEncoder:
         tokenizer: its tokenizer.
         fingerprint: sha256 of weights, settings and tokenizer.
         layer: how many layers it has.
-        markers: the ids that stand around a text.
+        markers: the ids that the tokenizer puts around a text.
         longest: the most tokens of a text, markers included.
     """
 
@@ -88,7 +90,11 @@ def load_text_encoder(name: str, layer: int = 0) -> LoadedEncoder:
     source = resolve(name)
     if source.base is not None:
         raise InputError(
-            "an adapter is no encoder", where=name, expected="a whole encoder, such as roberta-large"
+            "the model is no encoder: it is an adapter",
+            where=name,
+            found=f"an adapter of {source.base.name}",
+            expected=_EXPECTED,
+            fix=_FIX,
         )
     folder = source.folder
     config = _config(folder)
@@ -131,7 +137,8 @@ def _config(folder: Path) -> Any:
             "the model is no encoder of texts",
             where=str(folder),
             found=type(config).__name__,
-            expected="an encoder such as BERT, RoBERTa or the encoder of T5",
+            expected=_EXPECTED,
+            fix=_FIX,
         )
     return config
 
@@ -175,7 +182,7 @@ def _model(folder: Path, config: Any) -> Any:
 
 
 def _require_encoder(model: Any, name: str) -> None:
-    """Refuse a model whose vector of a token does not depend on the tokens behind it, as of a model that writes text."""
+    """Refuse a model whose vector of a token does not depend on the tokens behind it, such as a causal language model."""
     import torch
 
     n_tokens = min(model.config.vocab_size, 64)
@@ -186,16 +193,16 @@ def _require_encoder(model: Any, name: str) -> None:
         )
     if torch.equal(first, second):
         raise InputError(
-            "the model is no encoder: what it makes of a word does not depend on the words behind it",
+            "the model is no encoder: its vector of a token does not depend on the tokens behind it",
             where=name,
             found=type(model).__name__,
-            expected="an encoder such as BERT, RoBERTa or the encoder of T5",
-            fix="name such a model: model=FOLDER or model=OWNER/NAME",
+            expected=_EXPECTED,
+            fix=_FIX,
         )
 
 
 def _longest(tokenizer: Any, config: Any) -> int:
-    """The most tokens of a text: the tokenizer's limit, else the positions of the model, of which RoBERTa keeps two."""
+    """The most tokens of a text: the tokenizer's limit, else the model's positions less two, which RoBERTa reserves."""
     if tokenizer.model_max_length <= _UNSTATED_LENGTH:
         return int(tokenizer.model_max_length)
     positions = getattr(config, "max_position_embeddings", None)
