@@ -275,12 +275,14 @@ def _unknown_error(name: str, path: Path) -> InputError:
     close = nearest(path.name, beside if looks_like_path else [*bundled.table(), *beside])
     if close and looks_like_path:
         close = str(Path(name).parent / close)
-    fix = (
-        f"did you mean {close}?" if close else "check the name; `tutelage models list` shows what is at hand"
-    )
     if name.partition("://")[0].lower() in regular.SCHEMES:
-        hub_id = re.match(r"(?:hf://|https?://huggingface\.co/)([\w.-]+/[\w.-]+)", name)
-        fix = f"a hub model is named owner/name, not by its URL{f': write {hub_id[1]}' if hub_id else ''}"
+        fix = "a hub model is named owner/name, not by its URL"
+        if hub_id := re.match(r"(?:hf://|https?://huggingface\.co/)([\w.-]+/[\w.-]+)", name):
+            fix += f": write {hub_id[1]}"
+    elif close:
+        fix = f"did you mean {close}?"
+    else:
+        fix = "check the name; `tutelage models list` shows what is at hand"
     return InputError(
         "there is no model of this name",
         found=f"{name}, which is {path}, where nothing is" if name.startswith("~") else name,
