@@ -96,10 +96,12 @@ def evaluate(options: EvaluationOptions, *, listener: Listener | None = None) ->
             listener.stage("load", "the base")
             base = measure(replace(load(checked.base, chat_template=template, clock=clock), name=BASE))
         made_from = {"store": digests.of_store(store)}
-        compared: Mapping[str, Any] = base and {
-            "base": {name: as_json(measurement) for name, measurement in base.items()},
-            "against_base": compare_models({}, pair_scores(base, scores)).as_json()["watched"],
-        }
+        compared: dict[str, Any] = {}
+        if base:
+            compared = {
+                "base": {name: as_json(measurement) for name, measurement in base.items()},
+                "against_base": compare_models({}, pair_scores(base, scores)).as_json()["watched"],
+            }
         document = sealed(
             {
                 "schema": 1,
