@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from tutelage.benchmarks import lm_eval_task, old_form
+from tutelage.benchmarks import old_form
 from tutelage.benchmarks.bigbench import BigBenchSpec, read_bigbench, read_bigbench_spec
 from tutelage.benchmarks.dataset import DataFolders, DataNotFoundError, read_parts
 from tutelage.benchmarks.item_file import read_items
 from tutelage.benchmarks.items import BenchmarkItem
+from tutelage.benchmarks.lm_eval import task_file
 from tutelage.benchmarks.part_sources import fetch_hub_rows
 from tutelage.benchmarks.row_prompts import PromptSettings, items_of_rows
 from tutelage.benchmarks.rows_spec import RowsSpec, is_over_rows, read_rows_spec
@@ -316,8 +317,8 @@ def read_spec(path: Path) -> tuple[AnySpec, tuple[str, ...]]:
         fix="name a spec.yaml, or the folder it is in",
         limit=MAX_RECIPE_BYTES,
     )
-    if lm_eval_task.is_task(text):
-        return read_rows_spec(*lm_eval_task.read_task(path, text)), ()
+    if task_file.is_task(text):
+        return read_rows_spec(*task_file.read_task(path, text)), ()
     value, places = read_document(
         text,
         file=str(path),

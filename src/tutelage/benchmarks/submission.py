@@ -14,7 +14,7 @@ from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.library import describe, find_spec, names
 from tutelage.benchmarks.part_sources import source_paths
 from tutelage.benchmarks.prompt_spec import PromptSpec
-from tutelage.benchmarks.row_columns import not_as_published, with_columns
+from tutelage.benchmarks.row_layouts.columns import not_as_published, with_columns
 from tutelage.benchmarks.row_prompts import PromptSettings, items_of_rows
 from tutelage.benchmarks.rows_spec import RowsPart, RowsSpec, SubmissionFile
 from tutelage.benchmarks.runner import Benchmark

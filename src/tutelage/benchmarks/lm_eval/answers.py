@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tutelage.benchmarks.lm_eval_fields import HarnessTask
+from tutelage.benchmarks.lm_eval.harness_task import HarnessTask
 
 _CHOICE_METRICS = {
     "acc": "accuracy",

@@ -14,9 +14,9 @@ from typing import Any
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
-from tutelage.benchmarks import lm_eval_answers
-from tutelage.benchmarks.lm_eval_data import split_files
-from tutelage.benchmarks.lm_eval_fields import FIELDS, USE_HARNESS, HarnessTask
+from tutelage.benchmarks.lm_eval import answers
+from tutelage.benchmarks.lm_eval.data import split_files
+from tutelage.benchmarks.lm_eval.harness_task import FIELDS, USE_HARNESS, HarnessTask
 from tutelage.benchmarks.prompt_spec import is_template
 from tutelage.core import regular
 from tutelage.core.errors import InputError, raise_all
@@ -132,12 +132,12 @@ def _converted(task: HarnessTask) -> Iterator[tuple[str, Any]]:
         yield "kind", "choose"
         yield "choices", _choices(task)
         yield "labels", "index-or-text"
-        yield "metrics", lm_eval_answers.choice_metrics(task)
+        yield "metrics", answers.choice_metrics(task)
     elif kind == "generate_until":
         yield "kind", "generate"
         if "doc_to_choice" in values:
             task.refuse("doc_to_choice", "no such field where answers are generated")
-        yield from lm_eval_answers.generated_answers(task)
+        yield from answers.generated_answers(task)
 
 
 def _template(task: HarnessTask, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tutelage.benchmarks.lm_eval_fields import HarnessTask
+from tutelage.benchmarks.lm_eval.harness_task import HarnessTask
 from tutelage.core.errors import InputError
 
 _ENDINGS: Mapping[str, tuple[str, ...]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from tutelage.benchmarks import choice_layouts, summary_layouts, superglue_layouts
+from tutelage.benchmarks.row_layouts import choices, summaries, superglue
 from tutelage.core.suggestions import unknown_name
 from tutelage.core.types import Example
 
@@ -24,15 +24,15 @@ def layout(name: str) -> RowLayout:
 
 
 LAYOUTS: Mapping[str, RowLayout] = {
-    "multirc": superglue_layouts.multirc,
-    "record": superglue_layouts.record,
-    "wsc": superglue_layouts.wsc,
-    "axg": superglue_layouts.axg,
-    "phenomena": superglue_layouts.phenomena,
-    "truthfulqa": choice_layouts.truthfulqa,
-    "hellaswag": choice_layouts.hellaswag,
-    "arc": choice_layouts.arc,
-    "winogrande": choice_layouts.winogrande,
-    "dialogsum": summary_layouts.dialogsum,
+    "multirc": superglue.multirc,
+    "record": superglue.record,
+    "wsc": superglue.wsc,
+    "axg": superglue.axg,
+    "phenomena": superglue.phenomena,
+    "truthfulqa": choices.truthfulqa,
+    "hellaswag": choices.hellaswag,
+    "arc": choices.arc,
+    "winogrande": choices.winogrande,
+    "dialogsum": summaries.dialogsum,
 }
 """Every layout by its name in specs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tutelage.benchmarks.row_columns import text_of, with_columns
+from tutelage.benchmarks.row_layouts.columns import text_of, with_columns
 from tutelage.core.types import Example
 
 

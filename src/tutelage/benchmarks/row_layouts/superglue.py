@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tutelage.benchmarks.row_columns import (
+from tutelage.benchmarks.row_layouts.columns import (
     mapping_of,
     mappings,
     not_as_published,

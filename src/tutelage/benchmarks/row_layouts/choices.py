@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tutelage.benchmarks.row_columns import (
+from tutelage.benchmarks.row_layouts.columns import (
     mapping_of,
     mappings,
     not_as_published,

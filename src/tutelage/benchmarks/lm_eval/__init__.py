@@ -1,0 +1,1 @@
+"""Task files of lm-evaluation-harness, read as specs over rows."""
