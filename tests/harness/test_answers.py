@@ -135,8 +135,9 @@ def test_a_context_that_is_too_long_loses_its_beginning_and_is_counted(llama):
     expected, _ = plain_score(llama, prompt[-(17 - len(answer)) :], answer)
     assert score.log_probability == pytest.approx(expected, abs=1e-9)
     assert answers.truncated == 1
-    with pytest.raises(InputError, match="a continuation cannot be scored"):
+    with pytest.raises(InputError, match="a continuation cannot be scored") as error:
         answers.log_likelihoods([("yes", context)])
+    assert error.value.where == "behind a context that ends with 'yes'"
     with pytest.raises(InputError, match="0 tokens"):
         answers.log_likelihoods([("yes", "")])
 

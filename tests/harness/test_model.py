@@ -106,6 +106,8 @@ def test_chat_template(lm):
     assert lm.apply_chat_template(turns) == text
     opened = [*turns, {"role": "assistant", "content": "The answer: "}]
     assert lm.apply_chat_template(opened, add_generation_prompt=False) == text + "The answer: "
+    with pytest.raises(InputError, match="changes the beginning of the answer"):
+        lm.apply_chat_template([*turns, {"role": "assistant", "content": " "}], add_generation_prompt=False)
     assert lm.chat_template(False) is None
     assert lm.chat_template(True) == lm.loaded.chat_template
     with pytest.raises(InputError, match="not chosen here"):

@@ -1,7 +1,7 @@
-"""Answers lm-evaluation-harness's three kinds of requests with an engine; nothing here imports lm-eval.
+"""Answers the three kinds of lm-evaluation-harness's requests with an engine, without importing lm-eval.
 
-Requests with the same context become one request with several choices, and requests whose contexts begin alike share the KV cache of
-what they share. Results are those of lm-eval's HF backend (models/huggingface.py, HFLM), but for rounding.
+Requests with the same context become one request with several choices, and contexts with a common prefix share its KV cache. Results are
+those of lm-eval's HF backend (models/huggingface.py, HFLM), but for rounding.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tutelage.models import LoadedModel
 from tutelage.models.soft_prompts import soft_prompt
 
 DEFAULT_LENGTH = 2048
-"""Tokens that a model reads where neither its config nor its tokenizer says it (lm_eval/defaults.py)."""
+"""The context length where neither config nor tokenizer states one (lm_eval/defaults.py)."""
 CHOICE_TOKENS = 512
-"""Tokens of choices that one request may have: their mask grows with the square. What is cut apart still shares its prompt."""
+"""The most tokens of one request's choices, as their attention mask grows with the square. The rest are further requests."""
 Progress = Callable[[int, int], None]
 """Takes how many requests are answered, and how many there are."""
 
@@ -46,7 +46,7 @@ class HarnessAnswers:
         self, loaded: LoadedModel, *, max_length: int | None = None, on_progress: Progress | None = None
     ) -> None:
         self._engine = Engine(loaded.model, loaded.tokenizer, encoder_decoder=loaded.encoder_decoder)
-        # lm-eval's backend knows no turns: only the end tokens of model and tokenizer end an answer.
+        # lm-eval's backend does not stop at the end of a chat turn, only at the end tokens of model and tokenizer.
         self._engine.stop_ids = stop_ids(loaded.model, loaded.tokenizer, None)
         self._tokenizer = loaded.tokenizer
         eos = loaded.tokenizer.eos_token_id

@@ -14,7 +14,7 @@ from tutelage.core.strictjson import shorten
 
 
 class EncodedPair(NamedTuple):
-    """What the model reads, and the tokens that are scored behind it; neither is empty."""
+    """The ids that the model reads, and the ids that are scored behind them."""
 
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
@@ -49,16 +49,16 @@ class HarnessEncoder:
         """The token before a text that has no context: bos, else eos."""
         self._first_text = str(tokenizer.decode(self.first_id))
 
-    def ids(self, text: str, *, added: bool | None = None) -> list[int]:
+    def ids(self, text: str, *, add_special_tokens: bool | None = None) -> list[int]:
         """The ids of a text.
 
         Args:
             text: the text.
-            added: whether the tokenizer adds its special tokens; None: it does unless the text already begins with the first one.
+            add_special_tokens: whether the tokenizer adds its own; None: it does unless the text already begins with the first one.
         """
-        if added is None and text.startswith(self._first_text):
-            added = False
-        return self._encode(text, added=added)
+        if add_special_tokens is None and text.startswith(self._first_text):
+            add_special_tokens = False
+        return self._encode(text, add_special_tokens=add_special_tokens)
 
     def pair(self, context: str, continuation: str) -> EncodedPair:
         """Encode a context and its continuation, before any truncation.
@@ -67,14 +67,14 @@ class HarnessEncoder:
         have behind the number of ids of the context.
         """
         if not context:
-            answer = self.ids(continuation, added=False)
+            answer = self.ids(continuation, add_special_tokens=False)
             if answer[:1] == [self.first_id]:
                 return EncodedPair(tuple(answer[:1]), tuple(answer[1:]))
             return EncodedPair((self.first_id,), tuple(answer))
         stripped = context.rstrip()
         prompt = self.ids(stripped)
         if self._encoder_decoder:
-            answer = self.ids(context[len(stripped) :] + continuation, added=False)
+            answer = self.ids(context[len(stripped) :] + continuation, add_special_tokens=False)
         else:
             answer = self.ids(context + continuation)[len(prompt) :]
         return EncodedPair(tuple(prompt) or (self.first_id,), tuple(answer))
@@ -91,6 +91,7 @@ class HarnessEncoder:
         if not 0 < len(answer) <= self.max_length:
             raise InputError(
                 "a continuation cannot be scored",
+                where=f"behind a context that ends with {self._tokenizer.decode(list(prompt))[-60:]!r}",
                 found=f"{len(answer)} tokens: {shorten(str(self._tokenizer.decode(list(answer))))}",
                 expected=f"1 to {self.max_length} tokens, as many as the model reads",
                 fix="leave this document out, or take a model with a longer context",
@@ -130,10 +131,10 @@ class HarnessEncoder:
                 fix="lower max_gen_toks in the task's generation_kwargs, or take a model with a longer context",
             )
         bos = self._tokenizer.bos_token
-        added = False if not self._encoder_decoder and bos and context.startswith(bos) else None
-        ids = self._encode(context, added=added)
+        add_special_tokens = False if not self._encoder_decoder and bos and context.startswith(bos) else None
+        ids = self._encode(context, add_special_tokens=add_special_tokens)
         return ids[-room:] or [self.first_id], max(0, len(ids) - room)
 
-    def _encode(self, text: str, *, added: bool | None) -> list[int]:
-        keywords = {} if added is None else {"add_special_tokens": added}
+    def _encode(self, text: str, *, add_special_tokens: bool | None) -> list[int]:
+        keywords = {} if add_special_tokens is None else {"add_special_tokens": add_special_tokens}
         return list(self._tokenizer.encode(text, **keywords))

@@ -1,4 +1,4 @@
-"""The generation settings of lm-eval's tasks: greedy ones are read, all others are refused by name."""
+"""The generation settings of lm-eval's tasks: greedy ones are read, others refused by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tutelage.core.strictjson import shorten
 MAX_NEW_TOKENS = 256
 """Where a task does not say how long its answers may be (lm_eval/models/huggingface.py, max_gen_toks)."""
 _LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
-"""Names of the limit, the first one that is set counts (lm_eval/models/utils.py, normalize_gen_kwargs)."""
+"""Names of the limit; the first one that is set counts (lm_eval/models/utils.py, normalize_gen_kwargs)."""
 _NEUTRAL: Mapping[str, Any] = {"num_beams": 1, "repetition_penalty": 1.0, "num_return_sequences": 1}
 """Settings with the value that leaves greedy generation as it is."""
 _SAMPLING_ONLY = ("top_p", "top_k", "min_p", "typical_p")

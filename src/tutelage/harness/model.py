@@ -35,7 +35,7 @@ class TutelageLM(LM):  # type: ignore[misc]  # lm-eval is not typed
         max_length: how many tokens the model reads; by default what its config says.
         device: where its weights go, such as cuda; by default where `load` leaves them.
         on_progress: called as requests are answered.
-        unknown: what else was named, which is refused.
+        unknown: other arguments, which are refused.
 
     Raises:
         InputError: the model cannot be loaded, or an argument is unknown.
@@ -205,7 +205,7 @@ class TutelageLM(LM):  # type: ignore[misc]  # lm-eval is not typed
         # What the template writes behind the last content is taken off, so that the answer goes on from it. A template may
         # take space off the content.
         last = turns[-1]["content"]
-        for content in (last.lstrip(), last.strip()):
+        for content in filter(None, (last.lstrip(), last.strip())):
             before, separator, _ = text.rpartition(content)
             if separator:
                 return before + content
