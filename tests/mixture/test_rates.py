@@ -163,6 +163,7 @@ def test_a_mistake_names_its_field(tree, where, said):
     with pytest.raises(InputError, match=said) as told:
         task_shares(tree)
     assert told.value.where == where
+    assert told.value.fix
 
 
 def test_the_nearest_name_is_offered_and_all_mistakes_come_at_once():

@@ -179,15 +179,23 @@ def _tree_errors(mix: Mix, where: str, tasks: dict[str, str]) -> Iterator[InputE
 
 def _number_errors(mix: Mix, where: str) -> Iterator[InputError]:
     if mix.cap is not None and not (_is_positive(mix.cap) and float(mix.cap).is_integer()):
-        yield _number_error(f"{where}.cap", "the cap", mix.cap, "a whole number of rows, 1 or more")
+        expected = "a whole number of rows, 1 or more"
+        yield _number_error(f"{where}.cap", "the cap", mix.cap, expected, fix="leave it out to use all rows")
     if mix.rate_maximum is not None and not _is_positive(mix.rate_maximum):
-        yield _number_error(f"{where}.rate_maximum", "the rate maximum", mix.rate_maximum, "a number above 0")
+        yield _number_error(
+            f"{where}.rate_maximum",
+            "the rate maximum",
+            mix.rate_maximum,
+            "a number above 0",
+            fix="leave it out for rates without a maximum",
+        )
     if mix.temperature is not None and not _is_positive(mix.temperature, _MIN_TEMPERATURE):
         yield _number_error(
             f"{where}.temperature",
             "the temperature",
             mix.temperature,
             f"a number of {_MIN_TEMPERATURE} or more",
+            fix="leave it out for rates in proportion to the rows",
         )
 
 
@@ -206,7 +214,11 @@ def _weight_errors(mix: Mix, weights: Mapping[str, float], where: str) -> Iterat
             )
         elif not _is_positive(weight):
             yield _number_error(
-                location, "the weight", weight, "a number above 0; leave a part out to draw none of it"
+                location,
+                "the weight",
+                weight,
+                "a number above 0",
+                fix="leave the part out to draw none of it",
             )
     missing = [name for name in names if name not in weights]
     if missing:
@@ -226,6 +238,6 @@ def _is_positive(value: object, minimum: float = 0.0) -> bool:
     return is_number and minimum <= value <= sys.float_info.max and value > 0  # type: ignore[operator]  # a number
 
 
-def _number_error(where: str, subject: str, value: object, expected: str) -> InputError:
+def _number_error(where: str, subject: str, value: object, expected: str, *, fix: str) -> InputError:
     shown = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else json_kind(value)
-    return InputError(f"{subject} is not {expected}", where=where, found=shown, expected=expected)
+    return InputError(f"{subject} is not {expected}", where=where, found=shown, expected=expected, fix=fix)
