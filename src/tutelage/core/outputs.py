@@ -77,7 +77,7 @@ class Folder:
         Raises:
             InputError: it is an input, a file, the current or home folder, a mount point, or has other content.
         """
-        target = _real(self.path, fix=self.advice, inputs=self.inputs, is_folder=True)
+        target = _resolve_output(self.path, fix=self.advice, inputs=self.inputs, is_folder=True)
         if not target.exists():
             return target
         if not target.is_dir():
@@ -181,7 +181,7 @@ class Page:
         Raises:
             InputError: it is an input, a folder, a device, or a file that is not an unchanged page of Tutelage.
         """
-        target = _real(self.path, fix=self.advice, inputs=self.inputs, is_folder=False)
+        target = _resolve_output(self.path, fix=self.advice, inputs=self.inputs, is_folder=False)
         if not target.exists():
             return target
         if not target.is_file():
@@ -218,12 +218,12 @@ def _page_problem(path: Path, older: re.Pattern[bytes] | None) -> str | None:
     return None
 
 
-def _real(path: Path, *, fix: str, inputs: Sequence[Path], is_folder: bool) -> Path:
-    """An output's path with symlinks followed.
+def _resolve_output(path: Path, *, fix: str, inputs: Sequence[Path], is_folder: bool) -> Path:
+    """Follow the symlinks of an output's path, and refuse an output that is an input.
 
     Raises:
-        InputError: a link that leads nowhere, a name that cannot be used, or an output that is an input; a folder that lies in or
-            above one.
+        InputError: a link that leads nowhere, a name that cannot be used, an output that is an input, or a folder that lies in or
+            above an input.
     """
     try:
         target = path.resolve()
