@@ -76,8 +76,8 @@ def slug(text: str) -> str:
 
 
 def _check_primary(names: tuple[str, ...]) -> None:
-    for primary in names[:1]:
-        metrics.check_primary(primary)
+    if names:
+        metrics.check_primary(names[0])
 
 
 def is_list_of_texts(value: Any) -> bool:

@@ -34,7 +34,9 @@ FieldSource = str | tuple[str, ...] | ConstantField
 
 def columns_of(source: FieldSource | None) -> tuple[str, ...]:
     """The columns that a source reads; none for a constant text."""
-    return source if isinstance(source, tuple) else (source,) if isinstance(source, str) else ()
+    if isinstance(source, tuple):
+        return source
+    return (source,) if isinstance(source, str) else ()
 
 
 @dataclass(frozen=True, slots=True)
