@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import tutelage
+from tutelage import benchmarks
 from tutelage.config import from_mapping
 from tutelage.core import yamltext
 
@@ -80,6 +81,13 @@ def test_the_program_in_readme_calls_what_there_is():
     for call in called:
         function = getattr(tutelage, ast.unparse(call.func).removeprefix("tutelage."))
         inspect.signature(function).bind(*call.args, **{keyword.arg: None for keyword in call.keywords})
+
+
+def test_the_page_of_benchmarks_lists_every_bundled_one_with_its_ways():
+    page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| \[`([\w-]+)`\]\(#[\w-]+\) \|([^|]*)\|", page, re.MULTILINE))
+    ways = {name: list(getattr(benchmarks.describe(name), "ways", {})) for name in benchmarks.names()}
+    assert {name: re.findall("`([^`]+)`", listed) for name, listed in rows.items()} == ways
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
