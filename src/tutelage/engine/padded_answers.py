@@ -29,20 +29,24 @@ def plan_batches(
         token_bytes: bytes of KV cache for each token of a row.
     """
 
-    def fit(indices: Sequence[int]) -> bool:
+    def longest_first(index: int) -> tuple[int, str]:
+        return -len(requests[index].prompt), requests[index].request.id
+
+    def fits(indices: Sequence[int]) -> bool:
         """Whether requests, of which the first is the longest, fit into one batch."""
         group = [requests[index] for index in indices]
-        copies = sum(max(1, len(request.choices)) for request in group)
+        rows = sum(max(1, len(request.choices)) for request in group)  # of the cache: one a choice
         width = len(group[0].prompt) - node.length
-        cached = copies * (node.length + width + max(request.max_answer_tokens for request in group))
-        few = len(group) <= limits.rows and copies * width <= limits.prompt_tokens
-        return few and cached * token_bytes <= limits.cache_bytes
+        row_tokens = node.length + width + max(request.max_answer_tokens for request in group)
+        return (
+            len(group) <= limits.rows
+            and rows * width <= limits.prompt_tokens
+            and rows * row_tokens * token_bytes <= limits.cache_bytes
+        )
 
     batch: list[int] = []
-    for index in sorted(
-        node.prompts, key=lambda index: (-len(requests[index].prompt), requests[index].request.id)
-    ):
-        if batch and not fit([*batch, index]):
+    for index in sorted(node.prompts, key=longest_first):
+        if batch and not fits([*batch, index]):
             yield batch
             batch = []
         batch.append(index)
