@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tutelage.benchmarks import load
+from tutelage.benchmarks import describe, load
 from tutelage.core.errors import InputError, InputErrors
 from tutelage.core.types import Response
 
@@ -120,6 +120,50 @@ def test_parallel_files_need_a_column_each(tmp_path):
     (tmp_path / "spec.yaml").write_text(spec, "utf-8")
     with pytest.raises((InputError, InputErrors), match="2 files and 1 columns"):
         load(str(tmp_path))
+
+
+def test_mistakes_of_sources_are_named_those_of_test_rows_too(tmp_path):
+    spec = """\
+version: 1
+name: verdicts
+title: verdicts
+prompt: "{{ a }}"
+choices: ["yes", "no"]
+answer: "{{ b }}"
+parts:
+  plain:
+    sources:
+      - {}
+      - {path: a.jsonl, first: 5, last: 4}
+    submission: {file: a.tsv, sources: [{path: a.jsonl, hub: {name: owner/name}}]}
+"""
+    (tmp_path / "spec.yaml").write_text(spec, "utf-8")
+    with pytest.raises(InputErrors) as error:
+        describe(str(tmp_path))
+    place = "parts.plain"
+    assert [(mistake.where.partition(": ")[2], mistake.problem) for mistake in error.value.errors] == [
+        (f"{place}.sources.0", "a source has a path or a dataset on the hub"),
+        (f"{place}.sources.1", "last is before first"),
+        (f"{place}.submission.sources.0", "a source has a path or a dataset on the hub"),
+    ]
+
+
+def test_unknown_layouts_of_rows_are_refused_before_rows_are_read(tmp_path):
+    spec = """\
+version: 1
+name: verdicts
+title: verdicts
+prompt: "{{ a }}"
+choices: ["yes", "no"]
+answer: "{{ b }}"
+shots: {path: a.jsonl, layout: hellasvag}
+parts: {plain: {sources: [{path: a.jsonl, layout: multirk}]}}
+"""
+    (tmp_path / "spec.yaml").write_text(spec, "utf-8")
+    with pytest.raises(InputErrors) as error:
+        describe(str(tmp_path))
+    assert {mistake.found for mistake in error.value.errors} == {"hellasvag", "multirk"}
+    assert {mistake.problem for mistake in error.value.errors} == {"there is no such layout of rows"}
 
 
 @pytest.mark.parametrize("name", ["wnut17/emerging.test.annotated", "ner/wnut17/emerging.dev.conll"])

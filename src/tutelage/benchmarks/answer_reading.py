@@ -9,22 +9,12 @@ from __future__ import annotations
 import string
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from tutelage.core.errors import InputError
 from tutelage.core.patterns import Pattern
-from tutelage.core.validation import Block, mistake
+from tutelage.core.validation import Block, checked_by
 
-
-def _pattern(text: str) -> str:
-    try:
-        Pattern(text).check()
-    except InputError as error:
-        raise mistake(error.problem, found=error.found or "", expected=error.expected or "") from None
-    return text
-
-
-PatternText = Annotated[str, AfterValidator(_pattern)]
+PatternText = Annotated[str, checked_by(lambda text: Pattern(text).check())]
 """A regular expression in Python's syntax."""
 _IGNORED = {"punctuation": string.punctuation, "numbers": string.digits}
 

@@ -88,8 +88,7 @@ def fetch_hub_rows(rows: HubRows) -> Sequence[Path]:
 
 def source_paths(source: RowsSource, part: str) -> tuple[str, ...]:
     """The files of a source, with the part's name filled in."""
-    paths = (source.path,) if isinstance(source.path, str) else source.path
-    return tuple(path_of_part(path, part) for path in paths)
+    return tuple(path_of_part(path, part) for path in source.paths)
 
 
 def _rows(source: RowsSource, paths: Sequence[Path]) -> list[Example]:

@@ -14,6 +14,7 @@ from pydantic import Field
 from tutelage import metrics
 from tutelage.benchmarks.extraction import rule
 from tutelage.benchmarks.fields import BESIDE, AnswerSettings, HubRows, Kind, PartPath, TaskScoring
+from tutelage.benchmarks.row_layouts import LayoutName
 from tutelage.core.errors import InputError
 from tutelage.core.patterns import Pattern
 from tutelage.core.strictjson import shorten
@@ -43,7 +44,9 @@ class ExemplarSpec(Block):
     hub: HubRows | None = Field(None, description="Rows of a dataset on the hub, instead of path.")
     text: PartPath = Field("", description="A file of exemplars as text; {{ part }} is the part's name.")
     columns: tuple[str, ...] = Field((), description="The columns' names, where the file of rows has none.")
-    layout: str = Field("", description="How nested rows become rows of questions, as in a part's sources.")
+    layout: LayoutName = Field(
+        "", description="How nested rows become rows of questions, as in a part's sources."
+    )
     count: int | None = Field(
         None, ge=0, le=1000, description="How many, from the first on; all when not given."
     )

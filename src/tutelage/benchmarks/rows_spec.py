@@ -24,6 +24,7 @@ from tutelage.benchmarks.fields import (
     is_per_part,
 )
 from tutelage.benchmarks.prompt_spec import PromptSpec, contradictions, merge_layers, task_scoring_mistakes
+from tutelage.benchmarks.row_layouts import LayoutName
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.suggestions import unknown_name
@@ -63,9 +64,10 @@ class RowsSource(Block):
     header: tuple[str, ...] = Field(
         (), description="Columns that the first line of the file must name; else the next source is tried."
     )
-    layout: str = Field(
+    layout: LayoutName = Field(
         "",
-        description="How nested rows become one row a question (`row_layouts.py`); rows as they stand when not given.",
+        description="The published layout whose nested rows become one row a question, such as multirc; rows as they stand when not "
+        "given.",
     )
     rename: Mapping[str, str] = Field({}, description="Columns of the file to the names that prompts use.")
     values: Mapping[str, Mapping[str, str]] = Field(
@@ -77,6 +79,11 @@ class RowsSource(Block):
         "",
         description="Why these are not the benchmark's official rows; averages over them do not bear its name.",
     )
+
+    @property
+    def paths(self) -> tuple[PartPath, ...]:
+        """The paths as a list, also where there is one."""
+        return (self.path,) if isinstance(self.path, str) else self.path
 
 
 class SubmissionFile(Block):
@@ -288,22 +295,31 @@ def _of_parts(spec: RowsSpec, places: Places) -> Iterator[InputError]:
         yield InputError("nothing says where the rows are", where=places(("data",)), expected="path: FILE")
     for name, part in spec.parts.items():
         for index, source in enumerate(part.sources):
-            if bool(source.path) == (source.hub is not None):
-                yield InputError(
-                    "a source has a path or a dataset on the hub",
-                    where=places(("parts", name, "sources", index)),
-                    found="both" if source.path else "neither",
-                )
-            files = (source.path,) if isinstance(source.path, str) else source.path
-            if source.read == "parallel" and len(source.columns) != len(files):
-                yield InputError(
-                    "parallel files need a column each",
-                    where=places(("parts", name, "sources", index)),
-                    found=f"{len(files)} files and {len(source.columns)} columns",
-                )
+            yield from _of_source(source, places(("parts", name, "sources", index)))
+        for index, source in enumerate(part.submission.sources if part.submission else ()):
+            yield from _of_source(source, places(("parts", name, "submission", "sources", index)))
         metrics = part.metrics if "metrics" in part.model_fields_set else spec.metrics
         over_tasks = spec.aggregate == "tasks"
         yield from task_scoring_mistakes(name, part, metrics, over_tasks=over_tasks, places=places)
+
+
+def _of_source(source: RowsSource, where: str) -> Iterator[InputError]:
+    if bool(source.path) == (source.hub is not None):
+        yield InputError(
+            "a source has a path or a dataset on the hub",
+            where=where,
+            found="both" if source.path else "neither",
+        )
+    if source.read == "parallel" and len(source.columns) != len(source.paths):
+        yield InputError(
+            "parallel files need a column each",
+            where=where,
+            found=f"{len(source.paths)} files and {len(source.columns)} columns",
+        )
+    if source.last is not None and source.last < source.first:
+        yield InputError(
+            "last is before first", where=where, found=f"first: {source.first}, last: {source.last}"
+        )
 
 
 def _of_ways(spec: RowsSpec, places: Places) -> Iterator[InputError]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated
 
 from tutelage.benchmarks.row_layouts import choices, summaries, superglue
 from tutelage.core.suggestions import unknown_name
 from tutelage.core.types import Example
+from tutelage.core.validation import checked_by
 
 RowLayout = Callable[[Example], Iterator[Example]]
 """A row of the file to its questions; each has the columns that prompts use."""
@@ -23,6 +25,13 @@ def layout(name: str) -> RowLayout:
     return LAYOUTS[name]
 
 
+def _check(name: str) -> None:
+    if name:
+        layout(name)
+
+
+LayoutName = Annotated[str, checked_by(_check)]
+"""The name of a layout in a spec; "" for rows as they stand."""
 LAYOUTS: Mapping[str, RowLayout] = {
     "multirc": superglue.multirc,
     "record": superglue.record,
