@@ -54,9 +54,10 @@ def check_rows(metrics: Sequence[str], rows: Sequence[Row]) -> None:
     Metrics that read fields look at every row, the others at the first ones only.
     """
     right = [Row(row.references[0] if row.references else "", row.references, row.fields) for row in rows]
-    for spec in map(parse, expand(metrics)):
-        checked = right if spec.entry.reads else right[:_CHECKED_ROWS]
-        implementation(spec).count(ScoringBatch(checked, [spec]), spec)
+    specs = [parse(text) for text in expand(metrics)]
+    all_rows, first_rows = ScoringBatch(right, specs), ScoringBatch(right[:_CHECKED_ROWS], specs)
+    for spec in specs:
+        implementation(spec).count(all_rows if spec.entry.reads else first_rows, spec)
 
 
 def score_subset(scores: ItemScores, indices: Sequence[int], *, seed: int = 0) -> ItemScores:
