@@ -170,14 +170,13 @@ def render(run: FinishedRun) -> str:
     budgets = recipe.get("retain") or {}
     tasks = scores.charts(run.results["tasks"], watched=False, budgets={})
     watched = scores.charts(run.results["watched"], watched=True, budgets=budgets)
-    filters = (
-        formatting.text,
-        formatting.plain,
-        formatting.count,
-        formatting.percent,
-        formatting.probability,
+    jinja = environment(
+        text=formatting.text,
+        plain=formatting.plain,
+        count=formatting.count,
+        percent=formatting.percent,
+        probability=formatting.probability,
     )
-    jinja = environment(**{function.__name__: function for function in filters})
     return jinja.get_template("page.html.j2").render(
         style=static("style.css"),
         script=script,
