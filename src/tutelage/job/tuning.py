@@ -202,8 +202,11 @@ class _TrainingLog:
 
 def _pack_fill(step: StepDone) -> dict[str, float]:
     """How many packs a step had, and how full they were."""
+    if not step.packs:
+        return {}
+    # A decoder-only model has no source.
     names = ("source_fill", "target_fill")[-len(step.fill) :]
-    return {"packs": step.packs, **dict(zip(names, step.fill, strict=True))} if step.packs else {}
+    return {"packs": step.packs, **dict(zip(names, step.fill, strict=True))}
 
 
 def _loss_parts(parts: LossParts | None) -> dict[str, float]:
