@@ -12,6 +12,8 @@ from tutelage.data import repository
 
 _TIMEOUT = 10.0
 """Seconds to wait for the hub before it counts as unreachable."""
+_URL = re.compile(r"(?:https?://)?(?:huggingface\.co|hf\.co)/datasets/([^/@?#]+/[^/@?#]+).*")
+"""The address of a dataset's page, with the dataset's name."""
 
 
 class HubFiles(NamedTuple):
@@ -82,17 +84,15 @@ def list_files(repo: str, revision: str | None) -> tuple[str, list[str]]:
             fix="accept the terms on the dataset's page and log in with `hf auth login`, or name a local file as path",
         ) from None
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
-        in_url = re.fullmatch(
-            r"(?:https?://)?(?:huggingface\.co|hf\.co)/datasets/([^/@?#]+/[^/@?#]+).*", repo
-        )
+        fix = "check the name on the hub; a private one needs `hf auth login`"
+        if url := _URL.fullmatch(repo):
+            fix = f"write  hub: {url[1]}"
         raise InputError(
             "there is no such dataset or revision",
             where=where,
             found=str(error).splitlines()[0],
             expected="owner/name, or owner/name@revision",
-            fix=f"write  hub: {in_url[1]}"
-            if in_url
-            else "check the name on the hub; a private one needs `hf auth login`",
+            fix=fix,
         ) from None
     except Exception as error:  # the client's transport library, and so its error types, vary by version
         raise _unreachable_error(where, error) from error
