@@ -262,19 +262,18 @@ def _check_place(path: Path, target: Path, *, fix: str) -> None:
     """Refuse folders that cannot be replaced without harm even if they are empty."""
     here = Path.cwd().resolve()
     home = os.path.realpath(os.path.expanduser("~"))  # noqa: PTH111 - does not raise for an account without a home
-    kinds = {
+    places = {
         "the current folder, or lies above it": target in (here, *here.parents),
         "your home folder": str(target) == home,
         "a mount point": target.is_mount(),
     }
-    for name, is_kind in kinds.items():
-        if is_kind:
-            raise InputError(
-                f"the output is {name}, which is not replaced",
-                where=str(path),
-                expected="a folder that this command may make",
-                fix=fix,
-            )
+    if name := next((name for name, is_output in places.items() if is_output), None):
+        raise InputError(
+            f"the output is {name}, which is not replaced",
+            where=str(path),
+            expected="a folder that this command may make",
+            fix=fix,
+        )
 
 
 def _entries(target: Path, *, fix: str) -> Iterator[str]:
