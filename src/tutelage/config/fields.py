@@ -16,10 +16,10 @@ from tutelage.core.validation import checked_by, mistake
 from tutelage.mixture.presets import Style
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-_TEXT = {"type": "string", "minLength": 1}
-_VALUE = {
+_TEXT_SCHEMA = {"type": "string", "minLength": 1}
+_CONSTANT_SCHEMA = {
     "type": "object",
-    "properties": {"value": _TEXT},
+    "properties": {"value": _TEXT_SCHEMA},
     "required": ["value"],
     "additionalProperties": False,
 }
@@ -170,7 +170,11 @@ ColumnsByField = Annotated[
         {
             "type": "object",
             "additionalProperties": {
-                "anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}, _VALUE]
+                "anyOf": [
+                    _TEXT_SCHEMA,
+                    {"type": "array", "items": _TEXT_SCHEMA, "minItems": 1},
+                    _CONSTANT_SCHEMA,
+                ]
             },
             "minProperties": 1,
         }
