@@ -176,7 +176,7 @@ class SubprocessRenderer:
             raise
         finally:
             self._text_started = None
-            if sender.ident is not None:
+            if sender.ident is not None:  # it was started
                 sender.join()
         return done
 
