@@ -140,7 +140,7 @@ def test_every_format_reference_is_accepted_and_takes_less_room_than_an_answer_m
     assert {item.extraction for item in items} == {"whole"}
     for item in items:
         for reference in item.references:
-            answer = rule("whole", where="")(reference)
+            answer = rule("whole", where="").answer(reference)
             assert item.accepts is None or item.accepts.matches(answer), item.id
             assert len(reference.split()) < spec.max_new_tokens, item.id
 

@@ -147,6 +147,19 @@ def test_a_mistake_is_told_with_file_line_and_field(refusal, row, where, problem
     assert says in f"{error.found} {error.expected} {error.fix}"
 
 
+def test_a_reading_takes_the_place_of_extraction_and_patterns(items, spec, rows):
+    numbers = spec["parts"]["numbers"]
+    numbers["reading"] = {"pattern": "[0-9]+"}
+    with pytest.raises(InputError, match="an answer is read by extraction or by reading"):
+        items(rows, spec)
+    del numbers["extraction"]
+    with pytest.raises(InputError, match="pattern has no meaning in a part with a reading") as error:
+        items(rows, spec)
+    assert error.value.where == "my/items.jsonl:4: pattern"
+    del rows[3]["pattern"]
+    assert len(items(rows, spec)) == len(rows)
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [

@@ -127,7 +127,7 @@ def test_the_log_likelihood_of_right_answers_is_the_programs() -> None:
 
 
 def test_texts_are_cut_as_by_the_program() -> None:
-    cuts = [OutputCut(case["stop"], case["pattern"])(case["text"]) for case in CASES["outputs"]]
+    cuts = [OutputCut(case["stop"], case["pattern"]).answer(case["text"]) for case in CASES["outputs"]]
     assert cuts == RECORDED["outputs"]
 
 

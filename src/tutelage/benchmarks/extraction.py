@@ -28,7 +28,7 @@ class Rule:
     fold: bool
     strip: bool = True
 
-    def __call__(self, text: str) -> str:
+    def answer(self, text: str) -> str:
         """The answer in a text, or "" when there is none."""
         answers = [match["answer"] for match in self.pattern.finditer(text)]
         if not answers:
@@ -39,6 +39,10 @@ class Rule:
         if self.name.endswith("-number"):
             answer = _THOUSANDS.sub("", answer)
         return answer.casefold() if self.fold else answer
+
+    def reference(self, text: str) -> str:
+        """A right answer in the form in which it is compared: what the rule takes from it."""
+        return self.answer(text)
 
 
 @cache

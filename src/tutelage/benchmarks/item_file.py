@@ -196,11 +196,20 @@ def _reference_mistakes(fields: _ItemFields, part: PartSpec, places: Places) -> 
             fix='add "references": ["..."]',
         )
         return
+    if part.reading is not None:
+        if fields.pattern:
+            yield InputError(
+                "pattern has no meaning in a part with a reading of its own",
+                where=places(("pattern",)),
+                found=shorten(fields.pattern),
+                fix="remove it, or take an extraction instead of the reading",
+            )
+        return
     pattern = Pattern(fields.pattern, places(("pattern",))) if fields.pattern else None
     try:
         if pattern:
             pattern.check()
-        answers = [part.rule(reference) for reference in fields.references]
+        answers = [part.rule.answer(reference) for reference in fields.references]
         wrong = [not answer or bool(pattern and not pattern.matches(answer)) for answer in answers]
     except InputError as error:
         yield error

@@ -21,11 +21,15 @@ class OutputCut:
     stop: str = ""
     pattern: str = ""
 
-    def __call__(self, text: str) -> str:
-        """The answer; "" where the pattern does not match. Raises InputError when the pattern takes too long."""
+    def answer(self, text: str) -> str:
+        """The answer in a generated text; "" where the pattern does not match. Raises InputError when the pattern takes too long."""
         if self.stop and (place := text.find(self.stop)) > 0:
             text = text[: place + len(self.stop)]
         if not self.pattern:
             return text
         captures = Pattern(self.pattern, "output_regex").captures(text)
         return (captures[0] or "") if captures else ""
+
+    def reference(self, text: str) -> str:
+        """A right answer in the form in which it is compared: as it is."""
+        return text

@@ -216,15 +216,9 @@ class Benchmark:
         part = self.spec.parts[item.part]
         if part.kind == "choose":
             return _chosen(item, part, response)
-        if part.reading is not None:
-            right = tuple(map(part.reading.reference, item.references))
-            answer = part.reading.answer(response.text)
-            return Row(answer, right, item.fields, task=item.part, cluster=item.cluster)
-        if item.output is not None:
-            answer = item.output(response.text)
-            return Row(answer, item.references, item.fields, task=item.part, cluster=item.cluster)
-        answer = part.rule(response.text)
-        references = tuple(part.rule(reference) for reference in item.references)
+        reader = part.reading or item.output or part.rule
+        answer = reader.answer(response.text)
+        references = tuple(map(reader.reference, item.references))
         if item.accepts is not None:
             # What follows the pattern is right whatever it says; what does not equals no reference, as those follow it.
             # No answer is wrong even where the pattern would take it.

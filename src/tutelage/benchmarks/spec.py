@@ -119,6 +119,13 @@ def _of_part(part: PartSpec, path: FieldPath, places: Places) -> Iterator[InputE
             found=json.dumps(getattr(part, field), ensure_ascii=False)[:60],
             fix="remove it, or change kind",
         )
+    if part.reading is not None and "extraction" in part.model_fields_set:
+        yield InputError(
+            "an answer is read by extraction or by reading",
+            where=places((*path, "extraction")),
+            found="both",
+            fix="remove one",
+        )
     if part.kind == "generate":
         yield from generation_mistakes(part, lambda field: places((*path, field)))
     elif part.choices and (error := choices_mistake(part.choices, places((*path, "choices")))):
