@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from byte_model import write_byte_model
 from tutelage.benchmarks import describe, names
+from tutelage.core.errors import InputError
 from tutelage.evaluation.options import EvaluationOptions
 from tutelage.evaluation.preflight import check_evaluation
 
@@ -38,3 +41,20 @@ def test_the_number_of_exemplars_reaches_every_benchmark_that_has_some(tmp_path)
     has_exemplars = {name for name in names() if describe(name).has_exemplars}
     assert {"bbh", "bigbench", "bigbench-lite", "mmlu"} <= has_exemplars
     assert not {"core", "general-probe"} & has_exemplars
+
+
+def test_two_specs_of_one_name_are_refused(tmp_path):
+    for folder, prompt in (("a", "1 +"), ("b", "2 +")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "spec.yaml").write_text(
+            'version: 1\nname: sums\ntitle: sums\nform: text\ndata: {path: rows.jsonl}\nchoices: ["2", "4"]\n'
+            f'prompt: "{prompt} {{{{ number }}}} ="\nanswer: "{{{{ right }}}}"\nmetrics: [accuracy]\n',
+            "utf-8",
+        )
+        (tmp_path / folder / "rows.jsonl").write_text('{"number": 1, "right": "2"}\n', "utf-8")
+    model = str(write_byte_model(tmp_path / "model"))
+    specs = tuple(str(tmp_path / folder) for folder in "ab")
+    with pytest.raises(InputError, match="different benchmarks have the same name") as caught:
+        check_evaluation(EvaluationOptions(model=model, benchmarks=specs), say=lambda _: None)
+    assert caught.value.found == "sums"
+    check_evaluation(EvaluationOptions(model=model, benchmarks=specs[:1]), say=lambda _: None)

@@ -99,6 +99,7 @@ def check_evaluation(
     mistakes = _Mistakes()
     names = mistakes.attempt(lambda: _benchmark_names(options.benchmarks)) or []
     benchmarks = mistakes.attempt_all(partial(_load_benchmark, name, options) for name in names)
+    mistakes.attempt(partial(_require_distinct_names, benchmarks))
     template = tokenizer = base = None
     if options.chat_template is not None:
         template = mistakes.attempt(
@@ -204,6 +205,20 @@ def _benchmark_names(patterns: Sequence[str]) -> list[str]:
     if not names:
         raise InputError("no benchmark is named", where="--benchmark", expected=", ".join(library.names()))
     return list(dict.fromkeys(names))
+
+
+def _require_distinct_names(benchmarks: Sequence[Benchmark]) -> None:
+    """Scores are kept by name, so two specs of one name would replace each other's."""
+    fingerprints: dict[str, set[str]] = {}
+    for benchmark in benchmarks:
+        fingerprints.setdefault(benchmark.name, set()).add(benchmark.fingerprint)
+    if repeated := [name for name, different in fingerprints.items() if len(different) > 1]:
+        raise InputError(
+            "different benchmarks have the same name",
+            where="--benchmark",
+            found=", ".join(repeated),
+            fix="change `name` in one of the specs, or evaluate them one after the other",
+        )
 
 
 def _load_benchmark(name: str, options: EvaluationOptions) -> Benchmark:
