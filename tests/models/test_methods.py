@@ -24,6 +24,7 @@ from tutelage.models import (
     resolve,
     soft_prompts,
 )
+from tutelage.models.evaluation_mode import evaluation_mode
 from tutelage.models.freezing import freeze, train_last
 
 OPTIONS = {
@@ -300,6 +301,14 @@ def test_a_model_in_training_mode_is_tried_without_dropout_and_stays_in_it():
     assert torch.equal(in_training, rows.logits(opt))
     torch.manual_seed(1)
     assert torch.equal(prefix, adapters._initial_prefix(opt, 4))
+
+
+def test_an_error_leaves_a_model_in_training_mode_too():
+    model = llama(1).train()
+    with pytest.raises(IndexError), evaluation_mode(model):
+        model(input_ids=torch.tensor([[50]]))  # beyond the vocabulary
+    assert model.training
+    assert torch.is_grad_enabled()
 
 
 def test_patterns_freeze_what_they_name_and_must_name_something():
