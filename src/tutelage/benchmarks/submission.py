@@ -83,7 +83,7 @@ class Submission:
             return (file.labels[number] if file.labels else number), text in part.choices
         if file.labels:
             return file.labels[list(map(str, file.labels)).index(text)], True
-        return (int(text) if part.predictions == "verdicts" else text), bool(text)
+        return text, bool(text)
 
 
 def load_submission(name: str, *, data: Path | None, root: Path | None = None) -> Submission:
