@@ -18,7 +18,7 @@ from tutelage.benchmarks.part_sources import fetch_hub_rows
 from tutelage.benchmarks.row_prompts import PromptSettings, items_of_rows
 from tutelage.benchmarks.rows_spec import RowsSpec, is_over_rows, read_rows_spec
 from tutelage.benchmarks.runner import Benchmark
-from tutelage.benchmarks.sampling import Limit, sample
+from tutelage.benchmarks.sampling import Limit, sample_items
 from tutelage.benchmarks.spec import RunnableSpec, Spec, check_spec
 from tutelage.benchmarks.suite import SuiteSpec, load_suite, read_suite_spec
 from tutelage.benchmarks.way_spec import spec_in_way, ways_notes
@@ -209,17 +209,12 @@ def _of_bigbench(spec: BigBenchSpec, named: NamedSpec, data: Path | None, select
             expected=f"a folder {' or '.join(filter(None, spec.bigbench.folders))} with its tasks",
             fix="fetch them, and name the folder that they are in with --data",
         )
-    items = [
-        item
-        for part_items in parts.items.values()
-        for item in sample(
-            part_items, selection.limit, key=lambda item: "\n".join([item.prompt, *item.choices])
-        )
-    ]
     return Benchmark(
         name=spec.name if not selection.shots else f"{spec.name}:{selection.shots}-shot",
         spec=RunnableSpec(**spec.info, parts=parts.specs),
-        items=tuple(items),
+        items=tuple(
+            item for part_items in parts.items.values() for item in sample_items(part_items, selection.limit)
+        ),
         sizes={part: len(part_items) for part, part_items in parts.items.items()},
         missing=parts.missing,
         notes=(*named.notes, *parts.notes),
@@ -269,11 +264,7 @@ def _of_items(spec: Spec, named: NamedSpec, data: Path | None, selection: Select
     for item in all_items:
         if item.part in (selection.parts or spec.parts):
             by_part.setdefault(item.part, []).append(item)
-    sampled = {
-        item.id
-        for items in by_part.values()
-        for item in sample(items, selection.limit, key=lambda item: "\n".join([item.prompt, *item.choices]))
-    }
+    sampled = {item.id for items in by_part.values() for item in sample_items(items, selection.limit)}
     return Benchmark(
         name=":".join([spec.name, *named.selectors]),
         spec=spec,

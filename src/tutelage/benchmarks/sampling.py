@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.core.errors import InputError
 
 _Item = TypeVar("_Item")
@@ -67,6 +68,11 @@ def sample(
         return items[: limit.count]
     order = sorted(range(len(items)), key=lambda at: (hashlib.sha256(key(items[at]).encode()).digest(), at))
     return [items[at] for at in sorted(order[: limit.count])]
+
+
+def sample_items(items: Sequence[BenchmarkItem], limit: Limit) -> Sequence[BenchmarkItem]:
+    """Limit one part's items; an item's text is its prompt with its choices."""
+    return sample(items, limit, key=lambda item: "\n".join([item.prompt, *item.choices]))
 
 
 def _whole_units(
