@@ -9,7 +9,8 @@ import pytest
 
 from tutelage.cli.harness import _rows
 from tutelage.core.errors import InputError, MachineError
-from tutelage.harness.run import HarnessOptions, _evaluate, _load_tasks, meaning
+from tutelage.evaluation.options import meaning
+from tutelage.harness.run import HarnessOptions, _evaluate, _load_tasks
 
 
 class Manager:
@@ -96,4 +97,4 @@ def test_rows_of_the_table():
 
 def test_every_option_has_its_meaning():
     for field in HarnessOptions.__dataclass_fields__:
-        assert meaning(field).endswith(".")
+        assert meaning(field, HarnessOptions).endswith(".")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from tutelage.cli import console
-from tutelage.cli.options import Data, Out
+from tutelage.cli.options import Data, Out, names_in
 from tutelage.evaluation.options import EvaluationOptions, meaning
 from tutelage.report.caveats import sentences
 from tutelage.results.name_marks import name_marks
@@ -45,7 +45,7 @@ def evaluate(
 
     options = EvaluationOptions(
         model=model,
-        benchmarks=tuple(name.strip() for text in benchmark for name in text.split(",") if name.strip()),
+        benchmarks=names_in(benchmark),
         limit=limit,
         first=first,
         shots=shots,

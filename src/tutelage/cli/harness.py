@@ -9,24 +9,29 @@ from typing import Annotated, Any
 import typer
 
 from tutelage.cli import console
-from tutelage.cli.options import Data, Out
-from tutelage.harness.run import HarnessOptions, meaning
+from tutelage.cli.options import Data, Out, names_in
+from tutelage.evaluation.options import meaning
+from tutelage.harness.run import HarnessOptions
+
+
+def _help(field: str) -> str:
+    return meaning(field, HarnessOptions)
 
 
 def harness(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=meaning("model"))],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=_help("model"))],
     tasks: Annotated[
         list[str],
-        typer.Option("--tasks", metavar="NAME[,NAME]", help=meaning("tasks") + " May be repeated."),
+        typer.Option("--tasks", metavar="NAME[,NAME]", help=_help("tasks") + " May be repeated."),
     ],
-    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help=meaning("limit"))] = None,
-    shots: Annotated[int | None, typer.Option("--shots", metavar="K", min=0, help=meaning("shots"))] = None,
-    chat: Annotated[bool, typer.Option("--chat", help=meaning("chat"))] = False,
-    system: Annotated[str | None, typer.Option("--system", metavar="TEXT", help=meaning("system"))] = None,
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help=_help("limit"))] = None,
+    shots: Annotated[int | None, typer.Option("--shots", metavar="K", min=0, help=_help("shots"))] = None,
+    chat: Annotated[bool, typer.Option("--chat", help=_help("chat"))] = False,
+    system: Annotated[str | None, typer.Option("--system", metavar="TEXT", help=_help("system"))] = None,
     chat_template: Annotated[
-        str | None, typer.Option("--chat-template", metavar="NAME", help=meaning("chat_template"))
+        str | None, typer.Option("--chat-template", metavar="NAME", help=_help("chat_template"))
     ] = None,
-    include: Annotated[Path | None, typer.Option("--include", metavar="DIR", help=meaning("include"))] = None,
+    include: Annotated[Path | None, typer.Option("--include", metavar="DIR", help=_help("include"))] = None,
     data: Data = None,
     out: Out = None,
     json: Annotated[bool, console.Json] = False,
@@ -37,7 +42,7 @@ def harness(
 
     options = HarnessOptions(
         model=model,
-        tasks=tuple(name.strip() for text in tasks for name in text.split(",") if name.strip()),
+        tasks=names_in(tasks),
         limit=limit,
         shots=shots,
         chat=chat,

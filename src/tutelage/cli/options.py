@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def names_in(texts: Sequence[str]) -> tuple[str, ...]:
+    """The names in the values of an option that may be repeated, each value a name or several separated by commas."""
+    return tuple(name.strip() for text in texts for name in text.split(",") if name.strip())
+
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.")]
 Out = Annotated[

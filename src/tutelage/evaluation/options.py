@@ -60,7 +60,7 @@ class SubmissionOptions:
     out: Annotated[Path | None, "The folder for responses; runs/submit-MODEL-HASH by default."] = None
 
 
-def meaning(field: str, of: type[EvaluationOptions | SubmissionOptions] = EvaluationOptions) -> str:
-    """What a field of the options means, in a sentence."""
+def meaning(field: str, of: type = EvaluationOptions) -> str:
+    """What a field of annotated options means, in a sentence."""
     text: str = get_type_hints(of, include_extras=True)[field].__metadata__[0]
     return text

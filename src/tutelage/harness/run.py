@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 from tutelage.core import files
 from tutelage.core.errors import InputError, MachineError, TutelageError, raise_all
@@ -55,12 +55,6 @@ class HarnessResult:
 
     folder: Path
     document: Mapping[str, Any]
-
-
-def meaning(field: str) -> str:
-    """What a field of `HarnessOptions` means, in a sentence."""
-    text: str = get_type_hints(HarnessOptions, include_extras=True)[field].__metadata__[0]
-    return text
 
 
 def run_tasks(options: HarnessOptions, *, listener: Listener | None = None) -> HarnessResult:
