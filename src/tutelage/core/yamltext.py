@@ -37,7 +37,7 @@ _WORDS: dict[str, Json] = {
 
 
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float")}
-_FAST_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_CSafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Document(NamedTuple):
@@ -100,7 +100,7 @@ def write(value: Json) -> str:
 def table(package: str, name: str) -> dict[str, Any]:
     """A YAML file of a package, read once and shared: callers may not change it."""
     text = resources.files(package).joinpath(name).read_text("utf-8")
-    return dict(yaml.load(text, Loader=_FAST_LOADER))  # noqa: S506 - a safe loader, in C
+    return dict(yaml.load(text, Loader=_CSafeLoader))  # noqa: S506 - the safe loader in C
 
 
 def _read(text: str, file: str, builder: _Builder) -> Document:
@@ -237,7 +237,7 @@ class _Builder:
 class _ForeignBuilder(_Builder):
     """Builds what other programs write: resolves aliases within bounds, and ignores tags and repeated keys."""
 
-    loader = _FAST_LOADER
+    loader = _CSafeLoader
     constructor: Any = yaml.SafeLoader("")
     """Reads scalars by YAML 1.1's rules, as the programs that write such files do."""
 
