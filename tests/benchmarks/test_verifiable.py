@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tutelage.benchmarks import load
+from tutelage.benchmarks import fetch, load
 from tutelage.benchmarks.caveats import extraction_doubts
 from tutelage.core.errors import InputError, InputErrors
 from tutelage.core.types import Response
+from tutelage.data import hub
 
 PROMPTS: list[dict[str, Any]] = [
     {
@@ -61,6 +63,30 @@ def test_ifeval_asks_the_prompt_as_it_is_and_scores_the_text_as_it_is(
     # A blank paragraph in front is one that counts where the second paragraph is looked for.
     scores = benchmark.score(respond(benchmark, 'Sure:\n"The Rhine."', "\n\nRivers.\n\nHills.")).scores
     assert [score.score.value for score in scores.values()] == [0, 1 / 3, 1, 1]
+
+
+def test_ifeval_is_fetched_from_the_hub_whose_one_file_is_named_after_no_split(tmp_path: Path, monkeypatch):
+    names = [".gitattributes", "README.md", "ifeval_input_data.jsonl"]
+    cache = tmp_path / "cache" / "c0ffee"
+    write(tmp_path / "hub" / "ifeval_input_data.jsonl", PROMPTS)
+    (tmp_path / "hub" / "README.md").write_text(
+        "---\nlicense: apache-2.0\npretty_name: IFEval\n---\n", "utf-8"
+    )
+
+    def download(repo: str, commit: str, name: str) -> Path:
+        assert (repo, commit) == ("google/IFEval", "c0ffee")
+        cache.mkdir(parents=True, exist_ok=True)
+        return Path(shutil.copy(tmp_path / "hub" / name, cache / name))
+
+    monkeypatch.setattr(hub, "list_files", lambda repo, revision: ("c0ffee", names))
+    monkeypatch.setattr(hub, "download", download)
+    monkeypatch.setattr(hub, "cached_snapshot", lambda repo, revision: cache if cache.is_dir() else None)
+    with pytest.raises(InputError, match="the data of ifeval is not here"):
+        load("ifeval", data=tmp_path)
+    assert list(fetch("ifeval")) == [("ifeval", 1)]
+    assert [request.prompt for request in load("ifeval", data=tmp_path).requests()] == [
+        row["prompt"] for row in PROMPTS
+    ]
 
 
 def test_the_mistakes_of_ifevals_rows_are_reported_before_anything_is_asked(tmp_path: Path):

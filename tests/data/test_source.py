@@ -92,7 +92,10 @@ def test_shards_of_a_split_are_read_in_order(tmp_path, fake_hub):
     [
         (["train.bin"], "no data file", "name it as path"),
         (["validation.csv"], "no data file", "hub_split"),
-        (["trian.csv"], "no data file", "trian"),
+        (["trian.csv", "validation.csv"], "no data file", "trian"),
+        (["rows.csv", "more.csv"], "no data file", "hub_split"),
+        (["data/rows-00000-of-00001.csv"], "no data file", "hub_split"),
+        (["held_out_eval/rows.csv"], "no data file", "hub_split"),
         (["a/train.csv", "b/train.csv"], "several files", "hub_config: a"),
         (["x-train.csv", "train-y.csv"], "several files", "hub_split"),
         ([], "no data file", "hub_split"),
@@ -104,6 +107,14 @@ def test_a_split_that_is_not_one_file_is_refused(names, problem, fix):
     assert problem in caught.value.problem
     assert fix in caught.value.fix
     assert "who/what" in caught.value.where
+
+
+def test_one_file_named_after_no_split_is_the_training_split():
+    names = [".gitattributes", "README.md", "dataset_infos.json", "ifeval_input_data.jsonl"]
+    assert select_files(names, "train", where="google/IFEval") == ["ifeval_input_data.jsonl"]
+    for split in ("test", "validation"):
+        with pytest.raises(InputError, match=f"no data file for the split {split}"):
+            select_files(names, split, where="google/IFEval")
 
 
 def test_the_split_is_found_in_longer_names():

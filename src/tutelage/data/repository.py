@@ -17,6 +17,16 @@ from tutelage.data.formats import EXTENSIONS, format_of
 README = "README.md"
 _MAX_PATTERNS = 200
 """Glob patterns that a README may give for one split."""
+_ONLY_SPLIT = "train"
+"""The split of a dataset whose one file is named after none, as the library `datasets` has it."""
+_NAMES_A_SPLIT = re.compile(
+    r"(?:^|[-._ 0-9/])(?:train|training|validation|valid|dev|val|test|testing|eval|evaluation)(?:[-._ 0-9/]|$)"
+    r"|-\d+-of-\d+",
+    re.IGNORECASE,
+)
+"""A file's name, or a folder's, that assigns it to a split: by the words that `datasets` knows, or as a shard."""
+_DESCRIPTIONS = ("config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json")
+"""Files that describe a dataset and hold no rows."""
 
 
 class _Config(NamedTuple):
@@ -90,7 +100,10 @@ def _files_matching(data: Sequence[str], config: _Config, split: str, shown: str
 def _files_named_after(
     data: Sequence[str], split: str, shown: str, *, everything: Sequence[str] = ()
 ) -> list[str]:
-    """The files named after the split, such as `train.jsonl` or `data/train-00000-of-00002.parquet`."""
+    """The files named after the split, such as `train.jsonl` or `data/train-00000-of-00002.parquet`.
+
+    One file that is named after no split is the training split.
+    """
     stems = {name: _stem_of(name) for name in data}
     shard = re.compile(re.escape(split) + r"-\d+-of-\d+(-[0-9a-f]+)?")
     split_word = re.compile(rf"(?<![a-z]){re.escape(split)}(?![a-z])", re.IGNORECASE)
@@ -103,6 +116,9 @@ def _files_named_after(
     ):
         return sorted(candidates)
     if not candidates:
+        rows = [name for name in data if PurePosixPath(name).name not in _DESCRIPTIONS]
+        if split == _ONLY_SPLIT and len(rows) == 1 and not _NAMES_A_SPLIT.search(rows[0]):
+            return rows
         raise _no_split_error(split, [*stems.values()], shown, data or everything)
     folders = sorted({_folder_of(name) for name in candidates})
     raise InputError(
