@@ -78,9 +78,9 @@ def test_ifeval_is_fetched_from_the_hub_whose_one_file_is_named_after_no_split(t
         cache.mkdir(parents=True, exist_ok=True)
         return Path(shutil.copy(tmp_path / "hub" / name, cache / name))
 
-    monkeypatch.setattr(hub, "list_files", lambda repo, revision: ("c0ffee", names))
+    monkeypatch.setattr(hub, "list_files", lambda *_: ("c0ffee", names))
     monkeypatch.setattr(hub, "download", download)
-    monkeypatch.setattr(hub, "cached_snapshot", lambda repo, revision: cache if cache.is_dir() else None)
+    monkeypatch.setattr(hub, "cached_snapshot", lambda *_: cache if cache.is_dir() else None)
     with pytest.raises(InputError, match="the data of ifeval is not here"):
         load("ifeval", data=tmp_path)
     assert list(fetch("ifeval")) == [("ifeval", 1)]
