@@ -57,7 +57,7 @@ def test_they_are_left_out_listed_and_counted_where_the_recipe_says_so(tmp_path,
     assert all("does not fit into 128 tokens" in one["why"] for one in card["dropped"])
     assert card["rows"] == 34
     assert card["splits"] == {"train": 22, "validation": 4, "test": 8}
-    assert [len(got.tasks[0].train), len(got.validation), len(got.tasks[0].questions)] == [22, 4, 8]
+    assert [len(got.tasks[0].train), len(got.validation), len(got.tasks[0].questions[0].test)] == [22, 4, 8]
     assert [len(got.tasks[0].rows.train), len(got.tasks[0].rows.test)] == [22, 8]
     assert got.identity["tasks"]["d"]["training_rows"] == 22
     kept = {row.id: row for row in whole.tasks[0].train}

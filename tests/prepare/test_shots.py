@@ -61,7 +61,7 @@ def test_exemplars_stand_before_the_question_and_are_dropped_whole(tmp_path, tin
     kept = prepared.card["tasks"]["rows"]["shots"]
     assert sum(kept.values()) == len(read.tasks[0].train)
     assert set(kept) - {"4"}
-    for row, request in prepared.tasks[0].questions:
+    for row, request in prepared.tasks[0].questions[0].test:
         assert request.prompt == row.prompt
         assert len(request.history) % 2 == 0
         assert row.history[len(row.history) - len(request.history) :] == request.history

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from tutelage.comparison.task_comparison import (
     adjust_p_values,
     compare_task,
 )
-from tutelage.comparison.task_means import TaskMeans, mean_over_tasks
+from tutelage.comparison.task_means import BEST_ON_VALIDATION, TaskMeans, mean_over_tasks
 from tutelage.comparison.verdict import SideNames, Verdict, verdict
 from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
@@ -73,8 +73,9 @@ def compare_models(
         for side in (tasks, watched)
     )
     means = [
-        mean_over_tasks(name, {task: tasks[task] for task in members}, seed=seed)
-        for name, members in (groups or {}).items()
+        mean_over_tasks(name, scores, seed=seed)
+        for group, members in (groups or {}).items()
+        for name, scores in _averaged(group, {task: tasks[task] for task in members})
     ]
     return Comparison(
         groups=tuple(mean for mean in means if mean is not None),
@@ -82,6 +83,20 @@ def compare_models(
         watched={benchmark.name: benchmark for benchmark in of_watched},
         verdict=verdict(of_tasks, of_watched, budgets=budgets, names=names or SideNames()),
     )
+
+
+def _averaged(
+    group: str, tasks: Mapping[str, PairedScores]
+) -> Iterator[tuple[str, Mapping[str, PairedScores]]]:
+    """A group of tasks and, where some are asked in all wordings, these in their best one."""
+    yield group, tasks
+    in_best = {
+        name: task.parts[BEST_ON_VALIDATION]
+        for name, task in tasks.items()
+        if BEST_ON_VALIDATION in task.parts
+    }
+    if in_best:
+        yield f"{group}, {BEST_ON_VALIDATION}", in_best
 
 
 def _check_budgets(budgets: Mapping[str, float], watched: Mapping[str, PairedScores]) -> None:

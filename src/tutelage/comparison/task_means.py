@@ -22,6 +22,8 @@ from tutelage.metrics.stats import intervals
 from tutelage.metrics.stats.arrays import Floats
 from tutelage.metrics.stats.paired_tests import sign_flips
 
+BEST_ON_VALIDATION = "best on validation"
+"""The part of a task that is asked in all wordings: its test rows in the wording that is best on its validation rows."""
 _ROUNDING = 1e-9
 
 
@@ -42,8 +44,8 @@ class TaskMeans:
     Attributes:
         name: of the group.
         tasks: those in the mean.
-        without: those left out, because their primary metric is no mean of its items, has no scale of 0 to 1 or does not
-            get better toward one of its ends.
+        without: those left out, because their primary metric is no mean of its items (or of its clusters of items), has no
+            scale of 0 to 1 or does not get better toward one of its ends.
         base, tuned: the mean of both models.
         difference: tuned minus base.
         p: of the difference, two-sided and paired.
@@ -99,12 +101,21 @@ def mean_over_tasks(name: str, scores: Mapping[str, PairedScores], *, seed: int 
 
 
 def _goodness(paired: PairedScores) -> tuple[Floats, Floats] | None:
-    """Both models' item values, turned so that 1 is best; None where their mean is not the metric."""
+    """Both models' values of independent items, turned so that 1 is best; None where their mean is not the metric.
+
+    Items of one cluster, such as the wordings of a row, are one value, their mean.
+    """
     sides = paired.base[paired.primary], paired.tuned[paired.primary]
     if parse(paired.primary).entry.better not in ("higher", "lower") or not all(map(_is_mean, sides)):
         return None
     base, tuned = (side.items if side.higher_is_better else 1 - side.items for side in sides)
-    return base, tuned
+    clusters = sides[0].clusters
+    if clusters is None:
+        return base, tuned
+    sizes = np.bincount(clusters)
+    if sizes.min() != sizes.max():  # the mean of the clusters' means is another number
+        return None
+    return np.bincount(clusters, base) / sizes, np.bincount(clusters, tuned) / sizes
 
 
 def _is_mean(scores: ItemScores) -> bool:

@@ -211,10 +211,17 @@ class Task(Block):
         json_schema_extra=unit("share of rows"),
     )
     wording_seed: Seed = Field(0, description="For a kind: seed of the choice of wordings.", examples=[1])
-    answer: Literal["generate", "choose"] = Field(
+    answer: Literal["generate", "choose", "both"] = Field(
         "generate",
-        description="How test questions are answered: by generating text, or by choosing the likeliest answer choice.",
-        examples=["choose"],
+        description="How test questions are answered: by generating text, by choosing the likeliest answer choice (rank "
+        "classification), or both, each with its own scores.",
+        examples=["both"],
+    )
+    test_wordings: Literal["one", "all"] = Field(
+        "one",
+        description="For a kind: ask each test row in one of its wordings, or in all of them. With all, scores are the mean over "
+        "wordings, those of each wording, and those of the wording that is best on the validation rows.",
+        examples=["all"],
     )
     shots: Shots | None = Field(
         None,
@@ -268,12 +275,19 @@ class Task(Block):
                 expected="template: sentiment, or another one of `tutelage templates list`",
                 fix=f"name one as template, or remove {idle[0]}",
             )
-        if self.answer == "choose":
+        if self.answer != "generate":
             raise mistake(
                 "to choose needs a template with answer choices",
                 found=template,
                 expected="template: sentiment, multiple-choice or another kind with choices",
-                fix="name one as template, or remove answer: choose",
+                fix=f"name one as template, or remove answer: {self.answer}",
+            )
+        if self.test_wordings == "all":
+            raise mistake(
+                "test_wordings goes with a kind of the library",
+                found=f"test_wordings: all with {template}",
+                expected="template: sentiment, or another one of `tutelage templates list`",
+                fix="name one as template, or remove test_wordings",
             )
         return self
 
@@ -315,13 +329,13 @@ class Task(Block):
         choosable = choice.kind.has_choices and all(
             wording.group == "wordings" for wording in choice.wordings
         )
-        if self.answer == "choose" and not choosable:
+        if self.answer != "generate" and not choosable:
             raise InputError(
                 f"{choice.name} has no answers to choose from",
                 where=f"{where}.answer",
-                found="choose",
+                found=self.answer,
                 expected="generate",
-                fix="remove answer: choose, or take a kind with choices",
+                fix=f"remove answer: {self.answer}, or take a kind with choices",
             )
         options = self.options or "listed"
         if list_options is not None and choice.kind.has_choices:

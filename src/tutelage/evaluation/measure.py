@@ -11,17 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tutelage.benchmarks import Benchmark, caveats, ties
-from tutelage.comparison import PairedScores
+from tutelage.comparison import BEST_ON_VALIDATION, PairedScores
 from tutelage.core import hashing
 from tutelage.core.provenance import provenance, timestamp
 from tutelage.core.types import Json, Request, Response
 from tutelage.engine import selfcheck
+from tutelage.evaluation import wordings
 from tutelage.evaluation.answer_cache_key import KeyedEngine, keyed_engine
 from tutelage.evaluation.progress import Listener
 from tutelage.metrics import ItemScores, Row, score_rows
 from tutelage.models import LoadedModel
 from tutelage.prepare import template_clock
-from tutelage.prepare.encoding import EncodedTask
+from tutelage.prepare.encoding import Questions, TaskQuestions
 from tutelage.results.answer_cache import AnswerCache
 from tutelage.results.store import Evaluation, Item, Store
 from tutelage.tokens.encoder import conversation_text
@@ -39,6 +40,7 @@ class Measurement:
         groups: the names among `parts` that are groups of parts, or averages over them.
         headline: the name of the group that is usually quoted; "" for the whole.
         notes: facts to be reported beside the scores, such as parts that are missing.
+        best_wording: of a task that is asked in all wordings, the one that scores best on the validation rows; "" without any.
     """
 
     primary: str
@@ -47,6 +49,7 @@ class Measurement:
     groups: tuple[str, ...] = ()
     headline: str = ""
     notes: Mapping[str, Json] = field(default_factory=dict)
+    best_wording: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,27 +86,64 @@ class ModelEvaluator:
     stage_prefix: str = ""
     self_check: bool = False
 
-    def measure(self, tasks: Sequence[EncodedTask], benchmarks: Sequence[Benchmark]) -> ModelScores:
+    def measure(self, tasks: Sequence[TaskQuestions], benchmarks: Sequence[Benchmark]) -> ModelScores:
         """Answer and score the test rows of all tasks, and all benchmarks."""
         return ModelScores(
             {task.name: self.measure_task(task) for task in tasks},
             {benchmark.name: self.measure_benchmark(benchmark) for benchmark in benchmarks},
         )
 
-    def measure_task(self, task: EncodedTask) -> Measurement:
-        """Answer and score a task's test rows."""
+    def measure_task(self, task: TaskQuestions) -> Measurement:
+        """Answer and score a task's test rows; of a task that is asked in all wordings also wording by wording."""
         self.listener.stage(self.stage_prefix + task.name)
-        items = [
-            Item(row.id, "", conversation_text(request.prompt, request.history), row.references, row.fields)
-            for row, request in task.questions
-        ]
-        requests = [request for _, request in task.questions]
-        evaluation, responses = self._answer("task", task.name, items, requests)
-        rows = [Row(responses[item.id].text, item.references, item.fields, task=task.name) for item in items]
-        scores = score_rows(task.rows.task.metrics, rows)
+        evaluation, rows = self._answer_task("task", task, task.test)
+        scores = score_rows(task.task.metrics, rows)
         primary = next(iter(scores))
         evaluation.write_scores("", scores, primary=primary)
-        return Measurement(primary, scores, {})
+        if not task.in_all_wordings:
+            return Measurement(primary, scores, {})
+        parts, best = wordings.by_wording(task.task.metrics, task.test, rows), ""
+        if task.validation:
+            self.listener.stage(self.stage_prefix + task.name, "validation rows, for the best wording")
+            validation_rows = self._answer_task("validation", task, task.validation)[1]
+            best = wordings.best(
+                wordings.by_wording(task.task.metrics, task.validation, validation_rows), primary
+            )
+        for wording, part_scores in parts.items():
+            evaluation.write_scores(wording, part_scores, primary=primary)
+        if best:
+            parts[BEST_ON_VALIDATION] = parts[best]
+            # Two models may have different best wordings: their answers are paired by row, as items of the first wording.
+            ids = wordings.ids_of_first(task.test)
+            evaluation.write_scores(BEST_ON_VALIDATION, parts[best], primary=primary, ids=ids)
+        return Measurement(primary, scores, parts, best_wording=best)
+
+    def _answer_task(
+        self, suite: str, task: TaskQuestions, questions: Questions
+    ) -> tuple[Evaluation, list[Row]]:
+        """Answer a task's questions, and make the rows that are scored."""
+        items = [
+            Item(
+                request.id,
+                wordings.wording_of(row) if task.in_all_wordings else "",
+                conversation_text(request.prompt, request.history),
+                row.references,
+                row.fields,
+            )
+            for row, request in questions
+        ]
+        evaluation, responses = self._answer(suite, task.name, items, [request for _, request in questions])
+        rows = [
+            Row(
+                responses[request.id].text,
+                row.references,
+                row.fields,
+                task=task.name,
+                cluster=row.id if task.in_all_wordings else None,
+            )
+            for row, request in questions
+        ]
+        return evaluation, rows
 
     def measure_benchmark(self, benchmark: Benchmark) -> Measurement:
         """Answer and score a benchmark, as a whole and by part."""

@@ -81,7 +81,13 @@ def run(
         comparison = stages.compare_scores(context, prepared, base_scores, tuned_scores)
         identity = {"key": key, "weights": inputs.model_fingerprint}
         results = stages.write_results(
-            context, prepared, comparison, tuned=tuned_scores, store=store, identity=identity
+            context,
+            prepared,
+            comparison,
+            base=base_scores,
+            tuned=tuned_scores,
+            store=store,
+            identity=identity,
         )
         context.listener.stage("report")
         report.write(context.folder.path)

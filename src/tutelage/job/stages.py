@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from tutelage import report
-from tutelage.comparison import Comparison, compare_models
+from tutelage.comparison import BEST_ON_VALIDATION, Comparison, compare_models
 from tutelage.core import files, hashing
 from tutelage.core.errors import InputError
 from tutelage.core.provenance import timestamp
@@ -101,7 +101,7 @@ def _measure(
             answer_cache,
             stage_prefix=f"{model}: ",
         )
-        return evaluator.measure(prepared.rows.tested, prepared.benchmarks)
+        return evaluator.measure(prepared.rows.questions, prepared.benchmarks)
 
 
 def compare_scores(
@@ -127,6 +127,7 @@ def write_results(
     prepared: PreparedRun,
     comparison: Comparison,
     *,
+    base: ModelScores,
     tuned: ModelScores,
     store: Store,
     identity: Mapping[str, str],
@@ -137,6 +138,7 @@ def write_results(
         context: the run.
         prepared: its rows and benchmarks.
         comparison: base and tuned model compared.
+        base: the base model's scores, of which the best wordings go into the results.
         tuned: the tuned model's scores; the notes of its benchmarks go into the results.
         store: all responses, and the training log.
         identity: hashes of what the results belong to, for their provenance.
@@ -156,6 +158,12 @@ def write_results(
     compared = comparison.as_json()
     for name, measurement in tuned.benchmarks.items():
         compared["watched"][name]["told"] = dict(measurement.notes)
+    for name, measurement in tuned.tasks.items():
+        if measurement.best_wording:
+            wordings = f"{base.tasks[name].best_wording} (base), {measurement.best_wording} (tuned)"
+            compared["tasks"][name]["told"] = {
+                "notes": [f"wordings that are {BEST_ON_VALIDATION}: {wordings}"]
+            }
     compared["made_from"] = integrity.made_from(folder, store)
     results = document.sealed(
         document.build(recipe=context.record, provenance=provenance, comparison=compared)

@@ -22,6 +22,39 @@ Questions = tuple[tuple[Prompted, Request], ...]
 """Test rows, each with the request that asks it."""
 Misfits = dict[str, dict[int, InputError]]
 """By split the positions of rows that do not fit the model, and why."""
+_Asked = Sequence[tuple[Prompted, Request | InputError]]
+"""Rows, each with the request that asks it or the reason why there is none."""
+_CHOICE_OF_WORDING = "validation in all wordings"
+"""Beside the splits in Misfits: validation rows that do not fit in some wording, so that they do not choose the best one."""
+
+
+RANK_CLASSIFICATION = " (rank classification)"
+"""Behind a task's name: its answers chosen by likelihood, where it generates answers as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskQuestions:
+    """What a model is asked of one task in one way of answering.
+
+    Attributes:
+        task: the task; its `answer` is this way, and its name ends with RANK_CLASSIFICATION in the second way of two.
+        test: the test rows with their requests; with `test_wordings: all` in each wording.
+        validation: with `test_wordings: all` the validation rows in each wording, which choose the best one; else empty.
+    """
+
+    task: Task
+    test: Questions
+    validation: Questions = ()
+
+    @property
+    def name(self) -> str:
+        """The name in results."""
+        return self.task.name
+
+    @property
+    def in_all_wordings(self) -> bool:
+        """Whether each row is asked in each wording."""
+        return self.task.test_wordings == "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +64,13 @@ class EncodedTask:
     Attributes:
         rows: the rendered rows.
         train, validation: the ids of its training and validation rows.
-        questions: its test rows with their requests.
+        questions: what is asked, by way of answering: one, or two with `answer: both`.
     """
 
     rows: TaskRows
     train: Sequence[Encoded]
     validation: Sequence[Encoded]
-    questions: Questions
+    questions: tuple[TaskQuestions, ...]
 
     @property
     def name(self) -> str:
@@ -76,11 +109,7 @@ def encode_rows(rows: RecipeRows, encoder: Encoder) -> tuple[EncodedTask, ...]:
 
 
 def _check_room(task: Task, encoder: Encoder) -> None:
-    if (
-        task.answer == "generate"
-        and not encoder.encoder_decoder
-        and task.max_new_tokens >= encoder.max_length
-    ):
+    if task.answer != "choose" and not encoder.encoder_decoder and task.max_new_tokens >= encoder.max_length:
         raise InputError(
             "the answers may be so long that no room is left for a prompt",
             where=f"the task {task.name}: max_new_tokens",
@@ -95,32 +124,63 @@ def _encode_task(task: TaskRows, encoder: Encoder) -> tuple[EncodedTask, Misfits
     misfits: Misfits = {name: {} for name in SPLITS}
     train = spill_rows(encode_all(encoder, task.train, refused=misfits["train"]), ENCODED)
     validation = spill_rows(encode_all(encoder, task.validation, refused=misfits["validation"]), ENCODED)
-    questions = []
-    for index, (row, request) in enumerate(zip(task.test, _requests(task, encoder), strict=True)):
-        if isinstance(request, InputError):
-            misfits["test"][index] = request
-        else:
-            questions.append((row, request))
-    encoded = EncodedTask(task, train, validation, tuple(questions))
+    asked = [(way, _requests_by_split(task, way, encoder)) for way in _ways_of_answering(task.task)]
+    refused: dict[str, dict[str, InputError]] = {"test": {}, "validation": {}}
+    for _, by_split in asked:
+        for name, pairs in by_split.items():
+            refused[name] |= {row.id: request for row, request in pairs if isinstance(request, InputError)}
+    misfits["test"] = {
+        index: refused["test"][row.id] for index, row in enumerate(task.test) if row.id in refused["test"]
+    }
+    misfits[_CHOICE_OF_WORDING] = dict(enumerate(refused["validation"].values()))
+    questions = tuple(
+        TaskQuestions(way, **{name: _fitting(pairs, refused[name]) for name, pairs in by_split.items()})
+        for way, by_split in asked
+    )
+    encoded = EncodedTask(task, train, validation, questions)
     return encoded, {name: errors for name, errors in misfits.items() if errors}
 
 
-def _requests(task: TaskRows, encoder: Encoder) -> Iterator[Request | InputError]:
-    """The request of each test row, or why there is none; prompts are rendered many at a time."""
-    lengths = [_max_answer_tokens(row, task.task, encoder) for row in task.test]
-    prompts = encoder.fit_prompts(
-        (row, length) for row, length in zip(task.test, lengths, strict=True) if isinstance(length, int)
+def _ways_of_answering(task: Task) -> tuple[Task, ...]:
+    """The task once for each way in which its questions are answered; the second way has a name of its own."""
+    if task.answer != "both":
+        return (task,)
+    return (
+        task.model_copy(update={"answer": "generate"}),
+        task.model_copy(update={"answer": "choose", "name": task.name + RANK_CLASSIFICATION}),
     )
-    for row, length in zip(task.test, lengths, strict=True):
+
+
+def _requests_by_split(task: TaskRows, way: Task, encoder: Encoder) -> dict[str, _Asked]:
+    """The requests of the test rows and, where they choose a wording, of the validation rows."""
+    rows_by_split = task.in_all_wordings or {"test": task.test}
+    return {
+        name: [*zip(rows, _requests(rows, way, encoder), strict=True)] for name, rows in rows_by_split.items()
+    }
+
+
+def _fitting(asked: _Asked, refused: Mapping[str, InputError]) -> Questions:
+    """The questions of the rows that fit in each wording."""
+    return tuple(
+        (row, request) for row, request in asked if isinstance(request, Request) and row.id not in refused
+    )
+
+
+def _requests(rows: Sequence[Prompted], task: Task, encoder: Encoder) -> Iterator[Request | InputError]:
+    """The request of each row, or why there is none; prompts are rendered many at a time."""
+    lengths = [_max_answer_tokens(row, task, encoder) for row in rows]
+    prompts = encoder.fit_prompts(
+        (row, length) for row, length in zip(rows, lengths, strict=True) if isinstance(length, int)
+    )
+    for row, length in zip(rows, lengths, strict=True):
         prompt = length if isinstance(length, InputError) else next(prompts)
+        name = f"{row.id}:{row.template}" if task.test_wordings == "all" else row.id
         if isinstance(prompt, InputError):
             yield prompt
-        elif task.task.answer == "choose":
-            yield Request(row.id, "choose", prompt[0], choices=row.choices, history=prompt[1])
+        elif task.answer == "choose":
+            yield Request(name, "choose", prompt[0], choices=row.choices, history=prompt[1])
         else:
-            yield Request(
-                row.id, "generate", prompt[0], max_new_tokens=task.task.max_new_tokens, history=prompt[1]
-            )
+            yield Request(name, "generate", prompt[0], max_new_tokens=task.max_new_tokens, history=prompt[1])
 
 
 def _max_answer_tokens(row: Prompted, task: Task, encoder: Encoder) -> int | InputError:
@@ -148,6 +208,7 @@ def _without(task: TaskRows, misfits: Misfits) -> TaskRows:
     dropped = [
         DroppedRow.of(error) for error in chain.from_iterable(split.values() for split in misfits.values())
     ]
+    left_out = sum(len(misfits.get(name, {})) for name in SPLITS)
     count = sum(map(len, rows.values()))
     if len(dropped) > count:
         raise too_many_dropped_error(f"the task {task.name}", dropped, count)
@@ -161,7 +222,7 @@ def _without(task: TaskRows, misfits: Misfits) -> TaskRows:
         )
     card = {
         **task.card,
-        "rows": task.card["rows"] - len(dropped),
+        "rows": task.card["rows"] - left_out,
         "splits": {name: len(rows[name]) for name in task.card["splits"]},
         "dropped": [*task.card["dropped"], *({"where": row.where, "why": row.why} for row in dropped)],
     }

@@ -18,7 +18,7 @@ from tutelage.core.types import Encoded
 from tutelage.core.validation import field_history
 from tutelage.models import LoadedModel, LoadedTokenizer
 from tutelage.prepare import card
-from tutelage.prepare.encoding import EncodedTask, encode_rows
+from tutelage.prepare.encoding import RANK_CLASSIFICATION, EncodedTask, TaskQuestions, encode_rows
 from tutelage.prepare.recipe_mixture import TaskMixture, mix_tasks
 from tutelage.prepare.task_rows import RecipeRows
 from tutelage.prepare.tasks import task_cluster
@@ -47,19 +47,23 @@ class Prepared:
     identity: Mapping[str, Any]
 
     @property
-    def tested(self) -> tuple[EncodedTask, ...]:
-        """The tasks that have test rows."""
-        return tuple(task for task in self.tasks if task.rows.test)
+    def questions(self) -> tuple[TaskQuestions, ...]:
+        """What is asked of the tasks that have test rows."""
+        return tuple(questions for task in self.tasks if task.rows.test for questions in task.questions)
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
-        """The tested tasks that are averaged together: all trained ones, and those of each held-out cluster."""
+        """The tested tasks that are averaged together: all trained ones, and those of each held-out cluster.
+
+        Rank classification beside generated answers is averaged on its own.
+        """
         if len(self.tasks) == 1:
             return {}
         groups: dict[str, tuple[str, ...]] = {}
-        for task in self.tested:
+        for task in (task for task in self.tasks if task.rows.test):
             name = f"held out: {task_cluster(task.rows.task)}" if task.rows.held_out else "taught"
-            groups[name] = (*groups.get(name, ()), task.name)
+            for questions, suffix in zip(task.questions, ("", RANK_CLASSIFICATION), strict=False):
+                groups[name + suffix] = (*groups.get(name + suffix, ()), questions.name)
         return groups
 
     def row_at(self, position: int) -> Encoded:
@@ -157,15 +161,16 @@ def _max_length(tune: Tune, context: int | None) -> int:
 def _task_card(task: EncodedTask, encoder: Encoder) -> dict[str, Any]:
     """A task's entry in the data card."""
     rows = task.rows
-    shortened = sum(
-        (row.prompt, row.history) != (request.prompt, request.history) for row, request in task.questions
-    )
+    asked = task.questions[0].test
+    shortened = {
+        row.id for row, request in asked if (row.prompt, row.history) != (request.prompt, request.history)
+    }
     entry = {
         **rows.card,
         "tokens": {
             "train": card.length_statistics(task.train),
             "validation": card.length_statistics(task.validation),
-            "test": {"rows": len(task.questions), "truncated": shortened},
+            "test": {"rows": len({row.id for row, _ in asked}), "truncated": len(shortened)},
         },
         "examples": [
             card.example(encoder.tokenizer, row, ids)

@@ -54,7 +54,11 @@ def read_rows(
     return RecipeRows(
         tuple(read),
         identity=hashing.of_json(
-            [list(training_hashes.items()), [_content(task, task.test) for task in read]]
+            [
+                list(training_hashes.items()),
+                [_content(task, task.test) for task in read],
+                *(_content(task, rows) for task in read for rows in task.in_all_wordings.values()),
+            ]
         ),
         training_hashes=training_hashes,
         excluded=plan.excluded,

@@ -1,7 +1,8 @@
 """A cache of a task's rendered rows: a second run reads them instead of rendering them again.
 
     CACHE/rows/KEY/card.json       the task's entry in the data card
-    CACHE/rows/KEY/train.rows      its training rows, one a line; validation.rows and test.rows as well
+    CACHE/rows/KEY/train.rows      its training rows, one a line; validation.rows and test.rows as well, and with
+                                   `test_wordings: all` validation-in-all-wordings.rows and test-in-all-wordings.rows
     CACHE/rows/KEY/manifest.json   sizes and sha256; an entry without it, or that differs from it, is made anew
 
 CACHE is `core.caches.root`. KEY is a hash of everything that the rows depend on, by content alone: the data files' bytes and the
@@ -17,7 +18,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,6 +37,8 @@ from tutelage.models import cache as store
 from tutelage.prepare.task_rows import TaskRows
 
 SCHEMA = 2
+_IN_ALL_WORDINGS = "-in-all-wordings"
+"""Behind a split's name: the file of its rows in each wording."""
 CARD = "card.json"
 DEFAULT_MB = 2000
 WAIT = 60.0
@@ -142,9 +145,11 @@ def _write(folder: Path, rows: TaskRows) -> None:
         _NotStored: JSON would not give back the very same rows, or they take too many bytes.
     """
     remaining = max_bytes()
-    for split in SPLITS:
-        with (folder / f"{split}.rows").open("wb") as file:
-            for row in getattr(rows, split):
+    files: dict[str, Sequence[Prompted]] = {split: getattr(rows, split) for split in SPLITS}
+    files |= {f"{split}{_IN_ALL_WORDINGS}": worded for split, worded in rows.in_all_wordings.items()}
+    for name, split_rows in files.items():
+        with (folder / f"{name}.rows").open("wb") as file:
+            for row in split_rows:
                 line = _line(row)
                 remaining -= len(line)
                 if remaining < 0:
@@ -167,5 +172,19 @@ def _line(row: Prompted) -> bytes:
 
 def _read(entry: Path, task: Task) -> TaskRows:
     train, validation, test = (spill.open_rows(entry / f"{split}.rows", PROMPTED) for split in SPLITS)
+    in_all_wordings: dict[str, Sequence[Prompted]] = {
+        split: spill.open_rows(path, PROMPTED)
+        for split in SPLITS
+        if (path := entry / f"{split}{_IN_ALL_WORDINGS}.rows").exists()
+    }
     card = json.loads((entry / CARD).read_bytes())
-    return TaskRows(task, train, validation, test, card["card"], tuple(card["content"]), card["held_out"])
+    return TaskRows(
+        task,
+        train,
+        validation,
+        test,
+        card["card"],
+        tuple(card["content"]),
+        card["held_out"],
+        in_all_wordings,
+    )

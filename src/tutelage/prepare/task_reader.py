@@ -55,6 +55,7 @@ def read_task(recipe: Recipe, task: Task, files: SourceFiles, where: str, *, hel
         task.template_for, usable.examples, where=where, root=recipe.root, default=loaded.template
     )
     rows = _rows_by_split(task, rendered, splits, template, variant)
+    in_all_wordings = _in_all_wordings(task, splits, rows["train"], template, variant, where=where)
     if held_out:  # only now, as exemplars of test rows are training rows
         rows |= {"train": (), "validation": ()}
     _check_metrics(task, rows["test"], where)
@@ -73,7 +74,16 @@ def read_task(recipe: Recipe, task: Task, files: SourceFiles, where: str, *, hel
         **({"wordings": wordings} if several else {}),
     }
     content_fields = (*template.prompt_fields, *template.completion_fields)
-    return TaskRows(task, rows["train"], rows["validation"], rows["test"], card, content_fields, held_out)
+    return TaskRows(
+        task,
+        rows["train"],
+        rows["validation"],
+        rows["test"],
+        card,
+        content_fields,
+        held_out,
+        in_all_wordings,
+    )
 
 
 def _render(task: Task, template: Template, loaded: LoadedData) -> tuple[LoadedData, Sequence[Prompted]]:
@@ -191,12 +201,55 @@ def _rows_by_split(
     }
 
 
-def _one_wording(task: Task, variant: Callable[..., Template]) -> Callable[[str, bool], Template]:
-    """The task's template with a single wording, by the wording's name and whether options are listed."""
+def _in_all_wordings(
+    task: Task,
+    splits: Splits,
+    train: Sequence[Prompted],
+    template: Template,
+    variant: Callable[..., Template],
+    *,
+    where: str,
+) -> dict[str, Sequence[Prompted]]:
+    """The test and validation rows in each wording of the task's kind, as they are tested; none unless the task says so.
+
+    Raises:
+        InputError: there is one wording only.
+    """
+    if task.test_wordings == "one":
+        return {}
+    assert isinstance(template, LibraryTemplate)
+    if len(template.wordings) < 2:
+        raise InputError(
+            f"{template.name} has one wording",
+            where=f"{where}.test_wordings",
+            found="all",
+            expected="a kind with several wordings",
+            fix=f"name the kind alone (template: {template.kind.name}), or remove test_wordings",
+        )
+    one_wording = _one_wording(task, variant)
+    rows: dict[str, Sequence[Prompted]] = {}
+    for name in ("validation", "test"):
+        examples: Sequence[Example] = getattr(splits, name)
+        worded = [
+            replace(row, source=task_source(task))
+            for wording in template.wordings
+            for row in one_wording(f"{template.kind.name}/{wording.name}", None).render_all(
+                examples, task.name
+            )
+        ]
+        if task.shots is not None:
+            same_template = one_wording if task.shots.same_template else None
+            worded = list(styles.with_exemplars(worded, train, task.shots, one_wording=same_template))
+        rows[name] = spill_rows(worded, PROMPTED)
+    return rows
+
+
+def _one_wording(task: Task, variant: Callable[..., Template]) -> Callable[[str, bool | None], Template]:
+    """The task's template with a single wording, by the wording's name and whether options are listed (None: as the task says)."""
     assert task.template is not None
     kind = templates.kind_name(task.template)
 
-    def single(name: str, listed: bool) -> Template:  # noqa: FBT001 - the two parts of a row's form
+    def single(name: str, listed: bool | None) -> Template:  # noqa: FBT001 - the two parts of a row's form
         return variant(list_options=listed, only_wording=f"{kind}/{name.partition('/')[2]}")
 
     return cache(single)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tutelage.config.task_block import Task
@@ -21,6 +21,8 @@ class TaskRows:
         card: the task's entry in the data card.
         content_fields: the fields that its template reads.
         held_out: whether the task is tested only.
+        in_all_wordings: with `test_wordings: all`, the rows of the splits `test` and `validation` in each wording: those of one wording
+            follow those of another.
     """
 
     task: Task
@@ -30,6 +32,7 @@ class TaskRows:
     card: Mapping[str, Any]
     content_fields: tuple[str, ...] = ()
     held_out: bool = False
+    in_all_wordings: Mapping[str, Sequence[Prompted]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
