@@ -11,6 +11,7 @@ from tutelage.comparison.flips import flipped_items
 from tutelage.core.errors import InputError
 from tutelage.core.types import Response
 from tutelage.metrics import Row, score_rows
+from tutelage.results import document
 from tutelage.results.store import Item, Store
 
 ITEMS = [
@@ -91,7 +92,9 @@ def test_tuned_models_of_two_runs_are_paired_item_by_item(make_run):
         "adjustment",
         "not_compared",
         "left_out",
+        "caveats",
     }
+    assert found.as_json()["caveats"] == {}
 
 
 def test_the_order_of_items_does_not_matter(make_run):
@@ -224,6 +227,19 @@ def test_folders_without_results_are_refused_in_words(make_run, tmp_path):
     ]:
         with pytest.raises(InputError, match=says):
             compare_runs(a, path)
+
+
+def test_what_a_runs_results_say_of_a_benchmark_marks_its_name(make_run):
+    a, b = (make_run(name, {("tuned", "benchmark", "w"): ids(3)}) for name in "ab")
+    (before,) = compare_runs(a, b)
+    told = {"version": 1, "substituted_parts": ["odd"], "sampled_of": 90}
+    watched = {"w": before.as_json()["watched"]["w"] | {"told": told}}
+    comparison = before.as_json() | {"watched": watched}
+    results = document.build(recipe={}, provenance={}, comparison=comparison)
+    document.write(b / "results.json", document.sealed(results))
+    (found,) = compare_runs(a, b)
+    assert (before.marks("w"), found.marks("w")) == ("", " (incomplete, sample)")
+    assert found.as_json()["caveats"] == {"w": {"tuned": {"substituted_parts": ["odd"], "sampled_of": 90}}}
 
 
 def test_runs_of_the_same_name_are_told_apart(make_run):

@@ -75,6 +75,24 @@ def test_scores_made_of_shares_are_named_where_only_some_items_are_common(place,
     assert "their shares" not in capsys.readouterr().out
 
 
+def test_a_comparison_marks_an_average_that_lacks_parts_on_either_side(place, capsys):
+    evaluated("all")
+    (place / "data" / "superglue" / "WiC" / "val.jsonl").unlink()
+    evaluated("some")
+    capsys.readouterr()
+    for first, second, side in (("all", "some", "tuned"), ("some", "all", "base")):
+        assert main(["compare", first, second]) == 0
+        table = capsys.readouterr().out
+        assert "superglue:lm-eval (incomplete)  " in table
+        assert "superglue:lm-eval  " not in table
+        assert "superglue:lm-eval, some: not here, and in no average: wic" in " ".join(table.split())
+        assert main(["compare", first, second, "--json"]) == 0
+        caveats = json.loads(capsys.readouterr().out)["caveats"]
+        assert caveats == {"superglue:lm-eval": {side: {"missing_parts": ["wic"]}}}
+    assert main(["compare", "all", "all"]) == 0
+    assert "incomplete" not in capsys.readouterr().out
+
+
 def test_a_submission_is_one_command(place, capsys):
     write_glue(place / "data" / "glue", test=True)
     assert (

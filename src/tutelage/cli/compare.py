@@ -15,6 +15,7 @@ from tutelage.comparison.flips import Flip, flipped_items
 from tutelage.comparison.pairing import UnpairedItems
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
+from tutelage.report.caveats import sentences
 
 COLUMNS = (
     "",
@@ -90,10 +91,17 @@ def _show_flip(comparison: RunComparison, flip: Flip) -> None:
 def _show(comparison: RunComparison) -> None:
     console.show(comparison.comparison.verdict.sentence)
     outcomes: Mapping[str, TaskComparison] = {**comparison.comparison.tasks, **comparison.comparison.watched}
-    rows = [line for name, outcome in outcomes.items() for line in _lines(name, outcome)]
+    rows = [
+        line for name, outcome in outcomes.items() for line in _lines(name + comparison.marks(name), outcome)
+    ]
     columns = [*COLUMNS[:2], comparison.base, comparison.tuned, *COLUMNS[4:]]
     console.show_table(columns, rows, right=tuple(range(2, len(COLUMNS))))
     console.show(_HOLM_NOTE)
+    for name, sides in comparison.caveats.items():
+        for side, reasons in sides.items():
+            label = comparison.base if side == "base" else comparison.tuned
+            for sentence in sentences(reasons):
+                console.show(f"{name}, {label}: {sentence}")
     for unpaired in comparison.left_out:
         console.show(_unpaired_note(comparison, unpaired))
     for name, label in comparison.not_compared:

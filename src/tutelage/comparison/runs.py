@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tutelage.comparison.verdict import SideNames
 from tutelage.core.errors import InputError
 from tutelage.metrics import metric_names
 from tutelage.results import digests
+from tutelage.results.name_marks import mark_reasons, name_marks
 from tutelage.results.run_folder import STORE_FILE
 from tutelage.results.store import Evaluation, Store
 
@@ -31,6 +32,8 @@ class RunComparison:
         comparison: differences are `tuned` minus `base`.
         not_compared: what only one of them measured, as (name, the one that has it).
         left_out: of what both measured, the items that only one was asked.
+        caveats: by benchmark and side ("base", "tuned"), why the averages may not bear the benchmark's name alone: parts that are
+            missing or substituted, or a sample. Sides without such reasons are left out.
     """
 
     base: str
@@ -38,6 +41,12 @@ class RunComparison:
     comparison: Comparison
     not_compared: tuple[tuple[str, str], ...]
     left_out: tuple[UnpairedItems, ...] = ()
+    caveats: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+    def marks(self, name: str) -> str:
+        """What stands behind a benchmark's name, as `name_marks` has it, for the reasons of either side."""
+        of_sides = self.caveats.get(name, {}).values()
+        return name_marks({reason: value for caveats in of_sides for reason, value in caveats.items()})
 
     def as_json(self) -> dict[str, Any]:
         """`tasks`, `watched`, `verdict` as in results.json, and what they are about."""
@@ -48,6 +57,10 @@ class RunComparison:
             "adjustment": ADJUSTMENT,
             "not_compared": [{"name": name, "only_in": owner} for name, owner in self.not_compared],
             "left_out": [unpaired.as_json() for unpaired in self.left_out],
+            "caveats": {
+                name: {side: dict(reasons) for side, reasons in sides.items()}
+                for name, sides in self.caveats.items()
+            },
         }
 
 
@@ -91,7 +104,18 @@ def _compare_stores(a: Store, b: Store, *, base: str, tuned: str, seed: int) -> 
     only += [(name, tuned) for suite, name in b_evaluations if (suite, name) not in a_evaluations]
     names = SideNames(kind="runs", base=base, tuned=tuned)
     comparison = compare_models(paired["task"], paired["benchmark"], seed=seed, names=names)
-    return RunComparison(base, tuned, comparison, tuple(only), tuple(left_out))
+    return RunComparison(
+        base, tuned, comparison, tuple(only), tuple(left_out), _caveats(a, b, paired["benchmark"])
+    )
+
+
+def _caveats(a: Store, b: Store, names: Iterable[str]) -> dict[str, dict[str, dict[str, Any]]]:
+    sides = {"base": digests.caveats_beside(a.path), "tuned": digests.caveats_beside(b.path)}
+    reasons = {
+        name: {side: mark_reasons(caveats.get(name, {})) for side, caveats in sides.items()} for name in names
+    }
+    given = {name: {side: why for side, why in of_sides.items() if why} for name, of_sides in reasons.items()}
+    return {name: of_sides for name, of_sides in given.items() if of_sides}
 
 
 @contextmanager

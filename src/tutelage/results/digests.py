@@ -13,6 +13,7 @@ from typing import Any
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.results import database, document
+from tutelage.results.name_marks import benchmark_caveats
 from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Evaluation, Store
 
@@ -137,11 +138,25 @@ def document_beside(store: Path) -> tuple[Path, Mapping[str, Any] | None]:
     Raises:
         InputError: the document is damaged.
     """
+    path, content = _read_beside(store)
+    return path, (content.get("made_from") or {}).get("store")
+
+
+def caveats_beside(store: Path) -> dict[str, Mapping[str, Any]]:
+    """By benchmark, what the document beside a results.sqlite says about it; nothing where there is no document.
+
+    Raises:
+        InputError: the document is damaged.
+    """
+    return benchmark_caveats(_read_beside(store)[1])
+
+
+def _read_beside(store: Path) -> tuple[Path, Mapping[str, Any]]:
     folder = RunFolder(store.parent)
     for path, read in ((folder.evaluation, read_evaluation), (folder.results, read_results)):
         if path.is_file():
-            return path, (read(path).get("made_from") or {}).get("store")
-    return folder.results, None
+            return path, read(path)
+    return folder.results, {}
 
 
 def read_evaluation(path: Path) -> dict[str, Any]:

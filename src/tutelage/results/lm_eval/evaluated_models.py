@@ -10,6 +10,7 @@ from typing import Any
 from tutelage.core.errors import InputError
 from tutelage.results.digests import read_evaluation, read_results
 from tutelage.results.evaluation import Evaluation
+from tutelage.results.name_marks import benchmark_caveats
 from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
 
@@ -91,12 +92,11 @@ def _read_document(folder: RunFolder) -> _Document:
         provenance = document["provenance"]
         model = str(provenance.get("model", folder.path.name))
         names = {"": model, "base": f"{model}, adapter off", "tuned": model}
-        return _Document(names, document["benchmarks"], provenance)
+        return _Document(names, benchmark_caveats(document), provenance)
     if folder.results.is_file():
         document = read_results(folder.results)
-        caveats = {name: outcome.get("told", {}) for name, outcome in document.get("watched", {}).items()}
         names = {"base": str(document["recipe"].get("model", "base")), "tuned": folder.path.name}
-        return _Document(names, caveats, document["provenance"])
+        return _Document(names, benchmark_caveats(document), document["provenance"])
     return _Document({"": folder.path.name}, {}, {})
 
 
