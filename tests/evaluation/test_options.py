@@ -10,7 +10,8 @@ import pytest
 
 import tutelage
 from tutelage.cli.evaluate import evaluate as command
-from tutelage.evaluation.options import EvaluationOptions, meaning
+from tutelage.cli.submit import submit as submit_command
+from tutelage.evaluation.options import EvaluationOptions, SubmissionOptions, meaning
 
 NAMES = {field.name for field in fields(EvaluationOptions)}
 OTHER_NAMES = {"benchmarks": "benchmark", "against_base": "against", "data_dir": "data"}
@@ -26,6 +27,16 @@ def test_every_option_has_a_sentence_which_is_its_help():
         assert meaning(name) in page
     for name in NAMES - {"data_dir", "out"}:  # which all commands share
         assert meaning(name) in parameters[OTHER_NAMES.get(name, name)].annotation.__metadata__[0].help
+
+
+def test_a_submission_reaches_the_model_by_the_same_options():
+    parameters = inspect.signature(submit_command, eval_str=True).parameters
+    names = {field.name for field in fields(SubmissionOptions)}
+    assert {OTHER_NAMES.get(name, name) for name in names} == set(parameters) - {"json"}
+    assert meaning("chat_template", SubmissionOptions) == meaning("chat_template")
+    assert (
+        parameters["chat_template"] == inspect.signature(command, eval_str=True).parameters["chat_template"]
+    )
 
 
 def test_python_takes_the_same_options_and_no_others():

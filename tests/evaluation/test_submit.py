@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -216,6 +217,44 @@ def test_labelled_files_are_not_taken_for_test_rows(data, tmp_path):
     (tmp_path / "glue" / "SST-2" / "test.tsv").write_text("a joy\t1\nworthless\t0\n", "utf-8")
     with pytest.raises(InputError, match="the test rows of sst2 are not here"):
         load_submission("glue", data=tmp_path)
+
+
+CHAT_SPEC = """
+version: 1
+name: jokes
+title: Is it funny?
+kind: choose
+form: chat
+prompt: "{{ text }}"
+choices: [dull, funny]
+labels: ["0", "1"]
+answer: "{{ label }}"
+parts:
+  jokes:
+    sources: [{path: dev.tsv}]
+    submission: {file: Jokes.tsv, labels: [0, 1], sources: [{path: test.tsv}]}
+"""
+
+
+def test_a_conversation_is_submitted_with_the_chat_template_that_is_named(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "jokes").mkdir()
+    (tmp_path / "jokes" / "spec.yaml").write_text(CHAT_SPEC, "utf-8")
+    (tmp_path / "jokes" / "test.tsv").write_text("idx\ttext\n0\tA pun.\n", "utf-8")
+    options = SubmissionOptions(model=model, benchmark="./jokes", to=tmp_path / "to", out=tmp_path / "out")
+    with pytest.raises(InputError, match="the model has no chat template") as error:
+        submit(options)
+    assert "--chat-template" in str(error.value.fix)
+    with pytest.raises(InputError, match="chat template") as error:
+        submit(replace(options, chat_template="chatml-plane"))
+    assert "chatml-plain" in str(error.value)
+    written = {}
+    for template, separator in (("lines.jinja", "\\n"), ("bars.jinja", "|")):
+        turns = "{% for m in messages %}{{ m.content }}<|endoftext|>" + separator + "{% endfor %}"
+        (tmp_path / template).write_text(turns, "utf-8")
+        written[template] = submit(replace(options, chat_template=template, out=None, to=tmp_path / "to"))
+        assert (tmp_path / "to" / "Jokes.tsv").read_text("utf-8").startswith("index\tprediction\n0\t")
+    assert len({result.responses for result in written.values()}) == 2  # answers are of one template each
 
 
 def test_a_benchmark_without_a_leaderboard_is_refused(data):

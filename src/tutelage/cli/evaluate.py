@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from tutelage.cli import console
-from tutelage.cli.options import Data, Out, names_in
+from tutelage.cli.options import ChatTemplate, Data, Out, names_in
 from tutelage.evaluation.options import EvaluationOptions, meaning
 from tutelage.report.caveats import sentences
 from tutelage.results.name_marks import name_marks
@@ -28,9 +28,7 @@ def evaluate(
     against: Annotated[
         Literal["base"] | None, typer.Option("--against", help="base: " + meaning("against_base"))
     ] = None,
-    chat_template: Annotated[
-        str | None, typer.Option("--chat-template", metavar="NAME", help=meaning("chat_template"))
-    ] = None,
+    chat_template: ChatTemplate = None,
     self_check: Annotated[
         bool, typer.Option("--self-check", help=meaning("self_check") + " Exit code 1 if they differ.")
     ] = False,

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from tutelage.evaluation.options import meaning
+
 
 def names_in(texts: Sequence[str]) -> tuple[str, ...]:
     """The names in the values of an option that may be repeated, each value a name or several separated by commas."""
@@ -27,6 +29,9 @@ Data = Annotated[
         envvar="TUTELAGE_DATA",
         help="A folder of datasets, searched before the network.",
     ),
+]
+ChatTemplate = Annotated[
+    str | None, typer.Option("--chat-template", metavar="NAME", help=meaning("chat_template"))
 ]
 Sets = Annotated[
     list[str] | None,

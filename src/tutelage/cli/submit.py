@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tutelage.cli import console
-from tutelage.cli.options import Data, Out
+from tutelage.cli.options import ChatTemplate, Data, Out
 from tutelage.evaluation.options import SubmissionOptions, meaning
 
 
@@ -20,6 +20,7 @@ def submit(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=_help("model"))],
     benchmark: Annotated[str, typer.Option("--benchmark", metavar="NAME", help=_help("benchmark"))],
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help=_help("to"))],
+    chat_template: ChatTemplate = None,
     data: Data = None,
     out: Out = None,
     json: Annotated[bool, console.Json] = False,
@@ -28,7 +29,9 @@ def submit(
     from tutelage.cli.live import LiveProgress
     from tutelage.evaluation.submit import submit as answer_and_write
 
-    options = SubmissionOptions(model=model, benchmark=benchmark, to=to, data_dir=data, out=out)
+    options = SubmissionOptions(
+        model=model, benchmark=benchmark, to=to, chat_template=chat_template, data_dir=data, out=out
+    )
     with LiveProgress() as live:
         result = answer_and_write(options, listener=live)
     if json:

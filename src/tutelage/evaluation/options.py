@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, get_type_hints
 
+_Model = Annotated[str, "A hub id, a folder, a .gguf file, a run folder, or the bundled default's name."]
+_ChatTemplate = Annotated[str | None, "A bundled chat template's name or a file; by default the model's own."]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationOptions:
@@ -14,7 +17,7 @@ class EvaluationOptions:
     `help(tutelage.EvaluationOptions)` and `tutelage evaluate --help` list them all.
     """
 
-    model: Annotated[str, "A hub id, a folder, a .gguf file, a run folder, or the bundled default's name."]
+    model: _Model
     benchmarks: Annotated[
         tuple[str, ...],
         "Names from `tutelage benchmarks list`, each with a variant behind a colon where it has several (mmlu:cloze, mmlu:all), "
@@ -37,9 +40,7 @@ class EvaluationOptions:
         bool,
         "Answer a few questions of each benchmark again, one at a time and without prefix sharing, and compare.",
     ] = False
-    chat_template: Annotated[
-        str | None, "A bundled chat template's name or a file; by default the model's own."
-    ] = None
+    chat_template: _ChatTemplate = None
     data_dir: Annotated[Path | None, "Where benchmarks look for their files."] = None
     out: Annotated[
         Path | None, "The folder for responses and scores; runs/evaluate-MODEL-HASH by default."
@@ -50,12 +51,13 @@ class EvaluationOptions:
 class SubmissionOptions:
     """What is answered, and where the files go. Each field has its meaning, which is also its help on the command line."""
 
-    model: Annotated[str, "A hub id, a folder, a .gguf file, a run folder, or the bundled default's name."]
+    model: _Model
     benchmark: Annotated[
         str,
         "A benchmark that has a leaderboard, glue or superglue, with a way behind a colon where it is not the usual one.",
     ]
     to: Annotated[Path, "The folder to write; an unchanged earlier one is replaced."]
+    chat_template: _ChatTemplate = None
     data_dir: Annotated[Path | None, "Where the test rows are."] = None
     out: Annotated[Path | None, "The folder for responses; runs/submit-MODEL-HASH by default."] = None
 

@@ -54,11 +54,13 @@ class CheckedSubmission:
 
     Attributes:
         source: the model's files.
+        template: the text of the chat template that was asked for; None for the model's own.
         submission: the test rows as questions that fit the model, and the leaderboard's files.
         fingerprint: of the model as it will be loaded.
     """
 
     source: ModelSource
+    template: str | None
     submission: Submission
     fingerprint: str
 
@@ -100,11 +102,8 @@ def check_evaluation(
     names = mistakes.attempt(lambda: _benchmark_names(options.benchmarks)) or []
     benchmarks = mistakes.attempt_all(partial(_load_benchmark, name, options) for name in names)
     mistakes.attempt(partial(_require_distinct_names, benchmarks))
-    template = tokenizer = base = None
-    if options.chat_template is not None:
-        template = mistakes.attempt(
-            partial(chat_templates.template_text, options.chat_template, root=Path.cwd())
-        )
+    tokenizer = base = None
+    template = mistakes.attempt(partial(_template_text, options.chat_template))
     source = mistakes.attempt(lambda: resolve(options.model, say=say))
     if source is not None:
         if options.against_base and source.base is None:
@@ -149,9 +148,10 @@ def check_submission(
     )
     mistakes.attempt(target.check)
     tokenizer = None
+    template = mistakes.attempt(partial(_template_text, options.chat_template))
     source = mistakes.attempt(lambda: resolve(options.model, say=say))
     if source is not None:
-        tokenizer = mistakes.attempt(partial(load_tokenizer, source, chat_template=None, clock=clock))
+        tokenizer = mistakes.attempt(partial(load_tokenizer, source, chat_template=template, clock=clock))
     benchmark = None
     if submission is not None and tokenizer is not None:
         benchmark = mistakes.attempt(partial(fit_benchmark, submission.benchmark, tokenizer))
@@ -163,6 +163,7 @@ def check_submission(
     _require_space(options.out, [benchmark])
     return CheckedSubmission(
         source,
+        template,
         replace(submission, benchmark=benchmark),
         loaded_fingerprint(source, tokenizer.chat_template),
     )
@@ -193,6 +194,10 @@ def fit_benchmark(benchmark: Benchmark, tokenizer: LoadedTokenizer, *, reserved:
     return fit_to_context(
         benchmark, encoder.lengths, (tokenizer.context or 0) - reserved if limited else None
     )
+
+
+def _template_text(name: str | None) -> str | None:
+    return None if name is None else chat_templates.template_text(name, root=Path.cwd())
 
 
 def _require_space(out: Path | None, benchmarks: Sequence[Benchmark]) -> None:

@@ -41,7 +41,7 @@ def submit(options: SubmissionOptions, *, listener: Listener | None = None) -> S
     """Answer all test rows and write the leaderboard's files, all or none. The same call again resumes after any stop.
 
     Args:
-        options: model, benchmark and folders.
+        options: model, benchmark, chat template and folders.
         listener: receives progress.
 
     Raises:
@@ -61,7 +61,7 @@ def submit(options: SubmissionOptions, *, listener: Listener | None = None) -> S
     answers.check_answers()
     listener.stage("load")
     clock = template_clock.clock_for(answers.path, first=clock.instant)
-    loaded = load(checked.source, clock=clock)
+    loaded = load(checked.source, chat_template=checked.template, clock=clock)
     with answers.open(clock, say=partial(listener.stage, "cache")) as (store, cache):
         responses = evaluator_of(loaded, store, cache, listener).answer_benchmark(submission.benchmark)
     texts, invalid = submission.texts(responses)
