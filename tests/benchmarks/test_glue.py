@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
+from scipy.stats import pearsonr, spearmanr
 
 from glue_layouts import ROWS, write_glue, write_hub, write_superglue
 from tutelage.benchmarks import fetch, load
@@ -239,6 +240,37 @@ def test_t5_answers_in_texts_and_the_share_of_labels_among_them_is_reported(offi
             responses[item.id] = replace(responses[item.id], text=f" {item.references[0]}\n")
             scores = benchmark.score(responses).parts[part]
             assert scores["valid_label"].score.value == 1 / benchmark.sizes[part]
+
+
+def test_t5s_similarities_are_read_as_numbers_and_what_is_none_counts_as_minus_one(official):
+    benchmark = load("glue:t5", data=official, parts=["stsb"])
+    labels = [float(item.references[0]) for item in benchmark.items]
+
+    def correlations(texts):
+        answers = {
+            item.id: Response(item.id, text, "stop", 4)
+            for item, text in zip(benchmark.items, texts, strict=True)
+        }
+        scores = benchmark.score(answers).parts["stsb"]
+        return [scores[f"{name}:invalid=-1:constant=0"].score.value for name in ("pearson", "spearman")]
+
+    rounded = [round(label * 5) / 5 for label in labels]
+    expected = [pearsonr(labels, rounded)[0], spearmanr(labels, rounded)[0]]
+    assert correlations([f"{value:.1f}" for value in rounded]) == pytest.approx(expected, abs=1e-9)
+    assert correlations([f" {value:.1f}\n" for value in rounded]) == pytest.approx(expected, abs=1e-9)
+    for text, value in (
+        ("7.5", 7.5),
+        ("-3", -3),
+        ("very", -1),
+        ("", -1),
+        ("nan", -1),
+        ("inf", -1),
+        ("3.8 of 5", -1),
+    ):
+        others = [value, *rounded[1:]]
+        expected = [pearsonr(labels, others)[0], spearmanr(labels, others)[0]]
+        found = correlations([text, *(f"{other:.1f}" for other in rounded[1:])])
+        assert found == pytest.approx(expected, abs=1e-9)
 
 
 def test_t5_prompts_name_the_task_and_its_fields_in_alphabetical_order(official):

@@ -141,6 +141,21 @@ def test_generated_answers_that_are_no_label_are_counted(data):
     assert not {"cola", "mnli", "stsb"} & set(invalid)
 
 
+def test_generated_similarities_are_cut_to_the_scale_and_what_is_no_number_is_counted(data):
+    submission = load_submission("glue:t5", data=data)
+    for text, expected in {
+        "3.8": "3.800",
+        " 3.8\n": "3.800",
+        "-2": "0.000",
+        "inf": "0.000",
+        "": "0.000",
+    }.items():
+        responses = {item.id: Response(item.id, text, "stop", 0) for item in submission.benchmark.items}
+        texts, invalid = submission.texts(responses)
+        assert {line.split("\t")[1] for line in texts["STS-B.tsv"].splitlines()[1:]} == {expected}
+        assert ("stsb" in invalid) == (text in ("inf", ""))
+
+
 def test_a_generated_noun_answers_wsc(data):
     submission = load_submission("superglue:t5", data=data)
     responses = {item.id: Response(item.id, "the shelf", "stop", 0) for item in submission.benchmark.items}

@@ -201,7 +201,7 @@ def _similarity(text: str) -> tuple[float, bool]:
     low, high = _SCALE
     with suppress(ValueError):
         value = float(text)
-        if not math.isnan(value):
+        if math.isfinite(value):
             return min(max(value, low), high), True
     return low, False
 
