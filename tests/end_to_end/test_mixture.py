@@ -128,6 +128,18 @@ def test_a_run_over_many_tasks_says_what_was_seen_and_sums_up(many: Path) -> Non
     assert "few-shot-options" in page
 
 
+def test_a_training_too_short_to_see_every_task_has_its_report(many: Path) -> None:
+    recipe = change(
+        many, tune={"rank": 2, "steps": 1, "batch_size": 1, "max_length": 256}, replay=None, mixture=None
+    )
+    assert main(["run", str(recipe), "--out", str(many / "out")]) in (0, 1)
+    seen = json.loads((many / "out" / "data" / "card.json").read_text("utf-8"))["training"]["tasks"]
+    unseen = [task for task in seen.values() if not task["rows"]]
+    assert len(unseen) == len(seen) - 1
+    assert all(task["tokens"] == task["loss_tokens"] == task["most"] == 0 for task in unseen)
+    assert (many / "out" / "report.html").is_file()
+
+
 def test_rows_of_their_own_are_replayed_and_not_asked(many: Path) -> None:
     write(many / "general.jsonl", plain("general", 25))
     tasks = [

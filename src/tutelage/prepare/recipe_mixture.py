@@ -135,7 +135,7 @@ def rows_seen(mixture: TaskMixture, tasks: Sequence[EncodedTask], rows: int) -> 
 
 def _counted(task: EncodedTask, times: Mapping[int, int]) -> dict[str, Any]:
     """What training saw of one task, where each of its rows came so many times."""
-    totals: Counter[str] = Counter()
+    totals = Counter(rows=0, tokens=0, loss_tokens=0)  # a short training may see no row of a task
     by_template: dict[str, Counter[str]] = defaultdict(Counter)
     by_style: dict[str, Counter[str]] = defaultdict(Counter)
     for index, (row, ids) in enumerate(zip(task.rows.train, task.train, strict=True)):
