@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import importlib
 import importlib.util
 import json
 import subprocess
@@ -98,10 +100,13 @@ def test_coverage(script, capsys):
         "--sizes",
         "10",
         "--metrics",
-        "accuracy",
+        "accuracy,label_,choice_,target_nats",
     ]
     script("coverage").main(words)
-    assert "| `accuracy` |" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith("Measured 20")
+    for name in ("accuracy", "label_f1", "label_mcc", "choice_brier", "choice_ece", "target_nats"):
+        assert said.count(f"| `{name}` |") == 2  # scores, and their differences
 
 
 def test_data(script, capsys):
@@ -148,6 +153,69 @@ def test_evaluate_vs_lm_eval(script, capsys, mmlu, tiny_model_folder):
     assert "zero-shot: 10 requests" in printed
     assert "rte: 2 requests" in printed
     assert "unique tokens" in printed
+
+
+def test_grid(script, capsys, monkeypatch, tmp_path, tiny_model_folder):
+    module, curve = script("grid"), importlib.import_module("grids.flan_curve")
+    for name, value in {
+        "COUNTS": (1,),
+        "WATCH": [],
+        "TUNE": {"method": "lora", "rank": 2, "steps": 1},
+    }.items():
+        monkeypatch.setattr(curve, name, value)
+    for name in ("SPLIT", "HELD_OUT_SPLIT"):
+        monkeypatch.setattr(curve, name, {"train": 2, "validation": 1, "test": 2})
+    made_up_flan(tmp_path / "data", curve)
+    words = ["flan_curve", "--data", str(tmp_path / "data"), "--results", str(tmp_path / "results")]
+    words += ["--runs", str(tmp_path / "runs"), "--model", str(tiny_model_folder)]
+    module.main(words)
+    printed = capsys.readouterr().out
+    assert (
+        "| held out, accuracy | base | 1 taught, without chain of thought | 1 and 5 of chain of thought |"
+        in printed
+    )
+    for row in ("paraphrase", "paraphrase (rank classification), best on validation"):
+        assert f"| {row} |" in printed
+    module.main(words)  # finished cells are not run again
+    assert "begun" not in capsys.readouterr().out
+    assert curve.table(committed("flan_curve"))
+
+
+def made_up_flan(folder: Path, curve: ModuleType) -> None:
+    """The files that the grid reads, with made-up rows."""
+    rows = {
+        curve.TAUGHT[0]: [{"prompt": f"Is {n} red?", "completion": f"No {n}."} for n in range(8)],
+        "superglue/RTE/val.jsonl": _inferences("not_entailment", "entailment"),
+        "superglue/CB/val.jsonl": _inferences("contradiction", "entailment", "neutral"),
+    }
+    for path, file_rows in rows.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text("".join(json.dumps(row) + "\n" for row in file_rows), encoding="utf-8")
+    (folder / "glue" / "MRPC").mkdir(parents=True)
+    pairs = "".join(f"{n % 2}\t{n}\t{n}\tIt rains {n}.\tIt is wet {n}.\n" for n in range(8))
+    (folder / "glue" / "MRPC" / "msr_paraphrase_test.txt").write_text(
+        "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n" + pairs, encoding="utf-8"
+    )
+    (folder / "instruction" / "flan_cot").mkdir()
+    for name in curve.COT_TASKS:
+        with gzip.open(
+            folder / "instruction" / "flan_cot" / f"{name}_train.tsv.gz", "wt", encoding="utf-8"
+        ) as file:
+            file.writelines(f"What is {name} {n}?\t{n}\tIt is so for the {n}th time.\n" for n in range(8))
+
+
+def _inferences(*labels: str) -> list[dict[str, str]]:
+    return [
+        {"premise": f"It rains {n}.", "hypothesis": f"It is wet {n}.", "label": labels[n % len(labels)]}
+        for n in range(9)
+    ]
+
+
+def committed(grid: str) -> dict[str, object]:
+    """The results of a grid's cells that are in perf/results."""
+    return {
+        path.stem: json.loads(path.read_text("utf-8")) for path in (PERF / "results" / grid).glob("*.json")
+    }
 
 
 @pytest.mark.parametrize(

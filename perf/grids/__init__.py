@@ -1,0 +1,1 @@
+"""Experiments that `perf/grid.py` runs: one module each."""
