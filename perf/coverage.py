@@ -126,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     begins = tuple(chosen.metrics.split(","))
     worlds = [world for world in WORLDS if world.metric.startswith(begins)]
     tables: dict[str, list[str]] = {}
+    print(measured_on())
     if chosen.parts:
         calibrated = [CALIBRATED] if "ece".startswith(begins) else []
         tables["scores"] = table(

@@ -144,7 +144,7 @@ def _bins(world: World) -> list[tuple[float, float]]:
     implemented = world.spec.entry.implementation
     scale = 100.0 if implemented in ("bleu", "chrf", "ter") else 1.0
     low, high = min(values), max(values)
-    if implemented not in ("perplexity", "bits_per_byte"):
+    if implemented not in ("perplexity", "bits_per_byte", "target_nats"):
         low, high = max(low, 0.02 * scale), min(high, 0.98 * scale)
     edges = np.linspace(low, high, BINS + 1).tolist()
     return list(pairwise(edges))

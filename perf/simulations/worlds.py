@@ -17,6 +17,7 @@ from tutelage.core import seeds
 from tutelage.metrics.catalogue import MetricSpec, parse
 from tutelage.metrics.group_sums import name_code
 from tutelage.metrics.implementation import ItemStatistics
+from tutelage.metrics.labels import NO_LABEL
 from tutelage.metrics.score import ItemScores, Score
 from tutelage.metrics.scoring import metric_value
 from tutelage.metrics.stats.arrays import Floats, Ints
@@ -129,15 +130,21 @@ def _classes(shares: tuple[float, ...]) -> Callable[[np.random.Generator, int], 
     return items
 
 
-def _labels(classes: int) -> Callable[[np.random.Generator, Items, float], Answers]:
-    """Guesses that are right as often as the quality says, from chance or worse up to perfect."""
+def _labels(classes: int, none: float = 0.0) -> Callable[[np.random.Generator, Items, float], Answers]:
+    """Guesses that are right as often as the quality says, from chance or worse up to perfect.
+
+    A share `none` of the wrong ones are no label.
+    """
     names = np.array([name_code(f"c{number}") for number in range(classes)])
 
     def answers(rng: np.random.Generator, items: Items, level: float) -> Answers:
         true = items["true"].astype(np.int64)
         other = (true + 1 + rng.integers(0, classes - 1, len(true))) % classes
         guessed = np.where(rng.random(len(true)) < _quality(items, level), true, other)
-        return (true == guessed).astype(np.float64), np.stack((names[true], names[guessed]), axis=1)
+        said = names[guessed]
+        if none:
+            said[(true != guessed) & (rng.random(len(true)) < none)] = NO_LABEL
+        return (true == guessed).astype(np.float64), np.stack((names[true], said), axis=1)
 
     return answers
 
@@ -223,6 +230,28 @@ def _exact_calibration(items: Items, level: float) -> Floats:
     return np.stack((items["confidence"], _accuracy(items, level)), axis=1)
 
 
+def _likeliest(rng: np.random.Generator, n: int) -> Items:
+    """How probable the likeliest of four choices is."""
+    return {**_plain(rng, n), "confidence": np.round(0.25 + 0.75 * rng.beta(2, 1.2, n), 3)}
+
+
+def _choice_counts(rng: np.random.Generator, n: int) -> Items:
+    return {**_plain(rng, n), "choices": rng.integers(2, 6, n).astype(np.float64)}
+
+
+def _choice_distances(rng: np.random.Generator, items: Items, level: float) -> Answers:
+    """Squared distances of the choices' probabilities from right or wrong; a better model prefers the first one, which is right."""
+    count = items["choices"]
+    logits = rng.normal(0, 1.5, (len(count), 5))
+    logits[:, 0] += 8 * level - 3 - 2 * items["hard"]
+    logits[np.arange(5) >= count[:, None]] = -np.inf
+    distances = np.exp(logits - logits.max(1, keepdims=True))
+    distances /= distances.sum(1, keepdims=True)
+    distances[:, 0] -= 1
+    summed = (distances**2).sum(1)
+    return summed / count, np.stack((summed, count), axis=1)
+
+
 def _brier(rng: np.random.Generator, items: Items, level: float) -> Answers:
     confidence, right = _calibration(rng, items, level)[1].T
     return _of_items((confidence - right) ** 2)
@@ -241,6 +270,12 @@ def _likelihood(rng: np.random.Generator, items: Items, level: float) -> Answers
     tokens = items["length"]
     nats = tokens * (0.3 + 2 * (1 - level)) * rng.gamma(4, 0.25, len(tokens)) * np.exp(0.3 * items["hard"])
     return nats / tokens, np.stack((nats, tokens), axis=1)
+
+
+def _answer_nats(rng: np.random.Generator, items: Items, level: float) -> Answers:
+    """Nats of short right answers, very different from item to item."""
+    hard = items["hard"]
+    return _of_items((0.2 + 4 * (1 - level)) * rng.gamma(1.5, 1 / 1.5, len(hard)) * np.exp(0.3 * hard))
 
 
 def _answer_lengths(rng: np.random.Generator, items: Items, level: float) -> Answers:
@@ -263,6 +298,7 @@ def _followed(rng: np.random.Generator, items: Items, level: float) -> Answers:
 
 _CALIBRATED = "confidence as beta(4, 0.6), calibrated"
 _OVERCONFIDENT = "confidence as beta(4, 0.6), overconfident"
+_HALF_NONE = "three classes (60, 30, 10 %), half of what is wrong no label"
 WORLDS: tuple[World, ...] = (
     World("accuracy", "right or wrong", _plain, _right),
     World("rougeL", "widely spread, 30 % zeros", _plain, _overlap(1.5, 0.3)),
@@ -292,6 +328,11 @@ WORLDS: tuple[World, ...] = (
     World("length_ratio", "texts of mixed length", _segments, _answer_lengths),
     World("perplexity", "texts of mixed length", _segments, _likelihood),
     World("bits_per_byte", "texts of mixed length", _segments, _likelihood),
+    World("label_f1", _HALF_NONE, _classes((0.6, 0.3, 0.1)), _labels(3, none=0.5)),
+    World("label_mcc", _HALF_NONE, _classes((0.6, 0.3, 0.1)), _labels(3, none=0.5)),
+    World("choice_brier", "two to five choices", _choice_counts, _choice_distances),
+    World("choice_ece", "four choices, overconfident", _likeliest, _calibration, _exact_calibration),
+    World("target_nats", "short answers", _plain, _answer_nats),
 )
 CALIBRATED = World("ece", _CALIBRATED, _confident, _calibration, _exact_calibration)
 """A world whose truth is 0 at level 0."""

@@ -7,6 +7,7 @@ from scipy.stats import binom
 
 from simulations import rates
 from simulations.worlds import CALIBRATED, WORLDS
+from tutelage.metrics.catalogue import catalogue
 
 BY_NAME = {f"{world.metric}, {world.description}": world for world in WORLDS}
 # Every metric is looked at; of worlds that differ in classes or bins only the first.
@@ -21,6 +22,13 @@ def test_an_interval_covers_in_a_small_look(metric):
     found = rates.coverage(QUICK[metric], 30, LOOKS).mean
     # An interval that covers in 93 of 100 cases falls below this once in 100,000 looks; one that covers in 60 nearly always.
     assert found.count >= binom.ppf(1e-5, 10 * LOOKS, 0.93), found
+
+
+def test_every_statistic_that_is_no_mean_of_items_is_simulated():
+    # Means over tasks are simulated in tests/benchmarks/test_task_score_coverage.py, lengths as ratios to those of references.
+    elsewhere = {"task_score", "answer_length"}
+    others = {entry.implementation for entry in catalogue().values() if entry.kind == "other"}
+    assert others - {world.spec.entry.implementation for world in WORLDS} == elsewhere
 
 
 @pytest.mark.parametrize("n", [10, 30, 100])
