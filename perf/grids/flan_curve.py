@@ -46,7 +46,7 @@ TAUGHT = (
     P3.format("commonsense_qa_answer_to_question"),
     P3.format("cosmos_qa_context_description_question_answer_id"),
     P3.format("dbpedia_14_given_a_choice_of_categories_"),
-    P3.format("dream_answer_to_dialogue"),
+    P3.format("adversarial_qa_droberta_based_on"),
     P3.format("dream_baseline"),
     P3.format("duorc_ParaphraseRC_answer_question"),
     P3.format("adversarial_qa_dbidaf_based_on"),
