@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scipy.stats import binom
 
-from simulations import rates
+from simulations import rates, searches
 from simulations.worlds import CALIBRATED, WORLDS
 from tutelage.metrics.catalogue import catalogue
 
@@ -49,6 +49,17 @@ def test_the_interval_of_a_difference_covers_in_a_small_look(metric):
 def test_no_test_cries_wolf_in_a_small_look(test):
     for rate in rates.false_alarms(test, 200, sizes=(30, 100)):
         assert rate.share < 0.12, rate
+
+
+@pytest.mark.parametrize(
+    ("n", "repetitions"), [(200, 300), (1000, 300), pytest.param(1000, 4000, marks=pytest.mark.long)]
+)
+def test_a_search_seldom_offers_what_is_over_budget(n, repetitions):
+    # At 0.5 exactly the budget is lost, where the test has its level.
+    over, nothing = searches.over_budget(n, repetitions)
+    assert over.count <= binom.ppf(1 - 1e-5, repetitions, 0.05), over
+    if n == 1000:
+        assert nothing.share < 0.5
 
 
 def test_the_same_seed_gives_the_same_rates():

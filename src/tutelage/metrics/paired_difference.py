@@ -79,7 +79,7 @@ def _difference_of_all(
     spec: MetricSpec, base: ItemScores, tuned: ItemScores, value: float, *, seed: int, trials: int
 ) -> ScoreDifference:
     clusters = base.clusters
-    sides = _same_width(base.statistics, tuned.statistics)
+    sides = same_width(base.statistics, tuned.statistics)
     ends, interval_p = change_interval(spec, sides, (base.score.value, tuned.score.value), clusters, seed)
     pairs, counts = independent_units(np.hstack(sides), clusters)
     estimator = implementation(spec).estimator(spec, np.vstack(np.split(pairs, 2, axis=1)))
@@ -111,7 +111,7 @@ def _difference(
     )
 
 
-def _same_width(base: Floats, tuned: Floats) -> tuple[Floats, Floats]:
+def same_width(base: Floats, tuned: Floats) -> tuple[Floats, Floats]:
     """Fill up with columns of zeros: entity types that only one side has take columns of their own."""
     width = max(base.shape[1], tuned.shape[1])
     padded = [np.pad(side, ((0, 0), (0, width - side.shape[1]))) for side in (base, tuned)]

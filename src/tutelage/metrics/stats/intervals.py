@@ -36,6 +36,13 @@ def t_test(value: float, error: float, dof: float) -> float:
     return 1.0 if error == 0 else min(1.0, 2 * float(stdtr(dof, -abs(value) / error)))
 
 
+def t_tail(value: float, dof: float) -> float:
+    """The probability that Student's t is above a value."""
+    from scipy.special import stdtr
+
+    return float(stdtr(dof, -value))
+
+
 def wilson_interval(right: float, n: int) -> tuple[float, float]:
     """The interval of a share of `right` in `n`.
 
@@ -258,20 +265,32 @@ def paired_proportions_interval(gained: int, lost: int, n: int) -> tuple[float, 
     """
 
     def score(delta: float) -> float:
-        a = 2 * n
-        b = -gained - lost + (2 * n - gained + lost) * delta
-        c = -lost * delta * (1 - delta)
-        p21 = (math.sqrt(max(0.0, b * b - 4 * a * c)) - b) / (2 * a)
-        variance = n * (2 * p21 + delta * (1 - delta))
-        top = gained - lost - n * delta
-        if variance <= 0:
-            return 0.0 if top == 0 else math.copysign(math.inf, top)
-        return top / math.sqrt(variance)
+        return paired_proportions_score(gained, lost, n, delta)
 
     difference = (gained - lost) / n
     lower = bisect(lambda delta: score(delta) - Z > 0, -1.0, difference, halvings=60)
     upper = bisect(lambda delta: score(delta) + Z > 0, difference, 1.0, halvings=60)
     return -1.0 if lost == n else sum(lower) / 2, 1.0 if gained == n else sum(upper) / 2
+
+
+def paired_proportions_score(gained: int, lost: int, n: int, delta: float) -> float:
+    """Tango's score statistic: how many standard errors the difference of two paired proportions is above `delta`.
+
+    Args:
+        gained: items wrong before and right after.
+        lost: items right before and wrong after.
+        n: all items.
+        delta: the difference in truth under the hypothesis, -1 to 1.
+    """
+    a = 2 * n
+    b = -gained - lost + (2 * n - gained + lost) * delta
+    c = -lost * delta * (1 - delta)
+    p21 = (math.sqrt(max(0.0, b * b - 4 * a * c)) - b) / (2 * a)
+    variance = n * (2 * p21 + delta * (1 - delta))
+    top = gained - lost - n * delta
+    if variance <= 0:
+        return 0.0 if top == 0 else math.copysign(math.inf, top)
+    return top / math.sqrt(variance)
 
 
 def reconcile(

@@ -1,0 +1,145 @@
+"""Chooses among candidates that lose more the more they gain: fixed-sequence testing along a path that is fixed beforehand.
+
+From the safest candidate on, "it loses at least the budget" must be rejected by a one-sided test at 5 % for everything that is watched;
+the first candidate that fails ends the sequence. So at most 5 % of searches call a candidate safe that is not, with no
+correction for the number of candidates (W. Maurer, L. Hothorn, W. Lehmacher, "Multiple comparisons in drug clinical trials and
+preclinical assays: a-priori ordered hypotheses", 1995; A. Angelopoulos et al., "Learn then Test", 2021, arXiv 2110.01052).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tutelage.comparison import wording
+from tutelage.comparison.budgets import exceeds, undetected_loss
+from tutelage.comparison.task_comparison import PairedScores
+from tutelage.core.errors import InputError
+from tutelage.metrics import paired_difference
+from tutelage.metrics.loss_tests import p_of_loss
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class LossTest:
+    """Whether a candidate's loss on one benchmark is below its budget.
+
+    Attributes:
+        budget: the loss in points that is allowed.
+        loss: the observed loss in points; negative for a gain.
+        low, high: of its 95 % interval.
+        p: one-sided, of a loss of at least the budget.
+        n: independent items.
+        within: whether such a loss is excluded: p is below 5 %, and the items suffice to exclude it at all.
+    """
+
+    budget: float
+    loss: float
+    low: float
+    high: float
+    p: float
+    n: int
+    within: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A candidate that was tested.
+
+    Attributes:
+        scale: of the tuned change: 1 is the tuned model, 0 the base.
+        losses: the tests by benchmark.
+        gain: the mean gain of all tasks on their validation rows, in points; None for one that failed.
+    """
+
+    scale: float
+    losses: Mapping[str, LossTest]
+    gain: float | None = None
+
+    @property
+    def within(self) -> bool:
+        """Whether it stays within every budget."""
+        return all(test.within for test in self.losses.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """The candidate as in results.json."""
+        losses = {name: asdict(test) for name, test in self.losses.items()}
+        return {"scale": self.scale, "within": self.within, "gain": self.gain, "losses": losses}
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceResult:
+    """The outcome of a search.
+
+    Attributes:
+        path: all scales, from the safest on.
+        candidates: those that were tested, in this order; the last one may have failed.
+        chosen: the scale with the best gain of those within budget; None when none is.
+    """
+
+    path: tuple[float, ...]
+    candidates: tuple[Candidate, ...]
+    chosen: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The search as in results.json."""
+        candidates = [candidate.as_json() for candidate in self.candidates]
+        return {"path": list(self.path), "candidates": candidates, "chosen": self.chosen, "level": LEVEL}
+
+
+def search(
+    path: Sequence[float],
+    losses_at: Callable[[float], Mapping[str, LossTest]],
+    gain_at: Callable[[float], float],
+) -> SequenceResult:
+    """Test candidates from the safest on, until one fails, and choose the best of those that passed.
+
+    Args:
+        path: the scales of the tuned change, fixed before anything was asked.
+        losses_at: tests a candidate on what is watched; called once a candidate.
+        gain_at: a passed candidate's gain in points, on rows that the tests do not see.
+    """
+    scales = tuple(sorted(path))
+    tested: list[Candidate] = []
+    for scale in scales:
+        candidate = Candidate(scale, losses_at(scale))
+        if not candidate.within:
+            tested.append(candidate)
+            break
+        tested.append(Candidate(scale, candidate.losses, gain_at(scale)))
+    passed = [candidate for candidate in tested if candidate.gain is not None]
+    best = max(passed, key=lambda candidate: candidate.gain or 0.0, default=None)
+    return SequenceResult(scales, tuple(tested), None if best is None else best.scale)
+
+
+def loss_test(name: str, scores: PairedScores, budget: float, *, seed: int = 0) -> LossTest:
+    """Test whether a candidate lost at least the budget on a benchmark.
+
+    Args:
+        name: the benchmark's, for errors.
+        scores: of the base and of the candidate; the primary metric is tested.
+        budget: the loss in points that is allowed.
+        seed: for intervals and tests that draw random numbers.
+
+    Raises:
+        InputError: the primary metric has no scale of 0 to 100.
+    """
+    points = wording.budget_points(scores.primary)
+    if points is None:
+        raise InputError(
+            "a budget in points for a metric that has no scale of 0 to 100",
+            where=f"retain.{name}",
+            found=scores.primary,
+            fix="watch the benchmark by another metric",
+        )
+    base, tuned = scores.base[scores.primary], scores.tuned[scores.primary]
+    difference = paired_difference(base, tuned, seed=seed)
+    sign = -points if wording.metric_wording(scores.primary).higher_is_better else points
+    low, high = sorted((sign * difference.low, sign * difference.high))
+    loss = sign * difference.value
+    n = difference.n if difference.units is None else difference.units
+    p = p_of_loss(base, tuned, budget / points, seed=seed)
+    enough = not exceeds(undetected_loss(n, -loss), budget)
+    return LossTest(budget, loss, low, high, p, n, within=p < LEVEL and enough)
