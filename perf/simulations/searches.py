@@ -48,7 +48,7 @@ def chosen_scale(n: int, path: Sequence[float], repetition: int) -> float | None
 
     def losses_at(scale: float) -> dict[str, LossTest]:
         scores = PairedScores(
-            METRIC, {METRIC: _scored(position < 0.5)}, {METRIC: _scored(_right(position, scale))}
+            METRIC, {METRIC: _scored(_right(position, 0.0))}, {METRIC: _scored(_right(position, scale))}
         )
         return {"watched": loss_test("watched", scores, BUDGET)}
 
