@@ -30,7 +30,7 @@ def items(tmp_path, spec, write):
     def read(rows, changed=None):
         place = write(changed or spec, rows)
         checked, _ = read_spec(place / "spec.yaml")
-        return read_items(place / "items.jsonl", checked, shown="my/items.jsonl", foreign=True)
+        return read_items({"my/items.jsonl": place / "items.jsonl"}, checked, foreign=True)
 
     return read
 

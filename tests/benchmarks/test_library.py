@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -100,6 +101,50 @@ def test_development_items_are_another_benchmark_of_the_same_spec(write, spec, r
     assert scored.fingerprint != tried.fingerprint
     assert load(f"{place / 'spec.yaml'}:development").fingerprint == tried.fingerprint
     assert load("general-probe:development").name == "general-probe:development"
+
+
+def test_several_files_are_read_in_order_and_a_subset_has_some_of_them(write, spec, rows):
+    spec["added_items"] = ["more.jsonl"]
+    spec["subsets"] = {"first": {"title": "The oldest", "items": ["items.jsonl"]}}
+    place = write(spec, rows[:3])
+    (place / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[3:]))
+    whole, first = load(str(place)), load(f"{place}:first")
+    assert (whole.name, first.name) == ("shop", "shop:first")
+    assert [item.id for item in whole.items] == ["c1", "n1", "c2", "n2", "n3"]
+    assert first.items == whole.items[:3]
+    assert (first.sizes, whole.sizes) == ({"colours": 2, "numbers": 1}, {"colours": 2, "numbers": 3})
+    assert load(f"{place}:first", parts=["colours"], limit=1).sizes == {"colours": 2}
+    with pytest.raises(InputError, match="one subset is asked at a time"):
+        load(f"{place}:first:first")
+    with pytest.raises(InputError, match="shop has no such way") as caught:
+        load(f"{place}:frist")
+    assert caught.value.fix == "did you mean shop:first?"
+
+
+def test_whether_items_stand_in_one_file_or_two_makes_no_other_benchmark(write, spec, rows):
+    one = load(str(write(spec, rows)))
+    place = write({**spec, "added_items": ["more.jsonl"]}, rows[:2], folder="split")
+    (place / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[2:]))
+    assert load(str(place)).fingerprint == one.fingerprint
+
+
+def test_an_id_in_two_files_is_told_with_both_lines(write, spec, rows):
+    spec["added_items"] = ["more.jsonl"]
+    place = write(spec, rows)
+    (place / "more.jsonl").write_text("\n" + json.dumps({**rows[0], "input": "Other?"}))
+    with pytest.raises(InputError, match="the id stands twice") as caught:
+        load(str(place))
+    assert caught.value.where == f"{place / 'more.jsonl'}:2"
+    assert caught.value.found == f'"c1", as on line 1 of {place / "items.jsonl"}'
+
+
+def test_the_file_that_is_not_there_is_named_of_several(write, spec):
+    spec["added_items"] = ["gone.jsonl"]
+    place = write(spec)
+    with pytest.raises(InputError, match="the items' file is not there") as caught:
+        load(str(place))
+    assert caught.value.where.endswith("spec.yaml: added_items")
+    assert "gone.jsonl" in caught.value.found
 
 
 def test_a_folder_whose_name_ends_like_the_mark_is_still_found(write, spec, rows):

@@ -366,3 +366,33 @@ def test_the_first_metric_must_be_able_to_decide_a_verdict(refusal, monkeypatch)
     error = refusal(HEAD + PART + "metrics: [exact_match, accuracy]\n")
     assert (error.where, error.found) == ("my/spec.yaml:7: metrics.0", "exact_match")
     assert error.problem == "cannot be the primary metric"
+
+
+SUBSET = "{title: The oldest, items: [items.jsonl]}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "where", "problem"),
+    [
+        ({"added_items": "[items.jsonl]"}, "added_items.0", "the file stands twice"),
+        ({"added_items": "[a.jsonl, a.jsonl]"}, "added_items.1", "the file stands twice"),
+        ({"added_items": "['']"}, "added_items.0", "nothing is there"),
+        ({"subsets": "{old: {title: Old, items: []}}"}, "subsets.old.items", "nothing is there"),
+        ({"subsets": f"{{development: {SUBSET}}}"}, "subsets.development", "not a name for a subset"),
+        ({"subsets": f"{{all: {SUBSET}}}"}, "subsets.all", "not a name for a subset"),
+        ({"subsets": f"{{'a:b': {SUBSET}}}"}, "subsets", "not a name for a subset"),
+        ({"subsets": "{old: {items: [items.jsonl]}}"}, "subsets.old", "the field title is missing"),
+        ({"subsets": "{old: {title: Old, items: [itms.jsonl]}}"}, "subsets.old.items", "no such file"),
+        (
+            {"subsets": "{old: {title: Old, items: [items.jsonl, items.jsonl]}}"},
+            "items",
+            "the file stands twice",
+        ),
+    ],
+)
+def test_files_and_subsets_that_do_not_fit_are_told_with_their_place(refusal, fields, where, problem):
+    head = {"items": "items.jsonl", **fields}
+    text = HEAD.replace("items: items.jsonl\n", "".join(f"{name}: {value}\n" for name, value in head.items()))
+    error = refusal(text + PART)
+    assert where in str(error.where)
+    assert problem in error.problem

@@ -1,4 +1,4 @@
-"""The items of a benchmark in their file: JSONL rows, checked against the spec, every mistake with file and line."""
+"""The items of a benchmark in their files: JSONL rows, checked against the spec, every mistake with file and line."""
 
 from __future__ import annotations
 
@@ -43,71 +43,82 @@ class _ItemFields(Block):
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A checked line of the file.
+    """A checked line of a file.
 
     Attributes:
-        number: its place among the rows, from 0.
+        number: its place among the rows of all files, from 0.
+        file: its file's name in errors.
         line: its line in the file, from 1.
         fields: the item's fields.
     """
 
     number: int
+    file: str
     line: int
     fields: _ItemFields
 
 
-def read_items(path: Path, spec: Spec, *, shown: str, foreign: bool) -> tuple[BenchmarkItem, ...]:
+def read_items(files: Mapping[str, Path], spec: Spec, *, foreign: bool) -> tuple[BenchmarkItem, ...]:
     """Read and check a benchmark's items.
 
     Args:
-        path: JSONL; its fields are described in `docs/benchmarks.md`.
+        files: JSONL files, whose fields are described in `docs/benchmarks.md`, by their names in errors.
         spec: the spec that the rows must fit.
-        shown: the file's name in errors.
         foreign: whether the spec is not one of the bundled ones.
 
     Raises:
         InputError: a mistake with file, line and field; InputErrors for several.
     """
+    title = ", ".join(files)
+    lines, errors = _read_lines(files, spec)
+    items: dict[int, BenchmarkItem] = {}
+    for name, part in spec.parts.items():
+        own_lines = [line for line in lines if line.fields.part == name]
+        for line, item in zip(own_lines, _items(own_lines, part, foreign=foreign), strict=False):
+            if isinstance(item, InputError):
+                errors.append((line.number, item))
+            else:
+                items[line.number] = item
+    checked = [(line, items[line.number]) for line in lines if line.number in items]
+    errors += _duplicates(checked)
+    raise_all(title, [error for _, error in sorted(errors, key=lambda pair: pair[0])][:MAX_MISTAKES])
+    empty = [part for part in spec.parts if part not in {item.part for _, item in checked}]
+    raise_all(title, [_no_items(part, title) for part in empty])
+    return tuple(item for _, item in checked)
+
+
+def _read_lines(files: Mapping[str, Path], spec: Spec) -> tuple[list[_Line], list[tuple[int, InputError]]]:
+    """The lines without mistakes, and the mistakes with their rows' numbers, until there are too many."""
     lines: list[_Line] = []
     errors: list[tuple[int, InputError]] = []
-    for number, row in enumerate(jsonl.rows(Lines(path, shown), shown)):
+    rows = ((file, row) for file, path in files.items() for row in jsonl.rows(Lines(path, file), file))
+    for number, (file, row) in enumerate(rows):
         if isinstance(row, InputError):
             errors.append((number, row))
             continue
-        places = Places(f"{shown}:{row.line}")
+        places = Places(f"{file}:{row.line}")
         fields, mistakes, _ = validate(_ItemFields, row.fields, places)
         if fields is not None:
             mistakes = list(_mistakes(fields, spec, places))
         if mistakes:
             errors += [(number, mistake) for mistake in mistakes]
         elif fields is not None:
-            lines.append(_Line(number, row.line, fields))
+            lines.append(_Line(number, file, row.line, fields))
         if len(errors) >= MAX_MISTAKES:
             break
-    items: dict[int, BenchmarkItem] = {}
-    for name, part in spec.parts.items():
-        own_lines = [line for line in lines if line.fields.part == name]
-        for line, item in zip(own_lines, _items(own_lines, part, shown, foreign=foreign), strict=False):
-            if isinstance(item, InputError):
-                errors.append((line.number, item))
-            else:
-                items[line.number] = item
-    checked = [(line, items[line.number]) for line in lines if line.number in items]
-    errors += _duplicates(checked, shown)
-    raise_all(shown, [error for _, error in sorted(errors, key=lambda pair: pair[0])][:MAX_MISTAKES])
-    empty = [part for part in spec.parts if part not in {item.part for _, item in checked}]
-    raise_all(shown, [_no_items(part, shown) for part in empty])
-    return tuple(item for _, item in checked)
+    return lines, errors
 
 
-def _items(
-    lines: Sequence[_Line], part: PartSpec, shown: str, *, foreign: bool
-) -> Iterator[BenchmarkItem | InputError]:
+def _items(lines: Sequence[_Line], part: PartSpec, *, foreign: bool) -> Iterator[BenchmarkItem | InputError]:
     """The items of one part, or what is wrong with a line."""
 
-    def render(field: str, template: str, name: str, texts: Mapping[str, int]) -> dict[str, str | InputError]:
+    def render(
+        field: str, template: str, name: str, texts: Mapping[str, _Line]
+    ) -> dict[str, str | InputError]:
         """Render a template of one field for each text that the field has; the texts come with their first lines."""
-        rows = [Example(part.title, {name: text}, Origin(shown, line)) for text, line in texts.items()]
+        rows = [
+            Example(part.title, {name: text}, Origin(line.file, line.line)) for text, line in texts.items()
+        ]
         extra: dict[str, Json] = {"part": lines[0].fields.part, "title": part.title}
         rendered = render_templates([(field, template)], rows, extra, foreign=foreign)
         return {
@@ -117,12 +128,12 @@ def _items(
 
     if not lines:
         return
-    inputs: dict[str, int] = {}
-    choices: dict[str, int] = {}
+    inputs: dict[str, _Line] = {}
+    choices: dict[str, _Line] = {}
     for line in lines:
-        inputs.setdefault(line.fields.input, line.line)
+        inputs.setdefault(line.fields.input, line)
         for choice in line.fields.choices or part.choices:
-            choices.setdefault(choice, line.line)
+            choices.setdefault(choice, line)
     prompts = render("prompt", part.prompt, INPUT, inputs)
     answers = render("answer", part.answer, CHOICE, choices)
     complete = len(prompts) == len(inputs) and len(answers) == len(choices)
@@ -227,30 +238,31 @@ def _reference_mistakes(fields: _ItemFields, part: PartSpec, places: Places) -> 
             )
 
 
-def _duplicates(items: Sequence[tuple[_Line, BenchmarkItem]], shown: str) -> Iterator[tuple[int, InputError]]:
+def _duplicates(items: Sequence[tuple[_Line, BenchmarkItem]]) -> Iterator[tuple[int, InputError]]:
     """Ids and questions that stand twice; a question is prompt and choices, whatever the choices' order."""
-    first_lines: dict[tuple[str, ...], int] = {}
+    first_lines: dict[tuple[str, ...], _Line] = {}
     for line, item in items:
         question = ("question", item.part, item.prompt, *sorted(item.choices))
         for key, text in ((("id", item.id), item.id), (question, item.prompt[-40:])):
-            first = first_lines.setdefault(key, line.line)
-            if first != line.line:
+            first = first_lines.setdefault(key, line)
+            if first is not line:
+                place = f"line {first.line}" + (f" of {first.file}" if first.file != line.file else "")
                 yield (
                     line.number,
                     InputError(
                         f"the {key[0]} stands twice",
-                        where=f"{shown}:{line.line}",
-                        found=f"{shorten(text)}, as on line {first}",
+                        where=f"{line.file}:{line.line}",
+                        found=f"{shorten(text)}, as on {place}",
                         expected=f"every {key[0]} once",
                         fix="change or remove one of them",
                     ),
                 )
 
 
-def _no_items(part: str, shown: str) -> InputError:
+def _no_items(part: str, files: str) -> InputError:
     return InputError(
         f"the part {part} has no items",
-        where=shown,
+        where=files,
         found="0 items",
         expected="at least one",
         fix="add some, or remove the part from the spec",

@@ -19,7 +19,7 @@ from tutelage.benchmarks.row_prompts import PromptSettings, items_of_rows
 from tutelage.benchmarks.rows_spec import RowsSpec, is_over_rows, read_rows_spec
 from tutelage.benchmarks.runner import Benchmark
 from tutelage.benchmarks.sampling import Limit, sample_items
-from tutelage.benchmarks.spec import RunnableSpec, Spec, check_spec
+from tutelage.benchmarks.spec import ALL, DEVELOPMENT, RunnableSpec, Spec, check_spec
 from tutelage.benchmarks.suite import SuiteSpec, load_suite, read_suite_spec
 from tutelage.benchmarks.way_spec import spec_in_way, ways_notes
 from tutelage.core import regular
@@ -29,8 +29,6 @@ from tutelage.core.suggestions import unknown_name
 from tutelage.core.validation import read_document
 
 SPEC = "spec.yaml"
-DEVELOPMENT = "development"
-ALL = "all"
 AnySpec = Spec | RowsSpec | BigBenchSpec | SuiteSpec
 
 
@@ -104,7 +102,7 @@ def load(
     Args:
         name: a bundled benchmark's name, or the path of your own: a folder with a spec.yaml, or the spec itself
             (anything with a / in it, or that ends in .yaml or .yml). Behind it, after a colon each, one of its ways and one of
-            its filters (`mmlu:lm-eval:redux`), or `development` for its development items.
+            its filters (`mmlu:lm-eval:redux`), one of its subsets, or `development` for its development items.
         data: a folder for items that are not beside their spec.
         limit: at most so many items of each part, sampled unless the limit says the first ones.
         parts: only these parts.
@@ -240,16 +238,7 @@ def _of_suite(spec: SuiteSpec, named: NamedSpec, data: Path | None, selection: S
 
 
 def _of_items(spec: Spec, named: NamedSpec, data: Path | None, selection: Selection) -> Benchmark:
-    for word in named.selectors:
-        if word != DEVELOPMENT:
-            raise unknown_name(
-                f"{spec.name} has no such way",
-                word,
-                [DEVELOPMENT],
-                also=", for its development items",
-                form=f"{spec.name}:{{}}",
-                fix=f"write {spec.name}",
-            )
+    subset = _subset(spec, named.selectors)
     if selection.shots is not None:
         raise InputError(
             f"{spec.name} has no exemplars to choose from",
@@ -258,8 +247,8 @@ def _of_items(spec: Spec, named: NamedSpec, data: Path | None, selection: Select
             fix="leave --shots away",
         )
     _require_parts(spec.name, list(spec.parts), selection.parts)
-    file = _items_path(spec, named.path, data, development=bool(named.selectors))
-    all_items = read_items(file, spec, shown=str(file), foreign=named.foreign)
+    paths = _item_paths(spec, named.path, data, subset)
+    all_items = read_items({str(path): path for path in paths}, spec, foreign=named.foreign)
     by_part: dict[str, list[BenchmarkItem]] = {}
     for item in all_items:
         if item.part in (selection.parts or spec.parts):
@@ -351,25 +340,49 @@ def _user_path(name: str, root: Path) -> Path:
     return root / path
 
 
-def _items_path(spec: Spec, path: Path, data: Path | None, *, development: bool) -> Path:
-    """The items' file: beside the spec, else in the data folder."""
-    if development and not spec.development:
+def _subset(spec: Spec, selectors: Sequence[str]) -> str:
+    """The name of the items that are asked: a subset, `development`, or "" for all."""
+    names = [*spec.subsets, DEVELOPMENT]
+    for word in selectors:
+        if word not in names:
+            raise unknown_name(
+                f"{spec.name} has no such way",
+                word,
+                names,
+                also=", for its development items",
+                form=f"{spec.name}:{{}}",
+                fix=f"write {spec.name}",
+            )
+    if len(selectors) > 1:
+        raise InputError(
+            "one subset is asked at a time",
+            where=":".join([spec.name, *selectors]),
+            found=", ".join(selectors),
+        )
+    return selectors[0] if selectors else ""
+
+
+def _item_paths(spec: Spec, path: Path, data: Path | None, subset: str) -> list[Path]:
+    """The files of the items that are asked: beside the spec, else in the data folder."""
+    if subset == DEVELOPMENT and not spec.development:
         raise InputError(
             f"{spec.name} has no development items",
             where=str(path),
             expected="the field development, with the name of their file",
         )
-    file = spec.development if development else spec.items
     folders = DataFolders(path.parent, data)
-    items_path = folders.find(file)
-    if items_path is None:
-        raise DataNotFoundError(
-            "the items' file is not there",
-            where=f"{path}: {'development' if development else 'items'}",
-            found=folders.searched(file),
-            fix="put it beside the spec, or name the folder it is in with --data",
-        )
-    return items_path
+    paths = []
+    for file in spec.files_of(subset):
+        item_path = folders.find(file)
+        if item_path is None:
+            raise DataNotFoundError(
+                "the items' file is not there",
+                where=f"{path}: {spec.field_of(file)}",
+                found=folders.searched(file),
+                fix="put it beside the spec, or name the folder it is in with --data",
+            )
+        paths.append(item_path)
+    return paths
 
 
 def _require_parts(name: str, parts: Sequence[str], selected: Sequence[str]) -> None:

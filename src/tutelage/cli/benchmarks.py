@@ -23,6 +23,8 @@ from tutelage.cli import console
 from tutelage.cli.options import Data
 from tutelage.core.errors import InputError
 
+_VARIANTS = ("ways", "filters", "subsets")
+"""Fields of a spec whose names can stand behind the benchmark's."""
 _MAX_EXAMPLES = 8
 """Of a benchmark with more parts, whose items look alike, only one example item is shown."""
 
@@ -88,6 +90,7 @@ def _about(spec: BenchmarkInfo) -> dict[str, Any]:
         "title": spec.title,
         "ways": list(getattr(spec, "ways", {})),
         "filters": list(getattr(spec, "filters", {})),
+        "subsets": list(getattr(spec, "subsets", {})),
     }
 
 
@@ -110,7 +113,7 @@ def _items(entry: dict[str, Any]) -> str:
 def _show(name: str, data: Path | None, *, as_json: bool) -> None:
     spec = describe(name)
     fields = ("description", "citation", "source", "licence", "language", "version", "aggregate")
-    variants = {key: getattr(spec, key, {}) for key in ("ways", "filters")}
+    variants = {key: getattr(spec, key, {}) for key in _VARIANTS}
     facts: dict[str, Any] = {
         "name": name,
         **_about(spec),
@@ -180,7 +183,7 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("description", "citation", "source", "licence", "language", "metrics", "aggregate", "items"):
         if facts.get(key):
             yield key, ", ".join(facts[key]) if key == "metrics" else str(facts[key])
-    for kind in ("ways", "filters"):
+    for kind in _VARIANTS:
         for name, title in facts[kind].items():
             yield kind[:-1], f"{name}: {title}"
     if facts.get("missing_parts"):
