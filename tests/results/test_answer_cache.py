@@ -13,7 +13,7 @@ import textwrap
 import pytest
 
 from tutelage.core import seeds
-from tutelage.core.types import Request, Response
+from tutelage.core.types import Request, Response, Sampling
 from tutelage.results import answer_cache as module
 from tutelage.results.answer_cache import KEYS_PER_QUERY, AnswerCache, answer_key
 
@@ -88,6 +88,7 @@ OTHERS = {
     "history": (("user", "Be brief."),),
     "form": "text",
     "continuation": " and so on",
+    "sampling": Sampling(0.7, 0.9, 3),
 }
 
 
@@ -108,6 +109,14 @@ def test_every_field_of_a_request_but_its_id_is_in_the_key_and_so_is_the_model()
 def test_a_field_that_requests_came_to_have_leaves_the_keys_of_others_as_they_were():
     key = "83421406fe93c77010c940c8f204f7cfc7761110092eb3e3db29ac97c1d16670"
     assert answer_key("m", CHOSEN).hex() == key
+
+
+def test_a_sampled_answer_is_kept_for_its_id_which_decides_what_is_drawn(opened):
+    asked = dataclasses.replace(WRITTEN, sampling=Sampling(1.0))
+    answers = opened()
+    answers.add("m", [(asked, SAID)])
+    assert answers.find("m", [asked]) == [SAID]
+    assert answers.find("m", [dataclasses.replace(asked, id="twin"), WRITTEN]) == []
 
 
 def test_choices_in_another_order_or_parted_otherwise_are_other_questions():
@@ -132,20 +141,6 @@ def test_a_field_that_responses_come_to_have_makes_the_old_ones_unknown(monkeypa
     assert answer_key("m", WRITTEN) != before
 
 
-def test_what_is_drawn_by_chance_is_never_kept(opened):
-    @dataclasses.dataclass(frozen=True, slots=True)
-    class Drawn(Request):
-        temperature: float = 0.0
-
-    fields = {field.name: getattr(WRITTEN, field.name) for field in dataclasses.fields(WRITTEN)}
-    greedy, drawn = Drawn(**fields), Drawn(**fields, temperature=0.7)
-    answers = opened()
-    answers.add("m", [(greedy, SAID), (drawn, SAID)])
-    assert answers.find("m", [drawn]) == []
-    assert answers.find("m", [greedy]) == [SAID]
-    assert answers._number("SELECT count(*) FROM answers") == 1
-
-
 def test_an_answer_that_would_not_come_back_is_not_kept(opened, said):
     answers = opened()
     broken = [
@@ -161,7 +156,7 @@ WRITER = textwrap.dedent(
     """
     import sys
     from pathlib import Path
-    from tutelage.core.types import Request, Response
+    from tutelage.core.types import Request, Response, Sampling
     from tutelage.results.answer_cache import AnswerCache
 
     def fail(line):

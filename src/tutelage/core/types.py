@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
+
+from tutelage.core.errors import InputError
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Split = Literal["train", "validation", "test"]
@@ -106,11 +109,41 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the tokens of an answer are drawn.
+
+    Each token is drawn from the softmax of the logits over `temperature`, restricted to the smallest set of likeliest tokens
+    whose mass reaches `top_p`. What is drawn depends on `seed`, the request's id and the token's position alone.
+    """
+
+    temperature: float
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise InputError(
+                "the temperature is out of bounds",
+                where="sampling.temperature",
+                found=f"{self.temperature:g}",
+                expected="a finite number above 0",
+                fix="leave the sampling out for greedy answers" if self.temperature == 0 else None,
+            )
+        if not 0 < self.top_p <= 1:
+            raise InputError(
+                "top_p is out of bounds",
+                where="sampling.top_p",
+                found=f"{self.top_p:g}",
+                expected="a number above 0 and at most 1",
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One question to a model.
 
     `choose`: the log-likelihood of each of `choices` after the prompt; `generate`: at most `max_new_tokens`
-    greedy tokens, ending at the model's end of turn or at a stop string.
+    tokens, ending at the model's end of turn or at a stop string. Each is the likeliest one, or drawn as `sampling` says.
 
     A `choose` with a `continuation` compares contexts instead: the log-likelihood of that text behind the prompt and each of
     `choices` in turn.
@@ -128,6 +161,13 @@ class Request:
     history: History = ()
     form: Literal["chat", "text"] = "chat"
     continuation: str = ""
+    sampling: Sampling | None = None
+
+    def __post_init__(self) -> None:
+        if self.sampling is not None and self.kind != "generate":
+            raise InputError(
+                "only generated answers are sampled", where=self.id, found=f"sampling for {self.kind}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,30 +1,21 @@
-"""Continuous batching: greedy generation in which finished requests leave the batch and waiting ones take their place."""
+"""Continuous batching: generation in which finished requests leave the batch and waiting ones take their place."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from tutelage.core.types import Request
 from tutelage.engine.decode_batch import DecodeBatch
 from tutelage.engine.encoded_request import EncodedRequest
+from tutelage.engine.generation import Generation
 from tutelage.engine.limits import BatchLimits
 from tutelage.engine.packed_scoring import PACK_TOKENS, Pack, pack_requests
 from tutelage.engine.prefix_tree import PrefixNode
+from tutelage.engine.sampling import next_tokens
 from tutelage.engine.shared_prefix import SharedPrefix
 
 WaitingPack = tuple[SharedPrefix, list[EncodedRequest], Pack]
 """Requests, the prefix that they continue, and the rest of their prompts as one pack."""
-
-
-@dataclass(slots=True)
-class Generation:
-    """A greedy generation in progress; `finish` is `stop` or `length` once it has ended."""
-
-    request: Request
-    ids: list[int] = field(default_factory=list)
-    finish: str = ""
 
 
 def waiting_packs(
@@ -62,7 +53,7 @@ def generate(
     rows: int,
     cached_tokens: int,
 ) -> Iterator[list[Generation]]:
-    """Generate greedily; gives generations as they end, several at a time.
+    """Generate answers; gives generations as they end, several at a time.
 
     Args:
         model: a decoder-only model that takes decode batches, in inference mode.
@@ -79,8 +70,9 @@ def generate(
         while waiting and _fits(batch, waiting, rows=rows, cached_tokens=cached_tokens):
             prefix, requests, pack = waiting
             free = cached_tokens - _prefix_tokens(batch, prefix)
-            tokens += batch.admit(prefix, requests, pack, max_tokens=free).argmax(-1).tolist()
-            active += [Generation(request.request) for request in requests]
+            admitted = [Generation(request.request) for request in requests]
+            tokens += next_tokens(batch.admit(prefix, requests, pack, max_tokens=free), admitted)
+            active += admitted
             waiting = next(packs, None)
         for generation, token in zip(active, tokens, strict=True):
             append(generation, token)
@@ -90,7 +82,7 @@ def generate(
             order = batch.remove(finished)
             active, tokens = [active[row] for row in order], [tokens[row] for row in order]
         if active:
-            tokens = batch.feed(tokens).argmax(-1).tolist()
+            tokens = next_tokens(batch.feed(tokens), active)
 
 
 def _width(request: EncodedRequest, prefix: SharedPrefix) -> int:

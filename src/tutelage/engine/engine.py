@@ -1,8 +1,8 @@
 """Answers many requests with one model: shared prefixes go through the model once, the rest in batches.
 
-Greedy generation ends at the model's end of turn, at a stop string or at its limit; finished rows leave the batch. Log-probabilities
-of choices read the prompt once, whatever the number of choices. Every answer is a function of its own request: batch and order
-change log-probabilities by rounding only.
+Generation, greedy or sampled, ends at the model's end of turn, at a stop string or at its limit; finished rows leave the batch.
+Log-probabilities of choices read the prompt once, whatever the number of choices. Every answer is a function of its own request:
+batch and order change log-probabilities by rounding only.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ import torch
 
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
-from tutelage.core.types import Request, Response
+from tutelage.core.types import Request, Response, Sampling
 from tutelage.engine import continuous_batching, packed_scoring, padded_answers
 from tutelage.engine.capabilities import Batching, Capabilities
 from tutelage.engine.choice_contexts import ChoiceContexts
-from tutelage.engine.continuous_batching import Generation
 from tutelage.engine.encoded_request import EncodedRequest, RequestEncoder
+from tutelage.engine.generation import Generation
 from tutelage.engine.limits import BatchLimits
 from tutelage.engine.padded_answers import Prefilled
 from tutelage.engine.padded_batch import PaddedBatch, PaddedDecoderBatch, prefill
 from tutelage.engine.prefix_tree import PrefixNode, build_prefix_tree
+from tutelage.engine.sampling import next_tokens
 from tutelage.engine.scoring import ChoiceScore
 from tutelage.engine.sequential import FullPass, next_token_logits
 from tutelage.models.special_tokens import eos_ids
@@ -119,21 +120,22 @@ class Engine:
         Args:
             messages: `{"role": ..., "content": ...}`, the last one the user's.
             max_new_tokens: the most tokens of the answer.
-            temperature: 0 takes the likeliest token; above 0, tokens are sampled from the softened distribution.
+            temperature: 0 takes the likeliest token; above 0, tokens are sampled (see `Sampling`).
             seed: of the sampling.
         """
         self.model.eval()
         prompt = self.conversation_ids(messages)
-        generator = torch.Generator().manual_seed(seed)
+        sampling = Sampling(temperature, seed=seed) if temperature else None
+        answer = Generation(Request("", "generate", "", sampling=sampling))
         # Families that share prefixes are known to be right on a cache: a conversation need not wait for the trial.
         cached = self.capabilities.prefix_sharing or self.capabilities.batching is not Batching.UNCACHED
         next_logits = next_token_logits(self.full_pass, self._prefill, prompt, cached=cached)
-        ids: list[int] = []
+        ids = answer.ids
         streamed = 0
         while len(ids) < max_new_tokens:
             # Not around the `yield`: the caller's tensors would be made in inference mode between two pieces.
             with torch.inference_mode():
-                token = _sample(next_logits(ids), temperature, generator)
+                (token,) = next_tokens(next_logits(ids)[None], [answer])
             if token in self.stop_ids:
                 break
             ids.append(token)
@@ -186,7 +188,7 @@ class Engine:
             yield [_choice(encoded, scores) for encoded, scores in batch]
 
     def generate(self, requests: Sequence[EncodedRequest]) -> Iterator[list[Generation]]:
-        """Greedy answers as token ids, by the fastest path that the model takes, several at a time as they end.
+        """Answers as token ids, by the fastest path that the model takes, several at a time as they end.
 
         Args:
             requests: of kind `generate`, each within the model's context; what is too long is not noticed here.
@@ -212,12 +214,13 @@ class Engine:
         yield from finished
 
     def _generate_alone(self, encoded: EncodedRequest) -> Generation:
-        """A greedy answer with nothing else in the model."""
+        """An answer with nothing else in the model."""
         generation = Generation(encoded.request)
         cached = self.capabilities.batching is Batching.SINGLE
         next_logits = next_token_logits(self.full_pass, self._prefill, encoded.prompt, cached=cached)
         while not generation.finish:
-            self._append(generation, int(next_logits(generation.ids).argmax()))
+            (token,) = next_tokens(next_logits(generation.ids)[None], [generation])
+            self._append(generation, token)
         return generation
 
     def score(
@@ -328,10 +331,3 @@ def _choice(encoded: EncodedRequest, scores: Sequence[ChoiceScore]) -> Response:
         logprobs=tuple(sums),
         lengths=tuple(map(len, encoded.choices)),
     )
-
-
-def _sample(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> int:
-    if temperature <= 0:
-        return int(logits.argmax())
-    weights = torch.softmax(logits.float().cpu() / temperature, -1)
-    return int(torch.multinomial(weights, 1, generator=generator))

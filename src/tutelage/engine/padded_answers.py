@@ -1,4 +1,4 @@
-"""Answers from padded batches: greedy generation, and log-probabilities of choices."""
+"""Answers from padded batches: generation, and log-probabilities of choices."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from tutelage.engine.continuous_batching import Generation
 from tutelage.engine.encoded_request import EncodedRequest
+from tutelage.engine.generation import Generation
 from tutelage.engine.limits import BatchLimits
 from tutelage.engine.padded_batch import PaddedBatch, pad
 from tutelage.engine.prefix_tree import PrefixNode
+from tutelage.engine.sampling import next_tokens
 from tutelage.engine.scoring import ChoiceScore, log_probabilities
 
 Prefilled = tuple[list[EncodedRequest], PaddedBatch]
@@ -57,7 +58,7 @@ def plan_batches(
 def generate_padded(
     batches: Iterator[Prefilled], append: Callable[[Generation, int], None]
 ) -> Iterator[list[Generation]]:
-    """Generate greedily, one batch after the other; gives generations as they end, several at a time.
+    """Generate answers, one batch after the other; gives generations as they end, several at a time.
 
     Args:
         batches: prefilled requests, made as they are needed.
@@ -66,8 +67,8 @@ def generate_padded(
     for requests, batch in batches:
         active = [Generation(request.request) for request in requests]
         while True:
-            tokens = batch.logits.argmax(-1)
-            for generation, token in zip(active, tokens.tolist(), strict=True):
+            tokens = next_tokens(batch.logits, active)
+            for generation, token in zip(active, tokens, strict=True):
                 append(generation, token)
             unfinished = [row for row, generation in enumerate(active) if not generation.finish]
             if len(unfinished) < len(active):
@@ -75,10 +76,10 @@ def generate_padded(
                 active = [active[row] for row in unfinished]
                 if not active:
                     break
-                rows = torch.tensor(unfinished, device=tokens.device)
-                batch.select(rows)
-                tokens = tokens[rows]
-            batch.logits = batch.feed(tokens[:, None])[:, -1]
+                batch.select(torch.tensor(unfinished, device=batch.logits.device))
+                tokens = [tokens[row] for row in unfinished]
+            fed = torch.tensor(tokens, device=batch.logits.device)
+            batch.logits = batch.feed(fed[:, None])[:, -1]
 
 
 def score_padded_choices(

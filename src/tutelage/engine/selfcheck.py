@@ -1,7 +1,7 @@
 """Answers some requests again, one at a time and without the fast paths, and compares.
 
-A log-probability may differ by rounding only. A greedy text must be the same, or depart where the two best tokens are so close that
-rounding decides between them: such ties are counted.
+A log-probability may differ by rounding only. A text must be the same, or depart where the two best tokens are so close that rounding
+decides between them: such ties are counted.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from tutelage.core.types import Request, Response
 from tutelage.engine.choice_contexts import split_by_choice
 from tutelage.engine.encoded_request import EncodedRequest
 from tutelage.engine.engine import Engine
+from tutelage.engine.generation import Generation
+from tutelage.engine.sampling import scores
 from tutelage.models.soft_prompts import soft_prompt
 
 TOLERANCE = 1e-4
@@ -107,8 +109,9 @@ def _check_text(engine: Engine, encoded: EncodedRequest, response: Response) -> 
 
 
 def _generate(engine: Engine, encoded: EncodedRequest) -> tuple[list[int], list[bool]]:
-    """A greedy answer's tokens, and for each whether the two best were a tie."""
-    ids: list[int] = []
+    """An answer's tokens, and for each whether the two best were a tie."""
+    generation = Generation(encoded.request)
+    ids = generation.ids
     ties: list[bool] = []
     model = engine.model
     cached = engine.capabilities.kv_cache and not engine.encoder_decoder and soft_prompt(model) is None
@@ -122,7 +125,7 @@ def _generate(engine: Engine, encoded: EncodedRequest) -> tuple[list[int], list[
             cache, logits = output.past_key_values, output.logits[0, -1]
         else:
             logits = engine.full_pass.logits(encoded.prompt, ids)[-1]
-        best = logits.float().log_softmax(-1).topk(2)
+        best = scores(logits, generation).float().log_softmax(-1).topk(2)
         ties.append(bool(best.values[0] - best.values[1] <= TOLERANCE))
         token = int(best.indices[0])
         if token in engine.stop_ids:

@@ -28,7 +28,7 @@ from tutelage.results.database import BUSY_SECONDS, atomic
 
 KEYS_PER_QUERY = 500
 """SQLite takes 999 values in one statement, whatever its version."""
-_NEWER_FIELDS = ("continuation",)
+_NEWER_FIELDS = ("continuation", "sampling")
 """Fields that requests did not have when the first answers were cached: unset, they leave the key as it was."""
 TARGET_SHARE = 0.9
 """A full file is emptied to this share of its limit, so that not every batch has to delete rows."""
@@ -44,21 +44,16 @@ def answer_key(model: str, request: Request) -> bytes:
 
     Args:
         model: a hash of what decides the model's answers: weights, tokenizer, chat template, program, machine.
-        request: every field but the id counts, also fields that are added later; `_NEWER_FIELDS` where they are set.
+        request: every field counts, also fields that are added later; `_NEWER_FIELDS` where they are set, and the id where
+            the answer is sampled, as it decides what is drawn.
     """
     request_values = {
-        field.name: getattr(request, field.name)
-        for field in fields(request)
-        if field.name != "id" and (field.name not in _NEWER_FIELDS or getattr(request, field.name))
+        name: value
+        for name, value in asdict(request).items()
+        if (name != "id" or request.sampling) and (name not in _NEWER_FIELDS or value)
     }
     response_fields = [field.name for field in fields(Response)]
     return bytes.fromhex(hashing.of_json([schema()["version"], model, request_values, response_fields]))
-
-
-def is_deterministic(request: Request) -> bool:
-    """Whether the same request always gets the same answer. Sampled answers are never cached."""
-    # All requests are greedy today: they have no temperature. This guards the cache should they ever get one.
-    return not getattr(request, "temperature", None)
 
 
 class AnswerCache(AbstractContextManager["AnswerCache"]):
@@ -91,7 +86,7 @@ class AnswerCache(AbstractContextManager["AnswerCache"]):
         now = time.time_ns()
         rows = []
         for request, response in answered:
-            if is_deterministic(request) and (answer := _serialize(response)) is not None:
+            if (answer := _serialize(response)) is not None:
                 key = answer_key(model, request)
                 rows.append((key, answer, _checksum(key, answer), now))
         if self._connection is None or not rows:
@@ -120,7 +115,7 @@ class AnswerCache(AbstractContextManager["AnswerCache"]):
     def _find(self, model: str, requests: Sequence[Request]) -> list[Response]:
         if self._connection is None:
             return []
-        keys = {request.id: answer_key(model, request) for request in requests if is_deterministic(request)}
+        keys = {request.id: answer_key(model, request) for request in requests}
         distinct_keys = list(dict.fromkeys(keys.values()))
         marks = ", ".join("?" * len(distinct_keys))
         rows = self._connection.execute(
