@@ -7,7 +7,7 @@ evaluation come from the cache. Base and tuned model get the same prompts and th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tutelage.benchmarks import Benchmark, caveats, ties
@@ -288,4 +288,5 @@ def _decoding(request: Request) -> list[Any]:
         list(request.stop),
         *([request.form] if request.form != "chat" else []),
         *([request.continuation] if request.continuation else []),
+        *([asdict(request.sampling)] if request.sampling else []),
     ]
