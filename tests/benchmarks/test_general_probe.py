@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -12,8 +14,20 @@ import pytest
 
 from tutelage import benchmarks
 from tutelage.benchmarks.extraction import rule
+from tutelage.data.duplicates import near_duplicate_groups
 
 CHOICES = ("knowledge", "arithmetic", "spelling", "sentiment", "entailment")
+COUNTS = {
+    "knowledge": 165,
+    "arithmetic": 155,
+    "spelling": 145,
+    "sentiment": 145,
+    "entailment": 145,
+    "format": 145,
+}
+ORIGINAL = 435
+MOST_ALIKE = {"knowledge": 0.7, "spelling": 0.35, "sentiment": 0.32, "entailment": 0.3, "format": 0.79}
+"""The Jaccard similarity that no two inputs of a part reach, development items included; each kind has its own sentences."""
 FOLDER = Path(benchmarks.__file__).parent / "library" / "general-probe"
 
 
@@ -24,9 +38,13 @@ def probe():
 
 @pytest.fixture(scope="module")
 def rows():
-    """The items as they stand in the file, by part."""
+    """The items as they stand in their files, by part."""
+    return by_part("items.jsonl", "added.jsonl")
+
+
+def by_part(*files):
     found: dict[str, list[dict]] = {}
-    for line in (FOLDER / "items.jsonl").read_text("utf-8").splitlines():
+    for line in "".join((FOLDER / file).read_text("utf-8") for file in files).splitlines():
         row = json.loads(line)
         found.setdefault(row["part"], []).append(row)
     return found
@@ -37,18 +55,39 @@ def folded(text):
     return " ".join(text.split()).casefold()
 
 
-def test_there_are_six_parts_and_at_least_400_items(probe):
+def test_there_are_six_parts_and_900_items(probe):
     assert probe.parts == (*CHOICES, "format")
-    assert len(probe.items) >= 400
-    counts = Counter(item.part for item in probe.items)
-    assert min(counts.values()) >= 60  # a part that is much smaller could show no loss
+    assert Counter(item.part for item in probe.items) == COUNTS
+    assert sum(COUNTS.values()) == len(probe.items) == 900
 
 
-def test_ids_are_unique_here_and_among_the_development_items(probe):
+def test_the_original_items_are_asked_as_ever(probe):
+    content = (FOLDER / "items.jsonl").read_bytes()
+    assert hashlib.sha256(content).hexdigest().startswith("7cf107b92e78a7e30d9cb386195cfa36a5c857c0")
+    original = benchmarks.load("general-probe:original")
+    assert len(original.items) == ORIGINAL
+    assert original.items == probe.items[:ORIGINAL]
+    assert original.requests() == probe.requests()[:ORIGINAL]
+    # Under their old name and version, everything that scores depend on is what it was in version 1.
+    first = replace(
+        original, name="general-probe", spec=original.spec.model_copy(update={"version": 1})
+    ).fingerprint
+    assert first == "08bdb39ad062a6dc338b833d432de191b93233a6e2208e8249cbe18f2063192d"
+
+
+def test_core_asks_the_original_items(probe):
+    core = benchmarks.load("core", parts=list(COUNTS))
+    assert [(item.id.partition("/")[2], item.prompt, item.choices) for item in core.items] == [
+        (item.id, item.prompt, item.choices) for item in probe.items[:ORIGINAL]
+    ]
+
+
+def test_ids_are_unique_here_and_among_the_development_items(probe, rows):
     development = benchmarks.load("general-probe:development")
     ids = [item.id for item in (*probe.items, *development.items)]
     assert len(set(ids)) == len(ids)
-    assert all(item.id.startswith(item.part + "-") for item in probe.items)
+    for part, count in COUNTS.items():
+        assert [row["id"] for row in rows[part]] == [f"{part}-{n + 1:02d}" for n in range(count)]
 
 
 def test_no_item_stands_among_the_development_items_or_twice_here(probe):
@@ -64,13 +103,54 @@ def test_the_development_inputs_alone_are_not_among_the_inputs_either(rows):
     assert not development & {folded(row["input"]) for part in rows.values() for row in part}
 
 
+@pytest.mark.parametrize("part", MOST_ALIKE)
+def test_no_two_inputs_are_near_duplicates(part):
+    everything = by_part("items.jsonl", "added.jsonl", "development.jsonl")[part]
+    groups = near_duplicate_groups([row["input"] for row in everything], MOST_ALIKE[part])
+    repeated = [(row["id"], everything[head]["id"]) for row, head in zip(everything, groups, strict=True)]
+    assert not [pair for pair in repeated if pair[0] != pair[1]]
+
+
+def test_no_new_sum_is_an_earlier_one_turned_round():
+    def turned(row):
+        left, sign, right = row["input"].split(" ")
+        return sign, *([left, right] if sign == "-" else sorted([left, right]))
+
+    earlier = by_part("items.jsonl", "development.jsonl")["arithmetic"]
+    added = [turned(row) for row in by_part("added.jsonl")["arithmetic"]]
+    assert not {turned(row) for row in earlier} & set(added)
+    assert len(set(added)) == len(added)
+
+
+def test_the_right_answer_is_one_of_different_choices(rows):
+    for row in (row for part in CHOICES if part != "sentiment" for row in rows[part]):
+        assert row["choices"].count(row["answer"]) == 1, row["id"]
+        assert len({folded(choice) for choice in row["choices"]}) == len(row["choices"]), row["id"]
+
+
 @pytest.mark.parametrize("part", [part for part in CHOICES if part != "sentiment"])
 def test_right_answers_are_spread_over_the_positions(rows, part):
     number = len(rows[part][0]["choices"])
     assert {len(row["choices"]) for row in rows[part]} == {number}
     places = Counter(row["choices"].index(row["answer"]) for row in rows[part])
     even = len(rows[part]) / number
-    assert all(0.5 * even <= places[place] <= 1.5 * even for place in range(number)), places
+    assert all(0.95 * even <= places[place] <= 1.05 * even for place in range(number)), places
+
+
+@pytest.mark.parametrize(("part", "most"), [("knowledge", 0.3), ("spelling", 0.3), ("entailment", 0.6)])
+@pytest.mark.parametrize("pick", [min, max])
+def test_always_taking_the_shortest_or_longest_choice_gains_little(rows, part, most, pick):
+    hits = 0.0
+    for row in rows[part]:
+        lengths = [len(choice) for choice in row["choices"]]
+        if len(row["answer"]) == pick(lengths):
+            hits += 1 / lengths.count(pick(lengths))
+    assert hits / len(rows[part]) <= most
+
+
+def test_spellings_of_a_word_are_about_as_long_as_the_word(rows):
+    for row in rows["spelling"]:
+        assert max(abs(len(choice) - len(row["answer"])) for choice in row["choices"]) <= 2, row["id"]
 
 
 def test_reviews_are_as_often_positive_as_negative_within_five_percent(rows):

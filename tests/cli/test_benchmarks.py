@@ -10,7 +10,8 @@ from tutelage.cli.main import main
 def test_the_list_names_what_is_bundled(capsys):
     assert main(["benchmarks", "list", "--json"]) == 0
     (probe,) = [b for b in json.loads(capsys.readouterr().out)["benchmarks"] if b["name"] == "general-probe"]
-    assert probe["items"] >= 400
+    assert probe["items"] == 900
+    assert probe["subsets"] == ["original"]
     assert len(probe["parts"]) == 6
 
 
@@ -19,6 +20,13 @@ def test_show_tells_what_a_benchmark_asks(capsys):
     said = capsys.readouterr().out
     assert "Apache-2.0" in said
     assert "An item of arithmetic:" in said
+    assert "original: the 435 items of version 1" in said
+
+
+def test_a_subset_is_shown_under_its_name(capsys):
+    assert main(["benchmarks", "show", "general-probe:original", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["name"], shown["items"]) == ("general-probe:original", 435)
 
 
 def test_show_needs_a_name_and_knows_the_nearest(capsys):
