@@ -25,7 +25,7 @@ def run_search(path: tuple[float, ...], safe: float, gains: dict[float, float]):
 
 
 def test_it_stops_at_the_first_candidate_that_fails():
-    gains = {0.4: 10.0, 0.55: 30.0, 0.7: 20.0}
+    gains = {0.4: 10.0, 0.55: 30.0, 0.7: 20.0, 1.0: 40.0}
     result, asked = run_search((1.0, 0.4, 0.7, 0.55), 0.55, gains)
     assert asked == [0.4, 0.55, 0.7]
     assert [(each.scale, each.within, each.gain) for each in result.candidates] == [
@@ -44,7 +44,7 @@ def test_the_best_gain_is_chosen_and_of_equal_ones_the_safest():
 
 
 def test_nothing_is_chosen_when_the_safest_fails():
-    result, asked = run_search((0.4, 0.7), 0.0, {})
+    result, asked = run_search((0.4, 0.7), 0.0, {1.0: 20.0})
     assert (result.chosen, asked) == (None, [0.4])
 
 

@@ -60,6 +60,8 @@ def _show(results: Mapping[str, Any], folder: Path) -> None:
     ]
     console.show_table(["", "metric", "base", "tuned", "difference", "p"], rows, right=(2, 3, 4, 5))
     console.show(results["verdict"]["sentence"])
+    if protection := results.get("protection"):
+        console.show(protection["sentence"])
     console.show(f"report: {RunFolder(folder.absolute()).report}")
     console.show(f"talk to it: tutelage chat {folder} --against base")
 

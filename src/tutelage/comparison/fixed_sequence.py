@@ -8,6 +8,7 @@ preclinical assays: a-priori ordered hypotheses", 1995; A. Angelopoulos et al., 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,11 +16,17 @@ from typing import Any
 from tutelage.comparison import wording
 from tutelage.comparison.budgets import exceeds, undetected_loss
 from tutelage.comparison.task_comparison import PairedScores
+from tutelage.comparison.wording import format_number
 from tutelage.core.errors import InputError
 from tutelage.metrics import paired_difference
 from tutelage.metrics.loss_tests import p_of_loss
+from tutelage.metrics.stats.intervals import Z
 
 LEVEL = 0.05
+Z_ONE_SIDED, Z_POWER = 1.6448536269514722, 0.8416212335729143
+"""The normal distribution's 95 % and 80 % points."""
+MIN_ITEMS = 300
+"""So many items over the budget in points exclude a loss above it when nothing at all is lost: the rule of three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +84,51 @@ class SequenceResult:
         path: all scales, from the safest on.
         candidates: those that were tested, in this order; the last one may have failed.
         chosen: the scale with the best gain of those within budget; None when none is.
+        full_gain: the gain of the whole change, on the same rows as the candidates' gains.
     """
 
     path: tuple[float, ...]
     candidates: tuple[Candidate, ...]
     chosen: float | None
+    full_gain: float
+
+    @property
+    def chosen_candidate(self) -> Candidate | None:
+        """The candidate that was chosen."""
+        return next((each for each in self.candidates if each.scale == self.chosen), None)
+
+    def sentence(self) -> str:
+        """What the search came to, for people."""
+        chosen = self.chosen_candidate
+        if chosen is None:
+            failed = self.candidates[-1]
+            reasons = "; ".join(
+                _loss_words(name, test) for name, test in failed.losses.items() if not test.within
+            )
+            return (
+                f"No scale of the change is within budget: at {failed.scale:g}, the smallest that was tried, {reasons}. "
+                "The model is delivered as it was trained."
+            )
+        excluded = "; ".join(
+            f"a loss above {test.budget:g} points is excluded on {name}"
+            for name, test in chosen.losses.items()
+        )
+        gain = f"{format_number(chosen.gain or 0.0, sign=True)} points"
+        kept = f"{gain} on validation rows"
+        if self.full_gain > 0 and chosen.scale < 1:
+            kept += f", {100 * (chosen.gain or 0.0) / self.full_gain:.0f} % of the gain of the whole change"
+        return f"Delivered at {chosen.scale:g} of the change: {kept}; {excluded}."
 
     def as_json(self) -> dict[str, Any]:
         """The search as in results.json."""
-        candidates = [candidate.as_json() for candidate in self.candidates]
-        return {"path": list(self.path), "candidates": candidates, "chosen": self.chosen, "level": LEVEL}
+        return {
+            "path": list(self.path),
+            "candidates": [candidate.as_json() for candidate in self.candidates],
+            "chosen": self.chosen,
+            "full_gain": self.full_gain,
+            "level": LEVEL,
+            "sentence": self.sentence(),
+        }
 
 
 def search(
@@ -99,7 +141,7 @@ def search(
     Args:
         path: the scales of the tuned change, fixed before anything was asked.
         losses_at: tests a candidate on what is watched; called once a candidate.
-        gain_at: a passed candidate's gain in points, on rows that the tests do not see.
+        gain_at: the gain in points of a candidate that passed, and of the whole change, on rows that the tests do not see.
     """
     scales = tuple(sorted(path))
     tested: list[Candidate] = []
@@ -111,7 +153,35 @@ def search(
         tested.append(Candidate(scale, candidate.losses, gain_at(scale)))
     passed = [candidate for candidate in tested if candidate.gain is not None]
     best = max(passed, key=lambda candidate: candidate.gain or 0.0, default=None)
-    return SequenceResult(scales, tuple(tested), None if best is None else best.scale)
+    whole = next((each.gain for each in passed if each.scale == 1), None)
+    return SequenceResult(
+        scales,
+        tuple(tested),
+        None if best is None else best.scale,
+        gain_at(1.0) if whole is None else whole,
+    )
+
+
+def items_needed(test: LossTest) -> int | None:
+    """How many items would show with 80 % power that a loss is within budget, if it is as observed; None if it is not below it.
+
+    The usual normal approximation: (1.645 + 0.842) standard errors have to fit between loss and budget.
+    """
+    margin = test.budget - test.loss
+    if margin <= 0:
+        return None
+    error = (test.high - test.low) / (2 * Z)
+    return math.ceil(max(test.n * ((Z_ONE_SIDED + Z_POWER) * error / margin) ** 2, MIN_ITEMS / test.budget))
+
+
+def _loss_words(name: str, test: LossTest) -> str:
+    """Why a candidate failed on a benchmark."""
+    numbers = (
+        f"{name} lost {format_number(test.loss)} points "
+        f"(95 % interval {format_number(test.low)} to {format_number(test.high)}, {test.n} items, budget {test.budget:g})"
+    )
+    needed = items_needed(test)
+    return numbers if needed is None else f"{numbers}, which about {needed:,} items would settle"
 
 
 def loss_test(name: str, scores: PairedScores, budget: float, *, seed: int = 0) -> LossTest:

@@ -42,6 +42,7 @@ def find_contradictions(
         *_unknown_benchmarks(watched, benchmarks, where),
         *_unwatched(recipe.get("retain"), watched, where),
         *_tune_contradictions(recipe.get("tune"), where),
+        *_protect_contradictions(recipe, where),
     ]
 
 
@@ -162,6 +163,38 @@ def _tune_contradictions(tune: Any, where: Where) -> list[InputError]:
             )
         )
     return errors
+
+
+def _protect_contradictions(recipe: Mapping[str, Any], where: Where) -> Iterator[InputError]:
+    """Find what `protect` needs of the rest of the recipe."""
+    protect = recipe.get("protect")
+    searches = protect == "auto" or (isinstance(protect, Mapping) and bool(protect.get("scales")))
+    replays = protect == "auto" or (isinstance(protect, Mapping) and protect.get("self_replay") is not None)
+    if searches and not recipe.get("watch"):
+        yield InputError(
+            "nothing is watched, so nothing can be kept within a budget",
+            where=where(("protect",)),
+            found="no watch",
+            expected="at least one benchmark of which something may be lost",
+            fix="add  watch: [{benchmark: general-probe}]",
+        )
+    tune = recipe.get("tune")
+    method = methods.table().get(str(tune.get("method", "lora") if isinstance(tune, Mapping) else "lora"))
+    if searches and method is not None and "merge" in method.cannot:
+        yield InputError(
+            f"the change of {method.name} cannot be scaled",
+            where=where(("protect", "scales") if isinstance(protect, Mapping) else ("protect",)),
+            found=method.cannot["merge"],
+            fix="take another method, such as lora, or protect: {self_replay: {}}",
+        )
+    if replays and recipe.get("replay") is not None:
+        yield InputError(
+            "two ways to say what is replayed",
+            where=where(("replay",)),
+            found="replay, and self_replay in protect",
+            expected="one of the two",
+            fix="remove replay, or write protect: {scales: [0.4, 0.55, 0.7, 0.85, 1.0]}",
+        )
 
 
 def check_tune(tune: Tune) -> None:

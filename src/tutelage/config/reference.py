@@ -39,6 +39,8 @@ _TITLES = {
     "Replay": ("replay", ""),
     "Pool": ("replay.from", ""),
     "PoolSplit": ("replay.from.split", ""),
+    "Protect": ("protect", ""),
+    "SelfReplay": ("protect.self_replay", ""),
     "Tune": ("tune", ""),
     "Truncate": ("tune.truncate", ""),
     "Watch": ("watch", "each benchmark"),

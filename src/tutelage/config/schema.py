@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr
 
 from tutelage.config.fields import Day, Name
 from tutelage.config.mixture_block import Mixture, Replay
+from tutelage.config.protect_block import Protection
 from tutelage.config.task_block import Task
 from tutelage.config.tune_block import Tune
 from tutelage.core.validation import Block, Text
@@ -83,6 +84,12 @@ class Recipe(Block):
         None,
         description="General data mixed into the training rows.",
         examples=[{"from": {"data": {"path": "general.jsonl"}}, "share": 0.05}],
+    )
+    protect: Protection = Field(
+        None,
+        description="How it is kept from forgetting: auto replays the base's own answers in training, and delivers the model with the "
+        "best gain within all budgets.",
+        examples=["auto"],
     )
     tune: Tune = Field(
         default_factory=Tune, description="How it is taught.", examples=[{"method": "lora", "epochs": 3}]

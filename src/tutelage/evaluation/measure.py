@@ -54,10 +54,11 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class ModelScores:
-    """One model's scores on tasks and benchmarks, by name."""
+    """One model's scores on tasks and benchmarks, by name; `validation` has those on the tasks' validation rows where asked for."""
 
     tasks: Mapping[str, Measurement]
     benchmarks: Mapping[str, Measurement]
+    validation: Mapping[str, Measurement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,18 @@ class ModelEvaluator:
             {task.name: self.measure_task(task) for task in tasks},
             {benchmark.name: self.measure_benchmark(benchmark) for benchmark in benchmarks},
         )
+
+    def measure_validation(self, tasks: Sequence[TaskQuestions]) -> dict[str, Measurement]:
+        """Answer and score the validation rows of all tasks that have some; these scores are not stored."""
+        measured = {}
+        for task in tasks:
+            if task.validation:
+                self.listener.stage(self.stage_prefix + task.name, "validation rows")
+                scores = score_rows(
+                    task.task.metrics, self._answer_task("validation", task, task.validation)[1]
+                )
+                measured[task.name] = Measurement(next(iter(scores)), scores, {})
+        return measured
 
     def measure_task(self, task: TaskQuestions) -> Measurement:
         """Answer and score a task's test rows; of a task that is asked in all wordings also wording by wording."""

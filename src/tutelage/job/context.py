@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tutelage.benchmarks import Benchmark
 from tutelage.config.contradictions import check_tune
 from tutelage.config.identity import record, run_folder
 from tutelage.config.schema import Recipe
@@ -48,6 +49,15 @@ class RunContext:
     def four_bit(self) -> bool:
         """Whether base and tuned model are both held in 4 bits: what is scored is what was tuned."""
         return self.recipe.tune.method == "qlora"
+
+    def budgets(self, benchmarks: Sequence[Benchmark]) -> dict[str, float]:
+        """The budgets that the recipe states, by the benchmarks' full names: it may name them by path or without their way."""
+        watched = zip(self.recipe.watch, benchmarks, strict=True)
+        return {
+            benchmark.name: self.recipe.retain[watch.benchmark]
+            for watch, benchmark in watched
+            if watch.benchmark in self.recipe.retain
+        }
 
     def say(self, stage: str) -> Callable[[str], None]:
         """A function that tells the listener a line about a stage."""

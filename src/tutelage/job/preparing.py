@@ -34,6 +34,7 @@ from tutelage.prepare.preparation import Prepared, prepare
 from tutelage.prepare.reader import read_rows
 from tutelage.prepare.recipe_mixture import check_replay_pool
 from tutelage.prepare.task_rows import RecipeRows
+from tutelage.protection.scale_search import check_gains
 from tutelage.training.completion_loss import require_packable
 from tutelage.training.objective import require_prompt_loss
 
@@ -123,6 +124,8 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
     require_prompt_loss(base.model, recipe.tune.prompt_loss_weight)
     rows = prepare(recipe, inputs.rows, base)
     check_parity(recipe, rows, tokenizer)
+    if recipe.protect is not None and recipe.protect.scales:
+        check_gains(rows.questions)
     check_replay_pool(recipe, rows.mixture, tuning.step_count(recipe, rows) * recipe.tune.batch_size)
     for note in rows.mixture.notes:
         context.listener.stage("prepare", note)

@@ -15,7 +15,7 @@ from typing import Any
 from tutelage import report
 from tutelage.config.schema import Recipe
 from tutelage.evaluation.progress import Listener
-from tutelage.job import integrity, stages, tuning
+from tutelage.job import integrity, protecting, stages, tuning
 from tutelage.job.context import start
 from tutelage.job.preparing import prepare_for_model, read_inputs, results_key
 from tutelage.models import fingerprint
@@ -61,6 +61,7 @@ def run(
         MachineError: disk, network or another process stood in the way.
     """
     context = start(recipe, out=out, data_dir=data_dir, listener=listener)
+    context = protecting.with_self_replay(context)
     inputs = read_inputs(context)
     key = results_key(context, inputs)
     results = integrity.finished_results(
@@ -72,11 +73,13 @@ def run(
     report.output(context.folder.path).check()
     prepared, base = prepare_for_model(context, inputs)
     with stages.open_run(context, prepared.rows.card) as store:
+        protecting.bring_back(context)
         base_scores = stages.measure_base(context, prepared, base, store)
         plan = tuning.plan_tuning(context.recipe, prepared.rows, base.fingerprint)
         tuning.tune_if_needed(context, prepared.rows, plan, base=base, source=inputs.source, store=store)
         del base  # frees its memory for the tuned model
         gc.collect()
+        searched = protecting.search(context, prepared, plan, base_scores, store)
         tuned_scores = stages.measure_tuned(context, prepared, plan, store)
         comparison = stages.compare_scores(context, prepared, base_scores, tuned_scores)
         identity = {"key": key, "weights": inputs.model_fingerprint}
@@ -88,6 +91,7 @@ def run(
             tuned=tuned_scores,
             store=store,
             identity=identity,
+            searched=searched,
         )
         context.listener.stage("report")
         report.write(context.folder.path)
@@ -108,7 +112,7 @@ def train(
     Returns:
         The run folder, with the tuned model in its `model`.
     """
-    context = start(recipe, out=out, data_dir=data_dir, listener=listener)
+    context = protecting.with_self_replay(start(recipe, out=out, data_dir=data_dir, listener=listener))
     inputs = read_inputs(context)
     prepared, base = prepare_for_model(context, inputs)
     with stages.open_run(context, prepared.rows.card) as store:

@@ -6,11 +6,13 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from tutelage import report
 from tutelage.comparison import BEST_ON_VALIDATION, Comparison, compare_models
+from tutelage.comparison.fixed_sequence import SequenceResult
 from tutelage.core import files, hashing
 from tutelage.core.errors import InputError
 from tutelage.core.provenance import timestamp
@@ -57,15 +59,30 @@ def write_card(context: RunContext, card: Mapping[str, Any]) -> None:
 
 
 def measure_base(context: RunContext, prepared: PreparedRun, base: LoadedModel, store: Store) -> ModelScores:
-    """Answer and score everything with the base model."""
+    """Answer and score everything with the base model, and validation rows where something is chosen by them."""
     fingerprint = template_clock.with_instant(base.fingerprint, context.clock)
-    return _measure(context, prepared, store, model="base", fingerprint=fingerprint, load_model=lambda: base)
+    chooses = context.recipe.protect is not None and bool(context.recipe.protect.scales)
+    return _measure(
+        context,
+        prepared,
+        store,
+        model="base",
+        fingerprint=fingerprint,
+        load_model=lambda: base,
+        validation=chooses,
+    )
 
 
 def measure_tuned(context: RunContext, prepared: PreparedRun, plan: TuningPlan, store: Store) -> ModelScores:
     """Answer and score everything with the tuned model, loaded as it was saved: what is scored is what is delivered."""
-    weights = tuned_record.weights_hash(tuned_record.read(context.folder.path) or {})
-    fingerprint = plan.identity if weights is None else hashing.of_json([plan.identity, weights])
+    record = tuned_record.read(context.folder.path) or {}
+    weights = tuned_record.weights_hash(record)
+    made_by = [
+        plan.identity,
+        *([] if weights is None else [weights]),
+        *([record["scale"]] if "scale" in record else []),
+    ]
+    fingerprint = plan.identity if len(made_by) == 1 else hashing.of_json(made_by)
     return _measure(
         context,
         prepared,
@@ -89,6 +106,7 @@ def _measure(
     model: str,
     fingerprint: str,
     load_model: Callable[[], LoadedModel],
+    validation: bool = False,
 ) -> ModelScores:
     with open_answer_cache(context.say("cache")) as answer_cache:
         evaluator = ModelEvaluator(
@@ -101,7 +119,10 @@ def _measure(
             answer_cache,
             stage_prefix=f"{model}: ",
         )
-        return evaluator.measure(prepared.rows.questions, prepared.benchmarks)
+        scores = evaluator.measure(prepared.rows.questions, prepared.benchmarks)
+        if not validation:
+            return scores
+        return replace(scores, validation=evaluator.measure_validation(prepared.rows.questions))
 
 
 def compare_scores(
@@ -109,15 +130,10 @@ def compare_scores(
 ) -> Comparison:
     """Compare the tuned model's scores with the base's: what was learned, what was forgotten, and the verdict."""
     context.listener.stage("compare")
-    # The recipe may call a benchmark by its path, or without its variant.
-    name_of = {
-        watch.benchmark: benchmark.name
-        for watch, benchmark in zip(context.recipe.watch, prepared.benchmarks, strict=True)
-    }
     return compare_models(
         pair_scores(base.tasks, tuned.tasks),
         pair_scores(base.benchmarks, tuned.benchmarks),
-        budgets={name_of[name]: points for name, points in context.recipe.retain.items()},
+        budgets=context.budgets(prepared.benchmarks),
         groups=prepared.rows.groups,
     )
 
@@ -131,6 +147,7 @@ def write_results(
     tuned: ModelScores,
     store: Store,
     identity: Mapping[str, str],
+    searched: SequenceResult | None = None,
 ) -> dict[str, Any]:
     """Write results.json and the final data card.
 
@@ -142,6 +159,7 @@ def write_results(
         tuned: the tuned model's scores; the notes of its benchmarks go into the results.
         store: all responses, and the training log.
         identity: hashes of what the results belong to, for their provenance.
+        searched: the search of scales; None without one.
 
     Returns:
         The content of results.json.
@@ -152,7 +170,7 @@ def write_results(
         **context.provenance(ended=timestamp()),
         **identity,
         "seconds": round(time.monotonic() - context.start_time, 1),
-        "over_budget": comparison.over_budget,
+        "over_budget": comparison.over_budget or _none_within(searched, context.budgets(prepared.benchmarks)),
         "load": loading_lines(folder.model, shown=str(folder.model.absolute())),
     }
     compared = comparison.as_json()
@@ -164,6 +182,8 @@ def write_results(
             compared["tasks"][name]["told"] = {
                 "notes": [f"wordings that are {BEST_ON_VALIDATION}: {wordings}"]
             }
+    if searched is not None:
+        compared["protection"] = searched.as_json()
     compared["made_from"] = integrity.made_from(folder, store)
     results = document.sealed(
         document.build(recipe=context.record, provenance=provenance, comparison=compared)
@@ -172,6 +192,13 @@ def write_results(
     report.output(folder.path).check().unlink(missing_ok=True)
     document.write(folder.results, results)
     return results
+
+
+def _none_within(searched: SequenceResult | None, stated: Mapping[str, float]) -> bool:
+    """Whether a search found no scale within a budget that the recipe states."""
+    if searched is None or searched.chosen is not None:
+        return False
+    return any(name in stated and not test.within for name, test in searched.candidates[-1].losses.items())
 
 
 def _training(context: RunContext, rows: Prepared, store: Store) -> dict[str, Any]:

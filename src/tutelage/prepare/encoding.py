@@ -39,7 +39,8 @@ class TaskQuestions:
     Attributes:
         task: the task; its `answer` is this way, and its name ends with RANK_CLASSIFICATION in the second way of two.
         test: the test rows with their requests; with `test_wordings: all` in each wording.
-        validation: with `test_wordings: all` the validation rows in each wording, which choose the best one; else empty.
+        validation: the validation rows, where they choose the best wording (each row is then in each wording) or the scale of the
+            tuned change; else empty.
     """
 
     task: Task
@@ -78,12 +79,15 @@ class EncodedTask:
         return self.rows.name
 
 
-def encode_rows(rows: RecipeRows, encoder: Encoder) -> tuple[EncodedTask, ...]:
+def encode_rows(
+    rows: RecipeRows, encoder: Encoder, *, ask_validation: bool = False
+) -> tuple[EncodedTask, ...]:
     """Encode the rows of all tasks.
 
     Args:
         rows: the rendered rows.
         encoder: the model's; its `max_length` bounds a row.
+        ask_validation: whether validation rows are asked as well, because something is chosen by them.
 
     Returns:
         The tasks without the rows that do not fit; the card of a task with `on_bad_row: drop` lists them.
@@ -96,7 +100,7 @@ def encode_rows(rows: RecipeRows, encoder: Encoder) -> tuple[EncodedTask, ...]:
     tasks: list[EncodedTask] = []
     for task in rows.tasks:
         _check_room(task.task, encoder)
-        encoded, misfits = _encode_task(task, encoder)
+        encoded, misfits = _encode_task(task, encoder, ask_validation=ask_validation)
         if misfits and task.task.data.on_bad_row == "stop":
             errors += [error for split in misfits.values() for error in split.values()]
             if len(errors) >= MAX_MISTAKES:
@@ -119,12 +123,13 @@ def _check_room(task: Task, encoder: Encoder) -> None:
         )
 
 
-def _encode_task(task: TaskRows, encoder: Encoder) -> tuple[EncodedTask, Misfits]:
+def _encode_task(task: TaskRows, encoder: Encoder, *, ask_validation: bool) -> tuple[EncodedTask, Misfits]:
     """Encode one task; also returns its rows that do not fit."""
     misfits: Misfits = {name: {} for name in SPLITS}
     train = spill_rows(encode_all(encoder, task.train, refused=misfits["train"]), ENCODED)
     validation = spill_rows(encode_all(encoder, task.validation, refused=misfits["validation"]), ENCODED)
-    asked = [(way, _requests_by_split(task, way, encoder)) for way in _ways_of_answering(task.task)]
+    rows_asked = _rows_asked(task, ask_validation=ask_validation)
+    asked = [(way, _requests_by_split(rows_asked, way, encoder)) for way in _ways_of_answering(task.task)]
     refused: dict[str, dict[str, InputError]] = {"test": {}, "validation": {}}
     for _, by_split in asked:
         for name, pairs in by_split.items():
@@ -151,11 +156,19 @@ def _ways_of_answering(task: Task) -> tuple[Task, ...]:
     )
 
 
-def _requests_by_split(task: TaskRows, way: Task, encoder: Encoder) -> dict[str, _Asked]:
-    """The requests of the test rows and, where they choose a wording, of the validation rows."""
-    rows_by_split = task.in_all_wordings or {"test": task.test}
+def _rows_asked(task: TaskRows, *, ask_validation: bool) -> dict[str, Sequence[Prompted]]:
+    """The rows of a task that are asked: its test rows, and its validation rows where something is chosen by them."""
+    if task.in_all_wordings:
+        return dict(task.in_all_wordings)
+    return {"test": task.test, **({"validation": task.validation} if ask_validation else {})}
+
+
+def _requests_by_split(
+    rows_asked: Mapping[str, Sequence[Prompted]], way: Task, encoder: Encoder
+) -> dict[str, _Asked]:
+    """The requests of the rows that are asked, by split."""
     return {
-        name: [*zip(rows, _requests(rows, way, encoder), strict=True)] for name, rows in rows_by_split.items()
+        name: [*zip(rows, _requests(rows, way, encoder), strict=True)] for name, rows in rows_asked.items()
     }
 
 

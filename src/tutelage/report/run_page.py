@@ -16,7 +16,7 @@ from tutelage.core import hashing, outputs, regular
 from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
 from tutelage.core.version import __version__
-from tutelage.report import curves, data_card, examples, formatting, mixture, scores
+from tutelage.report import curves, data_card, examples, formatting, mixture, protection, scores
 from tutelage.report.environment import environment, static
 from tutelage.report.scores import ScoreChart
 from tutelage.results import digests, document, tuned_record
@@ -188,6 +188,7 @@ def render(run: FinishedRun) -> str:
         watched=watched,
         facts=_facts(run, recipe),
         means=run.results.get("groups"),
+        search=protection.search_table(run.results.get("protection")),
         mixture=mixture.trained_mixture(run.card),
         curves=curves.losses(run.steps),
         other_curves=curves.others(run.steps),

@@ -27,6 +27,9 @@ class RunFolder:
         store: every response, every score and the training log.
         model: the folder of the tuned model.
         tuned: the record of the tuned model, written when its last file is on the disk.
+        unscaled: the model as it was trained, where a scaled one was delivered in its place.
+        candidate: a scaled model while it is asked; removed afterwards.
+        self_replay: the base's own answers that were mixed into training.
         checkpoints: the state from which a stopped tuning resumes; removed when the run is done.
         report: the page for people.
         lock: locked while a process works on the folder.
@@ -41,6 +44,9 @@ class RunFolder:
         self.store: Final = path / STORE_FILE
         self.model: Final = path / "model"
         self.tuned: Final = path / "tuned.json"
+        self.unscaled: Final = path / "unscaled"
+        self.candidate: Final = path / "candidate"
+        self.self_replay: Final = path / "data" / "self_replay.jsonl"
         self.checkpoints: Final = path / "checkpoints"
         self.report: Final = path / "report.html"
         self.lock: Final = path / ".lock"

@@ -1,0 +1,181 @@
+"""The base model's own answers to everyday prompts, to be mixed into training: sampled once, kept in the run folder.
+
+Replaying what the base itself says keeps its distribution where the tasks do not reach (arXiv 2505.13811).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tutelage.config.mixture_block import Pool, Replay
+from tutelage.config.protect_block import BUNDLED, SelfReplay
+from tutelage.config.schema import Recipe
+from tutelage.core import files, hashing
+from tutelage.core.errors import InputError
+from tutelage.core.types import Request, Response, Sampling
+from tutelage.data import DataSource, find, read_all
+from tutelage.protection.prompts import bundled_prompts
+
+NAME = "self-replay"
+FIELD = "prompt"
+_REPEATED = 4
+"""A text in which three words in a row come so often is degenerate."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayCounts:
+    """What became of the answers.
+
+    Attributes:
+        prompts: how many were asked.
+        kept: answers that are replayed.
+        cut_off: answers that had not ended at the limit.
+        empty: answers without text.
+        degenerate: answers that repeat themselves.
+    """
+
+    prompts: int
+    kept: int
+    cut_off: int
+    empty: int
+    degenerate: int
+
+    def sentence(self) -> str:
+        """The counts for people."""
+        reasons = {"cut off": self.cut_off, "empty": self.empty, "repeating themselves": self.degenerate}
+        dropped = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
+        return f"{self.kept} of the base's own answers are replayed" + (
+            f"; dropped: {dropped}" if dropped else ""
+        )
+
+
+def prompts_of(settings: SelfReplay, root: Path) -> tuple[str, ...]:
+    """The prompts that the base is asked.
+
+    Raises:
+        InputError: the user's file is wrong, or has a row without the column `prompt`.
+    """
+    if settings.prompts == BUNDLED:
+        return bundled_prompts()
+    rows = read_all(find(DataSource(path=settings.prompts), root=root, data_dir=None)).examples
+    prompts = []
+    for row in rows:
+        prompt = row.fields.get(FIELD)
+        if not isinstance(prompt, str) or not prompt.strip():
+            raise InputError(
+                "a row has no prompt",
+                where=str(row.origin),
+                found="the columns " + ", ".join(row.fields),
+                expected=f"a text in the column {FIELD}",
+                fix=f"name the column {FIELD}, or fill the row",
+            )
+        prompts.append(prompt)
+    return tuple(dict.fromkeys(prompts))
+
+
+def key_of(settings: SelfReplay, prompts: Sequence[str], base: str, chat_template: str | None) -> str:
+    """The hash of all that the answers depend on.
+
+    Args:
+        settings: of the replay; its share is no part of the key.
+        prompts: what is asked.
+        base: the base model's fingerprint.
+        chat_template: in use.
+    """
+    sampling = settings.model_dump(mode="json", exclude={"share", "prompts"})
+    return hashing.of_json([sampling, list(prompts), base, chat_template])
+
+
+def kept_counts(path: Path, key: str) -> ReplayCounts | None:
+    """The counts of answers that were written before; None when there are none, or others."""
+    record = _record(path)
+    try:
+        written = json.loads(record.read_text("utf-8"))
+        if written["key"] != key or written["sha256"] != hashing.of_file(path):
+            return None
+        return ReplayCounts(**written["counts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_answers(
+    path: Path,
+    key: str,
+    settings: SelfReplay,
+    prompts: Sequence[str],
+    ask: Callable[[Sequence[Request]], Sequence[Response]],
+) -> ReplayCounts:
+    """Sample the base's answers and write those that are fit to be learned, as rows with prompt and completion.
+
+    Args:
+        path: the file of rows; a record beside it has its hash and the counts.
+        key: from `key_of`.
+        settings: of the replay.
+        prompts: what is asked.
+        ask: gives the base's responses, in the requests' order.
+
+    Raises:
+        InputError: no answer is fit to be learned.
+    """
+    sampling = (
+        Sampling(settings.temperature, settings.top_p, settings.seed) if settings.temperature > 0 else None
+    )
+    requests = [
+        Request(
+            f"{NAME}-{number}", "generate", prompt, max_new_tokens=settings.max_new_tokens, sampling=sampling
+        )
+        for number, prompt in enumerate(prompts)
+    ]
+    responses = ask(requests)
+    reasons = Counter(reason_to_drop(response) for response in responses)
+    rows = [
+        {"prompt": request.prompt, "completion": response.text.strip()}
+        for request, response in zip(requests, responses, strict=True)
+        if not reason_to_drop(response)
+    ]
+    if not rows:
+        raise InputError(
+            "the base answers none of the prompts to an end, so nothing of it can be replayed",
+            where="protect.self_replay",
+            found=", ".join(f"{count} {reason}" for reason, count in reasons.items()),
+            expected="a model that answers prompts",
+            fix="raise max_new_tokens, or take a base that was tuned on instructions",
+        )
+    counts = ReplayCounts(
+        len(prompts), len(rows), *(reasons[reason] for reason in ("cut off", "empty", "degenerate"))
+    )
+    files.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    record = {"key": key, "sha256": hashing.of_file(path), "counts": asdict(counts)}
+    files.write_text(_record(path), json.dumps(record, indent=1) + "\n")
+    return counts
+
+
+def reason_to_drop(response: Response) -> str:
+    """Why an answer is not learned: cut off, empty or degenerate; "" when it is."""
+    if not response.text.strip():
+        return "empty"
+    if response.finish != "stop":
+        return "cut off"
+    words = response.text.split()
+    repeated = Counter(zip(words, words[1:], words[2:], strict=False)).most_common(1)
+    return "degenerate" if repeated and repeated[0][1] >= _REPEATED else ""
+
+
+def with_replay(recipe: Recipe, settings: SelfReplay, path: Path) -> Recipe:
+    """The recipe with the answers as a pool that is only replayed."""
+    pool: dict[str, Any] = {"name": NAME, "data": {"path": str(path.absolute())}}
+    replay = Replay.model_validate(
+        {"from": Pool.model_validate(pool), "share": settings.share, "repeat": True}
+    )
+    with_pool = recipe.model_copy(update={"replay": replay})
+    with_pool._root, with_pool._notes = recipe.root, recipe.notes  # noqa: SLF001  # a copy of the same recipe
+    return with_pool
+
+
+def _record(path: Path) -> Path:
+    return path.with_suffix(".json")

@@ -1,0 +1,169 @@
+"""`protect:`: the base's own answers in training, and the scale of the change that stays within budget, from recipe to page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tutelage.cli.main import main
+from tutelage.config import load
+from tutelage.core.errors import InputError, InputErrors
+from tutelage.job.run import run
+from tutelage.models import load as load_model
+from tutelage.models import resolve
+from tutelage.results import tuned_record
+from tutelage.results.store import Store
+
+PROBE = "general-probe"
+
+
+def change(job: Path, **fields: Any) -> Path:
+    path = job / "recipe.yaml"
+    recipe = {**yaml.safe_load(path.read_text("utf-8")), **fields}
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def models_in(folder: Path) -> set[str]:
+    with Store.open(folder / "results.sqlite", read_only=True) as store:
+        return {evaluation.model for evaluation in store.evaluations()}
+
+
+@pytest.fixture
+def everyday(job: Path) -> Path:
+    """A few prompts of the user's own."""
+    path = job / "everyday.jsonl"
+    path.write_text("".join(json.dumps({"prompt": f"Say {n} in words."}) + "\n" for n in range(12)), "utf-8")
+    return path
+
+
+def test_the_bases_own_answers_are_mixed_in(job: Path, everyday: Path) -> None:
+    replay = {"prompts": everyday.name, "share": 0.4, "max_new_tokens": 24, "temperature": 1.5, "top_p": 1.0}
+    recipe = change(job, protect={"self_replay": replay})
+    results = run(load(recipe), out=job / "out").results
+    rows = [
+        json.loads(line)
+        for line in (job / "out" / "data" / "self_replay.jsonl").read_text("utf-8").splitlines()
+    ]
+    record = json.loads((job / "out" / "data" / "self_replay.json").read_text("utf-8"))
+    counts = record["counts"]
+    assert counts["prompts"] == 12
+    assert counts["kept"] == len(rows) == 12 - counts["cut_off"] - counts["empty"] - counts["degenerate"]
+    assert all(row["prompt"].startswith("Say ") and row["completion"] for row in rows)
+    card = json.loads((job / "out" / "data" / "card.json").read_text("utf-8"))
+    assert card["mixture"]["replay"]["from"] == "self-replay"
+    assert card["training"]["tasks"]["self-replay"]["rows"] > 0
+    assert set(results["tasks"]) == {"colours"}  # the replayed rows are not asked
+    assert results["recipe"]["protect"]["self_replay"]["share"] == 0.4
+    assert "replay" not in results["recipe"]
+    # Again: neither answered nor tuned again.
+    again = run(load(recipe), out=job / "out")
+    assert not again.fresh
+    # Another folder: the same answers, from the cache or drawn again.
+    run(load(recipe), out=job / "other")
+    assert (job / "other" / "data" / "self_replay.jsonl").read_bytes() == (
+        job / "out" / "data" / "self_replay.jsonl"
+    ).read_bytes()
+
+
+def test_a_scale_within_budget_is_delivered(job: Path) -> None:
+    recipe = change(
+        job,
+        protect={"scales": [0.25, 0.5, 1.0]},
+        watch=[{"benchmark": PROBE, "limit": 20}],
+        retain={PROBE: 100.0},
+    )
+    results = run(load(recipe), out=job / "out").results
+    search = results["protection"]
+    assert [each["scale"] for each in search["candidates"]] == [0.25, 0.5, 1.0]
+    assert all(each["within"] for each in search["candidates"])
+    gains = {each["scale"]: each["gain"] for each in search["candidates"]}
+    assert search["chosen"] == max(gains, key=lambda scale: (gains[scale], -scale))
+    assert models_in(job / "out") == {"base", "tuned", "scale 0.25", "scale 0.5", "scale 1"}
+    assert not (job / "out" / "candidate").exists()
+    assert "kept" in (job / "out" / "report.html").read_text("utf-8")
+    assert main(["run", str(recipe), "--out", str(job / "out")]) == 0
+    assert not run(load(recipe), out=job / "out").fresh
+
+
+def test_the_search_stops_at_the_budget_and_leaves_the_scaled_model(
+    job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tutelage.protection.scale_search as module
+
+    limit = iter([True, False])
+    monkeypatch.setattr(
+        module,
+        "loss_test",
+        lambda *_: module.LossTest(5.0, 1.0, 0.0, 2.0, 0.01, 80, next(limit)),
+    )
+    recipe = change(job, protect={"scales": [0.25, 0.5, 1.0]})
+    results = run(load(recipe), out=job / "out").results
+    assert results["protection"]["chosen"] == 0.25
+    assert [each["scale"] for each in results["protection"]["candidates"]] == [0.25, 0.5]
+    record = tuned_record.read(job / "out")
+    assert record is not None
+    assert record["scale"] == 0.25
+    unscaled, scaled = (load_model(resolve(str(job / "out" / name))) for name in ("unscaled", "model"))
+    a, b = (
+        [m.get_delta_weight("default") for m in each.model.modules() if hasattr(m, "get_delta_weight")]
+        for each in (unscaled, scaled)
+    )
+    assert a
+    assert all((0.25 * x - y).abs().max() < 1e-6 for x, y in zip(a, b, strict=True))
+    # Stopped anywhere behind the delivery: it comes to the same.
+    (job / "out" / "results.json").unlink()
+    limit = iter([True, False])
+    again = run(load(recipe), out=job / "out").results
+    assert again["tasks"] == results["tasks"]
+    assert again["protection"] == results["protection"]
+    assert tuned_record.read(job / "out") == record
+
+
+def test_no_candidate_within_a_stated_budget_is_exit_code_1(
+    job: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = change(
+        job, protect={"scales": [0.5, 1.0]}, retain={PROBE: 0.5}, watch=[{"benchmark": PROBE, "limit": 2}]
+    )
+    assert main(["run", str(recipe), "--out", str(job / "out")]) == 1
+    results = json.loads((job / "out" / "results.json").read_text("utf-8"))
+    assert results["protection"]["chosen"] is None
+    assert len(results["protection"]["candidates"]) == 1
+    assert (job / "out" / "model").is_dir()
+    assert not (job / "out" / "unscaled").exists()
+    assert "No scale of the change is within" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"protect": "auto", "watch": [], "retain": {}}, "nothing is watched"),
+        (
+            {"protect": "auto", "tune": {"method": "prompt-tuning"}},
+            "the change of prompt-tuning cannot be scaled",
+        ),
+        (
+            {"protect": "auto", "replay": {"from": {"data": {"path": "rows.jsonl"}}}},
+            "two ways to say what is replayed",
+        ),
+        ({"protect": "yes"}, "not a way to protect"),
+        ({"protect": {"scales": [0.0]}}, "out of range"),
+        ({"protect": {"self_replay": {"prompts": "nowhere.jsonl"}}}, "nowhere.jsonl"),
+        ({"protect": {"self_replay": {"prompts": "rows.jsonl"}}}, "a row has no prompt"),
+    ],
+)
+def test_what_cannot_be_protected_is_an_error(job: Path, fields: dict[str, Any], problem: str) -> None:
+    with pytest.raises((InputError, InputErrors), match=problem):
+        run(load(change(job, **fields)), out=job / "out")
+
+
+def test_without_validation_rows_no_scale_can_be_chosen(job: Path) -> None:
+    recipe = yaml.safe_load((job / "recipe.yaml").read_text("utf-8"))
+    recipe["tasks"][0]["split"] = {"validation": 0, "test": 6}
+    with pytest.raises(InputError, match="gain on validation rows"):
+        run(load(change(job, tasks=recipe["tasks"], protect={"scales": [0.5]})), out=job / "out")
