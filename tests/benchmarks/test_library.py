@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import tutelage
 from tutelage.benchmarks import Limit, describe, load, names
 from tutelage.core.errors import InputError
 
@@ -242,3 +243,16 @@ def test_a_part_that_is_not_there_is_refused_with_the_nearest(write, spec):
             "colours, numbers",
             fix,
         )
+
+
+def test_an_evaluation_before_items_were_added_is_compared_over_the_shared_ones(
+    write, spec, rows, tiny_model_folder, tmp_path
+):
+    place = write(spec, rows[:3])
+    tutelage.evaluate(str(tiny_model_folder), str(place), out=tmp_path / "before")
+    write({**spec, "version": 2, "added_items": ["more.jsonl"]}, rows[:3])
+    (place / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[3:]))
+    tutelage.evaluate(str(tiny_model_folder), str(place), out=tmp_path / "after")
+    (compared,) = tutelage.compare(tmp_path / "before", tmp_path / "after")
+    (unpaired,) = compared.left_out
+    assert (unpaired.name, unpaired.both, unpaired.only_base, unpaired.only_tuned) == ("shop", 3, 0, 2)
