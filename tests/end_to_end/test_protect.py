@@ -167,3 +167,52 @@ def test_without_validation_rows_no_scale_can_be_chosen(job: Path) -> None:
     recipe["tasks"][0]["split"] = {"validation": 0, "test": 6}
     with pytest.raises(InputError, match="gain on validation rows"):
         run(load(change(job, tasks=recipe["tasks"], protect={"scales": [0.5]})), out=job / "out")
+
+
+def test_a_finished_run_is_protected_without_tuning_again(
+    job: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = change(job, retain={})
+    run(load(recipe), out=job / "out")
+    before = (job / "out" / "results.json").read_bytes()
+    words = [
+        "protect",
+        str(job / "out"),
+        "--recipe",
+        str(recipe),
+        "--scale",
+        "0.5",
+        "--scale",
+        "1",
+        "--budget",
+        f"{PROBE}=100",
+        "--json",
+    ]
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    results = json.loads(shown.out)
+    assert results["recipe"]["protect"]["scales"] == [0.5, 1.0]
+    assert results["recipe"]["retain"] == {PROBE: 100.0}
+    assert "tune: was done before" in shown.err
+    new = job / "out-protected"
+    assert (new / "report.html").is_file()
+    assert (job / "out" / "results.json").read_bytes() == before
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out) == results
+
+
+def test_what_cannot_be_protected_afterwards_is_an_error(
+    job: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = str(change(job, retain={}))
+    assert main(["protect", str(job / "out")]) == 2
+    assert "the run is not finished" in capsys.readouterr().err
+    run(load(Path(recipe)), out=job / "out")
+    for words, problem in (
+        (["--budget", "general-probe"], "not a budget"),
+        (["--budget", "mmlu=5", "--recipe", recipe], "retain has a benchmark that is not watched"),
+        (["--recipe", "nowhere.yaml"], "there is no such recipe"),
+    ):
+        assert main(["protect", str(job / "out"), *words]) == 2
+        assert problem in capsys.readouterr().err
+    assert not (job / "out-protected").exists()

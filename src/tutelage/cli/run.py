@@ -29,7 +29,7 @@ def run(
     if json:
         console.print_json(outcome.results)
     else:
-        _show(outcome.results, outcome.folder)
+        show_results(outcome.results, outcome.folder)
     return 1 if outcome.over_budget else 0
 
 
@@ -50,7 +50,8 @@ def train(
     console.show_result(document, f"the tuned model: {folder.model.absolute()}", as_json=json)
 
 
-def _show(results: Mapping[str, Any], folder: Path) -> None:
+def show_results(results: Mapping[str, Any], folder: Path) -> None:
+    """Print a run's scores, its verdict and where its report is."""
     rows = [
         _row(name + name_marks(measured.get("told", {})), metric, measured)
         for group in ("tasks", "watched")

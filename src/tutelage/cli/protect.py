@@ -1,0 +1,92 @@
+"""`tutelage protect RUN`: the scale of a finished run's change that keeps the most gain within budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tutelage.cli import console
+from tutelage.cli.live import LiveProgress
+from tutelage.cli.options import Data, Out
+from tutelage.cli.run import show_results
+from tutelage.config.protect_block import PATH
+from tutelage.core.errors import InputError
+
+
+def protect(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--budget",
+            metavar="NAME=POINTS",
+            help="What a watched benchmark may lose at most; by default what the run's recipe retains, or 5 points. May be repeated.",
+        ),
+    ] = None,
+    scale: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--scale",
+            metavar="SHARE",
+            min=0.0,
+            max=1.0,
+            help=f"A scale of the tuned change to be tried, by default {', '.join(f'{each:g}' for each in PATH)}. May be repeated.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            "--recipe",
+            metavar="FILE",
+            help="The file of the run's recipe, where the command that made the run named it relative to another folder.",
+        ),
+    ] = None,
+    data: Data = None,
+    out: Out = None,
+    json: Annotated[bool, console.Json] = False,
+) -> int:
+    """Find the scale of a run's tuned change with the best gain within all budgets, without tuning again. If killed, it resumes."""
+    from tutelage.job.protect_run import protect_run
+
+    with LiveProgress() as live:
+        outcome = protect_run(
+            run,
+            scales=scale or PATH,
+            budgets=_budgets(budget or ()),
+            recipe=recipe,
+            out=out,
+            data_dir=data,
+            listener=live,
+        )
+    if json:
+        console.print_json(outcome.results)
+    else:
+        show_results(outcome.results, outcome.folder)
+    return 1 if outcome.over_budget else 0
+
+
+def _budgets(texts: Sequence[str]) -> dict[str, float]:
+    """The budgets by benchmark.
+
+    Raises:
+        InputError: a text is no name with points.
+    """
+    budgets = {}
+    for text in texts:
+        name, _, points = text.rpartition("=")
+        try:
+            budgets[name.strip()] = float(points)
+        except ValueError:
+            name = ""
+        if not name.strip():
+            raise InputError(
+                "not a budget",
+                where="--budget",
+                found=text,
+                expected="a watched benchmark and its points",
+                fix="write --budget general-probe=5",
+            )
+    return budgets
