@@ -52,7 +52,9 @@ def test_the_same_items_before_and_after_with_groups_averages_and_a_budget(job: 
         "missing_parts": ["gone"],
         "sampled_of": 40,
         "sizes": {"small": 20, "large": 20},
+        "notes": [watched["told"]["notes"][0]],
     }
+    assert watched["told"]["notes"][0].startswith("the base is not clearly above chance")
     page = (out / "report.html").read_text("utf-8")
     assert "not here, and in no average: gone" in page
     assert "a sample of its 40 items was asked" in page

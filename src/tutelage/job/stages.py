@@ -26,6 +26,7 @@ from tutelage.models import LoadedModel, load, loading_lines, resolve
 from tutelage.prepare import template_clock
 from tutelage.prepare.preparation import Prepared
 from tutelage.prepare.recipe_mixture import rows_seen
+from tutelage.protection import confirmable
 from tutelage.results import digests, document, tuned_record
 from tutelage.results.folder_claim import claim
 from tutelage.results.store import Store
@@ -62,7 +63,7 @@ def measure_base(context: RunContext, prepared: PreparedRun, base: LoadedModel, 
     """Answer and score everything with the base model, and validation rows where something is chosen by them."""
     fingerprint = template_clock.with_instant(base.fingerprint, context.clock)
     chooses = context.recipe.protect is not None and bool(context.recipe.protect.scales)
-    return _measure(
+    scores = _measure(
         context,
         prepared,
         store,
@@ -71,6 +72,23 @@ def measure_base(context: RunContext, prepared: PreparedRun, base: LoadedModel, 
         load_model=lambda: base,
         validation=chooses,
     )
+    for name, notes in _limits_of_watching(context, prepared, scores).items():
+        for note in notes:
+            context.listener.stage(f"base: {name}", note)
+    return scores
+
+
+def _limits_of_watching(
+    context: RunContext, prepared: PreparedRun, base: ModelScores
+) -> dict[str, list[str]]:
+    """By watched benchmark, what its items cannot show of forgetting."""
+    budgets = context.budgets(prepared.benchmarks)
+    return {
+        benchmark.name: list(
+            confirmable.notes(benchmark, base.benchmarks[benchmark.name], budgets.get(benchmark.name))
+        )
+        for benchmark in prepared.benchmarks
+    }
 
 
 def measure_tuned(context: RunContext, prepared: PreparedRun, plan: TuningPlan, store: Store) -> ModelScores:
@@ -174,8 +192,12 @@ def write_results(
         "load": loading_lines(folder.model, shown=str(folder.model.absolute())),
     }
     compared = comparison.as_json()
+    limits = _limits_of_watching(context, prepared, base)
     for name, measurement in tuned.benchmarks.items():
-        compared["watched"][name]["told"] = dict(measurement.notes)
+        compared["watched"][name]["told"] = told = dict(measurement.notes)
+        if limits[name]:
+            earlier = measurement.notes.get("notes")
+            told["notes"] = [*(earlier if isinstance(earlier, list) else []), *limits[name]]
     for name, measurement in tuned.tasks.items():
         if measurement.best_wording:
             wordings = f"{base.tasks[name].best_wording} (base), {measurement.best_wording} (tuned)"
