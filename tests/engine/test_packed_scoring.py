@@ -90,6 +90,16 @@ def test_a_pack_keeps_to_its_tokens_and_rows(tiny_model):
             assert len(pack.targets) == sum(len(choice) for item in chosen for choice in item.choices)
 
 
+def test_the_trial_of_packs_scores_both_choices_of_a_request_by_one_full_pass(tiny_model):
+    model, passes = tiny_model("llama").model, []
+    hook = model.register_forward_hook(lambda *_: passes.append(1))
+    try:
+        assert tiny_model("llama").engine().capabilities.packed_scoring
+    finally:
+        hook.remove()
+    assert len(passes) == 5  # one of the prefix, two of packs, one for each of two requests
+
+
 def test_the_shared_prefix_is_read_once(tiny_model, monkeypatch):
     tiny = tiny_model("llama")
     engine = tiny.engine()

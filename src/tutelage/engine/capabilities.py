@@ -21,6 +21,7 @@ from tutelage.engine.decode_batch import DecodeBatch
 from tutelage.engine.encoded_request import EncodedRequest
 from tutelage.engine.packed_scoring import pack_requests, score_packed_choices
 from tutelage.engine.padded_batch import pad
+from tutelage.engine.scoring import log_probabilities
 from tutelage.engine.sequential import FullPass, Prefill, next_token_logits
 from tutelage.engine.shared_prefix import SharedPrefix
 from tutelage.models.soft_prompts import soft_prompt
@@ -160,7 +161,7 @@ def takes_packs(full_pass: FullPass) -> bool:
 
     def trial() -> tuple[torch.Tensor, torch.Tensor]:
         prefix, first, second = (_some_ids(model, start, 5) for start in (1, 2, 3))
-        choices = (_some_ids(model, 4, 3), _some_ids(model, 6, 1))
+        long, short = choices = (_some_ids(model, 4, 3), _some_ids(model, 6, 1))
         requests = [
             EncodedRequest(Request("", "choose", ""), prefix + rest, choices) for rest in (first, second)
         ]
@@ -168,12 +169,13 @@ def takes_packs(full_pass: FullPass) -> bool:
         for length, cache in ((0, None), (len(prefix), _prefix_cache(model, prefix))):
             ((_, pack),) = pack_requests(requests, length, share_neighbours=True)
             packed += score_packed_choices(model, pack, requests, cache, length)
-        alone = [[full_pass.choice_score(r.prompt, ids) for ids in choices] for r in requests]
-        fast, slow = (
-            torch.tensor([[score.log_probability for score in row] for row in scores])
-            for scores in (packed, alone * 2)
-        )
-        return fast, slow
+        alone = []
+        for encoded in requests:
+            # Both choices of a request by one pass: the first row, behind the prompt, scores the short one as well.
+            rows = log_probabilities(full_pass.logits(encoded.prompt, long[:-1])[-len(long) :])
+            alone.append([float(rows[range(len(long)), long].sum()), float(rows[0, short[0]])])
+        fast = torch.tensor([[score.log_probability for score in row] for row in packed])
+        return fast, torch.tensor(alone * 2)
 
     return soft_prompt(model) is None and _agree(model, trial)
 
