@@ -12,6 +12,7 @@ import yaml
 from tutelage.cli.main import main
 from tutelage.config import load
 from tutelage.core.errors import InputError, InputErrors
+from tutelage.job import protecting
 from tutelage.job.run import run
 from tutelage.models import load as load_model
 from tutelage.models import resolve
@@ -122,6 +123,40 @@ def test_the_search_stops_at_the_budget_and_leaves_the_scaled_model(
     assert again["tasks"] == results["tasks"]
     assert again["protection"] == results["protection"]
     assert tuned_record.read(job / "out") == record
+
+
+@pytest.mark.parametrize("step", ["before", "record"])
+def test_a_delivery_that_is_stopped_is_taken_up_again(
+    job: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Stopped before the scaled model is written, or when both folders have changed places and the record has not."""
+    recipe = change(
+        job, protect={"scales": [0.5]}, retain={PROBE: 100.0}, watch=[{"benchmark": PROBE, "limit": 20}]
+    )
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        if step == "record":
+            real = tuned_record.write
+            patched.setattr(
+                protecting.tuned_record,
+                "write",
+                lambda run, record: stop() if "scale" in record else real(run, record),
+            )
+        else:
+            patched.setattr(protecting, "_deliver", stop)  # the candidates were written and asked
+        with pytest.raises(KeyboardInterrupt):
+            run(load(recipe), out=job / "out")
+    results = run(load(recipe), out=job / "out").results
+    fresh = run(load(recipe), out=job / "fresh").results
+    assert results["tasks"] == fresh["tasks"]
+    assert results["protection"] == fresh["protection"]
+    assert tuned_record.read(job / "out")["scale"] == 0.5
+    for name in ("model", "unscaled"):
+        weights = [next((job / out / name).glob("*.safetensors")).read_bytes() for out in ("out", "fresh")]
+        assert weights[0] == weights[1]
 
 
 def test_no_candidate_within_a_stated_budget_is_exit_code_1(

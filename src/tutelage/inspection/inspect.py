@@ -73,6 +73,8 @@ def inspect(
     selection = selection or RowSelection()
     for note in recipe.notes:
         say(note)
+    if recipe.protect is not None and recipe.protect.self_replay is not None:
+        say("self-replay: the base's own answers are mixed in by the run, and are not shown here")
     rows = read_rows(_showing_leaks(recipe), data_dir)
     named = _rows_by_task(rows, selection.names)
     clock = template_clock.clock_for(run_folder(recipe).path, day=recipe.date)
