@@ -189,6 +189,11 @@ def test_the_hash_knows_every_setting_and_not_the_layout(written):
             "10: tune.targets",
             ("not a choice of layers", "q_proj", "write [q_proj]"),
         ),
+        (
+            ("  method: lora", "  targets: gate_up"),
+            "10: tune.targets",
+            ("not a choice of layers", "gate_up", "did you mean gate-up?"),
+        ),
         (("  method: lora", "  betas: [0.9]"), "10: tune.betas.1", ("too few", "0.9", "add")),
         (("  method: lora", "  rank: 1.5"), "10: tune.rank", ("not a whole number", "1.5", "whole number")),
         (("  method: lora", "  rank: true"), "10: tune.rank", ("not a whole number", "true", "whole number")),

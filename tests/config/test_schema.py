@@ -103,7 +103,7 @@ def test_ways_to_split_that_exclude_each_other_are_refused(split, problem):
         Split.model_validate(split)
 
 
-@pytest.mark.parametrize("targets", ["all-linear", ("q_proj", "v_proj")])
+@pytest.mark.parametrize("targets", ["all-linear", "attention", "mlp", "gate-up", ("q_proj", "v_proj")])
 def test_layers_are_written_back_as_they_were_read(targets):
     told = schema.Tune.model_validate({"targets": targets})
     written = told.model_dump(mode="json")["targets"]

@@ -6,15 +6,18 @@ import re
 from contextlib import suppress
 from datetime import date
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from tutelage import metrics, templates
 from tutelage.core.strictjson import json_kind
+from tutelage.core.suggestions import did_you_mean
 from tutelage.core.validation import checked_by, mistake
 from tutelage.mixture.presets import Style
+from tutelage.models import layer_sets
 
+_LAYER_SETS = ("all-linear", *layer_sets.SETS)
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 _TEXT_SCHEMA = {"type": "string", "minLength": 1}
 _CONSTANT_SCHEMA = {
@@ -42,16 +45,18 @@ def _share(value: Any) -> float | int:
     return value
 
 
-def _targets(value: Any) -> Literal["all-linear"] | tuple[str, ...]:
-    if value == "all-linear":
-        return "all-linear"
+def _targets(value: Any) -> str | tuple[str, ...]:
+    if isinstance(value, str) and value in _LAYER_SETS:
+        return value
     if is_list_of_texts(value):
         return tuple(value)
     raise mistake(
         "not a choice of layers",
         found=f"{value}" if isinstance(value, str) else json_kind(value),
-        expected="all-linear, or a list of layer names such as [q_proj, v_proj]",
-        fix=f"write [{value}]" if isinstance(value, str) else "write all-linear",
+        expected=f"{', '.join(_LAYER_SETS)}, or a list of layer names such as [q_proj, v_proj]",
+        fix=did_you_mean(value, _LAYER_SETS) or f"write [{value}]"
+        if isinstance(value, str)
+        else "write all-linear",
     )
 
 
@@ -145,11 +150,16 @@ Share = Annotated[
     ),
 ]
 Targets = Annotated[
-    Literal["all-linear"] | tuple[str, ...],
+    str | tuple[str, ...],
     PlainValidator(_targets),
     TupleAsList,
     WithJsonSchema(
-        {"anyOf": [{"const": "all-linear"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+        {
+            "anyOf": [
+                {"enum": list(_LAYER_SETS)},
+                {"type": "array", "items": {"type": "string"}, "minItems": 1},
+            ]
+        }
     ),
 ]
 Day = Annotated[

@@ -49,9 +49,9 @@ class MethodSettings(Block):
     )
     targets: Targets | None = Field(
         None,
-        description="All adapters: which layers get one; all-linear, or a list of layer names. all-linear by default; for ia3 "
-        "what suits the architecture.",
-        examples=[["q_proj", "v_proj"]],
+        description="All adapters: which layers get one; all-linear, attention, mlp, gate-up (the MLP without its down projection), or "
+        "a list of layer names. all-linear by default; for ia3 what suits the architecture.",
+        examples=["attention"],
     )
     block_size: Annotated[int, Field(ge=2, le=4096)] | None = Field(
         None, description="oft: inputs that are turned together; 32 by default.", examples=[64]

@@ -7,6 +7,7 @@ from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
+from tutelage.models import layer_sets
 from tutelage.models.methods import Method
 
 ALL_LINEAR = "all-linear"
@@ -82,12 +83,22 @@ def _ia3(model: Any, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     targets = _targets(model, options["targets"])
     if targets == ALL_LINEAR:
         targets = [name for name in linear_layers(model) if not _is_output(model, name)]
+    if options["targets"] in layer_sets.SETS:
+        return "IA3Config", {
+            "target_modules": targets,
+            "feedforward_modules": _down_projections(model, targets) if options["targets"] == "mlp" else [],
+        }
     # BLOOM's feed-forward layers end in `dense`, the name of other models' attention outputs.
     feedforward = {name.rpartition(".")[2] for names in FEEDFORWARD.values() for name in names} - {"dense"}
     return "IA3Config", {
         "target_modules": list(targets),
         "feedforward_modules": [name for name in targets if name.rpartition(".")[2] in feedforward],
     }
+
+
+def _down_projections(model: Any, targets: Sequence[str]) -> list[str]:
+    down = layer_sets.layers_of(model, linear_layers(model), "down")
+    return [target for target in targets if any(_matches(name, [target]) for name in down)]
 
 
 def _is_output(model: Any, name: str) -> bool:
@@ -156,9 +167,11 @@ def _prefix(model: Any, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]
 
 
 def _targets(model: Any, targets: str | Sequence[str]) -> Any:
-    """Check that each of the names matches a layer: peft ignores those that match none as long as one does."""
+    """The layers in peft's words. Each name must match a layer: peft ignores those that match none as long as one does."""
     if targets == ALL_LINEAR:
         return ALL_LINEAR
+    if isinstance(targets, str) and targets in layer_sets.SETS:
+        return layer_sets.shortest_names(model, layer_sets.layers_of(model, linear_layers(model), targets))
     names = [targets] if isinstance(targets, str) else list(targets)
     existing = target_names(model)
     for target in names:
@@ -167,7 +180,7 @@ def _targets(model: Any, targets: str | Sequence[str]) -> Any:
                 "the model has no linear layer of this name",
                 where="tune.targets",
                 found=target,
-                expected=f"{ALL_LINEAR}, or some of: {', '.join(existing)}",
+                expected=f"{', '.join((ALL_LINEAR, *layer_sets.SETS))}, or some of: {', '.join(existing)}",
                 fix=did_you_mean(target, existing) or "name layers of this model",
             )
     return names
