@@ -54,9 +54,30 @@ def test_a_loss_beyond_chance_is_forgetting_and_said_to_be_within_budget_or_over
     small = make_comparison("probe", value=-0.03, low=-0.05, high=-0.01, p=0.001)
     large = make_comparison("probe", value=-0.08, low=-0.1, high=-0.06, p=0.001)
     assert judge([], [small]).forgot == "yes"
-    assert "within budget" in judge([], [small]).sentence
-    assert "more than the budget" in judge([], [large]).sentence
-    assert "within budget" in judge([], [large], probe=8.5).sentence
+    assert "within budget" in judge([], [small], probe=5.0).sentence
+    assert "more than the budget" in judge([], [large], probe=5.0).sentence
+    # 8 points were lost, but 10 are possible: that this is within 8.5 cannot be told.
+    unsettled = judge([], [large], probe=8.5)
+    assert "a loss above the budget is not excluded" in unsettled.sentence
+    assert "items would settle it" in unsettled.sentence
+    assert "within budget" in judge([], [large], probe=10.0).sentence
+
+
+def test_without_a_stated_budget_none_is_named(make_comparison, judge):
+    small = make_comparison("probe", value=-0.03, low=-0.05, high=-0.01, p=0.001)
+    steady = make_comparison("probe", value=0.0, low=-0.04, high=0.04)
+    wide = make_comparison("probe", value=0.0, low=-0.12, high=0.12)
+    sentences = {
+        name: judge([], [one]).sentence
+        for name, one in (("small", small), ("steady", steady), ("wide", wide))
+    }
+    assert not any("budget" in sentence for sentence in sentences.values())
+    assert "It forgot some of probe" in sentences["small"]
+    assert "a loss above 5.0 is excluded" in sentences["small"]
+    assert "It did not measurably forget probe" in sentences["steady"]
+    assert "a loss above 4.0 is excluded" in sentences["steady"]
+    assert "Whether it forgot probe is not clear" in sentences["wide"]
+    assert "a loss above 12.0 is excluded" in sentences["wide"]
 
 
 def test_only_a_stated_budget_can_be_broken_and_only_beyond_chance(make_comparison, judge):
@@ -94,7 +115,7 @@ def test_bleu_points_are_points_already(make_comparison, judge):
 def test_the_sentence_has_the_numbers_in_plain_words(make_comparison, judge):
     rose = make_comparison("bot", value=0.338, low=0.25, high=0.42, p=0.001, primary="states_fact")
     kept = make_comparison("probe", value=-0.004, low=-0.02, high=0.012)
-    assert judge([rose], [kept]).sentence == (
+    assert judge([rose], [kept], probe=5.0).sentence == (
         "It learned bot: answers that state the right fact rose from 50.0 to 83.8 of 100 (+33.8 points, 95 % interval "
         "+25.0 to +42.0, 100 items). It did not measurably forget probe: right answers fell from 50.0 to 49.6 of 100 "
         "(\N{MINUS SIGN}0.4 points, 95 % interval \N{MINUS SIGN}2.0 to +1.2, 100 items, budget 5.0), so a loss above the "
@@ -161,7 +182,7 @@ def test_items_that_hardly_changed_exclude_no_loss_when_they_are_few(make_compar
         for one in [make_comparison(value=-0.00001, low=-0.00002, high=0.0)]
     )
     assert judge([], [few]).forgot == "unclear"
-    assert "too few items" in judge([], [few]).sentence
+    assert "too few items" in judge([], [few], probe=5.0).sentence
     assert judge([], [enough]).forgot == "no"
     clustered = replace(enough, difference={"accuracy": replace(enough.primary_difference, units=6)})
     assert judge([], [clustered]).forgot == "unclear"

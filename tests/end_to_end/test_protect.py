@@ -236,6 +236,15 @@ def test_a_finished_run_is_protected_without_tuning_again(
     assert json.loads(capsys.readouterr().out) == results
 
 
+def test_what_cannot_be_told_is_exit_code_1_with_strict(job: Path) -> None:
+    recipe = change(job, retain={PROBE: 30.0}, watch=[{"benchmark": PROBE, "limit": 1}])
+    words = ["run", str(recipe), "--out", str(job / "out")]
+    assert main(words) == 0
+    results = json.loads((job / "out" / "results.json").read_text("utf-8"))
+    assert results["watched"][PROBE]["budget"]["word"] == "cannot tell"
+    assert main([*words, "--strict"]) == 1
+
+
 def test_what_cannot_be_protected_afterwards_is_an_error(
     job: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

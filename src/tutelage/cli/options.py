@@ -39,3 +39,10 @@ Sets = Annotated[
         "--set", metavar="PATH=VALUE", help="Change a field of the recipe: tune.epochs=3. May be repeated."
     ),
 ]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Exit code 1 also where it cannot be told whether a loss is within a budget that the recipe states.",
+    ),
+]

@@ -10,8 +10,8 @@ import typer
 
 from tutelage.cli import console
 from tutelage.cli.live import LiveProgress
-from tutelage.cli.options import Data, Out
-from tutelage.cli.run import show_results
+from tutelage.cli.options import Data, Out, Strict
+from tutelage.cli.run import exit_code, show_results
 from tutelage.config.protect_block import PATH
 from tutelage.core.errors import InputError
 
@@ -46,6 +46,7 @@ def protect(
     ] = None,
     data: Data = None,
     out: Out = None,
+    strict: Strict = False,
     json: Annotated[bool, console.Json] = False,
 ) -> int:
     """Find the scale of a run's tuned change with the best gain within all budgets, without tuning again. If killed, it resumes."""
@@ -65,7 +66,7 @@ def protect(
         console.print_json(outcome.results)
     else:
         show_results(outcome.results, outcome.folder)
-    return 1 if outcome.over_budget else 0
+    return exit_code(outcome, strict=strict)
 
 
 def _budgets(texts: Sequence[str]) -> dict[str, float]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tutelage.cli import console
 from tutelage.cli.live import LiveProgress
-from tutelage.cli.options import Data, Out, RecipeFile, Sets
+from tutelage.cli.options import Data, Out, RecipeFile, Sets, Strict
 from tutelage.results.name_marks import name_marks
 from tutelage.results.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from tutelage.job.run import RunResult
 
 
 def run(
@@ -18,6 +21,7 @@ def run(
     out: Out = None,
     data: Data = None,
     sets: Sets = None,
+    strict: Strict = False,
     json: Annotated[bool, console.Json] = False,
 ) -> int:
     """Prepare the data, evaluate the base model, tune it, evaluate the tuned model, compare, and write the report."""
@@ -30,7 +34,12 @@ def run(
         console.print_json(outcome.results)
     else:
         show_results(outcome.results, outcome.folder)
-    return 1 if outcome.over_budget else 0
+    return exit_code(outcome, strict=strict)
+
+
+def exit_code(outcome: RunResult, *, strict: bool) -> int:
+    """1 if something lost more than its stated budget or no scale is within it; with `strict` also where it cannot be told."""
+    return 1 if outcome.over_budget or (strict and outcome.untold) else 0
 
 
 def train(

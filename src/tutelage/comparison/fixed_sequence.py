@@ -8,25 +8,20 @@ preclinical assays: a-priori ordered hypotheses", 1995; A. Angelopoulos et al., 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tutelage.comparison import wording
+from tutelage.comparison.budget_words import items_needed
 from tutelage.comparison.budgets import exceeds, undetected_loss
 from tutelage.comparison.task_comparison import PairedScores
 from tutelage.comparison.wording import format_number
 from tutelage.core.errors import InputError
 from tutelage.metrics import paired_difference
 from tutelage.metrics.loss_tests import p_of_loss
-from tutelage.metrics.stats.intervals import Z
 
 LEVEL = 0.05
-Z_ONE_SIDED, Z_POWER = 1.6448536269514722, 0.8416212335729143
-"""The normal distribution's 95 % and 80 % points."""
-MIN_ITEMS = 300
-"""So many items over the budget in points exclude a loss above it when nothing at all is lost: the rule of three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,25 +157,13 @@ def search(
     )
 
 
-def items_needed(test: LossTest) -> int | None:
-    """How many items would show with 80 % power that a loss is within budget, if it is as observed; None if it is not below it.
-
-    The usual normal approximation: (1.645 + 0.842) standard errors have to fit between loss and budget.
-    """
-    margin = test.budget - test.loss
-    if margin <= 0:
-        return None
-    error = (test.high - test.low) / (2 * Z)
-    return math.ceil(max(test.n * ((Z_ONE_SIDED + Z_POWER) * error / margin) ** 2, MIN_ITEMS / test.budget))
-
-
 def _loss_words(name: str, test: LossTest) -> str:
     """Why a candidate failed on a benchmark."""
     numbers = (
         f"{name} lost {format_number(test.loss)} points "
         f"(95 % interval {format_number(test.low)} to {format_number(test.high)}, {test.n} items, budget {test.budget:g})"
     )
-    needed = items_needed(test)
+    needed = items_needed(test.n, test.loss, test.high - test.loss, test.budget)
     return numbers if needed is None else f"{numbers}, which about {needed:,} items would settle"
 
 

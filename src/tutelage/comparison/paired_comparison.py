@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tutelage.comparison import wording
+from tutelage.comparison.budget_words import BudgetWord, budget_word
 from tutelage.comparison.task_comparison import (
     PairedScores,
     TaskComparison,
@@ -27,6 +28,7 @@ class Comparison:
     watched: Mapping[str, TaskComparison]
     verdict: Verdict
     groups: Sequence[TaskMeans] = ()
+    budgets: Mapping[str, BudgetWord] = field(default_factory=dict)
 
     @property
     def over_budget(self) -> bool:
@@ -38,7 +40,13 @@ class Comparison:
         return {
             "tasks": {name: task.as_json() for name, task in self.tasks.items()},
             **({"groups": {group.name: group.as_json() for group in self.groups}} if self.groups else {}),
-            "watched": {name: benchmark.as_json() for name, benchmark in self.watched.items()},
+            "watched": {
+                name: {
+                    **benchmark.as_json(),
+                    **({"budget": self.budgets[name].as_json()} if name in self.budgets else {}),
+                }
+                for name, benchmark in self.watched.items()
+            },
             "verdict": self.verdict.as_json(),
         }
 
@@ -81,6 +89,11 @@ def compare_models(
         groups=tuple(mean for mean in means if mean is not None),
         tasks={task.name: task for task in of_tasks},
         watched={benchmark.name: benchmark for benchmark in of_watched},
+        budgets={
+            benchmark.name: budget_word(benchmark, budgets[benchmark.name])
+            for benchmark in of_watched
+            if benchmark.name in budgets
+        },
         verdict=verdict(of_tasks, of_watched, budgets=budgets, names=names or SideNames()),
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tutelage.comparison import wording
+from tutelage.comparison.budget_words import budget_word, excluded_loss
 from tutelage.comparison.budgets import exceeds
 from tutelage.comparison.task_comparison import ALPHA, DEFAULT_BUDGET, TaskComparison
 from tutelage.comparison.wording import format_number
@@ -14,7 +15,21 @@ from tutelage.comparison.wording import format_number
 VerdictWord = Literal["yes", "no", "unclear"]
 MAX_NAMED = 3
 
-_GROUPS = ("rose", "fell", "open", "lost_over", "lost_within", "unsettled", "few", "kept", "no_direction")
+_GROUPS = (
+    "rose",
+    "fell",
+    "open",
+    "lost_over",
+    "lost",
+    "lost_unsettled",
+    "lost_within",
+    "unsettled",
+    "few",
+    "unclear",
+    "kept",
+    "not_lost",
+    "no_direction",
+)
 """The sentences of the verdict in their order: those about tasks, those about watched benchmarks, and one for either."""
 
 
@@ -74,7 +89,7 @@ def verdict(
         over_budget=tuple(
             benchmark.name
             for benchmark in watched
-            if benchmark.name in budgets and benchmark.worsened and _is_over_budget(benchmark, budgets)
+            if benchmark.name in budgets and budget_word(benchmark, budgets[benchmark.name]).word == "over"
         ),
     )
 
@@ -88,18 +103,10 @@ def _learned(tasks: Sequence[TaskComparison]) -> VerdictWord:
 def _forgot(watched: Sequence[TaskComparison], budgets: Mapping[str, float]) -> VerdictWord:
     if any(benchmark.worsened for benchmark in watched):
         return "yes"
-    excluded = [benchmark.excludes_loss_above(_budget(benchmark, budgets)) for benchmark in watched]
+    excluded = [
+        benchmark.excludes_loss_above(budgets.get(benchmark.name, DEFAULT_BUDGET)) for benchmark in watched
+    ]
     return "no" if excluded and all(excluded) else "unclear"
-
-
-def _budget(comparison: TaskComparison, budgets: Mapping[str, float]) -> float:
-    return budgets.get(comparison.name, DEFAULT_BUDGET)
-
-
-def _is_over_budget(comparison: TaskComparison, budgets: Mapping[str, float]) -> bool:
-    """Whether the loss is above the budget; without a scale of 0 to 100 it cannot be said to be within."""
-    loss = comparison.loss_points
-    return loss is None or exceeds(loss, _budget(comparison, budgets))
 
 
 def _task_group(task: TaskComparison) -> str:
@@ -110,15 +117,21 @@ def _task_group(task: TaskComparison) -> str:
 
 
 def _watched_group(comparison: TaskComparison, budgets: Mapping[str, float]) -> str:
-    """Which of the verdict's sentences speaks about something watched."""
-    budget, worst = _budget(comparison, budgets), comparison.worst_loss_points
+    """Which of the verdict's sentences speaks about something watched; without a stated budget none names a budget."""
     if comparison.gain is None:
         return "no_direction"
+    if comparison.name not in budgets:
+        if comparison.worsened:
+            return "lost"
+        return "not_lost" if comparison.excludes_loss_above(DEFAULT_BUDGET) else "unclear"
+    budget = budgets[comparison.name]
+    word = budget_word(comparison, budget).word
     if comparison.worsened:
-        return "lost_over" if _is_over_budget(comparison, budgets) else "lost_within"
-    if worst is None or exceeds(worst, budget):
-        return "unsettled"
-    return "few" if comparison.too_few_for(budget) else "kept"
+        return {"over": "lost_over", "within": "lost_within", "cannot tell": "lost_unsettled"}[word]
+    if word == "within":
+        return "kept"
+    worst = comparison.worst_loss_points
+    return "few" if worst is not None and not exceeds(worst, budget) else "unsettled"
 
 
 def _parts_sentence(watched: Sequence[TaskComparison], sentences: Mapping[str, str]) -> str:
@@ -169,11 +182,21 @@ def _change(comparison: TaskComparison, budgets: Mapping[str, float] | None = No
     if words.target is not None:
         facts.append(f"best at {format_number(wording.display_value(metric, words.target))}")
     if budgets is not None and wording.budget_points(metric) is not None:
-        facts.append(f"budget {format_number(_budget(comparison, budgets))}")
+        facts += _budget_facts(comparison, budgets.get(comparison.name))
     p, adjusted = difference.p, difference.p_adjusted
     if adjusted is not None and p < ALPHA <= adjusted:
         facts.append(f"p {p:.4f}, but {adjusted:.4f} adjusted for all that were compared")
     return f"{words.phrase} {moved}{scale} ({', '.join(facts)})"
+
+
+def _budget_facts(comparison: TaskComparison, budget: float | None) -> list[str]:
+    """The budget, and how many items would do where they are too few; without one, the loss above which all is excluded."""
+    if budget is None:
+        excluded = excluded_loss(comparison)
+        return [] if excluded is None else [f"a loss above {format_number(excluded)} is excluded"]
+    word = budget_word(comparison, budget)
+    needed = [f"about {word.items:,} items would settle it"] if word.items is not None else []
+    return [f"budget {format_number(budget)}", *needed]
 
 
 def _first_few(texts: Sequence[str], *, separator: str = "; ") -> str:

@@ -40,6 +40,15 @@ class RunResult:
         """Whether a watched benchmark lost more than the recipe's `retain` allows."""
         return bool(self.results["provenance"].get("over_budget"))
 
+    @property
+    def untold(self) -> tuple[str, ...]:
+        """The watched benchmarks of which it cannot be told whether they are within the budget that the recipe states."""
+        return tuple(
+            name
+            for name, outcome in self.results["watched"].items()
+            if outcome.get("budget", {}).get("word") == "cannot tell"
+        )
+
 
 def run(
     recipe: Recipe,

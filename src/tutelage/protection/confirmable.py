@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tutelage.benchmarks import Benchmark
 from tutelage.comparison import wording
-from tutelage.comparison.fixed_sequence import MIN_ITEMS, Z_ONE_SIDED, Z_POWER
+from tutelage.comparison.budget_words import MIN_ITEMS, Z_ONE_SIDED, Z_POWER
 from tutelage.evaluation.measure import Measurement
 
 FLIPS = 0.1
