@@ -145,6 +145,18 @@ def test_parts_of_the_objective_have_their_ranges(written, field, value, expecte
     assert caught.value.expected == expected
 
 
+@pytest.mark.parametrize("others", [{}, {"token_weights": "dft"}])
+def test_a_perplexity_that_nothing_reads_is_refused(written, others):
+    with pytest.raises(InputError, match="nothing that reads it") as caught:
+        load(written(stm_perplexity=3.0, **others))
+    assert caught.value.where.endswith("tune.stm_perplexity")
+    stm = {"token_weights": "stm"}
+    assert load(written(stm_perplexity=3.0, **stm)).tune.terms()["stm_perplexity"] == 3.0
+    with pytest.raises(InputError, match="out of range") as caught:
+        load(written(stm_perplexity=1.0, **stm))
+    assert caught.value.expected == "more than 1.0"
+
+
 def test_two_ways_to_freeze_are_refused(written):
     with pytest.raises(InputError, match="two ways to say"):
         load(written(method="full", freeze=["a*"], train_last=1))

@@ -10,9 +10,10 @@ import pytest
 
 from tutelage import config as recipes
 from tutelage.cli.main import main
+from tutelage.config.identity import identity
 from tutelage.results.store import Store
 
-PARTS = {"minimised", "prompt_loss", "kl", "l2"}
+PARTS = {"minimised", "prompt_loss", "kl", "l2", "token_weight"}
 SHORT = ["tune.steps=2", "watch=[]", "retain={}"]
 
 
@@ -50,7 +51,7 @@ def test_log_card_and_page_tell_what_was_minimised(
     out = job / "out"
     steps = log(out)
     assert len(steps) == 2
-    assert all(set(step) >= PARTS for step in steps)
+    assert all(set(step) >= PARTS - {"token_weight"} for step in steps)
     first, last = steps
     assert first["kl"] == pytest.approx(0.0, abs=1e-5)
     assert first["l2"] == 0.0
@@ -78,6 +79,45 @@ def test_log_card_and_page_tell_what_was_minimised(
         "completion loss, prompt loss weight 0.25, label smoothing 0.1, kl to base 0.5, l2 to base 0.01"
         in page
     )
+
+
+STM = ["tune.token_weights=stm", "tune.stm_perplexity=200"]
+
+
+@pytest.mark.parametrize(
+    ("sets", "terms", "line"),
+    [
+        (["tune.token_weights=dft"], {"token_weights": "dft"}, "token weights dft"),
+        (
+            ["tune.token_weights=asft", "tune.packing=true"],
+            {"token_weights": "asft", "kl_to_base": 0.1},
+            "token weights asft, kl to base 0.1",
+        ),
+        (
+            STM,
+            {"token_weights": "stm", "stm_perplexity": 200.0},
+            "token weights stm, stm perplexity 200",
+        ),
+        (
+            [*STM, *FULL],
+            {"token_weights": "stm", "stm_perplexity": 200.0},
+            "token weights stm, stm perplexity 200",
+        ),
+    ],
+    ids=["dft", "asft, packed", "stm", "stm, full"],
+)
+def test_log_card_and_page_tell_how_tokens_were_weighed(
+    job: Path, sets: list[str], terms: dict[str, Any], line: str
+) -> None:
+    assert run(job, *sets) == 0
+    steps = log(job / "out")
+    assert all(0 < step["token_weight"] < 1 for step in steps)
+    assert all(step["minimised"] < step["loss"] for step in steps)
+    objective = told(job / "out", "data/card.json")["training"]["objective"]
+    assert objective == {"completion_loss": 1.0, **terms}
+    page = (job / "out" / "report.html").read_text("utf-8")
+    assert f"completion loss, {line}" in page
+    assert "Mean weight of a token" in page
 
 
 def test_completions_alone_tell_no_parts(job: Path) -> None:
@@ -109,3 +149,18 @@ def test_a_part_at_weight_0_names_no_run(job: Path) -> None:
     held = resolved("tune.kl_to_base=0.5")
     assert held["tune"] == {**plain["tune"], "kl_to_base": 0.5}
     assert recipes.resolved(recipes.from_mapping(held, root=job)) == held
+
+
+@pytest.mark.parametrize("way", ["dft", "asft", "stm"])
+def test_only_weights_of_tokens_that_are_asked_for_name_a_run(job: Path, way: str) -> None:
+    def loaded(*sets: str) -> Any:
+        return recipes.load(job / "recipe.yaml", sets=list(sets))
+
+    plain = recipes.resolved(loaded())
+    assert recipes.resolved(loaded("tune.token_weights=none")) == plain
+    weighed = loaded(f"tune.token_weights={way}")
+    held = recipes.resolved(weighed)
+    added = {"token_weights": way, **({"stm_perplexity": 2.5} if way == "stm" else {})}
+    assert held["tune"] == {**plain["tune"], **added}
+    assert recipes.resolved(recipes.from_mapping(held, root=job)) == held
+    assert identity(weighed)["tune"] == {**identity(loaded())["tune"], "token_weights": way}

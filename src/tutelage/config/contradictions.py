@@ -152,6 +152,16 @@ def _tune_contradictions(tune: Any, where: Where) -> list[InputError]:
         for name in _COMBINED
         if name in values and name in method.cannot
     ]
+    if "stm_perplexity" in values and values.get("token_weights") != "stm":
+        errors.append(
+            InputError(
+                "a perplexity above which tokens bear no loss, and nothing that reads it",
+                where=where(("tune", "stm_perplexity")),
+                found=f"token_weights: {shorten(str(values.get('token_weights', 'none')))}",
+                expected="token_weights: stm",
+                fix="add  token_weights: stm, or remove stm_perplexity",
+            )
+        )
     if "freeze" in values and "train_last" in values:
         errors.append(
             InputError(

@@ -13,21 +13,19 @@ from tutelage.core.validation import field_history
 from tutelage.results import document
 from tutelage.results.folder_claim import recipe_of_results
 from tutelage.results.run_folder import RunFolder, default_folder
-from tutelage.training.settings import Objective
 
 
 def resolved(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain JSON values with every default filled in; it loads again as the same recipe.
 
-    Paths stay as they were written. None, and a part of the objective with weight 0, are left out: they have no effect.
+    Paths stay as they were written. None, and a part of the objective that is off, are left out: they have no effect.
     """
     values = recipe.model_dump(mode="json", exclude_none=True, by_alias=True)
     options = recipe.tune.options.items()
     values["tune"]["learning_rate"] = recipe.tune.rate
     values["tune"] |= {name: list(value) if isinstance(value, tuple) else value for name, value in options}
-    for name in Objective.model_fields:
-        if not values["tune"][name]:
-            del values["tune"][name]
+    for name in recipe.tune.unread_terms:
+        del values["tune"][name]
     tasks = [*zip(values["tasks"], recipe.tasks, strict=True)]
     if recipe.replay is not None and recipe.replay.pool is not None:
         tasks.append((values["replay"]["from"], recipe.replay.pool))

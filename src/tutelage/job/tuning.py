@@ -142,10 +142,9 @@ def tune(
     tuned_record.write(folder.path, record)
 
 
-def objective_weights(recipe: Recipe) -> dict[str, float]:
+def objective_weights(recipe: Recipe) -> dict[str, float | str]:
     """The parts of the loss that is minimised, each with its weight."""
-    parts = {name: getattr(recipe.tune, name) for name in Objective.model_fields}
-    return {"completion_loss": 1.0, **{name: weight for name, weight in parts.items() if weight}}
+    return recipe.tune.terms()
 
 
 def log_totals(store: Store) -> dict[str, Any]:
@@ -213,7 +212,13 @@ def _loss_parts(parts: LossParts | None) -> dict[str, float]:
     """The parts of a step's objective beside the loss of completions, by their names in the log."""
     if parts is None:
         return {}
-    values = {"minimised": parts.total, "prompt_loss": parts.prompt, "kl": parts.kl, "l2": parts.l2}
+    values = {
+        "minimised": parts.total,
+        "prompt_loss": parts.prompt,
+        "kl": parts.kl,
+        "l2": parts.l2,
+        "token_weight": parts.token_weight,
+    }
     return {name: value for name, value in values.items() if value is not None}
 
 

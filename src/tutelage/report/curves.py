@@ -19,6 +19,7 @@ _OBJECTIVE_TERMS = {
     "prompt_loss": ("Loss of prompts", "nats a token"),
     "kl": ("KL divergence from the base", "nats a token"),
     "l2": ("Squared distance from the base's weights", ""),
+    "token_weight": ("Mean weight of a token's loss", ""),
 }
 
 

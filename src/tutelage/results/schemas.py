@@ -59,6 +59,10 @@ _SCALARS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "share": ("a number from 0 to 1", lambda value: _number(value) and 0 <= value <= 1.000001),
     "count": ("a whole number of 0 or more", lambda value: type(value) is int and 0 <= value < 2**53),
     "text": ("a text", lambda value: isinstance(value, str)),
+    "term": (
+        "a weight, or the name of a way to weigh",
+        lambda value: _number(value) or isinstance(value, str),
+    ),
     "sha256": ("64 hex digits", lambda value: isinstance(value, str) and bool(_SHA256.fullmatch(value))),
     "shares": (
         "a number, or numbers by name",

@@ -15,12 +15,15 @@ class LossParts:
         kl: mean KL divergence between the base's predictions and the model's, in nats a token, before its weight; None
             without it.
         l2: squared distance between the base's weights and the model's; None without it.
+        token_weight: mean weight of a token's loss by `token_weights`, with `stm` the share of tokens that bear loss; None
+            without it.
     """
 
     total: float
     prompt: float | None = None
     kl: float | None = None
     l2: float | None = None
+    token_weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

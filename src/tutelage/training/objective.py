@@ -1,8 +1,9 @@
 """The objective that a tuning minimises: the loss and gradient of each micro-batch, and the objective's parts for the log.
 
-    (sum of w * loss + kl_to_base * sum of w * KL) / (sum of w) + l2_to_base * distance
+    (sum of w * v * loss + kl_to_base * sum of w * KL) / (sum of w) + l2_to_base * distance
 
-over the tokens of a whole optimizer step, with w = 1 for a completion's token and `prompt_loss_weight` for a prompt's.
+over the tokens of a whole optimizer step, with w = 1 for a completion's token and `prompt_loss_weight` for a prompt's. v is 1, or
+what `token_weights.py` says; it is not in the divisor, which depends on the step's rows alone.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tutelage.training.completion_loss import loss_sum, predictions
 from tutelage.training.events import LossParts
 from tutelage.training.reference_model import ReferenceModel
 from tutelage.training.settings import Objective
+from tutelage.training.token_weights import token_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,15 @@ class LossSums:
         total: what is differentiated, without the distance from the base's weights.
         completion: cross-entropy of completion tokens.
         prompt: cross-entropy of prompt tokens, before its weight.
-        kl: KL divergence, each token with its weight.
+        kl: KL divergence, each token with its weight w.
+        weight: w times v of all tokens.
     """
 
     total: float = 0.0
     completion: float = 0.0
     prompt: float = 0.0
     kl: float = 0.0
+    weight: float = 0.0
 
     def __add__(self, other: LossSums) -> LossSums:
         return LossSums(
@@ -46,6 +50,7 @@ class LossSums:
             self.completion + other.completion,
             self.prompt + other.prompt,
             self.kl + other.kl,
+            self.weight + other.weight,
         )
 
 
@@ -53,7 +58,7 @@ class TrainingLoss:
     """The loss of one tuning, by its objective.
 
     Args:
-        model: as it is before the first step: the reference of `kl_to_base` and `l2_to_base`.
+        model: as it is before the first step: the reference of `kl_to_base`, `l2_to_base` and `stm`.
         trained: its trained weights by name.
         objective: the objective.
 
@@ -66,7 +71,7 @@ class TrainingLoss:
         self.model = model
         self.objective = objective
         self.reference = None
-        if objective.kl_to_base or objective.l2_to_base:
+        if objective.asks_base or objective.l2_to_base:
             self.reference = ReferenceModel(model, trained, with_distance=objective.l2_to_base > 0)
 
     @property
@@ -81,31 +86,32 @@ class TrainingLoss:
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, LossSums]:
         """A micro-batch's summed loss, a scalar with a gradient, and its parts."""
-        if self.objective == Objective(l2_to_base=self.objective.l2_to_base):
+        objective = self.objective
+        if objective == Objective(l2_to_base=objective.l2_to_base):
             loss = loss_sum(self.model, batch)
             value = loss.item()
             return loss, LossSums(value, value)
-        kl_to_base = self.objective.kl_to_base
-        base_logits = self.reference.predictions(batch) if self.reference and kl_to_base else None
+        base_logits = self.reference.predictions(batch) if self.reference and objective.asks_base else None
         logits, targets = predictions(self.model, batch)
         log_probabilities = functional.log_softmax(logits, dim=-1)
         losses = -log_probabilities.gather(1, targets[:, None])[:, 0]
         with torch.no_grad():
             is_completion = _completion(batch, losses)
-            weights = torch.where(is_completion, 1.0, self.objective.prompt_loss_weight).to(losses.dtype)
+            weights = torch.where(is_completion, 1.0, objective.prompt_loss_weight).to(losses.dtype)
+            weights_of_losses = weights * token_weights(objective, losses, targets, base_logits)
             plain = losses.detach()
             completion, prompt = plain[is_completion].sum().item(), plain[~is_completion].sum().item()
-        if share := self.objective.label_smoothing:
+        if share := objective.label_smoothing:
             losses = (1 - share) * losses - share * log_probabilities.mean(dim=-1)
-        loss = (weights * losses).sum()
+        loss = (weights_of_losses * losses).sum()
         kl = 0.0
-        if base_logits is not None:
+        if base_logits is not None and objective.kl_weight:
             # KL(base || model) of each prediction, in nats.
             base = functional.log_softmax(base_logits, dim=-1)
             divergence = (weights * torch.linalg.vecdot(base.exp(), base - log_probabilities)).sum()
-            loss = loss + kl_to_base * divergence
+            loss = loss + objective.kl_weight * divergence
             kl = divergence.item()
-        return loss, LossSums(loss.item(), completion, prompt, kl)
+        return loss, LossSums(loss.item(), completion, prompt, kl, weights_of_losses.sum().item())
 
     def add_distance(self) -> float:
         """Add the gradient of the distance from the base's weights, once a step. Returns the distance."""
@@ -123,8 +129,9 @@ class TrainingLoss:
         return LossParts(
             total=sums.total / weight + objective.l2_to_base * distance,
             prompt=sums.prompt / prompt_tokens if prompt_tokens else None,
-            kl=sums.kl / weight if objective.kl_to_base else None,
+            kl=sums.kl / weight if objective.kl_weight else None,
             l2=distance if objective.l2_to_base else None,
+            token_weight=None if objective.weighs_tokens_by("none") else sums.weight / weight,
         )
 
 

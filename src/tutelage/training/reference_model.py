@@ -1,4 +1,4 @@
-"""The reference model of `kl_to_base` and `l2_to_base`: the model as it was before the tuning.
+"""The reference model of `kl_to_base`, `l2_to_base` and `token_weights: stm`: the model as it was before the tuning.
 
 With an adapter or a soft prompt it is the same model with that switched off, and nothing is copied. Where the model's own weights
 are trained, these are copied before the first step, and frozen ones are shared. It must be made before a checkpoint's weights

@@ -60,8 +60,8 @@ def check(
 ) -> SelfChecked | None:
     """Compare loss and gradient of rows in micro-batches with those of the same rows one by one, without dropout.
 
-    Weights, gradients and the states of generators are unchanged afterwards. The base's part of the objective is left out:
-    the KL divergence has the same predictions. Gradients are compared as one long vector, of which one is held at a time.
+    Weights, gradients and the states of generators are unchanged afterwards. The base's part of the objective and the weights of
+    single tokens are left out: they come from the same predictions. Gradients are compared as one long vector, of which one is held at a time.
 
     Args:
         training_loss: the tuning's loss.
@@ -78,7 +78,9 @@ def check(
         InputError: they differ by more than rounding can explain.
     """
     model = training_loss.model
-    objective = training_loss.objective.model_copy(update={"kl_to_base": 0.0, "l2_to_base": 0.0})
+    objective = training_loss.objective.model_copy(
+        update={"kl_to_base": 0.0, "l2_to_base": 0.0, "token_weights": "none"}
+    )
     row_loss = TrainingLoss(model, trained, objective)
     rows = [row for batch in micro_batches for row in batch]
     weight = row_loss.weight(rows)

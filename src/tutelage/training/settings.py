@@ -18,6 +18,8 @@ LearningRate = Annotated[float, Field(gt=0, le=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
+ASFT_KL = 0.1
+"""`kl_to_base` of `token_weights: asft` where the recipe gives none: the weight of its authors' program."""
 
 
 def unit(name: str) -> dict[str, Any]:
@@ -56,6 +58,49 @@ class Objective(Block):
         "ones. With full, a second copy of the trained weights is held in memory.",
         examples=[0.01],
     )
+    token_weights: Literal["none", "dft", "asft", "stm"] = Field(
+        "none",
+        description="Weights of single tokens' losses against forgetting. dft: each token's probability under the model. asft: dft with "
+        "kl_to_base, 0.1 by default. stm: 0 for tokens that the base holds unlikely (stm_perplexity), 1 for the others. asft and "
+        "stm ask the base: with full, a second copy of the trained weights is held in memory.",
+        examples=["dft"],
+    )
+    stm_perplexity: float = Field(
+        2.5,
+        gt=1,
+        description="token_weights: stm: tokens of a higher perplexity under the base, the inverse of their probability, bear no loss.",
+        examples=[4.0],
+    )
+
+    @property
+    def kl_weight(self) -> float:
+        """The weight of the KL divergence: `kl_to_base`, or that of `asft`."""
+        return self.kl_to_base or (ASFT_KL if self.weighs_tokens_by("asft") else 0.0)
+
+    @property
+    def asks_base(self) -> bool:
+        """Whether the loss reads the base's predictions."""
+        return self.kl_weight > 0 or self.weighs_tokens_by("stm")
+
+    def weighs_tokens_by(self, *ways: str) -> bool:
+        """Whether `token_weights` is one of these."""
+        return self.token_weights in ways
+
+    @property
+    def unread_terms(self) -> list[str]:
+        """The fields that have no effect as they are set."""
+        off = [name for name in Objective.model_fields if getattr(self, name) in (0, "none")]
+        return off if self.weighs_tokens_by("stm") else [*off, "stm_perplexity"]
+
+    def terms(self) -> dict[str, float | str]:
+        """What is minimised, by name: the loss of completions and what is added to it, each with its weight."""
+        unread = self.unread_terms
+        fields = {name: getattr(self, name) for name in Objective.model_fields if name not in unread}
+        return {
+            "completion_loss": 1.0,
+            **fields,
+            **({"kl_to_base": self.kl_weight} if self.kl_weight else {}),
+        }
 
 
 class TrainingSettings(Block):
