@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tutelage.comparison import PairedScores
-from tutelage.comparison.fixed_sequence import LossTest, loss_test, search
+from tutelage.comparison.fixed_sequence import Gain, LossTest, loss_test, search
 from tutelage.core.errors import InputError
 from tutelage.metrics import Row, score_rows
 
@@ -21,14 +21,16 @@ def run_search(path: tuple[float, ...], safe: float, gains: dict[float, float]):
         asked.append(scale)
         return {"a": passed(within=True), "b": passed(within=scale <= safe)}
 
-    return search(path, losses_at, gains.__getitem__), asked
+    return search(
+        path, losses_at, lambda scale: Gain(gains[scale], gains[scale] - 1, gains[scale] + 1)
+    ), asked
 
 
 def test_it_stops_at_the_first_candidate_that_fails():
     gains = {0.4: 10.0, 0.55: 30.0, 0.7: 20.0, 1.0: 40.0}
     result, asked = run_search((1.0, 0.4, 0.7, 0.55), 0.55, gains)
     assert asked == [0.4, 0.55, 0.7]
-    assert [(each.scale, each.within, each.gain) for each in result.candidates] == [
+    assert [(each.scale, each.within, each.gain and each.gain.value) for each in result.candidates] == [
         (0.4, True, 10.0),
         (0.55, True, 30.0),
         (0.7, False, None),

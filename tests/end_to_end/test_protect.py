@@ -82,7 +82,7 @@ def test_a_scale_within_budget_is_delivered(job: Path) -> None:
     search = results["protection"]
     assert [each["scale"] for each in search["candidates"]] == [0.25, 0.5, 1.0]
     assert all(each["within"] for each in search["candidates"])
-    gains = {each["scale"]: each["gain"] for each in search["candidates"]}
+    gains = {each["scale"]: each["gain"]["value"] for each in search["candidates"]}
     assert search["chosen"] == max(gains, key=lambda scale: (gains[scale], -scale))
     assert models_in(job / "out") == {"base", "tuned", "scale 0.25", "scale 0.5", "scale 1"}
     assert not (job / "out" / "candidate").exists()

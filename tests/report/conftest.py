@@ -127,6 +127,29 @@ class FakeRun:
                 entry["validation_loss"] = 0.4 + 2.6 * math.exp(-step / 25) + step / 1500
             yield step, entry
 
+    def _search(self):
+        name = self.say("general-probe")
+
+        def tested(scale, loss, gain):
+            test = {"budget": 5.0, "loss": loss, "low": loss - 2, "high": loss + 2, "p": 0.01, "n": 120}
+            within = gain is not None
+            gained = {"value": gain, "low": gain - 9, "high": gain + 9} if within else None
+            return {
+                "scale": scale,
+                "within": within,
+                "gain": gained,
+                "losses": {name: {**test, "within": within}},
+            }
+
+        return {
+            "path": [0.4, 0.7, 0.85, 1.0],
+            "candidates": [tested(0.4, 0.5, 30.0), tested(0.7, 2.0, 61.0), tested(0.85, 6.0, None)],
+            "chosen": 0.7,
+            "full_gain": {"value": 70.0, "low": 61.0, "high": 79.0},
+            "level": 0.05,
+            "sentence": self.say("Delivered at 0.7 of the change."),
+        }
+
     def _write_documents(self, budgets):
         say = self.say
         recipe = {
@@ -152,7 +175,11 @@ class FakeRun:
         }
         document.write(
             self.folder / "results.json",
-            document.build(recipe=recipe, provenance=provenance, comparison=self.comparison.as_json()),
+            document.build(
+                recipe=recipe,
+                provenance=provenance,
+                comparison={**self.comparison.as_json(), "protection": self._search()},
+            ),
         )
         (self.folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, allow_unicode=True))
         lengths = {"min": 12, "median": 18, "p95": 25, "max": 31}

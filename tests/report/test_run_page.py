@@ -152,6 +152,22 @@ def test_the_verdict_stands_on_top_and_parts_are_there(fake_run):
     assert "Parts that got worse: spelling of general-probe" in verdict.sentence
 
 
+def test_the_search_of_scales_is_a_sentence_a_table_and_a_chart(fake_run):
+    texts = [text for _, text in parsed(fake_run().folder).texts]
+    assert texts.index("Delivered at 0.7 of the change.") < texts.index("What it learned, what it forgot")
+    rows = {
+        "0.4": ("within budget", "+30.0 (+21.0 to +39.0)"),
+        "0.7": ("delivered", "+61.0 (+52.0 to +70.0)"),
+        "0.85": ("not within budget", ""),
+        "1": ("not tried", "+70.0 (+61.0 to +79.0)"),
+    }
+    for scale, (state, gain) in rows.items():
+        at = next(n for n, text in enumerate(texts) if text == scale and texts[n + 1] == state)
+        assert not gain or texts[at + 2] == gain
+    assert "Gain against loss on general-probe" in texts
+    assert any(text.startswith("2.0 (0.0 to 4.0), p") for text in texts)
+
+
 SMALL = {"test_items": 10, "probe_items": 12, "steps": 4}
 
 

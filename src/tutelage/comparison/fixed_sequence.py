@@ -47,6 +47,15 @@ class LossTest:
 
 
 @dataclass(frozen=True, slots=True)
+class Gain:
+    """A gain in points with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A candidate that was tested.
 
@@ -58,7 +67,7 @@ class Candidate:
 
     scale: float
     losses: Mapping[str, LossTest]
-    gain: float | None = None
+    gain: Gain | None = None
 
     @property
     def within(self) -> bool:
@@ -68,7 +77,8 @@ class Candidate:
     def as_json(self) -> dict[str, Any]:
         """The candidate as in results.json."""
         losses = {name: asdict(test) for name, test in self.losses.items()}
-        return {"scale": self.scale, "within": self.within, "gain": self.gain, "losses": losses}
+        gain = None if self.gain is None else asdict(self.gain)
+        return {"scale": self.scale, "within": self.within, "gain": gain, "losses": losses}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,7 @@ class SequenceResult:
     path: tuple[float, ...]
     candidates: tuple[Candidate, ...]
     chosen: float | None
-    full_gain: float
+    full_gain: Gain
 
     @property
     def chosen_candidate(self) -> Candidate | None:
@@ -108,10 +118,11 @@ class SequenceResult:
             f"a loss above {test.budget:g} points is excluded on {name}"
             for name, test in chosen.losses.items()
         )
-        gain = f"{format_number(chosen.gain or 0.0, sign=True)} points"
-        kept = f"{gain} on validation rows"
-        if self.full_gain > 0 and chosen.scale < 1:
-            kept += f", {100 * (chosen.gain or 0.0) / self.full_gain:.0f} % of the gain of the whole change"
+        assert chosen.gain is not None
+        gain, whole = chosen.gain.value, self.full_gain.value
+        kept = f"{format_number(gain, sign=True)} points on validation rows"
+        if whole > 0 and chosen.scale < 1:
+            kept += f", {100 * gain / whole:.0f} % of the gain of the whole change"
         return f"Delivered at {chosen.scale:g} of the change: {kept}; {excluded}."
 
     def as_json(self) -> dict[str, Any]:
@@ -120,7 +131,7 @@ class SequenceResult:
             "path": list(self.path),
             "candidates": [candidate.as_json() for candidate in self.candidates],
             "chosen": self.chosen,
-            "full_gain": self.full_gain,
+            "full_gain": asdict(self.full_gain),
             "level": LEVEL,
             "sentence": self.sentence(),
         }
@@ -129,7 +140,7 @@ class SequenceResult:
 def search(
     path: Sequence[float],
     losses_at: Callable[[float], Mapping[str, LossTest]],
-    gain_at: Callable[[float], float],
+    gain_at: Callable[[float], Gain],
 ) -> SequenceResult:
     """Test candidates from the safest on, until one fails, and choose the best of those that passed.
 
@@ -147,7 +158,7 @@ def search(
             break
         tested.append(Candidate(scale, candidate.losses, gain_at(scale)))
     passed = [candidate for candidate in tested if candidate.gain is not None]
-    best = max(passed, key=lambda candidate: candidate.gain or 0.0, default=None)
+    best = max(passed, key=_gained, default=None)
     whole = next((each.gain for each in passed if each.scale == 1), None)
     return SequenceResult(
         scales,
@@ -155,6 +166,11 @@ def search(
         None if best is None else best.scale,
         gain_at(1.0) if whole is None else whole,
     )
+
+
+def _gained(candidate: Candidate) -> float:
+    assert candidate.gain is not None
+    return candidate.gain.value
 
 
 def _loss_words(name: str, test: LossTest) -> str:
