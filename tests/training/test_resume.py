@@ -32,7 +32,15 @@ SETTINGS = LoopSettings(
 )
 
 
-HELD = Objective(label_smoothing=0.1, kl_to_base=0.5, l2_to_base=0.05)
+HELD = Objective.model_validate(
+    {
+        "label_smoothing": 0.1,
+        "kl_to_base": 0.5,
+        "l2_to_base": 0.05,
+        "token_weights": "stm",
+        "stm_perplexity": 40.0,
+    }
+)
 
 
 class Pulled(BaseException):
