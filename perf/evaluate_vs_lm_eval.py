@@ -4,7 +4,7 @@
 
 needs the extra `perf-lm-eval`, here or in the environment of `--peer`, but for `--alone`: Tutelage without the peer. Both sides get the same prompts and choices of SmolLM2 in fp32,
 each in a process of its own, and are timed from the requests to the answers; loading is not counted. lm-eval runs with the best of
-batch sizes 1, 4 and 16, found on 4 items of each part. Jobs:
+batch sizes 1, 4 and 16, found on 4 items of each part, or 16 of a job's one part. Jobs:
 
     mmlu        MMLU, five worked examples, the first 20 items (--items) of ten subjects
     zero-shot   the same without examples
@@ -52,7 +52,10 @@ JOBS = ("mmlu", "zero-shot", "bbh", "t5", *PARTS)
 GOALS = {"mmlu": 4.0, "zero-shot": 1.5, "bbh": 4.0, "t5": 3.0, "sst2": 1.5, "rte": 1.5, "cola": 1.5}
 """How many times as fast as the harness a job should be; the others are reported."""
 BATCHES = (1, 4, 16)
-TRIED = 4  # items of each part on which a batch size is chosen
+TRIED, TRIED_OF_ONE = (
+    4,
+    16,
+)  # items of each part on which a batch size is chosen; 16 where there is one part, for a full batch
 NEW_TOKENS = 128
 STOP = ("\n\n", "Q:", "</s>")
 SAME = 1e-4
@@ -271,11 +274,12 @@ def run(job: str, items: int, python: str, folder: Path, data: Path) -> None:
     """One job: the best batch of theirs, then both sides, and the ratio."""
     if job == "t5":
         folder = random_t5(Path(tempfile.mkdtemp()), data)
-    few = requests(job, TRIED, data)
+    tried = TRIED_OF_ONE if job in PARTS else TRIED
+    few = requests(job, tried, data)
     tried = {batch: measure(python, "theirs", batch, few, folder).seconds for batch in BATCHES}
     best = min(tried, key=tried.__getitem__)
     said = ", ".join(f"{batch}: {seconds:.1f} s" for batch, seconds in tried.items())
-    print(f"{job}: lm-eval on {TRIED} items of each part, by batch size {said}; taken: {best}", flush=True)
+    print(f"{job}: lm-eval on {tried} items of each part, by batch size {said}; taken: {best}", flush=True)
     asked = requests(job, items, data)
     mine = measure(sys.executable, "ours", 0, asked, folder)
     other = measure(python, "theirs", best, asked, folder)
