@@ -274,12 +274,12 @@ def run(job: str, items: int, python: str, folder: Path, data: Path) -> None:
     """One job: the best batch of theirs, then both sides, and the ratio."""
     if job == "t5":
         folder = random_t5(Path(tempfile.mkdtemp()), data)
-    tried = TRIED_OF_ONE if job in PARTS else TRIED
-    few = requests(job, tried, data)
+    count = TRIED_OF_ONE if job in PARTS else TRIED
+    few = requests(job, count, data)
     tried = {batch: measure(python, "theirs", batch, few, folder).seconds for batch in BATCHES}
     best = min(tried, key=tried.__getitem__)
     said = ", ".join(f"{batch}: {seconds:.1f} s" for batch, seconds in tried.items())
-    print(f"{job}: lm-eval on {tried} items of each part, by batch size {said}; taken: {best}", flush=True)
+    print(f"{job}: lm-eval on {count} items of each part, by batch size {said}; taken: {best}", flush=True)
     asked = requests(job, items, data)
     mine = measure(sys.executable, "ours", 0, asked, folder)
     other = measure(python, "theirs", best, asked, folder)
