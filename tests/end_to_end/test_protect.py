@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tutelage.benchmarks import load as load_benchmark
 from tutelage.cli.main import main
 from tutelage.config import load
 from tutelage.core.errors import InputError, InputErrors
@@ -195,6 +196,17 @@ def test_no_candidate_within_a_stated_budget_is_exit_code_1(
 def test_what_cannot_be_protected_is_an_error(job: Path, fields: dict[str, Any], problem: str) -> None:
     with pytest.raises((InputError, InputErrors), match=problem):
         run(load(change(job, **fields)), out=job / "out")
+
+
+def test_prompts_that_are_watched_are_refused_before_anything_is_asked(job: Path, everyday: Path) -> None:
+    item = load_benchmark(PROBE).items[3]
+    with everyday.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"prompt": item.prompt}) + "\n")
+    recipe = change(job, protect={"self_replay": {"prompts": everyday.name}}, watch=[{"benchmark": PROBE}])
+    with pytest.raises(InputError, match="a prompt stands in a watched benchmark") as caught:
+        run(load(recipe), out=job / "out")
+    assert item.id in str(caught.value)
+    assert not (job / "out").exists()
 
 
 def test_without_validation_rows_no_scale_can_be_chosen(job: Path) -> None:

@@ -82,7 +82,7 @@ def read_inputs(context: RunContext) -> RunInputs:
     for note in source.notes:
         context.listener.stage("model", note)
     legacy = integrity.begun_before(context.folder, fingerprint(source))
-    return RunInputs(rows, source, _load_benchmarks(context), legacy)
+    return RunInputs(rows, source, load_benchmarks(context), legacy)
 
 
 def results_key(context: RunContext, inputs: RunInputs) -> str:
@@ -138,7 +138,12 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
     return PreparedRun(replace(rows, card=card), benchmarks), base
 
 
-def _load_benchmarks(context: RunContext) -> tuple[Benchmark, ...]:
+def load_benchmarks(context: RunContext) -> tuple[Benchmark, ...]:
+    """The watched benchmarks of a run.
+
+    Raises:
+        InputError: there is no such benchmark, its data is wrong, or one is watched twice.
+    """
     benchmarks = tuple(
         library.load(
             watch.benchmark,

@@ -9,12 +9,13 @@ from dataclasses import replace
 from functools import cache
 
 from tutelage.comparison.fixed_sequence import SequenceResult
+from tutelage.config.protect_block import BUNDLED
 from tutelage.core import hashing, manifest
 from tutelage.evaluation.answer_cache_key import keyed_engine, open_answer_cache
 from tutelage.evaluation.cached_answers import answer
 from tutelage.evaluation.measure import ModelEvaluator, ModelScores
 from tutelage.job.context import RunContext
-from tutelage.job.preparing import PreparedRun
+from tutelage.job.preparing import PreparedRun, load_benchmarks
 from tutelage.job.tuning import TuningPlan
 from tutelage.models import LoadedModel, fingerprint, load, resolve
 from tutelage.models.scaling import write_scaled
@@ -40,6 +41,8 @@ def with_self_replay(context: RunContext) -> RunContext:
     source = resolve(context.recipe.model, say=context.say("model"))
     template = context.recipe.template_text()
     prompts = self_replay.prompts_of(settings, context.recipe.root)
+    if settings.prompts != BUNDLED:
+        self_replay.check_prompts(prompts, load_benchmarks(context))
     key = self_replay.key_of(settings, prompts, fingerprint(source), template)
     counts = self_replay.kept_counts(path, key)
     if counts is None:

@@ -12,16 +12,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tutelage.benchmarks import Benchmark
 from tutelage.config.mixture_block import Pool, Replay
 from tutelage.config.protect_block import BUNDLED, SelfReplay
 from tutelage.config.schema import Recipe
 from tutelage.core import files, hashing
-from tutelage.core.errors import InputError
+from tutelage.core.errors import InputError, raise_all
+from tutelage.core.strictjson import shorten
 from tutelage.core.types import Request, Response, Sampling
 from tutelage.data import DataSource, find, read_all
+from tutelage.data.duplicates import contaminated_items
 from tutelage.protection.prompts import bundled_prompts
 
 NAME = "self-replay"
+NEAR = 0.8
+"""Similarity from which a prompt and an item count as the same, as for rows."""
 FIELD = "prompt"
 _REPEATED = 4
 """A text in which three words in a row come so often is degenerate."""
@@ -76,6 +81,29 @@ def prompts_of(settings: SelfReplay, root: Path) -> tuple[str, ...]:
             )
         prompts.append(prompt)
     return tuple(dict.fromkeys(prompts))
+
+
+def check_prompts(prompts: Sequence[str], benchmarks: Sequence[Benchmark]) -> None:
+    """Refuse prompts that stand in a watched benchmark, exactly or nearly: its scores would say nothing about forgetting.
+
+    Raises:
+        InputErrors: each such prompt, with the item.
+    """
+    items = [item for benchmark in benchmarks for item in benchmark.items]
+    matches = contaminated_items([item.prompt for item in items], prompts, NEAR)
+    raise_all(
+        "the prompts of the self-replay",
+        [
+            InputError(
+                "a prompt stands in a watched benchmark",
+                where=f"protect.self_replay.prompts: {shorten(prompts[match.row])}",
+                found=f"near the item {items[match.item].id}",
+                expected="prompts that nothing watched asks",
+                fix="take it out of the file",
+            )
+            for match in matches
+        ],
+    )
 
 
 def key_of(settings: SelfReplay, prompts: Sequence[str], base: str, chat_template: str | None) -> str:
