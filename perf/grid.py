@@ -26,7 +26,6 @@ from typing import Any
 from measurement_note import measured_on
 from tutelage.config import from_mapping
 from tutelage.core import files
-from tutelage.job.run import run
 
 PERF = Path(__file__).parent
 RESULTS = PERF / "results"
@@ -71,6 +70,8 @@ def run_cell(cell: str, recipe: Mapping[str, Any], result: Path, *, data: Path, 
     """Run a cell's recipe unless its result is there, and write its result."""
     if result.exists():
         return
+    from tutelage.job.run import run  # loads torch, which a table does not need
+
     print(f"{cell}: begun {time.strftime('%H:%M')}", flush=True)
     started = time.monotonic()
     results = run(from_mapping(recipe, root=scratch), out=scratch / cell, data_dir=data).results
