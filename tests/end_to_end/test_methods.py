@@ -66,3 +66,10 @@ def test_a_recipe_with_this_method_runs_and_its_model_is_scored(job: Path, metho
         (method == "dora", method == "rslora") if wanted == "LORA" else (None, None)
     )
     assert not run(recipe, out=job / "out").fresh
+
+
+def test_layers_that_the_model_lacks_are_refused_before_the_base_is_asked(job: Path) -> None:
+    recipe = recipes.load(job / "recipe.yaml", sets=["tune.targets=[no_such_layer]"])
+    with pytest.raises(InputError, match="no_such_layer"):
+        run(recipe, out=job / "out")
+    assert not (job / "out").exists()

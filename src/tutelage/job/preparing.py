@@ -25,6 +25,7 @@ from tutelage.models import (
     load,
     load_tokenizer,
     loaded_fingerprint,
+    require_layers,
     require_whole,
     resolve,
     template_fingerprint,
@@ -119,6 +120,7 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
         base = replace(base, fingerprint=legacy_fingerprint)
     # What the tuning would refuse is refused now, and not after hours of evaluating the base.
     require_whole(base)
+    require_layers(base, recipe.tune.method, recipe.tune.options)
     if recipe.tune.packing:
         require_packable(base.model, base.model.device)
     require_prompt_loss(base.model, recipe.tune.prompt_loss_weight)

@@ -1,6 +1,6 @@
 """Models: found by name, checked and loaded; adapters; export."""
 
-from tutelage.models.adapters import adapter_off, add_adapter, merge, require_whole
+from tutelage.models.adapters import adapter_off, add_adapter, merge, require_layers, require_whole
 from tutelage.models.base_record import base_facts
 from tutelage.models.export import export, loading_lines
 from tutelage.models.fingerprints import fingerprint, template_fingerprint
@@ -32,6 +32,7 @@ __all__ = [
     "loaded_fingerprint",
     "loading_lines",
     "merge",
+    "require_layers",
     "require_whole",
     "resolve",
     "target_names",

@@ -45,9 +45,7 @@ def add_adapter(loaded: LoadedModel, name: str, options: Mapping[str, Any], *, s
             expected=", ".join(method.fields),
         )
     settings = method.options(options)
-    if method.name == "qlora":
-        _check_four_bit(loaded)
-    config = peft_configs.peft_config(method, loaded.model, settings)
+    config = _checked_config(loaded, method, settings)
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(seeds.derive(seed, name))
         prefix = (
@@ -59,6 +57,24 @@ def add_adapter(loaded: LoadedModel, name: str, options: Mapping[str, Any], *, s
     if prefix is not None:
         model.prompt_encoder[model.active_adapter].load_prompt_embeddings(prefix)
     return dataclasses.replace(loaded, model=model, adapter=True)
+
+
+def require_layers(loaded: LoadedModel, name: str, options: Mapping[str, Any]) -> None:
+    """Refuse what `add_adapter` would refuse of a method's options, without changing the model; nothing for full tuning.
+
+    Raises:
+        InputError: the model does not have the layers, or they do not fit the options.
+    """
+    method = methods.find(name)
+    if method.kind != "full":
+        _checked_config(loaded, method, method.options(options))
+
+
+def _checked_config(loaded: LoadedModel, method: methods.Method, settings: Mapping[str, Any]) -> Any:
+    """The adapter's configuration for peft, checked against the model."""
+    if method.name == "qlora":
+        _check_four_bit(loaded)
+    return peft_configs.peft_config(method, loaded.model, settings)
 
 
 def require_whole(loaded: LoadedModel) -> None:
