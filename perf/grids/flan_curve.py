@@ -142,14 +142,14 @@ def _rationales(name: str) -> dict[str, Any]:
 
 
 def _held_out() -> Iterator[dict[str, Any]]:
-    asked = {"answer": "both", "test_wordings": "all", "metrics": ["accuracy"], "max_new_tokens": 4}
+    questions = {"answer": "both", "test_wordings": "all", "metrics": ["accuracy"], "max_new_tokens": 4}
     yield {
         "name": "rte",
         "data": {"local": "superglue/RTE/val.jsonl"},
         "template": "language-inference",
         "labels": {"not_entailment": "no", "entailment": "yes"},
         "split": HELD_OUT_SPLIT,
-        **asked,
+        **questions,
     }
     yield {
         "name": "cb",
@@ -157,7 +157,7 @@ def _held_out() -> Iterator[dict[str, Any]]:
         "template": "language-inference",
         "labels": {"contradiction": "no", "entailment": "yes", "neutral": "maybe"},
         "split": HELD_OUT_SPLIT,
-        **asked,
+        **questions,
     }
     yield {
         "name": "mrpc",
@@ -165,7 +165,7 @@ def _held_out() -> Iterator[dict[str, Any]]:
         "template": "paraphrase",
         "labels": {"0": "no", "1": "yes"},
         "split": HELD_OUT_SPLIT,
-        **asked,
+        **questions,
     }
 
 

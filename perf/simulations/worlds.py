@@ -141,10 +141,10 @@ def _labels(classes: int, none: float = 0.0) -> Callable[[np.random.Generator, I
         true = items["true"].astype(np.int64)
         other = (true + 1 + rng.integers(0, classes - 1, len(true))) % classes
         guessed = np.where(rng.random(len(true)) < _quality(items, level), true, other)
-        said = names[guessed]
+        predicted = names[guessed]
         if none:
-            said[(true != guessed) & (rng.random(len(true)) < none)] = NO_LABEL
-        return (true == guessed).astype(np.float64), np.stack((names[true], said), axis=1)
+            predicted[(true != guessed) & (rng.random(len(true)) < none)] = NO_LABEL
+        return (true == guessed).astype(np.float64), np.stack((names[true], predicted), axis=1)
 
     return answers
 

@@ -209,6 +209,24 @@ def test_prompts_that_are_watched_are_refused_before_anything_is_asked(job: Path
     assert not (job / "out").exists()
 
 
+def test_a_validation_row_that_does_not_fit_is_one_mistake(job: Path) -> None:
+    rows = [json.loads(line) for line in (job / "rows.jsonl").read_text("utf-8").splitlines()]
+    rows[1]["answer"] = "a very long answer " * 60  # a validation row: too long to be trained on
+    (job / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    recipe = yaml.safe_load((job / "recipe.yaml").read_text("utf-8"))
+    recipe["tasks"][0]["data"]["on_bad_row"] = "drop"
+    tune = {**recipe["tune"], "max_length": 256}
+    recipe_path = change(
+        job, tasks=recipe["tasks"], tune=tune, protect={"scales": [1.0]}, retain={PROBE: 100.0}
+    )
+    run(load(recipe_path), out=job / "out")
+    card = json.loads((job / "out" / "data" / "card.json").read_text("utf-8"))["tasks"]["colours"]
+    assert [row["where"].rpartition("/")[2] for row in card["dropped"]] == ["rows.jsonl:2"]
+    with Store.open(job / "out" / "results.sqlite", read_only=True) as store:
+        sizes = {len(each.items()) for each in store.evaluations(suite="validation")}
+    assert sizes == {card["splits"]["validation"]}  # what is not trained on is not asked either
+
+
 def test_without_validation_rows_no_scale_can_be_chosen(job: Path) -> None:
     recipe = yaml.safe_load((job / "recipe.yaml").read_text("utf-8"))
     recipe["tasks"][0]["split"] = {"validation": 0, "test": 6}

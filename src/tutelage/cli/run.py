@@ -39,7 +39,7 @@ def run(
 
 def exit_code(outcome: RunResult, *, strict: bool) -> int:
     """1 if something lost more than its stated budget or no scale is within it; with `strict` also where it cannot be told."""
-    return 1 if outcome.over_budget or (strict and outcome.untold) else 0
+    return 1 if outcome.over_budget or (strict and outcome.undecided) else 0
 
 
 def train(

@@ -149,7 +149,7 @@ def search(
         losses_at: tests a candidate on what is watched; called once a candidate.
         gain_at: the gain in points of a candidate that passed, and of the whole change, on rows that the tests do not see.
     """
-    scales = tuple(sorted(path))
+    scales = tuple(sorted(set(path)))
     tested: list[Candidate] = []
     for scale in scales:
         candidate = Candidate(scale, losses_at(scale))

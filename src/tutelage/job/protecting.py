@@ -106,18 +106,20 @@ def _candidate(context: RunContext, plan: TuningPlan, scale: float, store: Store
             clock=context.clock,
         )
 
-    with open_answer_cache(context.say("cache")) as answers:
-        yield ModelEvaluator(
-            store,
-            name,
-            template_clock.with_instant(hashing.of_json([plan.identity, weights, scale]), context.clock),
-            context.provenance(),
-            cache(lambda: keyed_engine(load_candidate())),
-            context.listener,
-            answers,
-            stage_prefix=f"{name}: ",
-        )
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with open_answer_cache(context.say("cache")) as answers:
+            yield ModelEvaluator(
+                store,
+                name,
+                template_clock.with_instant(hashing.of_json([plan.identity, weights, scale]), context.clock),
+                context.provenance(),
+                cache(lambda: keyed_engine(load_candidate())),
+                context.listener,
+                answers,
+                stage_prefix=f"{name}: ",
+            )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _deliver(context: RunContext, scale: float) -> None:

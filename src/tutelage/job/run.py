@@ -41,7 +41,7 @@ class RunResult:
         return bool(self.results["provenance"].get("over_budget"))
 
     @property
-    def untold(self) -> tuple[str, ...]:
+    def undecided(self) -> tuple[str, ...]:
         """The watched benchmarks of which it cannot be told whether they are within the budget that the recipe states."""
         return tuple(
             name

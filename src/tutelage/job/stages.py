@@ -95,12 +95,12 @@ def measure_tuned(context: RunContext, prepared: PreparedRun, plan: TuningPlan, 
     """Answer and score everything with the tuned model, loaded as it was saved: what is scored is what is delivered."""
     record = tuned_record.read(context.folder.path) or {}
     weights = tuned_record.weights_hash(record)
-    made_by = [
+    identities = [
         plan.identity,
         *([] if weights is None else [weights]),
         *([record["scale"]] if "scale" in record else []),
     ]
-    fingerprint = plan.identity if len(made_by) == 1 else hashing.of_json(made_by)
+    fingerprint = plan.identity if len(identities) == 1 else hashing.of_json(identities)
     return _measure(
         context,
         prepared,

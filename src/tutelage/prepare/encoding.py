@@ -24,8 +24,8 @@ Misfits = dict[str, dict[int, InputError]]
 """By split the positions of rows that do not fit the model, and why."""
 _Asked = Sequence[tuple[Prompted, Request | InputError]]
 """Rows, each with the request that asks it or the reason why there is none."""
-_CHOICE_OF_WORDING = "validation in all wordings"
-"""Beside the splits in Misfits: validation rows that do not fit in some wording, so that they do not choose the best one."""
+_ASKED_ONLY = "validation, asked"
+"""Beside the splits in Misfits: validation rows that fit in training but not as questions, so that nothing is chosen by them."""
 
 
 RANK_CLASSIFICATION = " (rank classification)"
@@ -129,18 +129,24 @@ def _encode_task(task: TaskRows, encoder: Encoder, *, ask_validation: bool) -> t
     train = spill_rows(encode_all(encoder, task.train, refused=misfits["train"]), ENCODED)
     validation = spill_rows(encode_all(encoder, task.validation, refused=misfits["validation"]), ENCODED)
     rows_asked = _rows_asked(task, ask_validation=ask_validation)
-    asked = [(way, _requests_by_split(rows_asked, way, encoder)) for way in _ways_of_answering(task.task)]
+    requests = [(way, _requests_by_split(rows_asked, way, encoder)) for way in _ways_of_answering(task.task)]
     refused: dict[str, dict[str, InputError]] = {"test": {}, "validation": {}}
-    for _, by_split in asked:
+    for _, by_split in requests:
         for name, pairs in by_split.items():
             refused[name] |= {row.id: request for row, request in pairs if isinstance(request, InputError)}
     misfits["test"] = {
         index: refused["test"][row.id] for index, row in enumerate(task.test) if row.id in refused["test"]
     }
-    misfits[_CHOICE_OF_WORDING] = dict(enumerate(refused["validation"].values()))
+    untrainable = {task.validation[index].id for index in misfits["validation"]}
+    misfits[_ASKED_ONLY] = dict(
+        enumerate(error for id_, error in refused["validation"].items() if id_ not in untrainable)
+    )
+    refused["validation"] |= {
+        task.validation[index].id: error for index, error in misfits["validation"].items()
+    }
     questions = tuple(
         TaskQuestions(way, **{name: _fitting(pairs, refused[name]) for name, pairs in by_split.items()})
-        for way, by_split in asked
+        for way, by_split in requests
     )
     encoded = EncodedTask(task, train, validation, questions)
     return encoded, {name: errors for name, errors in misfits.items() if errors}
@@ -187,13 +193,15 @@ def _requests(rows: Sequence[Prompted], task: Task, encoder: Encoder) -> Iterato
     )
     for row, length in zip(rows, lengths, strict=True):
         prompt = length if isinstance(length, InputError) else next(prompts)
-        name = f"{row.id}:{row.template}" if task.test_wordings == "all" else row.id
+        request_id = f"{row.id}:{row.template}" if task.test_wordings == "all" else row.id
         if isinstance(prompt, InputError):
             yield prompt
         elif task.answer == "choose":
-            yield Request(name, "choose", prompt[0], choices=row.choices, history=prompt[1])
+            yield Request(request_id, "choose", prompt[0], choices=row.choices, history=prompt[1])
         else:
-            yield Request(name, "generate", prompt[0], max_new_tokens=task.max_new_tokens, history=prompt[1])
+            yield Request(
+                request_id, "generate", prompt[0], max_new_tokens=task.max_new_tokens, history=prompt[1]
+            )
 
 
 def _max_answer_tokens(row: Prompted, task: Task, encoder: Encoder) -> int | InputError:
