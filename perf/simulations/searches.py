@@ -8,7 +8,8 @@ import numpy as np
 
 from simulations.rates import SEED, EventRate
 from tutelage.comparison import PairedScores
-from tutelage.comparison.fixed_sequence import Gain, LossTest, loss_test, search
+from tutelage.comparison.fixed_sequence import LossTest, loss_test, search
+from tutelage.comparison.task_comparison import Estimate
 from tutelage.core import seeds
 from tutelage.metrics import ItemScores
 from tutelage.metrics.implementation import ItemStatistics
@@ -52,7 +53,7 @@ def chosen_scale(n: int, path: Sequence[float], repetition: int) -> float | None
         )
         return {"watched": loss_test("watched", scores, BUDGET)}
 
-    return search(path, losses_at, lambda scale: Gain(scale, scale, scale)).chosen
+    return search(path, losses_at, lambda scale: Estimate(scale, scale, scale)).chosen
 
 
 def _right(position: Floats, scale: float) -> Floats:

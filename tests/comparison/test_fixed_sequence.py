@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tutelage.comparison import PairedScores
-from tutelage.comparison.fixed_sequence import Gain, LossTest, loss_test, search
+from tutelage.comparison.fixed_sequence import LossTest, loss_test, search
+from tutelage.comparison.task_comparison import Estimate
 from tutelage.core.errors import InputError
 from tutelage.metrics import Row, score_rows
 
@@ -22,7 +23,7 @@ def run_search(path: tuple[float, ...], safe: float, gains: dict[float, float]):
         return {"a": passed(within=True), "b": passed(within=scale <= safe)}
 
     return search(
-        path, losses_at, lambda scale: Gain(gains[scale], gains[scale] - 1, gains[scale] + 1)
+        path, losses_at, lambda scale: Estimate(gains[scale], gains[scale] - 1, gains[scale] + 1)
     ), asked
 
 

@@ -44,7 +44,14 @@ def everyday(job: Path) -> Path:
 
 
 def test_the_bases_own_answers_are_mixed_in(job: Path, everyday: Path) -> None:
-    replay = {"prompts": everyday.name, "share": 0.4, "max_new_tokens": 24, "temperature": 1.5, "top_p": 1.0}
+    replay = {
+        "prompts": everyday.name,
+        "share": 0.4,
+        "max_new_tokens": 24,
+        "temperature": 1.5,
+        "draws": 2,
+        "top_p": 1.0,
+    }
     recipe = change(job, protect={"self_replay": replay})
     results = run(load(recipe), out=job / "out").results
     rows = [
@@ -53,8 +60,8 @@ def test_the_bases_own_answers_are_mixed_in(job: Path, everyday: Path) -> None:
     ]
     record = json.loads((job / "out" / "data" / "self_replay.json").read_text("utf-8"))
     counts = record["counts"]
-    assert counts["prompts"] == 12
-    assert counts["kept"] == len(rows) == 12 - counts["cut_off"] - counts["empty"] - counts["degenerate"]
+    assert counts["asked"] == 24  # two draws a prompt
+    assert counts["kept"] == len(rows) == 24 - counts["cut_off"] - counts["empty"] - counts["degenerate"]
     assert all(row["prompt"].startswith("Say ") and row["completion"] for row in rows)
     card = json.loads((job / "out" / "data" / "card.json").read_text("utf-8"))
     assert card["mixture"]["replay"]["from"] == "self-replay"

@@ -9,9 +9,10 @@ from typing import Any, Literal
 from tutelage.comparison.budgets import exceeds, undetected_loss
 from tutelage.comparison.task_comparison import TaskComparison
 from tutelage.metrics.stats.intervals import Z
+from tutelage.metrics.stats.paired_tests import POWER_80
 
-Z_ONE_SIDED, Z_POWER = 1.6448536269514722, 0.8416212335729143
-"""The normal distribution's 95 % and 80 % points."""
+Z_NEEDED = 1.6448536269514722 + POWER_80
+"""How many standard errors show something one-sided at 5 % with 80 % power."""
 MIN_ITEMS = 300
 """So many items over the budget in points exclude a loss above it when nothing at all is lost: the rule of three."""
 
@@ -48,8 +49,8 @@ def budget_word(comparison: TaskComparison, budget: float) -> BudgetWord:
     worst, difference = comparison.worst_loss_points, comparison.primary_difference
     if loss is None or worst is None:
         return BudgetWord(budget, "cannot tell")
-    n = difference.n if difference.units is None else difference.units
-    return BudgetWord(budget, "cannot tell", items_needed(n, loss, worst - loss, budget))
+    needed = items_needed(difference.independent, loss, worst - loss, budget)
+    return BudgetWord(budget, "cannot tell", needed)
 
 
 def items_needed(n: int, loss: float, reach: float, budget: float) -> int | None:
@@ -69,7 +70,7 @@ def items_needed(n: int, loss: float, reach: float, budget: float) -> int | None
     margin = budget - loss
     if margin <= 0 or budget <= 0:
         return None
-    return math.ceil(max(n * ((Z_ONE_SIDED + Z_POWER) * reach / Z / margin) ** 2, MIN_ITEMS / budget))
+    return math.ceil(max(n * (Z_NEEDED * reach / Z / margin) ** 2, MIN_ITEMS / budget))
 
 
 def excluded_loss(comparison: TaskComparison) -> float | None:
@@ -81,5 +82,4 @@ def excluded_loss(comparison: TaskComparison) -> float | None:
     )
     if loss is None or worst is None:
         return None
-    n = difference.n if difference.units is None else difference.units
-    return max(worst, undetected_loss(n, -loss), 0.0)
+    return max(worst, undetected_loss(difference.independent, -loss), 0.0)

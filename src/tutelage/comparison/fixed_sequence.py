@@ -15,13 +15,10 @@ from typing import Any
 from tutelage.comparison import wording
 from tutelage.comparison.budget_words import items_needed
 from tutelage.comparison.budgets import exceeds, undetected_loss
-from tutelage.comparison.task_comparison import PairedScores
+from tutelage.comparison.task_comparison import ALPHA, Estimate, PairedScores, gain_in_points
 from tutelage.comparison.wording import format_number
 from tutelage.core.errors import InputError
-from tutelage.metrics import paired_difference
 from tutelage.metrics.loss_tests import p_of_loss
-
-LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +44,6 @@ class LossTest:
 
 
 @dataclass(frozen=True, slots=True)
-class Gain:
-    """A gain in points with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class Candidate:
     """A candidate that was tested.
 
@@ -67,7 +55,7 @@ class Candidate:
 
     scale: float
     losses: Mapping[str, LossTest]
-    gain: Gain | None = None
+    gain: Estimate | None = None
 
     @property
     def within(self) -> bool:
@@ -77,7 +65,7 @@ class Candidate:
     def as_json(self) -> dict[str, Any]:
         """The candidate as in results.json."""
         losses = {name: asdict(test) for name, test in self.losses.items()}
-        gain = None if self.gain is None else asdict(self.gain)
+        gain = None if self.gain is None else self.gain._asdict()
         return {"scale": self.scale, "within": self.within, "gain": gain, "losses": losses}
 
 
@@ -95,7 +83,7 @@ class SequenceResult:
     path: tuple[float, ...]
     candidates: tuple[Candidate, ...]
     chosen: float | None
-    full_gain: Gain
+    full_gain: Estimate
 
     @property
     def chosen_candidate(self) -> Candidate | None:
@@ -131,8 +119,8 @@ class SequenceResult:
             "path": list(self.path),
             "candidates": [candidate.as_json() for candidate in self.candidates],
             "chosen": self.chosen,
-            "full_gain": asdict(self.full_gain),
-            "level": LEVEL,
+            "full_gain": self.full_gain._asdict(),
+            "level": ALPHA,
             "sentence": self.sentence(),
         }
 
@@ -140,7 +128,7 @@ class SequenceResult:
 def search(
     path: Sequence[float],
     losses_at: Callable[[float], Mapping[str, LossTest]],
-    gain_at: Callable[[float], Gain],
+    gain_at: Callable[[float], Estimate],
 ) -> SequenceResult:
     """Test candidates from the safest on, until one fails, and choose the best of those that passed.
 
@@ -195,20 +183,15 @@ def loss_test(name: str, scores: PairedScores, budget: float, *, seed: int = 0) 
     Raises:
         InputError: the primary metric has no scale of 0 to 100.
     """
-    points = wording.budget_points(scores.primary)
-    if points is None:
+    measured, points = gain_in_points(scores, seed=seed), wording.budget_points(scores.primary)
+    if measured is None or points is None:
         raise InputError(
             "a budget in points for a metric that has no scale of 0 to 100",
             where=f"retain.{name}",
             found=scores.primary,
             fix="watch the benchmark by another metric",
         )
-    base, tuned = scores.base[scores.primary], scores.tuned[scores.primary]
-    difference = paired_difference(base, tuned, seed=seed)
-    sign = -points if wording.metric_wording(scores.primary).higher_is_better else points
-    low, high = sorted((sign * difference.low, sign * difference.high))
-    loss = sign * difference.value
-    n = difference.n if difference.units is None else difference.units
-    p = p_of_loss(base, tuned, budget / points, seed=seed)
-    enough = not exceeds(undetected_loss(n, -loss), budget)
-    return LossTest(budget, loss, low, high, p, n, within=p < LEVEL and enough)
+    gain, n = measured
+    p = p_of_loss(scores.base[scores.primary], scores.tuned[scores.primary], budget / points, seed=seed)
+    enough = not exceeds(undetected_loss(n, gain.value), budget)
+    return LossTest(budget, -gain.value, -gain.high, -gain.low, p, n, within=p < ALPHA and enough)

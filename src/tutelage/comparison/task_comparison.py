@@ -70,6 +70,24 @@ def _gain_across(target: float, base: Estimate, tuned: Estimate) -> Estimate:
     return Estimate(value, base_nearest - tuned_farthest, base_farthest - tuned_nearest)
 
 
+def gain_in_points(scores: PairedScores, *, seed: int = 0) -> tuple[Estimate, int] | None:
+    """The primary metric's gain in points, and on how many independent items it rests; None without a scale of 0 to 100.
+
+    Args:
+        scores: of both models.
+        seed: for intervals and tests that draw random numbers.
+    """
+    points = wording.budget_points(scores.primary)
+    if points is None:
+        return None
+    base, tuned = scores.base[scores.primary], scores.tuned[scores.primary]
+    difference = paired_difference(base, tuned, seed=seed)
+    ends = (Estimate(each.value, each.low, each.high) for each in (base.score, tuned.score, difference))
+    change = gain(scores.primary, *ends)
+    assert change is not None  # metrics with points have a direction
+    return Estimate(*(points * number for number in change)), difference.independent
+
+
 @dataclass(frozen=True, slots=True)
 class TaskComparison:
     """A task or benchmark compared: scores of both models and their paired differences, by metric.
@@ -133,8 +151,7 @@ class TaskComparison:
     def too_few_for(self, budget: float) -> bool:
         """Whether so few items cannot exclude a loss above the budget, whatever they show."""
         loss, difference = self.loss_points, self.primary_difference
-        independent = difference.n if difference.units is None else difference.units
-        return loss is None or exceeds(undetected_loss(independent, -loss), budget)
+        return loss is None or exceeds(undetected_loss(difference.independent, -loss), budget)
 
     def as_json(self) -> dict[str, Any]:
         """The comparison as in results.json."""

@@ -55,6 +55,12 @@ class SelfReplay(Block):
         examples=[200],
         json_schema_extra=unit("tokens"),
     )
+    draws: Annotated[int, Field(ge=1, le=100)] = Field(
+        1,
+        description="Answers that are sampled for each prompt.",
+        examples=[2],
+        json_schema_extra=unit("answers a prompt"),
+    )
     seed: Seed = Field(0, description="Seed of the sampling.", examples=[1])
 
 

@@ -74,6 +74,11 @@ class ScoreDifference:
     test: str = ""
     units: int | None = None
 
+    @property
+    def independent(self) -> int:
+        """How many independent items there are: clusters, where items share one."""
+        return self.n if self.units is None else self.units
+
     def as_json(self) -> dict[str, float | int | str | None]:
         """The difference as in results.json; a number that is not finite is null."""
         return {

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tutelage.benchmarks import Benchmark
 from tutelage.comparison import wording
-from tutelage.comparison.budget_words import MIN_ITEMS, Z_ONE_SIDED, Z_POWER
+from tutelage.comparison.budget_words import MIN_ITEMS, Z_NEEDED
 from tutelage.evaluation.measure import Measurement
 
 FLIPS = 0.1
@@ -16,12 +16,12 @@ FLIPS = 0.1
 
 def items_for(budget: float) -> int:
     """How many items show with 80 % power that less than `budget` points are lost, if nothing is and a tenth of them changes."""
-    return math.ceil(max(FLIPS * (100 * (Z_ONE_SIDED + Z_POWER) / budget) ** 2, MIN_ITEMS / budget))
+    return math.ceil(max(FLIPS * (100 * Z_NEEDED / budget) ** 2, MIN_ITEMS / budget))
 
 
 def smallest_budget(items: int) -> float:
     """The smallest budget in points that so many items can confirm, as in `items_for`."""
-    return max(100 * (Z_ONE_SIDED + Z_POWER) * math.sqrt(FLIPS / items), MIN_ITEMS / items)
+    return max(100 * Z_NEEDED * math.sqrt(FLIPS / items), MIN_ITEMS / items)
 
 
 def notes(benchmark: Benchmark, base: Measurement, budget: float | None) -> Iterator[str]:

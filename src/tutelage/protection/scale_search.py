@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 
 from tutelage.benchmarks import Benchmark
 from tutelage.comparison import DEFAULT_BUDGET, wording
-from tutelage.comparison.fixed_sequence import Gain, LossTest, SequenceResult, loss_test, search
+from tutelage.comparison.fixed_sequence import LossTest, SequenceResult, loss_test, search
+from tutelage.comparison.task_comparison import Estimate, gain_in_points
 from tutelage.core.errors import InputError
 from tutelage.evaluation.measure import Measurement, ModelEvaluator, ModelScores, pair_scores
-from tutelage.metrics import paired_difference
 from tutelage.prepare.encoding import TaskQuestions
 
 OpenCandidate = Callable[[float], AbstractContextManager[ModelEvaluator]]
@@ -39,9 +39,9 @@ def search_scales(
         benchmarks: what is watched.
         budgets: the loss in points that each may have, by name; `DEFAULT_BUDGET` where it names none.
     """
-    gains: dict[float, Gain] = {}
+    gains: dict[float, Estimate] = {}
 
-    def gain_at(scale: float) -> Gain:
+    def gain_at(scale: float) -> Estimate:
         if scale not in gains:  # the whole change, where the sequence ended before it
             with open_candidate(scale) as candidate:
                 gains[scale] = mean_gain(base.validation, candidate.measure_validation(tasks))
@@ -61,25 +61,19 @@ def search_scales(
     return search(path, losses_at, gain_at)
 
 
-def mean_gain(base: Mapping[str, Measurement], tuned: Mapping[str, Measurement]) -> Gain:
+def mean_gain(base: Mapping[str, Measurement], tuned: Mapping[str, Measurement]) -> Estimate:
     """The mean gain over tasks in points, each by its primary metric; those without a scale of 0 to 100 do not count.
 
     The tasks are independent: the interval's half is the root of the sum of their squared halves, over their number.
     """
-    gains = []
-    for pair in pair_scores(base, tuned).values():
-        points = wording.budget_points(pair.primary)
-        if points is not None:
-            change = paired_difference(pair.base[pair.primary], pair.tuned[pair.primary])
-            sign = points if wording.metric_wording(pair.primary).higher_is_better else -points
-            low, high = sorted((sign * change.low, sign * change.high))
-            gains.append(Gain(sign * change.value, low, high))
+    measured = [gain_in_points(pair) for pair in pair_scores(base, tuned).values()]
+    gains = [gain for gain, _ in filter(None, measured)]
     mean = sum(gain.value for gain in gains) / len(gains)
     down, up = (
         math.hypot(*(gain.value - getattr(gain, end) for gain in gains)) / len(gains)
         for end in ("low", "high")
     )
-    return Gain(mean, mean - down, mean + up)
+    return Estimate(mean, mean - down, mean + up)
 
 
 def check_gains(tasks: Sequence[TaskQuestions]) -> None:

@@ -22,6 +22,7 @@ from tutelage.core.strictjson import shorten
 from tutelage.core.types import Request, Response, Sampling
 from tutelage.data import DataSource, find, read_all
 from tutelage.data.duplicates import contaminated_items
+from tutelage.engine.sampling import draws
 from tutelage.protection.prompts import bundled_prompts
 
 NAME = "self-replay"
@@ -37,14 +38,14 @@ class ReplayCounts:
     """What became of the answers.
 
     Attributes:
-        prompts: how many were asked.
+        asked: how many answers were sampled.
         kept: answers that are replayed.
         cut_off: answers that had not ended at the limit.
         empty: answers without text.
         degenerate: answers that repeat themselves.
     """
 
-    prompts: int
+    asked: int
     kept: int
     cut_off: int
     empty: int
@@ -153,12 +154,13 @@ def write_answers(
     sampling = (
         Sampling(settings.temperature, settings.top_p, settings.seed) if settings.temperature > 0 else None
     )
-    requests = [
+    asked_once = [
         Request(
             f"{NAME}-{number}", "generate", prompt, max_new_tokens=settings.max_new_tokens, sampling=sampling
         )
         for number, prompt in enumerate(prompts)
     ]
+    requests = [each for request in asked_once for each in draws(request, settings.draws)]
     responses = ask(requests)
     reasons = Counter(reason_to_drop(response) for response in responses)
     rows = [
@@ -175,7 +177,7 @@ def write_answers(
             fix="raise max_new_tokens, or take a base that was tuned on instructions",
         )
     counts = ReplayCounts(
-        len(prompts), len(rows), *(reasons[reason] for reason in ("cut off", "empty", "degenerate"))
+        len(requests), len(rows), *(reasons[reason] for reason in ("cut off", "empty", "degenerate"))
     )
     files.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     record = {"key": key, "sha256": hashing.of_file(path), "counts": asdict(counts)}

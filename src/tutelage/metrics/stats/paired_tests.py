@@ -11,7 +11,7 @@ from tutelage.metrics.stats.estimators import Estimator, SumEstimator
 from tutelage.metrics.stats.intervals import Z
 
 TRIALS = 10_000
-_POWER_80 = 0.8416212335729143  # the normal distribution's 80 % point
+POWER_80 = 0.8416212335729143  # the normal distribution's 80 % point
 
 
 def mcnemar(gained: int, lost: int) -> float:
@@ -87,7 +87,7 @@ def minimum_detectable_effect(standard_error: float) -> float:
 
     (1.96 + 0.84) standard errors of the difference: E. Miller, "Adding error bars to evals", 2024, section 5.
     """
-    return (Z + _POWER_80) * standard_error
+    return (Z + POWER_80) * standard_error
 
 
 def count_as_large(values: Floats, observed: float) -> int:
