@@ -112,17 +112,18 @@ def _cluster_of(item: BenchmarkItem) -> str:
 
 
 def _allot(items: int, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Spread items over parts by their sizes: one each where there are enough, the rest by largest remainders.
+    """Spread items over parts: one each where there are enough, the rest by size and largest remainders.
 
     Parts that get none are left out.
     """
     total = sum(sizes.values())
     if items >= total:
         return dict(sizes)
-    shares = {part: items * size / total for part, size in sizes.items()}
-    least = 1 if items >= len(sizes) else 0
-    counts = {part: max(least, math.floor(share)) for part, share in shares.items()}
-    by_need = sorted(shares, key=lambda part: (counts[part] - shares[part], part))
-    for part in by_need[: max(0, items - sum(counts.values()))]:
+    each = 1 if items >= len(sizes) else 0
+    rest = items - each * len(sizes)
+    shares = {part: rest * (size - each) / (total - each * len(sizes)) for part, size in sizes.items()}
+    counts = {part: each + math.floor(share) for part, share in shares.items()}
+    by_remainder = sorted(shares, key=lambda part: shares[part] % 1, reverse=True)
+    for part in by_remainder[: items - sum(counts.values())]:
         counts[part] += 1
     return {part: count for part, count in counts.items() if count}
