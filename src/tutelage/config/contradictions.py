@@ -43,7 +43,6 @@ def find_contradictions(
         *_unwatched(recipe.get("retain"), watched, where),
         *_tune_contradictions(recipe.get("tune"), where),
         *_protect_contradictions(recipe, where),
-        *_track_contradictions(recipe.get("track"), where),
     ]
 
 
@@ -205,22 +204,6 @@ def _protect_contradictions(recipe: Mapping[str, Any], where: Where) -> Iterator
             found="replay, and self_replay in protect",
             expected="one of the two",
             fix="remove replay, or write protect: {scales: [0.4, 0.55, 0.7, 0.85, 1.0]}",
-        )
-
-
-def _track_contradictions(track: Any, where: Where) -> Iterator[InputError]:
-    """Find a `track` that names its steps in both ways, or in none."""
-    if not isinstance(track, Mapping):
-        return
-    ways = [field for field in ("every", "at") if track.get(field) not in (*_OFF, [])]
-    if len(ways) != 1:
-        yield InputError(
-            "two ways to say at which steps it is measured" if ways else "no step at which it is measured",
-            where=where(("track", *ways[:1])),
-            found=", ".join(f"{field}: {shorten(str(track[field]))}" for field in ways)
-            or "neither every nor at",
-            expected="one of every and at",
-            fix="remove one of them" if ways else "add  every: 50",
         )
 
 

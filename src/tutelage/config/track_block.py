@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tutelage.core.errors import InputError
-from tutelage.core.validation import Block
+from tutelage.core.validation import Block, mistake
 from tutelage.training.settings import Seed, unit
 
 Step = Annotated[int, Field(ge=1)]
@@ -36,6 +36,19 @@ class Track(Block):
         json_schema_extra=unit("items"),
     )
     seed: Seed = Field(0, description="Seed of the samples.", examples=[1])
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.every is None) == (not self.at):
+            raise mistake(
+                "two ways to say at which steps it is measured"
+                if self.at
+                else "no step at which it is measured",
+                found=f"every: {self.every} and at: {list(self.at)}" if self.at else "neither every nor at",
+                expected="one of every and at",
+                fix="remove one of them" if self.at else "add  every: 50",
+            )
+        return self
 
     def steps_of(self, last: int) -> tuple[int, ...]:
         """The measured steps of a training, in order.
