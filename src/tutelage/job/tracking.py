@@ -71,8 +71,8 @@ class Tracker:
         training: the training's identity.
         steps: its number of steps.
         store: takes the responses.
-        base_is_measured: whether the base's answers to all benchmarks, and to all validation rows where scales are searched, are
-            in the store already. Else it is asked the samples only.
+        base_is_measured: whether the base's answers to all benchmarks are in the store already, and those to validation rows by
+            which a scale or a wording is chosen. Else it is asked the samples only.
     """
 
     def __init__(
@@ -91,10 +91,10 @@ class Tracker:
         self._context, self._store, self._last = context, store, steps
         self.steps = track.steps_of(steps)
         self.samples = draw_samples(tasks, benchmarks, items=track.items, seed=track.seed)
-        whole_tasks = tuple(task for task in tasks if task.validation)
         chooses = protect is not None and bool(protect.scales)
+        whole = {task.name: task for task in tasks if base_is_measured and (chooses or task.in_all_wordings)}
         self._base_questions = (
-            whole_tasks if base_is_measured and chooses else self.samples.tasks,
+            tuple(whole.get(sampled.name, sampled) for sampled in self.samples.tasks),
             tuple(benchmarks) if base_is_measured else self.samples.benchmarks,
         )
         self._identity = {"training": training, "samples": self.samples.fingerprint}
