@@ -105,3 +105,24 @@ def test_a_submission_is_one_command(place, capsys):
     assert main(["submit", f"./{MODEL}", "--benchmark", "mmlu", "--data", "data", "--to", "other"]) == 2
     assert "no leaderboard takes predictions of this benchmark" in capsys.readouterr().err
     assert not (place / "other").exists()
+
+
+def test_a_suite_is_tracked_over_a_training_by_a_sample_of_each_task(place):
+    (place / "rows.jsonl").write_text(
+        "".join(json.dumps({"prompt": f"Say {n}.", "completion": f"{n}."}) + "\n" for n in range(20)), "utf-8"
+    )
+    recipe = {
+        "model": f"./{MODEL}",
+        "chat_template": "plain",
+        "tasks": [{"name": "talk", "data": {"path": "rows.jsonl"}, "max_new_tokens": 4}],
+        "tune": {"rank": 2, "steps": 4},
+        "watch": [{"benchmark": "superglue"}],
+        "track": {"at": [2], "items": 12},
+    }
+    (place / "recipe.json").write_text(json.dumps(recipe), "utf-8")
+    assert main(["run", "recipe.json", "--data", "data", "--out", "out"]) == 0
+    curve = json.loads((place / "out" / "results.json").read_text("utf-8"))["curve"]
+    (line,) = curve["watched"].values()
+    assert line["primary"] == "task_score"
+    assert [point["step"] for point in line["points"]] == [0, 2, 4]
+    assert all("gain" in point for point in line["points"][1:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +243,23 @@ def test_what_cannot_be_asked_in_all_wordings_is_an_error(
         read_rows(load(saved(tmp_path, recipe)), None)
     assert where in str(caught.value)
     assert fix in str(caught.value)
+
+
+def test_both_ways_are_tracked_in_all_wordings(
+    tmp_path: Path, recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUTELAGE_NO_CACHE", "1")
+    rows = 2
+    items = rows * len(WORDINGS)
+    track = {"every": 1, "items": items}
+    curve = run(load(saved(tmp_path, {**recipe, "track": track})), out=tmp_path / "out").results["curve"]
+    assert set(curve["tasks"]) == {"same", "same (rank classification)", "talk"}
+    assert [curve["tasks"][name]["n"] for name in curve["tasks"]] == [items, items, 2]
+    with Store.open(tmp_path / "out" / "results.sqlite", read_only=True) as store:
+        # The base's answers in all wordings were there, and nothing of them was asked again.
+        sizes = [
+            len(each.items()) for each in store.evaluations(model="base", suite="validation", name="same")
+        ]
+        assert sizes == [VALIDATED * len(WORDINGS)]
+        (step,) = store.evaluations(model="step 1", suite="validation", name="same")
+        assert set(Counter(each.part for each in step.items()).values()) == {rows}

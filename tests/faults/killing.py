@@ -30,7 +30,7 @@ from tutelage.models.load import LoadedModel
 from tutelage.tokens.packing import Packing
 from tutelage.training import checkpoint
 from tutelage.training.events import Resumed, StepDone, ValidationDone
-from tutelage.training.loop import Loop
+from tutelage.training.loop import Loop, validation_loss
 from tutelage.training.settings import LoopSettings
 
 STEPS = 16
@@ -43,7 +43,17 @@ OPTIONS = {
     "prompt-tuning": {"virtual_tokens": 3},
     "prefix-tuning": {"virtual_tokens": 3},
 }
-PHASES = ("start", "resuming", "a step", "validating", "writing a checkpoint", "pruning", "the end")
+PHASES = (
+    "start",
+    "resuming",
+    "a step",
+    "validating",
+    "measuring",
+    "writing a checkpoint",
+    "pruning",
+    "the end",
+)
+MEASURED = (4, 7, STEPS)  # a step with a checkpoint, one without, and the last
 STATE = mmap.mmap(-1, 1)  # shared with the children: in which phase the attempt is
 
 
@@ -143,6 +153,16 @@ def tune(case, folder):
             return
         os.write(log, (json.dumps(told) + "\n").encode())
 
+    def measure(step, _stop_requested):
+        if step in MEASURED:
+            phase("measuring")
+            with torch.inference_mode():
+                loss = validation_loss(
+                    loop.model, other, tokens=loop.micro_batch_tokens, pad_id=0, device=torch.device("cpu")
+                )
+            torch.rand(step)  # random numbers may be drawn
+            os.write(log, (json.dumps(["measured", step, loss.hex()]) + "\n").encode())
+
     loop = Watched(
         model_of(case),
         pad_id=0,
@@ -156,6 +176,7 @@ def tune(case, folder):
         folder=folder,
         needs={"identity": "kill"},
         on_event=listen,
+        **({"after_step": measure} if case["measured"] else {}),
     )  # fmt: skip
     tuned = loop.tune()
     phase("the end")

@@ -20,7 +20,7 @@ METHODS = ("full", "lora", "rslora", "dora", "ia3", "oft", "prompt-tuning", "pre
 SAME = ("tuned", "weights", "optimizer", "files", "log")
 
 
-def case(method, *, packing=False, accumulation=True, family="llama", kills=2, seed=11):
+def case(method, *, packing=False, accumulation=True, family="llama", kills=2, seed=11, measured=False):
     return {
         "method": method,
         "packing": packing,
@@ -28,6 +28,7 @@ def case(method, *, packing=False, accumulation=True, family="llama", kills=2, s
         "family": family,
         "kills": kills,
         "seed": seed,
+        "measured": measured,
     }
 
 
@@ -82,6 +83,22 @@ def test_killed_at_random_moments_it_ends_in_the_same_bits(tmp_path):
         assert other["weights"] != by_name[same]["weights"], "dropout was off"
     for one, before in zip(cases, wholes, strict=True):
         assert (len(micros(before)) > 16) == one["accumulation"], name(one)
+
+
+def test_measured_in_its_midst_it_is_the_training_without_and_killed_it_is_the_same(tmp_path):
+    """Measured after steps with and without a checkpoint, and killed: the same measurements, and the weights of neither measuring."""
+    cases = [case(method, measured=True, kills=3) for method in ("full", "lora", "prefix-tuning")]
+    (tmp_path / "plain").mkdir()
+    plain = serve("whole", [{**one, "measured": False} for one in cases], tmp_path / "plain", hashes="1")
+    wholes = serve("whole", cases, tmp_path, hashes="1")
+    killed = serve("killed", cases, tmp_path, hashes="2")
+    for one, without, before, after in zip(cases, plain, wholes, killed, strict=True):
+        assert_unharmed(one, before, after)
+        measured = {key: event for key, event in before["log"].items() if key.startswith("measured ")}
+        assert list(measured) == ["measured 4", "measured 7", "measured 16"]
+        assert {key: event for key, event in before["log"].items() if key not in measured} == without["log"]
+        for key in set(SAME) - {"log"}:
+            assert before[key] == without[key], f"{name(one)}: {key}"
 
 
 def micros(whole):

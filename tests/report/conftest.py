@@ -150,6 +150,33 @@ class FakeRun:
             "sentence": self.say("Delivered at 0.7 of the change."),
         }
 
+    def _curve(self):
+        def line(metric, base, gains):
+            points = [{"step": 0, "value": base}]
+            for step, gain in gains.items():
+                ends = {"low": gain - 11.0, "high": gain + 9.0}
+                difference = {"value": gain / 100, "low": ends["low"] / 100, "high": ends["high"] / 100}
+                points.append(
+                    {
+                        "step": step,
+                        "value": base + gain / 100,
+                        "difference": difference,
+                        "gain": {"value": gain, **ends},
+                    }
+                )
+            return {"primary": metric, "n": 40, "points": points}
+
+        return {
+            "steps": 120,
+            "delivered": 100,
+            "tasks": {self.say("support-bot"): line("states_fact", 0.02, {50: 61.0, 100: 80.0, 120: 82.0})},
+            "watched": {
+                self.say("general-probe"): line("accuracy", 0.66, {50: -9.0, 100: -12.0, 120: -16.0})
+            },
+            "left_out": [self.say("small talk")],
+            "sentence": self.say("Half of the loss was there by step 50."),
+        }
+
     def _write_documents(self, budgets):
         say = self.say
         recipe = {
@@ -178,7 +205,11 @@ class FakeRun:
             document.build(
                 recipe=recipe,
                 provenance=provenance,
-                comparison={**self.comparison.as_json(), "protection": self._search()},
+                comparison={
+                    **self.comparison.as_json(),
+                    "protection": self._search(),
+                    "curve": self._curve(),
+                },
             ),
         )
         (self.folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, allow_unicode=True))

@@ -11,7 +11,7 @@ from tutelage.results.run_folder import RunFolder
 
 SOURCE = Path(tutelage.__file__).parent
 NAMES = {
-    "recipe.yaml", "card.json", "results.json", "evaluation.json", "results.sqlite", "tuned.json", "report.html",
+    "recipe.yaml", "card.json", "results.json", "evaluation.json", "results.sqlite", "tuned.json", "curve.json", "report.html",
 }  # fmt: skip
 
 
@@ -41,6 +41,7 @@ def test_runs_of_older_versions_are_where_they_were(tmp_path):
         "tuned": "tuned.json",
         "unscaled": "unscaled",
         "candidate": "candidate",
+        "curve": "curve.json",
         "self_replay": "data/self_replay.jsonl",
         "checkpoints": "checkpoints",
         "report": "report.html",

@@ -70,8 +70,9 @@ def show_results(results: Mapping[str, Any], folder: Path) -> None:
     ]
     console.show_table(["", "metric", "base", "tuned", "difference", "p"], rows, right=(2, 3, 4, 5))
     console.show(results["verdict"]["sentence"])
-    if protection := results.get("protection"):
-        console.show(protection["sentence"])
+    for key in ("protection", "curve"):
+        if sentence := results.get(key, {}).get("sentence"):
+            console.show(sentence)
     console.show(f"report: {RunFolder(folder.absolute()).report}")
     console.show(f"talk to it: tutelage chat {folder} --against base")
 

@@ -41,6 +41,7 @@ _TITLES = {
     "PoolSplit": ("replay.from.split", ""),
     "Protect": ("protect", ""),
     "SelfReplay": ("protect.self_replay", ""),
+    "Track": ("track", ""),
     "Tune": ("tune", ""),
     "Truncate": ("tune.truncate", ""),
     "Watch": ("watch", "each benchmark"),

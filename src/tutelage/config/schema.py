@@ -15,6 +15,7 @@ from tutelage.config.fields import Day, Name
 from tutelage.config.mixture_block import Mixture, Replay
 from tutelage.config.protect_block import Protection
 from tutelage.config.task_block import Task
+from tutelage.config.track_block import Track
 from tutelage.config.tune_block import Tune
 from tutelage.core.validation import Block, Text
 from tutelage.training.settings import unit
@@ -90,6 +91,11 @@ class Recipe(Block):
         description="How it is kept from forgetting: auto replays the base's own answers in training, and delivers the model with the "
         "best gain within all budgets.",
         examples=["auto"],
+    )
+    track: Track | None = Field(
+        None,
+        description="Gain and loss over the training: samples of the tasks and of what is watched are asked at some of its steps.",
+        examples=[{"every": 50}],
     )
     tune: Tune = Field(
         default_factory=Tune, description="How it is taught.", examples=[{"method": "lora", "epochs": 3}]

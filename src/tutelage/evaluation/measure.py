@@ -100,11 +100,13 @@ class ModelEvaluator:
         for task in tasks:
             if task.validation:
                 self.listener.stage(self.stage_prefix + task.name, "validation rows")
-                scores = score_rows(
-                    task.task.metrics, self._answer_task("validation", task, task.validation)[1]
-                )
+                scores = score_rows(task.task.metrics, self.answer_validation(task))
                 measured[task.name] = Measurement(next(iter(scores)), scores, {})
         return measured
+
+    def answer_validation(self, task: TaskQuestions) -> list[Row]:
+        """Answer a task's validation questions; gives the rows to be scored, in their order."""
+        return self._answer_task("validation", task, task.validation)[1]
 
     def measure_task(self, task: TaskQuestions) -> Measurement:
         """Answer and score a task's test rows; of a task that is asked in all wordings also wording by wording."""
@@ -118,7 +120,7 @@ class ModelEvaluator:
         parts, best = wordings.by_wording(task.task.metrics, task.test, rows), ""
         if task.validation:
             self.listener.stage(self.stage_prefix + task.name, "validation rows, for the best wording")
-            validation_rows = self._answer_task("validation", task, task.validation)[1]
+            validation_rows = self.answer_validation(task)
             best = wordings.best(
                 wordings.by_wording(task.task.metrics, task.validation, validation_rows), primary
             )

@@ -17,6 +17,7 @@ from tutelage.inspection import test_set_access
 from tutelage.inspection.train_use_parity import check_parity
 from tutelage.job import integrity, tuning
 from tutelage.job.context import RunContext
+from tutelage.job.tracking import check_track
 from tutelage.models import (
     LoadedModel,
     ModelSource,
@@ -128,7 +129,9 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
     check_parity(recipe, rows, tokenizer)
     if recipe.protect is not None and recipe.protect.scales:
         check_gains(rows.questions)
-    check_replay_pool(recipe, rows.mixture, tuning.step_count(recipe, rows) * recipe.tune.batch_size)
+    steps = tuning.step_count(recipe, rows)
+    check_track(recipe, rows.questions, benchmarks, steps=steps)
+    check_replay_pool(recipe, rows.mixture, steps * recipe.tune.batch_size)
     for note in rows.mixture.notes:
         context.listener.stage("prepare", note)
     card = {

@@ -94,7 +94,7 @@ def _root(results: Mapping[str, Any], recipe: Path | None) -> Path:
 
 
 def _take_over(source: RunFolder, target: RunFolder, tuned: Mapping[str, Any]) -> None:
-    """Copy a run's tuned model as it was trained, and what was replayed, into another folder; the record last."""
+    """Copy a run's tuned model as it was trained, its curve, and what was replayed, into another folder; the record last."""
     trained = source.unscaled if source.unscaled.is_dir() else source.model
     shutil.rmtree(target.model, ignore_errors=True)
     shutil.copytree(trained, target.model)
@@ -102,4 +102,6 @@ def _take_over(source: RunFolder, target: RunFolder, tuned: Mapping[str, Any]) -
         if path.is_file():
             (target.path / "data").mkdir(exist_ok=True)
             shutil.copyfile(path, target.path / "data" / path.name)
+    if source.curve.is_file():
+        shutil.copyfile(source.curve, target.curve)
     tuned_record.write(target.path, tuned.get("unscaled", tuned))

@@ -85,7 +85,10 @@ def run(
         protecting.bring_back(context)
         base_scores = stages.measure_base(context, prepared, base, store)
         plan = tuning.plan_tuning(context.recipe, prepared.rows, base.fingerprint)
-        tuning.tune_if_needed(context, prepared.rows, plan, base=base, source=inputs.source, store=store)
+        tracker = stages.tracker_of(context, prepared, plan, store, base_is_measured=True)
+        tuning.tune_if_needed(
+            context, prepared.rows, plan, base=base, source=inputs.source, store=store, tracker=tracker
+        )
         del base  # frees its memory for the tuned model
         gc.collect()
         searched = protecting.search(context, prepared, plan, base_scores, store)
@@ -101,6 +104,7 @@ def run(
             store=store,
             identity=identity,
             searched=searched,
+            curve=None if tracker is None else tracker.curve(),
         )
         context.listener.stage("report")
         report.write(context.folder.path)
@@ -126,5 +130,8 @@ def train(
     prepared, base = prepare_for_model(context, inputs)
     with stages.open_run(context, prepared.rows.card) as store:
         plan = tuning.plan_tuning(recipe, prepared.rows, base.fingerprint)
-        tuning.tune_if_needed(context, prepared.rows, plan, base=base, source=inputs.source, store=store)
+        tracker = stages.tracker_of(context, prepared, plan, store, base_is_measured=False)
+        tuning.tune_if_needed(
+            context, prepared.rows, plan, base=base, source=inputs.source, store=store, tracker=tracker
+        )
     return context.folder.path

@@ -21,6 +21,7 @@ from tutelage.evaluation.measure import ModelEvaluator, ModelScores, pair_scores
 from tutelage.job import integrity, tuning
 from tutelage.job.context import RunContext
 from tutelage.job.preparing import PreparedRun
+from tutelage.job.tracking import Tracker, tracker
 from tutelage.job.tuning import TuningPlan
 from tutelage.models import LoadedModel, load, loading_lines, resolve
 from tutelage.prepare import template_clock
@@ -89,6 +90,21 @@ def _limits_of_watching(
         )
         for benchmark in prepared.benchmarks
     }
+
+
+def tracker_of(
+    context: RunContext, prepared: PreparedRun, plan: TuningPlan, store: Store, *, base_is_measured: bool
+) -> Tracker | None:
+    """What measures the training at some steps; None where the recipe does not `track` it. Arguments are those of `Tracker`."""
+    return tracker(
+        context,
+        prepared.rows.questions,
+        prepared.benchmarks,
+        training=plan.identity,
+        steps=plan.settings.steps,
+        store=store,
+        base_is_measured=base_is_measured,
+    )
 
 
 def measure_tuned(context: RunContext, prepared: PreparedRun, plan: TuningPlan, store: Store) -> ModelScores:
@@ -166,6 +182,7 @@ def write_results(
     store: Store,
     identity: Mapping[str, str],
     searched: SequenceResult | None = None,
+    curve: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write results.json and the final data card.
 
@@ -178,6 +195,7 @@ def write_results(
         store: all responses, and the training log.
         identity: hashes of what the results belong to, for their provenance.
         searched: the search of scales; None without one.
+        curve: gain and loss over the training; None where it was not tracked.
 
     Returns:
         The content of results.json.
@@ -206,6 +224,8 @@ def write_results(
             }
     if searched is not None:
         compared["protection"] = searched.as_json()
+    if curve is not None:
+        compared["curve"] = dict(curve)
     compared["made_from"] = integrity.made_from(folder, store)
     results = document.sealed(
         document.build(recipe=context.record, provenance=provenance, comparison=compared)

@@ -15,6 +15,7 @@ from tutelage.core import hashing, manifest
 from tutelage.evaluation.progress import Listener
 from tutelage.job import integrity
 from tutelage.job.context import RunContext
+from tutelage.job.tracking import Tracker
 from tutelage.models import LoadedModel, ModelSource, add_adapter, export, fingerprint, methods
 from tutelage.models.export import output_folder
 from tutelage.models.freezing import freeze, train_last
@@ -76,6 +77,7 @@ def tune_if_needed(
     base: LoadedModel,
     source: ModelSource,
     store: Store,
+    tracker: Tracker | None = None,
 ) -> None:
     """Tune the base model, unless the run folder holds the model of this plan already.
 
@@ -86,6 +88,7 @@ def tune_if_needed(
         base: the base model; it is tuned in place.
         source: the base model's files.
         store: takes the training log.
+        tracker: measures the model at some steps; None for none.
 
     Raises:
         InputError: the folder holds that model, and its files are not as they were written; or tuned.json is damaged.
@@ -94,7 +97,7 @@ def tune_if_needed(
     record = tuned_record.read(folder.path)
     if record is None or record["identity"] != plan.identity or not folder.model.is_dir():
         context.listener.stage("tune")
-        tune(context, rows, plan, base=base, source=source, store=store)
+        tune(context, rows, plan, base=base, source=source, store=store, tracker=tracker)
     else:
         integrity.require_model(folder, record, fingerprint(source), context.say("check"))
         context.listener.stage("tune", "was done before")
@@ -109,10 +112,13 @@ def tune(
     base: LoadedModel,
     source: ModelSource,
     store: Store,
+    tracker: Tracker | None = None,
 ) -> None:
     """Tune `base` in place and save the result, tuned.json last; resumes from the newest checkpoint."""
     folder = context.folder
     output_folder(folder.model, of_run=True).check()
+    if tracker is not None:
+        tracker.begin(base)
     trainable = _trainable(base, context.recipe.tune)
     log = _TrainingLog(store, context.listener)
     tuned = Loop(
@@ -124,6 +130,7 @@ def tune(
         folder=folder.checkpoints,
         needs=plan.needs,
         on_event=log,
+        **({} if tracker is None else {"after_step": tracker.after_step(trainable)}),
     ).tune()
     merge = source.kind == "bundled" and "merge" not in methods.find(context.recipe.tune.method).cannot
     export(trainable, folder.model, merge=merge, base=source, of_run=True)

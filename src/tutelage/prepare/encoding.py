@@ -40,7 +40,7 @@ class TaskQuestions:
         task: the task; its `answer` is this way, and its name ends with RANK_CLASSIFICATION in the second way of two.
         test: the test rows with their requests; with `test_wordings: all` in each wording.
         validation: the validation rows, where they choose the best wording (each row is then in each wording) or the scale of the
-            tuned change; else empty.
+            tuned change, or are tracked over the training; else empty.
     """
 
     task: Task
@@ -87,7 +87,7 @@ def encode_rows(
     Args:
         rows: the rendered rows.
         encoder: the model's; its `max_length` bounds a row.
-        ask_validation: whether validation rows are asked as well, because something is chosen by them.
+        ask_validation: whether validation rows are asked as well, because something is chosen by them or they are tracked.
 
     Returns:
         The tasks without the rows that do not fit; the card of a task with `on_bad_row: drop` lists them.
@@ -163,7 +163,7 @@ def _ways_of_answering(task: Task) -> tuple[Task, ...]:
 
 
 def _rows_asked(task: TaskRows, *, ask_validation: bool) -> dict[str, Sequence[Prompted]]:
-    """The rows of a task that are asked: its test rows, and its validation rows where something is chosen by them."""
+    """The rows of a task that are asked: its test rows, and its validation rows where they are wanted."""
     if task.in_all_wordings:
         return dict(task.in_all_wordings)
     return {"test": task.test, **({"validation": task.validation} if ask_validation else {})}

@@ -84,7 +84,8 @@ def prepare(recipe: Recipe, rows: RecipeRows, model: LoadedModel | LoadedTokeniz
         InputError: a row does not fit and is not dropped, or no token bears loss; InputErrors for several rows.
     """
     encoder = encoder_of(recipe, model)
-    tasks = encode_rows(rows, encoder, ask_validation=bool(recipe.protect and recipe.protect.scales))
+    asks_validation = recipe.track is not None or bool(recipe.protect and recipe.protect.scales)
+    tasks = encode_rows(rows, encoder, ask_validation=asks_validation)
     if not any(row.n_loss for task in tasks for row in task.train):
         raise InputError(
             "nothing in the training rows bears loss, so nothing would be learned",

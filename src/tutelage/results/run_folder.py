@@ -29,6 +29,7 @@ class RunFolder:
         tuned: the record of the tuned model, written when its last file is on the disk.
         unscaled: the model as it was trained, where a scaled one was delivered in its place.
         candidate: a scaled model while it is asked; removed afterwards.
+        curve: gain and loss at the measured steps of the training, where the recipe tracks them.
         self_replay: the base's own answers that were mixed into training.
         checkpoints: the state from which a stopped tuning resumes; removed when the run is done.
         report: the page for people.
@@ -46,6 +47,7 @@ class RunFolder:
         self.tuned: Final = path / "tuned.json"
         self.unscaled: Final = path / "unscaled"
         self.candidate: Final = path / "candidate"
+        self.curve: Final = path / "curve.json"
         self.self_replay: Final = path / "data" / "self_replay.jsonl"
         self.checkpoints: Final = path / "checkpoints"
         self.report: Final = path / "report.html"

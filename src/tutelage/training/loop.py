@@ -34,6 +34,8 @@ from tutelage.training.stopping import Stopper
 
 RowAt = Callable[[int], Encoded]
 OnEvent = Callable[[Event], None]
+AfterStep = Callable[[int, Callable[[], bool]], None]
+"""Takes the number of steps done, and a function that says whether a stop is requested. It may use the model, and draw random numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Loop:
         folder: of the checkpoints.
         needs: what the weights depend on beside the settings, by name and as JSON: model, method, rows, order.
         on_event: receives each event.
+        after_step: called after each step and its checkpoint; first at the step from which it resumes, whose call may have been stopped.
 
     Raises:
         InputError: nothing of the model is to be trained, no validation row has a token with loss, or the model cannot be
@@ -90,6 +93,7 @@ class Loop:
         folder: Path,
         needs: Mapping[str, Any],
         on_event: OnEvent,
+        after_step: AfterStep = lambda *_: None,
     ) -> None:
         self.model = model
         self.pad_id = pad_id
@@ -98,6 +102,7 @@ class Loop:
         self.settings = settings
         self.folder = folder
         self.on_event = on_event
+        self.after_step = after_step
         self.trained = {
             name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad
         }
@@ -136,6 +141,7 @@ class Loop:
     def _train(self, position: Position) -> Position:
         """Do all remaining steps, with validations and checkpoints. A requested stop writes a checkpoint first."""
         saved = position.step
+        self.after_step(saved, self._stops)
         while position.step < self.settings.steps and self._step(position.step):
             position = replace(position, step=position.step + 1)
             last = position.step == self.settings.steps
@@ -144,6 +150,7 @@ class Loop:
             if last or position.step % self.settings.checkpoint_every == 0:
                 self._save(position)
                 saved = position.step
+            self.after_step(position.step, self._stops)
         if self.stopper.requested:
             self.on_event(Stopping(position.step))
             if saved != position.step:
@@ -250,6 +257,9 @@ class Loop:
                     self.optimizer.zero_grad(set_to_none=True)
                     raise errors.not_finite(f"step {step + 1}", f"loss {sums.total}", rows)
         return sums
+
+    def _stops(self) -> bool:
+        return self.stopper.requested
 
     def _validate(self, position: Position) -> Position:
         loss_of = partial(
