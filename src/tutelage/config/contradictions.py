@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+from tutelage.config import continuation
 from tutelage.config.data_block import Data
 from tutelage.config.tune_block import Tune
 from tutelage.core.errors import InputError, raise_all
@@ -43,6 +44,7 @@ def find_contradictions(
         *_unwatched(recipe.get("retain"), watched, where),
         *_tune_contradictions(recipe.get("tune"), where),
         *_protect_contradictions(recipe, where),
+        *continuation.find_contradictions(recipe, where),
     ]
 
 
