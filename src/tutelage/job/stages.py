@@ -138,6 +138,8 @@ def _measure(
             stage_prefix=f"{model}: ",
         )
         scores = evaluator.measure(prepared.rows.questions, prepared.benchmarks)
+        for task in () if prepared.earlier is None or model != "tuned" else prepared.earlier.all_questions:
+            evaluator.measure_task(task)
         if not validation:
             return scores
         return replace(scores, validation=evaluator.measure_validation(prepared.rows.questions))
@@ -166,6 +168,7 @@ def write_results(
     store: Store,
     identity: Mapping[str, str],
     searched: SequenceResult | None = None,
+    sequence: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write results.json and the final data card.
 
@@ -178,6 +181,7 @@ def write_results(
         store: all responses, and the training log.
         identity: hashes of what the results belong to, for their provenance.
         searched: the search of scales; None without one.
+        sequence: what this run did to the tasks of the runs before it; None without any.
 
     Returns:
         The content of results.json.
@@ -206,6 +210,8 @@ def write_results(
             }
     if searched is not None:
         compared["protection"] = searched.as_json()
+    if sequence is not None:
+        compared["sequence"] = dict(sequence)
     compared["made_from"] = integrity.made_from(folder, store)
     results = document.sealed(
         document.build(recipe=context.record, provenance=provenance, comparison=compared)

@@ -141,6 +141,8 @@ def base_name(source: ModelSource) -> str | None:
     run = RunFolder(source.folder.parent)
     # Beside a folder that is no run's, recipe.yaml is a user's own file, which does not describe the model.
     if (source.kind == "run" or run.tuned.is_file()) and run.recipe.is_file():
+        if folders.is_model(run.start):
+            return str(run.start)
         recipe = yamltext.read_file(run.recipe, subject="the run's recipe")
         name = recipe.get("model") if isinstance(recipe, dict) else None
         return name if isinstance(name, str) else None
