@@ -19,7 +19,7 @@ from tutelage.evaluation.answer_cache_key import keyed_engine, open_answer_cache
 from tutelage.evaluation.measure import ModelEvaluator, items_of
 from tutelage.job.context import RunContext
 from tutelage.metrics import ItemScores
-from tutelage.models import LoadedModel, fingerprint, load, loaded_fingerprint, resolve
+from tutelage.models import LoadedModel, ModelSource, fingerprint, load, loaded_fingerprint, resolve
 from tutelage.prepare import template_clock
 from tutelage.prepare.encoding import TaskQuestions, encode_rows
 from tutelage.prepare.preparation import Prepared, encoder_of
@@ -84,7 +84,12 @@ def results_key(rows: RecipeRows) -> list[Any]:
 
 
 def announce(context: RunContext, earlier: EarlierTasks) -> None:
-    """Tell the listener what is measured, and against what."""
+    """Tell the listener what is measured, and against what, once the original base is known to be there.
+
+    Raises:
+        InputError: it is gone, or is not as it was.
+    """
+    _original_source(context, earlier.runs[0])
     names = ", ".join(task.name for task in earlier.all_questions)
     context.listener.stage(
         "sequence",
@@ -114,17 +119,7 @@ def measure_sequence(
 
 def _measure_original(context: RunContext, earlier: EarlierTasks, rows: Prepared, store: Store) -> None:
     """Ask the model that the first run tuned the test rows of this run's tasks."""
-    first = earlier.runs[0]
-    source = resolve(first.recipe.model, say=context.say("model"))
-    recorded = first.results["provenance"].get("weights")
-    if recorded is not None and recorded != fingerprint(source):
-        raise InputError(
-            "the model that the sequence began with was changed",
-            where=f"model of {first.folder.results}",
-            found=f"{source.name}: {fingerprint(source)[:16]}",
-            expected=str(recorded)[:16],
-            fix="bring back its files as they were",
-        )
+    source = _original_source(context, earlier.runs[0])
     template = rows.card["chat_template"]  # the prompts are the same as this run's own models get
     dtype = "nf4" if context.four_bit else "float32"
     with open_answer_cache(context.say("cache")) as answers:
@@ -144,6 +139,21 @@ def _measure_original(context: RunContext, earlier: EarlierTasks, rows: Prepared
         )
         for task in _taught(context, rows):
             evaluator.measure_task(task)
+
+
+def _original_source(context: RunContext, first: EarlierRun) -> ModelSource:
+    """The files of the model that the first run tuned, which must be as they were."""
+    source = resolve(first.recipe.model, say=context.say("model"))
+    recorded, now = first.results["provenance"].get("weights"), fingerprint(source)
+    if recorded is not None and recorded != now:
+        raise InputError(
+            "the model that the sequence began with was changed",
+            where=f"the model of {first.folder.results}",
+            found=f"{source.name}: {now[:16]}",
+            expected=str(recorded)[:16],
+            fix="bring back its files as they were",
+        )
+    return source
 
 
 def _results(context: RunContext, earlier: EarlierTasks, rows: Prepared, store: Store) -> dict[str, Any]:

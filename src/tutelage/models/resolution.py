@@ -176,6 +176,9 @@ def _checked_source(
     base_reference = base_record.recorded_base_name(folder)
     if (folder / base_reference).is_dir() and not Path(base_reference).exists():
         base_reference = str(folder / base_reference)
+    start = RunFolder(folder.parent).start
+    if not Path(base_reference).exists() and Path(base_reference).name == start.name and start.is_dir():
+        base_reference = str(start)  # the run was moved, and what it was tuned from with it
     _check_whole_base(folder, base_reference)
     where = str(folder / "adapter_config.json")
     try:
