@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from safetensors.torch import load_file
 
 from tutelage.cli.main import main
 from tutelage.config import load
@@ -18,6 +19,7 @@ from tutelage.core.errors import InputError, InputErrors, TutelageError
 from tutelage.evaluation import measure
 from tutelage.job import in_sequence
 from tutelage.job.run import run
+from tutelage.models import base_of, resolve
 from tutelage.results.store import Store
 
 THINGS = {
@@ -348,6 +350,93 @@ def test_a_model_beside_the_run_is_refused(
     words = ["run", str(b), "--from", str(tmp_path / "colours"), "--set", "model=smollm2-135m-instruct"]
     assert main(words) == 2
     assert "two models to start from" in capsys.readouterr().err
+
+
+def test_other_commands_take_a_run_of_a_sequence(
+    write_recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = write_recipe("colours"), write_recipe("sizes", watch=[{"benchmark": PROBE, "limit": 2}])
+    teach(a)
+    folder = tmp_path / "sizes"
+    words = [str(b), "--from", str(tmp_path / "colours"), "--out", str(folder)]
+    assert main(["train", *words]) == 0
+    assert (folder / "model" / "adapter_config.json").is_file()
+    assert main(["run", *words]) == 0
+    shown = capsys.readouterr()
+    assert "tune: was done before" in shown.err
+    # Another run against it: the earlier task is a task of both.
+    assert main(["compare", str(tmp_path / "colours"), str(folder), "--json"]) == 0
+    compared = json.loads(capsys.readouterr().out)
+    change = json.loads((folder / "results.json").read_text("utf-8"))["sequence"]["tasks"]["colours"][
+        "change"
+    ]
+    assert set(compared["tasks"]) == {"colours"}
+    assert 100 * compared["tasks"]["colours"]["difference"]["rougeL"]["value"] == pytest.approx(
+        change["value"]
+    )
+    stated = write_recipe("sizes", continues=str(tmp_path / "colours"))
+    assert main(["inspect", str(stated)]) == 0
+    assert main(["export", str(folder), "--format", "lm-eval", "--to", str(tmp_path / "scores")]) == 0
+    assert base_of(resolve(str(folder))).folder == folder / "start"
+    words = ["protect", str(folder), "--recipe", str(b), "--scale", "0.5", "--budget", f"{PROBE}=100"]
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    shown = capsys.readouterr()
+    protected = json.loads(shown.out)
+    assert "tune: was done before" in shown.err
+    assert protected["sequence"]["stages"][2]["name"] == "sizes-protected"
+
+
+def test_full_tuning_after_an_adapter_is_scaled_towards_the_merged_model(
+    write_recipe: Recipe, tmp_path: Path
+) -> None:
+    a = write_recipe("colours")
+    b = write_recipe(
+        "sizes",
+        tune={"method": "full", "epochs": 1, "batch_size": 4, "learning_rate": 0.001},
+        watch=[{"benchmark": PROBE, "limit": 20}],
+        retain={PROBE: 100.0},
+        protect={"scales": [0.5]},
+    )
+    teach(a)
+    results = teach(b, after=tmp_path / "colours")
+    assert results["protection"]["chosen"] == 0.5
+    weights = [
+        load_file(tmp_path / "sizes" / name / "model.safetensors") for name in ("start", "model", "unscaled")
+    ]
+    for name, half in weights[1].items():
+        assert (half - (weights[0][name] + weights[2][name]) / 2).abs().max() < 1e-6
+
+
+def test_an_earlier_task_in_all_wordings_and_by_both_ways_of_answering(
+    write_recipe: Recipe, tmp_path: Path
+) -> None:
+    rows = [
+        {
+            "first": f"plan {n * 7919 % 1000} is ready.",
+            "second": f"It is {n * 31 % 100} of {n}.",
+            "label": n % 2,
+        }
+        for n in range(20)
+    ]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    pairs = {
+        "name": "pairs",
+        "data": {"path": "pairs.jsonl"},
+        "template": "paraphrase",
+        "labels": ["no", "yes"],
+        "answer": "both",
+        "test_wordings": "all",
+        "split": {"train": 8, "validation": 4, "test": 4},
+        "metrics": ["accuracy"],
+        "max_new_tokens": 3,
+    }
+    teach(write_recipe("colours", tasks=[pairs]))
+    results = teach(write_recipe("sizes"), after=tmp_path / "colours")
+    tasks = results["sequence"]["tasks"]
+    assert set(tasks) == {"pairs", "pairs (rank classification)", "sizes"}
+    assert tasks["pairs"]["scores"]["1"]["n"] > 4  # each row in each wording
+    assert results["sequence"]["figures"]["average_forgetting"]["tasks"] == 2
 
 
 def test_a_soft_prompt_cannot_be_gone_on_from(write_recipe: Recipe, tmp_path: Path) -> None:
