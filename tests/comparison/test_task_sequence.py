@@ -36,57 +36,57 @@ def shares(*percents, n=20):
 
 
 def test_the_figures_of_three_stages_by_hand():
-    found = task_sequence(
+    sequence = task_sequence(
         [
             SequenceTask("a", 1, shares(10, 90, 70, 50)),
             SequenceTask("b", 2, shares(20, 30, 80, 85)),
             SequenceTask("c", 3, shares(40, None, 35, 95)),
         ]
     )
-    assert found.stages == 3
-    assert found.accuracy.value == pytest.approx((50 + 85 + 95) / 3)
-    assert found.backward_transfer.value == pytest.approx(((50 - 90) + (85 - 80)) / 2)
-    assert found.forward_transfer.value == pytest.approx(((30 - 20) + (35 - 40)) / 2)
+    assert sequence.stages == 3
+    assert sequence.accuracy.value == pytest.approx((50 + 85 + 95) / 3)
+    assert sequence.backward_transfer.value == pytest.approx(((50 - 90) + (85 - 80)) / 2)
+    assert sequence.forward_transfer.value == pytest.approx(((30 - 20) + (35 - 40)) / 2)
     # The best of a before stage 3 is 90; of b it is 80, less than what it has now.
-    assert found.average_forgetting.value == pytest.approx(((90 - 50) + (80 - 85)) / 2)
-    assert [figure.tasks for figure in (found.accuracy, found.backward_transfer, found.forward_transfer)] == [
+    assert sequence.average_forgetting.value == pytest.approx(((90 - 50) + (80 - 85)) / 2)
+    assert [figure.tasks for figure in (sequence.accuracy, sequence.backward_transfer, sequence.forward_transfer)] == [
         3,
         2,
         2,
     ]
-    assert found.changes["a"].value == pytest.approx(-40)
-    assert set(found.changes) == {"a", "b"}
-    assert found.sentence().startswith(
+    assert sequence.changes["a"].value == pytest.approx(-40)
+    assert set(sequence.changes) == {"a", "b"}
+    assert sequence.sentence().startswith(
         "After teaching c, a fell from 90.0 to 50.0, b rose from 80.0 to 85.0; average forgetting 17.5 points (95 % interval "
     )
-    cells = found.as_json()["tasks"]["c"]["scores"]
+    cells = sequence.as_json()["tasks"]["c"]["scores"]
     assert {stage: round(cell["value"]) for stage, cell in cells.items()} == {"0": 40, "2": 35, "3": 95}
 
 
 def test_forgetting_counts_from_the_best_stage_backward_transfer_from_the_own_one():
-    found = task_sequence(
+    sequence = task_sequence(
         [
             SequenceTask("a", 1, shares(0, 60, 80, 70)),
             SequenceTask("b", 2, shares(0, 0, 50, 50)),
             SequenceTask("c", 3, shares(0, None, 0, 50)),
         ]
     )
-    assert found.backward_transfer.value == pytest.approx((10 + 0) / 2)
-    assert found.average_forgetting.value == pytest.approx((10 + 0) / 2)
+    assert sequence.backward_transfer.value == pytest.approx((10 + 0) / 2)
+    assert sequence.average_forgetting.value == pytest.approx((10 + 0) / 2)
 
 
 def test_several_tasks_of_a_stage_count_alike():
-    found = task_sequence(
+    sequence = task_sequence(
         [
             SequenceTask("a", 1, shares(0, 100, 50)),
             SequenceTask("b", 1, shares(0, 50, 50)),
             SequenceTask("c", 2, shares(10, 20, 80)),
         ]
     )
-    assert found.backward_transfer.value == pytest.approx(-25)
-    assert found.average_forgetting.value == pytest.approx(25)
-    assert found.forward_transfer.value == pytest.approx(10)
-    assert "a fell from 100.0 to 50.0, b stayed at 50.0" in found.sentence()
+    assert sequence.backward_transfer.value == pytest.approx(-25)
+    assert sequence.average_forgetting.value == pytest.approx(25)
+    assert sequence.forward_transfer.value == pytest.approx(10)
+    assert "a fell from 100.0 to 50.0, b stayed at 50.0" in sequence.sentence()
 
 
 def draws_of(name, n, resamples):
@@ -110,7 +110,7 @@ def test_intervals_are_those_of_a_plain_paired_bootstrap():
         ("c", 3): rng.random(25) < 0.9,
     }
     stages = {"a": 1, "b": 2, "c": 3}
-    found = task_sequence(
+    sequence = task_sequence(
         [
             SequenceTask(
                 name, stage, {at: scored(value) for (task, at), value in right.items() if task == name}
@@ -135,7 +135,7 @@ def test_intervals_are_those_of_a_plain_paired_bootstrap():
             np.mean([max(r["a", 1], r["a", 2]) - r["a", 3], max(r["b", 1], r["b", 2]) - r["b", 3]])
         )
     for name, values in plain.items():
-        figure = getattr(found, name)
+        figure = getattr(sequence, name)
         assert (figure.low, figure.high) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
         assert figure.low < figure.value < figure.high
 
@@ -143,7 +143,7 @@ def test_intervals_are_those_of_a_plain_paired_bootstrap():
 def test_a_corpus_metric_is_computed_anew_on_each_resample():
     rng = np.random.default_rng(3)
     right = {0: rng.random(30) < 0.3, 1: rng.random(30) < 0.9, 2: rng.random(30) < 0.5}
-    found = task_sequence(
+    sequence = task_sequence(
         [
             SequenceTask(
                 "a", 1, {stage: scored(value, metric="f1:average=macro") for stage, value in right.items()}
@@ -155,20 +155,20 @@ def test_a_corpus_metric_is_computed_anew_on_each_resample():
     gold = np.arange(30) % 3
 
     def macro_f1(at, drawn):
-        said, truth = np.where(right[at], gold, (gold + 1) % 3)[drawn], gold[drawn]
+        predicted, truth = np.where(right[at], gold, (gold + 1) % 3)[drawn], gold[drawn]
         values = []
         for label in range(3):
-            hits = ((said == label) & (truth == label)).sum()
-            total = (said == label).sum() + (truth == label).sum()
+            hits = ((predicted == label) & (truth == label)).sum()
+            total = (predicted == label).sum() + (truth == label).sum()
             if total:
                 values.append(2 * hits / total)
         return 100 * np.mean(values)
 
     whole = np.arange(30)
-    assert found.backward_transfer.value == pytest.approx(macro_f1(2, whole) - macro_f1(1, whole))
+    assert sequence.backward_transfer.value == pytest.approx(macro_f1(2, whole) - macro_f1(1, whole))
     plain = [macro_f1(2, drawn) - macro_f1(1, drawn) for drawn in draws_of("a", 30, 200)]
     ends = tuple(np.quantile(plain, [0.025, 0.975]))
-    assert (found.backward_transfer.low, found.backward_transfer.high) == pytest.approx(ends)
+    assert (sequence.backward_transfer.low, sequence.backward_transfer.high) == pytest.approx(ends)
 
 
 def test_whole_clusters_are_drawn():
@@ -180,13 +180,13 @@ def test_whole_clusters_are_drawn():
         1: scored(before, clusters=clusters),
         2: scored(after, clusters=clusters),
     }
-    found = task_sequence(
+    sequence = task_sequence(
         [SequenceTask("a", 1, scores), SequenceTask("b", 2, shares(0, 0, 50))], resamples=300
     )
     changes = (after - before)[::5]
     plain = [100 * changes[drawn].mean() for drawn in draws_of("a", 6, 300)]
     ends = tuple(np.quantile(plain, [0.025, 0.975]))
-    assert (found.backward_transfer.low, found.backward_transfer.high) == pytest.approx(ends)
+    assert (sequence.backward_transfer.low, sequence.backward_transfer.high) == pytest.approx(ends)
 
 
 def test_the_interval_of_the_change_holds_the_true_one():
@@ -194,7 +194,7 @@ def test_the_interval_of_the_change_holds_the_true_one():
     held = 0
     for seed in range(200):
         before, after = rng.random(100) < 0.8, rng.random(100) < 0.6
-        found = task_sequence(
+        sequence = task_sequence(
             [
                 SequenceTask("a", 1, {0: scored(before), 1: scored(before), 2: scored(after)}),
                 SequenceTask("b", 2, shares(0, 0, 50)),
@@ -202,20 +202,20 @@ def test_the_interval_of_the_change_holds_the_true_one():
             seed=seed,
             resamples=300,
         )
-        held += found.average_forgetting.low <= 20 <= found.average_forgetting.high
+        held += sequence.average_forgetting.low <= 20 <= sequence.average_forgetting.high
     assert 176 <= held <= 199  # 190 of 200; to about four standard errors below
 
 
 def test_a_task_without_points_is_left_out():
-    found = task_sequence(
+    sequence = task_sequence(
         [
             SequenceTask("a", 1, shares(10, 90, 70)),
             SequenceTask("b", 1, {at: scored([1, 0, 1], metric="ter") for at in (0, 1, 2)}),
             SequenceTask("c", 2, shares(10, 10, 70)),
         ]
     )
-    assert found.without == (("b", "ter"),)
-    assert found.accuracy.tasks == 2
+    assert sequence.without == (("b", "ter"),)
+    assert sequence.accuracy.tasks == 2
     alone = task_sequence(
         [
             SequenceTask("b", 1, {at: scored([1, 0, 1], metric="ter") for at in (0, 1, 2)}),

@@ -170,11 +170,11 @@ def test_a_stopped_run_asks_nothing_twice(
     a, b = write_recipe("colours"), write_recipe("sizes")
     teach(a)
     whole = teach(b, after=tmp_path / "colours", out="whole")
-    asked: list[tuple[str, str]] = []
+    requested: list[tuple[str, str]] = []
     real = measure.ModelEvaluator._ask
 
     def counting(self: Any, engine: Any, key: Any, evaluation: Any, *rest: Any) -> None:
-        asked.extend((self.model, request.id) for request in rest[0])
+        requested.extend((self.model, request.id) for request in rest[0])
         real(self, engine, key, evaluation, *rest)
 
     monkeypatch.setattr(measure.ModelEvaluator, "_ask", counting)
@@ -186,13 +186,13 @@ def test_a_stopped_run_asks_nothing_twice(
         patched.setattr(in_sequence, "_results", stop)
         with pytest.raises(KeyboardInterrupt):
             teach(b, after=tmp_path / "colours")
-    before = len(asked)
+    before = len(requested)
     assert before == 6 * 4  # base, tuned and original base the new rows, the tuned model the earlier ones
     results = teach(b, after=tmp_path / "colours")
-    assert len(asked) == before
+    assert len(requested) == before
     assert results["sequence"]["tasks"] == whole["sequence"]["tasks"]
     assert results["sequence"]["figures"] == whole["sequence"]["figures"]
-    assert len(asked) == len(set(asked))
+    assert len(requested) == len(set(requested))
 
 
 def test_a_run_that_was_stopped_while_merging_goes_on(write_recipe: Recipe, tmp_path: Path) -> None:

@@ -211,16 +211,16 @@ def _recorded_scores(
             keys = [item.key for item in items_of(task, task.test)]
             for model, at in models.items():
                 evaluation = scored.get((model, "task", task.name))
-                asked = [] if evaluation is None else [item.key for item in evaluation.items()]
-                if evaluation is None or asked != keys:
-                    raise _other_rows(task, keys, asked, run)
+                declared = [] if evaluation is None else [item.key for item in evaluation.items()]
+                if evaluation is None or declared != keys:
+                    raise _other_rows(task, keys, declared, run)
                 primary = evaluation.primary()
                 assert primary is not None  # `last_scored`
                 yield task.name, at, evaluation.scores()[primary]
 
 
-def _other_rows(task: TaskQuestions, now: Sequence[str], asked: Sequence[str], run: str) -> InputError:
-    if not asked:
+def _other_rows(task: TaskQuestions, now: Sequence[str], declared: Sequence[str], run: str) -> InputError:
+    if not declared:
         return InputError(
             f"the run has no scores of {task.name}",
             where=run,
@@ -230,7 +230,7 @@ def _other_rows(task: TaskQuestions, now: Sequence[str], asked: Sequence[str], r
     return InputError(
         f"the test rows of {task.name} are not those that the run asked",
         where=run,
-        found=f"{len(now)} rows, of which {len(set(now) & set(asked))} are the {len(asked)} asked then",
+        found=f"{len(now)} rows, of which {len(set(now) & set(declared))} are the {len(declared)} asked then",
         expected="the same rows in the same order, so that what was forgotten is seen",
         fix="bring back the data as it was, or run the recipes of the sequence again from the first one on",
     )
