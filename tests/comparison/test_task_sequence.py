@@ -49,7 +49,9 @@ def test_the_figures_of_three_stages_by_hand():
     assert sequence.forward_transfer.value == pytest.approx(((30 - 20) + (35 - 40)) / 2)
     # The best of a before stage 3 is 90; of b it is 80, less than what it has now.
     assert sequence.average_forgetting.value == pytest.approx(((90 - 50) + (80 - 85)) / 2)
-    assert [figure.tasks for figure in (sequence.accuracy, sequence.backward_transfer, sequence.forward_transfer)] == [
+    assert [
+        figure.tasks for figure in (sequence.accuracy, sequence.backward_transfer, sequence.forward_transfer)
+    ] == [
         3,
         2,
         2,

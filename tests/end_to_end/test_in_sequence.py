@@ -228,11 +228,16 @@ def test_test_rows_of_earlier_tasks_are_not_trained_on(write_recipe: Recipe, tmp
         for row in rows:  # test rows of colours among the training rows of sizes, under the same words
             if row["split"] == "test":
                 file.write(json.dumps({**row, "split": "train"}) + "\n")
+        trained = [row for row in rows if row["split"] == "train"][:2]
+        file.writelines(json.dumps({**row, "split": "test"}) + "\n" for row in trained)
     teach(a)
     teach(b, after=tmp_path / "colours")
     card = json.loads((tmp_path / "sizes" / "data" / "card.json").read_text("utf-8"))["tasks"]["sizes"]
     assert card["shared"] == 6
-    assert card["splits"] == {"train": 12, "validation": 6, "test": 6}
+    assert card["splits"] == {"train": 12, "validation": 6, "test": 8}
+    assert card["trained_before"] == 2
+    page = (tmp_path / "sizes" / "report.html").read_text("utf-8")
+    assert "<dt>test rows like what earlier runs trained on</dt><dd>2</dd>" in page
 
 
 def test_watched_benchmarks_are_also_compared_with_the_original_base(

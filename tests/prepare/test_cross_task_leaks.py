@@ -7,7 +7,12 @@ from dataclasses import replace
 
 from tutelage.config.task_block import Task
 from tutelage.core.types import Origin, Prompted
-from tutelage.prepare.cross_task_leaks import sources, without_earlier_test_rows, without_leaks
+from tutelage.prepare.cross_task_leaks import (
+    sources,
+    with_earlier_training_rows,
+    without_earlier_test_rows,
+    without_leaks,
+)
 from tutelage.prepare.task_rows import TaskRows
 
 TEMPLATE = "Read what stands below with care and then answer in one word what is asked of you: {}"
@@ -111,3 +116,13 @@ def test_a_row_that_an_earlier_run_tested_is_not_trained_on_whatever_its_source(
     )
     assert counted.card["shared"] == 10
     assert without_earlier_test_rows([new], [task("other", TEMPLATE, range(0), range(900, 910))]) == [new]
+
+
+def test_test_rows_that_an_earlier_run_trained_on_are_counted():
+    new = task("new", TEMPLATE, range(60), range(60, 70))
+    other = task("other", "{} - which is it?", range(80, 90), range(90, 95))
+    earlier = task("earlier", "{} - which is it?", range(64, 80), range(60, 62))
+    counted, untouched = with_earlier_training_rows([new, other], [earlier])
+    assert counted.card["trained_before"] == 6  # 64 to 69; what was only tested does not count
+    assert counted.test == new.test
+    assert untouched == other

@@ -23,7 +23,7 @@ from tutelage.models import LoadedModel, ModelSource, fingerprint, load, loaded_
 from tutelage.prepare import template_clock
 from tutelage.prepare.encoding import TaskQuestions, encode_rows
 from tutelage.prepare.preparation import Prepared, encoder_of
-from tutelage.prepare.task_rows import EarlierRun, EarlierStage, RecipeRows
+from tutelage.prepare.task_rows import EarlierRun, EarlierStage, RecipeRows, TaskRows
 from tutelage.results.store import Evaluation, Store
 
 ORIGINAL_BASE = "original base"
@@ -61,7 +61,7 @@ def earlier_tasks(stages: Sequence[EarlierStage], model: LoadedModel) -> Earlier
     """Prepare the earlier tasks' questions as their runs asked them, and read the scores that are on record; None without any.
 
     Args:
-        stages: the earlier runs with their test rows.
+        stages: the earlier runs with their tasks' rows.
         model: whose tokenizer fits the prompts.
 
     Raises:
@@ -83,7 +83,7 @@ def results_key(rows: RecipeRows) -> list[Any]:
     return [[stage.run.key for stage in rows.earlier]] if rows.earlier else []
 
 
-def announce(context: RunContext, earlier: EarlierTasks) -> None:
+def announce(context: RunContext, earlier: EarlierTasks, rows: Prepared) -> None:
     """Tell the listener what is measured, and against what, once the original base is known to be there.
 
     Raises:
@@ -95,6 +95,13 @@ def announce(context: RunContext, earlier: EarlierTasks) -> None:
         "sequence",
         f"stage {earlier.stage} after {earlier.runs[-1].name}, whose tuned model is the base here; asked again: {names}",
     )
+    for task in rows.tasks:
+        if count := task.rows.card.get("trained_before"):
+            context.listener.stage(
+                "sequence",
+                f"{count} of {len(task.rows.test)} test rows of {task.name} share words with what earlier runs trained on: "
+                "its score before its own stage may be too good",
+            )
 
 
 def measure_sequence(
@@ -180,8 +187,14 @@ def _results(context: RunContext, earlier: EarlierTasks, rows: Prepared, store: 
 
 def _questions(stage: EarlierStage, model: LoadedModel) -> tuple[TaskQuestions, ...]:
     """The test questions of a run's tasks, as its recipe asks them."""
-    encoded = encode_rows(RecipeRows(stage.tasks, "", {}), encoder_of(stage.run.recipe, model))
+    tasks = tuple(_tested_only(task) for task in stage.tasks)
+    encoded = encode_rows(RecipeRows(tasks, "", {}), encoder_of(stage.run.recipe, model))
     return tuple(questions for task in encoded for questions in task.questions)
+
+
+def _tested_only(task: TaskRows) -> TaskRows:
+    worded = {name: rows for name, rows in task.in_all_wordings.items() if name == "test"}
+    return replace(task, train=(), validation=(), in_all_wordings=worded)
 
 
 def _taught(context: RunContext, rows: Prepared) -> tuple[TaskQuestions, ...]:

@@ -129,7 +129,7 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
     require_prompt_loss(base.model, recipe.tune.prompt_loss_weight)
     rows = prepare(recipe, inputs.rows, base)
     if earlier := in_sequence.earlier_tasks(inputs.rows.earlier, base):
-        in_sequence.announce(context, earlier)
+        in_sequence.announce(context, earlier, rows)
     check_parity(recipe, rows, tokenizer)
     if recipe.protect is not None and recipe.protect.scales:
         check_gains(rows.questions)

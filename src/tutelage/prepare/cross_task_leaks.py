@@ -83,6 +83,27 @@ def without_earlier_test_rows(tasks: Sequence[TaskRows], earlier: Iterable[TaskR
     return [_without_ngrams(task, ngrams) for task in tasks]
 
 
+def with_earlier_training_rows(tasks: Sequence[TaskRows], earlier: Iterable[TaskRows]) -> list[TaskRows]:
+    """Count the test rows that share an n-gram with a training row of an earlier run: the model has seen them before its first score.
+
+    Args:
+        tasks: the rows of all tasks.
+        earlier: the tasks that earlier runs taught.
+
+    Returns:
+        The same tasks; the card of each that has such rows counts them as `trained_before`.
+    """
+    common = _template_ngrams(tasks)
+    tested = [[_ngrams(row) - common for row in task.test] for task in tasks]
+    sought = set().union(*(ngrams for rows in tested for ngrams in rows))
+    trained = {ngram for task in earlier for row in task.train for ngram in _ngrams(row) & sought}
+    counts = [sum(not trained.isdisjoint(ngrams) for ngrams in rows) for rows in tested]
+    return [
+        replace(task, card={**task.card, "trained_before": count}) if count else task
+        for task, count in zip(tasks, counts, strict=True)
+    ]
+
+
 def _template_ngrams(tasks: Sequence[TaskRows]) -> set[int]:
     """The n-grams that many training rows have."""
     total = sum(len(task.train) for task in tasks)

@@ -1,4 +1,4 @@
-"""The runs that a recipe goes on from, first to last, and the test rows of the tasks that they taught.
+"""The runs that a recipe goes on from, first to last, and the rows of the tasks that they taught.
 
 Nothing is taken from a run that is not finished, or whose results or answers were changed since they were computed.
 """
@@ -6,7 +6,6 @@ Nothing is taken from a run that is not finished, or whose results or answers we
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +48,13 @@ def earlier_runs(recipe: Recipe, data_dir: Path | None) -> tuple[EarlierRun, ...
     return tuple(reversed(runs))
 
 
-def test_rows_of(run: EarlierRun, tasks: Sequence[TaskRows]) -> EarlierStage:
-    """The tasks that a run taught and tested, without those that it held out or replayed, and with their test rows alone."""
+def taught_rows_of(run: EarlierRun, tasks: Sequence[TaskRows]) -> EarlierStage:
+    """The tasks that a run taught and tested, without those that it held out or replayed."""
     replay = None if run.recipe.replay is None else run.recipe.replay.name
-    taught = [task for task in tasks if task.test and not task.held_out and task.name != replay]
-    return EarlierStage(run, tuple(_tested_only(task) for task in taught))
+    return EarlierStage(
+        run,
+        tuple(task for task in tasks if task.test and not task.held_out and task.name != replay),
+    )
 
 
 def check_names(names: Sequence[str], locations: Sequence[str], stages: Sequence[EarlierStage]) -> None:
@@ -126,12 +127,7 @@ def _data_is_there(recipe: Recipe, data_dir: Path | None) -> bool:
     return True
 
 
-def _tested_only(task: TaskRows) -> TaskRows:
-    worded = {name: rows for name, rows in task.in_all_wordings.items() if name == "test"}
-    return replace(task, train=(), validation=(), in_all_wordings=worded)
-
-
-def tested(stages: Sequence[EarlierStage]) -> Iterator[TaskRows]:
+def tasks_of(stages: Sequence[EarlierStage]) -> Iterator[TaskRows]:
     """The earlier tasks of all stages."""
     for stage in stages:
         yield from stage.tasks

@@ -37,7 +37,7 @@ def read_rows(
     plan = plan_tasks(recipe, data_dir)
     check_names(recipe, [task.name for task in plan.tasks], plan.held_out)
     earlier = tuple(
-        earlier_runs.test_rows_of(run, read_rows(run.recipe, data_dir, say=say).tasks)
+        earlier_runs.taught_rows_of(run, read_rows(run.recipe, data_dir, say=say).tasks)
         for run in earlier_runs.earlier_runs(recipe, data_dir)
     )
     earlier_runs.check_names([task.name for task in plan.tasks], plan.locations, earlier)
@@ -52,7 +52,8 @@ def read_rows(
     _check_held_out(read, sources, plan.locations)
     read = cross_task_leaks.without_leaks(read, sources)
     if earlier:
-        read = cross_task_leaks.without_earlier_test_rows(read, earlier_runs.tested(earlier))
+        read = cross_task_leaks.without_earlier_test_rows(read, earlier_runs.tasks_of(earlier))
+        read = cross_task_leaks.with_earlier_training_rows(read, earlier_runs.tasks_of(earlier))
     _check_training_rows(read, plan.locations)
     training_hashes = {
         task.name: hashing.of_json([_content(task, task.train), _content(task, task.validation)])

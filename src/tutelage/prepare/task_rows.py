@@ -70,7 +70,7 @@ class EarlierRun:
 
 @dataclass(frozen=True, slots=True)
 class EarlierStage:
-    """What an earlier run taught: its tasks, with their test rows alone."""
+    """What an earlier run taught: its tasks with their rows."""
 
     run: EarlierRun
     tasks: tuple[TaskRows, ...]
