@@ -7,7 +7,12 @@ from dataclasses import replace
 
 from tutelage.config.task_block import Task
 from tutelage.core.types import Origin, Prompted
-from tutelage.prepare.cross_task_leaks import sources, without_leaks
+from tutelage.prepare.cross_task_leaks import (
+    sources,
+    with_earlier_training_rows,
+    without_earlier_test_rows,
+    without_leaks,
+)
 from tutelage.prepare.task_rows import TaskRows
 
 TEMPLATE = "Read what stands below with care and then answer in one word what is asked of you: {}"
@@ -96,3 +101,28 @@ def test_an_exemplar_counts_as_the_row_before_which_it_stands():
         one, train=(*one.train[:10], replace(one.train[10], history=shown, shots=1), *one.train[11:])
     )
     assert numbers(without_leaks([first, two], ["s", "s"])[0].train) == set(range(60)) - {10, *range(20, 25)}
+
+
+def test_a_row_that_an_earlier_run_tested_is_not_trained_on_whatever_its_source():
+    new = task("new", TEMPLATE, range(60), range(60, 70), range(70, 74))
+    earlier = task("earlier", "{} - which is it?", range(0), range(5))
+    worded_alike = task("alike", TEMPLATE, range(0), range(70, 72))
+    (cleaned,) = without_earlier_test_rows([new], [earlier, worded_alike])
+    assert numbers(cleaned.train) == set(range(5, 60))
+    assert numbers(cleaned.validation) == {72, 73}
+    assert cleaned.card == {"splits": {"train": 55, "validation": 2, "test": 10}, "shared": 7}
+    (counted,) = without_earlier_test_rows(
+        [replace(new, card={**new.card, "shared": 3})], [earlier, worded_alike]
+    )
+    assert counted.card["shared"] == 10
+    assert without_earlier_test_rows([new], [task("other", TEMPLATE, range(0), range(900, 910))]) == [new]
+
+
+def test_test_rows_that_an_earlier_run_trained_on_are_counted():
+    new = task("new", TEMPLATE, range(60), range(60, 70))
+    other = task("other", "{} - which is it?", range(80, 90), range(90, 95))
+    earlier = task("earlier", "{} - which is it?", range(64, 80), range(60, 62))
+    counted, untouched = with_earlier_training_rows([new, other], [earlier])
+    assert counted.card["trained_before"] == 6  # 64 to 69; what was only tested does not count
+    assert counted.test == new.test
+    assert untouched == other

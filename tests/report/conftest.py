@@ -177,6 +177,42 @@ class FakeRun:
             "sentence": self.say("Half of the loss was there by step 50."),
         }
 
+    def _sequence(self):
+        def cell(value):
+            return {"value": value, "low": value - 4, "high": value + 4, "n": 60}
+
+        first, second = self.say("greetings"), self.say("support-bot")
+        stages = [("smollm2-135m-instruct", []), ("greetings-1a2b", [first]), ("support-bot-3c4d", [second])]
+        change = {"value": -28.2, "low": -33.0, "high": -22.5}
+        return {
+            "stages": [{"name": self.say(name), "tasks": tasks} for name, tasks in stages],
+            "tasks": {
+                first: {
+                    "stage": 1,
+                    "metric": "accuracy",
+                    "scores": {"0": cell(10.0), "1": cell(91.2), "2": cell(63.0)},
+                    "change": change,
+                },
+                second: {
+                    "stage": 2,
+                    "metric": "states_fact",
+                    "scores": {"0": cell(5.0), "2": cell(85.0)},
+                },
+            },
+            "without": [{"name": self.say("lengths"), "metric": self.say("ter")}],
+            "figures": {
+                "accuracy": {"value": 74.0, "low": 70.0, "high": 78.0, "tasks": 2},
+                "average_forgetting": {"value": 28.2, "low": 22.5, "high": 33.0, "tasks": 1},
+            },
+            "watched": {
+                self.say("general-probe"): {"value": -3.0, "low": -5.0, "high": -1.0, "n": 240},
+                self.say("mmlu"): {"not_compared": self.say("no item in common")},
+            },
+            "resamples": 2000,
+            "seed": 0,
+            "sentence": self.say("After teaching support-bot, greetings fell from 91.2 to 63.0."),
+        }
+
     def _write_documents(self, budgets):
         say = self.say
         recipe = {
@@ -209,6 +245,7 @@ class FakeRun:
                     **self.comparison.as_json(),
                     "protection": self._search(),
                     "curve": self._curve(),
+                    "sequence": self._sequence(),
                 },
             ),
         )

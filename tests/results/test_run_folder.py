@@ -40,6 +40,8 @@ def test_runs_of_older_versions_are_where_they_were(tmp_path):
         "model": "model",
         "tuned": "tuned.json",
         "unscaled": "unscaled",
+        "start": "start",
+        "start_record": "start.json",
         "candidate": "candidate",
         "curve": "curve.json",
         "self_replay": "data/self_replay.jsonl",

@@ -39,6 +39,14 @@ Sets = Annotated[
         "--set", metavar="PATH=VALUE", help="Change a field of the recipe: tune.epochs=3. May be repeated."
     ),
 ]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="Train the tuned model of this finished run further, and see what its tasks lost: the recipe's `continues`.",
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tutelage.cli import console
 from tutelage.cli.live import LiveProgress
-from tutelage.cli.options import Data, Out, RecipeFile, Sets, Strict
+from tutelage.cli.options import Data, From, Out, RecipeFile, Sets, Strict
 from tutelage.results.name_marks import name_marks
 from tutelage.results.run_folder import RunFolder
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def run(
     recipe: RecipeFile,
+    continues: From = None,
     out: Out = None,
     data: Data = None,
     sets: Sets = None,
@@ -29,7 +30,8 @@ def run(
     from tutelage.job.run import run as run_recipe
 
     with LiveProgress() as live:
-        outcome = run_recipe(load(recipe, sets=sets or ()), out=out, data_dir=data, listener=live)
+        read = load(recipe, sets=sets or (), continues=continues)
+        outcome = run_recipe(read, out=out, data_dir=data, listener=live)
     if json:
         console.print_json(outcome.results)
     else:
@@ -44,6 +46,7 @@ def exit_code(outcome: RunResult, *, strict: bool) -> int:
 
 def train(
     recipe: RecipeFile,
+    continues: From = None,
     out: Out = None,
     data: Data = None,
     sets: Sets = None,
@@ -54,7 +57,8 @@ def train(
     from tutelage.job.run import train as train_recipe
 
     with LiveProgress() as live:
-        folder = RunFolder(train_recipe(load(recipe, sets=sets or ()), out=out, data_dir=data, listener=live))
+        read = load(recipe, sets=sets or (), continues=continues)
+        folder = RunFolder(train_recipe(read, out=out, data_dir=data, listener=live))
     document = {"run": str(folder.path), "model": str(folder.model)}
     console.show_result(document, f"the tuned model: {folder.model.absolute()}", as_json=json)
 
@@ -73,8 +77,29 @@ def show_results(results: Mapping[str, Any], folder: Path) -> None:
     for key in ("protection", "curve"):
         if sentence := results.get(key, {}).get("sentence"):
             console.show(sentence)
+    for line in _sequence_lines(results.get("sequence")):
+        console.show(line)
     console.show(f"report: {RunFolder(folder.absolute()).report}")
     console.show(f"talk to it: tutelage chat {folder} --against base")
+
+
+def _sequence_lines(sequence: Mapping[str, Any] | None) -> list[str]:
+    """A line for each earlier task of a sequence, then what became of all of them."""
+    if sequence is None:
+        return []
+    from tutelage.comparison.wording import format_number
+
+    last = str(len(sequence["stages"]) - 1)
+    lines = []
+    for name, task in sequence["tasks"].items():
+        if change := task.get("change"):
+            after, now = (task["scores"][stage]["value"] for stage in (str(task["stage"]), last))
+            value, low, high = (format_number(change[key], sign=True) for key in ("value", "low", "high"))
+            lines.append(
+                f"{name}, taught in stage {task['stage']}: {format_number(after)} then, {format_number(now)} now "
+                f"({value} points, 95 % interval {low} to {high})"
+            )
+    return [*lines, sequence["sentence"]]
 
 
 def _row(name: str, metric: str, measured: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+from tutelage.config import continuation
 from tutelage.config.data_block import Data
 from tutelage.config.tune_block import Tune
 from tutelage.core.errors import InputError, raise_all
@@ -40,9 +41,10 @@ def find_contradictions(
         *_duplicates(_task_names(recipe.get("tasks")), ("tasks", "name"), "task", where),
         *_duplicates(watched, ("watch", "benchmark"), "benchmark", where),
         *_unknown_benchmarks(watched, benchmarks, where),
-        *_unwatched(recipe.get("retain"), watched, where),
+        *_unwatched(recipe.get("retain"), watched, where, continues=recipe.get("continues") is not None),
         *_tune_contradictions(recipe.get("tune"), where),
         *_protect_contradictions(recipe, where),
+        *continuation.find_contradictions(recipe, where),
     ]
 
 
@@ -101,7 +103,7 @@ def _unknown_benchmarks(
             )
 
 
-def _unwatched(retain: Any, watched: Mapping[int, str], where: Where) -> list[InputError]:
+def _unwatched(retain: Any, watched: Mapping[int, str], where: Where, *, continues: bool) -> list[InputError]:
     watched_names = sorted(set(watched.values()))
     unwatched = [name for name in retain if name not in watched_names] if isinstance(retain, Mapping) else []
     return [
@@ -112,7 +114,12 @@ def _unwatched(retain: Any, watched: Mapping[int, str], where: Where) -> list[In
             expected="one of " + ", ".join(watched_names[:_MOST_NAMES])
             if watched
             else "a benchmark that stands in watch",
-            fix=did_you_mean(name, watched_names) or f"add  - {{benchmark: {name}}}  to watch",
+            fix=(did_you_mean(name, watched_names) or f"add  - {{benchmark: {name}}}  to watch")
+            + (
+                f"; if {name} is a task of an earlier run: what it lost is in the results, without a budget"
+                if continues
+                else ""
+            ),
         )
         for name in unwatched[:_MOST_ERRORS]
     ]

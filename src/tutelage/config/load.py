@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tutelage.config import continuation
 from tutelage.config.contradictions import find_contradictions
 from tutelage.config.fields import slug
 from tutelage.config.schema import Recipe
@@ -34,12 +35,19 @@ _EXAMPLES = {
 """How to write a block, for errors about a plain value in its place."""
 
 
-def load(path: Path, sets: Sequence[str] = (), *, benchmarks: Collection[str] | None = None) -> Recipe:
+def load(
+    path: Path,
+    sets: Sequence[str] = (),
+    *,
+    continues: Path | None = None,
+    benchmarks: Collection[str] | None = None,
+) -> Recipe:
     """Read a recipe's file.
 
     Args:
         path: a YAML file; the recipe's own paths are relative to its folder.
         sets: changes as `path.to.field=value`, list items by number: `tasks.0.split.seed=1`. Values are YAML.
+        continues: the folder of a finished run whose tuned model is trained further, as the recipe's own field `continues` says.
         benchmarks: the benchmarks that can be watched, to check their names; the run finds unknown ones otherwise.
 
     Raises:
@@ -54,8 +62,11 @@ def load(path: Path, sets: Sequence[str] = (), *, benchmarks: Collection[str] | 
         fix="start from `tutelage init FILE`, or from one of the bundled recipes",
     )
     values = copy.deepcopy(document)
-    errors = (_apply_change(values, change, places) for change in sets)
-    raise_all(f"the changes to {path}", [error for error in errors if error])
+    errors = [error for change in sets if (error := _apply_change(values, change, places))]
+    if continues is not None:
+        errors += continuation.contradicting_sets(sets, str(continues))
+        values["continues"] = str(continues)
+    raise_all(f"the changes to {path}", errors)
     values.setdefault("name", slug(path.stem) or "recipe")
     return _recipe(values, places, root=path.parent, benchmarks=benchmarks)
 
@@ -70,7 +81,7 @@ def from_mapping(
 def _recipe(
     values: Mapping[str, Any], places: Places, *, root: Path, benchmarks: Collection[str] | None
 ) -> Recipe:
-    values, places, notes, clashes = with_new_names(Recipe, values, places)
+    values, places, notes, clashes = with_new_names(Recipe, continuation.with_model(values), places)
     recipe, errors, total = validate(Recipe, values, places, examples=_EXAMPLES)
     clashes += find_contradictions(values, places, benchmarks)
     raise_all(places.file, [*errors, *clashes], total=total + len(clashes))

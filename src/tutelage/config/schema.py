@@ -58,6 +58,12 @@ class Recipe(Block):
         description="A hub id, a folder, a .gguf file, a run folder, or the bundled default.",
         examples=["Qwen/Qwen2.5-0.5B-Instruct"],
     )
+    continues: Text | None = Field(
+        None,
+        description="The folder of a finished run, whose tuned model is trained further; its tasks are asked again afterwards, to see what "
+        "they lost. It takes the place of model.",
+        examples=["runs/support-bot-1a2b3c4d"],
+    )
     chat_template: Text | None = Field(
         None,
         description="A bundled chat template's name or a .jinja file; the model's own by default.",

@@ -137,16 +137,7 @@ class ModelEvaluator:
         self, suite: str, task: TaskQuestions, questions: Questions
     ) -> tuple[Evaluation, list[Row]]:
         """Answer a task's questions, and make the rows that are scored."""
-        items = [
-            Item(
-                request.id,
-                wordings.wording_of(row) if task.in_all_wordings else "",
-                conversation_text(request.prompt, request.history),
-                row.references,
-                row.fields,
-            )
-            for row, request in questions
-        ]
+        items = items_of(task, questions)
         evaluation, responses = self._answer(suite, task.name, items, [request for _, request in questions])
         rows = [
             Row(
@@ -247,6 +238,20 @@ class ModelEvaluator:
 
         if requests:
             engine.engine.answer(requests, on_done=store)
+
+
+def items_of(task: TaskQuestions, questions: Questions) -> list[Item]:
+    """A task's questions as items of the store."""
+    return [
+        Item(
+            request.id,
+            wordings.wording_of(row) if task.in_all_wordings else "",
+            conversation_text(request.prompt, request.history),
+            row.references,
+            row.fields,
+        )
+        for row, request in questions
+    ]
 
 
 def evaluator_of(

@@ -15,8 +15,10 @@ from tutelage.core.errors import InputError
 from tutelage.evaluation.preflight import fit_benchmark
 from tutelage.inspection import test_set_access
 from tutelage.inspection.train_use_parity import check_parity
-from tutelage.job import integrity, tuning
+from tutelage.job import in_sequence, integrity, tuning
 from tutelage.job.context import RunContext
+from tutelage.job.in_sequence import EarlierTasks
+from tutelage.job.start_model import start_model
 from tutelage.job.tracking import check_track
 from tutelage.models import (
     LoadedModel,
@@ -28,7 +30,6 @@ from tutelage.models import (
     loaded_fingerprint,
     require_layers,
     require_whole,
-    resolve,
     template_fingerprint,
 )
 from tutelage.prepare.contamination import find_contamination
@@ -65,10 +66,11 @@ class RunInputs:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRun:
-    """The rows and the watched benchmarks as the model takes them."""
+    """The rows, the watched benchmarks and the tasks of earlier runs as the model takes them; None where the recipe continues no run."""
 
     rows: Prepared
     benchmarks: tuple[Benchmark, ...]
+    earlier: EarlierTasks | None = None
 
 
 def read_inputs(context: RunContext) -> RunInputs:
@@ -80,7 +82,7 @@ def read_inputs(context: RunContext) -> RunInputs:
     """
     context.listener.stage("prepare")
     rows = read_rows(context.recipe, context.data_dir, say=context.say("prepare"))
-    source = resolve(context.recipe.model, say=context.say("model"))
+    source = start_model(context)
     for note in source.notes:
         context.listener.stage("model", note)
     legacy = integrity.begun_before(context.folder, fingerprint(source))
@@ -96,6 +98,7 @@ def results_key(context: RunContext, inputs: RunInputs) -> str:
             inputs.model_fingerprint,
             context.recipe.template_text() or template_fingerprint(inputs.source),
             [benchmark.fingerprint for benchmark in inputs.benchmarks],
+            *in_sequence.results_key(inputs.rows),
         ]
     )
 
@@ -126,6 +129,8 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
         require_packable(base.model, base.model.device)
     require_prompt_loss(base.model, recipe.tune.prompt_loss_weight)
     rows = prepare(recipe, inputs.rows, base)
+    if earlier := in_sequence.earlier_tasks(inputs.rows.earlier, base):
+        in_sequence.announce(context, earlier, rows)
     check_parity(recipe, rows, tokenizer)
     if recipe.protect is not None and recipe.protect.scales:
         check_gains(rows.questions)
@@ -140,7 +145,7 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
         "overlap": _contamination(context, rows, benchmarks),
         "tasks": _with_looks(context, rows),
     }
-    return PreparedRun(replace(rows, card=card), benchmarks), base
+    return PreparedRun(replace(rows, card=card), benchmarks, earlier), base
 
 
 def load_benchmarks(context: RunContext) -> tuple[Benchmark, ...]:

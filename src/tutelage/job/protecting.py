@@ -16,6 +16,7 @@ from tutelage.evaluation.cached_answers import answer
 from tutelage.evaluation.measure import ModelEvaluator, ModelScores
 from tutelage.job.context import RunContext
 from tutelage.job.preparing import PreparedRun, load_benchmarks
+from tutelage.job.start_model import start_model
 from tutelage.job.tuning import TuningPlan
 from tutelage.models import LoadedModel, fingerprint, load, resolve
 from tutelage.models.scaling import write_scaled
@@ -38,7 +39,7 @@ def with_self_replay(context: RunContext) -> RunContext:
     if settings is None:
         return context
     path = context.folder.self_replay
-    source = resolve(context.recipe.model, say=context.say("model"))
+    source = start_model(context)
     template = context.recipe.template_text()
     prompts = self_replay.prompts_of(settings, context.recipe.root)
     if settings.prompts != BUNDLED:

@@ -15,7 +15,7 @@ from typing import Any
 from tutelage import report
 from tutelage.config.schema import Recipe
 from tutelage.evaluation.progress import Listener
-from tutelage.job import integrity, protecting, stages, tuning
+from tutelage.job import in_sequence, integrity, protecting, stages, tuning
 from tutelage.job.context import start
 from tutelage.job.preparing import prepare_for_model, read_inputs, results_key
 from tutelage.models import fingerprint
@@ -93,6 +93,7 @@ def run(
         gc.collect()
         searched = protecting.search(context, prepared, plan, base_scores, store)
         tuned_scores = stages.measure_tuned(context, prepared, plan, store)
+        sequence = in_sequence.measure_sequence(context, prepared.earlier, prepared.rows, store)
         comparison = stages.compare_scores(context, prepared, base_scores, tuned_scores)
         identity = {"key": key, "weights": inputs.model_fingerprint}
         results = stages.write_results(
@@ -105,6 +106,7 @@ def run(
             identity=identity,
             searched=searched,
             curve=None if tracker is None else tracker.curve(),
+            sequence=sequence,
         )
         context.listener.stage("report")
         report.write(context.folder.path)

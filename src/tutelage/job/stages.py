@@ -154,6 +154,8 @@ def _measure(
             stage_prefix=f"{model}: ",
         )
         scores = evaluator.measure(prepared.rows.questions, prepared.benchmarks)
+        for task in () if prepared.earlier is None or model != "tuned" else prepared.earlier.all_questions:
+            evaluator.measure_task(task)
         if not validation:
             return scores
         return replace(scores, validation=evaluator.measure_validation(prepared.rows.questions))
@@ -183,6 +185,7 @@ def write_results(
     identity: Mapping[str, str],
     searched: SequenceResult | None = None,
     curve: Mapping[str, Any] | None = None,
+    sequence: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write results.json and the final data card.
 
@@ -196,6 +199,7 @@ def write_results(
         identity: hashes of what the results belong to, for their provenance.
         searched: the search of scales; None without one.
         curve: gain and loss over the training; None where it was not tracked.
+        sequence: what this run did to the tasks of the runs before it; None without any.
 
     Returns:
         The content of results.json.
@@ -226,6 +230,8 @@ def write_results(
         compared["protection"] = searched.as_json()
     if curve is not None:
         compared["curve"] = dict(curve)
+    if sequence is not None:
+        compared["sequence"] = dict(sequence)
     compared["made_from"] = integrity.made_from(folder, store)
     results = document.sealed(
         document.build(recipe=context.record, provenance=provenance, comparison=compared)

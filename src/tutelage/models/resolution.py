@@ -141,6 +141,8 @@ def base_name(source: ModelSource) -> str | None:
     run = RunFolder(source.folder.parent)
     # Beside a folder that is no run's, recipe.yaml is a user's own file, which does not describe the model.
     if (source.kind == "run" or run.tuned.is_file()) and run.recipe.is_file():
+        if folders.is_model(run.start):
+            return str(run.start)
         recipe = yamltext.read_file(run.recipe, subject="the run's recipe")
         name = recipe.get("model") if isinstance(recipe, dict) else None
         return name if isinstance(name, str) else None
@@ -174,6 +176,9 @@ def _checked_source(
     base_reference = base_record.recorded_base_name(folder)
     if (folder / base_reference).is_dir() and not Path(base_reference).exists():
         base_reference = str(folder / base_reference)
+    start = RunFolder(folder.parent).start
+    if not Path(base_reference).exists() and Path(base_reference).name == start.name and start.is_dir():
+        base_reference = str(start)  # the run was moved, and what it was tuned from with it
     _check_whole_base(folder, base_reference)
     where = str(folder / "adapter_config.json")
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from tutelage.core.serialization import PROMPTED
@@ -58,32 +58,74 @@ def without_leaks(tasks: Sequence[TaskRows], sources: Sequence[str]) -> list[Tas
 
 def _clean(tasks: Sequence[TaskRows]) -> Iterator[TaskRows]:
     """The tasks of one source without their leaks."""
-    total = sum(len(task.train) for task in tasks)
-    counts = Counter(ngram for task in tasks for row in task.train for ngram in _ngrams(row))
-    common = {ngram for ngram, count in counts.items() if count > max(2 * len(tasks), COMMON * total)}
+    common = _template_ngrams(tasks)
     tested: list[set[int]] = [
         {ngram for row in task.test for ngram in _ngrams(row)} - common for task in tasks
     ]
     for index, task in enumerate(tasks):
-        forbidden: set[int] = set().union(*(ngrams for other, ngrams in enumerate(tested) if other != index))
-        train, validation = (
-            spill_rows(
-                (
-                    row
-                    for row in rows
-                    if forbidden.isdisjoint(_ngrams(row, *(text for _, text in row.history)))
-                ),
-                PROMPTED,
-            )
-            for rows in (task.train, task.validation)
+        yield _without_ngrams(
+            task, set().union(*(ngrams for other, ngrams in enumerate(tested) if other != index))
         )
-        removed = len(task.train) + len(task.validation) - len(train) - len(validation)
-        if not removed:
-            yield task
-            continue
-        splits = {**task.card["splits"], "train": len(train), "validation": len(validation)}
-        card = {**task.card, "splits": splits, "shared": removed}
-        yield replace(task, train=train, validation=validation, card=card)
+
+
+def without_earlier_test_rows(tasks: Sequence[TaskRows], earlier: Iterable[TaskRows]) -> list[TaskRows]:
+    """Remove training and validation rows that share an n-gram with a test row of an earlier run's task, whatever their sources.
+
+    Args:
+        tasks: the rows of all tasks.
+        earlier: the tasks that earlier runs taught.
+
+    Returns:
+        The same tasks; the card of each that lost rows counts them as `shared`.
+    """
+    ngrams = {ngram for task in earlier for row in task.test for ngram in _ngrams(row)}
+    ngrams -= _template_ngrams(tasks)
+    return [_without_ngrams(task, ngrams) for task in tasks]
+
+
+def with_earlier_training_rows(tasks: Sequence[TaskRows], earlier: Iterable[TaskRows]) -> list[TaskRows]:
+    """Count the test rows that share an n-gram with a training row of an earlier run: the model has seen them before its first score.
+
+    Args:
+        tasks: the rows of all tasks.
+        earlier: the tasks that earlier runs taught.
+
+    Returns:
+        The same tasks; the card of each that has such rows counts them as `trained_before`.
+    """
+    common = _template_ngrams(tasks)
+    tested = [[_ngrams(row) - common for row in task.test] for task in tasks]
+    sought = set().union(*(ngrams for rows in tested for ngrams in rows))
+    trained = {ngram for task in earlier for row in task.train for ngram in _ngrams(row) & sought}
+    counts = [sum(not trained.isdisjoint(ngrams) for ngrams in rows) for rows in tested]
+    return [
+        replace(task, card={**task.card, "trained_before": count}) if count else task
+        for task, count in zip(tasks, counts, strict=True)
+    ]
+
+
+def _template_ngrams(tasks: Sequence[TaskRows]) -> set[int]:
+    """The n-grams that many training rows have."""
+    total = sum(len(task.train) for task in tasks)
+    counts = Counter(ngram for task in tasks for row in task.train for ngram in _ngrams(row))
+    return {ngram for ngram, count in counts.items() if count > max(2 * len(tasks), COMMON * total)}
+
+
+def _without_ngrams(task: TaskRows, forbidden: set[int]) -> TaskRows:
+    """The task without the training and validation rows that have one of these n-grams."""
+    train, validation = (
+        spill_rows(
+            (row for row in rows if forbidden.isdisjoint(_ngrams(row, *(text for _, text in row.history)))),
+            PROMPTED,
+        )
+        for rows in (task.train, task.validation)
+    )
+    removed = len(task.train) + len(task.validation) - len(train) - len(validation)
+    if not removed:
+        return task
+    splits = {**task.card["splits"], "train": len(train), "validation": len(validation)}
+    card = {**task.card, "splits": splits, "shared": task.card.get("shared", 0) + removed}
+    return replace(task, train=train, validation=validation, card=card)
 
 
 def _ngrams(row: Prompted, *exemplars: str) -> set[int]:

@@ -14,7 +14,7 @@ from tutelage.core.errors import InputError, InputErrors, raise_all
 from tutelage.core.limits import MAX_ERRORS
 from tutelage.core.types import Prompted
 from tutelage.data import SourceFiles, find
-from tutelage.prepare import cross_task_leaks, rows_cache
+from tutelage.prepare import cross_task_leaks, earlier_runs, rows_cache
 from tutelage.prepare.recipe_mixture import apply_preset, check_names
 from tutelage.prepare.task_reader import read_task
 from tutelage.prepare.task_rows import RecipeRows, TaskRows
@@ -36,6 +36,11 @@ def read_rows(
     """
     plan = plan_tasks(recipe, data_dir)
     check_names(recipe, [task.name for task in plan.tasks], plan.held_out)
+    earlier = tuple(
+        earlier_runs.taught_rows_of(run, read_rows(run.recipe, data_dir, say=say).tasks)
+        for run in earlier_runs.earlier_runs(recipe, data_dir)
+    )
+    earlier_runs.check_names([task.name for task in plan.tasks], plan.locations, earlier)
     tasks = apply_preset(recipe, plan.tasks)
     if caches.enabled():
         rows_cache.max_bytes()  # a size that is no number is an error now, and not when rows are written
@@ -46,6 +51,9 @@ def read_rows(
     sources = cross_task_leaks.sources(read)
     _check_held_out(read, sources, plan.locations)
     read = cross_task_leaks.without_leaks(read, sources)
+    if earlier:
+        read = cross_task_leaks.without_earlier_test_rows(read, earlier_runs.tasks_of(earlier))
+        read = cross_task_leaks.with_earlier_training_rows(read, earlier_runs.tasks_of(earlier))
     _check_training_rows(read, plan.locations)
     training_hashes = {
         task.name: hashing.of_json([_content(task, task.train), _content(task, task.validation)])
@@ -62,6 +70,7 @@ def read_rows(
         ),
         training_hashes=training_hashes,
         excluded=plan.excluded,
+        earlier=earlier,
     )
 
 
@@ -148,7 +157,7 @@ def _check_training_rows(tasks: Sequence[TaskRows], locations: Sequence[str]) ->
             raise InputError(
                 f"the task {task.name} has no training row left",
                 where=where,
-                found=f"{task.card['shared']} rows stand in test rows of another task of {task_source(task.task)}",
+                found=f"{task.card['shared']} rows stand in test rows of another task of {task_source(task.task)}, or of an earlier run",
                 expected="rows that no other task is tested on",
                 fix="ask for fewer test rows, or give one of the tasks another source",
             )

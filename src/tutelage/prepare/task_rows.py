@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tutelage.config.schema import Recipe
 from tutelage.config.task_block import Task
 from tutelage.core.types import Prompted
+from tutelage.results.run_folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,40 @@ class TaskRows:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """A finished run that taught earlier tasks.
+
+    Attributes:
+        folder: the run.
+        results: the content of its results.json.
+        recipe: its recipe, without the run that it continued.
+    """
+
+    folder: RunFolder
+    results: Mapping[str, Any]
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.folder.path.resolve().name
+
+    @property
+    def key(self) -> Mapping[str, Any]:
+        """Hashes of its answers and scores."""
+        store: Mapping[str, Any] = self.results["made_from"]["store"]
+        return store
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierStage:
+    """What an earlier run taught: its tasks with their rows."""
+
+    run: EarlierRun
+    tasks: tuple[TaskRows, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RecipeRows:
     """The rendered rows of all tasks of a recipe.
 
@@ -49,12 +85,14 @@ class RecipeRows:
         identity: a hash of the content of all rows.
         training_hashes: for each task a hash of the content of its training and validation rows.
         excluded: (task, cluster) of the tasks that were left out, being too near to a held-out cluster.
+        earlier: what the runs taught that the recipe goes on from, the first one first.
     """
 
     tasks: tuple[TaskRows, ...]
     identity: str
     training_hashes: Mapping[str, str]
     excluded: tuple[tuple[str, str], ...] = ()
+    earlier: tuple[EarlierStage, ...] = ()
 
 
 def wording_counts(rows: Iterable[Prompted]) -> dict[str, int]:

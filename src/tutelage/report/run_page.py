@@ -16,7 +16,17 @@ from tutelage.core import hashing, outputs, regular
 from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
 from tutelage.core.version import __version__
-from tutelage.report import curves, data_card, examples, formatting, mixture, protection, scores, step_curves
+from tutelage.report import (
+    curves,
+    data_card,
+    examples,
+    formatting,
+    mixture,
+    protection,
+    scores,
+    sequence,
+    step_curves,
+)
 from tutelage.report.environment import environment, static
 from tutelage.report.scores import ScoreChart
 from tutelage.results import digests, document, tuned_record
@@ -189,6 +199,7 @@ def render(run: FinishedRun) -> str:
         facts=_facts(run, recipe),
         means=run.results.get("groups"),
         search=protection.search_table(run.results.get("protection")),
+        sequence=sequence.sequence_tables(run.results.get("sequence")),
         mixture=mixture.trained_mixture(run.card),
         curves=curves.losses(run.steps),
         step_curves=step_curves.step_curves(run.results.get("curve")),

@@ -28,6 +28,8 @@ class RunFolder:
         model: the folder of the tuned model.
         tuned: the record of the tuned model, written when its last file is on the disk.
         unscaled: the model as it was trained, where a scaled one was delivered in its place.
+        start: the tuned model of the run that the recipe continues, its adapter merged, where it is one: what is tuned.
+        start_record: the fingerprint of that model, and the manifest of `start`.
         candidate: a scaled model while it is asked; removed afterwards.
         curve: gain and loss at the measured steps of the training, where the recipe tracks them.
         self_replay: the base's own answers that were mixed into training.
@@ -46,6 +48,8 @@ class RunFolder:
         self.model: Final = path / "model"
         self.tuned: Final = path / "tuned.json"
         self.unscaled: Final = path / "unscaled"
+        self.start: Final = path / "start"
+        self.start_record: Final = path / "start.json"
         self.candidate: Final = path / "candidate"
         self.curve: Final = path / "curve.json"
         self.self_replay: Final = path / "data" / "self_replay.jsonl"

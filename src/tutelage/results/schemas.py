@@ -149,6 +149,20 @@ def _card_rules(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "training.tasks", "at least one token"
 
 
+def _sequence_rules(sequence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    last = len(sequence["stages"]) - 1
+    for task in sequence["tasks"].values():
+        needed = {str(task["stage"]), *([str(last)] if "change" in task else [])}
+        if not 1 <= task["stage"] <= last or not needed <= task["scores"].keys():
+            yield "tasks", "scores of every task after its own stage and after the last one"
+            return
+
+
+def _since_original_rules(change: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "not_compared" not in change:
+        yield from _complete_or_empty(("value", "low", "high", "n"), {"": 0, **change})
+
+
 _RULES: dict[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, str]]]] = {
     "outcome": _outcome_rules,
     "quantiles": partial(_complete_or_empty, ("min", "median", "p95", "max")),
@@ -156,6 +170,8 @@ _RULES: dict[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, str]]]] = {
     "token_counts": _token_rules,
     "training": _training_rules,
     "card": _card_rules,
+    "sequence": _sequence_rules,
+    "since_original": _since_original_rules,
 }
 """By object, a function that yields keys that do not fit to others, and what is expected."""
 
