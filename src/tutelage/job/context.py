@@ -17,6 +17,7 @@ from tutelage.core.clock import Clock
 from tutelage.core.provenance import provenance, timestamp
 from tutelage.evaluation.progress import Listener, SilentListener
 from tutelage.prepare import template_clock
+from tutelage.protection.self_replay import ReplayCounts
 from tutelage.results.folder_claim import check_claimable
 from tutelage.results.run_folder import RunFolder
 
@@ -34,6 +35,7 @@ class RunContext:
         clock: what chat templates read when they ask for the time.
         started: the time of the start, as provenance states it.
         start_time: the same by `time.monotonic`, in seconds.
+        replayed: what became of the base's own answers that are mixed in; None without self-replay.
     """
 
     recipe: Recipe
@@ -44,6 +46,7 @@ class RunContext:
     clock: Clock
     started: str
     start_time: float
+    replayed: ReplayCounts | None = None
 
     @property
     def four_bit(self) -> bool:

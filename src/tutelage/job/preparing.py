@@ -136,8 +136,18 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
         "base": base_facts(inputs.source),
         "overlap": _contamination(context, rows, benchmarks),
         "tasks": _with_looks(context, rows),
+        **_with_replay_counts(context, rows),
     }
     return PreparedRun(replace(rows, card=card), benchmarks), base
+
+
+def _with_replay_counts(context: RunContext, rows: Prepared) -> dict[str, Any]:
+    """The card's entry on the mixture, with what became of the base's own answers; nothing without self-replay."""
+    if context.replayed is None:
+        return {}
+    mixture = rows.card["mixture"]
+    lines = [*mixture.get("said", ()), context.replayed.sentence() + "."]
+    return {"mixture": {**mixture, "self_replay": context.replayed.as_json(), "said": lines}}
 
 
 def load_benchmarks(context: RunContext) -> tuple[Benchmark, ...]:
