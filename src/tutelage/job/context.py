@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.benchmarks import Benchmark
+from tutelage.comparison.budgets import Budget
 from tutelage.config.contradictions import check_tune
 from tutelage.config.identity import record, run_folder
+from tutelage.config.retain_block import as_budget
 from tutelage.config.schema import Recipe
 from tutelage.core.clock import Clock
 from tutelage.core.provenance import provenance, timestamp
@@ -53,11 +55,11 @@ class RunContext:
         """Whether base and tuned model are both held in 4 bits: what is scored is what was tuned."""
         return self.recipe.tune.method == "qlora"
 
-    def budgets(self, benchmarks: Sequence[Benchmark]) -> dict[str, float]:
+    def budgets(self, benchmarks: Sequence[Benchmark]) -> dict[str, Budget]:
         """The budgets that the recipe states, by the benchmarks' full names: it may name them by path or without their way."""
         watched = zip(self.recipe.watch, benchmarks, strict=True)
         return {
-            benchmark.name: self.recipe.retain[watch.benchmark]
+            benchmark.name: as_budget(self.recipe.retain[watch.benchmark])
             for watch, benchmark in watched
             if watch.benchmark in self.recipe.retain
         }

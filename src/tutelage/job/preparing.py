@@ -9,9 +9,11 @@ from typing import Any
 
 from tutelage import benchmarks as library
 from tutelage.benchmarks import Benchmark
+from tutelage.benchmarks.right_answers import why_without_log_probabilities
+from tutelage.comparison.budgets import Nats, no_log_probabilities
 from tutelage.config.identity import identity
 from tutelage.core import hashing
-from tutelage.core.errors import InputError
+from tutelage.core.errors import InputError, raise_all
 from tutelage.evaluation.preflight import fit_benchmark
 from tutelage.inspection import test_set_access
 from tutelage.inspection.train_use_parity import check_parity
@@ -174,7 +176,22 @@ def load_benchmarks(context: RunContext) -> tuple[Benchmark, ...]:
             found=", ".join(repeated),
             fix="remove one of them",
         )
+    _check_nats(context, benchmarks)
     return benchmarks
+
+
+def _check_nats(context: RunContext, benchmarks: tuple[Benchmark, ...]) -> None:
+    """Refuse budgets in nats of benchmarks whose right answers have no log-probability, all at once."""
+    stated = {
+        name: budget for name, budget in context.budgets(benchmarks).items() if isinstance(budget, Nats)
+    }
+    reasons = {
+        benchmark.name: why_without_log_probabilities(benchmark)
+        for benchmark in benchmarks
+        if benchmark.name in stated
+    }
+    errors = [no_log_probabilities(name, reason) for name, reason in reasons.items() if reason is not None]
+    raise_all("retain", errors)
 
 
 def _contamination(context: RunContext, rows: Prepared, benchmarks: tuple[Benchmark, ...]) -> dict[str, Any]:
