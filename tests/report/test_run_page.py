@@ -16,6 +16,7 @@ from tutelage.report import formatting as shown
 from tutelage.report import run_page as page
 from tutelage.report import write
 from tutelage.report.protection import search_table
+from tutelage.report.scores import charts
 from tutelage.results.store import Store
 
 from .conftest import FakeRun
@@ -221,6 +222,25 @@ def test_a_search_in_which_the_smallest_scale_failed_has_only_hollow_marks(fake_
     marks, chart = marks_of({**search, "candidates": [failed], "chosen": None})
     assert marks == {"0.4": ("part", True, False), "1": ("part", False, True)}
     assert chart.not_tried == "0.7, 0.85"
+
+
+@pytest.mark.parametrize(("lost", "word"), [(0.09, "over"), (0.0, "within")])
+def test_a_loss_in_nats_stands_in_headline_and_note(fake_run, lost, word):
+    results = json.loads((fake_run().folder / "results.json").read_text("utf-8"))
+    watched = results["watched"]["general-probe"]
+    watched["difference"]["accuracy"]["p_adjusted"] = 0.5  # the answers alone show nothing
+    numbers = {"loss": lost, "low": lost - 0.02, "high": lost + 0.02, "p": 0.01, "p_adjusted": 0.01, "n": 240}
+    watched["budget"] = {"nats": 0.05, "word": word, "base": -1.0, "tuned": -1.0 - lost, **numbers}
+    (chart,) = charts(results["watched"], watched=True, budgets={"general-probe": {"nats": 0.05}})
+    assert chart.budget is None
+    assert f"fell by {lost:.3f} nats an item" in chart.nats
+    assert chart.nats.endswith(f"at most 0.05 may be lost: {word}.")
+    assert chart.lost_nats == (word == "over")
+    forgot = "yes" if chart.lost_nats else "no"
+    headline = page._headline({"learned": "yes", "forgot": forgot}, [], [chart])
+    assert headline.endswith(
+        "it forgot some of general-probe." if chart.lost_nats else "it kept general-probe."
+    )
 
 
 def test_losses_in_nats_have_three_decimals(fake_run):

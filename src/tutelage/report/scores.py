@@ -78,6 +78,7 @@ class ScoreChart:
         caveats: what a reader has to know about the scores.
         marks: what the name may not be shown without, such as " (sample)".
         nats: the loss against a budget in nats, in a sentence; "" where the budget is in points.
+        lost_nats: whether there is such a loss, not by chance.
     """
 
     name: str
@@ -90,6 +91,7 @@ class ScoreChart:
     caveats: tuple[str, ...] = ()
     marks: str = ""
     nats: str = ""
+    lost_nats: bool = False
 
     @property
     def main(self) -> ScoreRow:
@@ -168,6 +170,7 @@ def _chart(name: str, outcome: Mapping[str, Any], *, watched: bool, budgets: Map
         caveats=tuple(sentences(outcome.get("told", {}))),
         marks=name_marks(outcome.get("told", {})),
         nats=nats,
+        lost_nats=bool(nats) and outcome["budget"]["p_adjusted"] < ALPHA and outcome["budget"]["low"] > 0,
     )
 
 
