@@ -182,13 +182,11 @@ def load_benchmarks(context: RunContext) -> tuple[Benchmark, ...]:
 
 def _check_nats(context: RunContext, benchmarks: tuple[Benchmark, ...]) -> None:
     """Refuse budgets in nats of benchmarks whose right answers have no log-probability, all at once."""
-    stated = {
-        name: budget for name, budget in context.budgets(benchmarks).items() if isinstance(budget, Nats)
-    }
+    budgets = context.budgets(benchmarks)
     reasons = {
-        benchmark.name: why_without_log_probabilities(benchmark)
-        for benchmark in benchmarks
-        if benchmark.name in stated
+        watch.benchmark: why_without_log_probabilities(benchmark)
+        for watch, benchmark in zip(context.recipe.watch, benchmarks, strict=True)
+        if isinstance(budgets.get(benchmark.name), Nats)
     }
     errors = [no_log_probabilities(name, reason) for name, reason in reasons.items() if reason is not None]
     raise_all("retain", errors)

@@ -44,11 +44,11 @@ def with_self_replay(context: RunContext) -> RunContext:
     watched = () if settings.prompts == BUNDLED else load_benchmarks(context)
     prompts: tuple[str, ...] = ()
     if settings.prompts == SAMPLED:
-        asked = tuple(benchmark.fingerprint for benchmark in watched)
+        prompt_source = tuple(benchmark.fingerprint for benchmark in watched)
     else:
-        prompts = asked = self_replay.written_prompts(settings, context.recipe.root)
+        prompts = prompt_source = self_replay.written_prompts(settings, context.recipe.root)
         self_replay.check_prompts(prompts, watched)
-    key = self_replay.key_of(settings, asked, fingerprint(source), template)
+    key = self_replay.key_of(settings, prompt_source, fingerprint(source), template)
     counts = self_replay.kept_counts(path, key)
     if counts is None:
         context.listener.stage("self-replay")

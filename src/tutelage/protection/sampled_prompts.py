@@ -88,15 +88,15 @@ def sample_prompts(
     fit = [response.text.strip() for response in responses if not reason_to_drop(response)]
     groups = near_duplicate_groups(fit, NEAR)
     distinct = [text for index, text in enumerate(fit) if groups[index] == index]
-    kept = _unwatched(distinct, benchmarks)
+    prompts = _unwatched(distinct, benchmarks)
     counts = PromptCounts(
         sampled=len(responses),
-        kept=len(kept),
+        kept=len(prompts),
         cut_off=reasons["cut off"],
         empty=reasons["empty"],
         degenerate=reasons["degenerate"],
         duplicates=len(fit) - len(distinct),
-        watched=len(distinct) - len(kept),
+        watched=len(distinct) - len(prompts),
     )
     if counts.kept < MIN_PROMPTS:
         raise InputError(
@@ -106,14 +106,14 @@ def sample_prompts(
             expected=f"at least {MIN_PROMPTS}",
             fix="raise prompt_samples; raise prompt_max_tokens if most are cut off; or take bundled",
         )
-    return tuple(kept), counts
+    return tuple(prompts), counts
 
 
 def _unwatched(prompts: Sequence[str], benchmarks: Sequence[Benchmark]) -> list[str]:
     """The prompts that are not near an item of what is watched."""
     items = [item.prompt for benchmark in benchmarks for item in benchmark.items]
-    kept = list(prompts)
+    unwatched = list(prompts)
     # A search names one prompt for each item: others near the same item are named once that one is dropped.
-    while items and (near := {match.row for match in contaminated_items(items, kept, NEAR)}):
-        kept = [prompt for index, prompt in enumerate(kept) if index not in near]
-    return kept
+    while items and (watched := {match.row for match in contaminated_items(items, unwatched, NEAR)}):
+        unwatched = [prompt for index, prompt in enumerate(unwatched) if index not in watched]
+    return unwatched

@@ -118,12 +118,12 @@ def check_prompts(prompts: Sequence[str], benchmarks: Sequence[Benchmark]) -> No
     )
 
 
-def key_of(settings: SelfReplay, asked: Sequence[str], base: str, chat_template: str | None) -> str:
+def key_of(settings: SelfReplay, prompt_source: Sequence[str], base: str, chat_template: str | None) -> str:
     """The hash of all that the answers depend on.
 
     Args:
         settings: of the replay; its share is no part of the key.
-        asked: the prompts; where the base writes them, the fingerprints of the benchmarks that they are kept away from.
+        prompt_source: the prompts; where the base writes them, the fingerprints of the benchmarks that they are kept away from.
         base: the base model's fingerprint.
         chat_template: in use.
     """
@@ -135,7 +135,7 @@ def key_of(settings: SelfReplay, asked: Sequence[str], base: str, chat_template:
             settings.prompt_samples or PROMPT_SAMPLES,
             settings.prompt_max_tokens or PROMPT_TOKENS,
         ]
-    return hashing.of_json([sampling, list(asked), base, chat_template])
+    return hashing.of_json([sampling, list(prompt_source), base, chat_template])
 
 
 def kept_counts(path: Path, key: str) -> ReplayCounts | None:
