@@ -116,7 +116,7 @@ def test_a_finished_run_is_protected_within_nats(priced: Path, capsys: pytest.Ca
 
 
 def test_generated_answers_are_refused_before_anything_is_asked(job: Path) -> None:
-    recipe = change(job, retain={"general-probe": {"nats": 0.05}})
+    recipe = change(job, protect="auto", retain={"general-probe": {"nats": 0.05}})
     with pytest.raises(InputError, match="a budget in nats for answers without likelihoods") as caught:
         run(load(recipe), out=job / "out")
     assert caught.value.where == "retain.general-probe"

@@ -51,6 +51,8 @@ def with_self_replay(context: RunContext) -> RunContext:
     key = self_replay.key_of(settings, prompt_source, fingerprint(source), template)
     counts = self_replay.kept_counts(path, key)
     if counts is None:
+        if settings.prompts == BUNDLED:
+            load_benchmarks(context)  # mistakes of what is watched come before the sampling
         context.listener.stage("self-replay")
         with claim(context.folder, context.record), open_answer_cache(context.say("cache")) as answers:
             base = load(source, chat_template=template, four_bit=context.four_bit, clock=context.clock)
