@@ -79,6 +79,40 @@ def test_the_bases_own_answers_are_mixed_in(job: Path, everyday: Path) -> None:
     ).read_bytes()
 
 
+def test_the_base_writes_the_prompts_too(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    replay = {
+        "prompts": "sampled",
+        "prompt_samples": 200,
+        "prompt_max_tokens": 120,
+        "share": 0.3,
+        "max_new_tokens": 40,
+        "temperature": 1.5,
+        "top_p": 1.0,
+    }
+    recipe = change(job, protect={"self_replay": replay})
+    assert main(["run", str(recipe), "--out", str(job / "out")]) == 0
+    assert "of 200 sampled prompts are asked; dropped: " in capsys.readouterr().err
+    rows = [
+        json.loads(line)
+        for line in (job / "out" / "data" / "self_replay.jsonl").read_text("utf-8").splitlines()
+    ]
+    counts = json.loads((job / "out" / "data" / "self_replay.json").read_text("utf-8"))["counts"]
+    prompts = counts["prompts"]
+    dropped = [prompts[name] for name in ("cut_off", "empty", "degenerate", "duplicates", "watched")]
+    assert prompts["kept"] == 200 - sum(dropped) == counts["asked"]
+    assert len({row["prompt"] for row in rows}) == len(rows) == counts["kept"]
+    card = json.loads((job / "out" / "data" / "card.json").read_text("utf-8"))
+    assert card["mixture"]["self_replay"] == counts
+    page = (job / "out" / "report.html").read_text("utf-8")
+    assert f"{prompts['kept']} of 200 sampled prompts are asked" in page
+    assert not run(load(recipe), out=job / "out").fresh
+    # Elsewhere, watched otherwise: sampled again, to the same prompts.
+    run(load(change(job, watch=[], retain={})), out=job / "other")
+    assert (job / "other" / "data" / "self_replay.jsonl").read_bytes() == (
+        job / "out" / "data" / "self_replay.jsonl"
+    ).read_bytes()
+
+
 def test_a_scale_within_budget_is_delivered(job: Path) -> None:
     recipe = change(
         job,
@@ -197,6 +231,16 @@ def test_no_candidate_within_a_stated_budget_is_exit_code_1(
         ({"protect": "yes"}, "not a way to protect"),
         ({"protect": {"scales": [0.0]}}, "out of range"),
         ({"protect": {"self_replay": {"prompts": "nowhere.jsonl"}}}, "nowhere.jsonl"),
+        ({"protect": {"self_replay": {"prompt_samples": 50}}}, "only sampled prompts read prompt_samples"),
+        ({"protect": {"self_replay": {"prompts": "sampled", "temperature": 0}}}, "would all be the same one"),
+        (
+            {
+                "protect": {
+                    "self_replay": {"prompts": "sampled", "prompt_samples": 32, "prompt_max_tokens": 1}
+                }
+            },
+            "too few of the sampled prompts",
+        ),
         ({"protect": {"self_replay": {"prompts": "rows.jsonl"}}}, "a row has no prompt"),
     ],
 )

@@ -7,26 +7,12 @@ from typing import Any
 import pytest
 import transformers as tf
 
+from tiny_configs import BART, IDS, LLAMA, SHAPE, T5
 from tutelage.core.errors import InputError
 from tutelage.models import add_adapter, export, load, resolve
 from tutelage.models.load import LoadedModel
 
-IDS = {"vocab_size": 40, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
-SHAPE = {**IDS, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-LLAMA = {**SHAPE, "intermediate_size": 24, "num_key_value_heads": 1}
 GPT2 = {**IDS, "n_embd": 16, "n_layer": 2, "n_head": 2}
-T5 = {"vocab_size": 40, "d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 2, "num_heads": 2}
-BART = {
-    **IDS,
-    "d_model": 16,
-    "encoder_layers": 2,
-    "decoder_layers": 2,
-    "encoder_attention_heads": 2,
-    "decoder_attention_heads": 2,
-    "encoder_ffn_dim": 24,
-    "decoder_ffn_dim": 24,
-    "decoder_start_token_id": 2,
-}
 NEO_ATTENTION = [[["global", "local"], 1]]
 GEMMA = {**LLAMA, "head_dim": 8}
 CONFIGS = {

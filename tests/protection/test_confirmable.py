@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 from scipy.stats import norm
 
 from tutelage.benchmarks import Benchmark, load
+from tutelage.comparison.budgets import Nats
 from tutelage.core.types import Response
 from tutelage.evaluation.measure import Measurement
+from tutelage.metrics.answer_log_probability import AnswerLogProbabilities
 from tutelage.protection import confirmable
 
 
@@ -59,3 +62,25 @@ def test_a_base_at_chance_cannot_show_forgetting():
     assert "not clearly above chance (28.0" in note
     assert "guessing gives 25.0" in note
     assert not list(confirmable.notes(benchmark, measured(benchmark, 0.5), None))
+
+
+def test_a_budget_in_nats_is_confirmed_by_the_spread_of_the_base():
+    rng = np.random.default_rng(0)
+    benchmark = load("general-probe", limit=20)
+    base = AnswerLogProbabilities(-rng.exponential(1.3, 120))
+    spread = base.items.std(ddof=1)
+    z = norm.ppf(0.95) + norm.ppf(0.8)
+    needed = confirmable.items_for_nats(0.1, base)
+    assert needed == pytest.approx((z * 0.5 * spread / 0.1) ** 2, abs=1)
+    measurement = dataclasses.replace(measured(benchmark, 0.9), answer_log_probabilities=base)
+    (note,) = confirmable.notes(benchmark, measurement, Nats(0.1))
+    assert f"a budget of 0.1 nats needs about {needed:,} items" in note
+    assert f"({spread:.2f} nats), and 120 are watched" in note
+    smallest = z * 0.5 * spread / 120**0.5
+    assert f"the smallest that they can confirm is about {smallest:.3f}; limit: " in note
+    assert confirmable.items_for_nats(smallest, base) in (120, 121)
+    assert not list(confirmable.notes(benchmark, measurement, Nats(smallest * 1.1)))
+    few = dataclasses.replace(measurement, answer_log_probabilities=AnswerLogProbabilities(base.items[:20]))
+    (note,) = confirmable.notes(benchmark, few, Nats(50.0))
+    assert "needs about 30 items" in note
+    assert "fewer than 30 confirm none" in note

@@ -15,6 +15,8 @@ from tutelage.metrics import holm
 from tutelage.report import formatting as shown
 from tutelage.report import run_page as page
 from tutelage.report import write
+from tutelage.report.protection import search_table
+from tutelage.report.scores import charts
 from tutelage.results.store import Store
 
 from .conftest import FakeRun
@@ -166,6 +168,91 @@ def test_the_search_of_scales_is_a_sentence_a_table_and_a_chart(fake_run):
         assert not gain or texts[at + 2] == gain
     assert "Gain against loss on general-probe" in texts
     assert any(text.startswith("2.0 (0.0 to 4.0), p") for text in texts)
+
+
+def marks_of(search, name="general-probe"):
+    """The chart's marks by scale: (kind, whether the loss is known, whether the gain is), and its scales without a mark."""
+    chart = search_table(search).charts[0]
+    return {
+        point.scale: (point.kind, point.x is not None, point.y is not None) for point in chart.points
+    }, chart
+
+
+def test_the_chart_draws_hollow_what_was_measured_in_part_and_names_what_was_not_tried(fake_run):
+    run = fake_run()
+    search = {**run._search(), "path": [0.4, 0.7, 0.85, 0.9, 1.0]}
+    marks, chart = marks_of(search)
+    assert marks == {
+        "0.4": ("within", True, True),
+        "0.7": ("delivered", True, True),
+        "0.85": ("part", True, False),  # it failed: no gain was asked for
+        "1": ("part", False, True),  # the gain of the whole change is always measured
+    }
+    assert chart.not_tried == "0.9"
+    points = {point.scale: point for point in chart.points}
+    assert points["0.85"].text == "at 0.85 gain not measured, loss 6.0"
+    assert points["1"].text == "at 1 gain 70.0, loss not measured"
+    # Nothing that is drawn is cut off: the axes reach to the ends of all intervals.
+    drawn = [end for point in chart.points for side in (point.x, point.y) if side for end in side]
+    assert 0 <= min(drawn) < max(drawn) <= 100
+    assert chart.x.low <= -1.5
+    assert chart.x.high >= 8
+    assert chart.y.high >= 79
+    page = parsed(run.folder)
+    classes = [value for tag, name, value in page.attributes if tag == "g" and name == "class"]
+    first = classes.index("b within")
+    assert classes[first : first + 4] == ["b within", "t", "b", "b"]
+    dashed = [value for tag, name, value in page.attributes if (tag, name) == ("line", "class")]
+    assert dashed.count("unknown") == 2
+    (caption,) = (text for _, text in page.texts if "Hollow marks" in text)
+    assert "Not tried, so without a mark" not in caption  # every scale of this one has something measured
+
+
+def test_a_whole_change_that_failed_has_loss_and_gain(fake_run):
+    search = fake_run()._search()
+    candidates = [*search["candidates"][:2], {**search["candidates"][2], "scale": 1.0}]
+    marks, chart = marks_of({**search, "path": [0.4, 0.7, 1.0], "candidates": candidates})
+    assert marks["1"] == ("part", True, True)
+    assert chart.not_tried == ""
+
+
+def test_a_search_in_which_the_smallest_scale_failed_has_only_hollow_marks(fake_run):
+    search = fake_run()._search()
+    failed = {**search["candidates"][2], "scale": 0.4}
+    marks, chart = marks_of({**search, "candidates": [failed], "chosen": None})
+    assert marks == {"0.4": ("part", True, False), "1": ("part", False, True)}
+    assert chart.not_tried == "0.7, 0.85"
+
+
+@pytest.mark.parametrize(("lost", "word"), [(0.09, "over"), (0.0, "within")])
+def test_a_loss_in_nats_stands_in_headline_and_note(fake_run, lost, word):
+    results = json.loads((fake_run().folder / "results.json").read_text("utf-8"))
+    watched = results["watched"]["general-probe"]
+    watched["difference"]["accuracy"]["p_adjusted"] = 0.5  # the answers alone show nothing
+    numbers = {"loss": lost, "low": lost - 0.02, "high": lost + 0.02, "p": 0.01, "p_adjusted": 0.01, "n": 240}
+    watched["budget"] = {"nats": 0.05, "word": word, "base": -1.0, "tuned": -1.0 - lost, **numbers}
+    (chart,) = charts(results["watched"], watched=True, budgets={"general-probe": {"nats": 0.05}})
+    assert chart.budget is None
+    assert f"fell by {lost:.3f} nats an item" in chart.nats
+    assert chart.nats.endswith(f"at most 0.05 may be lost: {word}.")
+    assert chart.lost_nats == (word == "over")
+    forgot = "yes" if chart.lost_nats else "no"
+    headline = page._headline({"learned": "yes", "forgot": forgot}, [], [chart])
+    assert headline.endswith(
+        "it forgot some of general-probe." if chart.lost_nats else "it kept general-probe."
+    )
+
+
+def test_losses_in_nats_have_three_decimals(fake_run):
+    search = fake_run()._search()
+    for candidate in search["candidates"]:
+        (test,) = candidate["losses"].values()
+        test.update(unit="nats", budget=0.05, loss=test["loss"] / 100)
+    table = search_table(search)
+    assert table.benchmarks == ("general-probe (budget 0.05 nats)",)
+    assert table.rows[0].losses[0].startswith("0.005 (")
+    assert table.charts[0].unit == "nats an item"
+    assert "loss 0.020" in table.charts[0].points[1].text
 
 
 SMALL = {"test_items": 10, "probe_items": 12, "steps": 4}

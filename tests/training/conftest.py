@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,53 +12,31 @@ import torch
 import transformers as tf
 from torch.nn import functional
 
+from tiny_configs import BART, IDS, LLAMA, SHAPE, T5, VOCABULARY
 from tutelage.core.types import Encoded
+from tutelage.tokens.packing import Packing
+from tutelage.training.loop import Loop
+from tutelage.training.settings import LoopSettings, Objective
 
-VOCABULARY = 40
-_IDS = {"vocab_size": VOCABULARY, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
-_SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-_LLAMA = {**_IDS, **_SHAPE, "intermediate_size": 24, "num_key_value_heads": 1}
-_BART = {
-    "d_model": 16,
-    "encoder_layers": 2,
-    "decoder_layers": 2,
-    "encoder_attention_heads": 2,
-    "decoder_attention_heads": 2,
-    "encoder_ffn_dim": 24,
-    "decoder_ffn_dim": 24,
-}
-_T5 = {
-    "vocab_size": VOCABULARY,
-    "d_model": 16,
-    "d_kv": 8,
-    "d_ff": 24,
-    "num_layers": 2,
-    "num_heads": 2,
-    "pad_token_id": 0,
-    "eos_token_id": 2,
-    "decoder_start_token_id": 0,
-}
+from .plain import PAIRS, put_on
 
-
-_GATED = {**_T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
-_LIKE_BART = {**_IDS, **_BART, "decoder_start_token_id": 2, "max_position_embeddings": 64}
+_GATED = {**T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
+_LIKE_BART = {**BART, "max_position_embeddings": 64}
 
 
 def _config(family: str) -> Any:
     makers: dict[str, Callable[[], Any]] = {
-        "llama": lambda: tf.LlamaConfig(**_LLAMA),
-        "gpt2": lambda: tf.GPT2Config(**_IDS, n_embd=16, n_layer=2, n_head=2, n_positions=64),
-        "qwen2": lambda: tf.Qwen2Config(**_LLAMA),
-        "gemma2": lambda: tf.Gemma2Config(**_LLAMA, head_dim=8, sliding_window=5),
+        "llama": lambda: tf.LlamaConfig(**LLAMA),
+        "gpt2": lambda: tf.GPT2Config(**IDS, n_embd=16, n_layer=2, n_head=2, n_positions=64),
+        "qwen2": lambda: tf.Qwen2Config(**LLAMA),
+        "gemma2": lambda: tf.Gemma2Config(**LLAMA, head_dim=8, sliding_window=5),
         "gemma3": lambda: tf.Gemma3TextConfig(
-            **_LLAMA, head_dim=8, sliding_window=5, layer_types=["sliding_attention", "full_attention"]
+            **LLAMA, head_dim=8, sliding_window=5, layer_types=["sliding_attention", "full_attention"]
         ),
-        "opt": lambda: tf.OPTConfig(
-            **_IDS, **_SHAPE, ffn_dim=24, word_embed_proj_dim=16, max_position_embeddings=64
-        ),
-        "bloom": lambda: tf.BloomConfig(**_IDS, hidden_size=16, n_layer=2, n_head=2),
-        "gemma": lambda: tf.GemmaConfig(**_LLAMA, head_dim=8),
-        "t5": lambda: tf.T5Config(**_T5),
+        "opt": lambda: tf.OPTConfig(**SHAPE, ffn_dim=24, word_embed_proj_dim=16, max_position_embeddings=64),
+        "bloom": lambda: tf.BloomConfig(**IDS, hidden_size=16, n_layer=2, n_head=2),
+        "gemma": lambda: tf.GemmaConfig(**LLAMA, head_dim=8),
+        "t5": lambda: tf.T5Config(**T5),
         "t5-v1.1": lambda: tf.T5Config(**_GATED),
         # As mT5 has it: the heads together are wider than the model.
         "mt5": lambda: tf.MT5Config(**{**_GATED, "d_kv": 12}),
@@ -162,3 +141,86 @@ def gradients() -> Callable[[Any], dict[str, torch.Tensor]]:
         return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
     return take
+
+
+@pytest.fixture
+def moved_loop(
+    tmp_path: Path, make_model: Callable[..., Any], make_rows: Callable[..., Any]
+) -> Callable[..., Loop]:
+    """A loop over nine rows whose model has moved away from its base."""
+
+    def make(
+        family: str,
+        name: str,
+        objective: Objective,
+        *,
+        dtype: torch.dtype = torch.float64,
+        packed: bool = False,
+        **changes: Any,
+    ) -> Loop:
+        pairs = family in PAIRS
+        rows = make_rows(9, pairs=pairs)
+        settings = LoopSettings(
+            steps=1,
+            learning_rate=5e-4,
+            validate_every=50,
+            batch_size=len(rows),
+            objective=objective,
+            packing=Packing(40, 24 if pairs else 0, len(rows)) if packed else None,
+            **changes,
+        )
+        model = make_model(family, dtype=dtype)
+        loop = Loop(
+            model if name == "full" else put_on(model, name),
+            pad_id=0,
+            row_at=rows.__getitem__,
+            validation=(),
+            settings=settings,
+            folder=tmp_path / "checkpoints",
+            needs={"identity": "x"},
+            on_event=lambda _: None,
+        )
+        if name == "full":
+            put_on(model, "full")
+        loop.model.train()
+        return loop
+
+    return make
+
+
+@pytest.fixture
+def tuned(
+    tmp_path: Path, make_model: Callable[..., Any], make_rows: Callable[..., Any]
+) -> Callable[..., tuple[dict[str, torch.Tensor], list[Any]]]:
+    """Trains with an objective; gives the weights and the events."""
+
+    def run(
+        objective: Objective, name: str = "full", *, steps: int = 6, dropout: float = 0.0, **changes: Any
+    ) -> tuple[dict[str, torch.Tensor], list[Any]]:
+        events: list[Any] = []
+        rows = make_rows(8)
+        model = make_model(dropout=dropout)
+        loop = Loop(
+            model if name == "full" else put_on(model, name),
+            pad_id=0,
+            row_at=lambda i: rows[(3 * i) % 8],
+            validation=rows[:2],
+            settings=LoopSettings(
+                steps=max(steps, 1),
+                batch_size=4,
+                micro_batch_tokens=40,
+                learning_rate=0.02,
+                validate_every=3,
+                keep="last",
+                objective=objective,
+                **changes,
+            ),
+            folder=tmp_path / str(hash((objective, name))),
+            needs={"identity": "x"},
+            on_event=events.append,
+        )
+        if steps:
+            loop.tune()
+        return {n: p.detach().clone() for n, p in loop.trained.items()}, events
+
+    return run

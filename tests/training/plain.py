@@ -23,6 +23,13 @@ OPTIONS = {
     "prompt-tuning": {"virtual_tokens": 5},
     "prefix-tuning": {"virtual_tokens": 5},
 }
+FORMS = {
+    "one by one": {"micro_batch_tokens": 1},
+    "cut": {"micro_batch_tokens": 30},
+    "together": {"micro_batch_tokens": 10_000},
+    "packed": {"micro_batch_tokens": 50, "packed": True},
+}
+"""How rows are cut into micro-batches: the same gradients whichever it is."""
 BOUND = {torch.float64: 1e-10, torch.float32: 1e-5}
 
 
@@ -66,6 +73,19 @@ def put_on(model, name, seed=0):
             if parameter.requires_grad:
                 parameter.add_(torch.randn(parameter.shape, generator=draw, dtype=dtype) * 0.05)
     return model.train()
+
+
+def grads(model):
+    """Copies of the gradients of all that is trained."""
+    return {n: p.grad.clone() for n, p in model.named_parameters() if p.requires_grad}
+
+
+def assert_gradients(found, wanted, bound, *, idle):
+    """Whether gradients are equal up to a share of each one's size; of names with `idle` at their end, up to that of the largest one."""
+    largest = max(gradient.norm().item() for gradient in wanted.values())
+    for name, gradient in wanted.items():
+        scale = largest if name.endswith(idle) else gradient.norm().item()
+        assert (found[name] - gradient).norm().item() <= bound * scale, name
 
 
 def logits_alone(model, row):

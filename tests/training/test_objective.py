@@ -11,15 +11,25 @@ from torch.nn import functional
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.tokens.batch import collate
-from tutelage.tokens.packing import Packing
 from tutelage.training.completion_loss import loss_sum, predictions
 from tutelage.training.events import ReferenceCopied, StepDone, ValidationDone
-from tutelage.training.loop import Loop, _recompute_activations
+from tutelage.training.loop import _recompute_activations
 from tutelage.training.objective import TrainingLoss, require_prompt_loss
 from tutelage.training.reference_model import ReferenceModel
 from tutelage.training.settings import LoopSettings, Objective
 
-from .plain import BOUND, OPTIONS, PAIRS, Double, changed, logits_alone, put_on
+from .plain import (
+    BOUND,
+    FORMS,
+    OPTIONS,
+    PAIRS,
+    Double,
+    assert_gradients,
+    changed,
+    grads,
+    logits_alone,
+    put_on,
+)
 
 ALL = Objective(prompt_loss_weight=0.3, label_smoothing=0.1, kl_to_base=0.7, l2_to_base=0.05)
 OFF = "dora", "ia3", "oft", "prompt-tuning", "prefix-tuning"  # no distance of weights
@@ -32,36 +42,11 @@ def objective_for(family, name):
 
 
 @pytest.fixture
-def make_loop(tmp_path, make_model, make_rows):
-    """A loop over nine rows whose model has moved away from its base."""
+def make_loop(moved_loop):
+    """A loop whose model has moved away from its base, with all parts of the objective unless another is given."""
 
-    def make(family="llama", name="full", *, objective=None, dtype=torch.float64, packed=False, **changes):
-        pairs = family in PAIRS
-        rows = make_rows(9, pairs=pairs)
-        settings = LoopSettings(
-            steps=1,
-            learning_rate=5e-4,
-            validate_every=50,
-            batch_size=len(rows),
-            objective=objective_for(family, name) if objective is None else objective,
-            packing=Packing(40, 24 if pairs else 0, len(rows)) if packed else None,
-            **changes,
-        )
-        model = make_model(family, dtype=dtype)
-        loop = Loop(
-            model if name == "full" else put_on(model, name),
-            pad_id=0,
-            row_at=rows.__getitem__,
-            validation=(),
-            settings=settings,
-            folder=tmp_path / "checkpoints",
-            needs={"identity": "x"},
-            on_event=lambda _: None,
-        )
-        if name == "full":
-            put_on(model, "full")
-        loop.model.train()
-        return loop
+    def make(family="llama", name="full", *, objective=None, **changes):
+        return moved_loop(family, name, objective or objective_for(family, name), **changes)
 
     return make
 
@@ -80,10 +65,6 @@ def as_trained(loop):
         "kl": parts.kl,
         "l2": parts.l2,
     }, grads(loop.model)
-
-
-def grads(model):
-    return {n: p.grad.clone() for n, p in model.named_parameters() if p.requires_grad}
 
 
 def distance(model, base):
@@ -135,21 +116,11 @@ def assert_equal(found, wanted, bound):
         # A divergence is a difference of logarithms as large as the loss, and rounded as they are.
         rounding = bound * want["objective"] if name == "kl" and bound == BOUND[torch.float32] else 0.0
         assert parts[name] == (None if value is None else pytest.approx(value, rel=bound, abs=rounding)), name
-    largest = max(g.norm().item() for g in wants.values())
-    for name, gradient in wants.items():
-        # A bias of all keys alike moves no softmax: its gradient is the distance's alone, or rounding.
-        idle = name.endswith("k_proj.bias")
-        scale = largest if idle else gradient.norm().item()
-        assert (gradients[name] - gradient).norm().item() <= bound * scale, name
+    # A bias of all keys alike moves no softmax: its gradient is the distance's alone, or rounding.
+    assert_gradients(gradients, wants, bound, idle="k_proj.bias")
 
 
-FORMS = {
-    "one by one": {"micro_batch_tokens": 1},
-    "cut": {"micro_batch_tokens": 30},
-    "together": {"micro_batch_tokens": 10_000},
-    "packed": {"micro_batch_tokens": 50, "packed": True},
-    "recomputed": {"micro_batch_tokens": 30, "activation_checkpointing": True},
-}
+ALL_FORMS = {**FORMS, "recomputed": {"micro_batch_tokens": 30, "activation_checkpointing": True}}
 CASES = [
     ("llama", "full", "one by one"),
     ("llama", "full", "cut"),
@@ -174,7 +145,7 @@ REST = [
     (family, name, form)
     for family in ("llama", "gpt2", "qwen2", "gemma2", "t5", "t5-v1.1", "mt5", "bart")
     for name in (*OPTIONS, "full")
-    for form in FORMS
+    for form in ALL_FORMS
     if (family, name, form) not in CASES
     and (family, name) != ("gpt2", "oft")
     and not (form == "packed" and name.startswith("pr"))
@@ -186,7 +157,7 @@ REST = [
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_parts_and_gradients_are_those_of_the_formula(make_loop, make_model, case, dtype):
     family, name, form = case
-    loop = make_loop(family, name, dtype=dtype, **FORMS[form])
+    loop = make_loop(family, name, dtype=dtype, **ALL_FORMS[form])
     base = make_model(family, dtype=dtype)
     rows = loop._rows(0).rows
     double = dtype == torch.float64
@@ -342,43 +313,15 @@ def test_a_distance_that_is_not_defined_is_refused_by_name(make_model, name):
         TrainingLoss(model, trained, Objective(l2_to_base=0.1))
 
 
-RUN = LoopSettings(
-    steps=6, batch_size=4, micro_batch_tokens=40, learning_rate=0.02, validate_every=3, keep="last"
-)
-
-
-@pytest.fixture
-def tuned(tmp_path, make_model, make_rows):
-    """Trains with an objective; gives the weights, the steps and the model."""
-
-    def run(objective, name="full", *, dropout=0.1, **changes):
-        events, rows = [], make_rows(8)
-        model = make_model(dropout=dropout)
-        loop = Loop(
-            model if name == "full" else put_on(model, name),
-            pad_id=0,
-            row_at=lambda i: rows[(3 * i) % 8],
-            validation=rows[:2],
-            settings=changed(RUN, objective=objective, **changes),
-            folder=tmp_path / str(hash((objective, name))),
-            needs={"identity": "x"},
-            on_event=events.append,
-        )
-        loop.tune()
-        return {n: p.detach().clone() for n, p in loop.trained.items()}, events
-
-    return run
-
-
 def test_every_part_changes_what_is_learned_and_the_log_tells_it(tuned):
-    plain, events = tuned(Objective())
+    plain, events = tuned(Objective(), dropout=0.1)
     steps = [e for e in events if isinstance(e, StepDone)]
     assert all(step.parts is None for step in steps)
     assert not any(isinstance(e, ReferenceCopied) for e in events)
     told = {"prompt_loss_weight": "prompt", "label_smoothing": None, "kl_to_base": "kl", "l2_to_base": "l2"}
     seen = [plain]
     for field, part in told.items():
-        weights, events = tuned(Objective(**{field: 0.3}))
+        weights, events = tuned(Objective(**{field: 0.3}), dropout=0.1)
         assert all(any(not torch.equal(weights[n], other[n]) for n in plain) for other in seen), field
         seen.append(weights)
         last = [e for e in events if isinstance(e, StepDone)][-1]

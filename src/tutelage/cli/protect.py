@@ -12,6 +12,7 @@ from tutelage.cli import console
 from tutelage.cli.live import LiveProgress
 from tutelage.cli.options import Data, Out, Strict
 from tutelage.cli.run import exit_code, show_results
+from tutelage.comparison.budgets import Budget, Nats
 from tutelage.config.protect_block import PATH
 from tutelage.core.errors import InputError
 
@@ -22,8 +23,9 @@ def protect(
         list[str] | None,
         typer.Option(
             "--budget",
-            metavar="NAME=POINTS",
-            help="What a watched benchmark may lose at most; by default what the run's recipe retains, or 5 points. May be repeated.",
+            metavar="NAME=POINTS|NATSnats",
+            help="What a watched benchmark may lose at most, in points (5) or in nats an item (0.05nats); by default what the run's recipe "
+            "retains, or 5 points. May be repeated.",
         ),
     ] = None,
     scale: Annotated[
@@ -69,17 +71,18 @@ def protect(
     return exit_code(outcome, strict=strict)
 
 
-def _budgets(texts: Sequence[str]) -> dict[str, float]:
+def _budgets(texts: Sequence[str]) -> dict[str, Budget]:
     """The budgets by benchmark.
 
     Raises:
-        InputError: a text is no name with points.
+        InputError: a text is no name with points or nats.
     """
-    budgets = {}
+    budgets: dict[str, Budget] = {}
     for text in texts:
-        name, _, points = text.rpartition("=")
+        name, _, amount = text.rpartition("=")
+        number = amount.strip().removesuffix("nats")
         try:
-            budgets[name.strip()] = float(points)
+            budgets[name.strip()] = float(number) if number == amount.strip() else Nats(float(number))
         except ValueError:
             name = ""
         if not name.strip():
@@ -87,7 +90,7 @@ def _budgets(texts: Sequence[str]) -> dict[str, float]:
                 "not a budget",
                 where="--budget",
                 found=text,
-                expected="a watched benchmark and its points",
-                fix="write --budget general-probe=5",
+                expected="a watched benchmark and its points or nats",
+                fix="write --budget general-probe=5, or --budget mmlu:cloze=0.05nats",
             )
     return budgets

@@ -66,11 +66,10 @@ def train(
 def show_results(results: Mapping[str, Any], folder: Path) -> None:
     """Print a run's scores, its verdict and where its report is."""
     rows = [
-        _row(name + name_marks(measured.get("told", {})), metric, measured)
+        row
         for group in ("tasks", "watched")
         for name, measured in results[group].items()
-        for metric in measured["base"]
-        if metric in measured["tuned"]
+        for row in _rows(name + name_marks(measured.get("told", {})), measured)
     ]
     console.show_table(["", "metric", "base", "tuned", "difference", "p"], rows, right=(2, 3, 4, 5))
     console.show(results["verdict"]["sentence"])
@@ -100,6 +99,18 @@ def _sequence_lines(sequence: Mapping[str, Any] | None) -> list[str]:
                 f"({value} points, 95 % interval {low} to {high})"
             )
     return [*lines, sequence["sentence"]]
+
+
+def _rows(name: str, measured: Mapping[str, Any]) -> list[list[str]]:
+    """The rows of a task or benchmark: its metrics, and the loss in nats where its budget is in nats."""
+    rows = [_row(name, metric, measured) for metric in measured["base"] if metric in measured["tuned"]]
+    budget = measured.get("budget", {})
+    if "nats" in budget:
+        change = f"{-budget['loss']:+.3f} [{-budget['high']:+.3f}, {-budget['low']:+.3f}]"
+        label = f"nats an item, budget {budget['nats']:g}: {budget['word']}"
+        sides = (f"{budget[side]:.3f}" for side in ("base", "tuned"))
+        rows.append([name, label, *sides, change, f"{budget['p_adjusted']:.4f}"])
+    return rows
 
 
 def _row(name: str, metric: str, measured: Mapping[str, Any]) -> list[str]:

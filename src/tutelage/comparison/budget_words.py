@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from tutelage.comparison.budgets import exceeds, undetected_loss
+from tutelage.comparison.budgets import Budget, Nats, exceeds, undetected_loss
+from tutelage.comparison.items_needed import Word, items_needed
+from tutelage.comparison.nats_words import NatsWord, nats_word
 from tutelage.comparison.task_comparison import TaskComparison
-from tutelage.metrics.stats.intervals import Z
-from tutelage.metrics.stats.paired_tests import POWER_80
-
-Z_NEEDED = 1.6448536269514722 + POWER_80
-"""How many standard errors show something one-sided at 5 % with 80 % power."""
-MIN_ITEMS = 300
-"""So many items over the budget in points exclude a loss above it when nothing at all is lost: the rule of three."""
-
-Word = Literal["within", "over", "cannot tell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +31,11 @@ class BudgetWord:
         return {"points": self.points, "word": self.word, **({"items": self.items} if self.items else {})}
 
 
-def budget_word(comparison: TaskComparison, budget: float) -> BudgetWord:
+def budget_word(comparison: TaskComparison, budget: Budget) -> BudgetWord | NatsWord:
     """Judge a watched benchmark by the budget that the recipe states for it."""
+    if isinstance(budget, Nats):
+        assert comparison.nats is not None  # measured where the budget is in nats
+        return nats_word(comparison.nats, budget)
     loss = comparison.loss_points
     if comparison.excludes_loss_above(budget):
         return BudgetWord(budget, "within")
@@ -51,26 +46,6 @@ def budget_word(comparison: TaskComparison, budget: float) -> BudgetWord:
         return BudgetWord(budget, "cannot tell")
     needed = items_needed(difference.independent, loss, worst - loss, budget)
     return BudgetWord(budget, "cannot tell", needed)
-
-
-def items_needed(n: int, loss: float, reach: float, budget: float) -> int | None:
-    """How many items would show with 80 % power that a loss is within budget, if it is as observed.
-
-    The usual normal approximation: (1.645 + 0.842) standard errors have to fit between loss and budget.
-
-    Args:
-        n: items that were asked.
-        loss: the observed loss in points.
-        reach: from the loss to the worse end of its 95 % interval.
-        budget: the loss that is allowed.
-
-    Returns:
-        The number; None when the observed loss is not below the budget.
-    """
-    margin = budget - loss
-    if margin <= 0 or budget <= 0:
-        return None
-    return math.ceil(max(n * (Z_NEEDED * reach / Z / margin) ** 2, MIN_ITEMS / budget))
 
 
 def excluded_loss(comparison: TaskComparison) -> float | None:

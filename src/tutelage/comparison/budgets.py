@@ -8,7 +8,22 @@ a million items. `ROUNDING` lies between the two.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from tutelage.core.errors import InputError
+
 ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Nats:
+    """A budget in nats: the mean loss of the right answers' log-probability, an item, that is allowed."""
+
+    amount: float
+
+
+Budget = float | Nats
+"""The loss that is allowed: a number is points of 0 to 100."""
 
 
 def exceeds(points: float, budget: float) -> bool:
@@ -27,3 +42,14 @@ def undetected_loss(n: int, gain: float) -> float:
         gain: the change in points toward better; a loss is in the interval already.
     """
     return 100 * (1 - 0.05 ** (1 / n)) - max(gain, 0.0) if n > 0 else 100.0
+
+
+def no_log_probabilities(name: str, reason: str) -> InputError:
+    """The error for a budget in nats of a benchmark whose right answers have no log-probability."""
+    return InputError(
+        "a budget in nats for answers without likelihoods",
+        where=f"retain.{name}",
+        found=reason,
+        expected="a benchmark whose answers are choices, each with its likelihood",
+        fix=f"write a number of points, such as  {name}: 5.0, or watch another benchmark or way, such as mmlu:cloze",
+    )

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tutelage.comparison import wording
-from tutelage.comparison.budget_words import items_needed
-from tutelage.comparison.budgets import exceeds, undetected_loss
+from tutelage.comparison.budgets import Budget, Nats, exceeds, no_log_probabilities, undetected_loss
+from tutelage.comparison.items_needed import items_needed
 from tutelage.comparison.task_comparison import ALPHA, Estimate, PairedScores, gain_in_points
-from tutelage.comparison.wording import format_number
+from tutelage.comparison.wording import format_nats, format_number
 from tutelage.core.errors import InputError
+from tutelage.metrics.answer_log_probability import MIN_ITEMS, loss_in_nats
 from tutelage.metrics.loss_tests import p_of_loss
 
 
@@ -26,12 +27,13 @@ class LossTest:
     """Whether a candidate's loss on one benchmark is below its budget.
 
     Attributes:
-        budget: the loss in points that is allowed.
-        loss: the observed loss in points; negative for a gain.
+        budget: the loss that is allowed.
+        loss: the observed loss; negative for a gain.
         low, high: of its 95 % interval.
         p: one-sided, of a loss of at least the budget.
         n: independent items.
         within: whether such a loss is excluded: p is below 5 %, and the items suffice to exclude it at all.
+        unit: of budget and loss: points of 0 to 100, or nats an item (the right answers' log-probability).
     """
 
     budget: float
@@ -41,6 +43,18 @@ class LossTest:
     p: float
     n: int
     within: bool
+    unit: Literal["points", "nats"] = "points"
+
+    def as_json(self) -> dict[str, Any]:
+        """The test as in results.json, which names the unit where it is not points."""
+        values = asdict(self)
+        if self.unit == "points":
+            del values["unit"]
+        return values
+
+    def number(self, value: float) -> str:
+        """A loss with as many decimals as its unit takes."""
+        return format_nats(value) if self.unit == "nats" else format_number(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +78,7 @@ class Candidate:
 
     def as_json(self) -> dict[str, Any]:
         """The candidate as in results.json."""
-        losses = {name: asdict(test) for name, test in self.losses.items()}
+        losses = {name: test.as_json() for name, test in self.losses.items()}
         gain = None if self.gain is None else self.gain._asdict()
         return {"scale": self.scale, "within": self.within, "gain": gain, "losses": losses}
 
@@ -103,7 +117,7 @@ class SequenceResult:
                 "The model is delivered as it was trained."
             )
         excluded = "; ".join(
-            f"a loss above {test.budget:g} points is excluded on {name}"
+            f"a loss above {test.budget:g} {test.unit} is excluded on {name}"
             for name, test in chosen.losses.items()
         )
         assert chosen.gain is not None
@@ -164,25 +178,29 @@ def _gained(candidate: Candidate) -> float:
 def _loss_words(name: str, test: LossTest) -> str:
     """Why a candidate failed on a benchmark."""
     numbers = (
-        f"{name} lost {format_number(test.loss)} points "
-        f"(95 % interval {format_number(test.low)} to {format_number(test.high)}, {test.n} items, budget {test.budget:g})"
+        f"{name} lost {test.number(test.loss)} {test.unit} "
+        f"(95 % interval {test.number(test.low)} to {test.number(test.high)}, {test.n} items, budget {test.budget:g})"
     )
-    needed = items_needed(test.n, test.loss, test.high - test.loss, test.budget)
+    least = MIN_ITEMS if test.unit == "nats" else None
+    needed = items_needed(test.n, test.loss, test.high - test.loss, test.budget, least=least)
     return numbers if needed is None else f"{numbers}, which about {needed:,} items would settle"
 
 
-def loss_test(name: str, scores: PairedScores, budget: float, *, seed: int = 0) -> LossTest:
+def loss_test(name: str, scores: PairedScores, budget: Budget, *, seed: int = 0) -> LossTest:
     """Test whether a candidate lost at least the budget on a benchmark.
 
     Args:
         name: the benchmark's, for errors.
-        scores: of the base and of the candidate; the primary metric is tested.
-        budget: the loss in points that is allowed.
+        scores: of the base and of the candidate; the primary metric is tested, or the right answers' log-probability by Student's
+            paired t-test where the budget is in nats.
+        budget: the loss that is allowed.
         seed: for intervals and tests that draw random numbers.
 
     Raises:
-        InputError: the primary metric has no scale of 0 to 100.
+        InputError: the primary metric has no scale of 0 to 100, or right answers have no log-probability.
     """
+    if isinstance(budget, Nats):
+        return _nats_test(name, scores, budget.amount)
     measured, points = gain_in_points(scores, seed=seed), wording.budget_points(scores.primary)
     if measured is None or points is None:
         raise InputError(
@@ -195,3 +213,13 @@ def loss_test(name: str, scores: PairedScores, budget: float, *, seed: int = 0) 
     p = p_of_loss(scores.base[scores.primary], scores.tuned[scores.primary], budget / points, seed=seed)
     enough = not exceeds(undetected_loss(n, gain.value), budget)
     return LossTest(budget, -gain.value, -gain.high, -gain.low, p, n, within=p < ALPHA and enough)
+
+
+def _nats_test(name: str, scores: PairedScores, budget: float) -> LossTest:
+    """The test of a loss in nats."""
+    if scores.answer_log_probabilities is None:
+        raise no_log_probabilities(name, "answers without log-probabilities")
+    loss = loss_in_nats(*scores.answer_log_probabilities)
+    p = loss.p_of_at_least(budget)
+    within = p < ALPHA and loss.n >= MIN_ITEMS
+    return LossTest(budget, loss.value, loss.low, loss.high, p, loss.n, within, unit="nats")

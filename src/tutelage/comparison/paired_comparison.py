@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tutelage.comparison import wording
 from tutelage.comparison.budget_words import BudgetWord, budget_word
+from tutelage.comparison.budgets import Budget, Nats, no_log_probabilities
+from tutelage.comparison.nats_words import NatsWord
 from tutelage.comparison.task_comparison import (
     PairedScores,
     TaskComparison,
@@ -18,6 +20,8 @@ from tutelage.comparison.task_means import BEST_ON_VALIDATION, TaskMeans, mean_o
 from tutelage.comparison.verdict import SideNames, Verdict, verdict
 from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
+from tutelage.metrics import holm
+from tutelage.metrics.answer_log_probability import loss_in_nats
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Comparison:
     watched: Mapping[str, TaskComparison]
     verdict: Verdict
     groups: Sequence[TaskMeans] = ()
-    budgets: Mapping[str, BudgetWord] = field(default_factory=dict)
+    budgets: Mapping[str, BudgetWord | NatsWord] = field(default_factory=dict)
 
     @property
     def over_budget(self) -> bool:
@@ -55,7 +59,7 @@ def compare_models(
     tasks: Mapping[str, PairedScores],
     watched: Mapping[str, PairedScores],
     *,
-    budgets: Mapping[str, float] | None = None,
+    budgets: Mapping[str, Budget] | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
     seed: int = 0,
     names: SideNames | None = None,
@@ -65,8 +69,8 @@ def compare_models(
     Args:
         tasks: the trained tasks, by name.
         watched: what must not be lost, by name.
-        budgets: points (0-100) that a watched benchmark may lose at most; 5 for those without one, which never makes
-            `over_budget`.
+        budgets: points (0-100) or nats that a watched benchmark may lose at most; 5 points for those without one, which never
+            makes `over_budget`.
         groups: names of tasks that are averaged together, by the group's name.
         seed: of the paired tests.
         names: of the two sides in the sentence.
@@ -80,6 +84,7 @@ def compare_models(
         adjust_p_values(compare_task(name, scores, seed=seed) for name, scores in side.items())
         for side in (tasks, watched)
     )
+    of_watched = _with_nats(of_watched, watched, budgets)
     means = [
         mean_over_tasks(name, scores, seed=seed)
         for group, members in (groups or {}).items()
@@ -98,6 +103,24 @@ def compare_models(
     )
 
 
+def _with_nats(
+    comparisons: Sequence[TaskComparison], watched: Mapping[str, PairedScores], budgets: Mapping[str, Budget]
+) -> list[TaskComparison]:
+    """Set the losses in nats of what has such a budget, with p adjusted (Holm) over these."""
+    losses = {}
+    for name in (name for name, budget in budgets.items() if isinstance(budget, Nats)):
+        pair = watched[name].answer_log_probabilities
+        assert pair is not None  # the budgets were checked
+        losses[name] = loss_in_nats(*pair)
+    adjusted = dict(zip(losses, holm([loss.p for loss in losses.values()]), strict=True))
+    return [
+        replace(each, nats=replace(losses[each.name], p_adjusted=adjusted[each.name]))
+        if each.name in losses
+        else each
+        for each in comparisons
+    ]
+
+
 def _averaged(
     group: str, tasks: Mapping[str, PairedScores]
 ) -> Iterator[tuple[str, Mapping[str, PairedScores]]]:
@@ -112,7 +135,7 @@ def _averaged(
         yield f"{group}, {BEST_ON_VALIDATION}", in_best
 
 
-def _check_budgets(budgets: Mapping[str, float], watched: Mapping[str, PairedScores]) -> None:
+def _check_budgets(budgets: Mapping[str, Budget], watched: Mapping[str, PairedScores]) -> None:
     for name, budget in budgets.items():
         where = f"retain.{name}"
         if name not in watched:
@@ -124,6 +147,9 @@ def _check_budgets(budgets: Mapping[str, float], watched: Mapping[str, PairedSco
                 fix=did_you_mean(name, list(watched), form="{!r}")
                 or "add it to `watch`, or take it out of `retain`",
             )
+        if isinstance(budget, Nats):
+            _require_nats(name, watched[name], budget)
+            continue
         if not 0 <= budget <= 100:
             raise InputError("not a budget", where=where, found=str(budget), expected="points from 0 to 100")
         if wording.budget_points(watched[name].primary) is None:
@@ -133,3 +159,17 @@ def _check_budgets(budgets: Mapping[str, float], watched: Mapping[str, PairedSco
                 found=watched[name].primary,
                 fix="take it out of `retain`, or watch the benchmark by another metric",
             )
+
+
+def _require_nats(name: str, scores: PairedScores, budget: Nats) -> None:
+    """Check that a budget in nats applies to a benchmark.
+
+    Raises:
+        InputError: it is not above 0, or right answers have no log-probabilities.
+    """
+    if not budget.amount > 0:
+        raise InputError(
+            "not a budget", where=f"retain.{name}", found=f"{budget.amount:g} nats", expected="nats above 0"
+        )
+    if scores.answer_log_probabilities is None:
+        raise no_log_probabilities(name, "answers without log-probabilities")

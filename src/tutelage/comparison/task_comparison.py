@@ -10,6 +10,7 @@ from tutelage.comparison import wording
 from tutelage.comparison.budgets import exceeds, undetected_loss
 from tutelage.core.errors import InputError
 from tutelage.metrics import ItemScores, Score, ScoreDifference, holm, paired_difference
+from tutelage.metrics.answer_log_probability import AnswerLogProbabilities, NatsLoss
 
 ALPHA = 0.05
 DEFAULT_BUDGET = 5.0
@@ -23,12 +24,14 @@ class PairedScores:
         primary: the metric that decides.
         base, tuned: every metric's scores of the first and the second model.
         parts: the same for each part (a subject, a kind of question).
+        answer_log_probabilities: both models' log-probabilities of the right answers, on the same items; None where answers have none.
     """
 
     primary: str
     base: Mapping[str, ItemScores]
     tuned: Mapping[str, ItemScores]
     parts: Mapping[str, PairedScores] = field(default_factory=dict)
+    answer_log_probabilities: tuple[AnswerLogProbabilities, AnswerLogProbabilities] | None = None
 
 
 class Estimate(NamedTuple):
@@ -93,7 +96,7 @@ class TaskComparison:
     """A task or benchmark compared: scores of both models and their paired differences, by metric.
 
     `flips` counts the items that only the second model, and only the first one, has right; None where the primary metric
-    does not say right or wrong of an item.
+    does not say right or wrong of an item. `nats` is the loss of the right answers' log-probability, where the budget is in nats.
     """
 
     name: str
@@ -103,6 +106,7 @@ class TaskComparison:
     difference: Mapping[str, ScoreDifference]
     parts: Mapping[str, TaskComparison] = field(default_factory=dict)
     flips: tuple[int, int] | None = None
+    nats: NatsLoss | None = None
 
     @property
     def primary_difference(self) -> ScoreDifference:

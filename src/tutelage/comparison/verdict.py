@@ -8,7 +8,8 @@ from typing import Literal
 
 from tutelage.comparison import wording
 from tutelage.comparison.budget_words import budget_word, excluded_loss
-from tutelage.comparison.budgets import exceeds
+from tutelage.comparison.budgets import Budget, Nats, exceeds
+from tutelage.comparison.nats_words import NatsWord, lost_nats, nats_facts
 from tutelage.comparison.task_comparison import ALPHA, DEFAULT_BUDGET, TaskComparison
 from tutelage.comparison.wording import format_number
 
@@ -63,7 +64,7 @@ def verdict(
     tasks: Sequence[TaskComparison],
     watched: Sequence[TaskComparison],
     *,
-    budgets: Mapping[str, float],
+    budgets: Mapping[str, Budget],
     names: SideNames,
 ) -> Verdict:
     """Judge comparisons with adjusted p values.
@@ -100,13 +101,19 @@ def _learned(tasks: Sequence[TaskComparison]) -> VerdictWord:
     return "yes" if tasks and all(task.improved for task in tasks) else "unclear"
 
 
-def _forgot(watched: Sequence[TaskComparison], budgets: Mapping[str, float]) -> VerdictWord:
-    if any(benchmark.worsened for benchmark in watched):
+def _forgot(watched: Sequence[TaskComparison], budgets: Mapping[str, Budget]) -> VerdictWord:
+    if any(map(_lost, watched)):
         return "yes"
-    excluded = [
-        benchmark.excludes_loss_above(budgets.get(benchmark.name, DEFAULT_BUDGET)) for benchmark in watched
+    within = [
+        budget_word(benchmark, budgets.get(benchmark.name, DEFAULT_BUDGET)).word == "within"
+        for benchmark in watched
     ]
-    return "no" if excluded and all(excluded) else "unclear"
+    return "no" if within and all(within) else "unclear"
+
+
+def _lost(comparison: TaskComparison) -> bool:
+    """Whether something was lost, not by chance: in the primary metric, or in nats where the budget is in nats."""
+    return comparison.worsened or (comparison.nats is not None and lost_nats(comparison.nats))
 
 
 def _task_group(task: TaskComparison) -> str:
@@ -116,22 +123,23 @@ def _task_group(task: TaskComparison) -> str:
     return "rose" if task.improved else "fell" if task.worsened else "open"
 
 
-def _watched_group(comparison: TaskComparison, budgets: Mapping[str, float]) -> str:
+def _watched_group(comparison: TaskComparison, budgets: Mapping[str, Budget]) -> str:
     """Which of the verdict's sentences speaks about something watched; without a stated budget none names a budget."""
-    if comparison.gain is None:
+    if comparison.gain is None and comparison.nats is None:
         return "no_direction"
-    if comparison.name not in budgets:
-        if comparison.worsened:
-            return "lost"
-        return "not_lost" if comparison.excludes_loss_above(DEFAULT_BUDGET) else "unclear"
-    budget = budgets[comparison.name]
+    budget = budgets.get(comparison.name)
+    if budget is None:
+        excluded = comparison.excludes_loss_above(DEFAULT_BUDGET)
+        return "lost" if comparison.worsened else "not_lost" if excluded else "unclear"
     word = budget_word(comparison, budget).word
-    if comparison.worsened:
+    if _lost(comparison):
         return {"over": "lost_over", "within": "lost_within", "cannot tell": "lost_unsettled"}[word]
     if word == "within":
         return "kept"
     worst = comparison.worst_loss_points
-    return "few" if worst is not None and not exceeds(worst, budget) else "unsettled"
+    if isinstance(budget, Nats) or worst is None or exceeds(worst, budget):
+        return "unsettled"
+    return "few"
 
 
 def _parts_sentence(watched: Sequence[TaskComparison], sentences: Mapping[str, str]) -> str:
@@ -149,7 +157,7 @@ def _grouped_sentences(
     comparisons: Sequence[TaskComparison],
     groups: Sequence[str],
     sentences: Mapping[str, str],
-    budgets: Mapping[str, float] | None = None,
+    budgets: Mapping[str, Budget] | None = None,
 ) -> str:
     """One sentence for each group that has members; `groups` has the group of each comparison."""
     texts = []
@@ -163,7 +171,7 @@ def _grouped_sentences(
     return " ".join(texts)
 
 
-def _change(comparison: TaskComparison, budgets: Mapping[str, float] | None = None) -> str:
+def _change(comparison: TaskComparison, budgets: Mapping[str, Budget] | None = None) -> str:
     """One change in numbers: `right answers rose from 2.5 to 86.3 of 100 (+83.8 points, 95 % interval ...)`."""
     metric, difference = comparison.primary, comparison.primary_difference
     words = wording.metric_wording(metric)
@@ -181,7 +189,7 @@ def _change(comparison: TaskComparison, budgets: Mapping[str, float] | None = No
     facts = [f"{value}{unit}", f"95 % interval {low} to {high}", f"{difference.n} items"]
     if words.target is not None:
         facts.append(f"best at {format_number(wording.display_value(metric, words.target))}")
-    if budgets is not None and wording.budget_points(metric) is not None:
+    if budgets is not None and (comparison.nats or wording.budget_points(metric) is not None):
         facts += _budget_facts(comparison, budgets.get(comparison.name))
     p, adjusted = difference.p, difference.p_adjusted
     if adjusted is not None and p < ALPHA <= adjusted:
@@ -189,14 +197,16 @@ def _change(comparison: TaskComparison, budgets: Mapping[str, float] | None = No
     return f"{words.phrase} {moved}{scale} ({', '.join(facts)})"
 
 
-def _budget_facts(comparison: TaskComparison, budget: float | None) -> list[str]:
+def _budget_facts(comparison: TaskComparison, budget: Budget | None) -> list[str]:
     """The budget, and how many items would do where they are too few; without one, the loss above which all is excluded."""
     if budget is None:
         excluded = excluded_loss(comparison)
         return [] if excluded is None else [f"a loss above {format_number(excluded)} is excluded"]
     word = budget_word(comparison, budget)
+    if isinstance(word, NatsWord):
+        return nats_facts(word)
     needed = [f"about {word.items:,} items would settle it"] if word.items is not None else []
-    return [f"budget {format_number(budget)}", *needed]
+    return [f"budget {format_number(word.points)}", *needed]
 
 
 def _first_few(texts: Sequence[str], *, separator: str = "; ") -> str:

@@ -76,6 +76,12 @@ def format_number(value: float, *, sign: bool = False) -> str:
     return (MINUS if value < 0 else "+" if sign else "") + text
 
 
+def format_nats(value: float) -> str:
+    """A number of nats with three decimals and a true minus."""
+    text = f"{abs(value):.3f}"
+    return (MINUS if value < 0 and float(text) else "") + text
+
+
 def display_value(metric: str, value: float) -> float:
     """A metric's value on the scale that people are shown: 0 to 100 where there is one, else as it is."""
     return value * (metric_wording(metric).points or 1.0)

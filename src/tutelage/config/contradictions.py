@@ -7,6 +7,7 @@ from typing import Any
 
 from tutelage.config import continuation
 from tutelage.config.data_block import Data
+from tutelage.config.protect_block import BUNDLED, SAMPLED
 from tutelage.config.tune_block import Tune
 from tutelage.core.errors import InputError, raise_all
 from tutelage.core.strictjson import shorten
@@ -204,6 +205,8 @@ def _protect_contradictions(recipe: Mapping[str, Any], where: Where) -> Iterator
             found=method.cannot["merge"],
             fix="take another method, such as lora, or protect: {self_replay: {}}",
         )
+    if isinstance(protect, Mapping) and isinstance(protect.get("self_replay"), Mapping):
+        yield from _prompt_contradictions(protect["self_replay"], where)
     if replays and recipe.get("replay") is not None:
         yield InputError(
             "two ways to say what is replayed",
@@ -211,6 +214,29 @@ def _protect_contradictions(recipe: Mapping[str, Any], where: Where) -> Iterator
             found="replay, and self_replay in protect",
             expected="one of the two",
             fix="remove replay, or write protect: {scales: [0.4, 0.55, 0.7, 0.85, 1.0]}",
+        )
+
+
+def _prompt_contradictions(replay: Mapping[str, Any], where: Where) -> Iterator[InputError]:
+    """Find what the source of the prompts does not read or cannot do without."""
+    path = ("protect", "self_replay")
+    sampled = replay.get("prompts", BUNDLED) == SAMPLED
+    for name in ("prompt_samples", "prompt_max_tokens"):
+        if not sampled and replay.get(name) is not None:
+            yield InputError(
+                f"only sampled prompts read {name}",
+                where=where((*path, name)),
+                found=f"prompts: {shorten(str(replay.get('prompts', BUNDLED)))}",
+                expected="prompts: sampled",
+                fix=f"add  prompts: sampled, or remove {name}",
+            )
+    if sampled and replay.get("temperature") == 0:
+        yield InputError(
+            "prompts that are not drawn at random would all be the same one",
+            where=where((*path, "temperature")),
+            found="0, with prompts: sampled",
+            expected="a temperature above 0",
+            fix="raise the temperature, or take prompts: bundled",
         )
 
 

@@ -12,6 +12,11 @@ from tutelage.training.settings import Seed, unit
 PATH = (0.4, 0.55, 0.7, 0.85, 1.0)
 """The scales that `auto` tries."""
 BUNDLED = "bundled"
+SAMPLED = "sampled"
+PROMPT_SAMPLES = 320
+PROMPT_TOKENS = 60
+MIN_PROMPTS = 32
+"""With fewer sampled prompts a share of the training tokens would be a few texts again and again."""
 Scale = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -34,9 +39,22 @@ class SelfReplay(Block):
     )
     prompts: Text = Field(
         BUNDLED,
-        description="Where the prompts come from: bundled (360 everyday instructions), or a file of your own: JSON lines, CSV or another "
-        "table with a column prompt.",
+        description="Where the prompts come from: bundled (360 everyday instructions), sampled (the base writes them too), or a file of "
+        "your own: JSON lines, CSV or another table with a column prompt.",
         examples=["everyday.jsonl"],
+    )
+    prompt_samples: Annotated[int, Field(ge=MIN_PROMPTS, le=100_000)] | None = Field(
+        None,
+        description=f"Prompts that are sampled before the unfit ones are dropped, for prompts: sampled; {PROMPT_SAMPLES} by default.",
+        examples=[500],
+        json_schema_extra=unit("prompts"),
+    )
+    prompt_max_tokens: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None,
+        description="Most tokens of a sampled prompt; those that do not end by then are dropped. For prompts: sampled; "
+        f"{PROMPT_TOKENS} by default.",
+        examples=[100],
+        json_schema_extra=unit("tokens"),
     )
     temperature: Annotated[float, Field(ge=0, le=5)] = Field(
         1.0,

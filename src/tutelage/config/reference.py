@@ -45,6 +45,7 @@ _TITLES = {
     "Tune": ("tune", ""),
     "Truncate": ("tune.truncate", ""),
     "Watch": ("watch", "each benchmark"),
+    "NatsBudget": ("retain", "a budget in nats"),
 }
 """The blocks in the order of the page, each with the path of the field that holds it."""
 _BASES = {"Mixture": "Part", "Pool": "Task", "PoolSplit": "Split"}

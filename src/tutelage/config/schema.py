@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr
 from tutelage.config.fields import Day, Name
 from tutelage.config.mixture_block import Mixture, Replay
 from tutelage.config.protect_block import Protection
+from tutelage.config.retain_block import StatedBudget
 from tutelage.config.task_block import Task
 from tutelage.config.track_block import Track
 from tutelage.config.tune_block import Tune
@@ -111,9 +112,10 @@ class Recipe(Block):
         description="Benchmarks that base and tuned model both answer.",
         examples=[[{"benchmark": "general-probe"}]],
     )
-    retain: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
+    retain: dict[str, StatedBudget] = Field(
         default_factory=dict,
-        description="Watched benchmarks, each with the points (0-100) that it may lose at most; a larger loss gives exit code 1.",
+        description="Watched benchmarks, each with the points (0-100) that it may lose at most, or {nats: 0.05}; a larger loss gives "
+        "exit code 1.",
         examples=[{"general-probe": 5.0}],
         json_schema_extra=unit("points"),
     )

@@ -149,7 +149,8 @@ class Request:
     `choices` in turn.
 
     `form` says what `prompt` is. `chat`: the user's turn, with the messages of `history` before it, put into the model's
-    chat template. `text`: a text that the answer continues, without chat template and history.
+    chat template. `text`: a text that the answer continues, without chat template and history. `user`: nothing, `prompt` is
+    empty: the model writes the user's turn of its chat template itself, up to its end.
     """
 
     id: str
@@ -159,7 +160,7 @@ class Request:
     max_new_tokens: int = 0
     stop: tuple[str, ...] = ()
     history: History = ()
-    form: Literal["chat", "text"] = "chat"
+    form: Literal["chat", "text", "user"] = "chat"
     continuation: str = ""
     sampling: Sampling | None = None
 
@@ -167,6 +168,13 @@ class Request:
         if self.sampling is not None and self.kind != "generate":
             raise InputError(
                 "only generated answers are sampled", where=self.id, found=f"sampling for {self.kind}"
+            )
+        if self.form == "user" and (self.kind != "generate" or self.prompt or self.history):
+            raise InputError(
+                "a user's turn is written from nothing",
+                where=self.id,
+                found=f"kind {self.kind}, {len(self.prompt)} characters of prompt, {len(self.history)} turns before",
+                expected="kind generate, without prompt and history",
             )
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
+from tutelage.core.errors import InputError
 from tutelage.core.types import Request
 from tutelage.engine.choice_contexts import split_by_choice
 from tutelage.engine.prefix_tree import common_prefix_length
 from tutelage.tokens import chat_encoding, rendering
 from tutelage.tokens.encoder import Encoder
+from tutelage.tokens.user_turn import UserTurn, user_turn
 from tutelage.tokens.word_cache import WordCache
 
 BATCH = 1000  # requests that are encoded at once
@@ -58,6 +61,23 @@ class RequestEncoder:
         self.encoder = Encoder(tokenizer, encoder_decoder=encoder_decoder, conversations=self.takes_chats)
         self._word_cache = WordCache(tokenizer)
 
+    @cached_property
+    def user_turn(self) -> UserTurn:
+        """How the chat template begins and ends a user's turn.
+
+        Raises:
+            InputError: it does not show it, or the model is an encoder-decoder, which writes answers only.
+        """
+        if self.encoder.encoder_decoder:
+            raise InputError(
+                "an encoder-decoder model writes no user's turn: its encoder reads one, its decoder answers",
+                where="protect.self_replay.prompts",
+                found="sampled",
+                expected="bundled, or a file of prompts",
+                fix="take bundled, or a decoder-only model",
+            )
+        return user_turn(self.encoder.tokenizer)
+
     def lengths(self, requests: Sequence[Request]) -> list[int]:
         """Tokens of each request: its prompt and its longest answer."""
         parts = [split_by_choice(request) for request in requests]
@@ -75,7 +95,12 @@ class RequestEncoder:
         tokenizer = self.encoder.tokenizer
         if self.encoder.encoder_decoder or not rendering.may_read_clock(tokenizer):
             return {}
-        chats = [chat_encoding.messages(r.prompt, r.history) for r in requests if r.form == "chat"]
+        # A user's turn reads what the template writes around any content.
+        chats = [
+            chat_encoding.messages("a" if r.form == "user" else r.prompt, r.history)
+            for r in requests
+            if r.form != "text"
+        ]
         for start in range(0, len(chats), BATCH):
             rendering.render_all(tokenizer, chats[start : start + BATCH], generate=True)
         return rendering.clock_of(tokenizer).reads
@@ -96,6 +121,9 @@ class RequestEncoder:
                     chat_encoding.encode_text(encoder.tokenizer, c, control=False) for c in request.choices
                 )
                 yield EncodedRequest(request, next(chat_prompts), tuple(choices))
+            elif request.form == "user":
+                opening = list(self.user_turn.opening)
+                yield EncodedRequest(request, opening or encoder.with_added_tokens([]))
             elif encoder.encoder_decoder:
                 prompt = encoder.with_added_tokens(text_ids[request.prompt])
                 yield EncodedRequest(request, prompt, tuple(text_ids[choice] for choice in request.choices))

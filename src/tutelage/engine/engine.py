@@ -294,20 +294,33 @@ class Engine:
 
     def _append(self, generation: Generation, token: int) -> None:
         """Append a token to an answer, and set `finish` if the answer ends with it."""
-        if token in self.stop_ids:
+        request = generation.request
+        if self.ends_answer(request, token):
             generation.finish = "stop"
             return
         generation.ids.append(token)
-        request = generation.request
-        text = self.text_of(generation.ids) if request.stop else ""
-        if any(stop in text for stop in request.stop):
+        stops = self.stop_texts(request)
+        text = self.text_of(generation.ids) if stops else ""
+        if any(stop in text for stop in stops):
             generation.finish = "stop"
         elif len(generation.ids) >= request.max_new_tokens:
             generation.finish = "length"
 
+    def ends_answer(self, request: Request, token: int) -> bool:
+        """Whether a token ends the answer to a request: for a user's turn also the token that ends it in the chat template."""
+        return token in self.stop_ids or (
+            request.form == "user" and token == self.request_encoder.user_turn.end_id
+        )
+
+    def stop_texts(self, request: Request) -> tuple[str, ...]:
+        """The texts that end the answer to a request: its own, and the text that ends a user's turn."""
+        if request.form != "user" or not (end := self.request_encoder.user_turn.end_text):
+            return request.stop
+        return (*request.stop, end)
+
     def _response(self, generation: Generation) -> Response:
         text = self.text_of(generation.ids)
-        for stop in generation.request.stop:
+        for stop in self.stop_texts(generation.request):
             text = text.partition(stop)[0]
         finish = "stop" if generation.finish == "stop" else "length"
         return Response(generation.request.id, text, finish, len(generation.ids))  # type: ignore[arg-type]

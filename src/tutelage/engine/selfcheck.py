@@ -96,7 +96,7 @@ def _check_text(engine: Engine, encoded: EncodedRequest, response: Response) -> 
     """Whether two tokens were a tie, and what is wrong."""
     ids, ties = _generate(engine, encoded)
     text = engine.text_of(ids)
-    for stop in encoded.request.stop:
+    for stop in engine.stop_texts(encoded.request):
         text = text.partition(stop)[0]
     if text == response.text:
         return any(ties), ""
@@ -128,9 +128,10 @@ def _generate(engine: Engine, encoded: EncodedRequest) -> tuple[list[int], list[
         best = scores(logits, generation).float().log_softmax(-1).topk(2)
         ties.append(bool(best.values[0] - best.values[1] <= TOLERANCE))
         token = int(best.indices[0])
-        if token in engine.stop_ids:
+        if engine.ends_answer(encoded.request, token):
             break
         ids.append(token)
-        if encoded.request.stop and any(stop in engine.text_of(ids) for stop in encoded.request.stop):
+        stops = engine.stop_texts(encoded.request)
+        if stops and any(stop in engine.text_of(ids) for stop in stops):
             break
     return ids, ties

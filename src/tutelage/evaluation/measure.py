@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tutelage.benchmarks import Benchmark, caveats, ties
+from tutelage.benchmarks.right_answers import answer_log_probabilities
 from tutelage.comparison import BEST_ON_VALIDATION, PairedScores
 from tutelage.core import hashing
 from tutelage.core.provenance import provenance, timestamp
@@ -20,6 +21,7 @@ from tutelage.evaluation import wordings
 from tutelage.evaluation.answer_cache_key import KeyedEngine, keyed_engine
 from tutelage.evaluation.progress import Listener
 from tutelage.metrics import ItemScores, Row, score_rows
+from tutelage.metrics.answer_log_probability import AnswerLogProbabilities
 from tutelage.models import LoadedModel
 from tutelage.prepare import template_clock
 from tutelage.prepare.encoding import Questions, TaskQuestions
@@ -41,6 +43,7 @@ class Measurement:
         headline: the name of the group that is usually quoted; "" for the whole.
         notes: facts to be reported beside the scores, such as parts that are missing.
         best_wording: of a task that is asked in all wordings, the one that scores best on the validation rows; "" without any.
+        answer_log_probabilities: of the right answers of a benchmark of choices; None where answers have none.
     """
 
     primary: str
@@ -50,6 +53,7 @@ class Measurement:
     headline: str = ""
     notes: Mapping[str, Json] = field(default_factory=dict)
     best_wording: str = ""
+    answer_log_probabilities: AnswerLogProbabilities | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,15 @@ class ModelEvaluator:
             self.listener.stage(self.stage_prefix + benchmark.name, "self-check")
             notes["self_check"] = selfcheck.check(self.load_engine().engine, requests, responses).as_json()
         parts = {**result.groups, **result.parts}
-        return Measurement(result.primary, result.scores, parts, tuple(result.groups), result.headline, notes)
+        return Measurement(
+            result.primary,
+            result.scores,
+            parts,
+            tuple(result.groups),
+            result.headline,
+            notes,
+            answer_log_probabilities=answer_log_probabilities(benchmark, responses),
+        )
 
     def answer_benchmark(self, benchmark: Benchmark) -> Mapping[str, Response]:
         """The responses to a benchmark's items by their ids, not scored."""
@@ -290,9 +302,18 @@ def pair_scores(base: Mapping[str, Measurement], tuned: Mapping[str, Measurement
                 part: PairedScores(primary=measurement.primary, base=scores, tuned=tuned[name].parts[part])
                 for part, scores in measurement.parts.items()
             },
+            answer_log_probabilities=_both(
+                measurement.answer_log_probabilities, tuned[name].answer_log_probabilities
+            ),
         )
         for name, measurement in base.items()
     }
+
+
+def _both(
+    base: AnswerLogProbabilities | None, tuned: AnswerLogProbabilities | None
+) -> tuple[AnswerLogProbabilities, AnswerLogProbabilities] | None:
+    return None if base is None or tuned is None else (base, tuned)
 
 
 def _decoding(request: Request) -> list[Any]:

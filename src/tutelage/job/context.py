@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.benchmarks import Benchmark
+from tutelage.comparison.budgets import Budget
 from tutelage.config.contradictions import check_tune
 from tutelage.config.identity import record, run_folder
+from tutelage.config.retain_block import as_budget
 from tutelage.config.schema import Recipe
 from tutelage.core.clock import Clock
 from tutelage.core.provenance import provenance, timestamp
 from tutelage.evaluation.progress import Listener, SilentListener
 from tutelage.prepare import template_clock
+from tutelage.protection.self_replay import ReplayCounts
 from tutelage.results.folder_claim import check_claimable
 from tutelage.results.run_folder import RunFolder
 
@@ -34,6 +37,7 @@ class RunContext:
         clock: what chat templates read when they ask for the time.
         started: the time of the start, as provenance states it.
         start_time: the same by `time.monotonic`, in seconds.
+        replayed: what became of the base's own answers that are mixed in; None without self-replay.
     """
 
     recipe: Recipe
@@ -44,17 +48,18 @@ class RunContext:
     clock: Clock
     started: str
     start_time: float
+    replayed: ReplayCounts | None = None
 
     @property
     def four_bit(self) -> bool:
         """Whether base and tuned model are both held in 4 bits: what is scored is what was tuned."""
         return self.recipe.tune.method == "qlora"
 
-    def budgets(self, benchmarks: Sequence[Benchmark]) -> dict[str, float]:
+    def budgets(self, benchmarks: Sequence[Benchmark]) -> dict[str, Budget]:
         """The budgets that the recipe states, by the benchmarks' full names: it may name them by path or without their way."""
         watched = zip(self.recipe.watch, benchmarks, strict=True)
         return {
-            benchmark.name: self.recipe.retain[watch.benchmark]
+            benchmark.name: as_budget(self.recipe.retain[watch.benchmark])
             for watch, benchmark in watched
             if watch.benchmark in self.recipe.retain
         }

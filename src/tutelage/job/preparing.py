@@ -9,9 +9,11 @@ from typing import Any
 
 from tutelage import benchmarks as library
 from tutelage.benchmarks import Benchmark
+from tutelage.benchmarks.right_answers import why_without_log_probabilities
+from tutelage.comparison.budgets import Nats, no_log_probabilities
 from tutelage.config.identity import identity
 from tutelage.core import hashing
-from tutelage.core.errors import InputError
+from tutelage.core.errors import InputError, raise_all
 from tutelage.evaluation.preflight import fit_benchmark
 from tutelage.inspection import test_set_access
 from tutelage.inspection.train_use_parity import check_parity
@@ -144,8 +146,18 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
         "base": base_facts(inputs.source),
         "overlap": _contamination(context, rows, benchmarks),
         "tasks": _with_looks(context, rows),
+        **_with_replay_counts(context, rows),
     }
     return PreparedRun(replace(rows, card=card), benchmarks, earlier), base
+
+
+def _with_replay_counts(context: RunContext, rows: Prepared) -> dict[str, Any]:
+    """The card's entry on the mixture, with what became of the base's own answers; nothing without self-replay."""
+    if context.replayed is None:
+        return {}
+    mixture = rows.card["mixture"]
+    lines = [*mixture.get("said", ()), context.replayed.sentence() + "."]
+    return {"mixture": {**mixture, "self_replay": context.replayed.as_json(), "said": lines}}
 
 
 def load_benchmarks(context: RunContext) -> tuple[Benchmark, ...]:
@@ -172,7 +184,20 @@ def load_benchmarks(context: RunContext) -> tuple[Benchmark, ...]:
             found=", ".join(repeated),
             fix="remove one of them",
         )
+    _check_nats(context, benchmarks)
     return benchmarks
+
+
+def _check_nats(context: RunContext, benchmarks: tuple[Benchmark, ...]) -> None:
+    """Refuse budgets in nats of benchmarks whose right answers have no log-probability, all at once."""
+    budgets = context.budgets(benchmarks)
+    reasons = {
+        watch.benchmark: why_without_log_probabilities(benchmark)
+        for watch, benchmark in zip(context.recipe.watch, benchmarks, strict=True)
+        if isinstance(budgets.get(benchmark.name), Nats)
+    }
+    errors = [no_log_probabilities(name, reason) for name, reason in reasons.items() if reason is not None]
+    raise_all("retain", errors)
 
 
 def _contamination(context: RunContext, rows: Prepared, benchmarks: tuple[Benchmark, ...]) -> dict[str, Any]:

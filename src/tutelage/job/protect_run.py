@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tutelage.comparison.budgets import Budget, Nats
 from tutelage.config import from_mapping
 from tutelage.config.identity import record
 from tutelage.config.schema import Recipe
@@ -22,7 +23,7 @@ def protect_run(
     finished: Path,
     *,
     scales: Sequence[float],
-    budgets: Mapping[str, float] | None = None,
+    budgets: Mapping[str, Budget] | None = None,
     recipe: Path | None = None,
     out: Path | None = None,
     data_dir: Path | None = None,
@@ -36,7 +37,7 @@ def protect_run(
     Args:
         finished: the run folder.
         scales: tried from the smallest on.
-        budgets: points that watched benchmarks may lose, beside those of the run's recipe.
+        budgets: points or nats that watched benchmarks may lose, beside those of the run's recipe.
         recipe: the file of the run's recipe, to whose folder its paths are relative; by default that of the command that made the run.
         out: the new folder; RUN-protected by default.
         data_dir: the folder of `local` data files.
@@ -67,12 +68,16 @@ def protect_run(
 
 
 def _with_scales(
-    results: Mapping[str, Any], scales: Sequence[float], budgets: Mapping[str, float], *, root: Path
+    results: Mapping[str, Any], scales: Sequence[float], budgets: Mapping[str, Budget], *, root: Path
 ) -> Recipe:
     """The run's recipe with a search of scales."""
     values = dict(results["recipe"])
     protect = {**(values.get("protect") or {}), "scales": list(scales)}
-    retain = {**values.get("retain", {}), **budgets}
+    stated = {
+        name: {"nats": budget.amount} if isinstance(budget, Nats) else budget
+        for name, budget in budgets.items()
+    }
+    retain = {**values.get("retain", {}), **stated}
     return from_mapping({**values, "protect": protect, "retain": retain}, root=root)
 
 

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 from tutelage.comparison.fixed_sequence import SequenceResult
-from tutelage.config.protect_block import BUNDLED
+from tutelage.config.protect_block import BUNDLED, SAMPLED
 from tutelage.core import hashing, manifest
 from tutelage.evaluation.answer_cache_key import keyed_engine, open_answer_cache
 from tutelage.evaluation.cached_answers import answer
@@ -22,6 +22,7 @@ from tutelage.models import LoadedModel, fingerprint, load, resolve
 from tutelage.models.scaling import write_scaled
 from tutelage.prepare import template_clock
 from tutelage.protection import self_replay
+from tutelage.protection.sampled_prompts import sample_prompts
 from tutelage.protection.scale_search import search_scales
 from tutelage.results import tuned_record
 from tutelage.results.folder_claim import claim
@@ -41,25 +42,30 @@ def with_self_replay(context: RunContext) -> RunContext:
     path = context.folder.self_replay
     source = start_model(context)
     template = context.recipe.template_text()
-    prompts = self_replay.prompts_of(settings, context.recipe.root)
-    if settings.prompts != BUNDLED:
-        self_replay.check_prompts(prompts, load_benchmarks(context))
-    key = self_replay.key_of(settings, prompts, fingerprint(source), template)
+    watched = () if settings.prompts == BUNDLED else load_benchmarks(context)
+    prompts: tuple[str, ...] = ()
+    if settings.prompts == SAMPLED:
+        prompt_source = tuple(benchmark.fingerprint for benchmark in watched)
+    else:
+        prompts = prompt_source = self_replay.written_prompts(settings, context.recipe.root)
+        self_replay.check_prompts(prompts, watched)
+    key = self_replay.key_of(settings, prompt_source, fingerprint(source), template)
     counts = self_replay.kept_counts(path, key)
     if counts is None:
+        if settings.prompts == BUNDLED:
+            load_benchmarks(context)  # mistakes of what is watched come before the sampling
         context.listener.stage("self-replay")
         with claim(context.folder, context.record), open_answer_cache(context.say("cache")) as answers:
             base = load(source, chat_template=template, four_bit=context.four_bit, clock=context.clock)
             engine = keyed_engine(base)
-            counts = self_replay.write_answers(
-                path,
-                key,
-                settings,
-                prompts,
-                lambda requests: answer(requests, engine, answers, on_progress=context.listener.advance),
-            )
+            ask = partial(answer, engine=engine, cache=answers, on_progress=context.listener.advance)
+            sampled = None
+            if settings.prompts == SAMPLED:
+                prompts, sampled = sample_prompts(settings, watched, ask)
+                context.listener.stage("self-replay", sampled.sentence())
+            counts = self_replay.write_answers(path, key, settings, prompts, ask, sampled=sampled)
     context.listener.stage("self-replay", counts.sentence())
-    return replace(context, recipe=self_replay.with_replay(context.recipe, settings, path))
+    return replace(context, recipe=self_replay.with_replay(context.recipe, settings, path), replayed=counts)
 
 
 def search(

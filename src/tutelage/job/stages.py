@@ -12,6 +12,7 @@ from typing import Any
 
 from tutelage import report
 from tutelage.comparison import BEST_ON_VALIDATION, Comparison, compare_models
+from tutelage.comparison.budgets import Budget
 from tutelage.comparison.fixed_sequence import SequenceResult
 from tutelage.core import files, hashing
 from tutelage.core.errors import InputError
@@ -242,7 +243,7 @@ def write_results(
     return results
 
 
-def _none_within(searched: SequenceResult | None, stated: Mapping[str, float]) -> bool:
+def _none_within(searched: SequenceResult | None, stated: Mapping[str, Budget]) -> bool:
     """Whether a search found no scale within a budget that the recipe states."""
     if searched is None or searched.chosen is not None:
         return False

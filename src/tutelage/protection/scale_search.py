@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 
 from tutelage.benchmarks import Benchmark
 from tutelage.comparison import DEFAULT_BUDGET, wording
+from tutelage.comparison.budgets import Budget
 from tutelage.comparison.fixed_sequence import LossTest, SequenceResult, loss_test, search
 from tutelage.comparison.task_comparison import Estimate, gain_in_points
 from tutelage.core.errors import InputError
@@ -25,7 +26,7 @@ def search_scales(
     *,
     tasks: Sequence[TaskQuestions],
     benchmarks: Sequence[Benchmark],
-    budgets: Mapping[str, float],
+    budgets: Mapping[str, Budget],
 ) -> SequenceResult:
     """Test candidates from the smallest scale on, and choose the best within budget.
 
@@ -37,7 +38,7 @@ def search_scales(
         open_candidate: gives a candidate's evaluator.
         tasks: what is asked of the tasks.
         benchmarks: what is watched.
-        budgets: the loss in points that each may have, by name; `DEFAULT_BUDGET` where it names none.
+        budgets: the loss in points or nats that each may have, by name; `DEFAULT_BUDGET` where it names none.
     """
     gains: dict[float, Estimate] = {}
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tutelage.benchmarks import Benchmark
 from tutelage.config.mixture_block import Pool, Replay
-from tutelage.config.protect_block import BUNDLED, SelfReplay
+from tutelage.config.protect_block import BUNDLED, PROMPT_SAMPLES, PROMPT_TOKENS, SAMPLED, SelfReplay
 from tutelage.config.schema import Recipe
 from tutelage.core import files, hashing
 from tutelage.core.errors import InputError, raise_all
@@ -24,13 +24,11 @@ from tutelage.data import DataSource, find, read_all
 from tutelage.data.duplicates import contaminated_items
 from tutelage.engine.sampling import draws
 from tutelage.protection.prompts import bundled_prompts
+from tutelage.protection.sample_quality import NEAR, reason_to_drop
+from tutelage.protection.sampled_prompts import PromptCounts
 
 NAME = "self-replay"
-NEAR = 0.8
-"""Similarity from which a prompt and an item count as the same, as for rows."""
 FIELD = "prompt"
-_REPEATED = 4
-"""A text in which three words in a row come so often is degenerate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,7 @@ class ReplayCounts:
         cut_off: answers that had not ended at the limit.
         empty: answers without text.
         degenerate: answers that repeat themselves.
+        prompts: what became of the prompts, where the base wrote them too.
     """
 
     asked: int
@@ -50,18 +49,30 @@ class ReplayCounts:
     cut_off: int
     empty: int
     degenerate: int
+    prompts: PromptCounts | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The counts as in the record of the answers and in the data card."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ReplayCounts:
+        """Read what `as_json` wrote. Raises TypeError where a count is missing."""
+        prompts = values.get("prompts")
+        return cls(**{**values, "prompts": None if prompts is None else PromptCounts(**prompts)})
 
     def sentence(self) -> str:
         """The counts for people."""
         reasons = {"cut off": self.cut_off, "empty": self.empty, "repeating themselves": self.degenerate}
         dropped = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
-        return f"{self.kept} of the base's own answers are replayed" + (
+        answers = f"{self.kept} of the base's own answers are replayed" + (
             f"; dropped: {dropped}" if dropped else ""
         )
+        return answers if self.prompts is None else f"{self.prompts.sentence()}. {answers}"
 
 
-def prompts_of(settings: SelfReplay, root: Path) -> tuple[str, ...]:
-    """The prompts that the base is asked.
+def written_prompts(settings: SelfReplay, root: Path) -> tuple[str, ...]:
+    """The prompts that people wrote: the bundled ones, or those of the user's file.
 
     Raises:
         InputError: the user's file is wrong, or has a row without the column `prompt`.
@@ -91,7 +102,7 @@ def check_prompts(prompts: Sequence[str], benchmarks: Sequence[Benchmark]) -> No
         InputErrors: each such prompt, with the item.
     """
     items = [item for benchmark in benchmarks for item in benchmark.items]
-    matches = contaminated_items([item.prompt for item in items], prompts, NEAR)
+    matches = contaminated_items([item.prompt for item in items], prompts, NEAR) if items else []
     raise_all(
         "the prompts of the self-replay",
         [
@@ -107,17 +118,24 @@ def check_prompts(prompts: Sequence[str], benchmarks: Sequence[Benchmark]) -> No
     )
 
 
-def key_of(settings: SelfReplay, prompts: Sequence[str], base: str, chat_template: str | None) -> str:
+def key_of(settings: SelfReplay, prompt_source: Sequence[str], base: str, chat_template: str | None) -> str:
     """The hash of all that the answers depend on.
 
     Args:
         settings: of the replay; its share is no part of the key.
-        prompts: what is asked.
+        prompt_source: the prompts; where the base writes them, the fingerprints of the benchmarks that they are kept away from.
         base: the base model's fingerprint.
         chat_template: in use.
     """
-    sampling = settings.model_dump(mode="json", exclude={"share", "prompts"})
-    return hashing.of_json([sampling, list(prompts), base, chat_template])
+    of_prompts = {"prompt_samples", "prompt_max_tokens"}
+    sampling = settings.model_dump(mode="json", exclude={"share", "prompts", *of_prompts})
+    if settings.prompts == SAMPLED:
+        sampling["prompts"] = [
+            SAMPLED,
+            settings.prompt_samples or PROMPT_SAMPLES,
+            settings.prompt_max_tokens or PROMPT_TOKENS,
+        ]
+    return hashing.of_json([sampling, list(prompt_source), base, chat_template])
 
 
 def kept_counts(path: Path, key: str) -> ReplayCounts | None:
@@ -127,7 +145,7 @@ def kept_counts(path: Path, key: str) -> ReplayCounts | None:
         written = json.loads(record.read_text("utf-8"))
         if written["key"] != key or written["sha256"] != hashing.of_file(path):
             return None
-        return ReplayCounts(**written["counts"])
+        return ReplayCounts.from_json(written["counts"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -138,6 +156,8 @@ def write_answers(
     settings: SelfReplay,
     prompts: Sequence[str],
     ask: Callable[[Sequence[Request]], Sequence[Response]],
+    *,
+    sampled: PromptCounts | None = None,
 ) -> ReplayCounts:
     """Sample the base's answers and write those that are fit to be learned, as rows with prompt and completion.
 
@@ -147,6 +167,7 @@ def write_answers(
         settings: of the replay.
         prompts: what is asked.
         ask: gives the base's responses, in the requests' order.
+        sampled: what became of the prompts, where the base wrote them too.
 
     Raises:
         InputError: no answer is fit to be learned.
@@ -177,23 +198,17 @@ def write_answers(
             fix="raise max_new_tokens, or take a base that was tuned on instructions",
         )
     counts = ReplayCounts(
-        len(requests), len(rows), *(reasons[reason] for reason in ("cut off", "empty", "degenerate"))
+        asked=len(requests),
+        kept=len(rows),
+        cut_off=reasons["cut off"],
+        empty=reasons["empty"],
+        degenerate=reasons["degenerate"],
+        prompts=sampled,
     )
     files.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    record = {"key": key, "sha256": hashing.of_file(path), "counts": asdict(counts)}
+    record = {"key": key, "sha256": hashing.of_file(path), "counts": counts.as_json()}
     files.write_text(_record(path), json.dumps(record, indent=1) + "\n")
     return counts
-
-
-def reason_to_drop(response: Response) -> str:
-    """Why an answer is not learned: cut off, empty or degenerate; "" when it is."""
-    if not response.text.strip():
-        return "empty"
-    if response.finish != "stop":
-        return "cut off"
-    words = response.text.split()
-    repeated = Counter(zip(words, words[1:], words[2:], strict=False)).most_common(1)
-    return "degenerate" if repeated and repeated[0][1] >= _REPEATED else ""
 
 
 def with_replay(recipe: Recipe, settings: SelfReplay, path: Path) -> Recipe:

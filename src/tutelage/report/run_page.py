@@ -229,7 +229,7 @@ def render(run: FinishedRun) -> str:
 def _headline(verdict: Mapping[str, Any], tasks: Sequence[ScoreChart], watched: Sequence[ScoreChart]) -> str:
     """Whether the model learned and whether it forgot, in one sentence that also says what was not measured."""
     worse_tasks = [chart for chart in tasks if chart.main.change == "fell"]
-    worse_watched = [chart for chart in watched if chart.main.change == "fell"]
+    worse_watched = [chart for chart in watched if chart.main.change == "fell" or chart.lost_nats]
     learned = {
         "yes": f"It learned {_names(tasks, 'tasks')}",
         "no": f"It got worse at {_names(worse_tasks, 'tasks')}",

@@ -77,6 +77,8 @@ class ScoreChart:
         budget_is_stated: whether the recipe states the budget.
         caveats: what a reader has to know about the scores.
         marks: what the name may not be shown without, such as " (sample)".
+        nats: the loss against a budget in nats, in a sentence; "" where the budget is in points.
+        lost_nats: whether there is such a loss, not by chance.
     """
 
     name: str
@@ -88,6 +90,8 @@ class ScoreChart:
     budget_is_stated: bool
     caveats: tuple[str, ...] = ()
     marks: str = ""
+    nats: str = ""
+    lost_nats: bool = False
 
     @property
     def main(self) -> ScoreRow:
@@ -130,24 +134,23 @@ class ScoreChart:
         return Number(difference.raw, formatting.score(self.main.metric, abs(difference.raw)).text)
 
 
-def charts(outcomes: Mapping[str, Any], *, watched: bool, budgets: Mapping[str, float]) -> list[ScoreChart]:
+def charts(outcomes: Mapping[str, Any], *, watched: bool, budgets: Mapping[str, Any]) -> list[ScoreChart]:
     """Make the charts of the tasks or of the watched benchmarks of results.json.
 
     Args:
         outcomes: `tasks` or `watched` of results.json.
         watched: which of these.
-        budgets: the losses in points that the recipe allows.
+        budgets: the losses that the recipe allows: numbers are points.
     """
     return [_chart(name, outcome, watched=watched, budgets=budgets) for name, outcome in outcomes.items()]
 
 
-def _chart(
-    name: str, outcome: Mapping[str, Any], *, watched: bool, budgets: Mapping[str, float]
-) -> ScoreChart:
+def _chart(name: str, outcome: Mapping[str, Any], *, watched: bool, budgets: Mapping[str, Any]) -> ScoreChart:
     primary: str = outcome["primary"]
     metrics = [primary, *(metric for metric in outcome["base"] if metric != primary)]
     scales = {metric: _scale(metric, outcome) for metric in metrics}
-    has_budget = watched and wording.budget_points(primary) is not None
+    nats = _nats_sentence(outcome.get("budget", {}))
+    has_budget = watched and not nats and wording.budget_points(primary) is not None
     budget = budgets.get(name, DEFAULT_BUDGET) if has_budget else None
     return ScoreChart(
         name=name,
@@ -166,6 +169,20 @@ def _chart(
         budget_is_stated=name in budgets,
         caveats=tuple(sentences(outcome.get("told", {}))),
         marks=name_marks(outcome.get("told", {})),
+        nats=nats,
+        lost_nats=bool(nats) and outcome["budget"]["p_adjusted"] < ALPHA and outcome["budget"]["low"] > 0,
+    )
+
+
+def _nats_sentence(budget: Mapping[str, Any]) -> str:
+    """A loss in nats against its budget; "" for a budget in points or none."""
+    if "nats" not in budget:
+        return ""
+    loss, low, high = (wording.format_nats(budget[key]) for key in ("loss", "low", "high"))
+    items = f"; about {budget['items']:,} items would settle it" if "items" in budget else ""
+    return (
+        f"The log-probability of the right answers fell by {loss} nats an item (95 % interval {low} to {high}, {budget['n']:,} items); "
+        f"at most {budget['nats']:g} may be lost: {budget['word']}{items}."
     )
 
 
