@@ -29,6 +29,7 @@ from tutelage.training.checkpoint import Position
 from tutelage.training.completion_loss import isolates_rows, loss_sum, require_packable
 from tutelage.training.events import Event, ReferenceCopied, Resumed, StepDone, Stopping, ValidationDone
 from tutelage.training.objective import LossSums, TrainingLoss
+from tutelage.training.optimizer import make_optimizer
 from tutelage.training.settings import LoopSettings
 from tutelage.training.stopping import Stopper
 
@@ -352,21 +353,6 @@ def _recompute_activations(model: Any) -> None:
             found=str(error),
             fix="set it to false; a smaller tune.micro_batch_tokens saves memory too",
         ) from error
-
-
-def make_optimizer(trained: dict[str, torch.nn.Parameter], settings: LoopSettings) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) as torch fuses it, with weight decay on matrices only."""
-    matrices = [parameter for parameter in trained.values() if parameter.ndim >= 2]
-    vectors = [parameter for parameter in trained.values() if parameter.ndim < 2]
-    return torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": settings.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ],
-        lr=settings.learning_rate,
-        betas=settings.betas,
-        fused=True,
-    )
 
 
 def validation_loss(
