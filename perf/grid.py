@@ -5,10 +5,11 @@
 
 NAME is a module of perf/grids with
 
+    NEEDS_DATA             whether its recipes read files of --data
     cells(data, scratch)   the recipes by the cell's name; `scratch` is a folder for data files that the recipes read
     table(results)         the lines of a Markdown table of the cells that are finished
 
-A cell's result is what `results.json` says of its tasks, groups and watched benchmarks, the recipe, the seconds it took, and date,
+A cell's result is what `results.json` says of its tasks, groups, watched benchmarks and protection, the recipe, the seconds it took, and date,
 commit and processor. It goes into perf/results/NAME. A killed cell resumes in its run folder; a finished one is not run again.
 """
 
@@ -48,7 +49,7 @@ def main(words: Sequence[str] | None = None) -> None:
     grid = importlib.import_module(f"grids.{options.name}")
     folder = options.results / options.name
     if not options.table:
-        if options.data is None:
+        if options.data is None and grid.NEEDS_DATA:
             parser.error("--data DIR is needed to run cells")
         scratch = options.runs / options.name
         scratch.mkdir(parents=True, exist_ok=True)
@@ -66,7 +67,7 @@ def main(words: Sequence[str] | None = None) -> None:
         print(line)
 
 
-def run_cell(cell: str, recipe: Mapping[str, Any], result: Path, *, data: Path, scratch: Path) -> None:
+def run_cell(cell: str, recipe: Mapping[str, Any], result: Path, *, data: Path | None, scratch: Path) -> None:
     """Run a cell's recipe unless its result is there, and write its result."""
     if result.exists():
         return
@@ -87,8 +88,12 @@ def summary(recipe: Mapping[str, Any], results: Mapping[str, Any], seconds: floa
         "seconds": round(seconds),
         "recipe": recipe,
         "groups": results.get("groups", {}),
-        "tasks": {name: _outcome(outcome) for name, outcome in results["tasks"].items()},
+        "tasks": {
+            name: {**_outcome(outcome), "metrics": _by_metric(outcome)}
+            for name, outcome in results["tasks"].items()
+        },
         "watched": {name: _outcome(outcome) for name, outcome in results["watched"].items()},
+        **({"protection": results["protection"]} if "protection" in results else {}),
     }
 
 
@@ -99,6 +104,10 @@ def _outcome(outcome: Mapping[str, Any]) -> dict[str, Any]:
         "parts": {name: _outcome(part) for name, part in outcome.get("parts", {}).items()},
         **({"notes": outcome["told"]["notes"]} if outcome.get("told", {}).get("notes") else {}),
     }
+
+
+def _by_metric(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    return {metric: {side: outcome[side].get(metric) for side in SCORES} for metric in outcome["base"]}
 
 
 if __name__ == "__main__":

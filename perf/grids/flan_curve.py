@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+NEEDS_DATA = True
 COUNTS = (1, 5, 15, 43)
 COT = {"without": "without chain of thought", "with": "with"}
 COT_TASKS = ("aqua", "gsm8k", "qasc", "sensemaking", "strategyqa")

@@ -181,6 +181,24 @@ def test_grid(script, capsys, monkeypatch, tmp_path, tiny_model_folder):
     assert curve.table(committed("flan_curve"))
 
 
+def test_grid_of_the_demo(script, capsys, monkeypatch, tmp_path, tiny_model_folder):
+    module, demo = script("grid"), importlib.import_module("grids.demo")
+    small = ["tune.steps=1", "watch=[{benchmark: general-probe, limit: 24}]"]
+    protected = [*small, "protect={scales: [0.5, 1.0]}", "retain={general-probe: 60}"]
+    monkeypatch.setattr(demo, "SEEDS", (0,))
+    monkeypatch.setattr(demo, "SETS", {"plain": [*small, "protect=none"], "protected": protected})
+    words = ["demo", "--results", str(tmp_path / "results"), "--runs", str(tmp_path / "runs")]
+    module.main([*words, "--model", str(tiny_model_folder)])
+    printed = capsys.readouterr().out
+    assert "| | base | plain 0 | plain, mean of 1 | protected 0 | protected, mean of 1 |" in printed
+    assert "| its part knowledge |" in printed
+    assert "- protected 0, " in printed
+    assert "of the change" in printed.partition("- protected 0, ")[2]
+    assert str(tmp_path) not in (tmp_path / "results" / "demo" / "plain-0.json").read_text("utf-8").replace(
+        str(tiny_model_folder), ""
+    )
+
+
 def made_up_flan(folder: Path, curve: ModuleType) -> None:
     """The files that the grid reads, with made-up rows."""
     rows = {
