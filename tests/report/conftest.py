@@ -6,7 +6,7 @@ import math
 import pytest
 import yaml
 
-from tutelage.comparison import PairedScores, compare_models
+from tutelage.comparison import PairedScores, compare_models, lost_items
 from tutelage.core.seeds import generator
 from tutelage.core.types import Response
 from tutelage.metrics import Row, score_rows
@@ -38,6 +38,7 @@ class FakeRun:
                 measured["benchmark"][say("general-probe")] = self._probe(store, probe_items)
             for step, entry in self._log():
                 store.log_step(step, entry)
+            self.lost = {name: lost_items.of_benchmark(store, name) for name in measured["benchmark"]}
         budgets = {say("general-probe"): 5.0} if watched else {}
         self.comparison = compare_models(measured["task"], measured["benchmark"], budgets=budgets)
         self._write_documents(budgets)
@@ -173,12 +174,15 @@ class FakeRun:
             "seconds": 432.0,
             "load": [say("import a"), "b = 1", "c = 2"],
         }
+        compared = self.comparison.as_json()
+        for name, lost in self.lost.items():
+            compared["watched"][name]["lost_items"] = lost.as_json()
         document.write(
             self.folder / "results.json",
             document.build(
                 recipe=recipe,
                 provenance=provenance,
-                comparison={**self.comparison.as_json(), "protection": self._search()},
+                comparison={**compared, "protection": self._search()},
             ),
         )
         (self.folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, allow_unicode=True))

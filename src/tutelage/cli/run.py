@@ -61,6 +61,8 @@ def train(
 
 def show_results(results: Mapping[str, Any], folder: Path) -> None:
     """Print a run's scores, its verdict and where its report is."""
+    from tutelage.comparison import lost_items
+
     rows = [
         _row(name + name_marks(measured.get("told", {})), metric, measured)
         for group in ("tasks", "watched")
@@ -70,6 +72,9 @@ def show_results(results: Mapping[str, Any], folder: Path) -> None:
     ]
     console.show_table(["", "metric", "base", "tuned", "difference", "p"], rows, right=(2, 3, 4, 5))
     console.show(results["verdict"]["sentence"])
+    for name, measured in results["watched"].items():
+        if lost := measured.get("lost_items"):
+            console.show(lost_items.sentence(name, lost))
     if protection := results.get("protection"):
         console.show(protection["sentence"])
     console.show(f"report: {RunFolder(folder.absolute()).report}")

@@ -13,6 +13,7 @@ from tutelage.report import formatting
 from tutelage.report.caveats import sentences
 from tutelage.report.chart import HUNDRED, Scale, fitted
 from tutelage.report.formatting import Number
+from tutelage.report.lost_items import LostTable, lost_table
 from tutelage.results.name_marks import name_marks
 
 Change = Literal["rose", "fell", "open", "untested"]
@@ -77,6 +78,7 @@ class ScoreChart:
         budget_is_stated: whether the recipe states the budget.
         caveats: what a reader has to know about the scores.
         marks: what the name may not be shown without, such as " (sample)".
+        changed_items: of a watched benchmark, what became of the items that turned wrong; None where nothing is known of them.
     """
 
     name: str
@@ -88,6 +90,7 @@ class ScoreChart:
     budget_is_stated: bool
     caveats: tuple[str, ...] = ()
     marks: str = ""
+    changed_items: LostTable | None = None
 
     @property
     def main(self) -> ScoreRow:
@@ -166,6 +169,7 @@ def _chart(
         budget_is_stated=name in budgets,
         caveats=tuple(sentences(outcome.get("told", {}))),
         marks=name_marks(outcome.get("told", {})),
+        changed_items=lost_table(outcome.get("lost_items")),
     )
 
 
