@@ -62,6 +62,7 @@ def train(
 def show_results(results: Mapping[str, Any], folder: Path) -> None:
     """Print a run's scores, its verdict and where its report is."""
     from tutelage.comparison import lost_items
+    from tutelage.results import diagnosis_document
 
     rows = [
         _row(name + name_marks(measured.get("told", {})), metric, measured)
@@ -77,6 +78,8 @@ def show_results(results: Mapping[str, Any], folder: Path) -> None:
             console.show(lost_items.sentence(name, lost))
     if protection := results.get("protection"):
         console.show(protection["sentence"])
+    for sentence in diagnosis_document.sentences(folder, results):
+        console.show(sentence)
     console.show(f"report: {RunFolder(folder.absolute()).report}")
     console.show(f"talk to it: tutelage chat {folder} --against base")
 

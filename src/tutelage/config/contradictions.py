@@ -43,6 +43,7 @@ def find_contradictions(
         *_unwatched(recipe.get("retain"), watched, where),
         *_tune_contradictions(recipe.get("tune"), where),
         *_protect_contradictions(recipe, where),
+        *_diagnose_contradictions(recipe, where),
     ]
 
 
@@ -204,6 +205,18 @@ def _protect_contradictions(recipe: Mapping[str, Any], where: Where) -> Iterator
             found="replay, and self_replay in protect",
             expected="one of the two",
             fix="remove replay, or write protect: {scales: [0.4, 0.55, 0.7, 0.85, 1.0]}",
+        )
+
+
+def _diagnose_contradictions(recipe: Mapping[str, Any], where: Where) -> Iterator[InputError]:
+    """Find that there is nothing to diagnose."""
+    if recipe.get("diagnose") is True and not recipe.get("watch"):
+        yield InputError(
+            "nothing is watched, so nothing that was lost can be diagnosed",
+            where=where(("diagnose",)),
+            found="no watch",
+            expected="at least one benchmark of which something may be lost",
+            fix="add  watch: [{benchmark: general-probe}], or remove diagnose",
         )
 
 

@@ -16,10 +16,10 @@ from tutelage.core import hashing, outputs, regular
 from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
 from tutelage.core.version import __version__
-from tutelage.report import curves, data_card, examples, formatting, mixture, protection, scores
+from tutelage.report import curves, data_card, diagnosis, examples, formatting, mixture, protection, scores
 from tutelage.report.environment import environment, static
 from tutelage.report.scores import ScoreChart
-from tutelage.results import digests, document, tuned_record
+from tutelage.results import diagnosis_document, digests, document, tuned_record
 from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
 
@@ -47,6 +47,7 @@ class FinishedRun:
         recipe: the text of recipe.yaml.
         steps: the training log.
         examples: examples of each task and benchmark.
+        diagnosis: the content of diagnosis.json; None where there is none.
     """
 
     folder: Path
@@ -55,6 +56,7 @@ class FinishedRun:
     recipe: str
     steps: Sequence[Mapping[str, float]]
     examples: Sequence[examples.Examples]
+    diagnosis: Mapping[str, Any] | None = None
 
 
 def write(run_folder: Path) -> Path:
@@ -102,6 +104,7 @@ def read(run_folder: Path) -> FinishedRun:
         recipe=_read_recipe(folder, results["recipe"]),
         steps=steps,
         examples=chosen,
+        diagnosis=diagnosis_document.read(run_folder),
     )
 
 
@@ -189,6 +192,10 @@ def render(run: FinishedRun) -> str:
         facts=_facts(run, recipe),
         means=run.results.get("groups"),
         search=protection.search_table(run.results.get("protection")),
+        diagnosis=diagnosis.section(
+            run.diagnosis,
+            current=run.diagnosis is not None and diagnosis_document.is_of(run.diagnosis, run.results),
+        ),
         mixture=mixture.trained_mixture(run.card),
         curves=curves.losses(run.steps),
         other_curves=curves.others(run.steps),
