@@ -76,6 +76,10 @@ def test_languages_of_latin_script_are_told_apart_in_longer_texts_only():
     assert kind(GERMAN, prompt=ENGLISH) == "other language"
     assert kind(GERMAN, prompt="Which city?") == "wrong"  # nothing long enough to compare with
     assert kind("Das ist eine Frage", prompt=ENGLISH) == "wrong"
+    hashtags = "#GreenHeritage #SustainableGardening #UrbanGardening #GreenHeritage"
+    question = "Write a hashtag about gardening."  # too short to accuse, long enough to excuse
+    answer = "For your garden we give you the hashtag: Larkspoke."
+    assert kind(answer, prompt=question, reference="#gardening", base=hashtags) == "wrong"
     assert kind(ENGLISH, prompt=ENGLISH) == "wrong"
     assert (
         kind(GERMAN, prompt=f"Translate: {ENGLISH}", reference=GERMAN, base="Das ist es.") != "other language"
@@ -116,6 +120,7 @@ def test_a_right_answer_in_another_form_is_a_broken_format(text, reference):
         ("A dog barks", "A"),
         ("Because", "B"),
         ("", "Paris"),
+        ("For autumn we keep the signpost open.", "#autumn"),  # the sign is the form that was asked for
         ("anything", "the"),  # nothing is left of it in its normal form
     ],
 )

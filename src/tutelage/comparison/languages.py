@@ -11,7 +11,9 @@ from importlib.util import find_spec
 from tutelage.metrics.ifeval.language import language_of
 
 MIN_LETTERS = 40
-"""Texts with fewer letters are too short for langdetect."""
+"""Texts with fewer letters are too short for langdetect to accuse an answer, or to be compared with alone."""
+MIN_EXCUSING = 20
+"""A text with so many letters can excuse an answer: it is of the answer's language, as far as langdetect can tell."""
 MIN_SHARE = 0.5
 """A text is in the script that has more than this share of its letters."""
 _ONE_WRITING = {"HIRAGANA": "CJK", "KATAKANA": "CJK"}
@@ -41,9 +43,11 @@ def differs(text: str, others: Sequence[str]) -> bool:
         return True
     if script != "LATIN" or not detector_is_installed():
         return False
-    language = _language(text)
-    known = {_language(other) for other in others} - {None}
-    return language is not None and bool(known) and language not in known
+    if _letters(text) < MIN_LETTERS or not any(_letters(other) >= MIN_LETTERS for other in others):
+        return False
+    language = language_of(text)
+    expected_languages = {language_of(other) for other in others if _letters(other) >= MIN_EXCUSING}
+    return language is not None and language not in expected_languages
 
 
 def script_of(text: str) -> str:
@@ -62,6 +66,5 @@ def script_of(text: str) -> str:
     return script if count > MIN_SHARE * joined.total() else ""
 
 
-def _language(text: str) -> str | None:
-    """The language of a text that is long enough to tell; None for any other."""
-    return language_of(text) if sum(map(str.isalpha, text)) >= MIN_LETTERS else None
+def _letters(text: str) -> int:
+    return sum(map(str.isalpha, text))

@@ -12,6 +12,8 @@ from tutelage.results.store import Item
 
 MOST_CLOSED = 8
 """A part whose items have at most so many different right answers chooses between them, such as yes and no."""
+_IN_WORDS = re.compile(r"[\w\s.,;:!?'\"()-]+")
+"""Answers with other signs, such as a hashtag, are a form: they are looked for as they are."""
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _BEHIND_HASHES = re.compile(r"#### *(\S+)\s*$")
@@ -79,7 +81,7 @@ def states(text: str, answer: str) -> bool:
         return re.search(rf"(?<![\w']){answer}(?![\w'])(?! [a-z])", text) is not None
     if contains(text, answer):
         return bool(answer)
-    normal = normalise_squad(answer)
+    normal = normalise_squad(answer) if _IN_WORDS.fullmatch(answer) else ""
     return bool(normal) and f" {normal} " in f" {normalise_squad(text)} "
 
 
