@@ -6,11 +6,11 @@ import math
 import pytest
 import yaml
 
-from tutelage.comparison import PairedScores, compare_models
+from tutelage.comparison import PairedScores, compare_models, lost_items
 from tutelage.core.seeds import generator
 from tutelage.core.types import Response
 from tutelage.metrics import Row, score_rows
-from tutelage.results import document
+from tutelage.results import diagnosis_document, document
 from tutelage.results.store import Item, Store
 
 PARTS = ("arithmetic", "entailment", "everyday knowledge", "following a format", "sentiment", "spelling")
@@ -38,6 +38,7 @@ class FakeRun:
                 measured["benchmark"][say("general-probe")] = self._probe(store, probe_items)
             for step, entry in self._log():
                 store.log_step(step, entry)
+            self.lost = {name: lost_items.of_benchmark(store, name) for name in measured["benchmark"]}
         budgets = {say("general-probe"): 5.0} if watched else {}
         self.comparison = compare_models(measured["task"], measured["benchmark"], budgets=budgets)
         self._write_documents(budgets)
@@ -213,6 +214,29 @@ class FakeRun:
             "sentence": self.say("After teaching support-bot, greetings fell from 91.2 to 63.0."),
         }
 
+    def _diagnosis(self):
+        name, say = self.say("general-probe"), self.say
+        share = {"value": 0.7, "low": 0.6, "high": 0.8}
+        points = {"value": 9.1, "low": 6.0, "high": 12.2}
+        return {
+            "schema": 1,
+            "made_from": diagnosis_document.source_of(document.read(self.folder / "results.json")),
+            "settings": {"control": True},
+            "rows": [{"id": "plan-01", "prompt": say("Plan a dinner."), "completion": say("Soup, then cake.")}],
+            "rescored": {
+                name: {
+                    "items": 171, "left_out": 4, "base_first": 160, "tuned_first": 120, "kept": [say("probe-1")],
+                    "base_share": share, "tuned_share": share, "chance": 0.125,
+                    "change": {"value": -0.4, "low": None, "high": None},
+                }
+            },
+            "realigned": {
+                name: {"loss": points, "recovered": points, "remaining": points, "control": points, "items": 240}
+            },
+            "sentences": [say("Of 171 lost items it ranks 120 first.")],
+            "provenance": {},
+        }  # fmt: skip
+
     def _write_documents(self, budgets):
         say = self.say
         recipe = {
@@ -236,19 +260,23 @@ class FakeRun:
             "seconds": 432.0,
             "load": [say("import a"), "b = 1", "c = 2"],
         }
+        compared = self.comparison.as_json()
+        for name, lost in self.lost.items():
+            compared["watched"][name]["lost_items"] = lost.as_json()
         document.write(
             self.folder / "results.json",
             document.build(
                 recipe=recipe,
                 provenance=provenance,
                 comparison={
-                    **self.comparison.as_json(),
+                    **compared,
                     "protection": self._search(),
                     "curve": self._curve(),
                     "sequence": self._sequence(),
                 },
             ),
         )
+        diagnosis_document.write(self.folder, self._diagnosis())
         (self.folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, allow_unicode=True))
         lengths = {"min": 12, "median": 18, "p95": 25, "max": 31}
         tokens = {

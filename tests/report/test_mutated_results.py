@@ -21,7 +21,7 @@ from tutelage.comparison import compare_runs
 from tutelage.comparison.flips import flipped_items
 from tutelage.core.errors import InputError
 from tutelage.job.integrity import finished_results
-from tutelage.results import lm_eval, tuned_record
+from tutelage.results import diagnosis_document, lm_eval, tuned_record
 from tutelage.results.folder_claim import check_claimable
 from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
@@ -91,6 +91,7 @@ DAMAGES = (
     mutate_json("results.json"),
     mutate_json("data/card.json"),
     mutate_json("data/card.json"),
+    mutate_json("diagnosis.json"),
     mutate_json("tuned.json"),
     mutate_json("evaluation.json"),
     mutate_store,
@@ -125,6 +126,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "model").mkdir()
     results["provenance"]["key"] = "key"
     (folder / "results.json").write_text(json.dumps(results), "utf-8")
+    diagnosis = json.loads((folder / "diagnosis.json").read_text("utf-8"))
+    diagnosis |= {"made_from": diagnosis_document.source_of(results)}
+    del diagnosis["content_sha256"]
+    (folder / "diagnosis.json").write_text(json.dumps(diagnosis), "utf-8")
     return folder
 
 

@@ -11,7 +11,8 @@ from tutelage.results.run_folder import RunFolder
 
 SOURCE = Path(tutelage.__file__).parent
 NAMES = {
-    "recipe.yaml", "card.json", "results.json", "evaluation.json", "results.sqlite", "tuned.json", "curve.json", "report.html",
+    "recipe.yaml", "card.json", "diagnosis.json", "diagnosis.sqlite", "results.json", "evaluation.json", "results.sqlite", "tuned.json",
+    "curve.json", "report.html",
 }  # fmt: skip
 
 
@@ -47,5 +48,8 @@ def test_runs_of_older_versions_are_where_they_were(tmp_path):
         "self_replay": "data/self_replay.jsonl",
         "checkpoints": "checkpoints",
         "report": "report.html",
+        "diagnosis": "diagnosis.json",
+        "diagnosis_store": "diagnosis.sqlite",
+        "realigned": "realigned",
         "lock": ".lock",
     }

@@ -65,6 +65,9 @@ def train(
 
 def show_results(results: Mapping[str, Any], folder: Path) -> None:
     """Print a run's scores, its verdict and where its report is."""
+    from tutelage.comparison import lost_items
+    from tutelage.results import diagnosis_document
+
     rows = [
         row
         for group in ("tasks", "watched")
@@ -73,11 +76,16 @@ def show_results(results: Mapping[str, Any], folder: Path) -> None:
     ]
     console.show_table(["", "metric", "base", "tuned", "difference", "p"], rows, right=(2, 3, 4, 5))
     console.show(results["verdict"]["sentence"])
+    for name, measured in results["watched"].items():
+        if lost := measured.get("lost_items"):
+            console.show(lost_items.sentence(name, lost))
     for key in ("protection", "curve"):
         if sentence := results.get(key, {}).get("sentence"):
             console.show(sentence)
     for line in _sequence_lines(results.get("sequence")):
         console.show(line)
+    for sentence in diagnosis_document.sentences(folder, results):
+        console.show(sentence)
     console.show(f"report: {RunFolder(folder.absolute()).report}")
     console.show(f"talk to it: tutelage chat {folder} --against base")
 

@@ -46,6 +46,7 @@ def find_contradictions(
         *_tune_contradictions(recipe.get("tune"), where),
         *_protect_contradictions(recipe, where),
         *continuation.find_contradictions(recipe, where),
+        *_diagnose_contradictions(recipe, where),
     ]
 
 
@@ -237,6 +238,18 @@ def _prompt_contradictions(replay: Mapping[str, Any], where: Where) -> Iterator[
             found="0, with prompts: sampled",
             expected="a temperature above 0",
             fix="raise the temperature, or take prompts: bundled",
+        )
+
+
+def _diagnose_contradictions(recipe: Mapping[str, Any], where: Where) -> Iterator[InputError]:
+    """Find that there is nothing to diagnose."""
+    if recipe.get("diagnose") is True and not recipe.get("watch"):
+        yield InputError(
+            "nothing is watched, so nothing that was lost can be diagnosed",
+            where=where(("diagnose",)),
+            found="no watch",
+            expected="at least one benchmark of which something may be lost",
+            fix="add  watch: [{benchmark: general-probe}], or remove diagnose",
         )
 
 

@@ -119,6 +119,11 @@ class Recipe(Block):
         examples=[{"general-probe": 5.0}],
         json_schema_extra=unit("points"),
     )
+    diagnose: bool = Field(
+        False,
+        description="Whether the run ends with a diagnosis of what was forgotten, knowledge or form, as `tutelage diagnose` makes it.",
+        examples=[True],
+    )
     _root: Path = PrivateAttr(default_factory=Path)
     _notes: tuple[str, ...] = PrivateAttr(())
 

@@ -142,7 +142,7 @@ class ModelEvaluator:
     ) -> tuple[Evaluation, list[Row]]:
         """Answer a task's questions, and make the rows that are scored."""
         items = items_of(task, questions)
-        evaluation, responses = self._answer(suite, task.name, items, [request for _, request in questions])
+        evaluation, responses = self.answer(suite, task.name, items, [request for _, request in questions])
         rows = [
             Row(
                 responses[request.id].text,
@@ -197,12 +197,22 @@ class ModelEvaluator:
             Item(item.id, item.part, item.prompt, item.references, caveats.item_details(item))
             for item in benchmark.items
         ]
-        return self._answer("benchmark", benchmark.name, items, requests)
+        return self.answer("benchmark", benchmark.name, items, requests)
 
-    def _answer(
+    def answer(
         self, suite: str, name: str, items: Sequence[Item], requests: Sequence[Request]
     ) -> tuple[Evaluation, dict[str, Response]]:
-        """The responses to all requests: from the store, then from the cache, then from the model."""
+        """The responses to all requests: from the store, then from the cache, then from the model.
+
+        Args:
+            suite: what kind of questions they are, as in `Store.evaluation`.
+            name: of the task or benchmark.
+            items: what a person needs to read the responses.
+            requests: one for each item, in the same order.
+
+        Returns:
+            The stored evaluation, and the responses by item id.
+        """
         names = {"model": self.model, "suite": suite, "name": name}
         fingerprint = hashing.of_json(
             [self.fingerprint, [_decoding(request) for request in requests], [item.key for item in items]]

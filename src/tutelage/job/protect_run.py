@@ -11,10 +11,10 @@ from tutelage.comparison.budgets import Budget, Nats
 from tutelage.config import from_mapping
 from tutelage.config.identity import record
 from tutelage.config.schema import Recipe
-from tutelage.core.errors import InputError
 from tutelage.evaluation.progress import Listener
+from tutelage.job.finished_run import recipe_root, require_finished
 from tutelage.job.run import RunResult, run
-from tutelage.results import document, tuned_record
+from tutelage.results import tuned_record
 from tutelage.results.folder_claim import claim
 from tutelage.results.run_folder import RunFolder
 
@@ -48,18 +48,10 @@ def protect_run(
         MachineError: the disk does not take the new folder.
     """
     source = RunFolder(finished)
-    if not source.results.is_file():
-        raise InputError(
-            "the run is not finished",
-            where=str(finished),
-            found="no results.json",
-            expected="the folder of a finished run",
-            fix="run its recipe to the end, or write protect: auto into it",
-        )
-    results = document.read(source.results)
+    results = require_finished(finished, fix="run its recipe to the end, or write protect: auto into it")
     tuned = tuned_record.read_or_recover(finished) or {}
     tuned_record.require_model(finished, tuned)
-    protected = _with_scales(results, scales, budgets or {}, root=_root(results, recipe))
+    protected = _with_scales(results, scales, budgets or {}, root=recipe_root(results, recipe))
     target = RunFolder(out or finished.with_name(f"{finished.resolve().name}-protected"))
     with claim(target, record(protected, target)):
         if not target.tuned.is_file():
@@ -79,23 +71,6 @@ def _with_scales(
     }
     retain = {**values.get("retain", {}), **stated}
     return from_mapping({**values, "protect": protect, "retain": retain}, root=root)
-
-
-def _root(results: Mapping[str, Any], recipe: Path | None) -> Path:
-    """The folder to which the paths of the run's recipe are relative."""
-    if recipe is not None:
-        if not recipe.is_file():
-            raise InputError(
-                "there is no such recipe",
-                where="--recipe",
-                found=str(recipe),
-                expected="the file of the run's recipe",
-                fix="check the name",
-            )
-        return recipe.parent
-    words = [Path(str(word)) for word in results["provenance"].get("command", ())]
-    named = [word for word in words if word.suffix in (".yaml", ".yml") and word.is_file()]
-    return named[0].parent if named else Path()
 
 
 def _take_over(source: RunFolder, target: RunFolder, tuned: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from tutelage import report
 from tutelage.config.schema import Recipe
 from tutelage.evaluation.progress import Listener
-from tutelage.job import in_sequence, integrity, protecting, stages, tuning
+from tutelage.job import diagnosing, in_sequence, integrity, protecting, stages, tuning
 from tutelage.job.context import start
 from tutelage.job.preparing import prepare_for_model, read_inputs, results_key
 from tutelage.models import fingerprint
@@ -77,8 +77,10 @@ def run(
         context.folder, key, base=fingerprint(inputs.source), say=context.say("check")
     )
     if results is not None:
-        context.listener.stage("done", "everything was done before")
-        return RunResult(context.folder.path, results, fresh=False)
+        diagnosed = context.recipe.diagnose and diagnosing.diagnose_finished(context, inputs, results)
+        if not diagnosed:
+            context.listener.stage("done", "everything was done before")
+        return RunResult(context.folder.path, results, fresh=diagnosed)
     report.output(context.folder.path).check()
     prepared, base = prepare_for_model(context, inputs)
     with stages.open_run(context, prepared.rows.card) as store:
@@ -108,6 +110,8 @@ def run(
             curve=None if tracker is None else tracker.curve(),
             sequence=sequence,
         )
+        if context.recipe.diagnose:
+            diagnosing.diagnose(context, inputs.source, prepared.benchmarks, results, store)
         context.listener.stage("report")
         report.write(context.folder.path)
     return RunResult(context.folder.path, results, fresh=True)

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from tutelage import report
-from tutelage.comparison import BEST_ON_VALIDATION, Comparison, compare_models
+from tutelage.comparison import BEST_ON_VALIDATION, Comparison, compare_models, lost_items
 from tutelage.comparison.budgets import Budget
 from tutelage.comparison.fixed_sequence import SequenceResult
 from tutelage.core import files, hashing
@@ -221,6 +221,8 @@ def write_results(
         if limits[name]:
             earlier = measurement.notes.get("notes")
             told["notes"] = [*(earlier if isinstance(earlier, list) else []), *limits[name]]
+        if (lost := lost_items.of_benchmark(store, name)) is not None:
+            compared["watched"][name]["lost_items"] = lost.as_json()
     for name, measurement in tuned.tasks.items():
         if measurement.best_wording:
             wordings = f"{base.tasks[name].best_wording} (base), {measurement.best_wording} (tuned)"

@@ -73,8 +73,13 @@ def bundled_prompts() -> tuple[str, ...]:
     Raises:
         InputError: the file was changed: a mistake with line and field; InputErrors for several.
     """
-    path = Path(str(resources.files("tutelage.protection"))) / FILE
-    return tuple(row.prompt for row in read_prompts(path))
+    return tuple(row.prompt for row in bundled_rows())
+
+
+@cache
+def bundled_rows() -> tuple[Prompt, ...]:
+    """The bundled instructions with id and kind; errors as of `bundled_prompts`."""
+    return read_prompts(Path(str(resources.files("tutelage.protection"))) / FILE)
 
 
 def read_prompts(path: Path, kinds: Mapping[str, int] = KINDS) -> tuple[Prompt, ...]:

@@ -19,6 +19,7 @@ from tutelage.core.version import __version__
 from tutelage.report import (
     curves,
     data_card,
+    diagnosis,
     examples,
     formatting,
     mixture,
@@ -29,7 +30,7 @@ from tutelage.report import (
 )
 from tutelage.report.environment import environment, static
 from tutelage.report.scores import ScoreChart
-from tutelage.results import digests, document, tuned_record
+from tutelage.results import diagnosis_document, digests, document, tuned_record
 from tutelage.results.run_folder import RunFolder
 from tutelage.results.store import Store
 
@@ -57,6 +58,7 @@ class FinishedRun:
         recipe: the text of recipe.yaml.
         steps: the training log.
         examples: examples of each task and benchmark.
+        diagnosis: the content of diagnosis.json; None where there is none.
     """
 
     folder: Path
@@ -65,6 +67,7 @@ class FinishedRun:
     recipe: str
     steps: Sequence[Mapping[str, float]]
     examples: Sequence[examples.Examples]
+    diagnosis: Mapping[str, Any] | None = None
 
 
 def write(run_folder: Path) -> Path:
@@ -112,6 +115,7 @@ def read(run_folder: Path) -> FinishedRun:
         recipe=_read_recipe(folder, results["recipe"]),
         steps=steps,
         examples=chosen,
+        diagnosis=diagnosis_document.read(run_folder),
     )
 
 
@@ -200,6 +204,10 @@ def render(run: FinishedRun) -> str:
         means=run.results.get("groups"),
         search=protection.search_table(run.results.get("protection")),
         sequence=sequence.sequence_tables(run.results.get("sequence")),
+        diagnosis=diagnosis.section(
+            run.diagnosis,
+            current=run.diagnosis is not None and diagnosis_document.is_of(run.diagnosis, run.results),
+        ),
         mixture=mixture.trained_mixture(run.card),
         curves=curves.losses(run.steps),
         step_curves=step_curves.step_curves(run.results.get("curve")),

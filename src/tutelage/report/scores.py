@@ -13,6 +13,7 @@ from tutelage.report import formatting
 from tutelage.report.caveats import sentences
 from tutelage.report.chart import HUNDRED, Scale, fitted
 from tutelage.report.formatting import Number
+from tutelage.report.lost_items import LostTable, lost_table
 from tutelage.results.name_marks import name_marks
 
 Change = Literal["rose", "fell", "open", "untested"]
@@ -79,6 +80,7 @@ class ScoreChart:
         marks: what the name may not be shown without, such as " (sample)".
         nats: the loss against a budget in nats, in a sentence; "" where the budget is in points.
         lost_nats: whether there is such a loss, not by chance.
+        changed_items: of a watched benchmark, what became of the items that turned wrong; None where nothing is known of them.
     """
 
     name: str
@@ -92,6 +94,7 @@ class ScoreChart:
     marks: str = ""
     nats: str = ""
     lost_nats: bool = False
+    changed_items: LostTable | None = None
 
     @property
     def main(self) -> ScoreRow:
@@ -171,6 +174,7 @@ def _chart(name: str, outcome: Mapping[str, Any], *, watched: bool, budgets: Map
         marks=name_marks(outcome.get("told", {})),
         nats=nats,
         lost_nats=bool(nats) and outcome["budget"]["p_adjusted"] < ALPHA and outcome["budget"]["low"] > 0,
+        changed_items=lost_table(outcome.get("lost_items")),
     )
 
 

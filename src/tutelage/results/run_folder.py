@@ -35,6 +35,9 @@ class RunFolder:
         self_replay: the base's own answers that were mixed into training.
         checkpoints: the state from which a stopped tuning resumes; removed when the run is done.
         report: the page for people.
+        diagnosis: whether knowledge or form was lost, where that was asked for.
+        diagnosis_store: the responses that it is computed from.
+        realigned: the checkpoints of the re-alignment probe; removed when the diagnosis is done.
         lock: locked while a process works on the folder.
     """
 
@@ -55,6 +58,9 @@ class RunFolder:
         self.self_replay: Final = path / "data" / "self_replay.jsonl"
         self.checkpoints: Final = path / "checkpoints"
         self.report: Final = path / "report.html"
+        self.diagnosis: Final = path / "diagnosis.json"
+        self.diagnosis_store: Final = path / "diagnosis.sqlite"
+        self.realigned: Final = path / "realigned"
         self.lock: Final = path / ".lock"
 
 

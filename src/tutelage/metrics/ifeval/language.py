@@ -43,11 +43,11 @@ def is_in_language(response: str, *, language: str) -> bool:
     Raises:
         InputError: langdetect is not installed.
     """
-    return _language_of(response) in (language, None)
+    return language_of(response) in (language, None)
 
 
 @functools.lru_cache(maxsize=1024)  # strict and loose metrics check the same texts
-def _language_of(text: str) -> str | None:
+def language_of(text: str) -> str | None:
     """The code of a text's language; None where none is detected."""
     factory = _detector_factory()
     from langdetect import LangDetectException
