@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tutelage.comparison import PairedScores
-from tutelage.comparison.fixed_sequence import LossTest, loss_test, search
+from tutelage.comparison.fixed_sequence import LossTest, loss_test, search, with_fallen_parts
 from tutelage.comparison.task_comparison import Estimate
 from tutelage.core.errors import InputError
 from tutelage.metrics import Row, score_rows
@@ -49,6 +49,38 @@ def test_the_best_gain_is_chosen_and_of_equal_ones_the_safest():
 def test_nothing_is_chosen_when_the_safest_fails():
     result, asked = run_search((0.4, 0.7), 0.0, {1.0: 20.0})
     assert (result.chosen, asked) == (None, [0.4])
+
+
+def test_a_part_that_fell_ends_the_search_though_the_mean_is_within_budget():
+    right, wrong = Row("yes", ("yes",)), Row("no", ("yes",))
+
+    def pair(base: list[Row], tuned: list[Row], **parts: PairedScores) -> PairedScores:
+        return PairedScores(
+            "accuracy", score_rows(["accuracy"], base), score_rows(["accuracy"], tuned), parts=parts
+        )
+
+    half, fallen = [right] * 60 + [wrong] * 60, [right] * 30 + [wrong] * 90
+    risen = [right] * 90 + [wrong] * 30
+    probe = pair(
+        half + half,
+        fallen + risen,
+        knowledge=pair(half, fallen),
+        format=pair(half, risen),
+        same=pair(half, half),
+    )
+    tests = with_fallen_parts({"probe": loss_test("probe", probe, 10.0)}, {"probe": probe})
+    assert (tests["probe"].within, tests["probe"].fell, tests["probe"].passed) == (
+        True,
+        ("knowledge",),
+        False,
+    )
+    assert tests["probe"].as_json()["fell"] == ["knowledge"]
+    result = search((0.5, 1.0), lambda _: tests, lambda _: Estimate(9.0, 8.0, 10.0))
+    assert (result.chosen, [each.within for each in result.candidates]) == (None, [False])
+    assert "parts of probe fell: knowledge" in result.sentence()
+    steady = with_fallen_parts({"probe": tests["probe"]}, {"probe": pair(half, half, same=pair(half, half))})
+    assert steady["probe"].passed
+    assert "fell" not in steady["probe"].as_json()
 
 
 def paired(n: int, lost: int) -> PairedScores:

@@ -1,21 +1,28 @@
 """Chooses among candidates that lose more the more they gain: fixed-sequence testing along a path that is fixed beforehand.
 
 From the safest candidate on, "it loses at least the budget" must be rejected by a one-sided test at 5 % for everything that is watched;
-the first candidate that fails ends the sequence. So at most 5 % of searches call a candidate safe that is not, with no
-correction for the number of candidates (W. Maurer, L. Hothorn, W. Lehmacher, "Multiple comparisons in drug clinical trials and
+the first candidate that fails ends the sequence, and so does one of which a part fell that a mean would hide. So at most 5 % of searches
+call a candidate safe that is not, with no correction for the number of candidates: to end earlier only makes it rarer (W. Maurer, L. Hothorn, W. Lehmacher, "Multiple comparisons in drug clinical trials and
 preclinical assays: a-priori ordered hypotheses", 1995; A. Angelopoulos et al., "Learn then Test", 2021, arXiv 2110.01052).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from tutelage.comparison import wording
 from tutelage.comparison.budgets import Budget, Nats, exceeds, no_log_probabilities, undetected_loss
 from tutelage.comparison.items_needed import items_needed
-from tutelage.comparison.task_comparison import ALPHA, Estimate, PairedScores, gain_in_points
+from tutelage.comparison.task_comparison import (
+    ALPHA,
+    Estimate,
+    PairedScores,
+    adjust_p_values,
+    compare_task,
+    gain_in_points,
+)
 from tutelage.comparison.wording import format_nats, format_number
 from tutelage.core.errors import InputError
 from tutelage.metrics.answer_log_probability import MIN_ITEMS, loss_in_nats
@@ -34,6 +41,7 @@ class LossTest:
         n: independent items.
         within: whether such a loss is excluded: p is below 5 %, and the items suffice to exclude it at all.
         unit: of budget and loss: points of 0 to 100, or nats an item (the right answers' log-probability).
+        fell: the parts that fell, not by chance (two-sided 5 %, Holm over the parts of all that is watched).
     """
 
     budget: float
@@ -44,12 +52,20 @@ class LossTest:
     n: int
     within: bool
     unit: Literal["points", "nats"] = "points"
+    fell: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the loss is within the budget, and no part fell."""
+        return self.within and not self.fell
 
     def as_json(self) -> dict[str, Any]:
-        """The test as in results.json, which names the unit where it is not points."""
-        values = asdict(self)
+        """The test as in results.json, which names the unit where it is not points, and the parts that fell where some did."""
+        values = {**asdict(self), "fell": list(self.fell)}
         if self.unit == "points":
             del values["unit"]
+        if not self.fell:
+            del values["fell"]
         return values
 
     def number(self, value: float) -> str:
@@ -73,8 +89,8 @@ class Candidate:
 
     @property
     def within(self) -> bool:
-        """Whether it stays within every budget."""
-        return all(test.within for test in self.losses.values())
+        """Whether it stays within every budget, and no part fell."""
+        return all(test.passed for test in self.losses.values())
 
     def as_json(self) -> dict[str, Any]:
         """The candidate as in results.json."""
@@ -110,10 +126,10 @@ class SequenceResult:
         if chosen is None:
             failed = self.candidates[-1]
             reasons = "; ".join(
-                _loss_words(name, test) for name, test in failed.losses.items() if not test.within
+                _loss_words(name, test) for name, test in failed.losses.items() if not test.passed
             )
             return (
-                f"No scale of the change is within budget: at {failed.scale:g}, the smallest that was tried, {reasons}. "
+                f"No scale of the change can be delivered: at {failed.scale:g}, the smallest that was tried, {reasons}. "
                 "The model is delivered as it was trained."
             )
         excluded = "; ".join(
@@ -177,6 +193,8 @@ def _gained(candidate: Candidate) -> float:
 
 def _loss_words(name: str, test: LossTest) -> str:
     """Why a candidate failed on a benchmark."""
+    if test.within:
+        return f"parts of {name} fell: {', '.join(test.fell)}"
     numbers = (
         f"{name} lost {test.number(test.loss)} {test.unit} "
         f"(95 % interval {test.number(test.low)} to {test.number(test.high)}, {test.n} items, budget {test.budget:g})"
@@ -184,6 +202,24 @@ def _loss_words(name: str, test: LossTest) -> str:
     least = MIN_ITEMS if test.unit == "nats" else None
     needed = items_needed(test.n, test.loss, test.high - test.loss, test.budget, least=least)
     return numbers if needed is None else f"{numbers}, which about {needed:,} items would settle"
+
+
+def with_fallen_parts(
+    losses: Mapping[str, LossTest], scores: Mapping[str, PairedScores], *, seed: int = 0
+) -> dict[str, LossTest]:
+    """The tests with the parts that fell, as the verdict will name them if the candidate is delivered.
+
+    Args:
+        losses: the tests by benchmark.
+        scores: of the base and of the candidate, by benchmark.
+        seed: for intervals and tests that draw random numbers.
+    """
+    compared = adjust_p_values(compare_task(name, scores[name], seed=seed) for name in losses)
+    fell = {
+        benchmark.name: tuple(name for name, part in benchmark.parts.items() if part.worsened)
+        for benchmark in compared
+    }
+    return {name: replace(test, fell=fell[name]) for name, test in losses.items()}
 
 
 def loss_test(name: str, scores: PairedScores, budget: Budget, *, seed: int = 0) -> LossTest:

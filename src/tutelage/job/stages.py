@@ -246,10 +246,10 @@ def write_results(
 
 
 def _none_within(searched: SequenceResult | None, stated: Mapping[str, Budget]) -> bool:
-    """Whether a search found no scale within a budget that the recipe states."""
+    """Whether a search found no scale at which a benchmark with a budget of the recipe is within it and no part of it fell."""
     if searched is None or searched.chosen is not None:
         return False
-    return any(name in stated and not test.within for name, test in searched.candidates[-1].losses.items())
+    return any(name in stated and not test.passed for name, test in searched.candidates[-1].losses.items())
 
 
 def _training(context: RunContext, rows: Prepared, store: Store) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from tutelage.benchmarks import Benchmark
 from tutelage.comparison import DEFAULT_BUDGET, wording
 from tutelage.comparison.budgets import Budget
-from tutelage.comparison.fixed_sequence import LossTest, SequenceResult, loss_test, search
+from tutelage.comparison.fixed_sequence import LossTest, SequenceResult, loss_test, search, with_fallen_parts
 from tutelage.comparison.task_comparison import Estimate, gain_in_points
 from tutelage.core.errors import InputError
 from tutelage.evaluation.measure import Measurement, ModelEvaluator, ModelScores, pair_scores
@@ -52,10 +52,14 @@ def search_scales(
         with open_candidate(scale) as candidate:
             scores = {benchmark.name: candidate.measure_benchmark(benchmark) for benchmark in benchmarks}
             pairs = pair_scores({name: base.benchmarks[name] for name in scores}, scores)
-            losses = {
-                name: loss_test(name, pair, budgets.get(name, DEFAULT_BUDGET)) for name, pair in pairs.items()
-            }
-            if all(test.within for test in losses.values()):
+            losses = with_fallen_parts(
+                {
+                    name: loss_test(name, pair, budgets.get(name, DEFAULT_BUDGET))
+                    for name, pair in pairs.items()
+                },
+                pairs,
+            )
+            if all(test.passed for test in losses.values()):
                 gains[scale] = mean_gain(base.validation, candidate.measure_validation(tasks))
         return losses
 

@@ -19,7 +19,7 @@ class CandidateRow:
 
     Attributes:
         scale: as the recipe has it.
-        state: what became of it: delivered, within budget, not within budget, or not tried.
+        state: what became of it: delivered, within budget, not within budget, which parts fell, or not tried.
         gain: points on validation rows, "" where it was not measured.
         losses: for each benchmark loss, interval and p, "" where they were not measured.
     """
@@ -156,7 +156,11 @@ def _state(scale: float, candidate: Mapping[str, Any] | None, chosen: float | No
         return "not tried"
     if scale == chosen:
         return "delivered"
-    return "within budget" if candidate["within"] else "not within budget"
+    if candidate["within"]:
+        return "within budget"
+    losses = candidate["losses"].values()
+    fell = ", ".join(formatting.plain(part) for test in losses for part in test.get("fell", ()))
+    return "not within budget" if not all(test["within"] for test in losses) else f"fell: {fell}"
 
 
 def _gain(scale: float, candidate: Mapping[str, Any] | None, full_gain: Mapping[str, float]) -> str:
