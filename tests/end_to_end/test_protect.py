@@ -213,7 +213,7 @@ def test_no_candidate_within_a_stated_budget_is_exit_code_1(
     assert len(results["protection"]["candidates"]) == 1
     assert (job / "out" / "model").is_dir()
     assert not (job / "out" / "unscaled").exists()
-    assert "No scale of the change is within" in capsys.readouterr().out
+    assert "No scale of the change can be delivered" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,15 @@ def marks_of(search, name="general-probe"):
     }, chart
 
 
+def test_a_candidate_of_which_a_part_fell_names_the_part(fake_run):
+    search = fake_run()._search()
+    failed = search["candidates"][-1]
+    test = next(iter(failed["losses"].values()))
+    test.update(within=True, fell=["knowledge", "format"])
+    states = {row.scale: row.state for row in search_table(search).rows}
+    assert states[f"{failed['scale']:g}"] == "fell: knowledge, format"
+
+
 def test_the_chart_draws_hollow_what_was_measured_in_part_and_names_what_was_not_tried(fake_run):
     run = fake_run()
     search = {**run._search(), "path": [0.4, 0.7, 0.85, 0.9, 1.0]}
