@@ -62,8 +62,9 @@ def log_probabilities(folder: Path, model: str) -> np.ndarray[Any, Any]:
 
 
 def test_the_loss_is_that_of_the_stored_log_probabilities(
-    priced: Path, capsys: pytest.CaptureFixture[str]
+    priced: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     recipe = change(priced, protect={"scales": [0.5, 1.0]})
     code = main(["run", str(recipe), "--out", str(priced / "out")])
     shown = capsys.readouterr()
