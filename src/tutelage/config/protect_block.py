@@ -39,7 +39,7 @@ class SelfReplay(Block):
     )
     prompts: Text = Field(
         BUNDLED,
-        description="Where the prompts come from: bundled (360 everyday instructions), sampled (the base writes them too), or a file of "
+        description="Where the prompts come from: bundled (438 everyday instructions), sampled (the base writes them too), or a file of "
         "your own: JSON lines, CSV or another table with a column prompt.",
         examples=["everyday.jsonl"],
     )

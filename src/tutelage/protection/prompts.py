@@ -37,7 +37,7 @@ KINDS: Mapping[str, int] = {
     "number": 16,
     "correct": 10,
     "translate": 10,
-    "knowledge": 12,
+    "knowledge": 90,
     "advice": 12,
     "plan": 10,
     "brainstorm": 8,
