@@ -47,11 +47,11 @@ def chosen_scale(n: int, path: Sequence[float], repetition: int) -> float | None
     """The scale that one search chooses."""
     position = seeds.generator(SEED, "search", n, repetition).random(n)
 
-    def losses_at(scale: float) -> dict[str, LossTest]:
+    def losses_at(scale: float, level: float) -> dict[str, LossTest]:
         scores = PairedScores(
             METRIC, {METRIC: _scored(_right(position, 0.0))}, {METRIC: _scored(_right(position, scale))}
         )
-        return {"watched": loss_test("watched", scores, BUDGET)}
+        return {"watched": loss_test("watched", scores, BUDGET, level=level)}
 
     return search(path, losses_at, lambda scale: Estimate(scale, scale, scale)).chosen
 

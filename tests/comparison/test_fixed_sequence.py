@@ -18,7 +18,8 @@ def passed(*, within: bool) -> LossTest:
 def run_search(path: tuple[float, ...], safe: float, gains: dict[float, float]):
     asked: list[float] = []
 
-    def losses_at(scale: float) -> dict[str, LossTest]:
+    def losses_at(scale: float, level: float) -> dict[str, LossTest]:
+        assert level == 0.025
         asked.append(scale)
         return {"a": passed(within=True), "b": passed(within=scale <= safe)}
 
@@ -30,8 +31,9 @@ def run_search(path: tuple[float, ...], safe: float, gains: dict[float, float]):
 def test_it_stops_at_the_first_candidate_that_fails():
     gains = {0.4: 10.0, 0.55: 30.0, 0.7: 20.0, 1.0: 40.0}
     result, asked = run_search((1.0, 0.4, 0.7, 0.55), 0.55, gains)
-    assert asked == [0.4, 0.55, 0.7]
+    assert asked == [1.0, 0.4, 0.55, 0.7]
     assert [(each.scale, each.within, each.gain and each.gain.value) for each in result.candidates] == [
+        (1.0, False, None),
         (0.4, True, 10.0),
         (0.55, True, 30.0),
         (0.7, False, None),
@@ -41,14 +43,30 @@ def test_it_stops_at_the_first_candidate_that_fails():
 
 
 def test_the_best_gain_is_chosen_and_of_equal_ones_the_safest():
-    assert run_search((0.4, 0.7, 1.0), 1.0, {0.4: 5.0, 0.7: 9.0, 1.0: 8.0})[0].chosen == 0.7
-    assert run_search((0.4, 0.7, 1.0), 1.0, {0.4: 9.0, 0.7: 9.0, 1.0: 9.0})[0].chosen == 0.4
-    assert run_search((0.4, 0.7, 1.0), 1.0, {0.4: -3.0, 0.7: -2.0, 1.0: -9.0})[0].chosen == 0.7
+    assert run_search((0.4, 0.7, 1.0), 0.7, {0.4: 5.0, 0.7: 9.0, 1.0: 8.0})[0].chosen == 0.7
+    assert run_search((0.4, 0.7, 1.0), 0.7, {0.4: 9.0, 0.7: 9.0, 1.0: 9.0})[0].chosen == 0.4
+    assert run_search((0.4, 0.7, 1.0), 0.7, {0.4: -3.0, 0.7: -2.0, 1.0: -9.0})[0].chosen == 0.7
+
+
+def test_a_whole_change_within_budget_is_delivered_and_nothing_else_is_asked():
+    result, asked = run_search((0.4, 0.7, 1.0), 1.0, {0.4: 5.0, 0.7: 9.0, 1.0: 8.0})
+    assert (result.chosen, asked, result.full_gain.value) == (1.0, [1.0], 8.0)
+    assert result.as_json()["level"] == 0.025
+    alone = search((1.0,), lambda _, level: {"a": passed(within=level == 0.05)}, lambda _: Estimate(1, 0, 2))
+    assert (alone.chosen, alone.as_json()["level"]) == (1.0, 0.05)
+
+
+def test_the_level_decides():
+    scores = paired(1000, 22)
+    p = loss_test("a", scores, 3.2).p
+    assert 0.025 < p < 0.05
+    assert loss_test("a", scores, 3.2).within
+    assert not loss_test("a", scores, 3.2, level=0.025).within
 
 
 def test_nothing_is_chosen_when_the_safest_fails():
     result, asked = run_search((0.4, 0.7), 0.0, {1.0: 20.0})
-    assert (result.chosen, asked) == (None, [0.4])
+    assert (result.chosen, asked) == (None, [0.7, 0.4])
 
 
 def test_a_part_that_fell_ends_the_search_though_the_mean_is_within_budget():
@@ -75,8 +93,8 @@ def test_a_part_that_fell_ends_the_search_though_the_mean_is_within_budget():
         False,
     )
     assert tests["probe"].as_json()["fell"] == ["knowledge"]
-    result = search((0.5, 1.0), lambda _: tests, lambda _: Estimate(9.0, 8.0, 10.0))
-    assert (result.chosen, [each.within for each in result.candidates]) == (None, [False])
+    result = search((0.5, 1.0), lambda *_: tests, lambda _: Estimate(9.0, 8.0, 10.0))
+    assert (result.chosen, [each.within for each in result.candidates]) == (None, [False, False])
     assert "parts of probe fell: knowledge" in result.sentence()
     steady = with_fallen_parts({"probe": tests["probe"]}, {"probe": pair(half, half, same=pair(half, half))})
     assert steady["probe"].passed

@@ -1,9 +1,11 @@
-"""Chooses among candidates that lose more the more they gain: fixed-sequence testing along a path that is fixed beforehand.
+"""Chooses among candidates that lose more the more they gain: the whole change first, then a path from the safest on, fixed beforehand.
 
-From the safest candidate on, "it loses at least the budget" must be rejected by a one-sided test at 5 % for everything that is watched;
-the first candidate that fails ends the sequence, and so does one of which a part fell that a mean would hide. So at most 5 % of searches
-call a candidate safe that is not, with no correction for the number of candidates: to end earlier only makes it rarer (W. Maurer, L. Hothorn, W. Lehmacher, "Multiple comparisons in drug clinical trials and
-preclinical assays: a-priori ordered hypotheses", 1995; A. Angelopoulos et al., "Learn then Test", 2021, arXiv 2110.01052).
+The whole change is tested at half the level, and delivered if it passes. Else the other candidates are tested at the other half, from
+the safest on: "it loses at least the budget" must be rejected, one-sided, for everything that is watched; the first candidate that fails
+ends the sequence, and so does one of which a part fell that a mean would hide. At most 5 % of searches call a candidate safe that is not: the
+two halves add up (Bonferroni), and within a sequence nothing is corrected (W. Maurer, L. Hothorn, W. Lehmacher, "Multiple
+comparisons in drug clinical trials and preclinical assays: a-priori ordered hypotheses", 1995; B. Wiens, "A fixed sequence Bonferroni
+procedure for testing multiple endpoints", 2003; A. Angelopoulos et al., "Learn then Test", 2021, arXiv 2110.01052).
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ class LossTest:
         low, high: of its 95 % interval.
         p: one-sided, of a loss of at least the budget.
         n: independent items.
-        within: whether such a loss is excluded: p is below 5 %, and the items suffice to exclude it at all.
+        within: whether such a loss is excluded: p is below the level, and the items suffice to exclude it at all.
         unit: of budget and loss: points of 0 to 100, or nats an item (the right answers' log-probability).
         fell: the parts that fell, not by chance (two-sided 5 %, Holm over the parts of all that is watched).
     """
@@ -105,8 +107,8 @@ class SequenceResult:
 
     Attributes:
         path: all scales, from the safest on.
-        candidates: those that were tested, in this order; the last one may have failed.
-        chosen: the scale with the best gain of those within budget; None when none is.
+        candidates: those that were tested: the whole change, then from the safest on; the last one may have failed.
+        chosen: the whole change if it is within budget, else the scale with the best gain of those that are; None when none is.
         full_gain: the gain of the whole change, on the same rows as the candidates' gains.
     """
 
@@ -129,7 +131,7 @@ class SequenceResult:
                 _loss_words(name, test) for name, test in failed.losses.items() if not test.passed
             )
             return (
-                f"No scale of the change can be delivered: at {failed.scale:g}, the smallest that was tried, {reasons}. "
+                f"No scale of the change can be delivered: at {failed.scale:g}, the smallest, {reasons}. "
                 "The model is delivered as it was trained."
             )
         excluded = "; ".join(
@@ -150,36 +152,45 @@ class SequenceResult:
             "candidates": [candidate.as_json() for candidate in self.candidates],
             "chosen": self.chosen,
             "full_gain": self.full_gain._asdict(),
-            "level": ALPHA,
+            "level": level_of(self.path),
             "sentence": self.sentence(),
         }
 
 
+def level_of(path: Sequence[float]) -> float:
+    """The one-sided level of each test: half of 5 % where the path has more than the whole change."""
+    return ALPHA / 2 if len(set(path)) > 1 else ALPHA
+
+
 def search(
     path: Sequence[float],
-    losses_at: Callable[[float], Mapping[str, LossTest]],
+    losses_at: Callable[[float, float], Mapping[str, LossTest]],
     gain_at: Callable[[float], Estimate],
 ) -> SequenceResult:
-    """Test candidates from the safest on, until one fails, and choose the best of those that passed.
+    """Test the largest scale and, if it fails, the others from the smallest on until one fails; choose the best that passed.
 
     Args:
         path: the scales of the tuned change, fixed before anything was asked.
-        losses_at: tests a candidate on what is watched; called once a candidate.
+        losses_at: tests a candidate, at a level, on what is watched; called once a candidate.
         gain_at: the gain in points of a candidate that passed, and of the whole change, on rows that the tests do not see.
     """
-    scales = tuple(sorted(set(path)))
-    tested: list[Candidate] = []
-    for scale in scales:
-        candidate = Candidate(scale, losses_at(scale))
-        if not candidate.within:
-            tested.append(candidate)
+    *scales, largest = sorted(set(path))
+    level = level_of(path)
+
+    def test(scale: float) -> Candidate:
+        candidate = Candidate(scale, losses_at(scale, level))
+        return replace(candidate, gain=gain_at(scale)) if candidate.within else candidate
+
+    tested = [test(largest)]
+    for scale in () if tested[0].within else scales:
+        tested.append(test(scale))
+        if not tested[-1].within:
             break
-        tested.append(Candidate(scale, candidate.losses, gain_at(scale)))
     passed = [candidate for candidate in tested if candidate.gain is not None]
     best = max(passed, key=_gained, default=None)
     whole = next((each.gain for each in passed if each.scale == 1), None)
     return SequenceResult(
-        scales,
+        (*scales, largest),
         tuple(tested),
         None if best is None else best.scale,
         gain_at(1.0) if whole is None else whole,
@@ -222,7 +233,9 @@ def with_fallen_parts(
     return {name: replace(test, fell=fell[name]) for name, test in losses.items()}
 
 
-def loss_test(name: str, scores: PairedScores, budget: Budget, *, seed: int = 0) -> LossTest:
+def loss_test(
+    name: str, scores: PairedScores, budget: Budget, *, level: float = ALPHA, seed: int = 0
+) -> LossTest:
     """Test whether a candidate lost at least the budget on a benchmark.
 
     Args:
@@ -230,13 +243,14 @@ def loss_test(name: str, scores: PairedScores, budget: Budget, *, seed: int = 0)
         scores: of the base and of the candidate; the primary metric is tested, or the right answers' log-probability by Student's
             paired t-test where the budget is in nats.
         budget: the loss that is allowed.
+        level: of the one-sided test.
         seed: for intervals and tests that draw random numbers.
 
     Raises:
         InputError: the primary metric has no scale of 0 to 100, or right answers have no log-probability.
     """
     if isinstance(budget, Nats):
-        return _nats_test(name, scores, budget.amount)
+        return _nats_test(name, scores, budget.amount, level)
     measured, points = gain_in_points(scores, seed=seed), wording.budget_points(scores.primary)
     if measured is None or points is None:
         raise InputError(
@@ -248,14 +262,14 @@ def loss_test(name: str, scores: PairedScores, budget: Budget, *, seed: int = 0)
     gain, n = measured
     p = p_of_loss(scores.base[scores.primary], scores.tuned[scores.primary], budget / points, seed=seed)
     enough = not exceeds(undetected_loss(n, gain.value), budget)
-    return LossTest(budget, -gain.value, -gain.high, -gain.low, p, n, within=p < ALPHA and enough)
+    return LossTest(budget, -gain.value, -gain.high, -gain.low, p, n, within=p < level and enough)
 
 
-def _nats_test(name: str, scores: PairedScores, budget: float) -> LossTest:
+def _nats_test(name: str, scores: PairedScores, budget: float, level: float) -> LossTest:
     """The test of a loss in nats."""
     if scores.answer_log_probabilities is None:
         raise no_log_probabilities(name, "answers without log-probabilities")
     loss = loss_in_nats(*scores.answer_log_probabilities)
     p = loss.p_of_at_least(budget)
-    within = p < ALPHA and loss.n >= MIN_ITEMS
+    within = p < level and loss.n >= MIN_ITEMS
     return LossTest(budget, loss.value, loss.low, loss.high, p, loss.n, within, unit="nats")

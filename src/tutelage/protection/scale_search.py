@@ -28,7 +28,7 @@ def search_scales(
     benchmarks: Sequence[Benchmark],
     budgets: Mapping[str, Budget],
 ) -> SequenceResult:
-    """Test candidates from the smallest scale on, and choose the best within budget.
+    """Test the whole change, then candidates from the smallest scale on, and choose the best within budget.
 
     Losses are measured on what is watched, gains on the tasks' validation rows: test rows are not seen.
 
@@ -48,13 +48,13 @@ def search_scales(
                 gains[scale] = mean_gain(base.validation, candidate.measure_validation(tasks))
         return gains[scale]
 
-    def losses_at(scale: float) -> dict[str, LossTest]:
+    def losses_at(scale: float, level: float) -> dict[str, LossTest]:
         with open_candidate(scale) as candidate:
             scores = {benchmark.name: candidate.measure_benchmark(benchmark) for benchmark in benchmarks}
             pairs = pair_scores({name: base.benchmarks[name] for name in scores}, scores)
             losses = with_fallen_parts(
                 {
-                    name: loss_test(name, pair, budgets.get(name, DEFAULT_BUDGET))
+                    name: loss_test(name, pair, budgets.get(name, DEFAULT_BUDGET), level=level)
                     for name, pair in pairs.items()
                 },
                 pairs,
