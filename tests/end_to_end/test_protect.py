@@ -113,7 +113,7 @@ def test_the_base_writes_the_prompts_too(job: Path, capsys: pytest.CaptureFixtur
     ).read_bytes()
 
 
-def test_a_scale_within_budget_is_delivered(job: Path) -> None:
+def test_a_whole_change_within_budget_is_delivered_and_no_other_scale_asked(job: Path) -> None:
     recipe = change(
         job,
         protect={"scales": [0.25, 0.5, 1.0]},
@@ -122,11 +122,10 @@ def test_a_scale_within_budget_is_delivered(job: Path) -> None:
     )
     results = run(load(recipe), out=job / "out").results
     search = results["protection"]
-    assert [each["scale"] for each in search["candidates"]] == [0.25, 0.5, 1.0]
-    assert all(each["within"] for each in search["candidates"])
-    gains = {each["scale"]: each["gain"]["value"] for each in search["candidates"]}
-    assert search["chosen"] == max(gains, key=lambda scale: (gains[scale], -scale))
-    assert models_in(job / "out") == {"base", "tuned", "scale 0.25", "scale 0.5", "scale 1"}
+    assert [(each["scale"], each["within"]) for each in search["candidates"]] == [(1.0, True)]
+    assert search["candidates"][0]["gain"] == search["full_gain"]
+    assert search["chosen"] == 1.0
+    assert models_in(job / "out") == {"base", "tuned", "scale 1"}
     assert not (job / "out" / "candidate").exists()
     assert "kept" in (job / "out" / "report.html").read_text("utf-8")
     assert main(["run", str(recipe), "--out", str(job / "out")]) == 0
@@ -138,16 +137,16 @@ def test_the_search_stops_at_the_budget_and_leaves_the_scaled_model(
 ) -> None:
     import tutelage.protection.scale_search as module
 
-    limit = iter([True, False])
+    limit = iter([False, True, False])
     monkeypatch.setattr(
         module,
         "loss_test",
-        lambda *_: module.LossTest(5.0, 1.0, 0.0, 2.0, 0.01, 80, next(limit)),
+        lambda *_, **__: module.LossTest(5.0, 1.0, 0.0, 2.0, 0.01, 80, next(limit)),
     )
     recipe = change(job, protect={"scales": [0.25, 0.5, 1.0]})
     results = run(load(recipe), out=job / "out").results
     assert results["protection"]["chosen"] == 0.25
-    assert [each["scale"] for each in results["protection"]["candidates"]] == [0.25, 0.5]
+    assert [each["scale"] for each in results["protection"]["candidates"]] == [1.0, 0.25, 0.5]
     record = tuned_record.read(job / "out")
     assert record is not None
     assert record["scale"] == 0.25
@@ -160,7 +159,7 @@ def test_the_search_stops_at_the_budget_and_leaves_the_scaled_model(
     assert all((0.25 * x - y).abs().max() < 1e-6 for x, y in zip(a, b, strict=True))
     # Stopped anywhere behind the delivery: it comes to the same.
     (job / "out" / "results.json").unlink()
-    limit = iter([True, False])
+    limit = iter([False, True, False])
     again = run(load(recipe), out=job / "out").results
     assert again["tasks"] == results["tasks"]
     assert again["protection"] == results["protection"]
@@ -210,7 +209,7 @@ def test_no_candidate_within_a_stated_budget_is_exit_code_1(
     assert main(["run", str(recipe), "--out", str(job / "out")]) == 1
     results = json.loads((job / "out" / "results.json").read_text("utf-8"))
     assert results["protection"]["chosen"] is None
-    assert len(results["protection"]["candidates"]) == 1
+    assert [each["scale"] for each in results["protection"]["candidates"]] == [1.0, 0.5]
     assert (job / "out" / "model").is_dir()
     assert not (job / "out" / "unscaled").exists()
     assert "No scale of the change can be delivered" in capsys.readouterr().out

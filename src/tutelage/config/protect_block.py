@@ -92,7 +92,7 @@ class Protect(Block):
     )
     scales: Annotated[tuple[Scale, ...], BeforeValidator(_as_tuple)] = Field(
         (),
-        description="Scales of the tuned change, tested from the smallest on: the one with the best gain within all budgets is delivered. "
+        description="Scales of the tuned change: the largest is delivered if it is within all budgets, else the one with the best gain that is. "
         "None by default.",
         examples=[[0.5, 0.75, 1.0]],
     )

@@ -36,7 +36,7 @@ def protect_run(
 
     Args:
         finished: the run folder.
-        scales: tried from the smallest on.
+        scales: the largest is tried first, then from the smallest on.
         budgets: points or nats that watched benchmarks may lose, beside those of the run's recipe.
         recipe: the file of the run's recipe, to whose folder its paths are relative; by default that of the command that made the run.
         out: the new folder; RUN-protected by default.
