@@ -38,10 +38,11 @@ def cells(data: Path | None, scratch: Path) -> dict[str, dict[str, Any]]:  # noq
 
 def table(results: Mapping[str, Cell]) -> Iterator[str]:
     """Base, each cell, and the mean of each kind's seeds; then what each search came to."""
-    finished = {
+    of_kinds = {
         kind: {seed: results[f"{kind}-{seed}"] for seed in SEEDS if f"{kind}-{seed}" in results}
         for kind in SETS
     }
+    finished = {kind: of_kind for kind, of_kind in of_kinds.items() if of_kind}
     titles = [
         title
         for kind, of_kind in finished.items()
