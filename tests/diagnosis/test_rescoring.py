@@ -142,7 +142,7 @@ def test_ranks_are_by_token_and_a_tie_is_none():
 
 @pytest.mark.parametrize(
     ("first", "said"),
-    [(6, "the knowledge is there, the form was lost"), (3, "of these the knowledge is there"), (1, "not clearly more than guessing")],
+    [(6, ": the knowledge is there; they were lost by form, or by chance."), (3, "of these the knowledge is there"), (1, "not clearly more than guessing")],
 )  # fmt: skip
 def test_the_sentence_says_no_more_than_the_interval(words, first, said):
     questions = rescoring.questions(words, ["c0", "c1", "c2", "c3", "c4", "c5"], all_fit)

@@ -9,7 +9,7 @@ import typer
 
 from tutelage.cli import console
 from tutelage.cli.live import LiveProgress
-from tutelage.cli.options import Data
+from tutelage.cli.options import Data, RecipeOfRun
 from tutelage.results.run_folder import RunFolder
 
 
@@ -21,14 +21,7 @@ def diagnose(
             "--control", help="Let the base learn the same rows too, to see what they change by themselves."
         ),
     ] = False,
-    recipe: Annotated[
-        Path | None,
-        typer.Option(
-            "--recipe",
-            metavar="FILE",
-            help="The file of the run's recipe, where the command that made the run named it relative to another folder.",
-        ),
-    ] = None,
+    recipe: RecipeOfRun = None,
     data: Data = None,
     json: Annotated[bool, console.Json] = False,
 ) -> None:

@@ -47,6 +47,14 @@ From = Annotated[
         help="Train the tuned model of this finished run further, and see what its tasks lost: the recipe's `continues`.",
     ),
 ]
+RecipeOfRun = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipe",
+        metavar="FILE",
+        help="The file of the run's recipe, where the command that made the run named it relative to another folder.",
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option(

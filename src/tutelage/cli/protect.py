@@ -10,7 +10,7 @@ import typer
 
 from tutelage.cli import console
 from tutelage.cli.live import LiveProgress
-from tutelage.cli.options import Data, Out, Strict
+from tutelage.cli.options import Data, Out, RecipeOfRun, Strict
 from tutelage.cli.run import exit_code, show_results
 from tutelage.comparison.budgets import Budget, Nats
 from tutelage.config.protect_block import PATH
@@ -38,14 +38,7 @@ def protect(
             help=f"A scale of the tuned change to be tried, by default {', '.join(f'{each:g}' for each in PATH)}. May be repeated.",
         ),
     ] = None,
-    recipe: Annotated[
-        Path | None,
-        typer.Option(
-            "--recipe",
-            metavar="FILE",
-            help="The file of the run's recipe, where the command that made the run named it relative to another folder.",
-        ),
-    ] = None,
+    recipe: RecipeOfRun = None,
     data: Data = None,
     out: Out = None,
     strict: Strict = False,

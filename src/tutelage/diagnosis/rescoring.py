@@ -89,8 +89,8 @@ class Rescored:
                 f"{first}: that is not clearly more than guessing, so form alone does not explain the loss."
             )
         if low > 0.5:
-            return f"{first}: the knowledge is there, the form was lost."
-        return f"{first}: of these the knowledge is there and the form was lost."
+            return f"{first}: the knowledge is there; they were lost by form, or by chance."
+        return f"{first}: of these the knowledge is there; they were lost by form, or by chance."
 
 
 def questions(

@@ -22,7 +22,7 @@ from tutelage.evaluation.measure import ModelEvaluator, ModelScores, pair_scores
 from tutelage.job import integrity, tuning
 from tutelage.job.context import RunContext
 from tutelage.job.preparing import PreparedRun
-from tutelage.job.tracking import Tracker, tracker
+from tutelage.job.tracking import Tracker
 from tutelage.job.tuning import TuningPlan
 from tutelage.models import LoadedModel, load, loading_lines, resolve
 from tutelage.prepare import template_clock
@@ -96,8 +96,10 @@ def _limits_of_watching(
 def tracker_of(
     context: RunContext, prepared: PreparedRun, plan: TuningPlan, store: Store, *, base_is_measured: bool
 ) -> Tracker | None:
-    """What measures the training at some steps; None where the recipe does not `track` it. Arguments are those of `Tracker`."""
-    return tracker(
+    """What measures the training at some steps; None where the recipe does not `track` it. Says which tasks cannot be measured."""
+    if context.recipe.track is None:
+        return None
+    tracker = Tracker(
         context,
         prepared.rows.questions,
         prepared.benchmarks,
@@ -106,6 +108,9 @@ def tracker_of(
         store=store,
         base_is_measured=base_is_measured,
     )
+    for name in tracker.samples.left_out:
+        context.listener.stage("prepare", f"{name} has no validation rows, so it is not tracked")
+    return tracker
 
 
 def measure_tuned(context: RunContext, prepared: PreparedRun, plan: TuningPlan, store: Store) -> ModelScores:

@@ -238,33 +238,6 @@ class Tracker:
         )
 
 
-def tracker(
-    context: RunContext,
-    tasks: Sequence[TaskQuestions],
-    benchmarks: Sequence[Benchmark],
-    *,
-    training: str,
-    steps: int,
-    store: Store,
-    base_is_measured: bool,
-) -> Tracker | None:
-    """The tracker of a run whose recipe has `track`; None for another. Arguments are those of `Tracker`."""
-    if context.recipe.track is None:
-        return None
-    tracking = Tracker(
-        context,
-        tasks,
-        benchmarks,
-        training=training,
-        steps=steps,
-        store=store,
-        base_is_measured=base_is_measured,
-    )
-    for name in tracking.samples.left_out:
-        context.listener.stage("prepare", f"{name} has no validation rows, so it is not tracked")
-    return tracking
-
-
 def _lines(record: Mapping[str, Any]) -> dict[str, dict[str, CurveLine]]:
     return {
         group: {name: CurveLine.from_json(line) for name, line in record[group].items()} for group in GROUPS
