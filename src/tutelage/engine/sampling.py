@@ -18,9 +18,6 @@ from tutelage.core import seeds
 from tutelage.core.types import Request
 from tutelage.engine.generation import Generation
 
-LIKELIEST = 1024
-"""Tokens that are sorted first for top-p; only where their mass does not reach it, the whole vocabulary is sorted."""
-
 
 def draws(request: Request, n: int) -> list[Request]:
     """The request n times, as `ID#1` to `ID#n`, each of which draws an answer of its own; without sampling all get the same one."""
@@ -51,21 +48,25 @@ def scores(logits: torch.Tensor, generation: Generation) -> torch.Tensor:
         return logits
     position = len(generation.ids)
     uniform = seeds.generator(sampling.seed, "draw", generation.request.id, position).random(len(logits))
-    noise = -torch.from_numpy(uniform).to(logits.device).log().neg_().log_()
+    uniform_of_tokens = torch.from_numpy(uniform).to(logits.device)
     logits = logits.double()
-    noisy = logits + sampling.temperature * noise
-    if sampling.top_p < 1:
-        noisy[~_among_likeliest(logits, sampling.temperature, sampling.top_p)] = -torch.inf
+    if sampling.top_p == 1:
+        return logits - sampling.temperature * uniform_of_tokens.log().neg_().log_()
+    # Noise only where it can win: most of the vocabulary is outside.
+    tokens = _likeliest(logits, sampling.temperature, sampling.top_p)
+    noisy = torch.full_like(logits, -torch.inf)
+    noisy[tokens] = logits[tokens] - sampling.temperature * uniform_of_tokens[tokens].log().neg_().log_()
     return noisy
 
 
-def _among_likeliest(logits: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
-    """Which tokens (V,) are in the smallest set of likeliest ones whose mass reaches top_p; of equal ones the lower ids come first."""
+def _likeliest(logits: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
+    """The ids of the smallest set of likeliest tokens whose mass reaches top_p, ascending; of equal tokens the lower ids come first."""
     probabilities = ((logits - logits.max()) / temperature).softmax(-1)
-    descending = probabilities.topk(min(LIKELIEST, len(probabilities))).values
-    if descending.cumsum(0)[-1] < top_p:
-        descending = probabilities.sort(descending=True).values
+    # V tokens below (1 - top_p) / V have less mass than 1 - top_p in all, so the set is among the others: few are sorted.
+    likely = (probabilities >= (1 - top_p) / len(probabilities)).nonzero().squeeze(-1)
+    probabilities = probabilities[likely]
+    descending = probabilities.sort(descending=True).values
     count = min(int((descending.cumsum(0) < top_p).sum()) + 1, len(descending))
     last = descending[count - 1]
     above, equal = probabilities > last, probabilities == last
-    return above | (equal & (equal.cumsum(0) <= count - above.sum()))
+    return likely[above | (equal & (equal.cumsum(0) <= count - above.sum()))]
