@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tutelage.core.suggestions import unknown_name
-from tutelage.data.layouts import conversations, tasks
+from tutelage.data.layouts import abcd, conversations, tasks
 from tutelage.data.layouts.options import Fields, LayoutRow, ReadOptions
 
 
@@ -39,6 +39,7 @@ _LAYOUTS = {
     for layout in (
         Layout("messages", conversations.messages, conversations.is_messages, "prompt-completion"),
         Layout("sharegpt", conversations.sharegpt, conversations.is_sharegpt, "prompt-completion"),
+        Layout("abcd", abcd.abcd, abcd.is_abcd, "prompt-completion"),
         Layout("super-ni", tasks.super_ni, tasks.is_super_ni, "super-ni"),
         Layout("self-instruct", tasks.self_instruct, tasks.is_self_instruct, "instruction-output"),
         Layout("flan-cot", tasks.flan_cot, tasks.is_flan_cot, "flan-cot", ("tsv",)),
