@@ -101,7 +101,7 @@ CLASSES = {
     "unclosed quote": ("r.csv", 'a,b\n1,2\n3,"open\n4,5\n', ":3", "never closed", "open", "doubled"),
     "text behind a quote": ("r.csv", 'a,b\n1,"x"y\n', ":2", "follows a closing quote", "y", "doubled"),
     "line break in quotes, then a short row": ("r.csv", 'a,b\n"x\ny",2\n1\n', ":4", "another number", "1 fields", "quotes"),
-    "wrong delimiter": ("r.csv", "a;b\n1;2\n", ":1", "split by semicolons", "a;b", "commas"),
+    "wrong delimiter": ("r.tsv", "a;b\n1;2\n", ":1", "split by semicolons", "a;b", "end in .csv"),
     "two columns of one name": ("r.csv", "a,a\n1,2\n", ":1", "two columns are called", "a,a", "rename"),
     "column without name": ("r.csv", "a,\n1,2\n", ":1", "column 2 has no name", "a,", "first line"),
     "no header": ("r.tsv", "How are you?\tFine.\nWho?\tI.\n", ":1", "reads like a row", "How are", "columns: [column1, column2]"),

@@ -13,6 +13,8 @@ from tutelage.core.errors import InputError, InputErrors
 from tutelage.data import read
 from tutelage.data.formats import lines, tables
 from tutelage.data.formats.lines import Line
+from tutelage.data.layouts import ReadOptions
+from tutelage.data.reader import open_reader
 
 GOOD = '{"prompt": "a", "completion": "b"}\n'
 
@@ -205,8 +207,6 @@ def test_tsv_has_no_quotes(tmp_path):
         ('a,b\n"x\ny",2\n1\n', 4, "another number of fields", "1 fields"),
         ("a,a\n1,2\n", 1, 'two columns are called "a"', "a,a"),
         ("a,\n1,2\n", 1, "column 2 has no name", "a,"),
-        ("a;b\n1;2\n", 1, "split by semicolons", "a;b"),
-        ("a\tb\n1\t2\n", 1, "split by tabs", "a"),
         ("a,b\n1,2\r3,4\n", 2, "carriage return", "\\r"),
         (b"a,b\n1,\xff\n", 2, "not UTF-8", "0xff at byte 3"),
         (b"a,b\n1,\0\n", 2, "NUL byte", "byte 3"),
@@ -218,6 +218,35 @@ def test_a_bad_csv_is_named_with_its_line(tmp_path, content, line, problem, foun
     assert error.where == f"{path}:{line}"
     assert problem in error.problem
     assert found in error.found
+
+
+@pytest.mark.parametrize(("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_a_csv_as_spreadsheets_write_it_in_many_countries(tmp_path, delimiter, name):
+    lines = [["q", "a"], ['"1,5; of\t""it"""', "2,5"], ['"two\nlines"', "c"]]
+    path = write(tmp_path, "".join(delimiter.join(cells) + "\n" for cells in lines), "rows.csv")
+    reader = open_reader(path, "rows.csv", ReadOptions())
+    assert [dict(row.fields) for row in reader] == [
+        {"q": '1,5; of\t"it"', "a": "2,5"},
+        {"q": "two\nlines", "a": "c"},
+    ]
+    assert reader.notes == (f"the fields are separated by {name}",)
+    with pytest.raises(InputError) as caught:
+        list(read(write(tmp_path, delimiter.join(["q", "a"]) + "\n1\n", "short.csv")))
+    assert f"a {name[:-1]} in double quotes" in caught.value.fix
+
+
+def test_a_comma_in_the_first_line_makes_a_csv_of_commas(tmp_path):
+    path = write(tmp_path, 'a;b,"c;d"\n1;2,3\n', "rows.csv")
+    assert [dict(row.fields) for row in read(path)] == [{"a;b": "1;2", "c;d": "3"}]
+
+
+def test_a_tsv_of_tags_is_read_as_sentences(tmp_path):
+    tagged = "Anna\tB-PER\nlives\tO\n\nin\tO\nRome\tB-LOC\n"
+    (first, second) = read(write(tmp_path, tagged, "rows.tsv"))
+    assert first.fields["tokens"] == ["Anna", "lives"]
+    assert second.fields["tags"] == ["O", "B-LOC"]
+    rows = list(read(write(tmp_path, "token\ttag\n" + tagged, "named.tsv")))
+    assert dict(rows[0].fields) == {"token": "Anna", "tag": "B-PER"}
 
 
 def test_a_quoted_field_is_bounded(tmp_path, monkeypatch):

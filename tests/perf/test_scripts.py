@@ -155,6 +155,16 @@ def test_evaluate_vs_lm_eval(script, capsys, mmlu, tiny_model_folder):
     assert "unique tokens" in printed
 
 
+UNLIKE = (
+    "Cancel it",
+    "Where is my parcel?",
+    "No bill came",
+    "Blue shoes broke",
+    "Stop letters",
+    "Pay by card?",
+)
+
+
 def test_grid(script, capsys, monkeypatch, tmp_path, tiny_model_folder):
     module, curve = script("grid"), importlib.import_module("grids.flan_curve")
     for name, value in {
@@ -197,6 +207,29 @@ def test_grid_of_the_demo(script, capsys, monkeypatch, tmp_path, tiny_model_fold
     assert str(tmp_path) not in (tmp_path / "results" / "demo" / "plain-0.json").read_text("utf-8").replace(
         str(tiny_model_folder), ""
     )
+
+
+def test_grid_of_the_support_chat(script, capsys, monkeypatch, tmp_path, tiny_model_folder):
+    module, chat = script("grid"), importlib.import_module("grids.support_chat")
+    support = tmp_path / "data" / "customer_support"
+    (support / "abcd").mkdir(parents=True)
+    asked = [f"{words},intent {n % 2},Done {n % 2}.\n" for n, words in enumerate(UNLIKE)]
+    with gzip.open(support / "bitext_sample.csv.gz", "wt", encoding="utf-8") as file:
+        file.write("instruction,intent,response\n" + "".join(asked))
+    dialogues = [
+        {"original": [["customer", words], ["agent", "Your name?"], ["customer", "Ann"], ["agent", "Done."]]}
+        for words in UNLIKE
+    ]
+    (support / "abcd" / "abcd_sample.json").write_text(json.dumps(dialogues), encoding="utf-8")
+    small = ["tune.steps=1", "watch=[{benchmark: general-probe, limit: 24}]", "retain={general-probe: 60}"]
+    small += ["protect=none", "tasks.0.split={train: 3, validation: 1, test: 2}"]
+    monkeypatch.setattr(chat, "SETS", {"protected": small})
+    words = ["support_chat", "--data", str(tmp_path / "data"), "--results", str(tmp_path / "results")]
+    module.main([*words, "--runs", str(tmp_path / "runs"), "--model", str(tiny_model_folder)])
+    printed = capsys.readouterr().out
+    for row in ("| bitext | exact_match | 2 |", "| abcd | chrf | 4 |", "| limits | rightly_refuses | 24 |"):
+        assert row in printed
+    assert "| its part knowledge | accuracy |" in printed
 
 
 def made_up_flan(folder: Path, curve: ModuleType) -> None:

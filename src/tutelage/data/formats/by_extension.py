@@ -84,12 +84,21 @@ def open_file(
     if format_name == "json" and not _is_jsonl(path, shown):
         document = JsonDocument(path, shown)
         return OpenedFile(format_name, document.rows(), (document.lines.blocks,))
+    if format_name == "tsv" and not has_header and conll.is_tagged(Lines(path, shown)):
+        format_name = "conll"
     lines = Lines(path, shown)
     if format_name in ("jsonl", "json"):
         return OpenedFile("jsonl", jsonl.rows(lines, shown), (lines.blocks,))
     if format_name in ("csv", "tsv"):
         delimiter = "," if format_name == "csv" else "\t"
-        rows = tables.rows(lines, shown, delimiter=delimiter, columns=columns, has_header=has_header)
+        rows = tables.rows(
+            lines,
+            shown,
+            delimiter=delimiter,
+            columns=columns,
+            has_header=has_header,
+            note=lines.blocks.notes.append,
+        )
         return OpenedFile(format_name, rows, (lines.blocks,))
     if format_name == "conll":
         return OpenedFile(format_name, conll.rows(lines, shown, columns=columns), (lines.blocks,))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
@@ -15,6 +16,8 @@ from tutelage.data.formats.jsonl import RawRow
 from tutelage.data.formats.lines import Line
 
 TOKENS, TAGS = "tokens", "tags"
+_SNIFFED = 64
+"""Lines at the start of a .tsv file by which it is taken for CoNLL."""
 _TAG = re.compile(r"O|[BIESLUM]-\S+")
 
 
@@ -34,6 +37,19 @@ def rows(
         else:
             yield from sentence.close()
     yield from sentence.close()
+
+
+def is_tagged(lines: Iterable[Line | InputError]) -> bool:
+    """Whether the first lines of a file have tabs and end in a tag of an entity, or O, and not all in O."""
+    tags = set()
+    for line in islice(
+        (line for line in lines if isinstance(line, InputError) or line.text.strip()), _SNIFFED
+    ):
+        cells = line.text.split("\t") if isinstance(line, Line) else []
+        if len(cells) < 2 or not _TAG.fullmatch(cells[-1].strip()):
+            return False
+        tags.add(cells[-1].strip())
+    return bool(tags - {"O"})
 
 
 class _Sentence:

@@ -1,20 +1,26 @@
 r"""Reads CSV and TSV files with a header line.
 
 CSV follows RFC 4180: fields are separated by commas and may be quoted with `"`; a quote inside a quoted field is doubled, and line
-breaks are allowed there (read as \n). TSV follows IANA's registration: tabs separate fields, and a quote is an ordinary character.
+breaks are allowed there (read as \n). Where the first line has no comma but semicolons or tabs, as spreadsheets write it in many
+countries, these separate the fields. TSV follows IANA's registration: tabs separate fields, and a quote is an ordinary character.
 Python's csv module is not used: with it an unclosed quote swallows the rest of the file, and the line where it opened is lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_LINE_BYTES
 from tutelage.core.strictjson import shorten
 from tutelage.data.formats.jsonl import RawRow
 from tutelage.data.formats.lines import Line, too_long_error
+
+_NAMES = {",": "comma", ";": "semicolon", "\t": "tab"}
+_QUOTED = re.compile(r'"[^"]*("|$)')
 
 
 def rows(
@@ -24,21 +30,31 @@ def rows(
     delimiter: str,
     columns: Sequence[str] = (),
     has_header: bool = False,
+    note: Callable[[str], None] | None = None,
 ) -> Iterator[RawRow | InputError]:
     """The rows of a table, with text values only. Blank lines are skipped.
 
     Args:
         lines: the file's lines.
         shown: its name in errors.
-        delimiter: comma or tab.
+        delimiter: comma, or tab for TSV.
         columns: the columns' names, if the file has no header line.
         has_header: whether the first line is a header even if it reads like a row.
+        note: takes a sentence where a CSV file is separated by something else than commas.
 
     Raises:
         InputError: the header cannot be used, or a quote is never closed.
     """
     header = list(columns)
-    for record in csv_records(lines, shown) if delimiter == "," else _tsv_records(lines):
+    quoted = delimiter == ","
+    if quoted:
+        delimiter, lines = _delimiter(iter(lines))
+        if delimiter != "," and note is not None:
+            note(f"the fields are separated by {_NAMES[delimiter]}s")
+        records = csv_records(lines, shown, delimiter)
+    else:
+        records = _tsv_records(lines)
+    for record in records:
         if isinstance(record, InputError):
             if not header:
                 raise record
@@ -46,9 +62,22 @@ def rows(
         elif not header:
             header = _check_header(record, shown, delimiter, has_header=has_header)
         elif len(record.values) != len(header):
-            yield _field_count_error(record, header, shown, delimiter)
+            yield _field_count_error(record, header, shown, delimiter, quoted=quoted)
         else:
             yield RawRow(record.line, dict(zip(header, record.values, strict=True)))
+
+
+def _delimiter(lines: Iterator[Line | InputError]) -> tuple[str, Iterator[Line | InputError]]:
+    """What separates the fields of a CSV file, by its first line that is not blank; and all lines, to be read."""
+    first: list[Line | InputError] = []
+    for line in lines:
+        first.append(line)
+        if isinstance(line, InputError) or line.text.strip():
+            break
+    text = first[-1].text if first and isinstance(first[-1], Line) else ""
+    outside_quotes = _QUOTED.sub("", text)
+    present = [delimiter for delimiter in _NAMES if delimiter in outside_quotes]
+    return present[0] if present else ",", chain(first, lines)
 
 
 @dataclass(slots=True)
@@ -67,7 +96,9 @@ def _tsv_records(lines: Iterable[Line | InputError]) -> Iterator[Record | InputE
             yield Record(line.number, line.text.split("\t"))
 
 
-def csv_records(lines: Iterable[Line | InputError], shown: str) -> Iterator[Record | InputError]:
+def csv_records(
+    lines: Iterable[Line | InputError], shown: str, delimiter: str = ","
+) -> Iterator[Record | InputError]:
     """Split lines into records; a record with quoted line breaks spans several lines.
 
     Raises:
@@ -82,9 +113,9 @@ def csv_records(lines: Iterable[Line | InputError], shown: str) -> Iterator[Reco
             if not line.text.strip():
                 continue
             if '"' not in line.text and "\r" not in line.text:
-                yield Record(line.number, line.text.split(","))
+                yield Record(line.number, line.text.split(delimiter))
                 continue
-            parser = _CsvRecordParser(line.number)
+            parser = _CsvRecordParser(line.number, delimiter)
         error = parser.feed(line, shown)
         if error is not None or not parser.in_quotes:
             yield error or parser.record
@@ -104,7 +135,8 @@ def csv_records(lines: Iterable[Line | InputError], shown: str) -> Iterator[Reco
 class _CsvRecordParser:
     """Parses one CSV record, which may span lines: `in_quotes` says that a quoted field continues on the next line."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, delimiter: str) -> None:
+        self.delimiter = delimiter
         self.record = Record(number)
         self.in_quotes = False
         self.opened = number
@@ -123,10 +155,10 @@ class _CsvRecordParser:
                 offset = self._quoted(text, offset)
                 if self.in_quotes:
                     return None
-                if offset < len(text) and text[offset] != ",":
-                    return _after_quote_error(text, offset, f"{shown}:{line.number}")
+                if offset < len(text) and text[offset] != self.delimiter:
+                    return _after_quote_error(text, offset, f"{shown}:{line.number}", self.delimiter)
             else:
-                end = text.find(",", offset)
+                end = text.find(self.delimiter, offset)
                 end = len(text) if end < 0 else end
                 if "\r" in (value := text[offset:end]):
                     return _bare_return_error(f"{shown}:{line.number}")
@@ -152,12 +184,12 @@ class _CsvRecordParser:
             offset = end + 2
 
 
-def _after_quote_error(text: str, at: int, where: str) -> InputError:
+def _after_quote_error(text: str, at: int, where: str, delimiter: str) -> InputError:
     return InputError(
         "text follows a closing quote",
         where=where,
         found=shorten(text[max(0, at - 10) : at + 20]),
-        expected="a comma or the end of the line",
+        expected=f"a {_NAMES[delimiter]} or the end of the line",
         fix='a quote that belongs to the text is doubled: ""',
     )
 
@@ -175,16 +207,14 @@ def _bare_return_error(where: str) -> InputError:
 def _check_header(record: Record, shown: str, delimiter: str, *, has_header: bool) -> list[str]:
     where = f"{shown}:{record.line}"
     names = record.values
-    for separator in ";\t,":
-        if len(names) == 1 and separator != delimiter and separator in names[0]:
-            name = {";": "semicolons", "\t": "tabs", ",": "commas"}[separator]
-            raise InputError(
-                f"the columns seem to be split by {name}",
-                where=where,
-                found=shorten(names[0]),
-                expected="commas in a .csv file, tabs in a .tsv file",
-                fix="save the file with commas, or name it .tsv when it has tabs",
-            )
+    if len(names) == 1 and delimiter == "\t" and (others := [name for name in ",;" if name in names[0]]):
+        raise InputError(
+            f"the columns seem to be split by {_NAMES[others[0]]}s",
+            where=where,
+            found=shorten(names[0]),
+            expected="tabs in a .tsv file",
+            fix="let the file's name end in .csv",
+        )
     for index, name in enumerate(names):
         if not name.strip():
             raise InputError(
@@ -225,14 +255,15 @@ def _no_header_error(names: list[str], where: str) -> InputError:
     )
 
 
-def _field_count_error(record: Record, header: list[str], shown: str, delimiter: str) -> InputError:
-    name = "comma" if delimiter == "," else "tab"
+def _field_count_error(
+    record: Record, header: list[str], shown: str, delimiter: str, *, quoted: bool
+) -> InputError:
     return InputError(
         "the row has another number of fields than the header",
         where=f"{shown}:{record.line}",
         found=f"{len(record.values)} fields: {shorten(delimiter.join(record.values))}",
         expected=f"{len(header)} fields: {', '.join(header)}"[:200],
-        fix=f"put a value that holds a {name} in double quotes"
-        if delimiter == ","
+        fix=f"put a value that holds a {_NAMES[delimiter]} in double quotes"
+        if quoted
         else "a value in a TSV file can hold no tab and no line break; use CSV or JSONL for those",
     )
