@@ -176,11 +176,11 @@ def _change(comparison: TaskComparison, budgets: Mapping[str, Budget] | None = N
     metric, difference = comparison.primary, comparison.primary_difference
     words = wording.metric_wording(metric)
     base, tuned = (
-        format_number(wording.display_value(metric, side[metric].value))
+        wording.format_score(metric, side[metric].value)
         for side in (comparison.base, comparison.tuned)
     )
     value, low, high = (
-        format_number(wording.display_value(metric, number), sign=True)
+        wording.format_score(metric, number, sign=True)
         for number in (difference.value, difference.low, difference.high)
     )
     verb = "rose" if difference.value > 0 else "fell"
@@ -188,12 +188,14 @@ def _change(comparison: TaskComparison, budgets: Mapping[str, Budget] | None = N
     scale, unit = (" of 100", " points") if words.points is not None else ("", "")
     facts = [f"{value}{unit}", f"95 % interval {low} to {high}", f"{difference.n} items"]
     if words.target is not None:
-        facts.append(f"best at {format_number(wording.display_value(metric, words.target))}")
+        facts.append(f"best at {wording.format_score(metric, words.target)}")
     if budgets is not None and (comparison.nats or wording.budget_points(metric) is not None):
         facts += _budget_facts(comparison, budgets.get(comparison.name))
     p, adjusted = difference.p, difference.p_adjusted
     if adjusted is not None and p < ALPHA <= adjusted:
-        facts.append(f"p {p:.4f}, but {adjusted:.4f} adjusted for all that were compared")
+        facts.append(
+            f"p {wording.format_p(p)}, but {wording.format_p(adjusted)} adjusted for all that were compared"
+        )
     return f"{words.phrase} {moved}{scale} ({', '.join(facts)})"
 
 

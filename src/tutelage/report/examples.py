@@ -291,9 +291,7 @@ def _example(item: Item, pair: _Pair, groups: tuple[str, ...], metrics: _Metrics
     )
 
 
-def _answer(
-    item_id: str, number: int, pair: _Pair, explained: ExplainedAnswer, metrics: _Metrics
-) -> Answer:
+def _answer(item_id: str, number: int, pair: _Pair, explained: ExplainedAnswer, metrics: _Metrics) -> Answer:
     """One model's answer: of the base (0) or of the tuned model (1)."""
     side, judged = pair[number], metrics.right.get(item_id)
     score = side.value(metrics.graded, item_id)
