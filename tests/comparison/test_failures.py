@@ -5,6 +5,7 @@ import pytest
 from tutelage.comparison.class_report import class_report
 from tutelage.comparison.entity_report import entity_report
 from tutelage.comparison.failures import failures
+from tutelage.comparison.untold_labels import labels_are_untold
 from tutelage.core.types import Response
 from tutelage.metrics import Row, score_rows
 from tutelage.results.store import Item, Store
@@ -128,3 +129,25 @@ def test_entities_as_tags_are_named_by_their_tokens_where_the_row_has_them():
     assert report.tuned.missed == ((("PER", "Ada Byron"), 1),)
     assert report.tuned.invented == ((("PER", "Ada"), 1),)
     assert entity_report(["accuracy"], items, answers, answers) is None
+
+
+ASKED = "Classify: {} is small."
+TOLD = "Is it cat, dog or cow? {} is small."
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answers", "untold"),
+    [
+        (ASKED, ["an animal"] * 6, True),
+        (TOLD, ["an animal"] * 6, False),  # the prompt says them
+        (ASKED, list(CLASSES), False),  # it knows them
+    ],
+)
+def test_a_base_that_was_never_told_the_labels(prompt, answers, untold):
+    items = [Item(str(n), "", prompt.format(n), (name,)) for n, name in enumerate(CLASSES)]
+    assert labels_are_untold(["accuracy"], items, responses_of(items, answers)) is untold
+
+
+def test_answers_that_are_no_labels_are_never_untold():
+    items = [Item(str(n), "", "?", (name,)) for n, name in enumerate("abcdef")]
+    assert not labels_are_untold(["accuracy"], items, responses_of(items, "x" * 6))

@@ -40,8 +40,11 @@ def run(
 
 
 def exit_code(outcome: RunResult, *, strict: bool) -> int:
-    """1 if something lost more than its stated budget or no scale is within it; with `strict` also where it cannot be told."""
-    return 1 if outcome.over_budget or (strict and outcome.undecided) else 0
+    """1 if something lost more than its stated budget, no scale is within it, or a stated target is missed.
+
+    With `strict` also where it cannot be told.
+    """
+    return 1 if outcome.over_budget or outcome.missed or (strict and outcome.undecided) else 0
 
 
 def train(

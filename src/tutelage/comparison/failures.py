@@ -9,6 +9,7 @@ from typing import Any
 from tutelage.comparison.class_report import ClassReport, class_report
 from tutelage.comparison.entity_report import EntityReport, entity_report
 from tutelage.comparison.judged_items import judge
+from tutelage.comparison.share_words import share_in_words
 from tutelage.core.types import Response
 from tutelage.results.evaluation import Evaluation
 from tutelage.results.store import Store
@@ -66,6 +67,17 @@ def failures_of_run(store: Store) -> Iterator[Failures]:
         base, tuned = (scored.get((model, suite, name)) for model in ("base", "tuned"))
         if base is not None and tuned is not None and suite in ("task", "benchmark"):
             yield failures(base, tuned)
+
+
+def wrong_in_words(base: Evaluation, tuned: Evaluation) -> str:
+    """How many answers the tuned model gets wrong, such as "still wrong in 6 of 10"; "" where no metric says so of an answer."""
+    sides = judge(base, tuned).right.values()
+    return wrong_share(sum(not right for _, right in sides), len(sides))
+
+
+def wrong_share(wrong: int, judged: int) -> str:
+    """Wrong answers as a share in words; "" where none was judged."""
+    return f"still wrong in {share_in_words(wrong, judged)}" if judged else ""
 
 
 def failures(base: Evaluation, tuned: Evaluation) -> Failures:

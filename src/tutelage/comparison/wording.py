@@ -10,6 +10,8 @@ from typing import Any
 from tutelage.core import yamltext
 from tutelage.metrics.catalogue import Direction, catalogue
 
+AVERAGES = ("micro", "macro")
+"""Averages over a benchmark's parts, which stand among its parts under these names: they are no parts themselves."""
 _LOWER = " (lower is better)"
 MINUS = "\N{MINUS SIGN}"
 
