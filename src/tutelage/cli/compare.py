@@ -16,6 +16,7 @@ from tutelage.comparison.one_run import compare_sides, item_groups
 from tutelage.comparison.pairing import UnpairedItems
 from tutelage.core.strictjson import shorten
 from tutelage.report.caveats import sentences
+from tutelage.report.slices import HEAD, slice_tables
 from tutelage.results.name_marks import name_marks
 
 COLUMNS = (
@@ -97,6 +98,12 @@ def _compare_sides(run: Path, *, limit: int, as_json: bool) -> None:
         for name, outcome in sides.results[group].items()
     }
     _show_table(outcomes, "base", "tuned")
+    for name, outcome in sides.results["tasks"].items():
+        for table in slice_tables(outcome.get("slices")):
+            console.show(f"\n{name} by {table.column} ({table.metric}):")
+            columns = [table.column, *map(str.lower, HEAD)]
+            console.show_table(columns, table.rows, right=tuple(range(1, len(HEAD))))
+            console.show(table.note)
     for failures, groups in zip(sides.failures, item_groups(run, sides.failures, limit=limit), strict=True):
         failure_text.show(failures, groups)
 

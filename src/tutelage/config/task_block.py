@@ -247,6 +247,11 @@ class Task(Block):
         examples=[{"rougeL": 40}],
         json_schema_extra=unit("points"),
     )
+    slices: tuple[Text, ...] = Field(
+        (),
+        description="Columns by whose values the test rows are also scored, each value with its interval.",
+        examples=[["topic"]],
+    )
     max_new_tokens: int = Field(
         64,
         ge=1,

@@ -109,10 +109,7 @@ def run(
         searched = protecting.search(context, prepared, plan, base_scores, store)
         tuned_scores = stages.measure_tuned(context, prepared, plan, store)
         sequence = in_sequence.measure_sequence(context, prepared.earlier, prepared.rows, store)
-        untold = stages.tasks_with_untold_labels(store)
-        comparison = stages.compare_scores(
-            context, prepared, base_scores, tuned_scores, store=store, untold=untold
-        )
+        comparison = stages.compare_scores(context, prepared, base_scores, tuned_scores, store=store)
         identity = {"key": key, "weights": inputs.model_fingerprint}
         results = stages.write_results(
             context,
@@ -122,7 +119,6 @@ def run(
             tuned=tuned_scores,
             store=store,
             identity=identity,
-            untold=untold,
             searched=searched,
             curve=None if tracker is None else tracker.curve(),
             sequence=sequence,

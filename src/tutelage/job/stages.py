@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
@@ -15,9 +15,7 @@ from tutelage.comparison import (
     BEST_ON_VALIDATION,
     Comparison,
     compare_models,
-    failures,
     lost_items,
-    untold_labels,
 )
 from tutelage.comparison.budgets import Budget
 from tutelage.comparison.fixed_sequence import SequenceResult
@@ -26,7 +24,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.provenance import timestamp
 from tutelage.evaluation.answer_cache_key import keyed_engine, open_answer_cache
 from tutelage.evaluation.measure import ModelEvaluator, ModelScores, pair_scores
-from tutelage.job import integrity, tuning
+from tutelage.job import integrity, task_facts, tuning
 from tutelage.job.context import RunContext
 from tutelage.job.preparing import PreparedRun
 from tutelage.job.tracking import Tracker
@@ -181,11 +179,10 @@ def compare_scores(
     tuned: ModelScores,
     *,
     store: Store,
-    untold: Collection[str],
 ) -> Comparison:
     """Compare the tuned model's scores with the base's: what was learned, what was forgotten, and the verdict.
 
-    `store` has both models' answers; `untold` are the tasks of whose labels the base was never told.
+    `store` has both models' answers.
     """
     context.listener.stage("compare")
     return compare_models(
@@ -194,24 +191,8 @@ def compare_scores(
         budgets=context.budgets(prepared.benchmarks),
         groups=prepared.rows.groups,
         targets={questions.name: questions.task.reach for questions in prepared.rows.questions},
-        facts={name: _facts(store, name, untold) for name in tuned.tasks},
+        facts=task_facts.for_verdict(store, prepared.rows.questions),
     )
-
-
-def tasks_with_untold_labels(store: Store) -> list[str]:
-    """The tasks whose prompts name no labels, so that the base could not answer with one: its score says nothing of what it knows."""
-    return [
-        name
-        for (model, suite, name), evaluation in store.last_scored().items()
-        if (model, suite) == ("base", "task") and untold_labels.never_told_labels(evaluation)
-    ]
-
-
-def _facts(store: Store, name: str, untold: Collection[str]) -> list[str]:
-    """What the verdict says of a task behind its numbers: how much is still wrong, and that the base was never told the labels."""
-    scored = store.last_scored()
-    wrong = failures.wrong_in_words(scored["base", "task", name], scored["tuned", "task", name])
-    return [*([wrong] if wrong else []), *([untold_labels.FACT] if name in untold else [])]
 
 
 def write_results(
@@ -223,7 +204,6 @@ def write_results(
     tuned: ModelScores,
     store: Store,
     identity: Mapping[str, str],
-    untold: Collection[str] = (),
     searched: SequenceResult | None = None,
     curve: Mapping[str, Any] | None = None,
     sequence: Mapping[str, Any] | None = None,
@@ -238,7 +218,6 @@ def write_results(
         tuned: the tuned model's scores; the notes of its benchmarks go into the results.
         store: all responses, and the training log.
         identity: hashes of what the results belong to, for their provenance.
-        untold: the tasks of whose labels the base was never told.
         searched: the search of scales; None without one.
         curve: gain and loss over the training; None where it was not tracked.
         sequence: what this run did to the tasks of the runs before it; None without any.
@@ -264,8 +243,7 @@ def write_results(
             told["notes"] = [*(earlier if isinstance(earlier, list) else []), *limits[name]]
         if (lost := lost_items.of_benchmark(store, name)) is not None:
             compared["watched"][name]["lost_items"] = lost.as_json()
-    for name in untold:
-        compared["tasks"][name]["base_untold"] = True
+    task_facts.add_to(compared["tasks"], store, prepared.rows.questions)
     for name, measurement in tuned.tasks.items():
         if measurement.best_wording:
             wordings = f"{base.tasks[name].best_wording} (base), {measurement.best_wording} (tuned)"

@@ -14,6 +14,7 @@ from tutelage.report.caveats import sentences
 from tutelage.report.chart import HUNDRED, Scale, fitted
 from tutelage.report.formatting import Number
 from tutelage.report.lost_items import LostTable, lost_table
+from tutelage.report.slices import SliceTable, slice_tables
 from tutelage.results.name_marks import name_marks
 
 Change = Literal["rose", "fell", "open", "untested"]
@@ -90,6 +91,7 @@ class ScoreChart:
         changed_items: of a watched benchmark, what became of the items that turned wrong; None where nothing is known of them.
         targets: the scores against the targets that the recipe states, each in a sentence.
         untold: whether the base was never told the labels that the task answers with.
+        slices: the scores by the values of columns.
     """
 
     name: str
@@ -107,6 +109,7 @@ class ScoreChart:
     changed_items: LostTable | None = None
     targets: tuple[str, ...] = ()
     untold: bool = False
+    slices: tuple[SliceTable, ...] = ()
 
     @property
     def main(self) -> ScoreRow:
@@ -194,6 +197,7 @@ def _chart(name: str, outcome: Mapping[str, Any], *, watched: bool, budgets: Map
             for metric, target in outcome.get("reach", {}).items()
         ),
         untold=bool(outcome.get("base_untold")),
+        slices=slice_tables(outcome.get("slices")),
     )
 
 
