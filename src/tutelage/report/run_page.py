@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.comparison.failures import Failures, failures_of_run
-from tutelage.core import hashing, outputs, regular
+from tutelage.core import hashing, outputs, regular, yamltext
 from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
 from tutelage.core.version import __version__
@@ -231,6 +231,7 @@ def render(run: FinishedRun) -> str:
         MAX_LISTED=data_card.MAX_LISTED,
         more_tasks=max(0, len(run.card.get("tasks") or {}) - data_card.MAX_TASKS),
         glossary=scores.glossary([*tasks, *watched]),
+        words=yamltext.table("tutelage.report", "words.yaml"),
         provenance=[
             (key.replace("_", " "), formatting.plain(value))
             for key, value in run.results["provenance"].items()
