@@ -79,6 +79,9 @@ def test_classes_have_precision_recall_f1_and_a_matrix_whose_diagonal_is_the_rig
     report = class_report(["rougeL", "f1:average=macro"], items, base, tuned)
     assert report.names == ("cat", "dog", "cow")
     assert report.tuned.matrix == ((1, 1, 0, 0), (0, 2, 0, 0), (0, 1, 0, 1))
+    rows = [Row(tuned[item.id].text, item.references) for item in items]
+    right = score_rows(["accuracy"], rows)["accuracy"].score.value * len(items)
+    assert sum(report.tuned.matrix[n][n] for n in range(3)) == right
     cat, dog, cow = report.tuned.classes
     assert (dog.true, dog.predicted, dog.right) == (2, 4, 2)
     assert (dog.precision, dog.recall, dog.f1) == (0.5, 1.0, pytest.approx(2 / 3))
