@@ -24,7 +24,7 @@ def test_a_table_for_people_with_intervals_and_signatures(files, capsys):
     said = capsys.readouterr().out
     assert "95 % interval" in said
     assert "signature: accuracy|version:" in said
-    assert "0.3333" in said
+    assert "33.33" in said
     assert sum(line.split()[:1] == ["9"] for line in said.splitlines()) == 1
 
 

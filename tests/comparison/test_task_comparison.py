@@ -56,7 +56,7 @@ def test_the_gain_toward_a_target_is_how_much_nearer_the_value_came(make_compari
 
 def test_the_sentence_names_the_target():
     sentence = compare_models({"t": answers("length_ratio", 10, 30)}, {}).verdict.sentence
-    assert "It got worse at t: words for each word of the reference rose from 1.0 to 3.0" in sentence
+    assert "It got worse at t: words for each word of the reference rose from 1.000 to 3.000" in sentence
     assert "best at 1.0" in sentence
 
 
@@ -66,7 +66,7 @@ def test_a_metric_without_a_direction_says_neither_learned_nor_forgot():
     assert found.tasks["t"].significant
     assert (found.verdict.learned, found.verdict.forgot, found.over_budget) == ("unclear", "unclear", False)
     assert (
-        "Of t no change is better or worse: words of an answer rose from 10.0 to 30.0"
+        "Of t no change is better or worse: words of an answer rose from 10.000 to 30.000"
         in found.verdict.sentence
     )
     assert "Of w no change is better or worse" in found.verdict.sentence

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from tutelage.comparison import PairedScores, compare_models
+from tutelage.comparison.reach import reach_word
+from tutelage.comparison.share_words import share_in_words
 from tutelage.comparison.verdict import SideNames, verdict
 from tutelage.metrics import Row, score_rows
 
@@ -116,7 +118,7 @@ def test_the_sentence_has_the_numbers_in_plain_words(make_comparison, judge):
     rose = make_comparison("bot", value=0.338, low=0.25, high=0.42, p=0.001, primary="states_fact")
     kept = make_comparison("probe", value=-0.004, low=-0.02, high=0.012)
     assert judge([rose], [kept], probe=5.0).sentence == (
-        "It learned bot: answers that state the right fact rose from 50.0 to 83.8 of 100 (+33.8 points, 95 % interval "
+        "It got better at bot: answers that state the right fact rose from 50.0 to 83.8 of 100 (+33.8 points, 95 % interval "
         "+25.0 to +42.0, 100 items). It did not measurably forget probe: right answers fell from 50.0 to 49.6 of 100 "
         "(\N{MINUS SIGN}0.4 points, 95 % interval \N{MINUS SIGN}2.0 to +1.2, 100 items, budget 5.0), so a loss above the "
         "budget is excluded."
@@ -136,6 +138,59 @@ def test_many_are_named_shortly(make_comparison, judge):
     sentence = judge([], kept).sentence
     assert "b0, b1, b2, and 3 more" in sentence
     assert "b3" not in sentence
+
+
+def test_an_average_that_fell_is_no_part(make_comparison, judge):
+    macro = make_comparison("probe: macro", value=-0.2, low=-0.3, high=-0.1, p=0.001)
+    whole = make_comparison("probe", value=-0.01, low=-0.03, high=0.01, parts={"macro": macro})
+    assert "Parts that got worse" not in judge([], [whole]).sentence
+
+
+@pytest.mark.parametrize(
+    ("stated", "word", "says"),
+    [
+        (("accuracy", 60, 0.83), "reached", "bot reaches its target (right answers: 83.0 of 100"),
+        (("accuracy", 75, 0.83), "cannot tell", "Whether bot reaches its target is not clear"),
+        (("accuracy", 95, 0.83), "missed", "asks for at least 95.0)"),
+        (("wrongly_refuses", 10, 0.3), "missed", "asks for at most 10.0)"),
+        (("wrongly_refuses", 50, 0.3), "reached", "bot reaches its target"),
+    ],
+)
+def test_a_target_is_reached_missed_or_cannot_be_told(make_comparison, judge, stated, word, says):
+    metric, points, tuned = stated
+    rose = make_comparison(
+        "bot", value=tuned - 0.5, low=tuned - 0.6, high=tuned - 0.4, p=0.001, primary=metric
+    )
+    target = reach_word(metric, rose.tuned[metric], points)
+    assert target.word == word
+    verdict = judge([replace(rose, reach=(target,))])
+    assert says in verdict.sentence
+    assert verdict.reached == {"reached": "yes", "missed": "no", "cannot tell": "unclear"}[word]
+    assert verdict.as_json()["reached"] == verdict.reached
+    if word == "cannot tell":
+        # 8 points above with a half width of 10: (2.49 / 1.96 * 10 / 8) ** 2 times as many as the 100.
+        assert target.items == 252
+        assert "about 252 items would settle it" in verdict.sentence
+
+
+def test_without_a_target_the_verdict_has_no_word_for_it(make_comparison, judge):
+    assert "reached" not in judge([make_comparison(value=0.3, low=0.2, high=0.4, p=0.001)]).as_json()
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "words"),
+    [
+        (0, 84, "none of 84"),
+        (12, 12, "all 12"),
+        (3, 12, "3 of 12"),
+        (600, 1000, "6 of 10"),
+        (4, 84, "5 of 100"),
+        (2, 900, "fewer than 1 of 100 (2 of 900)"),
+        (899, 900, "99 of 100"),
+    ],
+)
+def test_shares_are_said_in_words(count, total, words):
+    assert share_in_words(count, total) == words
 
 
 def test_two_runs_are_spoken_of_as_two_runs(make_comparison):

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 import yaml
 
-from tutelage.config import load, resolved
+from tutelage.config import from_mapping, load, resolved
 from tutelage.config.contradictions import check_tune, find_contradictions
 from tutelage.config.data_block import Data
 from tutelage.config.schema import Recipe, Tune
@@ -205,3 +205,24 @@ def test_the_document_has_the_table():
                 assert cells[column] == ("" if nothing else "yes"), (method.name, subject)
         for reason in method.cannot.values():
             assert reason in " ".join(text.split()), (method.name, reason)
+
+
+@pytest.mark.parametrize(
+    ("task", "says"),
+    [
+        ({"reach": {"rougel": 40}}, "did you mean rougeL?"),
+        ({"reach": {"accuracy": 40}}, "add accuracy to metrics"),
+        ({"reach": {"length_ratio": 40}, "metrics": ["rougeL", "length_ratio"]}, "no scale of 0 to 100"),
+        ({"reach": {"rougeL": 140}}, "140"),
+    ],
+)
+def test_a_target_is_of_a_metric_that_scores_the_task_in_points(task, says):
+    values = {"tasks": [{"data": {"path": "x.jsonl"}, **task}]}
+    with pytest.raises(InputError, match=r"tasks\.0\.reach\.") as caught:
+        from_mapping(values)
+    assert says in str(caught.value)
+
+
+def test_a_target_of_a_member_of_a_group_of_metrics_is_right():
+    values = {"tasks": [{"data": {"path": "x.jsonl"}, "metrics": ["rouge"], "reach": {"rougeLsum": 40}}]}
+    assert from_mapping(values).tasks[0].reach == {"rougeLsum": 40.0}

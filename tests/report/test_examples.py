@@ -29,10 +29,17 @@ def test_what_turned_right_or_wrong_is_shown_by_the_metric_that_tells(fake_run):
                 ]
             ]
         ]
-    assert (task.right_by, task.graded_by, task.total) == ("States the fact", "ROUGE-L", 60)
+    assert (task.right_by, task.graded_by, task.total) == (
+        "States the fact, else Rightly refuses",
+        "ROUGE-L",
+        60,
+    )
     assert (probe.right_by, probe.graded_by) == ("Accuracy", "")
     groups = by_key(probe)
-    assert list(groups) == ["wrong", "right", "random"]
+    assert list(groups) == ["still", "cut", "wrong", "right", "random"]
+    both_wrong = sum(values[0][item] == values[1][item] == 0 for item in values[0])
+    assert (groups["still"].title, groups["still"].count) == ("Still wrong", both_wrong)
+    assert all((item.base.right, item.tuned.right) == (False, False) for item in groups["still"].items)
     change = {item: values[1][item] - values[0][item] for item in values[0]}
     assert groups["wrong"].count == sum(value < 0 for value in change.values())
     assert groups["right"].count == sum(value > 0 for value in change.values())
@@ -69,7 +76,12 @@ def test_nothing_that_got_worse_is_shown_as_most_lost_when_nothing_did(fake_run)
 def test_what_both_have_is_marked_and_the_score_is_explained(fake_run):
     with open_store(fake_run()) as store:
         task, _ = collect(store, BOTH)
-    item = next(item for item in by_key(task)["right"].items if item.tuned.score.raw == 1)
+    item = next(
+        item
+        for group in task.groups
+        for item in group.items
+        if item.tuned.score.raw == 1 and dict(item.tuned.why).keys() >= {"States the fact"}
+    )
     assert [text for marked, text in item.tuned.text.parts if marked] == [
         "".join(text for _, text in item.references[0].parts).rstrip(".")
     ]
@@ -123,7 +135,8 @@ def test_nearer_to_a_target_is_gained_and_no_direction_grades_nothing(tmp_path):
                 rows = [Row(text, item.references) for item, text in zip(items, texts, strict=True)]
                 evaluation.write_scores("", score_rows([metric], rows), primary=metric)
         near, long = collect(store, [("task", "near"), ("task", "long")])
-    groups = by_key(near)
-    assert [item.id for item in groups["gained"].items] == ["q0"]
-    assert [item.id for item in groups["lost"].items] == ["q1"]
-    assert (long.graded_by, list(by_key(long))) == ("", ["random"])
+    chosen_for = {item.id: set(item.groups) for group in near.groups for item in group.items}
+    assert chosen_for["q0"] == {"gained", "random"}
+    assert chosen_for["q1"] == {"still", "lost", "random"}
+    assert by_key(near)["still"].title == "Lowest scores"
+    assert (long.graded_by, list(by_key(long))) == ("", ["cut", "random"])

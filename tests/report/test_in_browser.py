@@ -99,12 +99,32 @@ def test_a_foreign_script_is_stopped_by_the_policy(opened):
     assert any("Content Security Policy" in complaint for complaint in page.complaints)
 
 
-def test_printed_it_is_whole_and_without_what_only_a_screen_needs(opened):
+def test_printed_it_is_one_sheet_and_the_rest_on_demand(opened):
     page = opened()
+    assert page.pdf(format="A4").count(b"/Type /Page\n") == 1
+    page.locator("#print-all").check()
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details:not([open])").count() == 0
+    assert page.locator("main").is_visible()
     assert not page.locator("nav").is_visible()
     assert not page.locator("#filters").is_visible()
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("details:not([open])").count() > 0
+
+
+def test_above_the_fold_are_two_sentences_and_two_figures(opened):
+    page = opened(viewport={"width": 1280, "height": 900})
+    assert page.locator("header .big").count() == 2
+    assert page.locator("header :is(h1, .lead)").count() == 2
+    assert page.evaluate("document.querySelector('nav').getBoundingClientRect().bottom") < 900
+
+
+def test_the_menu_of_a_phone_shows_that_it_scrolls(opened):
+    page = opened(viewport={"width": 360, "height": 740})
+    menu = page.locator("nav ul")
+    assert menu.evaluate("(it) => it.scrollWidth > it.clientWidth")
+    assert menu.evaluate("(it) => getComputedStyle(it).scrollbarWidth") == "thin"
+    assert (
+        menu.evaluate("(it) => getComputedStyle(it).backgroundAttachment") == "local, local, scroll, scroll"
+    )

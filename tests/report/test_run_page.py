@@ -15,8 +15,10 @@ from tutelage.metrics import holm
 from tutelage.report import formatting as shown
 from tutelage.report import run_page as page
 from tutelage.report import write
+from tutelage.report.headline import headline, meaning
 from tutelage.report.protection import search_table
 from tutelage.report.scores import charts
+from tutelage.results import document
 from tutelage.results.store import Store
 
 from .conftest import FakeRun
@@ -146,17 +148,19 @@ def test_the_verdict_stands_on_top_and_parts_are_there(fake_run):
     run = fake_run()
     texts = [text for _, text in parsed(run.folder).texts]
     verdict = run.comparison.verdict
-    headline = next(text for text in texts if text.startswith("It learned support\u2011bot"))
-    assert (
-        texts.index(headline) < texts.index(verdict.sentence) < texts.index("What it learned, what it forgot")
-    )
+    headline = next(text for text in texts if text.startswith("It got better at support\u2011bot"))
+    assert headline.startswith("It got better at support\u2011bot, is still wrong in ")
+    assert headline.endswith(" (on only 48 items), but forgot some of general\u2011probe.")
+    meaning = next(text for text in texts if text.startswith(" Before you use it, look at what was lost"))
+    assert texts.index(headline) < texts.index(meaning) < texts.index("What it learned, what it forgot")
+    assert verdict.sentence in texts
     assert "spelling" in texts
     assert "Parts that got worse: spelling of general-probe" in verdict.sentence
 
 
 def test_the_search_of_scales_is_a_sentence_a_table_and_a_chart(fake_run):
     texts = [text for _, text in parsed(fake_run().folder).texts]
-    assert texts.index("Delivered at 0.7 of the change.") < texts.index("What it learned, what it forgot")
+    assert "Delivered at 0.7 of the change." in texts
     rows = {
         "0.4": ("within budget", "+30.0 (+21.0 to +39.0)"),
         "0.7": ("delivered", "+61.0 (+52.0 to +70.0)"),
@@ -246,8 +250,8 @@ def test_a_loss_in_nats_stands_in_headline_and_note(fake_run, lost, word):
     assert chart.nats.endswith(f"at most 0.05 may be lost: {word}.")
     assert chart.lost_nats == (word == "over")
     forgot = "yes" if chart.lost_nats else "no"
-    headline = page._headline({"learned": "yes", "forgot": forgot}, [], [chart])
-    assert headline.endswith(
+    sentence = headline({"learned": "yes", "forgot": forgot}, [], [chart])
+    assert sentence.endswith(
         "it forgot some of general-probe." if chart.lost_nats else "it kept general-probe."
     )
 
@@ -386,3 +390,60 @@ def test_a_page_is_written_over_an_unchanged_one_and_one_of_an_older_version_onl
             write(run.folder)
         assert "move it to another place" in caught.value.fix
         assert page.read_bytes() == mine
+
+
+@pytest.mark.parametrize(
+    ("words", "says", "means"),
+    [
+        (
+            {"learned": "yes", "reached": "yes"},
+            "It got better at support-bot, reaches the target, and kept",
+            "good enough",
+        ),
+        (
+            {"learned": "yes", "reached": "no"},
+            "It got better at support-bot, misses the target, and kept",
+            "not good enough",
+        ),
+        ({"learned": "unclear"}, "Whether it got better at support-bot is unclear; it kept", "too few"),
+        ({"learned": "no"}, "It got worse at support-bot, but kept", "Do not use it"),
+        (
+            {"learned": "yes"},
+            "It got better at support-bot and kept general-probe.",
+            "reach: {states_fact: 90}",
+        ),
+    ],
+)
+def test_the_headline_tells_better_from_good_enough(fake_run, words, says, means):
+    results = json.loads((fake_run(test_items=80).folder / "results.json").read_text("utf-8"))
+    if words["learned"] == "no":
+        results["tasks"]["support-bot"]["difference"]["states_fact"].update(value=-0.2, low=-0.3, high=-0.1)
+        results["tasks"]["support-bot"]["tuned"]["states_fact"]["value"] = 0.0
+    tasks = charts(results["tasks"], watched=False, budgets={})
+    watched = charts(results["watched"], watched=True, budgets={})
+    verdict = {**words, "forgot": "no"}
+    assert headline(verdict, tasks, watched).startswith(says)
+    assert means in meaning(verdict, tasks, watched)
+
+
+def test_few_items_are_said_in_the_headline(fake_run):
+    texts = [text for _, text in parsed(fake_run(test_items=15, probe_items=30).folder).texts]
+    title = next(text for text in texts if "general\u2011probe" in text)
+    assert "(on only 12 items)" in title
+    assert "(on only 30 items)" in title
+
+
+def test_where_less_is_better_and_what_averages_are_stand_where_they_are(fake_run):
+    run = fake_run()
+    results = json.loads((run.folder / "results.json").read_text("utf-8"))
+    outcome = results["watched"]["general-probe"]
+    outcome["parts"]["macro"] = outcome["parts"]["spelling"]
+    (chart,) = charts(results["watched"], watched=True, budgets={})
+    assert [row.name for row in chart.averages] == ["macro"]
+    assert "macro" not in [row.name for row in chart.parts]
+    assert "lower is better" not in [text for _, text in parsed(run.folder).texts]
+    task = results["tasks"]["support-bot"]
+    for side in ("base", "tuned", "difference"):
+        task[side]["wrongly_refuses"] = task[side]["rightly_refuses"]
+    document.write(run.folder / "results.json", results)
+    assert "lower is better" in [text for _, text in parsed(run.folder).texts]

@@ -55,7 +55,7 @@ def test_the_table_has_every_step_and_metric_also_those_without_a_scale_of_point
     assert [name for name, _, _ in chart.columns] == ["bot", "cost"]
     assert chart.columns[0][2] == 40
     assert chart.rows == (
-        (0, ("50.0", "9.0")),
+        (0, ("50.0", "9.000")),
         (50, ("90.0 (+40.0, +30.0 to +60.0)", "")),
     )
     assert [each.name for each in chart.lines] == ["bot"]

@@ -1,21 +1,23 @@
-"""`tutelage compare RUN RUN`: compares runs or evaluations item by item."""
+"""`tutelage compare RUN RUN`: compares runs or evaluations item by item; `tutelage compare RUN` a run's base with its tuned model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from tutelage.cli import console
-from tutelage.comparison import RunComparison, TaskComparison, compare_runs, wording
+from tutelage.cli import console, failure_text
+from tutelage.comparison import RunComparison, compare_runs, wording
 from tutelage.comparison.flips import Flip, flipped_items
+from tutelage.comparison.one_run import compare_sides, item_groups
 from tutelage.comparison.pairing import UnpairedItems
-from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
 from tutelage.report.caveats import sentences
+from tutelage.report.slices import HEAD, slice_tables
+from tutelage.results.name_marks import name_marks
 
 COLUMNS = (
     "",
@@ -41,30 +43,33 @@ def compare(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="Run folders or folders of evaluations; each is compared with the first.", show_default=False
+            help="Run folders or folders of evaluations; each is compared with the first. Of a single run: its base with its tuned "
+            "model, and where it still fails.",
+            show_default=False,
         ),
     ],
     seed: Annotated[int, typer.Option(help="Seed of the paired tests.")] = 0,
     items: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--items",
             metavar="N",
             min=0,
-            help="Show N items that became right and N that became wrong, with both answers.",
+            help="Show N items that became right and N that became wrong, with both answers; of a single run also N that are still "
+            "wrong or cut off, 3 by default.",
+            show_default=False,
         ),
-    ] = 0,
+    ] = None,
     json: Annotated[bool, console.Json] = False,
 ) -> None:
-    """Compare runs or evaluations on the same items; a run stands for its tuned model.
+    """Compare runs or evaluations on the same items; a run stands for its tuned model. A single run is compared with its base.
 
     Differences are the later one minus the first. Nothing is evaluated again: answers are read from the results. Items that
     only one side has are left out and counted.
     """
-    if len(runs) < 2:
-        raise InputError(
-            "there is nothing to compare with", where="compare", found=str(runs[0]), expected="two or more"
-        )
+    if len(runs) == 1:
+        _compare_sides(runs[0], limit=3 if items is None else items, as_json=json)
+        return
     comparisons = compare_runs(*runs, seed=seed)
     flips = [flipped_items(runs[0], other, limit=items) if items else [] for other in runs[1:]]
     if json:
@@ -80,6 +85,29 @@ def compare(
             _show_flip(comparison, flip)
 
 
+def _compare_sides(run: Path, *, limit: int, as_json: bool) -> None:
+    """Show a run's verdict, its scores, and where it still fails with `limit` items of each group."""
+    sides = compare_sides(run)
+    if as_json:
+        console.print_json(sides.as_json())
+        return
+    console.show(sides.results["verdict"]["sentence"])
+    outcomes = {
+        name + name_marks(outcome.get("told", {})): outcome
+        for group in ("tasks", "watched")
+        for name, outcome in sides.results[group].items()
+    }
+    _show_table(outcomes, "base", "tuned")
+    for name, outcome in sides.results["tasks"].items():
+        for table in slice_tables(outcome.get("slices")):
+            console.show(f"\n{name} by {table.column} ({table.metric}):")
+            columns = [table.column, *map(str.lower, HEAD)]
+            console.show_table(columns, table.rows, right=tuple(range(1, len(HEAD))))
+            console.show(table.note)
+    for failures, groups in zip(sides.failures, item_groups(run, sides.failures, limit=limit), strict=True):
+        failure_text.show(failures, groups)
+
+
 def _show_flip(comparison: RunComparison, flip: Flip) -> None:
     console.show(f"\n{flip.name}, {flip.item}: newly {'right' if flip.right else 'wrong'}")
     console.show(f"  asked      {shorten(flip.prompt[-_PROMPT_CHARACTERS:], _PROMPT_CHARACTERS)}")
@@ -90,13 +118,13 @@ def _show_flip(comparison: RunComparison, flip: Flip) -> None:
 
 def _show(comparison: RunComparison) -> None:
     console.show(comparison.comparison.verdict.sentence)
-    outcomes: Mapping[str, TaskComparison] = {**comparison.comparison.tasks, **comparison.comparison.watched}
-    rows = [
-        line for name, outcome in outcomes.items() for line in _lines(name + comparison.marks(name), outcome)
-    ]
-    columns = [*COLUMNS[:2], comparison.base, comparison.tuned, *COLUMNS[4:]]
-    console.show_table(columns, rows, right=tuple(range(2, len(COLUMNS))))
-    console.show(_HOLM_NOTE)
+    compared = comparison.comparison.as_json()
+    outcomes = {
+        name + comparison.marks(name): outcome
+        for group in ("tasks", "watched")
+        for name, outcome in compared[group].items()
+    }
+    _show_table(outcomes, comparison.base, comparison.tuned)
     for name, sides in comparison.caveats.items():
         for side, reasons in sides.items():
             label = comparison.base if side == "base" else comparison.tuned
@@ -106,6 +134,13 @@ def _show(comparison: RunComparison) -> None:
         console.show(_unpaired_note(comparison, unpaired))
     for name, label in comparison.not_compared:
         console.show(f"Not compared: {name}, which only {label} measured.")
+
+
+def _show_table(outcomes: Mapping[str, Mapping[str, Any]], base: str, tuned: str) -> None:
+    """The table of all that was compared, in the form of results.json."""
+    rows = [line for name, outcome in outcomes.items() for line in _lines(name, outcome)]
+    console.show_table([*COLUMNS[:2], base, tuned, *COLUMNS[4:]], rows, right=tuple(range(2, len(COLUMNS))))
+    console.show(_HOLM_NOTE)
 
 
 def _unpaired_note(comparison: RunComparison, unpaired: UnpairedItems) -> str:
@@ -125,26 +160,29 @@ def _unpaired_note(comparison: RunComparison, unpaired: UnpairedItems) -> str:
     return f"Left out of {unpaired.name}: {reasons}; {unpaired.both} items are compared{shares}{averages}."
 
 
-def _lines(name: str, outcome: TaskComparison) -> list[list[str]]:
-    lines = [_line(name, outcome, metric) for metric in outcome.difference]
-    return [*lines, *(_line(f"  {part}", inner, inner.primary) for part, inner in outcome.parts.items())]
+def _lines(name: str, outcome: Mapping[str, Any]) -> list[list[str]]:
+    lines = [_line(name, outcome, metric) for metric in outcome["difference"]]
+    parts = outcome.get("parts", {}).items()
+    return [*lines, *(_line(f"  {part}", inner, inner["primary"]) for part, inner in parts)]
 
 
-def _line(name: str, outcome: TaskComparison, metric: str) -> list[str]:
-    difference = outcome.difference[metric]
+def _line(name: str, outcome: Mapping[str, Any], metric: str) -> list[str]:
+    difference = outcome["difference"][metric]
+    adjusted = difference.get("p_adjusted")
 
     def on_scale(value: float, *, sign: bool = False) -> str:
-        return wording.format_number(wording.display_value(metric, value), sign=sign)
+        return wording.format_score(metric, value, sign=sign)
 
+    flips = [str(outcome.get(key, "")) for key in ("newly_right", "newly_wrong")]
     return [
         name,
-        wording.metric_wording(metric).label,
-        on_scale(outcome.base[metric].value),
-        on_scale(outcome.tuned[metric].value),
-        on_scale(difference.value, sign=True),
-        f"{on_scale(difference.low, sign=True)} to {on_scale(difference.high, sign=True)}",
-        str(difference.n),
-        *(map(str, outcome.flips) if outcome.flips is not None and metric == outcome.primary else ("", "")),
-        f"{difference.p:.4f}",
-        "" if difference.p_adjusted is None else f"{difference.p_adjusted:.4f}",
+        wording.metric_label(metric),
+        on_scale(outcome["base"][metric]["value"]),
+        on_scale(outcome["tuned"][metric]["value"]),
+        on_scale(difference["value"], sign=True),
+        f"{on_scale(difference['low'], sign=True)} to {on_scale(difference['high'], sign=True)}",
+        str(difference["n"]),
+        *(flips if metric == outcome["primary"] else ("", "")),
+        wording.format_p(difference["p"]),
+        "" if adjusted is None else wording.format_p(adjusted),
     ]

@@ -9,6 +9,7 @@ import typer
 
 from tutelage.cli import console
 from tutelage.cli.options import ChatTemplate, Data, Out, names_in
+from tutelage.comparison import wording
 from tutelage.evaluation.options import EvaluationOptions, meaning
 from tutelage.report.caveats import sentences
 from tutelage.results.name_marks import name_marks
@@ -94,8 +95,8 @@ def _rows(name: str, measured: Mapping[str, Any]) -> Iterator[list[str]]:
 
 def _lines(label: str, scores: Mapping[str, Any]) -> Iterator[list[str]]:
     for metric, score in scores.items():
-        interval = f"[{score['low']:.3f}, {score['high']:.3f}]"
-        yield [label, metric, f"{score['value']:.3f}", interval, str(score["n"])]
+        value, low, high = (wording.format_score(metric, score[end]) for end in ("value", "low", "high"))
+        yield [label, wording.metric_name(metric), value, f"[{low}, {high}]", str(score["n"])]
         label = ""
 
 
@@ -103,8 +104,11 @@ def _show_differences(against_base: Mapping[str, Mapping[str, Any]]) -> None:
     rows = []
     for name, compared in against_base.items():
         difference = compared["difference"][compared["primary"]]
-        interval = f"[{difference['low']:+.3f}, {difference['high']:+.3f}]"
+        metric = compared["primary"]
+        value, low, high = (
+            wording.format_score(metric, difference[end], sign=True) for end in ("value", "low", "high")
+        )
         p = difference["p"] if difference["p_adjusted"] is None else difference["p_adjusted"]
-        rows.append([name, compared["primary"], f"{difference['value']:+.3f}", interval, f"{p:.4f}"])
+        rows.append([name, metric, value, f"[{low}, {high}]", wording.format_p(p)])
     console.show("with the adapter minus without it (p by Holm over the benchmarks):")
     console.show_table(["benchmark", "metric", "difference", "95 % interval", "p"], rows, right=(2, 3, 4))

@@ -59,6 +59,6 @@ Strict = Annotated[
     bool,
     typer.Option(
         "--strict",
-        help="Exit code 1 also where it cannot be told whether a loss is within a budget that the recipe states.",
+        help="Exit code 1 also where it cannot be told whether a budget or a target that the recipe states is kept.",
     ),
 ]

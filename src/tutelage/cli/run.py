@@ -40,8 +40,11 @@ def run(
 
 
 def exit_code(outcome: RunResult, *, strict: bool) -> int:
-    """1 if something lost more than its stated budget or no scale is within it; with `strict` also where it cannot be told."""
-    return 1 if outcome.over_budget or (strict and outcome.undecided) else 0
+    """1 if something lost more than its stated budget, no scale is within it, or a stated target is missed.
+
+    With `strict` also where it cannot be told.
+    """
+    return 1 if outcome.over_budget or outcome.missed or (strict and outcome.undecided) else 0
 
 
 def train(
@@ -111,27 +114,35 @@ def _sequence_lines(sequence: Mapping[str, Any] | None) -> list[str]:
 
 def _rows(name: str, measured: Mapping[str, Any]) -> list[list[str]]:
     """The rows of a task or benchmark: its metrics, and the loss in nats where its budget is in nats."""
+    from tutelage.comparison.wording import format_nats, format_p
+
     rows = [_row(name, metric, measured) for metric in measured["base"] if metric in measured["tuned"]]
     budget = measured.get("budget", {})
     if "nats" in budget:
-        change = f"{-budget['loss']:+.3f} [{-budget['high']:+.3f}, {-budget['low']:+.3f}]"
+        change, low, high = (format_nats(-budget[end]) for end in ("loss", "high", "low"))
         label = f"nats an item, budget {budget['nats']:g}: {budget['word']}"
-        sides = (f"{budget[side]:.3f}" for side in ("base", "tuned"))
-        rows.append([name, label, *sides, change, f"{budget['p_adjusted']:.4f}"])
+        sides = (format_nats(budget[side]) for side in ("base", "tuned"))
+        rows.append([name, label, *sides, f"{change} [{low}, {high}]", format_p(budget["p_adjusted"])])
     return rows
 
 
 def _row(name: str, metric: str, measured: Mapping[str, Any]) -> list[str]:
+    from tutelage.comparison import wording
+
     difference = measured["difference"][metric]
+    p = difference["p"] if difference["p_adjusted"] is None else difference["p_adjusted"]
     return [
         name,
-        metric + (" *" if metric == measured["primary"] else ""),
-        _interval(measured["base"][metric]),
-        _interval(measured["tuned"][metric]),
-        f"{difference['value']:+.3f} [{difference['low']:+.3f}, {difference['high']:+.3f}]",
-        f"{difference['p'] if difference['p_adjusted'] is None else difference['p_adjusted']:.4f}",
+        wording.metric_label(metric) + (" *" if metric == measured["primary"] else ""),
+        _interval(metric, measured["base"][metric]),
+        _interval(metric, measured["tuned"][metric]),
+        _interval(metric, difference, sign=True),
+        wording.format_p(p),
     ]
 
 
-def _interval(score: Mapping[str, Any]) -> str:
-    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
+def _interval(metric: str, score: Mapping[str, Any], *, sign: bool = False) -> str:
+    from tutelage.comparison.wording import format_score
+
+    value, low, high = (format_score(metric, score[end], sign=sign) for end in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"

@@ -12,8 +12,10 @@ from typing import Annotated
 import typer
 
 from tutelage.cli import console
+from tutelage.comparison import wording
 from tutelage.core import outputs
 from tutelage.core.errors import InputError
+from tutelage.metrics import ScoreDifference
 from tutelage.metrics import metric_names as all_metric_names
 from tutelage.scoring.explain import (
     RowExplanation,
@@ -211,7 +213,7 @@ def _show(card: Scorecard, *, per_item: bool) -> None:
         lines = [
             [
                 str(item["line"]),
-                *("" if item[metric] is None else f"{item[metric]:.4f}" for metric in metrics),
+                *("" if item[metric] is None else _number(metric, item[metric]) for metric in metrics),
             ]
             for item in card.items()
         ]
@@ -223,7 +225,13 @@ def _show(card: Scorecard, *, per_item: bool) -> None:
 def _lines(task: str, scores: Scores) -> list[list[str]]:
     by_metric = {metric: item_scores.score for metric, item_scores in scores.items()}
     return [
-        [task, metric, _number(score.value), f"{_number(score.low)} to {_number(score.high)}", str(score.n)]
+        [
+            task,
+            wording.metric_name(metric),
+            _number(metric, score.value),
+            f"{_number(metric, score.low)} to {_number(metric, score.high)}",
+            str(score.n),
+        ]
         for metric, score in by_metric.items()
     ]
 
@@ -231,14 +239,14 @@ def _lines(task: str, scores: Scores) -> list[list[str]]:
 def _show_difference(card: Scorecard, against: Scores) -> None:
     rows = [
         [
-            metric,
-            _number(against[metric].score.value),
-            _number(card.side.scores[metric].score.value),
-            f"{difference.value:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]",
-            *(
-                "" if number is None else f"{number:.4f}"
-                for number in (difference.p, difference.p_adjusted, difference.minimum_detectable_effect)
-            ),
+            wording.metric_name(metric),
+            _number(metric, against[metric].score.value),
+            _number(metric, card.side.scores[metric].score.value),
+            _difference(metric, difference),
+            *("" if p is None else wording.format_p(p) for p in (difference.p, difference.p_adjusted)),
+            ""
+            if difference.minimum_detectable_effect is None
+            else _number(metric, difference.minimum_detectable_effect),
         ]
         for metric, difference in card.difference.items()
     ]
@@ -257,5 +265,12 @@ def _show_difference(card: Scorecard, against: Scores) -> None:
         console.show(f"p of {', '.join(metrics)}: {test}")
 
 
-def _number(value: float) -> str:
-    return "none" if math.isnan(value) else f"{value:.4f}"
+def _difference(metric: str, difference: ScoreDifference) -> str:
+    value, low, high = (
+        _number(metric, end, sign=True) for end in (difference.value, difference.low, difference.high)
+    )
+    return f"{value} [{low}, {high}]"
+
+
+def _number(metric: str, value: float, *, sign: bool = False) -> str:
+    return "none" if math.isnan(value) else wording.format_score(metric, value, sign=sign, decimals=2)

@@ -10,6 +10,7 @@ from tutelage.comparison import wording
 from tutelage.comparison.budget_words import BudgetWord, budget_word
 from tutelage.comparison.budgets import Budget, Nats, no_log_probabilities
 from tutelage.comparison.nats_words import NatsWord
+from tutelage.comparison.reach import ReachWord, reach_word
 from tutelage.comparison.task_comparison import (
     PairedScores,
     TaskComparison,
@@ -61,6 +62,8 @@ def compare_models(
     *,
     budgets: Mapping[str, Budget] | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
+    targets: Mapping[str, Mapping[str, float]] | None = None,
+    facts: Mapping[str, Sequence[str]] | None = None,
     seed: int = 0,
     names: SideNames | None = None,
 ) -> Comparison:
@@ -72,6 +75,8 @@ def compare_models(
         budgets: points (0-100) or nats that a watched benchmark may lose at most; 5 points for those without one, which never
             makes `over_budget`.
         groups: names of tasks that are averaged together, by the group's name.
+        targets: by task, the points (0-100) that the tuned model is to reach, by metric.
+        facts: by task, what the sentence says behind the numbers, such as that the base was never told the labels.
         seed: of the paired tests.
         names: of the two sides in the sentence.
 
@@ -85,6 +90,14 @@ def compare_models(
         for side in (tasks, watched)
     )
     of_watched = _with_nats(of_watched, watched, budgets)
+    of_tasks = [
+        replace(
+            task,
+            reach=_reach(task, (targets or {}).get(task.name, {})),
+            facts=tuple((facts or {}).get(task.name, ())),
+        )
+        for task in of_tasks
+    ]
     means = [
         mean_over_tasks(name, scores, seed=seed)
         for group, members in (groups or {}).items()
@@ -100,6 +113,15 @@ def compare_models(
             if benchmark.name in budgets
         },
         verdict=verdict(of_tasks, of_watched, budgets=budgets, names=names or SideNames()),
+    )
+
+
+def _reach(task: TaskComparison, targets: Mapping[str, float]) -> tuple[ReachWord, ...]:
+    """The task's scores against its targets; a metric that counts no item has no score."""
+    return tuple(
+        reach_word(metric, task.tuned[metric], points)
+        for metric, points in targets.items()
+        if metric in task.tuned
     )
 
 

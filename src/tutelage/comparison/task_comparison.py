@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from tutelage.comparison import wording
 from tutelage.comparison.budgets import exceeds, undetected_loss
+from tutelage.comparison.reach import ReachWord
 from tutelage.core.errors import InputError
 from tutelage.metrics import ItemScores, Score, ScoreDifference, holm, paired_difference
 from tutelage.metrics.answer_log_probability import AnswerLogProbabilities, NatsLoss
@@ -97,6 +98,7 @@ class TaskComparison:
 
     `flips` counts the items that only the second model, and only the first one, has right; None where the primary metric
     does not say right or wrong of an item. `nats` is the loss of the right answers' log-probability, where the budget is in nats.
+    `reach` has the tuned model's scores against the targets that the recipe states; `facts` stand behind the numbers of the verdict.
     """
 
     name: str
@@ -107,6 +109,8 @@ class TaskComparison:
     parts: Mapping[str, TaskComparison] = field(default_factory=dict)
     flips: tuple[int, int] | None = None
     nats: NatsLoss | None = None
+    reach: tuple[ReachWord, ...] = ()
+    facts: tuple[str, ...] = ()
 
     @property
     def primary_difference(self) -> ScoreDifference:
@@ -167,6 +171,7 @@ class TaskComparison:
             "difference": {metric: difference.as_json() for metric, difference in self.difference.items()},
             "parts": {name: part.as_json() for name, part in self.parts.items()},
             **newly,
+            **({"reach": {each.metric: each.as_json() for each in self.reach}} if self.reach else {}),
         }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tutelage.comparison import wording
+from tutelage.comparison import reach, wording
 from tutelage.comparison.budget_words import budget_word, excluded_loss
 from tutelage.comparison.budgets import Budget, Nats, exceeds
 from tutelage.comparison.nats_words import NatsWord, lost_nats, nats_facts
@@ -38,17 +38,20 @@ _GROUPS = (
 class Verdict:
     """Yes, no or unclear for both questions, and the same in a sentence.
 
-    `over_budget` names what lost more than a stated budget, not by chance.
+    `over_budget` names what lost more than a stated budget, not by chance. `reached` says whether all targets of the recipe are
+    reached; None without any.
     """
 
     learned: VerdictWord
     forgot: VerdictWord
     sentence: str
     over_budget: tuple[str, ...] = ()
+    reached: VerdictWord | None = None
 
     def as_json(self) -> dict[str, str]:
-        """The verdict as in results.json."""
-        return {"learned": self.learned, "forgot": self.forgot, "sentence": self.sentence}
+        """The verdict as in results.json; `reached` is there where the recipe states a target."""
+        target = {"reached": self.reached} if self.reached else {}
+        return {"learned": self.learned, "forgot": self.forgot, **target, "sentence": self.sentence}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def verdict(
 
     Learned: yes when every task improved, no when one got worse, else unclear. Forgot: yes when something watched got
     worse; no when for all of it a loss above its budget is excluded; else unclear. What was not measured is unclear, and
-    so is a change of a metric without a direction.
+    so is a change of a metric without a direction. Reached: yes when all targets are, no when one is missed, else unclear.
     """
     sentences = wording.verdict_sentences(names.kind)
     watched_groups = [_watched_group(benchmark, budgets) for benchmark in watched]
@@ -80,6 +83,7 @@ def verdict(
     parts = [
         sentences["prefix"].format(base=names.base, tuned=names.tuned)
         + (about_tasks or sentences["no_tasks"]),
+        *(reach.sentence(task.name, target) for task in tasks for target in task.reach),
         about_watched or sentences["not_watched"],
         _parts_sentence(watched, sentences),
     ]
@@ -87,6 +91,7 @@ def verdict(
         learned=_learned(tasks),
         forgot=_forgot(watched, budgets),
         sentence=" ".join(part for part in parts if part),
+        reached=_reached(tasks),
         over_budget=tuple(
             benchmark.name
             for benchmark in watched
@@ -99,6 +104,13 @@ def _learned(tasks: Sequence[TaskComparison]) -> VerdictWord:
     if any(task.worsened for task in tasks):
         return "no"
     return "yes" if tasks and all(task.improved for task in tasks) else "unclear"
+
+
+def _reached(tasks: Sequence[TaskComparison]) -> VerdictWord | None:
+    words = [target.word for task in tasks for target in task.reach]
+    if not words:
+        return None
+    return "no" if "missed" in words else "unclear" if "cannot tell" in words else "yes"
 
 
 def _forgot(watched: Sequence[TaskComparison], budgets: Mapping[str, Budget]) -> VerdictWord:
@@ -143,12 +155,12 @@ def _watched_group(comparison: TaskComparison, budgets: Mapping[str, Budget]) ->
 
 
 def _parts_sentence(watched: Sequence[TaskComparison], sentences: Mapping[str, str]) -> str:
-    """Parts that got worse, so that a mean does not hide them."""
+    """Parts that got worse, so that a mean does not hide them; averages over parts are no parts."""
     worse = [
         f"{name} of {benchmark.name}: {_change(part)}"
         for benchmark in watched
         for name, part in benchmark.parts.items()
-        if part.worsened
+        if part.worsened and name not in wording.AVERAGES
     ]
     return sentences["parts"].format(changes=_first_few(worse)) if worse else ""
 
@@ -176,24 +188,26 @@ def _change(comparison: TaskComparison, budgets: Mapping[str, Budget] | None = N
     metric, difference = comparison.primary, comparison.primary_difference
     words = wording.metric_wording(metric)
     base, tuned = (
-        format_number(wording.display_value(metric, side[metric].value))
-        for side in (comparison.base, comparison.tuned)
+        wording.format_score(metric, side[metric].value) for side in (comparison.base, comparison.tuned)
     )
     value, low, high = (
-        format_number(wording.display_value(metric, number), sign=True)
+        wording.format_score(metric, number, sign=True)
         for number in (difference.value, difference.low, difference.high)
     )
     verb = "rose" if difference.value > 0 else "fell"
     moved = f"{verb} from {base} to {tuned}" if base != tuned else f"stayed at {base}"
     scale, unit = (" of 100", " points") if words.points is not None else ("", "")
     facts = [f"{value}{unit}", f"95 % interval {low} to {high}", f"{difference.n} items"]
+    facts += comparison.facts
     if words.target is not None:
-        facts.append(f"best at {format_number(wording.display_value(metric, words.target))}")
+        facts.append(f"best at {wording.format_score(metric, words.target)}")
     if budgets is not None and (comparison.nats or wording.budget_points(metric) is not None):
         facts += _budget_facts(comparison, budgets.get(comparison.name))
     p, adjusted = difference.p, difference.p_adjusted
     if adjusted is not None and p < ALPHA <= adjusted:
-        facts.append(f"p {p:.4f}, but {adjusted:.4f} adjusted for all that were compared")
+        facts.append(
+            f"p {wording.format_p(p)}, but {wording.format_p(adjusted)} adjusted for all that were compared"
+        )
     return f"{words.phrase} {moved}{scale} ({', '.join(facts)})"
 
 

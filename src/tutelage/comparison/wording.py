@@ -10,6 +10,9 @@ from typing import Any
 from tutelage.core import yamltext
 from tutelage.metrics.catalogue import Direction, catalogue
 
+AVERAGES = ("micro", "macro")
+"""Averages over a benchmark's parts, which stand among its parts under these names: they are no parts themselves."""
+_LOWER = " (lower is better)"
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -68,18 +71,39 @@ def verdict_sentences(kind: str) -> Mapping[str, str]:
     return sentences
 
 
-def format_number(value: float, *, sign: bool = False) -> str:
+def format_number(value: float, *, sign: bool = False, decimals: int = 1) -> str:
     """A number with one decimal and a true minus; `sign` adds a plus."""
-    text = f"{abs(value):.1f}"
+    text = f"{abs(value):.{decimals}f}"
     if float(text) == 0:
         return text
     return (MINUS if value < 0 else "+" if sign else "") + text
 
 
+def format_p(p: float) -> str:
+    """A p value with four decimals, or "< 0.0001": tests do not tell smaller ones apart reliably."""
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def format_score(metric: str, value: float, *, sign: bool = False, decimals: int = 1) -> str:
+    """A metric's value on the scale that people are shown; metrics without a scale of 0 to 100 have three decimals."""
+    places = 3 if metric_wording(metric).points is None else decimals
+    return format_number(display_value(metric, value), sign=sign, decimals=places)
+
+
+def metric_label(metric: str) -> str:
+    """A metric in a table for people; where less is better it says so."""
+    words = metric_wording(metric)
+    return words.label + _LOWER * (words.better == "lower")
+
+
+def metric_name(metric: str) -> str:
+    """A metric as it is written in recipes; where less is better it says so."""
+    return metric + _LOWER * (metric_wording(metric).better == "lower")
+
+
 def format_nats(value: float) -> str:
     """A number of nats with three decimals and a true minus."""
-    text = f"{abs(value):.3f}"
-    return (MINUS if value < 0 and float(text) else "") + text
+    return format_number(value, decimals=3)
 
 
 def display_value(metric: str, value: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from tutelage.config import continuation
+from tutelage.config import continuation, reach_block
 from tutelage.config.data_block import Data
 from tutelage.config.protect_block import BUNDLED, SAMPLED
 from tutelage.config.tune_block import Tune
@@ -44,6 +44,7 @@ def find_contradictions(
         *_unknown_benchmarks(watched, benchmarks, where),
         *_unwatched(recipe.get("retain"), watched, where, continues=recipe.get("continues") is not None),
         *_tune_contradictions(recipe.get("tune"), where),
+        *reach_block.find_contradictions(recipe, where),
         *_protect_contradictions(recipe, where),
         *continuation.find_contradictions(recipe, where),
         *_diagnose_contradictions(recipe, where),

@@ -171,6 +171,7 @@ Metrics = Annotated[
     tuple[Annotated[str, checked_by(metrics.check_scores_answers)], ...], checked_by(_check_primary)
 ]
 Positive = Annotated[float, Field(gt=0)]
+Points = Annotated[float, Field(ge=0, le=100)]
 Styles = Annotated[dict[Style, Positive], Field(min_length=1)]
 TemplateName = Annotated[str, checked_by(_check_template)]
 ColumnsByField = Annotated[

@@ -16,6 +16,7 @@ from tutelage.config.fields import (
     KindLabels,
     Metrics,
     Name,
+    Points,
     Share,
     Styles,
     TemplateName,
@@ -238,6 +239,18 @@ class Task(Block):
         min_length=1,
         description="How answers are scored: names of docs/metrics.md. The first one is the primary metric.",
         examples=[["accuracy"]],
+    )
+    reach: dict[Text, Points] = Field(
+        default_factory=dict,
+        description="What is good enough: points (0-100) by metric that the tuned model shall reach, or stay below where less is better. "
+        "The verdict then says whether it does; a target that is missed beyond chance gives exit code 1.",
+        examples=[{"rougeL": 40}],
+        json_schema_extra=unit("points"),
+    )
+    slices: tuple[Text, ...] = Field(
+        (),
+        description="Columns by whose values the test rows are also scored, each value with its interval.",
+        examples=[["topic"]],
     )
     max_new_tokens: int = Field(
         64,

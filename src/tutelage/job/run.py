@@ -41,12 +41,25 @@ class RunResult:
         return bool(self.results["provenance"].get("over_budget"))
 
     @property
+    def missed(self) -> tuple[str, ...]:
+        """The tasks that miss a target that the recipe states (`reach`), not by chance."""
+        return self._tasks_whose_target_is("missed")
+
+    @property
     def undecided(self) -> tuple[str, ...]:
-        """The watched benchmarks of which it cannot be told whether they are within the budget that the recipe states."""
-        return tuple(
+        """The watched benchmarks of whose stated budget, and the tasks of whose stated target, it cannot be told whether they keep to it."""
+        watched = tuple(
             name
             for name, outcome in self.results["watched"].items()
             if outcome.get("budget", {}).get("word") == "cannot tell"
+        )
+        return (*watched, *self._tasks_whose_target_is("cannot tell"))
+
+    def _tasks_whose_target_is(self, word: str) -> tuple[str, ...]:
+        return tuple(
+            name
+            for name, outcome in self.results["tasks"].items()
+            if any(target["word"] == word for target in outcome.get("reach", {}).values())
         )
 
 
@@ -96,7 +109,7 @@ def run(
         searched = protecting.search(context, prepared, plan, base_scores, store)
         tuned_scores = stages.measure_tuned(context, prepared, plan, store)
         sequence = in_sequence.measure_sequence(context, prepared.earlier, prepared.rows, store)
-        comparison = stages.compare_scores(context, prepared, base_scores, tuned_scores)
+        comparison = stages.compare_scores(context, prepared, base_scores, tuned_scores, store=store)
         identity = {"key": key, "weights": inputs.model_fingerprint}
         results = stages.write_results(
             context,

@@ -11,7 +11,12 @@ from functools import cache
 from typing import Any
 
 from tutelage import report
-from tutelage.comparison import BEST_ON_VALIDATION, Comparison, compare_models, lost_items
+from tutelage.comparison import (
+    BEST_ON_VALIDATION,
+    Comparison,
+    compare_models,
+    lost_items,
+)
 from tutelage.comparison.budgets import Budget
 from tutelage.comparison.fixed_sequence import SequenceResult
 from tutelage.core import files, hashing
@@ -19,7 +24,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.provenance import timestamp
 from tutelage.evaluation.answer_cache_key import keyed_engine, open_answer_cache
 from tutelage.evaluation.measure import ModelEvaluator, ModelScores, pair_scores
-from tutelage.job import integrity, tuning
+from tutelage.job import integrity, task_facts, tuning
 from tutelage.job.context import RunContext
 from tutelage.job.preparing import PreparedRun
 from tutelage.job.tracking import Tracker
@@ -168,15 +173,25 @@ def _measure(
 
 
 def compare_scores(
-    context: RunContext, prepared: PreparedRun, base: ModelScores, tuned: ModelScores
+    context: RunContext,
+    prepared: PreparedRun,
+    base: ModelScores,
+    tuned: ModelScores,
+    *,
+    store: Store,
 ) -> Comparison:
-    """Compare the tuned model's scores with the base's: what was learned, what was forgotten, and the verdict."""
+    """Compare the tuned model's scores with the base's: what was learned, what was forgotten, and the verdict.
+
+    `store` has both models' answers.
+    """
     context.listener.stage("compare")
     return compare_models(
         pair_scores(base.tasks, tuned.tasks),
         pair_scores(base.benchmarks, tuned.benchmarks),
         budgets=context.budgets(prepared.benchmarks),
         groups=prepared.rows.groups,
+        targets={questions.name: questions.task.reach for questions in prepared.rows.questions},
+        facts=task_facts.for_verdict(store, prepared.rows.questions),
     )
 
 
@@ -228,6 +243,7 @@ def write_results(
             told["notes"] = [*(earlier if isinstance(earlier, list) else []), *limits[name]]
         if (lost := lost_items.of_benchmark(store, name)) is not None:
             compared["watched"][name]["lost_items"] = lost.as_json()
+    task_facts.add_to(compared["tasks"], store, prepared.rows.questions)
     for name, measurement in tuned.tasks.items():
         if measurement.best_wording:
             wordings = f"{base.tasks[name].best_wording} (base), {measurement.best_wording} (tuned)"

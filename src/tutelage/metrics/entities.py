@@ -16,10 +16,11 @@ import numpy as np
 
 from tutelage.core.errors import InputError
 from tutelage.metrics import mentions
-from tutelage.metrics.catalogue import MetricSpec
+from tutelage.metrics.catalogue import MetricSpec, parse
 from tutelage.metrics.group_sums import name_code
 from tutelage.metrics.implementation import ItemStatistics, MetricImplementation, PseudoItems, ScoringBatch
 from tutelage.metrics.labels import averaged
+from tutelage.metrics.mentions import Mention
 from tutelage.metrics.row_fields import single_reference
 from tutelage.metrics.score import Row
 from tutelage.metrics.stats.arrays import Floats, Ints
@@ -45,7 +46,7 @@ class _Entities:
 
 def _count(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     """The statistics of an item: for each type in the rows its code, then entities true, predicted, predicted rightly."""
-    pairs = [_tags(spec, row, index) for index, row in enumerate(batch.rows)]
+    pairs = [_tags(spec, row, index)[:2] for index, row in enumerate(batch.rows)]
     numbers: dict[str, int] = {}  # of the types
     true, predicted = (_read(spec, [pair[side] for pair in pairs], numbers) for side in (0, 1))
     tokens, rows = sum(len(tags) for tags, _ in pairs), len(pairs)
@@ -67,8 +68,47 @@ def _count(batch: ScoringBatch, spec: MetricSpec) -> ItemStatistics:
     return ItemStatistics(np.arange(rows), items, statistics.reshape(rows, -1))
 
 
-def _tags(spec: MetricSpec, row: Row, index: int) -> tuple[list[str], list[str]]:
-    """A row's true and predicted tags."""
+def missed_and_invented(metric: str, row: Row) -> tuple[list[Mention], list[Mention], list[Mention]]:
+    """Compare a row's entities with the true ones, as the metric does.
+
+    Args:
+        metric: an entity metric's name with its options.
+        row: prediction and reference.
+
+    Returns:
+        The entities that are right, those that were missed, and those that were invented: each (type, words). One with a wrong
+        border or type is missed and invented. Words are token numbers where the row has no field `tokens`.
+
+    Raises:
+        InputError: the metric cannot read the row.
+    """
+    spec = parse(metric)
+    *sides, words = _tags(spec, row, 0)
+    numbers: dict[str, int] = {}
+    read = [_read(spec, [tags], numbers) for tags in sides]
+    names = list(numbers)
+    true, predicted = (
+        {
+            (names[kind], first, last)
+            for kind, first, last in zip(
+                each.type.tolist(), each.first.tolist(), each.last.tolist(), strict=True
+            )
+        }
+        for each in read
+    )
+    groups = true & predicted, true - predicted, predicted - true
+    right, missed, invented = (
+        [
+            (kind, mentions.join_tokens(words[first : last + 1]))
+            for kind, first, last in sorted(group, key=lambda it: it[1:])
+        ]
+        for group in groups
+    )
+    return right, missed, invented
+
+
+def _tags(spec: MetricSpec, row: Row, index: int) -> tuple[list[str], list[str], list[str]]:
+    """A row's true and predicted tags, and the words that they stand on."""
     reference = single_reference(spec, row, index, expected="true tag sequence")
     if spec.options["form"] == "text":
         return _tags_of_text(spec, row, index)
@@ -81,11 +121,17 @@ def _tags(spec: MetricSpec, row: Row, index: int) -> tuple[list[str], list[str]]
             expected=f"{len(true)}",
             fix="answers that name entities in words are scored by " + spec.entry.name + ":form=text",
         )
-    return true, predicted
+    tokens = row.fields.get("tokens")
+    named = isinstance(tokens, list) and len(tokens) == len(true)
+    return (
+        true,
+        predicted,
+        [str(token) for token in tokens] if named else [f"token {n + 1}" for n in range(len(true))],
+    )
 
 
-def _tags_of_text(spec: MetricSpec, row: Row, index: int) -> tuple[list[str], list[str]]:
-    """A row's true and predicted tags when both are texts; mentions without a place get tags behind the sentence."""
+def _tags_of_text(spec: MetricSpec, row: Row, index: int) -> tuple[list[str], list[str], list[str]]:
+    """As `_tags` when both sides are texts; mentions without a place get tags behind the sentence."""
     tokens = row.fields.get("tokens")
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise InputError(
@@ -114,7 +160,8 @@ def _tags_of_text(spec: MetricSpec, row: Row, index: int) -> tuple[list[str], li
         for number in range(count):
             true.append(tag if number < true_counts[mention] else "O")
             predicted.append(tag if number < predicted_counts[mention] else "O")
-    return true, predicted
+            words.append(mention[1])
+    return true, predicted, words
 
 
 def _read(spec: MetricSpec, rows: Sequence[list[str]], numbers: dict[str, int]) -> _Entities:

@@ -25,6 +25,7 @@ from tutelage.data import (
 from tutelage.data.partition import SPLITS
 from tutelage.metrics import Row, check_rows
 from tutelage.prepare import styles
+from tutelage.prepare.slice_columns import check_slices
 from tutelage.prepare.styles import Template, in_form
 from tutelage.prepare.task_rows import TaskRows, wording_counts
 from tutelage.prepare.tasks import task_source
@@ -59,6 +60,7 @@ def read_task(recipe: Recipe, task: Task, files: SourceFiles, where: str, *, hel
     if held_out:  # only now, as exemplars of test rows are training rows
         rows |= {"train": (), "validation": ()}
     _check_metrics(task, rows["test"], where)
+    check_slices(task, rows["test"], where)
     wordings = {name: wording_counts(split_rows) for name, split_rows in rows.items()}
     several = any(set(counts) - {template.name} for counts in wordings.values())
     card = {

@@ -1,13 +1,15 @@
-"""Answers of both models side by side: newly wrong, newly right, most lost, most gained, and a random sample."""
+"""Answers of both models side by side: still wrong and cut off first, then what changed, then a random sample."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from tutelage.comparison import wording
+from tutelage.comparison.failures import is_cut_off
+from tutelage.comparison.judged_items import judge
 from tutelage.core import seeds
 from tutelage.metrics import Row
 from tutelage.metrics.catalogue import catalogue
@@ -20,12 +22,16 @@ MAX_EXAMPLES = 200  # on the page
 MAX_PER_GROUP = 10
 MAX_CHARACTERS = 1_200_000  # of all examples with their markup, so that the page opens quickly
 GROUPS = {
+    "still": "Still wrong",
+    "cut": "Cut off",
     "wrong": "Newly wrong",
     "right": "Newly right",
     "lost": "Most lost",
     "gained": "Most gained",
     "random": "At random",
 }
+_LOWEST = "Lowest scores"
+"""Stands for "Still wrong" where no metric says right or wrong of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class ExampleGroup:
         key: of `GROUPS`.
         title: for people.
         items: the examples.
-        count: how many items fit the reason in all; None in the random sample.
+        count: how many items fit the reason in all; None in the random sample and of the lowest scores.
         above: how many examples are not repeated here because an earlier group shows them.
     """
 
@@ -93,7 +99,7 @@ class Examples:
 
     Attributes:
         name: of the task or benchmark.
-        right_by: the label of the metric by which an answer is right or wrong, '' if there is none.
+        right_by: the labels of the metrics by which an answer is right or wrong, '' if there is none.
         graded_by: the label of the metric by which answers gain and lose, '' if there is none.
         total: how many items it has.
         groups: the examples by group.
@@ -145,11 +151,11 @@ _Pair = tuple[_ScoredAnswers, _ScoredAnswers]
 
 @dataclass(frozen=True, slots=True)
 class _Metrics:
-    """The metrics by which examples are chosen and explained."""
+    """What examples are chosen and explained by: `right` says of an item whether base and tuned model answer it rightly."""
 
-    flips: str | None
     graded: str | None
     explaining: Sequence[str]
+    right: Mapping[str, tuple[bool, bool]]
 
 
 def collect(store: Store, names: Sequence[tuple[str, str]]) -> list[Examples]:
@@ -180,10 +186,11 @@ def _examples(base: Evaluation, tuned: Evaluation, per_group: int) -> Examples:
     items = {item.id: item for item in tuned.items()}
     pair = _ScoredAnswers(base), _ScoredAnswers(tuned)
     shared = [metric for metric in pair[1].values if metric in pair[0].values]
+    judged = judge(base, tuned)
     metrics = _Metrics(
-        flips=next((metric for metric in shared if _is_proportion(metric)), None),
         graded=next((metric for metric in shared if _is_graded(metric)), None),
         explaining=highlighting.explaining_metrics(shared),
+        right=judged.right,
     )
     answered = [item_id for item_id in items if all(item_id in side.responses for side in pair)]
     order = seeds.generator(0, "report", tuned.suite, tuned.name).permutation(len(answered)).tolist()
@@ -199,11 +206,13 @@ def _examples(base: Evaluation, tuned: Evaluation, per_group: int) -> Examples:
             )
             for item_id in new_ids
         )
-        count = None if key == "random" else len(candidates[key])
-        groups.append(ExampleGroup(key, GROUPS[key], examples, count, len(ids) - len(new_ids)))
+        lowest = key == "still" and not judged.right
+        count = None if key == "random" or lowest else len(candidates[key])
+        title = _LOWEST if lowest else GROUPS[key]
+        groups.append(ExampleGroup(key, title, examples, count, len(ids) - len(new_ids)))
     return Examples(
         name=tuned.name,
-        right_by=wording.metric_wording(metrics.flips).label if metrics.flips else "",
+        right_by=", else ".join(wording.metric_wording(metric).label for metric in judged.judges),
         graded_by=wording.metric_wording(metrics.graded).label if metrics.graded else "",
         total=len(items),
         groups=tuple(groups),
@@ -211,18 +220,29 @@ def _examples(base: Evaluation, tuned: Evaluation, per_group: int) -> Examples:
 
 
 def _candidates(ids: Sequence[str], pair: _Pair, metrics: _Metrics) -> dict[str, list[str]]:
-    """The items that fit each group, the largest changes first; ties stay in the order of `ids`, which is random."""
-    flips, graded = (_changes(pair, metric, ids) for metric in (metrics.flips, metrics.graded))
+    """The items that fit each group, the worst or the largest changes first; ties stay in the order of `ids`, which is random."""
+    graded = _changes(pair, metrics.graded, ids)
     by_change = sorted(ids, key=lambda item_id: graded.get(item_id, 0.0))
     by_gain = sorted(ids, key=lambda item_id: -graded.get(item_id, 0.0))
+    by_score = sorted(ids, key=lambda item_id: _last_if_none(pair[1].goodness(metrics.graded, item_id)))
+    right = metrics.right
     candidates = {}
-    if metrics.flips is not None:
-        candidates["wrong"] = [item_id for item_id in by_change if flips.get(item_id, 0) < 0]
-        candidates["right"] = [item_id for item_id in by_gain if flips.get(item_id, 0) > 0]
+    if right:
+        candidates["still"] = [item_id for item_id in by_score if right.get(item_id) == (False, False)]
+    elif metrics.graded is not None:
+        candidates["still"] = by_score[: max(1, len(ids) // 2)]
+    candidates["cut"] = [item_id for item_id in by_score if is_cut_off(pair[1].responses[item_id])]
+    if right:
+        candidates["wrong"] = [item_id for item_id in by_change if right.get(item_id) == (True, False)]
+        candidates["right"] = [item_id for item_id in by_gain if right.get(item_id) == (False, True)]
     if metrics.graded is not None:
         candidates["lost"] = [item_id for item_id in by_change if graded.get(item_id, 0) < 0]
         candidates["gained"] = [item_id for item_id in by_gain if graded.get(item_id, 0) > 0]
     return {**candidates, "random": list(ids)}
+
+
+def _last_if_none(value: float | None) -> float:
+    return math.inf if value is None else value
 
 
 def _is_proportion(metric: str) -> bool:
@@ -258,8 +278,7 @@ def _example(item: Item, pair: _Pair, groups: tuple[str, ...], metrics: _Metrics
         del references[explained[1].reference_index]
         references.insert(0, explained[1].reference)
     base, tuned = (
-        _answer(item.id, side, explanation, metrics)
-        for side, explanation in zip(pair, explained, strict=True)
+        _answer(item.id, number, pair, explanation, metrics) for number, explanation in enumerate(explained)
     )
     return ComparedItem(
         id=formatting.plain(item.id),
@@ -272,13 +291,14 @@ def _example(item: Item, pair: _Pair, groups: tuple[str, ...], metrics: _Metrics
     )
 
 
-def _answer(item_id: str, side: _ScoredAnswers, explained: ExplainedAnswer, metrics: _Metrics) -> Answer:
-    right, score = side.value(metrics.flips, item_id), side.value(metrics.graded, item_id)
-    higher_is_right = metrics.flips is None or side.signs[metrics.flips] > 0
+def _answer(item_id: str, number: int, pair: _Pair, explained: ExplainedAnswer, metrics: _Metrics) -> Answer:
+    """One model's answer: of the base (0) or of the tuned model (1)."""
+    side, judged = pair[number], metrics.right.get(item_id)
+    score = side.value(metrics.graded, item_id)
     return Answer(
         text=explained.prediction,
-        right=None if right is None else (right > 0.5) == higher_is_right,
+        right=None if judged is None else judged[number],
         score=None if score is None or metrics.graded is None else formatting.score(metrics.graded, score),
-        cut_short=side.responses[item_id].finish == "length",
+        cut_short=is_cut_off(side.responses[item_id]),
         why=explained.sentences,
     )

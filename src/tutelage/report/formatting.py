@@ -39,7 +39,7 @@ def count(value: float) -> Number:
 
 def score(metric: str, value: float, *, sign: bool = False) -> Number:
     """Format a metric's value on the scale shown to people."""
-    return Number(value, wording.format_number(wording.display_value(metric, value), sign=sign))
+    return Number(value, wording.format_score(metric, value, sign=sign))
 
 
 def percent(share: float, *, sign: bool = False) -> Number:
@@ -49,7 +49,7 @@ def percent(share: float, *, sign: bool = False) -> Number:
 
 def probability(value: float) -> Number:
     """Format a p value with four decimals, or as "< 0.0001"."""
-    return Number(value, "< 0.0001" if value < 0.0001 else f"{value:.4f}")
+    return Number(value, wording.format_p(value))
 
 
 def loss(value: float) -> Number:

@@ -12,7 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tutelage.core import hashing, outputs, regular
+from tutelage.comparison.failures import Failures, failures_of_run
+from tutelage.core import hashing, outputs, regular, yamltext
 from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
 from tutelage.core.version import __version__
@@ -21,7 +22,9 @@ from tutelage.report import (
     data_card,
     diagnosis,
     examples,
+    failures,
     formatting,
+    headline,
     mixture,
     protection,
     scores,
@@ -58,6 +61,7 @@ class FinishedRun:
         recipe: the text of recipe.yaml.
         steps: the training log.
         examples: examples of each task and benchmark.
+        failures: where the tuned model still fails, by task and benchmark.
         diagnosis: the content of diagnosis.json; None where there is none.
     """
 
@@ -67,6 +71,7 @@ class FinishedRun:
     recipe: str
     steps: Sequence[Mapping[str, float]]
     examples: Sequence[examples.Examples]
+    failures: Sequence[Failures] = ()
     diagnosis: Mapping[str, Any] | None = None
 
 
@@ -108,6 +113,7 @@ def read(run_folder: Path) -> FinishedRun:
     with Store.open(folder.store, read_only=True) as store:
         digests.require_unchanged(store, made_from.get("store"), by=folder.results)
         steps, chosen = store.steps(), examples.collect(store, names)
+        failing = tuple(failures_of_run(store))
     return FinishedRun(
         folder=run_folder,
         results=results,
@@ -115,6 +121,7 @@ def read(run_folder: Path) -> FinishedRun:
         recipe=_read_recipe(folder, results["recipe"]),
         steps=steps,
         examples=chosen,
+        failures=failing,
         diagnosis=diagnosis_document.read(run_folder),
     )
 
@@ -196,7 +203,9 @@ def render(run: FinishedRun) -> str:
         script=script,
         script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
         title=formatting.plain(recipe.get("name") or run.folder.name),
-        headline=_headline(verdict, tasks, watched),
+        headline=headline.headline(verdict, tasks, watched, run.failures),
+        meaning=headline.meaning(verdict, tasks, watched),
+        figures=_figures(tasks, watched),
         verdict=verdict,
         tasks=tasks,
         watched=watched,
@@ -214,6 +223,7 @@ def render(run: FinishedRun) -> str:
         other_curves=curves.others(run.steps),
         examples=run.examples,
         groups=examples.GROUPS,
+        failures=failures.tables(run.failures),
         left_out=len(tasks) + len(watched) - len(run.examples),
         base=str((run.card.get("base") or {}).get("about") or ""),
         task_cards=data_card.tasks(run.card),
@@ -221,6 +231,7 @@ def render(run: FinishedRun) -> str:
         MAX_LISTED=data_card.MAX_LISTED,
         more_tasks=max(0, len(run.card.get("tasks") or {}) - data_card.MAX_TASKS),
         glossary=scores.glossary([*tasks, *watched]),
+        words=yamltext.table("tutelage.report", "words.yaml"),
         provenance=[
             (key.replace("_", " "), formatting.plain(value))
             for key, value in run.results["provenance"].items()
@@ -234,34 +245,11 @@ def render(run: FinishedRun) -> str:
     )
 
 
-def _headline(verdict: Mapping[str, Any], tasks: Sequence[ScoreChart], watched: Sequence[ScoreChart]) -> str:
-    """Whether the model learned and whether it forgot, in one sentence that also says what was not measured."""
-    worse_tasks = [chart for chart in tasks if chart.main.change == "fell"]
-    worse_watched = [chart for chart in watched if chart.main.change == "fell" or chart.lost_nats]
-    learned = {
-        "yes": f"It learned {_names(tasks, 'tasks')}",
-        "no": f"It got worse at {_names(worse_tasks, 'tasks')}",
-        "unclear": f"Whether it learned {_names(tasks, 'tasks')} is unclear",
-    }
-    forgot = {
-        "yes": f"it forgot some of {_names(worse_watched, 'benchmarks')}",
-        "no": f"it kept {_names(watched, 'benchmarks')}",
-        "unclear": f"whether it forgot {_names(watched, 'benchmarks')} is unclear",
-    }
-    first = learned[verdict["learned"]] if tasks else "What it learned was not measured"
-    second = forgot[verdict["forgot"]] if watched else "what it forgot was not measured"
-    if first.startswith("It") and second.startswith("it "):
-        if (verdict["learned"] == "yes") == (verdict["forgot"] == "yes"):
-            return f"{first}, but {second}."
-        return f"{first} and {second.removeprefix('it ')}."
-    return f"{first}; {second}."
-
-
-def _names(charts: Sequence[ScoreChart], plural: str) -> str:
-    """The names of one or two; the number of more."""
-    if len(charts) > 2:
-        return f"{len(charts)} {plural}"
-    return " and ".join(formatting.plain(chart.name) for chart in charts)
+def _figures(tasks: Sequence[ScoreChart], watched: Sequence[ScoreChart]) -> list[ScoreChart]:
+    """The two scores above all others: the task that is lowest now, and what was watched and lost most."""
+    lowest = sorted(tasks, key=lambda chart: chart.main.tuned.at[0])[:1]
+    most_lost = sorted(watched, key=lambda chart: chart.main.gain_at)[:1]
+    return [*lowest, *most_lost]
 
 
 def _facts(run: FinishedRun, recipe: Mapping[str, Any]) -> list[tuple[str, str]]:

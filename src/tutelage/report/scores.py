@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tutelage.comparison import ALPHA, DEFAULT_BUDGET, wording
+from tutelage.comparison import ALPHA, DEFAULT_BUDGET, reach, wording
 from tutelage.comparison.budgets import exceeds, undetected_loss
 from tutelage.comparison.task_comparison import Estimate, gain
 from tutelage.report import formatting
@@ -14,6 +14,7 @@ from tutelage.report.caveats import sentences
 from tutelage.report.chart import HUNDRED, Scale, fitted
 from tutelage.report.formatting import Number
 from tutelage.report.lost_items import LostTable, lost_table
+from tutelage.report.slices import SliceTable, slice_tables
 from tutelage.results.name_marks import name_marks
 
 Change = Literal["rose", "fell", "open", "untested"]
@@ -63,6 +64,12 @@ class ScoreRow:
     budget_zone: tuple[float, float] | None = None
     independent: int = 0
 
+    @property
+    def gain_at(self) -> float:
+        """How far the chart's mark moved toward better values, in percent of its width."""
+        moved = self.tuned.at[0] - self.base.at[0]
+        return -moved if self.wording.better == "lower" else moved
+
 
 @dataclass(frozen=True, slots=True)
 class ScoreChart:
@@ -73,6 +80,7 @@ class ScoreChart:
         watched: whether it is watched for forgetting.
         rows: by metric, the primary metric first.
         parts: by part, of the primary metric.
+        averages: over the parts, of the primary metric.
         scale: of the primary metric.
         budget: the loss in points that is allowed; None if none applies.
         budget_is_stated: whether the recipe states the budget.
@@ -81,12 +89,16 @@ class ScoreChart:
         nats: the loss against a budget in nats, in a sentence; "" where the budget is in points.
         lost_nats: whether there is such a loss, not by chance.
         changed_items: of a watched benchmark, what became of the items that turned wrong; None where nothing is known of them.
+        targets: the scores against the targets that the recipe states, each in a sentence.
+        untold: whether the base was never told the labels that the task answers with.
+        slices: the scores by the values of columns.
     """
 
     name: str
     watched: bool
     rows: tuple[ScoreRow, ...]
     parts: tuple[ScoreRow, ...]
+    averages: tuple[ScoreRow, ...]
     scale: Scale
     budget: float | None
     budget_is_stated: bool
@@ -95,6 +107,9 @@ class ScoreChart:
     nats: str = ""
     lost_nats: bool = False
     changed_items: LostTable | None = None
+    targets: tuple[str, ...] = ()
+    untold: bool = False
+    slices: tuple[SliceTable, ...] = ()
 
     @property
     def main(self) -> ScoreRow:
@@ -153,6 +168,11 @@ def _chart(name: str, outcome: Mapping[str, Any], *, watched: bool, budgets: Map
     metrics = [primary, *(metric for metric in outcome["base"] if metric != primary)]
     scales = {metric: _scale(metric, outcome) for metric in metrics}
     nats = _nats_sentence(outcome.get("budget", {}))
+    inner = [
+        _row(part, primary, part_outcome, scales[primary], None)
+        for part, part_outcome in outcome.get("parts", {}).items()
+        if part_outcome["primary"] == primary
+    ]
     has_budget = watched and not nats and wording.budget_points(primary) is not None
     budget = budgets.get(name, DEFAULT_BUDGET) if has_budget else None
     return ScoreChart(
@@ -162,11 +182,8 @@ def _chart(name: str, outcome: Mapping[str, Any], *, watched: bool, budgets: Map
             _row(name, metric, outcome, scales[metric], budget if metric == primary else None)
             for metric in metrics
         ),
-        parts=tuple(
-            _row(part, primary, part_outcome, scales[primary], None)
-            for part, part_outcome in outcome.get("parts", {}).items()
-            if part_outcome["primary"] == primary
-        ),
+        parts=tuple(row for row in inner if row.name not in wording.AVERAGES),
+        averages=tuple(row for row in inner if row.name in wording.AVERAGES),
         scale=scales[primary],
         budget=budget,
         budget_is_stated=name in budgets,
@@ -175,6 +192,12 @@ def _chart(name: str, outcome: Mapping[str, Any], *, watched: bool, budgets: Map
         nats=nats,
         lost_nats=bool(nats) and outcome["budget"]["p_adjusted"] < ALPHA and outcome["budget"]["low"] > 0,
         changed_items=lost_table(outcome.get("lost_items")),
+        targets=tuple(
+            reach.sentence(name, reach.ReachWord(metric, **target))
+            for metric, target in outcome.get("reach", {}).items()
+        ),
+        untold=bool(outcome.get("base_untold")),
+        slices=slice_tables(outcome.get("slices")),
     )
 
 

@@ -63,9 +63,10 @@
     pre.before(button);
   }
 
-  // What is printed is the whole page.
+  // One sheet is printed, or the whole page where its box is ticked.
   const closed = [];
   addEventListener("beforeprint", () => {
+    if (!document.getElementById("print-all").checked) return;
     for (const one of document.querySelectorAll("details:not([open])")) {
       closed.push(one);
       one.open = true;
