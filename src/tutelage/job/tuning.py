@@ -132,8 +132,8 @@ def tune(
         on_event=log,
         **({} if tracker is None else {"after_step": tracker.after_step(trainable)}),
     ).tune()
-    merge = source.kind == "bundled" and "merge" not in methods.find(context.recipe.tune.method).cannot
-    export(trainable, folder.model, merge=merge, base=source, of_run=True)
+    export(trainable, folder.model, merge=False, base=source, of_run=True)
+    shutil.rmtree(folder.merged, ignore_errors=True)  # of an earlier model
     store.trim_steps(plan.settings.steps)
     record = {
         "identity": plan.identity,

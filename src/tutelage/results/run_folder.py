@@ -26,6 +26,8 @@ class RunFolder:
         evaluation: the scores of one model: what an evaluation leaves instead of `results`.
         store: every response, every score and the training log.
         model: the folder of the tuned model.
+        merged: a copy of the tuned model with its adapter merged into the base, where the recipe keeps one.
+        merged_record: the fingerprint of the tuned model, and the manifest of `merged`.
         tuned: the record of the tuned model, written when its last file is on the disk.
         unscaled: the model as it was trained, where a scaled one was delivered in its place.
         start: the tuned model of the run that the recipe continues, its adapter merged, where it is one: what is tuned.
@@ -49,6 +51,8 @@ class RunFolder:
         self.evaluation: Final = path / EVALUATION_FILE
         self.store: Final = path / STORE_FILE
         self.model: Final = path / "model"
+        self.merged: Final = path / "merged"
+        self.merged_record: Final = path / "merged.json"
         self.tuned: Final = path / "tuned.json"
         self.unscaled: Final = path / "unscaled"
         self.start: Final = path / "start"
