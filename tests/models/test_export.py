@@ -87,7 +87,9 @@ def test_the_printed_lines_give_the_same_greedy_answers(request, tmp_path, fixtu
     assert answers(loaded.model, loaded.tokenizer, template=chat) == want
 
 
-def test_merged_weights_are_rounded_once_to_the_format_that_is_named(tiny_model_folder, tmp_path, monkeypatch):
+def test_merged_weights_are_rounded_once_to_the_format_that_is_named(
+    tiny_model_folder, tmp_path, monkeypatch
+):
     import torch
     from safetensors.torch import load_file
 

@@ -22,7 +22,10 @@ def export(
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The folder to write.")],
     merge: Annotated[
         bool,
-        typer.Option("--merge", help="Merge the adapter into the base, so that nothing else is needed. Without it the adapter is written."),
+        typer.Option(
+            "--merge",
+            help="Merge the adapter into the base, so that nothing else is needed. Without it the adapter is written.",
+        ),
     ] = False,
     add: Annotated[
         list[str] | None,

@@ -264,7 +264,9 @@ def _merge_contradictions(recipe: Mapping[str, Any], where: Where) -> Iterator[I
         yield InputError(
             f"a run of {method.name} has no merged copy",
             where=where(("keep_merged",)),
-            found=method.cannot.get("merge", "it trains the model's own weights, and the run keeps all of them"),
+            found=method.cannot.get(
+                "merge", "it trains the model's own weights, and the run keeps all of them"
+            ),
             fix="remove keep_merged (on the command line: --set keep_merged=false)",
         )
 

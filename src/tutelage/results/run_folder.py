@@ -40,6 +40,8 @@ class RunFolder:
         diagnosis: whether knowledge or form was lost, where that was asked for.
         diagnosis_store: the responses that it is computed from.
         realigned: the checkpoints of the re-alignment probe; removed when the diagnosis is done.
+        instant: the moment of the first start, where the chat template read it.
+        log: a line of JSON for each training step, for other programs to follow.
         lock: locked while a process works on the folder.
     """
 
@@ -65,6 +67,8 @@ class RunFolder:
         self.diagnosis: Final = path / "diagnosis.json"
         self.diagnosis_store: Final = path / "diagnosis.sqlite"
         self.realigned: Final = path / "realigned"
+        self.instant: Final = path / "instant"
+        self.log: Final = path / "log.jsonl"
         self.lock: Final = path / ".lock"
 
 
