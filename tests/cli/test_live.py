@@ -5,8 +5,16 @@ import io
 import pytest
 from rich.console import Console
 
-from tutelage.cli import live
-from tutelage.training.events import ReferenceCopied, Resumed, SelfChecked, StepDone, Stopping, ValidationDone
+from tutelage.cli import job_clock, live
+from tutelage.training.events import (
+    ReferenceCopied,
+    Resumed,
+    SelfChecked,
+    StartValidated,
+    StepDone,
+    Stopping,
+    ValidationDone,
+)
 
 
 @pytest.fixture
@@ -61,6 +69,7 @@ def test_training_says_loss_throughput_memory_and_time_left(clock):
     with line:
         line.stage("tune")
         line.event(Resumed(2, ("step-3",)))
+        line.event(StartValidated(2.5))
         line.event(step(3))
         clock.now += 60
         line.event(step(4))
@@ -71,6 +80,7 @@ def test_training_says_loss_throughput_memory_and_time_left(clock):
         "tune",
         "  skipped damaged checkpoints: step-3",
         "  resumes from step 2",
+        "  step 0: validation loss 2.5000, before training",
         "  4/4  100 %  loss 1.5000  150 tokens/s  0:00 left  1.5 GB",
         "  step 4: validation loss 0.2500, the best yet",
         "  resumes from step 4",
@@ -122,4 +132,4 @@ def test_names_that_hold_escape_sequences_reach_no_terminal_raw(clock):
 
 
 def test_a_clock_is_read_by_people():
-    assert [live.clock(n) for n in (0, 59.6, 3600, 7325)] == ["0:00", "1:00", "1:00:00", "2:02:05"]
+    assert [job_clock.clock(n) for n in (0, 59.6, 3600, 7325)] == ["0:00", "1:00", "1:00:00", "2:02:05"]

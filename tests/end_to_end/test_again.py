@@ -92,7 +92,7 @@ def test_fewer_training_rows_leave_no_steps_of_the_longer_tuning(job: Path) -> N
     write(job, [row for i, row in enumerate(rows(job)) if row["split"] != "train" or i % 4 == 2])
     run(load(job, *sets), out=job / "out")
     with Store.open(job / "out" / "results.sqlite", read_only=True) as store:
-        assert [step["step"] for step in store.steps()] == [1, 2, 3]
+        assert [step["step"] for step in store.steps()] == [0, 1, 2, 3]
 
 
 def test_train_after_run_keeps_what_the_card_says_of_the_training(job: Path) -> None:

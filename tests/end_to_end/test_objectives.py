@@ -24,7 +24,7 @@ def run(job: Path, *sets: str, out: str = "out") -> int:
 
 def log(folder: Path) -> list[dict[str, float]]:
     with Store.open(folder / "results.sqlite", read_only=True) as store:
-        return store.steps()
+        return store.steps()[1:]  # without step 0
 
 
 def told(folder: Path, name: str) -> Any:

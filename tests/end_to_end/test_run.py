@@ -68,7 +68,8 @@ def test_a_run_leaves_what_design_says(job: Path, capsys: pytest.CaptureFixture[
     assert (out / "recipe.yaml").is_file()
     assert not (out / "checkpoints").exists()
     with Store.open(out / "results.sqlite", read_only=True) as store:
-        assert len(store.steps()) == 12
+        assert [step["step"] for step in store.steps()] == [*range(13)]
+        assert set(store.steps()[0]) == {"step", "validation_loss"}
         assert any("validation_loss" in step for step in store.steps())
         answered = {(e.model, e.name): len(e.responses()) for e in store.evaluations()}
     assert answered["base", "colours"] == answered["tuned", "colours"] == 6

@@ -87,6 +87,25 @@ def test_the_printed_lines_give_the_same_greedy_answers(request, tmp_path, fixtu
     assert answers(loaded.model, loaded.tokenizer, template=chat) == want
 
 
+def test_merged_weights_are_rounded_once_to_the_format_that_is_named(
+    tiny_model_folder, tmp_path, monkeypatch
+):
+    import torch
+    from safetensors.torch import load_file
+
+    from tutelage.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    export(tuned_model(tiny_model_folder), Path("tuned"), merge=False, base=resolve(str(tiny_model_folder)))
+    assert main(["export", "tuned", "--merge", "--to", "whole"]) == 0
+    assert main(["export", "tuned", "--merge", "--dtype", "bfloat16", "--to", "rounded"]) == 0
+    whole, rounded = (load_file(Path(name, "model.safetensors")) for name in ("whole", "rounded"))
+    assert {tensor.dtype for tensor in rounded.values()} == {torch.bfloat16}
+    assert all(torch.equal(tensor.to(torch.bfloat16), rounded[name]) for name, tensor in whole.items())
+    assert main(["export", "tuned", "--dtype", "bfloat16", "--to", "other"]) == 2
+    assert not Path("other").exists()
+
+
 def test_a_merged_folder_holds_the_adapter_too(tiny_model_folder, tmp_path):
     loaded = tuned_model(tiny_model_folder)
     export(loaded, tmp_path / "out", merge=True, base=resolve(str(tiny_model_folder)))
@@ -250,6 +269,9 @@ def test_a_bundled_base_that_the_cache_has_lost_is_fetched_by_its_name(
         base.folder
     )
     assert resolve(str(tmp_path / "out")).base.kind == "bundled"
+    loaded = load(resolve(str(tmp_path / "out")))
+    model, tokenizer = run_lines(loading_lines(tmp_path / "out"))
+    assert answers(model, tokenizer) == answers(loaded.model, loaded.tokenizer)
     monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "another machine's"))
     shutil.rmtree(base.folder)
     again = resolve(str(tmp_path / "out"))

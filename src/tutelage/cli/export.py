@@ -22,7 +22,10 @@ def export(
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The folder to write.")],
     merge: Annotated[
         bool,
-        typer.Option("--merge", help="Merge the adapter into the base, so that nothing else is needed."),
+        typer.Option(
+            "--merge",
+            help="Merge the adapter into the base, so that nothing else is needed. Without it the adapter is written.",
+        ),
     ] = False,
     add: Annotated[
         list[str] | None,
@@ -49,6 +52,10 @@ def export(
             help="Interpolate the weights between the base (0) and the tuned model (1): WiSE-FT.",
         ),
     ] = None,
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"] | None,
+        typer.Option("--dtype", help="With --merge: the number format of the merged weights; float32."),
+    ] = None,
     format_: Annotated[
         Literal["model", "lm-eval"],
         typer.Option(
@@ -65,6 +72,7 @@ def export(
         "--weights": weights is not None,
         "--combination": combination is not None,
         "--interpolate": interpolate is not None,
+        "--dtype": dtype is not None,
     }
     used = [option for option, is_used in options.items() if is_used]
     if format_ == "lm-eval":
@@ -75,6 +83,7 @@ def export(
     from tutelage.models.export import export as write
     from tutelage.models.export import output_folder
     from tutelage.models.interpolate import interpolate_with_base
+    from tutelage.models.resolution import with_adapter_apart
 
     _check(used)
     names = [run, *(add or [])]
@@ -87,10 +96,15 @@ def export(
         interpolate_with_base(source, interpolate, to, inputs=inputs)
     elif add:
         loaded = combine(sources, _numbers(weights), combination=combination or "cat")
-        write(loaded, to, merge=merge, base=source.base or source, inputs=inputs)
+        write(loaded, to, merge=merge, base=source.base or source, inputs=inputs, dtype=dtype)
     else:
+        if source.kind == "run" and not merge:
+            source = with_adapter_apart(source)
         card = None if source.base else base_record.existing_model_card(source)
-        write(load(source), to, merge=merge, base=source.base or source, inputs=inputs, card=card)
+        # An adapter is merged in float32, and the sum is rounded.
+        loaded = load(source, dtype=dtype if dtype and not source.base else "float32")
+        base = source.base or source
+        write(loaded, to, merge=merge, base=base, inputs=inputs, card=card, dtype=dtype)
     lines = loading_lines(to, shown=str(to.absolute()))
     console.show_result({"folder": str(to), "load": lines}, "\n".join(lines), as_json=json)
 
@@ -122,6 +136,13 @@ def _check(used: list[str]) -> None:
                 where=option,
                 fix="name another adapter with --add, or remove it",
             )
+    if "--dtype" in used and "--merge" not in used:
+        raise InputError(
+            "the option belongs to --merge",
+            where="--dtype",
+            expected="--merge: an adapter alone keeps the numbers that it was trained in",
+            fix="add --merge, or remove --dtype",
+        )
     if "--interpolate" in used and ("--add" in used or "--merge" in used):
         raise InputError(
             "the options do not go together",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
 from tutelage.cli import console
 from tutelage.cli.live import LiveProgress
+from tutelage.cli.live_page import watched
 from tutelage.cli.options import Data, From, Out, RecipeFile, Sets, Strict
+from tutelage.job.stage_plan import plan_of_run, plan_of_training
 from tutelage.results.name_marks import name_marks
 from tutelage.results.run_folder import RunFolder
 
@@ -23,15 +28,25 @@ def run(
     data: Data = None,
     sets: Sets = None,
     strict: Strict = False,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Write the page every few seconds while the run is at work; open it in a browser."
+        ),
+    ] = False,
     json: Annotated[bool, console.Json] = False,
 ) -> int:
     """Prepare the data, evaluate the base model, tune it, evaluate the tuned model, compare, and write the report."""
     from tutelage.config import load
+    from tutelage.config.identity import run_folder
     from tutelage.job.run import run as run_recipe
 
-    with LiveProgress() as live:
+    with LiveProgress() as progress:
         read = load(recipe, sets=sets or (), continues=continues)
-        outcome = run_recipe(read, out=out, data_dir=data, listener=live)
+        folder = run_folder(read, out).path
+        progress.begin(plan_of_run(read), folder)
+        with watched(progress, folder) if live else nullcontext(progress) as listener:
+            outcome = run_recipe(read, out=out, data_dir=data, listener=listener)
     if json:
         console.print_json(outcome.results)
     else:
@@ -57,10 +72,12 @@ def train(
 ) -> None:
     """Tune the model without evaluating it; `tutelage run` with the same recipe evaluates it later."""
     from tutelage.config import load
+    from tutelage.config.identity import run_folder
     from tutelage.job.run import train as train_recipe
 
     with LiveProgress() as live:
         read = load(recipe, sets=sets or (), continues=continues)
+        live.begin(plan_of_training(), run_folder(read, out).path)
         folder = RunFolder(train_recipe(read, out=out, data_dir=data, listener=live))
     document = {"run": str(folder.path), "model": str(folder.model)}
     console.show_result(document, f"the tuned model: {folder.model.absolute()}", as_json=json)

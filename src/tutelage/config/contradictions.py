@@ -48,6 +48,7 @@ def find_contradictions(
         *_protect_contradictions(recipe, where),
         *continuation.find_contradictions(recipe, where),
         *_diagnose_contradictions(recipe, where),
+        *_merge_contradictions(recipe, where),
     ]
 
 
@@ -251,6 +252,23 @@ def _diagnose_contradictions(recipe: Mapping[str, Any], where: Where) -> Iterato
             found="no watch",
             expected="at least one benchmark of which something may be lost",
             fix="add  watch: [{benchmark: general-probe}], or remove diagnose",
+        )
+
+
+def _merge_contradictions(recipe: Mapping[str, Any], where: Where) -> Iterator[InputError]:
+    """Find that there is nothing to merge."""
+    tune = recipe.get("tune")
+    method = methods.table().get(str(tune.get("method", "lora") if isinstance(tune, Mapping) else "lora"))
+    if recipe.get("keep_merged") is not True or method is None:
+        return
+    if method.kind == "full" or "merge" in method.cannot:
+        yield InputError(
+            f"a run of {method.name} has no merged copy",
+            where=where(("keep_merged",)),
+            found=method.cannot.get(
+                "merge", "it trains the model's own weights, and the run keeps all of them"
+            ),
+            fix="remove keep_merged (on the command line: --set keep_merged=false)",
         )
 
 

@@ -40,10 +40,11 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
 def identity(recipe: Recipe) -> dict[str, Any]:
     """The values by which a run is recognised and its folder is named.
 
-    Neither a new name of a field nor a new field with a default changes it, and `diagnose` is no part of it.
+    Neither a new name of a field nor a new field with a default changes it, and `diagnose` and `keep_merged` are no part of it.
     """
     values = resolved(recipe)
-    del values["diagnose"]  # it is made of a finished run, which stays the same
+    for name in ("diagnose", "keep_merged"):
+        del values[name]  # made of a finished run, which stays the same
     return field_history.identity(recipe, values)
 
 

@@ -124,6 +124,12 @@ class Recipe(Block):
         description="Whether the run ends with a diagnosis of what was forgotten, knowledge or form, as `tutelage diagnose` makes it.",
         examples=[True],
     )
+    keep_merged: bool = Field(
+        False,
+        description="Whether the run also keeps a copy of the tuned model with its adapter merged into the base, in the folder merged; "
+        "`tutelage export RUN --merge` makes one later.",
+        examples=[True],
+    )
     _root: Path = PrivateAttr(default_factory=Path)
     _notes: tuple[str, ...] = PrivateAttr(())
 

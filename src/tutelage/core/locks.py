@@ -77,6 +77,25 @@ def holder(path: Path) -> Holder | None:
         return None
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock file now; False where there is none, or where the file system cannot lock.
+
+    It takes a shared lock for a moment: a process that wants the lock in that very moment is refused it.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EAGAIN, errno.EACCES)
+    else:
+        return False
+    finally:
+        os.close(handle)
+
+
 def _acquire(
     handle: int, path: Path, *, subject: str, wait: float, on_wait: Callable[[Holder | None], None] | None
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from tutelage import report
 from tutelage.core import hashing, manifest
 from tutelage.core.errors import InputError
+from tutelage.report import live_page
 from tutelage.results import digests, document, tuned_record
 from tutelage.results.folder_claim import IDENTITIES, write_recipe
 from tutelage.results.run_folder import RunFolder
@@ -51,7 +52,7 @@ def finished_results(folder: RunFolder, key: str, *, base: str, say: Say) -> dic
         return None
     if write_recipe(folder, results["recipe"]):
         say(f"{folder.recipe} was missing or damaged: it is written again")
-    if not report.output(folder.path).is_whole():
+    if not report.output(folder.path).is_whole() or live_page.is_live(folder.report):
         report.write(folder.path)
         say(f"{folder.report} was missing: it is written again")
     return results

@@ -15,7 +15,7 @@ from typing import Any
 from tutelage import report
 from tutelage.config.schema import Recipe
 from tutelage.evaluation.progress import Listener
-from tutelage.job import diagnosing, in_sequence, integrity, protecting, stages, tuning
+from tutelage.job import diagnosing, in_sequence, integrity, merged_copy, protecting, stages, tuning
 from tutelage.job.context import start
 from tutelage.job.preparing import prepare_for_model, read_inputs, results_key
 from tutelage.models import fingerprint
@@ -90,10 +90,11 @@ def run(
         context.folder, key, base=fingerprint(inputs.source), say=context.say("check")
     )
     if results is not None:
+        merged = merged_copy.add_to_finished(context)
         diagnosed = context.recipe.diagnose and diagnosing.diagnose_finished(context, inputs, results)
-        if not diagnosed:
+        if not (merged or diagnosed):
             context.listener.stage("done", "everything was done before")
-        return RunResult(context.folder.path, results, fresh=diagnosed)
+        return RunResult(context.folder.path, results, fresh=merged or diagnosed)
     report.output(context.folder.path).check()
     prepared, base = prepare_for_model(context, inputs)
     with stages.open_run(context, prepared.rows.card) as store:
@@ -123,6 +124,7 @@ def run(
             curve=None if tracker is None else tracker.curve(),
             sequence=sequence,
         )
+        merged_copy.write_if_needed(context)
         if context.recipe.diagnose:
             diagnosing.diagnose(context, inputs.source, prepared.benchmarks, results, store)
         context.listener.stage("report")
@@ -153,4 +155,5 @@ def train(
         tuning.tune_if_needed(
             context, prepared.rows, plan, base=base, source=inputs.source, store=store, tracker=tracker
         )
+        merged_copy.write_if_needed(context)
     return context.folder.path

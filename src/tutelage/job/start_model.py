@@ -5,13 +5,11 @@ An adapter cannot be tuned further, so the adapter of the earlier run is merged 
 
 from __future__ import annotations
 
-import json
-import shutil
 from dataclasses import replace
 
-from tutelage.core import files, manifest
 from tutelage.job.context import RunContext
-from tutelage.models import ModelSource, export, fingerprint, load, methods, resolve
+from tutelage.job.merged_copy import MergedCopy
+from tutelage.models import ModelSource, methods, resolve
 from tutelage.results import document
 from tutelage.results.folder_claim import claim
 from tutelage.results.run_folder import RunFolder
@@ -27,31 +25,16 @@ def start_model(context: RunContext) -> ModelSource:
     source = resolve(context.recipe.model, say=context.say("model"))
     if context.recipe.continues is None or source.base is None:
         return source
-    if not _is_merged(context.folder, source):
+    copy = MergedCopy(context.folder.start, context.folder.start_record)
+    if not copy.is_of(source):
         context.listener.stage("model", f"the adapter of {source.name} is merged into its base")
         with claim(context.folder, context.record):
-            _merge(context.folder, source)
+            _require_mergeable(source)
+            copy.write(source, card="")
     return replace(resolve(str(context.folder.start)), name=source.name, kind="run")
 
 
-def _is_merged(folder: RunFolder, source: ModelSource) -> bool:
-    """Whether the folder holds this model merged already.
-
-    Raises:
-        InputError: the merged model was changed since it was written.
-    """
-    if not folder.start_record.is_file():
-        return False
-    record = document.load_json(
-        folder.start_record, subject="the record of the merged model", fix=_fix(folder)
-    )
-    if record.get("of") != fingerprint(source):
-        return False
-    manifest.require(folder.start, record["files"], subject="the merged model", fix=_fix(folder))
-    return True
-
-
-def _merge(folder: RunFolder, source: ModelSource) -> None:
+def _require_mergeable(source: ModelSource) -> None:
     recipe = document.recorded_recipe(RunFolder(source.folder.parent).recipe) or {}
     method = methods.find(str((recipe.get("tune") or {}).get("method", "lora")))
     method.refuse(
@@ -59,12 +42,3 @@ def _merge(folder: RunFolder, source: ModelSource) -> None:
         where=f"{source.name}, which the recipe continues",
         fix="teach the earlier task by another method, such as lora",
     )
-    folder.start_record.unlink(missing_ok=True)
-    shutil.rmtree(folder.start, ignore_errors=True)
-    export(load(source), folder.start, merge=True, base=source.base or source, card="")
-    record = {"of": fingerprint(source), "files": manifest.of_folder(folder.start)}
-    files.write_text(folder.start_record, json.dumps(record, indent=1) + "\n")
-
-
-def _fix(folder: RunFolder) -> str:
-    return f"remove {folder.start}: the same command merges it again"

@@ -21,9 +21,18 @@ from tutelage.models.export import output_folder
 from tutelage.models.freezing import freeze, train_last
 from tutelage.prepare.preparation import Prepared
 from tutelage.results import tuned_record
+from tutelage.results.step_log import StepLog
 from tutelage.results.store import Store
 from tutelage.tokens.packing import Packing, packing_of
-from tutelage.training.events import Event, LossParts, SelfChecked, StepDone, ValidationDone
+from tutelage.training.events import (
+    Event,
+    LossParts,
+    Resumed,
+    SelfChecked,
+    StartValidated,
+    StepDone,
+    ValidationDone,
+)
 from tutelage.training.loop import Loop
 from tutelage.training.settings import LoopSettings, Objective, TrainingSettings
 
@@ -120,7 +129,8 @@ def tune(
     if tracker is not None:
         tracker.begin(base)
     trainable = _trainable(base, context.recipe.tune)
-    log = _TrainingLog(store, context.listener)
+    validates = plan.settings.validates_after if rows.validation else lambda _: False
+    log = _TrainingLog(store, context.listener, StepLog(folder.log, validates))
     tuned = Loop(
         trainable.model,
         pad_id=trainable.pad,
@@ -132,8 +142,9 @@ def tune(
         on_event=log,
         **({} if tracker is None else {"after_step": tracker.after_step(trainable)}),
     ).tune()
-    merge = source.kind == "bundled" and "merge" not in methods.find(context.recipe.tune.method).cannot
-    export(trainable, folder.model, merge=merge, base=source, of_run=True)
+    log.lines.close()
+    export(trainable, folder.model, merge=False, base=source, of_run=True)
+    shutil.rmtree(folder.merged, ignore_errors=True)  # of an earlier model
     store.trim_steps(plan.settings.steps)
     record = {
         "identity": plan.identity,
@@ -159,7 +170,7 @@ def log_totals(store: Store) -> dict[str, Any]:
 
     `fill` is the share of all packs' room that rows took: a number, or one for `source` and one for `target`.
     """
-    steps = store.steps()
+    steps = [step for step in store.steps() if step["step"] > 0]
     seen = {
         f"{name}_seen": sum(int(step[name]) for step in steps) for name in ("rows", "tokens", "loss_tokens")
     }
@@ -175,11 +186,12 @@ def log_totals(store: Store) -> dict[str, Any]:
 
 
 class _TrainingLog:
-    """Writes training steps to the store and passes events on; `self_check` is the last self-check."""
+    """Writes training steps to the store and to log.jsonl, and passes events on; `self_check` is the last self-check."""
 
-    def __init__(self, store: Store, listener: Listener) -> None:
+    def __init__(self, store: Store, listener: Listener, lines: StepLog) -> None:
         self._store = store
         self._listener = listener
+        self.lines = lines
         self._last: dict[str, float] = {}
         self.self_check: SelfChecked | None = None
 
@@ -199,8 +211,16 @@ class _TrainingLog:
                     **_loss_parts(event.parts),
                 }
                 self._store.log_step(event.step, self._last)
+                self.lines.add(event.step, self._last)
+            case StartValidated(loss):
+                self._store.log_step(0, {"validation_loss": loss})
+                self.lines.add(0, {"validation_loss": loss})
             case ValidationDone():
-                self._store.log_step(event.step, {**self._last, "validation_loss": event.loss})
+                step = {**self._last, "validation_loss": event.loss}
+                self._store.log_step(event.step, step)
+                self.lines.add(event.step, step)
+            case Resumed():
+                self.lines.begin(self._store.steps(), upto=event.step)
             case SelfChecked():
                 self.self_check = event
         self._listener.event(event)

@@ -46,6 +46,7 @@ def export(
     card: str | None = None,
     inputs: Sequence[Path] = (),
     of_run: bool = False,
+    dtype: str | None = None,
 ) -> None:
     """Write a model so that other programs can load it; the folder is complete or absent.
 
@@ -58,6 +59,7 @@ def export(
         card: the text of README.md, empty for none; None names the base.
         inputs: folders, beside the base's, that the new one may not be, lie in or contain.
         of_run: whether the folder is a run's own `model`.
+        dtype: the number format to which merged weights are rounded; None for that of `loaded`.
 
     Raises:
         InputError: the folder may not be replaced; `core.outputs` says when. The merged model, read back from the disk,
@@ -67,24 +69,35 @@ def export(
     with output_folder(folder, inputs=[*inputs, base.folder], of_run=of_run).new() as part, quiet():
         if loaded.adapter:
             _save_adapter(loaded, part / "adapter" if merge else part, base)
-        if merge or not loaded.adapter:
-            merged(loaded).model.save_pretrained(part)
+        if merge and loaded.adapter:
+            _save_merged(loaded, part, dtype)
+        elif not loaded.adapter:
+            loaded.model.save_pretrained(part)
         loaded.tokenizer.save_pretrained(part)
         text = base_record.model_card(base, adapter=loaded.adapter and not merge) if card is None else card
         if text:
             write_text(part / "README.md", text)
         if merge and loaded.adapter:
-            _check_merged(loaded, part)
+            _check_merged(loaded, part, dtype)
 
 
-def _check_merged(loaded: LoadedModel, part: Path) -> None:
+def _save_merged(loaded: LoadedModel, part: Path, dtype: str | None) -> None:
+    import torch
+
+    model = merged(loaded).model
+    if dtype is not None:
+        model.to(getattr(torch, dtype))  # its parameters are its own objects: those of `loaded` stay
+    model.save_pretrained(part)
+
+
+def _check_merged(loaded: LoadedModel, part: Path, dtype: str | None) -> None:
     """Read the merged model back, and refuse it where it does not answer as base and adapter do."""
     rows = logit_agreement.draw_probe_rows(
         loaded.model,
         encoder_decoder=loaded.encoder_decoder,
         include=adapter_file.trainable_token_ids(loaded.model),
     )
-    dtype = str(next(loaded.model.get_base_model().parameters()).dtype).removeprefix("torch.")
+    dtype = dtype or str(next(loaded.model.get_base_model().parameters()).dtype).removeprefix("torch.")
     logit_agreement.require_same_logits(
         rows.logits(loaded.model),
         read_model(part, dtype),

@@ -76,6 +76,14 @@ def _path(name: str) -> Path:
     return path
 
 
+def with_adapter_apart(source: ModelSource) -> ModelSource:
+    """The adapter that stands beside merged weights, as runs of older versions left them; any other model as it is."""
+    folder = source.folder / "adapter"
+    if source.base is not None or not (folder / "adapter_config.json").is_file():
+        return source
+    return dataclasses.replace(resolve(str(folder)), name=source.name)
+
+
 def base_of(
     source: ModelSource,
     *,

@@ -13,8 +13,9 @@ from typing import Any
 from tutelage.core import files, hashing, regular
 from tutelage.core.clock import Clock, Instant
 from tutelage.core.errors import InputError, MachineError
+from tutelage.results.run_folder import RunFolder
 
-NAME = "instant"
+NAME = RunFolder(Path()).instant.name
 """The file of a folder that holds the instant, as ISO 8601 with its time zone."""
 
 

@@ -34,6 +34,7 @@ class Losses:
     validation_points: tuple[tuple[float, float], ...]
     first: Number
     last: Number
+    start: Number | None
     best: Number | None
     best_step: int | None
     thinned: bool
@@ -58,7 +59,7 @@ def losses(steps: Log) -> Losses | None:
         return None
     drawn = [*thinned(train), *validation]
     x, y = from_zero(max(step for step, _ in drawn)), fitted([0.0, *(loss for _, loss in drawn)])
-    best = min(validation, key=lambda point: point[1], default=None)
+    best = min((point for point in validation if point[0] > 0), key=lambda point: point[1], default=None)
     return Losses(
         x=x,
         y=y,
@@ -67,6 +68,7 @@ def losses(steps: Log) -> Losses | None:
         validation_points=tuple((x.at(step), 100 - y.at(loss)) for step, loss in thinned(validation)),
         first=formatting.loss(train[0][1]),
         last=formatting.loss(train[-1][1]),
+        start=formatting.loss(validation[0][1]) if validation and validation[0][0] == 0 else None,
         best=None if best is None else formatting.loss(best[1]),
         best_step=None if best is None else int(best[0]),
         thinned=len(thinned(train)) < len(train),
@@ -80,6 +82,7 @@ def others(steps: Log) -> list[Curve]:
             _curve(title, unit, _points(steps, itemgetter(key)), _ends)
             for key, (title, unit) in _OBJECTIVE_TERMS.items()
         ),
+        _curve("Gradient norm", "before clipping", _points(steps, itemgetter("norm")), _gradient),
         _curve("Learning rate", "", _points(steps, itemgetter("rate")), _rates),
         _curve(
             "Throughput",
@@ -110,6 +113,11 @@ def _curve(title: str, unit: str, points: Points, summarize: Callable[[Points], 
 
 def _ends(points: Points) -> str:
     return f"{points[0][1]:.3g} at first, {points[-1][1]:.3g} at the end"
+
+
+def _gradient(points: Points) -> str:
+    step, norm = max(points, key=itemgetter(1))
+    return f"at most {norm:.3g}, at step {step:.0f}; {points[-1][1]:.3g} at the end"
 
 
 def _rates(points: Points) -> str:

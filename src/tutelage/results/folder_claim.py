@@ -60,7 +60,7 @@ def check_claimable(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
     if not names:
         return
     is_of_this_recipe = recipe_of_results(folder) == resolved
-    if not _is_run(folder):
+    if not is_run(folder):
         if is_of_this_recipe or all(name.startswith(".") for name in names):
             return
         raise InputError(
@@ -119,7 +119,7 @@ def _check_makeable(path: Path) -> None:
     )
 
 
-def _is_run(folder: RunFolder) -> bool:
+def is_run(folder: RunFolder) -> bool:
     """Whether a run was begun here. A copy of a recipe alone is no run: a run also has a lock or results."""
     return folder.recipe.is_file() and any(
         path.is_file() for path in (folder.lock, folder.store, folder.tuned)

@@ -26,6 +26,8 @@ class RunFolder:
         evaluation: the scores of one model: what an evaluation leaves instead of `results`.
         store: every response, every score and the training log.
         model: the folder of the tuned model.
+        merged: a copy of the tuned model with its adapter merged into the base, where the recipe keeps one.
+        merged_record: the fingerprint of the tuned model, and the manifest of `merged`.
         tuned: the record of the tuned model, written when its last file is on the disk.
         unscaled: the model as it was trained, where a scaled one was delivered in its place.
         start: the tuned model of the run that the recipe continues, its adapter merged, where it is one: what is tuned.
@@ -38,6 +40,8 @@ class RunFolder:
         diagnosis: whether knowledge or form was lost, where that was asked for.
         diagnosis_store: the responses that it is computed from.
         realigned: the checkpoints of the re-alignment probe; removed when the diagnosis is done.
+        instant: the moment of the first start, where the chat template read it.
+        log: a line of JSON for each training step, for other programs to follow.
         lock: locked while a process works on the folder.
     """
 
@@ -49,6 +53,8 @@ class RunFolder:
         self.evaluation: Final = path / EVALUATION_FILE
         self.store: Final = path / STORE_FILE
         self.model: Final = path / "model"
+        self.merged: Final = path / "merged"
+        self.merged_record: Final = path / "merged.json"
         self.tuned: Final = path / "tuned.json"
         self.unscaled: Final = path / "unscaled"
         self.start: Final = path / "start"
@@ -61,6 +67,8 @@ class RunFolder:
         self.diagnosis: Final = path / "diagnosis.json"
         self.diagnosis_store: Final = path / "diagnosis.sqlite"
         self.realigned: Final = path / "realigned"
+        self.instant: Final = path / "instant"
+        self.log: Final = path / "log.jsonl"
         self.lock: Final = path / ".lock"
 
 

@@ -88,6 +88,16 @@ class Store(AbstractContextManager["Store"]):
             if evaluation.parts()
         }
 
+    def newest_answered(self) -> Evaluation | None:
+        """Find, of all evaluations that have a response, the one that was begun last; None where there is no response."""
+        rows = select(
+            self._connection,
+            self.path,
+            "SELECT id, model, suite, name, fingerprint FROM evaluations "
+            "WHERE id = (SELECT max(evaluation) FROM responses)",
+        )
+        return Evaluation(self._connection, self.path, rows[0], None) if rows else None
+
     def log_step(self, step: int, values: Mapping[str, float]) -> None:
         """Write what was measured at a training step; logging a step again replaces it.
 

@@ -71,6 +71,13 @@ class ValidationDone:
 
 
 @dataclass(frozen=True, slots=True)
+class StartValidated:
+    """The validation loss (nats a completion token) before the first step, which is that of the model that is tuned."""
+
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
 class Resumed:
     """The loop resumes from a checkpoint.
 
@@ -121,4 +128,4 @@ class ReferenceCopied:
     size: int
 
 
-Event = StepDone | ValidationDone | Resumed | SelfChecked | ReferenceCopied | Stopping
+Event = StepDone | StartValidated | ValidationDone | Resumed | SelfChecked | ReferenceCopied | Stopping

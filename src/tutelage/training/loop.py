@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +26,15 @@ from tutelage.tokens.packing import Packs, packed_micro_batches
 from tutelage.training import checkpoint, errors, gradients, selfcheck
 from tutelage.training.checkpoint import Position
 from tutelage.training.completion_loss import isolates_rows, loss_sum, require_packable
-from tutelage.training.events import Event, ReferenceCopied, Resumed, StepDone, Stopping, ValidationDone
+from tutelage.training.events import (
+    Event,
+    ReferenceCopied,
+    Resumed,
+    StartValidated,
+    StepDone,
+    Stopping,
+    ValidationDone,
+)
 from tutelage.training.objective import LossSums, TrainingLoss
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.settings import LoopSettings
@@ -142,11 +149,13 @@ class Loop:
     def _train(self, position: Position) -> Position:
         """Do all remaining steps, with validations and checkpoints. A requested stop writes a checkpoint first."""
         saved = position.step
+        if saved == 0 and self.validation:
+            self._validate_start()
         self.after_step(saved, self._stops)
         while position.step < self.settings.steps and self._step(position.step):
             position = replace(position, step=position.step + 1)
             last = position.step == self.settings.steps
-            if self.validation and (last or position.step % self.settings.validate_every == 0):
+            if self.validation and self.settings.validates_after(position.step):
                 position = self._validate(position)
             if last or position.step % self.settings.checkpoint_every == 0:
                 self._save(position)
@@ -262,17 +271,25 @@ class Loop:
     def _stops(self) -> bool:
         return self.stopper.requested
 
-    def _validate(self, position: Position) -> Position:
-        loss_of = partial(
-            validation_loss,
-            self.model,
-            tokens=self.micro_batch_tokens,
-            pad_id=self.pad_id,
-            device=self.device,
+    def _validation_loss(self, rows: Sequence[Encoded]) -> float:
+        return validation_loss(
+            self.model, rows, tokens=self.micro_batch_tokens, pad_id=self.pad_id, device=self.device
         )
-        loss = loss_of(self.validation)
+
+    def _validate_start(self) -> None:
+        """Report the loss before the first step. Its weights are the base's, which are never those that are selected."""
+        loss = self._validation_loss(self.validation)
+        if math.isfinite(loss):  # else the first step or validation says which rows
+            self.on_event(StartValidated(loss))
+
+    def _validate(self, position: Position) -> Position:
+        loss = self._validation_loss(self.validation)
         if not math.isfinite(loss):
-            rows = [row for row in self.validation if row.n_loss and not math.isfinite(loss_of([row]))]
+            rows = [
+                row
+                for row in self.validation
+                if row.n_loss and not math.isfinite(self._validation_loss([row]))
+            ]
             raise errors.not_finite(f"validation after step {position.step}", f"loss {loss}", rows)
         is_best = position.best_loss is None or loss < position.best_loss
         if is_best:

@@ -178,6 +178,10 @@ class LoopSettings(TrainingSettings):
     packing: Packing | None = None
     objective: Objective = Objective()
 
+    def validates_after(self, step: int) -> bool:
+        """Whether the validation loss is measured when `step` steps are done, where there are validation rows."""
+        return step == self.steps or (step > 0 and step % self.validate_every == 0)
+
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of optimizer step `step` (0-based): linear warm-up, then the schedule.
 
