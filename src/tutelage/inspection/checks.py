@@ -65,8 +65,8 @@ class Checks:
         self.loaded = loaded
         self.tokenizer = loaded.tokenizer
         self.encoder = encoder
-        self.end = encoder.completion_ids("")
-        self.turn_end = "" if encoder.encoder_decoder else chat_encoding.turn_end(self.tokenizer)
+        self.end = encoder.turn_end_ids
+        self.turn = encoder.answer_turn
         self.unknown = {self.tokenizer.unk_token_id} - {None, self.tokenizer.bos_token_id, *loaded.ends}
 
     def of_model(self) -> Iterator[Finding]:
@@ -136,7 +136,7 @@ class Checks:
         rendered = rendering.render_all(self.tokenizer, answered, generate=False)
         openings = rendering.render_all(self.tokenizer, questions, generate=True)
         return [
-            (text, opening + answer + self.turn_end if opening else "")
+            (text, opening + self.turn.before(answer) + answer + self.turn.end if opening else "")
             for text, opening, answer in zip(rendered, openings, answers, strict=True)
         ]
 
@@ -166,6 +166,8 @@ class Checks:
         if of_prompt := checked.learned(start):
             yield "prompt-learned", f"{len(of_prompt)} of its tokens, such as {self._named(of_prompt[:4])}"
         answer = learned[: -len(self.end)] if learned[-len(self.end) :] == self.end else learned
+        opening = self.encoder.opening_of(completion)
+        answer = answer[len(opening) :] if answer[: len(opening)] == opening else answer
         if not answer:
             yield "nothing-learned", f"the completion {shorten(completion)}"
         ids = [*(checked.encoded.source or ()), *checked.encoded.ids]
@@ -173,7 +175,7 @@ class Checks:
             side = "the answer" if self.unknown & set(learned) else "the prompt"
             text = f"{count} times {self._named(self.unknown)} in {side} {shorten(self._decoded(ids))}"
             yield "unknown-text", text
-        text = self._decoded(answer)
+        text = self._decoded(answer).removeprefix(self.turn.spaces)
         if text != completion:
             learned_part, written_part = _around_difference(text, completion)
             difference = f"learned {learned_part}, the completion says {written_part}"

@@ -17,7 +17,6 @@ from weakref import WeakKeyDictionary
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import History
-from tutelage.tokens.chat_templates import bundled_names
 from tutelage.tokens.rendering import MARK, Message, render, render_all
 
 
@@ -104,38 +103,9 @@ def control_ids(tokenizer: Any) -> frozenset[int]:
     return _special_tokens(tokenizer).ids
 
 
-def turn_end(tokenizer: Any) -> str:
-    """What the template writes after the assistant's answer, up to the end of its turn.
-
-    Raises:
-        InputError: the template ends no turn, or opens the assistant's turn otherwise in training than in use.
-    """
-    user = {"role": "user", "content": "a"}
-    opened = render(tokenizer, [user], generate=True)
-    answer = {"role": "assistant", "content": MARK.format(0)}
-    finished = render(tokenizer, [user, answer], generate=False)
-    before, mark, after = finished.partition(MARK.format(0))
-    if not mark or before != opened:
-        raise InputError(
-            "the chat template renders a finished conversation otherwise than an open one, "
-            "so what is trained would not be what is asked",
-            where="chat_template",
-            found=f"open: {opened!r}; finished: {before!r}",
-            expected="the finished text to begin with the open one",
-            fix="name another template in `chat_template`, such as " + " or ".join(bundled_names()),
-        )
-    spellings = _special_tokens(tokenizer).spellings
-    ends = [after.find(token) + len(token) for token in spellings if token in after]
-    if not ends:
-        raise InputError(
-            "the chat template does not end the assistant's turn with a special token, "
-            "so the model could not learn when to stop",
-            where="chat_template",
-            found=repr(after),
-            expected="an end-of-turn token such as the tokenizer's eos token",
-            fix="name another template in `chat_template`",
-        )
-    return after[: min(ends)]
+def special_spellings(tokenizer: Any) -> tuple[str, ...]:
+    """The texts of all special tokens."""
+    return _special_tokens(tokenizer).spellings
 
 
 class _SpecialTokens:
