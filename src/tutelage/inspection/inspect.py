@@ -27,6 +27,7 @@ from tutelage.report.inspection import InspectedRow, InspectedTask, Inspection, 
 from tutelage.tokens import chat_encoding
 from tutelage.tokens.encoder import Encoder
 
+LEVELS = ("error", "warning", "note")
 SPLITS: tuple[Split, ...] = get_args(Split)
 NamedRow = tuple[Split, Prompted]
 """A row with its split."""
@@ -104,7 +105,7 @@ def inspect(
             )
             for task, share, task_rows in zip(prepared.tasks, prepared.mixture.shares, selected, strict=True)
         ),
-        findings=tuple(sorted(findings, key=lambda finding: finding.level != "warning")),
+        findings=tuple(sorted(findings, key=lambda finding: LEVELS.index(finding.level))),
     )
 
 

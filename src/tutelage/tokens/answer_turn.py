@@ -13,7 +13,9 @@ from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.tokens import chat_encoding
-from tutelage.tokens.rendering import MARK, RenderLimitError, render
+from tutelage.tokens.rendering import MARK, RenderLimitError, clock_of, render
+from tutelage.tokens.special_spellings import special_spellings
+from tutelage.tokens.template_fixes import advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,17 @@ def trained_turn(tokenizer: Any) -> AnswerTurn:
         InputError: the template ends no turn, or a finished conversation does not go on from the one that the model is asked.
     """
     turn = answer_turn(tokenizer)
-    if turn.refusal is not None:
-        raise turn.refusal
-    return turn
+    if turn.refusal is None:
+        return turn
+    error = turn.refusal
+    question = [{"role": "user", "content": "a"}]
+    raise InputError(
+        error.problem,
+        where=error.where,
+        found=error.found,
+        expected=error.expected,
+        fix=advice(tokenizer, [question], clock_of(tokenizer).instant),
+    ) from None
 
 
 def answer_turn(tokenizer: Any) -> AnswerTurn:
@@ -78,8 +88,8 @@ def answer_turn(tokenizer: Any) -> AnswerTurn:
     except InputError as error:
         return AnswerTurn("", "", error)
     before, mark, after = finished.partition(MARK.format(0))
-    tokens = chat_encoding.special_spellings(tokenizer)
-    ends = [after.find(token) + len(token) for token in tokens if token in after]
+    tokens = special_spellings(tokenizer).values()
+    ends = [after.find(token) + len(token) for token in tokens if token and token in after]
     end = after[: min(ends)] if ends else ""
     if not mark or not before.startswith(opened):
         return AnswerTurn("", end, _other_opening(opened, before, written=bool(mark)))

@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 from tutelage.core.errors import InputError
 from tutelage.core.types import History
 from tutelage.tokens.rendering import MARK, Message, render, render_all
+from tutelage.tokens.special_spellings import special_spellings
 
 
 def messages(prompt: str, history: History = ()) -> list[Message]:
@@ -75,7 +76,7 @@ def _encode_apart(tokenizer: Any, messages: Sequence[Message], *, generate: bool
                 "cannot be kept apart from them",
                 where="chat_template",
                 found=f"message {index} with role {message['role']!r}",
-                fix="use another chat template, or take the control tokens out of the text",
+                fix="take the control tokens out of the text, or use a chat template that writes every message as it stands",
             )
         ids += encode_text(tokenizer, before, control=True)
         ids += encode_text(tokenizer, message["content"], control=False)
@@ -103,19 +104,12 @@ def control_ids(tokenizer: Any) -> frozenset[int]:
     return _special_tokens(tokenizer).ids
 
 
-def special_spellings(tokenizer: Any) -> tuple[str, ...]:
-    """The texts of all special tokens."""
-    return _special_tokens(tokenizer).spellings
-
-
 class _SpecialTokens:
     """The special tokens of one tokenizer, and a copy of the tokenizer without them."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._backend = tokenizer.backend_tokenizer  # fast tokenizers have one
-        spellings = {i: str(t) for i, t in tokenizer.added_tokens_decoder.items() if t.special}
-        with_role = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
-        spellings.update((i, str(t)) for i, t in with_role if i is not None)
+        spellings = special_spellings(tokenizer)
         self.ids = frozenset(spellings)
         self.spellings = tuple(text for text in spellings.values() if text)
 

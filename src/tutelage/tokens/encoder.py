@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 from tutelage.core.errors import InputError
 from tutelage.core.types import Encoded, History, Prompted
 from tutelage.tokens import chat_encoding
-from tutelage.tokens.answer_turn import AnswerTurn, answer_turn
+from tutelage.tokens.answer_turn import AnswerTurn, answer_turn, trained_turn
 from tutelage.tokens.rendering import RenderLimitError
 
 BATCH = 1000  # rows whose conversations are rendered together
@@ -92,9 +92,7 @@ class Encoder:
         """
         if self.encoder_decoder:
             return list(self._answer_added.suffix)
-        if self.answer_turn.refusal is not None:
-            raise self.answer_turn.refusal
-        return chat_encoding.encode_text(self.tokenizer, self.answer_turn.end, control=True)
+        return chat_encoding.encode_text(self.tokenizer, trained_turn(self.tokenizer).end, control=True)
 
     @cached_property
     def opening_ids(self) -> list[int]:

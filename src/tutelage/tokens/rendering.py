@@ -21,6 +21,7 @@ from tutelage.templates import chat_renderer
 from tutelage.templates.chat_environment import RenderedChat
 from tutelage.templates.sandbox import RenderFailure
 from tutelage.tokens.chat_templates import bundled_names
+from tutelage.tokens.template_fixes import advice, start_token
 
 Message = Mapping[str, str]
 MARK_START, MARK_END = "\ue0f1", "\ue0f2"
@@ -178,19 +179,10 @@ def _error(tokenizer: Any, failure: RenderFailure, messages: Sequence[Message], 
         where=where,
         found=detail if failure.kind == "syntax" else f"{detail}; {roles}",
         expected="a template that writes `messages` (role and content) in milliseconds and a few megabytes",
-        fix=f"name another template, such as `chat_template: {_fitting_template(tokenizer)}`, or another model",
+        fix=advice(tokenizer, [messages], clock_of(tokenizer).instant),
     )
-
-
-def _fitting_template(tokenizer: Any) -> str:
-    """The bundled template that works with this tokenizer."""
-    vocabulary = tokenizer.get_added_vocab()
-    has_chatml = "<|im_start|>" in vocabulary and "<|im_end|>" in vocabulary
-    return "chatml-plain" if has_chatml else _plain_template(tokenizer)
 
 
 def _plain_template(tokenizer: Any) -> str:
     """The bundled template without roles: the one with a bos token where the tokenizer puts one before a text."""
-    ids = tokenizer("a")["input_ids"]
-    adds_bos = tokenizer.bos_token_id is not None and ids[:1] == [tokenizer.bos_token_id]
-    return "plain-bos" if adds_bos else "plain"
+    return "plain" if start_token(tokenizer) is None else "plain-bos"
