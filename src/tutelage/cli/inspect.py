@@ -232,9 +232,7 @@ def _style(token: Token) -> str:
 
 
 def _show_finding(finding: Finding) -> None:
-    _heading(
-        f"{finding.level}: {finding.problem}", style=STYLES[finding.level]
-    )
+    _heading(f"{finding.level}: {finding.problem}", style=STYLES[finding.level])
     for name in ("where", "found", "expected", "why", "fix"):
         _fact(name, getattr(finding, name))
     if finding.rows:

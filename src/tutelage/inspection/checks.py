@@ -24,7 +24,7 @@ from tutelage.report.inspection import Finding, share
 from tutelage.tokens import chat_encoding, rendering
 from tutelage.tokens.encoder import BATCH, Encoder
 from tutelage.tokens.rendering import Message, clock_of
-from tutelage.tokens.template_fixes import advice, start_token
+from tutelage.tokens.template_fixes import start_token
 
 MANY = 0.05  # the share of rows from which on truncation and repetition are findings
 MIN_ROWS = 4  # with fewer rows, one answer in half of them says nothing
@@ -147,7 +147,7 @@ class Checks:
             return {}
         by_roles = {tuple(role for role, _ in row.history): row for row in rows}
         conversations = [chat_encoding.messages(row.prompt, row.history) for row in by_roles.values()]
-        return {"fix": advice(self.tokenizer, conversations, clock_of(self.tokenizer).instant)}
+        return {"fix": rendering.other_templates(self.tokenizer, conversations)}
 
     def _checked_rows(self, rows: Sequence[Prompted], encoded: Sequence[Encoded]) -> Iterator[CheckedRow]:
         """Every row with its tokens; many are rendered at a time."""

@@ -15,7 +15,9 @@ from tutelage.prepare.preparation import Prepared, encoder_of
 from tutelage.prepare.task_rows import TaskRows
 from tutelage.report.inspection import Finding
 
-CHECKED_ROWS = 64  # the first training rows of each task; of the others, the first with each sequence of roles
+CHECKED_ROWS = (
+    64  # the first training rows of each task; of the others, the first with each sequence of roles
+)
 SHOWN = ("answer-opening", "turn-end-added", "message-cut", "missing-start")
 """Findings that stop no run and of which it says a line."""
 

@@ -236,9 +236,10 @@ def _template(tokenizer: Any, chosen: str | None, folder: Path, clock: Clock | N
             expected="a Jinja template as a text",
             fix="write it as a text, or name another one in `chat_template`",
         )
+    own = own if isinstance(own, str) else None
     if chosen is not None and text is not None:
-        text = chat_templates.complete(text, own if isinstance(own, str) else None)
-    rendering.set_template(tokenizer, text, clock=clock, where=where)
+        text = chat_templates.complete(text, own)
+    rendering.set_template(tokenizer, text, clock=clock, where=where, own=own)
     if text:
         # A template that cannot be rendered is an error now, before the model's weights are read.
         rendering.render(tokenizer, [{"role": "user", "content": "Hello"}], generate=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from tutelage.models.special_tokens import choose_pad_token
 from tutelage.tokens import chat_encoding
 from tutelage.tokens.answer_turn import answer_turn
 
@@ -43,11 +44,14 @@ def stated(loaded: LoadedModel) -> Iterator[bool]:
     if end_id is None:
         yield False
         return
-    before = model.generation_config, model.config.eos_token_id
+    ends = (*loaded.ends, end_id)
+    config, tokenizer = model.config, loaded.tokenizer
+    before = model.generation_config, config.eos_token_id, config.pad_token_id, tokenizer.pad_token
     model.generation_config = copy.deepcopy(model.generation_config)
-    model.generation_config.eos_token_id = [*loaded.ends, end_id]
-    model.config.eos_token_id = [*loaded.ends, end_id]
+    model.generation_config.eos_token_id = config.eos_token_id = list(ends)
+    if tokenizer.pad_token_id == end_id:  # what ends answers may not pad
+        model.generation_config.pad_token_id = config.pad_token_id = choose_pad_token(tokenizer, ends)
     try:
         yield True
     finally:
-        model.generation_config, model.config.eos_token_id = before
+        model.generation_config, config.eos_token_id, config.pad_token_id, tokenizer.pad_token = before

@@ -13,9 +13,8 @@ from typing import Any
 
 from tutelage.core.errors import InputError
 from tutelage.tokens import chat_encoding
-from tutelage.tokens.rendering import MARK, RenderLimitError, clock_of, render
+from tutelage.tokens.rendering import MARK, RenderLimitError, other_templates, render
 from tutelage.tokens.special_spellings import special_spellings
-from tutelage.tokens.template_fixes import advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def trained_turn(tokenizer: Any) -> AnswerTurn:
         where=error.where,
         found=error.found,
         expected=error.expected,
-        fix=advice(tokenizer, [question], clock_of(tokenizer).instant),
+        fix=other_templates(tokenizer, [question]),
     ) from None
 
 

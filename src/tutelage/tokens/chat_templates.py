@@ -11,7 +11,6 @@ from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.regular import read_text
 from tutelage.core.suggestions import did_you_mean
 
-
 OWN_TEMPLATE = "{#- then the model's own template -#}"
 """A template that ends with this comment goes on with the model's own: it changes what that one is given."""
 

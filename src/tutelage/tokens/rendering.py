@@ -40,10 +40,11 @@ class RenderLimitError(InputError):
 
 @dataclass(slots=True)
 class _TemplateUse:
-    """One tokenizer's template: its clock, where its text comes from, and its pieces by roles."""
+    """One tokenizer's template: its clock, where its text comes from, the model's own if it is another, its pieces by roles."""
 
     clock: Clock = field(default_factory=Clock)
     where: str = _FIELD
+    own: str | None = None
     pieces: dict[tuple[Any, ...], list[str] | None] = field(default_factory=dict)
 
 
@@ -51,7 +52,12 @@ _USES: WeakKeyDictionary[Any, _TemplateUse] = WeakKeyDictionary()
 
 
 def set_template(
-    tokenizer: Any, template: str | None, *, clock: Clock | None = None, where: str = _FIELD
+    tokenizer: Any,
+    template: str | None,
+    *,
+    clock: Clock | None = None,
+    where: str = _FIELD,
+    own: str | None = None,
 ) -> None:
     """Set a tokenizer's chat template.
 
@@ -60,14 +66,21 @@ def set_template(
         template: the Jinja text; None for none.
         clock: what the template reads when it asks for the time; one that shows this moment by default.
         where: the file or field that the template comes from, for errors.
+        own: the model's own template, which errors may advise; None where there is none.
     """
     tokenizer.chat_template = template
-    _USES[tokenizer] = _TemplateUse(clock or Clock(), where)
+    _USES[tokenizer] = _TemplateUse(clock or Clock(), where, None if own == template else own)
 
 
 def clock_of(tokenizer: Any) -> Clock:
     """The clock that a tokenizer's chat template reads."""
     return _use_of(tokenizer).clock
+
+
+def other_templates(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> str:
+    """Say which other chat templates write all these conversations, each up to a question, for the fix of an error."""
+    use = _use_of(tokenizer)
+    return advice(tokenizer, conversations, use.clock.instant, own=use.own)
 
 
 def may_read_clock(tokenizer: Any) -> bool:
@@ -179,7 +192,7 @@ def _error(tokenizer: Any, failure: RenderFailure, messages: Sequence[Message], 
         where=where,
         found=detail if failure.kind == "syntax" else f"{detail}; {roles}",
         expected="a template that writes `messages` (role and content) in milliseconds and a few megabytes",
-        fix=advice(tokenizer, [messages], clock_of(tokenizer).instant),
+        fix=other_templates(tokenizer, [messages]),
     )
 
 

@@ -9,55 +9,61 @@ from typing import Any
 from tutelage.core.clock import Instant
 from tutelage.templates import chat_renderer
 from tutelage.templates.chat_environment import RenderedChat
-from tutelage.tokens.chat_templates import OWN_TEMPLATE, bundled_names, complete, template_text
+from tutelage.tokens.chat_templates import bundled_names, complete, template_text
 from tutelage.tokens.special_spellings import special_spellings
 
 Message = Mapping[str, str]
 MAX_TRIED = 50
 """Conversations on which a template is tried."""
+OWN, SYSTEM_IN_USER = "own", "system-in-user"
+_ABOUT = {
+    SYSTEM_IN_USER: "the model's own turns, the system prompt before the first user's words",
+    "chatml-plain": "ChatML turns",
+    "plain-bos": "the start token, the prompt, a line break, then the answer, without turns",
+    "plain": "the prompt, a line break, then the answer, without turns",
+}
+"""The bundled templates, those that keep more of the model's own turns first."""
 _ANSWER = "\ue0f1answer\ue0f2"
 
 
-def advice(tokenizer: Any, conversations: Sequence[Sequence[Message]], instant: Instant) -> str:
+def advice(
+    tokenizer: Any, conversations: Sequence[Sequence[Message]], instant: Instant, *, own: str | None = None
+) -> str:
     """Say which chat templates write all these conversations, for the fix of an error.
 
     Args:
         tokenizer: with the template that does not do.
         conversations: what has to be written, each up to a question.
         instant: what a template's clock shows.
+        own: the model's own template, where another one is in use; None where it is in use, or there is none.
     """
-    names = working_templates(tokenizer, conversations, instant)
+    names = working_templates(tokenizer, conversations, instant, own=own)
     if not names:
         return (
             "no bundled template writes this for this tokenizer: write one as a .jinja file that ends turns with "
             "a special token of the model, and name the file in `chat_template`; or take another model"
         )
-    first = f"chat_template: {names[0]}"
-    others = f"; {', '.join(names[1:])} would do as well" if names[1:] else ""
-    return f"write `{first}` into the recipe, or give --chat-template {names[0]}: {_ABOUT[names[0]]}{others}"
-
-
-_ABOUT = {
-    "system-in-user": "the model's own turns, the system prompt before the first user's words",
-    "chatml-plain": "ChatML turns",
-    "plain-bos": "the start token, the prompt, a line break, then the answer, without turns",
-    "plain": "the prompt, a line break, then the answer, without turns",
-}
+    first, *others = names
+    also = f"; {' and '.join(others)} would do as well" if others else ""
+    if first == OWN:
+        return f"leave `chat_template` out: the model's own template writes this{also}"
+    return f"write `chat_template: {first}` into the recipe, or give --chat-template {first}: {_ABOUT[first]}{also}"
 
 
 def working_templates(
-    tokenizer: Any, conversations: Sequence[Sequence[Message]], instant: Instant
+    tokenizer: Any, conversations: Sequence[Sequence[Message]], instant: Instant, *, own: str | None = None
 ) -> list[str]:
-    """The bundled templates that can be trained on these conversations and write every word of them, the closest first."""
+    """The templates that can be trained on these conversations and write every word of them, the closest first; as `advice`."""
     tried = conversations[:MAX_TRIED]
-    own = tokenizer.chat_template if any(talk[0]["role"] == "system" for talk in tried) else None
     texts = {name: template_text(name, root=Path()) for name in sorted(bundled_names(), key=_closeness)}
-    return [
-        name
-        for name, text in texts.items()
-        if (own or not text.rstrip().endswith(OWN_TEMPLATE))
-        and _works(tokenizer, complete(text, own), tried, instant)
-    ]
+    base = own or tokenizer.chat_template
+    if base and any(talk[0]["role"] == "system" for talk in tried):
+        texts[SYSTEM_IN_USER] = complete(texts[SYSTEM_IN_USER], base)
+    else:
+        del texts[SYSTEM_IN_USER]
+    if own is not None:
+        texts = {OWN: own, **texts}
+    return [name for name, text in texts.items() if _works(tokenizer, text, tried, instant)]
 
 
 def _closeness(name: str) -> int:
