@@ -32,7 +32,7 @@ def spoiled(prepared, change):
 
 
 def test_rows_as_they_should_be_pass(ready):
-    check_parity(*ready)
+    check_parity(*ready, say=pytest.fail)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_rows_as_they_should_be_pass(ready):
 def test_what_would_be_trained_otherwise_than_asked_stops_the_run(ready, change, said):
     recipe, prepared, words = ready
     with pytest.raises((InputError, InputErrors)) as caught:
-        check_parity(recipe, spoiled(prepared, change), words)
+        check_parity(recipe, spoiled(prepared, change), words, say=pytest.fail)
     assert said in str(caught.value)
     assert "tasks.rows" in str(caught.value)
 
@@ -72,4 +72,4 @@ def test_turns_before_a_prompt_are_compared_with_it(tmp_path, tiny_model_folder)
     words = load_tokenizer(resolve(str(tiny_model_folder)))
     read = read_rows(recipe, None)
     assert any(row.history for row in read.tasks[0].train)
-    check_parity(recipe, prepare(recipe, read, words), words)
+    check_parity(recipe, prepare(recipe, read, words), words, say=pytest.fail)

@@ -9,7 +9,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from tutelage.core.errors import InputError
-from tutelage.tokens import chat_encoding, chat_templates, rendering
+from tutelage.tokens import answer_turn, chat_encoding, chat_templates, rendering
 
 BROKEN = {
     "strips": "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] | trim }}<|im_end|>\n{% endfor %}"
@@ -67,7 +67,7 @@ def test_an_unknown_template_is_told_with_the_nearest_name(tmp_path):
 @pytest.mark.parametrize("name", ["chatml-plain", "plain", "plain-bos"])
 def test_a_bundled_template_trains_what_it_asks_and_ends_the_turn(tokenizer, tmp_path, name):
     tokenizer.chat_template = chat_templates.template_text(name, root=tmp_path)
-    assert chat_encoding.turn_end(tokenizer) == "<|im_end|>"
+    assert answer_turn.trained_turn(tokenizer).end == "<|im_end|>"
     opened = rendering.render(tokenizer, [{"role": "user", "content": "Q"}], generate=True)
     assert (
         opened
@@ -166,7 +166,7 @@ def test_a_template_that_changes_the_text_is_refused_only_where_it_must_be(token
 def test_a_model_without_a_template_is_told_which_one_to_name(tokenizer):
     tokenizer.chat_template = None
     for ask in (
-        chat_encoding.turn_end,
+        answer_turn.trained_turn,
         lambda t: chat_encoding.encode_messages(t, [{"role": "user", "content": "a"}], generate=True),
     ):
         with pytest.raises(InputError) as caught:
@@ -183,7 +183,7 @@ def test_a_model_that_begins_texts_with_bos_is_told_the_template_that_does_so(to
     )
     tokenizer.chat_template = None
     with pytest.raises(InputError) as caught:
-        chat_encoding.turn_end(tokenizer)
+        answer_turn.trained_turn(tokenizer)
     assert "`chat_template: plain-bos`" in caught.value.fix
 
 
@@ -213,7 +213,7 @@ def test_a_template_that_refuses_a_message_is_an_input_error(tokenizer):
 def test_a_template_that_would_train_what_is_not_asked_is_refused(tokenizer, template, problem):
     tokenizer.chat_template = template
     with pytest.raises(InputError, match=re.escape(problem)) as caught:
-        chat_encoding.turn_end(tokenizer)
+        answer_turn.trained_turn(tokenizer)
     assert caught.value.where == "chat_template"
 
 
@@ -221,11 +221,11 @@ def test_the_turn_ends_at_its_first_special_token(tokenizer):
     tokenizer.chat_template = (
         "{% for m in messages %}{{ m['content'] }} .<|im_end|><|endoftext|>\n{% endfor %}"
     )
-    assert chat_encoding.turn_end(tokenizer) == " .<|im_end|>"
+    assert answer_turn.trained_turn(tokenizer).end == " .<|im_end|>"
 
 
 def test_plain_without_an_end_token_is_refused(tokenizer, tmp_path):
     tokenizer.chat_template = chat_templates.template_text("plain", root=tmp_path)
     tokenizer.eos_token = None
     with pytest.raises(InputError):
-        chat_encoding.turn_end(tokenizer)
+        answer_turn.trained_turn(tokenizer)

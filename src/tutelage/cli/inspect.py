@@ -28,6 +28,7 @@ MAX_CHARACTERS = 240  # of a text that is shown beside its tokens
 MAX_PAIRS = 3  # of repeated rows or leaks
 HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 LABEL_WIDTH = 12
+STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
 
 class TokenMarks(NamedTuple):
@@ -74,6 +75,7 @@ def inspect(
     from tutelage.core import outputs
     from tutelage.inspection.inspect import RowSelection
     from tutelage.inspection.inspect import inspect as inspect_recipe
+    from tutelage.inspection.train_use_parity import refuse
 
     if html is not None:
         outputs.Page(html, [recipe]).check()
@@ -87,10 +89,11 @@ def inspect(
         outputs.Page(html, [recipe]).write(render_inspection(inspection))
     if json:
         console.print_json(inspection.as_json())
-        return
-    _show(inspection)
-    if html is not None:
-        console.show(f"page: {html}")
+    else:
+        _show(inspection)
+        if html is not None:
+            console.show(f"page: {html}")
+    refuse(inspection.errors, title="no run starts")
 
 
 def _show(inspection: Inspection) -> None:
@@ -104,6 +107,8 @@ def _show(inspection: Inspection) -> None:
         f"{inspection.rows_per_epoch:,} rows, {inspection.tokens_per_epoch:,} tokens, "
         f"{inspection.loss_tokens_per_epoch:,} of them learned; {inspection.epochs:g} epochs",
     )
+    if inspection.errors:
+        _fact("errors", str(len(inspection.errors)))
     _fact("warnings", str(len(inspection.warnings) or "none"))
     for finding in inspection.findings:
         _show_finding(finding)
@@ -227,9 +232,7 @@ def _style(token: Token) -> str:
 
 
 def _show_finding(finding: Finding) -> None:
-    _heading(
-        f"{finding.level}: {finding.problem}", style="bold yellow" if finding.level == "warning" else "bold"
-    )
+    _heading(f"{finding.level}: {finding.problem}", style=STYLES[finding.level])
     for name in ("where", "found", "expected", "why", "fix"):
         _fact(name, getattr(finding, name))
     if finding.rows:

@@ -28,22 +28,25 @@ class EncodedRequest:
         request: the request.
         prompt: ids that the model reads before it answers; never empty.
         choices: for `choose`, the ids of each choice, none empty.
+        opening: how many tokens a generated answer may have besides its own, for what the chat template writes before it.
     """
 
     request: Request
     prompt: list[int]
     choices: tuple[list[int], ...] = ()
+    opening: int = 0
 
     @property
     def max_answer_tokens(self) -> int:
         """The length of the longest choice, or the limit on generated tokens."""
-        return max(map(len, self.choices), default=self.request.max_new_tokens)
+        return max(map(len, self.choices), default=self.request.max_new_tokens + self.opening)
 
 
 class RequestEncoder:
     """Encodes requests with a tokenizer and the chat template that is set on it; no model is needed.
 
-    Prompt and choices of a `chat` request are encoded separately, as in training. Prompt and choice of a `text` request are
+    Prompt and choices of a `chat` request are encoded separately, as in training, and what the template writes between prompt
+    and answer stands before the choices. Prompt and choice of a `text` request are
     encoded as one text and then split where the prompt and all its continuations still agree. So a tokenizer may merge the
     prompt's last character with a choice's first one, and the space at a prompt's end goes to the choices. For an
     encoder-decoder model, both are encoded separately.
@@ -58,7 +61,7 @@ class RequestEncoder:
 
     def __init__(self, tokenizer: Any, *, encoder_decoder: bool) -> None:
         self.takes_chats = encoder_decoder or bool(tokenizer.chat_template)
-        self.encoder = Encoder(tokenizer, encoder_decoder=encoder_decoder, conversations=self.takes_chats)
+        self.encoder = Encoder(tokenizer, encoder_decoder=encoder_decoder, conversations=False)
         self._word_cache = WordCache(tokenizer)
 
     @cached_property
@@ -117,10 +120,7 @@ class RequestEncoder:
         chat_prompts = iter(encoder.prompts_ids(chats) if chats else [])
         for request in requests:
             if request.form == "chat":
-                choices = (
-                    chat_encoding.encode_text(encoder.tokenizer, c, control=False) for c in request.choices
-                )
-                yield EncodedRequest(request, next(chat_prompts), tuple(choices))
+                yield self._with_opening(request, next(chat_prompts))
             elif request.form == "user":
                 opening = list(self.user_turn.opening)
                 yield EncodedRequest(request, opening or encoder.with_added_tokens([]))
@@ -129,6 +129,13 @@ class RequestEncoder:
                 yield EncodedRequest(request, prompt, tuple(text_ids[choice] for choice in request.choices))
             else:
                 yield self._split_text(request, text_ids)
+
+    def _with_opening(self, request: Request, prompt: list[int]) -> EncodedRequest:
+        """A chat request: choices stand behind what the template writes before an answer; a generated answer says it itself."""
+        if request.kind == "generate":
+            return EncodedRequest(request, prompt, opening=self.encoder.opening_length)
+        choices = tuple(self.encoder.spoken_ids(choice) for choice in request.choices)
+        return EncodedRequest(request, [*prompt, *self.encoder.opening_ids], choices)
 
     def _split_text(self, request: Request, text_ids: dict[str, list[int]]) -> EncodedRequest:
         """A text request of a decoder-only model: its prompt ends where the first of its continuations departs from it."""

@@ -17,6 +17,7 @@ from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.core.types import Request, Response, Sampling
 from tutelage.engine import continuous_batching, packed_scoring, padded_answers
+from tutelage.engine.answer_text import AnswerText
 from tutelage.engine.capabilities import Batching, Capabilities
 from tutelage.engine.choice_contexts import ChoiceContexts
 from tutelage.engine.encoded_request import EncodedRequest, RequestEncoder
@@ -48,6 +49,7 @@ class Engine:
     Attributes:
         request_encoder: encodes requests with the tokenizer.
         encoder: its encoder of prompts.
+        answer_text: gives the text of its answers.
         stop_ids: tokens that end an answer.
         full_pass: the model without a KV cache.
         capabilities: which fast paths the model takes.
@@ -71,6 +73,7 @@ class Engine:
         self.encoder = self.request_encoder.encoder
         turn_end = self.encoder.stop_id if self.request_encoder.takes_chats else None
         self.stop_ids = stop_ids(model, tokenizer, turn_end)
+        self.answer_text = AnswerText(tokenizer, self.encoder, takes_chats=self.request_encoder.takes_chats)
         self.pad_id = 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
         self.full_pass = FullPass(model, encoder_decoder, tuple(self.encoder.answer_prefix))
         self.capabilities = Capabilities(self.full_pass, self._prefill, self.pad_id)
@@ -126,25 +129,25 @@ class Engine:
         self.model.eval()
         prompt = self.conversation_ids(messages)
         sampling = Sampling(temperature, seed=seed) if temperature else None
-        answer = Generation(Request("", "generate", "", sampling=sampling))
+        answer = Generation(Request("", "generate", "", max_new_tokens=max_new_tokens, sampling=sampling))
         # Families that share prefixes are known to be right on a cache: a conversation need not wait for the trial.
         cached = self.capabilities.prefix_sharing or self.capabilities.batching is not Batching.UNCACHED
         next_logits = next_token_logits(self.full_pass, self._prefill, prompt, cached=cached)
         ids = answer.ids
         streamed = 0
-        while len(ids) < max_new_tokens:
+        while len(ids) < self.answer_text.limit(answer.request, ids):
             # Not around the `yield`: the caller's tensors would be made in inference mode between two pieces.
             with torch.inference_mode():
                 (token,) = next_tokens(next_logits(ids)[None], [answer])
             if token in self.stop_ids:
                 break
             ids.append(token)
-            text = self.text_of(ids)
+            text = self.answer_text.text(answer.request, ids)
             # A text that ends with U+FFFD ends within a character, whose other bytes come with the next tokens.
             if not text.endswith("\ufffd") and len(text) > streamed:
                 yield text[streamed:]
                 streamed = len(text)
-        if rest := self.text_of(ids)[streamed:]:
+        if rest := self.answer_text.text(answer.request, ids)[streamed:]:
             yield rest
 
     def conversation_ids(self, messages: Sequence[rendering.Message]) -> list[int]:
@@ -152,10 +155,6 @@ class Engine:
         if self.encoder_decoder:
             return self.encoder.prompt_ids(messages[-1]["content"])
         return chat_encoding.encode_messages(self.tokenizer, messages, generate=True)
-
-    def text_of(self, ids: Sequence[int]) -> str:
-        """Tokens as text, special ones left out."""
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def _too_long(self, encoded: EncodedRequest) -> InputError | None:
         if self.context is None or self.encoder_decoder:
@@ -300,10 +299,10 @@ class Engine:
             return
         generation.ids.append(token)
         stops = self.stop_texts(request)
-        text = self.text_of(generation.ids) if stops else ""
+        text = self.answer_text.text(request, generation.ids) if stops else ""
         if any(stop in text for stop in stops):
             generation.finish = "stop"
-        elif len(generation.ids) >= request.max_new_tokens:
+        elif len(generation.ids) >= self.answer_text.limit(request, generation.ids):
             generation.finish = "length"
 
     def ends_answer(self, request: Request, token: int) -> bool:
@@ -319,7 +318,8 @@ class Engine:
         return (*request.stop, end)
 
     def _response(self, generation: Generation) -> Response:
-        text = self.text_of(generation.ids)
+        ended = generation.finish == "stop"
+        text = self.answer_text.text(generation.request, generation.ids, ended=ended)
         for stop in self.stop_texts(generation.request):
             text = text.partition(stop)[0]
         finish = "stop" if generation.finish == "stop" else "length"

@@ -94,29 +94,34 @@ def _check_choice(
 
 def _check_text(engine: Engine, encoded: EncodedRequest, response: Response) -> tuple[bool, str]:
     """Whether two tokens were a tie, and what is wrong."""
-    ids, ties = _generate(engine, encoded)
-    text = engine.text_of(ids)
+    ids, ties, ended = _generate(engine, encoded)
+    text = engine.answer_text.text(encoded.request, ids, ended=ended)
     for stop in engine.stop_texts(encoded.request):
         text = text.partition(stop)[0]
     if text == response.text:
         return any(ties), ""
     departs = next(
-        (n for n in range(len(ids)) if not response.text.startswith(engine.text_of(ids[: n + 1]))), len(ids)
+        (
+            n
+            for n in range(len(ids))
+            if not response.text.startswith(engine.answer_text.text(encoded.request, ids[: n + 1]))
+        ),
+        len(ids),
     )
     if any(ties[: departs + 1]):
         return True, ""
     return False, f"{response.text[:60]!r} instead of {text[:60]!r}"
 
 
-def _generate(engine: Engine, encoded: EncodedRequest) -> tuple[list[int], list[bool]]:
-    """An answer's tokens, and for each whether the two best were a tie."""
+def _generate(engine: Engine, encoded: EncodedRequest) -> tuple[list[int], list[bool], bool]:
+    """An answer's tokens, for each whether the two best were a tie, and whether it ended before its limit."""
     generation = Generation(encoded.request)
     ids = generation.ids
     ties: list[bool] = []
     model = engine.model
     cached = engine.capabilities.kv_cache and not engine.encoder_decoder and soft_prompt(model) is None
     cache: Any = None
-    while len(ids) < encoded.request.max_new_tokens:
+    while len(ids) < engine.answer_text.limit(encoded.request, ids):
         if cached:
             new_ids = encoded.prompt if cache is None else ids[-1:]
             output = model(
@@ -129,9 +134,9 @@ def _generate(engine: Engine, encoded: EncodedRequest) -> tuple[list[int], list[
         ties.append(bool(best.values[0] - best.values[1] <= TOLERANCE))
         token = int(best.indices[0])
         if engine.ends_answer(encoded.request, token):
-            break
+            return ids, ties, True
         ids.append(token)
         stops = engine.stop_texts(encoded.request)
-        if stops and any(stop in engine.text_of(ids) for stop in stops):
-            break
-    return ids, ties
+        if stops and any(stop in engine.answer_text.text(encoded.request, ids) for stop in stops):
+            return ids, ties, True
+    return ids, ties, False

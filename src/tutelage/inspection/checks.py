@@ -16,17 +16,21 @@ from typing import Any
 from tutelage.core import yamltext
 from tutelage.core.strictjson import shorten
 from tutelage.core.types import Encoded, History, Prompted
+from tutelage.inspection.message_checks import MessageChecks
 from tutelage.models import LoadedTokenizer
 from tutelage.prepare.card import token_texts
 from tutelage.prepare.task_rows import TaskRows
 from tutelage.report.inspection import Finding, share
 from tutelage.tokens import chat_encoding, rendering
 from tutelage.tokens.encoder import BATCH, Encoder
-from tutelage.tokens.rendering import clock_of
+from tutelage.tokens.rendering import Message, clock_of
+from tutelage.tokens.template_fixes import start_token
 
 MANY = 0.05  # the share of rows from which on truncation and repetition are findings
 MIN_ROWS = 4  # with fewer rows, one answer in half of them says nothing
 MAX_NAMED = 5  # rows and texts that a finding names
+TEMPLATE_KINDS = ("message-left-out", "message-cut", "missing-start", "doubled-start")
+"""Findings that another chat template may mend."""
 CONTEXT = 24  # characters shown on either side of the place where two texts differ
 
 
@@ -40,6 +44,8 @@ class CheckedRow:
         prompt_ids: the ids that the model reads in use before it answers the row's prompt.
         rendered: the conversation with its answer, as the chat template renders it; '' for an encoder-decoder model.
         expected: the text that the model reads in use, followed by the answer; '' for an encoder-decoder model.
+        messages: the conversation up to its question, as far as truncation left it.
+        opening: how the chat template renders them; '' for an encoder-decoder model.
     """
 
     row: Prompted
@@ -47,6 +53,8 @@ class CheckedRow:
     prompt_ids: tuple[int, ...]
     rendered: str
     expected: str
+    messages: Sequence[Message] = ()
+    opening: str = ""
 
     def learned(self, length: int | None = None) -> list[int]:
         """The ids that bear loss, of the first `length` or of all."""
@@ -65,8 +73,11 @@ class Checks:
         self.loaded = loaded
         self.tokenizer = loaded.tokenizer
         self.encoder = encoder
-        self.end = encoder.completion_ids("")
-        self.turn_end = "" if encoder.encoder_decoder else chat_encoding.turn_end(self.tokenizer)
+        self.end = encoder.turn_end_ids
+        self.turn = encoder.answer_turn
+        start = None if encoder.encoder_decoder else start_token(self.tokenizer)
+        self.start = None if start is None else int(self.tokenizer.bos_token_id)
+        self.message_checks = MessageChecks(self.tokenizer)
         self.unknown = {self.tokenizer.unk_token_id} - {None, self.tokenizer.bos_token_id, *loaded.ends}
 
     def of_model(self) -> Iterator[Finding]:
@@ -81,6 +92,7 @@ class Checks:
         if not self.encoder.encoder_decoder:
             text = rendering.render(self.tokenizer, [{"role": "user", "content": "a"}], generate=True)
             ids = list(self.tokenizer(text)["input_ids"])
+            yield from self._of_turn()
             if reads := clock_of(self.tokenizer).reads:
                 texts = ", ".join(f"{form!r} as {value!r}" for form, value in list(reads.items())[:MAX_NAMED])
                 yield _finding("template-reads-clock", "chat_template", texts)
@@ -88,6 +100,15 @@ class Checks:
                 chat_encoding.encode_text(self.tokenizer, text, control=True)
             ):
                 yield _finding("start-doubled-elsewhere", "chat_template", self._named(ids[:2]))
+
+    def _of_turn(self) -> Iterator[Finding]:
+        """Findings on the assistant's turn: a text before the answer, and an end that the model's settings do not name."""
+        if self.turn.opening:
+            yield _finding("answer-opening", "chat_template", repr(self.turn.opening))
+        stop = self.encoder.stop_id
+        if stop is not None and stop not in self.loaded.ends:
+            text = f"turns end with {self._named([stop])}, and answers end at {self._named(self.loaded.ends)}"
+            yield _finding("turn-end-added", "chat_template", text)
 
     def of_task(self, task: TaskRows, encoded: Sequence[Encoded]) -> Iterator[Finding]:
         """Findings on a task's training rows and their tokens; none for a held-out task.
@@ -101,18 +122,32 @@ class Checks:
         where = f"tasks.{task.name}"
         hits: dict[str, list[tuple[Prompted, str]]] = defaultdict(list)
         for checked in self._checked_rows(task.train, encoded):
-            for kind, text in chain(self._of_ids(checked), self._of_loss(checked), self._of_borders(checked)):
+            for kind, text in chain(
+                self._of_messages(checked),
+                self._of_ids(checked),
+                self._of_loss(checked),
+                self._of_borders(checked),
+            ):
                 hits[kind].append((checked.row, text))
         for kind in _meanings():
             if kind in hits:
                 first, text = hits[kind][0]
                 summary = f"{len(hits[kind])} of {len(task.train)} training rows; first {first.id}: {text}"
-                yield _finding(kind, where, summary, rows=[row for row, _ in hits[kind]])
+                rows = [row for row, _ in hits[kind]]
+                yield _finding(kind, where, summary, rows=rows, **self._fix(kind, rows))
         yield from self._truncated(where, task.train, encoded)
         yield from _leaks(where, task)
         yield from _repeated(where, task)
         yield from _constant(where, task.train)
         yield from _conflicting(where, task.train)
+
+    def _fix(self, kind: str, rows: Sequence[Prompted]) -> dict[str, str]:
+        """The fix of a finding that another chat template mends: those that write these very rows; none for other findings."""
+        if kind not in TEMPLATE_KINDS or self.encoder.encoder_decoder:
+            return {}
+        by_roles = {tuple(role for role, _ in row.history): row for row in rows}
+        conversations = [chat_encoding.messages(row.prompt, row.history) for row in by_roles.values()]
+        return {"fix": rendering.other_templates(self.tokenizer, conversations)}
 
     def _checked_rows(self, rows: Sequence[Prompted], encoded: Sequence[Encoded]) -> Iterator[CheckedRow]:
         """Every row with its tokens; many are rendered at a time."""
@@ -121,13 +156,19 @@ class Checks:
             prompts = [trained_prompt(self.encoder, row, ids) for row, ids in batch]
             prompts_ids = self.encoder.prompts_ids(prompts)
             texts = self._texts(prompts, [row.completion for row, _ in batch])
-            for (row, ids), prompt_ids, (rendered, expected) in zip(batch, prompts_ids, texts, strict=True):
-                yield CheckedRow(row, ids, tuple(prompt_ids), rendered, expected)
+            for (row, ids), prompt, prompt_ids, row_texts in zip(
+                batch, prompts, prompts_ids, texts, strict=True
+            ):
+                rendered, expected, opening = row_texts
+                messages = chat_encoding.messages(*prompt)
+                yield CheckedRow(row, ids, tuple(prompt_ids), rendered, expected, messages, opening)
 
-    def _texts(self, prompts: Sequence[tuple[str, History]], answers: Sequence[str]) -> list[tuple[str, str]]:
-        """`rendered` and `expected` of each row."""
+    def _texts(
+        self, prompts: Sequence[tuple[str, History]], answers: Sequence[str]
+    ) -> list[tuple[str, str, str]]:
+        """`rendered`, `expected` and `opening` of each row."""
         if self.encoder.encoder_decoder:
-            return [("", "")] * len(prompts)
+            return [("", "", "")] * len(prompts)
         questions = [chat_encoding.messages(*prompt) for prompt in prompts]
         answered = [
             [*messages, {"role": "assistant", "content": answer}]
@@ -136,18 +177,20 @@ class Checks:
         rendered = rendering.render_all(self.tokenizer, answered, generate=False)
         openings = rendering.render_all(self.tokenizer, questions, generate=True)
         return [
-            (text, opening + answer + self.turn_end if opening else "")
+            (text, opening + self.turn.before(answer) + answer + self.turn.end if opening else "", opening)
             for text, opening, answer in zip(rendered, openings, answers, strict=True)
         ]
 
     def _of_ids(self, checked: CheckedRow) -> Iterator[tuple[str, str]]:
         """Findings on one row's ids, in comparison with those in use: the kind of each, and what was found."""
         encoded, in_use, learned = checked.encoded, checked.prompt_ids, checked.learned()
-        if learned and learned[-1] not in self.loaded.ends:
+        if learned and learned[-1] not in (*self.loaded.ends, self.encoder.stop_id):
             end, ends = self._named(learned[-1:]), self._named(self.loaded.ends)
             yield "no-turn-end", f"it ends with {end}, and answers end at {ends}"
         if doubled := [ids for ids in (encoded.source or (), encoded.ids) if self._starts_doubled(ids)]:
             yield "doubled-start", self._named(doubled[0][:3])
+        if self.start is not None and encoded.ids[:1] != (self.start,) and encoded.source is None:
+            yield "missing-start", f"it begins with {self._named(encoded.ids[:2])}"
         trained = encoded.source if encoded.source is not None else encoded.ids
         if trained[: len(in_use)] != in_use:
             at = _first_difference(trained, in_use)
@@ -157,7 +200,13 @@ class Checks:
             )
         elif not checked.rendered.startswith(checked.expected):
             rendered, expected = _around_difference(checked.rendered, checked.expected)
-            yield "template-differs", f"the template writes {rendered}, in use there stands {expected}"
+            kind = "finished-differs" if _only_finished_lacks_system(checked) else "template-differs"
+            yield kind, f"the template writes {rendered}, in use there stands {expected}"
+
+    def _of_messages(self, checked: CheckedRow) -> Iterator[tuple[str, str]]:
+        """Messages of one row that the template leaves out, cuts or trims."""
+        if checked.opening:
+            yield from self.message_checks.of(checked.messages, checked.opening)
 
     def _of_loss(self, checked: CheckedRow) -> Iterator[tuple[str, str]]:
         """Findings on the ids of one row that bear loss, in comparison with its completion."""
@@ -166,6 +215,8 @@ class Checks:
         if of_prompt := checked.learned(start):
             yield "prompt-learned", f"{len(of_prompt)} of its tokens, such as {self._named(of_prompt[:4])}"
         answer = learned[: -len(self.end)] if learned[-len(self.end) :] == self.end else learned
+        opening = self.encoder.opening_of(completion)
+        answer = answer[len(opening) :] if answer[: len(opening)] == opening else answer
         if not answer:
             yield "nothing-learned", f"the completion {shorten(completion)}"
         ids = [*(checked.encoded.source or ()), *checked.encoded.ids]
@@ -173,7 +224,7 @@ class Checks:
             side = "the answer" if self.unknown & set(learned) else "the prompt"
             text = f"{count} times {self._named(self.unknown)} in {side} {shorten(self._decoded(ids))}"
             yield "unknown-text", text
-        text = self._decoded(answer)
+        text = self._decoded(answer).removeprefix(self.turn.spaces)
         if text != completion:
             learned_part, written_part = _around_difference(text, completion)
             difference = f"learned {learned_part}, the completion says {written_part}"
@@ -232,6 +283,12 @@ class Checks:
     def _named(self, ids: Iterable[int]) -> str:
         """The quoted texts of some tokens."""
         return " ".join(repr(text) for text in token_texts(self.tokenizer, list(ids))) or "nothing"
+
+
+def _only_finished_lacks_system(checked: CheckedRow) -> bool:
+    """Whether the template writes the system prompt before a question to be answered, and not in the finished conversation."""
+    systems = [message["content"] for message in checked.messages if message["role"] == "system"]
+    return any(content in checked.opening and content not in checked.rendered for content in systems)
 
 
 def trained_prompt(encoder: Encoder, row: Prompted, encoded: Encoded) -> tuple[str, History]:

@@ -27,6 +27,7 @@ from tutelage.report.inspection import InspectedRow, InspectedTask, Inspection, 
 from tutelage.tokens import chat_encoding
 from tutelage.tokens.encoder import Encoder
 
+LEVELS = ("error", "warning", "note")
 SPLITS: tuple[Split, ...] = get_args(Split)
 NamedRow = tuple[Split, Prompted]
 """A row with its split."""
@@ -104,7 +105,7 @@ def inspect(
             )
             for task, share, task_rows in zip(prepared.tasks, prepared.mixture.shares, selected, strict=True)
         ),
-        findings=tuple(sorted(findings, key=lambda finding: finding.level != "warning")),
+        findings=tuple(sorted(findings, key=lambda finding: LEVELS.index(finding.level))),
     )
 
 
@@ -212,7 +213,9 @@ def _content(task: TaskRows) -> Callable[[Prompted], str]:
 def _inspected_row(encoder: Encoder, task: TaskRows, split: Split, row: Prompted) -> InspectedRow:
     """One row as the model reads it: with its answer, or, for a test row, as the request that asks it."""
     if split == "test":
-        prompt, history = encoder.fit_prompt(row, new_tokens=task.task.max_new_tokens)
+        prompt, history = encoder.fit_prompt(
+            row, new_tokens=task.task.max_new_tokens + encoder.opening_length
+        )
         ids = encoder.prompt_ids(prompt, history)
         dropped = len(encoder.prompt_ids(row.prompt, row.history)) - len(ids)
         mask = [False] * len(ids)

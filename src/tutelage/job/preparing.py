@@ -133,7 +133,7 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
     rows = prepare(recipe, inputs.rows, base)
     if earlier := in_sequence.earlier_tasks(inputs.rows.earlier, base):
         in_sequence.announce(context, earlier, rows)
-    check_parity(recipe, rows, tokenizer)
+    check_parity(recipe, rows, tokenizer, say=context.say("prepare"))
     if recipe.protect is not None and recipe.protect.scales:
         check_gains(rows.questions)
     steps = tuning.step_count(recipe, rows)

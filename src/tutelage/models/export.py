@@ -4,6 +4,8 @@ merged, or tuned in full:  FOLDER/config.json, model.safetensors, generation_con
                            chat_template.jinja, README.md; with an adapter also FOLDER/adapter/
 adapter only:              FOLDER/adapter_config.json, adapter_model.safetensors, base.json, the tokenizer,
                            chat_template.jinja, README.md
+
+Where turns end with a token that the base's settings do not name, generation_config.json names it, beside an adapter too.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from pathlib import Path
 
 from tutelage.core import outputs
 from tutelage.core.files import write_text
-from tutelage.models import adapter_file, base_record, bundled, folders, logit_agreement
+from tutelage.models import adapter_file, base_record, bundled, folders, logit_agreement, turn_ends
 from tutelage.models.adapters import merge as merged
 from tutelage.models.library_calls import quiet
 from tutelage.models.load import LoadedModel, read_model
@@ -66,9 +68,12 @@ def export(
             answers otherwise than base and adapter apart.
         MachineError: the disk does not take it.
     """
-    with output_folder(folder, inputs=[*inputs, base.folder], of_run=of_run).new() as part, quiet():
+    output = output_folder(folder, inputs=[*inputs, base.folder], of_run=of_run)
+    with output.new() as part, quiet(), turn_ends.stated(loaded) as turn_end_added:
         if loaded.adapter:
             _save_adapter(loaded, part / "adapter" if merge else part, base)
+            if turn_end_added and not merge:
+                loaded.model.generation_config.save_pretrained(part)
         if merge and loaded.adapter:
             _save_merged(loaded, part, dtype)
         elif not loaded.adapter:

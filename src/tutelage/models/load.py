@@ -17,7 +17,7 @@ from tutelage.models.fingerprints import fingerprint
 from tutelage.models.library_calls import SAVE_AGAIN, file_view, library_errors, quiet
 from tutelage.models.source import ModelSource
 from tutelage.models.special_tokens import check_settings, eos_ids, settle, settle_tokenizer
-from tutelage.tokens import rendering
+from tutelage.tokens import chat_templates, rendering
 
 
 @dataclass(frozen=True)
@@ -221,9 +221,10 @@ def _tokenizer(folder: Path) -> Any:
 
 def _template(tokenizer: Any, chosen: str | None, folder: Path, clock: Clock | None) -> str | None:
     """Set the chat template in use, try it on one turn, and return its text. Of several named ones the default is used."""
-    text = tokenizer.chat_template if chosen is None else chosen
-    if isinstance(text, dict):
-        text = text.get("default")
+    own = tokenizer.chat_template
+    if isinstance(own, dict):
+        own = own.get("default")
+    text = own if chosen is None else chosen
     file = folder / "chat_template.jinja"
     file = file if file.is_file() else folder / "tokenizer_config.json"
     where = "chat_template" if chosen is not None else str(file)
@@ -235,7 +236,10 @@ def _template(tokenizer: Any, chosen: str | None, folder: Path, clock: Clock | N
             expected="a Jinja template as a text",
             fix="write it as a text, or name another one in `chat_template`",
         )
-    rendering.set_template(tokenizer, text, clock=clock, where=where)
+    own = own if isinstance(own, str) else None
+    if chosen is not None and text is not None:
+        text = chat_templates.complete(text, own)
+    rendering.set_template(tokenizer, text, clock=clock, where=where, own=own)
     if text:
         # A template that cannot be rendered is an error now, before the model's weights are read.
         rendering.render(tokenizer, [{"role": "user", "content": "Hello"}], generate=True)

@@ -205,9 +205,9 @@ def _requests(rows: Sequence[Prompted], task: Task, encoder: Encoder) -> Iterato
 
 
 def _max_answer_tokens(row: Prompted, task: Task, encoder: Encoder) -> int | InputError:
-    """The most tokens that an answer may have: the task's limit, or the length of the row's longest choice."""
+    """The most tokens that an answer may have: the task's limit beside the template's opening, or the row's longest choice."""
     if task.answer != "choose":
-        return task.max_new_tokens
+        return task.max_new_tokens + encoder.opening_length
     if row.completion not in row.choices:
         return InputError(
             "the row has no choices, and the task's answer is to choose",

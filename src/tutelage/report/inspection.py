@@ -87,7 +87,7 @@ class Finding:
 
     Attributes:
         kind: its short name, which stays the same between versions.
-        level: `warning`, or `note` if it does no harm here.
+        level: `error` where no run starts, `warning`, or `note` if it does no harm here.
         problem: one sentence.
         where: the task or the part of the recipe.
         found, expected: what is there, and what should be.
@@ -97,7 +97,7 @@ class Finding:
     """
 
     kind: str
-    level: Literal["warning", "note"]
+    level: Literal["error", "warning", "note"]
     problem: str
     where: str
     found: str
@@ -217,6 +217,11 @@ class Inspection:
     def warnings(self) -> tuple[Finding, ...]:
         """The findings that are warnings."""
         return tuple(finding for finding in self.findings if finding.level == "warning")
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings with which no run starts."""
+        return tuple(finding for finding in self.findings if finding.level == "error")
 
     def as_json(self) -> dict[str, Any]:
         """The document that `tutelage inspect --json` prints."""

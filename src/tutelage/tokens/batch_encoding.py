@@ -55,9 +55,10 @@ class _BatchEncoder:
     def encode(self, rows: Sequence[Prompted]) -> Iterator[Encoded | InputError]:
         prompts = self._prompt_texts(rows)
         texts = [text for text in prompts if text is not None]
-        ids = self._word_cache.encode([*texts, *(row.completion for row in rows)])
-        for row, prompt in zip(rows, prompts, strict=True):
-            encoded = None if prompt is None else self._joined(row, ids[prompt], ids[row.completion])
+        answers = [self._encoder.spoken_text(row.completion) for row in rows]
+        ids = self._word_cache.encode([*texts, *answers])
+        for row, prompt, answer in zip(rows, prompts, answers, strict=True):
+            encoded = None if prompt is None else self._joined(row, ids[prompt], ids[answer])
             yield self._encoded_alone(row) if encoded is None else encoded
 
     def _prompt_texts(self, rows: Sequence[Prompted]) -> Sequence[str | None]:

@@ -17,8 +17,8 @@ from weakref import WeakKeyDictionary
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import History
-from tutelage.tokens.chat_templates import bundled_names
 from tutelage.tokens.rendering import MARK, Message, render, render_all
+from tutelage.tokens.special_spellings import special_spellings
 
 
 def messages(prompt: str, history: History = ()) -> list[Message]:
@@ -76,7 +76,7 @@ def _encode_apart(tokenizer: Any, messages: Sequence[Message], *, generate: bool
                 "cannot be kept apart from them",
                 where="chat_template",
                 found=f"message {index} with role {message['role']!r}",
-                fix="use another chat template, or take the control tokens out of the text",
+                fix="take the control tokens out of the text, or use a chat template that writes every message as it stands",
             )
         ids += encode_text(tokenizer, before, control=True)
         ids += encode_text(tokenizer, message["content"], control=False)
@@ -104,48 +104,12 @@ def control_ids(tokenizer: Any) -> frozenset[int]:
     return _special_tokens(tokenizer).ids
 
 
-def turn_end(tokenizer: Any) -> str:
-    """What the template writes after the assistant's answer, up to the end of its turn.
-
-    Raises:
-        InputError: the template ends no turn, or opens the assistant's turn otherwise in training than in use.
-    """
-    user = {"role": "user", "content": "a"}
-    opened = render(tokenizer, [user], generate=True)
-    answer = {"role": "assistant", "content": MARK.format(0)}
-    finished = render(tokenizer, [user, answer], generate=False)
-    before, mark, after = finished.partition(MARK.format(0))
-    if not mark or before != opened:
-        raise InputError(
-            "the chat template renders a finished conversation otherwise than an open one, "
-            "so what is trained would not be what is asked",
-            where="chat_template",
-            found=f"open: {opened!r}; finished: {before!r}",
-            expected="the finished text to begin with the open one",
-            fix="name another template in `chat_template`, such as " + " or ".join(bundled_names()),
-        )
-    spellings = _special_tokens(tokenizer).spellings
-    ends = [after.find(token) + len(token) for token in spellings if token in after]
-    if not ends:
-        raise InputError(
-            "the chat template does not end the assistant's turn with a special token, "
-            "so the model could not learn when to stop",
-            where="chat_template",
-            found=repr(after),
-            expected="an end-of-turn token such as the tokenizer's eos token",
-            fix="name another template in `chat_template`",
-        )
-    return after[: min(ends)]
-
-
 class _SpecialTokens:
     """The special tokens of one tokenizer, and a copy of the tokenizer without them."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._backend = tokenizer.backend_tokenizer  # fast tokenizers have one
-        spellings = {i: str(t) for i, t in tokenizer.added_tokens_decoder.items() if t.special}
-        with_role = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
-        spellings.update((i, str(t)) for i, t in with_role if i is not None)
+        spellings = special_spellings(tokenizer)
         self.ids = frozenset(spellings)
         self.spellings = tuple(text for text in spellings.values() if text)
 

@@ -11,6 +11,29 @@ from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.regular import read_text
 from tutelage.core.suggestions import did_you_mean
 
+OWN_TEMPLATE = "{#- then the model's own template -#}"
+"""A template that ends with this comment goes on with the model's own: it changes what that one is given."""
+
+
+def complete(text: str, own: str | None) -> str:
+    """A template's text, with the model's own template behind it where it ends with OWN_TEMPLATE.
+
+    Raises:
+        InputError: the model has none.
+    """
+    if not text.rstrip().endswith(OWN_TEMPLATE):
+        return text
+    if not own:
+        raise InputError(
+            "the chat template goes on with the model's own, and the model has none",
+            where="chat_template",
+            found="a tokenizer without a chat template",
+            expected="a model that has one, or a template that is whole",
+            fix="name another one, such as `chat_template: plain`",
+        )
+    start = text.rstrip().removesuffix(OWN_TEMPLATE)
+    return own if own.startswith(start) else start + own
+
 
 def bundled_names() -> list[str]:
     """List the names of the bundled chat templates."""

@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 from tutelage.core.errors import InputError
 from tutelage.core.types import Encoded, History, Prompted
 from tutelage.tokens import chat_encoding
+from tutelage.tokens.answer_turn import AnswerTurn, answer_turn, trained_turn
 from tutelage.tokens.rendering import RenderLimitError
 
 BATCH = 1000  # rows whose conversations are rendered together
@@ -47,10 +48,11 @@ class Encoder:
         max_length: the most tokens that a row may have (prompt and completion; each side for encoder-decoder);
             None for no limit.
         truncation: what is shortened when a row has more.
-        conversations: whether a chat template is required; without one, only bare texts can be encoded.
+        conversations: whether rows are trained: a chat template is required that shows how an answer goes on from its prompt.
+            Without it the model can be asked: bare texts, and conversations where there is a template.
 
     Raises:
-        InputError: there is no chat template, or one with which no turn ends.
+        InputError: with `conversations` there is no chat template, or one that cannot be trained.
     """
 
     def __init__(
@@ -74,19 +76,49 @@ class Encoder:
         else:
             self._text_prefix = _added_tokens(tokenizer, "text").prefix
         if conversations:
-            _ = self._turn_end  # a template that ends no turn is refused here
+            _ = self.turn_end_ids  # a template that cannot be trained is refused here
 
     @cached_property
-    def _turn_end(self) -> list[int]:
-        """The ids that end a turn."""
+    def answer_turn(self) -> AnswerTurn:
+        """How the chat template writes an answer's turn; without a text of its own for an encoder-decoder model."""
+        return AnswerTurn("", "") if self.encoder_decoder else answer_turn(self.tokenizer)
+
+    @cached_property
+    def turn_end_ids(self) -> list[int]:
+        """The ids that end a turn.
+
+        Raises:
+            InputError: the chat template cannot be trained.
+        """
         if self.encoder_decoder:
             return list(self._answer_added.suffix)
-        return chat_encoding.encode_text(self.tokenizer, chat_encoding.turn_end(self.tokenizer), control=True)
+        return chat_encoding.encode_text(self.tokenizer, trained_turn(self.tokenizer).end, control=True)
+
+    @cached_property
+    def opening_ids(self) -> list[int]:
+        """The ids that the chat template writes between prompt and answer, without the spaces at their end; mostly empty."""
+        return chat_encoding.encode_text(self.tokenizer, self.answer_turn.head, control=True)
+
+    @cached_property
+    def stop_id(self) -> int | None:
+        """The token that ends a turn: learned in training, and a stop token in generation; None where the template ends none."""
+        if self.encoder_decoder:
+            return self.turn_end_ids[-1]
+        ids = chat_encoding.encode_text(self.tokenizer, self.answer_turn.end, control=True)
+        return ids[-1] if ids else None
 
     @property
-    def stop_id(self) -> int:
-        """The token that ends a turn: learned in training, and a stop token in generation."""
-        return self._turn_end[-1]
+    def text_before_stop(self) -> str:
+        """What the template writes between an answer and the token that ends its turn, such as Llama 2's space."""
+        if self.stop_id is None or self.encoder_decoder:
+            return ""
+        return self.answer_turn.end.removesuffix(str(self.tokenizer.convert_ids_to_tokens(self.stop_id)))
+
+    @cached_property
+    def opening_length(self) -> int:
+        """The most tokens that the template's text before an answer takes: room that an answer needs besides its own."""
+        spaces = chat_encoding.encode_text(self.tokenizer, self.answer_turn.spaces, control=False)
+        return len(self.opening_ids) + len(spaces)
 
     @property
     def answer_prefix(self) -> tuple[int, ...]:
@@ -132,8 +164,20 @@ class Encoder:
         )
 
     def completion_ids(self, completion: str) -> list[int]:
-        """The ids of an answer, the end of the turn included."""
-        return [*chat_encoding.encode_text(self.tokenizer, completion, control=False), *self._turn_end]
+        """The ids of an answer, with what the template writes before it and the end of the turn."""
+        return [*self.opening_of(completion), *self.spoken_ids(completion), *self.turn_end_ids]
+
+    def opening_of(self, completion: str) -> list[int]:
+        """The ids of the template's text before a completion; none where the completion has a text of this kind, such as thoughts."""
+        return [] if self.answer_turn.begins(completion) else self.opening_ids
+
+    def spoken_text(self, answer: str) -> str:
+        """An answer with the spaces that the template writes before it: they are tokenized as one text."""
+        return self.answer_turn.spaces + answer
+
+    def spoken_ids(self, answer: str) -> list[int]:
+        """The ids of an answer without opening and end."""
+        return chat_encoding.encode_text(self.tokenizer, self.spoken_text(answer), control=False)
 
     def encode(self, row: Prompted) -> Encoded:
         """Ids and loss mask of one row, the prompt shortened if it must be.
@@ -159,9 +203,9 @@ class Encoder:
         Args:
             row: the row.
             prompt: for a decoder-only model the ids of the rendered conversation, else those of the bare prompt.
-            completion: the ids of the bare completion.
+            completion: the ids of the completion as `spoken_text` gives it.
         """
-        target = [*completion, *self._turn_end]
+        target = [*self.opening_of(row.completion), *completion, *self.turn_end_ids]
         source = [*self._source_added.prefix, *prompt, *self._source_added.suffix]
         lengths = (len(source), len(self.answer_prefix) + len(target))
         if (max(lengths) if self.encoder_decoder else sum(lengths)) > self.max_length or not prompt:

@@ -21,6 +21,7 @@ from tutelage.templates import chat_renderer
 from tutelage.templates.chat_environment import RenderedChat
 from tutelage.templates.sandbox import RenderFailure
 from tutelage.tokens.chat_templates import bundled_names
+from tutelage.tokens.template_fixes import advice, start_token
 
 Message = Mapping[str, str]
 MARK_START, MARK_END = "\ue0f1", "\ue0f2"
@@ -39,10 +40,11 @@ class RenderLimitError(InputError):
 
 @dataclass(slots=True)
 class _TemplateUse:
-    """One tokenizer's template: its clock, where its text comes from, and its pieces by roles."""
+    """One tokenizer's template: its clock, where its text comes from, the model's own if it is another, its pieces by roles."""
 
     clock: Clock = field(default_factory=Clock)
     where: str = _FIELD
+    own: str | None = None
     pieces: dict[tuple[Any, ...], list[str] | None] = field(default_factory=dict)
 
 
@@ -50,7 +52,12 @@ _USES: WeakKeyDictionary[Any, _TemplateUse] = WeakKeyDictionary()
 
 
 def set_template(
-    tokenizer: Any, template: str | None, *, clock: Clock | None = None, where: str = _FIELD
+    tokenizer: Any,
+    template: str | None,
+    *,
+    clock: Clock | None = None,
+    where: str = _FIELD,
+    own: str | None = None,
 ) -> None:
     """Set a tokenizer's chat template.
 
@@ -59,14 +66,21 @@ def set_template(
         template: the Jinja text; None for none.
         clock: what the template reads when it asks for the time; one that shows this moment by default.
         where: the file or field that the template comes from, for errors.
+        own: the model's own template, which errors may advise; None where there is none.
     """
     tokenizer.chat_template = template
-    _USES[tokenizer] = _TemplateUse(clock or Clock(), where)
+    _USES[tokenizer] = _TemplateUse(clock or Clock(), where, None if own == template else own)
 
 
 def clock_of(tokenizer: Any) -> Clock:
     """The clock that a tokenizer's chat template reads."""
     return _use_of(tokenizer).clock
+
+
+def other_templates(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> str:
+    """Say which other chat templates write all these conversations, each up to a question, for the fix of an error."""
+    use = _use_of(tokenizer)
+    return advice(tokenizer, conversations, use.clock.instant, own=use.own)
 
 
 def may_read_clock(tokenizer: Any) -> bool:
@@ -178,19 +192,10 @@ def _error(tokenizer: Any, failure: RenderFailure, messages: Sequence[Message], 
         where=where,
         found=detail if failure.kind == "syntax" else f"{detail}; {roles}",
         expected="a template that writes `messages` (role and content) in milliseconds and a few megabytes",
-        fix=f"name another template, such as `chat_template: {_fitting_template(tokenizer)}`, or another model",
+        fix=other_templates(tokenizer, [messages]),
     )
-
-
-def _fitting_template(tokenizer: Any) -> str:
-    """The bundled template that works with this tokenizer."""
-    vocabulary = tokenizer.get_added_vocab()
-    has_chatml = "<|im_start|>" in vocabulary and "<|im_end|>" in vocabulary
-    return "chatml-plain" if has_chatml else _plain_template(tokenizer)
 
 
 def _plain_template(tokenizer: Any) -> str:
     """The bundled template without roles: the one with a bos token where the tokenizer puts one before a text."""
-    ids = tokenizer("a")["input_ids"]
-    adds_bos = tokenizer.bos_token_id is not None and ids[:1] == [tokenizer.bos_token_id]
-    return "plain-bos" if adds_bos else "plain"
+    return "plain" if start_token(tokenizer) is None else "plain-bos"

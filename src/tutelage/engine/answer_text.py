@@ -1,0 +1,60 @@
+"""The text of a generated answer, without what the chat template has the model say around it (`tokens.answer_turn`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tutelage.core.types import Request
+from tutelage.tokens.encoder import Encoder
+
+
+class AnswerText:
+    """Takes the opening and the end of the assistant's turn off answers to chat requests; other answers stay as they are.
+
+    Args:
+        tokenizer: of the model.
+        encoder: its encoder.
+        takes_chats: whether there is a chat template at all.
+    """
+
+    def __init__(self, tokenizer: Any, encoder: Encoder, *, takes_chats: bool) -> None:
+        self._tokenizer = tokenizer
+        self._head: list[int] = []
+        self._spaces: list[int] = []
+        self._spaces_text = self._closing = ""
+        if takes_chats and not encoder.encoder_decoder:
+            turn = encoder.answer_turn
+            self._head, self._spaces_text = encoder.opening_ids, turn.spaces
+            self._spaces = encoder.spoken_ids("") if turn.spaces else []
+            self._closing = encoder.text_before_stop
+
+    def text(self, request: Request, ids: Sequence[int], *, ended: bool = False) -> str:
+        """An answer's tokens as text; empty while the model is still saying the opening.
+
+        Args:
+            request: what is answered.
+            ids: the tokens so far, without the one that ends the turn.
+            ended: whether such a token came: what the template writes before it is then taken off.
+        """
+        if request.form != "chat":
+            return self._decoded(ids)
+        if self._head and len(ids) < len(self._head) and list(ids) == self._head[: len(ids)]:
+            return ""
+        said = len(self._head) if self._says_head(ids) else 0
+        text = self._decoded(ids[said:]).removeprefix(self._spaces_text)
+        return text.removesuffix(self._closing) if ended else text
+
+    def limit(self, request: Request, ids: Sequence[int]) -> int:
+        """The most tokens of an answer that begins with these: those of the opening, where the model says it, are not counted."""
+        if request.form != "chat" or not self._says_head(ids):
+            return request.max_new_tokens
+        start = len(self._head)
+        spaces = len(self._spaces) if list(ids[start : start + len(self._spaces)]) == self._spaces else 0
+        return request.max_new_tokens + start + spaces
+
+    def _says_head(self, ids: Sequence[int]) -> bool:
+        return list(ids[: len(self._head)]) == self._head
+
+    def _decoded(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
