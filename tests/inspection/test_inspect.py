@@ -506,7 +506,9 @@ def test_right_answers_that_are_longer_than_an_answer_may_be(looked):
     (finding,) = looked(task={"max_new_tokens": 4}).findings
     assert finding.kind == "answers-cut"
     assert "max_new_tokens is 4: 3 of 3 answers cannot be whole" in finding.found
-    assert not looked(task={"max_new_tokens": int(finding.fix.removeprefix("write max_new_tokens: "))}).findings
+    assert not looked(
+        task={"max_new_tokens": int(finding.fix.removeprefix("write max_new_tokens: "))}
+    ).findings
 
 
 @pytest.mark.parametrize(

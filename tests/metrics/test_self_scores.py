@@ -10,7 +10,7 @@ from tutelage.metrics.self_scores import MOST_ROWS, _table, rejected_answers, sh
 
 HINDI = ("भारत की राजधानी नई दिल्ली है", "यहाँ संख्या दो है अब")
 THAI = ("สวัสดีชาวโลก", "ประเทศไทยมีประชากรหลายล้านคน")
-CHINESE = ("今天天气很好，我们去公园", "你好世界你好世界")
+CHINESE = ("今天天气很好。我们去公园", "你好世界你好世界")
 JAPANESE = ("今日は天気がとても良いです", "こんにちは世界の皆さん")
 VIETNAMESE = ("Số 5 đường Nguyễn Huệ, Quận Một", "Tôi không biết điều đó")
 RUSSIAN_WITH_LATIN = tuple(f"Заказ {n} готов (order {n})" for n in range(5))
@@ -66,7 +66,9 @@ def test_english_sentences_have_full_marks(metric):
         references = ("1", "2") if entry.module == "correlation" else ("B-PER O", "B-LOC")
     else:
         references = ("1", "2") if metric == "numeric_match" else ENGLISH
-    options = ":invalid=-1" if "invalid" in entry.options else ":positive=1" if metric == "multirc_f1a" else ""
+    options = (
+        ":invalid=-1" if "invalid" in entry.options else ":positive=1" if metric == "multirc_f1a" else ""
+    )
     if metric == "multirc_f1a":
         references = ("1", "0")
     if metric in ("rouge7", "rouge8", "rouge9"):
@@ -84,10 +86,13 @@ def test_labels_and_facts_that_the_reference_does_not_have():
 
 
 def test_one_matter_of_several_metrics_is_said_once():
-    (found,) = shortfalls(["rouge1", "rougeL"], rows(("",) + ENGLISH))
+    (found,) = shortfalls(["rouge1", "rougeL"], rows(("", *ENGLISH)))
     assert found.metrics == ("rouge1", "rougeL")
     assert not found.total
-    assert found.sentence == 'rouge1, rougeL: 1 of 3 references has no word that it reads, such as ""; exact_match reads them'
+    assert (
+        found.sentence
+        == 'rouge1, rougeL: 1 of 3 references has no word that it reads, such as ""; exact_match reads them'
+    )
 
 
 def test_of_many_rows_an_even_sample_is_looked_at():

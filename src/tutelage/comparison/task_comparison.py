@@ -16,6 +16,20 @@ ALPHA = 0.05
 DEFAULT_BUDGET = 5.0
 
 
+class CutAnswers(NamedTuple):
+    """How many answers of the first and of the second model ended at the limit of tokens, of how many; false where none did."""
+
+    base: int = 0
+    tuned: int = 0
+    of: int = 0
+
+    def __bool__(self) -> bool:
+        return self.base > 0 or self.tuned > 0
+
+
+NONE_CUT = CutAnswers()
+
+
 @dataclass(frozen=True, slots=True)
 class PairedScores:
     """One task or benchmark scored with two models on the same rows.
@@ -25,6 +39,7 @@ class PairedScores:
         base, tuned: every metric's scores of the first and the second model.
         parts: the same for each part (a subject, a kind of question).
         answer_log_probabilities: both models' log-probabilities of the right answers, on the same items; None where answers have none.
+        cut: the answers that ended at the limit of tokens.
     """
 
     primary: str
@@ -32,6 +47,7 @@ class PairedScores:
     tuned: Mapping[str, ItemScores]
     parts: Mapping[str, PairedScores] = field(default_factory=dict)
     answer_log_probabilities: tuple[AnswerLogProbabilities, AnswerLogProbabilities] | None = None
+    cut: CutAnswers = NONE_CUT
 
 
 class Estimate(NamedTuple):
@@ -96,7 +112,7 @@ class TaskComparison:
     """A task or benchmark compared: scores of both models and their paired differences, by metric.
 
     `flips` counts the items that only the second model, and only the first one, has right; None where the primary metric
-    does not say right or wrong of an item. `nats` is the loss of the right answers' log-probability, where the budget is in nats.
+    does not say right or wrong of an item. `cut` counts the answers that ended at the limit of tokens. `nats` is the loss of the right answers' log-probability, where the budget is in nats.
     """
 
     name: str
@@ -107,6 +123,7 @@ class TaskComparison:
     parts: Mapping[str, TaskComparison] = field(default_factory=dict)
     flips: tuple[int, int] | None = None
     nats: NatsLoss | None = None
+    cut: CutAnswers = NONE_CUT
 
     @property
     def primary_difference(self) -> ScoreDifference:
@@ -167,6 +184,7 @@ class TaskComparison:
             "difference": {metric: difference.as_json() for metric, difference in self.difference.items()},
             "parts": {name: part.as_json() for name, part in self.parts.items()},
             **newly,
+            **({"cut": self.cut._asdict()} if self.cut else {}),
         }
 
 
@@ -200,6 +218,7 @@ def compare_task(name: str, scores: PairedScores, *, seed: int) -> TaskCompariso
             if inner.primary in _counted(inner.base) or inner.primary in _counted(inner.tuned)
         },
         flips=_flips(base[scores.primary], tuned[scores.primary]),
+        cut=scores.cut,
     )
 
 

@@ -60,7 +60,9 @@ def _rouge(spec: MetricSpec, references: Sequence[str]) -> Words:
         words = [word for text in references for word in _WORD.findall(text)]
         broken = sum(not word.isascii() for word in words) / max(len(words), 1)
         return Words(counts, needed, broken=broken)
-    return Words(counts, needed, _unspaced(references, _UNSPACED_FOR_CJK if tokenizer == "cjk" else _UNSPACED))
+    return Words(
+        counts, needed, _unspaced(references, _UNSPACED_FOR_CJK if tokenizer == "cjk" else _UNSPACED)
+    )
 
 
 def _bleu(spec: MetricSpec, references: Sequence[str]) -> Words:

@@ -39,7 +39,9 @@ class LongAnswers:
     @property
     def found(self) -> str:
         """The numbers in one sentence."""
-        lengths = f"{self.shortest:,} to {self.longest:,}" if self.shortest < self.longest else f"{self.longest:,}"
+        lengths = (
+            f"{self.shortest:,} to {self.longest:,}" if self.shortest < self.longest else f"{self.longest:,}"
+        )
         return (
             f"the right answers of {self.of:,} test rows have {lengths} tokens, and max_new_tokens is {self.limit:,}: "
             f"{len(self.rows):,} of {self.of:,} answers cannot be whole"
