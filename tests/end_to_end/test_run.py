@@ -51,6 +51,15 @@ def test_a_run_leaves_what_design_says(job: Path, capsys: pytest.CaptureFixture[
     assert task["primary"] == "rougeL"
     for side in ("base", "tuned", "difference"):
         assert task[side]["rougeL"]["n"] == 6
+    with Store.open(out / "results.sqlite", read_only=True) as store:
+        asked = {
+            side: store.evaluations(model=side, suite="task")[0].responses() for side in ("base", "tuned")
+        }
+    cut = {
+        side: sum(answer.finish == "length" for answer in answers.values()) for side, answers in asked.items()
+    }
+    assert task["cut"] == {**cut, "of": 6}
+    assert f"cut off: base {cut['base']}, tuned {cut['tuned']} of 6." in results["verdict"]["sentence"]
     assert results["watched"]["general-probe"]["parts"]
     assert results["verdict"]["learned"] in ("yes", "no", "unclear")
     card = json.loads((out / "data" / "card.json").read_text("utf-8"))

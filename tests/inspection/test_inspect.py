@@ -50,7 +50,7 @@ def _there(tmp_path, monkeypatch):
 def looked(tmp_path, tiny_model_folder):
     """Write rows and a recipe, inspect them, and give the inspection."""
 
-    def look(rows=None, *, model=None, selection=None, tune=None, chat_template=None, split=None):
+    def look(rows=None, *, model=None, selection=None, tune=None, chat_template=None, split=None, task=None):
         lines = [json.dumps(one) + "\n" for one in (healthy() if rows is None else rows)]
         (tmp_path / "rows.jsonl").write_text("".join(lines), "utf-8")
         if chat_template is not None:
@@ -65,7 +65,9 @@ def looked(tmp_path, tiny_model_folder):
                     "prompt": "{{ question }}",
                     "completion": "{{ answer }}",
                     "split": {"column": "split", **(split or {})},
-                    "max_new_tokens": 8,
+                    "metrics": ["exact_match"],
+                    "max_new_tokens": 48,
+                    **(task or {}),
                 }
             ],
             "tune": {"max_length": 128, **(tune or {})},
@@ -498,6 +500,27 @@ def test_warnings_come_before_notes_and_say_all_that_a_person_needs(looked, llam
     assert [one.kind for one in found.warnings] == ["conflicting-answers"]
     for one in found.findings:
         assert all((one.problem, one.where, one.found, one.expected, one.why, one.fix))
+
+
+def test_right_answers_that_are_longer_than_an_answer_may_be(looked):
+    (finding,) = looked(task={"max_new_tokens": 4}).findings
+    assert finding.kind == "answers-cut"
+    assert "max_new_tokens is 4: 3 of 3 answers cannot be whole" in finding.found
+    assert not looked(
+        task={"max_new_tokens": int(finding.fix.removeprefix("write max_new_tokens: "))}
+    ).findings
+
+
+@pytest.mark.parametrize(
+    ("answer", "metrics", "level"),
+    [("यहाँ {n} नहीं", ["rougeL"], "warning"), ("Plan {n} is {n}.", ["exact_match", "rouge9"], "warning")],
+    ids=["the first metric reads no word", "a further one needs more words than there are"],
+)
+def test_metrics_that_give_references_less_than_full_marks(looked, answer, metrics, level):
+    rows = [{**row, "answer": answer.format(n=n)} for n, row in enumerate(healthy())]
+    kinds = {finding.kind: finding for finding in looked(rows, task={"metrics": metrics}).findings}
+    assert kinds["metric-below-full-marks"].level == level
+    assert kinds["metric-below-full-marks"].found.startswith(f"{metrics[-1]}: ")
 
 
 def test_every_check_of_the_table_has_a_test_that_makes_it_speak():

@@ -218,6 +218,8 @@ def _show(card: Scorecard, *, per_item: bool) -> None:
             for item in card.items()
         ]
         console.show_table(["line", *metrics], lines, right=tuple(range(len(metrics) + 1)))
+    for note in card.notes():
+        console.show(f"warning: {note}")
     for item_scores in card.side.scores.values():
         console.show(f"signature: {item_scores.score.signature}")
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from tutelage.comparison.paired_comparison import Comparison, compare_models
 from tutelage.comparison.runs import RunComparison, compare_runs
-from tutelage.comparison.task_comparison import ALPHA, DEFAULT_BUDGET, PairedScores, TaskComparison
+from tutelage.comparison.task_comparison import (
+    ALPHA,
+    DEFAULT_BUDGET,
+    CutAnswers,
+    PairedScores,
+    TaskComparison,
+)
 from tutelage.comparison.task_means import BEST_ON_VALIDATION
 from tutelage.comparison.verdict import SideNames, Verdict
 
@@ -13,6 +19,7 @@ __all__ = [
     "BEST_ON_VALIDATION",
     "DEFAULT_BUDGET",
     "Comparison",
+    "CutAnswers",
     "PairedScores",
     "RunComparison",
     "SideNames",

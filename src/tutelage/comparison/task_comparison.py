@@ -17,6 +17,20 @@ ALPHA = 0.05
 DEFAULT_BUDGET = 5.0
 
 
+class CutAnswers(NamedTuple):
+    """How many answers of the first and of the second model ended at the limit of tokens, of how many; false where none did."""
+
+    base: int = 0
+    tuned: int = 0
+    of: int = 0
+
+    def __bool__(self) -> bool:
+        return self.base > 0 or self.tuned > 0
+
+
+NONE_CUT = CutAnswers()
+
+
 @dataclass(frozen=True, slots=True)
 class PairedScores:
     """One task or benchmark scored with two models on the same rows.
@@ -26,6 +40,7 @@ class PairedScores:
         base, tuned: every metric's scores of the first and the second model.
         parts: the same for each part (a subject, a kind of question).
         answer_log_probabilities: both models' log-probabilities of the right answers, on the same items; None where answers have none.
+        cut: the answers that ended at the limit of tokens.
     """
 
     primary: str
@@ -33,6 +48,7 @@ class PairedScores:
     tuned: Mapping[str, ItemScores]
     parts: Mapping[str, PairedScores] = field(default_factory=dict)
     answer_log_probabilities: tuple[AnswerLogProbabilities, AnswerLogProbabilities] | None = None
+    cut: CutAnswers = NONE_CUT
 
 
 class Estimate(NamedTuple):
@@ -99,6 +115,7 @@ class TaskComparison:
     `flips` counts the items that only the second model, and only the first one, has right; None where the primary metric
     does not say right or wrong of an item. `nats` is the loss of the right answers' log-probability, where the budget is in nats.
     `reach` has the tuned model's scores against the targets that the recipe states; `facts` stand behind the numbers of the verdict.
+    `cut` counts the answers that ended at the limit of tokens.
     """
 
     name: str
@@ -111,6 +128,7 @@ class TaskComparison:
     nats: NatsLoss | None = None
     reach: tuple[ReachWord, ...] = ()
     facts: tuple[str, ...] = ()
+    cut: CutAnswers = NONE_CUT
 
     @property
     def primary_difference(self) -> ScoreDifference:
@@ -172,6 +190,7 @@ class TaskComparison:
             "parts": {name: part.as_json() for name, part in self.parts.items()},
             **newly,
             **({"reach": {each.metric: each.as_json() for each in self.reach}} if self.reach else {}),
+            **({"cut": self.cut._asdict()} if self.cut else {}),
         }
 
 
@@ -205,6 +224,7 @@ def compare_task(name: str, scores: PairedScores, *, seed: int) -> TaskCompariso
             if inner.primary in _counted(inner.base) or inner.primary in _counted(inner.tuned)
         },
         flips=_flips(base[scores.primary], tuned[scores.primary]),
+        cut=scores.cut,
     )
 
 

@@ -84,6 +84,7 @@ def verdict(
         sentences["prefix"].format(base=names.base, tuned=names.tuned)
         + (about_tasks or sentences["no_tasks"]),
         *(reach.sentence(task.name, target) for task in tasks for target in task.reach),
+        _cut_sentence(tasks, sentences, names),
         about_watched or sentences["not_watched"],
         _parts_sentence(watched, sentences),
     ]
@@ -152,6 +153,17 @@ def _watched_group(comparison: TaskComparison, budgets: Mapping[str, Budget]) ->
     if isinstance(budget, Nats) or worst is None or exceeds(worst, budget):
         return "unsettled"
     return "few"
+
+
+def _cut_sentence(tasks: Sequence[TaskComparison], sentences: Mapping[str, str], names: SideNames) -> str:
+    """How many answers ended at the limit of tokens, which no metric forgives."""
+    counts = [
+        (f"{task.name}: " if len(tasks) > 1 else "")
+        + f"{names.base} {task.cut.base}, {names.tuned} {task.cut.tuned} of {task.cut.of}"
+        for task in tasks
+        if task.cut
+    ]
+    return sentences["cut"].format(changes=_first_few(counts)) if counts else ""
 
 
 def _parts_sentence(watched: Sequence[TaskComparison], sentences: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tutelage.config import continuation
+from tutelage.config import continuation, foreign_words
 from tutelage.config.contradictions import find_contradictions
 from tutelage.config.fields import slug
 from tutelage.config.schema import Recipe
@@ -17,7 +17,7 @@ from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.types import Json
-from tutelage.core.validation import Places, read_document, validate
+from tutelage.core.validation import Places, Words, read_document, validate
 from tutelage.core.validation.field_history import with_new_names
 from tutelage.core.yamltext import FieldPath
 from tutelage.data.formats import format_of
@@ -33,6 +33,8 @@ _EXAMPLES = {
     "shots": "shots: {{count: {}}}",
 }
 """How to write a block, for errors about a plain value in its place."""
+_WORDS = Words(foreign_words.advice, foreign_words.refused_value)
+"""What is known of words that are no fields of a recipe."""
 
 
 def load(
@@ -82,7 +84,7 @@ def _recipe(
     values: Mapping[str, Any], places: Places, *, root: Path, benchmarks: Collection[str] | None
 ) -> Recipe:
     values, places, notes, clashes = with_new_names(Recipe, continuation.with_model(values), places)
-    recipe, errors, total = validate(Recipe, values, places, examples=_EXAMPLES)
+    recipe, errors, total = validate(Recipe, values, places, examples=_EXAMPLES, words=_WORDS)
     clashes += find_contradictions(values, places, benchmarks)
     raise_all(places.file, [*errors, *clashes], total=total + len(clashes))
     assert recipe is not None

@@ -12,7 +12,7 @@ from typing import Any
 
 from tutelage.benchmarks import Benchmark, caveats, ties
 from tutelage.benchmarks.right_answers import answer_log_probabilities
-from tutelage.comparison import BEST_ON_VALIDATION, PairedScores
+from tutelage.comparison import BEST_ON_VALIDATION, CutAnswers, PairedScores
 from tutelage.core import hashing
 from tutelage.core.provenance import provenance, timestamp
 from tutelage.core.types import Json, Request, Response
@@ -44,6 +44,7 @@ class Measurement:
         notes: facts to be reported beside the scores, such as parts that are missing.
         best_wording: of a task that is asked in all wordings, the one that scores best on the validation rows; "" without any.
         answer_log_probabilities: of the right answers of a benchmark of choices; None where answers have none.
+        cut: how many answers of a task ended at max_new_tokens, and how many there are.
     """
 
     primary: str
@@ -54,6 +55,7 @@ class Measurement:
     notes: Mapping[str, Json] = field(default_factory=dict)
     best_wording: str = ""
     answer_log_probabilities: AnswerLogProbabilities | None = None
+    cut: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,9 @@ class ModelEvaluator:
         scores = score_rows(task.task.metrics, rows)
         primary = next(iter(scores))
         evaluation.write_scores("", scores, primary=primary)
+        cut = evaluation.cut_answers()
         if not task.in_all_wordings:
-            return Measurement(primary, scores, {})
+            return Measurement(primary, scores, {}, cut=cut)
         parts, best = wordings.by_wording(task.task.metrics, task.test, rows), ""
         if task.validation:
             self.listener.stage(self.stage_prefix + task.name, "validation rows, for the best wording")
@@ -135,7 +138,7 @@ class ModelEvaluator:
             # Two models may have different best wordings: their answers are paired by row, as items of the first wording.
             ids = wordings.ids_of_first(task.test)
             evaluation.write_scores(BEST_ON_VALIDATION, parts[best], primary=primary, ids=ids)
-        return Measurement(primary, scores, parts, best_wording=best)
+        return Measurement(primary, scores, parts, best_wording=best, cut=cut)
 
     def _answer_task(
         self, suite: str, task: TaskQuestions, questions: Questions
@@ -315,6 +318,7 @@ def pair_scores(base: Mapping[str, Measurement], tuned: Mapping[str, Measurement
             answer_log_probabilities=_both(
                 measurement.answer_log_probabilities, tuned[name].answer_log_probabilities
             ),
+            cut=CutAnswers(measurement.cut[0], tuned[name].cut[0], measurement.cut[1]),
         )
         for name, measurement in base.items()
     }

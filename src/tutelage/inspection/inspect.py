@@ -15,6 +15,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.types import Example, Prompted, Split
 from tutelage.data.splits import content_key
 from tutelage.inspection import test_set_access
+from tutelage.inspection.answer_findings import of_answers
 from tutelage.inspection.checks import Checks, leaks_of, repeats, trained_prompt
 from tutelage.models import load_tokenizer, resolve
 from tutelage.prepare import template_clock
@@ -90,6 +91,7 @@ def inspect(
     findings = [
         *checks.of_model(),
         *(finding for task in prepared.tasks for finding in checks.of_task(task.rows, task.train)),
+        *(finding for task in prepared.tasks for finding in of_answers(task, encoder)),
     ]
     own_template = None if tokenizer.chat_template is None else "the model's own"
     return Inspection(

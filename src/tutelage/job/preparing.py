@@ -34,8 +34,9 @@ from tutelage.models import (
     require_whole,
     template_fingerprint,
 )
+from tutelage.prepare.answer_checks import check_answers
 from tutelage.prepare.contamination import find_contamination
-from tutelage.prepare.preparation import Prepared, prepare
+from tutelage.prepare.preparation import Prepared, encoder_of, prepare
 from tutelage.prepare.reader import read_rows
 from tutelage.prepare.recipe_mixture import check_replay_pool
 from tutelage.prepare.task_rows import RecipeRows
@@ -134,6 +135,8 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
     if earlier := in_sequence.earlier_tasks(inputs.rows.earlier, base):
         in_sequence.announce(context, earlier, rows)
     check_parity(recipe, rows, tokenizer, say=context.say("prepare"))
+    for note in check_answers(rows.tasks, encoder_of(recipe, tokenizer)):
+        context.listener.stage("prepare", note)
     if recipe.protect is not None and recipe.protect.scales:
         check_gains(rows.questions)
     steps = tuning.step_count(recipe, rows)

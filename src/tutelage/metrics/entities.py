@@ -25,7 +25,7 @@ from tutelage.metrics.row_fields import single_reference
 from tutelage.metrics.score import Row
 from tutelage.metrics.stats.arrays import Floats, Ints
 from tutelage.metrics.stats.estimators import Estimator, SumEstimator
-from tutelage.metrics.tag_schemes import split_tag, strict_entities, transition
+from tutelage.metrics.tag_schemes import is_entity_tag, split_tag, strict_entities, transition
 
 _PREFIXES = {"iob2": "IOB", "iobes": "IOBES"}
 
@@ -120,6 +120,16 @@ def _tags(spec: MetricSpec, row: Row, index: int) -> tuple[list[str], list[str],
             found=f"{len(predicted)} tags",
             expected=f"{len(true)}",
             fix="answers that name entities in words are scored by " + spec.entry.name + ":form=text",
+        )
+    if foreign := next((tag for tag in (*true, *predicted) if not is_entity_tag(tag)), None):
+        raise InputError(
+            "a tag marks no entity",
+            where=f"row {index + 1}",
+            found=foreign,
+            expected="O, or B-, I-, E- or S- and a type, such as B-PER",
+            fix="write BILOU's L- as E- and U- as S-"
+            if foreign[:2] in ("L-", "U-")
+            else "tags of single tokens, such as parts of speech, are scored place by place by sequence_f1",
         )
     tokens = row.fields.get("tokens")
     named = isinstance(tokens, list) and len(tokens) == len(true)

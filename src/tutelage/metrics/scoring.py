@@ -17,7 +17,9 @@ from tutelage.metrics.stats.arrays import Floats, Ints
 from tutelage.metrics.stats.estimators import SumEstimator
 from tutelage.metrics.stats.jackknife import Jackknife
 
-_CHECKED_ROWS = 20  # enough to see whether a metric can be counted at all
+_ANY_TEXT = frozenset({"rouge.metric", "translation", "bertscore"})
+"""The modules whose metrics read any text; all others refuse some references, such as a word in the place of a number."""
+_CHECKED_ROWS = 20  # enough to see whether such a metric can be counted at all
 
 
 def score_rows(metrics: Sequence[str], rows: Sequence[Row], *, seed: int = 0) -> dict[str, ItemScores]:
@@ -51,13 +53,13 @@ def score_rows(metrics: Sequence[str], rows: Sequence[Row], *, seed: int = 0) ->
 def check_rows(metrics: Sequence[str], rows: Sequence[Row]) -> None:
     """Raise what `score_rows` would raise for right answers to these rows, without scoring.
 
-    Metrics that read fields look at every row, the others at the first ones only.
+    Metrics that read any text look at the first rows only.
     """
     right = [Row(row.references[0] if row.references else "", row.references, row.fields) for row in rows]
     specs = [parse(text) for text in expand(metrics)]
     all_rows, first_rows = ScoringBatch(right, specs), ScoringBatch(right[:_CHECKED_ROWS], specs)
     for spec in specs:
-        implementation(spec).count(all_rows if spec.entry.reads else first_rows, spec)
+        implementation(spec).count(first_rows if spec.entry.module in _ANY_TEXT else all_rows, spec)
 
 
 def score_subset(scores: ItemScores, indices: Sequence[int], *, seed: int = 0) -> ItemScores:

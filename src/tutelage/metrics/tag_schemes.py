@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
 Entity = tuple[str, int, int]
 """Type, first token, last token."""
+_TAG = re.compile(r"O|[BIES](-.*)?", re.DOTALL)
+
+
+def is_entity_tag(tag: str) -> bool:
+    """Whether a tag is O, or B, I, E or S, alone or with a dash and a type: SCONJ is a part of speech, and no S of the type CONJ."""
+    return _TAG.fullmatch(tag) is not None
 
 
 def conlleval_entities(tags: Sequence[str]) -> list[Entity]:

@@ -130,6 +130,13 @@ class Evaluation:
             for row in rows
         }
 
+    def cut_answers(self) -> tuple[int, int]:
+        """How many responses ended at the limit of tokens, and how many there are."""
+        ((cut, count),) = self._select(
+            "SELECT coalesce(sum(finish = 'length'), 0), count(*) FROM responses WHERE evaluation = ?"
+        )
+        return int(cut), int(count)
+
     def write_scores(
         self, part: str, scored: Mapping[str, ItemScores], *, primary: str, ids: Sequence[str] | None = None
     ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import shorten
 from tutelage.metrics import ItemScores, ScoreDifference, holm, paired_difference, score_rows
+from tutelage.metrics.self_scores import shortfalls
 from tutelage.scoring.predictions import Predictions
 from tutelage.scoring.row_errors import at_line
 
@@ -48,8 +49,10 @@ class Scorecard:
     difference: Mapping[str, ScoreDifference]
 
     def as_json(self, *, per_item: bool = False) -> dict[str, Any]:
-        """The document that `tutelage score --json` prints; `items` only with `per_item`."""
+        """The document that `tutelage score --json` prints; `items` only with `per_item`, `notes` only where there are some."""
         document = self.side.as_json()
+        if notes := self.notes():
+            document["notes"] = notes
         if per_item:
             document["items"] = self.items()
         if self.against is not None:
@@ -58,6 +61,14 @@ class Scorecard:
                 metric: difference.as_json() for metric, difference in self.difference.items()
             }
         return document
+
+    def notes(self) -> list[str]:
+        """What keeps the metrics from giving full marks to the file's own references, each with the first line."""
+        metrics, rows = list(self.side.scores), self.predictions.rows
+        return [
+            f"{shortfall.sentence} (first line {self.predictions.lines[shortfall.rows[0]]})"
+            for shortfall in shortfalls(metrics, rows)
+        ]
 
     def items(self) -> list[dict[str, Any]]:
         """Each row's line, task and value by metric; None where a metric has no value for a row alone."""

@@ -7,13 +7,15 @@ file, `validate` checks it against the model, and every kind of mistake has one 
 from __future__ import annotations
 
 from tutelage.core.validation.block import Block, NonBlank, Text, checked_by, mistake, not_a_choice
-from tutelage.core.validation.document import Places, checked, read_document, validate
+from tutelage.core.validation.document import Advice, Places, Words, checked, read_document, validate
 
 __all__ = [
+    "Advice",
     "Block",
     "NonBlank",
     "Places",
     "Text",
+    "Words",
     "checked",
     "checked_by",
     "mistake",

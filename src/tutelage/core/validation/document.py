@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_args
+from typing import Any, NamedTuple, Protocol, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -25,6 +25,36 @@ _LONGEST_EXAMPLE = 100
 """Characters of a value that a fix repeats."""
 _LONGEST_SHOWN = 60
 """Characters of a list or an object that an error shows."""
+
+
+class Advice(NamedTuple):
+    """What is expected in the place of a word, and what to write."""
+
+    expected: str | None
+    fix: str
+
+
+class FieldAdvice(Protocol):
+    """Gives advice about a field that does not exist; None where nothing is known of it."""
+
+    def __call__(self, path: FieldPath, value: Any, *, on_command_line: bool) -> Advice | None:
+        """Advice about the field at a path, with its value; `on_command_line`: whether an option wrote it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is known of words that a document's fields do not have.
+
+    Attributes:
+        field: advice about a field that does not exist.
+        choice: advice about a text that is none of a field's choices.
+    """
+
+    field: FieldAdvice
+    choice: Callable[[Any], Advice | None]
+
+
 _TYPES = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -126,6 +156,7 @@ def validate(
     places: Places,
     *,
     examples: Mapping[str, str] | None = None,
+    words: Words | None = None,
 ) -> tuple[_Model | None, list[InputError], int]:
     """Check a document's values.
 
@@ -134,6 +165,7 @@ def validate(
         value: the document.
         places: where its fields are written.
         examples: how a block is written whose field has a plain value instead, by field: `data: {{path: {}}}`.
+        words: what is known of words that are no fields.
 
     Returns:
         The checked values, or None when there are mistakes; the first mistakes; how many there are in all.
@@ -143,7 +175,7 @@ def validate(
         return model.model_validate_json(json.dumps(value, allow_nan=False)), [], 0
     except ValidationError as error:
         details = [detail for detail in error.errors(include_url=False) if not _follows(detail)]
-    writer = _Writer(model, value, places, examples or {})
+    writer = _Writer(model, value, places, examples or {}, words)
     paths = [writer.path(detail) for detail in details[:_WORDED]]
     enclosing = {path[:length] for path in paths for length in range(len(path))}
     mistakes: dict[tuple[FieldPath, bool], InputError] = {}
@@ -190,12 +222,18 @@ class _Writer:
     """Puts pydantic's errors about one document into words."""
 
     def __init__(
-        self, model: type[BaseModel], value: Mapping[str, Any], places: Places, examples: Mapping[str, str]
+        self,
+        model: type[BaseModel],
+        value: Mapping[str, Any],
+        places: Places,
+        examples: Mapping[str, str],
+        words: Words | None,
     ) -> None:
         self._model = model
         self._value = value
         self._places = places
         self._examples = examples
+        self._words = words
 
     def mistake(self, detail: Any) -> InputError:
         """One error of pydantic as an InputError."""
@@ -203,7 +241,7 @@ class _Writer:
         value, context = detail["input"], detail.get("ctx", {})
         description = self._description(path)
         advice = f"the field says: {description}" if description else None
-        parts: Mapping[str, str | None]
+        parts: dict[str, str | None]
         match detail["type"]:
             case "extra_forbidden":
                 names = list(_fields(self._block_at(path[:-1])))
@@ -213,6 +251,10 @@ class _Writer:
                     "expected": "one of " + ", ".join(names),
                     "fix": did_you_mean(str(path[-1]), names) or "remove it",
                 }
+                if self._words and (
+                    known := self._words.field(path, value, on_command_line=path in self._places.changes)
+                ):
+                    parts |= known._asdict()
             case error_type if error_type == OWN_MISTAKE:
                 parts = context
             case "missing" if isinstance(value, list):
@@ -231,6 +273,8 @@ class _Writer:
             case "literal_error":
                 choices = [part.strip(" '") for part in context["expected"].replace(" or ", ", ").split(",")]
                 parts = not_a_choice(value, choices).context or {}
+                if self._words and (known := self._words.choice(value)):
+                    parts = {**parts, "fix": known.fix}
             case error_type if error_type in _TYPES:
                 expected = _TYPES[error_type]
                 fix = self._example(path, value) or _correction(value, expected)
