@@ -105,9 +105,14 @@ def test_rows_that_go_on_from_others_or_are_not_wanted_are_refused(tmp_path):
     with pytest.raises(InputError, match="label says which completions are wanted"):
         made(tmp_path, wanted)
     assert made(tmp_path, [row | {"label": True} for row in wanted])[1].tasks
-    for rows in ([{"chosen": "a b", "rejected": "c d"}] * 3, [{"messages": '[{"role": "user"}]'}] * 3):
-        with pytest.raises(InputError, match="no two columns of text, one that asks"):
-            made(tmp_path, rows)
+    turns = [{"role": "user", "content": "a"}]
+    for problem, row in (
+        ("chosen and rejected hold whole", {"chosen": "a b", "rejected": "c d"}),
+        ("chosen and rejected hold whole", {"prompt": "a", "chosen": turns, "rejected": turns}),
+        ("no two columns of text, one that asks", {"messages": json.dumps(turns)}),
+    ):
+        with pytest.raises(InputError, match=problem):
+            made(tmp_path, [row] * 3)
 
 
 def test_a_column_that_says_the_split_is_found(tmp_path):

@@ -129,6 +129,9 @@ class Table:
 
 def choose_columns(table: Table) -> ColumnChoice | None:
     """Choose prompt and completion; None if there are no two columns of which one may ask and one may answer."""
+    if languages := _languages(table):
+        basis = "by their order: the first language is translated into the second"
+        return ColumnChoice(*languages, basis, is_certain=True)
     if table.completions:
         return _with_completion(table)
     if table.prompts:
@@ -141,6 +144,13 @@ def are_together(first: str, second: str) -> bool:
     return any(
         _is_among(first, group[0]) and _is_among(second, group[1]) for group in role_table()["together"]
     )
+
+
+def _languages(table: Table) -> list[str]:
+    """The two columns of texts, if they are named by two languages and nothing else says what answers."""
+    languages = {name: role_table()["languages"].intersection(name_words(name)) for name in table.texts}
+    are_two = len(table.texts) == 2 and all(languages.values()) and len(set().union(*languages.values())) == 2
+    return table.texts if are_two and not table.completions else []
 
 
 def _with_completion(table: Table) -> ColumnChoice | None:
@@ -157,6 +167,16 @@ def _with_completion(table: Table) -> ColumnChoice | None:
     if others:
         are_one = len({name_stem(name) for name in others}) == 1
         return ColumnChoice(others[0], completion, "by the name of the answer", are_one and not is_tie)
+    labels = [name for name in table.labels if name != completion]
+    if (
+        labels
+        and table.kind(completion) == "text"
+        and (table.roles[completion].completion_rank or 0) > STRONG_RANK
+    ):
+        label, is_tie = _one_label_column(table, labels)
+        return ColumnChoice(
+            completion, label, "by what they hold: texts, and few values that repeat", not is_tie
+        )
     rest = [name for name in table.usable if name != completion]
     return ColumnChoice(rest[0], completion, "by the name of the answer", is_certain=False) if rest else None
 
@@ -221,10 +241,6 @@ def _without_names(table: Table) -> ColumnChoice | None:
         return ColumnChoice(
             texts[0], labels[0], "by what they hold: texts, and few values that repeat", is_certain=True
         )
-    languages = [name for name in texts if role_table()["languages"].intersection(name_words(name))]
-    if len(languages) == len(texts) == 2:
-        basis = "by their order: the first language is translated into the second"
-        return ColumnChoice(texts[0], texts[1], basis, is_certain=True)
     ranked = list(dict.fromkeys((*texts, *labels, *table.usable)))
     return ColumnChoice(ranked[0], ranked[1], "by their order", is_certain=False) if len(ranked) > 1 else None
 

@@ -9,7 +9,6 @@ from tutelage.templates.column_contents import ColumnContent
 from tutelage.templates.column_roles import (
     CONTEXT_RANK,
     STRONG_RANK,
-    TEXT_RANK,
     name_stem,
     name_words,
     role_table,
@@ -162,7 +161,7 @@ def _with_further_columns(reading: ColumnReading, table: Table) -> ColumnReading
         elif (
             (are_together(name, reading.prompt) and not is_label)
             or role.prompt_rank == CONTEXT_RANK
-            or (role.prompt_rank == TEXT_RANK and is_question and content.kind == "text")
+            or (is_question and content.kind == "text" and name_words(name)[-1] in role_table()["passages"])
         ):
             before.append(name)
     before.sort(key=lambda name: "system" not in name_words(name))
@@ -185,6 +184,10 @@ def _without_certainty(reading: ColumnReading, table: Table) -> ColumnReading:
         if not ({answer.upper() for answer in answers} <= marks or answers <= texts):
             basis = f"{reading.completion} names none of the options {', '.join(reading.options)}"
             return replace(reading, is_certain=False, basis=basis)
+    if any(content.kind == "tags" for content in contents.values()):
+        return replace(
+            reading, is_certain=False, basis="each row seems to be one token of a sentence with its tag"
+        )
     rank = table.roles[reading.completion].completion_rank
     if rank is None or rank > STRONG_RANK or not reading.is_certain:
         return reading

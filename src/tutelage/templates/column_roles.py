@@ -62,12 +62,20 @@ def column_role(name: str) -> ColumnRole:
         return ColumnRole(completion_rank=TEXT_RANK)
     if excluded or parts[-1] in table["about"] or (len(parts) > 1 and table["measures"].intersection(parts)):
         return ColumnRole(is_ignored=True)
+    return _role_by_words(parts)
+
+
+def _role_by_words(parts: Sequence[str]) -> ColumnRole:
+    """The role of a name by the first of its words that has one."""
+    table = role_table()
+    if parts[-1] in table["meta"] and " ".join(parts) not in table["asks"]:
+        return ColumnRole(is_about=True)
     for spelling in _spellings(parts):
         asks, answers = table["asks"].get(spelling), table["answers"].get(spelling)
         if asks is not None or answers is not None:
             is_about_text = len(parts) > 1 and parts[-1] in table["about_suffix"]
             return ColumnRole(is_ignored=True) if is_about_text else ColumnRole(asks, answers)
-    return ColumnRole(is_about=" ".join(parts) in table["meta"] or parts[-1] in table["meta"])
+    return ColumnRole()
 
 
 def _spellings(parts: Sequence[str]) -> Iterator[str]:
@@ -109,7 +117,7 @@ def role_table() -> dict[str, Any]:
     sets = {
         section: {joined(word) for word in raw[section]}
         for section in (
-            "never", "about", "about_suffix", "measures", "beside", "meta", "flag_prefixes", "marks", "languages", "summaries",
+            "never", "about", "about_suffix", "measures", "beside", "meta", "flag_prefixes", "marks", "languages", "summaries", "passages",
         )
     }  # fmt: skip
     return {

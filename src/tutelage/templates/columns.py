@@ -183,6 +183,8 @@ def refuse_unlearnable_rows(examples: Sequence[Example], *, where: str) -> None:
             expected="a conversation in each row: messages with role and content",
             fix="write the chains as conversations; if each row stands alone, write prompt and completion into the task",
         )
+    if {"chosen", "rejected"} <= set(columns):
+        _refuse_whole_conversations(examples, columns, source)
     if label is not None and "prompt" in columns and {"completion", "response"} & set(columns):
         values = {str(row.fields[label]).casefold() for row in examples}
         if "false" in values <= {"true", "false"}:
@@ -193,6 +195,23 @@ def refuse_unlearnable_rows(examples: Sequence[Example], *, where: str) -> None:
                 expected="rows whose completions are wanted",
                 fix=f"keep the rows where {label} is true; to learn all, write prompt and completion into the task",
             )
+
+
+def _refuse_whole_conversations(examples: Sequence[Example], columns: dict[str, str], source: str) -> None:
+    """Refuse preferences whose `chosen` is a conversation: as a list of turns, or with the question in its text."""
+    chosen = columns["chosen"]
+    has_turns = any(isinstance(row.fields[chosen], list) for row in examples[:SAMPLED_ROWS])
+    asks = [name for name in columns.values() if column_roles.column_role(name).prompt_rank is not None]
+    if has_turns or not asks:
+        raise InputError(
+            "chosen and rejected hold whole conversations, not the answers to a prompt",
+            where=source,
+            found="the columns " + ", ".join(columns.values()),
+            expected="columns prompt, chosen and rejected with texts, of which chosen is learned",
+            fix=f"write {chosen} into a file of its own as the field messages, a list of turns"
+            if has_turns
+            else f"part {chosen} into a column prompt and a column with the last answer",
+        )
 
 
 def suggested_lines(examples: Sequence[Example]) -> str:
