@@ -11,6 +11,7 @@ from tutelage.templates.column_contents import ColumnContent, same_classes
 from tutelage.templates.column_roles import (
     CONTEXT_RANK,
     STRONG_RANK,
+    TEXT_RANK,
     ColumnRole,
     column_role,
     name_stem,
@@ -55,6 +56,13 @@ class Table:
             ):
                 roles[pair[0]], roles[pair[1]] = ColumnRole(prompt_rank=0), ColumnRole(completion_rank=0)
         for name, role in roles.items():
+            words = name_words(name)
+            if (
+                role.is_ignored
+                and self.kind(name) == "label"
+                and column_role(words[-1]).completion_rank is not None
+            ):
+                roles[name] = ColumnRole()  # an email type may be the label, where nothing else is
             # 0 and 1 under `toxic` are labels; texts there would be what should not be said.
             if (
                 role.is_ignored
@@ -196,7 +204,9 @@ def _best_completion(table: Table) -> tuple[str, bool]:
     # Beside labels, a headline or a summary may be what is asked about.
     if labels and (not table.prompts or len(labels) == len(table.completions)):
         return _one_label_column(table, labels)
-    return first, len(table.completions) > 1 or table.kind(first) == "number"
+    return first, len(table.completions) > 1 or table.kind(first) == "number" or (
+        rank != TEXT_RANK and bool(table.labels)
+    )
 
 
 def _one_label_column(table: Table, labels: Sequence[str]) -> tuple[str, bool]:

@@ -154,8 +154,11 @@ def _with_further_columns(reading: ColumnReading, table: Table) -> ColumnReading
         if _gives_answer(content, answers):
             continue
         is_label = content.kind in ("label", "constant") and role.prompt_rank is None
-        if (are_together(reading.prompt, name) and not is_label) or name_stem(name) == name_stem(
-            reading.prompt
+        is_choices = " ".join(name_words(name)) in role_table()["choices"]
+        if (
+            is_choices
+            or (are_together(reading.prompt, name) and not is_label)
+            or name_stem(name) == name_stem(reading.prompt)
         ):
             after.append(name)
         elif (

@@ -13,7 +13,7 @@ from tutelage.core import yamltext
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[^\W\d_]+")
-_NUMBER_AT_END = re.compile(r"[ _.-]*\d+$")
+_NUMBER_AT_END = re.compile(r"[ _.-]*\d+$|[ _.-][aAbB]$")
 # Ranks in roles.yaml. A prompt of rank 0 or 1 is one whatever the others are called; completions of these ranks are answers, the
 # others are labels, summaries and speakers, for which the values must fit too.
 STRONG_RANK, TEXT_RANK, CONTEXT_RANK = 1, 2, 4
@@ -45,7 +45,7 @@ def name_words(name: str) -> tuple[str, ...]:
 
 
 def name_stem(name: str) -> str:
-    """A column's name without a number at its end: `question1` and `question2` have one stem."""
+    """A column's name without a number or letter at its end: `question1` and `question2`, `text_a` and `text_b` have one stem."""
     return _NUMBER_AT_END.sub("", name)
 
 
@@ -117,7 +117,7 @@ def role_table() -> dict[str, Any]:
     sets = {
         section: {joined(word) for word in raw[section]}
         for section in (
-            "never", "about", "about_suffix", "measures", "beside", "meta", "flag_prefixes", "marks", "languages", "summaries", "passages",
+            "never", "about", "about_suffix", "measures", "beside", "meta", "flag_prefixes", "marks", "languages", "summaries", "passages", "choices",
         )
     }  # fmt: skip
     return {
