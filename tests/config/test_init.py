@@ -6,17 +6,24 @@ import pytest
 
 from tutelage.config import load
 from tutelage.config.init import init
+from tutelage.config.init_columns import UnclearColumnsError
 from tutelage.core.errors import InputError, InputErrors
 
 LONG = "a summary of more than a handful of words, number {}"
 
 
-def made(tmp_path, rows, name="rows.jsonl", folder=None):
+@pytest.fixture(autouse=True)
+def no_model_at_hand(tmp_path_factory, monkeypatch):
+    """Lengths are then estimates, the same on every machine."""
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path_factory.getbasetemp() / "no-cache"))
+
+
+def made(tmp_path, rows, name="rows.jsonl", folder=None, **chosen):
     data = tmp_path / name
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     recipe = (folder or tmp_path) / "mine.yaml"
     recipe.parent.mkdir(exist_ok=True)
-    recipe.write_text(init(data, folder=recipe.parent))
+    recipe.write_text(init(data, folder=recipe.parent, **chosen))
     return recipe.read_text(), load(recipe, benchmarks=["general-probe"])
 
 
@@ -52,12 +59,33 @@ def test_short_answers_that_differ_are_matched_exactly(tmp_path):
     assert made(tmp_path, rows)[1].tasks[0].metrics == ("exact_match", "rougeL")
 
 
-def test_unknown_columns_are_guessed_and_it_says_so(tmp_path):
-    rows = [{"who": "x", "odd name": LONG.format(n), "talk": "long " * 50 + str(n)} for n in range(9)]
-    text, recipe = made(tmp_path, rows)
-    assert "a guess: check which column is which" in text
-    assert recipe.tasks[0].prompt == "{{ row['odd name'] }}"
+def test_columns_that_say_nothing_are_a_question_with_both_readings_and_the_commands(tmp_path):
+    rows = [{"who": "x", "odd text": LONG.format(n), "talk": "long " * 50 + str(n)} for n in range(9)]
+    with pytest.raises(UnclearColumnsError) as caught:
+        made(tmp_path, rows)
+    error = caught.value
+    assert error.expected == "odd text asks, talk answers  or  talk asks, odd text answers"
+    assert f"init {tmp_path}/rows.jsonl --prompt 'odd text' --completion talk  or  tutelage init" in error.fix
+    assert [name for name, _ in error.columns] == ["who", "odd text", "talk"]
+    text, recipe = made(tmp_path, rows, prompt=["odd text", "who"], completion="talk")
+    assert "as named by --prompt and --completion" in text
+    assert recipe.tasks[0].prompt == "{{ row['odd text'] }}\n\n{{ who }}"
     assert recipe.tasks[0].completion == "{{ talk }}"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion", "problem"),
+    [
+        (["a"], None, "go together"),
+        ([], "b", "go together"),
+        (["aa"], "b", "no such column"),
+        (["a"], "a", "would hold its answer"),
+        (["a"], "c", "holds no text"),
+    ],
+)
+def test_columns_that_a_person_names_must_be_there(tmp_path, prompt, completion, problem):
+    with pytest.raises(InputError, match=problem):
+        made(tmp_path, [{"a": "x", "b": "y", "c": ["z"]}] * 3, prompt=prompt, completion=completion)
 
 
 def test_the_names_of_columns_say_which_answers_whatever_is_longer(tmp_path):
@@ -77,9 +105,14 @@ def test_rows_that_go_on_from_others_or_are_not_wanted_are_refused(tmp_path):
     with pytest.raises(InputError, match="label says which completions are wanted"):
         made(tmp_path, wanted)
     assert made(tmp_path, [row | {"label": True} for row in wanted])[1].tasks
-    for rows in ([{"chosen": "a b", "rejected": "c d"}] * 3, [{"messages": '[{"role": "user"}]'}] * 3):
-        with pytest.raises(InputError, match="no two columns of text, one that asks"):
-            made(tmp_path, rows)
+    turns = [{"role": "user", "content": "a"}]
+    for problem, row in (
+        ("chosen and rejected hold whole", {"chosen": "a b", "rejected": "c d"}),
+        ("chosen and rejected hold whole", {"prompt": "a", "chosen": turns, "rejected": turns}),
+        ("no two columns of text, one that asks", {"messages": json.dumps(turns)}),
+    ):
+        with pytest.raises(InputError, match=problem):
+            made(tmp_path, [row] * 3)
 
 
 def test_a_column_that_says_the_split_is_found(tmp_path):
@@ -91,8 +124,9 @@ def test_a_column_that_says_the_split_is_found(tmp_path):
 
 
 def test_names_with_signs_do_not_break_the_recipe(tmp_path):
-    rows = [{'a: "b" #\n!': LONG.format(n), "{{ c }}": "é" * 90 + str(n)} for n in range(4)]
-    _, recipe = made(tmp_path, rows, name="my rows: #1.jsonl")
+    names = 'a: "b" #\n!', "{{ c }}"
+    rows = [{names[0]: LONG.format(n), names[1]: "é" * 90 + str(n)} for n in range(4)]
+    _, recipe = made(tmp_path, rows, name="my rows: #1.jsonl", prompt=[names[0]], completion=names[1])
     assert recipe.tasks[0].name == "my-rows-1"
     assert recipe.tasks[0].data.path == "my rows: #1.jsonl"
 
@@ -100,7 +134,8 @@ def test_names_with_signs_do_not_break_the_recipe(tmp_path):
 def test_long_rows_get_the_largest_length_and_are_told(tmp_path):
     text, recipe = made(tmp_path, [{"prompt": "x" * 30_000, "completion": LONG.format(0)}])
     assert recipe.tune.max_length == 1024
-    assert "may have about 10," in text
+    assert "tokens of a row; the longest here has at most about 10," in text
+    assert "1 prompts are cut" in text
 
 
 def test_rows_without_two_texts_and_bad_files_are_refused(tmp_path):

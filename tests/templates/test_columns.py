@@ -83,11 +83,11 @@ def test_columns_that_say_nothing_get_the_mapping_spelt_out_as_a_guess():
     assert "ID, Reference Summary, talk" in caught.value.found
     line = """prompt: "{{ talk }}"  and  completion: "{{ row['Reference Summary'] }}\""""
     assert line in caught.value.fix
-    assert "a guess: check which column is which" in caught.value.fix
+    assert "by the name of the answer" in caught.value.fix
     template = TaskTemplate("{{ talk }}", "{{ row['Reference Summary'] }}")
     assert template.render(examples[0], "t").completion == "short one"
     found = guess_columns(examples)
-    assert (found.prompt, found.completion, found.is_by_name) == ("talk", "Reference Summary", False)
+    assert (found.prompt, found.completion, found.is_certain) == ("talk", "Reference Summary", True)
     columns = caught.value.expected.removeprefix("columns such as ").split(", ")
     assert len(set(columns)) == len(columns) > 3
 
@@ -169,7 +169,7 @@ prompt,not_chosen,chosen -> prompt,chosen
 prompt,non_preferred,preferred -> prompt,preferred
 question,false_answer,true_answer -> question,true_answer
 question,model_answer,reference_answer -> question,reference_answer
-query,neg,pos -> query,pos ?
+query,neg,pos -> query,pos
 harmful_prompt,response -> harmful_prompt,response
 negative_prompt,prompt,response -> prompt,response
 simplified,original -> original,simplified
@@ -178,7 +178,7 @@ en,de -> en,de ?
 de,en -> de,en ?
 title,body -> title,body ?
 subject,body -> subject,body ?
-id,english,german -> english,german ?
+id,english,german -> english,german
 word,definition -> word,definition ?
 description,code -> description,code ?
 topic,essay -> topic,essay ?
@@ -202,18 +202,18 @@ def test_names_say_which_column_asks_then_their_order_and_never_their_length(lin
     )
     found = guess_columns(examples)
     assert (found.prompt, found.completion) == tuple(right.split(","))
-    assert found.is_by_name is not bool(guessed)
+    assert found.is_certain is not bool(guessed)
     assert ("a guess" in found.note) is bool(guessed)
 
 
 def test_columns_of_numbers_and_of_one_text_are_taken_last_where_names_say_nothing():
     made = [
-        {"nr": str(n), "tag": "x", "day": f"2024-01-0{n}", "b": f"u{n}", "a": f"v{n}"} for n in range(1, 9)
+        {"nr": str(n), "tag": "x", "day": f"2024-01-0{n}", "b": f"u {n}", "a": f"v {n}"} for n in range(1, 9)
     ]
     found = guess_columns(rows(*made))
     assert (found.prompt, found.completion) == ("b", "a")
-    found = guess_columns(rows(*({"one": str(n), "two": str(n + 1)} for n in range(9))))
-    assert (found.prompt, found.completion) == ("one", "two")
+    assert not found.is_certain
+    assert guess_columns(rows(*({"one": str(n), "two": str(n + 1)} for n in range(9)))) is None
 
 
 def test_a_rejected_answer_is_never_learned_nor_asked():

@@ -5,71 +5,87 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tutelage import templates
 from tutelage.config.fields import slug
-from tutelage.config.tune_block import Tune
+from tutelage.config.init_columns import PromptColumns, choose_columns
+from tutelage.config.init_lengths import MODEL, Lengths, measure, token_counter
+from tutelage.config.init_metrics import SuitableMetrics, suitable_metrics
+from tutelage.config.init_split import ProposedSplit, propose_split
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_RECIPE_BYTES
-from tutelage.core.strictjson import json_kind
-from tutelage.core.types import Example
-from tutelage.data import SPLITS, DataSource, LoadedData, load
-from tutelage.templates import columns
+from tutelage.core.types import Example, Prompted
+from tutelage.data import DataSource, load
+from tutelage.templates import TaskTemplate
 
-CHARACTERS_PER_TOKEN = 3
-"""A low estimate for European languages, so that lengths come out high; the data card of a run counts real tokens."""
-LABEL_WORDS = 4
-"""Repeated completions of at most this many words are taken for labels."""
-_DEFAULT_LENGTH: int = Tune.model_fields["max_length"].default
 COLUMNS_SHOWN = 20
 CONVERSATIONS = ("messages", "sharegpt")
+LISTED_CHARACTERS = 600
+"""Labels that are longer together are not listed in the prompt: every row would carry them."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Summary:
-    """What a data file holds: the template that fits it, and the lengths of its prompts and completions."""
+class _Task:
+    """What the recipe says about a file's rows."""
 
-    template: templates.TaskTemplate
-    note: str
+    columns: PromptColumns
+    template: TaskTemplate
+    metrics: SuitableMetrics
+    lengths: Lengths
+    split: ProposedSplit
     layout: str
-    split_column: str | None
-    prompt_lengths: tuple[int, ...]
-    completions: tuple[str, ...]
-
-    @property
-    def metrics(self) -> tuple[str, list[str]]:
-        """The reason for the metrics, and their names."""
-        words = sorted(len(text.split()) for text in self.completions)
-        kinds = len(set(self.completions))
-        if self.layout == "entities":
-            return "entities in words", ["entity_f1:form=text"]
-        if words[-1] <= LABEL_WORDS and kinds <= len(words) / 2:
-            return f"{kinds} labels", ["accuracy"]
-        if words[len(words) // 2] <= LABEL_WORDS:
-            return "short answers", ["exact_match", "rougeL"]
-        return "longer texts", ["rougeL", "rouge1", "rouge2"]
+    rows: int
+    bad_rows: int
 
 
-def init(file: Path, *, folder: Path | None = None) -> str:
+def init(
+    file: Path, *, folder: Path | None = None, prompt: Sequence[str] = (), completion: str | None = None
+) -> str:
     """Write a recipe for a data file, with defaults that suit its rows.
 
     Args:
         file: a data file of any kind that a recipe's `path` may name.
         folder: the recipe's folder, to which the data's path is written relative; the current one by default.
+        prompt: the columns of the prompt, in order; read from names, order and values by default.
+        completion: the column of the completion; goes with `prompt`.
 
     Returns:
         The recipe's YAML with comments; `config.load` reads it as it is.
 
     Raises:
-        InputError: a row is wrong, or there are no two columns of text.
+        InputError: a row is wrong, or there are no two columns of text; `UnclearColumnsError` if it is not clear which column
+            asks and which one answers.
     """
     loaded = load(DataSource(path=str(file)), root=Path())
-    summary = _summarise(loaded, file)
-    text = _write(
-        summary, file, folder or Path(), len(loaded.examples), templates.common_columns(loaded.examples)
+    columns = choose_columns(loaded, file, prompt=prompt, completion=completion)
+    examples, rendered = _render(columns.template, loaded.examples, file)
+    layout = str(loaded.source["layout"])
+    metrics = suitable_metrics(
+        [row.completion for row in rendered],
+        layout=layout,
+        is_translation=layout == "translation" or columns.languages is not None,
     )
+    template = _with_labels(columns.template, metrics.labels)
+    if template is not columns.template:
+        rendered = template.render_all(examples, file.stem)
+    task = _Task(
+        columns=columns,
+        template=template,
+        metrics=metrics,
+        lengths=measure(rendered, token_counter()),
+        split=propose_split(
+            examples,
+            template.prompt_fields,
+            template.completion_fields,
+            is_conversation=layout in CONVERSATIONS,
+        ),
+        layout=layout,
+        rows=len(loaded.examples),
+        bad_rows=len(loaded.examples) - len(examples),
+    )
+    text = _write(task, file, folder or Path(), templates.common_columns(loaded.examples))
     if len(text.encode()) > MAX_RECIPE_BYTES:
         raise InputError(
             "the columns' names are too long for a recipe",
@@ -81,82 +97,66 @@ def init(file: Path, *, folder: Path | None = None) -> str:
     return text
 
 
-def _summarise(loaded: LoadedData, file: Path) -> _Summary:
-    examples = loaded.examples
-    names = templates.common_columns(examples)
-    if loaded.template is None:
-        columns.refuse_unlearnable_rows(examples, where="init")
-    fits = columns.matching_templates(names)
-    name = loaded.template or (fits[0].name if len(fits) == 1 else None)
-    if name is not None:
-        template = templates.column_template(name)
-        note = f"the template {name} fits them"
-    else:
-        guess = templates.guess_columns(examples)
-        if guess is None:
-            raise InputError(
-                "the rows have no two columns of text, one that asks and one that answers",
-                where=str(file),
-                found=", ".join(f"{name}: {json_kind(examples[0].fields[name])}" for name in names)
-                or "no common column",
-                expected="such as prompt and completion, or question and answer",
-                fix="bring rows with two text fields, or write a recipe with a template over the fields there are",
-            )
-        note = guess.note
-        template = templates.TaskTemplate(
-            templates.reference(guess.prompt), templates.reference(guess.completion)
-        )
-    rendered = template.render_all(examples, file.stem)
-    return _Summary(
-        template=template,
-        note=note,
-        layout=str(loaded.source["layout"]),
-        split_column=_split_column(examples, names),
-        prompt_lengths=tuple(len(row.prompt) for row in rendered),
-        completions=tuple(row.completion for row in rendered),
-    )
+def _render(
+    template: TaskTemplate, examples: Sequence[Example], file: Path
+) -> tuple[Sequence[Example], Sequence[Prompted]]:
+    """The rows that give a prompt and a completion, and these.
+
+    Raises:
+        InputErrors: half of the rows or more do not.
+    """
+    try:
+        return examples, template.render_all(examples, file.stem)
+    except InputError:
+        rendered, good = [], []
+        for example in examples:
+            try:
+                rendered.append(template.render(example, file.stem))
+            except InputError:
+                continue
+            good.append(example)
+        if 2 * len(good) <= len(examples):
+            raise
+        return good, rendered
 
 
-def _split_column(examples: Sequence[Example], names: Sequence[str]) -> str | None:
-    for name in names:
-        values = {value if isinstance(value := row.fields[name], str) else None for row in examples}
-        if {"train", "test"} <= values <= set(SPLITS):
-            return name
-    return None
+def _with_labels(template: TaskTemplate, labels: Sequence[str]) -> TaskTemplate:
+    """The template with the labels at the end of its prompt, if they are few enough to be listed."""
+    if not labels or sum(map(len, labels)) > LISTED_CHARACTERS:
+        return template
+    listed = ", ".join(_literal(label) for label in sorted(labels))
+    return replace(template, prompt=f"{template.prompt}\n\nAnswer with one of these: {listed}")
 
 
-def _write(summary: _Summary, file: Path, folder: Path, rows: int, names: Sequence[str]) -> str:
+def _literal(text: str) -> str:
+    """A text as it stands in a Jinja template."""
+    return f"{{{{ {json.dumps(text, ensure_ascii=False)} }}}}" if "{" in text else text
+
+
+def _write(task: _Task, file: Path, folder: Path, names: Sequence[str]) -> str:
     path = Path(os.path.relpath(file, folder)).as_posix()
-    name = slug(file.stem) or "task"
-    longest = _tokens(max(summary.prompt_lengths)) + _tokens(max(map(len, summary.completions))) + 64
-    reason, metrics = summary.metrics
-    split = (
-        f"    split: {{column: {_quoted(summary.split_column)}}} # this column says train, validation or test"
-        if summary.split_column
-        else "    split: {train: 0.8, validation: 0.1, test: 0.1, seed: 0} # "
-        + ("the turns of a conversation" if summary.layout in CONVERSATIONS else "rows with equal prompts")
-        + " stay together"
-    )
-    shape = f" ({summary.layout})" if summary.layout != "plain" else ""
+    shape = f" ({task.layout})" if task.layout != "plain" else ""
+    references = task.template.references
     lines = [
-        f"# Made from {_in_comment(file.name)}{shape}: {rows:,} rows with the columns {_listed(names)}.",
+        f"# Made from {_in_comment(file.name)}{shape}: {task.rows:,} rows with the columns {_listed(names)}.",
         "# Next: tutelage inspect, then tutelage run, with the name of this file.",
-        "model: smollm2-135m-instruct # or a hub id, a folder, a .gguf file",
+        f"model: {MODEL} # or a hub id, a folder, a .gguf file{_language_note(task)}",
         "tasks:",
-        f"  - name: {_quoted(name)}",
-        f"    data: {{path: {_quoted(path)}}}",
-        f"    # {_in_comment(summary.note)}",
-        f"    prompt: {_quoted(summary.template.prompt)}",
-        f"    completion: {_quoted(summary.template.completion)}",
-        *([f"    references: {_quoted(references)}"] if (references := summary.template.references) else []),
-        split,
-        f"    metrics: [{', '.join(metrics)}] # for {reason}; the first one decides whether the model has learned",
-        f"    max_new_tokens: {_answer_tokens(summary)} # of an answer",
+        f"  - name: {_quoted(slug(file.stem) or 'task')}",
+        _data_line(task, path),
+        f"    # {_in_comment(task.columns.note)}",
+        *_label_notes(task),
+        f"    prompt: {_quoted(task.template.prompt)}",
+        f"    completion: {_quoted(task.template.completion)}",
+        *([f"    references: {_quoted(references)}"] if references else []),
+        f"    split: {task.split.yaml} # {task.split.comment}",
+        f"    metrics: [{', '.join(task.metrics.names)}] # for {task.metrics.reason}; the first one decides whether the model has learned",
+        f"    max_new_tokens: {task.lengths.max_new_tokens} # of an answer; {_answer_note(task.lengths)}",
         "tune:",
         "  method: lora # or full: all weights, more memory",
         "  epochs: 2",
         "  batch_size: 8",
-        f"  max_length: {_length(longest)} # tokens of a row; the longest here may have about {longest:,}",
+        f"  max_length: {task.lengths.max_length} # tokens of a row; {_row_note(task.lengths)}",
         "watch: # what the model could do before and shall not forget",
         "  - {benchmark: general-probe}",
         "# retain: {general-probe: 5.0} # points that may be lost at most; more gives exit code 1",
@@ -164,9 +164,59 @@ def _write(summary: _Summary, file: Path, folder: Path, rows: int, names: Sequen
     return "\n".join(lines) + "\n"
 
 
+def _data_line(task: _Task, path: str) -> str:
+    reasons = [
+        f"{count:,} of {task.rows:,} rows {reason}"
+        for count, reason in (
+            (task.bad_rows, "lack prompt or completion"),
+            (task.lengths.unfit, f"do not fit into {task.lengths.max_length} tokens"),
+        )
+        if count
+    ]
+    if not reasons:
+        return f"    data: {{path: {_quoted(path)}}}"
+    return f"    data: {{path: {_quoted(path)}, on_bad_row: drop}} # {', '.join(reasons)}"
+
+
+def _label_notes(task: _Task) -> list[str]:
+    """Lines about labels that the prompt does not list, or that are numbers."""
+    labels, column = task.metrics.labels, task.columns.completion
+    if labels and task.template is task.columns.template:
+        return [f"    # the {len(labels)} labels are too many to be listed in the prompt"]
+    if labels and column is not None and all(label.lstrip("-").isdigit() for label in labels):
+        names = ", ".join(f"{label}: WORD" for label in sorted(labels, key=int)[:10])
+        return [
+            f"    # the model learns words faster than numbers:  data: {{..., labels: {{column: {_quoted(column)}, names: {{{names}}}}}}}"
+        ]
+    return []
+
+
+def _language_note(task: _Task) -> str:
+    return (
+        "; this one knows English: for other languages name a model that knows them"
+        if task.metrics.is_other_script
+        else ""
+    )
+
+
+def _answer_note(lengths: Lengths) -> str:
+    longest = (
+        f"the longest reference has {'' if lengths.is_exact else 'at most about '}{lengths.longest_answer:,}"
+    )
+    cut = f", and {lengths.cut_answers:,} references are longer than that" if lengths.cut_answers else ""
+    return f"{longest}{cut}{'' if lengths.is_exact else ' (estimated: the model is not fetched yet)'}"
+
+
+def _row_note(lengths: Lengths) -> str:
+    about = "about" if lengths.is_exact else "at most about"
+    cut = f"; {lengths.cut_prompts:,} prompts are cut" if lengths.cut_prompts else ""
+    return f"the longest here has {about} {lengths.longest_row:,}{cut}"
+
+
 def _quoted(text: str | None) -> str:
-    """A text as YAML: a JSON string is one."""
-    return json.dumps(text, ensure_ascii=True)
+    """A text as YAML: a JSON string is one. Characters beyond ASCII stay readable, but not those that YAML refuses."""
+    readable = json.dumps(text, ensure_ascii=False)
+    return readable if readable.isprintable() else json.dumps(text, ensure_ascii=True)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -178,19 +228,3 @@ def _listed(names: Sequence[str]) -> str:
 def _in_comment(text: str) -> str:
     """A text for a comment: on one line, without control characters."""
     return _quoted(text)[1:-1]
-
-
-def _tokens(characters: int) -> int:
-    return -(-characters // CHARACTERS_PER_TOKEN)
-
-
-def _answer_tokens(summary: _Summary) -> int:
-    """Tokens of an answer: the 95th percentile of the completions' lengths, up to a multiple of 8."""
-    lengths = sorted(_tokens(len(text)) for text in summary.completions)
-    percentile = lengths[min(len(lengths) - 1, int(0.95 * len(lengths)))]
-    return min(512, max(8, -(-percentile // 8) * 8))
-
-
-def _length(longest: int) -> int:
-    """The smallest power of two that holds the longest row, up to the default of `max_length`."""
-    return min(_DEFAULT_LENGTH, max(128, 1 << (longest - 1).bit_length()))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tutelage.templates.binding import ConstantField, FieldSource
+    from tutelage.templates.column_reading import ColumnReading
     from tutelage.templates.columns import (
         column_template,
         column_template_names,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tutelage.templates.task_template import TaskTemplate
 
 _MODULE_OF = {
+    "ColumnReading": "column_reading",
     "ConstantField": "binding",
     "FieldSource": "binding",
     "LibraryTemplate": "library_template",
@@ -46,6 +48,7 @@ _MODULE_OF = {
 }
 
 __all__ = [
+    "ColumnReading",
     "ConstantField",
     "FieldSource",
     "LibraryTemplate",

@@ -1,10 +1,10 @@
-"""Guesses which column of a table is the prompt and which the completion, by the words of their names, then by their order."""
+"""Says by the words of a column's name what it may be: a prompt, a completion, something beside them, or none of these."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,8 +13,12 @@ from tutelage.core import yamltext
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[^\W\d_]+")
-# Ranks in roles.yaml: up to _INPUT_RANK a column is a prompt whatever the others are called; a context is never the answer.
-_INPUT_RANK, _CONTEXT_RANK = 1, 4
+_NUMBER_AT_END = re.compile(r"[ _.-]*\d+$|[ _.-][aAbB]$")
+# Ranks in roles.yaml. A prompt of rank 0 or 1 is one whatever the others are called; completions of these ranks are answers, the
+# others are labels, summaries and speakers, for which the values must fit too.
+STRONG_RANK, TEXT_RANK, CONTEXT_RANK = 1, 2, 4
+_COMPOUND_LETTERS = 5
+"""Shorter words are not looked for inside compounds: `text` also ends `context`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,33 +28,13 @@ class ColumnRole:
     Attributes:
         prompt_rank, completion_rank: how strongly the name says prompt or completion, 0 for most; None if it does not.
         is_ignored: whether it is neither, such as an identifier or a rejected answer.
+        is_about: whether it says who, where or how much, so that its values are no labels.
     """
 
     prompt_rank: int | None = None
     completion_rank: int | None = None
     is_ignored: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnGuess:
-    """The columns guessed to be prompt and completion.
-
-    Attributes:
-        prompt, completion: the columns' names.
-        is_by_name: whether both names say so; otherwise the order of the columns decided.
-        rejected: columns with rejected answers, which are left out.
-    """
-
-    prompt: str
-    completion: str
-    is_by_name: bool
-    rejected: tuple[str, ...] = ()
-
-    @property
-    def note(self) -> str:
-        """How the two were chosen, in one line."""
-        basis = "by the columns' names" if self.is_by_name else "a guess: check which column is which"
-        return basis + (f"; left out: {', '.join(self.rejected)}" if self.rejected else "")
+    is_about: bool = False
 
 
 def name_words(name: str) -> tuple[str, ...]:
@@ -60,109 +44,86 @@ def name_words(name: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(letters.casefold()))
 
 
+def name_stem(name: str) -> str:
+    """A column's name without a number or letter at its end: `question1` and `question2`, `text_a` and `text_b` have one stem."""
+    return _NUMBER_AT_END.sub("", name)
+
+
 def column_role(name: str) -> ColumnRole:
     """What a column's name says about it."""
-    table = _table()
+    table = role_table()
     parts = name_words(name)
     if not parts:
         return ColumnRole()
     excluded = table["never"].intersection(parts)
     if "system" in parts or (excluded and len(parts) > 1 and table["asks"].get(parts[-1]) == 0):
-        return ColumnRole(prompt_rank=_CONTEXT_RANK)
+        return ColumnRole(prompt_rank=CONTEXT_RANK)
+    if len(parts) > 1 and parts[0] in table["flag_prefixes"]:
+        return ColumnRole(completion_rank=TEXT_RANK)
     if excluded or parts[-1] in table["about"] or (len(parts) > 1 and table["measures"].intersection(parts)):
         return ColumnRole(is_ignored=True)
-    joined = " ".join(parts)
-    head_words = [part for part in parts if part not in table["beside"]] or list(parts)
-    for word in (joined, *reversed(head_words), *reversed(parts)):
-        for spelling in (word, word.removesuffix("s"), re.sub("ies$", "y", word)):
-            asks, answers = table["asks"].get(spelling), table["answers"].get(spelling)
-            if asks is not None or answers is not None:
-                is_about = len(parts) > 1 and parts[-1] in table["about_suffix"]
-                return ColumnRole(is_ignored=True) if is_about else ColumnRole(asks, answers)
+    return _role_by_words(parts)
+
+
+def _role_by_words(parts: Sequence[str]) -> ColumnRole:
+    """The role of a name by the first of its words that has one."""
+    table = role_table()
+    if parts[-1] in table["meta"] and " ".join(parts) not in table["asks"]:
+        return ColumnRole(is_about=True)
+    for spelling in _spellings(parts):
+        asks, answers = table["asks"].get(spelling), table["answers"].get(spelling)
+        if asks is not None or answers is not None:
+            is_about_text = len(parts) > 1 and parts[-1] in table["about_suffix"]
+            return ColumnRole(is_ignored=True) if is_about_text else ColumnRole(asks, answers)
     return ColumnRole()
 
 
-def guess_columns(columns: Sequence[str], *, uninformative: Sequence[str] = ()) -> ColumnGuess | None:
-    """Guess the prompt and the completion column.
-
-    Args:
-        columns: the names of the columns with texts, in order.
-        uninformative: columns to use last if names do not decide: with numbers only, or the same text in every row.
-
-    Returns:
-        The guess; None if there are fewer than two candidates.
-    """
-    roles = {name: column_role(name) for name in columns}
-    column_by_words = {name_words(name): name for name in columns}
-    for pair in _table()["pairs"]:
-        if all(word in column_by_words for word in pair):
-            roles[column_by_words[pair[0]]], roles[column_by_words[pair[1]]] = (
-                ColumnRole(prompt_rank=0),
-                ColumnRole(completion_rank=0),
-            )
-    usable = [name for name in columns if not roles[name].is_ignored]
-    prompt_candidates, completion_candidates = (
-        _ranked(usable, roles, "prompt_rank"),
-        _ranked(usable, roles, "completion_rank"),
-    )
-    # A weak prompt name decides only if some column is an answer: of a title and a body, either may be the answer.
-    prompts = [
-        name
-        for name in prompt_candidates
-        if completion_candidates or (roles[name].prompt_rank or 0) <= _INPUT_RANK
-    ]
-    prompt = next((name for name in prompts if name not in completion_candidates[:1]), None)
-    completion = next((name for name in completion_candidates if name != prompt), None)
-    by_name = _is_first(prompt, prompt_candidates, roles, "prompt_rank") and _is_first(
-        completion, completion_candidates, roles, "completion_rank"
-    )
-    remaining = sorted(
-        (name for name in usable if name not in (prompt, completion)), key=lambda name: name in uninformative
-    )
-    if prompt is None:
-        prompt = next(iter(remaining), None)
-    if completion is None:
-        available = [
-            name for name in remaining if name != prompt and roles[name].prompt_rank != _CONTEXT_RANK
-        ]
-        position = {name: n for n, name in enumerate(columns)}
-        later = [name for name in available if prompt is not None and position[name] > position[prompt]]
-        completion = next((name for name in later if name not in uninformative), next(iter(available), None))
-    if prompt is None or completion is None:
-        return None
-    excluded = _table()["never"]
-    rejected = tuple(name for name in columns if name != prompt and excluded.intersection(name_words(name)))
-    return ColumnGuess(prompt, completion, by_name, rejected)
+def _spellings(parts: Sequence[str]) -> Iterator[str]:
+    """The forms under which a name is looked up: whole, its head words, the other words, the ends of compounds."""
+    beside = role_table()["beside"]
+    head_words = [part for part in parts if part not in beside] or list(parts)
+    for word in (" ".join(parts), *reversed(head_words), *reversed(parts)):
+        yield from (word, word.removesuffix("s"), re.sub("ies$", "y", word))
+    for part in reversed(parts):
+        yield from _ends_of_compound(part)
 
 
-def _ranked(names: Sequence[str], roles: dict[str, ColumnRole], rank_field: str) -> list[str]:
-    """The columns with a rank, by rank and then by order."""
-    ranks = {name: rank for name in names if (rank := getattr(roles[name], rank_field)) is not None}
-    return sorted(ranks, key=ranks.__getitem__)
+def _ends_of_compound(word: str) -> Iterator[str]:
+    """Words that a compound is made of, the longest first: Kundenanfrage ends in anfrage, 用户问题 in 问题."""
+    is_spaced = word[0].isascii() or len(word) > 2 * _COMPOUND_LETTERS or not _has_ideographs(word)
+    shortest = _COMPOUND_LETTERS if is_spaced else 2
+    yield from (word[start:] for start in range(1, len(word) - shortest + 1))
+    if is_spaced and word.endswith("text"):
+        yield word.removesuffix("text")
 
 
-def _is_first(name: str | None, ranked: Sequence[str], roles: dict[str, ColumnRole], rank_field: str) -> bool:
-    """Whether this column alone has the best rank."""
-    best = [
-        column
-        for column in ranked
-        if getattr(roles[column], rank_field) == getattr(roles[ranked[0]], rank_field)
-    ]
-    return best == [name]
+def _has_ideographs(word: str) -> bool:
+    """Whether a word has Han, kana or Hangul (decomposed), whose words stand without spaces."""
+    return any("ᄀ" <= char <= "ᇿ" or "\u3040" <= char <= "鿿" for char in word)
 
 
 @cache
-def _table() -> dict[str, Any]:
-    """roles.yaml with its words normalized by `name_words`: ranks by word, sets of words, and pairs."""
+def role_table() -> dict[str, Any]:
+    """roles.yaml with its words normalized by `name_words`: ranks by word, sets of words, and lists of columns."""
     raw = yamltext.table("tutelage.templates", "roles.yaml")
+
+    def joined(word: str) -> str:
+        return " ".join(name_words(word))
+
     ranks = {
-        section: {
-            " ".join(name_words(word)): rank for rank, group in enumerate(raw[section]) for word in group
-        }
+        section: {joined(word): rank for rank, group in enumerate(raw[section]) for word in group}
         for section in ("asks", "answers")
     }
     sets = {
-        section: {" ".join(name_words(word)) for word in raw[section]}
-        for section in ("never", "about", "about_suffix", "measures", "beside")
+        section: {joined(word) for word in raw[section]}
+        for section in (
+            "never", "about", "about_suffix", "measures", "beside", "meta", "flag_prefixes", "marks", "languages", "summaries", "passages", "choices",
+        )
+    }  # fmt: skip
+    return {
+        **ranks,
+        **sets,
+        "pairs": [tuple(name_words(word) for word in pair) for pair in raw["pairs"]],
+        "options": [[joined(word) for word in group] for group in raw["options"]],
+        "together": [[{joined(word) for word in group} for group in groups] for groups in raw["together"]],
     }
-    return {**ranks, **sets, "pairs": [tuple(name_words(word) for word in pair) for pair in raw["pairs"]]}

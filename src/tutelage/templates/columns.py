@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,11 +14,13 @@ from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
 from tutelage.core.types import Example, Json
 from tutelage.templates import column_roles
-from tutelage.templates.column_roles import ColumnGuess
+from tutelage.templates.column_contents import column_content
+from tutelage.templates.column_reading import ColumnReading, read_columns
 from tutelage.templates.sandbox import reference
 from tutelage.templates.task_template import TaskTemplate
 
-_NUMBER = re.compile(r"[+-]?\d+([.,:/-]\d+)*%?")
+SAMPLED_ROWS = 1000
+"""About so many rows, spread over the file, show what a column holds: rows may be sorted by their labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,8 @@ def refuse_unlearnable_rows(examples: Sequence[Example], *, where: str) -> None:
             expected="a conversation in each row: messages with role and content",
             fix="write the chains as conversations; if each row stands alone, write prompt and completion into the task",
         )
+    if {"chosen", "rejected"} <= set(columns):
+        _refuse_whole_conversations(examples, columns, source)
     if label is not None and "prompt" in columns and {"completion", "response"} & set(columns):
         values = {str(row.fields[label]).casefold() for row in examples}
         if "false" in values <= {"true", "false"}:
@@ -194,47 +197,62 @@ def refuse_unlearnable_rows(examples: Sequence[Example], *, where: str) -> None:
             )
 
 
+def _refuse_whole_conversations(examples: Sequence[Example], columns: dict[str, str], source: str) -> None:
+    """Refuse preferences whose `chosen` is a conversation: as a list of turns, or with the question in its text."""
+    chosen = columns["chosen"]
+    has_turns = any(isinstance(row.fields[chosen], list) for row in examples[:SAMPLED_ROWS])
+    asks = [name for name in columns.values() if column_roles.column_role(name).prompt_rank is not None]
+    if has_turns or not asks:
+        raise InputError(
+            "chosen and rejected hold whole conversations, not the answers to a prompt",
+            where=source,
+            found="the columns " + ", ".join(columns.values()),
+            expected="columns prompt, chosen and rejected with texts, of which chosen is learned",
+            fix=f"write {chosen} into a file of its own as the field messages, a list of turns"
+            if has_turns
+            else f"part {chosen} into a column prompt and a column with the last answer",
+        )
+
+
 def suggested_lines(examples: Sequence[Example]) -> str:
     """The advice for rows without a matching template: the two lines to write, and how certain the guess is."""
-    columns_guess = guess_columns(examples, lists=True)
-    if columns_guess is None:
-        return _advice_without_guess(examples)
+    reading = guess_columns(examples, lists=True)
+    if reading is None:
+        return advice_without_guess(examples)
     prompt, completion = (
-        _column_reference(columns_guess.prompt, examples),
-        _column_reference(columns_guess.completion, examples),
+        _column_reference(reading.prompt, examples)
+        if len(reading.prompt_columns) == 1
+        else reading.prompt_template().replace("\n", "\\n"),
+        _column_reference(reading.completion, examples),
     )
-    return f'write into the task  prompt: "{prompt}"  and  completion: "{completion}"  ({columns_guess.note})'
+    return f'write into the task  prompt: "{prompt}"  and  completion: "{completion}"  ({reading.note})'
 
 
-def guess_columns(examples: Sequence[Example], *, lists: bool = False) -> ColumnGuess | None:
-    """Guess the prompt and the completion column among those with texts (or lists of texts); None if there are none."""
-    sample = examples[:200]
-    columns = common_columns(examples)
-    text_columns = [
-        name for name in columns if any(_is_text(row.fields[name], lists=lists) for row in sample)
-    ]
-    return column_roles.guess_columns(
-        text_columns,
-        uninformative=[
-            name for name in text_columns if _is_uninformative([row.fields[name] for row in sample])
-        ],
-    )
+def guess_columns(examples: Sequence[Example], *, lists: bool = False) -> ColumnReading | None:
+    """Read from names, order and values which columns are prompt and completion; None if no two columns could be.
+
+    Args:
+        examples: the rows; of many a sample is looked at.
+        lists: whether a list of texts counts as a text.
+    """
+    sample = [examples[index] for index in range(0, len(examples), max(1, len(examples) // SAMPLED_ROWS))]
+    contents = {
+        name: column_content(
+            [_joined(row.fields.get(name)) if lists else row.fields.get(name) for row in sample]
+        )
+        for name in common_columns(examples)
+    }
+    return read_columns(contents)
 
 
-def _is_text(value: Json, *, lists: bool) -> bool:
-    if lists and isinstance(value, list):
-        return any(isinstance(item, str) and item for item in value)
-    return isinstance(value, str) and bool(value)
+def _joined(value: Json) -> Json:
+    """A list of texts as one text; other values as they are."""
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return ", ".join(map(str, value))
+    return value
 
 
-def _is_uninformative(values: Sequence[Json]) -> bool:
-    """Whether all values of a column are numbers, or the same text."""
-    texts = [value for value in values if isinstance(value, str) and value.strip()]
-    is_constant = len(texts) > 2 and len(set(texts)) == 1
-    return is_constant or (bool(texts) and all(_NUMBER.fullmatch(text.strip()) for text in texts))
-
-
-def _advice_without_guess(examples: Sequence[Example]) -> str:
+def advice_without_guess(examples: Sequence[Example]) -> str:
     """The advice for rows in which no two columns could be prompt and completion; it names existing columns only."""
     first_row = examples[0].fields
     for name in common_columns(examples):
