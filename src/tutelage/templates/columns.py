@@ -211,7 +211,7 @@ def guess_columns(examples: Sequence[Example], *, lists: bool = False) -> Column
     sample = examples[:200]
     columns = common_columns(examples)
     text_columns = [
-        name for name in columns if any(_is_text(row.fields[name], lists=lists) for row in sample)
+        name for name in columns if any(is_text(row.fields[name], lists=lists) for row in sample)
     ]
     return column_roles.guess_columns(
         text_columns,
@@ -221,7 +221,7 @@ def guess_columns(examples: Sequence[Example], *, lists: bool = False) -> Column
     )
 
 
-def _is_text(value: Json, *, lists: bool) -> bool:
+def is_text(value: Json, *, lists: bool) -> bool:
     if lists and isinstance(value, list):
         return any(isinstance(item, str) and item for item in value)
     return isinstance(value, str) and bool(value)
