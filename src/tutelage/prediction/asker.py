@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError
-from tutelage.core.types import Prompted
+from tutelage.core.types import Prompted, Request
 from tutelage.models import (
     LoadedModel,
     LoadedTokenizer,
@@ -21,8 +21,8 @@ from tutelage.models import (
 from tutelage.prediction.options import Decoding, PredictionOptions
 from tutelage.prediction.plain_prompts import PlainPrompts
 from tutelage.prediction.prompt_source import PromptSource
-from tutelage.prediction.questions import Questions, questions_of
-from tutelage.prediction.run_prompts import run_prompts
+from tutelage.prediction.questions import Questions, choice_requests, questions_of
+from tutelage.prediction.run_prompts import RunPrompts, run_prompts
 from tutelage.tokens import chat_templates
 
 
@@ -51,6 +51,22 @@ class Asker:
     def questions(self, rows: Sequence[Prompted], decoding: Decoding) -> Questions:
         """What the model is asked about rows; errors are those of `questions_of`."""
         return questions_of(rows, self.prompts, self.prompts.encoder(self.tokenizer), decoding)
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the prompts are a run's."""
+        return isinstance(self.prompts, RunPrompts)
+
+    def choice_requests(self, rows: Sequence[Prompted], choices: tuple[str, ...] | None) -> list[Request]:
+        """The requests for the likelihoods of choices; errors are those of `choice_requests` of `questions`.
+
+        Args:
+            rows: the prompts.
+            choices: what to choose from; None for the rows' own choices.
+        """
+        if choices is not None:
+            rows = [replace(row, choices=choices) for row in rows]
+        return choice_requests(rows, self.prompts.encoder(self.tokenizer))
 
     def load(self, clock: Clock) -> LoadedModel:
         """Load the weights.

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from tutelage.core import files, hashing
-from tutelage.core.clock import Clock
 from tutelage.core.errors import InputError
 from tutelage.core.types import Json, Prompted, Request, Response
 from tutelage.evaluation.answer_folder import AnswerFolder

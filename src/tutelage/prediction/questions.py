@@ -47,13 +47,7 @@ def questions_of(
     new_tokens = decoding.max_new_tokens or source.max_new_tokens
     _check_room(new_tokens, encoder)
     text_prompts = {} if source.chooses else _fitted(rows, [new_tokens] * len(rows), encoder)
-    with_choices = [row for row in rows if row.choices]
-    lengths = [max(len(encoder.completion_ids(choice)) for choice in row.choices) for row in with_choices]
-    choice_prompts = _fitted(with_choices, lengths, encoder)
-    if source.chooses:
-        raise_all(
-            "rows without choices", [_no_choices(row) for row in rows if not row.choices][:MAX_MISTAKES]
-        )
+    choose = _choose(rows, encoder, required=source.chooses)
     generate = tuple(
         tuple(
             Request(
@@ -68,20 +62,39 @@ def questions_of(
         )
         for number, row in enumerate(rows, 1)
     )
-    choose = tuple(
-        Request(
-            str(number),
-            "choose",
-            choice_prompts[row.id][0],
-            choices=row.choices,
-            history=choice_prompts[row.id][1],
-        )
-        if row.choices
-        else None
-        for number, row in enumerate(rows, 1)
+    asked = [texts[0] if texts else choice for texts, choice in zip(generate, choose, strict=True)]
+    shortened = sum(
+        request is not None and (request.prompt, request.history) != (row.prompt, row.history)
+        for row, request in zip(rows, asked, strict=True)
     )
-    shortened = sum((choice_prompts | text_prompts)[row.id] != (row.prompt, row.history) for row in rows)
     return Questions(generate, choose, shortened)
+
+
+def choice_requests(rows: Sequence[Prompted], encoder: Encoder) -> list[Request]:
+    """The requests for the likelihoods of all rows' choices.
+
+    Raises:
+        InputError: a row has none, or does not fit the model; InputErrors for several.
+    """
+    return [request for request in _choose(rows, encoder, required=True) if request is not None]
+
+
+def _choose(rows: Sequence[Prompted], encoder: Encoder, *, required: bool) -> tuple[Request | None, ...]:
+    """For each row the request for the likelihoods of its choices; None without choices, where they are not required."""
+    if required:
+        raise_all(
+            "rows without choices", [_no_choices(row) for row in rows if not row.choices][:MAX_MISTAKES]
+        )
+    numbered = [(number, row) for number, row in enumerate(rows, 1) if row.choices]
+    lengths = [max(len(encoder.completion_ids(choice)) for choice in row.choices) for _, row in numbered]
+    prompts = _fitted([row for _, row in numbered], lengths, encoder)
+    requests = {
+        row.id: Request(
+            str(number), "choose", prompts[row.id][0], choices=row.choices, history=prompts[row.id][1]
+        )
+        for number, row in numbered
+    }
+    return tuple(requests.get(row.id) for row in rows)
 
 
 def _fitted(
@@ -128,11 +141,11 @@ def _check_room(new_tokens: int, encoder: Encoder) -> None:
 
 def _no_choices(row: Prompted) -> InputError:
     return InputError(
-        "the row has no choices, and the task's answer is to choose",
+        "the row has no choices to choose from",
         where=str(row.origin),
-        found=f"the wording {row.template} without choices",
-        expected="a list of choices in every row",
-        fix="fill the row's choices",
+        found=f"a prompt of {row.template}",
+        expected="a task with labels or options, or choices that are stated",
+        fix="fill the row's choices, or state them",
     )
 
 

@@ -16,7 +16,7 @@ from tutelage.prediction.prompt_source import PromptSource
 LINES = "standard input"
 VALUES = "rows"
 
-Rows = Path | Sequence[str] | Sequence[Mapping[str, Json]]
+Rows = Path | Sequence[str | Mapping[str, Json]]
 """A data file, texts that each fill the prompt's one column, or rows of columns."""
 
 

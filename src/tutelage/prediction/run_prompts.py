@@ -12,8 +12,7 @@ from tutelage import templates
 from tutelage.config import from_mapping
 from tutelage.config.schema import Recipe
 from tutelage.config.task_block import Task, field_source
-from tutelage.core import yamltext
-from tutelage.core.clock import Clock, Instant
+from tutelage.core.clock import Instant
 from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
 from tutelage.core.types import Example, Prompted
@@ -231,7 +230,14 @@ def run_prompts(folder: Path, task: str | None, *, recipe: Path | None, data_dir
     """
     run = RunFolder(folder)
     results = document.read(run.results) if run.results.is_file() else {"provenance": {}}
-    values = yamltext.read_file(run.recipe, subject="the run's recipe")
+    values = document.recorded_recipe(run.recipe)
+    if values is None:
+        raise InputError(
+            "the run's recipe is not there",
+            where=str(run.recipe),
+            expected="the recipe with which the run was made",
+            fix="restore the file, or state the prompt yourself: --prompt TEMPLATE",
+        )
     loaded = from_mapping(values, root=recipe_root(results, recipe))
     cards: Mapping[str, Any] = read_card(run)["tasks"]
     tasks = {name: found for name in cards if (found := _task_of(loaded, name)) is not None}

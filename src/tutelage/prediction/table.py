@@ -83,7 +83,8 @@ def json_line(record: Mapping[str, Json]) -> str:
 
 def _delimited(records: Sequence[Record], delimiter: str) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    # All texts are quoted: csv would write a lone carriage return bare, which readers take for the end of the row.
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     columns = _columns(records)
     writer.writerow(columns)
     for record in records:

@@ -222,6 +222,7 @@ def guess_columns(examples: Sequence[Example], *, lists: bool = False) -> Column
 
 
 def is_text(value: Json, *, lists: bool) -> bool:
+    """Whether a value is a text that is not empty or, with `lists`, a list with one."""
     if lists and isinstance(value, list):
         return any(isinstance(item, str) and item for item in value)
     return isinstance(value, str) and bool(value)

@@ -61,7 +61,7 @@ def read(layout: Layout, fields: Fields, options: ReadOptions, where: str) -> It
         )
 
 
-def with_stand_ins(fields: Fields) -> Fields:
+def with_stand_ins(fields: dict[str, Json]) -> dict[str, Json]:
     """A raw row with stand-ins for the answers by which some layouts are recognised."""
     options = ReadOptions()
     filled = (_ANSWERS[name].fill(fields, options) for name in ("super-ni", "entities", "messages"))
