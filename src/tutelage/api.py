@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tutelage.evaluation.progress import Listener
     from tutelage.job.run import RunResult
     from tutelage.metrics import Row
+    from tutelage.prediction.options import PredictionOptions
+    from tutelage.prediction.predict import Predictions
+    from tutelage.prediction.responder import Responder
     from tutelage.scoring.scorecard import Scorecard
 
 
@@ -77,6 +80,54 @@ def evaluate(
     return do(EvaluationOptions(model=model, benchmarks=names, **options), listener=listen)
 
 
+def predict(
+    model: str | Path,
+    rows: str | Path | Sequence[str | Mapping[str, Json]],
+    *,
+    listen: Listener | None = None,
+    **options: Any,
+) -> Predictions:
+    """Answer rows with a model, a run through its recipe's own prompt. With `out`, the same call again resumes after any stop.
+
+    Args:
+        model: a run folder, a hub id, a folder, a .gguf file, an adapter, or a bundled name.
+        rows: a data file's name; or texts, each for the one column that the prompt reads; or rows of columns.
+        listen: receives progress.
+        options: the other fields of `PredictionOptions`, such as `out="answers.csv"`, `prompt="Translate: {{ text }}"`,
+            `keep=["topic"]` or `temperature=0.7`. `data_dir` is TUTELAGE_DATA by default.
+
+    Raises:
+        InputError: the model, the rows or the options are wrong; InputErrors for several rows.
+        MachineError: the disk, the memory, or another process stood in the way.
+        TypeError: there is no such option.
+    """
+    from tutelage.prediction.predict import predict as do
+
+    read = Path(rows) if isinstance(rows, str | Path) else rows
+    return do(_prediction_options(model, options), read, listener=listen)
+
+
+def load(model: str | Path, **options: Any) -> Responder:
+    """Load a model to answer rows in Python: `generate`, `score` and `chat`.
+
+    Args:
+        model: a run folder, a hub id, a folder, a .gguf file, an adapter, or a bundled name.
+        options: `task` (of a run with several), `prompt`, `chat_template`, `recipe` and `data_dir` of `PredictionOptions`.
+
+    Raises:
+        InputError: no such model, a damaged one, or no such task.
+        MachineError: there is not enough memory.
+        TypeError: there is no such option.
+    """
+    from tutelage.prediction.asker import asker_of
+    from tutelage.prediction.responder import load_responder
+
+    takes = ("task", "prompt", "chat_template", "recipe", "data_dir")
+    if unknown := set(options) - set(takes):
+        raise TypeError(f"load() takes {', '.join(takes)}, not {', '.join(sorted(unknown))}")
+    return load_responder(asker_of(_prediction_options(model, options), say=lambda _: None))
+
+
 def compare(first: str | Path, *others: str | Path, seed: int = 0) -> list[RunComparison]:
     """Compare finished runs or evaluations with the first, item by item, from what their folders hold.
 
@@ -122,6 +173,18 @@ def score(
     names = [metrics] if isinstance(metrics, str) else metrics
     other = None if against is None else rows(against)
     return scorecard.score_predictions(names, rows(predictions), against=other, seed=seed)
+
+
+def _prediction_options(model: str | Path, options: Mapping[str, Any]) -> PredictionOptions:
+    from tutelage.prediction.options import PredictionOptions
+
+    keep = options.get("keep", ())
+    paths = {name: _path(options.get(name)) for name in ("out", "recipe")}
+    columns = (keep,) if isinstance(keep, str) else tuple(keep)
+    data_dir = _data(options.get("data_dir"))
+    return PredictionOptions(
+        **{**options, **paths, "model": str(model), "keep": columns, "data_dir": data_dir}
+    )
 
 
 def _data(given: str | Path | None) -> Path | None:

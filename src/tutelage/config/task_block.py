@@ -358,13 +358,13 @@ class Task(Block):
             choice,
             examples,
             WordingOptions(options, inverted, self.wording_seed, references),
-            fields={name: _column(column) for name, column in (self.fields or {}).items()},
+            fields={name: field_source(column) for name, column in (self.fields or {}).items()},
             labels=self.labels,
             where=where,
         )
 
 
-def _column(column: Any) -> templates.FieldSource:
+def field_source(column: Any) -> templates.FieldSource:
     """What fills a field of a kind, as the templates package takes it."""
     if isinstance(column, dict):
         return ConstantField(column["value"])

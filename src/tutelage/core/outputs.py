@@ -199,6 +199,53 @@ class Page:
         return target
 
 
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file of data that the user named: nothing is replaced, since data has no place for a mark.
+
+    Attributes:
+        path: the file; a symlink is followed, so that the link stays.
+        inputs: files and folders that are read: the file may not be one of them.
+        advice: what to do if the file is refused.
+    """
+
+    path: Path
+    inputs: Sequence[Path] = ()
+    advice: str = "name another file with --out"
+
+    def write(self, content: bytes, *, may_exist: bool = False) -> None:
+        """Write the file whole.
+
+        Raises:
+            InputError: as `check`.
+            MachineError: the disk is full or fails.
+        """
+        files.write_bytes(self.check(may_exist=may_exist), content)
+
+    def check(self, *, may_exist: bool = False) -> Path:
+        """Refuse a name that is taken.
+
+        Args:
+            may_exist: whether a file may be there, because it is known to be an earlier output of the same content.
+
+        Returns:
+            The real path, with symlinks followed.
+
+        Raises:
+            InputError: it is an input, a folder, a device, or a file that is there.
+        """
+        target = _resolve_output(self.path, fix=self.advice, inputs=self.inputs, is_folder=False)
+        if not target.exists() or (may_exist and target.is_file()):
+            return target
+        kind = "a folder" if target.is_dir() else "a file" if target.is_file() else "a device or a pipe"
+        raise InputError(
+            f"there is {kind} of this name, which is not replaced",
+            where=str(self.path),
+            expected="a new file",
+            fix=f"{self.advice}, or remove this one yourself" if target.is_file() else self.advice,
+        )
+
+
 def _page_problem(path: Path, older: re.Pattern[bytes] | None) -> str | None:
     """Why a file is not an unchanged page of Tutelage; None if it is one."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tutelage.data import layouts
 from tutelage.data.formats import OpenedFile, invisible, open_file
 from tutelage.data.formats.blocks import empty_file_error
 from tutelage.data.formats.jsonl import RawRow
-from tutelage.data.layouts import Layout, MissingColumnError, ReadOptions
+from tutelage.data.layouts import Layout, MissingColumnError, ReadOptions, unanswered
 
 _DETECTION_ROWS = 64
 """Rows at the start of a file from which its layout is detected."""
@@ -126,6 +127,8 @@ class ExampleReader:
             return self.opened.rows
         first = list(islice(self.opened.rows, _DETECTION_ROWS))
         fields = [row.fields for row in first if isinstance(row, RawRow)]
+        if not self._options.needs_answers:
+            fields = [unanswered.with_stand_ins(row) for row in fields]
         self.layout = layouts.detect(fields, self._options, self.opened.format)
         return chain(first, self.opened.rows)
 
@@ -142,6 +145,7 @@ class ExampleReader:
             self._first_hidden = self._first_hidden or str(origin)
         if self.layout is layouts.PLAIN:
             return [Example(identity, row.fields, origin)]
+        read = self.layout.read if self._options.needs_answers else partial(unanswered.read, self.layout)
         return [
             Example(
                 f"{identity}#{converted.part}" if converted.part else identity,
@@ -149,7 +153,7 @@ class ExampleReader:
                 origin,
                 converted.history,
             )
-            for converted in self.layout.read(row.fields, self._options, str(origin))
+            for converted in read(row.fields, self._options, str(origin))
         ]
 
     def _record_error(self, error: InputError) -> None:

@@ -62,6 +62,7 @@ class DataSource:
         columns: the columns' names, if the file does not name them.
         labels: label names, for classification.
         on_bad_row: whether a bad row stops the reading or is dropped.
+        needs_answers: whether every row must hold its answer; rows that are only to be answered need none.
     """
 
     path: str | tuple[str, ...] | None = None
@@ -74,6 +75,7 @@ class DataSource:
     columns: tuple[str, ...] = ()
     labels: LabelNames | None = None
     on_bad_row: Literal["stop", "drop"] = "stop"
+    needs_answers: bool = True
 
     def __post_init__(self) -> None:
         alone = self.local is not None and self.path is None
@@ -264,6 +266,7 @@ def _read_options(source: DataSource, root: Path) -> ReadOptions:
         columns=source.columns,
         labels=labels,
         on_bad_row=source.on_bad_row,
+        needs_answers=source.needs_answers,
     )
 
 

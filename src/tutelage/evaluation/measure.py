@@ -218,7 +218,7 @@ class ModelEvaluator:
         """
         names = {"model": self.model, "suite": suite, "name": name}
         fingerprint = hashing.of_json(
-            [self.fingerprint, [_decoding(request) for request in requests], [item.key for item in items]]
+            [self.fingerprint, [decoding_key(request) for request in requests], [item.key for item in items]]
         )
         evaluation = self.store.evaluation(**names, fingerprint=fingerprint, provenance=self.provenance)
         evaluation.declare(items)
@@ -330,7 +330,7 @@ def _both(
     return None if base is None or tuned is None else (base, tuned)
 
 
-def _decoding(request: Request) -> list[Any]:
+def decoding_key(request: Request) -> list[Any]:
     """What of a request decides its response, as part of the fingerprint."""
     return [
         request.id,

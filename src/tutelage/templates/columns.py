@@ -252,6 +252,13 @@ def _joined(value: Json) -> Json:
     return value
 
 
+def is_text(value: Json, *, lists: bool) -> bool:
+    """Whether a value is a text that is not empty or, with `lists`, a list with one."""
+    if lists and isinstance(value, list):
+        return any(isinstance(item, str) and item for item in value)
+    return isinstance(value, str) and bool(value)
+
+
 def advice_without_guess(examples: Sequence[Example]) -> str:
     """The advice for rows in which no two columns could be prompt and completion; it names existing columns only."""
     first_row = examples[0].fields

@@ -49,6 +49,7 @@ class ReadOptions:
         columns: the columns' names, if the file does not name them.
         labels: label names, for classification.
         on_bad_row: whether a bad row stops the reading or is dropped.
+        needs_answers: whether every row must hold its answer; rows that are only to be answered need none.
         notes: counts of unusual but harmless findings, filled while reading.
     """
 
@@ -57,6 +58,7 @@ class ReadOptions:
     columns: tuple[str, ...] = ()
     labels: LabelMapping | None = None
     on_bad_row: Literal["stop", "drop"] = "stop"
+    needs_answers: bool = True
     notes: dict[str, int] = field(default_factory=dict, compare=False)
 
     def note(self, text: str, count: int = 1) -> None:

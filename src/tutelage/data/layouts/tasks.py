@@ -14,8 +14,8 @@ from tutelage.data.layouts.options import Fields, LabelMapping, LayoutRow, Missi
 from tutelage.metrics import mentions
 
 CHAIN_FIELDS = ("question", "answer", "rationale")
-_TAG_FIELDS = ("tags", "ner_tags")
-_LABEL_FIELDS = ("label", "category", "intent", "labels", "class", "sentiment", "topic")
+TAG_FIELDS = ("tags", "ner_tags")
+LABEL_FIELDS = ("label", "category", "intent", "labels", "class", "sentiment", "topic")
 _FIX = "correct the row, or leave it out"
 
 
@@ -83,14 +83,12 @@ def flan_cot(fields: Fields, _options: ReadOptions, where: str) -> Iterator[Layo
 
 def is_entities(fields: Fields) -> bool:
     """Whether a row is a sentence as tokens with a tag for each."""
-    return isinstance(fields.get("tokens"), list) and any(
-        isinstance(fields.get(n), list) for n in _TAG_FIELDS
-    )
+    return isinstance(fields.get("tokens"), list) and any(isinstance(fields.get(n), list) for n in TAG_FIELDS)
 
 
 def entities(fields: Fields, options: ReadOptions, where: str) -> Iterator[LayoutRow]:
     """Read a tagged sentence: tokens, tags, the sentence as text, and its entities as text."""
-    name = next((name for name in _TAG_FIELDS if name in fields), "tags")
+    name = next((name for name in TAG_FIELDS if name in fields), "tags")
     tokens, tags = _texts(fields, "tokens", where), _texts(fields, name, where)
     if len(tokens) != len(tags):
         raise _field_error(name, where, f"{len(tags)} tags", f"{len(tokens)} tags, one a token")
@@ -187,7 +185,7 @@ def classification(fields: Fields, options: ReadOptions, where: str) -> Iterator
 
 
 def _label_column(fields: Fields, where: str) -> str:
-    candidates = [name for name in _LABEL_FIELDS if name in fields]
+    candidates = [name for name in LABEL_FIELDS if name in fields]
     if len(candidates) == 1:
         return candidates[0]
     guess = candidates[0] if candidates else next(reversed(list(fields)), "label")
@@ -195,7 +193,7 @@ def _label_column(fields: Fields, where: str) -> str:
         "the columns do not say which one holds the label",
         where=where,
         found="the columns " + ", ".join(fields),
-        expected="one column such as " + ", ".join(_LABEL_FIELDS[:3]),
+        expected="one column such as " + ", ".join(LABEL_FIELDS[:3]),
         fix=f"write into labels  column: {guess}",
     )
 
