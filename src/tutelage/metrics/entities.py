@@ -122,12 +122,9 @@ def _tags(spec: MetricSpec, row: Row, index: int) -> tuple[list[str], list[str],
             fix="answers that name entities in words are scored by " + spec.entry.name + ":form=text",
         )
     tokens = row.fields.get("tokens")
-    named = isinstance(tokens, list) and len(tokens) == len(true)
-    return (
-        true,
-        predicted,
-        [str(token) for token in tokens] if named else [f"token {n + 1}" for n in range(len(true))],
-    )
+    if isinstance(tokens, list) and len(tokens) == len(true):
+        return true, predicted, [str(token) for token in tokens]
+    return true, predicted, [f"token {number + 1}" for number in range(len(true))]
 
 
 def _tags_of_text(spec: MetricSpec, row: Row, index: int) -> tuple[list[str], list[str], list[str]]:
