@@ -55,7 +55,7 @@ def headline(
     second = _about_watched(verdict, watched)
     if not first.startswith("It "):
         return f"{first}; it {second}."
-    good = verdict["learned"] == "yes", verdict["forgot"] == "no"
+    good = verdict["learned"] == "yes" and verdict.get("reached") != "no", verdict["forgot"] == "no"
     if all(good) or not any(good):
         return f"{first}{',' if ',' in first else ''} and {second}."
     return f"{first}, but {second}."
