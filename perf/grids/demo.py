@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tutelage.comparison.wording import AVERAGES, format_p
 from tutelage.config import load
 
 NEEDS_DATA = False
@@ -57,7 +58,8 @@ def table(results: Mapping[str, Cell]) -> Iterator[str]:
         part for of_kind in finished.values() for cell in of_kind.values() for part in _probe(cell)["parts"]
     }
     for part in sorted(parts):
-        yield _row(f"its part {part}", finished, partial(_part, part))
+        kind = "average over its parts," if part in AVERAGES else "its part"
+        yield _row(f"{kind} {part}", finished, partial(_part, part))
     yield ""
     for kind, of_kind in finished.items():
         for seed, cell in of_kind.items():
@@ -101,9 +103,11 @@ def _loss(cell: Cell) -> str:
     """What was lost, which parts fell significantly, and the outcome of the search."""
     value, low, high = (100 * _probe(cell)["difference"][end] for end in ("value", "low", "high"))
     fell = [
-        f"{name} (p {part['difference']['p_adjusted']:.4f})"
+        f"{name} (p {format_p(part['difference']['p_adjusted'])})"
         for name, part in _probe(cell)["parts"].items()
-        if part["difference"]["value"] < 0 and part["difference"]["p_adjusted"] < 0.05
+        if name not in AVERAGES
+        and part["difference"]["value"] < 0
+        and part["difference"]["p_adjusted"] < 0.05
     ]
     searched = (cell.get("protection") or {}).get("sentence", "")
     return f"{PROBE} {value:+.1f} ({low:+.1f} to {high:+.1f}); parts that fell (Holm): {', '.join(fell) or 'none'}. {searched}".rstrip()

@@ -143,6 +143,7 @@ TOLD = "Is it cat, dog or cow? {} is small."
     [
         (ASKED, ["an animal"] * 6, True),
         (TOLD, ["an animal"] * 6, False),  # the prompt says them
+        ("这是cat还是dog或者cow。{}", ["an animal"] * 6, False),  # without spaces around them
         (ASKED, list(CLASSES), False),  # it knows them
     ],
 )

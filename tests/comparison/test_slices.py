@@ -54,7 +54,7 @@ def test_small_slices_and_many_comparisons_are_said(sides):
         (NO_VALUE, "5", "few items"),
     ]
     assert "adjusted (Holm) for the 3 slices" in table.note
-    assert "1 of the slices have fewer than 20 items" in table.note
+    assert "1 of them, of fewer than 20 items, can say little" in table.note
 
 
 def test_rare_values_are_counted_and_not_scored(sides):

@@ -173,6 +173,17 @@ def test_a_target_is_reached_missed_or_cannot_be_told(make_comparison, judge, st
         assert "about 252 items would settle it" in verdict.sentence
 
 
+def test_of_many_targets_the_missed_ones_come_first_and_the_rest_is_counted(make_comparison, judge):
+    tasks = []
+    for n in range(6):
+        task = make_comparison(f"t{n}", value=0.3, low=0.2, high=0.4, p=0.001)
+        target = reach_word("accuracy", task.tuned["accuracy"], 99 if n == 5 else 60)
+        tasks.append(replace(task, reach=(target,)))
+    sentence = judge(tasks).sentence
+    assert sentence.index("t5 misses its target") < sentence.index("t0 reaches its target")
+    assert "Of 3 more targets: 3 reached." in sentence
+
+
 def test_without_a_target_the_verdict_has_no_word_for_it(make_comparison, judge):
     assert "reached" not in judge([make_comparison(value=0.3, low=0.2, high=0.4, p=0.001)]).as_json()
 

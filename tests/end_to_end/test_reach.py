@@ -33,7 +33,7 @@ def test_a_missed_target_and_slices_stand_in_results_page_and_exit_code(job, cap
     assert {value: one["tuned"]["n"] for value, one in slices.items()} == {"even": 3, "odd": 3}
     page = (run / "report.html").read_text("utf-8")
     assert "The base was never told the labels" in page
-    assert "By kind" in page
+    assert "colours, by kind" in page
     assert "Class by class" in page
     capsys.readouterr()
     assert main(["compare", str(run), "--items", "1"]) == 0

@@ -7,6 +7,7 @@ from importlib.resources import files
 import pytest
 
 from tutelage.report import write
+from tutelage.results import document
 
 from .conftest import FakeRun
 
@@ -128,3 +129,19 @@ def test_the_menu_of_a_phone_shows_that_it_scrolls(opened):
     assert (
         menu.evaluate("(it) => getComputedStyle(it).backgroundAttachment") == "local, local, scroll, scroll"
     )
+
+
+def test_one_sheet_has_room_for_a_run_of_many_tasks(chromium, tmp_path):
+    run = FakeRun(tmp_path, test_items=15, probe_items=30, steps=4)
+    results = document.read(run.folder / "results.json")
+    (task,) = results["tasks"].values()
+    long_name = "a-task-whose-name-is-rather-long-{}"
+    results["tasks"] = {"support-bot": task} | {long_name.format(n): task for n in range(40)}
+    results["verdict"]["sentence"] = "It got better at many things. " * 30
+    document.write(run.folder / "results.json", results)
+    page = chromium.new_page()
+    page.goto(write(run.folder).as_uri())
+    assert page.pdf(format="A4").count(b"/Type /Page\n") == 1
+    assert page.locator(".sheet tbody tr").count() == 6 + 1
+    assert page.locator(".sheet").text_content().count("35 more are on the page") == 1
+    page.close()

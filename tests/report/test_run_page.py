@@ -402,7 +402,7 @@ def test_a_page_is_written_over_an_unchanged_one_and_one_of_an_older_version_onl
         ),
         (
             {"learned": "yes", "reached": "no"},
-            "It got better at support-bot, misses the target, and kept",
+            "It got better at support-bot, misses the target, but kept",
             "not good enough",
         ),
         ({"learned": "unclear"}, "Whether it got better at support-bot is unclear; it kept", "too few"),

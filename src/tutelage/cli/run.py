@@ -107,6 +107,7 @@ def show_results(results: Mapping[str, Any], folder: Path) -> None:
     for sentence in diagnosis_document.sentences(folder, results):
         console.show(sentence)
     console.show(f"report: {RunFolder(folder.absolute()).report}")
+    console.show(f"where it still fails: tutelage compare {folder}")
     console.show(f"talk to it: tutelage chat {folder} --against base")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -65,6 +66,12 @@ def reach_word(metric: str, score: Score, points: float) -> ReachWord:
     if word == "cannot tell" and margin > 0:
         items = math.ceil(score.n * (Z_NEEDED * (sign * value - worse) / Z / margin) ** 2)
     return ReachWord(metric, points, value, low, high, word, items)
+
+
+def from_json(metric: str, target: Mapping[str, Any]) -> ReachWord:
+    """Read a target back as `ReachWord.as_json` gives it."""
+    numbers = (float(target[key]) for key in ("points", "value", "low", "high"))
+    return ReachWord(metric, *numbers, word=target["word"], items=target.get("items"))
 
 
 def sentence(name: str, reach: ReachWord) -> str:

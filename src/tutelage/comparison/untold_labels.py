@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +15,9 @@ FACT = "the base was never told the labels"
 _MOSTLY = 0.5
 """From this share on of answers that are no label, the base does not guess among the labels."""
 _TOLD = 0.05
-"""Prompts that hold all labels by chance: no more than this share."""
+"""Prompts that hold the labels by chance: no more than this share."""
+_LISTED = 0.8
+"""The share of the labels that a prompt holds which lists them: test rows may have labels that the list forgot."""
 
 
 def never_told_labels(base: Evaluation) -> bool:
@@ -37,6 +40,12 @@ def labels_are_untold(
     report = class_report(metrics, answered, responses, responses)
     if names is None or report is None or any(response.choice is not None for response in responses.values()):
         return False
-    words = [re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE) for name in names if name]
-    telling = sum(all(word.search(item.prompt) for word in words) for item in answered)
+    # Only ASCII letters and digits end a word here: scripts without spaces write labels next to other words.
+    words = [
+        re.compile(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", re.IGNORECASE)
+        for name in names
+        if name
+    ]
+    enough = max(2, math.ceil(_LISTED * len(words)))
+    telling = sum(sum(word.search(item.prompt) is not None for word in words) >= enough for item in answered)
     return telling <= _TOLD * len(answered) and report.base.no_class >= _MOSTLY * len(answered)

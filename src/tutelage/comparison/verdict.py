@@ -83,7 +83,7 @@ def verdict(
     parts = [
         sentences["prefix"].format(base=names.base, tuned=names.tuned)
         + (about_tasks or sentences["no_tasks"]),
-        *(reach.sentence(task.name, target) for task in tasks for target in task.reach),
+        *_target_sentences(tasks),
         _cut_sentence(tasks, sentences, names),
         about_watched or sentences["not_watched"],
         _parts_sentence(watched, sentences),
@@ -105,6 +105,19 @@ def _learned(tasks: Sequence[TaskComparison]) -> VerdictWord:
     if any(task.worsened for task in tasks):
         return "no"
     return "yes" if tasks and all(task.improved for task in tasks) else "unclear"
+
+
+def _target_sentences(tasks: Sequence[TaskComparison]) -> list[str]:
+    """A sentence for each target, those that are missed first; beyond the first few they are counted."""
+    stated = [(task.name, target) for task in tasks for target in task.reach]
+    order = ("missed", "cannot tell", "reached")
+    stated.sort(key=lambda each: order.index(each[1].word))
+    rest = [target.word for _, target in stated[MAX_NAMED:]]
+    counts = ", ".join(f"{rest.count(word)} {word}" for word in order if word in rest)
+    return [
+        *(reach.sentence(name, target) for name, target in stated[:MAX_NAMED]),
+        *([f"Of {len(rest)} more targets: {counts}."] if rest else []),
+    ]
 
 
 def _reached(tasks: Sequence[TaskComparison]) -> VerdictWord | None:

@@ -21,7 +21,9 @@ def find_contradictions(recipe: Mapping[str, Any], where: Callable[[FieldPath], 
         if not isinstance(reach, Mapping):
             continue
         scored_by = _metrics(task.get("metrics", list(Task.model_fields["metrics"].default)))
-        for metric in reach if scored_by is not None else ():
+        if scored_by is None:
+            continue
+        for metric in reach:
             place = where(("tasks", index, "reach", metric))
             if metric not in scored_by:
                 yield InputError(

@@ -132,12 +132,9 @@ def _tags(spec: MetricSpec, row: Row, index: int) -> tuple[list[str], list[str],
             else "tags of single tokens, such as parts of speech, are scored place by place by sequence_f1",
         )
     tokens = row.fields.get("tokens")
-    named = isinstance(tokens, list) and len(tokens) == len(true)
-    return (
-        true,
-        predicted,
-        [str(token) for token in tokens] if named else [f"token {n + 1}" for n in range(len(true))],
-    )
+    if isinstance(tokens, list) and len(tokens) == len(true):
+        return true, predicted, [str(token) for token in tokens]
+    return true, predicted, [f"token {number + 1}" for number in range(len(true))]
 
 
 def _tags_of_text(spec: MetricSpec, row: Row, index: int) -> tuple[list[str], list[str], list[str]]:

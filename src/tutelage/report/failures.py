@@ -78,9 +78,16 @@ def counts(failures: Failures) -> str:
     if not failures.judged:
         return f"Of {failures.items} answers {ended}."
     return (
-        f"Of {failures.judged} answers {failures.wrong or 'none'} {'is' if failures.wrong == 1 else 'are'} wrong, "
-        f"{len(failures.still_wrong) or 'none'} of them before too; {ended}."
+        f"Of {failures.judged} answers {failures.wrong or 'none'} {'is' if failures.wrong == 1 else 'are'} wrong"
+        f"{_of_them(len(failures.still_wrong), failures.wrong)}; {ended}."
     )
+
+
+def _of_them(still: int, wrong: int) -> str:
+    """How many of the wrong answers were wrong before; nothing where none is wrong."""
+    if not wrong:
+        return ""
+    return f", {'all' if still == wrong else still or 'none'} of them before too"
 
 
 def _classes(report: ClassReport) -> ClassTable:

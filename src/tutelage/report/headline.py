@@ -55,7 +55,7 @@ def headline(
     second = _about_watched(verdict, watched)
     if not first.startswith("It "):
         return f"{first}; it {second}."
-    good = verdict["learned"] == "yes", verdict["forgot"] == "no"
+    good = verdict["learned"] == "yes" and verdict.get("reached") != "no", verdict["forgot"] == "no"
     if all(good) or not any(good):
         return f"{first}{',' if ',' in first else ''} and {second}."
     return f"{first}, but {second}."
@@ -69,7 +69,11 @@ def _about_tasks(
     form = _LEARNED.get((learned, reached)) or _LEARNED[learned, None]
     clause = form.format(names=_names(shown, "tasks"))
     if learned == "yes" and reached is None and len(tasks) == 1:
-        words = [wrong_share(each.wrong, each.judged) for each in failures if each.suite == "task"]
+        words = [
+            wrong_share(each.wrong, each.judged)
+            for each in failures
+            if (each.suite, each.name) == ("task", tasks[0].name)
+        ]
         clause += "".join(f", is {each}" for each in words if each)
     return clause + _few(tasks)
 
@@ -83,7 +87,9 @@ def _about_watched(verdict: Mapping[str, Any], watched: Sequence[ScoreChart]) ->
 def _few(charts: Sequence[ScoreChart]) -> str:
     """That there were few items, where there were."""
     fewest = min(chart.main.independent for chart in charts)
-    return f" (on only {fewest} item{'s' * (fewest != 1)})" if fewest < FEW_ITEMS else ""
+    if fewest >= FEW_ITEMS:
+        return ""
+    return f" ({'some ' * (len(charts) > 1)}on only {fewest} item{'s' * (fewest != 1)})"
 
 
 def _names(charts: Sequence[ScoreChart], plural: str) -> str:

@@ -246,8 +246,8 @@ def render(run: FinishedRun) -> str:
 
 
 def _figures(tasks: Sequence[ScoreChart], watched: Sequence[ScoreChart]) -> list[ScoreChart]:
-    """The two scores above all others: the task that is lowest now, and what was watched and lost most."""
-    lowest = sorted(tasks, key=lambda chart: chart.main.tuned.at[0])[:1]
+    """The two scores above all others: the task that is worst now, and what was watched and lost most."""
+    lowest = sorted(tasks, key=lambda chart: chart.main.goodness_at)[:1]
     most_lost = sorted(watched, key=lambda chart: chart.main.gain_at)[:1]
     return [*lowest, *most_lost]
 

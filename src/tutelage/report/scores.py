@@ -70,6 +70,11 @@ class ScoreRow:
         moved = self.tuned.at[0] - self.base.at[0]
         return -moved if self.wording.better == "lower" else moved
 
+    @property
+    def goodness_at(self) -> float:
+        """Where the tuned model's mark stands, in percent of the chart from the end of the worst values."""
+        return 100 - self.tuned.at[0] if self.wording.better == "lower" else self.tuned.at[0]
+
 
 @dataclass(frozen=True, slots=True)
 class ScoreChart:
@@ -193,7 +198,7 @@ def _chart(name: str, outcome: Mapping[str, Any], *, watched: bool, budgets: Map
         lost_nats=bool(nats) and outcome["budget"]["p_adjusted"] < ALPHA and outcome["budget"]["low"] > 0,
         changed_items=lost_table(outcome.get("lost_items")),
         targets=tuple(
-            reach.sentence(name, reach.ReachWord(metric, **target))
+            reach.sentence(name, reach.from_json(metric, target))
             for metric, target in outcome.get("reach", {}).items()
         ),
         untold=bool(outcome.get("base_untold")),

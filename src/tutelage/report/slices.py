@@ -72,7 +72,7 @@ def _note(tests: int, content: Mapping[str, Any]) -> str:
     small = sum(one["difference"]["n"] < FEW for one in content["values"].values())
     sentences = [
         f"p is adjusted (Holm) for the {tests} slices of this task; intervals are not, so of 20 about one is off by chance",
-        *([f"{small} of the slices have fewer than {FEW} items and say little"] if small else []),
+        *([f"{small} of them, of fewer than {FEW} items, can say little"] if small else []),
         *([f"{content['left_out']} items of rarer values are not shown"] if content["left_out"] else []),
     ]
     return "; ".join(sentences) + "."
