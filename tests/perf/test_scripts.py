@@ -309,6 +309,14 @@ def test_mixture(script, capsys, monkeypatch):
     assert "rendered, whole" in capsys.readouterr().out
 
 
+def test_run_size(script, capsys):
+    script("run_size").main(["--layers", "1", "--tokens", "300", "--rank", "2"])
+    adapter, merged = (
+        line.split("|") for line in capsys.readouterr().out.splitlines() if line.endswith(" s |")
+    )
+    assert float(adapter[2]) < float(merged[2])
+
+
 def test_packing(script, capsys, data):
     script("packing").main(["--data", str(data)])
     assert "packs of 1024 tokens" in capsys.readouterr().out

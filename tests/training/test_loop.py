@@ -12,7 +12,8 @@ from tutelage.core.errors import InputError, MachineError
 from tutelage.core.types import Encoded
 from tutelage.training import checkpoint
 from tutelage.training.events import Resumed, StepDone, ValidationDone
-from tutelage.training.loop import Loop, resident_bytes, validation_loss
+from tutelage.training.loop import Loop, validation_loss
+from tutelage.training.machine import resident_bytes
 from tutelage.training.settings import LoopSettings
 
 from .plain import changed

@@ -75,6 +75,7 @@ class StartValidated:
     """The validation loss (nats a completion token) before the first step, which is that of the model that is tuned."""
 
     loss: float
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ add to the loss); then the gradient is clipped and AdamW updates the weights. To
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,13 +16,13 @@ from typing import Any, Literal
 
 import torch
 
-from tutelage.core import files, provenance, seeds
+from tutelage.core import files, seeds
 from tutelage.core.errors import InputError, MachineError
 from tutelage.core.types import Encoded
 from tutelage.core.version import __version__
 from tutelage.tokens.batch import collate, micro_batches
 from tutelage.tokens.packing import Packs, packed_micro_batches
-from tutelage.training import checkpoint, errors, gradients, selfcheck
+from tutelage.training import checkpoint, errors, gradients, machine, selfcheck
 from tutelage.training.checkpoint import Position
 from tutelage.training.completion_loss import isolates_rows, loss_sum, require_packable
 from tutelage.training.events import (
@@ -123,7 +122,7 @@ class Loop:
         self.device = next(iter(self.trained.values())).device
         # A checkpoint also depends on the program's version, unlike the identity of a finished tuning.
         all_needs = {"tutelage": __version__, "tune": settings.identity(), **needs}
-        self.identity = checkpoint.TuningIdentity(all_needs, _machine(self.device))
+        self.identity = checkpoint.TuningIdentity(all_needs, machine.description(self.device))
         self.stopper = Stopper()
         # Rows that the model cannot tell apart go one by one: a micro-batch of 0 tokens has one row.
         self.micro_batch_tokens = settings.micro_batch_tokens if isolates_rows(model, self.device) else 0
@@ -236,7 +235,7 @@ class Loop:
                 tokens=sum(len(row.ids) + len(row.source or ()) for row in rows),
                 loss_tokens=loss_tokens,
                 seconds=time.perf_counter() - started,
-                memory=resident_bytes(),
+                memory=machine.resident_bytes(),
                 packs=batch.packs,
                 fill=batch.fill,
                 parts=parts,
@@ -382,22 +381,3 @@ def validation_loss(
         for batch in micro_batches(rows, tokens=tokens):
             total += loss_sum(model, collate(batch, pad_id=pad_id, device=device)).item()
     return total / sum(row.n_loss for row in rows)
-
-
-def _machine(device: torch.device) -> dict[str, Any]:
-    """What decides how sums are rounded: on another machine a training can resume, but not bit by bit."""
-    versions = provenance.versions()
-    return {
-        **{name: versions.get(name) for name in ("torch", "transformers", "peft")},
-        "device": device.type,
-        "threads": torch.get_num_threads(),
-    }
-
-
-def resident_bytes() -> int:
-    """This process's resident memory in bytes; 0 where the system does not provide it."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - faster than Path, and read at every step
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
