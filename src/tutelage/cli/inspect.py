@@ -76,12 +76,17 @@ def inspect(
     from tutelage.inspection.inspect import RowSelection
     from tutelage.inspection.inspect import inspect as inspect_recipe
     from tutelage.inspection.train_use_parity import refuse
+    from tutelage.job.preflight import check_inspected
 
     if html is not None:
         outputs.Page(html, [recipe]).check()
     selection = RowSelection(names=row or (), count=rows, split=split, early=look_at_test)
     inspection = inspect_recipe(
-        load(recipe, sets=sets or ()), data_dir=data, selection=selection, say=console.say
+        load(recipe, sets=sets or ()),
+        data_dir=data,
+        selection=selection,
+        say=console.say,
+        run_check=check_inspected,
     )
     if html is not None:
         from tutelage.report.inspection_page import render_inspection
@@ -234,7 +239,8 @@ def _style(token: Token) -> str:
 def _show_finding(finding: Finding) -> None:
     _heading(f"{finding.level}: {finding.problem}", style=STYLES[finding.level])
     for name in ("where", "found", "expected", "why", "fix"):
-        _fact(name, getattr(finding, name))
+        if text := getattr(finding, name):
+            _fact(name, text)
     if finding.rows:
         _fact("look", " ".join(f"--row {shlex.quote(row)}" for row in finding.rows))
 
