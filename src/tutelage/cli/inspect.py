@@ -73,6 +73,7 @@ def inspect(
     """Show what will be trained on: text, tokens, loss mask, lengths, truncation, overlap. Warn of silent mistakes."""
     from tutelage.config import load
     from tutelage.core import outputs
+    from tutelage.core.errors import InputError
     from tutelage.inspection.inspect import RowSelection
     from tutelage.inspection.inspect import inspect as inspect_recipe
     from tutelage.inspection.train_use_parity import refuse
@@ -94,10 +95,12 @@ def inspect(
         outputs.Page(html, [recipe]).write(render_inspection(inspection))
     if json:
         console.print_json(inspection.as_json())
-    else:
-        _show(inspection)
-        if html is not None:
-            console.show(f"page: {html}")
+        if inspection.errors:  # they stand in the document
+            raise typer.Exit(InputError.exit_code)
+        return
+    _show(inspection)
+    if html is not None:
+        console.show(f"page: {html}")
     refuse(inspection.errors, title="no run starts")
 
 
