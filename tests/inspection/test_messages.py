@@ -76,8 +76,8 @@ def starting_model(source, folder):
 @pytest.mark.parametrize(
     ("template", "options", "expected"),
     [
-        (shapes.NO_SYSTEM, {}, "message-left-out", "error", 'the system\'s turn "Be brief."'),
-        (CUTS, {"system": ""}, "message-cut", "warning", "the user's turn \"What is the colour"),
+        (shapes.NO_SYSTEM, {}, ("message-left-out", "error", 'the system\'s turn "Be brief."')),
+        (CUTS, {"system": ""}, ("message-cut", "warning", "the user's turn \"What is the colour")),
         (TRIMS, {"before": "\n "}, ("message-trimmed", "note", "the user's turn")),
         (shapes.MISTRAL, {}, ("finished-differs", "note", "the template writes")),
         (shapes.QWEN3, {}, ("answer-opening", "note", r"'<think>\n\n</think>\n\n'")),

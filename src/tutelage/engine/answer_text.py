@@ -39,22 +39,23 @@ class AnswerText:
         """
         if request.form != "chat":
             return self._decoded(ids)
-        if self._head and len(ids) < len(self._head) and list(ids) == self._head[: len(ids)]:
+        if len(ids) < len(self._head) and self._begins_as_head(ids):
             return ""
-        said = len(self._head) if self._says_head(ids) else 0
+        said = len(self._head) if self._begins_as_head(ids) else 0
         text = self._decoded(ids[said:]).removeprefix(self._spaces_text)
         return text.removesuffix(self._closing) if ended else text
 
     def limit(self, request: Request, ids: Sequence[int]) -> int:
-        """The most tokens of an answer that begins with these: those of the opening, where the model says it, are not counted."""
-        if request.form != "chat" or not self._says_head(ids):
+        """The most tokens of an answer that begins with these: those of the opening, while the model says it, are not counted."""
+        if request.form != "chat" or not self._begins_as_head(ids):
             return request.max_new_tokens
         start = len(self._head)
         spaces = len(self._spaces) if list(ids[start : start + len(self._spaces)]) == self._spaces else 0
         return request.max_new_tokens + start + spaces
 
-    def _says_head(self, ids: Sequence[int]) -> bool:
-        return list(ids[: len(self._head)]) == self._head
+    def _begins_as_head(self, ids: Sequence[int]) -> bool:
+        """Whether an answer begins with the opening, as far as it goes."""
+        return list(ids[: len(self._head)]) == self._head[: len(ids)]
 
     def _decoded(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))

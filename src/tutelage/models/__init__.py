@@ -28,6 +28,7 @@ __all__ = [
     "LoadedTokenizer",
     "ModelSource",
     "adapter_off",
+    "adapter_refusal",
     "add_adapter",
     "base_facts",
     "base_of",
