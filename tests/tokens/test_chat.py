@@ -44,7 +44,7 @@ def hostile(tiny_model_folder):
 
 
 def test_the_bundled_templates_are_there_by_name(tmp_path):
-    assert chat_templates.bundled_names() == ["chatml-plain", "plain", "plain-bos"]
+    assert chat_templates.bundled_names() == ["chatml-plain", "plain", "plain-bos", "system-in-user"]
     for name in chat_templates.bundled_names():
         assert "message" in chat_templates.template_text(name, root=tmp_path)
 

@@ -73,15 +73,21 @@ def inspect(
     """Show what will be trained on: text, tokens, loss mask, lengths, truncation, overlap. Warn of silent mistakes."""
     from tutelage.config import load
     from tutelage.core import outputs
+    from tutelage.core.errors import InputError
     from tutelage.inspection.inspect import RowSelection
     from tutelage.inspection.inspect import inspect as inspect_recipe
     from tutelage.inspection.train_use_parity import refuse
+    from tutelage.job.preflight import check_inspected
 
     if html is not None:
         outputs.Page(html, [recipe]).check()
     selection = RowSelection(names=row or (), count=rows, split=split, early=look_at_test)
     inspection = inspect_recipe(
-        load(recipe, sets=sets or ()), data_dir=data, selection=selection, say=console.say
+        load(recipe, sets=sets or ()),
+        data_dir=data,
+        selection=selection,
+        say=console.say,
+        run_check=check_inspected,
     )
     if html is not None:
         from tutelage.report.inspection_page import render_inspection
@@ -89,10 +95,12 @@ def inspect(
         outputs.Page(html, [recipe]).write(render_inspection(inspection))
     if json:
         console.print_json(inspection.as_json())
-    else:
-        _show(inspection)
-        if html is not None:
-            console.show(f"page: {html}")
+        if inspection.errors:  # they stand in the document
+            raise typer.Exit(InputError.exit_code)
+        return
+    _show(inspection)
+    if html is not None:
+        console.show(f"page: {html}")
     refuse(inspection.errors, title="no run starts")
 
 
@@ -234,7 +242,8 @@ def _style(token: Token) -> str:
 def _show_finding(finding: Finding) -> None:
     _heading(f"{finding.level}: {finding.problem}", style=STYLES[finding.level])
     for name in ("where", "found", "expected", "why", "fix"):
-        _fact(name, getattr(finding, name))
+        if text := getattr(finding, name):
+            _fact(name, text)
     if finding.rows:
         _fact("look", " ".join(f"--row {shlex.quote(row)}" for row in finding.rows))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from tutelage.core.types import Request
 from tutelage.tokens.encoder import Encoder
@@ -13,13 +12,15 @@ class AnswerText:
     """Takes the opening and the end of the assistant's turn off answers to chat requests; other answers stay as they are.
 
     Args:
-        tokenizer: of the model.
+        text_of: gives tokens as text, without special ones.
         encoder: its encoder.
         takes_chats: whether there is a chat template at all.
     """
 
-    def __init__(self, tokenizer: Any, encoder: Encoder, *, takes_chats: bool) -> None:
-        self._tokenizer = tokenizer
+    def __init__(
+        self, text_of: Callable[[Sequence[int]], str], encoder: Encoder, *, takes_chats: bool
+    ) -> None:
+        self._text_of = text_of
         self._head: list[int] = []
         self._spaces: list[int] = []
         self._spaces_text = self._closing = ""
@@ -38,23 +39,21 @@ class AnswerText:
             ended: whether such a token came: what the template writes before it is then taken off.
         """
         if request.form != "chat":
-            return self._decoded(ids)
-        if self._head and len(ids) < len(self._head) and list(ids) == self._head[: len(ids)]:
+            return self._text_of(ids)
+        if len(ids) < len(self._head) and self._begins_as_head(ids):
             return ""
-        said = len(self._head) if self._says_head(ids) else 0
-        text = self._decoded(ids[said:]).removeprefix(self._spaces_text)
+        said = len(self._head) if self._begins_as_head(ids) else 0
+        text = self._text_of(ids[said:]).removeprefix(self._spaces_text)
         return text.removesuffix(self._closing) if ended else text
 
     def limit(self, request: Request, ids: Sequence[int]) -> int:
-        """The most tokens of an answer that begins with these: those of the opening, where the model says it, are not counted."""
-        if request.form != "chat" or not self._says_head(ids):
+        """The most tokens of an answer that begins with these: those of the opening, while the model says it, are not counted."""
+        if request.form != "chat" or not self._begins_as_head(ids):
             return request.max_new_tokens
         start = len(self._head)
         spaces = len(self._spaces) if list(ids[start : start + len(self._spaces)]) == self._spaces else 0
         return request.max_new_tokens + start + spaces
 
-    def _says_head(self, ids: Sequence[int]) -> bool:
-        return list(ids[: len(self._head)]) == self._head
-
-    def _decoded(self, ids: Sequence[int]) -> str:
-        return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    def _begins_as_head(self, ids: Sequence[int]) -> bool:
+        """Whether an answer begins with the opening, as far as it goes."""
+        return list(ids[: len(self._head)]) == self._head[: len(ids)]

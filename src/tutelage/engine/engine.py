@@ -73,7 +73,9 @@ class Engine:
         self.encoder = self.request_encoder.encoder
         turn_end = self.encoder.stop_id if self.request_encoder.takes_chats else None
         self.stop_ids = stop_ids(model, tokenizer, turn_end)
-        self.answer_text = AnswerText(tokenizer, self.encoder, takes_chats=self.request_encoder.takes_chats)
+        self.answer_text = AnswerText(
+            self.text_of, self.encoder, takes_chats=self.request_encoder.takes_chats
+        )
         self.pad_id = 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
         self.full_pass = FullPass(model, encoder_decoder, tuple(self.encoder.answer_prefix))
         self.capabilities = Capabilities(self.full_pass, self._prefill, self.pad_id)
@@ -155,6 +157,10 @@ class Engine:
         if self.encoder_decoder:
             return self.encoder.prompt_ids(messages[-1]["content"])
         return chat_encoding.encode_messages(self.tokenizer, messages, generate=True)
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        """Tokens as text, special ones left out."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def _too_long(self, encoded: EncodedRequest) -> InputError | None:
         if self.context is None or self.encoder_decoder:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,19 +18,21 @@ from tutelage.data.splits import content_key
 from tutelage.inspection import test_set_access
 from tutelage.inspection.answer_findings import of_answers
 from tutelage.inspection.checks import Checks, leaks_of, repeats, trained_prompt
-from tutelage.models import load_tokenizer, resolve
+from tutelage.models import LoadedTokenizer, ModelSource, load_tokenizer, resolve
 from tutelage.prepare import template_clock
 from tutelage.prepare.card import token_texts
 from tutelage.prepare.encoding import EncodedTask
 from tutelage.prepare.preparation import Prepared, encoder_of, prepare
 from tutelage.prepare.reader import read_rows
 from tutelage.prepare.task_rows import RecipeRows, TaskRows
-from tutelage.report.inspection import InspectedRow, InspectedTask, Inspection, Token, TruncatedText
+from tutelage.report.inspection import Finding, InspectedRow, InspectedTask, Inspection, Token, TruncatedText
 from tutelage.tokens import chat_encoding
 from tutelage.tokens.encoder import Encoder
 
 LEVELS = ("error", "warning", "note")
 SPLITS: tuple[Split, ...] = get_args(Split)
+RunCheck = Callable[[Recipe, Prepared, ModelSource, LoadedTokenizer, Path | None], None]
+"""Raises what a run refuses."""
 NamedRow = tuple[Split, Prompted]
 """A row with its split."""
 
@@ -58,6 +61,7 @@ def inspect(
     data_dir: Path | None = None,
     selection: RowSelection | None = None,
     say: Callable[[str], None] = lambda _: None,
+    run_check: RunCheck | None = None,
 ) -> Inspection:
     """Read, split and encode a recipe's rows as training would, and look for silent mistakes.
 
@@ -66,6 +70,7 @@ def inspect(
         data_dir: the folder of `local` data files.
         selection: which rows are shown with their tokens; the first three training rows of each task by default.
         say: takes a line about each thing that takes long.
+        run_check: raises what a run refuses beside the rows; its errors become findings. None looks at the rows only.
 
     Raises:
         InputError: the recipe's data, template or model is wrong, no row has a given name, or it is a test row and the tuning
@@ -92,7 +97,13 @@ def inspect(
         *checks.of_model(),
         *(finding for task in prepared.tasks for finding in checks.of_task(task.rows, task.train)),
         *(finding for task in prepared.tasks for finding in of_answers(task, encoder)),
+        *(
+            ()
+            if run_check is None
+            else _refusals(partial(run_check, recipe, prepared, source, tokenizer, data_dir))
+        ),
     ]
+    findings = [_as_run_refuses(finding, recipe) for finding in findings]
     own_template = None if tokenizer.chat_template is None else "the model's own"
     return Inspection(
         recipe=recipe.name,
@@ -108,6 +119,35 @@ def inspect(
             for task, share, task_rows in zip(prepared.tasks, prepared.mixture.shares, selected, strict=True)
         ),
         findings=tuple(sorted(findings, key=lambda finding: LEVELS.index(finding.level))),
+    )
+
+
+def _refusals(check: Callable[[], None]) -> list[Finding]:
+    """What a check refuses, as findings."""
+    try:
+        check()
+    except InputError as refusal:
+        return [
+            Finding(
+                kind="run-refuses",
+                level="error",
+                problem=error.problem,
+                where=error.where or "the recipe",
+                found=error.found or "",
+                expected=error.expected or "",
+                why="`run` refuses it",
+                fix=error.fix or "",
+            )
+            for error in refusal.mistakes
+        ]
+    return []
+
+
+def _as_run_refuses(finding: Finding, recipe: Recipe) -> Finding:
+    """The finding as an error where it is a leak that a run refuses."""
+    refused = {f"tasks.{task.name}" for task in recipe.tasks if task.split.leaks != "allow"}
+    return (
+        replace(finding, level="error") if finding.kind == "leaks" and finding.where in refused else finding
     )
 
 

@@ -57,12 +57,7 @@ class RunContext:
 
     def budgets(self, benchmarks: Sequence[Benchmark]) -> dict[str, Budget]:
         """The budgets that the recipe states, by the benchmarks' full names: it may name them by path or without their way."""
-        watched = zip(self.recipe.watch, benchmarks, strict=True)
-        return {
-            benchmark.name: as_budget(self.recipe.retain[watch.benchmark])
-            for watch, benchmark in watched
-            if watch.benchmark in self.recipe.retain
-        }
+        return budgets_of(self.recipe, benchmarks)
 
     def say(self, stage: str) -> Callable[[str], None]:
         """A function that tells the listener a line about a stage."""
@@ -71,6 +66,16 @@ class RunContext:
     def provenance(self, *, ended: str | None = None) -> dict[str, Any]:
         """Versions, machine and times of this run, with what templates read of the clock."""
         return {**provenance(started=self.started, ended=ended), **template_clock.card_entry(self.clock)}
+
+
+def budgets_of(recipe: Recipe, benchmarks: Sequence[Benchmark]) -> dict[str, Budget]:
+    """The budgets that a recipe states, by the full names of its watched benchmarks."""
+    watched = zip(recipe.watch, benchmarks, strict=True)
+    return {
+        benchmark.name: as_budget(recipe.retain[watch.benchmark])
+        for watch, benchmark in watched
+        if watch.benchmark in recipe.retain
+    }
 
 
 def start(

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tutelage import benchmarks as library
 from tutelage.benchmarks import Benchmark
-from tutelage.benchmarks.right_answers import why_without_log_probabilities
-from tutelage.comparison.budgets import Nats, no_log_probabilities
 from tutelage.config.identity import identity
 from tutelage.core import hashing
-from tutelage.core.errors import InputError, raise_all
-from tutelage.evaluation.preflight import fit_benchmark
 from tutelage.inspection import test_set_access
 from tutelage.inspection.train_use_parity import check_parity
-from tutelage.job import in_sequence, integrity, tuning
+from tutelage.job import in_sequence, integrity, preflight
 from tutelage.job.context import RunContext
 from tutelage.job.in_sequence import EarlierTasks
 from tutelage.job.start_model import start_model
-from tutelage.job.tracking import check_track
 from tutelage.models import (
     LoadedModel,
     ModelSource,
@@ -38,9 +31,7 @@ from tutelage.prepare.answer_checks import check_answers
 from tutelage.prepare.contamination import find_contamination
 from tutelage.prepare.preparation import Prepared, encoder_of, prepare
 from tutelage.prepare.reader import read_rows
-from tutelage.prepare.recipe_mixture import check_replay_pool
 from tutelage.prepare.task_rows import RecipeRows
-from tutelage.protection.scale_search import check_gains
 from tutelage.training.completion_loss import require_packable
 from tutelage.training.objective import require_prompt_loss
 
@@ -117,9 +108,7 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
     recipe = context.recipe
     template = recipe.template_text()
     tokenizer = load_tokenizer(inputs.source, chat_template=template, clock=context.clock)
-    benchmarks = tuple(
-        fit_benchmark(benchmark, tokenizer, reserved=recipe.tune.virtual) for benchmark in inputs.benchmarks
-    )
+    benchmarks = preflight.fitted(recipe, inputs.benchmarks, tokenizer)
     base = load(inputs.source, chat_template=template, four_bit=context.four_bit, clock=context.clock)
     if inputs.legacy:
         dtype = "nf4" if context.four_bit else "float32"
@@ -137,11 +126,7 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
     check_parity(recipe, rows, tokenizer, say=context.say("prepare"))
     for note in check_answers(rows.tasks, encoder_of(recipe, tokenizer)):
         context.listener.stage("prepare", note)
-    if recipe.protect is not None and recipe.protect.scales:
-        check_gains(rows.questions)
-    steps = tuning.step_count(recipe, rows)
-    check_track(recipe, rows.questions, benchmarks, steps=steps)
-    check_replay_pool(recipe, rows.mixture, steps * recipe.tune.batch_size)
+    preflight.check_rows(recipe, rows, benchmarks)
     for note in rows.mixture.notes:
         context.listener.stage("prepare", note)
     card = {
@@ -164,43 +149,8 @@ def _with_replay_counts(context: RunContext, rows: Prepared) -> dict[str, Any]:
 
 
 def load_benchmarks(context: RunContext) -> tuple[Benchmark, ...]:
-    """The watched benchmarks of a run.
-
-    Raises:
-        InputError: there is no such benchmark, its data is wrong, or one is watched twice.
-    """
-    benchmarks = tuple(
-        library.load(
-            watch.benchmark,
-            data=context.data_dir,
-            limit=library.Limit(watch.limit, first=watch.first),
-            shots=watch.shots,
-            root=context.recipe.root,
-        )
-        for watch in context.recipe.watch
-    )
-    counts = Counter(benchmark.name for benchmark in benchmarks)
-    if repeated := sorted(name for name, count in counts.items() if count > 1):
-        raise InputError(
-            "a benchmark is watched twice",
-            where="watch",
-            found=", ".join(repeated),
-            fix="remove one of them",
-        )
-    _check_nats(context, benchmarks)
-    return benchmarks
-
-
-def _check_nats(context: RunContext, benchmarks: tuple[Benchmark, ...]) -> None:
-    """Refuse budgets in nats of benchmarks whose right answers have no log-probability, all at once."""
-    budgets = context.budgets(benchmarks)
-    reasons = {
-        watch.benchmark: why_without_log_probabilities(benchmark)
-        for watch, benchmark in zip(context.recipe.watch, benchmarks, strict=True)
-        if isinstance(budgets.get(benchmark.name), Nats)
-    }
-    errors = [no_log_probabilities(name, reason) for name, reason in reasons.items() if reason is not None]
-    raise_all("retain", errors)
+    """The watched benchmarks of a run; raises as `preflight.watched_benchmarks`."""
+    return preflight.watched_benchmarks(context.recipe, context.data_dir)
 
 
 def _contamination(context: RunContext, rows: Prepared, benchmarks: tuple[Benchmark, ...]) -> dict[str, Any]:

@@ -1,6 +1,13 @@
 """Models: found by name, checked and loaded; adapters; export."""
 
-from tutelage.models.adapters import adapter_off, add_adapter, merge, require_layers, require_whole
+from tutelage.models.adapters import (
+    adapter_off,
+    adapter_refusal,
+    add_adapter,
+    merge,
+    require_layers,
+    require_whole,
+)
 from tutelage.models.base_record import base_facts
 from tutelage.models.export import export, loading_lines
 from tutelage.models.fingerprints import fingerprint, template_fingerprint
@@ -21,6 +28,7 @@ __all__ = [
     "LoadedTokenizer",
     "ModelSource",
     "adapter_off",
+    "adapter_refusal",
     "add_adapter",
     "base_facts",
     "base_of",

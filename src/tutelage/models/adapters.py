@@ -84,13 +84,18 @@ def require_whole(loaded: LoadedModel) -> None:
         InputError: it has one.
     """
     if loaded.adapter:
-        raise InputError(
-            "a model with an adapter cannot be tuned further",
-            where="model",
-            found=f"{loaded.name}, an adapter beside its base",
-            expected="a whole model",
-            fix="add the adapter into the weights first: tutelage export MODEL --to DIR --merge, and name DIR",
-        )
+        raise adapter_refusal(loaded.name)
+
+
+def adapter_refusal(name: str) -> InputError:
+    """The error that a model with an adapter, of this name, is to be tuned."""
+    return InputError(
+        "a model with an adapter cannot be tuned further",
+        where="model",
+        found=f"{name}, an adapter beside its base",
+        expected="a whole model",
+        fix=f"add the adapter into the weights first: tutelage export {name} --to DIR --merge, and name DIR",
+    )
 
 
 @contextmanager
