@@ -64,3 +64,12 @@ def test_show_says_how_to_get_rows_that_are_on_the_hub(capsys, tmp_path, monkeyp
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     assert main(["benchmarks", "show", "truthfulqa", "--data", str(tmp_path)]) == 0
     assert "tutelage benchmarks fetch truthfulqa" in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_no_hub_has_is_named_with_its_place_and_what_comes_with_its_spec_needs_no_fetching(capsys):
+    assert main(["benchmarks", "fetch", "bbh"]) == 2
+    told = capsys.readouterr().err
+    assert "files of https://github.com/suzgunmirac/BIG-Bench-Hard" in told
+    assert "DIR/bbh/bbh/" in told
+    assert main(["benchmarks", "fetch", "general-probe"]) == 0
+    assert "its items come with its spec" in capsys.readouterr().out

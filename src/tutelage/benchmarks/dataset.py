@@ -175,6 +175,12 @@ def _files_of(files: Sequence[str], prefixes: Sequence[str], folders: DataFolder
     return []
 
 
+def first_file(spec: RowsSpec) -> str:
+    """The path below a data folder of the first file of a benchmark whose rows are not on the hub."""
+    path = spec.data.path or _first_path(spec, ())
+    return path_of_part(path, next(iter(spec.parts))) if is_per_part(path) else path
+
+
 def _first_path(spec: RowsSpec, parts: Sequence[str]) -> str:
     part = next(iter(parts or spec.parts))
     source = spec.parts[part].sources[0]

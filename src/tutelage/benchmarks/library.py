@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tutelage.benchmarks import old_form
 from tutelage.benchmarks.bigbench import BigBenchSpec, read_bigbench, read_bigbench_spec
-from tutelage.benchmarks.dataset import DataFolders, DataNotFoundError, read_parts
+from tutelage.benchmarks.dataset import DataFolders, DataNotFoundError, first_file, read_parts
 from tutelage.benchmarks.item_file import read_items
 from tutelage.benchmarks.items import BenchmarkItem
 from tutelage.benchmarks.lm_eval import task_file
@@ -145,7 +145,7 @@ def fetch(name: str, *, root: Path | None = None) -> Iterator[tuple[str, int]]:
     """Download the rows of a benchmark that are on the hub into its cache.
 
     Yields:
-        The name of each part, and how many files it has.
+        The name of each part, and how many files it has; nothing where the items come with the spec.
 
     Raises:
         InputError: no part names a dataset on the hub.
@@ -153,12 +153,15 @@ def fetch(name: str, *, root: Path | None = None) -> Iterator[tuple[str, int]]:
     """
     spec = find_spec(name, root).spec
     datasets = spec.hub_datasets() if isinstance(spec, RowsSpec) else []
+    if isinstance(spec, Spec):
+        return  # its items stand beside it
     if not datasets:
         raise InputError(
             f"{spec.name} has no rows on the hub",
             where="benchmarks fetch",
-            found=spec.source or "no dataset of the hub in its spec",
-            fix="fetch its files from there, and name their folder with --data",
+            found=f"files of {spec.source}" if spec.source else "no dataset of the hub in its spec",
+            expected=f"its files as DIR/{first_file(spec)}" if isinstance(spec, RowsSpec) else None,
+            fix="download them by hand, and name the folder that they are in with --data DIR",
         )
     for part, rows in datasets:
         yield part, len(fetch_hub_rows(rows))

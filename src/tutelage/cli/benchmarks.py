@@ -54,8 +54,12 @@ def benchmarks(
         if action == "show":
             _show(name, data, as_json=json)
             return
+        fetched = False
         for part, count in fetch(name):
+            fetched = True
             console.show(f"  {part:<24}{count} file{'' if count == 1 else 's'}")
+        if not fetched:
+            console.show(f"{name}: its items come with its spec, and nothing has to be fetched")
         return
     entries = [_entry(bundled, data) for bundled in names()]
     if json:

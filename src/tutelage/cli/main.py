@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import typer
 
 from tutelage.cli import console
+from tutelage.cli.epilog import epilog
 from tutelage.cli.errors import SigtermReceived, as_tutelage_error
 from tutelage.core import yamltext
 from tutelage.core.errors import InputError
@@ -98,11 +99,12 @@ def _run(arguments: list[str]) -> int:
 def _app(name: str | None) -> typer.Typer:
     """All commands for the help; only the module of the one that is called is imported."""
     app = typer.Typer(name=PROGRAM, help=DESCRIPTION, add_completion=False, pretty_exceptions_enable=False)
-    app.callback()(_options)
+    app.callback(epilog=epilog(None))(_options)
     for command, entry_of_table in commands().items():
         called = command == name
         function = _load(entry_of_table) if called else _unloaded
-        app.command(name=command, help=None if called else entry_of_table["help"])(function)
+        below = epilog(command) if called else None
+        app.command(name=command, help=None if called else entry_of_table["help"], epilog=below)(function)
     return app
 
 

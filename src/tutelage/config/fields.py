@@ -168,7 +168,8 @@ Day = Annotated[
 Name = Annotated[str, Field(pattern=NAME)]
 Jinja = Annotated[str, checked_by(partial(templates.check, where="template"))]
 Metrics = Annotated[
-    tuple[Annotated[str, checked_by(metrics.check_scores_answers)], ...], checked_by(_check_primary)
+    tuple[Annotated[str, checked_by(partial(metrics.check_scores_answers, provided=metrics.OF_TEXTS))], ...],
+    checked_by(_check_primary),
 ]
 Positive = Annotated[float, Field(gt=0)]
 Points = Annotated[float, Field(ge=0, le=100)]

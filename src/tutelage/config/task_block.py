@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tutelage import templates
+from tutelage import metrics, templates
 from tutelage.config.data_block import Data
 from tutelage.config.fields import (
     ColumnsByField,
@@ -25,9 +25,11 @@ from tutelage.core.errors import InputError
 from tutelage.core.types import Example
 from tutelage.core.validation import Block, Text, mistake
 from tutelage.data import SPLITS, SplitSettings
-from tutelage.templates import ConstantField, LibraryTemplate, TaskTemplate, WordingOptions
+from tutelage.templates import ConstantField, LibraryTemplate, PlainTextTemplate, TaskTemplate, WordingOptions
 from tutelage.training.settings import Fraction, Seed, unit
 
+_OF_PLAIN_TEXT = ("bits_per_byte", "perplexity")
+"""The metrics of a task without a prompt."""
 _LIBRARY_FIELDS = ("fields", "labels", "options", "inverted", "wording_seed")
 """Fields of a task that only a template of the library reads."""
 
@@ -181,7 +183,8 @@ class Task(Block):
     )
     completion: Jinja | None = Field(
         None,
-        description="Jinja template over the row's fields for what the model shall answer.",
+        description="Jinja template over the row's fields for what the model shall answer; without a prompt, for a plain text "
+        "that is learned as it is.",
         examples=["{{ summary }}"],
     )
     template: TemplateName | None = Field(
@@ -266,14 +269,48 @@ class Task(Block):
         examples=["answers"],
     )
 
+    @property
+    def plain_text(self) -> bool:
+        """Whether its rows are texts to go on with: a completion without a prompt."""
+        return self.completion is not None and self.prompt is None and self.template is None
+
+    @model_validator(mode="after")
+    def _metrics_of_form(self) -> Self:
+        """Likelihoods are asked of plain text alone, and nothing else of it: they are its default."""
+        if self.plain_text and "metrics" not in self.model_fields_set:
+            # The default depends on other fields, and a validator before them would see lists where they are tuples.
+            object.__setattr__(self, "metrics", _OF_PLAIN_TEXT[:1])
+        for metric in metrics.expand(self.metrics):
+            name = metric.partition(":")[0]
+            if (name in _OF_PLAIN_TEXT) is not self.plain_text:
+                raise mistake(
+                    "plain text is scored by its likelihood, and answers by what they say",
+                    found=f"the metric {name} of a task {'without' if self.plain_text else 'with'} a prompt",
+                    expected=" or ".join(_OF_PLAIN_TEXT)
+                    if self.plain_text
+                    else "a metric such as rougeL or accuracy",
+                    fix="leave metrics out, or write prompt beside completion"
+                    if self.plain_text
+                    else "take another metric; for texts to go on with write completion alone",
+                )
+        if self.plain_text and (self.references is not None or self.shots is not None):
+            raise mistake(
+                "plain text has no prompt that could be asked in another way",
+                found="references" if self.references is not None else "shots",
+                expected="completion alone",
+                fix="leave it out, or write prompt beside completion",
+            )
+        return self
+
     @model_validator(mode="after")
     def _one_template(self) -> Self:
         names = [name for name in ("prompt", "completion", "template") if getattr(self, name) is not None]
-        if names not in ([], ["prompt", "completion"], ["template"]):
+        if names not in ([], ["prompt", "completion"], ["template"], ["completion"]):
             raise mistake(
                 "a task has prompt and completion, or a template, or neither",
                 found=" and ".join(names),
-                expected="prompt and completion together; or template alone; or none, when the columns' names say it",
+                expected="prompt and completion together; template alone; completion alone, for plain text; or none, when the "
+                "columns' names say it",
                 fix="remove template"
                 if "template" in names
                 else "add the other one of prompt and completion",
@@ -332,6 +369,10 @@ class Task(Block):
         if self.prompt is not None and self.completion is not None:
             return TaskTemplate(
                 self.prompt, self.completion, references=references, where=where, untrusted=True
+            )
+        if self.completion is not None:
+            return PlainTextTemplate(
+                self.completion, self.completion, name="plain-text", where=where, untrusted=True
             )
         name = self.template or default
         if name is None:

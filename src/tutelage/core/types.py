@@ -15,6 +15,10 @@ History = tuple[tuple[str, str], ...]
 """Messages before a prompt, each (role, content): a system prompt, earlier turns."""
 
 
+PLAIN_TEXT = "plain-text"
+"""The group of rows without a prompt: a text to go on with, which no chat template surrounds."""
+
+
 class Origin(NamedTuple):
     """Where a row came from: the file, and its physical line (1-based).
 
@@ -57,7 +61,7 @@ class Prompted:
     before the prompt, as messages of its own.
 
     `source` is the data set that the row comes from; `listed` says whether the prompt lists the answer options, `group`
-    whether it is turned around (the input is asked for) or asks for reasons first.
+    whether it is turned around (the input is asked for) or asks for reasons first, or is PLAIN_TEXT.
     """
 
     id: str

@@ -15,7 +15,7 @@ from tutelage.benchmarks.right_answers import answer_log_probabilities
 from tutelage.comparison import BEST_ON_VALIDATION, CutAnswers, PairedScores
 from tutelage.core import hashing
 from tutelage.core.provenance import provenance, timestamp
-from tutelage.core.types import Json, Request, Response
+from tutelage.core.types import PLAIN_TEXT, Json, Prompted, Request, Response
 from tutelage.engine import selfcheck
 from tutelage.evaluation import wordings
 from tutelage.evaluation.answer_cache_key import KeyedEngine, keyed_engine
@@ -150,7 +150,7 @@ class ModelEvaluator:
             Row(
                 responses[request.id].text,
                 row.references,
-                row.fields,
+                _fields(row, responses[request.id]),
                 task=task.name,
                 cluster=row.id if task.in_all_wordings else None,
             )
@@ -263,6 +263,13 @@ class ModelEvaluator:
 
         if requests:
             engine.engine.answer(requests, on_done=store)
+
+
+def _fields(row: Prompted, response: Response) -> Mapping[str, Json]:
+    """What metrics read beside the answer: the row's fields, and of plain text its likelihood in nats and its tokens."""
+    if row.group != PLAIN_TEXT:
+        return row.fields
+    return {**row.fields, "logprob": response.logprobs[0], "tokens": response.lengths[0]}
 
 
 def items_of(task: TaskQuestions, questions: Questions) -> list[Item]:

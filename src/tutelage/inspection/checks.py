@@ -120,6 +120,10 @@ class Checks:
         if not task.train:
             return
         where = f"tasks.{task.name}"
+        if task.task.plain_text:  # no template and no question surround it
+            yield from _leaks(where, task)
+            yield from _repeated(where, task)
+            return
         hits: dict[str, list[tuple[Prompted, str]]] = defaultdict(list)
         for checked in self._checked_rows(task.train, encoded):
             for kind, text in chain(

@@ -254,7 +254,7 @@ def _content(task: TaskRows) -> Callable[[Prompted], str]:
 
 def _inspected_row(encoder: Encoder, task: TaskRows, split: Split, row: Prompted) -> InspectedRow:
     """One row as the model reads it: with its answer, or, for a test row, as the request that asks it."""
-    if split == "test":
+    if split == "test" and not task.task.plain_text:
         prompt, history = encoder.fit_prompt(
             row, new_tokens=task.task.max_new_tokens + encoder.opening_length
         )

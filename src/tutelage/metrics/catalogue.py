@@ -182,6 +182,10 @@ def _parse_option(value: str, kind: str, choices: Sequence[str]) -> Option | Non
     return number if math.isfinite(number) else None
 
 
+OF_TEXTS = ("logprob", "tokens")
+"""The fields that come with a text whose likelihood a model was asked for."""
+
+
 def check_scores_answers(text: str, *, without_fields: bool = False, provided: Collection[str] = ()) -> None:
     """Check that a metric can score the answers of a model to a recipe's or benchmark's questions.
 

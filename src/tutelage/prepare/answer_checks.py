@@ -62,7 +62,7 @@ class LongAnswers:
 def long_answers(task: EncodedTask, encoder: Encoder) -> LongAnswers | None:
     """The test rows whose right answer does not fit into the task's limit; None when all do or the answers are chosen."""
     settings = task.rows.task
-    if settings.answer == "choose" or not task.rows.test:
+    if settings.answer == "choose" or settings.plain_text or not task.rows.test:
         return None
     end = len(encoder.completion_ids(""))
     # No tokenizer writes more tokens than bytes, so that short answers need not be tokenised.
@@ -89,6 +89,8 @@ def _bytes(row: Prompted) -> int:
 
 def metric_shortfalls(task: Task, test: Sequence[Prompted]) -> list[Shortfall]:
     """The task's metrics that give references, or the answers that the rows teach, less than full marks."""
+    if task.plain_text:
+        return []
     rows = [Row(row.completion, row.references or (row.completion,), row.fields) for row in test]
     found = shortfalls(task.metrics, rows)
     explained = {metric for shortfall in found for metric in shortfall.metrics}

@@ -113,7 +113,8 @@ def encode_rows(
 
 
 def _check_room(task: Task, encoder: Encoder) -> None:
-    if task.answer != "choose" and not encoder.encoder_decoder and task.max_new_tokens >= encoder.max_length:
+    generates = task.answer != "choose" and not task.plain_text
+    if generates and not encoder.encoder_decoder and task.max_new_tokens >= encoder.max_length:
         raise InputError(
             "the answers may be so long that no room is left for a prompt",
             where=f"the task {task.name}: max_new_tokens",
@@ -187,6 +188,9 @@ def _fitting(asked: _Asked, refused: Mapping[str, InputError]) -> Questions:
 
 def _requests(rows: Sequence[Prompted], task: Task, encoder: Encoder) -> Iterator[Request | InputError]:
     """The request of each row, or why there is none; prompts are rendered many at a time."""
+    if task.plain_text:
+        yield from (_request_of_text(row, encoder) for row in rows)
+        return
     lengths = [_max_answer_tokens(row, task, encoder) for row in rows]
     prompts = encoder.fit_prompts(
         (row, length) for row, length in zip(rows, lengths, strict=True) if isinstance(length, int)
@@ -202,6 +206,15 @@ def _requests(rows: Sequence[Prompted], task: Task, encoder: Encoder) -> Iterato
             yield Request(
                 request_id, "generate", prompt[0], max_new_tokens=task.max_new_tokens, history=prompt[1]
             )
+
+
+def _request_of_text(row: Prompted, encoder: Encoder) -> Request | InputError:
+    """The request for a text's likelihood; the error where it is too long."""
+    try:
+        encoder.encode(row)
+    except InputError as error:
+        return error
+    return Request(row.id, "choose", "", choices=row.choices, form="text")
 
 
 def _max_answer_tokens(row: Prompted, task: Task, encoder: Encoder) -> int | InputError:

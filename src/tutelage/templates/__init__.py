@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from tutelage.templates.library import TemplateSelection, find, is_template_file, kind_name, template_file
     from tutelage.templates.library_template import LibraryTemplate, WordingOptions, bind_template
+    from tutelage.templates.plain_text import PlainTextTemplate
     from tutelage.templates.sandbox import check, reference
     from tutelage.templates.subprocess_renderer import close
     from tutelage.templates.task_template import TaskTemplate
@@ -29,6 +30,7 @@ _MODULE_OF = {
     "ConstantField": "binding",
     "FieldSource": "binding",
     "LibraryTemplate": "library_template",
+    "PlainTextTemplate": "plain_text",
     "TaskTemplate": "task_template",
     "TemplateSelection": "library",
     "WordingOptions": "library_template",
@@ -52,6 +54,7 @@ __all__ = [
     "ConstantField",
     "FieldSource",
     "LibraryTemplate",
+    "PlainTextTemplate",
     "TaskTemplate",
     "TemplateSelection",
     "WordingOptions",

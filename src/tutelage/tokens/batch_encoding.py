@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tutelage.core.errors import InputError
-from tutelage.core.types import Encoded, Prompted
+from tutelage.core.types import PLAIN_TEXT, Encoded, Prompted
 from tutelage.tokens import chat_encoding, rendering
 from tutelage.tokens.encoder import Encoder, conversation_text
 from tutelage.tokens.word_cache import WordCache
@@ -63,6 +63,8 @@ class _BatchEncoder:
 
     def _prompt_texts(self, rows: Sequence[Prompted]) -> Sequence[str | None]:
         """The prompts as text; None where the chat template refuses one, which `Encoder.encode` reports."""
+        if any(row.group == PLAIN_TEXT for row in rows):  # a task's rows are all of one form
+            return [None] * len(rows)
         if self._encoder.encoder_decoder:
             return [conversation_text(row.prompt, row.history) for row in rows]
         conversations = [chat_encoding.messages(row.prompt, row.history) for row in rows]

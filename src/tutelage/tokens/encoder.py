@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from tutelage.core.errors import InputError
-from tutelage.core.types import Encoded, History, Prompted
+from tutelage.core.types import PLAIN_TEXT, Encoded, History, Prompted
 from tutelage.tokens import chat_encoding
 from tutelage.tokens.answer_turn import AnswerTurn, answer_turn, trained_turn
 from tutelage.tokens.rendering import RenderLimitError
@@ -185,6 +185,8 @@ class Encoder:
         Raises:
             InputError: the row does not fit even so; names the row's file and line.
         """
+        if row.group == PLAIN_TEXT:
+            return self._plain_text(row)
         with _row_in_errors(row):
             target = self.completion_ids(row.completion)
             answer_length = len(self.answer_prefix) + len(target)
@@ -196,6 +198,25 @@ class Encoder:
                 return self._joined(row, prompt, target, 0)
             shortened = self._shorten(row, room)[2]
             return self._joined(row, shortened, target, len(prompt) - len(shortened))
+
+    def _plain_text(self, row: Prompted) -> Encoded:
+        """A text as it is, behind what the model reads before every text; all of it bears loss, its end too."""
+        with _row_in_errors(row):
+            if self.encoder_decoder:
+                raise InputError(
+                    "an encoder-decoder model answers a prompt, and cannot go on with a text",
+                    where=str(row.origin),
+                    found=f"the task {row.task} without a prompt",
+                    expected="a decoder-only model, or prompt and completion",
+                    fix="name another model, or write prompt beside completion",
+                )
+            start = self.with_added_tokens([])
+            text = chat_encoding.encode_text(self.tokenizer, row.completion, control=False)
+            end = self.tokenizer.eos_token_id
+            target = [*text, self.stop_id if end is None else int(end)]
+            if len(start) + len(target) > self.max_length:
+                raise self._too_long(row, f"a text of {len(target)} tokens")
+            return self._joined(row, start, target, 0)
 
     def encode_ids(self, row: Prompted, prompt: Sequence[int], completion: Sequence[int]) -> Encoded | None:
         """Encode a row whose texts are tokenized already; None when its prompt must be shortened.
