@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example
@@ -23,10 +24,11 @@ _THRESHOLDS = (None, 0.95, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class ProposedSplit:
-    """A split as a recipe writes it, and what is said about it there."""
+    """A split as a recipe writes it, and what is said about it there; `column` is the column that says it, if one does."""
 
     yaml: str
     comment: str
+    column: str | None = None
 
 
 def propose_split(
@@ -58,8 +60,9 @@ def propose_split(
     if len(examples) > _LARGE:
         return ProposedSplit(_yaml(settings), f"{together} stay together")
     fields = [*prompt_fields, *(["history"] if is_conversation else [])]
-    for threshold in _THRESHOLDS:
-        tried = settings if threshold is None else replace(settings, near_duplicate_threshold=threshold)
+    without_validation = replace(settings, validation=0)
+    for shares, threshold in product((settings, without_validation), _THRESHOLDS):
+        tried = shares if threshold is None else replace(shares, near_duplicate_threshold=threshold)
         grouped = replace(tried, group_by="conversation") if is_conversation else tried
         try:
             rows = split(examples, grouped, prompt_fields=fields, completion_fields=completion_fields)

@@ -137,9 +137,17 @@ class Table:
 
 def choose_columns(table: Table) -> ColumnChoice | None:
     """Choose prompt and completion; None if there are no two columns of which one may ask and one may answer."""
+    choice = _choose(table)
+    dates = [name for name in table.contents if table.kind(name) == "date"]
+    if choice is None and table.texts and dates:
+        return ColumnChoice(table.texts[0], dates[0], "the only other column holds dates", is_certain=False)
+    return choice
+
+
+def _choose(table: Table) -> ColumnChoice | None:
     if languages := _languages(table):
         basis = "by their order: the first language is translated into the second"
-        return ColumnChoice(*languages, basis, is_certain=True)
+        return ColumnChoice(languages[0], languages[1], basis, is_certain=True)
     if table.completions:
         return _with_completion(table)
     if table.prompts:
