@@ -239,13 +239,13 @@ def _with_prompt(table: Table, prompt: str) -> ColumnChoice | None:
         )
     if rank <= STRONG_RANK and len(free_texts) == 1 and not labels:
         return ColumnChoice(prompt, free_texts[0], "by the name of the prompt", is_certain=True)
-    order = list(table.contents)
+    position = {name: number for number, name in enumerate(table.contents)}
     rest = [
         name
         for name in dict.fromkeys((*free_texts, *labels, *other_texts, *table.usable))
         if name != prompt and table.roles[name].prompt_rank != CONTEXT_RANK
     ]
-    later = [name for name in rest if order.index(name) > order.index(prompt)]
+    later = [name for name in rest if position[name] > position[prompt]]
     if not rest:
         return None
     if rank > STRONG_RANK and not later:  # of a title and a body, either may be the answer
