@@ -138,7 +138,7 @@ def test_long_rows_get_the_largest_length_and_are_told(tmp_path):
     text, recipe = made(tmp_path, [{"prompt": "x" * 30_000, "completion": LONG.format(0)}])
     assert recipe.tune.max_length == 1024
     assert "tokens of a row; the longest here has at most about 10," in text
-    assert "1 prompts are cut" in text
+    assert "prompts cut: 1" in text
 
 
 def test_rows_without_two_texts_and_bad_files_are_refused(tmp_path):
@@ -152,8 +152,11 @@ def test_rows_without_two_texts_and_bad_files_are_refused(tmp_path):
 
 
 def test_a_file_of_conversations_makes_a_recipe_that_loads_as_it_stands(tmp_path):
-    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": LONG.format(1)}]
-    text, recipe = made(tmp_path, [{"messages": turns + turns}] * 4)
+    exchanges = [
+        [{"role": "user", "content": f"Hi {n}"}, {"role": "assistant", "content": LONG.format(n)}]
+        for n in range(4)
+    ]
+    text, recipe = made(tmp_path, [{"messages": exchange * 2} for exchange in exchanges])
     assert "rows.jsonl (messages): 8 rows" in text
     assert "the turns of a conversation stay together" in text
     assert recipe.tasks[0].prompt == "{{ prompt }}"
@@ -315,5 +318,16 @@ def test_rows_without_an_answer_are_left_out_and_counted(tmp_path):
     rows[3]["answer"] = None
     text, recipe = made(tmp_path, rows)
     assert recipe.tasks[0].data.on_bad_row == "drop"
-    assert "# 1 of 20 rows lack prompt or completion" in text
+    assert "# 1 of 20 rows without prompt or completion" in text
     assert "# not used: unused" in text
+
+
+def test_answers_beyond_the_models_context_are_left_out_and_set_no_length(tmp_path):
+    rows = [*texts(9, "answer {} of it".format), {"question": "a", "answer": "é" * 8000}]
+    text, recipe = made(tmp_path, rows)
+    assert "# 1 of 10 rows with an answer that is longer than the model reads" in text
+    assert (recipe.tasks[0].data.on_bad_row, recipe.tasks[0].max_new_tokens) == ("drop", 8)
+
+
+def test_a_split_that_cannot_hold_is_said(tmp_path):
+    assert "this will not hold: too few rows" in made(tmp_path, texts(2, "answer {} of it".format))[0]

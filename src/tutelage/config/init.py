@@ -18,6 +18,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.types import Example, Prompted
 from tutelage.data import DataSource, load
+from tutelage.data.formats.blocks import is_compressed
 from tutelage.templates import TaskTemplate
 
 COLUMNS_SHOWN = 20
@@ -144,7 +145,7 @@ def _write(task: _Task, file: Path, folder: Path, names: Sequence[str]) -> str:
         "# Next: tutelage inspect, then tutelage run, with the name of this file.",
         f"model: {MODEL} # or a hub id, a folder, a .gguf file{_language_note(task)}",
         "tasks:",
-        f"  - name: {_quoted(slug(file.stem) or 'task')}",
+        f"  - name: {_quoted(slug(file.with_suffix('').stem if is_compressed(file) else file.stem) or 'task')}",
         _data_line(task, path),
         f"    # {_in_comment(task.columns.note)}",
         *_unused_note(task, names),
@@ -171,8 +172,8 @@ def _data_line(task: _Task, path: str) -> str:
     reasons = [
         f"{count:,} of {task.rows:,} rows {reason}"
         for count, reason in (
-            (task.bad_rows, "lack prompt or completion"),
-            (task.lengths.unfit, f"do not fit into {task.lengths.max_length} tokens"),
+            (task.bad_rows, "without prompt or completion"),
+            (task.lengths.unfit, "with an answer that is longer than the model reads"),
         )
         if count
     ]
@@ -214,13 +215,13 @@ def _answer_note(lengths: Lengths) -> str:
     longest = (
         f"the longest reference has {'' if lengths.is_exact else 'at most about '}{lengths.longest_answer:,}"
     )
-    cut = f", and {lengths.cut_answers:,} references are longer than that" if lengths.cut_answers else ""
+    cut = f"; references that are longer: {lengths.cut_answers:,}" if lengths.cut_answers else ""
     return f"{longest}{cut}{'' if lengths.is_exact else ' (estimated: the model is not fetched yet)'}"
 
 
 def _row_note(lengths: Lengths) -> str:
     about = "about" if lengths.is_exact else "at most about"
-    cut = f"; {lengths.cut_prompts:,} prompts are cut" if lengths.cut_prompts else ""
+    cut = f"; prompts cut: {lengths.cut_prompts:,}" if lengths.cut_prompts else ""
     return f"the longest here has {about} {lengths.longest_row:,}{cut}"
 
 
