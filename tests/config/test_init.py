@@ -11,6 +11,8 @@ from tutelage.config.init_columns import UnclearColumnsError
 from tutelage.config.init_lengths import TokenCounter, estimated_tokens
 from tutelage.config.init_metrics import suitable_metrics
 from tutelage.core.errors import InputError, InputErrors
+from tutelage.data import DataSource
+from tutelage.data import load as load_rows
 
 LONG = "a summary of more than a handful of words, number {}"
 
@@ -331,3 +333,33 @@ def test_answers_beyond_the_models_context_are_left_out_and_set_no_length(tmp_pa
 
 def test_a_split_that_cannot_hold_is_said(tmp_path):
     assert "this will not hold: too few rows" in made(tmp_path, texts(2, "answer {} of it".format))[0]
+
+
+def test_true_and_false_are_said_as_yes_and_no(tmp_path):
+    rows = [{"text": f"text {n} of it", "is_spam": n % 3 == 0} for n in range(12)]
+    _, recipe = made(tmp_path, rows)
+    assert recipe.tasks[0].completion == "{{ 'yes' if is_spam else 'no' }}"
+    assert recipe.tasks[0].prompt.endswith("one of these: no, yes")
+
+
+def test_a_list_of_choices_is_refused_with_the_template_that_reads_it(tmp_path):
+    rows = [
+        {"question": f"which {n}?", "choices": ["a", "b", "c"], "answer": "abc"[n % 3]} for n in range(12)
+    ]
+    listed = [{"text": row["question"], "options": row["choices"], "label": row["answer"]} for row in rows]
+    assert "text-label-options fits them" in made(tmp_path, listed)[0]
+    with pytest.raises(InputError) as caught:
+        made(tmp_path, rows)
+    fields = "fields: {question: question, choices: choices, answer: answer}"
+    assert f"template: multiple-choice  and  {fields}" in caught.value.fix
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        f"model: m\ntasks: [{{data: {{path: rows.jsonl}}, template: multiple-choice, {fields}}}]\n"
+    )
+    task = load(recipe).tasks[0]
+    examples = load_rows(DataSource(path=str(tmp_path / "rows.jsonl")), root=tmp_path).examples
+    assert task.template_for(examples, where="tasks.0").render_all(examples, "t")[0].choices == (
+        "a",
+        "b",
+        "c",
+    )

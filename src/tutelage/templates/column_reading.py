@@ -202,8 +202,6 @@ def _doubts(reading: ColumnReading, table: Table) -> Iterator[str]:
         has_two_values = content.kind == "label" and len(set(content.values) - {""}) == 2
         if has_two_values and " ".join(words) in role_table()["marks"]:
             yield f"{name} may mark answers that are not wanted"
-        if content.kind == "nested" and " ".join(words) in role_table()["choices"]:
-            yield f"{name} holds answers to choose from, as template: multiple-choice reads them"
 
 
 def _other_pair(reading: ColumnReading, table: Table) -> tuple[str, str]:
