@@ -182,10 +182,11 @@ def test_tasks_that_were_not_read_after_many_mistakes_are_counted(work, capsys):
 
 def test_a_table_of_very_many_or_very_long_columns_ends_in_bounds(work, capsys):
     Path("wide.jsonl").write_text(json.dumps({f"k{n}": "a" for n in range(20_000)}) + "\n")
-    assert main(["init", "wide.jsonl"]) == 0
+    assert "k0 asks, k1 answers" in refused(capsys, "init", "wide.jsonl")
+    assert main(["init", "wide.jsonl", "--prompt", "k0", "--completion", "k1"]) == 0
     assert "and 19,980 more" in capsys.readouterr().out
     Path("long.jsonl").write_text(json.dumps({"k" * 600_000: "a", "b": "c"}) + "\n")
-    assert "names are too long for a recipe" in refused(capsys, "init", "long.jsonl")
+    assert "names are too long for a recipe" in refused(capsys, "init", "long.jsonl", "--prompt", "b", "--completion", "k" * 600_000)
 
 
 def changed(places: range, **fields: object) -> str:

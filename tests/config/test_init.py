@@ -4,10 +4,15 @@ import json
 
 import pytest
 
+from tutelage import Row, score
 from tutelage.config import load
 from tutelage.config.init import init
 from tutelage.config.init_columns import UnclearColumnsError
+from tutelage.config.init_lengths import TokenCounter, estimated_tokens
+from tutelage.config.init_metrics import suitable_metrics
 from tutelage.core.errors import InputError, InputErrors
+from tutelage.data import DataSource
+from tutelage.data import load as load_rows
 
 LONG = "a summary of more than a handful of words, number {}"
 
@@ -135,7 +140,7 @@ def test_long_rows_get_the_largest_length_and_are_told(tmp_path):
     text, recipe = made(tmp_path, [{"prompt": "x" * 30_000, "completion": LONG.format(0)}])
     assert recipe.tune.max_length == 1024
     assert "tokens of a row; the longest here has at most about 10," in text
-    assert "1 prompts are cut" in text
+    assert "prompts cut: 1" in text
 
 
 def test_rows_without_two_texts_and_bad_files_are_refused(tmp_path):
@@ -149,8 +154,11 @@ def test_rows_without_two_texts_and_bad_files_are_refused(tmp_path):
 
 
 def test_a_file_of_conversations_makes_a_recipe_that_loads_as_it_stands(tmp_path):
-    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": LONG.format(1)}]
-    text, recipe = made(tmp_path, [{"messages": turns + turns}] * 4)
+    exchanges = [
+        [{"role": "user", "content": f"Hi {n}"}, {"role": "assistant", "content": LONG.format(n)}]
+        for n in range(4)
+    ]
+    text, recipe = made(tmp_path, [{"messages": exchange * 2} for exchange in exchanges])
     assert "rows.jsonl (messages): 8 rows" in text
     assert "the turns of a conversation stay together" in text
     assert recipe.tasks[0].prompt == "{{ prompt }}"
@@ -171,3 +179,187 @@ def test_an_instance_of_super_ni_keeps_all_its_references(tmp_path):
     (tmp_path / "t.json").write_text(json.dumps(task))
     (tmp_path / "t.yaml").write_text(init(tmp_path / "t.json", folder=tmp_path))
     assert load(tmp_path / "t.yaml", benchmarks=["general-probe"]).tasks[0].references == "references"
+
+
+def texts(rows, answer, **extra):
+    return [
+        {"question": f"Tell me about {n} and {n * 7}?", "answer": answer(n), **extra} for n in range(rows)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "metrics"),
+    [
+        ("The answer to number {} is longer than four words", ("rougeL", "rouge1", "rouge2")),
+        (
+            "Die Antwort für Nummer {} ist länger als vier Wörter",
+            ("rougeL:tokenizer=unicode", "rouge1:tokenizer=unicode", "chrf"),
+        ),
+        (
+            "Ответ на вопрос {} длиннее четырёх слов",
+            ("rougeL:tokenizer=unicode", "rouge1:tokenizer=unicode", "chrf"),
+        ),
+        (
+            "प्रश्न {} का उत्तर चार शब्दों से लंबा है",
+            ("rougeL:tokenizer=unicode", "rouge1:tokenizer=unicode", "chrf"),
+        ),
+        (
+            "第{}天天气好、去公园散步了、非常开心、回家很晚",
+            ("rougeL:tokenizer=cjk", "rouge1:tokenizer=cjk", "chrf"),
+        ),
+        (
+            "会議{}では、来週の予定と予算について話し合いました",
+            ("rougeL:tokenizer=cjk", "rouge1:tokenizer=cjk", "chrf"),
+        ),
+        ("{} คำตอบนี้ยาวกว่าสี่คำและไม่มีช่องว่างระหว่างคำ", ("chrf",)),
+        (
+            "{} 질문에 대한 대답은 네 단어보다 깁니다",
+            ("rougeL:tokenizer=unicode", "rouge1:tokenizer=unicode", "chrf"),
+        ),
+        ("सुबह {} बजे", ("exact_match", "rougeL:tokenizer=unicode")),
+    ],
+)
+def test_metrics_read_the_script_of_the_answers(answer, metrics):
+    answers = [answer.format(n) for n in range(12)]
+    suitable = suitable_metrics(answers)
+    assert suitable.names == metrics
+    assert suitable.is_other_script is (metrics[-1] != "rouge2")
+    for name in metrics:  # each gives the references full marks
+        scores = score(name, [Row(text, (text,)) for text in answers]).side.scores
+        assert next(iter(scores.values())).score.value == pytest.approx(100 if name == "chrf" else 1)
+
+
+def test_a_script_beyond_ascii_is_said_beside_the_model(tmp_path):
+    assert "this one knows English" in made(tmp_path, texts(6, "Ответ {} длиннее четырёх слов".format))[0]
+    assert "this one knows English" not in made(tmp_path, texts(6, "answer {} about it all".format))[0]
+
+
+@pytest.mark.parametrize(
+    ("answers", "least"),
+    [
+        (["2024-01-05", "1999-12-31"], 11),
+        (["第一天天气好"], 13),
+        (["एक दो तीन"], 20),
+        (["👍👍👍"], 12),
+        (["word " * 40], 41),
+    ],
+)
+def test_an_answer_has_room_for_every_reference_and_its_end(tmp_path, answers, least):
+    rows = texts(10, lambda n: answers[n % len(answers)] + " " * n)
+    assert made(tmp_path, rows)[1].tasks[0].max_new_tokens >= least
+
+
+def test_the_tokenizer_of_the_model_counts_where_it_is_at_hand(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "tutelage.config.init.token_counter",
+        lambda: TokenCounter(lambda texts: [len(t.split()) for t in texts], is_exact=True),
+    )
+    text, _ = made(tmp_path, texts(30, lambda n: "word " * (n + 1)))
+    assert "max_new_tokens: 40 # of an answer; the longest reference has 30\n" in text
+    assert "estimated" not in text
+
+
+def test_a_missing_model_makes_estimates_and_says_so(tmp_path):
+    assert "(estimated: the model is not fetched yet)" in made(tmp_path, texts(5, "answer {} here".format))[0]
+
+
+def test_an_estimate_is_no_lower_than_the_bytes_of_other_scripts():
+    assert [estimated_tokens(text) for text in ("", "abcdef", "12", "é", "天", "a b\n")] == [0, 2, 2, 2, 3, 2]
+
+
+def test_labels_are_listed_in_the_prompt_unless_they_are_many(tmp_path):
+    few = [{"text": f"text {n} of it", "label": ["a{b", "c"][n % 2]} for n in range(20)]
+    text, recipe = made(tmp_path, few)
+    assert recipe.tasks[0].prompt.endswith('Answer with one of these: {{ "a{b" }}, c')
+    many = [
+        {"text": f"text {n} of it", "label": f"a label with many words number {n % 40}"} for n in range(400)
+    ]
+    text, recipe = made(tmp_path, many)
+    assert "the 40 labels are too many to be listed in the prompt" in text
+    assert recipe.tasks[0].prompt == "{{ text }}"
+    numbers = [{"text": f"text {n} of it", "label": n % 2} for n in range(20)]
+    assert 'labels: {column: "label", names: {0: WORD, 1: WORD}}' in made(tmp_path, numbers)[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "split", "test_rows"),
+    [
+        (12, "test: 0.33, seed", 4),
+        (30, "validation: 0.1, test: 0.33", 10),
+        (300, "test: 0.16", 48),
+        (1000, "test: 0.1, seed", 100),
+    ],
+)
+def test_a_small_file_has_more_test_rows_and_what_they_tell(tmp_path, rows, split, test_rows):
+    text, _ = made(tmp_path, texts(rows, "answer {} is longer than four words".format))
+    points = 280.2 * 0.5 / test_rows**0.5
+    assert split in text
+    assert f"{test_rows} test rows tell a gain of {points:.0f} points from chance" in text
+
+
+def test_conversations_whose_openings_are_alike_get_a_split_that_holds(tmp_path):
+    rows = [
+        {"messages": [
+            {"role": "system", "content": "Be polite, ask for the name first and promise nothing that the policy forbids. " * 5},
+            {"role": "user", "content": f"Where is my {what}{sign}"},
+            {"role": "assistant", "content": "Can you tell me your name, please?"},
+        ]}
+        for what in ("invoice", "parcel", "key", "refund", "coat", "order")
+        for sign in ("?", "!", "...", " please?", " now?")
+    ]  # fmt: skip
+    text, recipe = made(tmp_path, rows)
+    task = recipe.tasks[0]
+    assert "many prompts are alike" in text
+    assert task.split.near_duplicate_threshold > 0.8
+    assert task.prompt == "{{ prompt }}"
+    assert recipe.tune.max_length >= 256  # the system prompt counts
+
+
+def test_rows_without_an_answer_are_left_out_and_counted(tmp_path):
+    rows = texts(20, "answer {} of it".format, unused=1)
+    rows[3]["answer"] = None
+    text, recipe = made(tmp_path, rows)
+    assert recipe.tasks[0].data.on_bad_row == "drop"
+    assert "# 1 of 20 rows without prompt or completion" in text
+    assert "# not used: unused" in text
+
+
+def test_answers_beyond_the_models_context_are_left_out_and_set_no_length(tmp_path):
+    rows = [*texts(9, "answer {} of it".format), {"question": "a", "answer": "é" * 8000}]
+    text, recipe = made(tmp_path, rows)
+    assert "# 1 of 10 rows with an answer that is longer than the model reads" in text
+    assert (recipe.tasks[0].data.on_bad_row, recipe.tasks[0].max_new_tokens) == ("drop", 8)
+
+
+def test_a_split_that_cannot_hold_is_said(tmp_path):
+    assert "this will not hold: too few rows" in made(tmp_path, texts(2, "answer {} of it".format))[0]
+
+
+def test_true_and_false_are_said_as_yes_and_no(tmp_path):
+    rows = [{"text": f"text {n} of it", "is_spam": n % 3 == 0} for n in range(12)]
+    _, recipe = made(tmp_path, rows)
+    assert recipe.tasks[0].completion == "{{ 'yes' if is_spam else 'no' }}"
+    assert recipe.tasks[0].prompt.endswith("one of these: no, yes")
+
+
+def test_a_list_of_choices_is_refused_with_the_template_that_reads_it(tmp_path):
+    rows = [
+        {"question": f"which {n}?", "choices": ["a", "b", "c"], "answer": "abc"[n % 3]} for n in range(12)
+    ]
+    listed = [{"text": row["question"], "options": row["choices"], "label": row["answer"]} for row in rows]
+    assert "text-label-options fits them" in made(tmp_path, listed)[0]
+    with pytest.raises(InputError) as caught:
+        made(tmp_path, rows)
+    fields = "fields: {question: question, choices: choices, answer: answer}"
+    assert f"template: multiple-choice  and  {fields}" in caught.value.fix
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        f"model: m\ntasks: [{{data: {{path: rows.jsonl}}, template: multiple-choice, {fields}}}]\n"
+    )
+    task = load(recipe).tasks[0]
+    examples = load_rows(DataSource(path=str(tmp_path / "rows.jsonl")), root=tmp_path).examples
+    assert task.template_for(examples, where="tasks.0").render_all(examples, "t")[0].choices == (
+        "a",
+        "b",
+        "c",
+    )

@@ -18,6 +18,7 @@ from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.types import Example, Prompted
 from tutelage.data import DataSource, load
+from tutelage.data.formats.blocks import is_compressed
 from tutelage.templates import TaskTemplate
 
 COLUMNS_SHOWN = 20
@@ -62,12 +63,14 @@ def init(
     columns = choose_columns(loaded, file, prompt=prompt, completion=completion)
     examples, rendered = _render(columns.template, loaded.examples, file)
     layout = str(loaded.source["layout"])
+    is_conversation = layout in CONVERSATIONS
     metrics = suitable_metrics(
         [row.completion for row in rendered],
         layout=layout,
         is_translation=layout == "translation" or columns.languages is not None,
+        may_be_labels=not any(role == "assistant" for row in rendered for role, _ in row.history),
     )
-    template = _with_labels(columns.template, metrics.labels)
+    template = columns.template if is_conversation else _with_labels(columns.template, metrics.labels)
     if template is not columns.template:
         rendered = template.render_all(examples, file.stem)
     task = _Task(
@@ -79,7 +82,7 @@ def init(
             examples,
             template.prompt_fields,
             template.completion_fields,
-            is_conversation=layout in CONVERSATIONS,
+            is_conversation=is_conversation,
         ),
         layout=layout,
         rows=len(loaded.examples),
@@ -142,9 +145,10 @@ def _write(task: _Task, file: Path, folder: Path, names: Sequence[str]) -> str:
         "# Next: tutelage inspect, then tutelage run, with the name of this file.",
         f"model: {MODEL} # or a hub id, a folder, a .gguf file{_language_note(task)}",
         "tasks:",
-        f"  - name: {_quoted(slug(file.stem) or 'task')}",
+        f"  - name: {_quoted(slug(file.with_suffix('').stem if is_compressed(file) else file.stem) or 'task')}",
         _data_line(task, path),
         f"    # {_in_comment(task.columns.note)}",
+        *_unused_note(task, names),
         *_label_notes(task),
         f"    prompt: {_quoted(task.template.prompt)}",
         f"    completion: {_quoted(task.template.completion)}",
@@ -168,8 +172,8 @@ def _data_line(task: _Task, path: str) -> str:
     reasons = [
         f"{count:,} of {task.rows:,} rows {reason}"
         for count, reason in (
-            (task.bad_rows, "lack prompt or completion"),
-            (task.lengths.unfit, f"do not fit into {task.lengths.max_length} tokens"),
+            (task.bad_rows, "without prompt or completion"),
+            (task.lengths.unfit, "with an answer that is longer than the model reads"),
         )
         if count
     ]
@@ -178,15 +182,23 @@ def _data_line(task: _Task, path: str) -> str:
     return f"    data: {{path: {_quoted(path)}, on_bad_row: drop}} # {', '.join(reasons)}"
 
 
+def _unused_note(task: _Task, names: Sequence[str]) -> list[str]:
+    """A line with the columns that neither prompt, answer nor split reads."""
+    template = task.template
+    used = {*template.prompt_fields, *template.completion_fields, template.references, task.split.column}
+    unused = [name for name in names if name not in used]
+    return [f"    # not used: {_listed(unused)}"] if unused and task.layout == "plain" else []
+
+
 def _label_notes(task: _Task) -> list[str]:
     """Lines about labels that the prompt does not list, or that are numbers."""
     labels, column = task.metrics.labels, task.columns.completion
-    if labels and task.template is task.columns.template:
+    if labels and task.template is task.columns.template and task.layout not in CONVERSATIONS:
         return [f"    # the {len(labels)} labels are too many to be listed in the prompt"]
     if labels and column is not None and all(label.lstrip("-").isdigit() for label in labels):
         names = ", ".join(f"{label}: WORD" for label in sorted(labels, key=int)[:10])
         return [
-            f"    # the model learns words faster than numbers:  data: {{..., labels: {{column: {_quoted(column)}, names: {{{names}}}}}}}"
+            f"    # where the numbers stand for words, say which, and write them into the prompt:  data: {{..., labels: {{column: {_quoted(column)}, names: {{{names}}}}}}}"
         ]
     return []
 
@@ -203,13 +215,13 @@ def _answer_note(lengths: Lengths) -> str:
     longest = (
         f"the longest reference has {'' if lengths.is_exact else 'at most about '}{lengths.longest_answer:,}"
     )
-    cut = f", and {lengths.cut_answers:,} references are longer than that" if lengths.cut_answers else ""
+    cut = f"; references that are longer: {lengths.cut_answers:,}" if lengths.cut_answers else ""
     return f"{longest}{cut}{'' if lengths.is_exact else ' (estimated: the model is not fetched yet)'}"
 
 
 def _row_note(lengths: Lengths) -> str:
     about = "about" if lengths.is_exact else "at most about"
-    cut = f"; {lengths.cut_prompts:,} prompts are cut" if lengths.cut_prompts else ""
+    cut = f"; prompts cut: {lengths.cut_prompts:,}" if lengths.cut_prompts else ""
     return f"the longest here has {about} {lengths.longest_row:,}{cut}"
 
 

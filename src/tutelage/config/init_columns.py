@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tutelage import templates
@@ -14,7 +14,7 @@ from tutelage.core.suggestions import did_you_mean
 from tutelage.core.types import Example
 from tutelage.data import LoadedData
 from tutelage.templates import ColumnReading, TaskTemplate, columns
-from tutelage.templates.column_roles import STRONG_RANK, column_role
+from tutelage.templates.column_roles import STRONG_RANK, column_role, name_words, role_table
 
 _EXAMPLES_SHOWN = 3
 
@@ -72,6 +72,11 @@ def choose_columns(
         UnclearColumnsError: nobody named the columns, and names, order and values do not decide.
         InputError: a named column is not there, or the rows must not be learned one by one.
     """
+    chosen = _choose(loaded, file, prompt, completion)
+    return replace(chosen, template=_with_words(chosen, loaded.examples))
+
+
+def _choose(loaded: LoadedData, file: Path, prompt: Sequence[str], completion: str | None) -> PromptColumns:
     examples = loaded.examples
     names = templates.common_columns(examples)
     if prompt or completion is not None:
@@ -81,6 +86,8 @@ def choose_columns(
     columns.refuse_unlearnable_rows(examples, where="init")
     reading = templates.guess_columns(examples)
     fits = columns.matching_templates(names)
+    if not any(layout.also_present for layout in fits):
+        _refuse_listed_choices(examples, names, file, reading)
     if len(fits) == 1 and _agrees(fits[0], reading):
         return _by_template(fits[0].name)
     if reading is None or not reading.is_certain or len(fits) > 1:
@@ -97,6 +104,35 @@ def _agrees(layout: columns.ColumnTemplate, reading: ColumnReading | None) -> bo
         return (column_role(answer).completion_rank or 0) <= STRONG_RANK
     covered = {*layout.columns, *layout.optional}
     return reading.is_certain and reading.completion == answer and covered.issuperset(reading.prompt_columns)
+
+
+def _with_words(chosen: PromptColumns, examples: Sequence[Example]) -> TaskTemplate:
+    """The template, whose completion says yes and no where its column holds true and false."""
+    if chosen.completion is None or not isinstance(examples[0].fields.get(chosen.completion), bool):
+        return chosen.template
+    condition = templates.reference(chosen.completion)[3:-3]
+    return replace(chosen.template, completion=f"{{{{ 'yes' if {condition} else 'no' }}}}")
+
+
+def _refuse_listed_choices(
+    examples: Sequence[Example], names: Sequence[str], file: Path, reading: ColumnReading | None
+) -> None:
+    """Refuse a list of answers to choose from beside a question: without it no answer can be known."""
+    lists = [
+        name
+        for name in names
+        if " ".join(name_words(name)) in role_table()["choices"]
+        and isinstance(examples[0].fields[name], list | dict)
+    ]
+    if lists and reading is not None:
+        fields = f"question: {reading.prompt}, choices: {lists[0]}, answer: {reading.completion}"
+        raise InputError(
+            f"{lists[0]} holds answers to choose from, which belong into the prompt",
+            where=str(file),
+            found="the columns " + ", ".join(names),
+            expected="a task with the template multiple-choice",
+            fix=f"write a recipe whose task has  template: multiple-choice  and  fields: {{{fields}}}",
+        )
 
 
 def _by_template(name: str) -> PromptColumns:

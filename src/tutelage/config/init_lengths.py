@@ -44,11 +44,11 @@ class Lengths:
     """The lengths that a recipe sets, in tokens.
 
     Attributes:
-        longest_row, longest_answer: of all rows; an answer without its end token.
+        longest_row, longest_answer: of the rows that fit; an answer without its end token.
         max_length, max_new_tokens: the recipe's settings.
         cut_prompts: how many rows have a prompt that `max_length` cuts.
         cut_answers: how many references have more than `max_new_tokens`.
-        unfit: how many rows have an answer that `max_length` does not hold.
+        unfit: how many rows have an answer that the model does not hold; they are left out.
         is_exact: whether the model's tokenizer counted.
     """
 
@@ -91,21 +91,20 @@ def measure(rows: Sequence[Prompted], counter: TokenCounter) -> Lengths:
         counter: counts their tokens.
     """
     context = bundled.find(MODEL).context
-    prompts = _counts([_whole_prompt(row) for row in rows], counter)
     answers = _counts([row.completion for row in rows], counter)
-    sizes = sorted(
-        prompt + answer + _CHAT_TOKENS + _TURN_TOKENS * len(row.history)
-        for prompt, answer, row in zip(prompts, answers, rows, strict=True)
-    )
-    longest_answer = max(answers)
-    nearly_all = sizes[max(0, len(sizes) - 1 - int(_CUT_SHARE * len(sizes)))]
-    needed = sizes[-1] if sizes[-1] <= _DEFAULT_LENGTH else max(nearly_all, longest_answer + 4 * _CHAT_TOKENS)
+    systems = _counts([_system(row) for row in rows], counter)
+    prompts = _counts([_whole_prompt(row) for row in rows], counter)
     # What is never cut: the answer, and the system prompt before it.
-    fixed = [
-        answer + size
-        for answer, size in zip(answers, _counts([_system(row) for row in rows], counter), strict=True)
-    ]
-    floor = max(128, min(context, _power_of_two(max(fixed) + _CHAT_TOKENS)))
+    fixed = [answer + system + _CHAT_TOKENS for answer, system in zip(answers, systems, strict=True)]
+    fitting = [index for index, size in enumerate(fixed) if size <= context] or list(range(len(rows)))
+    sizes = sorted(
+        prompts[index] + answers[index] + _CHAT_TOKENS + _TURN_TOKENS * len(rows[index].history)
+        for index in fitting
+    )
+    longest_answer = max(answers[index] for index in fitting)
+    nearly_all = sizes[max(0, len(sizes) - 1 - int(_CUT_SHARE * len(sizes)))]
+    needed = sizes[-1] if sizes[-1] <= _DEFAULT_LENGTH else nearly_all
+    floor = max(128, min(context, _power_of_two(max(fixed[index] for index in fitting))))
     max_length = max(floor, min(_DEFAULT_LENGTH, _power_of_two(needed)))
     max_new_tokens = min(_MAX_ANSWER, max(8, _multiple_of_8(int(longest_answer * _ANSWER_MARGIN) + 1)))
     return Lengths(
@@ -114,8 +113,8 @@ def measure(rows: Sequence[Prompted], counter: TokenCounter) -> Lengths:
         max_length=max_length,
         max_new_tokens=max_new_tokens,
         cut_prompts=sum(size > max_length for size in sizes),
-        cut_answers=sum(answer >= max_new_tokens for answer in answers),
-        unfit=sum(size + _CHAT_TOKENS > max_length for size in fixed),
+        cut_answers=sum(answers[index] >= max_new_tokens for index in fitting),
+        unfit=sum(size > max_length for size in fixed),
         is_exact=counter.is_exact,
     )
 

@@ -39,20 +39,25 @@ class SuitableMetrics:
 
 
 def suitable_metrics(
-    completions: Sequence[str], *, layout: str = "plain", is_translation: bool = False
+    completions: Sequence[str],
+    *,
+    layout: str = "plain",
+    is_translation: bool = False,
+    may_be_labels: bool = True,
 ) -> SuitableMetrics:
     """Choose metrics that can tell right answers from wrong ones.
 
     Args:
         completions: the answers of all rows.
         layout: the layout of the rows.
+        may_be_labels: whether answers that repeat are labels; in a long conversation they are phrases.
         is_translation: whether the answers translate the prompts.
     """
     if layout == "entities":
         return SuitableMetrics(("entity_f1:form=text",), "entities in words")
     script = script_of(completions)
     is_other_script = script not in ("ascii", "none")
-    if are_labels(completions):
+    if may_be_labels and are_labels(completions):
         labels = tuple(label for label, _ in Counter(completions).most_common())
         return SuitableMetrics(("accuracy",), f"{len(labels)} labels", labels, is_other_script)
     words = sorted(map(_word_count, completions))

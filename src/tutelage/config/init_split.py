@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example
@@ -14,8 +15,9 @@ from tutelage.metrics.stats.paired_tests import minimum_detectable_effect
 
 _TEST_ROWS = 50
 """Test rows to aim at in a small file, where a tenth would be fewer; at most a third of its rows."""
-_LARGE = 20_000
-"""Beyond so many rows the split is not tried out: its near-duplicates take long to find."""
+_TRIED_ROWS, _TRIED_TURNS = 2_000, 20_000
+"""Beyond so many rows the split is not tried out, for near-duplicates take long to find. Conversations share system prompts and
+openings, so that theirs fails more often."""
 _ITEM_DEVIATION = 0.5
 """The largest standard deviation of a score between 0 and 1, and of gains that are never losses."""
 _THRESHOLDS = (None, 0.95, 1.0)
@@ -23,10 +25,11 @@ _THRESHOLDS = (None, 0.95, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class ProposedSplit:
-    """A split as a recipe writes it, and what is said about it there."""
+    """A split as a recipe writes it, and what is said about it there; `column` is the column that says it, if one does."""
 
     yaml: str
     comment: str
+    column: str | None = None
 
 
 def propose_split(
@@ -55,20 +58,24 @@ def propose_split(
         )
     settings = _shares(len(examples))
     together = "the turns of a conversation" if is_conversation else "rows with equal prompts"
-    if len(examples) > _LARGE:
-        return ProposedSplit(_yaml(settings), f"{together} stay together")
+    if len(examples) > (_TRIED_TURNS if is_conversation else _TRIED_ROWS):
+        power = _power(round(settings.test * len(examples)))
+        return ProposedSplit(_yaml(settings), f"{together} stay together; {power}")
     fields = [*prompt_fields, *(["history"] if is_conversation else [])]
-    for threshold in _THRESHOLDS:
-        tried = settings if threshold is None else replace(settings, near_duplicate_threshold=threshold)
+    problem = ""
+    without_validation = replace(settings, validation=0)
+    for shares, threshold in product((settings, without_validation), _THRESHOLDS):
+        tried = shares if threshold is None else replace(shares, near_duplicate_threshold=threshold)
         grouped = replace(tried, group_by="conversation") if is_conversation else tried
         try:
             rows = split(examples, grouped, prompt_fields=fields, completion_fields=completion_fields)
-        except InputError:
+        except InputError as error:
+            problem = problem or error.problem
             continue
         if len(rows.test) > 1 and rows.train:
             alike = "" if threshold is None else "; many prompts are alike"
             return ProposedSplit(_yaml(tried), f"{together} stay together{alike}; {_power(len(rows.test))}")
-    return ProposedSplit(_yaml(settings), f"{together} stay together")
+    return ProposedSplit(_yaml(settings), f"this will not hold: {problem or 'too few rows'}")
 
 
 def _shares(rows: int) -> SplitSettings:
@@ -89,8 +96,8 @@ def _power(test_rows: int) -> str:
     """What so many test rows can tell."""
     points = 100 * minimum_detectable_effect(_ITEM_DEVIATION / math.sqrt(test_rows))
     if points > 100:
-        return f"{test_rows} test rows tell nothing: bring more"
-    return f"{test_rows} test rows tell a gain of {points:.0f} points from chance (80 % power)"
+        return f"{test_rows:,} test rows tell nothing: bring more"
+    return f"{test_rows:,} test rows tell a gain of {points:.0f} points from chance (80 % power)"
 
 
 def _split_column(examples: Sequence[Example]) -> str | None:

@@ -137,9 +137,17 @@ class Table:
 
 def choose_columns(table: Table) -> ColumnChoice | None:
     """Choose prompt and completion; None if there are no two columns of which one may ask and one may answer."""
+    choice = _choose(table)
+    dates = [name for name in table.contents if table.kind(name) == "date"]
+    if choice is None and table.texts and dates:
+        return ColumnChoice(table.texts[0], dates[0], "the only other column holds dates", is_certain=False)
+    return choice
+
+
+def _choose(table: Table) -> ColumnChoice | None:
     if languages := _languages(table):
         basis = "by their order: the first language is translated into the second"
-        return ColumnChoice(*languages, basis, is_certain=True)
+        return ColumnChoice(languages[0], languages[1], basis, is_certain=True)
     if table.completions:
         return _with_completion(table)
     if table.prompts:
@@ -231,13 +239,13 @@ def _with_prompt(table: Table, prompt: str) -> ColumnChoice | None:
         )
     if rank <= STRONG_RANK and len(free_texts) == 1 and not labels:
         return ColumnChoice(prompt, free_texts[0], "by the name of the prompt", is_certain=True)
-    order = list(table.contents)
+    position = {name: number for number, name in enumerate(table.contents)}
     rest = [
         name
         for name in dict.fromkeys((*free_texts, *labels, *other_texts, *table.usable))
         if name != prompt and table.roles[name].prompt_rank != CONTEXT_RANK
     ]
-    later = [name for name in rest if order.index(name) > order.index(prompt)]
+    later = [name for name in rest if position[name] > position[prompt]]
     if not rest:
         return None
     if rank > STRONG_RANK and not later:  # of a title and a body, either may be the answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tutelage.templates.column_choice import Contents, Table, are_together, choose_columns
@@ -117,7 +118,10 @@ def read_columns(contents: Contents) -> ColumnReading | None:
     never = role_table()["never"]
     rejected = tuple(name for name in contents if name not in choice and never.intersection(name_words(name)))
     reading = ColumnReading(*choice, options=options, rejected=rejected)
-    reading = _without_certainty(_with_further_columns(reading, table), table)
+    reading = _with_further_columns(reading, table)
+    doubt = next(_doubts(reading, table), None)
+    if doubt is not None and reading.is_certain:
+        reading = replace(reading, is_certain=False, basis=doubt)
     empty = [n for n in reading.prompt_columns if contents[n].is_ever_empty and n != reading.prompt]
     reading = replace(reading, maybe_empty=frozenset(empty))
     return reading if reading.is_certain else replace(reading, other=_other_pair(reading, table))
@@ -177,32 +181,27 @@ def _gives_answer(content: ColumnContent, completion: ColumnContent) -> bool:
     return completion.kind == "text" and bool(pairs) and all(answer in text for text, answer in pairs)
 
 
-def _without_certainty(reading: ColumnReading, table: Table) -> ColumnReading:
-    """The reading without its certainty where answers are marked as good or bad, or options are not those that are answered."""
+def _doubts(reading: ColumnReading, table: Table) -> Iterator[str]:
+    """What speaks against a reading: answers marked as good or bad, options that no answer names, rows that are no examples."""
     contents = table.contents
     answers = set(contents[reading.completion].values)
+    if reading.completion in answers and contents[reading.completion].kind == "label":
+        yield f"the first line seems to be a row: {reading.completion} names a column and is one of its values"
+    if any(content.kind == "tags" for content in contents.values()):
+        yield "each row seems to be one token of a sentence with its tag"
     if reading.options:
         marks = {_option_mark(name) for name in reading.options}
         texts = {text for name in reading.options for text in contents[name].values}
         if not ({answer.upper() for answer in answers} <= marks or answers <= texts):
-            basis = f"{reading.completion} names none of the options {', '.join(reading.options)}"
-            return replace(reading, is_certain=False, basis=basis)
-    if any(content.kind == "tags" for content in contents.values()):
-        return replace(
-            reading, is_certain=False, basis="each row seems to be one token of a sentence with its tag"
-        )
+            yield f"{reading.completion} names none of the options {', '.join(reading.options)}"
     rank = table.roles[reading.completion].completion_rank
-    if rank is None or rank > STRONG_RANK or not reading.is_certain:
-        return reading
+    if rank is None or rank > STRONG_RANK:
+        return
     for name, content in contents.items():
         words = name_words(name)
         has_two_values = content.kind == "label" and len(set(content.values) - {""}) == 2
         if has_two_values and " ".join(words) in role_table()["marks"]:
-            return replace(reading, is_certain=False, basis=f"{name} may mark answers that are not wanted")
-        if content.kind == "nested" and words[-1:] in (("choices",), ("options",), ("endings",)):
-            basis = f"{name} holds answers to choose from, as template: multiple-choice reads them"
-            return replace(reading, is_certain=False, basis=basis)
-    return reading
+            yield f"{name} may mark answers that are not wanted"
 
 
 def _other_pair(reading: ColumnReading, table: Table) -> tuple[str, str]:

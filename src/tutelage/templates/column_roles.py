@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from tutelage.core import yamltext
@@ -37,6 +37,7 @@ class ColumnRole:
     is_about: bool = False
 
 
+@lru_cache(maxsize=4096)
 def name_words(name: str) -> tuple[str, ...]:
     """The words of a column name, in lower case and without accents."""
     decomposed = unicodedata.normalize("NFKD", _CAMEL.sub(" ", name))
