@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from prediction.conftest import ROWS, write_rows
 from tutelage.core.errors import InputError
-from tutelage.data import read
 from tutelage.prediction.options import PredictionOptions
 from tutelage.prediction.predict import Predictions, predict
 
@@ -29,7 +29,7 @@ def ask(finished: Path, rows: Any, **options: Any) -> Predictions:
 def test_the_test_rows_of_a_run_get_the_answers_that_it_stored(task, finished, stored, tmp_path):
     file = write_rows(tmp_path / "new.jsonl", rows_of(task))
     ask(finished, file, task=task, out=tmp_path / "out.jsonl")
-    records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").split("\n")[:-1]]
     assert [(record["prediction"], record["finish"]) for record in records] == [
         (response.text, response.finish) for _, response in stored[task]
     ]
@@ -72,8 +72,10 @@ def test_formats_hold_the_same_records_in_the_order_of_the_input(finished, tmp_p
             with out.open(encoding="utf-8", newline="") as lines:
                 found = list(csv.DictReader(lines, delimiter="," if suffix == ".csv" else "\t"))
             assert found == [{name: str(value) for name, value in record.items()} for record in expected]
+        elif suffix == ".jsonl":
+            assert [json.loads(line) for line in out.read_text("utf-8").split("\n")[:-1]] == list(expected)
         else:
-            assert [dict(example.fields) for example in read(out)] == list(expected)
+            assert parquet.read_table(out).to_pylist() == list(expected)
 
 
 def test_a_sample_depends_on_seed_and_place_alone(finished):
