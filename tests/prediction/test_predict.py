@@ -92,12 +92,14 @@ def test_a_sample_depends_on_seed_and_place_alone(finished):
     assert [record["prediction"] for record in other] != [record["prediction"] for record in three]
 
 
-def test_a_plain_model_reads_the_columns_names_or_a_template(tiny_model_folder):
+def test_a_plain_model_reads_the_columns_names_or_a_template(tiny_model_folder, tmp_path):
     model = str(tiny_model_folder)
     by_name = predict(PredictionOptions(model=model, max_new_tokens=5), [{"question": "Is it red?"}])
     stated = PredictionOptions(model=model, max_new_tokens=5, prompt="{{ words }}")
     by_template = predict(stated, [{"words": "Is it red?", "more": 1}])
     line = predict(stated, ["Is it red?", "", "Is it blue?"])
+    (tmp_path / "lines.txt").write_bytes(b"Is it red?\r\n\nIs it blue?")
+    assert predict(stated, tmp_path / "lines.txt") == line
     texts = {result.records[0]["prediction"] for result in (by_name, by_template, line)}
     assert len(texts) == 1
     assert [record["id"] for record in line.records] == [1, 3]
