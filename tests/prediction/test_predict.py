@@ -60,7 +60,8 @@ def test_labels_of_a_kind_need_not_stand_in_the_rows(finished):
 
 
 def test_formats_hold_the_same_records_in_the_order_of_the_input(finished, tmp_path):
-    rows = [{"id": f"b{9 - i}", "question": f'A "b",\n{i}?', "n": i} for i in range(5)]
+    rows = [{"id": f"b{9 - i}", "question": f'A "b",\n{i}?', "n": i} for i in range(4)]
+    rows.append({"id": "b0", "question": "?"})
     file = write_rows(tmp_path / "new.jsonl", rows)
     expected = ask(finished, file, task="colours", keep=("n", "question")).records
     assert [record["id"] for record in expected] == [row["id"] for row in rows]
@@ -71,7 +72,10 @@ def test_formats_hold_the_same_records_in_the_order_of_the_input(finished, tmp_p
         if suffix in (".csv", ".tsv"):
             with out.open(encoding="utf-8", newline="") as lines:
                 found = list(csv.DictReader(lines, delimiter="," if suffix == ".csv" else "\t"))
-            assert found == [{name: str(value) for name, value in record.items()} for record in expected]
+            assert found == [
+                {name: "" if value is None else str(value) for name, value in record.items()}
+                for record in expected
+            ]
         elif suffix == ".jsonl":
             assert [json.loads(line) for line in out.read_text("utf-8").split("\n")[:-1]] == list(expected)
         else:
@@ -121,7 +125,8 @@ def test_a_plain_model_reads_the_columns_names_or_a_template(tiny_model_folder, 
         ({"task": "colours", "top_p": 0.5}, ["x"], "nothing is sampled at temperature 0"),
         ({"task": "colours", "temperature": 1.0, "top_p": 0.0}, ["x"], "top_p is out of bounds"),
         ({"task": "colours", "max_new_tokens": 600}, ["x"], "no room is left for a prompt"),
-        ({"task": "colours", "keep": ("a",)}, ["x"], "no column to keep"),
+        ({"task": "colours", "keep": ("a",)}, ["x"], "no row has a column to keep"),
+        ({"task": "colours", "keep": ("all",)}, [{"question": "x", "finish": 1}], "like one of the output"),
         ({"task": "moods"}, [{"other": "x"}], "the rows lack what sentiment asks about: text"),
         ({"task": "colours", "out": Path("answers.xls")}, ["x"], "in which format"),
     ],

@@ -93,7 +93,7 @@ def _write(file: Path, rows: Iterable[str | Mapping[str, Json]], source: PromptS
 
 def _ids(examples: Sequence[Example], *, from_file: bool) -> tuple[Json, ...]:
     values = [example.fields.get("id") for example in examples]
-    if all(isinstance(value, str | int) and not isinstance(value, bool) for value in values):
+    if all(isinstance(value, str | int | float) and not isinstance(value, bool) for value in values):
         return tuple(values)
     if from_file:
         return tuple(example.id for example in examples)
