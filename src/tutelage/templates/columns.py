@@ -210,9 +210,7 @@ def guess_columns(examples: Sequence[Example], *, lists: bool = False) -> Column
     """Guess the prompt and the completion column among those with texts (or lists of texts); None if there are none."""
     sample = examples[:200]
     columns = common_columns(examples)
-    text_columns = [
-        name for name in columns if any(is_text(row.fields[name], lists=lists) for row in sample)
-    ]
+    text_columns = [name for name in columns if any(is_text(row.fields[name], lists=lists) for row in sample)]
     return column_roles.guess_columns(
         text_columns,
         uninformative=[

@@ -83,9 +83,7 @@ def flan_cot(fields: Fields, _options: ReadOptions, where: str) -> Iterator[Layo
 
 def is_entities(fields: Fields) -> bool:
     """Whether a row is a sentence as tokens with a tag for each."""
-    return isinstance(fields.get("tokens"), list) and any(
-        isinstance(fields.get(n), list) for n in TAG_FIELDS
-    )
+    return isinstance(fields.get("tokens"), list) and any(isinstance(fields.get(n), list) for n in TAG_FIELDS)
 
 
 def entities(fields: Fields, options: ReadOptions, where: str) -> Iterator[LayoutRow]:
