@@ -186,7 +186,9 @@ def test_a_table_of_very_many_or_very_long_columns_ends_in_bounds(work, capsys):
     assert main(["init", "wide.jsonl", "--prompt", "k0", "--completion", "k1"]) == 0
     assert "and 19,980 more" in capsys.readouterr().out
     Path("long.jsonl").write_text(json.dumps({"k" * 600_000: "a", "b": "c"}) + "\n")
-    assert "names are too long for a recipe" in refused(capsys, "init", "long.jsonl", "--prompt", "b", "--completion", "k" * 600_000)
+    assert "names are too long for a recipe" in refused(
+        capsys, "init", "long.jsonl", "--prompt", "b", "--completion", "k" * 600_000
+    )
 
 
 def changed(places: range, **fields: object) -> str:

@@ -11,7 +11,7 @@ def test_lines_of_standard_input_are_answered_on_standard_output(finished, warm,
     words = ["predict", finished, "--task", "colours", "--recipe", finished.parent / "recipe.yaml"]
     done = warm.run(words, cwd=tmp_path, input="What is the colour of plan 0?\n\nIs it \u202e red?\r\n")
     assert done.returncode == 0, done.stderr
-    records = [json.loads(line) for line in done.stdout.splitlines()]
+    records = [json.loads(line) for line in done.stdout.split("\n")[:-1]]
     assert [record["id"] for record in records] == [1, 3]
     write_rows(tmp_path / "new.jsonl", [{"question": "What is the colour of plan 0?", "topic": "x"}])
     named = warm.run([*words, "new.jsonl", "--keep", "all", "--json"], cwd=tmp_path)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from prediction.conftest import ROWS, write_rows
 from tutelage.core.errors import InputError
-from tutelage.data import read
 from tutelage.prediction.options import PredictionOptions
 from tutelage.prediction.predict import Predictions, predict
 
@@ -29,7 +29,7 @@ def ask(finished: Path, rows: Any, **options: Any) -> Predictions:
 def test_the_test_rows_of_a_run_get_the_answers_that_it_stored(task, finished, stored, tmp_path):
     file = write_rows(tmp_path / "new.jsonl", rows_of(task))
     ask(finished, file, task=task, out=tmp_path / "out.jsonl")
-    records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").split("\n")[:-1]]
     assert [(record["prediction"], record["finish"]) for record in records] == [
         (response.text, response.finish) for _, response in stored[task]
     ]
@@ -60,7 +60,8 @@ def test_labels_of_a_kind_need_not_stand_in_the_rows(finished):
 
 
 def test_formats_hold_the_same_records_in_the_order_of_the_input(finished, tmp_path):
-    rows = [{"id": f"b{9 - i}", "question": f'A "b",\n{i}?', "n": i} for i in range(5)]
+    rows = [{"id": f"b{9 - i}", "question": f'A "b",\n{i}?', "n": i} for i in range(4)]
+    rows.append({"id": "b0", "question": "?"})
     file = write_rows(tmp_path / "new.jsonl", rows)
     expected = ask(finished, file, task="colours", keep=("n", "question")).records
     assert [record["id"] for record in expected] == [row["id"] for row in rows]
@@ -71,9 +72,14 @@ def test_formats_hold_the_same_records_in_the_order_of_the_input(finished, tmp_p
         if suffix in (".csv", ".tsv"):
             with out.open(encoding="utf-8", newline="") as lines:
                 found = list(csv.DictReader(lines, delimiter="," if suffix == ".csv" else "\t"))
-            assert found == [{name: str(value) for name, value in record.items()} for record in expected]
+            assert found == [
+                {name: "" if value is None else str(value) for name, value in record.items()}
+                for record in expected
+            ]
+        elif suffix == ".jsonl":
+            assert [json.loads(line) for line in out.read_text("utf-8").split("\n")[:-1]] == list(expected)
         else:
-            assert [dict(example.fields) for example in read(out)] == list(expected)
+            assert parquet.read_table(out).to_pylist() == list(expected)
 
 
 def test_a_sample_depends_on_seed_and_place_alone(finished):
@@ -90,12 +96,14 @@ def test_a_sample_depends_on_seed_and_place_alone(finished):
     assert [record["prediction"] for record in other] != [record["prediction"] for record in three]
 
 
-def test_a_plain_model_reads_the_columns_names_or_a_template(tiny_model_folder):
+def test_a_plain_model_reads_the_columns_names_or_a_template(tiny_model_folder, tmp_path):
     model = str(tiny_model_folder)
     by_name = predict(PredictionOptions(model=model, max_new_tokens=5), [{"question": "Is it red?"}])
     stated = PredictionOptions(model=model, max_new_tokens=5, prompt="{{ words }}")
     by_template = predict(stated, [{"words": "Is it red?", "more": 1}])
     line = predict(stated, ["Is it red?", "", "Is it blue?"])
+    (tmp_path / "lines.txt").write_bytes(b"Is it red?\r\n\nIs it blue?")
+    assert predict(stated, tmp_path / "lines.txt") == line
     texts = {result.records[0]["prediction"] for result in (by_name, by_template, line)}
     assert len(texts) == 1
     assert [record["id"] for record in line.records] == [1, 3]
@@ -117,7 +125,8 @@ def test_a_plain_model_reads_the_columns_names_or_a_template(tiny_model_folder):
         ({"task": "colours", "top_p": 0.5}, ["x"], "nothing is sampled at temperature 0"),
         ({"task": "colours", "temperature": 1.0, "top_p": 0.0}, ["x"], "top_p is out of bounds"),
         ({"task": "colours", "max_new_tokens": 600}, ["x"], "no room is left for a prompt"),
-        ({"task": "colours", "keep": ("a",)}, ["x"], "no column to keep"),
+        ({"task": "colours", "keep": ("a",)}, ["x"], "no row has a column to keep"),
+        ({"task": "colours", "keep": ("all",)}, [{"question": "x", "finish": 1}], "like one of the output"),
         ({"task": "moods"}, [{"other": "x"}], "the rows lack what sentiment asks about: text"),
         ({"task": "colours", "out": Path("answers.xls")}, ["x"], "in which format"),
     ],

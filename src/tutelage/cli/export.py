@@ -1,4 +1,4 @@
-"""`tutelage export RUN --to DIR`: writes a tuned model, a sum of adapters, an interpolation with the base, or the scores."""
+"""`tutelage export RUN --to DIR`: writes a tuned model, a sum of adapters, an interpolation with the base, scores, or answers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,17 @@ def export(
         str,
         typer.Argument(
             metavar="RUN",
-            help="A run or model folder; with --format lm-eval also the folder of an evaluation.",
+            help="A run or model folder; with --format lm-eval or predictions also the folder of an evaluation.",
         ),
     ],
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The folder to write.")],
+    to: Annotated[
+        Path,
+        typer.Option(
+            "--to",
+            metavar="DIR",
+            help="The folder to write; with --format predictions a file: .jsonl, .csv, .tsv or .parquet.",
+        ),
+    ],
     merge: Annotated[
         bool,
         typer.Option(
@@ -57,10 +64,11 @@ def export(
         typer.Option("--dtype", help="With --merge: the number format of the merged weights; float32."),
     ] = None,
     format_: Annotated[
-        Literal["model", "lm-eval"],
+        Literal["model", "lm-eval", "predictions"],
         typer.Option(
             "--format",
-            help="model: the model; lm-eval: scores and answers in the format of lm-evaluation-harness.",
+            help="model: the model; lm-eval: scores and answers in the format of lm-evaluation-harness; "
+            "predictions: the answers to the test rows, as `tutelage score` reads them.",
         ),
     ] = "model",
     json: Annotated[bool, console.Json] = False,
@@ -75,8 +83,10 @@ def export(
         "--dtype": dtype is not None,
     }
     used = [option for option, is_used in options.items() if is_used]
-    if format_ == "lm-eval":
-        _export_scores(Path(run), to, used, as_json=json)
+    if format_ != "model":
+        _refuse_model_options(used, format_)
+        write_results = _export_scores if format_ == "lm-eval" else _export_answers
+        write_results(Path(run), to, as_json=json)
         return
     from tutelage.models import base_record, load, loading_lines, resolve
     from tutelage.models.combine import combine
@@ -109,18 +119,30 @@ def export(
     console.show_result({"folder": str(to), "load": lines}, "\n".join(lines), as_json=json)
 
 
-def _export_scores(folder: Path, to: Path, used: list[str], *, as_json: bool) -> None:
+def _refuse_model_options(used: list[str], format_: str) -> None:
+    if used:
+        written = "scores" if format_ == "lm-eval" else "answers"
+        raise InputError(
+            f"the options are for models, and {written} are written",
+            where=f"--format {format_}",
+            found=", ".join(used),
+            fix="remove them, or export the model with a second command",
+        )
+
+
+def _export_answers(folder: Path, to: Path, *, as_json: bool) -> None:
+    """Write the answers that a run or an evaluation stored."""
+    from tutelage.prediction.stored import export_predictions
+
+    rows = export_predictions(folder, to)
+    console.show_result({"file": str(to), "rows": rows}, f"{rows} answers: {to}", as_json=as_json)
+
+
+def _export_scores(folder: Path, to: Path, *, as_json: bool) -> None:
     """Write the scores of an evaluation or of a run, whose base and tuned model are written both."""
     from tutelage.comparison.runs import open_results
     from tutelage.results import lm_eval
 
-    if used:
-        raise InputError(
-            "the options are for models, and scores are written",
-            where="--format lm-eval",
-            found=", ".join(used),
-            fix="remove them, or export the model with a second command",
-        )
     with open_results(folder) as store:
         names = lm_eval.write(to, store, inputs=[folder])
     files = "\n".join(str(to / name) for name in names)

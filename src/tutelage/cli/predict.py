@@ -10,7 +10,6 @@ import typer
 
 from tutelage.cli import console
 from tutelage.cli.options import ChatTemplate, Data, RecipeOfRun, names_in
-from tutelage.core import regular
 from tutelage.prediction.options import PredictionOptions, meaning
 
 _STDIN = "-"
@@ -21,9 +20,9 @@ def predict(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             help="Rows, in any format and layout that recipes take; answers need not stand in them. "
-            "- or nothing: lines of standard input, each a question.",
+            "A .txt file: a question a line. - or nothing: so are the lines of standard input.",
             show_default=False,
         ),
     ] = _STDIN,
@@ -105,7 +104,8 @@ def predict(
 
 def _lines() -> list[str]:
     """The lines of standard input."""
+    from tutelage.prediction.rows import LINES, lines_of
+
     if sys.stdin.isatty():
         console.say("Write a question a line; Ctrl-D ends.")
-    text = regular.decode(sys.stdin.buffer.read(), subject="standard input", where="standard input")
-    return [line.removesuffix("\r") for line in text.split("\n")]
+    return lines_of(sys.stdin.buffer.read(), where=LINES)

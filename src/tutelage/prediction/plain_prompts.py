@@ -62,7 +62,7 @@ class PlainPrompts:
         """
         if self.template is None:
             return "prompt"
-        columns = PromptTemplate(self.template, where="--prompt").prompt_fields
+        columns = PromptTemplate(self.template, where="predict").prompt_fields
         if len(columns) == 1:
             return columns[0]
         raise InputError(
@@ -83,7 +83,7 @@ class PlainPrompts:
 
     def _template(self, rows: LoadedData) -> PromptTemplate:
         if self.template is not None:
-            return PromptTemplate(self.template, where="--prompt")
+            return PromptTemplate(self.template, where="predict")
         known = next((layout for layout in column_templates() if layout.name == rows.template), None)
         if known is not None:
             return PromptTemplate(known.prompt, name=known.name, where=known.name, untrusted=False)

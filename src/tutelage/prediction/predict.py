@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from tutelage.core import files, hashing
-from tutelage.core.errors import InputError
+from tutelage.core.errors import InputError, raise_all
+from tutelage.core.suggestions import did_you_mean
 from tutelage.core.types import Json, Prompted, Request, Response
 from tutelage.evaluation.answer_folder import AnswerFolder
 from tutelage.evaluation.measure import ModelEvaluator, decoding_key, evaluator_of
@@ -91,7 +92,7 @@ def predict(
     for note in _notes(read.data.source):
         listener.stage("rows", note)
     prompted = asker.prompts.prompts(read.data)
-    kept = [_kept(row, options.keep) for row in prompted]
+    kept = _kept(prompted, options.keep, ids=read.ids)
     questions = asker.questions(prompted, options)
     if questions.shortened:
         listener.stage("rows", f"{questions.shortened} prompts are cut to fit the model")
@@ -99,6 +100,10 @@ def predict(
         is_written = (folder.path / _WRITING).exists()
         if table is not None:
             table.check(may_exist=is_written)
+            for other in _begun(table.path):
+                if other.name != folder.path.name:
+                    note = f"{other.name} holds answers that were begun otherwise; remove it if nobody goes on with them"
+                    listener.stage("rows", note)
         answers = _answer(asker, questions, folder, listener)
         records = [
             record
@@ -117,35 +122,40 @@ def _notes(source: Mapping[str, Json]) -> Sequence[str]:
     return [str(note) for note in notes] if isinstance(notes, list) else []
 
 
-def _kept(row: Prompted, names: Sequence[str]) -> Record:
-    """The columns of a row that are carried along.
+def _kept(rows: Sequence[Prompted], names: Sequence[str], *, ids: Sequence[Json]) -> list[Record]:
+    """The columns of each row that are carried along; null where a row lacks one that others have.
 
     Raises:
-        InputError: a row has no such column, or it is called like one of the output.
+        InputError: no row has such a column, or it is called like one of the output; InputErrors for several.
     """
-    wanted = list(row.fields) if ALL_COLUMNS in names else list(names)
-    columns: Record = {}
-    for name in wanted:
-        if name == ID:
-            continue  # the output's own
-        if name not in row.fields:
-            raise InputError(
-                "the row has no column to keep",
-                where=str(row.origin),
-                found="the columns " + ", ".join(row.fields),
-                expected=name,
-                fix="leave it out of --keep",
-            )
-        if name in _OWN:
-            raise InputError(
-                "the column is called like one of the output",
-                where=f"--keep {name}",
-                found=name,
-                expected=f"another name than {', '.join(_OWN)}",
-                fix="rename the column in the file, or leave it out of --keep",
-            )
-        columns[name] = row.fields[name]
-    return columns
+    present = dict.fromkeys(name for row in rows for name in row.fields)
+    wanted = [*dict.fromkeys(present if ALL_COLUMNS in names else names)]
+    if ID in wanted and [row.fields.get(ID) for row in rows] == list(ids):
+        wanted.remove(ID)  # it is the output's own
+    errors = [
+        InputError(
+            "no row has a column to keep",
+            where=f"--keep {name}",
+            found="the columns " + ", ".join(present),
+            expected=name,
+            fix=did_you_mean(name, list(present), form="--keep {}") or "leave it out of --keep",
+        )
+        for name in wanted
+        if name not in present
+    ]
+    errors += [
+        InputError(
+            "the column is called like one of the output",
+            where=f"--keep {name}",
+            found=name,
+            expected=f"another name than {', '.join(_OWN)}",
+            fix="rename the column in the file, or name the others that you want with --keep",
+        )
+        for name in wanted
+        if name in present and name in _OWN
+    ]
+    raise_all("--keep", errors)
+    return [{name: row.fields.get(name) for name in wanted} for row in rows]
 
 
 def _begun(out: Path) -> list[Path]:

@@ -62,10 +62,10 @@ def questions_of(
         )
         for number, row in enumerate(rows, 1)
     )
-    asked = [texts[0] if texts else choice for texts, choice in zip(generate, choose, strict=True)]
+    first_requests = [texts[0] if texts else choice for texts, choice in zip(generate, choose, strict=True)]
     shortened = sum(
         request is not None and (request.prompt, request.history) != (row.prompt, row.history)
-        for row, request in zip(rows, asked, strict=True)
+        for row, request in zip(rows, first_requests, strict=True)
     )
     return Questions(generate, choose, shortened)
 

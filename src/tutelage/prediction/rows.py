@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tutelage.core import regular
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example, Json
 from tutelage.data import LoadedData, find, read_all
@@ -15,6 +16,8 @@ from tutelage.prediction.prompt_source import PromptSource
 
 LINES = "standard input"
 VALUES = "rows"
+TEXT_SUFFIX = ".txt"
+"""Of a file whose lines are read as those of standard input."""
 
 Rows = Path | Sequence[str | Mapping[str, Json]]
 """A data file, texts that each fill the prompt's one column, or rows of columns."""
@@ -44,6 +47,9 @@ def read_rows(rows: Rows, source: PromptSource, *, shown: str = VALUES) -> Named
     Raises:
         InputError: the file or a row is wrong, or there are no rows; InputErrors for several.
     """
+    if isinstance(rows, Path) and rows.suffix.lower() == TEXT_SUFFIX:
+        content = regular.read_regular(rows, subject="the file of questions", fix="check the name")
+        return read_rows(lines_of(content, where=str(rows)), source, shown=str(rows))
     if isinstance(rows, Path):
         data = read_all(find(source.source(rows), root=source.root))
         return NamedRows(data, _ids(data.examples, from_file=True))
@@ -51,9 +57,9 @@ def read_rows(rows: Rows, source: PromptSource, *, shown: str = VALUES) -> Named
         raise InputError(
             "there is nothing to answer",
             where=shown,
-            found="no line of text" if shown == LINES else "no rows",
-            expected="one question a line" if shown == LINES else "at least one row",
-            fix="pipe some text in, or name a file" if shown == LINES else "pass some",
+            found="no rows, or empty ones",
+            expected="at least one question",
+            fix="write one a line, or name a file of rows",
         )
     with tempfile.TemporaryDirectory(prefix="tutelage-rows-") as folder:
         file = Path(folder) / "rows.jsonl"
@@ -61,6 +67,16 @@ def read_rows(rows: Rows, source: PromptSource, *, shown: str = VALUES) -> Named
         files = replace(find(source.source(file), root=source.root), shown=[shown])
         data = read_all(files)
     return NamedRows(data, _ids(data.examples, from_file=False))
+
+
+def lines_of(content: bytes, *, where: str) -> list[str]:
+    """The lines of a text, empty ones among them so that their numbers stay.
+
+    Raises:
+        InputError: it is not UTF-8.
+    """
+    text = regular.decode(content, subject="the text", where=where)
+    return [line.removesuffix("\r") for line in text.split("\n")]
 
 
 def _write(file: Path, rows: Iterable[str | Mapping[str, Json]], source: PromptSource) -> None:
@@ -77,7 +93,7 @@ def _write(file: Path, rows: Iterable[str | Mapping[str, Json]], source: PromptS
 
 def _ids(examples: Sequence[Example], *, from_file: bool) -> tuple[Json, ...]:
     values = [example.fields.get("id") for example in examples]
-    if all(isinstance(value, str | int) and not isinstance(value, bool) for value in values):
+    if all(isinstance(value, str | int | float) and not isinstance(value, bool) for value in values):
         return tuple(values)
     if from_file:
         return tuple(example.id for example in examples)

@@ -45,6 +45,7 @@ class PromptTemplate(RowTemplate):
     """
 
     def __init__(self, prompt: str, *, name: str = "own", where: str, untrusted: bool = True) -> None:
+        sandbox.check(prompt, where=f"{where}.prompt")
         # The completion is rendered as well, so it is the text that can be rendered: the prompt once more.
         self._template = TaskTemplate(prompt, prompt, name=name, where=where, untrusted=untrusted)
 
