@@ -68,7 +68,7 @@ def open_file(
     Args:
         path: the file.
         shown: its name in errors.
-        columns: names of the columns, for files that do not name them.
+        columns: the columns that are read, or their names for files that do not name them.
         has_header: whether the first line of a table is a header even if it reads like a row.
         as_conll: whether a file with an unknown extension is read as CoNLL.
 
@@ -79,7 +79,7 @@ def open_file(
     if format_name in ("parquet", "arrow"):
         if extension(path) != path.suffix.lower():
             raise _compressed_columnar_error(path, shown)
-        file = ArrowFile(path, shown)
+        file = ArrowFile(path, shown, columns)
         return OpenedFile(format_name, file.rows(), (file.blocks,), "row")
     if format_name == "json" and not _is_jsonl(path, shown):
         document = JsonDocument(path, shown)
@@ -89,7 +89,14 @@ def open_file(
         return OpenedFile("jsonl", jsonl.rows(lines, shown), (lines.blocks,))
     if format_name in ("csv", "tsv"):
         delimiter = "," if format_name == "csv" else "\t"
-        rows = tables.rows(lines, shown, delimiter=delimiter, columns=columns, has_header=has_header)
+        rows = tables.rows(
+            lines,
+            shown,
+            delimiter=delimiter,
+            columns=columns,
+            has_header=has_header,
+            notes=lines.blocks.notes,
+        )
         return OpenedFile(format_name, rows, (lines.blocks,))
     if format_name == "conll":
         return OpenedFile(format_name, conll.rows(lines, shown, columns=columns), (lines.blocks,))
@@ -109,7 +116,7 @@ def _is_jsonl(path: Path, shown: str) -> bool:
     lines = (line for line in Lines(path, shown) if not isinstance(line, Line) or line.text.strip())
     first = next(lines, None)
     try:
-        is_object = isinstance(first, Line) and isinstance(loads(first.text, where=shown), dict)
+        is_object = isinstance(first, Line) and isinstance(loads(first.text, where=shown, nan=True), dict)
     except InputError:
         return False
     return is_object and isinstance(next(lines, None), Line)
