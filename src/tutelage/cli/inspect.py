@@ -28,6 +28,8 @@ MAX_CHARACTERS = 240  # of a text that is shown beside its tokens
 MAX_PAIRS = 3  # of repeated rows or leaks
 HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 LABEL_WIDTH = 12
+COLUMN_USES = {"split": "split by", "system": "system", "history": "history", "unused": "not used"}
+"""What is written before the names of columns that the template does not read."""
 
 
 class TokenMarks(NamedTuple):
@@ -121,6 +123,7 @@ def _show_task(task: InspectedTask) -> None:
         ("similar", _counts(task.near_duplicates) or "no row is a near-duplicate of an earlier one"),
         ("leaks", _pairs(task.leaks, "test", "train", "no test row is in training")),
     ]
+    facts[2:2] = [(COLUMN_USES[use], ", ".join(names)) for use, names in task.columns.items()]
     _heading(task.name)
     for name, value in facts:
         _fact(name, value)

@@ -139,6 +139,9 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
     steps = tuning.step_count(recipe, rows)
     check_track(recipe, rows.questions, benchmarks, steps=steps)
     check_replay_pool(recipe, rows.mixture, steps * recipe.tune.batch_size)
+    for name, task_card in rows.card["tasks"].items():
+        if unused := task_card.get("columns", {}).get("unused"):
+            context.listener.stage("prepare", f"{name}: columns that are not used: {', '.join(unused)}")
     for note in rows.mixture.notes:
         context.listener.stage("prepare", note)
     card = {

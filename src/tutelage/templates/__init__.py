@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tutelage.templates.binding import ConstantField, FieldSource
     from tutelage.templates.columns import (
         column_template,
+        column_template_named,
         column_template_names,
         common_columns,
         detect,
@@ -34,6 +35,7 @@ _MODULE_OF = {
     "check": "sandbox",
     "close": "subprocess_renderer",
     "column_template": "columns",
+    "column_template_named": "columns",
     "column_template_names": "columns",
     "common_columns": "columns",
     "detect": "columns",
@@ -56,6 +58,7 @@ __all__ = [
     "check",
     "close",
     "column_template",
+    "column_template_named",
     "column_template_names",
     "common_columns",
     "detect",
