@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 from tutelage.config.task_block import Task
@@ -72,11 +72,12 @@ def settle(task: Task, template: Template, loaded: LoadedData, where: str) -> tu
     if not use.system and not use.history:
         return loaded, use
     errors: list[InputError] = []
+    openings = _openings(template, loaded.examples) if use.history else frozenset()
 
     def with_history() -> Iterator[Example]:
         for example in loaded.examples:
             try:
-                yield _with_history(example, use, template.prompt_fields)
+                yield _with_history(example, use, template, openings)
             except InputError as error:
                 errors.append(error)
 
@@ -165,8 +166,29 @@ def _one_line(template: str) -> str:
     return template.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _with_history(example: Example, use: ColumnUse, prompt_fields: Sequence[str]) -> Example:
-    """The row with the messages before its prompt; a row with earlier turns says which conversation it belongs to."""
+def _openings(template: Template, examples: Sequence[Example]) -> frozenset[str]:
+    """The hashes of all rows' prompts with their answers, as `_conversation` looks for them in the history of later turns."""
+    return frozenset(_exchange(*_own_exchange(template, row)) for row in examples)
+
+
+def _own_exchange(template: Template, example: Example) -> tuple[str, str]:
+    return field_text(example, template.prompt_fields), field_text(example, template.completion_fields)
+
+
+def _exchange(question: str, answer: str) -> str:
+    return hashing.of_json([normalize(question), normalize(answer)])[:16]
+
+
+def _conversation(turns: History, example: Example, template: Template, openings: frozenset[str]) -> str:
+    """The first exchange before the row that is a row of its own, else the row's own: rows of one conversation share it."""
+    for (_, question), (_, answer) in pairwise(turns):
+        if (key := _exchange(question, answer)) in openings:
+            return key
+    return _exchange(*_own_exchange(template, example))
+
+
+def _with_history(example: Example, use: ColumnUse, template: Template, openings: frozenset[str]) -> Example:
+    """The row with the messages before its prompt; with earlier turns it says which conversation it belongs to."""
     turns = tuple(
         chain.from_iterable(_history(example.fields.get(name), name, example) for name in use.history)
     )
@@ -180,10 +202,8 @@ def _with_history(example: Example, use: ColumnUse, prompt_fields: Sequence[str]
     if (
         use.history
     ):  # as the layouts of conversations have it: a split keeps the turns of one conversation together
-        first_words = next((text for role, text in turns if role == "user"), None)
-        start = first_words if first_words is not None else field_text(example, prompt_fields)
-        key = hashing.of_json(normalize(start))[:16]
         history_json: list[Json] = [{"role": role, "content": text} for role, text in turns]
+        key = _conversation(turns, example, template, openings)
         fields |= {"history": history_json, "conversation": key}
     return replace(example, fields=fields, history=(*system, *example.history, *turns))
 
