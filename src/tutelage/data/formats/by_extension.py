@@ -138,13 +138,19 @@ _ADVICE_BY_EXTENSION = {
         (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".lz4"), "unpack it, and name what was in it"
     ),
     **dict.fromkeys(
-        (".xlsx", ".xls", ".ods", ".db", ".sqlite", ".sqlite3"), "save its table as CSV, and name that"
+        (".xlsx", ".xls", ".ods", ".db", ".sqlite", ".sqlite3"),
+        "save its table as CSV (in a spreadsheet program: CSV UTF-8), and name that file",
     ),
     **dict.fromkeys(
         (".yaml", ".yml", ".xml", ".pkl", ".pickle", ".pt", ".npy"), "write its rows as JSON lines"
     ),
 }
 """What to do with a file of an unsupported format, by extension."""
+
+
+def advice_for(path: Path) -> str | None:
+    """What to do with a file of a format that is not read; None for one that holds no rows as far as its ending says."""
+    return _ADVICE_BY_EXTENSION.get(path.suffix.lower())
 
 
 def _unknown_format_error(path: Path, shown: str) -> InputError:
