@@ -101,7 +101,9 @@ def test_the_fix_for_another_encoding_names_file_and_encoding(tmp_path, content,
     (tmp_path / "r.csv").write_bytes(f"a,b\n{content},x\n".encode(code))
     with pytest.raises(InputError, match="not UTF-8") as caught:
         loaded(tmp_path, "r.csv")
-    assert f"iconv -f {encoding} -t UTF-8 {tmp_path / 'r.csv'} > {tmp_path / 'r-utf8.csv'}" in caught.value.fix
+    assert (
+        f"iconv -f {encoding} -t UTF-8 {tmp_path / 'r.csv'} > {tmp_path / 'r-utf8.csv'}" in caught.value.fix
+    )
 
 
 @pytest.mark.parametrize("name", ["data", "data/", "data/sub/.."])

@@ -122,7 +122,7 @@ def encode_rows(
 
 def _too_long_in_training(misfits: Misfits) -> Misfits:
     """The misfits that `too_long: drop` leaves out: training and validation rows with too many tokens."""
-    too_long = {
+    too_long: Misfits = {
         split: {i: error for i, error in misfits.get(split, {}).items() if isinstance(error, RowTooLongError)}
         for split in ("train", "validation")
     }
