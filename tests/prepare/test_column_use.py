@@ -10,7 +10,7 @@ from tutelage.config import load
 from tutelage.core.errors import InputError
 from tutelage.prepare.reader import read_rows
 
-WORDS = "apple river stone cloud tiger paper green seven north music".split()
+WORDS = ["apple", "river", "stone", "cloud", "tiger", "paper", "green", "seven", "north", "music"]
 
 
 def read(folder, rows, *, task="", data=""):

@@ -157,12 +157,14 @@ def _near_leaks(
 
 
 def field_text(example: Example, fields: Sequence[str]) -> str:
-    """The text of some fields of a row, sorted by field name."""
+    """The text of some fields of a row, sorted by field name, without system prompts: many rows share a long one."""
     values = (example.fields.get(name) for name in sorted(set(fields)))
     return "\n".join(text for value in values for text in _texts(value))
 
 
 def _texts(value: Json) -> Iterator[str]:
+    if isinstance(value, dict) and value.get("role") == "system" and "content" in value:
+        return
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
