@@ -73,10 +73,7 @@ CLASSES = {
     # JSON
     "lone surrogate": ("r.jsonl", '{"a": "\\ud800"}\n', ":1", "lone surrogate", "\\ud800", "drop that half"),
     "lone surrogate key": ("r.jsonl", '{"\\udc00": "a"}\n', ":1", "lone surrogate", "\\udc00", "drop that half"),
-    "NaN": ("r.jsonl", GOOD + '{"a": NaN}\n', ":2", "NaN is not JSON", "NaN", "null"),
-    "Infinity": ("r.jsonl", '{"a": -Infinity}\n', ":1", "Infinity is not JSON", "Infinity", "null"),
     "1e999": ("r.jsonl", '{"a": 1e999}\n', ":1", "too large", "1e999", "in quotes"),
-    "NaN in a document": ("r.json", '[{"a": 1},\n\n{"a": NaN}]', ":3", "NaN is not JSON", "NaN", "null"),
     "repeated key": ("r.jsonl", '{"a": 1, "a": 2}\n', ":1", "stands twice", "2 values", "keep one"),
     "repeated key of a document": ("r.json", '{"a": 1,\n"a": 2}\n', ":2", "stands twice", "a second", "keep one"),
     "long integer": ("r.jsonl", '{"a": ' + "9" * 5000 + "}\n", ":1", "too long", "5,000 digits", "in quotes"),
@@ -103,7 +100,7 @@ CLASSES = {
     "line break in quotes, then a short row": ("r.csv", 'a,b\n"x\ny",2\n1\n', ":4", "another number", "1 fields", "quotes"),
     "wrong delimiter": ("r.tsv", "a;b\n1;2\n", ":1", "split by semicolons", "a;b", "end in .csv"),
     "two columns of one name": ("r.csv", "a,a\n1,2\n", ":1", "two columns are called", "a,a", "rename"),
-    "column without name": ("r.csv", "a,\n1,2\n", ":1", "column 2 has no name", "a,", "first line"),
+    "column without name": ("r.csv", "a,\n1,2\n", ":2", "column 2 has no name", "2", "first line"),
     "no header": ("r.tsv", "How are you?\tFine.\nWho?\tI.\n", ":1", "reads like a row", "How are", "columns: [column1, column2]"),
     # compressed
     "truncated gzip": ("r.jsonl.gz", gzip.compress(GOOD.encode() * 99)[:-9], ":", "damaged or cut off", "", "gzip -t"),
@@ -119,7 +116,6 @@ CLASSES = {
     "Parquet that is none": ("r.parquet", GOOD, ", row 1", "damaged", "7b 22", "ending"),
     "truncated Arrow": ("r.arrow", arrow(pa.table({"a": ["x"] * 99}))[:-80], ", row 1", "damaged", "", "again"),
     "Arrow that is none": ("r.arrow", GOOD, ", row 1", "damaged", "", "ending"),
-    "NaN in Parquet": ("r.parquet", parquet({"a": ["x", "y"], "n": [1.0, float("nan")]}), ", row 2", "no finite number", "nan", "correct"),
     "only bytes in Parquet": ("r.parquet", parquet({"a": [b"x"]}), "", "no column holds text", "a (binary)", "text columns"),
     "bad text in Arrow": ("r.arrow", arrow(pa.table({"a": pa.Array.from_buffers(pa.string(), 2, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0"), pa.py_buffer(b"x\xff")])})), ", row", "", "", ""),
     # files
@@ -152,7 +148,7 @@ CLASSES = {
     "null content": ("r.jsonl", said(turn("user", "a"), turn("assistant", None)), ":1", "messages[1].content is null", "null", "correct the turn"),
     "blank content": ("r.jsonl", said(turn("user", "a"), turn("assistant", " ")), ":1", "messages[1].content is empty", '" "', "correct the turn"),
     "no answer": ("r.jsonl", TALK + TALK + said(turn("user", "a")), ":3", "no assistant's turn", "user", "correct the turn"),
-    "two answers in a row": ("r.jsonl", said(turn("user", "a"), turn("assistant", "b"), turn("assistant", "c")), ":1", "second assistant's turn", "c", "correct the turn"),
+    "two answers in a row": ("r.jsonl", said(turn("user", "a"), turn("assistant", "b"), turn("assistant", "c")), ":1", "second assistant's turn", "c", "join_turns"),
     "no turns": ("r.jsonl", TALK + TALK + said(), ":3", "no conversation", "without turns", "fill it"),
     "late system prompt": ("r.jsonl", said(turn("user", "a"), turn("system", "s"), turn("assistant", "b")), ":1", "system prompt behind", "s", "correct"),
     # CoNLL and parallel lines
@@ -307,11 +303,11 @@ def test_only_newlines_end_a_line_and_odd_spaces_stay(tmp_path):
 
 
 def test_bad_rows_are_dropped_when_that_is_asked_for_and_listed(tmp_path):
-    (tmp_path / "r.jsonl").write_text(GOOD + '{"a": NaN}\n' + GOOD + "[]\n" + GOOD)
+    (tmp_path / "r.jsonl").write_text(GOOD + '{"a": nan}\n' + GOOD + "[]\n" + GOOD)
     loaded = load(DataSource(path="r.jsonl", on_bad_row="drop"), root=tmp_path)
     assert [row.origin.line for row in loaded.examples] == [1, 3, 5]
     assert [(row.where.rpartition(":")[2], row.why.partition(" (")[0]) for row in loaded.dropped] == [
-        ("2", "NaN is not JSON"),
+        ("2", "not valid JSON: Expecting value"),
         ("4", "the line is a list, not an object"),
     ]
 

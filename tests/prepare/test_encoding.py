@@ -20,7 +20,9 @@ def words(tiny_model_folder):
     return load_tokenizer(resolve(str(tiny_model_folder)))
 
 
-def encoded(folder, words, *, long: dict[str, list[int]], drop: bool = False, new_tokens: int = 8):
+def encoded(
+    folder, words, *, long: dict[str, list[int]], drop: bool = False, new_tokens: int = 8, tune: str = ""
+):
     """A task of 40 rows as tokens; `long` says by split which rows have texts that are far too long. A column splits."""
     rows = []
     for n in range(40):
@@ -32,7 +34,7 @@ def encoded(folder, words, *, long: dict[str, list[int]], drop: bool = False, ne
     prompt = f"prompt: '{{{{ q }}}}{{% if a | length > 99 %}}{LONG}{{% endif %}}', completion: '{{{{ a }}}}'"
     (folder / "r.yaml").write_text(
         f"model: ./x\ntasks: [{{data: {{path: d.jsonl, on_bad_row: {'drop' if drop else 'stop'}}}, {prompt}, "
-        f"max_new_tokens: {new_tokens}, split: {{column: s}}}}]\ntune: {{max_length: 128}}\n"
+        f"max_new_tokens: {new_tokens}, split: {{column: s}}}}]\ntune: {{max_length: 128{tune}}}\n"
     )
     recipe = load(folder / "r.yaml")
     return prepare(recipe, read_rows(recipe, None), words)
@@ -76,3 +78,30 @@ def test_answers_that_leave_no_room_for_a_prompt_are_one_mistake_of_the_recipe(t
     with pytest.raises(InputError, match="no room is left for a prompt") as caught:
         encoded(tmp_path, words, long={}, new_tokens=128)
     assert "max_new_tokens" in caught.value.where
+
+
+def test_training_rows_that_are_too_long_are_dropped_by_rule_and_test_rows_are_not(tmp_path, words):
+    rule = ", too_long: drop"
+    got = encoded(tmp_path, words, long={"train": list(range(2, 40)), "validation": [10]}, tune=rule)
+    assert got.card["tasks"]["d"]["splits"] == {"train": 2, "validation": 4, "test": 10}
+    assert len(got.card["tasks"]["d"]["dropped"]) == 24
+    with pytest.raises(InputErrors) as caught:
+        encoded(tmp_path, words, long={"train": [0], "test": [3, 7]}, tune=rule)
+    assert [error.where.rpartition(":")[2] for error in caught.value.errors] == ["4", "8"]
+
+
+def test_an_answer_that_is_cut_by_rule_fills_the_row_and_does_not_end(tmp_path, words):
+    (tmp_path / "d.jsonl").write_text(
+        "".join(json.dumps({"prompt": f"{n} hi", "completion": LONG}) + "\n" for n in range(24))
+    )
+    (tmp_path / "r.yaml").write_text(
+        "model: ./x\ntasks: [{data: {path: d.jsonl}, max_new_tokens: 8}]\ntune: {max_length: 64, too_long: cut}\n"
+    )
+    recipe = load(tmp_path / "r.yaml")
+    got = prepare(recipe, read_rows(recipe, None), words)
+    for row in got.tasks[0].train:
+        assert len(row.ids) == 64
+        assert row.dropped > 0
+        assert row.n_loss >= 32
+        assert row.ids[-1] != words.tokenizer.eos_token_id
+    assert got.card["tasks"]["d"]["tokens"]["train"]["truncated"] == len(got.tasks[0].train)

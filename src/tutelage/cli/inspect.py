@@ -29,6 +29,8 @@ MAX_PAIRS = 3  # of repeated rows or leaks
 HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 LABEL_WIDTH = 12
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
+COLUMN_USES = {"split": "split by", "system": "system", "history": "history", "unused": "not used"}
+"""What is written before the names of columns that the template does not read."""
 
 
 class TokenMarks(NamedTuple):
@@ -134,6 +136,7 @@ def _show_task(task: InspectedTask) -> None:
         ("similar", _counts(task.near_duplicates) or "no row is a near-duplicate of an earlier one"),
         ("leaks", _pairs(task.leaks, "test", "train", "no test row is in training")),
     ]
+    facts[2:2] = [(COLUMN_USES[use], ", ".join(names)) for use, names in task.columns.items()]
     _heading(task.name)
     for name, value in facts:
         _fact(name, value)

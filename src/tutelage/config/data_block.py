@@ -145,9 +145,14 @@ class Data(Block):
         description="Which assistant turns of a conversation are learned, each as a row of its own.",
         examples=["last"],
     )
+    join_turns: bool = Field(
+        False,
+        description="Join turns of one speaker that follow each other, with a blank line between them.",
+        examples=[True],
+    )
     columns: tuple[Text, ...] = Field(
         (),
-        description="Names of columns that the file does not name: a table without header, CoNLL columns, one for each of several parallel texts.",
+        description="The columns to read; all others are left out. In a file that does not name them, their names: a table without header, CoNLL columns, one for each of several parallel texts.",
         examples=[["text", "label"]],
     )
     labels: Labels | None = Field(
@@ -197,6 +202,7 @@ class Data(Block):
             local=self.local,
             layout=self.layout,
             turns=self.turns,
+            join_turns=self.join_turns,
             columns=self.columns,
             labels=None if self.labels is None else LabelNames(**self.labels.model_dump()),
             on_bad_row=self.on_bad_row,

@@ -73,7 +73,7 @@ class Split(Block):
     )
     column: Text | None = Field(
         None,
-        description="A field that says train, validation or test for each row, instead of shares.",
+        description="A field that says train, validation or test for each row, instead of shares; a field called split does where nothing else is said.",
         examples=["split"],
     )
     seed: Seed = Field(0, description="Seed of the split.", examples=[1])
@@ -86,9 +86,10 @@ class Split(Block):
         examples=[0.95],
         json_schema_extra=unit("similarity"),
     )
-    leaks: Literal["refuse", "allow"] = Field(
+    leaks: Literal["refuse", "count", "allow"] = Field(
         "refuse",
-        description="Whether the run stops if a test row also stands in training, exactly or nearly.",
+        description="Whether the run stops if a test row also stands in training, exactly or nearly; count and allow go on and give "
+        "their number, and with allow near-duplicates need not stay together.",
         examples=["allow"],
     )
 

@@ -116,6 +116,13 @@ class Tune(Objective, TrainingSettings, MethodSettings):
         description="Which part of a prompt that is too long is cut.",
         examples=[{"field": "dialogue", "side": "start"}],
     )
+    too_long: Literal["cut-prompt", "cut", "drop"] = Field(
+        "cut-prompt",
+        description="What becomes of a training row with more than max_length tokens. cut-prompt: its prompt is cut, and an answer that "
+        "fits nowhere is a mistake; cut: such an answer is cut at its end too; drop: the row is left out and listed in the data card. "
+        "Test prompts are always cut.",
+        examples=["drop"],
+    )
     packing: bool = Field(
         False,
         description="Pack rows of neighbouring steps into sequences of max_length tokens, in which no row reads another.",

@@ -1,4 +1,4 @@
-"""A strict JSON reader: no NaN, no repeated keys, no lone surrogates, bounded depth and integers."""
+"""A strict JSON reader: no NaN (but where it is asked for), no repeated keys, no lone surrogates, bounded depth and integers."""
 
 from __future__ import annotations
 
@@ -31,19 +31,20 @@ class _Fault(Exception):
     """A mistake noticed by a hook of the parser: problem, found, expected, fix."""
 
 
-def loads(text: str, *, where: str, whole: bool = True) -> Json:
+def loads(text: str, *, where: str, whole: bool = True, nan: bool = False) -> Json:
     """Read one JSON value.
 
     Args:
         text: the value's text, decoded.
         where: `file:line`, for the errors.
         whole: False when the text may have been cut off at its end, which the error then says.
+        nan: whether NaN, Infinity and -Infinity are read, as floats.
 
     Raises:
         InputError: for anything that is not strict JSON, with the column.
     """
     try:
-        value: Json = _DECODER.decode(text)
+        value: Json = (_NAN_DECODER if nan else _DECODER).decode(text)
     except (_Fault, RecursionError) as fault:
         raise _fault_error(fault, where) from None
     except json.JSONDecodeError as error:
@@ -60,7 +61,7 @@ def _fault_error(fault: _Fault | RecursionError, where: str) -> InputError:
 
 
 def scan(text: str, start: int, *, where: str, line: int, whole: bool) -> tuple[Json, int] | None:
-    """Read the value that begins at a position of a longer text, and find its end.
+    """Read the value of a data file, NaN and Infinity included, that begins at a position of a longer text, and find its end.
 
     Args:
         text: as much of the text as was read.
@@ -77,7 +78,7 @@ def scan(text: str, start: int, *, where: str, line: int, whole: bool) -> tuple[
     """
     place = f"{where}:{line}"
     try:
-        value, end = _DECODER.raw_decode(text, start)
+        value, end = _NAN_DECODER.raw_decode(text, start)
     except (_Fault, RecursionError) as fault:
         raise _fault_error(fault, place) from None
     except json.JSONDecodeError as error:
@@ -162,6 +163,10 @@ def _int(text: str) -> int:
 
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int
+)
+
+_NAN_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=float, parse_float=_float, parse_int=_int
 )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tutelage.core import globs, regular
 from tutelage.core.errors import InputError
 from tutelage.core.suggestions import did_you_mean
-from tutelage.data.formats import EXTENSIONS, blocks, format_of
+from tutelage.data.formats import EXTENSIONS, advice_for, blocks, format_of
 from tutelage.data.formats.blocks import extension, is_compressed, require_data_file
 from tutelage.data.layouts.tasks import languages
 
@@ -49,7 +49,7 @@ def expand_paths(
             raise _address_error(name, where)
         path = root / name
         if _is_folder(path):
-            paths += _files_in_folder(path)
+            paths += _files_in_folder(path, name)
         elif globs.has_magic(name) and not os.path.lexists(path):
             paths += _files_matching(root, name, where)
         else:
@@ -120,8 +120,8 @@ def parallel_columns(paths: Sequence[Path], columns: Sequence[str]) -> tuple[str
     )
 
 
-def require_one_format(paths: Sequence[Path], where: str) -> None:
-    """Raise InputError if the files have several formats."""
+def require_one_format(paths: Sequence[Path], where: str, folder: tuple[Path, str] | None = None) -> None:
+    """Raise InputError if the files have several formats; `folder` is the one that has them all, with its name in the recipe."""
     kinds: dict[str, list[str]] = {}
     for path in paths:
         kinds.setdefault(format_of(path) or extension(path) or "no ending", []).append(path.name)
@@ -134,7 +134,9 @@ def require_one_format(paths: Sequence[Path], where: str) -> None:
                 for kind, names in kinds.items()
             ),
             expected="files of one format",
-            fix="name those you want with a glob, such as " + _suggest_glob(paths),
+            fix="name those of one format, the others in a task of their own"
+            if folder is None
+            else f"name those of one format with a glob: {_suggest_glob(paths, *folder)}",
         )
 
 
@@ -153,7 +155,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def _files_in_folder(folder: Path) -> list[Path]:
+def _files_in_folder(folder: Path, name: str) -> list[Path]:
     """The data files below a folder, without hidden ones."""
     try:
         entries = sorted(globs.entries(folder))
@@ -173,11 +175,14 @@ def _files_in_folder(folder: Path) -> list[Path]:
             where=str(folder),
             found=", ".join(names) or "no files",
             expected="files that end in one of " + " ".join(EXTENSIONS),
-            fix="name a file in it, or another folder",
+            fix=next(
+                (f"{path.name}: {advice}" for path in files if (advice := advice_for(path)) is not None),
+                "name a file in it, or another folder",
+            ),
         )
     for path in data:
         require_data_file(path, str(path))
-    require_one_format(data, str(folder))
+    require_one_format(data, str(folder), (folder, name))
     return data
 
 
@@ -191,7 +196,9 @@ def _files_matching(root: Path, name: str, where: str) -> list[Path]:
         raise _no_match_error(pattern, name)
     for path in paths:
         require_data_file(path, str(path))
-    require_one_format(paths, str(pattern))
+    folder_name = name.rpartition("/")[0]
+    plain = not globs.has_magic(folder_name)
+    require_one_format(paths, str(pattern), (root / folder_name, folder_name) if plain else None)
     return paths
 
 
@@ -223,6 +230,11 @@ def _no_match_error(pattern: Path, name: str) -> InputError:
     )
 
 
-def _suggest_glob(paths: Sequence[Path]) -> str:
-    suffixes = Counter(extension(path) + (path.suffix if is_compressed(path) else "") for path in paths)
-    return f"{paths[0].parent.name}/*{suffixes.most_common(1)[0][0]}"
+def _suggest_glob(paths: Sequence[Path], folder: Path, name: str) -> str:
+    """The glob for the most frequent ending among a folder's files, as the recipe writes it."""
+    endings = [extension(path) + (path.suffix if is_compressed(path) else "") for path in paths]
+    ending = Counter(endings).most_common(1)[0][0]
+    chosen = [path for path, other in zip(paths, endings, strict=True) if other == ending]
+    below = "" if all(path.parent == folder for path in chosen) else "**/"
+    prefix = "" if name.rstrip("/") in ("", ".") else f"{name.rstrip('/')}/"
+    return f"path: {prefix}{below}*{ending}" if prefix or below else f'path: "*{ending}"'

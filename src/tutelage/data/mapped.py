@@ -27,10 +27,12 @@ from tutelage.data.formats.arrow_values import (
     ArrowRowDecoder,
     damaged_file_error,
     is_plain,
+    shortest_floats,
     unreadable_value_error,
 )
 from tutelage.data.formats.blocks import empty_file_error, open_data_file
 from tutelage.data.mapped_column import Column, open_column
+from tutelage.data.row_values import clean
 
 Ints = npt.NDArray[np.int64]
 ExampleReader = Callable[[int], list[Json] | None]
@@ -139,7 +141,10 @@ class MappedRows(Sequence[Example]):
             if not start <= position < stop:
                 raise IndexError(f"row {index} of {stop - start}")
             number = position + 1
-            fields = cells.fields(self._file.row(position), number)
+            fields = {
+                column: clean(value)
+                for column, value in cells.fields(self._file.row(position), number).items()
+            }
             examples.append(Example(f"{name}:{number}", fields, Origin(shown, number, "row")))
         return examples
 
@@ -249,6 +254,11 @@ class _MappedFile:
 
         It runs once for every row of a mixture, so everything is inlined.
         """
+        narrow = {
+            i: self.cells.narrow[name]
+            for i, name in enumerate(self.cells.columns)
+            if name in self.cells.narrow
+        }
         starts, open_data_file, broken = self._starts, self._columns, (*_ARROW_ERRORS, OverflowError)
 
         def read_row(index: int) -> list[Json] | None:
@@ -264,6 +274,7 @@ class _MappedFile:
                     _, value_at, text_buffer = batch_columns[column]
                     if text_buffer is None:
                         value = value_at(row)
+                        value = shortest_floats(value, narrow[column]) if column in narrow else value
                         needs_check = not is_plain(value)
                     else:
                         offsets, characters, end = text_buffer
@@ -271,7 +282,7 @@ class _MappedFile:
                         if not 0 <= start <= stop <= end:
                             return None
                         value = str(characters[start:stop], "utf-8")
-                        needs_check = "\0" in value
+                        needs_check = "\0" in value or "\r\n" in value
                     if needs_check:
                         return None
                     values.append(value)

@@ -16,12 +16,10 @@ from tutelage.core.seeds import derive
 from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.suggestions import did_you_mean, nearest
 from tutelage.core.types import Example, Json, Split
+from tutelage.data.split_names import split_name
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 SplitIndices = dict[Split, list[int]]
-_SYNONYMS = {
-    "dev": "validation", "valid": "validation", "val": "validation", "eval": "validation", "training": "train",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class SplitSettings:
         seed: another seed gives another split.
         near_duplicate_threshold: the similarity from which two rows are near duplicates (`duplicates`); with 1.0 only equal
             rows count.
-        leaks: whether a test row may also occur in training.
+        leaks: whether a test row may also occur in training; with "count" rows are split as with "refuse".
     """
 
     train: float | int | None = None
@@ -52,7 +50,7 @@ class SplitSettings:
     column: str | None = None
     seed: int = 0
     near_duplicate_threshold: float = 0.8
-    leaks: Literal["refuse", "allow"] = "refuse"
+    leaks: Literal["refuse", "count", "allow"] = "refuse"
 
 
 def partition_rows(
@@ -315,9 +313,10 @@ def _target_counts(total: int, settings: SplitSettings, where: str) -> dict[Spli
 
 def _split_by_column(examples: Sequence[Example], column: str, where: str) -> SplitIndices:
     values = [example.fields.get(column) for example in examples]
-    bad = [index for index, value in enumerate(values) if value not in SPLITS][:MAX_MISTAKES]
+    names = [split_name(value) for value in values]
+    bad = [index for index, name in enumerate(names) if name is None][:MAX_MISTAKES]
     raise_all(f"the column {column}", [_split_value_error(examples[index], column, where) for index in bad])
-    parts = {name: [index for index, value in enumerate(values) if value == name] for name in SPLITS}
+    parts = {split: [index for index, name in enumerate(names) if name == split] for split in SPLITS}
     for name in ("train", "test"):
         if not parts[name]:
             raise InputError(
@@ -325,7 +324,7 @@ def _split_by_column(examples: Sequence[Example], column: str, where: str) -> Sp
                 where=f"{where}.column",
                 found=", ".join(f"{len(rows)} {split_name}" for split_name, rows in parts.items()),
                 expected=f"at least one row whose {column} is {name}",
-                fix=f"mark some rows, or split by train, validation and test instead of {column}",
+                fix=f"mark some rows, or leave {column} out of data.columns, so that rows are split anew",
             )
     return parts
 
@@ -343,7 +342,7 @@ def _split_value_error(example: Example, column: str, where: str) -> InputError:
         )
     value = example.fields[column]
     text = value.strip().lower() if isinstance(value, str) else ""
-    suggestion = _SYNONYMS.get(text) or nearest(text, SPLITS)
+    suggestion = nearest(text, SPLITS)
     return InputError(
         f"the field {column} names no split",
         where=str(example.origin),

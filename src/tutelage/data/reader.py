@@ -16,6 +16,7 @@ from tutelage.data.formats import OpenedFile, invisible, open_file
 from tutelage.data.formats.blocks import empty_file_error
 from tutelage.data.formats.jsonl import RawRow
 from tutelage.data.layouts import Layout, MissingColumnError, ReadOptions, unanswered
+from tutelage.data.row_values import RowValues
 
 _DETECTION_ROWS = 64
 """Rows at the start of a file from which its layout is detected."""
@@ -93,14 +94,16 @@ class ExampleReader:
         self._count = 0
         self._hidden = 0
         self._first_hidden = ""
+        self.values = RowValues(options, opened.format)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes on unusual but harmless properties of the file."""
+        notes = (*self.opened.notes, *self.values.notes())
         if not self._hidden:
-            return self.opened.notes
+            return notes
         note = f"invisible or direction-changing characters stand in {self._hidden} rows and were kept, first in "
-        return (*self.opened.notes, note + self._first_hidden)
+        return (*notes, note + self._first_hidden)
 
     def __iter__(self) -> Iterator[Example]:
         for row in self._rows_with_layout():
@@ -109,6 +112,7 @@ class ExampleReader:
             except InputError as error:
                 self._record_error(error)
                 if isinstance(error, MissingColumnError) and self.opened.format in _FIXED_COLUMNS:
+                    self._refuse_unknown_columns()
                     # A file with fixed columns lacks it in every row: one mistake, which dropping rows cannot mend.
                     raise_all(self._shown, self._errors or [error])
                 if len(self._errors) == MAX_MISTAKES:
@@ -117,34 +121,46 @@ class ExampleReader:
             self._count += 1
             if not self._errors:
                 yield from examples
+        self._refuse_unknown_columns()
         raise_all(self._shown, self._errors)
         if not self._count and not self.dropped:
             raise empty_file_error(self._shown, "no rows")
 
     def _rows_with_layout(self) -> Iterator[RawRow | InputError]:
         """The rows, after the layout is detected from the first ones."""
-        if self.layout is not None:
-            return self.opened.rows
         first = list(islice(self.opened.rows, _DETECTION_ROWS))
         fields = [row.fields for row in first if isinstance(row, RawRow)]
         if not self._options.needs_answers:
             fields = [unanswered.with_stand_ins(row) for row in fields]
-        self.layout = layouts.detect(fields, self._options, self.opened.format)
+        if self.layout is None:
+            picked = [self.values.of(row_fields) for row_fields in fields]
+            if self.values.missing():
+                self.layout = layouts.detect(fields, self._options, self.opened.format)
+            if self.layout is None or self.layout.name != "translation":
+                self.layout = layouts.detect(picked, self._options, self.opened.format)
+            self.values = RowValues(self._options, self.opened.format)
+        if self.layout.name == "translation":  # there `columns` names languages
+            self.values.pick_none()
         return chain(first, self.opened.rows)
+
+    def _refuse_unknown_columns(self) -> None:
+        if error := self.values.unknown_column_error(self._shown):
+            raise error
 
     def _examples(self, row: RawRow | InputError) -> list[Example]:
         """The examples of a row; raises its error if it has one."""
         assert self.layout is not None
         if isinstance(row, InputError):
             raise row
+        fields = self.values.of(row.fields)
         # The id is made of name and line, not of content: two equal rows are still two rows.
         identity = f"{self._name}:{row.line}.{row.item}" if row.item else f"{self._name}:{row.line}"
         origin = Origin(self._shown, row.line, self.opened.unit, row.item)
-        if any(map(invisible.in_value, row.fields.values())):
+        if any(map(invisible.in_value, fields.values())):
             self._hidden += 1
             self._first_hidden = self._first_hidden or str(origin)
         if self.layout is layouts.PLAIN:
-            return [Example(identity, row.fields, origin)]
+            return [Example(identity, fields, origin)]
         read = self.layout.read if self._options.needs_answers else partial(unanswered.read, self.layout)
         return [
             Example(
@@ -153,7 +169,7 @@ class ExampleReader:
                 origin,
                 converted.history,
             )
-            for converted in read(row.fields, self._options, str(origin))
+            for converted in read(fields, self._options, str(origin))
         ]
 
     def _record_error(self, error: InputError) -> None:

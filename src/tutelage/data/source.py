@@ -25,7 +25,7 @@ from tutelage.data.files import (
 from tutelage.data.formats import open_parallel
 from tutelage.data.formats.blocks import require_data_file
 from tutelage.data.formats.lines import Lines
-from tutelage.data.layouts import LabelMapping, ReadOptions
+from tutelage.data.layouts import LabelMapping, Layout, ReadOptions
 from tutelage.data.reader import DroppedRow, ExampleReader, open_reader, too_many_dropped_error
 
 
@@ -59,7 +59,8 @@ class DataSource:
             instead of the hub if it exists. Without `hub`: a file, a glob or a folder under the data folder.
         layout: the layout of the rows; detected if not given.
         turns: which assistant turns of a conversation become rows.
-        columns: the columns' names, if the file does not name them.
+        join_turns: whether turns of one speaker in a row are joined.
+        columns: the columns to read; in a file that does not name them, their names.
         labels: label names, for classification.
         on_bad_row: whether a bad row stops the reading or is dropped.
         needs_answers: whether every row must hold its answer; rows that are only to be answered need none.
@@ -72,6 +73,7 @@ class DataSource:
     local: str | tuple[str, ...] | None = None
     layout: str | None = None
     turns: Literal["every", "last"] = "every"
+    join_turns: bool = False
     columns: tuple[str, ...] = ()
     labels: LabelNames | None = None
     on_bad_row: Literal["stop", "drop"] = "stop"
@@ -97,12 +99,14 @@ class LoadedData:
         source: what the data card reports: kind, file, format, layout, sha256, revision, rows, notes.
         dropped: the bad rows that were dropped.
         template: the library template that goes with the layout; None if the columns decide.
+        columns: the columns that hold something and that the layout leaves to the template; none if the recipe picks columns.
     """
 
     examples: Sequence[Example]
     source: dict[str, Json] = field(default_factory=dict)
     dropped: tuple[DroppedRow, ...] = ()
     template: str | None = None
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +267,7 @@ def _read_options(source: DataSource, root: Path) -> ReadOptions:
     return ReadOptions(
         layout=source.layout,
         turns=source.turns,
+        join_turns=source.join_turns,
         columns=source.columns,
         labels=labels,
         on_bad_row=source.on_bad_row,
@@ -317,8 +322,6 @@ def read_all(files: SourceFiles) -> LoadedData:
     notes.extend(f"{count} {note}" for note, count in options.notes.items())
     layout = readers[0].layout
     assert layout is not None
-    if options.columns and layout.name != "translation":  # there they are languages
-        _check_columns(readers[0].opened.format, options.columns, examples, shown[0])
     hashes = [reader.opened.sha256 for reader in readers]
     row_count = len({str(example.origin) for example in examples}) if dropped else len(examples)
     if len(dropped) > row_count:
@@ -335,26 +338,14 @@ def read_all(files: SourceFiles) -> LoadedData:
         },
         tuple(dropped),
         layout.template,
+        () if options.columns else _unread_columns(readers, layout),
     )
 
 
-def _check_columns(file_format: str, columns: Sequence[str], examples: Sequence[Example], shown: str) -> None:
-    """Raise if `columns` is given for a file that names its columns: it would be ignored, or the header learned as a row."""
-    first_row = examples[0].fields.values() if examples else ()
-    header = {value.strip() for value in first_row if isinstance(value, str)}
-    if file_format in ("jsonl", "json", "parquet", "arrow"):
-        finding = f"{shown}, whose rows name their fields"
-    elif file_format in ("csv", "tsv") and header == set(columns):
-        finding = f"{shown}, whose first line names them"
-    else:
-        return
-    raise InputError(
-        "the columns have names in the file already",
-        where="data.columns",
-        found=finding,
-        expected="columns for a .csv or .tsv without header, CoNLL, or parallel texts",
-        fix="remove columns; to choose or rename, write prompt and completion into the task",
-    )
+def _unread_columns(readers: Sequence[ExampleReader], layout: Layout) -> tuple[str, ...]:
+    """The columns that hold something and that the layout does not read."""
+    names = dict.fromkeys(name for reader in readers for name in reader.values.filled)
+    return tuple(name for name in names if not layout.reads(name))
 
 
 def _read_in_one_layout(readers: Sequence[ExampleReader]) -> Iterator[Example]:

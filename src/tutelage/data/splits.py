@@ -48,6 +48,7 @@ def split(
     *,
     prompt_fields: Sequence[str],
     completion_fields: Sequence[str] = (),
+    together: str | None = None,
     where: str = "split",
 ) -> Splits:
     """Split rows and look for leaks.
@@ -58,6 +59,7 @@ def split(
         prompt_fields: the fields that the prompt reads. A leak is a test row whose values of these fields equal a training
             row's (case and spaces folded) or are near duplicates of them. Equal answers are not a leak.
         completion_fields: the fields that the completion reads; prompt and completion fields decide what is a repeated row.
+        together: a field whose equal values keep rows together beside duplicates, unless the settings name a `group_by` field.
         where: the settings' place in the recipe, for errors.
 
     Raises:
@@ -66,6 +68,8 @@ def split(
     keys = [content_key(row, prompt_fields or list(row.fields)) for row in examples]
     groups = _near_duplicate_groups(examples, keys, settings, prompt_fields)
     stay_together = keys if settings.leaks == "allow" else groups
+    if together is not None:
+        stay_together = _connected(stay_together, [str(row.fields.get(together)) for row in examples])
     split_indices = partition.partition_rows(examples, settings, stay_together, where)
     split_rows = {name: select_rows(examples, indices) for name, indices in split_indices.items()}
     leaks = _find_leaks(examples, split_indices, keys) if prompt_fields else []
@@ -117,6 +121,22 @@ def _near_duplicate_groups(
     return [names[key] for key in keys]
 
 
+def _connected(keys: Sequence[str], others: Sequence[str]) -> list[str]:
+    """For each row the key of all rows that equal keys of either kind connect with it, directly or over other rows."""
+    parents: dict[tuple[int, str], tuple[int, str]] = {}
+
+    def root(node: tuple[int, str]) -> tuple[int, str]:
+        while (parent := parents.setdefault(node, node)) != node:
+            parents[node] = parents[parent]
+            node = parent
+        return node
+
+    for key, other in zip(keys, others, strict=True):
+        low, high = sorted((root((0, key)), root((1, other))))
+        parents[high] = low  # the smallest key is the root, whatever the rows' order
+    return [root((0, key))[1] for key in keys]
+
+
 def _near_leaks(
     examples: Sequence[Example],
     split_indices: Mapping[Split, Sequence[int]],
@@ -137,12 +157,14 @@ def _near_leaks(
 
 
 def field_text(example: Example, fields: Sequence[str]) -> str:
-    """The text of some fields of a row, sorted by field name."""
+    """The text of some fields of a row, sorted by field name, without system prompts: many rows share a long one."""
     values = (example.fields.get(name) for name in sorted(set(fields)))
     return "\n".join(text for value in values for text in _texts(value))
 
 
 def _texts(value: Json) -> Iterator[str]:
+    if isinstance(value, dict) and value.get("role") == "system" and "content" in value:
+        return
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):

@@ -299,7 +299,7 @@ def trained_prompt(encoder: Encoder, row: Prompted, encoded: Encoded) -> tuple[s
     """The prompt and its history as far as truncation left them in the encoded row."""
     if not encoded.dropped:
         return row.prompt, row.history
-    return encoder.fit_prompt(row, new_tokens=len(encoder.completion_ids(row.completion)))
+    return encoder.fit_prompt(row, new_tokens=encoded.n_loss)
 
 
 def repeats(rows: Sequence[Prompted], key: Callable[[Prompted], Any]) -> list[tuple[Prompted, Prompted]]:

@@ -152,10 +152,10 @@ def _as_run_refuses(finding: Finding, recipe: Recipe) -> Finding:
 
 
 def _showing_leaks(recipe: Recipe) -> Recipe:
-    """The recipe with leaks allowed where that moves no row to another split, so that they can be shown."""
+    """The recipe with leaks counted instead of refused, so that they can be shown."""
     tasks = tuple(
-        task.model_copy(update={"split": task.split.model_copy(update={"leaks": "allow"})})
-        if task.split.column is not None or task.split.group_by is not None
+        task.model_copy(update={"split": task.split.model_copy(update={"leaks": "count"})})
+        if task.split.leaks == "refuse"
         else task
         for task in recipe.tasks
     )
@@ -238,6 +238,7 @@ def _inspected_task(
         completion=card.get("completion") or _wordings(card),
         rows=tuple(rows),
         times=share * prepared.mixture.epoch / len(task.rows.train) if task.rows.train else 0.0,
+        columns=card.get("columns", {}),
     )
 
 

@@ -127,6 +127,9 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
     for note in check_answers(rows.tasks, encoder_of(recipe, tokenizer)):
         context.listener.stage("prepare", note)
     preflight.check_rows(recipe, rows, benchmarks)
+    for name, task_card in rows.card["tasks"].items():
+        if unused := task_card.get("columns", {}).get("unused"):
+            context.listener.stage("prepare", f"{name}: columns that are not used: {', '.join(unused)}")
     for note in rows.mixture.notes:
         context.listener.stage("prepare", note)
     card = {

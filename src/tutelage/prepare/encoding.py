@@ -16,7 +16,7 @@ from tutelage.data import DroppedRow, too_many_dropped_error
 from tutelage.data.partition import SPLITS
 from tutelage.prepare.task_rows import RecipeRows, TaskRows, wording_counts
 from tutelage.tokens.batch_encoding import encode_all
-from tutelage.tokens.encoder import Encoder
+from tutelage.tokens.encoder import Encoder, RowTooLongError
 
 Questions = tuple[tuple[Prompted, Request], ...]
 """Test rows, each with the request that asks it."""
@@ -101,15 +101,32 @@ def encode_rows(
     for task in rows.tasks:
         _check_room(task.task, encoder)
         encoded, misfits = _encode_task(task, encoder, ask_validation=ask_validation)
-        if misfits and task.task.data.on_bad_row == "stop":
-            errors += [error for split in misfits.values() for error in split.values()]
+        may_go, by_rule = misfits, False
+        if task.task.data.on_bad_row == "stop":
+            by_rule = encoder.truncation.too_long == "drop"
+            may_go = _too_long_in_training(misfits) if by_rule else {}
+            errors += [
+                error
+                for split, at in misfits.items()
+                for index, error in at.items()
+                if index not in may_go.get(split, {})
+            ]
             if len(errors) >= MAX_MISTAKES:
                 break
-        elif misfits and not errors:
-            encoded = replace(encoded, rows=_without(task, misfits))
+        if may_go and not errors:
+            encoded = replace(encoded, rows=_without(task, may_go, by_rule=by_rule))
         tasks.append(encoded)
     raise_all("rows that do not fit the model", errors[:MAX_MISTAKES])
     return tuple(tasks)
+
+
+def _too_long_in_training(misfits: Misfits) -> Misfits:
+    """The misfits that `too_long: drop` leaves out: training and validation rows with too many tokens."""
+    too_long: Misfits = {
+        split: {i: error for i, error in misfits.get(split, {}).items() if isinstance(error, RowTooLongError)}
+        for split in ("train", "validation")
+    }
+    return {split: errors for split, errors in too_long.items() if errors}
 
 
 def _check_room(task: Task, encoder: Encoder) -> None:
@@ -232,11 +249,11 @@ def _max_answer_tokens(row: Prompted, task: Task, encoder: Encoder) -> int | Inp
     return max(len(encoder.completion_ids(choice)) for choice in row.choices)
 
 
-def _without(task: TaskRows, misfits: Misfits) -> TaskRows:
+def _without(task: TaskRows, misfits: Misfits, *, by_rule: bool = False) -> TaskRows:
     """The task without the rows that do not fit; its card lists them.
 
     Raises:
-        InputError: more than half of the rows would go, or too few are left to train or test on.
+        InputError: more than half of the rows would go where no rule of the recipe says so, or too few are left to train or test on.
     """
     rows = {name: _without_indices(getattr(task, name), misfits.get(name, {})) for name in SPLITS}
     dropped = [
@@ -244,7 +261,7 @@ def _without(task: TaskRows, misfits: Misfits) -> TaskRows:
     ]
     left_out = sum(len(misfits.get(name, {})) for name in SPLITS)
     count = sum(map(len, rows.values()))
-    if len(dropped) > count:
+    if len(dropped) > count and not by_rule:
         raise too_many_dropped_error(f"the task {task.name}", dropped, count)
     if (task.train and not rows["train"]) or (task.test and len(rows["test"]) < 2):
         raise InputError(

@@ -120,6 +120,7 @@ def prepare(recipe: Recipe, rows: RecipeRows, model: LoadedModel | LoadedTokeniz
         "truncate": field_history.identity(
             recipe.tune.truncate, recipe.tune.truncate.model_dump(mode="json")
         ),
+        **({"too_long": recipe.tune.too_long} if recipe.tune.too_long != "cut-prompt" else {}),
         **({"mixture": mixture.identity} if mixture.identity else {}),
         **({"instant": str(clock.instant)} if clock.reads else {}),
     }
@@ -142,7 +143,7 @@ def encoder_of(recipe: Recipe, model: LoadedModel | LoadedTokenizer) -> Encoder:
         model.tokenizer,
         encoder_decoder=model.encoder_decoder,
         max_length=_max_length(recipe.tune, model.context),
-        truncation=Truncation(recipe.tune.truncate.field, recipe.tune.truncate.side),
+        truncation=Truncation(recipe.tune.truncate.field, recipe.tune.truncate.side, recipe.tune.too_long),
     )
 
 

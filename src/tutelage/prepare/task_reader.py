@@ -24,8 +24,10 @@ from tutelage.data import (
 )
 from tutelage.data.partition import SPLITS
 from tutelage.metrics import Row, check_rows
+from tutelage.prepare import column_use as column_use_of
 from tutelage.prepare import styles
 from tutelage.prepare.slice_columns import check_slices
+from tutelage.prepare.split_choice import split_settings
 from tutelage.prepare.styles import Template, in_form
 from tutelage.prepare.task_rows import TaskRows, wording_counts
 from tutelage.prepare.tasks import task_source
@@ -50,6 +52,7 @@ def read_task(recipe: Recipe, task: Task, files: SourceFiles, where: str, *, hel
         task.template_for, loaded.examples, where=where, root=recipe.root, default=loaded.template
     )
     template = variant()
+    loaded, column_use = column_use_of.settle(task, template, loaded, where)
     usable, rendered = _render(task, template, loaded)
     splits = _split(recipe, task, template, usable.examples, where)
     variant = partial(
@@ -72,6 +75,7 @@ def read_task(recipe: Recipe, task: Task, files: SourceFiles, where: str, *, hel
         "near": dict(splits.near),
         "leaks": {"exact": list(splits.leaks), "near": list(splits.near_leaks)},
         "unused": splits.unused,
+        **column_use.card(),
         **template.card(),
         **({"wordings": wordings} if several else {}),
     }
@@ -123,16 +127,14 @@ def _render(task: Task, template: Template, loaded: LoadedData) -> tuple[LoadedD
 
 def _split(recipe: Recipe, task: Task, template: Template, examples: Sequence[Example], where: str) -> Splits:
     conversations = any("conversation" in row.fields and "history" in row.fields for row in examples[:1])
-    settings = task.split.settings()
-    if conversations and settings.group_by is None and settings.column is None:
-        settings = replace(
-            settings, group_by="conversation"
-        )  # a later turn's history gives away an earlier answer
+    settings = split_settings(task, examples)
     splits = split(
         examples,
         settings,
         prompt_fields=(*template.prompt_fields, *(["history"] if conversations else [])),
         completion_fields=template.completion_fields,
+        # A later turn's history gives away an earlier answer.
+        together="conversation" if conversations else None,
         where=f"{where}.split",
     )
     # A single test item has no interval. Rows that are only replayed need no test rows.

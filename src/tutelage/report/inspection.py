@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Literal
@@ -124,6 +124,7 @@ class InspectedTask:
         repeats: the rows of `repeated` as {"row", "first", "split"}.
         leaks: test rows that stand in training as {"test", "train"}, with "similarity" for near duplicates.
         rows: the rows to show.
+        columns: by use (system, history, unused) the columns that the template does not read.
         times: how often a training row comes in an epoch, on average: 1 without a mixture, 0 if the task is held out.
     """
 
@@ -141,6 +142,7 @@ class InspectedTask:
     completion: str
     rows: tuple[InspectedRow, ...]
     times: float = 1.0
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def rows_per_epoch(self) -> int:
@@ -173,6 +175,7 @@ class InspectedTask:
             "rows_per_epoch": self.rows_per_epoch,
             "tokens_per_epoch": self.tokens_per_epoch,
             "loss_share": self.loss_share,
+            "columns": {use: list(names) for use, names in self.columns.items()},
             "rows": [row.as_json() for row in self.rows],
         }
 

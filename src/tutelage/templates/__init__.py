@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tutelage.templates.column_reading import ColumnReading
     from tutelage.templates.columns import (
         column_template,
+        column_template_named,
         column_template_names,
         common_columns,
         detect,
@@ -38,6 +39,7 @@ _MODULE_OF = {
     "check": "sandbox",
     "close": "subprocess_renderer",
     "column_template": "columns",
+    "column_template_named": "columns",
     "column_template_names": "columns",
     "common_columns": "columns",
     "detect": "columns",
@@ -62,6 +64,7 @@ __all__ = [
     "check",
     "close",
     "column_template",
+    "column_template_named",
     "column_template_names",
     "common_columns",
     "detect",

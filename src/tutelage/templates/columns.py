@@ -81,6 +81,11 @@ def column_template_names() -> list[str]:
     return [layout.name for layout in column_templates()]
 
 
+def column_template_named(name: str) -> ColumnTemplate | None:
+    """The entry of columns.yaml with a name; None if there is none."""
+    return next((layout for layout in column_templates() if layout.name == name), None)
+
+
 def column_template(name: str, *, references: str | None = None, where: str = "template") -> TaskTemplate:
     """A column template by name. Raises InputError, with the nearest name, if there is none."""
     for layout in column_templates():

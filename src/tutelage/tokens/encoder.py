@@ -26,10 +26,18 @@ BATCH = 1000  # rows whose conversations are rendered together
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """Which field of a prompt that is too long is shortened (None: the longest), and at which side."""
+    """Which field of a prompt that is too long is shortened (None: the longest), at which side, and what a training row may lose.
+
+    `too_long` is the recipe's `tune.too_long`: with "cut" answers are cut as well, with "drop" nothing is cut in training.
+    """
 
     field: str | None = None
     side: Literal["start", "end"] = "end"
+    too_long: Literal["cut-prompt", "cut", "drop"] = "cut-prompt"
+
+
+class RowTooLongError(InputError):
+    """A training row has more tokens than a row may have."""
 
 
 class AddedTokens(NamedTuple):
@@ -188,16 +196,30 @@ class Encoder:
         if row.group == PLAIN_TEXT:
             return self._plain_text(row)
         with _row_in_errors(row):
-            target = self.completion_ids(row.completion)
+            whole = self.completion_ids(row.completion)
+            target = self._fitting_answer(row, whole) if self.truncation.too_long == "cut" else whole
             answer_length = len(self.answer_prefix) + len(target)
             room = self.max_length - (0 if self.encoder_decoder else len(target))
             if answer_length > self.max_length or room < 1:
                 raise self._too_long(row, f"a completion of {len(target)} tokens")
             prompt = self.prompt_ids(row.prompt, row.history)
+            cut = len(whole) - len(target)
             if len(prompt) <= room:
-                return self._joined(row, prompt, target, 0)
+                return self._joined(row, prompt, target, cut)
+            if self.truncation.too_long == "drop":
+                raise self._too_long(row, f"{len(prompt)} tokens of prompt and {len(target)} of completion")
             shortened = self._shorten(row, room)[2]
-            return self._joined(row, shortened, target, len(prompt) - len(shortened))
+            return self._joined(row, shortened, target, cut + len(prompt) - len(shortened))
+
+    def _fitting_answer(self, row: Prompted, target: list[int]) -> list[int]:
+        """The answer cut at its end where a row is too long: the prompt keeps what it needs, up to half of the row.
+
+        A cut answer has no end of turn: the model must not learn to stop there.
+        """
+        room = self.max_length - len(self.answer_prefix)
+        if not self.encoder_decoder:
+            room -= min(len(self.prompt_ids(row.prompt, row.history)), self.max_length // 2)
+        return target[:room]
 
     def _plain_text(self, row: Prompted) -> Encoded:
         """A text as it is, behind what the model reads before every text; all of it bears loss, its end too."""
@@ -320,13 +342,13 @@ class Encoder:
         return max(spans, key=lambda span: span[2] - span[1])
 
     def _too_long(self, row: Prompted, excess: str) -> InputError:
-        return InputError(
+        return RowTooLongError(
             f"task {row.task!r}: a row does not fit into {self.max_length} tokens",
             where=str(row.origin),
             found=excess,
-            expected=f"at most {self.max_length} tokens in all; the completion is never cut",
+            expected=f"at most {self.max_length} tokens in all",
             fix="raise tune.max_length up to what the model reads, shorten the row, or leave such rows out: "
-            "on_bad_row: drop  in the task's data",
+            "on_bad_row: drop  in the task's data; for training rows alone  too_long: drop  or  too_long: cut  in tune",
         )
 
 

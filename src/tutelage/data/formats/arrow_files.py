@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ _FORMATS = {".parquet": ("Parquet", b"PAR1"), ".feather": ("Feather", b"ARROW1")
 
 
 class ArrowFile:
-    """One file, read once; `line` of its rows is the row's number."""
+    """One file, read once; `line` of its rows is the row's number. Only `columns` are read where the file has them all."""
 
-    def __init__(self, path: Path, shown: str) -> None:
+    def __init__(self, path: Path, shown: str, columns: Sequence[str] = ()) -> None:
+        self._picked = columns
         self.blocks = Blocks(path, shown, binary=True)
         self._path = path
         self._shown = shown
@@ -75,6 +76,8 @@ class ArrowFile:
 
     def _columns(self, schema: Any) -> list[str]:
         """The columns that can be read. Raises InputError if there are none, or two have the same name."""
+        if self._picked and set(self._picked) <= set(schema.names):
+            schema = _only(schema, self._picked)
         self._cells = ArrowRowDecoder(schema, self._shown)
         self.blocks.notes += self._cells.notes
         return self._cells.columns
@@ -98,3 +101,10 @@ class ArrowFile:
 
     def _damaged_error(self, number: int, found: str) -> InputError:
         return damaged_file_error(f"{self._shown}, row {number + 1}", found, self._name)
+
+
+def _only(schema: Any, columns: Sequence[str]) -> Any:
+    """A schema with some of its columns alone, in its own order."""
+    import pyarrow as pa
+
+    return pa.schema([column for column in schema if column.name in columns], metadata=schema.metadata)

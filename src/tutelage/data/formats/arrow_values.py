@@ -1,6 +1,7 @@
 """Converts Arrow's typed values to plain JSON.
 
-Text, numbers, booleans, lists and objects stay as they are. Dates and times become ISO 8601 text, decimals become text, and class
+Text, numbers, booleans, lists and objects stay as they are; a float of 16 or 32 bits becomes the shortest number that names it, 3.8 and
+not 3.799999952316284. Dates and times become ISO 8601 text, decimals become text, and class
 labels that the file itself names (as the hub's files do) become their names. Columns of bytes and of other types are skipped with
 a note.
 """
@@ -12,6 +13,8 @@ from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
+
+import numpy as np
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_JSON_DEPTH
@@ -27,7 +30,8 @@ class ArrowRowDecoder:
     Attributes:
         columns: the names of the columns that are read.
         notes: which columns were skipped or converted.
-        classes: the label names that the file gives, by column; plain values (`is_plain`) of the others can be used as they are.
+        classes: the label names that the file gives, by column.
+        narrow: the columns with floats of 16 or 32 bits. Plain values (`is_plain`) of columns in neither can be used as they are.
 
     Raises:
         InputError: two columns have the same name, or no column can be read.
@@ -58,6 +62,9 @@ class ArrowRowDecoder:
                 expected="at least one column of text",
                 fix="write the rows again with text columns",
             )
+        self.narrow = {
+            field.name: narrow for field in schema if (narrow := _narrow_floats(field.type)) is not None
+        }
         self.classes = _class_names(schema.metadata or {}, shown)
         for name in self.classes:
             if name in self.columns:
@@ -76,6 +83,8 @@ class ArrowRowDecoder:
         fields: dict[str, Json] = {}
         for name, value in row.items():
             fields[name] = self._class_name(name, value, number) if name in self.classes else value
+            if name in self.narrow:
+                fields[name] = shortest_floats(fields[name], self.narrow[name])
             if not is_plain(value):
                 fields[name] = _to_json(fields[name], name, self.row_location(number))
         return fields
@@ -101,9 +110,9 @@ class ArrowRowDecoder:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value is valid JSON as it is: a text without NUL, a finite number, a boolean or None."""
+    """Whether a value is valid JSON as it is, and needs no cleaning: a text without NUL and Windows line breaks, a finite number, a boolean or None."""
     if type(value) is str:
-        return "\0" not in value
+        return "\0" not in value and "\r\n" not in value
     return type(value) in _PLAIN or (type(value) is float and math.isfinite(value))
 
 
@@ -150,6 +159,32 @@ def _is_readable(arrow_type: Any, depth: int = 0) -> bool:
     return any(is_kind(arrow_type) for is_kind in scalar_checks)
 
 
+def _narrow_floats(arrow_type: Any) -> Any:
+    """Where a type holds floats of 16 or 32 bits: the NumPy type, {part: where} for a struct, [where] for a list; None without any."""
+    import pyarrow.types as t
+
+    if t.is_float16(arrow_type) or t.is_float32(arrow_type):
+        return np.float16 if t.is_float16(arrow_type) else np.float32
+    if t.is_struct(arrow_type):
+        return {f.name: part for f in arrow_type if (part := _narrow_floats(f.type)) is not None} or None
+    if any(is_kind(arrow_type) for is_kind in (t.is_list, t.is_large_list, t.is_fixed_size_list)):
+        return None if (part := _narrow_floats(arrow_type.value_type)) is None else [part]
+    return _narrow_floats(arrow_type.value_type) if t.is_dictionary(arrow_type) else None
+
+
+def shortest_floats(value: Any, narrow: Any) -> Any:
+    """A value whose floats of few bits are written as the shortest numbers that name them."""
+    if value is None:
+        return None
+    if isinstance(narrow, list):
+        return [shortest_floats(item, narrow[0]) for item in value]
+    if isinstance(narrow, dict):
+        return {
+            key: shortest_floats(item, narrow[key]) if key in narrow else item for key, item in value.items()
+        }
+    return float(str(narrow(value)))
+
+
 def _to_json(value: Any, name: str, where: str) -> Json:
     """A value as plain JSON."""
     if isinstance(value, list):
@@ -162,8 +197,6 @@ def _to_json(value: Any, name: str, where: str) -> Json:
         return str(value)
     if isinstance(value, str) and "\0" in value:
         raise row_error(where, f"a NUL character stands in the field {name}", "\\u0000", "text")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise row_error(where, f"the field {name} is no finite number", str(value), "a finite number or null")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise row_error(

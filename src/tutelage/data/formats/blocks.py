@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import shlex
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +32,6 @@ _MAGIC_BYTES = {
 _EXTENSION_OF = {"gzip": ".gz", "zstandard": ".zst", "Parquet": ".parquet", "Arrow": ".arrow"}
 WHAT = "the data file"
 FIX_PATH = "check the name; in a recipe, a path is relative to the recipe's folder"
-FIX_ENCODING = "save the file as UTF-8, for example: iconv -f {} -t UTF-8 FILE > NEW"
 
 
 class Blocks:
@@ -157,12 +157,23 @@ def require_text(head: bytes, shown: str) -> None:
                 where=f"{shown}:1",
                 found="bytes " + head[:4].hex(" "),
                 expected="UTF-8 text",
-                fix=FIX_ENCODING.format(name[:6])
+                fix=recode(shown, name[:6])
                 if name.startswith("UTF-")
                 else f"let its name end in {_EXTENSION_OF[name]}"
                 if name in _EXTENSION_OF
-                else "unpack it first",
+                else "unpack it; a spreadsheet is such a file too: save its table as CSV (CSV UTF-8)",
             )
+
+
+def recode(shown: str, encoding: str) -> str:
+    """The advice to write a file again as UTF-8, with the command for this very file."""
+    path = Path(shown)
+    if path.suffix.lower() in COMPRESSED:
+        program = "gzip" if path.suffix.lower() == ".gz" else "zstd"
+        target = path.with_suffix("").with_stem(path.with_suffix("").stem + "-utf8")
+        return f"save it as UTF-8: {program} -dc {shlex.quote(shown)} | iconv -f {encoding} -t UTF-8 > {shlex.quote(str(target))}"
+    target = path.with_stem(path.stem + "-utf8")
+    return f"save it as UTF-8: iconv -f {encoding} -t UTF-8 {shlex.quote(shown)} > {shlex.quote(str(target))}"
 
 
 def empty_file_error(shown: str, found: str) -> InputError:

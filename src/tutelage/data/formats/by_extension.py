@@ -68,7 +68,7 @@ def open_file(
     Args:
         path: the file.
         shown: its name in errors.
-        columns: names of the columns, for files that do not name them.
+        columns: the columns that are read, or their names for files that do not name them.
         has_header: whether the first line of a table is a header even if it reads like a row.
         as_conll: whether a file with an unknown extension is read as CoNLL.
 
@@ -79,7 +79,7 @@ def open_file(
     if format_name in ("parquet", "arrow"):
         if extension(path) != path.suffix.lower():
             raise _compressed_columnar_error(path, shown)
-        file = ArrowFile(path, shown)
+        file = ArrowFile(path, shown, columns)
         return OpenedFile(format_name, file.rows(), (file.blocks,), "row")
     if format_name == "json" and not _is_jsonl(path, shown):
         document = JsonDocument(path, shown)
@@ -97,7 +97,7 @@ def open_file(
             delimiter=delimiter,
             columns=columns,
             has_header=has_header,
-            note=lines.blocks.notes.append,
+            notes=lines.blocks.notes,
         )
         return OpenedFile(format_name, rows, (lines.blocks,))
     if format_name == "conll":
@@ -118,7 +118,7 @@ def _is_jsonl(path: Path, shown: str) -> bool:
     lines = (line for line in Lines(path, shown) if not isinstance(line, Line) or line.text.strip())
     first = next(lines, None)
     try:
-        is_object = isinstance(first, Line) and isinstance(loads(first.text, where=shown), dict)
+        is_object = isinstance(first, Line) and isinstance(loads(first.text, where=shown, nan=True), dict)
     except InputError:
         return False
     return is_object and isinstance(next(lines, None), Line)
@@ -140,13 +140,19 @@ _ADVICE_BY_EXTENSION = {
         (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".lz4"), "unpack it, and name what was in it"
     ),
     **dict.fromkeys(
-        (".xlsx", ".xls", ".ods", ".db", ".sqlite", ".sqlite3"), "save its table as CSV, and name that"
+        (".xlsx", ".xls", ".ods", ".db", ".sqlite", ".sqlite3"),
+        "save its table as CSV (in a spreadsheet program: CSV UTF-8), and name that file",
     ),
     **dict.fromkeys(
         (".yaml", ".yml", ".xml", ".pkl", ".pickle", ".pt", ".npy"), "write its rows as JSON lines"
     ),
 }
 """What to do with a file of an unsupported format, by extension."""
+
+
+def advice_for(path: Path) -> str | None:
+    """What to do with a file of a format that is not read; None for one that holds no rows as far as its ending says."""
+    return _ADVICE_BY_EXTENSION.get(path.suffix.lower())
 
 
 def _unknown_format_error(path: Path, shown: str) -> InputError:

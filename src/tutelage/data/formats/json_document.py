@@ -1,6 +1,6 @@
 """Reads a JSON file that is one value: a list of rows, or an object that contains one.
 
-A list is read item by item in bounded memory. An object is read as a whole, because its other members are added to every row, also
+Lists that are named after splits are read as the rows of those splits. A list is read item by item in bounded memory. An object is read as a whole, because its other members are added to every row, also
 those that come after the list.
 """
 
@@ -17,6 +17,7 @@ from tutelage.core.strictjson import json_kind, scan, shorten
 from tutelage.core.types import Json, Origin
 from tutelage.data.formats.jsonl import RawRow, row_of
 from tutelage.data.formats.lines import Lines, too_long_error
+from tutelage.data.split_names import SPLIT_COLUMN, split_name
 
 ROW_LIST_NAMES = ("Instances", "instances", "examples", "data", "rows", "train")
 """Names of the member with the rows, by precedence."""
@@ -67,6 +68,15 @@ class JsonDocument:
         line = self._line
         members = {member.name: member for member in self._members(nested=True)}
         row_lists = [name for name, member in members.items() if _holds_rows(member)]
+        splits = {name: split for name in row_lists if (split := split_name(name)) is not None}
+        if len(splits) > 1:
+            shared = {name: member.value for name, member in members.items() if name not in row_lists}
+            for name, split in splits.items():
+                yield from self._rows(members[name].members, {**shared, SPLIT_COLUMN: split})
+            others = [name for name in row_lists if name not in splits]
+            if others:
+                self.lines.blocks.notes.append("lists that are no split were left out: " + ", ".join(others))
+            return
         rows_name = next((name for name in ROW_LIST_NAMES if name in row_lists), None)
         if rows_name is None and len(row_lists) > 1:
             raise InputError(
@@ -248,4 +258,7 @@ def _row(member: _Member, origin: Origin, shared: dict[str, Json]) -> RawRow | I
     row = row_of(member.value, origin.line, where)
     if isinstance(row, InputError):
         return row
-    return row._replace(fields={**shared, **row.fields}, item=origin.item)
+    fields = {**shared, **row.fields}
+    if split_name(shared.get(SPLIT_COLUMN)) is not None:
+        fields[SPLIT_COLUMN] = shared[SPLIT_COLUMN]
+    return row._replace(fields=fields, item=origin.item)

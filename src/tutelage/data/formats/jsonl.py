@@ -42,7 +42,7 @@ def rows(lines: Lines, shown: str) -> Iterator[RawRow | InputError]:
 
 def _row(line: Line, where: str) -> RawRow | InputError:
     try:
-        value = loads(line.text, where=where, whole=line.ended)
+        value = loads(line.text, where=where, whole=line.ended, nan=True)
     except InputError as error:
         return error
     if not isinstance(value, dict):

@@ -6,6 +6,7 @@ inside JSON strings (datasets #3910 is one of several such bugs).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,10 +15,15 @@ from typing import NamedTuple
 
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_LINE_BYTES
-from tutelage.data.formats.blocks import BLOCK_SIZE, FIX_ENCODING, Blocks
+from tutelage.data.formats.blocks import BLOCK_SIZE, Blocks, recode
 
 BOM = b"\xef\xbb\xbf"
 BOM_NOTE = "the file starts with a byte order mark, which was skipped"
+
+
+_HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
+_MOST_TOGETHER = 3
+"""Bytes beyond ASCII in a row, in a text of Western letters."""
 
 
 class Line(NamedTuple):
@@ -119,8 +125,19 @@ def _decode_line(raw: bytes, where: str, number: int, start: int) -> Line | Inpu
             where=where,
             found=f"0x{body[error.start]:02x} at {place}: {error.reason}",
             expected="UTF-8",
-            fix=FIX_ENCODING.format("WINDOWS-1252"),
+            fix=_fix_encoding(body, where.rpartition(":")[0]),
         )
+
+
+def _fix_encoding(body: bytes, shown: str) -> str:
+    """The advice for a line in another encoding, by its bytes: letters with marks stand alone in Western texts, others in runs."""
+    if max(map(len, _HIGH_BYTES.findall(body)), default=0) > _MOST_TOGETHER:
+        return f"{recode(shown, 'ENCODING')}  with the encoding of its program for ENCODING, such as GB18030, SHIFT_JIS or WINDOWS-1251"
+    try:
+        body.decode("cp1252")
+    except UnicodeDecodeError:
+        return recode(shown, "ISO-8859-1")
+    return recode(shown, "WINDOWS-1252")
 
 
 def too_long_error(where: str) -> InputError:

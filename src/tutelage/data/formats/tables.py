@@ -16,8 +16,11 @@ from itertools import chain
 from tutelage.core.errors import InputError
 from tutelage.core.limits import MAX_LINE_BYTES
 from tutelage.core.strictjson import shorten
+from tutelage.core.suggestions import unknown_name
+from tutelage.core.types import Json
 from tutelage.data.formats.jsonl import RawRow
 from tutelage.data.formats.lines import Line, too_long_error
+from tutelage.data.formats.unnamed_columns import UnnamedColumns
 
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab"}
 _QUOTED = re.compile(r'"[^"]*("|$)')
@@ -30,41 +33,56 @@ def rows(
     delimiter: str,
     columns: Sequence[str] = (),
     has_header: bool = False,
-    note: Callable[[str], None] | None = None,
+    notes: list[str] | None = None,
 ) -> Iterator[RawRow | InputError]:
     """The rows of a table, with text values only. Blank lines are skipped.
+
+    A column without a name is left out when it is the index that pandas writes, or empty.
 
     Args:
         lines: the file's lines.
         shown: its name in errors.
         delimiter: comma, or tab for TSV.
-        columns: the columns' names, if the file has no header line.
+        columns: the columns' names, if the file has no header line; a first line that has them all is its header.
         has_header: whether the first line is a header even if it reads like a row.
-        note: takes a sentence where a CSV file is separated by something else than commas.
+        notes: takes notes on columns without a name, and on a CSV file that is separated by something else than commas.
 
     Raises:
-        InputError: the header cannot be used, or a quote is never closed.
+        InputError: the header cannot be used, or lacks some of `columns`, a column without a name has values, or a quote is never closed.
     """
-    header = list(columns)
+    header: list[str] = []
+    unnamed = UnnamedColumns()
     quoted = delimiter == ","
     if quoted:
         delimiter, lines = _delimiter(iter(lines))
-        if delimiter != "," and note is not None:
-            note(f"the fields are separated by {_NAMES[delimiter]}s")
+        if delimiter != "," and notes is not None:
+            notes.append(f"the fields are separated by {_NAMES[delimiter]}s")
         records = csv_records(lines, shown, delimiter)
     else:
         records = _tsv_records(lines)
     for record in records:
         if isinstance(record, InputError):
-            if not header:
+            if not header and not columns:
                 raise record
             yield record
-        elif not header:
-            header = _check_header(record, shown, delimiter, has_header=has_header)
-        elif len(record.values) != len(header):
+            continue
+        if not header:
+            names_columns = _names_columns(record, columns, shown)
+            if not columns or names_columns:
+                unnamed = UnnamedColumns.of_header(record.values)
+                header = _check_header(record, shown, delimiter, has_header=has_header or names_columns)
+                continue
+            header = list(columns)
+        if len(record.values) != len(header):
             yield _field_count_error(record, header, shown, delimiter, quoted=quoted)
-        else:
-            yield RawRow(record.line, dict(zip(header, record.values, strict=True)))
+            continue
+        fields: dict[str, Json] = dict(zip(header, record.values, strict=True))
+        if unnamed.places:
+            unnamed.check(record.values, f"{shown}:{record.line}")
+            fields = {name: value for name, value in fields.items() if name}
+        yield RawRow(record.line, fields)
+    if notes is not None:
+        notes += unnamed.notes()
 
 
 def _delimiter(lines: Iterator[Line | InputError]) -> tuple[str, Iterator[Line | InputError]]:
@@ -216,15 +234,7 @@ def _check_header(record: Record, shown: str, delimiter: str, *, has_header: boo
             fix="let the file's name end in .csv",
         )
     for index, name in enumerate(names):
-        if not name.strip():
-            raise InputError(
-                f"column {index + 1} has no name",
-                where=where,
-                found=shorten(delimiter.join(names)),
-                expected="a header line that names every column",
-                fix="put the columns' names into the first line",
-            )
-        if name in names[:index]:
+        if name.strip() and name in names[:index]:
             raise InputError(
                 f"two columns are called {shorten(name)}",
                 where=where,
@@ -234,7 +244,27 @@ def _check_header(record: Record, shown: str, delimiter: str, *, has_header: boo
             )
     if not has_header and any(map(_looks_like_value, names)):
         raise _no_header_error(names, where)
-    return names
+    return [name if name.strip() else "" for name in names]
+
+
+def _names_columns(record: Record, columns: Sequence[str], shown: str) -> bool:
+    """Whether the first line is a header that has all of `columns`.
+
+    Raises:
+        InputError: it has some of them only, or none and another number of fields.
+    """
+    names = [name.strip() for name in record.values]
+    missing = [name for name in columns if name not in names]
+    if missing and (len(missing) < len(columns) or len(names) != len(columns)):
+        raise unknown_name(
+            "the first line has no such column",
+            missing[0],
+            [name for name in names if name],
+            where=f"{shown}:{record.line}",
+            fix="write into data.columns names of the first line; for a file without header, a name for each of its "
+            f"{len(names)} columns",
+        )
+    return bool(columns) and not missing
 
 
 def _looks_like_value(name: str) -> bool:

@@ -18,6 +18,8 @@ from tutelage.data.layouts.options import Fields, LayoutRow, ReadOptions
 _TURNS = "original"
 _SPEAKERS = {"agent": "assistant", "customer": "user", "action": "user"}
 _UNREAD = ("scenario", "delexed")
+COLUMNS = (_TURNS, *_UNREAD)
+"""What the layout reads, or names as not read."""
 
 
 def is_abcd(fields: Fields) -> bool:

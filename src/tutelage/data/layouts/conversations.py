@@ -3,61 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from itertools import pairwise
 
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import json_kind, shorten
-from tutelage.core.suggestions import nearest
 from tutelage.core.types import Json
+from tutelage.data.layouts import meanings, turns
 from tutelage.data.layouts.options import Fields, LayoutRow, ReadOptions
+from tutelage.data.layouts.turns import FIX_TURN, Message, TurnFormat, read_messages, turn_error
 
 _TURN_FIELDS = ("messages", "conversations", "conversation")
-_ROLES = {"system": "system", "user": "user", "assistant": "assistant"}
-_SHAREGPT_ROLES = {
-    **_ROLES,
-    "human": "user",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "bot": "assistant",
-}
-_UNSUPPORTED = {
-    "tool_calls": "tool calls",
-    "function_call": "a function call",
-    "tool_call_id": "a tool's answer",
-    "audio": "audio",
-    "image": "an image",
-    "images": "images",
-    "video": "video",
-}
-_TOOL_ROLES = ("tool", "function", "function_call", "observation", "ipython", "tool_call", "tool_response")
-_TOOLS = ("tools", "functions")
-FIX_TURN = "correct the turn, or leave the conversation out"
-
-
-class _TurnFormat(NamedTuple):
-    """The keys of a turn's role and content, and the roles by the names that turns give them."""
-
-    role_key: str
-    content_key: str
-    roles: dict[str, str]
-
-
-_OPENAI = _TurnFormat("role", "content", _ROLES)
-_SHAREGPT = _TurnFormat("from", "value", _SHAREGPT_ROLES)
-
-
-class _Message(NamedTuple):
-    """One turn; `is_target` says whether its content is learned as a completion."""
-
-    role: str
-    content: str
-    is_target: bool
 
 
 def is_messages(fields: Fields) -> bool:
     """Whether a row is a conversation of {"role": ..., "content": ...}."""
-    return any(_has_turns(turns, "role") for _, turns in _conversation_fields(fields))
+    return any(_has_turns(turn_list, "role") for _, turn_list in _conversation_fields(fields, "role"))
 
 
 def is_sharegpt(fields: Fields) -> bool:
@@ -66,167 +27,130 @@ def is_sharegpt(fields: Fields) -> bool:
 
 
 def messages(fields: Fields, options: ReadOptions, where: str) -> Iterator[LayoutRow]:
-    """One row for each assistant turn of an OpenAI conversation."""
-    names, turns = _find_turns(fields, where, "role")
-    prompt = fields.get("prompt")
-    conversation = _read_messages(turns, names[0], where, _OPENAI)
-    if names == ["prompt", "completion"] and isinstance(prompt, list):
-        conversation = [
-            message._replace(is_target=message.is_target and i >= len(prompt))
-            for i, message in enumerate(conversation)
-        ]
-    yield from _exchanges(fields, names, conversation, options, where)
+    """One row for each assistant turn of an OpenAI conversation; a column `system` is its system prompt."""
+    yield from _conversation(fields, options, where, turns.OPENAI)
 
 
 def sharegpt(fields: Fields, options: ReadOptions, where: str) -> Iterator[LayoutRow]:
-    """One row for each assistant turn of a ShareGPT conversation; a field `system` is its system prompt."""
-    names, turns = _find_turns(fields, where, "from")
-    conversation = _read_messages(turns, names[0], where, _SHAREGPT)
-    system = fields.get("system")
-    if isinstance(system, str) and system.strip():
-        conversation = [_Message("system", system, is_target=False), *conversation]
-        names = [*names, "system"]
+    """One row for each assistant turn of a ShareGPT conversation; a column `system` is its system prompt."""
+    yield from _conversation(fields, options, where, turns.SHAREGPT)
+
+
+def _conversation(
+    fields: Fields, options: ReadOptions, where: str, turn_format: TurnFormat
+) -> Iterator[LayoutRow]:
+    names, turn_list = _find_turns(fields, where, turn_format)
+    conversation = read_messages(turn_list, _locations(fields, names, turn_list), where, turn_format, options)
+    if "completion" in names:
+        conversation = [
+            message._replace(is_target=message.is_target and not message.location.startswith("prompt"))
+            for message in conversation
+        ]
+    system, weight = _beside(fields, names, where)
+    if weight == 0:
+        options.note("conversations have the weight 0, and are no rows")
+        return
+    names = [*names, *(name for name, _ in system)]
+    first = [Message("system", text, is_target=False, location=name) for name, text in system]
+    repeats = [message.content for message in conversation if message.role == "system"]
+    conversation = [*(message for message in first if message.content not in repeats), *conversation]
     yield from _exchanges(fields, names, conversation, options, where)
 
 
-def _conversation_fields(fields: Fields) -> Iterator[tuple[list[str], Json]]:
+def _locations(fields: Fields, names: Sequence[str], turn_list: Sequence[Json]) -> list[str]:
+    """Where each turn stands in its row."""
+    if len(names) == 1:
+        return [f"{names[0]}[{index}]" for index in range(len(turn_list))]
+    sizes = [len(side) if isinstance(side := fields[name], list) else 1 for name in names]
+    return [f"{name}[{index}]" for name, size in zip(names, sizes, strict=True) for index in range(size)]
+
+
+def _beside(fields: Fields, names: Sequence[str], where: str) -> tuple[list[tuple[str, str]], int]:
+    """The system prompts that stand beside the turns, each with its column, and the conversation's weight.
+
+    Raises:
+        InputError: a column holds what the turns do not say, or no weight.
+    """
+    system: list[tuple[str, str]] = []
+    weight = 1
+    for name, value in fields.items():
+        meaning = None if name in names else meanings.meaning_of("conversation", name)
+        if meaning is None:
+            continue
+        if meaning.use == "weight":
+            weight = min(weight, meanings.weight_of(value, name, where))
+        elif meanings.says_something(value):
+            if meaning.use == "system" and isinstance(value, str):
+                system.append((name, value))
+                continue
+            leave_out = f"write into data  columns: [{', '.join(names)}]  to leave the column {name} out; on_bad_row: drop leaves out all rows that fill it"
+            fix = f"{meaning.fix.format(key=name)}; or {leave_out}" if meaning.fix else leave_out
+            holds = meaning.holds or "a system prompt that is no text"
+            raise turns.unsupported_error(f"{holds}, in a column", name, where, fix)
+    return system, weight
+
+
+def _conversation_fields(fields: Fields, role_key: str) -> Iterator[tuple[list[str], Json]]:
+    """The columns that may hold a conversation, with its turns; a prompt or a completion that is text is one turn."""
     for name in _TURN_FIELDS:
         if name in fields:
             yield [name], fields[name]
-    prompt, completion = fields.get("prompt"), fields.get("completion")
-    if isinstance(prompt, list) and isinstance(completion, list):
-        yield ["prompt", "completion"], [*prompt, *completion]
+    sides = {"user": fields.get("prompt"), "assistant": fields.get("completion")}
+    are_turns = [_has_turns(side, "role") for side in sides.values()]
+    both_lists = all(isinstance(side, list) for side in sides.values())
+    one_text = any(are_turns) and all(
+        isinstance(side, str) or has_turns for side, has_turns in zip(sides.values(), are_turns, strict=True)
+    )
+    if role_key == "role" and (both_lists or one_text):
+        turn_list: list[Json] = []
+        for role, side in sides.items():
+            turn_list += side if isinstance(side, list) else [{"role": role, "content": side}]
+        yield ["prompt", "completion"], turn_list
 
 
-def _has_turns(turns: Json, key: str) -> bool:
-    return isinstance(turns, list) and any(isinstance(turn, dict) and key in turn for turn in turns)
+def _has_turns(value: Json, key: str) -> bool:
+    return isinstance(value, list) and any(isinstance(turn, dict) and key in turn for turn in value)
 
 
-def _find_turns(fields: Fields, where: str, key: str) -> tuple[list[str], list[Json]]:
-    for names, turns in _conversation_fields(fields):
-        if _has_turns(turns, key) and isinstance(turns, list):
-            return names, turns
-    candidates = list(_conversation_fields(fields))
+def _find_turns(fields: Fields, where: str, turn_format: TurnFormat) -> tuple[list[str], list[Json]]:
+    key = turn_format.role_key
+    for names, turn_list in _conversation_fields(fields, key):
+        if _has_turns(turn_list, key) and isinstance(turn_list, list):
+            return names, turn_list
+    candidates = list(_conversation_fields(fields, key))
     finding = (
         f"{candidates[0][0][0]}: {json_kind(candidates[0][1])}"
         if candidates
         else "the fields " + ", ".join(fields)
     )
-    content_key = "value" if key == "from" else "content"
     raise InputError(
         "the row holds no conversation",
         where=where,
         found=f"{finding}{' without turns' if candidates and candidates[0][1] == [] else ''}",
-        expected=f'a list such as [{{"{key}": "...", "{content_key}": "..."}}, ...] in the field messages',
+        expected=f'a list such as [{{"{key}": "...", "{turn_format.content_key}": "..."}}, ...] in the field messages',
         fix="fill it, or leave the row out",
     )
 
 
-def _read_messages(turns: Sequence[Json], name: str, where: str, turn_format: _TurnFormat) -> list[_Message]:
-    messages: list[_Message] = []
-    for index, turn in enumerate(turns):
-        location = f"{name}[{index}]"
-        if not isinstance(turn, dict):
-            raise _turn_error(
-                f"the field {location} is {json_kind(turn)}", where, shorten(str(turn), 40), "an object"
-            )
-        may_be_unsupported = len(turn) > 2 or turn_format.content_key not in turn
-        unsupported = (
-            next((key for key in _UNSUPPORTED if turn.get(key)), None) if may_be_unsupported else None
-        )
-        if unsupported is not None:
-            raise _unsupported_error(_UNSUPPORTED[unsupported], f"{location}.{unsupported}", where)
-        _require_turn_keys(turn, location, where, turn_format)
-        role = _role(
-            turn.get(turn_format.role_key), f"{location}.{turn_format.role_key}", where, turn_format.roles
-        )
-        content = _content(turn.get(turn_format.content_key), f"{location}.{turn_format.content_key}", where)
-        weight = turn.get("weight", 1)
-        if weight not in (0, 1):
-            raise _turn_error(f"the field {location}.weight is no weight", where, str(weight), "0 or 1")
-        if role == "system" and any(message.role != "system" for message in messages):
-            raise _turn_error(
-                f"the field {location} is a system prompt behind other turns",
-                where,
-                shorten(content, 40),
-                "it first",
-            )
-        messages.append(_Message(role, content, is_target=role == "assistant" and weight == 1))
-    return messages
-
-
-def _require_turn_keys(turn: Fields, location: str, where: str, turn_format: _TurnFormat) -> None:
-    """Raise if a turn lacks the key of its role or content; a key with null is reported elsewhere."""
-    for key in (turn_format.role_key, turn_format.content_key):
-        if key not in turn:
-            raise InputError(
-                f"the field {location}.{key} is not there",
-                where=where,
-                found="the fields " + ", ".join(turn) if turn else "no fields",
-                expected=f'{{"{turn_format.role_key}": "...", "{turn_format.content_key}": "..."}}',
-                fix="give every turn these two keys; role goes with content, from with value",
-            )
-
-
-def _role(value: Json, location: str, where: str, roles: dict[str, str]) -> str:
-    if isinstance(value, str) and value.strip().lower() in roles:
-        return roles[value.strip().lower()]
-    if isinstance(value, str) and value.lower() in _TOOL_ROLES:
-        raise _unsupported_error("a tool's turn", f"{location}: {value}", where)
-    suggestion = nearest(value, list(roles)) if isinstance(value, str) else None
-    raise InputError(
-        f"the field {location} names no known speaker",
-        where=where,
-        found=shorten(value) if isinstance(value, str) else json_kind(value),
-        expected=", ".join(roles),
-        fix=f"did you mean {suggestion}?" if suggestion else FIX_TURN,
-    )
-
-
-def _content(value: Json, location: str, where: str) -> str:
-    if isinstance(value, list):
-        parts: list[str] = []
-        for index, part in enumerate(value):
-            text = part.get("text") if isinstance(part, dict) else part
-            if isinstance(part, dict) and part.get("type", "text") != "text":
-                raise _unsupported_error(f"a part of type {part.get('type')}", f"{location}[{index}]", where)
-            if not isinstance(text, str):
-                raise _turn_error(
-                    f"the field {location}[{index}] is no text",
-                    where,
-                    json_kind(text),
-                    '{"type": "text", "text": "..."}',
-                )
-            parts.append(text)
-        value = "".join(parts)
-    if not isinstance(value, str):
-        raise _turn_error(f"the field {location} is {json_kind(value)}", where, json_kind(value), "text")
-    if not value.strip():
-        raise _turn_error(f"the field {location} is empty", where, shorten(value), "what was said")
-    return value
-
-
 def _exchanges(
-    fields: Fields, names: Sequence[str], conversation: Sequence[_Message], options: ReadOptions, where: str
+    fields: Fields, names: Sequence[str], conversation: Sequence[Message], options: ReadOptions, where: str
 ) -> Iterator[LayoutRow]:
-    for name in _TOOLS:
-        if fields.get(name) not in (None, [], "", "[]"):
-            raise _unsupported_error("tools that may be called", name, where)
     other_fields = {name: value for name, value in fields.items() if name not in names}
     other_fields["conversation"] = _conversation_key(conversation)
     exchanges: list[LayoutRow] = []
     earlier_turns: list[tuple[str, str]] = []
     last_role = "system"
-    for index, (role, content, is_target) in enumerate(conversation):
+    for role, content, is_target, location in conversation:
         if role == "assistant":
             if last_role == "system":
                 options.note("conversations begin with an assistant's turn, which is read and not learned")
             elif last_role == "assistant":
-                raise _turn_error(
-                    f"the field {names[0]}[{index}] is a second assistant's turn in a row",
+                raise turn_error(
+                    f"the field {location} is a second assistant's turn in a row",
                     where,
                     shorten(content, 40),
                     "a user's turn between them",
+                    "write into data  join_turns: true  to join turns of one speaker in a row by a blank line",
                 )
             elif is_target:
                 exchanges.append(_exchange_row(other_fields, earlier_turns, content, len(exchanges) + 1))
@@ -234,12 +158,20 @@ def _exchanges(
         last_role = role
     if conversation and conversation[-1].role == "user":
         options.note("conversations end with a user's turn, which nobody answers")
-    if not exchanges:
-        raise _turn_error(
+    answers_user = any(pair == ("user", "assistant") for pair in pairwise(m.role for m in conversation))
+    if not exchanges and answers_user:
+        options.note("conversations have no turn with a weight other than 0, and are no rows")
+    elif not exchanges:
+        roles = [message.role for message in conversation]
+        answers_system = roles[-1:] == ["assistant"] and "user" not in roles and "system" in roles
+        raise turn_error(
             f"the field {names[0]} has no assistant's turn to learn",
             where,
-            ", ".join(message.role for message in conversation)[:80] or "no turns",
+            ", ".join(roles)[:80] or "no turns",
             "a user's turn and the assistant's answer to it",
+            "write what is answered as a user's turn, not as the system prompt"
+            if answers_system
+            else FIX_TURN,
         )
     yield from exchanges[-1:] if options.turns == "last" else exchanges
 
@@ -253,23 +185,9 @@ def _exchange_row(
     return LayoutRow(fields, part, history)
 
 
-def _conversation_key(conversation: Sequence[_Message]) -> str:
+def _conversation_key(conversation: Sequence[Message]) -> str:
     """A hash of the turns up to the first user's, with case and spaces folded: a split keeps rows with one key together."""
     roles = [message.role for message in conversation]
     opening = conversation[: roles.index("user") + 1] if "user" in roles else conversation
-    turns = (f"{role}: {' '.join(content.casefold().split())}" for role, content, _ in opening)
-    return hashing.of_bytes("\n".join(turns).encode("utf-8", "surrogatepass"))[:16]
-
-
-def _unsupported_error(feature: str, location: str, where: str) -> InputError:
-    return InputError(
-        f"the conversation holds {feature}",
-        where=where,
-        found=location,
-        expected="text alone",
-        fix="leave the conversation out, or write what it says as text; on_bad_row: drop leaves all such rows out",
-    )
-
-
-def _turn_error(problem: str, where: str, found: str, expected: str) -> InputError:
-    return InputError(problem, where=where, found=found, expected=expected, fix=FIX_TURN)
+    lines = (f"{role}: {' '.join(content.casefold().split())}" for role, content, *_ in opening)
+    return hashing.of_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))[:16]

@@ -46,6 +46,7 @@ class ReadOptions:
     Attributes:
         layout: the layout's name; detected if not given.
         turns: which assistant turns of a conversation become rows.
+        join_turns: whether turns of one speaker in a row are joined.
         columns: the columns' names, if the file does not name them.
         labels: label names, for classification.
         on_bad_row: whether a bad row stops the reading or is dropped.
@@ -59,6 +60,7 @@ class ReadOptions:
     labels: LabelMapping | None = None
     on_bad_row: Literal["stop", "drop"] = "stop"
     needs_answers: bool = True
+    join_turns: bool = False
     notes: dict[str, int] = field(default_factory=dict, compare=False)
 
     def note(self, text: str, count: int = 1) -> None:

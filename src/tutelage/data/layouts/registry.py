@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tutelage.core.suggestions import unknown_name
 from tutelage.data.layouts import abcd, conversations, tasks
+from tutelage.data.layouts.meanings import meaning_of
 from tutelage.data.layouts.options import Fields, LayoutRow, ReadOptions
 
 
@@ -20,6 +21,7 @@ class Layout:
         read: the rows that a raw row gives; raises InputError for one that has not the shape after all.
         template: the library's template for what it makes; None where the columns say it.
         formats: the formats of files in which it is looked for; all when empty.
+        columns: the columns that it reads itself, in lower case.
     """
 
     name: str
@@ -27,24 +29,56 @@ class Layout:
     matches: Callable[[Fields], bool] = lambda _: False
     template: str | None = None
     formats: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+    def reads(self, column: str) -> bool:
+        """Whether the layout reads a column itself, and a template need not."""
+        place = meaning_of("conversation", column) if self.name in CONVERSATIONS else None
+        return column.lower() in self.columns or place is not None
 
 
 def _read_plain(fields: Fields, _options: ReadOptions, _where: str) -> Iterator[LayoutRow]:
     yield LayoutRow(dict(fields))
 
 
+CONVERSATIONS = ("messages", "sharegpt")
+_TURNS = ("messages", "conversations", "conversation", "prompt", "completion")
 PLAIN = Layout("plain", _read_plain)
 _LAYOUTS = {
     layout.name: layout
     for layout in (
-        Layout("messages", conversations.messages, conversations.is_messages, "prompt-completion"),
-        Layout("sharegpt", conversations.sharegpt, conversations.is_sharegpt, "prompt-completion"),
-        Layout("abcd", abcd.abcd, abcd.is_abcd, "prompt-completion"),
-        Layout("super-ni", tasks.super_ni, tasks.is_super_ni, "super-ni"),
-        Layout("self-instruct", tasks.self_instruct, tasks.is_self_instruct, "instruction-output"),
-        Layout("flan-cot", tasks.flan_cot, tasks.is_flan_cot, "flan-cot", ("tsv",)),
-        Layout("entities", tasks.entities, tasks.is_entities, "entities"),
-        Layout("translation", tasks.translation, tasks.is_translation, "translation-pair"),
+        Layout(
+            "messages", conversations.messages, conversations.is_messages, "prompt-completion", columns=_TURNS
+        ),
+        Layout(
+            "sharegpt", conversations.sharegpt, conversations.is_sharegpt, "prompt-completion", columns=_TURNS
+        ),
+        Layout("abcd", abcd.abcd, abcd.is_abcd, "prompt-completion", columns=abcd.COLUMNS),
+        Layout(
+            "super-ni",
+            tasks.super_ni,
+            tasks.is_super_ni,
+            "super-ni",
+            columns=("definition", "input", "output", "id", "categories"),
+        ),
+        Layout(
+            "self-instruct",
+            tasks.self_instruct,
+            tasks.is_self_instruct,
+            "instruction-output",
+            columns=("instances",),
+        ),
+        Layout("flan-cot", tasks.flan_cot, tasks.is_flan_cot, "flan-cot", ("tsv",), tasks.CHAIN_FIELDS),
+        Layout(
+            "entities", tasks.entities, tasks.is_entities, "entities", columns=("tokens", "tags", "ner_tags")
+        ),
+        Layout(
+            "translation",
+            tasks.translation,
+            tasks.is_translation,
+            "translation-pair",
+            columns=("translation", *tasks.languages()),
+        ),
         Layout("classification", tasks.classification),
         PLAIN,
     )
