@@ -278,7 +278,8 @@ def _check_vocabulary(n_embeddings: int, tokenizer: Any, source: ModelSource) ->
             "the adapter brings more tokens than its base has, and adapters that resize the vocabulary are not read",
             where=str(source.folder),
             found=f"{len(tokenizer):,} tokens, {n_embeddings:,} rows in the base's embedding",
-            fix="merge it with peft (AutoPeftModelForCausalLM, merge_and_unload, save_pretrained) and name that folder",
+            fix="merge it with peft (AutoPeftModelForCausalLM, merge_and_unload, save_pretrained), save the adapter's "
+            "tokenizer into the same folder (AutoTokenizer, save_pretrained), and name that folder",
         )
     ids = tokenizer.get_vocab().values()
     if min(ids, default=0) < 0 or max(ids, default=0) >= n_embeddings or len(tokenizer) > n_embeddings:
