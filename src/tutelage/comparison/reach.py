@@ -70,8 +70,8 @@ def reach_word(metric: str, score: Score, points: float) -> ReachWord:
 
 def from_json(metric: str, target: Mapping[str, Any]) -> ReachWord:
     """Read a target back as `ReachWord.as_json` gives it."""
-    numbers = (float(target[key]) for key in ("points", "value", "low", "high"))
-    return ReachWord(metric, *numbers, word=target["word"], items=target.get("items"))
+    points, value, low, high = (float(target[key]) for key in ("points", "value", "low", "high"))
+    return ReachWord(metric, points, value, low, high, target["word"], target.get("items"))
 
 
 def sentence(name: str, reach: ReachWord) -> str:
