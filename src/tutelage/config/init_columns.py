@@ -92,7 +92,7 @@ def _choose(loaded: LoadedData, file: Path, prompt: Sequence[str], completion: s
         return _by_template(fits[0].name)
     if reading is None or not reading.is_certain or len(fits) > 1:
         raise _unclear(examples, names, file, reading)
-    return _by_reading(reading)
+    return _by_reading(reading, examples)
 
 
 def _agrees(layout: columns.ColumnTemplate, reading: ColumnReading | None) -> bool:
@@ -141,7 +141,10 @@ def _by_template(name: str) -> PromptColumns:
     return PromptColumns(template, f"the template {name} fits them", fields[0] if len(fields) == 1 else None)
 
 
-def _by_reading(reading: ColumnReading) -> PromptColumns:
+def _by_reading(reading: ColumnReading, examples: Sequence[Example]) -> PromptColumns:
+    further = set(reading.prompt_columns) - {reading.prompt}
+    empty = frozenset(name for name in further if any(row.fields[name] in (None, "") for row in examples))
+    reading = replace(reading, maybe_empty=empty)
     languages = reading.languages
     text = (
         f"Translate this into {languages[1]}.\n\n"
@@ -195,7 +198,6 @@ def _named_columns(
             expected="two columns",
             fix="name another column for one of them",
         )
-    empty = frozenset(name for name in prompt if any(row.fields[name] in (None, "") for row in examples))
     first, *after = prompt
     reading = ColumnReading(
         first,
@@ -203,9 +205,8 @@ def _named_columns(
         "as named by --prompt and --completion",
         is_certain=True,
         after=tuple(after),
-        maybe_empty=empty - {first},
     )
-    return _by_reading(reading)
+    return _by_reading(reading, examples)
 
 
 def _unclear(

@@ -155,7 +155,7 @@ def _with_further_columns(reading: ColumnReading, table: Table) -> ColumnReading
             or content.kind not in ("text", "label", "number", "constant")
         ):
             continue
-        if _gives_answer(content, answers):
+        if _repeats_the_row(content, table.contents[reading.prompt], answers):
             continue
         is_label = content.kind in ("label", "constant") and role.prompt_rank is None
         is_choices = " ".join(name_words(name)) in role_table()["choices"]
@@ -168,17 +168,21 @@ def _with_further_columns(reading: ColumnReading, table: Table) -> ColumnReading
         elif (
             (are_together(name, reading.prompt) and not is_label)
             or role.prompt_rank == CONTEXT_RANK
-            or (is_question and content.kind == "text" and name_words(name)[-1] in role_table()["passages"])
+            or (
+                is_question
+                and content.kind == "text"
+                and role_table()["passages"].intersection(name_words(name)[-1:])
+            )
         ):
             before.append(name)
     before.sort(key=lambda name: "system" not in name_words(name))
     return replace(reading, before=tuple(before), after=tuple(after))
 
 
-def _gives_answer(content: ColumnContent, completion: ColumnContent) -> bool:
-    """Whether a column repeats the answers in its text, as a rendered prompt with its answer does."""
-    pairs = [(text, answer) for text, answer in zip(content.values, completion.values, strict=True) if answer]
-    return completion.kind == "text" and bool(pairs) and all(answer in text for text, answer in pairs)
+def _repeats_the_row(content: ColumnContent, prompt: ColumnContent, completion: ColumnContent) -> bool:
+    """Whether a column's texts hold both the question and its answer, as a rendered example does."""
+    rows = zip(content.values, prompt.values, completion.values, strict=True)
+    return all(question in text and answer in text for text, question, answer in rows)
 
 
 def _doubts(reading: ColumnReading, table: Table) -> Iterator[str]:

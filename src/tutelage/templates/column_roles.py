@@ -47,7 +47,7 @@ def name_words(name: str) -> tuple[str, ...]:
 
 def name_stem(name: str) -> str:
     """A column's name without a number or letter at its end: `question1` and `question2`, `text_a` and `text_b` have one stem."""
-    return _NUMBER_AT_END.sub("", name)
+    return _NUMBER_AT_END.sub("", name) or name
 
 
 def column_role(name: str) -> ColumnRole:
