@@ -67,6 +67,14 @@ def test_a_run_keeps_its_adapter_and_merges_where_it_is_asked(
     assert main([*words, "--set", "keep_merged=true"]) == 2
     assert "the same command merges it again" in capsys.readouterr().err
 
+    # A folder of that name which no run wrote stays as it is.
+    (out / "merged.json").unlink()
+    shutil.rmtree(out / "merged")
+    (out / "merged").mkdir()
+    (out / "merged" / "thesis.txt").write_text("years of work", "utf-8")
+    assert main([*words, "--set", "keep_merged=true"]) == 2
+    assert [path.name for path in (out / "merged").iterdir()] == ["thesis.txt"]
+
 
 def test_a_run_with_a_merged_model_as_older_versions_left_it_is_read(job: Path) -> None:
     from tutelage.core import manifest

@@ -93,7 +93,7 @@ def _show(described: list[StoredRun], folder: Path, *, as_json: bool) -> None:
 
 
 def _remove(paths: list[Path], folder: Path, *, yes: bool, as_json: bool) -> None:
-    described = [stored_runs.describe(path) for path in dict.fromkeys(paths)]
+    described = [stored_runs.describe(path) for path in {path.resolve(): path for path in paths}.values()]
     for run in described:
         stored_runs.check_removable(run.path)
     for run in described:

@@ -47,6 +47,12 @@ class MergedCopy:
         manifest.require(self.folder, record["files"], subject="the merged model", fix=fix)
         return True
 
+    def remove(self) -> None:
+        """Remove the copy; a folder of its name without the record is somebody else's, and stays."""
+        if self.record.is_file():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.record.unlink()
+
     def write(self, source: ModelSource, *, card: str | None = None) -> None:
         """Merge an adapter into its base, in place of an earlier copy; the record is written last.
 
@@ -55,11 +61,10 @@ class MergedCopy:
             card: as of `export`.
 
         Raises:
-            InputError: it cannot be merged.
+            InputError: it cannot be merged, or the folder has other content.
             MachineError: the disk does not take it.
         """
-        self.record.unlink(missing_ok=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.remove()
         export(load(source), self.folder, merge=True, base=source.base or source, card=card)
         record = {"of": fingerprint(source), "files": manifest.of_folder(self.folder)}
         files.write_text(self.record, json.dumps(record, indent=1) + "\n")
@@ -78,7 +83,7 @@ def write_if_needed(context: RunContext) -> bool:
     if source is None:
         return False
     context.listener.stage("merge", str(context.folder.merged))
-    _copy_of_run(context).write(source)
+    copy_of_run(context).write(source)
     return True
 
 
@@ -90,7 +95,8 @@ def add_to_finished(context: RunContext) -> bool:
         return write_if_needed(context)
 
 
-def _copy_of_run(context: RunContext) -> MergedCopy:
+def copy_of_run(context: RunContext) -> MergedCopy:
+    """The place of the merged copy of a run's own model."""
     return MergedCopy(context.folder.merged, context.folder.merged_record)
 
 
@@ -100,4 +106,4 @@ def _source_without_copy(context: RunContext) -> ModelSource | None:
         return None
     source = resolve(str(context.folder.model))
     # A scaled model may be a whole one, and so is the model of a run of an older version: nothing is to be merged then.
-    return None if source.base is None or _copy_of_run(context).is_of(source) else source
+    return None if source.base is None or copy_of_run(context).is_of(source) else source

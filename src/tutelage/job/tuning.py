@@ -15,6 +15,7 @@ from tutelage.core import hashing, manifest
 from tutelage.evaluation.progress import Listener
 from tutelage.job import integrity
 from tutelage.job.context import RunContext
+from tutelage.job.merged_copy import copy_of_run
 from tutelage.job.tracking import Tracker
 from tutelage.models import LoadedModel, ModelSource, add_adapter, export, fingerprint, methods
 from tutelage.models.export import output_folder
@@ -144,7 +145,7 @@ def tune(
     ).tune()
     log.lines.close()
     export(trainable, folder.model, merge=False, base=source, of_run=True)
-    shutil.rmtree(folder.merged, ignore_errors=True)  # of an earlier model
+    copy_of_run(context).remove()  # of an earlier model
     store.trim_steps(plan.settings.steps)
     record = {
         "identity": plan.identity,
