@@ -27,7 +27,14 @@ def recipe(tmp_path: Path, tiny_model_folder: Path):
             {
                 "name": "ship",
                 "model": str(tiny_model_folder),
-                "tasks": [{"data": {"path": "texts.jsonl"}, "completion": "{{ text }}", "split": {"test": 4}, **task}],
+                "tasks": [
+                    {
+                        "data": {"path": "texts.jsonl"},
+                        "completion": "{{ text }}",
+                        "split": {"test": 4},
+                        **task,
+                    }
+                ],
                 "tune": {"epochs": 2, "learning_rate": 0.01, "rank": 4},
             },
             root=tmp_path,

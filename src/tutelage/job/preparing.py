@@ -14,7 +14,7 @@ from tutelage.comparison.budgets import Nats, no_log_probabilities
 from tutelage.config.identity import identity
 from tutelage.core import hashing
 from tutelage.core.errors import InputError, raise_all
-from tutelage.evaluation.preflight import fit_benchmark
+from tutelage.evaluation.preflight import fit_benchmark, reference_notes
 from tutelage.inspection import test_set_access
 from tutelage.inspection.train_use_parity import check_parity
 from tutelage.job import in_sequence, integrity, tuning
@@ -135,7 +135,8 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
     if earlier := in_sequence.earlier_tasks(inputs.rows.earlier, base):
         in_sequence.announce(context, earlier, rows)
     check_parity(recipe, rows, tokenizer)
-    for note in check_answers(rows.tasks, encoder_of(recipe, tokenizer)):
+    own_specs = (note for benchmark in benchmarks for note in reference_notes(benchmark))
+    for note in (*check_answers(rows.tasks, encoder_of(recipe, tokenizer)), *own_specs):
         context.listener.stage("prepare", note)
     if recipe.protect is not None and recipe.protect.scales:
         check_gains(rows.questions)
