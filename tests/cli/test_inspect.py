@@ -37,7 +37,8 @@ def recipe(tmp_path, tiny_model_folder):
                 "prompt": "{{ question }}",
                 "completion": "{{ answer }}",
                 "split": {"column": "split"},
-                "max_new_tokens": 8,
+                "max_new_tokens": 48,
+                "metrics": ["exact_match"],
             }
         ],
         "tune": {"max_length": 128},

@@ -70,7 +70,7 @@ def test_a_run_scores_texts_by_their_likelihood(recipe, tmp_path: Path):
     ("task", "problem"),
     [
         ({"metrics": ["rougeL"]}, "plain text is scored by its likelihood"),
-        ({"prompt": "{{ author }}", "metrics": ["perplexity"]}, "plain text is scored by its likelihood"),
+        ({"prompt": "{{ author }}", "metrics": ["perplexity"]}, "which these answers do not have"),
         ({"shots": {"count": 2}}, "plain text has no prompt"),
     ],
 )

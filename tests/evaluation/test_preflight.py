@@ -58,3 +58,21 @@ def test_two_specs_of_one_name_are_refused(tmp_path):
         check_evaluation(EvaluationOptions(model=model, benchmarks=specs), say=lambda _: None)
     assert caught.value.found == "sums"
     check_evaluation(EvaluationOptions(model=model, benchmarks=specs[:1]), say=lambda _: None)
+
+
+def test_a_metric_of_ones_own_benchmark_that_reads_none_of_its_references_is_named(tmp_path):
+    (tmp_path / "capitals").mkdir()
+    (tmp_path / "capitals" / "spec.yaml").write_text(
+        "version: 1\nname: capitals\ntitle: capitals\nkind: generate\nform: text\ndata: {path: rows.jsonl}\nmax_new_tokens: 8\n"
+        'prompt: "{{ country }}:"\nanswer: "{{ capital }}"\nextraction: whole\nmetrics: [rouge1, exact_match]\n',
+        "utf-8",
+    )
+    (tmp_path / "capitals" / "rows.jsonl").write_text('{"country": "India", "capital": "दिल्ली"}\n', "utf-8")
+    said = []
+    model = str(write_byte_model(tmp_path / "model"))
+    check_evaluation(
+        EvaluationOptions(model=model, benchmarks=(str(tmp_path / "capitals"),)), say=said.append
+    )
+    (line,) = [line for line in said if line.startswith("capitals, ")]
+    assert line.startswith("capitals, capitals: rouge1: 1 of 1 references has no word that it reads")
+    assert line.endswith("rouge1:tokenizer=unicode reads them")

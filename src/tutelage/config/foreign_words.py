@@ -132,9 +132,10 @@ def _written(field: str, filled: str, value: Any, *, on_command_line: bool) -> s
 def _fits(field: str, value: Any) -> bool:
     """Whether a value is one that the field takes, and short enough to be repeated."""
     info = _info(field)
+    annotation: Any = Annotated[info.annotation, info]
     try:
         text = json.dumps(value, allow_nan=False)
-        TypeAdapter(Annotated[info.annotation, info]).validate_json(text, strict=True)
+        TypeAdapter(annotation).validate_json(text, strict=True)
     except (ValidationError, ValueError, TypeError):
         return False
     return len(text) <= _LONGEST_VALUE

@@ -285,7 +285,9 @@ class Task(Block):
             name = metric.partition(":")[0]
             if (name in _OF_PLAIN_TEXT) is not self.plain_text:
                 raise mistake(
-                    "plain text is scored by its likelihood, and answers by what they say",
+                    "plain text is scored by its likelihood alone"
+                    if self.plain_text
+                    else "the metric reads the likelihood of a text, which these answers do not have",
                     found=f"the metric {name} of a task {'without' if self.plain_text else 'with'} a prompt",
                     expected=" or ".join(_OF_PLAIN_TEXT)
                     if self.plain_text

@@ -18,6 +18,8 @@ from tutelage.core.errors import InputError, raise_all
 from tutelage.core.limits import MAX_MISTAKES
 from tutelage.engine import RequestEncoder
 from tutelage.evaluation.options import EvaluationOptions, SubmissionOptions
+from tutelage.metrics import Row
+from tutelage.metrics.self_scores import shortfalls
 from tutelage.models import LoadedTokenizer, ModelSource, base_of, load_tokenizer, loaded_fingerprint, resolve
 from tutelage.tokens import chat_templates
 
@@ -114,6 +116,8 @@ def check_evaluation(
             partial(fit_benchmark, benchmark, tokenizer) for benchmark in benchmarks
         )
     raise_all("the evaluation", mistakes.errors[:MAX_MISTAKES])
+    for note in (note for benchmark in benchmarks for note in reference_notes(benchmark)):
+        say(note)
     assert source is not None
     assert tokenizer is not None
     _require_space(options.out, benchmarks)
@@ -167,6 +171,26 @@ def check_submission(
         replace(submission, benchmark=benchmark),
         loaded_fingerprint(source, tokenizer.chat_template),
     )
+
+
+def reference_notes(benchmark: Benchmark) -> list[str]:
+    """The metrics of a person's own benchmark that give its generated parts' right answers less than full marks.
+
+    Bundled ones are tested, and score some answers in forms that a right answer has not.
+    """
+    if benchmark.name.partition(":")[0] in library.names():
+        return []
+    notes = []
+    for part in benchmark.parts:
+        items = [
+            item for item in benchmark.items if item.part == part and item.extraction and not item.pattern
+        ]
+        rows = [Row("", item.references, item.fields) for item in items]
+        notes += [
+            f"{benchmark.name}, {part}: {found.sentence}"
+            for found in shortfalls(benchmark.metrics_of(part), rows)
+        ]
+    return notes
 
 
 def fit_benchmark(benchmark: Benchmark, tokenizer: LoadedTokenizer, *, reserved: int = 0) -> Benchmark:

@@ -15,7 +15,7 @@ from tutelage.tokens.encoder import Encoder
 def of_answers(task: EncodedTask, encoder: Encoder) -> Iterator[Finding]:
     """Findings on a task's test rows, its metrics and its max_new_tokens.
 
-    Where few references of a further metric fall short, that is a note.
+    What concerns few rows is a note, unless the first metric falls short.
     """
     settings, where = task.rows.task, f"tasks.{task.name}"
     for shortfall in metric_shortfalls(settings, task.rows.test):
@@ -28,7 +28,9 @@ def of_answers(task: EncodedTask, encoder: Encoder) -> Iterator[Finding]:
             fix=shortfall.fix,
         )
     if (long := long_answers(task, encoder)) is not None:
-        yield _finding("answers-cut", f"{where}.max_new_tokens", long.found, fix=long.fix)
+        few = len(long.rows) <= MANY * long.of
+        level = "note" if few else "warning"
+        yield _finding("answers-cut", f"{where}.max_new_tokens", long.found, level=level, fix=long.fix)
 
 
 def _finding(kind: str, where: str, text: str, **changes: str) -> Finding:

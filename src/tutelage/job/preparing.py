@@ -9,6 +9,7 @@ from typing import Any
 from tutelage.benchmarks import Benchmark
 from tutelage.config.identity import identity
 from tutelage.core import hashing
+from tutelage.evaluation.preflight import reference_notes
 from tutelage.inspection import test_set_access
 from tutelage.inspection.train_use_parity import check_parity
 from tutelage.job import in_sequence, integrity, preflight
@@ -124,7 +125,8 @@ def prepare_for_model(context: RunContext, inputs: RunInputs) -> tuple[PreparedR
     if earlier := in_sequence.earlier_tasks(inputs.rows.earlier, base):
         in_sequence.announce(context, earlier, rows)
     check_parity(recipe, rows, tokenizer, say=context.say("prepare"))
-    for note in check_answers(rows.tasks, encoder_of(recipe, tokenizer)):
+    own_specs = (note for benchmark in benchmarks for note in reference_notes(benchmark))
+    for note in (*check_answers(rows.tasks, encoder_of(recipe, tokenizer)), *own_specs):
         context.listener.stage("prepare", note)
     preflight.check_rows(recipe, rows, benchmarks)
     for name, task_card in rows.card["tasks"].items():

@@ -55,7 +55,7 @@ class Shortfall:
     @property
     def total(self) -> bool:
         """Whether no answer to any row can get full marks."""
-        return len(self.rows) == self.of and self.kind not in ("broken", "unspaced")
+        return len(self.rows) == self.of and self.kind not in ("broken", "unspaced", "rejected")
 
     @property
     def sentence(self) -> str:

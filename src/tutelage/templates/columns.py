@@ -168,7 +168,7 @@ def detect(
         expected="columns such as "
         + ", ".join(dict.fromkeys("/".join(template.columns) for template in column_templates()[:6])),
         fix=suggested_lines(examples)
-        if len(columns) > 1
+        if len(columns) > 1 or not isinstance(examples[0].fields[columns[0]], str)
         else f'write completion: "{reference(columns[0])}" alone: the text is learned as it is, to be gone on with; '
         "or bring rows with two columns of text, one that asks and one that answers",
     )

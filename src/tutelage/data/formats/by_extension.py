@@ -10,7 +10,7 @@ from typing import Literal
 from tutelage.core import hashing
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import loads
-from tutelage.data.formats import conll, jsonl, parallel, tables
+from tutelage.data.formats import conll, jsonl, parallel, plain_text, tables
 from tutelage.data.formats.arrow_files import ArrowFile
 from tutelage.data.formats.blocks import COMPRESSED, Blocks, extension, require_data_file
 from tutelage.data.formats.json_document import JsonDocument
@@ -32,6 +32,8 @@ _FORMATS = {
     ".iob2": "conll",
 }
 EXTENSIONS = tuple(_FORMATS)
+PLAIN_TEXT = ".txt"
+"""The ending of a file that is read as plain text where it is named itself: in folders and beside other texts it may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,9 @@ def open_file(
     if format_name == "conll":
         return OpenedFile(format_name, conll.rows(lines, shown, columns=columns), (lines.blocks,))
     require_data_file(path, shown)
+    if extension(path) == PLAIN_TEXT and not _is_jsonl(path, shown) and not _has_tabs(path, shown):
+        parted = plain_text.has_paragraphs(Lines(path, shown))
+        return OpenedFile("text", plain_text.rows(lines, paragraphs=parted), (lines.blocks,))
     raise _unknown_format_error(path, shown)
 
 
@@ -122,6 +127,12 @@ def _is_jsonl(path: Path, shown: str) -> bool:
     except InputError:
         return False
     return is_object and isinstance(next(lines, None), Line)
+
+
+def _has_tabs(path: Path, shown: str) -> bool:
+    """Whether the first line has a tab, as those of tables have."""
+    first = next(iter(Lines(path, shown)), None)
+    return isinstance(first, Line) and "\t" in first.text
 
 
 def _compressed_columnar_error(path: Path, shown: str) -> InputError:
