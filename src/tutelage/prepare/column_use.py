@@ -90,7 +90,8 @@ def settle(task: Task, template: Template, loaded: LoadedData, where: str) -> tu
 
 def _use_of(task: Task, template: Template, loaded: LoadedData, where: str) -> ColumnUse:
     names = [*loaded.columns, *task.data.columns]
-    unread = [name for name in names if name not in _columns_read(task, template)]
+    read = _columns_read(task, template)
+    unread = [name for name in names if name not in read]
     split_column = split_settings(task, loaded.examples).column
     split = (split_column,) if split_column is not None and task.split.column is None else ()
     uses: dict[str, list[str]] = {"system": [], "history": [], "unused": []}
@@ -107,13 +108,21 @@ def _use_of(task: Task, template: Template, loaded: LoadedData, where: str) -> C
             uses["unused"].append(name)
         elif meaning.use in uses:
             uses[meaning.use].append(name)
-        elif chosen_by_names and name not in task.data.columns:
-            raise _unread_error(name, meaning.holds, template, loaded, where)
+        elif chosen_by_names:
+            others = {other for other in unread if _is_put_before(other)}
+            keep = [other for other in names if other in read | {*split, *others}]
+            raise _unread_error(name, keep, template, loaded, where)
         else:
             uses["unused"].append(name)
     if task.data.columns:  # the recipe says what is read
         uses["unused"] = []
     return ColumnUse(split, **{use: tuple(names) for use, names in uses.items()})
+
+
+def _is_put_before(name: str) -> bool:
+    """Whether a column of this name is a system prompt or earlier turns."""
+    meaning = meaning_of("row", name)
+    return meaning is not None and meaning.use in ("system", "history")
 
 
 def _columns_read(task: Task, template: Template) -> set[str]:
@@ -135,12 +144,14 @@ def _known_columns(template: str) -> tuple[str, ...]:
     return () if known is None else (*known.also_present, *known.ignored)
 
 
-def _unread_error(name: str, holds: str, template: Any, loaded: LoadedData, where: str) -> InputError:
-    """The error for a column that carries meaning and that the template for known column names does not read."""
+def _unread_error(
+    name: str, keep: Sequence[str], template: Any, loaded: LoadedData, where: str
+) -> InputError:
+    """The error for a column that carries meaning and that the template does not read; `keep` are the columns that are used."""
+    meaning = meaning_of("row", name)
+    holds = "" if meaning is None else meaning.holds
     value = next(row.fields[name] for row in loaded.examples if says_something(row.fields.get(name)))
-    read = list(dict.fromkeys((*template.prompt_fields, *template.completion_fields)))
-    columns = [column for column in loaded.columns if column in read] or read
-    leave_out = f"write into data  columns: [{', '.join(columns)}]  to leave it out"
+    leave_out = f"write into data  columns: [{', '.join(dict.fromkeys(keep))}]  to leave it out"
     placeholder = reference(name)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         placeholder = f"{placeholder[:-3]} | join(', ') }}}}"
