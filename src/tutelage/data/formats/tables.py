@@ -9,7 +9,7 @@ Python's csv module is not used: with it an unclosed quote swallows the rest of 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -54,13 +54,8 @@ def rows(
     unnamed = UnnamedColumns()
     quoted = delimiter == ","
     if quoted:
-        delimiter, lines = _delimiter(iter(lines))
-        if delimiter != "," and notes is not None:
-            notes.append(f"the fields are separated by {_NAMES[delimiter]}s")
-        records = csv_records(lines, shown, delimiter)
-    else:
-        records = _tsv_records(lines)
-    for record in records:
+        delimiter, lines = _delimiter(iter(lines), notes)
+    for record in csv_records(lines, shown, delimiter) if quoted else _tsv_records(lines):
         if isinstance(record, InputError):
             if not header and not columns:
                 raise record
@@ -85,7 +80,9 @@ def rows(
         notes += unnamed.notes()
 
 
-def _delimiter(lines: Iterator[Line | InputError]) -> tuple[str, Iterator[Line | InputError]]:
+def _delimiter(
+    lines: Iterator[Line | InputError], notes: list[str] | None
+) -> tuple[str, Iterator[Line | InputError]]:
     """What separates the fields of a CSV file, by its first line that is not blank; and all lines, to be read."""
     first: list[Line | InputError] = []
     for line in lines:
@@ -95,7 +92,10 @@ def _delimiter(lines: Iterator[Line | InputError]) -> tuple[str, Iterator[Line |
     text = first[-1].text if first and isinstance(first[-1], Line) else ""
     outside_quotes = _QUOTED.sub("", text)
     present = [delimiter for delimiter in _NAMES if delimiter in outside_quotes]
-    return present[0] if present else ",", chain(first, lines)
+    delimiter = present[0] if present else ","
+    if delimiter != "," and notes is not None:
+        notes.append(f"the fields are separated by {_NAMES[delimiter]}s")
+    return delimiter, chain(first, lines)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from itertools import groupby
 from tutelage.core.errors import InputError
 from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.types import Json
-from tutelage.data.layouts.conversations import FIX_TURN, messages
+from tutelage.data.layouts.conversations import messages
 from tutelage.data.layouts.options import Fields, LayoutRow, ReadOptions
 
 _TURNS = "original"
@@ -44,7 +44,7 @@ def abcd(fields: Fields, options: ReadOptions, where: str) -> Iterator[LayoutRow
     if unread:
         options.note(f"dialogues whose {' and '.join(unread)} nobody says, and which are not read")
     scenario = fields.get("scenario")
-    topic = (
+    topic: dict[str, Json] = (
         {name: scenario[name] for name in ("flow", "subflow") if name in scenario}
         if isinstance(scenario, dict)
         else {}
