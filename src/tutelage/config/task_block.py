@@ -8,7 +8,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tutelage import metrics, templates
+from tutelage import templates
+from tutelage.config import plain_text
 from tutelage.config.data_block import Data
 from tutelage.config.fields import (
     ColumnsByField,
@@ -28,8 +29,6 @@ from tutelage.data import SPLITS, SplitSettings
 from tutelage.templates import ConstantField, LibraryTemplate, PlainTextTemplate, TaskTemplate, WordingOptions
 from tutelage.training.settings import Fraction, Seed, unit
 
-_OF_PLAIN_TEXT = ("bits_per_byte", "perplexity")
-"""The metrics of a task without a prompt."""
 _LIBRARY_FIELDS = ("fields", "labels", "options", "inverted", "wording_seed")
 """Fields of a task that only a template of the library reads."""
 
@@ -280,22 +279,8 @@ class Task(Block):
         """Likelihoods are asked of plain text alone, and nothing else of it: they are its default."""
         if self.plain_text and "metrics" not in self.model_fields_set:
             # The default depends on other fields, and a validator before them would see lists where they are tuples.
-            object.__setattr__(self, "metrics", _OF_PLAIN_TEXT[:1])
-        for metric in metrics.expand(self.metrics):
-            name = metric.partition(":")[0]
-            if (name in _OF_PLAIN_TEXT) is not self.plain_text:
-                raise mistake(
-                    "plain text is scored by its likelihood alone"
-                    if self.plain_text
-                    else "the metric reads the likelihood of a text, which these answers do not have",
-                    found=f"the metric {name} of a task {'without' if self.plain_text else 'with'} a prompt",
-                    expected=" or ".join(_OF_PLAIN_TEXT)
-                    if self.plain_text
-                    else "a metric such as rougeL or accuracy",
-                    fix="leave metrics out, or write prompt beside completion"
-                    if self.plain_text
-                    else "take another metric; for texts to go on with write completion alone",
-                )
+            object.__setattr__(self, "metrics", plain_text.METRICS[:1])
+        plain_text.check_metrics(self.metrics, of_plain_text=self.plain_text)
         if self.plain_text and (self.references is not None or self.shots is not None):
             raise mistake(
                 "plain text has no prompt that could be asked in another way",
