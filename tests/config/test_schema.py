@@ -9,7 +9,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from tutelage.config import data_block, mixture_block, schema, task_block, tune_block
 from tutelage.config.data_block import Data
 from tutelage.config.schema import Recipe
-from tutelage.config.task_block import Split, Task
+from tutelage.config.split_block import Split
+from tutelage.config.task_block import Task
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example, Origin
 from tutelage.core.validation import Block

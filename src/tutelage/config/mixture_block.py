@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from tutelage.config.fields import Positive, Share
-from tutelage.config.task_block import Split, Task
+from tutelage.config.split_block import Split
+from tutelage.config.task_block import Task
 from tutelage.core.validation import Block, Text, mistake
 from tutelage.training.settings import unit
 

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import PLAIN_TEXT, Encoded, History, Prompted
 from tutelage.tokens import chat_encoding
+from tutelage.tokens.added_tokens import AddedTokens, added_tokens, added_with_end
 from tutelage.tokens.answer_turn import AnswerTurn, answer_turn, trained_turn
 from tutelage.tokens.rendering import RenderLimitError
 
@@ -38,13 +39,6 @@ class Truncation:
 
 class RowTooLongError(InputError):
     """A training row has more tokens than a row may have."""
-
-
-class AddedTokens(NamedTuple):
-    """The ids that a tokenizer adds around a text: T5's adds </s> at the end, BART's <s> at the start too, Llama 2's <s>."""
-
-    prefix: tuple[int, ...]
-    suffix: tuple[int, ...]
 
 
 class Encoder:
@@ -79,10 +73,10 @@ class Encoder:
         self._source_added = AddedTokens((), ())
         self._answer_added = AddedTokens((), ())
         if encoder_decoder:
-            self._source_added = _added_with_end(tokenizer, "text")
-            self._answer_added = _added_with_end(tokenizer, "text_target")
+            self._source_added = added_with_end(tokenizer, "text")
+            self._answer_added = added_with_end(tokenizer, "text_target")
         else:
-            self._text_prefix = _added_tokens(tokenizer, "text").prefix
+            self._text_prefix = added_tokens(tokenizer, "text").prefix
         if conversations:
             _ = self.turn_end_ids  # a template that cannot be trained is refused here
 
@@ -235,7 +229,8 @@ class Encoder:
             start = self.with_added_tokens([])
             text = chat_encoding.encode_text(self.tokenizer, row.completion, control=False)
             end = self.tokenizer.eos_token_id
-            target = [*text, self.stop_id if end is None else int(end)]
+            ends = [self.stop_id if end is None else int(end)]
+            target = [*text, *(each for each in ends if each is not None)]
             if len(start) + len(target) > self.max_length:
                 raise self._too_long(row, f"a text of {len(target)} tokens")
             return self._joined(row, start, target, 0)
@@ -387,29 +382,3 @@ def conversation_text(prompt: str, history: History) -> str:
     turns = [*history, ("user", prompt)]
     lines = [content if role == "system" else f"{role.capitalize()}: {content}" for role, content in turns]
     return "\n\n".join(lines)
-
-
-def _added_with_end(tokenizer: Any, side: Literal["text", "text_target"]) -> AddedTokens:
-    """What the tokenizer adds to a text, with the eos token at the end where it adds nothing there.
-
-    Raises:
-        InputError: there is no token to end with.
-    """
-    prefix, suffix = _added_tokens(tokenizer, side)
-    if not suffix and tokenizer.eos_token_id is None:
-        raise InputError(
-            "the tokenizer has no end token, so the model could not learn when to stop",
-            where="model",
-            found="eos_token: none",
-            expected="an eos token in tokenizer_config.json",
-            fix="use a model whose tokenizer has one",
-        )
-    return AddedTokens(prefix, suffix or (int(tokenizer.eos_token_id),))
-
-
-def _added_tokens(tokenizer: Any, side: Literal["text", "text_target"]) -> AddedTokens:
-    """What the tokenizer adds to a text, found by looking for a text's bare ids in what it gives."""
-    bare = chat_encoding.encode_text(tokenizer, "a", control=False)
-    ids = list(tokenizer(**{side: "a"})["input_ids"])
-    start = next((i for i in range(len(ids)) if ids[i : i + len(bare)] == bare), 0)
-    return AddedTokens(tuple(ids[:start]), tuple(ids[start + len(bare) :]))

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from tutelage.core.errors import InputError
 from tutelage.core.strictjson import json_kind, shorten
 from tutelage.core.types import Json
 from tutelage.data.layouts.conversations import messages
 from tutelage.data.layouts.options import Fields, LayoutRow, ReadOptions
+from tutelage.data.layouts.turns import turn_error
 
 _TURNS = "original"
 _SPEAKERS = {"agent": "assistant", "customer": "user", "action": "user"}
@@ -56,20 +56,16 @@ def abcd(fields: Fields, options: ReadOptions, where: str) -> Iterator[LayoutRow
 def _spoken(turn: Json, index: int, where: str) -> tuple[str, str]:
     """The role and the words of a turn."""
     if not (isinstance(turn, list) and len(turn) == 2 and all(isinstance(part, str) for part in turn)):
-        raise InputError(
-            f"the field {_TURNS}[{index}] is no turn",
-            where=where,
-            found=shorten(str(turn)) if isinstance(turn, list) else json_kind(turn),
-            expected='["agent", "what was said"]',
-            fix=FIX_TURN,
+        shown = shorten(str(turn)) if isinstance(turn, list) else json_kind(turn)
+        raise turn_error(
+            f"the field {_TURNS}[{index}] is no turn", where, shown, '["agent", "what was said"]'
         )
     speaker, text = str(turn[0]), str(turn[1])
     if speaker not in _SPEAKERS:
-        raise InputError(
+        raise turn_error(
             f"the field {_TURNS}[{index}] names no known speaker",
-            where=where,
-            found=shorten(speaker),
-            expected=", ".join(_SPEAKERS),
-            fix=FIX_TURN,
+            where,
+            shorten(speaker),
+            ", ".join(_SPEAKERS),
         )
     return _SPEAKERS[speaker], f"[{text}]" if speaker == "action" else text
