@@ -15,7 +15,7 @@ SAMPLE = {
     "cut off": ("r.jsonl", GOOD + '{"prompt": "a', "r.jsonl:2: the last line is cut off", "fetch it again"),
     "quote": ("r.csv", 'prompt,completion\n1,"2\n', "r.csv:2: a quote is opened", "doubled"),
     "gzip": ("r.jsonl.gz", gzip.compress(GOOD.encode())[:-4], "the gzip file is damaged", "gzip -t"),
-    "document": ("r.json", '[{"prompt": "a",\n"completion": NaN}]', "r.json:1: NaN is not JSON", "write null"),
+    "document": ("r.json", '[{"prompt": "a",\n"completion": nul}]', "r.json:2: not valid JSON", "json.dump"),
     "Parquet": ("r.parquet", b"PAR1" + b"\0" * 40, "r.parquet, row 1: the Parquet file is damaged", "again"),
     "missing field": ("r.jsonl", GOOD + '{"prompt": "a"}\n' + GOOD, "r.jsonl:2: the completion uses", "on_bad_row: drop"),
     "null field": ("r.jsonl", GOOD + '{"prompt": null, "completion": "b"}\n', "r.jsonl:2: the prompt needs text", "fill it"),

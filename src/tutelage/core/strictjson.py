@@ -60,8 +60,10 @@ def _fault_error(fault: _Fault | RecursionError, where: str) -> InputError:
     return InputError(problem, where=where, found=found, expected=expected, fix=fix)
 
 
-def scan(text: str, start: int, *, where: str, line: int, whole: bool) -> tuple[Json, int] | None:
-    """Read the value of a data file, NaN and Infinity included, that begins at a position of a longer text, and find its end.
+def scan(
+    text: str, start: int, *, where: str, line: int, whole: bool, nan: bool = False
+) -> tuple[Json, int] | None:
+    """Read the value that begins at a position of a longer text, and find its end.
 
     Args:
         text: as much of the text as was read.
@@ -69,6 +71,7 @@ def scan(text: str, start: int, *, where: str, line: int, whole: bool) -> tuple[
         where: the file, for the errors.
         line: the physical line of `start`.
         whole: whether the text goes no further.
+        nan: whether NaN, Infinity and -Infinity are read, as floats.
 
     Returns:
         The value and the position after it; None when the value may continue after what was read.
@@ -78,7 +81,7 @@ def scan(text: str, start: int, *, where: str, line: int, whole: bool) -> tuple[
     """
     place = f"{where}:{line}"
     try:
-        value, end = _NAN_DECODER.raw_decode(text, start)
+        value, end = (_NAN_DECODER if nan else _DECODER).raw_decode(text, start)
     except (_Fault, RecursionError) as fault:
         raise _fault_error(fault, place) from None
     except json.JSONDecodeError as error:

@@ -16,22 +16,29 @@ from tutelage.results import document
 from tutelage.results.folder_claim import is_run
 from tutelage.results.run_folder import RunFolder
 
+_FOLDER = RunFolder(Path())
+
+
+def _with_journal(store: Path) -> tuple[str, ...]:
+    """The files that SQLite keeps of a store."""
+    return store.name, f"{store.name}-wal", f"{store.name}-shm"
+
+
 PARTS = {
-    "model": ("model",),
-    "merged copy": ("merged", "merged.json"),
-    "model before scaling": ("unscaled",),
-    "model it started from": ("start", "start.json"),
-    "checkpoints": ("checkpoints", "realigned", "candidate"),
-    "answers": ("results.sqlite", "results.sqlite-wal", "results.sqlite-shm", "diagnosis.sqlite"),
-    "page": ("report.html",),
+    "model": (_FOLDER.model.name,),
+    "merged copy": (_FOLDER.merged.name, _FOLDER.merged_record.name),
+    "model before scaling": (_FOLDER.unscaled.name,),
+    "model it started from": (_FOLDER.start.name, _FOLDER.start_record.name),
+    "checkpoints": (_FOLDER.checkpoints.name, _FOLDER.realigned.name, _FOLDER.candidate.name),
+    "answers": (*_with_journal(_FOLDER.store), *_with_journal(_FOLDER.diagnosis_store)),
+    "page": (_FOLDER.report.name,),
 }
 """By what people call it, the files and folders of a run; everything else is `other files`."""
 _OTHER = "other files"
 _NAMES = frozenset(
     {
         *(name for names in PARTS.values() for name in names),
-        *(path.relative_to(".").parts[0] for path in vars(RunFolder(Path())).values() if path != Path()),
-        *("diagnosis.sqlite-wal", "diagnosis.sqlite-shm"),
+        *(path.parts[0] for path in vars(_FOLDER).values() if path != Path()),
     }
 )
 """All names that a run writes into its folder."""

@@ -169,7 +169,8 @@ def detect(
         + ", ".join(dict.fromkeys("/".join(template.columns) for template in column_templates()[:6])),
         fix=suggested_lines(examples)
         if len(columns) > 1 or not isinstance(examples[0].fields[columns[0]], str)
-        else f'write completion: "{reference(columns[0])}" alone: the text is learned as it is, to be gone on with; '
+        else _shape_advice(examples)
+        or f'write completion: "{reference(columns[0])}" alone: the text is learned as it is, to be gone on with; '
         "or bring rows with two columns of text, one that asks and one that answers",
     )
 
@@ -269,6 +270,13 @@ def is_text(value: Json, *, lists: bool) -> bool:
 
 def advice_without_guess(examples: Sequence[Example]) -> str:
     """The advice for rows in which no two columns could be prompt and completion; it names existing columns only."""
+    return _shape_advice(examples) or (
+        "bring rows with two columns of text, one that asks and one that answers, or write prompt and completion"
+    )
+
+
+def _shape_advice(examples: Sequence[Example]) -> str:
+    """The advice for a column whose values have a shape that nothing reads; "" where there is none."""
     first_row = examples[0].fields
     for name in common_columns(examples):
         value = first_row[name]
@@ -278,7 +286,7 @@ def advice_without_guess(examples: Sequence[Example]) -> str:
                 return f"{name} holds JSON in a text: write its content as JSON, not as a text"
         if isinstance(value, dict) and value and all(isinstance(part, list) for part in value.values()):
             return f"{name} holds its turns column by column: write them as a list of objects"
-    return "bring rows with two columns of text, one that asks and one that answers, or write prompt and completion"
+    return ""
 
 
 def _describe_row_columns(examples: Sequence[Example]) -> str:

@@ -183,8 +183,10 @@ def _without_answers(columns: Sequence[str]) -> list[ColumnTemplate]:
         for layout in column_templates()
         if not _MARKUP.sub("", layout.prompt).strip()
     }
+    # Prompts that read the same of these columns are one prompt, whatever further columns they could read.
+    first_by_names = {frozenset(names): layout for layout, names in reversed(covered.items()) if names}
     return [
         layout
-        for layout, names in covered.items()
-        if names and not any(names < others for others in covered.values())
+        for names, layout in first_by_names.items()
+        if not any(names < others for others in first_by_names)
     ]

@@ -146,7 +146,14 @@ class JsonDocument:
     def _value(self) -> Json:
         self._peek()
         while True:
-            scanned = scan(self._text, self._position, where=self.shown, line=self._line, whole=self._at_end)
+            scanned = scan(
+                self._text,
+                self._position,
+                where=self.shown,
+                line=self._line,
+                whole=self._at_end,
+                nan=True,
+            )
             if scanned is not None:
                 self._advance(scanned[1])
                 return scanned[0]
