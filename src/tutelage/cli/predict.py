@@ -56,13 +56,7 @@ def predict(
 ) -> None:
     """Answer rows, or lines of standard input, with a model; a run is asked through its recipe's own prompt.
 
-    With --out, the same command resumes after any stop, and the file is whole or absent. Examples:
-
-    tutelage predict runs/faq-1a2b3c4d new.csv --out answers.csv --keep all
-
-    tutelage predict smollm2-135m-instruct new.jsonl --prompt 'Translate to German: {{ text }}' --out answers.jsonl
-
-    echo 'When are you open?' | tutelage predict runs/faq-1a2b3c4d
+    With --out, the same command resumes after any stop, and the file is whole or absent.
     """
     from tutelage.cli.live import LiveProgress
     from tutelage.prediction.predict import predict as answer

@@ -20,6 +20,7 @@ from tutelage.core.types import Example, Prompted
 from tutelage.data import DataSource, load
 from tutelage.data.formats.blocks import is_compressed
 from tutelage.templates import TaskTemplate
+from tutelage.templates.column_reading import is_system_prompt
 
 COLUMNS_SHOWN = 20
 CONVERSATIONS = ("messages", "sharegpt")
@@ -186,8 +187,14 @@ def _unused_note(task: _Task, names: Sequence[str]) -> list[str]:
     """A line with the columns that neither prompt, answer nor split reads."""
     template = task.template
     used = {*template.prompt_fields, *template.completion_fields, template.references, task.split.column}
-    unused = [name for name in names if name not in used]
-    return [f"    # not used: {_listed(unused)}"] if unused and task.layout == "plain" else []
+    system = [name for name in names if name not in used and is_system_prompt(name)]
+    unused = [name for name in names if name not in used and name not in system]
+    if task.layout != "plain":
+        return []
+    return [
+        *([f"    # the system prompt: {_listed(system)}"] if system else []),
+        *([f"    # not used: {_listed(unused)}"] if unused else []),
+    ]
 
 
 def _label_notes(task: _Task) -> list[str]:

@@ -10,7 +10,8 @@ from itertools import product
 
 from tutelage.core.errors import InputError
 from tutelage.core.types import Example
-from tutelage.data import SPLITS, SplitSettings, split
+from tutelage.data import SplitSettings, split
+from tutelage.data.split_names import split_name
 from tutelage.metrics.stats.paired_tests import minimum_detectable_effect
 
 _TEST_ROWS = 50
@@ -54,7 +55,7 @@ def propose_split(
     column = _split_column(examples)
     if column is not None:
         return ProposedSplit(
-            f"{{column: {json.dumps(column)}}}", "this column says train, validation or test"
+            f"{{column: {json.dumps(column)}}}", "this column says train, validation or test", column
         )
     settings = _shares(len(examples))
     together = "the turns of a conversation" if is_conversation else "rows with equal prompts"
@@ -101,8 +102,9 @@ def _power(test_rows: int) -> str:
 
 
 def _split_column(examples: Sequence[Example]) -> str | None:
+    """The column that names a split in every row, train and test at least."""
     for name in examples[0].fields:
-        values = {value if isinstance(value := row.fields.get(name), str) else None for row in examples}
-        if {"train", "test"} <= values <= set(SPLITS):
+        splits = {split_name(row.fields.get(name)) for row in examples}
+        if None not in splits and {"train", "test"} <= splits:
             return name
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from tutelage.data.layouts.meanings import meaning_of
 from tutelage.templates.column_choice import Contents, Table, are_together, choose_columns
 from tutelage.templates.column_contents import ColumnContent
 from tutelage.templates.column_roles import (
@@ -138,6 +139,12 @@ def _options(contents: Contents) -> tuple[str, ...]:
     return numbered if len(numbered) > 1 else ()
 
 
+def is_system_prompt(column: str) -> bool:
+    """Whether a column is the rows' system prompt by its name: rows get it before their prompts, so no template need read it."""
+    meaning = meaning_of("row", column)
+    return meaning is not None and meaning.use == "system"
+
+
 def _with_further_columns(reading: ColumnReading, table: Table) -> ColumnReading:
     """The reading with contexts, inputs, second sentences and titles in its prompt."""
     before: list[str] = []
@@ -152,6 +159,7 @@ def _with_further_columns(reading: ColumnReading, table: Table) -> ColumnReading
             is_used
             or is_rejected
             or role.is_ignored
+            or is_system_prompt(name)
             or content.kind not in ("text", "label", "number", "constant")
         ):
             continue
@@ -175,7 +183,6 @@ def _with_further_columns(reading: ColumnReading, table: Table) -> ColumnReading
             )
         ):
             before.append(name)
-    before.sort(key=lambda name: "system" not in name_words(name))
     return replace(reading, before=tuple(before), after=tuple(after))
 
 
