@@ -16,18 +16,18 @@ from .first_hour_files import FILES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "first-hour.md").read_text("utf-8")
 LEARNED = {
-    "export.csv": "Your bicycle comes tomorrow.",
-    "chats.jsonl": "We have found a red bicycle.",
+    "export.csv": "comes tomorrow.",
+    "chats.jsonl": "We have found a red",
     "tickets.csv": "billing",
-    "pairs.jsonl": "A bicycle is a useful thing.",
-    "fragen.csv": "Ja, bicycle ist da.",
-    "frame.parquet": "The bicycle weighs 1 kilograms.",
-    "hindi.jsonl": "साइकिल 0 घर में है।",
-    "functions.jsonl": "def count(items):\n    return items.count('bicycle')\n",
-    "all.json": "The bicycle is sold.",
-    "entities.tsv": "PER: Anna\nLOC: Rome",
+    "pairs.jsonl": "is a useful thing.",
+    "fragen.csv": "ist da.",
+    "frame.parquet": "kilograms.",
+    "hindi.jsonl": "घर में है",
+    "functions.jsonl": "def count(items):",
+    "all.json": "is sold.",
+    "entities.tsv": "PER: Anna",
 }
-"""A completion of each file that must be learned: what its own recipe takes for the answer."""
+"""What only the answers of a file hold: it must stand in a completion."""
 
 
 def tutelage(*words: str) -> int:
@@ -52,8 +52,8 @@ def test_a_file_becomes_a_model_without_an_edit(name, tmp_path, monkeypatch, cap
     assert tutelage("init", name, "--out", recipe.name) == 0
     model = f"model={tiny_model_folder}"
     assert tutelage("inspect", recipe.name, "--set", model, "--rows", "100") == 0
-    inspected = capsys.readouterr().out
-    assert LEARNED[name].splitlines()[0] in inspected
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("completion") and LEARNED[name] in line for line in lines)
     small = ["--set", model, "--set", "tune.steps=2", "--set", "watch=[]", "--out", "run"]
     assert tutelage("run", recipe.name, *small) in (0, 1)
     results = json.loads((tmp_path / "run" / "results.json").read_text("utf-8"))
