@@ -50,7 +50,9 @@ def test_a_table_is_read_rightly_or_asked_about(number, folder):
     else:
         prompt, completion = chosen
         expected = set(cells(table["prompt"]))
-        columns = set(cells(table["columns"]))  # a known template may read further ones, which the table lacks
+        columns = set(
+            cells(table["columns"])
+        )  # a known template may read further ones, which the table lacks
         assert (prompt & (columns | expected), completion) == (expected, {table["completion"]})
 
 

@@ -34,7 +34,7 @@ def test_a_model_with_an_adapter_is_not_tuned_as_if_it_had_none(job: Path, tiny_
         with pytest.raises(InputError, match="with an adapter cannot be tuned further") as caught:
             run(recipe, out=job / "out")
         assert caught.value.where == "model"
-        assert "export MODEL --to DIR --merge" in caught.value.fix
+        assert f"export {job / 'first'} --to DIR --merge" in caught.value.fix
         assert not (job / "out").exists()
     with pytest.raises(InputError, match="with an adapter cannot be tuned further"):
         add_adapter(load(resolve(str(job / "first"))), "lora", {"rank": 4}, seed=0)

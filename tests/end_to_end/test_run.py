@@ -187,7 +187,8 @@ def test_a_completion_that_does_not_fit_is_refused_not_cut(
     )
     said = capsys.readouterr().err
     assert "rows.jsonl:25" in said
-    assert "the completion is never cut" in said
+    assert "does not fit into 128 tokens" in said
+    assert "too_long: cut" in said
     assert not (job / "out").exists()
 
 
