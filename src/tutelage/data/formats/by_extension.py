@@ -90,7 +90,7 @@ def open_file(
         format_name = "conll"
     lines = Lines(path, shown)
     if format_name in ("jsonl", "json"):
-        return OpenedFile("jsonl", jsonl.rows(lines, shown), (lines.blocks,))
+        return OpenedFile("jsonl", jsonl.rows(lines, shown, nan=True), (lines.blocks,))
     if format_name in ("csv", "tsv"):
         delimiter = "," if format_name == "csv" else "\t"
         rows = tables.rows(

@@ -25,8 +25,13 @@ class RawRow(NamedTuple):
     item: int = 0
 
 
-def rows(lines: Lines, shown: str) -> Iterator[RawRow | InputError]:
+def rows(lines: Lines, shown: str, *, nan: bool = False) -> Iterator[RawRow | InputError]:
     """The rows of a JSONL file; blank lines are skipped.
+
+    Args:
+        lines: the file's lines.
+        shown: its name in errors.
+        nan: whether NaN, Infinity and -Infinity are read, as floats; else they are mistakes.
 
     Raises:
         InputError: the file is a JSON list, which one error explains better than one error a line.
@@ -37,12 +42,12 @@ def rows(lines: Lines, shown: str) -> Iterator[RawRow | InputError]:
         elif line.number == 1 and line.text.lstrip(" \t\r").startswith("["):
             raise _not_object_error(line, f"{shown}:1", "a list")
         elif line.text.strip(" \t\r"):
-            yield _row(line, f"{shown}:{line.number}")
+            yield _row(line, f"{shown}:{line.number}", nan=nan)
 
 
-def _row(line: Line, where: str) -> RawRow | InputError:
+def _row(line: Line, where: str, *, nan: bool) -> RawRow | InputError:
     try:
-        value = loads(line.text, where=where, whole=line.ended, nan=True)
+        value = loads(line.text, where=where, whole=line.ended, nan=nan)
     except InputError as error:
         return error
     if not isinstance(value, dict):
