@@ -34,6 +34,14 @@ def test_columns_without_meaning_are_named_once_and_empty_ones_are_not(tmp_path)
     assert "columns" not in read(tmp_path, table(topic="x"), data=", columns: [prompt, completion]").card
 
 
+def test_what_metrics_and_slices_read_is_used(tmp_path):
+    rows = table(
+        must_contain=["a"], must_not_contain=["b"], answerable=True, refusal=["no"], topic="x", source="y"
+    )
+    task = "    metrics: [states_fact, wrongly_refuses]\n    slices: [topic]\n"
+    assert read(tmp_path, rows, task=task).card["columns"] == {"unused": ["source"]}
+
+
 @pytest.mark.parametrize("column", ["input", "context", "reasoning", "choices"])
 def test_a_column_that_carries_meaning_is_refused_and_both_fixes_work(tmp_path, column):
     rows = table(**{column: ["left", "right"] if column == "choices" else "and a part"})

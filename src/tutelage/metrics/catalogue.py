@@ -37,6 +37,7 @@ class CatalogueEntry:
         options: each option's type or choices, default and meaning.
         fixed: option values that the name itself stands for.
         reads: fields that a row must have beside its references.
+        may_read: fields that it reads where a row has them.
         predicted: fields that only a prediction's row can have, such as a confidence: `tutelage score` reads them.
     """
 
@@ -54,6 +55,7 @@ class CatalogueEntry:
     options: Mapping[str, Mapping[str, Any]]
     fixed: Mapping[str, Option] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
+    may_read: tuple[str, ...] = ()
     predicted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -268,6 +270,7 @@ def _entry(name: str, fields: Mapping[str, Any], shared: Mapping[str, Mapping[st
         options={shared[key].get("name", key): shared[key] for key in fields.get("options", [])},
         fixed=fields.get("fixed", {}),
         reads=tuple(fields.get("reads", ())),
+        may_read=tuple(fields.get("may_read", ())),
         predicted=tuple(fields.get("predicted", ())),
     )
 

@@ -19,6 +19,7 @@ from tutelage.data import DroppedRow, LoadedData
 from tutelage.data.layouts.meanings import meaning_of, says_something
 from tutelage.data.partition import normalize
 from tutelage.data.splits import field_text
+from tutelage.metrics.catalogue import expand, parse
 from tutelage.prepare.split_choice import split_settings
 from tutelage.prepare.styles import Template
 from tutelage.templates import LibraryTemplate, column_template_named, reference
@@ -129,11 +130,14 @@ def _columns_read(task: Task, template: Template) -> set[str]:
     """The fields that the template, the split, the labels or the metrics read."""
     split, labels = task.split, task.data.labels
     named = (split.column, split.group_by, split.stratify, split.date, task.references)
+    scored = [parse(metric).entry for metric in expand(task.metrics)]
     return {
         *template.prompt_fields,
         *template.completion_fields,
         *(name for name in named if name is not None),
         *([labels.column or "label"] if labels is not None else []),
+        *(name for entry in scored for name in (*entry.reads, *entry.may_read)),
+        *task.slices,
         _ID,
     }
 
