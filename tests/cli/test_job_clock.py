@@ -81,17 +81,23 @@ def test_questions_from_the_cache_take_the_mean_pace_or_none() -> None:
     assert job.left == pytest.approx(10)
 
 
-def test_a_search_counts_as_if_it_tried_all_scales() -> None:
+def test_a_search_counts_as_if_its_first_scale_passed() -> None:
     job = JobClock(StagePlan(("base", "tune", "scales", "tuned", "diagnose"), scales=3))
     ask(job, "base: colours", 10, 10)
+    ask(job, "base: probe", 10, 20)
     job.enter("tune")
     job.step(step(1, 1))
-    assert job.left == pytest.approx(3 * 10 + 10)
-    ask(job, "scale 1: colours", 10, 10)
+    assert job.left == pytest.approx(10 + 20)  # what a scale is asked is the tuned model's
+    assert "at least 0:30 left" in job.times()
+    ask(job, "scale 1: probe", 10, 20)
     assert job.stage == "scales"
-    assert job.left == pytest.approx(2 * 10 + 10)
-    ask(job, "scale 0.5: colours", 10, 10)
-    assert job.times().endswith("about 0:20 left before the diagnosis")
+    assert job.left == pytest.approx(10)
+    job.enter("scale 0.5: probe")
+    assert job.left == pytest.approx(10 + 20)
+    ask(job, "scale 0.5: probe", 10, 20)
+    assert job.times().endswith("at least 0:10 left before the diagnosis")
+    ask(job, "tuned: colours", 10, 10)
+    assert job.times().endswith("about 0:00 left before the diagnosis")
     job.enter("diagnose")
     assert not job.enter("base: colours")  # asked again by the diagnosis
     assert job.stage == "diagnose"

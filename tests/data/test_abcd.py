@@ -43,7 +43,7 @@ def test_each_answer_is_a_row_with_its_history_and_what_the_system_did(tmp_path)
 
 def test_what_is_not_read_is_named(tmp_path):
     notes = read(tmp_path, TURNS, scenario={"flow": "f"}, delexed=[]).source["notes"]
-    assert "1 dialogues whose scenario and delexed nobody says, and which are not read" in notes
+    assert "1 dialogues have scenario and delexed, which are not part of the talk and not used" in notes
     assert not any("scenario" in note for note in read(tmp_path, TURNS).source["notes"])
 
 

@@ -447,12 +447,14 @@ def test_leaks_are_shown_and_not_refused(looked):
     rows = [*healthy(), row("what is the COLOUR of  plan 3?", "Plan 3 is black.", "test")]
     found = looked(rows, selection=RowSelection(names=["rows.jsonl:15", "rows.jsonl:4"], early=True))
     told = only(found, "leaks")
-    assert told.rows == ("rows.jsonl:15",)
+    assert (told.rows, told.level) == (("rows.jsonl:15",), "error")
     (pair,) = found.tasks[0].leaks
     assert pair["test"].endswith(":15")
     assert pair["train"].endswith(":4")
     here, there = found.tasks[0].rows
     assert [("4" in note or "15" in note) for one in (here, there) for note in one.notes] == [True, True]
+    for going_on in ("count", "allow"):  # then no run refuses them
+        assert only(looked(rows, split={"leaks": going_on}), "leaks").level == "warning"
 
 
 def test_repeated_rows_are_told_with_the_row_they_repeat(looked):

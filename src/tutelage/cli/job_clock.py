@@ -1,8 +1,8 @@
 """Where a whole job stands: stage k of n, the time so far, and about how long the rest will take.
 
 The rest is known from the first training step on: the steps that are left, at the pace of those before with what is measured between
-them, and the questions to the tuned model, at the pace at which the base answered them. A search of scales counts as if it tried all
-of them; the time of a diagnosis is not known before it.
+them, and the questions to the tuned model, at the pace at which the base answered them. A search of scales counts as if the first
+one passed, which ends it; until then the time left is a lower bound. The time of a diagnosis is not known before it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ def _now() -> float:
 
 
 @dataclass(slots=True)
-class Asked:
+class AnswerPace:
     """Questions of one task or benchmark to one model: how many there are, how many have an answer, and the time that new ones took."""
 
     total: int = 0
     done: int = 0
-    new: int = 0
+    timed: int = 0
     seconds: float = 0.0
 
 
@@ -41,7 +41,7 @@ class JobClock:
     plan: StagePlan
     start: float = field(default_factory=_now)
     index: int = -1
-    _asked: dict[tuple[str, str], Asked] = field(default_factory=dict)
+    _paces: dict[tuple[str, str], AnswerPace] = field(default_factory=dict)
     _present: tuple[str, str] = ("", "")
     _last: tuple[int, float] | None = None
     _steps_left: int = 0
@@ -66,15 +66,15 @@ class JobClock:
     def advance(self, done: int, total: int) -> None:
         """Note that `done` of `total` questions of the present listener's stage have answers."""
         now = _now()
-        asked = self._asked.setdefault(self._present, Asked())
+        pace = self._paces.setdefault(self._present, AnswerPace())
         if self._last is None:
-            asked.total += total
-            asked.done += done
+            pace.total += total
+            pace.done += done
         else:
             before, at = self._last
-            asked.done += done - before
-            asked.new += done - before
-            asked.seconds += now - at
+            pace.done += done - before
+            pace.timed += done - before
+            pace.seconds += now - at
         self._last = (done, now)
 
     def step(self, event: StepDone) -> None:
@@ -97,34 +97,39 @@ class JobClock:
         parts: list[float | None] = []
         if self.stage == "tune":
             parts.append((_now() - self._steps_start) / self._steps_done * self._steps_left)
-        if self.stage in ("tune", "scales"):
-            # A scale counts until its questions are answered.
-            whole = self._questions_left("")
-            tried = len({model for model, _ in self._asked if model.startswith("scale ")})
-            parts.append(None if whole is None else whole * max(0, self.plan.scales - tried))
-        if self.stage == "scales":
-            parts.append(self._questions_left(self._present[0]))
         if self.stage in ("tune", "scales", "tuned") and "tuned" in self.plan.stages:
-            parts.append(self._questions_left("tuned"))
+            parts.append(self._questions_left())
         return None if None in parts else sum(part for part in parts if part is not None)
 
-    def _questions_left(self, model: str) -> float | None:
-        """Seconds for what a model has still to be asked of all that the base was asked; None where no pace is known."""
+    def _questions_left(self) -> float | None:
+        """Seconds for what the tuned model has still to be asked of all that the base was asked; None where no pace is known.
+
+        The answers of the last scale count as the tuned model's: if it passed, they are.
+        """
+        models_so_far = [model for model, _ in (*self._paces, self._present)]
+        scales = [model for model in models_so_far if model.startswith("scale ")]
+        models = ("tuned", *scales[-1:]) if self.stage in ("scales", "tuned") else ()
         seconds = 0.0
-        for (name, dataset), base in self._asked.items():
+        for (name, dataset), base in self._paces.items():
             if name != "base" or not dataset:
                 continue
-            own = self._asked.get((model, dataset), Asked())
-            pace = next((each.seconds / each.new for each in (own, base) if each.new), self._mean_pace)
+            answered = [self._paces.get((model, dataset), AnswerPace()) for model in models]
+            paces = (each.seconds / each.timed for each in (*answered, base) if each.timed)
+            pace = next(paces, self._mean_pace)
             if pace is None:
                 return None
-            seconds += max(0, base.total - own.done) * pace
+            seconds += max(0, base.total - max((each.done for each in answered), default=0)) * pace
         return seconds
 
     @property
+    def _may_try_more(self) -> bool:
+        """Whether scales may still be tried: how many is not known."""
+        return self.plan.scales > 0 and self.stage in ("tune", "scales")
+
+    @property
     def _mean_pace(self) -> float | None:
-        new = sum(asked.new for asked in self._asked.values())
-        return sum(asked.seconds for asked in self._asked.values()) / new if new else None
+        timed = sum(pace.timed for pace in self._paces.values())
+        return sum(pace.seconds for pace in self._paces.values()) / timed if timed else None
 
     def heading(self) -> str:
         """The stage, the time so far and what is left, in a line."""
@@ -133,7 +138,9 @@ class JobClock:
     def times(self) -> str:
         """The time so far and what is left."""
         left = self.left
-        ahead = "" if left is None else f", about {clock(left)} left"
+        ahead = (
+            "" if left is None else f", {'at least' if self._may_try_more else 'about'} {clock(left)} left"
+        )
         if ahead and "diagnose" in self.plan.stages:
             ahead += " before the diagnosis"
         return f"job {clock(self.seconds)}{ahead}"

@@ -19,7 +19,7 @@ MAX_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class FoundEntities:
+class EntityCounts:
     """One model's entities against the true ones.
 
     Attributes:
@@ -58,8 +58,8 @@ class FoundEntities:
 class EntityReport:
     """Both models' entities in the same items; one with a wrong border or type is missed and invented."""
 
-    base: FoundEntities
-    tuned: FoundEntities
+    base: EntityCounts
+    tuned: EntityCounts
 
     def as_json(self) -> dict[str, Any]:
         """Both sides."""
@@ -83,7 +83,7 @@ def entity_report(
     metric = next((name for name in metrics if _reads_entities(name)), None)
     if metric is None or not items:
         return None
-    return EntityReport(*(_found(metric, items, responses) for responses in (base, tuned)))
+    return EntityReport(*(_counts(metric, items, responses) for responses in (base, tuned)))
 
 
 def _reads_entities(metric: str) -> bool:
@@ -91,7 +91,7 @@ def _reads_entities(metric: str) -> bool:
     return entry is not None and entry.module == "entities"
 
 
-def _found(metric: str, items: Sequence[Item], responses: Mapping[str, Response]) -> FoundEntities:
+def _counts(metric: str, items: Sequence[Item], responses: Mapping[str, Response]) -> EntityCounts:
     right, missed, invented = Counter[Mention](), Counter[Mention](), Counter[Mention]()
     for item in items:
         row = Row(responses[item.id].text, item.references, item.fields)
@@ -105,7 +105,7 @@ def _found(metric: str, items: Sequence[Item], responses: Mapping[str, Response]
         for kind in dict.fromkeys(kind for counter in by_type for kind in counter)
         for found, lost, extra in [[counter[kind] for counter in by_type]]
     ]
-    return FoundEntities(
+    return EntityCounts(
         tuple(sorted(counts, key=lambda each: (-each.true, each.name))),
         tuple(missed.most_common(MAX_NAMED)),
         tuple(invented.most_common(MAX_NAMED)),

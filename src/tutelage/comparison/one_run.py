@@ -30,11 +30,11 @@ class RunSides:
 
     def as_json(self) -> dict[str, Any]:
         """`tasks`, `watched`, `verdict` of results.json, and `failures`."""
-        kept = {key: self.results[key] for key in ("tasks", "watched", "verdict")}
+        recorded = {key: self.results[key] for key in ("tasks", "watched", "verdict")}
         return {
             "base": "base",
             "tuned": "tuned",
-            **kept,
+            **recorded,
             "failures": [each.as_json() for each in self.failures],
         }
 

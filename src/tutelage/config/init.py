@@ -19,11 +19,11 @@ from tutelage.core.limits import MAX_RECIPE_BYTES
 from tutelage.core.types import Example, Prompted
 from tutelage.data import DataSource, load
 from tutelage.data.formats.blocks import is_compressed
+from tutelage.data.layouts import CONVERSATIONS
 from tutelage.templates import TaskTemplate
 from tutelage.templates.column_reading import is_system_prompt
 
 COLUMNS_SHOWN = 20
-CONVERSATIONS = ("messages", "sharegpt")
 LISTED_CHARACTERS = 600
 """Labels that are longer together are not listed in the prompt: every row would carry them."""
 

@@ -45,10 +45,11 @@ class RowValues:
             fields = {name: fields[name] for name in fields if name in self._columns}
         had_breaks = False
         for name, value in fields.items():
-            if has_windows_breaks(value):
+            is_text = isinstance(value, str)  # most values are, and hold no number
+            if "\r\n" in value if isinstance(value, str) else has_windows_breaks(value):
                 had_breaks = True
                 fields = {**fields, name: clean(fields[name])}
-            if has_non_finite(value):
+            if not is_text and has_non_finite(value):
                 self.non_finite[name] = self.non_finite.get(name, 0) + 1
                 fields = {**fields, name: clean(fields[name])}
             if name not in self.filled and says_something(fields[name]):

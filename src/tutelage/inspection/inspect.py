@@ -145,7 +145,7 @@ def _refusals(check: Callable[[], None]) -> list[Finding]:
 
 def _as_run_refuses(finding: Finding, recipe: Recipe) -> Finding:
     """The finding as an error where it is a leak that a run refuses."""
-    refused = {f"tasks.{task.name}" for task in recipe.tasks if task.split.leaks != "allow"}
+    refused = {f"tasks.{task.name}" for task in recipe.tasks if task.split.leaks == "refuse"}
     return (
         replace(finding, level="error") if finding.kind == "leaks" and finding.where in refused else finding
     )

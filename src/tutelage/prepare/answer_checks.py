@@ -107,7 +107,7 @@ def check_answers(tasks: Sequence[EncodedTask], encoder: Encoder) -> list[str]:
         InputError: a task's primary metric gives no right answer full marks, so that no model could learn the task;
             InputErrors for several.
     """
-    said: list[str] = []
+    notes: list[str] = []
     errors: list[InputError] = []
     for task in tasks:
         settings = task.rows.task
@@ -123,8 +123,8 @@ def check_answers(tasks: Sequence[EncodedTask], encoder: Encoder) -> list[str]:
                     )
                 )
             else:
-                said.append(f"{task.name}: {shortfall.sentence}")
+                notes.append(f"{task.name}: {shortfall.sentence}")
         if (long := long_answers(task, encoder)) is not None:
-            said.append(f"{task.name}: {long.found}; {long.fix}")
+            notes.append(f"{task.name}: {long.found}; {long.fix}")
     raise_all("metrics", errors)
-    return said
+    return notes

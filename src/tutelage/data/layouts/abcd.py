@@ -42,7 +42,7 @@ def abcd(fields: Fields, options: ReadOptions, where: str) -> Iterator[LayoutRow
     ]
     unread = [name for name in _UNREAD if name in fields]
     if unread:
-        options.note(f"dialogues whose {' and '.join(unread)} nobody says, and which are not read")
+        options.note(f"dialogues have {' and '.join(unread)}, which are not part of the talk and not used")
     scenario = fields.get("scenario")
     topic: dict[str, Json] = (
         {name: scenario[name] for name in ("flow", "subflow") if name in scenario}

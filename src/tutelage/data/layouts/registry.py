@@ -41,7 +41,8 @@ def _read_plain(fields: Fields, _options: ReadOptions, _where: str) -> Iterator[
     yield LayoutRow(dict(fields))
 
 
-CONVERSATIONS = ("messages", "sharegpt")
+CONVERSATIONS = ("messages", "sharegpt", "abcd")
+"""The layouts whose rows are turns, with the turns before them as their history."""
 _TURNS = ("messages", "conversations", "conversation", "prompt", "completion")
 PLAIN = Layout("plain", _read_plain)
 _LAYOUTS = {
