@@ -51,6 +51,17 @@ def test_the_path_is_relative_to_where_the_recipe_lies(tmp_path):
     assert recipe.tasks[0].data.path == "../rows.jsonl"
 
 
+@pytest.mark.parametrize(
+    "reply",
+    ["We open at {}, on all days.", "请在{}点来店里。", "it takes two days from {} on until we have it"],
+)
+def test_canned_replies_are_no_labels(tmp_path, reply):
+    rows = [{"question": f"Number {n}, when?", "answer": reply.format(n % 3)} for n in range(30)]
+    text, recipe = made(tmp_path, rows)
+    assert "accuracy" not in recipe.tasks[0].metrics
+    assert "Answer with one of" not in text
+
+
 def test_repeated_short_completions_are_labels(tmp_path):
     rows = [{"text": f"text {n}", "label": ["good", "quite bad"][n % 2]} for n in range(20)]
     text, recipe = made(tmp_path, rows)

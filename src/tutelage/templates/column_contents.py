@@ -22,6 +22,8 @@ MIN_LABELLED = 4
 _FEW_ROWS = 40
 """Up to here labels are at most half as many as rows; beyond, at most a tenth, or `_FEW_LABELS`."""
 _FEW_LABELS = 20
+_SENTENCE = re.compile(r"(\S+\s+){2,}\S*[.!?]|(\S+\s+){8,}\S+|.*[\u3002\uff1f\uff01\u0964]", re.DOTALL)
+"""Words that say something, and name no class: canned replies repeat as labels do."""
 _NUMBER = re.compile(r"[+-]?[\d.,]*\d%?")
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?([T ]\d{1,2}:\d{2}\S*( ?[+-]\d{2}:?\d{2}| ?UTC)?)?"
@@ -86,13 +88,14 @@ def _kind(filled: Sequence[str]) -> ContentKind:
 
 
 def are_labels(filled: Sequence[str]) -> bool:
-    """Whether texts are labels: short, few, and repeated."""
+    """Whether texts are labels: short, few, repeated, and no sentences."""
     distinct = set(filled)
     limit = len(filled) // 2 if len(filled) <= _FEW_ROWS else max(_FEW_LABELS, len(filled) // 10)
     return (
         len(filled) >= MIN_LABELLED
         and 2 <= len(distinct) <= min(limit, MAX_LABELS)
         and all(len(text) <= LABEL_CHARACTERS and "\n" not in text for text in distinct)
+        and not any(map(_SENTENCE.fullmatch, distinct))
     )
 
 
