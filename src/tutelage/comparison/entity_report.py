@@ -32,16 +32,6 @@ class EntityCounts:
     missed: tuple[tuple[Mention, int], ...]
     invented: tuple[tuple[Mention, int], ...]
 
-    @property
-    def missed_count(self) -> int:
-        """How many true entities it did not find."""
-        return sum(each.true - each.right for each in self.types)
-
-    @property
-    def invented_count(self) -> int:
-        """How many of its entities are not there."""
-        return sum(each.predicted - each.right for each in self.types)
-
     def as_json(self) -> dict[str, Any]:
         """Counts of each type, and the entities that were missed and invented most often."""
         named = {"missed": self.missed, "invented": self.invented}
